@@ -1,0 +1,105 @@
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"time"
+)
+
+// A frame, all numbers little-endian:
+//
+//	magic   "SLF1"; the digit is the version
+//	arrived int64, milliseconds since 1970
+//	count   uint32
+//	lengths count x uint32
+//	payload the records, end to end
+//	crc     uint32, CRC-32C of everything before it
+//
+// The lengths stand together so that a reader allocates once and a frame that was cut
+// short is known before any record is looked at.
+const (
+	magic       = "SLF1"
+	headerBytes = len(magic) + 8 + 4
+	lengthBytes = 4
+	crcBytes    = 4
+)
+
+// FrameBytes is the size of the frame of n records that hold so many bytes together:
+// for cutting a batch so that its frame stays within MaxFrameBytes.
+func FrameBytes(n int, bytes int) int {
+	return headerBytes + n*lengthBytes + bytes + crcBytes
+}
+
+// AppendFrame appends the batch's frame to dst. The records are copied. A record of
+// 4 GiB or more is the caller's bug.
+func (b Batch) AppendFrame(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, magic...)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.Arrived.UnixMilli()))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(b.Records)))
+	for _, r := range b.Records {
+		if len(r) > math.MaxUint32 {
+			panic("BUG: a record of 4 GiB or more")
+		}
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(r)))
+	}
+	for _, r := range b.Records {
+		dst = append(dst, r...)
+	}
+	return binary.LittleEndian.AppendUint32(dst, checksum(dst[start:]))
+}
+
+// ParseFrame reads one frame. The records alias frame. An error wraps ErrFrame and says
+// what is wrong, without the contents.
+func ParseFrame(frame []byte) (Batch, error) {
+	var b Batch
+	err := b.Parse(frame)
+	return b, err
+}
+
+// Parse is ParseFrame into b, reusing the space of b.Records. After an error b has no
+// records.
+func (b *Batch) Parse(frame []byte) error {
+	b.Arrived, b.Records = time.Time{}, b.Records[:0]
+	if len(frame) < headerBytes+crcBytes {
+		return fmt.Errorf("%w: %d bytes, the smallest has %d", ErrFrame, len(frame), headerBytes+crcBytes)
+	}
+	if string(frame[:len(magic)]) != magic {
+		return fmt.Errorf("%w: it does not begin with %s: written by another version?", ErrFrame, magic)
+	}
+	body, crc := frame[:len(frame)-crcBytes], binary.LittleEndian.Uint32(frame[len(frame)-crcBytes:])
+	if got := checksum(body); got != crc {
+		return fmt.Errorf("%w: checksum is %08x, the frame says %08x", ErrFrame, got, crc)
+	}
+	count := int64(binary.LittleEndian.Uint32(body[headerBytes-4:]))
+	rest := body[headerBytes:]
+	if count*lengthBytes > int64(len(rest)) {
+		return fmt.Errorf("%w: %d records in %d bytes", ErrFrame, count, len(frame))
+	}
+	lengths, payload := rest[:count*lengthBytes], rest[count*lengthBytes:]
+	if cap(b.Records) < int(count) {
+		b.Records = make([][]byte, 0, count)
+	}
+	for i := int64(0); i < count; i++ {
+		n := int64(binary.LittleEndian.Uint32(lengths[i*lengthBytes:]))
+		if n > int64(len(payload)) {
+			b.Records = b.Records[:0]
+			return fmt.Errorf("%w: record %d of %d goes beyond the end", ErrFrame, i, count)
+		}
+		b.Records = append(b.Records, payload[:n:n])
+		payload = payload[n:]
+	}
+	if len(payload) > 0 {
+		b.Records = b.Records[:0]
+		return fmt.Errorf("%w: %d bytes after the last record", ErrFrame, len(payload))
+	}
+	b.Arrived = time.UnixMilli(int64(binary.LittleEndian.Uint64(body[len(magic):]))).UTC()
+	return nil
+}
+
+// checksum is CRC-32C. MakeTable gives the same table each time for this polynomial.
+func checksum(p []byte) uint32 {
+	return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli))
+}
