@@ -1,0 +1,199 @@
+// Package buffer is where a record is safe before anybody answers 200: a durable log of
+// frames per stream and shard, and a small key-value store with revisions, both on NATS
+// JetStream. The server is embedded in this process, without a listener, and syncs every
+// write before it acknowledges; or it is a cluster, by its URL. The code is the same.
+//
+// The log never acknowledges on behalf of a reader. How far delivery has come is one
+// document in a Store, written under its revision, so that the decision, the commit and
+// the fence against a second worker are one synced write; Log.Trim only frees space.
+//
+// On a cluster the same promise needs `sync_interval: always` in the servers' own
+// configuration, or replicas on machines that do not fail together: a client cannot ask.
+package buffer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// DefaultMaxBytes is the disk quota when the Config says none: 10 GiB.
+const DefaultMaxBytes = 10 << 30
+
+// answerTimeout bounds how long a write may take, sync and queue included, when the
+// caller's context has no deadline. A healthy disk needs milliseconds.
+const answerTimeout = 30 * time.Second
+
+// Config says where the buffer lives. Either Dir or URL is needed.
+type Config struct {
+	// Dir holds the embedded server's files; made when missing. One process at a time.
+	Dir string
+	// URL of a NATS cluster with JetStream (nats://host:4222,...). Dir is then not used.
+	URL string
+	// Replicas of each stream on a cluster. By default 1; an embedded server has always 1.
+	Replicas int
+	// MaxBytes is how much the frames of all logs may take on disk; a cluster applies it
+	// to each log. By default DefaultMaxBytes. The Stores do not count: delivery must be
+	// able to commit when the logs are full.
+	MaxBytes int64
+	// Logger by default discards.
+	Logger *slog.Logger
+}
+
+// Buffer is one open buffer. Its methods may be called in parallel.
+type Buffer struct {
+	maxBytes int64
+	replicas int
+	logger   *slog.Logger
+
+	dir    *dir      // nil on a cluster
+	server *embedded // nil on a cluster
+	nc     *nats.Conn
+	js     jetstream.JetStream
+
+	used atomic.Int64 // bytes of all logs, kept by Append and Trim; an embedded server's only
+
+	mu   sync.Mutex // guards logs
+	logs map[string]*Log
+}
+
+// Open starts the embedded server on cfg.Dir, or connects to the cluster at cfg.URL. The
+// errors of a directory that cannot be used say what to do.
+func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
+	b := &Buffer{maxBytes: cfg.MaxBytes, replicas: max(cfg.Replicas, 1), logger: cfg.Logger, logs: map[string]*Log{}}
+	if b.maxBytes <= 0 {
+		b.maxBytes = DefaultMaxBytes
+	}
+	if b.logger == nil {
+		b.logger = slog.New(slog.DiscardHandler)
+	}
+	b.logger = b.logger.With("room", "buffer")
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	options := []nats.Option{
+		nats.Name("stagelog"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100 * time.Millisecond),
+		nats.ReconnectBufSize(-1), // an answer says now, not later, that the server is away
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.logger.Warn("nats client", "error", err)
+		}),
+	}
+	switch {
+	case cfg.URL != "":
+		if b.nc, err = nats.Connect(cfg.URL, options...); err != nil {
+			return nil, fmt.Errorf("connect to NATS at %s: %w", redacted(cfg.URL), err)
+		}
+	case cfg.Dir != "":
+		b.replicas = 1
+		if b.dir, err = openDir(cfg.Dir); err != nil {
+			return nil, err
+		}
+		if b.server, err = startServer(b.dir.path, b.logger); err != nil {
+			return nil, err
+		}
+		if b.nc, err = nats.Connect("", append(options, nats.InProcessServer(b.server))...); err != nil {
+			return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)
+		}
+	default:
+		return nil, errors.New("open buffer: neither a directory nor a NATS URL given")
+	}
+	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(answerTimeout)); err != nil {
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	if err := b.Healthy(ctx); err != nil {
+		return nil, err
+	}
+	return b, b.measure(ctx)
+}
+
+// Close lets go of the connection and stops the embedded server. What was acknowledged is
+// on disk already; appends under way may end in an error.
+func (b *Buffer) Close() error {
+	if b.nc != nil {
+		b.nc.Close()
+	}
+	if b.server != nil {
+		b.server.stop()
+	}
+	if b.dir != nil {
+		return b.dir.close()
+	}
+	return nil
+}
+
+// Healthy asks JetStream whether it answers, and the embedded server whether every log
+// and store of it can be written.
+func (b *Buffer) Healthy(ctx context.Context) error {
+	if b.server != nil {
+		if err := b.server.healthy(); err != nil {
+			return fmt.Errorf("embedded NATS server: %w", err)
+		}
+	}
+	if _, err := b.js.AccountInfo(ctx); err != nil {
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+			return fmt.Errorf("the NATS server has no JetStream for this account; enable it (jetstream {} in its configuration): %w", err)
+		}
+		return fmt.Errorf("ask JetStream: %w", err)
+	}
+	return nil
+}
+
+// measure sums up what the logs hold on the embedded server.
+func (b *Buffer) measure(ctx context.Context) error {
+	if b.server == nil {
+		return nil
+	}
+	var used int64
+	streams := b.js.ListStreams(ctx, jetstream.WithStreamListSubject(framesSubject+">"))
+	for info := range streams.Info() {
+		used += int64(min(info.State.Bytes, math.MaxInt64))
+	}
+	if err := streams.Err(); err != nil {
+		return fmt.Errorf("list the logs: %w", err)
+	}
+	b.used.Store(used)
+	return nil
+}
+
+// checkRoom says whether n more bytes may be appended: ErrFull when not.
+func (b *Buffer) checkRoom(n int64) error {
+	if b.server == nil {
+		return nil // the cluster counts for itself
+	}
+	if b.used.Load()+n > b.maxBytes {
+		return fmt.Errorf("%w: the quota of %d bytes is reached; delivery frees it as it goes on", record.ErrFull, b.maxBytes)
+	}
+	free, err := b.dir.free()
+	if err != nil {
+		return fmt.Errorf("ask for free disk space: %w", err)
+	}
+	if free < n+minFreeBytes {
+		return fmt.Errorf("%w: %d bytes are free on the disk of %s; make room, %d are needed to go on",
+			record.ErrFull, free, b.dir.path, n+minFreeBytes)
+	}
+	return nil
+}
+
+// redacted is the URL without its password. Several URLs may be joined by commas.
+func redacted(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "the URL given"
+	}
+	return u.Redacted()
+}

@@ -1,0 +1,116 @@
+package buffer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// Store is a small durable map from keys to values, each with a revision that grows with
+// every write. A write that returned is synced. It may be used in parallel.
+type Store struct {
+	name string
+	kv   jetstream.KeyValue
+}
+
+// Store opens the store of that name and makes it when missing.
+func (b *Buffer) Store(ctx context.Context, name string) (*Store, error) {
+	kv, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:   escape(name),
+		History:  1,
+		Storage:  jetstream.FileStorage,
+		Replicas: b.replicas,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", name, err)
+	}
+	return &Store{name: name, kv: kv}, nil
+}
+
+// Get reads the newest value and its revision. It wraps record.ErrNotFound when there is none.
+func (s *Store) Get(ctx context.Context, key string) (value []byte, rev uint64, err error) {
+	entry, err := s.kv.Get(ctx, keyToken(key))
+	if err != nil {
+		return nil, 0, s.failed("get", key, err)
+	}
+	return entry.Value(), entry.Revision(), nil
+}
+
+// Put writes the value if the key's revision is rev still; 0 means that there is no such
+// key. It wraps record.ErrConflict when somebody else has written.
+func (s *Store) Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error) {
+	if rev == 0 {
+		newRev, err = s.kv.Create(ctx, keyToken(key), value)
+	} else {
+		newRev, err = s.kv.Update(ctx, keyToken(key), value, rev)
+	}
+	if err != nil {
+		return 0, s.failed("put", key, err)
+	}
+	return newRev, nil
+}
+
+// Set writes the value whatever is there.
+func (s *Store) Set(ctx context.Context, key string, value []byte) (newRev uint64, err error) {
+	if newRev, err = s.kv.Put(ctx, keyToken(key), value); err != nil {
+		return 0, s.failed("set", key, err)
+	}
+	return newRev, nil
+}
+
+// Delete removes the key. One that is not there is no error. The revision does not start
+// again: a Put with an old one still conflicts.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := s.kv.Delete(ctx, keyToken(key)); err != nil {
+		return s.failed("delete", key, err)
+	}
+	return nil
+}
+
+// All calls fn with every key that begins with prefix, in no order, as of now. An error
+// of fn ends it and is returned as it is. The value may be kept.
+func (s *Store) All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error {
+	w, err := s.kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return fmt.Errorf("list store %s: %w", s.name, err)
+	}
+	defer w.Stop() //nolint:errcheck // it only fails when the connection is gone already
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case entry, ok := <-w.Updates():
+			if !ok {
+				return fmt.Errorf("list store %s: the connection was closed", s.name)
+			}
+			if entry == nil {
+				return nil // everything of now was seen
+			}
+			key, ok := tokenKey(entry.Key())
+			if !ok || !strings.HasPrefix(key, prefix) {
+				continue
+			}
+			if err := fn(key, entry.Value(), entry.Revision()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// failed names the store and the key, which may be a customer's but is never a secret.
+func (s *Store) failed(action, key string, err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrKeyDeleted):
+		err = fmt.Errorf("%w: %w", record.ErrNotFound, err)
+	case errors.Is(err, jetstream.ErrKeyExists):
+		err = fmt.Errorf("%w: %w", record.ErrConflict, err)
+	default:
+		err = storeError(err)
+	}
+	return fmt.Errorf("%s %q in store %s: %w", action, key, s.name, err)
+}
