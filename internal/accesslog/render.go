@@ -1,0 +1,109 @@
+package accesslog
+
+import "unicode/utf8"
+
+// unset is what API Gateway writes for a variable that has no value.
+const unset = '-'
+
+// AppendLine appends one log line. value answers for a variable as Variables names it; false or "" is no value, which
+// renders as "-". Values are escaped as in AppendValues.
+func (f *Format) AppendLine(dst []byte, value func(variable string) (string, bool)) []byte {
+	for i, slot := range f.slots {
+		dst = append(dst, f.literals[i]...)
+		v, _ := value(f.variables[slot])
+		dst = f.appendSlot(dst, slot, v)
+	}
+	return append(dst, f.literals[len(f.slots)]...)
+}
+
+// AppendValues appends one log line with values in the order of Variables; "" is no value, which renders as "-", and so do
+// values that are missing at the end. Values are escaped as text of a JSON string: no value can end the string or the line
+// it stands in, and a JSON parser reads back exactly the value, with each byte that is not UTF-8 replaced by U+FFFD. "<" is
+// escaped too, so that a line may stand in a web page's script. The line ends in a newline only if the format does.
+// Nothing is allocated but the growth of dst.
+func (f *Format) AppendValues(dst []byte, values []string) []byte {
+	for i, slot := range f.slots {
+		dst = append(dst, f.literals[i]...)
+		var v string
+		if slot < len(values) {
+			v = values[slot]
+		}
+		dst = f.appendSlot(dst, slot, v)
+	}
+	return append(dst, f.literals[len(f.slots)]...)
+}
+
+func (f *Format) appendSlot(dst []byte, slot int, v string) []byte {
+	if v == "" {
+		return append(dst, unset)
+	}
+	if !f.quoted[slot] {
+		return appendEscaped(dst, v)
+	}
+	dst = append(dst, '"')
+	dst = appendEscaped(dst, v)
+	return append(dst, '"')
+}
+
+const hexDigits = "0123456789abcdef"
+
+// plainBytes holds the bytes that stand in a JSON string as they are. It is never written.
+var plainBytes = [256]bool(plainTable())
+
+func plainTable() (t [256]bool) {
+	for c := 0x20; c < 0x7f; c++ {
+		t[c] = c != '"' && c != '\\' && c != '<'
+	}
+	return t
+}
+
+// appendEscaped appends s as the inside of a JSON string. DEL is escaped as well: JSON allows it bare, terminals do not like it.
+func appendEscaped(dst []byte, s string) []byte {
+	done := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if plainBytes[c] {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			dst = append(dst, s[done:i]...)
+			dst = appendEscapedByte(dst, c)
+			i++
+			done = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(dst, s[done:i]...)
+			dst = append(dst, "\uFFFD"...)
+			done = i + size
+		case r == '\u2028' || r == '\u2029':
+			dst = append(dst, s[done:i]...)
+			dst = append(dst, `\u202`...)
+			dst = append(dst, hexDigits[r&0xf])
+			done = i + size
+		}
+		i += size
+	}
+	return append(dst, s[done:]...)
+}
+
+func appendEscapedByte(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	case '\b':
+		return append(dst, `\b`...)
+	case '\f':
+		return append(dst, `\f`...)
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+}
