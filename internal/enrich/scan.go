@@ -1,0 +1,271 @@
+package enrich
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// maxDepth is how deeply arrays and objects may nest. An access log line nests two or three levels.
+const maxDepth = 100
+
+// Eight bytes at a time: the constants repeat one byte eight times.
+const (
+	eight02 = 0x0202020202020202
+	eight21 = 0x2121212121212121
+	eight5c = 0x5c5c5c5c5c5c5c5c
+	eight01 = 0x0101010101010101
+	eight80 = 0x8080808080808080
+)
+
+// special marks, with the top bit of its byte, each byte of w that does not simply stand for itself
+// in a JSON string: a quote, a backslash, a control character, or the top bit set. Only the lowest
+// mark is exact: a borrow may set marks above it.
+//
+// XOR with 2 maps the quote to 0x20 and keeps the control characters below it, so one subtraction
+// of 0x21 finds both.
+func special(w uint64) uint64 {
+	return (((w ^ eight02) - eight21) | ((w ^ eight5c) - eight01) | w) & eight80
+}
+
+// plainEnd returns the index of the first special byte at or after i, or len(b).
+func plainEnd(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	return plainTail(b, i)
+}
+
+// plainTail is plainEnd for the last bytes, fewer than eight.
+func plainTail(b []byte, i int) int {
+	for i < len(b) && b[i] >= 0x20 && b[i] < 0x80 && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+// stringEnd returns the index of the quote that ends the string whose content continues at i, and
+// whether there were escapes on the way.
+func stringEnd(b []byte, i int) (end int, escaped bool, bad *Bad) {
+	for {
+		i = plainEnd(b, i)
+		if i >= len(b) {
+			return i, escaped, badTruncated
+		}
+		switch c := b[i]; {
+		case c == '"':
+			return i, escaped, nil
+		case c == '\\':
+			escaped = true
+			if i, bad = escapeEnd(b, i); bad != nil {
+				return i, escaped, bad
+			}
+		case c >= utf8.RuneSelf:
+			r, n := utf8.DecodeRune(b[i:])
+			if r == utf8.RuneError && n <= 1 {
+				return i, escaped, badUTF8
+			}
+			i += n
+		default:
+			return i, escaped, badJSON // a control character
+		}
+	}
+}
+
+// escapeEnd returns the index after the escape that begins at i.
+func escapeEnd(b []byte, i int) (int, *Bad) {
+	if i+1 >= len(b) {
+		return i, badTruncated
+	}
+	switch b[i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 2, nil
+	case 'u':
+		for k := i + 2; k < i+6; k++ {
+			if k >= len(b) {
+				return k, badTruncated
+			}
+			if !isHex(b[k]) {
+				return k, badJSON
+			}
+		}
+		return i + 6, nil
+	}
+	return i, badJSON
+}
+
+func isHex(c byte) bool {
+	return c-'0' < 10 || c|0x20-'a' < 6
+}
+
+// spaceEnd returns the index of the first byte at or after i that is not JSON white space.
+func spaceEnd(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// valueEnd returns the index after the value that begins at i. Strict: what RFC 8259 allows and
+// nothing else.
+func valueEnd(b []byte, i, depth int) (int, *Bad) {
+	if i >= len(b) {
+		return i, badTruncated
+	}
+	switch c := b[i]; {
+	case c == '"':
+		end, _, bad := stringEnd(b, i+1)
+		return end + 1, bad
+	case c == '{':
+		return objectEnd(b, i, depth)
+	case c == '[':
+		return arrayEnd(b, i, depth)
+	case c == 't':
+		return literalEnd(b, i, "true")
+	case c == 'f':
+		return literalEnd(b, i, "false")
+	case c == 'n':
+		return literalEnd(b, i, "null")
+	default:
+		return numberEnd(b, i)
+	}
+}
+
+func literalEnd(b []byte, i int, word string) (int, *Bad) {
+	for k := range len(word) {
+		if i+k >= len(b) {
+			return i + k, badTruncated
+		}
+		if b[i+k] != word[k] {
+			return i + k, badJSON
+		}
+	}
+	return i + len(word), nil
+}
+
+func numberEnd(b []byte, i int) (int, *Bad) {
+	if b[i] == '-' {
+		i++
+	}
+	var bad *Bad
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if i, bad = digitsEnd(b, i); bad != nil {
+		return i, bad
+	}
+	if i < len(b) && b[i] == '.' {
+		if i, bad = digitsEnd(b, i+1); bad != nil {
+			return i, bad
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		return digitsEnd(b, i)
+	}
+	return i, nil
+}
+
+// digitsEnd returns the index after one or more digits.
+func digitsEnd(b []byte, i int) (int, *Bad) {
+	if i >= len(b) {
+		return i, badTruncated
+	}
+	if b[i]-'0' > 9 {
+		return i, badJSON
+	}
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	return i, nil
+}
+
+func arrayEnd(b []byte, i, depth int) (int, *Bad) {
+	if depth >= maxDepth {
+		return i, badDepth
+	}
+	i = spaceEnd(b, i+1)
+	if i < len(b) && b[i] == ']' {
+		return i + 1, nil
+	}
+	for more := true; more; {
+		var bad *Bad
+		if i, bad = valueEnd(b, i, depth+1); bad != nil {
+			return i, bad
+		}
+		if i, more, bad = moreOrEnd(b, i, ']'); bad != nil {
+			return i, bad
+		}
+	}
+	return i, nil
+}
+
+func objectEnd(b []byte, i, depth int) (int, *Bad) {
+	if depth >= maxDepth {
+		return i, badDepth
+	}
+	i = spaceEnd(b, i+1)
+	if i < len(b) && b[i] == '}' {
+		return i + 1, nil
+	}
+	for more := true; more; {
+		var bad *Bad
+		if i, bad = nameEnd(b, i); bad != nil {
+			return i, bad
+		}
+		if i, bad = valueEnd(b, i, depth+1); bad != nil {
+			return i, bad
+		}
+		if i, more, bad = moreOrEnd(b, i, '}'); bad != nil {
+			return i, bad
+		}
+	}
+	return i, nil
+}
+
+// nameEnd returns the index of the value that belongs to the name that begins at i.
+func nameEnd(b []byte, i int) (int, *Bad) {
+	if i >= len(b) {
+		return i, badTruncated
+	}
+	if b[i] != '"' {
+		return i, badJSON
+	}
+	i, _, bad := stringEnd(b, i+1)
+	if bad != nil {
+		return i, bad
+	}
+	return colonEnd(b, i+1)
+}
+
+// colonEnd returns the index of the value after a colon and the white space around it.
+func colonEnd(b []byte, i int) (int, *Bad) {
+	i = spaceEnd(b, i)
+	if i >= len(b) {
+		return i, badTruncated
+	}
+	if b[i] != ':' {
+		return i, badJSON
+	}
+	return spaceEnd(b, i+1), nil
+}
+
+// moreOrEnd reads what follows a value in an array or object: a comma (more; i is then where the
+// next one begins) or the closing bracket (i is then the index after it).
+func moreOrEnd(b []byte, i int, closing byte) (next int, more bool, bad *Bad) {
+	i = spaceEnd(b, i)
+	if i >= len(b) {
+		return i, false, badTruncated
+	}
+	switch b[i] {
+	case closing:
+		return i + 1, false, nil
+	case ',':
+		return spaceEnd(b, i+1), true, nil
+	}
+	return i, false, badJSON
+}

@@ -1,0 +1,132 @@
+package enrich
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"hash"
+	"sync"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// shown is how many characters of a masked API key stay readable, and only of keys twice as long.
+const shown = 4
+
+// hide appends what replaces an API key's value: raw is a string's content or another value's token.
+// A value that is not a string becomes one.
+func (e *Enricher) hide(dst, raw []byte, k kind) []byte {
+	quoted := k != kindPlain && k != kindEscaped
+	if quoted {
+		dst = append(dst, '"')
+	}
+	switch {
+	case e.mode == Hash:
+		dst = e.secrets.append(dst, raw, k)
+	case k == kindOther:
+		dst = append(dst, "****"...)
+	default:
+		dst = appendMasked(dst, raw)
+	}
+	if quoted {
+		dst = append(dst, '"')
+	}
+	return dst
+}
+
+// appendMasked appends one asterisk for each character of a string's content, an escape being one
+// character, but for the last few.
+func appendMasked(dst, raw []byte) []byte {
+	n := 0
+	for i := 0; i < len(raw); n++ {
+		i += characterBytes(raw[i:])
+	}
+	stars := n - shown
+	if n < 2*shown {
+		stars = n
+	}
+	i := 0
+	for range stars {
+		i += characterBytes(raw[i:])
+		dst = append(dst, '*')
+	}
+	return append(dst, raw[i:]...)
+}
+
+// characterBytes is how many bytes the first character of a valid string's content takes.
+func characterBytes(raw []byte) int {
+	switch {
+	case raw[0] >= utf8.RuneSelf:
+		_, n := utf8.DecodeRune(raw)
+		return n
+	case raw[0] != '\\':
+		return 1
+	case raw[1] != 'u':
+		return 2
+	}
+	_, rest := escapedRune(raw[2:])
+	return len(raw) - len(rest)
+}
+
+// escapedRune decodes the digits after a `\u`, and the second half of a surrogate pair.
+func escapedRune(raw []byte) (r rune, rest []byte) {
+	r, rest = hex4(raw), raw[4:]
+	if !utf16.IsSurrogate(r) {
+		return r, rest
+	}
+	if len(rest) >= 6 && rest[0] == '\\' && rest[1] == 'u' {
+		if pair := utf16.DecodeRune(r, hex4(rest[2:])); pair != utf8.RuneError {
+			return pair, rest[6:]
+		}
+	}
+	return utf8.RuneError, rest
+}
+
+func hex4(raw []byte) (r rune) {
+	for _, c := range raw[:4] {
+		if c <= '9' {
+			r = r<<4 | rune(c-'0')
+		} else {
+			r = r<<4 | rune(c|0x20-'a'+10)
+		}
+	}
+	return r
+}
+
+// hasher hashes API keys under one salt.
+type hasher struct{ pool sync.Pool }
+
+// hashBytes of the HMAC stay: enough for no two of any number of keys to meet.
+const hashBytes = 16
+
+type hashState struct {
+	mac hash.Hash
+	buf []byte
+}
+
+func newHasher(salt []byte) *hasher {
+	salt = append([]byte(nil), salt...)
+	return &hasher{pool: sync.Pool{New: func() any {
+		return &hashState{mac: hmac.New(sha256.New, salt)}
+	}}}
+}
+
+// append hashes the decoded value, so that one key has one hash however it is escaped.
+func (h *hasher) append(dst, raw []byte, k kind) []byte {
+	s := h.pool.Get().(*hashState)
+	defer h.pool.Put(s)
+	s.mac.Reset()
+	s.buf = s.buf[:0]
+	if k == kindEscaped {
+		s.buf = unescape(s.buf, raw)
+	} else {
+		s.buf = append(s.buf, raw...)
+	}
+	s.mac.Write(s.buf)
+	s.buf = s.mac.Sum(s.buf[:0])
+	for _, c := range s.buf[:hashBytes] {
+		const hex = "0123456789abcdef"
+		dst = append(dst, hex[c>>4], hex[c&15])
+	}
+	clear(s.buf[:cap(s.buf)])
+	return dst
+}
