@@ -41,9 +41,9 @@ type Fields struct {
 // variable, in quotes or not. Curly quotes are read as straight ones: records of such a format are mended on their way, and
 // have the same fields. A format that is not a JSON object has no fields.
 func (f *Format) Fields() Fields {
-	members, ok := members(f.text)
+	members, ok := membersOf(f.text, straightQuotes)
 	if !ok {
-		members, _ = membersOf(skeleton(straighten(f.text)))
+		members, _ = membersOf(f.text, curlyQuotes)
 	}
 	by := make(map[string]string, len(members))
 	for _, m := range members {
@@ -65,10 +65,9 @@ type member struct {
 	variable string // "" unless the value is one variable and nothing else
 }
 
-// members are the top-level fields of a format that is a JSON object once its variables are filled in.
-func members(format string) ([]member, bool) { return membersOf(skeleton(format)) }
-
-func membersOf(skeleton string) ([]member, bool) {
+// membersOf are the top-level fields of a format that is a JSON object once its variables are filled in.
+func membersOf(format string, quotes quoteStyle) ([]member, bool) {
+	skeleton := skeleton(format, quotes)
 	if !json.Valid([]byte(skeleton)) {
 		return nil, false
 	}
@@ -101,32 +100,23 @@ func isVariable(text string) bool {
 		nameEnd(text, len(contextPrefix)) == len(text)
 }
 
-// skeleton is the format with each variable that stands outside of a JSON string put into quotes. Inside of a string a
-// variable's name is text that needs no escape, so the skeleton is JSON exactly when lines with harmless values are.
-func skeleton(format string) string {
+// skeleton is the format with each variable that stands outside of a JSON string put into quotes, and all quotes straight.
+// Inside of a string a variable's name is text that needs no escape, so the skeleton is JSON exactly when lines with
+// harmless values are.
+func skeleton(format string, quotes quoteStyle) string {
 	var b strings.Builder
-	s := scanner{text: format}
+	s := scanner{text: format, quotes: quotes}
 	for s.next() {
-		if s.kind == variableToken && !s.inString {
+		switch {
+		case s.isQuote:
+			b.WriteByte('"')
+		case s.kind == variableToken && !s.inString:
 			b.WriteByte('"')
 			b.WriteString(s.token())
 			b.WriteByte('"')
-			continue
+		default:
+			b.WriteString(s.token())
 		}
-		b.WriteString(s.token())
 	}
 	return b.String()
 }
-
-// straighten replaces curly double quotes by straight ones.
-func straighten(s string) string {
-	return strings.Map(func(r rune) rune {
-		if isCurly(r) {
-			return '"'
-		}
-		return r
-	}, s)
-}
-
-// isCurly says whether r is a double quote that word processors put in the place of a straight one.
-func isCurly(r rune) bool { return r >= '\u201c' && r <= '\u201f' || r == '\uff02' }

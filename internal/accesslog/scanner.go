@@ -9,17 +9,43 @@ const (
 	variableToken                  // a whole $context variable
 )
 
+// quoteStyle says which characters a scanner takes for the quotes of a JSON string.
+type quoteStyle uint8
+
+const (
+	straightQuotes quoteStyle = iota
+	curlyQuotes               // straight ones too
+	singleQuotes              // no others
+)
+
+func (q quoteStyle) isQuote(r rune) bool {
+	switch q {
+	case curlyQuotes:
+		return r == '"' || isCurly(r)
+	case singleQuotes:
+		return r == '\'' || r == '\u2018' || r == '\u2019'
+	}
+	return r == '"'
+}
+
+// isCurly says whether r is a double quote that word processors put in the place of a straight one.
+func isCurly(r rune) bool { return r >= '\u201c' && r <= '\u201f' || r == '\uff02' }
+
 // scanner walks a format character by character and variable by variable, and knows whether it is inside of a JSON string.
 // It takes any text: what is not JSON has no strings worth the name, and the caller finds that out elsewhere.
 type scanner struct {
-	text     string
-	start    int // of the current token
+	text   string
+	quotes quoteStyle
+
+	start    int // the current token is text[start:end]
 	end      int
 	kind     tokenKind
-	inString bool // the current token is inside of a string; of quotes themselves: the closing one is, the opening one is not
-	escaped  bool // the current character follows a backslash in a string
-	str      bool // state after the current token
-	esc      bool
+	char     rune // of a textToken
+	isQuote  bool // the current token begins or ends a string
+	inString bool // the current token is inside of a string, its closing quote included
+
+	open    bool // inside of a string after the current token
+	escaped bool // the next character follows a backslash in a string
 }
 
 // next goes on to the next token; false at the end.
@@ -27,21 +53,21 @@ func (s *scanner) next() bool {
 	if s.end >= len(s.text) {
 		return false
 	}
-	s.start = s.end
-	s.inString, s.escaped = s.str, s.esc
+	s.start, s.inString, s.isQuote = s.end, s.open, false
 	if end := variableEnd(s.text, s.start); end > s.start {
-		s.kind, s.end, s.esc = variableToken, end, false
+		s.kind, s.char, s.end, s.escaped = variableToken, 0, end, false
 		return true
 	}
-	_, size := utf8.DecodeRuneInString(s.text[s.start:])
-	s.kind, s.end = textToken, s.start+size
-	switch c := s.text[s.start]; {
-	case s.esc:
-		s.esc = false
-	case c == '"':
-		s.str = !s.str
-	case c == '\\' && s.str:
-		s.esc = true
+	r, size := utf8.DecodeRuneInString(s.text[s.start:])
+	s.kind, s.char, s.end = textToken, r, s.start+size
+	switch {
+	case s.escaped:
+		s.escaped = false
+	case s.quotes.isQuote(r):
+		s.isQuote = true
+		s.open = !s.open
+	case r == '\\' && s.open:
+		s.escaped = true
 	}
 	return true
 }

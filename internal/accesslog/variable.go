@@ -1,0 +1,83 @@
+package accesslog
+
+import (
+	"strings"
+
+	"github.com/stagelog/stagelog/internal/accesslog/nearest"
+)
+
+// Variable is one $context variable of a REST API's access log. All values are text, and "-" where there is none.
+type Variable struct {
+	Name    string `json:"name"` // as written: "$context.apiId"; "<name>" stands for names of the user's own
+	Meaning string `json:"meaning"`
+	Example string `json:"example"`
+	Notes   string `json:"notes,omitempty"`
+
+	// Secret: the value opens doors. It must not travel.
+	Secret bool `json:"secret,omitempty"`
+	// Hostile: clients or upstreams choose the text. It may hold quotes, markup, and anything else.
+	Hostile bool `json:"hostile,omitempty"`
+	// Always: there is a value for every request, and it is a number, so that it may stand without quotes.
+	Always bool `json:"always_a_number,omitempty"`
+}
+
+// Catalogue is every variable that AWS documents for REST APIs, in AWS's order of subjects. The caller owns the slice.
+func Catalogue() []Variable {
+	var all []Variable
+	for _, group := range [][]Variable{requestVariables(), callerVariables(), phaseVariables(), resultVariables()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// Explain is what the catalogue says about a variable, named with or without "$context." in front. A name of the user's own,
+// such as $context.authorizer.tenant, is explained by its family, under the name asked for.
+func Explain(variable string) (Variable, bool) {
+	name := variable
+	if !strings.HasPrefix(name, contextPrefix) {
+		name = contextPrefix + name
+	}
+	if !isVariable(name) {
+		return Variable{}, false
+	}
+	var family Variable
+	for _, v := range Catalogue() {
+		if v.Name == name {
+			return v, true
+		}
+		prefix, isFamily := strings.CutSuffix(v.Name, "<name>")
+		own, within := strings.CutPrefix(name, prefix)
+		if isFamily && within && own != "" && len(v.Name) > len(family.Name) && !(prefix == authorizerPrefix && strings.Contains(own, ".")) {
+			family = v
+		}
+	}
+	if family.Name == "" || name == authorizerPrefix+"claims" {
+		return Variable{}, false
+	}
+	family.Name = name
+	return family, true
+}
+
+const authorizerPrefix = "$context.authorizer."
+
+// suggest is the known variable most like name.
+func suggest(name string) (string, bool) {
+	var known []string
+	for _, v := range Catalogue() {
+		if !strings.HasSuffix(v.Name, "<name>") {
+			known = append(known, strings.TrimPrefix(v.Name, contextPrefix))
+		}
+	}
+	short := strings.TrimPrefix(name, contextPrefix)
+	found, ok := nearest.Name(short, known)
+	if !ok {
+		// Half of a long name is often all that people remember: apiKeyId, sourceIp, userAgent.
+		for _, k := range known {
+			if strings.HasSuffix(strings.ToLower(k), "."+strings.ToLower(short)) {
+				return contextPrefix + k, true
+			}
+		}
+		return "", false
+	}
+	return contextPrefix + found, true
+}
