@@ -1,0 +1,256 @@
+package usageplan
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"golang.org/x/time/rate"
+)
+
+const (
+	maxBody    = 32 << 20         // bytes of an answer
+	maxWait    = 20 * time.Second // between two tries, unless Retry-After asks for more
+	maxRetry   = 2 * time.Minute  // the most that Retry-After is believed
+	callWithin = 30 * time.Second // for one try
+)
+
+type clientConfig struct {
+	service     string // signing name
+	region      string
+	endpoint    string // "" for AWS's own
+	host        string // AWS's own, default service.region
+	credentials aws.CredentialsProvider
+	http        *http.Client
+	tries       int
+	pace        *rate.Limiter // optional
+}
+
+// client makes signed calls, and repeats those that may be repeated.
+type client struct {
+	cfg    clientConfig
+	base   *url.URL
+	signer *v4.Signer
+}
+
+func newClient(cfg clientConfig) (*client, error) {
+	if cfg.credentials == nil {
+		return nil, fmt.Errorf("%s needs credentials", cfg.service)
+	}
+	if cfg.region == "" {
+		cfg.region = "us-east-1"
+	}
+	if cfg.tries <= 0 {
+		cfg.tries = 6
+	}
+	local := cfg.endpoint != ""
+	if !local {
+		cfg.endpoint = "https://" + cfg.host
+		if cfg.host == "" {
+			cfg.endpoint = "https://" + cfg.service + "." + cfg.region + "." + domain(cfg.region)
+		}
+	}
+	base, err := url.Parse(cfg.endpoint)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("endpoint of %s is not an http or https URL", cfg.service)
+	}
+	if cfg.http == nil {
+		cfg.http = newHTTPClient(local)
+	}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = cfg.service == "s3" })
+	return &client{cfg: cfg, base: base, signer: signer}, nil
+}
+
+func domain(region string) string {
+	if strings.HasPrefix(region, "cn-") {
+		return "amazonaws.com.cn"
+	}
+	return "amazonaws.com"
+}
+
+// newHTTPClient returns a client that takes nothing from the environment, but for a proxy on the
+// way to AWS.
+func newHTTPClient(local bool) *http.Client {
+	transport := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ResponseHeaderTimeout: callWithin,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   8,
+		ForceAttemptHTTP2:     true,
+	}
+	if !local {
+		transport.Proxy = http.ProxyFromEnvironment
+	}
+	return &http.Client{Transport: transport, Timeout: callWithin}
+}
+
+// statusError is an answer that is not a success. Code is AWS's name for it; the text of the answer
+// is left out, because it may quote what was sent.
+type statusError struct {
+	status     int
+	code       string
+	retryAfter time.Duration
+}
+
+func (e *statusError) Error() string {
+	if e.code != "" {
+		return fmt.Sprintf("status %d %s", e.status, e.code)
+	}
+	return fmt.Sprintf("status %d", e.status)
+}
+
+func isStatus(err error, statuses ...int) bool {
+	var e *statusError
+	if errors.As(err, &e) {
+		for _, s := range statuses {
+			if e.status == s {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// get reads a JSON document.
+func (c *client) get(ctx context.Context, path string, query url.Values, into any) error {
+	u := *c.base
+	u.RawPath = strings.TrimSuffix(c.base.EscapedPath(), "/") + path
+	u.Path, _ = url.PathUnescape(u.RawPath)
+	u.RawQuery = query.Encode()
+	answer, err := c.do(ctx, http.MethodGet, &u, http.Header{"Accept": {"application/json"}}, nil)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer.body, into); err != nil {
+		return errors.New("answer is not the JSON that was expected") // err may quote it
+	}
+	return nil
+}
+
+type answer struct {
+	header http.Header
+	body   []byte
+}
+
+// do makes a call until it succeeds, fails for good or has been tried often enough.
+func (c *client) do(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (answer, error) {
+	for try := 1; ; try++ {
+		if c.cfg.pace != nil {
+			if err := c.cfg.pace.Wait(ctx); err != nil {
+				return answer{}, fmt.Errorf("wait for a call's turn: %w", err)
+			}
+		}
+		a, err := c.once(ctx, method, u, header, body)
+		if err == nil {
+			return a, nil
+		}
+		wait, again := backoff(err, try)
+		if !again || try >= c.cfg.tries || ctx.Err() != nil {
+			return answer{}, err
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return answer{}, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return answer{}, err
+		}
+	}
+}
+
+func (c *client) once(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return answer{}, errors.New("URL of a call is not valid")
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	sum := sha256.Sum256(body)
+	hash := hex.EncodeToString(sum[:])
+	if c.cfg.service == "s3" {
+		req.Header.Set("X-Amz-Content-Sha256", hash)
+	}
+	creds, err := c.cfg.credentials.Retrieve(ctx)
+	if err != nil {
+		return answer{}, fmt.Errorf("credentials: %w", err)
+	}
+	if err := c.signer.SignHTTP(ctx, creds, req, hash, c.cfg.service, c.cfg.region, time.Now()); err != nil {
+		return answer{}, fmt.Errorf("sign a call: %w", err)
+	}
+	resp, err := c.cfg.http.Do(req)
+	if err != nil {
+		return answer{}, fmt.Errorf("call %s: %w", c.cfg.service, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return answer{}, fmt.Errorf("read the answer of %s: %w", c.cfg.service, err)
+	}
+	if len(data) > maxBody {
+		return answer{}, fmt.Errorf("answer of %s is larger than %d bytes", c.cfg.service, maxBody)
+	}
+	if resp.StatusCode/100 != 2 {
+		return answer{}, fmt.Errorf("call %s: %w", c.cfg.service, newStatusError(resp, data))
+	}
+	return answer{resp.Header, data}, nil
+}
+
+// newStatusError finds AWS's error code in the header or the body.
+func newStatusError(resp *http.Response, body []byte) *statusError {
+	e := &statusError{status: resp.StatusCode, code: resp.Header.Get("X-Amzn-Errortype")}
+	if e.code == "" {
+		var named struct {
+			Type string `json:"__type"`
+			Code string `json:"code"`
+		}
+		if json.Unmarshal(body, &named) == nil {
+			if e.code = named.Type; e.code == "" {
+				e.code = named.Code
+			}
+		}
+	}
+	e.code, _, _ = strings.Cut(e.code, ":")
+	if len(e.code) > 64 || strings.ContainsFunc(e.code, func(r rune) bool { return r < '!' || r > '~' }) {
+		e.code = ""
+	}
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+		e.retryAfter = min(time.Duration(seconds)*time.Second, maxRetry)
+	} else if at, err := http.ParseTime(resp.Header.Get("Retry-After")); err == nil {
+		e.retryAfter = min(max(time.Until(at), 0), maxRetry)
+	}
+	return e
+}
+
+// backoff says how long to wait after the given try, and whether another one makes sense: too many
+// requests, the service's own mistakes, and calls that did not get through.
+func backoff(err error, try int) (wait time.Duration, again bool) {
+	var status *statusError
+	if errors.As(err, &status) && status.status != http.StatusTooManyRequests && status.status < 500 {
+		return 0, false
+	}
+	ceiling := min(200*time.Millisecond<<min(try, 10), maxWait)
+	wait = ceiling/2 + rand.N(ceiling/2+1)
+	if status != nil {
+		wait = max(wait, status.retryAfter+rand.N(status.retryAfter/10+1))
+	}
+	return wait, true
+}

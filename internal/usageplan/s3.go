@@ -1,0 +1,91 @@
+package usageplan
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// S3Config says which object holds the shared snapshot. It must not be under a prefix that readers
+// may get: it names every customer.
+type S3Config struct {
+	Bucket, Key string
+	Region      string // default us-east-1
+	Endpoint    string // a URL in the place of AWS's own; it is then reached without any proxy
+	Credentials aws.CredentialsProvider
+	HTTPClient  *http.Client // default: one of its own that ignores AWS_* settings
+}
+
+// S3Store is a SnapshotStore in one S3 object, by conditional puts (If-Match and If-None-Match).
+type S3Store struct {
+	client *client
+	url    *url.URL
+}
+
+// NewS3Store checks cfg and makes no call.
+func NewS3Store(cfg S3Config) (*S3Store, error) {
+	if cfg.Bucket == "" || cfg.Key == "" {
+		return nil, errors.New("shared snapshot needs a bucket and a key")
+	}
+	region := cfg.Region
+	if region == "" {
+		region = "us-east-1"
+	}
+	host, path := "s3."+region+"."+domain(region), "/"+cfg.Bucket+"/"+cfg.Key
+	if cfg.Endpoint == "" && !strings.Contains(cfg.Bucket, ".") { // a dot breaks the certificate's wildcard
+		host, path = cfg.Bucket+"."+host, "/"+cfg.Key
+	}
+	c, err := newClient(clientConfig{
+		service: "s3", region: region, endpoint: cfg.Endpoint, host: host,
+		credentials: cfg.Credentials, http: cfg.HTTPClient, tries: 3,
+	})
+	if err != nil {
+		return nil, err
+	}
+	u := *c.base
+	u.Path = strings.TrimSuffix(u.Path, "/") + path
+	u.RawPath = escapePath(u.Path)
+	return &S3Store{client: c, url: &u}, nil
+}
+
+// Get reads the object; none is no bytes and no ETag.
+func (s *S3Store) Get(ctx context.Context) (data []byte, etag string, err error) {
+	a, err := s.client.do(ctx, http.MethodGet, s.url, nil, nil)
+	if isStatus(err, http.StatusNotFound) {
+		return nil, "", nil
+	} else if err != nil {
+		return nil, "", err
+	}
+	return a.body, a.header.Get("ETag"), nil
+}
+
+// Put writes the object if it is still the one that ifMatch names. A put that is repeated after its
+// answer was lost finds its own bytes and returns ErrChanged; the caller reads again.
+func (s *S3Store) Put(ctx context.Context, data []byte, ifMatch string) (etag string, err error) {
+	header := http.Header{"Content-Type": {"application/octet-stream"}}
+	if ifMatch == "" {
+		header.Set("If-None-Match", "*")
+	} else {
+		header.Set("If-Match", ifMatch)
+	}
+	a, err := s.client.do(ctx, http.MethodPut, s.url, header, data)
+	if isStatus(err, http.StatusPreconditionFailed, http.StatusConflict) || ifMatch != "" && isStatus(err, http.StatusNotFound) {
+		return "", ErrChanged
+	} else if err != nil {
+		return "", err
+	}
+	return a.header.Get("ETag"), nil
+}
+
+// escapePath escapes as S3's signature does: all but unreserved characters and the slash.
+func escapePath(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		parts[i] = strings.ReplaceAll(url.QueryEscape(part), "+", "%20")
+	}
+	return strings.Join(parts, "/")
+}

@@ -1,0 +1,122 @@
+package usageplan
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrChanged: the stored snapshot is not the one that Put named, so another process has written.
+var ErrChanged = errors.New("shared snapshot has changed")
+
+// SnapshotStore keeps one snapshot for many processes, as bytes. It is safe for parallel use by
+// many processes because a Put names what it replaces.
+type SnapshotStore interface {
+	// Get returns the bytes and their ETag, or no bytes and no ETag if nothing was put yet.
+	Get(ctx context.Context) (data []byte, etag string, err error)
+	// Put replaces the bytes whose ETag is ifMatch, or creates the first ones if it is empty, and
+	// returns the new ETag. It returns an error that wraps ErrChanged if they are not the current ones.
+	Put(ctx context.Context, data []byte, ifMatch string) (etag string, err error)
+}
+
+// leaseFor is how long one process may take to renew the shared snapshot before another one tries.
+// An overrun is harmless: of two that renew at a time, the second Put fails.
+const leaseFor = time.Minute
+
+// lease says who renews the shared snapshot. It is part of the stored bytes, so taking it is one
+// conditional Put: of many processes that find the snapshot too old at the same time, one succeeds,
+// and the others go on with what they have.
+type lease struct {
+	holder string
+	until  time.Time
+}
+
+// loadShared takes over the shared snapshot if it is newer, and renews it if it is too old and
+// nobody else does.
+func (d *Directory) loadShared(ctx context.Context) (next time.Time, err error) {
+	data, etag, err := d.cfg.Store.Get(ctx)
+	if err != nil {
+		return d.loadAlone(ctx, err)
+	}
+	shared, held := &Snapshot{}, lease{}
+	if len(data) > 0 {
+		if shared, held, err = decode(data); errors.Is(err, errVersion) {
+			return d.loadAlone(ctx, err) // not ours to replace
+		} else if err != nil {
+			d.log.Warn("shared snapshot is not readable and will be replaced", "error", err)
+			shared, held = &Snapshot{}, lease{}
+		}
+	}
+	d.adopt(shared)
+
+	now := time.Now()
+	if !d.poked && now.Sub(shared.at) < d.cfg.Every {
+		return shared.at.Add(jitter(d.cfg.Every)), nil
+	}
+	if held.holder != d.cfg.Holder && now.Before(held.until) {
+		return now.Add(min(held.until.Sub(now), d.untilOthersAreDone())), nil
+	}
+	etag, err = d.cfg.Store.Put(ctx, encode(shared, lease{d.cfg.Holder, now.Add(leaseFor)}), etag)
+	if errors.Is(err, ErrChanged) {
+		return now.Add(d.untilOthersAreDone()), nil
+	} else if err != nil {
+		return d.loadAlone(ctx, err)
+	}
+	if err := d.list(ctx); err != nil {
+		return next, err
+	}
+	if _, err := d.cfg.Store.Put(ctx, encode(d.snap.Load(), lease{}), etag); err != nil && !errors.Is(err, ErrChanged) {
+		d.failures.Add(1)
+		d.log.Warn("shared snapshot was not written", "error", err)
+	}
+	return time.Now().Add(jitter(d.cfg.Every)), nil
+}
+
+// untilOthersAreDone is when to read again while another process renews the shared snapshot.
+func (d *Directory) untilOthersAreDone() time.Duration {
+	if d.Ready() {
+		return jitter(d.cfg.Every / 4)
+	}
+	return jitter(time.Second)
+}
+
+// loadAlone asks the source although the store does not work.
+func (d *Directory) loadAlone(ctx context.Context, storeErr error) (next time.Time, err error) {
+	d.failures.Add(1)
+	d.log.Warn("shared snapshot is not available", "error", storeErr)
+	if s := d.snap.Load(); s != nil && time.Since(s.at) < d.cfg.Every {
+		return s.at.Add(jitter(d.cfg.Every)), nil
+	}
+	if err := d.list(ctx); err != nil {
+		return next, fmt.Errorf("%w (and the shared snapshot: %w)", err, storeErr)
+	}
+	return time.Now().Add(jitter(d.cfg.Every)), nil
+}
+
+// adopt makes a shared snapshot ours if it is newer. Keys that only we know stay remembered.
+func (d *Directory) adopt(shared *Snapshot) {
+	mine := d.snap.Load()
+	if !shared.whole || mine != nil && mine.whole && !shared.at.After(mine.at) {
+		return
+	}
+	next := shared
+	if mine != nil {
+		next = shared.With(nil, nil)
+		index := make(map[string]uint32, len(next.plans))
+		for i, p := range next.plans {
+			index[p.ID] = uint32(i)
+		}
+		next.remember(mine, index)
+	}
+	d.publish(next)
+	d.refreshes.Add(1)
+}
+
+func randomName() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
