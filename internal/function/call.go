@@ -136,16 +136,31 @@ func failed(code, message string) Outcome {
 
 // outcomes matches the answered records to the ones that were sent.
 func outcomes(records []Record, payload []byte) []Outcome {
-	out := make([]Outcome, len(records))
-	answered, err := readReply(payload)
+	if answered, ok := scanReply(payload, len(records)); ok {
+		if out, ok := match(records, answered, len(payload)); ok {
+			return out
+		}
+	}
+	answered, err := decodeReply(payload)
 	if err != nil {
+		out := make([]Outcome, len(records))
 		for i := range out {
 			out[i] = failed(CodeJSONProcessing, messageJSON)
 		}
 		return out
 	}
+	out, ok := match(records, answered, len(payload))
+	if !ok {
+		panic("BUG: a decoded reply asks to be decoded")
+	}
+	return out
+}
+
+// match is false when the answer has escapes and must be decoded first.
+func match(records []Record, answered []replyRecord, payloadBytes int) ([]Outcome, bool) {
+	out := make([]Outcome, len(records))
 	find := finder(records)
-	arena := make([]byte, 0, len(payload)/4*3)
+	arena := make([]byte, 0, payloadBytes/4*3)
 	for i := range answered {
 		r := &answered[i]
 		at, ok := find(i, r.id)
@@ -154,7 +169,10 @@ func outcomes(records []Record, payload []byte) []Outcome {
 		case out[at].Status != 0:
 			out[at] = failed(CodeDuplicateID, messageDuplicateID)
 		default:
-			out[at], arena = r.outcome(arena)
+			out[at], arena, ok = r.outcome(arena)
+			if !ok {
+				return nil, false
+			}
 		}
 	}
 	for i := range out {
@@ -162,7 +180,7 @@ func outcomes(records []Record, payload []byte) []Outcome {
 			out[i] = failed(CodeMissingID, messageMissingID)
 		}
 	}
-	return out
+	return out, true
 }
 
 // finder finds a record by id. Most functions answer in order, so the i-th answer is looked for at i first.
@@ -183,24 +201,28 @@ func finder(records []Record) func(i int, id []byte) (int, bool) {
 	}
 }
 
-// outcome checks one answered record. Data of a good one is appended to arena.
-func (r *replyRecord) outcome(arena []byte) (Outcome, []byte) {
+// outcome checks one answered record. Data of a good one is appended to arena. It is false when data has to go through a
+// JSON decoder before it can be judged.
+func (r *replyRecord) outcome(arena []byte) (out Outcome, grown []byte, ok bool) {
+	if !r.checked && string(r.result) != "Ok" && !plainString(r.data) {
+		return Outcome{}, arena, false
+	}
 	switch {
 	case r.malformed:
-		return failed(CodeFunctionError, messageFormat), arena
+		return failed(CodeFunctionError, messageFormat), arena, true
 	case string(r.result) == "Dropped":
-		return Outcome{Status: Dropped}, arena
+		return Outcome{Status: Dropped}, arena, true
 	case string(r.result) == "ProcessingFailed":
-		return failed(CodeStatusFailed, messageStatusFailed), arena
+		return failed(CodeStatusFailed, messageStatusFailed), arena, true
 	case string(r.result) != "Ok":
-		return failed(CodeFunctionError, messageFormat), arena
+		return failed(CodeFunctionError, messageFormat), arena, true
 	case !r.hasData:
-		return failed(CodeInvalidReturn, messageNullData), arena
+		return failed(CodeInvalidReturn, messageNullData), arena, true
 	}
 	at := len(arena)
-	arena, ok := decodeBase64(arena, r.data)
+	grown, ok = decodeBase64(arena, r.data)
 	if !ok {
-		return failed(CodeFunctionError, messageFormat), arena[:at]
+		return failed(CodeFunctionError, messageFormat), arena, r.checked || plainString(r.data)
 	}
-	return Outcome{Status: OK, Data: arena[at:len(arena):len(arena)], Partition: r.partition}, arena
+	return Outcome{Status: OK, Data: grown[at:len(grown):len(grown)], Partition: r.partition}, grown, true
 }

@@ -7,21 +7,15 @@ type replyRecord struct {
 	id, result, data []byte
 	hasData          bool // false for null or nothing
 	malformed        bool // a member has the wrong type
+	checked          bool // data came through a JSON decoder: what is not base64 in it is not an escape
 	partition        map[string]string
 }
 
-// readReply reads a function's answer. An error means that it is not an object with an array of records.
-func readReply(payload []byte) ([]replyRecord, error) {
-	if records, ok := scanReply(payload); ok {
-		return records, nil
-	}
-	return decodeReply(payload)
-}
-
-// scanReply reads an answer that is laid out as our handler does it.
-func scanReply(payload []byte) ([]replyRecord, bool) {
+// scanReply reads an answer that is laid out as our handler does it, with room for n records. It is false if the answer must be
+// read by decodeReply.
+func scanReply(payload []byte, n int) ([]replyRecord, bool) {
 	s := scanner{buf: payload, ok: true}
-	var records []replyRecord
+	records := make([]replyRecord, 0, n)
 	var seen uint8
 	s.members(func(key []byte) {
 		if string(key) != "records" {
@@ -46,11 +40,12 @@ func (s *scanner) replyRecord() (r replyRecord) {
 			r.result = s.plain()
 		case "data":
 			s.once(&seen, 4)
-			r.data, r.hasData = s.plain(), true
+			r.data, r.hasData = s.str(), true
 		default:
 			s.ok = false
 		}
 	})
+	s.ok = s.ok && seen&1 != 0 // without an id it is left out
 	return r
 }
 
@@ -80,7 +75,7 @@ func decodeReply(payload []byte) ([]replyRecord, error) {
 		var metadata struct {
 			PartitionKeys map[string]string `json:"partitionKeys"`
 		}
-		r := replyRecord{id: []byte(*id)}
+		r := replyRecord{id: []byte(*id), checked: true}
 		r.malformed = !optional(members.Result, &result) || !optional(members.Data, &data) || !optional(members.Metadata, &metadata)
 		r.result, r.partition = []byte(result), metadata.PartitionKeys
 		if data != nil {

@@ -1,0 +1,93 @@
+package function
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestEventIsFirehoses(t *testing.T) {
+	got := string(AppendEvent(nil, CallInput{InvocationID: "invoked123", StreamARN: "arn:aws:firehose:region:0:deliverystream/name", Region: "us-west-2",
+		Records: []Record{{ID: "record1", Arrived: 1507217624302, Data: []byte("Hello World")}, {ID: "record2", Arrived: -1, Data: nil}}}))
+	want := `{"invocationId":"invoked123","deliveryStreamArn":"arn:aws:firehose:region:0:deliverystream/name","region":"us-west-2",` +
+		`"records":[{"recordId":"record1","approximateArrivalTimestamp":1507217624302,"data":"SGVsbG8gV29ybGQ="},` +
+		`{"recordId":"record2","approximateArrivalTimestamp":-1,"data":""}]}`
+	if got != want {
+		t.Errorf("AppendEvent:\n got %s\nwant %s", got, want)
+	}
+	var a, b struct{ InvocationID string }
+	for _, to := range []*struct{ InvocationID string }{&a, &b} {
+		if err := json.Unmarshal(AppendEvent(nil, CallInput{}), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(a.InvocationID) != 36 || a == b {
+		t.Errorf("invocation ids: got %q and %q, want two different UUIDs", a.InvocationID, b.InvocationID)
+	}
+}
+
+func TestSplitKeepsEveryLimit(t *testing.T) {
+	records := func(n, bytes int) (out []Record) {
+		for i := range n {
+			out = append(out, Record{ID: fmt.Sprintf("%056d", i), Arrived: 1795072949453, Data: []byte(strings.Repeat("x", bytes))})
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		name   string
+		in     []Record
+		buffer int
+		calls  int
+	}{
+		{"none", nil, 0, 0},
+		{"one", records(1, 10), 0, 1},
+		{"a buffer of 1 MiB", records(2621*3, 400), 1 << 20, 3},
+		{"records over the buffer go alone", records(3, 1_024_000), 200_000, 3},
+		{"the event's limit, not the buffer's", records(100_000, 1), 64 << 20, 3},
+		{"largest records", records(9, 1_024_000), 64 << 20, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calls := Split(CallInput{InvocationID: "x", StreamARN: "arn", Records: tt.in}, tt.buffer)
+			if len(calls) != tt.calls {
+				t.Errorf("Split: got %d calls, want %d", len(calls), tt.calls)
+			}
+			var again []Record
+			for _, c := range calls {
+				if n := len(AppendEvent(nil, c)); n > MaxPayloadBytes {
+					t.Errorf("an event has %d bytes", n)
+				}
+				if c.InvocationID != "" || c.StreamARN != "arn" {
+					t.Errorf("call: got id %q of stream %q, want a fresh one of the same stream", c.InvocationID, c.StreamARN)
+				}
+				again = append(again, c.Records...)
+			}
+			if len(again) != len(tt.in) {
+				t.Fatalf("Split: %d records of %d", len(again), len(tt.in))
+			}
+			for i := range again {
+				if again[i].ID != tt.in[i].ID {
+					t.Fatalf("record %d is %s", i, again[i].ID)
+				}
+			}
+		})
+	}
+}
+
+func TestBundleIsReproducible(t *testing.T) {
+	program := bytes.Repeat([]byte("not really a program "), 5000)
+	var a, b bytes.Buffer
+	for _, w := range []*bytes.Buffer{&a, &b} {
+		if err := Bundle(w, bytes.NewReader(program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("two zips of one bootstrap differ")
+	}
+	// The digest is part of the promise: a machine in another time zone, a newer release of ours, give the same zip.
+	if got := a.Len(); got > len(program)/10 {
+		t.Errorf("the zip has %d bytes: it is not compressed", got)
+	}
+}

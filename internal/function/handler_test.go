@@ -1,0 +1,214 @@
+package function
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// marker is an enricher that marks a record, and refuses one that begins with "bad".
+type marker struct{}
+
+func (marker) Append(dst, rec []byte) ([]byte, error) {
+	if strings.HasPrefix(string(rec), "bad") {
+		return dst, errors.New("refused")
+	}
+	dst = append(dst, '<')
+	dst = append(dst, rec...)
+	return append(dst, '>', '\n'), nil
+}
+
+// answered is a response as encoding/json reads it.
+type answered struct {
+	Records []struct {
+		RecordID string  `json:"recordId"`
+		Result   string  `json:"result"`
+		Data     *string `json:"data"`
+	} `json:"records"`
+}
+
+// lines makes one line per answered record: id, result, data decoded (or ∅).
+func lines(t testing.TB, response []byte) []string {
+	t.Helper()
+	var a answered
+	if err := json.Unmarshal(response, &a); err != nil {
+		t.Fatalf("the response is not JSON: %v\n%s", err, response)
+	}
+	var out []string
+	for _, r := range a.Records {
+		data := "∅"
+		if r.Data != nil {
+			if raw, err := base64.StdEncoding.DecodeString(*r.Data); err == nil {
+				data = string(raw)
+			} else {
+				data = "?" + *r.Data
+			}
+		}
+		out = append(out, r.RecordID+" "+r.Result+" "+data)
+	}
+	return out
+}
+
+func TestHandlerAnswersEveryLayout(t *testing.T) {
+	const head = `{"invocationId":"i","deliveryStreamArn":"a","region":"us-east-1","records":`
+	for _, tt := range []struct {
+		name, event string
+		want        []string
+		slow        bool
+	}{
+		{name: "as Firehose writes it", event: head + `[{"recordId":"1","approximateArrivalTimestamp":1495072949453,"data":"b25l"}]}`, want: []string{"1 Ok <one>\n"}},
+		{name: "no records", event: head + `[]}`, want: nil},
+		{name: "padding", event: head + `[{"recordId":"1","data":"YQ=="},{"recordId":"2","data":"YWI="},{"recordId":"3","data":""}]}`,
+			want: []string{"1 Ok <a>\n", "2 Ok <ab>\n", "3 Ok <>\n"}},
+		{name: "white space", event: " { \"records\" :\n[ { \"recordId\"\t: \"1\" ,\r\n\"data\" : \"b25l\" } ] } ", want: []string{"1 Ok <one>\n"}},
+		{name: "other order", event: `{"records":[{"data":"b25l","recordId":"1"}],"region":"r"}`, want: []string{"1 Ok <one>\n"}},
+		{name: "kinesis source", slow: true, event: `{"sourceKinesisStreamArn":"k","records":[{"recordId":"1","kinesisRecordMetadata":{"shardId":"s","n":[1,{}]},"data":"b25l"}]}`,
+			want: []string{"1 Ok <one>\n"}},
+		{name: "escaped slash", slow: true, event: head + `[{"recordId":"1","data":"Pz8\/"}]}`, want: []string{"1 Ok <???>\n"}},
+		{name: "escaped id", slow: true, event: head + `[{"recordId":"\u0031\"","data":"b25l"}]}`, want: []string{"1\" Ok <one>\n"}},
+		{name: "escaped key", slow: true, event: head + `[{"record\u0049d":"1","data":"b25l"}]}`, want: []string{"1 Ok <one>\n"}},
+		{name: "null data", slow: true, event: head + `[{"recordId":"1","data":null},{"recordId":"2"}]}`,
+			want: []string{"1 ProcessingFailed ∅", "2 ProcessingFailed ∅"}},
+		{name: "one bad record harms no other", event: head + `[{"recordId":"1","data":"YmFk"},{"recordId":"2","data":"b25l"},{"recordId":"3","data":"!!!!"}]}`,
+			want: []string{"1 ProcessingFailed bad", "2 Ok <one>\n", "3 ProcessingFailed ?!!!!"}},
+		{name: "duplicate member", slow: true, event: head + `[{"recordId":"1","data":"YmFk","data":"b25l"}]}`, want: []string{"1 Ok <one>\n"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := NewHandler(marker{})
+			out, err := h.Invoke(context.Background(), []byte(tt.event))
+			if err != nil {
+				t.Fatalf("Invoke: %v", err)
+			}
+			if diff := cmp.Diff(tt.want, lines(t, out)); diff != "" {
+				t.Errorf("Invoke (-want +got):\n%s", diff)
+			}
+			if slow := h.Stats().Slow == 1; slow != tt.slow {
+				t.Errorf("read by encoding/json: got %v, want %v", slow, tt.slow)
+			}
+		})
+	}
+}
+
+func TestHandlerRefusesWhatIsNoEvent(t *testing.T) {
+	const secret = "b25lc2VjcmV0"
+	for _, event := range []string{
+		``, `null x`, `[]`, `{"records":5}`, `{"records":[{"recordId":"1","data":"` + secret + `"}]`, `{"records":[]}}`,
+		"{\"records\":[{\"recordId\":\"1\",\"data\":\"" + secret + "\n\"}]}", `{"records":[{"recordId":"1","data":"` + secret + `\x"}]}`,
+		`{"records":[{"recordId":"1","approximateArrivalTimestamp":01,"data":"` + secret + `"}]}`,
+		`{"records":[{"recordId":{},"data":"` + secret + `"}]}`,
+	} {
+		h := NewHandler(marker{})
+		out, err := h.Invoke(context.Background(), []byte(event))
+		if err == nil {
+			t.Errorf("Invoke(%s): got %s, want an error", event, out)
+		} else if strings.Contains(err.Error(), secret[:4]) {
+			t.Errorf("Invoke(%s): the error quotes the event: %v", event, err)
+		}
+	}
+}
+
+func TestAnswerNeverExceedsTheLimit(t *testing.T) {
+	in := CallInput{Records: make([]Record, 40)}
+	for i := range in.Records {
+		in.Records[i] = Record{ID: fmt.Sprintf("%04d", i), Data: []byte(strings.Repeat("x", 30*(i%5)))}
+		if i%7 == 0 {
+			in.Records[i].Data = []byte("bad" + strings.Repeat("y", 50))
+		}
+	}
+	event := AppendEvent(nil, in)
+	full, err := NewHandler(marker{}).Invoke(context.Background(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := len(answerStart) + len(answerEnd) + 40*(len(recordStart)+4+len(resultFailed)+len(recordEnd)) + 39
+	for limit := least - 10; limit <= len(full)+10; limit++ {
+		h := NewHandler(marker{})
+		h.maxBytes = limit
+		out, err := h.Append([]byte("before"), event)
+		if limit < least {
+			if err == nil {
+				t.Fatalf("limit %d: got an answer of %d bytes, want an error", limit, len(out))
+			}
+			continue
+		}
+		if err != nil && limit > least { // the reserve counts one comma too many
+			t.Fatalf("limit %d: %v", limit, err)
+		} else if err != nil {
+			continue
+		}
+		out = out[len("before"):]
+		if len(out) > limit {
+			t.Fatalf("limit %d: got %d bytes", limit, len(out))
+		}
+		if got := lines(t, out); len(got) != 40 {
+			t.Fatalf("limit %d: got %d records, want all 40 answered", limit, len(got))
+		}
+		if s := h.Stats(); s.Failed != s.TooLarge+6 {
+			t.Fatalf("limit %d: got %+v, want every failure but the 6 bad ones counted as too large", limit, s)
+		}
+		if limit > len(full) && string(out) != string(full) {
+			t.Fatalf("limit %d: a record was failed though all fit", limit)
+		}
+	}
+}
+
+func TestHandlerDoesNotAllocatePerRecord(t *testing.T) {
+	event := benchEvent(500)
+	h := NewHandler(copier{})
+	out, err := h.Append(nil, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The pool may be emptied by a collection at any time, so a few are allowed; one per record would be 500.
+	if n := testing.AllocsPerRun(20, func() { out, _ = h.Append(out[:0], event) }); n > 20 {
+		t.Errorf("an event of 500 records allocates %v times", n)
+	}
+}
+
+func TestHandlerInParallel(t *testing.T) {
+	h := NewHandler(marker{})
+	event := benchEvent(50)
+	want, err := h.Invoke(context.Background(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string, 8)
+	for range cap(done) {
+		go func() {
+			for range 20 {
+				if got, err := h.Invoke(context.Background(), event); err != nil || string(got) != string(want) {
+					done <- fmt.Sprintf("answers differ: %v", err)
+					return
+				}
+			}
+			done <- ""
+		}()
+	}
+	for range cap(done) {
+		if problem := <-done; problem != "" {
+			t.Error(problem)
+		}
+	}
+}
+
+func TestStatsAddUp(t *testing.T) {
+	h := NewHandler(marker{})
+	for _, event := range []string{
+		`{"records":[{"recordId":"1","data":"YmFk"},{"recordId":"2","data":"b25l"},{"recordId":"3","data":"*"}]}`,
+		`{"records":[{"recordId":"1","data":"YmFk"},{"recordId":"3","data":"*\/"}]}`,
+	} {
+		if _, err := h.Invoke(context.Background(), []byte(event)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := Stats{Events: 2, Slow: 1, Records: 5, Failed: 4, NotBase64: 2}
+	if diff := cmp.Diff(want, h.Stats()); diff != "" {
+		t.Errorf("Stats (-want +got):\n%s", diff)
+	}
+}
