@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // ErrNotFound: there is no such bucket or object.
@@ -79,19 +81,20 @@ func NewClient(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	return &Client{s3: client, region: loaded.Region}, nil
 }
 
-// Client is a client of this server for one of its accounts, over its socket.
+// Client is a client of this server for one of its accounts, over its socket. Bodies are
+// not hashed for the signature: they do not leave the machine.
 func (s *Server) Client(as Account) *Client {
 	return newClient(ClientConfig{
 		Endpoint:        "http://s3",
 		Region:          s.cfg.Region,
 		AccessKeyID:     as.AccessKeyID,
 		SecretAccessKey: as.SecretAccessKey,
-	}, s.transport())
+	}, s.transport(), v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }
 
 // newClient makes the SDK's client from cfg alone: s3.New, unlike NewFromConfig, has
 // nothing of the environment.
-func newClient(cfg ClientConfig, transport http.RoundTripper) *Client {
+func newClient(cfg ClientConfig, transport http.RoundTripper, options ...func(*middleware.Stack) error) *Client {
 	region := cfg.Region
 	if region == "" {
 		region = "us-east-1"
@@ -102,6 +105,7 @@ func newClient(cfg ClientConfig, transport http.RoundTripper) *Client {
 		Region:       region,
 		Credentials:  static(cfg),
 		HTTPClient:   &http.Client{Transport: transport},
+		APIOptions:   options,
 	})}
 }
 
