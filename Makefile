@@ -1,0 +1,42 @@
+# What CI calls, and what a person calls before a commit. Each target stands alone.
+GO      ?= go
+FUZZ    ?= 5s
+PKGS    := ./...
+
+.PHONY: all build test race lint fuzz bench e2e demo
+
+all: lint race
+
+build:            ## both binaries into dist/
+	$(GO) build -o dist/stagelog ./cmd/stagelog
+	CGO_ENABLED=0 $(GO) build -tags lambda.norpc -trimpath -ldflags='-s -w' -o dist/bootstrap ./cmd/enricher
+
+test:             ## the command of the README
+	$(GO) test $(PKGS)
+
+race:             ## the same under the race detector
+	$(GO) test -race -timeout 20m $(PKGS)
+
+lint:             ## format, vet, staticcheck, and builds that nothing else covers
+	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
+	$(GO) vet $(PKGS)
+	$(GO) tool staticcheck $(PKGS)
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/stagelog
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -tags lambda.norpc -o /dev/null ./cmd/enricher
+
+fuzz:             ## every fuzz target for FUZZ each
+	@for pkg in $$($(GO) list $(PKGS)); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "fuzz $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
+	  done; \
+	done
+
+bench:            ## every benchmark, a few rounds: that they run, not how fast
+	$(GO) test -run '^$$' -bench . -benchtime 20x $(PKGS)
+
+e2e:              ## the real binary, with the AWS CLI and boto3 as clients where the machine has them
+	$(GO) test -count=1 -v ./e2e/...
+
+demo:
+	$(GO) run ./cmd/stagelog demo --for 20s
