@@ -84,7 +84,7 @@ type IntegrationType string
 // The types of integration that are served; others are refused when they are made.
 const (
 	HTTPProxy IntegrationType = "HTTP_PROXY" // the request goes to URI as it is
-	Mock      IntegrationType = "MOCK"       // the answer is made here: MockStatus with no body
+	Mock      IntegrationType = "MOCK"       // the answer is made here, from Integration.Mock
 )
 
 // Integration is what stands behind a method.
@@ -96,9 +96,14 @@ type Integration struct {
 	URI     string
 	Params  map[string]string // variable of URI: path parameter of the route, without braces
 	Timeout time.Duration     // how long the upstream may take, at most 29 s
-	// MockStatus is the status of a MOCK integration, MockHeaders the headers of its answer.
-	MockStatus  int
-	MockHeaders map[string]string
+	Mock    MockAnswer        // what a MOCK integration answers
+}
+
+// MockAnswer is the fixed answer of a MOCK integration.
+type MockAnswer struct {
+	Status  int
+	Headers map[string]string
+	Body    string
 }
 
 // Throttle is a token bucket: Rate tokens a second, at most Burst at once.
