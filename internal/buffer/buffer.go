@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,8 +96,12 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	}
 	switch {
 	case cfg.URL != "":
+		shown, err := checkURL(cfg.URL)
+		if err != nil {
+			return nil, err
+		}
 		if b.nc, err = nats.Connect(cfg.URL, options...); err != nil {
-			return nil, fmt.Errorf("connect to NATS at %s: %w", redacted(cfg.URL), err)
+			return nil, fmt.Errorf("connect to NATS at %s: %w", shown, err)
 		}
 	case cfg.Dir != "":
 		b.replicas = 1
@@ -189,11 +194,16 @@ func (b *Buffer) checkRoom(n int64) error {
 	return nil
 }
 
-// redacted is the URL without its password. Several URLs may be joined by commas.
-func redacted(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "the URL given"
+// checkURL refuses what is no URL before anybody else does, whose words would hold its
+// password, and gives the URLs, joined by commas, without passwords.
+func checkURL(raw string) (redacted string, err error) {
+	var parts []string
+	for part := range strings.SplitSeq(raw, ",") {
+		u, err := url.Parse(strings.TrimSpace(part))
+		if err != nil || u.Host == "" {
+			return "", errors.New("the NATS URL is not one: expected nats://user:password@host:4222")
+		}
+		parts = append(parts, u.Redacted())
 	}
-	return u.Redacted()
+	return strings.Join(parts, ","), nil
 }
