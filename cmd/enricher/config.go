@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/enrich"
+	"github.com/stagelog/stagelog/internal/function"
+	"github.com/stagelog/stagelog/internal/usageplan"
+)
+
+// environ reads environment variables.
+type environ func(name string) string
+
+// first gives the first of the named variables that is set.
+func (env environ) first(names ...string) string {
+	for _, name := range names {
+		if v := env(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// newEnricher joins the rooms by the environment. It makes no call.
+func newEnricher(env environ, logger *slog.Logger) (*enricher, error) {
+	cfg, err := recordConfig(env)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newDirectory(env, logger)
+	if err != nil {
+		return nil, err
+	}
+	records, err := enrich.New(cfg, dir)
+	if err != nil {
+		return nil, fmt.Errorf("configure enrichment: %w", err)
+	}
+	limitMemory(env)
+	return &enricher{dir: dir, records: records, handler: function.NewHandler(records), log: logger}, nil
+}
+
+// recordConfig says what a record looks like, before and after.
+func recordConfig(env environ) (enrich.Config, error) {
+	format, usagePlan, customer, planID := "classic", "usage_plan", "customer", "usage_plan_id"
+	switch preset := env("STAGELOG_PRESET"); preset {
+	case "", "none":
+	case "apiable":
+		format, usagePlan, customer, planID = "apiable", "plan_id", "subscription_id", ""
+	default:
+		return enrich.Config{}, fmt.Errorf("STAGELOG_PRESET %q is none of apiable and none", preset)
+	}
+	fields, err := recordFields(env, format)
+	if err != nil {
+		return enrich.Config{}, err
+	}
+	return enrich.Config{
+		Fields:      fields,
+		UsagePlan:   outputName(env("STAGELOG_USAGE_PLAN"), usagePlan),
+		Customer:    outputName(env("STAGELOG_CUSTOMER"), customer),
+		UsagePlanID: outputName(env("STAGELOG_USAGE_PLAN_ID"), planID),
+		APIKey:      enrich.APIKeyMode(env("STAGELOG_API_KEY")),
+		HashSalt:    []byte(env("STAGELOG_HASH_SALT")),
+	}, nil
+}
+
+func recordFields(env environ, format string) (accesslog.Fields, error) {
+	if v := env("STAGELOG_FORMAT"); v != "" {
+		format = v
+	}
+	if text, ok := accesslog.Preset(format); ok {
+		format = text
+	} else if !strings.Contains(format, "$context.") {
+		return accesslog.Fields{}, fmt.Errorf("STAGELOG_FORMAT is neither a log format nor one of %s", strings.Join(accesslog.Presets(), ", "))
+	}
+	parsed, err := accesslog.Parse(format)
+	if err != nil {
+		return accesslog.Fields{}, fmt.Errorf("STAGELOG_FORMAT: %w", err)
+	}
+	fields := parsed.Fields()
+	for name, field := range map[string]*string{
+		"STAGELOG_FIELD_KEY_ID": &fields.KeyID, "STAGELOG_FIELD_API_ID": &fields.APIID,
+		"STAGELOG_FIELD_STAGE": &fields.Stage, "STAGELOG_FIELD_API_KEY": &fields.APIKey,
+	} {
+		if v := env(name); v != "" {
+			*field = v
+		}
+	}
+	if fields.KeyID == "" || fields.APIID == "" || fields.Stage == "" {
+		return accesslog.Fields{}, errors.New("the log format has no field for the key's id, the API's id or the stage: " +
+			"without them there is no usage plan and no customer")
+	}
+	return fields, nil
+}
+
+func outputName(given, otherwise string) string {
+	switch given {
+	case "":
+		return otherwise
+	case "-":
+		return ""
+	}
+	return given
+}
+
+// newDirectory makes the directory and its sources.
+func newDirectory(env environ, logger *slog.Logger) (*usageplan.Directory, error) {
+	region := env.first("AWS_REGION", "AWS_DEFAULT_REGION")
+	credentials := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: env("AWS_ACCESS_KEY_ID"), SecretAccessKey: env("AWS_SECRET_ACCESS_KEY"),
+			SessionToken: env("AWS_SESSION_TOKEN"), Source: "environment"}, nil
+	})
+	source, err := usageplan.NewAPISource(usageplan.APIConfig{
+		Region: region, Credentials: credentials,
+		Endpoint: env.first("STAGELOG_APIGATEWAY_ENDPOINT", "AWS_ENDPOINT_URL_API_GATEWAY", "AWS_ENDPOINT_URL"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configure API Gateway: %w", err)
+	}
+	cfg := usageplan.Config{Source: source, Logger: logger}
+	if v := env("STAGELOG_REFRESH"); v != "" {
+		if cfg.Every, err = time.ParseDuration(v); err != nil || cfg.Every <= 0 {
+			return nil, fmt.Errorf("STAGELOG_REFRESH %q is no duration, such as 60s", v)
+		}
+	}
+	if v := env("STAGELOG_SNAPSHOT"); v != "" {
+		bucket, key, err := snapshotObject(v)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Store, err = usageplan.NewS3Store(usageplan.S3Config{
+			Bucket: bucket, Key: key, Region: region, Credentials: credentials,
+			Endpoint: env.first("STAGELOG_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("configure shared snapshot: %w", err)
+		}
+	}
+	dir, err := usageplan.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("configure directory: %w", err)
+	}
+	return dir, nil
+}
+
+func snapshotObject(v string) (bucket, key string, err error) {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "s3" || u.Host == "" || len(u.Path) < 2 {
+		return "", "", fmt.Errorf("STAGELOG_SNAPSHOT %q is not of the form s3://bucket/key", v)
+	}
+	return u.Host, u.Path[1:], nil
+}
+
+// limitMemory keeps the garbage collector within what Lambda gives the function: it kills what exceeds it.
+func limitMemory(env environ) {
+	if mb, err := strconv.ParseInt(env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 64); err == nil && mb > 0 {
+		debug.SetMemoryLimit(mb << 20 / 4 * 3)
+	}
+}
