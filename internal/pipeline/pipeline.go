@@ -1,0 +1,107 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+)
+
+// What a pipeline has where the file says nothing.
+const (
+	DefaultRegion      = "us-east-1"
+	DefaultAccount     = "000000000000"
+	DefaultFormat      = "usage"
+	DefaultPrefix      = "logs/"
+	DefaultErrorPrefix = "errors/!{firehose:error-output-type}/"
+	DefaultInterval    = 60 * time.Second
+	DefaultSize        = 5 * mebibyte
+)
+
+const mebibyte int64 = 1 << 20
+
+// Compression formats as Firehose's API names them.
+const (
+	Uncompressed = "UNCOMPRESSED"
+	GZIP         = "GZIP"
+	ZIP          = "ZIP"
+	Snappy       = "Snappy"
+	HadoopSnappy = "HADOOP_SNAPPY"
+)
+
+// Pipeline is a stagelog.yaml that was found right, with its defaults filled in. It does not change.
+type Pipeline struct {
+	Name    string // the stream is amazon-apigateway-NAME
+	Bucket  string
+	Readers []string // AWS accounts, 12 digits, that may list and read the delivered objects
+	Preset  string   // "" or "apiable"
+	Region  string   // of the machine's AWS endpoint and of the resources in AWS
+	Account string   // 12 digits: the account of the machine's AWS endpoint
+
+	Stages     []StageRef // the stages in AWS that log to the stream; names here need not be in Local
+	Format     string     // the access log format itself
+	FormatName string     // its preset's name, or "custom"
+	APIKey     string     // what becomes of the API key's value: mask, hash, drop or keep
+	Names      OutputNames
+	Deliver    Deliver
+	Local      *Local // nil when the file has no local section
+
+	warnings Mistakes
+}
+
+// StageRef names one stage of one API.
+type StageRef struct{ API, Stage string }
+
+// String is "api/stage", as the file has it.
+func (s StageRef) String() string { return s.API + "/" + s.Stage }
+
+// OutputNames are the fields that enrichment adds; "" leaves one out.
+type OutputNames struct {
+	UsagePlan   string
+	Customer    string
+	UsagePlanID string
+}
+
+// Deliver says when and where objects are put.
+type Deliver struct {
+	Interval    time.Duration // Firehose's IntervalInSeconds: whole seconds, 0 to 900
+	Size        int64         // bytes; Firehose's SizeInMBs: whole MiB, 1 to 128
+	Compression string        // as Firehose's API names it
+	Prefix      string
+	ErrorPrefix string
+}
+
+// Stream is the name of the delivery stream. API Gateway logs to no stream whose name begins otherwise.
+func (p *Pipeline) Stream() string { return streamPrefix + p.Name }
+
+// Function is the name of the enrichment function.
+func (p *Pipeline) Function() string { return "stagelog-" + p.Name }
+
+const streamPrefix = "amazon-apigateway-"
+
+// Warnings is what is right and unwise, in the order of the file.
+func (p *Pipeline) Warnings() Mistakes { return p.warnings }
+
+// Bare is a pipeline that describes nothing: no name, no bucket, no stages, all defaults. With it the machine's AWS
+// endpoint starts empty, and clients create what they need.
+func Bare() *Pipeline { return defaults() }
+
+func defaults() *Pipeline {
+	format, _ := accesslog.Preset(DefaultFormat)
+	return &Pipeline{
+		Region: DefaultRegion, Account: DefaultAccount,
+		Format: format, FormatName: DefaultFormat, APIKey: "mask",
+		Names:   OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
+		Deliver: Deliver{Interval: DefaultInterval, Size: DefaultSize, Compression: GZIP, Prefix: DefaultPrefix, ErrorPrefix: DefaultErrorPrefix},
+	}
+}
+
+// usePreset changes the defaults to those of a preset.
+func (p *Pipeline) usePreset(name string) {
+	if name != "apiable" {
+		return
+	}
+	p.Preset = name
+	p.Format, p.FormatName = accesslog.Apiable, "apiable"
+	p.Names = OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}
+	p.Deliver.Prefix, p.Deliver.ErrorPrefix = "apiable/aws/logs/", "apiable/aws/errors/!{firehose:error-output-type}/"
+}
