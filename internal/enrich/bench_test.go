@@ -8,9 +8,9 @@ import (
 	"github.com/stagelog/stagelog/internal/enrich"
 )
 
-// classic is a record of 374 bytes in the classic format.
+// classic is a record of 374 bytes in the classic format, without the key id.
 const classic = `{"api_id":"a1b2c3d4e5","api_key":"kJ8sWq2LmN4pR7tV9xZ1bC3d","key_id":"%s","ip":"203.0.113.195",` +
-	`"method":"GET","uri":"/prod/orders/2024/items","response_size":"1834","response_status":"200","resource_id":"x7k2m9",` +
+	`"method":"GET","uri":"/prod/orders/2024/items/1000000042/lines/1","response_size":"1834","response_status":"200","resource_id":"x7k2m9",` +
 	`"request_id":"f3a1c2d4-5b6e-4f70-8a91-b2c3d4e5f607","request_latency":"42","request_time":"10/Jul/2024:18:14:22 +0000","stage":"prod"}` + "\n"
 
 // keys is a directory that is a map, for measuring what enrichment itself costs.

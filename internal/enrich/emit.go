@@ -19,13 +19,13 @@ func (e *Enricher) emit(dst, b []byte, o *object) []byte {
 
 	line := len(dst)
 	pos := o.start
-	for i := range o.edits {
-		ed := &o.edits[i]
+	for i := range o.n {
+		ed := o.at(i)
 		if ed.action > roleAPIKey && ed.action < roleNone && o.out[ed.action-roleUsagePlan] == taken {
 			continue
 		}
 		dst = append(dst, b[pos:ed.from]...)
-		pos = ed.to
+		pos = int(ed.to)
 		switch ed.action {
 		case roleNone:
 		case roleAPIKey:
@@ -63,7 +63,7 @@ func (o *object) text(b []byte, r role) []byte {
 
 func plain(raw []byte, k kind) []byte {
 	switch k {
-	case kindPlain, kindNumber:
+	case kindASCII, kindPlain, kindNumber:
 		return raw
 	case kindEscaped:
 		return unescape(nil, raw)
@@ -73,7 +73,7 @@ func plain(raw []byte, k kind) []byte {
 
 // hasID says whether v can be a key id: `-`, an empty string, null and the like are no key.
 func hasID(b []byte, v span) bool {
-	return (v.kind == kindPlain || v.kind == kindEscaped || v.kind == kindNumber) && v.to > v.from && !isDash(b, v)
+	return v.kind != kindNone && v.kind != kindOther && v.to > v.from && !isDash(b, v)
 }
 
 // oneLine turns newlines into spaces. A valid object has them between tokens only.

@@ -3,6 +3,7 @@ package enrich
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -72,6 +73,9 @@ func New(cfg Config, dir Directory) (*Enricher, error) {
 		cfg.MaxBytes = record.MaxBytes
 	}
 	e := &Enricher{dir: dir, mode: cfg.APIKey, maxBytes: cfg.MaxBytes}
+	if e.maxBytes < 0 || e.maxBytes > math.MaxInt32 {
+		return nil, fmt.Errorf("%d is no limit for a record's bytes", e.maxBytes)
+	}
 	switch cfg.APIKey {
 	case Mask, Drop, Keep:
 	case Hash:
@@ -111,14 +115,28 @@ func (e *Enricher) Append(dst, rec []byte) (out []byte, err error) {
 	if bad == nil {
 		return out, nil
 	}
-	if mended := mend(rec); mended != nil && bad != badSize {
-		if out, stillBad := e.append(dst, mended); stillBad == nil {
-			e.mended.Add(1)
-			return out, nil
-		}
+	if out, ok := e.appendMended(dst, rec, bad); ok {
+		e.mended.Add(1)
+		return out, nil
 	}
 	e.bad.Add(1)
 	return dst, bad
+}
+
+// appendMended appends a record that is bad as it came, if nothing but its quotes is wrong.
+func (e *Enricher) appendMended(dst, rec []byte, bad *Bad) ([]byte, bool) {
+	if bad != badJSON && bad != badTruncated {
+		return dst, false
+	}
+	mended := mend(rec)
+	if mended == nil {
+		return dst, false
+	}
+	out, bad := e.append(dst, mended)
+	if bad != nil || repeats(mended) {
+		return dst, false
+	}
+	return out, true
 }
 
 // append is Append without the attempt to mend.

@@ -9,8 +9,11 @@ type object struct {
 	in  [inputs]span   // the last value of each input role
 	out [outputs]state // what stands under each output name
 
-	edits []edit // in order; not overlapping
-	few   [8]edit
+	// The edits in order, not overlapping: the first few, and the others of a record that repeats
+	// names on purpose.
+	few  [8]edit
+	n    int
+	more []edit
 }
 
 // span is a value: content only for a string, else the whole token.
@@ -24,7 +27,8 @@ type kind uint8
 
 const (
 	kindNone    kind = iota // no such member
-	kindPlain               // a string whose bytes are its value
+	kindASCII               // a string without escapes, in ASCII
+	kindPlain               // a string without escapes
 	kindEscaped             // a string with escapes
 	kindNumber
 	kindOther // null, true, false, an object or an array
@@ -41,7 +45,7 @@ const (
 
 // edit replaces rec[from:to] by what its action makes of it.
 type edit struct {
-	from, to int
+	from, to int32
 	kind     kind // of the value that is replaced
 	action   role // roleAPIKey and the output roles; roleNone cuts
 }
@@ -60,89 +64,44 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 		o.brace = i
 		return i + 1, nil
 	}
-	comma, cut := 0, -1 // the comma before this member; where a cut that ends with it began
+	comma, cut := 0, -1 // the comma before this member; where a cut began that ends with the next
 	for {
-		if i >= len(b) {
-			return i, badTruncated
-		}
-		if b[i] != '"' {
-			return i, badJSON
-		}
+		member := i
 		if cut >= 0 {
-			o.edit(edit{from: cut, to: i, action: roleNone})
+			o.cut(cut, member)
 			cut = -1
 		}
-		member := i
-
-		end := plainEnd(b, i+1)
-		escaped := false
-		if end >= len(b) || b[end] != '"' {
-			if end, escaped, bad = stringEnd(b, end); bad != nil {
-				return end, bad
-			}
-		}
-		name := b[i+1 : end]
-		r := roleNone
-		if escaped {
-			r = e.roles.of(unescape(nil, name))
-		} else {
-			r = e.roles.of(name)
-		}
-
-		i = end + 1
-		if i < len(b) && b[i] == ':' {
-			i++
-		} else if i, bad = o.colon(b, i); bad != nil {
+		var r role
+		if r, i, bad = e.name(b, i, o); bad != nil {
 			return i, bad
 		}
-		if i < len(b) && b[i] <= ' ' {
-			i = o.space(b, i)
-		}
-
 		var v span
-		if i < len(b) && b[i] == '"' {
-			v = span{from: i + 1, to: plainEnd(b, i+1), kind: kindPlain}
-			if v.to >= len(b) || b[v.to] != '"' {
-				if v.to, escaped, bad = stringEnd(b, v.to); bad != nil {
-					return v.to, bad
-				}
-				if escaped {
-					v.kind = kindEscaped
-				}
-			}
-			i = v.to + 1
-		} else {
-			if v, bad = o.other(b, i); bad != nil {
-				return i, bad
-			}
-			i = v.to
+		if v, i, bad = o.value(b, i); bad != nil {
+			return i, bad
 		}
-
-		if r == roleNone {
+		switch {
+		case r == roleNone || e.note(b, o, r, v):
 			o.kept++
-		} else if e.note(b, o, r, v) {
-			o.kept++
-		} else if o.kept > 0 {
-			o.edit(edit{from: comma, to: i, action: roleNone})
-		} else {
+		case o.kept > 0:
+			o.cut(comma, i)
+		default:
 			cut = member
 		}
 
-		after := i
+		end := i
 		if i < len(b) && b[i] <= ' ' {
 			i = o.space(b, i)
 		}
-		if i >= len(b) {
+		switch {
+		case i >= len(b):
 			return i, badTruncated
-		}
-		if b[i] == '}' {
+		case b[i] == '}':
 			if cut >= 0 {
-				o.edit(edit{from: cut, to: after, action: roleNone})
+				o.cut(cut, end)
 			}
 			o.brace = i
 			return i + 1, nil
-		}
-		if b[i] != ',' {
+		case b[i] != ',':
 			return i, badJSON
 		}
 		comma = i
@@ -151,6 +110,56 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 			i = o.space(b, i)
 		}
 	}
+}
+
+// name reads a member's name and the colon, and returns where its value begins.
+func (e *Enricher) name(b []byte, i int, o *object) (r role, next int, bad *Bad) {
+	if i >= len(b) {
+		return r, i, badTruncated
+	}
+	if b[i] != '"' {
+		return r, i, badJSON
+	}
+	from, end := i+1, plainEnd(b, i+1)
+	escaped := false
+	if end >= len(b) || b[end] != '"' {
+		if end, escaped, bad = stringEnd(b, end); bad != nil {
+			return r, end, bad
+		}
+	}
+	if r = roleNone; escaped {
+		r = e.roles.of(unescape(nil, b[from:end]))
+	} else {
+		r = e.roles.of(b[from:end])
+	}
+	if i = end + 1; i < len(b) && b[i] == ':' {
+		i++
+	} else if i, bad = o.colon(b, i); bad != nil {
+		return r, i, bad
+	}
+	if i < len(b) && b[i] <= ' ' {
+		i = o.space(b, i)
+	}
+	return r, i, nil
+}
+
+// value reads a member's value and returns the index after it.
+func (o *object) value(b []byte, i int) (v span, next int, bad *Bad) {
+	if i >= len(b) || b[i] != '"' {
+		return o.other(b, i)
+	}
+	v = span{from: i + 1, to: plainEnd(b, i+1), kind: kindASCII}
+	if v.to >= len(b) || b[v.to] != '"' {
+		var escaped bool
+		if v.to, escaped, bad = stringEnd(b, v.to); bad != nil {
+			return v, v.to, bad
+		}
+		v.kind = kindPlain
+		if escaped {
+			v.kind = kindEscaped
+		}
+	}
+	return v, v.to + 1, nil
 }
 
 // note takes down a member that has a role. It says whether the member stays.
@@ -163,24 +172,38 @@ func (e *Enricher) note(b []byte, o *object, r role, v span) (stays bool) {
 		if !isDash(b, v) {
 			o.out[k] = taken
 		} else {
-			o.edit(edit{from: v.from, to: v.to, kind: v.kind, action: r})
+			o.edit(v.from, v.to, v.kind, r)
 			o.out[k] = max(o.out[k], dash)
 		}
 	case e.mode == Drop:
 		return false
 	case !isDash(b, v) && !isNull(b, v):
-		o.edit(edit{from: v.from, to: v.to, kind: v.kind, action: r})
+		o.edit(v.from, v.to, v.kind, r)
 	}
 	return true
 }
 
-// edit adds one. The array inside serves unless names are repeated on purpose.
-func (o *object) edit(ed edit) {
-	if o.edits == nil {
-		o.edits = o.few[:0]
+// edit adds one.
+func (o *object) edit(from, to int, k kind, action role) {
+	ed := edit{int32(from), int32(to), k, action}
+	if o.n < len(o.few) {
+		o.few[o.n] = ed
+	} else {
+		o.more = append(o.more, ed)
 	}
-	o.edits = append(o.edits, ed)
+	o.n++
 }
+
+// at returns edit i.
+func (o *object) at(i int) *edit {
+	if i < len(o.few) {
+		return &o.few[i]
+	}
+	return &o.more[i-len(o.few)]
+}
+
+// cut takes rec[from:to] out.
+func (o *object) cut(from, to int) { o.edit(from, to, kindNone, roleNone) }
 
 func (o *object) space(b []byte, i int) int {
 	end := spaceEnd(b, i)
@@ -199,12 +222,12 @@ func (o *object) colon(b []byte, i int) (int, *Bad) {
 }
 
 // other reads a value that is not a string.
-func (o *object) other(b []byte, i int) (v span, bad *Bad) {
-	v.from = i
-	if v.to, bad = valueEnd(b, i, 1); bad != nil {
-		return v, bad
+func (o *object) other(b []byte, i int) (v span, next int, bad *Bad) {
+	end, bad := valueEnd(b, i, 1)
+	if bad != nil {
+		return v, end, bad
 	}
-	v.kind = kindNumber
+	v = span{from: i, to: end, kind: kindNumber}
 	switch b[i] {
 	case '{', '[':
 		o.newline = true
@@ -212,13 +235,13 @@ func (o *object) other(b []byte, i int) (v span, bad *Bad) {
 	case 't', 'f', 'n':
 		v.kind = kindOther
 	}
-	return v, nil
+	return v, end, nil
 }
 
 // isDash says whether v is the `-` that API Gateway writes for a variable that is not set.
 func isDash(b []byte, v span) bool {
 	switch v.kind {
-	case kindPlain:
+	case kindASCII:
 		return v.to-v.from == 1 && b[v.from] == '-'
 	case kindEscaped:
 		return v.to-v.from == 6 && string(unescape(nil, b[v.from:v.to])) == "-"

@@ -15,15 +15,17 @@ const shown = 4
 // hide appends what replaces an API key's value: raw is a string's content or another value's token.
 // A value that is not a string becomes one.
 func (e *Enricher) hide(dst, raw []byte, k kind) []byte {
-	quoted := k != kindPlain && k != kindEscaped
+	quoted := k == kindNumber || k == kindOther
 	if quoted {
 		dst = append(dst, '"')
 	}
 	switch {
+	case k == kindOther: // an object or a list is no API key; nothing in it is worth showing
+		dst = append(dst, "****"...)
 	case e.mode == Hash:
 		dst = e.secrets.append(dst, raw, k)
-	case k == kindOther:
-		dst = append(dst, "****"...)
+	case k == kindASCII:
+		dst = appendMaskedASCII(dst, raw)
 	default:
 		dst = appendMasked(dst, raw)
 	}
@@ -31,6 +33,23 @@ func (e *Enricher) hide(dst, raw []byte, k kind) []byte {
 		dst = append(dst, '"')
 	}
 	return dst
+}
+
+// asterisks cover the longest API key, which has 128 characters.
+const asterisks = "********************************************************************************************************************************"
+
+// appendMaskedASCII is appendMasked where a byte is a character.
+func appendMaskedASCII(dst, raw []byte) []byte {
+	stars := len(raw) - shown
+	if len(raw) < 2*shown {
+		stars = len(raw)
+	}
+	raw = raw[stars:]
+	for ; stars > len(asterisks); stars -= len(asterisks) {
+		dst = append(dst, asterisks...)
+	}
+	dst = append(dst, asterisks[:stars]...)
+	return append(dst, raw...)
 }
 
 // appendMasked appends one asterisk for each character of a string's content, an escape being one
