@@ -175,6 +175,23 @@ func (b *Buffer) measure(ctx context.Context) error {
 	return nil
 }
 
+// do runs one request to JetStream and gives its error the sentinel that it stands for. It
+// ends early when the embedded server is replaced: nobody would answer any more.
+func (b *Buffer) do(ctx context.Context, request func(context.Context) error) error {
+	if b.server == nil {
+		return storeError(request(ctx))
+	}
+	_, era := b.server.current()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(era, func() { cancel(errRestarted) })()
+	err := request(ctx)
+	if err != nil && context.Cause(ctx) == errRestarted { //nolint:errorlint // it is ours
+		return errRestarted
+	}
+	return storeError(err)
+}
+
 // checkRoom says whether n more bytes may be appended: ErrFull when not.
 func (b *Buffer) checkRoom(n int64) error {
 	if b.server == nil {

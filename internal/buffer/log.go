@@ -19,6 +19,7 @@ type Log struct {
 	name    string // of the stream and shard, for messages
 	subject string
 	stream  jetstream.Stream
+	folder  *folder
 
 	last  atomic.Uint64 // newest sequence seen by this process
 	bytes atomic.Int64  // this log's part of b.used
@@ -53,6 +54,9 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
 	}
 	l := &Log{b: b, name: fmt.Sprintf("%s/%d", stream, shard), subject: streamSubject(stream, shard), stream: s}
+	if l.folder, err = b.folder(name); err != nil {
+		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
+	}
 	state := s.CachedInfo().State
 	l.last.Store(state.LastSeq)
 	l.bytes.Store(int64(state.Bytes))
@@ -84,12 +88,19 @@ func (l *Log) Append(ctx context.Context, frame []byte) (seq uint64, err error) 
 	if err := l.b.checkRoom(int64(len(frame))); err != nil {
 		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
 	}
-	ack, err := l.b.js.Publish(ctx, l.subject, frame, jetstream.WithRetryAttempts(0))
+	err = l.b.do(ctx, func(ctx context.Context) error {
+		ack, err := l.b.js.Publish(ctx, l.subject, frame, jetstream.WithRetryAttempts(0))
+		if err != nil {
+			return err
+		}
+		seq = ack.Sequence
+		return l.folder.sync()
+	})
 	if err != nil {
-		return 0, fmt.Errorf("append frame to %s: %w", l.name, storeError(err))
+		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
 	}
-	l.grow(ack.Sequence, int64(len(frame)))
-	return ack.Sequence, nil
+	l.grow(seq, int64(len(frame)))
+	return seq, nil
 }
 
 func (l *Log) grow(seq uint64, n int64) {
@@ -110,7 +121,9 @@ func (l *Log) Trim(ctx context.Context, upTo uint64) error {
 	if last == 0 || upTo == 0 {
 		return nil
 	}
-	if err := l.stream.Purge(ctx, jetstream.WithPurgeSequence(min(upTo, last-1)+1)); err != nil {
+	if err := l.b.do(ctx, func(ctx context.Context) error {
+		return l.stream.Purge(ctx, jetstream.WithPurgeSequence(min(upTo, last-1)+1))
+	}); err != nil {
 		return fmt.Errorf("trim %s: %w", l.name, err)
 	}
 	_, err := l.Stats(ctx)
@@ -130,23 +143,28 @@ func (l *Log) Stats(ctx context.Context) (Stats, error) {
 	return s, nil
 }
 
-// Codes of JetStream's API errors that mean that there is no room.
+// Codes of JetStream's API errors that mean that there is no room, or that somebody else
+// has written (a replicated stream has a code of its own for that).
 const (
 	codeAccountFull   jetstream.ErrorCode = 10002
 	codeServerFull    jetstream.ErrorCode = 10023
 	codeStorageFull   jetstream.ErrorCode = 10047
 	codeStreamFull    jetstream.ErrorCode = 10077
 	codeWrongRevision jetstream.ErrorCode = 10071
+	codeWrongReplica  jetstream.ErrorCode = 10164
 )
 
 // storeError gives a JetStream error the sentinel that it stands for.
 func storeError(err error) error {
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fmt.Errorf("%w: %w", record.ErrNotFound, err)
+	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode {
 		case codeAccountFull, codeServerFull, codeStorageFull, codeStreamFull:
 			return fmt.Errorf("%w: %w", record.ErrFull, err)
-		case codeWrongRevision:
+		case codeWrongRevision, codeWrongReplica:
 			return fmt.Errorf("%w: %w", record.ErrConflict, err)
 		}
 	}

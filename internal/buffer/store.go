@@ -2,20 +2,19 @@ package buffer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Store is a small durable map from keys to values, each with a revision that grows with
 // every write. A write that returned is synced. It may be used in parallel.
 type Store struct {
-	name string
-	kv   jetstream.KeyValue
+	name   string
+	b      *Buffer
+	kv     jetstream.KeyValue
+	folder *folder
 }
 
 // Store opens the store of that name and makes it when missing.
@@ -29,13 +28,34 @@ func (b *Buffer) Store(ctx context.Context, name string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
-	return &Store{name: name, kv: kv}, nil
+	s := &Store{name: name, b: b, kv: kv}
+	if s.folder, err = b.folder("KV_" + escape(name)); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// write runs one write and returns once it is synced.
+func (s *Store) write(ctx context.Context, action, key string, request func(context.Context) error) error {
+	err := s.b.do(ctx, func(ctx context.Context) error {
+		if err := request(ctx); err != nil {
+			return err
+		}
+		return s.folder.sync()
+	})
+	if err != nil {
+		return s.failed(action, key, err)
+	}
+	return nil
 }
 
 // Get reads the newest value and its revision. It wraps record.ErrNotFound when there is none.
 func (s *Store) Get(ctx context.Context, key string) (value []byte, rev uint64, err error) {
-	entry, err := s.kv.Get(ctx, keyToken(key))
-	if err != nil {
+	var entry jetstream.KeyValueEntry
+	if err := s.b.do(ctx, func(ctx context.Context) (err error) {
+		entry, err = s.kv.Get(ctx, keyToken(key))
+		return err
+	}); err != nil {
 		return nil, 0, s.failed("get", key, err)
 	}
 	return entry.Value(), entry.Revision(), nil
@@ -44,32 +64,32 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, rev uint64, 
 // Put writes the value if the key's revision is rev still; 0 means that there is no such
 // key. It wraps record.ErrConflict when somebody else has written.
 func (s *Store) Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error) {
-	if rev == 0 {
-		newRev, err = s.kv.Create(ctx, keyToken(key), value)
-	} else {
-		newRev, err = s.kv.Update(ctx, keyToken(key), value, rev)
-	}
-	if err != nil {
-		return 0, s.failed("put", key, err)
-	}
-	return newRev, nil
+	err = s.write(ctx, "put", key, func(ctx context.Context) (err error) {
+		if rev == 0 {
+			newRev, err = s.kv.Create(ctx, keyToken(key), value)
+		} else {
+			newRev, err = s.kv.Update(ctx, keyToken(key), value, rev)
+		}
+		return err
+	})
+	return newRev, err
 }
 
 // Set writes the value whatever is there.
 func (s *Store) Set(ctx context.Context, key string, value []byte) (newRev uint64, err error) {
-	if newRev, err = s.kv.Put(ctx, keyToken(key), value); err != nil {
-		return 0, s.failed("set", key, err)
-	}
-	return newRev, nil
+	err = s.write(ctx, "set", key, func(ctx context.Context) (err error) {
+		newRev, err = s.kv.Put(ctx, keyToken(key), value)
+		return err
+	})
+	return newRev, err
 }
 
 // Delete removes the key. One that is not there is no error. The revision does not start
 // again: a Put with an old one still conflicts.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	if err := s.kv.Delete(ctx, keyToken(key)); err != nil {
-		return s.failed("delete", key, err)
-	}
-	return nil
+	return s.write(ctx, "delete", key, func(ctx context.Context) error {
+		return s.kv.Delete(ctx, keyToken(key))
+	})
 }
 
 // All calls fn with every key that begins with prefix, in no order, as of now. An error
@@ -104,13 +124,5 @@ func (s *Store) All(ctx context.Context, prefix string, fn func(key string, valu
 
 // failed names the store and the key, which may be a customer's but is never a secret.
 func (s *Store) failed(action, key string, err error) error {
-	switch {
-	case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrKeyDeleted):
-		err = fmt.Errorf("%w: %w", record.ErrNotFound, err)
-	case errors.Is(err, jetstream.ErrKeyExists):
-		err = fmt.Errorf("%w: %w", record.ErrConflict, err)
-	default:
-		err = storeError(err)
-	}
 	return fmt.Errorf("%s %q in store %s: %w", action, key, s.name, err)
 }

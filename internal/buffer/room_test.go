@@ -1,0 +1,63 @@
+package buffer
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+func TestDiskThatRunsFullIsSaidBeforeItIs(t *testing.T) {
+	b, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	l, err := b.Log(t.Context(), "s", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.Store(t.Context(), "delivery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := int64(minFreeBytes)
+	b.dir.free = func() (int64, error) { return free, nil }
+	if _, err := l.Append(t.Context(), []byte("x")); !errors.Is(err, record.ErrFull) || !strings.Contains(err.Error(), "make room") {
+		t.Errorf("Append on a disk that is nearly full = %v, want ErrFull and what to do", err)
+	}
+	if _, err := s.Set(t.Context(), "k", []byte("v")); err != nil {
+		t.Errorf("Set on a disk that is nearly full = %v, want it to work", err)
+	}
+	free++
+	if seq, err := l.Append(t.Context(), []byte("x")); err != nil || seq != 1 {
+		t.Errorf("Append with room again = %d, %v, want 1", seq, err)
+	}
+}
+
+func TestEscapeIsReversibleAndSafe(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range []string{"", "a", "A", "_", "__", "_2E", ".", "a.b", "a_b", "*", ">", " ", "/", "\\", "ä", "\x00", "a-b", "$G"} {
+		e := escape(name)
+		if strings.ContainsAny(e, " .*>/\\$\x00") {
+			t.Errorf("escape(%q) = %q holds what JetStream refuses", name, e)
+		}
+		if other, ok := seen[e]; ok {
+			t.Errorf("escape(%q) = escape(%q) = %q", name, other, e)
+		}
+		seen[e] = name
+		if back, ok := tokenKey(keyToken(name)); !ok || back != name {
+			t.Errorf("tokenKey(keyToken(%q)) = %q, %v", name, back, ok)
+		}
+	}
+	for _, token := range []string{"", "x", "k_", "k_2", "k_2e", "k_ZZ", "ka.b", "k "} {
+		if key, ok := tokenKey(token); ok {
+			t.Errorf("tokenKey(%q) = %q, want none", token, key)
+		}
+	}
+}
