@@ -75,7 +75,7 @@ func (d *draft) mendEncoding() {
 
 // mendLiteralNewline turns a backslash and an n at the end, which consoles make of a typed "\n", into the newline that was meant.
 func (d *draft) mendLiteralNewline() {
-	body := strings.TrimRight(d.text, " \t\r\n")
+	body := strings.TrimRight(d.text, space)
 	if !strings.HasSuffix(body, `}\n`) && !strings.HasSuffix(body, `}\r\n`) {
 		return
 	}
@@ -90,8 +90,8 @@ func (d *draft) mendLiteralNewline() {
 
 // mendWrapping removes quotes around the whole format, which stay there when a shell's or a YAML file's quotes are copied too.
 func (d *draft) mendWrapping() {
-	start := len(d.text) - len(strings.TrimLeft(d.text, " \t\r\n"))
-	end := len(strings.TrimRight(d.text, " \t\r\n"))
+	start := len(d.text) - len(strings.TrimLeft(d.text, space))
+	end := len(strings.TrimRight(d.text, space))
 	if end-start < 2 {
 		return
 	}
@@ -138,33 +138,35 @@ func (d *draft) mendNewlines() {
 	if i := innerNewline(d.text); i >= 0 {
 		d.mended(Error, "newline-inside", i, "the format has more than one line: API Gateway refuses it", "put it on one line; a newline may stand at the end alone")
 	}
-	body := strings.TrimRight(d.text, " \t\r\n")
 	if !strings.HasSuffix(d.text, "\n") {
 		d.mended(Warning, "no-trailing-newline", len(d.text),
 			"no newline at the end: API Gateway and Firehose add none, so records stand in one line ({…}{…}) wherever no function puts it in, as in the source backup",
 			"end the format with a newline")
 	}
+	start := len(d.text) - len(strings.TrimLeft(d.text, space))
+	end := len(strings.TrimRight(d.text, space))
+	isObject := strings.HasPrefix(d.text[start:], "{")
 	e := d.edit()
-	for i := 0; i < len(body); {
-		gap := len(body) - i - len(strings.TrimLeft(body[i:], " \t\r\n"))
-		space := body[i : i+gap]
+	s := scanner{text: d.text[:end], quotes: curlyQuotes, end: start}
+	for s.next() {
+		gap := len(d.text[s.start:end]) - len(strings.TrimLeft(d.text[s.start:end], space))
 		switch {
-		case strings.ContainsAny(space, "\r\n"):
-			if i > 0 {
-				e.put(" ", i)
-			}
-		default:
-			e.keep(i, i+gap)
+		case gap == 0:
+			e.keep(s.start, s.end)
+			continue
+		case !strings.ContainsAny(d.text[s.start:s.start+gap], "\r\n"):
+			e.keep(s.start, s.start+gap)
+		case s.inString || !isObject:
+			e.put(" ", s.start)
 		}
-		i += gap
-		for i < len(body) && !strings.ContainsRune(" \t\r\n", rune(body[i])) {
-			e.keep(i, i+1)
-			i++
-		}
+		s.end = s.start + gap
 	}
 	e.put("\n", len(d.text))
 	e.done()
 }
+
+// space is what counts as space around a format and between its fields.
+const space = " \t\r\n"
 
 // mendReferences puts the forms that other template languages have for a variable into the one that API Gateway replaces.
 func (d *draft) mendReferences() {

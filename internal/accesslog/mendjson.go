@@ -36,7 +36,7 @@ func (d *draft) mendSpaces() {
 	e, first := d.edit(), -1
 	s := scanner{text: d.text}
 	for s.next() {
-		foreign := s.kind == textToken && !s.inString && !strings.ContainsRune(" \t\r\n", s.char) &&
+		foreign := s.kind == textToken && !s.inString && !strings.ContainsRune(space, s.char) &&
 			(unicode.IsSpace(s.char) || s.char >= '\u200b' && s.char <= '\u200d' || s.char == '\u2060')
 		if !foreign {
 			e.keep(s.start, s.end)
@@ -106,75 +106,73 @@ func (d *draft) mendCommas() {
 	if d.isJSON() {
 		return
 	}
-	e := d.edit()
-	missing, extra := -1, -1
-	valueEnded, value := false, false // a value ended just before; the current string is a value
-	comma := -1                       // a comma that waits for what comes after it
-	flush := func() {
-		if comma >= 0 {
-			e.keep(comma, comma+1)
-			comma = -1
-		}
-	}
-	var gap []int // spaces since the comma
-	s := scanner{text: d.text}
-	for s.next() {
-		c := s.char
-		if s.inString || s.kind == variableToken {
-			e.keep(s.start, s.end)
-			if s.isQuote {
-				valueEnded, value = value, false
-			}
-			continue
-		}
-		if c == ' ' && comma >= 0 {
-			gap = append(gap, s.start)
-			continue
-		}
+	all := lexemes(d.text)
+	e, missing, extra, done := d.edit(), -1, -1, 0
+	for i, l := range all {
 		switch {
-		case c == ' ':
-			e.keep(s.start, s.end)
-			continue
-		case (c == '}' || c == ']') && comma >= 0:
+		case l.kind == ',' && i+1 < len(all) && (all[i+1].kind == '}' || all[i+1].kind == ']'):
 			if extra < 0 {
-				extra = comma
+				extra = l.start
 			}
-			comma = -1
-		default:
-			flush()
-		}
-		for _, i := range gap {
-			e.keep(i, i+1)
-		}
-		gap = gap[:0]
-		switch {
-		case s.isQuote && valueEnded:
+			e.keep(done, l.start)
+			done = l.end
+		case l.kind == '"' && i > 1 && endsValue(all[i-2], all[i-1]):
 			if missing < 0 {
-				missing = s.start
+				missing = l.start
 			}
-			e.put(",", s.start)
-			fallthrough
-		default:
-			valueEnded = c == '}' || c == ']'
-			value = c == ':' || value && s.isQuote
+			e.keep(done, l.start)
+			e.put(",", l.start)
+			done = l.start
 		}
-		if c == ',' {
-			comma, value = s.start, false
-			continue
-		}
-		e.keep(s.start, s.end)
 	}
-	flush()
-	if missing < 0 && extra < 0 {
-		return
-	}
+	e.keep(done, len(d.text))
 	if missing >= 0 {
 		d.mended(Error, "missing-comma", missing, "a comma is missing between two fields: no record will be valid JSON", "put a comma between the fields")
 	}
 	if extra >= 0 {
 		d.mended(Error, "extra-comma", extra, "a comma stands before a closing brace: no record will be valid JSON", "remove the last comma")
 	}
-	e.done()
+	if missing >= 0 || extra >= 0 {
+		e.done()
+	}
+}
+
+// endsValue says whether a value ends with the lexeme last, before which stands before.
+func endsValue(before, last lexeme) bool {
+	return last.kind == '}' || last.kind == ']' || before.kind == ':' && (last.kind == '"' || last.kind == 'v')
+}
+
+// lexeme is a part of a text as JSON sees it. Its kind is '"' for a whole string, 'v' for other values and the character
+// itself for {}[]:, .
+type lexeme struct {
+	kind       byte
+	start, end int
+}
+
+func lexemes(text string) []lexeme {
+	var all []lexeme
+	glued := false // the last lexeme is a value that the next character may belong to
+	s := scanner{text: text}
+	for s.next() {
+		switch {
+		case s.inString:
+			all[len(all)-1].end = s.end
+		case s.isQuote:
+			all = append(all, lexeme{'"', s.start, s.end})
+			glued = false
+		case s.kind == textToken && strings.ContainsRune("{}[]:,", s.char):
+			all = append(all, lexeme{byte(s.char), s.start, s.end})
+			glued = false
+		case s.kind == textToken && strings.ContainsRune(space, s.char):
+			glued = false
+		case glued:
+			all[len(all)-1].end = s.end
+		default:
+			all = append(all, lexeme{'v', s.start, s.end})
+			glued = true
+		}
+	}
+	return all
 }
 
 // addRequestID adds the field without which API Gateway refuses the format, at the end of a format that is JSON otherwise.

@@ -69,14 +69,14 @@ func suggest(name string) (string, bool) {
 		}
 	}
 	short := strings.TrimPrefix(name, contextPrefix)
+	// The last part of a long name is often all that people remember: apiKeyId, sourceIp, userAgent.
+	for _, k := range known {
+		if len(k) > len(short) && strings.EqualFold(k[len(k)-len(short)-1:], "."+short) {
+			return contextPrefix + k, true
+		}
+	}
 	found, ok := nearest.Name(short, known)
 	if !ok {
-		// Half of a long name is often all that people remember: apiKeyId, sourceIp, userAgent.
-		for _, k := range known {
-			if strings.HasSuffix(strings.ToLower(k), "."+strings.ToLower(short)) {
-				return contextPrefix + k, true
-			}
-		}
 		return "", false
 	}
 	return contextPrefix + found, true

@@ -1,0 +1,239 @@
+package accesslog
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func mustParse(t testing.TB, format string) *Format {
+	t.Helper()
+	f, err := Parse(format)
+	if err != nil {
+		t.Fatalf("Parse(%q): %v", format, err)
+	}
+	return f
+}
+
+func TestParseFindsVariablesAsAPIGatewayDoes(t *testing.T) {
+	for _, tt := range []struct {
+		name, format string
+		want         []string
+	}{
+		{"none", "plain text", nil},
+		{"one", "$context.apiId", []string{"$context.apiId"}},
+		{"nested", "$context.identity.clientCert.validity.notAfter!", []string{"$context.identity.clientCert.validity.notAfter"}},
+		{"trailing dot is text", "seen $context.stage.", []string{"$context.stage"}},
+		{"trailing dots are text", "$context.stage...", []string{"$context.stage"}},
+		{"hyphen ends the name", "$context.authorizer.my-prop", []string{"$context.authorizer.my"}},
+		{"underscore does not", "$context.authorizer.my_prop", []string{"$context.authorizer.my_prop"}},
+		{"side by side", "$context.stage$context.path", []string{"$context.stage", "$context.path"}},
+		{"twice is once", "$context.stage $context.path $context.stage", []string{"$context.stage", "$context.path"}},
+		{"unknown too", "$context.nope", []string{"$context.nope"}},
+		{"no name", "$context. $context $context..x $contextual", nil},
+		{"other case is text", "$Context.stage", nil},
+		{"braces are text", "${context.stage}", nil},
+		{"other roots are text", "$input.path $stageVariables.x", nil},
+		{"dollar before", "$$context.stage", []string{"$context.stage"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := mustParse(t, tt.format)
+			if diff := cmp.Diff(tt.want, f.Variables()); diff != "" {
+				t.Errorf("Parse(%q).Variables() (-want +got):\n%s", tt.format, diff)
+			}
+			if got := f.String(); got != tt.format {
+				t.Errorf("String() = %q, want %q", got, tt.format)
+			}
+		})
+	}
+}
+
+func TestParseRefusesOnlyWhatIsTooLong(t *testing.T) {
+	if _, err := Parse(strings.Repeat("x", MaxFormatBytes)); err != nil {
+		t.Errorf("Parse of %d bytes: %v", MaxFormatBytes, err)
+	}
+	if _, err := Parse(strings.Repeat("x", MaxFormatBytes+1)); !errors.Is(err, ErrTooLong) {
+		t.Errorf("Parse of %d bytes: %v, want ErrTooLong", MaxFormatBytes+1, err)
+	}
+}
+
+func TestFields(t *testing.T) {
+	classic := Fields{
+		APIID: "api_id", APIKey: "api_key", KeyID: "key_id", RequestID: "request_id", Stage: "stage",
+		RequestTime: "request_time", Status: "response_status",
+		ByVariable: map[string]string{
+			"$context.apiId": "api_id", "$context.identity.apiKey": "api_key", "$context.identity.apiKeyId": "key_id",
+			"$context.identity.sourceIp": "ip", "$context.httpMethod": "method", "$context.path": "uri",
+			"$context.responseLength": "response_size", "$context.status": "response_status", "$context.resourceId": "resource_id",
+			"$context.requestId": "request_id", "$context.responseLatency": "request_latency",
+			"$context.requestTime": "request_time", "$context.stage": "stage",
+		},
+	}
+	for _, tt := range []struct {
+		name, format string
+		want         Fields
+	}{
+		{"classic", Classic, classic},
+		{"the page's format, whose records are mended later", Seed(), classic},
+		{"names are the user's", `{"k":"$context.identity.apiKeyId"}`,
+			Fields{KeyID: "k", ByVariable: map[string]string{"$context.identity.apiKeyId": "k"}}},
+		{"without quotes", `{"code":$context.status}`, Fields{Status: "code", ByVariable: map[string]string{"$context.status": "code"}}},
+		{"escaped name", `{"a\"b":"$context.stage"}`, Fields{Stage: `a"b`, ByVariable: map[string]string{"$context.stage": `a"b`}}},
+		{"more than the variable is not its field", `{"a":"$context.stage/$context.path","b":" $context.stage"}`, Fields{ByVariable: map[string]string{}}},
+		{"deeper is not at the top", `{"a":{"b":"$context.stage"}}`, Fields{ByVariable: map[string]string{}}},
+		{"first of two", `{"a":"$context.stage","b":"$context.stage"}`, Fields{Stage: "a", ByVariable: map[string]string{"$context.stage": "a"}}},
+		{"not an object", `["$context.stage"]`, Fields{ByVariable: map[string]string{}}},
+		{"not JSON", `$context.stage $context.path`, Fields{ByVariable: map[string]string{}}},
+		{"two objects", `{"a":"$context.stage"}{"b":"$context.path"}`, Fields{ByVariable: map[string]string{}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, mustParse(t, tt.format).Fields()); diff != "" {
+				t.Errorf("Fields of %q (-want +got):\n%s", tt.format, diff)
+			}
+		})
+	}
+}
+
+func TestPresetsAreValidAndKeepTheirPromises(t *testing.T) {
+	for _, name := range Presets() {
+		t.Run(name, func(t *testing.T) {
+			format, ok := Preset(name)
+			if !ok || !strings.HasSuffix(format, "}\n") || len(format) > awsFormatBytes {
+				t.Fatalf("Preset(%q) = %q, %v: want one line of at most %d bytes", name, format, ok, awsFormatBytes)
+			}
+			if err := ValidateAccessLogFormat(format); err != nil {
+				t.Errorf("ValidateAccessLogFormat: %v", err)
+			}
+			for _, f := range Lint(format) {
+				expected := name == "classic" && (f.Code == "api-key-in-clear" || f.Code == "no-extended-request-id")
+				if f.Severity == Error || f.Severity == Warning && !expected {
+					t.Errorf("Lint: %v", f)
+				}
+			}
+			fields := mustParse(t, format).Fields()
+			if (fields.APIKey != "") != (name == "classic") {
+				t.Errorf("field of the key's value is %q", fields.APIKey)
+			}
+			if (fields.ExtendedRequestID == "") != (name == "classic") {
+				t.Errorf("field of the extended request id is %q", fields.ExtendedRequestID)
+			}
+			if fields.KeyID != "key_id" || fields.APIID != "api_id" || fields.Stage != "stage" || fields.RequestID != "request_id" {
+				t.Errorf("fields of the join are %+v", fields)
+			}
+			for _, v := range mustParse(t, format).Variables() {
+				if _, known := Explain(v); !known {
+					t.Errorf("the catalogue does not know %s", v)
+				}
+			}
+		})
+	}
+	if _, ok := Preset("nope"); ok {
+		t.Error("Preset(nope) is known")
+	}
+}
+
+// The fields and their order, from the page.
+func TestClassicHasTheThirteenFieldsOfThePage(t *testing.T) {
+	want := []string{"api_id", "api_key", "key_id", "ip", "method", "uri", "response_size", "response_status", "resource_id",
+		"request_id", "request_latency", "request_time", "stage"}
+	for name, format := range map[string]string{"Classic": Classic, "Seed, mended": fixed(Seed())} {
+		members, ok := membersOf(format, straightQuotes)
+		var got []string
+		for _, m := range members {
+			got = append(got, m.name)
+		}
+		if diff := cmp.Diff(want, got); !ok || diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func fixed(format string) string {
+	text, _ := Fix(format)
+	return text
+}
+
+func TestSeedIsThePagesFormatToTheByte(t *testing.T) {
+	seed := Seed()
+	if n := strings.Count(seed, "\u201c"); n != 26 || strings.Count(seed, "\u201d") != 26 {
+		t.Errorf("Seed() has %d opening quotes, want 26 and as many closing ones", n)
+	}
+	for _, part := range []string{"{\u201capi_id\u201d: \u201c$context.apiId\u201d,\u201capi_key\u201d", "\u201cresponse_size\u201d:\u201c$context.responseLength\u201d",
+		"\u201crequest_time\u201d:\u201c$context.requestTime\u201d,\u201cstage\u201d: \u201c$context.stage\u201d}"} {
+		if !strings.Contains(seed, part) {
+			t.Errorf("Seed() does not hold %q", part)
+		}
+	}
+	if strings.ContainsAny(seed, "\"\n") || len(seed) != 0x230 {
+		t.Errorf("Seed() has %d bytes, want 560, no straight quote and no newline", len(seed))
+	}
+	if err := ValidateAccessLogFormat(seed); err != nil {
+		t.Errorf("API Gateway takes the page's format; ValidateAccessLogFormat: %v", err)
+	}
+}
+
+func TestValidateAccessLogFormatRefusesInAWSsWords(t *testing.T) {
+	const (
+		empty  = "Access Log value must not be empty"
+		single = "Access Log format must be single line, new line character is allowed only at end of the format"
+		noID   = "Access Log format must include either $context.requestId or $context.extendedRequestId"
+	)
+	for _, tt := range []struct{ name, format, want string }{
+		{"empty", "", empty},
+		{"line inside", "$context.requestId\n$context.stage", single},
+		{"line before", "\n$context.requestId", single},
+		{"two at the end", "$context.requestId\n\n", single},
+		{"carriage return inside", "$context.requestId\r$context.stage", single},
+		{"no id", "$context.stage\n", noID},
+		{"another id", "$context.integration.requestId $context.requestIdx", noID},
+		{"request id", "$context.requestId", ""},
+		{"extended request id", "$context.extendedRequestId", ""},
+		{"newline at the end", "$context.requestId\n", ""},
+		{"as Windows ends lines", "$context.requestId\r\n", ""},
+		{"not JSON is none of its business", "{“a”:$context.requestId", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if err := ValidateAccessLogFormat(tt.format); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("ValidateAccessLogFormat(%q) = %q, want %q", tt.format, got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{Classic, Seed(), "$context.", "$context.a.", "$context.a..b", "$$context.x$context.x", "$context.\xff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		format, err := Parse(text)
+		if err != nil {
+			return
+		}
+		// A line in which each variable stands for itself is the format.
+		line := string(format.AppendLine(nil, func(v string) (string, bool) {
+			if !isVariable(v) {
+				t.Errorf("%q is no variable", v)
+			}
+			return v, true
+		}))
+		if plain := strings.ReplaceAll(line, `"`+messageString+`"`, messageString); !strings.Contains(text, `"`) && plain != text {
+			t.Errorf("Parse(%q) renders as %q", text, plain)
+		}
+		if fields := format.Fields(); fields.ByVariable == nil {
+			t.Error("ByVariable is nil")
+		}
+		if _, ok := membersOf(text, straightQuotes); ok {
+			filled := format.AppendLine(nil, func(string) (string, bool) { return "0", true })
+			if !strings.Contains(text, messageString) && !json.Valid(filled) {
+				t.Errorf("Parse(%q) is JSON, its line %q is not", text, filled)
+			}
+		}
+	})
+}

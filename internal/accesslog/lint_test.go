@@ -1,0 +1,221 @@
+package accesslog
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// good is a format that the linter has nothing against.
+const good = `{"id":"$context.extendedRequestId","key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage"}` + "\n"
+
+// body is good without its braces and newline.
+var body = strings.TrimSuffix(strings.TrimPrefix(good, "{"), "}\n")
+
+func TestLintAndFix(t *testing.T) {
+	curly := strings.NewReplacer(`"`, "\u201c")
+	for _, tt := range []struct {
+		name, format string
+		want         []string // severity, code and offset
+		fixed        string
+	}{
+		{"good", good, nil, good},
+		{"empty", "", []string{"error empty 0"}, ""},
+		{"spaces", " \n", []string{"error empty 0"}, " \n"},
+		{"huge", strings.Repeat("x", MaxFormatBytes+1), []string{"error too-long 0"}, strings.Repeat("x", MaxFormatBytes+1)},
+		{"curly quotes", curly.Replace(good), []string{"error curly-quotes 1"}, good},
+		{"one curly quote", "{\"id\u201d" + good[5:], []string{"error curly-quotes 4"}, good},
+		{"curly quotes as text", "{\"say\":\"\u201chi\u201d\"," + body + "}\n", nil, "{\"say\":\"\u201chi\u201d\"," + body + "}\n"},
+		{"single quotes", strings.ReplaceAll(good, `"`, "'"), []string{"error single-quotes 1"}, good},
+		{"no newline", strings.TrimSpace(good), []string{fmt.Sprintf("warning no-trailing-newline %d", len(good)-1)}, good},
+		{"typed newline", strings.TrimSpace(good) + `\n`, []string{fmt.Sprintf("error literal-newline %d", len(good)-1)}, good},
+		{"several lines", "{\n  " + strings.ReplaceAll(body, ",", ",\r\n\t") + "\n}\n", []string{"error newline-inside 1"}, good},
+		{"newline in a string", "{\"a b\":\"c\nd\"," + body + "}\n", []string{"error newline-inside 9"}, "{\"a b\":\"c d\"," + body + "}\n"},
+		{"newline before", "\n" + good, []string{"error newline-inside 0"}, good},
+		{"byte order mark", "\ufeff" + good, []string{"error byte-order-mark 0"}, good},
+		{"not UTF-8", "{\"a\":\"\xff\"," + body + "}\n", []string{"error invalid-utf8 6"}, "{\"a\":\"\ufffd\"," + body + "}\n"},
+		{"in single quotes", "'" + strings.TrimSpace(good) + "'\n", []string{"error wrapped-in-quotes 0"}, good},
+		{"in double quotes", `"` + strings.TrimSpace(good) + `"` + "\n", []string{"error wrapped-in-quotes 0"}, good},
+		{"in curly quotes", "\u201c" + strings.TrimSpace(good) + "\u201d\n", []string{"error wrapped-in-quotes 0"}, good},
+		{"as a JSON string", asJSON(good) + "\n", []string{"error wrapped-in-quotes 0", "error escaped-quotes 2", fmt.Sprintf("error literal-newline %d", len(asJSON(good))-3)}, good},
+		{"quotes escaped", strings.ReplaceAll(good, `"`, `\"`), []string{"error escaped-quotes 1"}, good},
+		{"space of a web page", "{\u00a0" + body + "}\n", []string{"error foreign-space 1"}, "{ " + body + "}\n"},
+		{"without quotes", `{"p":$context.path,` + body + "}\n", []string{"error unquoted-value 5", "info path-only 5"}, `{"p":"$context.path",` + body + "}\n"},
+		{"status without quotes", `{"s":$context.status,` + body + "}\n", nil, `{"s":$context.status,` + body + "}\n"},
+		{"message string bare", `{"e":$context.error.messageString,` + body + "}\n", []string{"error message-string 5"}, `{"e":"$context.error.message",` + body + "}\n"},
+		{"message string in quotes", `{"e":"$context.error.messageString",` + body + "}\n", []string{"error message-string 6"}, `{"e":"$context.error.message",` + body + "}\n"},
+		{"comma missing", `{"p":"x" ` + body + "}\n", []string{"error missing-comma 9"}, `{"p":"x" ,` + body + "}\n"},
+		{"comma missing after an object", `{"p":{}` + body + "}\n", []string{"error missing-comma 7"}, `{"p":{},` + body + "}\n"},
+		{"comma too many", "{" + body + " , }\n", []string{fmt.Sprintf("error extra-comma %d", len(body)+2)}, "{" + body + "  }\n"},
+		{"braces", strings.ReplaceAll(good, "$context.stage", "${context.stage}"), []string{fmt.Sprintf("error not-substituted %d", strings.Index(good, "$context.stage"))}, good},
+		{"case of the root", strings.ReplaceAll(good, "$context", "$Context"), []string{"error not-substituted 7"}, good},
+		{"no request id", `{"key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage"}` + "\n", []string{"error no-request-id 83"},
+			`{"key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage","extended_request_id":"$context.extendedRequestId"}` + "\n"},
+		{"nothing in it", "{}\n", []string{"error no-request-id 1", "warning no-key-id 1", "warning no-api-id 1", "warning no-stage 1"},
+			`{"extended_request_id":"$context.extendedRequestId"}` + "\n"},
+		{"common log format", `$context.identity.sourceIp "$context.httpMethod" $context.requestId` + "\n", []string{"error not-json 27"},
+			`$context.identity.sourceIp "$context.httpMethod" $context.requestId` + "\n"},
+		{"a list", "[" + `"$context.requestId"` + "]\n", []string{"error not-json 0"}, "[" + `"$context.requestId"` + "]\n"},
+		{"broken beyond mending", `{"a" "b",` + body + "}\n", []string{"error not-json 5"}, `{"a" "b",` + body + "}\n"},
+		{"stops short", `{"a":"$context.requestId"`, []string{"error not-json 25", "warning no-trailing-newline 25"}, `{"a":"$context.requestId"` + "\n"},
+		{"key in clear", `{"k":"$context.identity.apiKey",` + body + "}\n", []string{"warning api-key-in-clear 6"}, `{"k":"$context.identity.apiKey",` + body + "}\n"},
+		{"unknown variable", `{"k":"$context.identity.apikeyid",` + body + "}\n", []string{"warning unknown-variable 6"}, `{"k":"$context.identity.apikeyid",` + body + "}\n"},
+		{"variable of HTTP APIs", `{"k":"$context.routeKey",` + body + "}\n", []string{"warning unknown-variable 6"}, `{"k":"$context.routeKey",` + body + "}\n"},
+		{"variable of mapping templates", `{"k":"$stageVariables.x",` + body + "}\n", []string{"warning not-substituted 6"}, `{"k":"$stageVariables.x",` + body + "}\n"},
+		{"hyphen in a name", `{"k":"$context.authorizer.my-plan",` + body + "}\n", []string{"warning name-cut 6"}, `{"k":"$context.authorizer.my-plan",` + body + "}\n"},
+		{"hyphen after a known name", `{"k":"$context.httpMethod-x",` + body + "}\n", nil, `{"k":"$context.httpMethod-x",` + body + "}\n"},
+		{"field twice", `{"api":"x",` + body + "}\n", []string{fmt.Sprintf("error duplicate-field %d", strings.Index(`{"api":"x",`+body, `"api":"$`))}, `{"api":"x",` + body + "}\n"},
+		{"variable as a name", `{"$context.httpMethod":"x",` + body + "}\n", []string{"warning variable-as-name 1"}, `{"$context.httpMethod":"x",` + body + "}\n"},
+		{"client's request id only", strings.ReplaceAll(good, "extendedRequestId", "requestId"), []string{fmt.Sprintf("warning no-extended-request-id %d", len(good)-10)},
+			strings.ReplaceAll(good, "extendedRequestId", "requestId")},
+		{"time that Athena cannot read", `{"t":"$context.requestTime",` + body + "}\n", []string{"info clf-time 6"}, `{"t":"$context.requestTime",` + body + "}\n"},
+		{"long", `{"t":"` + strings.Repeat("x", 3000) + `",` + body + "}\n", []string{"warning too-long 0"}, `{"t":"` + strings.Repeat("x", 3000) + `",` + body + "}\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, f := range Lint(tt.format) {
+				got = append(got, fmt.Sprintf("%s %s %d", f.Severity, f.Code, f.Offset))
+				if f.Message == "" || f.Severity > Info && f.Fix == "" && f.Code != "empty" {
+					t.Errorf("%v says not enough: %+v", f, f)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("Lint of %.200q (-want +got):\n%s", tt.format, diff)
+			}
+			if diff := cmp.Diff(tt.fixed, fixed(tt.format)); diff != "" {
+				t.Errorf("Fix of %.200q (-want +got):\n%s", tt.format, diff)
+			}
+		})
+	}
+}
+
+func asJSON(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return string(b)
+}
+
+// A format that came through everything that mail, a web page and a console do to it.
+func TestFixMendsSeveralMistakesAtOnce(t *testing.T) {
+	format := "\ufeff'{\u201cid\u201d:\u00a0\u201c$context.extendedRequestId\u201d,\n \u201cp\u201d: $context.path \u201ckey\u201d:\u201c$context.identity.apiKeyId\u201d," +
+		"\u201capi\u201d:\u201c${context.apiId}\u201d,\u201cstage\u201d:\u201c$context.stage\u201d,}\\n'"
+	want := `{"id": "$context.extendedRequestId","p": "$context.path" ,"key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage"}` + "\n"
+	got, findings := Fix(format)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Fix (-want +got):\n%s", diff)
+	}
+	for _, code := range []string{"byte-order-mark", "wrapped-in-quotes", "curly-quotes", "foreign-space", "newline-inside", "unquoted-value", "missing-comma", "not-substituted", "extra-comma", "literal-newline"} {
+		if !slices.ContainsFunc(findings, func(f Finding) bool {
+			return f.Code == code && f.Severity == Info && strings.HasPrefix(f.Message, "mended: ")
+		}) {
+			t.Errorf("Fix does not say that it mended %s: %v", code, findings)
+		}
+	}
+}
+
+// The texts that people read, as they read them.
+func TestLintTexts(t *testing.T) {
+	var b strings.Builder
+	for _, format := range []string{
+		Seed(), Classic,
+		`'{"path":$context.path,"error":"$context.error.messageString","route":"$context.routeKey","key":"$context.identity.apikeyid",}'`,
+		`$context.identity.sourceIp - - [$context.requestTime] "$context.httpMethod $context.resourcePath" $context.status`,
+		"{\n  \"id\": \"$context.requestId\",\n  \"id\": \"${context.stage}\"\n}",
+	} {
+		fmt.Fprintf(&b, "format: %s\n", asJSON(format))
+		for _, f := range Lint(format) {
+			fmt.Fprintf(&b, "  %v\n", f)
+			if f.Fix != "" {
+				fmt.Fprintf(&b, "    fix: %s\n", f.Fix)
+			}
+		}
+		text, findings := Fix(format)
+		fmt.Fprintf(&b, "mended: %s\n", asJSON(text))
+		for _, f := range findings {
+			fmt.Fprintf(&b, "  %v\n", f)
+		}
+		b.WriteString("\n")
+	}
+	golden(t, "lint.txt", b.String())
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; go test -update rewrites it):\n%s", path, diff)
+	}
+}
+
+func TestFindingAsJSON(t *testing.T) {
+	got := ""
+	if b, err := json.Marshal(Finding{Severity: Warning, Code: "x", Message: "m", Offset: 3}); err == nil {
+		got = string(b)
+	}
+	if want := `{"severity":"warning","code":"x","message":"m","offset":3}`; got != want {
+		t.Errorf("Finding as JSON is %s, want %s", got, want)
+	}
+}
+
+func FuzzFix(f *testing.F) {
+	for _, s := range []string{Seed(), Classic, Full, good, "'" + good + "'", asJSON(good), `{"a":$context.path "b":1,}`, "{\u201ca\u201d:'$context.x'}", `"{\"a\":1}\n"`, "{\\\"", "''{}''", "{},,}"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, format string) {
+		for _, finding := range Lint(format) {
+			if finding.Offset < 0 || finding.Offset > len(format) {
+				t.Errorf("Lint(%q): offset out of the format: %+v", format, finding)
+			}
+		}
+		text, findings := Fix(format)
+		if again, _ := Fix(text); again != text {
+			t.Errorf("Fix(%q) = %q, fixed again %q", format, text, again)
+		}
+		// What Fix leaves without an error is what it promises to be.
+		if slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error }) {
+			return
+		}
+		if err := ValidateAccessLogFormat(text); err != nil {
+			t.Errorf("Fix(%q) = %q without an error, which API Gateway refuses: %v", format, text, err)
+		}
+		checkJSON(t, text)
+	})
+}
+
+// checkJSON holds that lines of a format are JSON, whatever the values.
+func checkJSON(t *testing.T, format string) {
+	t.Helper()
+	p := mustParse(t, format)
+	always := alwaysNumbers()
+	for _, v := range []string{"", `"`, "1"} {
+		line := p.AppendLine(nil, func(name string) (string, bool) {
+			if always[name] {
+				return "200", true
+			}
+			return v, true
+		})
+		if !json.Valid(line) {
+			t.Errorf("the format %q has no error, and gives %q", format, line)
+		}
+	}
+}
