@@ -10,9 +10,11 @@ import (
 	"github.com/stagelog/stagelog/internal/durable"
 )
 
-// clockGrain is more than a file system's clock needs to tick: two changes of a folder
-// within it may carry the same time.
-const clockGrain = 100 * time.Millisecond
+// Two changes of a folder within the tick of its file system's clock carry the same time.
+const (
+	clockTick       = 20 * time.Millisecond // more than a kernel's, which is 10 ms at most
+	coarseClockTick = 3 * time.Second       // where times have no fraction
+)
 
 // folder makes the names in a JetStream stream's folder durable. The server syncs the
 // block that it writes to, but not the name of a block that it has just made.
@@ -47,6 +49,7 @@ func (f *folder) sync() error {
 	if f == nil {
 		return nil
 	}
+	asked := time.Now()
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return fmt.Errorf("sync data directory: %w", err)
@@ -60,7 +63,11 @@ func (f *folder) sync() error {
 	if err := durable.SyncDir(f.path); err != nil {
 		return fmt.Errorf("sync data directory: %w", err)
 	}
-	if time.Since(changed) > clockGrain {
+	tick := clockTick
+	if changed.Nanosecond() == 0 {
+		tick = coarseClockTick
+	}
+	if asked.Sub(changed) > tick {
 		f.synced = changed
 	}
 	return nil
