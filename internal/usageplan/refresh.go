@@ -119,12 +119,8 @@ func (d *Directory) forUnknown(ctx context.Context) error {
 	defer func() { d.nextSingle = time.Now().Add(d.cfg.UnknownEvery) }()
 	single, ok := d.cfg.Source.(KeySource)
 	if !ok {
-		if err := d.list(ctx); err != nil {
-			d.failures.Add(1)
-			return err
-		}
-		d.settle()
-		return nil
+		d.poked = true // the age of the snapshot is no excuse
+		return d.full(ctx)
 	}
 	var plans []Plan
 	var keys []Key
