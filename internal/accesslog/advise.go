@@ -56,12 +56,8 @@ func (d *draft) adviseVariables() {
 
 // isFamily says whether a variable's name is the user's own.
 func isFamily(name string) bool {
-	for _, v := range Catalogue() {
-		if v.Name == name {
-			return false
-		}
-	}
-	return true
+	_, known := index()[name]
+	return !known
 }
 
 func (d *draft) unknown(name string, i int) {

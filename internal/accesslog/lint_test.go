@@ -206,10 +206,9 @@ func FuzzFix(f *testing.F) {
 func checkJSON(t *testing.T, format string) {
 	t.Helper()
 	p := mustParse(t, format)
-	always := alwaysNumbers()
 	for _, v := range []string{"", `"`, "1"} {
 		line := p.AppendLine(nil, func(name string) (string, bool) {
-			if always[name] {
+			if index()[name].Always {
 				return "200", true
 			}
 			return v, true

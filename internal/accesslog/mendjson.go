@@ -56,13 +56,12 @@ func (d *draft) mendSpaces() {
 // mendValues puts variables into quotes, and the one that brings its own out of the way.
 func (d *draft) mendValues() {
 	e := d.edit()
-	always := alwaysNumbers()
 	unquoted, message := map[string]int{}, -1
 	var order []string
 	s := scanner{text: d.text}
 	for s.next() {
 		name := s.token()
-		if s.kind != variableToken || s.inString && name != messageString || always[name] {
+		if s.kind != variableToken || s.inString && name != messageString || index()[name].Always {
 			e.keep(s.start, s.end)
 			continue
 		}
@@ -88,16 +87,6 @@ func (d *draft) mendValues() {
 		d.mended(Error, "unquoted-value", unquoted[name], name+" stands without quotes: where it has no value API Gateway writes a bare -, and the record is not valid JSON", `write "`+name+`"`)
 	}
 	e.done()
-}
-
-func alwaysNumbers() map[string]bool {
-	always := map[string]bool{}
-	for _, v := range Catalogue() {
-		if v.Always {
-			always[v.Name] = true
-		}
-	}
-	return always
 }
 
 // mendCommas adds a comma between a value and the next name, and removes one before a closing brace, where the text is not JSON

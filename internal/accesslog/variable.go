@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
 )
@@ -30,6 +31,15 @@ func Catalogue() []Variable {
 	return all
 }
 
+// index is the catalogue by name. It is built once and never written again.
+var index = sync.OnceValue(func() map[string]Variable {
+	byName := map[string]Variable{}
+	for _, v := range Catalogue() {
+		byName[v.Name] = v
+	}
+	return byName
+})
+
 // Explain is what the catalogue says about a variable, named with or without "$context." in front. A name of the user's own,
 // such as $context.authorizer.tenant, is explained by its family, under the name asked for.
 func Explain(variable string) (Variable, bool) {
@@ -37,24 +47,18 @@ func Explain(variable string) (Variable, bool) {
 	if !strings.HasPrefix(name, contextPrefix) {
 		name = contextPrefix + name
 	}
-	if !isVariable(name) {
+	if !isVariable(name) || name == authorizerPrefix+"claims" {
 		return Variable{}, false
 	}
-	var family Variable
-	for _, v := range Catalogue() {
-		if v.Name == name {
-			return v, true
-		}
-		prefix, isFamily := strings.CutSuffix(v.Name, "<name>")
-		own, within := strings.CutPrefix(name, prefix)
-		if isFamily && within && own != "" && len(v.Name) > len(family.Name) && !(prefix == authorizerPrefix && strings.Contains(own, ".")) {
-			family = v
-		}
+	if v, ok := index()[name]; ok {
+		return v, true
 	}
-	if family.Name == "" || name == authorizerPrefix+"claims" {
-		return Variable{}, false
-	}
+	// The names of the user's own have no dots: the last dot ends the name of the family.
+	family, ok := index()[name[:strings.LastIndexByte(name, '.')+1]+"<name>"]
 	family.Name = name
+	if !ok {
+		return Variable{}, false
+	}
 	return family, true
 }
 
