@@ -3,6 +3,7 @@ package bucket_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -91,7 +92,7 @@ func run(m *testing.M) int {
 func newBucket(t testing.TB, keys ...string) (*bucket.Client, string) {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", "=", "-", "#", "-").Replace(t.Name()))
-	name = strings.Trim(name[:min(len(name), 60)], "-")
+	name = name[:min(len(name), 40)] + "-" + strings.ToLower(rand.Text()[:8])
 	c := server.Client(admin)
 	if err := c.EnsureBucket(t.Context(), name); err != nil {
 		t.Fatal(err)
