@@ -38,7 +38,7 @@ func Unpack(zipped []byte, dir string) error {
 	if err != nil {
 		return fmt.Errorf("unpack function: %w", err)
 	}
-	if err := unpackInto(archive, tmp); err != nil {
+	if err := unpackInto(archive, tmp, MaxUnpackedBytes); err != nil {
 		return errors.Join(err, os.RemoveAll(tmp))
 	}
 	if err := os.Rename(tmp, dir); err != nil {
@@ -47,11 +47,10 @@ func Unpack(zipped []byte, dir string) error {
 	return nil
 }
 
-func unpackInto(archive *zip.Reader, dir string) error {
+func unpackInto(archive *zip.Reader, dir string, left int64) error {
 	if len(archive.File) > MaxFiles {
 		return fmt.Errorf("%w: it holds %d files, the limit is %d", ErrZip, len(archive.File), MaxFiles)
 	}
-	left := int64(MaxUnpackedBytes)
 	for _, f := range archive.File {
 		// Windows tools write backslashes; here they would be part of a name.
 		if !filepath.IsLocal(f.Name) || strings.ContainsRune(f.Name, '\\') {
