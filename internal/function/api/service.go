@@ -255,6 +255,15 @@ func (s *Service) Close(ctx context.Context) error {
 	s.closed = true
 	all := slices.Collect(maps.Values(s.functions))
 	s.mu.Unlock()
+	settled := make(chan struct{})
+	go func() {
+		s.settling.Wait()
+		close(settled)
+	}()
+	select {
+	case <-settled: // asynchronous invocations need the hosts
+	case <-ctx.Done():
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, len(all))
 	for i, d := range all {
@@ -263,7 +272,7 @@ func (s *Service) Close(ctx context.Context) error {
 		}
 	}
 	wg.Wait()
-	s.settling.Wait()
+	<-settled
 	return errors.Join(errs...)
 }
 
