@@ -1,0 +1,228 @@
+package usageplan_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/usageplan"
+)
+
+var day0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func lookup(s *usageplan.Snapshot, key, api, stage string) string {
+	plan, id, customer, known := s.Lookup([]byte(key), []byte(api), []byte(stage))
+	return fmt.Sprintf("%s %s %s %v", plan, id, customer, known)
+}
+
+func TestSnapshotLookup(t *testing.T) {
+	stages := func(names ...string) (all []usageplan.Stage) {
+		for i := 0; i < len(names); i += 2 {
+			all = append(all, usageplan.Stage{API: names[i], Name: names[i+1]})
+		}
+		return all
+	}
+	s := usageplan.NewSnapshot(day0, usageplan.Listing{
+		Plans: []usageplan.Plan{
+			{ID: "p1", Name: "Gold", Stages: stages("shop", "prod", "shop", "beta", "bank", "prod")},
+			{ID: "p2", Name: "Gold", Stages: stages("shop", "dev")},
+			{ID: "p3", Name: "Bare"},
+		},
+		Keys: []usageplan.Key{
+			{ID: "one", Name: "One", Plans: []string{"p1"}},
+			{ID: "two", Name: "Two", Plans: []string{"p1"}},
+			{ID: "two", Name: "Two", Plans: []string{"p2"}}, // listed once for each plan
+			{ID: "none", Name: "None"},
+			{ID: "nameless", Plans: []string{"p3"}},
+		},
+	}, nil)
+	tests := []struct{ key, api, stage, want string }{
+		{"one", "shop", "prod", "Gold p1 One true"},
+		{"one", "shop", "beta", "Gold p1 One true"},
+		{"one", "bank", "prod", "Gold p1 One true"},
+		{"one", "bank", "dev", "Gold p1 One true"}, // its only plan
+		{"one", "", "", "Gold p1 One true"},
+		{"two", "shop", "prod", "Gold p1 Two true"},
+		{"two", "shop", "dev", "Gold p2 Two true"},
+		{"two", "bank", "dev", "  Two true"},
+		{"two", "", "", "  Two true"},
+		{"none", "shop", "prod", "  None true"},
+		{"nameless", "shop", "prod", "Bare p3 nameless true"},
+		{"nobody", "shop", "prod", "   false"},
+		{"", "", "", "   false"},
+	}
+	decoded, err := usageplan.Decode(s.Encode())
+	if err != nil {
+		t.Fatalf("Decode: %v", err)
+	}
+	for _, tt := range tests {
+		for name, s := range map[string]*usageplan.Snapshot{"built": s, "decoded": decoded} {
+			if got := lookup(s, tt.key, tt.api, tt.stage); got != tt.want {
+				t.Errorf("%s: Lookup(%s, %s, %s) = %q, want %q", name, tt.key, tt.api, tt.stage, got, tt.want)
+			}
+		}
+	}
+	if !decoded.At().Equal(day0) {
+		t.Errorf("decoded At() = %v, want %v", decoded.At(), day0)
+	}
+}
+
+func TestDeletedKeysAreRememberedForMonths(t *testing.T) {
+	s := usageplan.NewSnapshot(day0, usageplan.Listing{
+		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold"}},
+		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1"}}},
+	}, nil)
+	gone := usageplan.NewSnapshot(day0.AddDate(0, 0, 1), usageplan.Listing{}, s)
+	for days, want := range map[int]string{1: "Gold p1 Acme true", 90: "Gold p1 Acme true", 92: "   false"} {
+		at := day0.AddDate(0, 0, days)
+		if got := lookup(usageplan.NewSnapshot(at, usageplan.Listing{}, gone), "k", "", ""); got != want {
+			t.Errorf("after %d days: %q, want %q", days, got, want)
+		}
+	}
+	back := usageplan.NewSnapshot(day0.AddDate(0, 0, 2), usageplan.Listing{
+		Plans: []usageplan.Plan{{ID: "p9", Name: "New"}},
+		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p9"}}},
+	}, gone)
+	if got, want := lookup(back, "k", "", ""), "New p9 Acme true"; got != want {
+		t.Errorf("a key that is back: %q, want %q", got, want)
+	}
+}
+
+func TestTheMostRecentlyDeletedAreRemembered(t *testing.T) {
+	var first, second usageplan.Listing
+	for i := range 40_000 {
+		first.Keys = append(first.Keys, usageplan.Key{ID: fmt.Sprint("a", i)})
+		second.Keys = append(second.Keys, usageplan.Key{ID: fmt.Sprint("b", i)})
+	}
+	s := usageplan.NewSnapshot(day0, first, nil)
+	s = usageplan.NewSnapshot(day0.AddDate(0, 0, 1), second, s)
+	s = usageplan.NewSnapshot(day0.AddDate(0, 0, 2), usageplan.Listing{}, s)
+	if keys, _ := s.Len(); keys != 50_000 {
+		t.Errorf("%d deleted keys are remembered, want 50000", keys)
+	}
+	for i := range 40_000 {
+		if got := lookup(s, fmt.Sprint("b", i), "", ""); got == "   false" {
+			t.Fatalf("b%d, deleted last, is forgotten before one that was deleted first", i)
+		}
+	}
+}
+
+func TestWithLeavesTheOriginal(t *testing.T) {
+	s := usageplan.NewSnapshot(day0, usageplan.Listing{
+		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Name: "prod"}}}},
+		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1"}}},
+	}, nil)
+	next := s.With([]usageplan.Plan{{ID: "p1", Name: "Platinum"}, {ID: "p2", Name: "Silver"}},
+		[]usageplan.Key{{ID: "new", Name: "New", Plans: []string{"p2"}}})
+	for _, tt := range []struct {
+		s         *usageplan.Snapshot
+		key, want string
+	}{
+		{s, "k", "Gold p1 Acme true"}, {s, "new", "   false"},
+		{next, "k", "Platinum p1 Acme true"}, {next, "new", "Silver p2 New true"},
+	} {
+		if got := lookup(tt.s, tt.key, "shop", "prod"); got != tt.want {
+			t.Errorf("Lookup(%s) = %q, want %q", tt.key, got, tt.want)
+		}
+	}
+	if !next.At().Equal(s.At()) {
+		t.Errorf("With made the snapshot of %v one of %v", s.At(), next.At())
+	}
+}
+
+// FuzzDecode: no bytes make Decode panic or take much memory, and what it accepts is stable.
+func FuzzDecode(f *testing.F) {
+	s := thousands(3)
+	f.Add(s.Encode())
+	f.Add([]byte("SLUP\x01"))
+	f.Add(usageplan.NewSnapshot(day0, usageplan.Listing{}, s).Encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, d := range [][]byte{data, usageplan.WithChecksum(data)} {
+			s, err := usageplan.Decode(d)
+			if err != nil {
+				continue
+			}
+			s.Lookup([]byte("k0000000"), []byte("api"), []byte("prod"))
+			again, err := usageplan.Decode(s.Encode())
+			if err != nil {
+				t.Fatalf("Decode(%x) is encoded as what Decode refuses: %v", d, err)
+			}
+			if a, b := len(again.Encode()), len(s.Encode()); a != b {
+				t.Fatalf("Decode(%x) takes %d bytes, and then %d", d, b, a)
+			}
+		}
+	})
+}
+
+func TestEncodeIsCompact(t *testing.T) {
+	data := thousands(10_000).Encode()
+	if len(data) > 10_000*48 {
+		t.Errorf("10,000 keys take %d bytes, want at most 48 each", len(data))
+	}
+	if !bytes.HasPrefix(data, []byte("SLUP")) {
+		t.Error("the stored form does not begin with its name")
+	}
+}
+
+// thousands is a snapshot of n keys in twenty plans.
+func thousands(n int) *usageplan.Snapshot {
+	var l usageplan.Listing
+	for p := range 20 {
+		l.Plans = append(l.Plans, usageplan.Plan{
+			ID: fmt.Sprintf("plan%02d", p), Name: fmt.Sprint("Plan ", p),
+			Stages: []usageplan.Stage{{API: "a1b2c3d4e5", Name: fmt.Sprint("s", p)}, {API: "shop", Name: "prod"}},
+		})
+	}
+	for k := range n {
+		l.Keys = append(l.Keys, usageplan.Key{
+			ID: keyID(k), Name: fmt.Sprintf("Customer %d Ltd", k),
+			Plans: []string{fmt.Sprintf("plan%02d", k%20), fmt.Sprintf("plan%02d", (k+1)%20)},
+		})
+	}
+	return usageplan.NewSnapshot(day0, l, nil)
+}
+
+func keyID(k int) string { return fmt.Sprintf("k%09x", k*7919) }
+
+func BenchmarkDecode(b *testing.B) {
+	data := thousands(10_000).Encode()
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := usageplan.Decode(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	s := thousands(10_000)
+	var ids [][]byte
+	for k := range 10_000 {
+		ids = append(ids, []byte(keyID(k)))
+	}
+	api, stage := []byte("a1b2c3d4e5"), []byte("s3")
+	d := newDirectory(b, listing(func() usageplan.Listing { return usageplan.Listing{} }), withStore(&object{data: s.Encode(), rev: 1}))
+	if err := d.Refresh(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("known", func(b *testing.B) {
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			if _, _, _, known := d.Lookup(ids[i], api, stage); !known {
+				b.Fatal("unknown key")
+			}
+			if i++; i == len(ids) {
+				i = 0
+			}
+		}
+	})
+	b.Run("unknown", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			d.Lookup([]byte("nobody"), api, stage)
+		}
+	})
+}

@@ -1,0 +1,277 @@
+package usageplan_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/usageplan"
+)
+
+// object is a SnapshotStore and an S3 server of one object.
+type object struct {
+	mu   sync.Mutex
+	data []byte
+	rev  int
+	puts int
+	err  error // what Get and Put return, if any
+	path string
+}
+
+func (o *object) etag() string {
+	if o.rev == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q", fmt.Sprint("rev", o.rev))
+}
+
+func (o *object) Get(context.Context) ([]byte, string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.data), o.etag(), o.err
+}
+
+func (o *object) Put(_ context.Context, data []byte, ifMatch string) (string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return "", o.err
+	}
+	if ifMatch != o.etag() {
+		return "", fmt.Errorf("put: %w", usageplan.ErrChanged)
+	}
+	o.data, o.rev, o.puts = bytes.Clone(data), o.rev+1, o.puts+1
+	return o.etag(), nil
+}
+
+func (o *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	sum := sha256.Sum256(body)
+	if r.Header.Get("X-Amz-Content-Sha256") != hex.EncodeToString(sum[:]) ||
+		!strings.Contains(r.Header.Get("Authorization"), "/s3/aws4_request") || r.URL.EscapedPath() != o.path {
+		http.Error(w, r.URL.EscapedPath(), http.StatusForbidden)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet:
+		data, etag, _ := o.Get(r.Context())
+		if etag == "" {
+			http.Error(w, "<Error><Code>NoSuchKey</Code></Error>", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("ETag", etag)
+		_, _ = w.Write(data)
+	case http.MethodPut:
+		if (r.Header.Get("If-Match") == "") == (r.Header.Get("If-None-Match") != "*") {
+			http.Error(w, "not conditional", http.StatusBadRequest)
+			return
+		}
+		etag, err := o.Put(r.Context(), body, r.Header.Get("If-Match"))
+		if err != nil {
+			http.Error(w, "<Error><Code>PreconditionFailed</Code></Error>", http.StatusPreconditionFailed)
+			return
+		}
+		w.Header().Set("ETag", etag)
+	}
+}
+
+func withStore(store usageplan.SnapshotStore) func(*usageplan.Config) {
+	return func(c *usageplan.Config) { c.Store = store }
+}
+
+func refresh(t *testing.T, d *usageplan.Directory) {
+	t.Helper()
+	if err := d.Refresh(t.Context()); err != nil {
+		t.Fatalf("Refresh: %v", err)
+	}
+}
+
+func TestAFreshContainerReadsTheSharedSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
+		if n := g.count(); n != 3 {
+			t.Errorf("the first of all made %d calls, want 3", n)
+		}
+		if bytes.Contains(store.data, []byte(secret)) {
+			t.Error("the shared snapshot holds the value of a key")
+		}
+		pause(50 * time.Second)
+		for range 20 {
+			d := newDirectory(t, newSource(t, g, nil), withStore(store))
+			refresh(t, d)
+			wantWho(t, d, "k2", "beta", "Silver/Both Ltd")
+			wantWho(t, d, "k3", "beta", "Silver/k3")
+		}
+		if n := g.count(); n != 0 {
+			t.Errorf("20 containers that found a shared snapshot made %d calls, want 0", n)
+		}
+	})
+}
+
+func TestOneContainerAtATimeRenews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		var all []*usageplan.Directory
+		for range 20 {
+			d := newDirectory(t, newSource(t, g, nil), withStore(store))
+			all = append(all, d)
+		}
+		refresh(t, all[0])
+		g.count()
+		pause(70 * time.Second)
+		g.key("k9", "New Inc", "p1")
+		g.intercept(func(http.ResponseWriter, *http.Request) bool { pause(time.Second); return true })
+		var wg sync.WaitGroup
+		for _, d := range all {
+			wg.Go(func() { refresh(t, d) })
+		}
+		wg.Wait()
+		if n := g.count(); n != 3 {
+			t.Errorf("20 containers made %d calls to renew one snapshot, want 3", n)
+		}
+		pause(20 * time.Second)
+		for _, d := range all {
+			wantWho(t, d, "k1", "prod", "Gold/Acme Corp") // also those that waited had the old one
+			refresh(t, d)
+			wantWho(t, d, "k9", "prod", "Gold/New Inc")
+		}
+		if n := g.count(); n != 0 {
+			t.Errorf("%d more calls for a snapshot that was renewed, want 0", n)
+		}
+	})
+}
+
+func TestALeaseEndsWithItsHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		g.intercept(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := newDirectory(t, newSource(t, g, nil), withStore(store)).Refresh(ctx); err == nil {
+			t.Fatal("Refresh succeeded without an answer")
+		}
+		g.intercept(nil)
+		d := newDirectory(t, newSource(t, g, nil), withStore(store))
+		refresh(t, d)
+		if d.Ready() {
+			t.Error("a second one renews while the first holds the lease")
+		}
+		wantWho(t, d, "k1", "prod", "unknown")
+		refresh(t, d) // single keys need no lease
+		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
+		pause(time.Minute)
+		refresh(t, d)
+		if !d.Ready() {
+			t.Error("nobody renews after the lease has ended")
+		}
+	})
+}
+
+func TestDeletedKeysAreShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
+		g.deleteKey("k1")
+		pause(2 * time.Minute)
+		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
+		d := newDirectory(t, newSource(t, g, nil), withStore(store))
+		refresh(t, d)
+		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
+	})
+}
+
+func TestAStoreThatDoesNotWork(t *testing.T) {
+	good := func(t *testing.T) []byte {
+		store := &object{}
+		refresh(t, newDirectory(t, newSource(t, smallGateway(), nil), withStore(store)))
+		return store.data
+	}
+	tests := []struct {
+		name     string
+		store    func(data []byte) *object
+		replaced bool
+	}{
+		{"unreachable", func([]byte) *object { return &object{err: errors.New("no route")} }, false},
+		{"damaged", func(d []byte) *object { d[len(d)/2] ^= 1; return &object{data: d, rev: 1} }, true},
+		{"cut off", func(d []byte) *object { return &object{data: d[:len(d)/2], rev: 1} }, true},
+		{"something else", func([]byte) *object { return &object{data: []byte("<html>"), rev: 1} }, true},
+		{"of a newer version", func(d []byte) *object { d[4]++; return &object{data: d, rev: 1} }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			store := tt.store(good(t))
+			d := newDirectory(t, newSource(t, smallGateway(), nil), withStore(store))
+			refresh(t, d)
+			wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
+			if replaced := store.puts > 0; replaced != tt.replaced {
+				t.Errorf("the stored bytes were replaced: %v, want %v", replaced, tt.replaced)
+			}
+		})
+	}
+}
+
+func TestS3Store(t *testing.T) {
+	o := &object{path: "/logs/state/usage%20plans%2B%C3%BC.bin"}
+	server := httptest.NewServer(o)
+	defer server.Close()
+	store, err := usageplan.NewS3Store(usageplan.S3Config{
+		Bucket: "logs", Key: "state/usage plans+ü.bin", Endpoint: server.URL, Credentials: credentials,
+	})
+	if err != nil {
+		t.Fatalf("NewS3Store: %v", err)
+	}
+	if data, etag, err := store.Get(t.Context()); len(data) != 0 || etag != "" || err != nil {
+		t.Errorf("Get of no object = %q, %q, %v, want nothing", data, etag, err)
+	}
+	if _, err := store.Put(t.Context(), []byte("x"), `"rev1"`); !errors.Is(err, usageplan.ErrChanged) {
+		t.Errorf("Put over no object: %v, want ErrChanged", err)
+	}
+	first, err := store.Put(t.Context(), []byte("one"), "")
+	if err != nil {
+		t.Fatalf("Put of the first: %v", err)
+	}
+	if _, err := store.Put(t.Context(), []byte("x"), ""); !errors.Is(err, usageplan.ErrChanged) {
+		t.Errorf("second Put of a first: %v, want ErrChanged", err)
+	}
+	second, err := store.Put(t.Context(), []byte("two"), first)
+	if err != nil {
+		t.Fatalf("Put over the first: %v", err)
+	}
+	if _, err := store.Put(t.Context(), []byte("x"), first); !errors.Is(err, usageplan.ErrChanged) {
+		t.Errorf("Put over what is no more: %v, want ErrChanged", err)
+	}
+	if data, etag, err := store.Get(t.Context()); string(data) != "two" || etag != second || err != nil {
+		t.Errorf("Get = %q, %q, %v, want two, %q", data, etag, err, second)
+	}
+}
+
+func TestS3StoreInAWS(t *testing.T) {
+	for bucket, want := range map[string]string{
+		"logs":    "https://logs.s3.eu-west-1.amazonaws.com/state",
+		"my.logs": "https://s3.eu-west-1.amazonaws.com/my.logs/state",
+	} {
+		var got string
+		store, err := usageplan.NewS3Store(usageplan.S3Config{
+			Bucket: bucket, Key: "state", Region: "eu-west-1", Credentials: credentials,
+			HTTPClient: handlerClient(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.String() })),
+		})
+		if err != nil {
+			t.Fatalf("NewS3Store: %v", err)
+		}
+		if _, _, err := store.Get(t.Context()); err != nil || got != want {
+			t.Errorf("Get in bucket %s called %s (%v), want %s", bucket, got, err, want)
+		}
+	}
+}
