@@ -46,7 +46,7 @@ func (t token) append(dst []byte, at time.Time) []byte {
 	case 'e', 'c':
 		return appendText(dst, int(at.Weekday())+1, at.Weekday().String(), n) // weeks begin on Sunday
 	case 'G':
-		return append(dst, map[bool]string{n <= 3: "AD", n == 4: "Anno Domini", n == 5: "A"}[true]...)
+		return append(dst, [...]string{1: "AD", 2: "AD", 3: "AD", 4: "Anno Domini", 5: "A"}[n]...)
 	case 'X', 'x', 'Z', 'O', 'z':
 		return t.appendZone(dst, at)
 	}
@@ -72,7 +72,7 @@ func (t token) appendClock(dst []byte, at time.Time) []byte {
 	case 'S':
 		return append(dst, appendNumber(nil, at.Nanosecond(), 9)[:n]...)
 	case 'a':
-		return append(dst, map[bool]string{false: "AM", true: "PM"}[hour >= 12]...)
+		return append(dst, [...]string{"AM", "PM"}[hour/12]...)
 	}
 	sinceMidnight := time.Duration(hour)*time.Hour + time.Duration(at.Minute())*time.Minute +
 		time.Duration(at.Second())*time.Second + time.Duration(at.Nanosecond())
