@@ -119,38 +119,3 @@ func TestRealFunctionGivesTheSameBytes(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkStart is the time from nothing to the first enriched record: process start, directory of 10,000 keys in 20 plans, one
-// event of one record. "snapshot" finds the directory in the shared object, "api" asks a local API Gateway.
-func BenchmarkStart(b *testing.B) {
-	f := newFakeAWS(b, 20, 500)
-	code := unpacked(b)
-	z, _ := zipped()
-	for _, bench := range []struct {
-		name string
-		env  map[string]string
-	}{
-		{"snapshot", f.environment("STAGELOG_SNAPSHOT", "s3://bucket/snapshot")},
-		{"api", f.environment()},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			prime := hosted(b, code, bench.env)
-			transform(b, prime, line("plan19-key0499"))
-			for b.Loop() {
-				b.StopTimer()
-				fresh := hosted(b, code, bench.env)
-				b.StartTimer()
-				if got := transform(b, fresh, line("plan19-key0499")); !strings.Contains(got[0], "Customer plan19-key0499") {
-					b.Fatalf("got %s", got[0])
-				}
-				b.StopTimer()
-				if err := fresh.Close(context.Background()); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-			}
-			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/start")
-			b.ReportMetric(float64(len(z)), "zip-bytes")
-		})
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Status is what became of a record.
@@ -71,6 +72,9 @@ const (
 	messageJSON          = "There was an error parsing JSON object(s) in the returned records."
 )
 
+// maxCallTime is how long Firehose waits for a function, whatever the function's own timeout.
+const maxCallTime = 5 * time.Minute
+
 // Call invokes a function with the records of in and checks its answer. The outcomes are in the order of the records, one
 // each. It may be repeated. An error is ctx's, or a *CallError. A malformed answer is never an error: Firehose does not retry it,
 // and fails what it touches.
@@ -83,9 +87,11 @@ func Call(ctx context.Context, inv Invoker, in CallInput) ([]Outcome, error) {
 		return nil, &CallError{Code: CodeFunctionError, Message: messageFunctionError,
 			Err: fmt.Errorf("an event of %d bytes exceeds %d; split it", len(event), MaxPayloadBytes)}
 	}
-	reply, err := inv.Invoke(ctx, event)
+	bounded, cancel := context.WithTimeout(ctx, maxCallTime)
+	defer cancel()
+	reply, err := inv.Invoke(bounded, event)
 	if err != nil {
-		return nil, invokeError(ctx, err)
+		return nil, invokeError(ctx, bounded, err)
 	}
 	if reply.FunctionError != "" {
 		return nil, functionError(reply.Payload)
@@ -105,10 +111,12 @@ func eventCapacity(in CallInput) int {
 	return n
 }
 
-func invokeError(ctx context.Context, err error) error {
+func invokeError(ctx, bounded context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case bounded.Err() != nil:
+		return &CallError{Code: CodeTimedOut, Message: messageTimedOut, Retryable: true, Err: err}
 	case errors.Is(err, ErrNotFound):
 		return &CallError{Code: CodeNotFound, Message: messageNotFound, Err: err}
 	}

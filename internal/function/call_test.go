@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -129,4 +131,19 @@ func TestCallRoundTrip(t *testing.T) {
 	if got, err := Call(context.Background(), says(Reply{}, io.EOF), CallInput{}); err != nil || got != nil {
 		t.Errorf("Call without records: got %v, %v, want nothing and no call", got, err)
 	}
+}
+
+func TestCallWaitsFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		hang := InvokerFunc(func(ctx context.Context, _ []byte) (Reply, error) {
+			<-ctx.Done()
+			return Reply{}, ctx.Err()
+		})
+		_, err := Call(context.Background(), hang, CallInput{Records: []Record{{ID: "a"}}})
+		var e *CallError
+		if !errors.As(err, &e) || e.Code != CodeTimedOut || !e.Retryable || time.Since(start) != 5*time.Minute {
+			t.Errorf("Call: got %v after %v, want %s after 5 minutes", err, time.Since(start), CodeTimedOut)
+		}
+	})
 }

@@ -1,10 +1,6 @@
 package function
 
-import (
-	"crypto/rand"
-	"fmt"
-	"strconv"
-)
+import "strconv"
 
 // Record is one record on its way to a function.
 type Record struct {
@@ -45,7 +41,7 @@ func AppendEvent(dst []byte, in CallInput) []byte {
 func appendEventStart(dst []byte, in CallInput) []byte {
 	id := in.InvocationID
 	if id == "" {
-		id = newUUID()
+		id = NewID()
 	}
 	dst = append(dst, `{"invocationId":"`...)
 	dst = appendQuoted(dst, id)
@@ -94,13 +90,4 @@ func (in CallInput) part(from, to int) CallInput {
 	in.InvocationID = ""
 	in.Records = in.Records[from:to:to]
 	return in
-}
-
-// newUUID makes a random UUID (version 4).
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

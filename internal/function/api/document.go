@@ -1,9 +1,9 @@
 package api
 
 import (
-	"crypto/rand"
-	"fmt"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/function"
 )
 
 // document is what the store knows of a function.
@@ -50,7 +50,7 @@ func (s *Service) newDocument(name string) document {
 
 // touch marks a document as changed.
 func (s *Service) touch(doc *document) {
-	doc.RevisionID = newUUID()
+	doc.RevisionID = function.NewID()
 	doc.ModifiedMilli = s.cfg.Now().UnixMilli()
 }
 
@@ -101,12 +101,4 @@ func (s *Service) configuration(d *document) configuration {
 		c.Environment = &environment{Variables: d.Environment}
 	}
 	return c
-}
-
-// newUUID makes a random UUID (version 4).
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -74,6 +74,13 @@ func unsupported(body []byte) *apiError {
 	return nil
 }
 
+const rolePattern = `arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`
+
+var (
+	roleExpression     = regexp.MustCompile(`^` + rolePattern + `$`)
+	variableExpression = regexp.MustCompile(`^[a-zA-Z]([a-zA-Z0-9_])+$`)
+)
+
 // apply checks the settings that are given, and puts them into doc.
 func (in *settings) apply(doc *document) *apiError {
 	if in.Runtime != nil {
@@ -83,8 +90,8 @@ func (in *settings) apply(doc *document) *apiError {
 		doc.Runtime = *in.Runtime
 	}
 	if in.Role != nil {
-		if !regexp.MustCompile(`^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`).MatchString(*in.Role) {
-			return validation(*in.Role, "role", `Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`)
+		if !roleExpression.MatchString(*in.Role) {
+			return validation(*in.Role, "role", "Member must satisfy regular expression pattern: "+rolePattern)
 		}
 		doc.Role = *in.Role
 	}
@@ -172,10 +179,9 @@ const maxEnvironmentBytes = 4096
 // checkEnvironment refuses what Lambda refuses. The messages never hold a value.
 func checkEnvironment(variables map[string]string) *apiError {
 	total := 0
-	pattern := regexp.MustCompile(`^[a-zA-Z]([a-zA-Z0-9_])+$`)
 	var reserved []string
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		if !pattern.MatchString(name) {
+		if !variableExpression.MatchString(name) {
 			return validation(name, "environment.variables", "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]")
 		}
 		if strings.ContainsRune(variables[name], 0) {

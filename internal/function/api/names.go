@@ -13,12 +13,11 @@ const maxNameBytes = 64
 
 const latest = "$LATEST"
 
-// nameExpression compiles the pattern once per service call site; regexp keeps no state worth sharing.
-func nameExpression() *regexp.Regexp { return regexp.MustCompile(`^` + namePattern + `$`) }
+var nameExpression = regexp.MustCompile(`^` + namePattern + `$`)
 
 // resolve gives the name of the function that a request names. The function need not exist.
 func (s *Service) resolve(given, qualifier string) (name string, err *apiError) {
-	m := nameExpression().FindStringSubmatch(given)
+	m := nameExpression.FindStringSubmatch(given)
 	if m == nil || len(m[3]) > maxNameBytes {
 		return "", validation(given, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
 	}

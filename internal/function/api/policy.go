@@ -13,6 +13,12 @@ type statement struct {
 	ID, Action, Principal, SourceARN, SourceAccount string
 }
 
+var (
+	statementExpression = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,100}$`)
+	actionExpression    = regexp.MustCompile(`^(lambda:[*]|lambda:[a-zA-Z]+|[*])$`)
+	accountExpression   = regexp.MustCompile(`^\d{12}$`)
+)
+
 func (s *Service) addPermission(w http.ResponseWriter, r *request) *apiError {
 	var in struct {
 		StatementID                                             string `json:"StatementId"`
@@ -23,9 +29,9 @@ func (s *Service) addPermission(w http.ResponseWriter, r *request) *apiError {
 		return badContent("Could not parse request body into json.")
 	}
 	switch {
-	case !regexp.MustCompile(`^[a-zA-Z0-9-_]{1,100}$`).MatchString(in.StatementID):
+	case !statementExpression.MatchString(in.StatementID):
 		return validation(in.StatementID, "statementId", "Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+)")
-	case !regexp.MustCompile(`^(lambda:[*]|lambda:[a-zA-Z]+|[*])$`).MatchString(in.Action):
+	case !actionExpression.MatchString(in.Action):
 		return validation(in.Action, "action", "Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])")
 	case in.Principal == "" || strings.ContainsAny(in.Principal, " \t\r\n"):
 		return validation(in.Principal, "principal", `Member must satisfy regular expression pattern: [^\s]+`)
@@ -94,7 +100,7 @@ func (s *Service) policyStatement(name string, st statement) map[string]any {
 	switch {
 	case strings.HasSuffix(st.Principal, ".amazonaws.com"):
 		principal = map[string]string{"Service": st.Principal}
-	case regexp.MustCompile(`^\d{12}$`).MatchString(st.Principal):
+	case accountExpression.MatchString(st.Principal):
 		principal = map[string]string{"AWS": "arn:" + partition(s.cfg.Region) + ":iam::" + st.Principal + ":root"}
 	case st.Principal != "*":
 		principal = map[string]string{"AWS": st.Principal}

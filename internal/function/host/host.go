@@ -82,7 +82,8 @@ type Function struct {
 	slots chan struct{} // one token per process that may run
 
 	mu      sync.Mutex // guards the rest
-	closed  bool
+	closed  bool       // no new invocations
+	cut     bool       // no new processes either
 	idle    []*process // warm ones, the newest last
 	all     map[*process]struct{}
 	working sync.WaitGroup // invocations
@@ -146,6 +147,9 @@ func (f *Function) enter() error {
 func (f *Function) process() (p *process, fresh bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.cut {
+		return nil, false, ErrClosed
+	}
 	for n := len(f.idle); n > 0; n = len(f.idle) {
 		p, f.idle = f.idle[n-1], f.idle[:n-1]
 		if p.wake() {
@@ -215,6 +219,7 @@ func (f *Function) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	f.mu.Lock()
+	f.cut = true
 	for p := range f.all {
 		p.kill()
 	}

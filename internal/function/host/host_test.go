@@ -117,7 +117,7 @@ func TestCallerThatGivesUpKillsTheProcess(t *testing.T) {
 
 func TestCloseLeavesNothing(t *testing.T) {
 	fifo := newFIFO(t)
-	f := newFunction(t, "lambda", Config{Environment: map[string]string{"HOLD": fifo}})
+	f := newFunction(t, "lambda", Config{Concurrency: 1, Environment: map[string]string{"HOLD": fifo}})
 	held, dead := watchFIFO(t, fifo)
 	answered := make(chan function.Reply, 1)
 	go func() {
@@ -125,6 +125,11 @@ func TestCloseLeavesNothing(t *testing.T) {
 		answered <- reply
 	}()
 	<-held
+	queued := make(chan error, 1)
+	go func() {
+		_, err := f.Invoke(context.Background(), []byte(`{"Do":"hang"}`))
+		queued <- err
+	}()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // no time to drain
 	if err := f.Close(ctx); err != nil {
@@ -133,6 +138,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 	<-dead
 	if reply := <-answered; reply.FunctionError == "" {
 		t.Errorf("the killed invocation: got %s, want an error", reply.Payload)
+	}
+	if err := <-queued; !errors.Is(err, ErrClosed) {
+		t.Errorf("the invocation that waited: got %v, want %v", err, ErrClosed)
 	}
 	if n := f.Processes(); n != 0 {
 		t.Errorf("%d processes run after Close", n)

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -130,7 +129,7 @@ func (p *process) wake() bool {
 
 // invoke gives payload to the process and waits for its answer. errGone means that the process never took it.
 func (p *process) invoke(ctx context.Context, payload []byte) (function.Reply, error) {
-	inv := &invocation{id: requestID(), payload: payload, done: make(chan function.Reply, 1)}
+	inv := &invocation{id: function.NewID(), payload: payload, done: make(chan function.Reply, 1)}
 	limit := p.cfg.Timeout // a warm process that does not ask for work
 	if !p.warm.Load() {
 		limit = p.cfg.InitTimeout
@@ -176,7 +175,7 @@ func (p *process) initFailure() function.Reply {
 	if p.initFail != nil {
 		return function.Reply{Payload: p.initFail, FunctionError: function.Unhandled}
 	}
-	return exited(requestID(), p.exit)
+	return exited(function.NewID(), p.exit)
 }
 
 func timedOut(id string, limit time.Duration) function.Reply {
@@ -197,14 +196,6 @@ func exitText(err error) string {
 		return "Runtime exited with error: " + exit.ProcessState.String()
 	}
 	return "Runtime exited with error"
-}
-
-// requestID makes a random UUID, as Lambda's request ids are.
-func requestID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
