@@ -119,10 +119,10 @@ func (v value) mapping(keys ...string) map[string]value {
 			c.path = v.path
 			c.wrong("", "expected a name before the colon, found %s", kind(key))
 		case twice:
-			c.wrong("", "%s is given twice, first in line %d", printable(name), line)
+			c.wrong("", "given twice, first in line %d", line)
 		case !slices.Contains(keys, name):
 			c.at = key
-			c.wrong(didYouMean(name, keys), "there is no %s here", printable(name))
+			c.wrong(didYouMean(name, keys), "unknown key")
 		default:
 			found[name] = c
 		}

@@ -140,9 +140,9 @@ func (v value) required(m map[string]value, key string) value {
 	case c.node == nil:
 		missing := v
 		missing.path = join(v.path, key)
-		missing.wrong("", "%s is missing", key)
+		missing.wrong("", "missing")
 	default:
-		c.wrong("", "%s has no value", key)
+		c.wrong("", "no value given")
 	}
 	return c
 }
@@ -177,13 +177,21 @@ func (v value) word(pattern *regexp.Regexp, expected string) string {
 	return text
 }
 
+// hidden begins what a check says when the text must not stand in front of it.
+const hidden = "\x00"
+
 // checked is a text that check finds nothing against. What check says must not quote the text.
 func (v value) checked(check func(string) string) string {
 	text, ok := v.text()
 	if !ok {
 		return ""
 	}
-	if problem := check(text); problem != "" {
+	problem := check(text)
+	if said, ok := strings.CutPrefix(problem, hidden); ok {
+		v.wrong("", "%s", said)
+		return ""
+	}
+	if problem != "" {
 		v.wrong("", "%s: %s", v.shown(), problem)
 		return ""
 	}
@@ -218,7 +226,7 @@ func readAccounts(list value) []string {
 // appendOnce appends an item, or records that it is there already.
 func appendOnce[T comparable](all []T, item T, v value) []T {
 	if slices.Contains(all, item) {
-		v.wrong("", "%s is in the list already", v.shown())
+		v.wrong("", "in the list already")
 		return all
 	}
 	return append(all, item)

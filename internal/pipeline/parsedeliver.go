@@ -64,7 +64,7 @@ func readDeliver(p *Pipeline, v value) {
 	if c := m["interval"]; c.exists() {
 		d.Interval = c.duration(0, maxInterval)
 		if d.Interval%time.Second != 0 {
-			c.wrong("", "expected whole seconds")
+			c.wrong("", "expected whole seconds, found %s", c.shown())
 		}
 	}
 	if c := m["size"]; c.exists() {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,7 @@ func readAPI(v value, before []API) API {
 	if name, ok := m["name"].text(); ok {
 		api.Name = name
 	}
-	api.Upstream = v.required(m, "upstream").checked(checkUpstream)
+	api.Upstream = v.required(m, "upstream").upstream()
 	for _, item := range v.required(m, "stages").list() {
 		if stage := item.word(stagePattern, expectedStage); stage != "" {
 			api.Stages = appendOnce(api.Stages, stage, item)
@@ -57,6 +58,16 @@ func readAPI(v value, before []API) API {
 		m["id"].wrong("", "there is an API of this id already")
 	}
 	return api
+}
+
+// upstream is a URL. A message shows it only if no password can be in it.
+func (v value) upstream() string {
+	return v.checked(func(text string) string {
+		if strings.Contains(text, "@") {
+			return hidden + "an upstream's URL has no user and no password"
+		}
+		return checkUpstream(text)
+	})
 }
 
 func readPlan(v value, l *Local, known map[StageRef]bool, keys *keyRing) UsagePlan {

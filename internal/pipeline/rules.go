@@ -69,8 +69,6 @@ func checkUpstream(text string) string {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return "expected a URL like http://127.0.0.1:9000"
-	case u.User != nil:
-		return "an upstream's URL has no user and no password"
 	case u.RawQuery != "" || u.Fragment != "":
 		return "an upstream's URL has neither ? nor #"
 	}

@@ -1,6 +1,10 @@
 package pipeline
 
-import "log/slog"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 // Secret is a text that no message, log line or document shows. string(s) is the text itself.
 type Secret string
@@ -10,8 +14,8 @@ const masked = "****"
 // String is "****", whatever the secret is.
 func (Secret) String() string { return masked }
 
-// GoString is "****": %#v shows no more than %v.
-func (Secret) GoString() string { return masked }
+// Format writes "****" for every verb: fmt would show the text for those that it takes for a mistake.
+func (Secret) Format(w fmt.State, _ rune) { io.WriteString(w, masked) }
 
 // LogValue is "****".
 func (Secret) LogValue() slog.Value { return slog.StringValue(masked) }

@@ -5,7 +5,8 @@ package nearest
 import "strings"
 
 // Name is the name among names that is most like got, and whether one is like enough: at most a third of its letters away,
-// counting a swap of neighbours as one, and upper and lower case as the same. Of equals the first wins.
+// counting a swap of neighbours as one, or one being the beginning of the other, and at least half of it. Upper and lower
+// case are the same. Of equals the first wins.
 func Name(got string, names []string) (string, bool) {
 	if len(got) > 128 {
 		return "", false
@@ -14,11 +15,20 @@ func Name(got string, names []string) (string, bool) {
 	best, bestDistance := "", -1
 	for _, name := range names {
 		d := distance(low, strings.ToLower(name))
-		if d <= max(1, len(name)/3) && d < max(len(got), len(name)) && (bestDistance < 0 || d < bestDistance) {
+		near := d <= max(1, len(name)/3) && d < max(len(got), len(name)) || isHalf(low, strings.ToLower(name))
+		if near && (bestDistance < 0 || d < bestDistance) {
 			best, bestDistance = name, d
 		}
 	}
 	return best, bestDistance >= 0
+}
+
+// isHalf says whether one begins with the other, and is at most twice as long.
+func isHalf(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return len(a) > 1 && strings.HasPrefix(b, a) && 2*len(a) >= len(b)
 }
 
 // distance is the least number of inserted, deleted, replaced and swapped bytes that makes b of a.
