@@ -46,7 +46,8 @@ type APISource struct {
 type part struct {
 	began time.Time
 	plans []Plan
-	keys  map[string][]Key // of the plans that are read
+	keys  [][]Key // of each plan
+	done  []bool  // whether its keys are read
 }
 
 // partFor is how long a listing that was cut off is worth going on with.
@@ -91,39 +92,36 @@ func (s *APISource) List(ctx context.Context) (Listing, error) {
 		if err != nil {
 			return Listing{}, err
 		}
-		s.part = &part{began: began, plans: plans, keys: make(map[string][]Key, len(plans))}
+		s.part = &part{began: began, plans: plans, keys: make([][]Key, len(plans)), done: make([]bool, len(plans))}
 	}
 	if err := s.readKeys(ctx, s.part); err != nil {
 		return Listing{}, err
 	}
 	l := Listing{Plans: s.part.plans}
-	for _, p := range s.part.plans {
-		l.Keys = append(l.Keys, s.part.keys[p.ID]...)
+	for _, keys := range s.part.keys {
+		l.Keys = append(l.Keys, keys...)
 	}
 	s.part = nil
 	return l, nil
 }
 
-// readKeys reads the keys of the plans that are still to be read, a few at a time.
+// readKeys reads the keys of the plans that are still to be read, a few at a time. What was read
+// stays in p when one fails.
 func (s *APISource) readKeys(ctx context.Context, p *part) error {
-	var mu sync.Mutex // guards p.keys
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.parallel)
-	for _, plan := range p.plans {
-		if _, done := p.keys[plan.ID]; done {
+	for i, plan := range p.plans {
+		if p.done[i] {
 			continue
 		}
-		group.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
+		group.Go(func() (err error) { // owns element i
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
-			keys, err := s.planKeys(ctx, plan.ID)
-			if err != nil {
+			if p.keys[i], err = s.planKeys(ctx, plan.ID); err != nil {
 				return fmt.Errorf("keys of plan %s: %w", plan.ID, err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			p.keys[plan.ID] = keys
+			p.done[i] = true
 			return nil
 		})
 	}

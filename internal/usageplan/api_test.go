@@ -150,6 +150,12 @@ func TestTheEnvironmentDoesNotMatter(t *testing.T) {
 	}
 }
 
+func TestAProxyIsForAWSOnly(t *testing.T) {
+	if usageplan.UsesProxy(true) || !usageplan.UsesProxy(false) {
+		t.Errorf("proxy from the environment: local %v, AWS %v, want false, true", usageplan.UsesProxy(true), usageplan.UsesProxy(false))
+	}
+}
+
 func TestNewAPISourceRefuses(t *testing.T) {
 	for name, cfg := range map[string]usageplan.APIConfig{
 		"no credentials":     {Region: "us-east-1"},

@@ -112,7 +112,7 @@ func TestAChangingAccount(t *testing.T) {
 		wantWho(t, d, "k2", "beta", "Silver/Both Ltd")
 		wantWho(t, d, "k3", "beta", "Silver/k3") // a key without a name
 
-		pause(time.Second)
+		pass(time.Second)
 		g.key("k4", "New Inc", "p2")
 		wantWho(t, d, "k4", "beta", "unknown")
 		synctest.Wait()
@@ -122,19 +122,18 @@ func TestAChangingAccount(t *testing.T) {
 		wantWho(t, d, "k5", "beta", "unknown")
 		synctest.Wait()
 		wantWho(t, d, "k5", "beta", "unknown") // at most every 30 s
-		pause(30 * time.Second)
-		synctest.Wait()
+		pass(30 * time.Second)
 		wantWho(t, d, "k5", "beta", "Silver/Newer Inc")
 
 		g.deleteKey("k1")
 		g.change(func() { g.keys[0].Name = "Renamed Ltd" }) // k2
-		pause(70 * time.Second)
+		pass(70 * time.Second)
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 		wantWho(t, d, "k2", "prod", "Gold/Renamed Ltd")
-		pause(time.Hour)
+		pass(time.Hour)
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 		g.change(func() { g.plans = g.plans[1:] }) // Gold is deleted too
-		pause(2 * time.Minute)
+		pass(2 * time.Minute)
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 		wantWho(t, d, "k2", "beta", "Silver/Renamed Ltd")
 		if st := d.Stats(); st.Gone != 1 || st.Failures != 0 {
@@ -166,12 +165,12 @@ func TestAnUnknownKeyIsAskedForOnce(t *testing.T) {
 		g.count()
 		for range 100 {
 			wantWho(t, d, "nobody", "prod", "unknown")
-			pause(time.Second)
+			pass(time.Second)
 		}
 		if n := g.count(); n != 1 {
 			t.Errorf("100 look-ups of an unknown key within 100 s made %d calls, want 1", n)
 		}
-		pause(5 * time.Minute)
+		pass(5 * time.Minute)
 		g.key("nobody", "Somebody", "p1")
 		wantWho(t, d, "nobody", "prod", "unknown")
 		synctest.Wait()
@@ -290,7 +289,7 @@ func TestAFailureKeepsTheLastGoodSnapshot(t *testing.T) {
 				run(t, d)
 				synctest.Wait()
 				g.intercept(func(w http.ResponseWriter, r *http.Request) bool { answer(w, r); return false })
-				pause(10 * time.Minute)
+				pass(10 * time.Minute)
 				wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 				wantWho(t, d, "k2", "beta", "Silver/Both Ltd")
 				if st := d.Stats(); st.Failures < 5 || st.Refreshes != 1 || st.Age != 10*time.Minute {
@@ -298,7 +297,7 @@ func TestAFailureKeepsTheLastGoodSnapshot(t *testing.T) {
 				}
 				g.intercept(nil)
 				g.change(func() { g.keys[0].Name = "Renamed" })
-				pause(2 * time.Minute)
+				pass(2 * time.Minute)
 				wantWho(t, d, "k1", "prod", "Gold/Renamed")
 				if n := strings.Count(log.String(), "keeps what it has"); n != 1 || !strings.Contains(log.String(), "recovered") {
 					t.Errorf("log tells of the failure %d times, want once, and of the recovery:\n%s", n, &log)
@@ -340,7 +339,7 @@ func TestASlowListingIsCutOffAndGoesOn(t *testing.T) {
 			if try == 10 {
 				t.Fatalf("not ready after %d bounded refreshes: %v", try, err)
 			}
-			pause(time.Minute / 4)
+			pass(time.Minute / 4)
 		}
 		wantWho(t, d, "k39", "prod", "Plan 39/Customer 39")
 		// 41 calls, and those that were under way at a cut are made again.
@@ -356,14 +355,13 @@ func TestRefreshesTakeAFractionOfTheTime(t *testing.T) {
 		g.intercept(func(http.ResponseWriter, *http.Request) bool { pause(20 * time.Second); return true })
 		d := newDirectory(t, newSource(t, g, nil), nil)
 		run(t, d)
-		pause(40 * time.Second) // one for the plans, one for the keys of both
-		synctest.Wait()
+		pass(40 * time.Second) // one for the plans, one for the keys of both
 		g.count()
-		pause(150 * time.Second)
+		pass(150 * time.Second)
 		if n := g.count(); n != 0 {
 			t.Errorf("%d calls within 150 s after a listing that took 40 s, want none", n)
 		}
-		pause(20 * time.Second)
+		pass(20 * time.Second)
 		if n := g.count(); n == 0 {
 			t.Error("no call within 170 s after a listing that took 40 s")
 		}

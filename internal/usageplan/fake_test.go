@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -217,5 +218,11 @@ func wantWho(t *testing.T, d *usageplan.Directory, key, stage, want string) {
 	}
 }
 
-// pause lets time pass in a test that has a clock of its own.
+// pass lets time pass in a test that has a clock of its own, and what is due then happen.
+func pass(d time.Duration) {
+	pause(d)
+	synctest.Wait()
+}
+
+// pause lets time pass inside a call.
 func pause(d time.Duration) { <-time.After(d) }

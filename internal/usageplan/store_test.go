@@ -107,7 +107,7 @@ func TestAFreshContainerReadsTheSharedSnapshot(t *testing.T) {
 		if bytes.Contains(store.data, []byte(secret)) {
 			t.Error("the shared snapshot holds the value of a key")
 		}
-		pause(50 * time.Second)
+		pass(50 * time.Second)
 		for range 20 {
 			d := newDirectory(t, newSource(t, g, nil), withStore(store))
 			refresh(t, d)
@@ -130,7 +130,7 @@ func TestOneContainerAtATimeRenews(t *testing.T) {
 		}
 		refresh(t, all[0])
 		g.count()
-		pause(70 * time.Second)
+		pass(70 * time.Second)
 		g.key("k9", "New Inc", "p1")
 		g.intercept(func(http.ResponseWriter, *http.Request) bool { pause(time.Second); return true })
 		var wg sync.WaitGroup
@@ -141,7 +141,7 @@ func TestOneContainerAtATimeRenews(t *testing.T) {
 		if n := g.count(); n != 3 {
 			t.Errorf("20 containers made %d calls to renew one snapshot, want 3", n)
 		}
-		pause(20 * time.Second)
+		pass(20 * time.Second)
 		for _, d := range all {
 			wantWho(t, d, "k1", "prod", "Gold/Acme Corp") // also those that waited had the old one
 			refresh(t, d)
@@ -171,7 +171,7 @@ func TestALeaseEndsWithItsHolder(t *testing.T) {
 		wantWho(t, d, "k1", "prod", "unknown")
 		refresh(t, d) // single keys need no lease
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
-		pause(time.Minute)
+		pass(time.Minute)
 		refresh(t, d)
 		if !d.Ready() {
 			t.Error("nobody renews after the lease has ended")
@@ -184,7 +184,7 @@ func TestDeletedKeysAreShared(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
 		g.deleteKey("k1")
-		pause(2 * time.Minute)
+		pass(2 * time.Minute)
 		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
 		d := newDirectory(t, newSource(t, g, nil), withStore(store))
 		refresh(t, d)
