@@ -191,6 +191,49 @@ func TestFormatsAreLinted(t *testing.T) {
 	}
 }
 
+func TestPrefixes(t *testing.T) {
+	const reader = "readers: [\"111122223333\"]\n"
+	for _, tt := range []struct{ name, text, want string }{
+		{"no such namespace", "deliver: {prefix: \"logs/!{time:yyyy}/\"}\n",
+			"stagelog.yaml:3:19: deliver.prefix: Namespace to the left of colon (time) is an invalid keyword!; write it like logs/!{timestamp:yyyy/MM/dd/HH}/"},
+		{"type in the prefix", "deliver: {prefix: \"logs/!{firehose:error-output-type}/\"}\n",
+			"stagelog.yaml:3:19: deliver.prefix: Prefix must not contain any occurrence of !{firehose:error-output-type}; write it like logs/!{timestamp:yyyy/MM/dd/HH}/"},
+		{"error prefix without the type", "deliver: {error_prefix: \"errors/!{timestamp:yyyy}/\"}\n",
+			"stagelog.yaml:3:25: deliver.error_prefix: ErrorOutputPrefix must contain at least one occurrence of !{firehose:error-output-type}; write it like errors/!{firehose:error-output-type}/"},
+		{"expressions and no error prefix", "deliver: {prefix: \"logs/!{timestamp:yyyy}/\", error_prefix: \"\"}\n",
+			"stagelog.yaml:3:60: deliver.error_prefix: ErrorOutputPrefix cannot be null or empty when Prefix contains expressions; write it like errors/!{firehose:error-output-type}/"},
+		{"partition keys", "deliver: {prefix: \"logs/!{partitionKeyFromLambda:customer}/\"}\n",
+			"stagelog.yaml:3:19: deliver.prefix: partition keys are for streams with dynamic partitioning, which a pipeline's has not; leave them out"},
+		{"long", "deliver: {prefix: \"" + strings.Repeat("x", 1025) + "\"}\n", "stagelog.yaml:3:19: deliver.prefix: a prefix has at most 1024 characters, this one 1025"},
+		{"long once evaluated", "deliver: {prefix: \"" + strings.Repeat("x", 512) + "\"}\n",
+			"stagelog.yaml:3:19: deliver.prefix: Length of evaluated prefix cannot be greater than 512; write it like logs/!{timestamp:yyyy/MM/dd/HH}/"},
+		{"from the environment", "deliver: {prefix: env:UPSTREAM}\n",
+			"stagelog.yaml:3:19: deliver.prefix: expected a value, found an environment variable: they are for names, accounts, upstreams and keys; write the value itself"},
+		{"readers could get the error output", reader + "deliver: {prefix: \"logs/\", error_prefix: \"logs/errors/\"}\n",
+			"stagelog.yaml:4:42: deliver.error_prefix: readers may get all that begins with \"logs/\", and error objects, which hold records as they came, would too; let the two begin differently, as logs/ and errors/ do"},
+		{"readers could get all", reader + "deliver: {prefix: \"!{timestamp:yyyy}/\"}\n",
+			"stagelog.yaml:4:10: deliver: readers may get all that begins with \"\", and error objects, which hold records as they came, would too; let the two begin differently, as logs/ and errors/ do"},
+		{"error output below the prefix by default", reader + "deliver: {error_prefix: \"\"}\n",
+			"stagelog.yaml:4:25: deliver.error_prefix: readers may get all that begins with \"logs/\", and error objects, which hold records as they came, would too; let the two begin differently, as logs/ and errors/ do"},
+		{"no readers, no matter", "deliver: {prefix: \"logs/\", error_prefix: \"logs/errors/\"}\n", ""},
+		{"expressions", reader + "deliver: {prefix: \"logs/!{timestamp:yyyy/MM/dd}/!{firehose:random-string}/\"}\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if _, err := Parse("stagelog.yaml", []byte(minimal+tt.text), env); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("Parse of\n%s\n(-want +got):\n%s", minimal+tt.text, diff)
+			}
+		})
+	}
+	p := mustParse(t, minimal+"deliver: {prefix: \"/logs/!{timestamp:YYYY/MM/dd}/\"}\n")
+	if w := p.Warnings().Error(); !strings.Contains(w, "year of the week") || !strings.Contains(w, "begins with /") {
+		t.Errorf("warnings: %s", w)
+	}
+}
+
 func TestAccountsKeepTheirZeros(t *testing.T) {
 	p := mustParse(t, minimal+"readers: [012345678901, 000000000000, 111122223333]\naccount: 012345670123\n")
 	if diff := cmp.Diff([]string{"012345678901", "000000000000", "111122223333"}, p.Readers); diff != "" || p.Account != "012345670123" {
@@ -201,7 +244,7 @@ func TestAccountsKeepTheirZeros(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	p := mustParse(t, plans("    - {name: G, customers: [{name: a, key: aaaaaaaaaaaaaaaaaaaa}, {name: a, key: bbbbbbbbbbbbbbbbbbbb}]}\n")+"deliver: {prefix: logs}\n")
 	want := "stagelog.yaml:6:67: local.usage_plans[0].customers[1]: the customer of this name has another key in line 6: both count as one customer; give each key its own name\n" +
-		"stagelog.yaml:7:19: deliver.prefix: Firehose puts the date right behind the prefix: logs2026/07/13/14/…; end it with /"
+		"stagelog.yaml:7:19: deliver.prefix: the date is appended without a slash: objects go to logs2026/07/13/14/; end the prefix with /"
 	if diff := cmp.Diff(want, p.Warnings().Error()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
