@@ -131,6 +131,37 @@ func TestWithLeavesTheOriginal(t *testing.T) {
 	}
 }
 
+func TestDecodeRefuses(t *testing.T) {
+	const head, plan = "SLUP\x01\x00\x00\x00\x01", "\x01\x01p\x04Gold\x00"
+	tests := []struct {
+		name, body string
+		ok         bool
+	}{
+		{"nothing in it", head + "\x00\x00", true},
+		{"a key in a plan", head + plan + "\x01\x01k\x04Acme\x00\x01\x00", true},
+		{"a plan that is not there", head + plan + "\x01\x01k\x04Acme\x00\x01\x01", false},
+		{"more keys than bytes", head + plan + "\xff\xff\xff\xff\x7f", false},
+		{"a string longer than the rest", head + "\x01\x7fp", false},
+		{"a number without an end", head + "\xff", false},
+		{"more behind", head + "\x00\x00\x00", false},
+		{"another version", "SLUP\x02\x00\x00\x00\x01\x00\x00", false},
+		{"another name", "SLUQ\x01\x00\x00\x00\x01\x00\x00", false},
+		{"empty", "", false},
+	}
+	for _, tt := range tests {
+		s, err := usageplan.Decode(usageplan.WithChecksum([]byte(tt.body + "crc!")))
+		if (err == nil) != tt.ok {
+			t.Errorf("%s: Decode: %v, want ok %v", tt.name, err, tt.ok)
+		}
+		if err == nil {
+			s.Lookup([]byte("k"), nil, nil)
+		}
+	}
+	if _, err := usageplan.Decode([]byte(head + "\x00\x00crc!")); err == nil {
+		t.Error("Decode accepts a checksum that is wrong")
+	}
+}
+
 // FuzzDecode: no bytes make Decode panic or take much memory, and what it accepts is stable.
 func FuzzDecode(f *testing.F) {
 	s := thousands(3)

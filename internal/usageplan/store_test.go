@@ -27,6 +27,7 @@ type object struct {
 	puts int
 	err  error // what Get and Put return, if any
 	path string
+	race func() // called once after a Get
 }
 
 func (o *object) etag() string {
@@ -39,6 +40,10 @@ func (o *object) etag() string {
 func (o *object) Get(context.Context) ([]byte, string, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if race := o.race; race != nil {
+		o.race = nil
+		defer race()
+	}
 	return bytes.Clone(o.data), o.etag(), o.err
 }
 
@@ -153,6 +158,22 @@ func TestOneContainerAtATimeRenews(t *testing.T) {
 	})
 }
 
+func TestTheOneThatLosesTheLeaseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
+		pass(2 * time.Minute)
+		g.count()
+		store.race = func() { store.rev++ } // another one was quicker
+		d := newDirectory(t, newSource(t, g, nil), withStore(store))
+		refresh(t, d)
+		if n := g.count(); n != 0 {
+			t.Errorf("the loser made %d calls, want 0", n)
+		}
+		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
+	})
+}
+
 func TestALeaseEndsWithItsHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
@@ -176,6 +197,18 @@ func TestALeaseEndsWithItsHolder(t *testing.T) {
 		if !d.Ready() {
 			t.Error("nobody renews after the lease has ended")
 		}
+	})
+}
+
+func TestAnUnknownKeyOutrunsTheSharedSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l usageplan.Listing
+		d := newDirectory(t, listing(func() usageplan.Listing { return l }), withStore(&object{}))
+		refresh(t, d)
+		l.Keys = []usageplan.Key{{ID: "k", Name: "Acme"}}
+		wantWho(t, d, "k", "prod", "unknown")
+		refresh(t, d)
+		wantWho(t, d, "k", "prod", "/Acme")
 	})
 }
 
