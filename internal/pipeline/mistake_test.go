@@ -96,6 +96,15 @@ func TestMistakes(t *testing.T) {
 		{"not YAML", "name: acme\nbucket: [\n", "stagelog.yaml:2:1: not YAML: did not find expected node content"},
 		{"missing", "{}", "stagelog.yaml:1:1: name: missing\nstagelog.yaml:1:1: bucket: missing"},
 		{"no value", "name:\nbucket: acme-logs\n", "stagelog.yaml:1:1: name: no value given"},
+		{"empty text", "name: \"\"\nbucket: acme-logs\n", "stagelog.yaml:1:7: name: no value given"},
+		{"nothing in a list", minimal + "readers: [~]\n", "stagelog.yaml:3:11: readers[0]: expected a value, found nothing"},
+		{"no customer", plans("    - name: G\n      customers:\n        -\n"), "stagelog.yaml:8:10: local.usage_plans[0].customers[0]: expected a value, found nothing"},
+		{"customer without a name", plans("    - {name: G, customers: [{name: \"\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: no value given"},
+		{"customer called like none", plans("    - {name: G, customers: [{name: \"-\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: -: records have - where there is no name"},
+		{"customer of two lines", plans("    - {name: G, customers: [{name: \"a\\nb\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: \"a\\nb\": a name is one line of text, without spaces around it"},
+		{"unknown key merged", minimal + "local: {apis: [{<<: {idd: b}, id: a, upstream: \"http://b\", stages: [p]}]}\n", "stagelog.yaml:3:22: local.apis[0].idd: unknown key, merged in here; did you mean id?"},
+		{"merge of no mapping", minimal + "local: {apis: [{<<: b, id: a, upstream: \"http://b\", stages: [p]}]}\n", "stagelog.yaml:3:21: local.apis[0]: expected a mapping to merge"},
+		{"merge into itself", minimal + "deliver: &d {<<: *d, interval: 60s}\n", "stagelog.yaml:3:18: deliver: expected a mapping to merge"},
 		{"twice", minimal + "name: other\n", "stagelog.yaml:3:7: name: given twice, first in line 1"},
 		{"unknown, and so twice once", minimal + "readres: []\n", "stagelog.yaml:3:1: readres: unknown key; did you mean readers?"},
 		{"unknown, and nothing near", minimal + "deliver: {zzz: 1}\n", "stagelog.yaml:3:11: deliver.zzz: unknown key; expected one of: interval, size, compression, prefix, error_prefix"},
@@ -231,6 +240,13 @@ func TestPrefixes(t *testing.T) {
 	p := mustParse(t, minimal+"deliver: {prefix: \"/logs/!{timestamp:YYYY/MM/dd}/\"}\n")
 	if w := p.Warnings().Error(); !strings.Contains(w, "year of the week") || !strings.Contains(w, "begins with /") {
 		t.Errorf("warnings: %s", w)
+	}
+}
+
+func TestSectionsMayBeCommentedOut(t *testing.T) {
+	got := mustParse(t, minimal+"readers:\nstages:\nnames:\ndeliver:\n  # interval: 60s\nlocal:\npreset:\nformat:\n")
+	if diff := cmp.Diff(mustParse(t, minimal), got, cmp.AllowUnexported(Pipeline{})); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
 	}
 }
 

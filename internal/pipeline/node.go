@@ -131,13 +131,16 @@ func (v value) mapping(keys ...string) map[string]value {
 		}
 	}
 	for _, node := range merged {
-		v.merge(found, node, keys)
+		v.merge(found, node, keys, maxMerges)
 	}
 	return found
 }
 
+// maxMerges bounds merge keys within merged mappings.
+const maxMerges = 8
+
 // merge adds what a merge key (<<) brings and the mapping does not say itself.
-func (v value) merge(found map[string]value, node *yaml.Node, keys []string) {
+func (v value) merge(found map[string]value, node *yaml.Node, keys []string, depth int) {
 	m := v.child(node, v.path)
 	if m.node == nil {
 		return
@@ -147,16 +150,21 @@ func (v value) merge(found map[string]value, node *yaml.Node, keys []string) {
 		items = m.list()
 	}
 	for _, item := range items {
-		if item.node == nil || item.node.Kind != yaml.MappingNode {
+		if item.node == nil || item.node.Kind != yaml.MappingNode || depth == 0 {
 			item.wrong("", "expected a mapping to merge")
 			continue
 		}
 		for i := 0; i+1 < len(item.node.Content); i += 2 {
-			key := item.node.Content[i].Value
-			if _, has := found[key]; has || !slices.Contains(keys, key) {
-				continue
+			key, node := item.node.Content[i], item.node.Content[i+1]
+			switch _, has := found[key.Value]; {
+			case key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge":
+				item.merge(found, node, keys, depth-1)
+			case key.Kind != yaml.ScalarNode || !slices.Contains(keys, key.Value):
+				c := item.child(key, join(v.path, printable(key.Value)))
+				c.wrong(didYouMean(key.Value, keys), "unknown key, merged in here")
+			case !has:
+				found[key.Value] = item.child(node, join(v.path, key.Value))
 			}
-			found[key] = item.child(item.node.Content[i+1], join(v.path, key))
 		}
 	}
 }
@@ -183,7 +191,12 @@ func (v value) list() []value {
 		if v.file.tooMany {
 			break
 		}
-		all = append(all, v.child(n, v.path+"["+strconv.Itoa(i)+"]"))
+		item := v.child(n, v.path+"["+strconv.Itoa(i)+"]")
+		if item.node != nil && isNull(item.node) {
+			item.wrong("", "expected a value, found nothing")
+			continue
+		}
+		all = append(all, item)
 	}
 	return all
 }

@@ -124,25 +124,36 @@ func (f *file) pipeline(top value) *Pipeline {
 	if v := m["api_key"]; v.exists() {
 		p.APIKey = v.oneOf("mask", "hash", "drop", "keep")
 	}
-	readNames(p, m["names"])
-	readDeliver(p, m["deliver"])
+	readNames(p, m["names"].orNone())
+	readDeliver(p, m["deliver"].orNone())
 	if v := m["local"]; v.exists() {
 		p.Local = readLocal(v)
 	}
 	return p
 }
 
-// required is the value of a key that must be there, and have a value.
+// orNone is v, or the value that is not there where v has nothing in it: all its keys may be commented out.
+func (v value) orNone() value {
+	if !v.exists() {
+		return value{}
+	}
+	return v
+}
+
+// required is the value of a key that must be there, and have a value. What it records a mistake about it returns as missing.
 func (v value) required(m map[string]value, key string) value {
-	c := m[key]
+	c, given := m[key]
 	switch {
-	case c.exists() || v.node == nil || v.node.Kind != yaml.MappingNode:
-	case c.node == nil:
+	case v.node == nil || v.node.Kind != yaml.MappingNode:
+		return value{} // said already
+	case !given:
 		missing := v
 		missing.path = join(v.path, key)
 		missing.wrong("", "missing")
-	default:
+		return value{}
+	case c.node != nil && c.node.Kind == yaml.ScalarNode && c.node.Value == "" || !c.exists():
 		c.wrong("", "no value given")
+		return value{}
 	}
 	return c
 }
@@ -241,9 +252,6 @@ func readStage(v value) (StageRef, bool) {
 			Stage: v.required(m, "stage").word(stagePattern, expectedStage),
 		}
 		return ref, ref.API != "" && ref.Stage != ""
-	}
-	if v.node != nil && isNull(v.node) {
-		v.wrong("", "expected a stage as api/stage, found nothing")
 	}
 	text, ok := v.literal()
 	if !ok {

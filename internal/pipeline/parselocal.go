@@ -39,8 +39,8 @@ func readAPI(v value, before []API) API {
 	api := API{APIKeyRequired: &required}
 	api.ID = v.required(m, "id").word(apiPattern, expectedAPI)
 	api.Name = api.ID
-	if name, ok := m["name"].text(); ok {
-		api.Name = name
+	if c := m["name"]; c.exists() {
+		api.Name = c.checked(checkLabel)
 	}
 	api.Upstream = v.required(m, "upstream").upstream()
 	for _, item := range v.required(m, "stages").list() {
@@ -73,7 +73,7 @@ func (v value) upstream() string {
 func readPlan(v value, l *Local, known map[StageRef]bool, keys *keyRing) UsagePlan {
 	m := v.mapping("name", "id", "throttle", "quota", "stages", "customers")
 	plan := UsagePlan{}
-	plan.Name, _ = v.required(m, "name").text()
+	plan.Name = v.required(m, "name").checked(checkLabel)
 	if c := m["id"]; c.exists() {
 		plan.ID = c.word(idPattern, "the id of a usage plan: letters and digits")
 	}
@@ -136,7 +136,7 @@ func readQuota(v value) Quota {
 	m := v.mapping("limit", "period", "offset")
 	q := Quota{Limit: v.required(m, "limit").whole(1, math.MaxInt32), Period: v.required(m, "period").oneOf("DAY", "WEEK", "MONTH")}
 	if c := m["offset"]; c.exists() {
-		q.Offset = c.whole(0, map[string]int{"WEEK": 6, "MONTH": 27}[q.Period])
+		q.Offset = c.whole(0, map[string]int{"": 27, "DAY": 0, "WEEK": 6, "MONTH": 27}[q.Period])
 	}
 	return q
 }
@@ -150,7 +150,7 @@ const (
 func readCustomer(v value) Customer {
 	m := v.mapping("name", "key", "id")
 	var c Customer
-	c.Name, _ = v.required(m, "name").text()
+	c.Name = v.required(m, "name").checked(checkLabel)
 	if key, ok := v.required(m, "key").text(); ok {
 		// Never the value itself in a message.
 		if len(key) < minKeyLength || len(key) > maxKeyLength {

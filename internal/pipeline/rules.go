@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxStreamName is Firehose's limit for the name of a stream.
@@ -74,3 +76,18 @@ func checkUpstream(text string) string {
 	}
 	return ""
 }
+
+// checkLabel says what keeps a text from being the name of a customer, a usage plan or an API.
+func checkLabel(name string) string {
+	switch {
+	case strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name):
+		return "a name is one line of text, without spaces around it"
+	case utf8.RuneCountInString(name) > maxLabel:
+		return fmt.Sprintf("a name has at most %d characters", maxLabel)
+	case name == "-":
+		return "records have - where there is no name"
+	}
+	return ""
+}
+
+const maxLabel = 255
