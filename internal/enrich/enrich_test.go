@@ -3,6 +3,7 @@ package enrich_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -327,6 +328,24 @@ func TestStats(t *testing.T) {
 	if got := e.Stats(); got != want {
 		t.Errorf("Stats() = %+v, want %+v", got, want)
 	}
+}
+
+func TestAppendInParallel(t *testing.T) {
+	e := newEnricher(t, func(c *enrich.Config) { c.APIKey, c.HashSalt = enrich.Hash, []byte("salt") })
+	in := []byte(`{"api_key":"kJ8sWq2LmN4pR7tV9xZ1","key_id":"k1","api_id":"shop","stage":"prod"}`)
+	want := `{"api_key":"da52257a66558a177963611755686e16","key_id":"k1","api_id":"shop","stage":"prod",` + acme + "}\n"
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 500 {
+				if got, err := e.Append(nil, in); err != nil || string(got) != want {
+					t.Errorf("Append = %s, %v, want %s", got, err, want)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -39,29 +40,61 @@ func FuzzAppend(f *testing.F) {
 			_, _ = newEnricher(t, nil).Append(nil, rec) // it may be mended: other tests say how
 			return
 		}
-		objects, ok := readObjects(rec)
 		for _, mode := range []enrich.APIKeyMode{enrich.Mask, enrich.Drop, enrich.Keep, enrich.Hash} {
-			e := newEnricher(t, func(c *enrich.Config) { c.APIKey, c.HashSalt = mode, []byte("salt") })
-			out, err := e.Append(nil, rec)
-			if !ok {
-				var bad *enrich.Bad
-				if !errors.As(err, &bad) || len(out) != 0 {
-					t.Fatalf("%s: Append(%q) = %q, %v, want only a *Bad", mode, rec, out, err)
-				}
-				continue
-			}
-			if err != nil {
-				t.Fatalf("%s: Append(%q): %v", mode, rec, err)
-			}
-			lines := bytes.SplitAfter(out, []byte("\n"))
-			if last := len(lines) - 1; len(lines[last]) != 0 || last != len(objects) {
-				t.Fatalf("%s: Append(%q) = %q, want %d lines", mode, rec, out, len(objects))
-			}
-			for i, object := range objects {
-				checkLine(t, mode, object, lines[i])
-			}
+			checkRecord(t, mode, rec)
 		}
 	})
+}
+
+// TestAnyOrderOfMembers does the same with objects of a few members that mean something, in any
+// order, repeated, with and without white space.
+func TestAnyOrderOfMembers(t *testing.T) {
+	pool := []string{
+		`"a":1`, `"api_key":"kJ8sWq2LmN4pR7tV9xZ1"`, `"api_key" : null`, `"api_key":"-"`, `"key_id":"k1"`, `"key_id":"-"`,
+		`"api_id":"shop"`, `"stage":"prod"`, `"usage_plan":"-"`, `"usage_plan":"Mine"`, `"customer":"-"`, `"usage_plan_id" :"\u002d"`,
+	}
+	spaces := []string{"", "", " ", "\n", "\t "}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 5_000 {
+		var b strings.Builder
+		for range 1 + random.IntN(2) {
+			b.WriteString("{" + spaces[random.IntN(len(spaces))])
+			for i := range random.IntN(7) {
+				if i > 0 {
+					b.WriteString("," + spaces[random.IntN(len(spaces))])
+				}
+				b.WriteString(pool[random.IntN(len(pool))] + spaces[random.IntN(len(spaces))])
+			}
+			b.WriteString("}")
+		}
+		mode := []enrich.APIKeyMode{enrich.Mask, enrich.Drop, enrich.Keep, enrich.Hash}[random.IntN(4)]
+		checkRecord(t, mode, []byte(b.String()))
+	}
+}
+
+// checkRecord compares what Append does with what encoding/json reads.
+func checkRecord(t *testing.T, mode enrich.APIKeyMode, rec []byte) {
+	t.Helper()
+	objects, ok := readObjects(rec)
+	e := newEnricher(t, func(c *enrich.Config) { c.APIKey, c.HashSalt = mode, []byte("salt") })
+	out, err := e.Append(nil, rec)
+	if !ok {
+		var bad *enrich.Bad
+		if !errors.As(err, &bad) || len(out) != 0 {
+			t.Fatalf("%s: Append(%q) = %q, %v, want only a *Bad", mode, rec, out, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("%s: Append(%q): %v", mode, rec, err)
+	}
+	lines := bytes.SplitAfter(out, []byte("\n"))
+	if last := len(lines) - 1; len(lines[last]) != 0 || last != len(objects) {
+		t.Fatalf("%s: Append(%q) = %q, want %d lines", mode, rec, out, len(objects))
+	}
+	for i, object := range objects {
+		checkLine(t, mode, object, lines[i])
+	}
 }
 
 // readObjects returns the objects of a record, or false if it is anything else.

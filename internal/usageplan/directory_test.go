@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -404,6 +405,29 @@ func TestASourceWithoutSingleKeys(t *testing.T) {
 			t.Errorf("Pending() = %d after a listing, want 0", n)
 		}
 	})
+}
+
+func TestLookupsWhileItRefreshes(t *testing.T) {
+	g := smallGateway()
+	d := newDirectory(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every, c.UnknownEvery = time.Nanosecond, time.Nanosecond })
+	run(t, d)
+	if err := d.Wait(t.Context()); err != nil {
+		t.Fatalf("Wait: %v", err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 2_000 {
+				wantWho(t, d, "k2", "beta", "Silver/Both Ltd")
+				wantWho(t, d, fmt.Sprint("junk", i), "beta", "unknown")
+				d.Poke()
+			}
+		})
+	}
+	wg.Wait()
+	if st := d.Stats(); st.Failures != 0 || st.Unknown != 8_000 {
+		t.Errorf("Stats() = %+v, want no failure and 8000 unknown", st)
+	}
 }
 
 func TestLookupAllocatesNothing(t *testing.T) {

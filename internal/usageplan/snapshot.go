@@ -192,8 +192,16 @@ func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer st
 	return p.Name, p.ID, customer, known
 }
 
-// covers searches the sorted stages without allocating.
+// covers searches the sorted stages without allocating. Most plans cover a few.
 func (p *Plan) covers(apiID, stage []byte) bool {
+	if len(p.Stages) <= 8 {
+		for i := range p.Stages {
+			if at := &p.Stages[i]; at.Name == string(stage) && at.API == string(apiID) {
+				return true
+			}
+		}
+		return false
+	}
 	low, high := 0, len(p.Stages)
 	for low < high {
 		mid := int(uint(low+high) >> 1)

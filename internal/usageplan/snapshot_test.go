@@ -68,6 +68,27 @@ func TestSnapshotLookup(t *testing.T) {
 	}
 }
 
+func TestAPlanOfManyStages(t *testing.T) {
+	for _, n := range []int{1, 8, 9, 10, 100} {
+		var stages []usageplan.Stage
+		for i := range n {
+			stages = append(stages, usageplan.Stage{API: fmt.Sprint("api", i%7), Name: fmt.Sprint("s", i*2)})
+		}
+		s := usageplan.NewSnapshot(day0, usageplan.Listing{
+			Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: stages}, {ID: "p2", Name: "Silver"}},
+			Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1", "p2"}}},
+		}, nil)
+		for i := range n {
+			if got := lookup(s, "k", fmt.Sprint("api", i%7), fmt.Sprint("s", i*2)); got != "Gold p1 Acme true" {
+				t.Errorf("stage %d of %d: %s", i, n, got)
+			}
+			if got := lookup(s, "k", fmt.Sprint("api", i%7), fmt.Sprint("s", i*2+1)); got != "  Acme true" {
+				t.Errorf("a stage that is none of %d: %s", n, got)
+			}
+		}
+	}
+}
+
 func TestDeletedKeysAreRememberedForMonths(t *testing.T) {
 	s := usageplan.NewSnapshot(day0, usageplan.Listing{
 		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold"}},
