@@ -133,9 +133,11 @@ type PlanView struct {
 // per plan, key, stage and that name ("" for the plan's own). It is nil when nothing limits it.
 func (p PlanView) ThrottleFor(resourcePath, httpMethod string) (bucket string, t *Throttle) {
 	if len(p.Methods) > 0 {
-		name := resourcePath + "/" + httpMethod
-		if t, ok := p.Methods[name]; ok {
-			return name, &t
+		for _, m := range [2]string{httpMethod, "ANY"} {
+			name := resourcePath + "/" + m
+			if t, ok := p.Methods[name]; ok {
+				return name, &t
+			}
 		}
 	}
 	return "", p.Throttle

@@ -1,0 +1,70 @@
+package apigateway
+
+import (
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Faults makes the control API as awkward as the real one, for tests of clients. The zero
+// value does nothing.
+type Faults struct {
+	PageSize      int           // no page of a list holds more items; 0: as AWS
+	ThrottleEvery int           // every n-th call is answered TooManyRequestsException; 0: none
+	RetryAfter    time.Duration // what those answers ask for, in whole seconds; default 1 s
+	Delay         time.Duration // each call waits this long first
+}
+
+// Wrap puts the faults before next.
+func (f Faults) Wrap(next http.Handler) http.Handler {
+	if f.RetryAfter < time.Second {
+		f.RetryAfter = time.Second
+	}
+	var calls atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !wait(r, f.Delay) {
+			return
+		}
+		if n := calls.Add(1); f.ThrottleEvery > 0 && n%int64(f.ThrottleEvery) == 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
+			writeError(w, &Error{http.StatusTooManyRequests, "TooManyRequestsException", "Too Many Requests"})
+			return
+		}
+		next.ServeHTTP(w, f.paged(r))
+	})
+}
+
+// wait is false when the client has gone.
+func wait(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+// paged lowers the limit that a GET asks for.
+func (f Faults) paged(r *http.Request) *http.Request {
+	if f.PageSize <= 0 || r.Method != http.MethodGet {
+		return r
+	}
+	query := r.URL.Query()
+	n, err := strconv.Atoi(query.Get("limit"))
+	switch {
+	case query.Has("limit") && err != nil:
+		return r // the handler refuses it
+	case n <= 0:
+		n = defaultPage
+	}
+	query.Set("limit", strconv.Itoa(min(n, f.PageSize)))
+	out := r.Clone(r.Context())
+	out.URL.RawQuery = query.Encode()
+	return out
+}

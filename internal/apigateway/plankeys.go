@@ -1,0 +1,120 @@
+package apigateway
+
+import (
+	"context"
+	"strings"
+)
+
+// planKeyWire is UsagePlanKey. AWS gives the value in lists too, and has no switch against it.
+type planKeyWire struct {
+	ID    string `json:"id"`
+	Type  string `json:"type"`
+	Value string `json:"value"`
+	Name  string `json:"name,omitempty"`
+}
+
+func (k *apiKey) planWire() planKeyWire {
+	return planKeyWire{ID: k.ID, Type: planKeyType, Value: k.Value, Name: k.Name}
+}
+
+func (s *Service) createUsagePlanKey(c *call) (any, error) {
+	var in struct {
+		KeyID   string `json:"keyId"`
+		KeyType string `json:"keyType"`
+	}
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, err := s.plan(c.PathValue("plan"))
+	if err != nil {
+		return nil, err
+	}
+	if in.KeyType != planKeyType {
+		return nil, badRequest("Invalid key type specified, must be %s", planKeyType)
+	}
+	k, err := s.key(in.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.addMember(c.Context(), p, k, &member{Since: s.now()}); err != nil {
+		return nil, err
+	}
+	return k.planWire(), nil
+}
+
+// addMember puts a key into a plan, unless it has one on a stage of the plan. Called under mu.
+func (s *Service) addMember(ctx context.Context, p *plan, k *apiKey, m *member) error {
+	if s.members[p.ID][k.ID] != nil {
+		return conflict("API Key %s is already associated with Usage Plan %s", k.ID, p.ID)
+	}
+	if ids, _ := s.rt.plansOf.get(k.ID); len(ids) >= maxPlansPerKey {
+		return limitExceeded("Maximum number of Usage Plans for this API Key has been reached")
+	}
+	if err := s.checkOnePlan(p.ID, k.ID, p.Stages); err != nil {
+		return err
+	}
+	if err := s.save(ctx, docKey(kindMember, p.ID, k.ID), m); err != nil {
+		return err
+	}
+	inner(s.members, p.ID)[k.ID] = m
+	s.showMember(p.ID, k.ID, true)
+	return nil
+}
+
+// dropMember takes a key out of a plan. Called under mu.
+func (s *Service) dropMember(ctx context.Context, planID, keyID string) error {
+	if err := s.erase(ctx, docKey(kindMember, planID, keyID)); err != nil {
+		return err
+	}
+	delete(s.members[planID], keyID)
+	s.showMember(planID, keyID, false)
+	return nil
+}
+
+// getUsagePlanKeys answers an unknown plan with an empty list, as AWS was recorded to do.
+func (s *Service) getUsagePlanKeys(c *call) (any, error) {
+	prefix := c.query("name")
+	s.mu.RLock()
+	var all []*apiKey
+	for keyID := range s.members[c.PathValue("plan")] {
+		if k := s.keys[keyID]; strings.HasPrefix(k.Name, prefix) {
+			all = append(all, k)
+		}
+	}
+	s.mu.RUnlock()
+	return pageOf(c, all, func(k *apiKey) string { return orderOf(k.Created, k.ID) }, (*apiKey).planWire)
+}
+
+// planKey finds a key in a plan. Called under mu.
+func (s *Service) planKey(c *call) (*plan, *apiKey, error) {
+	p, err := s.plan(c.PathValue("plan"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.members[p.ID][c.PathValue("key")] == nil {
+		return nil, nil, notFound("Invalid Usage Plan Key identifier specified")
+	}
+	return p, s.keys[c.PathValue("key")], nil
+}
+
+func (s *Service) getUsagePlanKey(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, k, err := s.planKey(c)
+	if err != nil {
+		return nil, err
+	}
+	return k.planWire(), nil
+}
+
+func (s *Service) deleteUsagePlanKey(c *call) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, k, err := s.planKey(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.dropMember(c.Context(), p.ID, k.ID)
+}

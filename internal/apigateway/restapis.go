@@ -1,0 +1,435 @@
+package apigateway
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/apigateway/openapi"
+)
+
+const (
+	maxName        = 1024
+	maxDescription = 1024
+	maxAPIs        = 600 // AWS's quota of regional APIs per account and Region
+	maxMediaTypes  = 50
+)
+
+func (s *Service) apiOperations() []operation {
+	return []operation{
+		{"POST /restapis", http.StatusCreated, s.createRestAPI},
+		{"GET /restapis", http.StatusOK, s.getRestAPIs},
+		{"GET /restapis/{api}", http.StatusOK, s.getRestAPI},
+		{"PUT /restapis/{api}", http.StatusOK, s.putRestAPI},
+		{"PATCH /restapis/{api}", http.StatusOK, s.updateRestAPI},
+		{"DELETE /restapis/{api}", http.StatusAccepted, s.deleteRestAPI},
+
+		{"GET /restapis/{api}/resources", http.StatusOK, s.getResources},
+		{"GET /restapis/{api}/resources/{resource}", http.StatusOK, s.getResource},
+		{"POST /restapis/{api}/resources/{resource}", http.StatusCreated, s.createResource},
+		{"DELETE /restapis/{api}/resources/{resource}", http.StatusAccepted, s.deleteResource},
+
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}", http.StatusCreated, s.putMethod},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.getMethod},
+		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.updateMethod},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}", http.StatusNoContent, s.deleteMethod},
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusCreated, s.putMethodResponse},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusOK, s.getMethodResponse},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusNoContent, s.deleteMethodResponse},
+
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusCreated, s.putIntegration},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.getIntegration},
+		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.updateIntegration},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusNoContent, s.deleteIntegration},
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusCreated, s.putIntegrationResponse},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusOK, s.getIntegrationResponse},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusNoContent, s.deleteIntegrationResponse},
+	}
+}
+
+// restAPIWire is RestApi.
+type restAPIWire struct {
+	ID                        string             `json:"id"`
+	Name                      string             `json:"name"`
+	Description               string             `json:"description,omitempty"`
+	CreatedDate               epoch              `json:"createdDate"`
+	Version                   string             `json:"version,omitempty"`
+	Warnings                  []string           `json:"warnings,omitempty"`
+	BinaryMediaTypes          []string           `json:"binaryMediaTypes,omitempty"`
+	APIKeySource              KeySource          `json:"apiKeySource"`
+	EndpointConfiguration     endpoint           `json:"endpointConfiguration"`
+	DisableExecuteAPIEndpoint bool               `json:"disableExecuteApiEndpoint"`
+	RootResourceID            string             `json:"rootResourceId"`
+	Tags                      *map[string]string `json:"tags,omitempty"`
+}
+
+func (a *restAPI) wire(tags *map[string]string) restAPIWire {
+	return restAPIWire{
+		ID: a.ID, Name: a.Name, Description: a.Description, CreatedDate: epoch(a.Created), Version: a.Version,
+		BinaryMediaTypes: a.BinaryMediaTypes, APIKeySource: a.KeySource, EndpointConfiguration: a.Endpoint,
+		RootResourceID: a.Root, Tags: tags,
+	}
+}
+
+func (a *restAPI) listWire() restAPIWire { return a.wire(tagsIfAny(a.Tags)) }
+
+type restAPIInput struct {
+	Name                      string            `json:"name"`
+	Description               *string           `json:"description"`
+	Version                   string            `json:"version"`
+	CloneFrom                 string            `json:"cloneFrom"`
+	BinaryMediaTypes          []string          `json:"binaryMediaTypes"`
+	MinimumCompressionSize    *int              `json:"minimumCompressionSize"`
+	APIKeySource              KeySource         `json:"apiKeySource"`
+	EndpointConfiguration     *endpointInput    `json:"endpointConfiguration"`
+	Policy                    string            `json:"policy"`
+	Tags                      map[string]string `json:"tags"`
+	DisableExecuteAPIEndpoint bool              `json:"disableExecuteApiEndpoint"`
+	SecurityPolicy            string            `json:"securityPolicy"`
+	EndpointAccessMode        string            `json:"endpointAccessMode"`
+}
+
+type endpointInput struct {
+	Types          []string `json:"types"`
+	IPAddressType  string   `json:"ipAddressType"`
+	VPCEndpointIDs []string `json:"vpcEndpointIds"`
+}
+
+func (s *Service) createRestAPI(c *call) (any, error) {
+	switch c.query("mode") {
+	case "":
+	case "import":
+		return s.importRestAPI(c)
+	default:
+		return nil, badRequest("Invalid mode specified")
+	}
+	var in restAPIInput
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.newRestAPI(in, "")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.putAPI(c.Context(), a); err != nil {
+		return nil, err
+	}
+	return a.listWire(), nil
+}
+
+// newRestAPI checks the input and makes an API with a root resource; id "" makes one up.
+func (s *Service) newRestAPI(in restAPIInput, id string) (*restAPI, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	if len(s.apis) >= maxAPIs {
+		return nil, limitExceeded("Maximum number of APIs for this account has been reached")
+	}
+	a := &restAPI{
+		ID: id, Name: in.Name, Version: in.Version, Created: s.now(), KeySource: in.APIKeySource,
+		Endpoint: endpoint{Types: []string{"EDGE"}, IPAddressType: "ipv4"}, BinaryMediaTypes: in.BinaryMediaTypes, Tags: in.Tags,
+	}
+	if a.ID == "" {
+		a.ID = newID()
+	}
+	if in.Description != nil {
+		a.Description = *in.Description
+	}
+	if a.KeySource == "" {
+		a.KeySource = KeyFromHeader
+	}
+	if e := in.EndpointConfiguration; e != nil && len(e.Types) > 0 {
+		a.Endpoint.Types = e.Types
+	}
+	a.Root = derivedID("resource", a.ID, "/")
+	a.Resources = map[string]*resource{a.Root: {ID: a.Root, Path: "/"}}
+	return a, nil
+}
+
+func (in *restAPIInput) check() error {
+	switch {
+	case in.Name == "":
+		return badRequest("Name cannot be empty")
+	case len(in.Name) > maxName:
+		return badRequest("Invalid API name, can be at most %d characters.", maxName)
+	case in.Description != nil && *in.Description == "":
+		return badRequest("Description cannot be an empty string")
+	case in.Description != nil && len(*in.Description) > maxDescription:
+		return badRequest("Description can be at most %d characters", maxDescription)
+	case len(in.Version) > 64:
+		return badRequest("Version can be at most 64 characters")
+	case len(in.BinaryMediaTypes) > maxMediaTypes:
+		return badRequest("At most %d binary media types are allowed", maxMediaTypes)
+	case !in.APIKeySource.valid():
+		return invalid(clip(string(in.APIKeySource)), "createRestApiInput.apiKeySource", "Member must satisfy enum value set: [HEADER, AUTHORIZER]")
+	case in.CloneFrom != "":
+		return unsupported("cloneFrom")
+	case in.Policy != "":
+		return unsupported("resource policies")
+	case in.MinimumCompressionSize != nil:
+		return unsupported("minimumCompressionSize")
+	case in.DisableExecuteAPIEndpoint:
+		return unsupported("disableExecuteApiEndpoint")
+	case in.SecurityPolicy != "" || in.EndpointAccessMode != "":
+		return unsupported("securityPolicy and endpointAccessMode")
+	}
+	if err := in.EndpointConfiguration.check(); err != nil {
+		return err
+	}
+	return checkTags(in.Tags)
+}
+
+func (k KeySource) valid() bool { return k == "" || k == KeyFromHeader || k == KeyFromAuthorizer }
+
+func (e *endpointInput) check() error {
+	switch {
+	case e == nil:
+		return nil
+	case len(e.Types) > 1:
+		return badRequest("Cannot create an api with multiple Endpoint Types.")
+	case e.IPAddressType != "" && e.IPAddressType != "ipv4" && e.IPAddressType != "dualstack":
+		return invalid(clip(e.IPAddressType), "createRestApiInput.endpointConfiguration.ipAddressType", "Member must satisfy enum value set: [ipv4, dualstack]")
+	case len(e.VPCEndpointIDs) > 0 || len(e.Types) == 1 && e.Types[0] == "PRIVATE":
+		return unsupported("private APIs")
+	case len(e.Types) == 1 && e.Types[0] != "EDGE" && e.Types[0] != "REGIONAL":
+		return invalid("["+clip(e.Types[0])+"]", "createRestApiInput.endpointConfiguration.types",
+			"Member must satisfy constraint: [Member must satisfy enum value set: [PRIVATE, EDGE, REGIONAL]]")
+	}
+	return nil
+}
+
+// putAPI makes an API durable and seen. Called under mu.
+func (s *Service) putAPI(ctx context.Context, a *restAPI) error {
+	if err := s.save(ctx, docKey(kindAPI, a.ID), a); err != nil {
+		return err
+	}
+	s.apis[a.ID] = a
+	for _, st := range s.stages[a.ID] {
+		s.showStage(st) // shows the API's name
+	}
+	return nil
+}
+
+func (s *Service) api(id string) (*restAPI, error) {
+	if a := s.apis[id]; a != nil {
+		return a, nil
+	}
+	return nil, notFound("Invalid API identifier specified %s:%s", s.cfg.Account, clip(id))
+}
+
+func (s *Service) getRestAPIs(c *call) (any, error) {
+	s.mu.RLock()
+	all := slices.Collect(maps.Values(s.apis))
+	s.mu.RUnlock()
+	return pageOf(c, all, func(a *restAPI) string { return orderOf(a.Created, a.ID) }, (*restAPI).listWire)
+}
+
+// orderOf sorts by age, then id.
+func orderOf(created time.Time, id string) string {
+	return created.UTC().Format("20060102T150405.000000000") + id
+}
+
+func (s *Service) getRestAPI(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	a, err := s.api(c.PathValue("api"))
+	if err != nil {
+		return nil, err
+	}
+	return a.listWire(), nil
+}
+
+func (s *Service) updateRestAPI(c *call) (any, error) {
+	ops, err := c.patches("updateRestApiInput")
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, err := s.api(c.PathValue("api"))
+	if err != nil {
+		return nil, err
+	}
+	a := clone(old)
+	for _, op := range ops {
+		if err := a.patch(op); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.putAPI(c.Context(), a); err != nil {
+		return nil, err
+	}
+	return a.wire(tagsOf(a.Tags)), nil
+}
+
+func (a *restAPI) patch(op patchOp) error {
+	if mediaType, ok := strings.CutPrefix(op.Path, "/binaryMediaTypes/"); ok {
+		return a.patchMediaTypes(op, unescapePointer(mediaType))
+	}
+	if op.Op != "replace" {
+		return badRequest("Invalid patch path %s", clip(op.Path))
+	}
+	v := op.value()
+	switch {
+	case op.Path == "/name" && v == "":
+		return badRequest("Name cannot be empty")
+	case op.Path == "/name" && len(v) <= maxName:
+		a.Name = v
+	case op.Path == "/description" && len(v) <= maxDescription:
+		a.Description = v
+	case op.Path == "/version" && len(v) <= 64:
+		a.Version = v
+	case op.Path == "/apiKeySource" && v != "" && KeySource(v).valid():
+		a.KeySource = KeySource(v)
+	case op.Path == "/disableExecuteApiEndpoint" && v == "false":
+	case slices.Contains([]string{"/name", "/description", "/version", "/apiKeySource"}, op.Path):
+		return badRequest("Invalid value for %s", op.Path)
+	case slices.Contains([]string{"/policy", "/minimumCompressionSize", "/disableExecuteApiEndpoint", "/securityPolicy", "/endpointAccessMode"}, op.Path),
+		strings.HasPrefix(op.Path, "/endpointConfiguration/"):
+		return unsupported("updates of " + clip(op.Path))
+	default:
+		return badRequest("Invalid patch path %s", clip(op.Path))
+	}
+	return nil
+}
+
+func (a *restAPI) patchMediaTypes(op patchOp, mediaType string) error {
+	rest := slices.DeleteFunc(slices.Clone(a.BinaryMediaTypes), func(have string) bool { return have == mediaType })
+	switch op.Op {
+	case "add":
+		rest = append(rest, mediaType)
+	case "replace":
+		rest = append(rest, op.value())
+	}
+	if len(rest) > maxMediaTypes {
+		return badRequest("At most %d binary media types are allowed", maxMediaTypes)
+	}
+	a.BinaryMediaTypes = rest
+	return nil
+}
+
+func (s *Service) deleteRestAPI(c *call) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.api(c.PathValue("api"))
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.dropAPI(c.Context(), a)
+}
+
+// dropAPI deletes an API with its stages and deployments. Called under mu.
+func (s *Service) dropAPI(ctx context.Context, a *restAPI) error {
+	for _, st := range s.stages[a.ID] {
+		if err := s.dropStage(ctx, st); err != nil {
+			return err
+		}
+	}
+	if err := s.erase(ctx, docKey(kindAPI, a.ID)); err != nil {
+		return err
+	}
+	delete(s.apis, a.ID)
+	for id := range s.deployments[a.ID] {
+		if err := s.erase(ctx, docKey(kindDeployment, a.ID, id)); err != nil {
+			return err
+		}
+		delete(s.deployments[a.ID], id)
+	}
+	return nil
+}
+
+func (s *Service) importRestAPI(c *call) (any, error) {
+	doc, err := c.importDocument()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.newRestAPI(restAPIInput{Name: doc.Title, Version: clipTo(doc.Version, 64), APIKeySource: KeySource(doc.KeySource), BinaryMediaTypes: doc.BinaryMediaTypes}, "")
+	if err != nil {
+		return nil, err
+	}
+	a.Description = clipTo(doc.Description, maxDescription)
+	if err := a.take(doc); err != nil {
+		return nil, err
+	}
+	if err := s.putAPI(c.Context(), a); err != nil {
+		return nil, err
+	}
+	w := a.listWire()
+	w.Warnings = doc.Warnings
+	return w, nil
+}
+
+// putRestAPI replaces an API's resources by a document's, or adds them to it.
+func (s *Service) putRestAPI(c *call) (any, error) {
+	mode := c.query("mode")
+	if mode != "overwrite" && mode != "merge" {
+		return nil, badRequest(`Enumeration value of OpenAPI import mode must be "overwrite" or "merge"`)
+	}
+	doc, err := c.importDocument()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, err := s.api(c.PathValue("api"))
+	if err != nil {
+		return nil, err
+	}
+	a := clone(old)
+	a.Resources = maps.Clone(old.Resources)
+	if mode == "overwrite" {
+		a.Name, a.Description, a.Version = doc.Title, clipTo(doc.Description, maxDescription), clipTo(doc.Version, 64)
+		a.Resources = map[string]*resource{a.Root: {ID: a.Root, Path: "/"}}
+	}
+	if doc.KeySource != "" {
+		a.KeySource = KeySource(doc.KeySource)
+	}
+	if err := a.take(doc); err != nil {
+		return nil, err
+	}
+	if err := s.putAPI(c.Context(), a); err != nil {
+		return nil, err
+	}
+	w := a.wire(tagsOf(a.Tags))
+	w.Warnings = doc.Warnings
+	return w, nil
+}
+
+func (c *call) importDocument() (*openapi.Document, error) {
+	for name := range c.URL.Query() {
+		if strings.HasPrefix(name, "parameters") || name == "basepath" {
+			return nil, unsupported("import parameters")
+		}
+	}
+	body, err := c.body(maxImport)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := openapi.Parse(body)
+	if err != nil {
+		return nil, badRequest("Unable to import the document: %s", err)
+	}
+	switch {
+	case len(doc.Title) > maxName:
+		return nil, badRequest("Invalid API name, can be at most %d characters.", maxName)
+	case len(doc.BinaryMediaTypes) > maxMediaTypes:
+		return nil, badRequest("At most %d binary media types are allowed", maxMediaTypes)
+	case len(doc.Warnings) > 0 && c.flag("failonwarnings"):
+		return nil, badRequest("Warnings found during import: %s", strings.Join(doc.Warnings, "; "))
+	}
+	return doc, nil
+}
+
+func clipTo(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}

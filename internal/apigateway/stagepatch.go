@@ -1,0 +1,205 @@
+package apigateway
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+)
+
+const (
+	pathAccessLog   = "/accessLogSettings"
+	pathDestination = "/accessLogSettings/destinationArn"
+	pathFormat      = "/accessLogSettings/format"
+
+	maxFormat = 3 << 10 // AWS gives no figure for REST stages; its samples' guide says 3 KB
+
+	defaultBurst = 5000  // what a method setting shows that only has the other one
+	defaultRate  = 10000 // requests a second
+)
+
+// stagePaths is the list of AWS's message, with its missing commas.
+const stagePaths = "/deploymentId, /description, /cacheClusterEnabled, /cacheClusterSize, /clientCertificateId, " +
+	"/accessLogSettings, /accessLogSettings/destinationArn, /accessLogSettings/format, " +
+	"/{resourcePath}/{httpMethod}/metrics/enabled, /{resourcePath}/{httpMethod}/logging/dataTrace, " +
+	"/{resourcePath}/{httpMethod}/logging/loglevel, /{resourcePath}/{httpMethod}/throttling/burstLimit" +
+	"/{resourcePath}/{httpMethod}/throttling/rateLimit/{resourcePath}/{httpMethod}/caching/ttlInSeconds, " +
+	"/{resourcePath}/{httpMethod}/caching/enabled, /{resourcePath}/{httpMethod}/caching/dataEncrypted, " +
+	"/{resourcePath}/{httpMethod}/caching/requireAuthorizationForCacheControl, " +
+	"/{resourcePath}/{httpMethod}/caching/unauthorizedCacheControlHeaderStrategy, " +
+	"/*/*/metrics/enabled, /*/*/logging/dataTrace, /*/*/logging/loglevel, /*/*/throttling/burstLimit " +
+	"/*/*/throttling/rateLimit /*/*/caching/ttlInSeconds, /*/*/caching/enabled, /*/*/caching/dataEncrypted, " +
+	"/*/*/caching/requireAuthorizationForCacheControl, /*/*/caching/unauthorizedCacheControlHeaderStrategy, " +
+	"/variables/{variable_name}, /tracingEnabled"
+
+var (
+	firehoseARN = regexp.MustCompile(`^arn:aws[a-z-]*:firehose:[a-z0-9-]+:\d{12}:deliverystream/([a-zA-Z0-9_.-]{1,64})$`)
+	logGroupARN = regexp.MustCompile(`^arn:aws[a-z-]*:logs:[a-z0-9-]+:\d{12}:log-group:[a-zA-Z0-9_./#-]{1,512}$`)
+)
+
+// patch applies one operation to the stage, which is a copy.
+func (st *stage) patch(op patchOp) error {
+	if op.Path == pathAccessLog || strings.HasPrefix(op.Path, pathAccessLog+"/") {
+		return st.patchAccessLog(op)
+	}
+	if name, ok := strings.CutPrefix(op.Path, "/variables/"); ok {
+		return st.patchVariable(op, unescapePointer(name))
+	}
+	v := op.value()
+	switch op.Path {
+	case "/deploymentId":
+		if op.Op == "remove" {
+			break
+		}
+		st.DeploymentID = v
+		return nil
+	case "/description":
+		if len(v) > maxDescription {
+			return badRequest("Description can be at most %d characters", maxDescription)
+		}
+		st.Description = v
+		return nil
+	case "/tracingEnabled", "/cacheClusterEnabled":
+		if v != "true" {
+			return nil
+		}
+		return unsupported(strings.TrimPrefix(op.Path, "/") + " on a stage")
+	case "/cacheClusterSize", "/clientCertificateId":
+		return unsupported(strings.TrimPrefix(op.Path, "/") + " on a stage")
+	}
+	return st.patchSetting(op)
+}
+
+// patchAccessLog follows what AWS was recorded to do: both settings are set one by one, and
+// only removed together. Removing one is taken for a method setting of that name.
+func (st *stage) patchAccessLog(op patchOp) error {
+	if op.Op == "remove" {
+		if op.Path != pathAccessLog {
+			return noSetting(strings.TrimPrefix(op.Path, "/"))
+		}
+		st.AccessLog = nil
+		return nil
+	}
+	if op.Path != pathDestination && op.Path != pathFormat {
+		return badRequest("Invalid accessLogSettings path. Must be one of : [%s, %s]", pathDestination, pathFormat)
+	}
+	v := op.value()
+	if v == "" {
+		return badRequest("%s", accesslog.ErrEmpty)
+	}
+	if st.AccessLog == nil {
+		st.AccessLog = &accessLogSettings{}
+	}
+	if op.Path == pathDestination {
+		st.AccessLog.DestinationARN = v
+		return checkDestination(v)
+	}
+	if len(v) > maxFormat {
+		return badRequest("Access Log format can be at most %d bytes", maxFormat)
+	}
+	if err := accesslog.ValidateAccessLogFormat(v); err != nil {
+		return badRequest("%s", err)
+	}
+	st.AccessLog.Format = v
+	return nil
+}
+
+// checkDestination looks at the ARN alone: AWS accepts a destination that does not exist.
+func checkDestination(arn string) error {
+	if m := firehoseARN.FindStringSubmatch(arn); m != nil {
+		if !strings.HasPrefix(m[1], "amazon-apigateway-") {
+			return badRequest("Kinesis Firehose delivery stream name must begin with the characters 'amazon-apigateway-'")
+		}
+		return nil
+	}
+	if !logGroupARN.MatchString(arn) {
+		return badRequest("The ARN must be a valid CloudWatch Logs log group or Kinesis Data Firehose delivery stream")
+	}
+	return nil
+}
+
+func (st *stage) patchVariable(op patchOp, name string) error {
+	if op.Op == "remove" {
+		delete(st.Variables, name)
+		return nil
+	}
+	if st.Variables == nil {
+		st.Variables = map[string]string{}
+	}
+	st.Variables[name] = op.value()
+	return nil
+}
+
+// noSetting is AWS's message with its trailing space.
+func noSetting(name string) *Error {
+	return badRequest("Cannot remove method setting %s because there is no method setting for this method ", clip(name))
+}
+
+// settingName is a method setting's name in the stage: the path without its first slash.
+func settingName(path, httpMethod string) string {
+	return strings.TrimPrefix(path, "/") + "/" + httpMethod
+}
+
+// patchSetting changes a method setting: /{resourcePath}/{httpMethod}/throttling/rateLimit,
+// where the path is written with ~1 for its slashes, and * stands for all.
+func (st *stage) patchSetting(op patchOp) error {
+	parts := op.segments()
+	if len(parts) == 2 && op.Op == "remove" {
+		name := settingName(parts[0], parts[1])
+		if _, ok := st.MethodSettings[name]; !ok {
+			return noSetting(name)
+		}
+		delete(st.MethodSettings, name)
+		return nil
+	}
+	if len(parts) != 4 || op.Op == "remove" {
+		return badRequest("Invalid method setting path: %s. Must be one of: [%s]", clip(op.Path), stagePaths)
+	}
+	name, v := settingName(parts[0], parts[1]), op.value()
+	m, ok := st.MethodSettings[name]
+	if !ok {
+		m = methodSetting{BurstLimit: defaultBurst, RateLimit: defaultRate}
+	}
+	switch what := parts[2] + "/" + parts[3]; what {
+	case "throttling/rateLimit":
+		rate, err := strconv.ParseFloat(v, 64)
+		if err != nil || !validRate(rate) && rate != -1 {
+			return badRequest("Invalid throttling rate limit specified")
+		}
+		m.RateLimit = rate
+	case "throttling/burstLimit":
+		burst, err := strconv.Atoi(v)
+		if err != nil || burst < -1 {
+			return badRequest("Invalid throttling burst limit specified")
+		}
+		m.BurstLimit = burst
+	case "metrics/enabled", "logging/dataTrace", "caching/enabled", "caching/dataEncrypted":
+		if v != "false" {
+			return unsupported("the method setting " + what)
+		}
+	case "logging/loglevel":
+		if v != "OFF" {
+			return unsupported("the method setting " + what + " other than OFF")
+		}
+	case "caching/ttlInSeconds", "caching/requireAuthorizationForCacheControl", "caching/unauthorizedCacheControlHeaderStrategy":
+		return unsupported("the method setting " + what)
+	default:
+		return badRequest("Invalid method setting path: %s. Must be one of: [%s]", clip(op.Path), stagePaths)
+	}
+	return st.putSetting(name, m)
+}
+
+// maxSettings bounds the method settings of a stage: one per method of the largest API.
+const maxSettings = 8 * maxResources
+
+func (st *stage) putSetting(name string, m methodSetting) error {
+	if st.MethodSettings == nil {
+		st.MethodSettings = map[string]methodSetting{}
+	}
+	st.MethodSettings[name] = m
+	if len(st.MethodSettings) > maxSettings {
+		return badRequest("Too many method settings")
+	}
+	return nil
+}

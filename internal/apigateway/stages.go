@@ -1,0 +1,336 @@
+package apigateway
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+)
+
+const (
+	maxStages    = 10 // AWS's default quota per API
+	maxVariables = 100
+)
+
+var (
+	stageName     = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
+	variableName  = regexp.MustCompile(`^[a-zA-Z0-9_]{1,64}$`)
+	variableValue = regexp.MustCompile(`^[A-Za-z0-9\-._~:/?#&=,]{0,512}$`)
+)
+
+func (s *Service) stageOperations() []operation {
+	return []operation{
+		{"POST /restapis/{api}/deployments", http.StatusCreated, s.createDeployment},
+		{"GET /restapis/{api}/deployments", http.StatusOK, s.getDeployments},
+		{"GET /restapis/{api}/deployments/{deployment}", http.StatusOK, s.getDeployment},
+		{"PATCH /restapis/{api}/deployments/{deployment}", http.StatusOK, s.updateDeployment},
+		{"DELETE /restapis/{api}/deployments/{deployment}", http.StatusAccepted, s.deleteDeployment},
+
+		{"POST /restapis/{api}/stages", http.StatusCreated, s.createStage},
+		{"GET /restapis/{api}/stages", http.StatusOK, s.getStages},
+		{"GET /restapis/{api}/stages/{stage}", http.StatusOK, s.getStage},
+		{"PATCH /restapis/{api}/stages/{stage}", http.StatusOK, s.updateStage},
+		{"DELETE /restapis/{api}/stages/{stage}", http.StatusAccepted, s.deleteStage},
+	}
+}
+
+// stageWire is Stage.
+type stageWire struct {
+	DeploymentID         string                       `json:"deploymentId"`
+	StageName            string                       `json:"stageName"`
+	Description          string                       `json:"description,omitempty"`
+	CacheClusterEnabled  bool                         `json:"cacheClusterEnabled"`
+	CacheClusterStatus   string                       `json:"cacheClusterStatus"`
+	MethodSettings       map[string]methodSettingWire `json:"methodSettings"`
+	Variables            map[string]string            `json:"variables,omitempty"`
+	DocumentationVersion string                       `json:"documentationVersion,omitempty"`
+	AccessLogSettings    *accessLogSettings           `json:"accessLogSettings,omitempty"`
+	TracingEnabled       bool                         `json:"tracingEnabled"`
+	Tags                 *map[string]string           `json:"tags,omitempty"`
+	CreatedDate          epoch                        `json:"createdDate"`
+	LastUpdatedDate      epoch                        `json:"lastUpdatedDate"`
+}
+
+// methodSettingWire is MethodSetting with AWS's defaults for what is not served here.
+type methodSettingWire struct {
+	MetricsEnabled    bool    `json:"metricsEnabled"`
+	DataTraceEnabled  bool    `json:"dataTraceEnabled"`
+	BurstLimit        int     `json:"throttlingBurstLimit"`
+	RateLimit         float64 `json:"throttlingRateLimit"`
+	CachingEnabled    bool    `json:"cachingEnabled"`
+	CacheTTLInSeconds int     `json:"cacheTtlInSeconds"`
+	CacheEncrypted    bool    `json:"cacheDataEncrypted"`
+	RequireAuth       bool    `json:"requireAuthorizationForCacheControl"`
+	Unauthorized      string  `json:"unauthorizedCacheControlHeaderStrategy"`
+}
+
+func (st *stage) wire() stageWire {
+	w := stageWire{
+		DeploymentID: st.DeploymentID, StageName: st.Name, Description: st.Description, CacheClusterStatus: "NOT_AVAILABLE",
+		MethodSettings: map[string]methodSettingWire{}, Variables: st.Variables, DocumentationVersion: st.DocumentationVersion,
+		AccessLogSettings: st.AccessLog, Tags: tagsIfAny(st.Tags), CreatedDate: epoch(st.Created), LastUpdatedDate: epoch(st.Updated),
+	}
+	for name, m := range st.MethodSettings {
+		w.MethodSettings[name] = methodSettingWire{
+			BurstLimit: m.BurstLimit, RateLimit: m.RateLimit,
+			CacheTTLInSeconds: 300, RequireAuth: true, Unauthorized: "SUCCEED_WITH_RESPONSE_HEADER",
+		}
+	}
+	return w
+}
+
+// throttleOf is the method setting that holds for a method: its own, else that of all.
+func (st *stage) throttleOf(path, httpMethod string) *Throttle {
+	for _, name := range []string{settingName(path, httpMethod), "*/*"} {
+		if m, ok := st.MethodSettings[name]; ok {
+			if m.RateLimit < 0 || m.BurstLimit < 0 {
+				return nil // -1 turns throttling off
+			}
+			return &Throttle{Rate: m.RateLimit, Burst: m.BurstLimit}
+		}
+	}
+	return nil
+}
+
+type stageInput struct {
+	StageName            string            `json:"stageName"`
+	DeploymentID         string            `json:"deploymentId"`
+	Description          string            `json:"description"`
+	CacheClusterEnabled  bool              `json:"cacheClusterEnabled"`
+	CacheClusterSize     string            `json:"cacheClusterSize"`
+	Variables            map[string]string `json:"variables"`
+	DocumentationVersion string            `json:"documentationVersion"`
+	CanarySettings       *struct{}         `json:"canarySettings"`
+	TracingEnabled       bool              `json:"tracingEnabled"`
+	Tags                 map[string]string `json:"tags"`
+}
+
+func (s *Service) createStage(c *call) (any, error) {
+	var in stageInput
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.CacheClusterEnabled || in.CacheClusterSize != "":
+		return nil, unsupported("cache clusters")
+	case in.CanarySettings != nil:
+		return nil, unsupported("canary releases")
+	case in.TracingEnabled:
+		return nil, unsupported("X-Ray tracing")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.api(c.PathValue("api"))
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.deployment(a.ID, in.DeploymentID)
+	if err != nil {
+		return nil, err
+	}
+	if s.stages[a.ID][in.StageName] != nil {
+		return nil, conflict("Stage already exists")
+	}
+	st, err := s.newStage(a, d, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.putStage(c.Context(), st); err != nil {
+		return nil, err
+	}
+	return st.wire(), nil
+}
+
+// newStage checks the input and makes a stage, which is not yet stored.
+func (s *Service) newStage(a *restAPI, d *deployment, in stageInput) (*stage, error) {
+	switch {
+	case !stageName.MatchString(in.StageName):
+		return nil, badRequest("Stage name only allows a-zA-Z0-9_-")
+	case len(in.Description) > maxDescription:
+		return nil, badRequest("Description can be at most %d characters", maxDescription)
+	case len(in.DocumentationVersion) > 64:
+		return nil, badRequest("Documentation version can be at most 64 characters")
+	case len(s.stages[a.ID]) >= maxStages:
+		return nil, limitExceeded("Maximum number of Stages for this API has been reached")
+	}
+	if err := checkVariables(in.Variables); err != nil {
+		return nil, err
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	now := s.now()
+	return &stage{
+		API: a.ID, Name: in.StageName, DeploymentID: d.ID, Description: in.Description, Variables: in.Variables,
+		DocumentationVersion: in.DocumentationVersion, Tags: in.Tags, Created: now, Updated: now,
+	}, nil
+}
+
+func checkVariables(vars map[string]string) error {
+	if len(vars) > maxVariables {
+		return badRequest("At most %d stage variables are allowed", maxVariables)
+	}
+	for name, value := range vars {
+		if !variableName.MatchString(name) {
+			return badRequest("Stage variable names only allow a-zA-Z0-9_, at most 64 characters")
+		}
+		if !variableValue.MatchString(value) {
+			return badRequest("Stage variable value is invalid: it must match the pattern [A-Za-z0-9-._~:/?#&=,]+, at most 512 characters")
+		}
+	}
+	return nil
+}
+
+// putStage makes a stage durable and served. Called under mu.
+func (s *Service) putStage(ctx context.Context, st *stage) error {
+	if err := s.save(ctx, docKey(kindStage, st.API, st.Name), st); err != nil {
+		return err
+	}
+	inner(s.stages, st.API)[st.Name] = st
+	s.showStage(st)
+	return nil
+}
+
+// stage finds a stage. Called under mu.
+func (s *Service) stage(apiID, name string) (*stage, error) {
+	if _, err := s.api(apiID); err != nil {
+		return nil, err
+	}
+	if st := s.stages[apiID][name]; st != nil {
+		return st, nil
+	}
+	return nil, notFound("Invalid stage identifier specified")
+}
+
+func (s *Service) getStage(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	st, err := s.stage(c.PathValue("api"), c.PathValue("stage"))
+	if err != nil {
+		return nil, err
+	}
+	return st.wire(), nil
+}
+
+// getStages answers all at once: the operation has no paging.
+func (s *Service) getStages(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if _, err := s.api(c.PathValue("api")); err != nil {
+		return nil, err
+	}
+	out := page{Item: []stageWire{}}
+	list := []stageWire{}
+	for _, st := range s.stagesOf(c.PathValue("api"), c.query("deploymentId")) {
+		list = append(list, st.wire())
+	}
+	out.Item = list
+	return out, nil
+}
+
+func (s *Service) deleteStage(c *call) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := s.stage(c.PathValue("api"), c.PathValue("stage"))
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.dropStage(c.Context(), st)
+}
+
+// dropStage deletes a stage and takes it out of the usage plans, as AWS does. Called under mu.
+func (s *Service) dropStage(ctx context.Context, st *stage) error {
+	if err := s.erase(ctx, docKey(kindStage, st.API, st.Name)); err != nil {
+		return err
+	}
+	delete(s.stages[st.API], st.Name)
+	s.rt.stages.remove(StageRef{st.API, st.Name})
+	for _, p := range s.plans {
+		if i := p.stageIndex(st.API, st.Name); i >= 0 {
+			c := clonePlan(p)
+			c.Stages = slices.Delete(c.Stages, i, i+1)
+			if err := s.putPlan(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) updateStage(c *call) (any, error) {
+	ops, err := c.patches("updateStageInput")
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := s.patchStage(c.Context(), c.PathValue("api"), c.PathValue("stage"), ops)
+	if err != nil {
+		return nil, err
+	}
+	return st.wire(), nil
+}
+
+// patchStage applies all operations or none. Called under mu.
+func (s *Service) patchStage(ctx context.Context, apiID, name string, ops []patchOp) (*stage, error) {
+	old, err := s.stage(apiID, name)
+	if err != nil {
+		return nil, err
+	}
+	st := cloneStage(old)
+	for _, op := range ops {
+		if err := st.patch(op); err != nil {
+			return nil, err
+		}
+	}
+	if s.deployments[apiID][st.DeploymentID] == nil {
+		return nil, badRequest("Invalid Deployment identifier specified")
+	}
+	if err := checkVariables(st.Variables); err != nil {
+		return nil, err
+	}
+	st.Updated = s.now()
+	return st, s.putStage(ctx, st)
+}
+
+// SetAccessLog sets a stage's access log as UpdateStage does, with its checks; a zero setting
+// removes it. Nothing is written when the stage has it already.
+func (s *Service) SetAccessLog(ctx context.Context, at StageRef, to AccessLog) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, err := s.stage(at.API, at.Stage)
+	if err != nil {
+		return err
+	}
+	var have accessLogSettings
+	if st.AccessLog != nil {
+		have = *st.AccessLog
+	}
+	if have == (accessLogSettings{DestinationARN: to.DestinationARN, Format: to.Format}) {
+		return nil
+	}
+	ops := []patchOp{
+		{Op: "replace", Path: pathDestination, Value: &to.DestinationARN},
+		{Op: "replace", Path: pathFormat, Value: &to.Format},
+	}
+	if to == (AccessLog{}) {
+		ops = []patchOp{{Op: "remove", Path: pathAccessLog}}
+	}
+	if _, err := s.patchStage(ctx, at.API, at.Stage, ops); err != nil {
+		return err
+	}
+	defer s.notify()
+	return nil
+}
+
+// StageRefs lists the stages of an API, in the order of their names.
+func (s *Service) StageRefs(apiID string) []StageRef {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []StageRef
+	for _, name := range slices.Sorted(maps.Keys(s.stages[apiID])) {
+		out = append(out, StageRef{apiID, name})
+	}
+	return out
+}

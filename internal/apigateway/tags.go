@@ -1,0 +1,159 @@
+package apigateway
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	maxTags     = 50
+	maxTagKey   = 128
+	maxTagValue = 256
+)
+
+func (s *Service) otherOperations() []operation {
+	return []operation{
+		{"GET /account", http.StatusOK, s.getAccount},
+		{"GET /tags/{arn...}", http.StatusOK, s.getTags},
+		{"PUT /tags/{arn...}", http.StatusNoContent, s.tagResource},
+		{"DELETE /tags/{arn...}", http.StatusNoContent, s.untagResource},
+	}
+}
+
+// getAccount shows the account's throttle, which is not enforced here, and the features that
+// usage plans need.
+func (s *Service) getAccount(*call) (any, error) {
+	return struct {
+		ThrottleSettings throttle `json:"throttleSettings"`
+		Features         []string `json:"features"`
+		APIKeyVersion    string   `json:"apiKeyVersion"`
+	}{throttle{BurstLimit: defaultBurst, RateLimit: defaultRate}, []string{"UsagePlans"}, "4"}, nil
+}
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > maxTags {
+		return badRequest("At most %d tags are allowed", maxTags)
+	}
+	for k, v := range tags {
+		if k == "" || len(k) > maxTagKey || strings.HasPrefix(strings.ToLower(k), "aws:") {
+			return badRequest("Invalid tag key: it must have 1 to %d characters and not begin with aws:", maxTagKey)
+		}
+		if len(v) > maxTagValue {
+			return badRequest("Invalid tag value: it can be at most %d characters", maxTagValue)
+		}
+	}
+	return nil
+}
+
+// tagged is something with tags: how to read them, and how to write changed ones.
+type tagged struct {
+	tags map[string]string
+	put  func(context.Context, map[string]string) error
+}
+
+// tagged finds what an ARN names. Called under mu.
+func (s *Service) tagged(arn string) (tagged, error) {
+	if u, err := url.PathUnescape(arn); err == nil {
+		arn = u
+	}
+	_, path, ok := strings.Cut(arn, ":apigateway:"+s.cfg.Region+"::/")
+	parts := strings.Split(path, "/")
+	if !ok || !strings.HasPrefix(arn, "arn:aws") {
+		return tagged{}, badRequest("Invalid ARN. ARN is not well formed %s", clip(arn))
+	}
+	switch {
+	case len(parts) == 2 && parts[0] == "restapis":
+		a, err := s.api(parts[1])
+		if err != nil {
+			return tagged{}, err
+		}
+		return tagged{a.Tags, func(ctx context.Context, tags map[string]string) error {
+			c := clone(a)
+			c.Tags = tags
+			return s.putAPI(ctx, c)
+		}}, nil
+	case len(parts) == 4 && parts[0] == "restapis" && parts[2] == "stages":
+		st, err := s.stage(parts[1], parts[3])
+		if err != nil {
+			return tagged{}, err
+		}
+		return tagged{st.Tags, func(ctx context.Context, tags map[string]string) error {
+			c := cloneStage(st)
+			c.Tags = tags
+			return s.putStage(ctx, c)
+		}}, nil
+	case len(parts) == 2 && parts[0] == "apikeys":
+		k, err := s.key(parts[1])
+		if err != nil {
+			return tagged{}, err
+		}
+		return tagged{k.Tags, func(ctx context.Context, tags map[string]string) error {
+			c := clone(k)
+			c.Tags = tags
+			return s.putKey(ctx, c)
+		}}, nil
+	case len(parts) == 2 && parts[0] == "usageplans":
+		p, err := s.plan(parts[1])
+		if err != nil {
+			return tagged{}, err
+		}
+		return tagged{p.Tags, func(ctx context.Context, tags map[string]string) error {
+			c := clonePlan(p)
+			c.Tags = tags
+			return s.putPlan(ctx, c)
+		}}, nil
+	}
+	return tagged{}, badRequest("Invalid ARN. ARN is not well formed %s", clip(arn))
+}
+
+func (s *Service) getTags(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t, err := s.tagged(c.PathValue("arn"))
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Tags *map[string]string `json:"tags"`
+	}{tagsOf(t.tags)}, nil
+}
+
+func (s *Service) tagResource(c *call) (any, error) {
+	var in struct {
+		Tags map[string]string `json:"tags"`
+	}
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	return nil, s.changeTags(c, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
+}
+
+func (s *Service) untagResource(c *call) (any, error) {
+	return nil, s.changeTags(c, func(tags map[string]string) {
+		for _, k := range c.URL.Query()["tagKeys"] {
+			delete(tags, k)
+		}
+	})
+}
+
+func (s *Service) changeTags(c *call, change func(map[string]string)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, err := s.tagged(c.PathValue("arn"))
+	if err != nil {
+		return err
+	}
+	tags := map[string]string{}
+	maps.Copy(tags, t.tags)
+	change(tags)
+	if err := checkTags(tags); err != nil {
+		return err
+	}
+	return t.put(c.Context(), tags)
+}

@@ -1,0 +1,308 @@
+// Package usage counts requests per usage plan, API key and day, fast enough to be asked on
+// every request: a look-up takes no lock that another key holds. The counts are kept as one
+// document per plan and day, written when Flush is called, so a crash loses what was counted
+// since.
+package usage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// KeepDays is how long counts are kept: GetUsage's longest range is 90 days, and a month's
+// quota needs 31.
+const KeepDays = 100
+
+const prefix = "usage/"
+
+// Store keeps the documents.
+type Store interface {
+	Set(ctx context.Context, key string, value []byte) (rev uint64, err error)
+	Delete(ctx context.Context, key string) error
+	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
+}
+
+// Day is a UTC day, counted from 1970-01-01.
+type Day int64
+
+// DayOf is the day that holds at.
+func DayOf(at time.Time) Day { return Day(floorDiv(at.Unix(), 86400)) }
+
+// String is the day as GetUsage writes it, 2006-01-02.
+func (d Day) String() string { return d.Time().Format(time.DateOnly) }
+
+// Time is the day's beginning.
+func (d Day) Time() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
+
+// ParseDay reads what String writes.
+func ParseDay(s string) (Day, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	return DayOf(t), err
+}
+
+func floorDiv(a, b int64) int64 {
+	if a < 0 {
+		return -((-a + b - 1) / b)
+	}
+	return a / b
+}
+
+// Counters is the counts of all plans. It is safe for concurrent use.
+type Counters struct {
+	store Store
+	plans sync.Map // plan id -> *plan; few, and they stay
+
+	flushMu sync.Mutex // one Flush at a time
+}
+
+type plan struct {
+	keys sync.Map // key id -> *counter
+
+	dirty atomic.Int64 // the day written to since the last flush, plus 1; 0: none
+	mu    sync.Mutex   // guards more
+	more  map[Day]bool // further such days
+}
+
+// counter holds one key's days, the newest last. There are at most KeepDays.
+type counter struct {
+	mu   sync.Mutex
+	days []dayCount
+}
+
+type dayCount struct {
+	day Day
+	n   int64
+}
+
+// Open reads what is stored and forgets the days before KeepDays from now.
+func Open(ctx context.Context, store Store, now time.Time) (*Counters, error) {
+	c := &Counters{store: store}
+	var old []string
+	oldest := DayOf(now) - KeepDays
+	err := store.All(ctx, prefix, func(key string, value []byte, _ uint64) error {
+		planID, day, err := parseKey(key)
+		if err != nil {
+			return err
+		}
+		if day < oldest {
+			old = append(old, key)
+			return nil
+		}
+		var counts map[string]int64
+		if err := json.Unmarshal(value, &counts); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		for keyID, n := range counts {
+			c.plan(planID).counter(keyID).add(day, n)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read usage: %w", err)
+	}
+	for _, key := range old {
+		if err := store.Delete(ctx, key); err != nil && !errors.Is(err, record.ErrNotFound) {
+			return nil, fmt.Errorf("delete %s: %w", key, err)
+		}
+	}
+	return c, nil
+}
+
+func docKey(planID string, day Day) string { return prefix + planID + "/" + day.String() }
+
+func parseKey(key string) (planID string, day Day, err error) {
+	rest := strings.TrimPrefix(key, prefix)
+	cut := strings.LastIndexByte(rest, '/')
+	if cut < 0 {
+		return "", 0, fmt.Errorf("%s is no usage document", key)
+	}
+	day, err = ParseDay(rest[cut+1:])
+	return rest[:cut], day, err
+}
+
+func (c *Counters) plan(id string) *plan {
+	if p, ok := c.plans.Load(id); ok {
+		return p.(*plan)
+	}
+	p, _ := c.plans.LoadOrStore(id, &plan{})
+	return p.(*plan)
+}
+
+func (p *plan) counter(keyID string) *counter {
+	if k, ok := p.keys.Load(keyID); ok {
+		return k.(*counter)
+	}
+	k, _ := p.keys.LoadOrStore(keyID, &counter{})
+	return k.(*counter)
+}
+
+// Add counts one request of the key on a day.
+func (c *Counters) Add(planID, keyID string, day Day) {
+	p := c.plan(planID)
+	p.counter(keyID).add(day, 1)
+	p.mark(day)
+}
+
+// Take counts one request of the key on a day, unless the days from from to it already hold
+// limit requests.
+func (c *Counters) Take(planID, keyID string, day, from Day, limit int64) bool {
+	p := c.plan(planID)
+	k := p.counter(keyID)
+	k.mu.Lock()
+	ok := k.sumLocked(from, day) < limit
+	if ok {
+		k.addLocked(day, 1)
+	}
+	k.mu.Unlock()
+	if ok {
+		p.mark(day)
+	}
+	return ok
+}
+
+// Used is the number of requests of the key on the days from from to to, both included.
+func (c *Counters) Used(planID, keyID string, from, to Day) int64 {
+	p, ok := c.plans.Load(planID)
+	if !ok {
+		return 0
+	}
+	k, ok := p.(*plan).keys.Load(keyID)
+	if !ok {
+		return 0
+	}
+	counter := k.(*counter)
+	counter.mu.Lock()
+	defer counter.mu.Unlock()
+	return counter.sumLocked(from, to)
+}
+
+// Forget drops a plan's counts, the stored ones too.
+func (c *Counters) Forget(ctx context.Context, planID string) error {
+	c.flushMu.Lock()
+	defer c.flushMu.Unlock()
+	c.plans.Delete(planID)
+	var keys []string
+	err := c.store.All(ctx, prefix+planID+"/", func(key string, _ []byte, _ uint64) error {
+		keys = append(keys, key)
+		return nil
+	})
+	for _, key := range keys {
+		if e := c.store.Delete(ctx, key); e != nil && !errors.Is(e, record.ErrNotFound) {
+			err = errors.Join(err, fmt.Errorf("delete %s: %w", key, e))
+		}
+	}
+	return err
+}
+
+// Flush writes the days that have changed. What could not be written is tried again by the
+// next Flush.
+func (c *Counters) Flush(ctx context.Context) error {
+	c.flushMu.Lock()
+	defer c.flushMu.Unlock()
+	var errs []error
+	c.plans.Range(func(id, value any) bool {
+		p := value.(*plan)
+		for _, day := range p.changed() {
+			if err := c.write(ctx, id.(string), p, day); err != nil {
+				p.mark(day)
+				errs = append(errs, err)
+			}
+		}
+		return true
+	})
+	return errors.Join(errs...)
+}
+
+func (c *Counters) write(ctx context.Context, planID string, p *plan, day Day) error {
+	counts := map[string]int64{}
+	p.keys.Range(func(keyID, value any) bool {
+		k := value.(*counter)
+		k.mu.Lock()
+		n := k.sumLocked(day, day)
+		k.mu.Unlock()
+		if n > 0 {
+			counts[keyID.(string)] = n
+		}
+		return true
+	})
+	data, err := json.Marshal(counts)
+	if err != nil {
+		return err
+	}
+	if _, err := c.store.Set(ctx, docKey(planID, day), data); err != nil {
+		return fmt.Errorf("write usage of plan %s: %w", planID, err)
+	}
+	return nil
+}
+
+// mark notes that a day has changed. It is called after the count was added, so that a flush
+// that takes the mark sees the count.
+func (p *plan) mark(day Day) {
+	if p.dirty.Load() == int64(day)+1 {
+		return
+	}
+	if old := p.dirty.Swap(int64(day) + 1); old != 0 && old != int64(day)+1 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.more == nil {
+			p.more = map[Day]bool{}
+		}
+		p.more[Day(old-1)] = true
+	}
+}
+
+func (p *plan) changed() []Day {
+	var days []Day
+	if d := p.dirty.Swap(0); d != 0 {
+		days = append(days, Day(d-1))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for d := range p.more {
+		if !slices.Contains(days, d) {
+			days = append(days, d)
+		}
+	}
+	p.more = nil
+	return days
+}
+
+func (k *counter) add(day Day, n int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.addLocked(day, n)
+}
+
+func (k *counter) addLocked(day Day, n int64) {
+	i := len(k.days)
+	for i > 0 && k.days[i-1].day > day {
+		i--
+	}
+	if i > 0 && k.days[i-1].day == day {
+		k.days[i-1].n += n
+		return
+	}
+	k.days = slices.Insert(k.days, i, dayCount{day, n})
+	if len(k.days) > KeepDays {
+		k.days = slices.Delete(k.days, 0, len(k.days)-KeepDays)
+	}
+}
+
+func (k *counter) sumLocked(from, to Day) int64 {
+	var n int64
+	for i := len(k.days) - 1; i >= 0 && k.days[i].day >= from; i-- {
+		if k.days[i].day <= to {
+			n += k.days[i].n
+		}
+	}
+	return n
+}
