@@ -83,6 +83,14 @@ func plans(text string) string {
 	return minimal + "local:\n  apis: [{id: shop, upstream: \"http://127.0.0.1:1\", stages: [prod, test]}]\n  usage_plans:\n" + text
 }
 
+func manyReaders(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "- %012d\n", i)
+	}
+	return b.String()
+}
+
 func TestMistakes(t *testing.T) {
 	const key1, key2 = "key: aaaaaaaaaaaaaaaaaaaa", "key: bbbbbbbbbbbbbbbbbbbb"
 	for _, tt := range []struct{ name, text, want string }{
@@ -123,6 +131,7 @@ func TestMistakes(t *testing.T) {
 		{"bucket with S3's suffix", "name: a\nbucket: abc--x-s3\n", "stagelog.yaml:2:9: bucket: abc--x-s3: S3 keeps names that end in --x-s3 for itself"},
 		{"reader twice", minimal + "readers: [\"111122223333\", 111122223333]\n", "stagelog.yaml:3:27: readers[1]: in the list already"},
 		{"reader as a number with a point", minimal + "readers: [1.1e11]\n", "stagelog.yaml:3:11: readers[0]: expected an AWS account: 12 digits, found 1.1e11"},
+		{"more readers than a policy holds", minimal + "readers:\n" + manyReaders(251), "stagelog.yaml:254:3: readers[250]: a bucket's policy, which has at most 20 KB, holds no more than 250 readers"},
 		{"region", minimal + "region: Frankfurt\n", "stagelog.yaml:3:9: region: expected an AWS Region like eu-west-1, found Frankfurt"},
 		{"preset", minimal + "preset: apiabel\n", "stagelog.yaml:3:9: preset: apiabel is not known; did you mean apiable?"},
 		{"stage without an API", minimal + "stages: [prod]\n", "stagelog.yaml:3:10: stages[0]: expected a stage as api/stage, found prod; write it like shop/prod"},
@@ -267,7 +276,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestManyMistakesAreCutShort(t *testing.T) {
-	_, err := Parse("stagelog.yaml", []byte(minimal+"readers: ["+strings.Repeat("x, ", 500)+"]\n"), nil)
+	_, err := Parse("stagelog.yaml", []byte(minimal+"stages: ["+strings.Repeat("x, ", 500)+"]\n"), nil)
 	var mistakes Mistakes
 	if !errors.As(err, &mistakes) || len(mistakes) != 500 {
 		t.Fatalf("Parse finds %d mistakes, want 500", len(mistakes))

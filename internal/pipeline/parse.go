@@ -223,9 +223,16 @@ func (v value) whole(least, most int) int {
 	return n
 }
 
+// maxReaders is how many accounts fit a bucket policy (S3: 20 KB), each named twice.
+const maxReaders = 250
+
 func readAccounts(list value) []string {
 	var accounts []string
-	for _, v := range list.list() {
+	for i, v := range list.list() {
+		if i == maxReaders {
+			v.wrong("", "a bucket's policy, which has at most 20 KB, holds no more than %d readers", maxReaders)
+			break
+		}
 		// The text as it stands, not the number that YAML makes of it: an account may begin with 0.
 		if account := v.matching(accountPattern, "an AWS account: 12 digits"); account != "" {
 			accounts = appendOnce(accounts, account, v)
