@@ -131,7 +131,7 @@ func TestMistakes(t *testing.T) {
 		{"bucket with S3's suffix", "name: a\nbucket: abc--x-s3\n", "stagelog.yaml:2:9: bucket: abc--x-s3: S3 keeps names that end in --x-s3 for itself"},
 		{"reader twice", minimal + "readers: [\"111122223333\", 111122223333]\n", "stagelog.yaml:3:27: readers[1]: in the list already"},
 		{"reader as a number with a point", minimal + "readers: [1.1e11]\n", "stagelog.yaml:3:11: readers[0]: expected an AWS account: 12 digits, found 1.1e11"},
-		{"more readers than a policy holds", minimal + "readers:\n" + manyReaders(251), "stagelog.yaml:254:3: readers[250]: a bucket's policy, which has at most 20 KB, holds no more than 250 readers"},
+		{"more readers than a policy holds", minimal + "readers:\n" + manyReaders(121), "stagelog.yaml:124:3: readers[120]: a bucket's policy, which has at most 20 KB, holds no more than 120 readers"},
 		{"region", minimal + "region: Frankfurt\n", "stagelog.yaml:3:9: region: expected an AWS Region like eu-west-1, found Frankfurt"},
 		{"preset", minimal + "preset: apiabel\n", "stagelog.yaml:3:9: preset: apiabel is not known; did you mean apiable?"},
 		{"stage without an API", minimal + "stages: [prod]\n", "stagelog.yaml:3:10: stages[0]: expected a stage as api/stage, found prod; write it like shop/prod"},
@@ -233,6 +233,8 @@ func TestPrefixes(t *testing.T) {
 			"stagelog.yaml:4:10: deliver: readers may get all that begins with \"\", and error objects, which hold records as they came, would too; let the two begin differently, as logs/ and errors/ do"},
 		{"error output below the prefix by default", reader + "deliver: {error_prefix: \"\"}\n",
 			"stagelog.yaml:4:25: deliver.error_prefix: readers may get all that begins with \"logs/\", and error objects, which hold records as they came, would too; let the two begin differently, as logs/ and errors/ do"},
+		{"wildcard in what readers may get", reader + "deliver: {prefix: \"*/\"}\n",
+			"stagelog.yaml:4:19: deliver.prefix: a bucket policy takes *, ? and ${ for placeholders: readers would get more than is meant"},
 		{"no readers, no matter", "deliver: {prefix: \"logs/\", error_prefix: \"logs/errors/\"}\n", ""},
 		{"expressions", reader + "deliver: {prefix: \"logs/!{timestamp:yyyy/MM/dd}/!{firehose:random-string}/\"}\n", ""},
 	} {

@@ -223,8 +223,8 @@ func (v value) whole(least, most int) int {
 	return n
 }
 
-// maxReaders is how many accounts fit a bucket policy (S3: 20 KB), each named twice.
-const maxReaders = 250
+// maxReaders is how many accounts fit a bucket policy (S3: 20 KB) that names each of them for three actions.
+const maxReaders = 120
 
 func readAccounts(list value) []string {
 	var accounts []string

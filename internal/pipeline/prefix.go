@@ -36,7 +36,7 @@ func checkPrefixes(p *Pipeline, v value, m map[string]value) {
 		return
 	}
 	if sound {
-		p.checkReaders(errorPrefix)
+		p.checkReaders(prefix, errorPrefix)
 	}
 }
 
@@ -61,14 +61,20 @@ func (v value) soundPrefix(prefix string, err error, hint string) bool {
 
 // checkReaders holds that readers cannot get error objects, which hold records as they came: they may get all that begins
 // with the prefix up to its first expression.
-func (p *Pipeline) checkReaders(v value) {
+func (p *Pipeline) checkReaders(prefix, errorPrefix value) {
+	if len(p.Readers) == 0 {
+		return
+	}
 	readable, _, _ := strings.Cut(p.Deliver.Prefix, "!{")
+	if strings.ContainsAny(readable, "*?") || strings.Contains(readable, "${") {
+		prefix.wrong("", "a bucket policy takes *, ? and ${ for placeholders: readers would get more than is meant")
+	}
 	failed := p.Deliver.ErrorPrefix
 	if failed == "" {
 		failed = p.Deliver.Prefix // Firehose's default
 	}
-	if len(p.Readers) > 0 && strings.HasPrefix(failed, readable) {
-		v.wrong("let the two begin differently, as logs/ and errors/ do",
+	if strings.HasPrefix(failed, readable) {
+		errorPrefix.wrong("let the two begin differently, as logs/ and errors/ do",
 			"readers may get all that begins with %q, and error objects, which hold records as they came, would too", readable)
 	}
 }
