@@ -157,7 +157,7 @@ func (s *APISource) plans(ctx context.Context, keyID string) ([]Plan, error) {
 	err := pages(ctx, s, "/usageplans", query, func(p planJSON) {
 		plan := Plan{ID: p.ID, Name: p.Name}
 		for _, st := range p.APIStages {
-			plan.Stages = append(plan.Stages, Stage{API: st.APIID, Name: st.Stage})
+			plan.Stages = append(plan.Stages, Stage{API: st.APIID, Stage: st.Stage})
 		}
 		plans = append(plans, plan)
 	})

@@ -46,7 +46,7 @@ func TestListReadsEveryShape(t *testing.T) {
 				t.Fatalf("List: %v", err)
 			}
 			want := usageplan.Listing{
-				Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Name: "prod"}}}},
+				Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Stage: "prod"}}}},
 				Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p"}}},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

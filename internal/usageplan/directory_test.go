@@ -394,7 +394,7 @@ func TestASourceWithoutSingleKeys(t *testing.T) {
 		run(t, d)
 		synctest.Wait()
 		l = usageplan.Listing{
-			Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Name: "prod"}}}},
+			Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Stage: "prod"}}}},
 			Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p", "gone"}}},
 		}
 		wantWho(t, d, "k", "prod", "unknown")

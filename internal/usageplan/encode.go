@@ -42,7 +42,7 @@ func encode(s *Snapshot, l lease) []byte {
 		b = appendString(appendString(b, p.ID), p.Name)
 		b = binary.AppendUvarint(b, uint64(len(p.Stages)))
 		for _, st := range p.Stages {
-			b = appendString(appendString(b, st.API), st.Name)
+			b = appendString(appendString(b, st.API), st.Stage)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(s.keys)))
@@ -76,7 +76,7 @@ func decode(data []byte) (*Snapshot, lease, error) {
 	for i := range s.plans {
 		p := Plan{ID: r.string(), Name: r.string(), Stages: make([]Stage, r.count(2))}
 		for k := range p.Stages {
-			p.Stages[k] = Stage{API: r.string(), Name: r.string()}
+			p.Stages[k] = Stage{API: r.string(), Stage: r.string()}
 		}
 		s.plans[i] = p
 	}

@@ -30,9 +30,28 @@ func (d *Directory) Run(ctx context.Context) error {
 
 // Refresh does what is due, as far as ctx allows, and returns what went wrong: the answers are then
 // those of before. It is for a function that has no time of its own between two calls.
+//
+// Before the first whole snapshot there is nothing to fall back on. While another process holds the
+// lease and reads it, Refresh waits for that, for half of the time until ctx's deadline; the other
+// half is for looking up single keys.
 func (d *Directory) Refresh(ctx context.Context) error {
-	_, err := d.refresh(ctx, false)
-	return err
+	deadline, bounded := ctx.Deadline()
+	half := time.Now().Add(time.Until(deadline) / 2)
+	for {
+		unknown := d.Pending()
+		again, err := d.refresh(ctx, false)
+		resolved := unknown > 0 && d.Pending() == 0
+		if err != nil || d.Ready() || resolved || !bounded || again.After(half) {
+			return err
+		}
+		timer := time.NewTimer(time.Until(again))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
 }
 
 // refresh does what is due and returns when to come again.

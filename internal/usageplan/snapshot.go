@@ -8,7 +8,7 @@ import (
 )
 
 // Stage is one stage of one API.
-type Stage struct{ API, Name string }
+type Stage struct{ API, Stage string }
 
 // Plan is a usage plan and the stages that it covers.
 type Plan struct {
@@ -196,7 +196,7 @@ func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer st
 func (p *Plan) covers(apiID, stage []byte) bool {
 	if len(p.Stages) <= 8 {
 		for i := range p.Stages {
-			if at := &p.Stages[i]; at.Name == string(stage) && at.API == string(apiID) {
+			if at := &p.Stages[i]; at.Stage == string(stage) && at.API == string(apiID) {
 				return true
 			}
 		}
@@ -207,9 +207,9 @@ func (p *Plan) covers(apiID, stage []byte) bool {
 		mid := int(uint(low+high) >> 1)
 		at := &p.Stages[mid]
 		switch {
-		case at.API == string(apiID) && at.Name == string(stage):
+		case at.API == string(apiID) && at.Stage == string(stage):
 			return true
-		case at.API < string(apiID) || at.API == string(apiID) && at.Name < string(stage):
+		case at.API < string(apiID) || at.API == string(apiID) && at.Stage < string(stage):
 			low = mid + 1
 		default:
 			high = mid
@@ -222,5 +222,5 @@ func compareStages(a, b Stage) int {
 	if c := strings.Compare(a.API, b.API); c != 0 {
 		return c
 	}
-	return strings.Compare(a.Name, b.Name)
+	return strings.Compare(a.Stage, b.Stage)
 }

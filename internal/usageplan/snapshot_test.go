@@ -19,7 +19,7 @@ func lookup(s *usageplan.Snapshot, key, api, stage string) string {
 func TestSnapshotLookup(t *testing.T) {
 	stages := func(names ...string) (all []usageplan.Stage) {
 		for i := 0; i < len(names); i += 2 {
-			all = append(all, usageplan.Stage{API: names[i], Name: names[i+1]})
+			all = append(all, usageplan.Stage{API: names[i], Stage: names[i+1]})
 		}
 		return all
 	}
@@ -72,7 +72,7 @@ func TestAPlanOfManyStages(t *testing.T) {
 	for _, n := range []int{1, 8, 9, 10, 100} {
 		var stages []usageplan.Stage
 		for i := range n {
-			stages = append(stages, usageplan.Stage{API: fmt.Sprint("api", i%7), Name: fmt.Sprint("s", i*2)})
+			stages = append(stages, usageplan.Stage{API: fmt.Sprint("api", i%7), Stage: fmt.Sprint("s", i*2)})
 		}
 		s := usageplan.NewSnapshot(day0, usageplan.Listing{
 			Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: stages}, {ID: "p2", Name: "Silver"}},
@@ -131,7 +131,7 @@ func TestTheMostRecentlyDeletedAreRemembered(t *testing.T) {
 
 func TestWithLeavesTheOriginal(t *testing.T) {
 	s := usageplan.NewSnapshot(day0, usageplan.Listing{
-		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Name: "prod"}}}},
+		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Stage: "prod"}}}},
 		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1"}}},
 	}, nil)
 	next := s.With([]usageplan.Plan{{ID: "p1", Name: "Platinum"}, {ID: "p2", Name: "Silver"}},
@@ -223,7 +223,7 @@ func thousands(n int) *usageplan.Snapshot {
 	for p := range 20 {
 		l.Plans = append(l.Plans, usageplan.Plan{
 			ID: fmt.Sprintf("plan%02d", p), Name: fmt.Sprint("Plan ", p),
-			Stages: []usageplan.Stage{{API: "a1b2c3d4e5", Name: fmt.Sprint("s", p)}, {API: "shop", Name: "prod"}},
+			Stages: []usageplan.Stage{{API: "a1b2c3d4e5", Stage: fmt.Sprint("s", p)}, {API: "shop", Stage: "prod"}},
 		})
 	}
 	for k := range n {

@@ -158,6 +158,41 @@ func TestOneContainerAtATimeRenews(t *testing.T) {
 	})
 }
 
+func TestAFreshContainerWaitsForTheFirstListing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		g.intercept(func(http.ResponseWriter, *http.Request) bool { pause(5 * time.Second); return true })
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				d := newDirectory(t, newSource(t, g, nil), withStore(store))
+				if err := d.Refresh(ctx); err != nil {
+					t.Errorf("Refresh: %v", err)
+				}
+				wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
+			})
+		}
+		wg.Wait()
+		if n := g.count(); n != 3 {
+			t.Errorf("5 containers made %d calls for the first snapshot, want 3", n)
+		}
+
+		held := &object{}
+		g.intercept(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			d, began := newDirectory(t, newSource(t, g, nil), withStore(held)), time.Now()
+			err := d.Refresh(ctx) // the first gets the lease and no answer
+			cancel()
+			if took := time.Since(began); err == nil && took > 10*time.Second {
+				t.Errorf("the second waited %v of its 20 s, want at most half", took)
+			}
+		}
+	})
+}
+
 func TestTheOneThatLosesTheLeaseWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
