@@ -1,0 +1,106 @@
+package deliver
+
+import (
+	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// call is what moves through a worker's pipeline: records for one call of the function,
+// or a word to the collector behind the records that came before it.
+type call struct {
+	kind    callKind
+	flushes []*flush // of callFlush
+
+	functionARN string
+	streamARN   string
+	retries     int
+	shard       int
+
+	buf     []byte   // the records' bytes; the call's own copy
+	records [][]byte // into buf, or into what buf was before it grew
+	spans   []span
+	oldest  time.Time
+
+	results  []Result
+	scratch  []byte
+	attempts int
+	ended    time.Time     // when the last attempt did
+	done     chan struct{} // gets one value when results are there
+}
+
+type callKind uint8
+
+const (
+	callRecords callKind = iota
+	callCorrupt          // records[0] is a frame that cannot be read
+	callTick             // look at the time
+	callFlush            // close the cut
+	callEnd              // close the cut and stop
+)
+
+// span is records of one frame that follow each other, and where they stand.
+type span struct {
+	seq     uint64
+	arrived time.Time
+	first   int  // in the call's records
+	n       int  // how many
+	index   int  // of the first one in its frame
+	ends    bool // the frame's last record is among them
+}
+
+func (c *call) reset() {
+	*c = call{
+		shard: c.shard, done: c.done,
+		buf: c.buf[:0], records: c.records[:0], spans: c.spans[:0],
+		results: c.results[:0], scratch: c.scratch[:0],
+	}
+}
+
+// add copies a record of the frame seq.
+func (c *call) add(seq uint64, arrived time.Time, index int, rec []byte) {
+	at := len(c.buf)
+	c.buf = append(c.buf, rec...)
+	if n := len(c.spans); n == 0 || c.spans[n-1].seq != seq {
+		c.spans = append(c.spans, span{seq: seq, arrived: arrived, first: len(c.records), index: index})
+	}
+	c.spans[len(c.spans)-1].n++
+	c.records = append(c.records, c.buf[at:len(c.buf):len(c.buf)])
+	if c.oldest.IsZero() || arrived.Before(c.oldest) {
+		c.oldest = arrived
+	}
+}
+
+// frameEnds marks the frame seq as complete with what was added. It may have no records.
+func (c *call) frameEnds(seq uint64, arrived time.Time) {
+	if n := len(c.spans); n == 0 || c.spans[n-1].seq != seq {
+		c.spans = append(c.spans, span{seq: seq, arrived: arrived, first: len(c.records)})
+	}
+	c.spans[len(c.spans)-1].ends = true
+}
+
+// at is the span of record i, and its place in the frame.
+func (c *call) at(i int) (s span, index int) {
+	lo, hi := 0, len(c.spans)
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; c.spans[mid].first <= i {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	s = c.spans[lo]
+	return s, s.index + i - s.first
+}
+
+func (c *call) id(i int) string {
+	s, index := c.at(i)
+	return record.ID(c.shard, s.seq, index)
+}
+
+func (c *call) arrived(i int) time.Time {
+	s, _ := c.at(i)
+	return s.arrived
+}
+
+func (c *call) batch() record.Batch { return record.Batch{Arrived: c.oldest, Records: c.records} }

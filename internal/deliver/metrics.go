@@ -1,0 +1,113 @@
+package deliver
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics is what delivery counts, for all workers of a process, by stream. Records are
+// counted when they are delivered, so that in = out + failed + dropped at any moment.
+type Metrics struct {
+	recordsIn, recordsOut, recordsFailed, recordsDropped *prometheus.CounterVec
+	bytesIn, bytesOut, batches                           *prometheus.CounterVec
+	objects, objectBytes                                 *prometheus.CounterVec
+	putFailures, callFailures, corrupt                   *prometheus.CounterVec
+	lastSuccess                                          *prometheus.GaugeVec
+	latency                                              *prometheus.HistogramVec
+	backlog                                              *backlog
+}
+
+// NewMetrics makes the collectors and registers them. It panics when they are registered
+// already.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stagelog_delivery_" + name, Help: help}, append([]string{"stream"}, labels...))
+		reg.MustRegister(c)
+		return c
+	}
+	m := &Metrics{
+		recordsIn:      counter("records_in_total", "Source records of delivered batches."),
+		recordsOut:     counter("records_out_total", "Records in delivered data objects."),
+		recordsFailed:  counter("records_failed_total", "Records in delivered error objects."),
+		recordsDropped: counter("records_dropped_total", "Records that the function dropped."),
+		bytesIn:        counter("bytes_in_total", "Bytes of source records of delivered batches."),
+		bytesOut:       counter("bytes_out_total", "Bytes of records in delivered data objects, before compression."),
+		batches:        counter("batches_total", "Batches delivered."),
+		objects:        counter("objects_total", "Objects put.", "kind"),
+		objectBytes:    counter("object_bytes_total", "Bytes of the objects put, as they are stored.", "kind"),
+		putFailures:    counter("put_failures_total", "Puts of objects that failed and were repeated."),
+		callFailures:   counter("function_failures_total", "Calls of the function that failed."),
+		corrupt:        counter("corrupt_frames_total", "Stored batches that could not be read and went to the error output whole."),
+		lastSuccess: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "stagelog_delivery_last_success_timestamp_seconds",
+			Help: "When something was last delivered, in seconds since 1970.",
+		}, []string{"stream"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "stagelog_delivery_latency_seconds",
+			Help:    "From the arrival of a cut's oldest record to the cut's delivery.",
+			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
+		}, []string{"stream"}),
+		backlog: &backlog{desc: prometheus.NewDesc("stagelog_delivery_backlog_age_seconds",
+			"Age of the oldest record that was read and is not delivered, 0 if there is none.", []string{"stream"}, nil)},
+	}
+	reg.MustRegister(m.lastSuccess, m.latency, m.backlog)
+	return m
+}
+
+// delivered counts a cut.
+func (m *Metrics) delivered(c *cut, now time.Time) {
+	stream := c.dest.Stream
+	m.recordsIn.WithLabelValues(stream).Add(float64(c.count.In))
+	m.recordsOut.WithLabelValues(stream).Add(float64(c.count.Out))
+	m.recordsFailed.WithLabelValues(stream).Add(float64(c.count.Failed))
+	m.recordsDropped.WithLabelValues(stream).Add(float64(c.count.Dropped))
+	m.bytesIn.WithLabelValues(stream).Add(float64(c.count.BytesIn))
+	m.bytesOut.WithLabelValues(stream).Add(float64(c.count.BytesOut))
+	m.batches.WithLabelValues(stream).Add(float64(c.count.Batches))
+	m.lastSuccess.WithLabelValues(stream).Set(float64(now.UnixMilli()) / 1000)
+	if !c.oldest.IsZero() {
+		m.latency.WithLabelValues(stream).Observe(now.Sub(c.oldest).Seconds())
+	}
+}
+
+// backlog asks the workers for the age of what they hold when metrics are collected, so
+// that it grows also while delivery stands still.
+type backlog struct {
+	desc *prometheus.Desc
+
+	mu      sync.Mutex // guards workers
+	workers map[*Worker]struct{}
+}
+
+func (b *backlog) add(w *Worker) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.workers == nil {
+		b.workers = map[*Worker]struct{}{}
+	}
+	b.workers[w] = struct{}{}
+}
+
+func (b *backlog) remove(w *Worker) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.workers, w)
+}
+
+// Describe is for prometheus.
+func (b *backlog) Describe(ch chan<- *prometheus.Desc) { ch <- b.desc }
+
+// Collect is for prometheus.
+func (b *backlog) Collect(ch chan<- prometheus.Metric) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ages := map[string]time.Duration{}
+	for w := range b.workers {
+		ages[w.stream] = max(ages[w.stream], w.backlogAge())
+	}
+	for stream, age := range ages {
+		ch <- prometheus.MustNewConstMetric(b.desc, prometheus.GaugeValue, age.Seconds(), stream)
+	}
+}

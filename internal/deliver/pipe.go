@@ -1,0 +1,169 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// pipe is what joins the goroutines of one run of a worker:
+//
+//	reader ─► work ─► transformers, several at once
+//	       └► order ───────────────► collector ─► cuts ─► deliverer
+//
+// The collector takes the calls in the reader's order and waits for each one's results, so
+// that transforming may overlap and nothing changes places.
+type pipe struct {
+	work  chan *call
+	order chan *call
+	free  chan *call
+	cuts  chan *cut
+}
+
+func newPipe(shard, inFlight int) *pipe {
+	calls := inFlight + 2 // one that gathers, one that is collected
+	p := &pipe{
+		work:  make(chan *call, calls),
+		order: make(chan *call, calls),
+		free:  make(chan *call, calls),
+		cuts:  make(chan *cut),
+	}
+	for range calls {
+		p.free <- &call{shard: shard, done: make(chan struct{}, 1)}
+	}
+	return p
+}
+
+// take waits for a call that is not in use.
+func (p *pipe) take(ctx context.Context) (*call, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case c := <-p.free:
+		c.reset()
+		return c, nil
+	}
+}
+
+func give[T any](ctx context.Context, ch chan<- T, v T) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case ch <- v:
+		return nil
+	}
+}
+
+// pump delivers the frames from sequence from on, until ctx ends or, if until is not 0,
+// those through until, in one cut that finishes the intent in st.
+func (w *Worker) pump(ctx context.Context, st *state, from, until uint64) error {
+	group, ctx := errgroup.WithContext(ctx)
+	standing := st.doc.Intent // the deliverer's from now on
+	p := newPipe(w.cfg.Shard, w.cfg.InFlight)
+	w.flushes.anew()
+	group.Go(func() error { return (&reader{w: w, pipe: p, until: until}).run(ctx, from) })
+	for range w.cfg.InFlight {
+		group.Go(func() error { return w.transform(ctx, p) })
+	}
+	group.Go(func() error { return (&collector{w: w, pipe: p, standing: standing}).run(ctx) })
+	group.Go(func() error { return (&deliverer{w: w, state: st}).run(ctx, p.cuts) })
+	return group.Wait()
+}
+
+// transform calls the function for one call after the other.
+func (w *Worker) transform(ctx context.Context, p *pipe) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case c, ok := <-p.work:
+			if !ok {
+				return nil
+			}
+			if err := w.attempt(ctx, c); err != nil {
+				return err
+			}
+			c.done <- struct{}{}
+		}
+	}
+}
+
+// attempt calls the function until it answers or the tries are used up. It only fails
+// when ctx ends.
+func (w *Worker) attempt(ctx context.Context, c *call) error {
+	for c.attempts = 1; ; c.attempts++ {
+		results, err := w.invoke(ctx, c)
+		c.ended = w.now()
+		switch {
+		case err == nil:
+			w.functionTrouble.worked()
+			c.results = complete(results, len(c.records))
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		w.cfg.Metrics.callFailures.WithLabelValues(w.stream).Inc()
+		w.functionTrouble.failed(err)
+		if c.attempts > c.retries {
+			c.fail(err)
+			return nil
+		}
+		if err := backoff(ctx, c.attempts); err != nil {
+			return err
+		}
+	}
+}
+
+// invoke calls the function once. A panic is a failed call: one record that the function
+// does not survive must not stop the others.
+func (w *Worker) invoke(ctx context.Context, c *call) (results []Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// What it says can hold a record.
+			w.logger.Error("the function panicked", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("the function panicked: %T", p)
+		}
+	}()
+	return w.fn.Transform(ctx, Call{
+		StreamARN: c.streamARN, FunctionARN: c.functionARN,
+		IDs: c.id, Arrived: c.arrived, Scratch: &c.scratch,
+	}, c.batch(), c.results[:0])
+}
+
+// complete makes results one per record.
+func complete(results []Result, n int) []Result {
+	for len(results) < n {
+		results = append(results, Result{Status: Failed, Code: CodeMissingRecord, Message: MessageMissingRecord})
+	}
+	return results[:n]
+}
+
+// fail fails every record of the call.
+func (c *call) fail(err error) {
+	r := Result{Status: Failed, Code: CodeFunctionError, Message: MessageFunctionError}
+	var known *CallError
+	if errors.As(err, &known) {
+		r.Code, r.Message = known.Code, known.Message
+	}
+	c.results = c.results[:0]
+	for range c.records {
+		c.results = append(c.results, r)
+	}
+}
+
+// pass answers the call without a function: records go on as they are.
+func (c *call) pass(now time.Time) {
+	c.results, c.attempts, c.ended = c.results[:0], 1, now
+	for _, rec := range c.records {
+		r := Result{Data: rec}
+		if c.kind == callCorrupt {
+			r = Result{Status: Failed, Code: CodeCorruptFrame, Message: "The stored batch of records cannot be read."}
+		}
+		c.results = append(c.results, r)
+	}
+	c.done <- struct{}{}
+}

@@ -1,0 +1,196 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// tick is how often the reader is asked for the time when nothing comes.
+const tick = 200 * time.Millisecond
+
+// errEnd ends reading at the last frame of a range.
+var errEnd = errors.New("end of the range")
+
+// reader gathers frames into calls, in order.
+type reader struct {
+	w     *Worker
+	pipe  *pipe
+	until uint64 // 0: never ends
+	next  uint64 // sequence that comes next, 0 before the first frame
+
+	batch record.Batch // space that is used again
+	open  *call        // that gathers, or nil
+	since time.Time    // when open began
+	dest  Destination  // of when open began
+}
+
+// run reads from sequence from on, to until if that is not 0.
+func (r *reader) run(ctx context.Context, from uint64) error {
+	defer close(r.pipe.work)
+	r.next = from
+	err := r.w.log.Read(ctx, from, tick, func(seq uint64, frame []byte) error {
+		if frame == nil {
+			return r.idle(ctx)
+		}
+		return r.frame(ctx, seq, frame)
+	})
+	switch {
+	case errors.Is(err, errEnd):
+		return nil
+	case err == nil:
+		return errors.New("read frames: the log ended")
+	}
+	return fmt.Errorf("read frames: %w", err)
+}
+
+// idle is called when no frame came for a tick.
+func (r *reader) idle(ctx context.Context) error {
+	if err := r.flush(ctx, true); err != nil {
+		return err
+	}
+	if r.open != nil && r.w.now().Sub(r.since) >= r.dest.FunctionInterval {
+		if err := r.send(ctx); err != nil {
+			return err
+		}
+	}
+	return r.word(ctx, callTick, nil)
+}
+
+// frame takes one frame in.
+func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
+	if r.until != 0 && seq > r.until {
+		r.w.logger.Error("the buffer does not hold frames that were to be delivered", "from", r.next, "to", r.until)
+		return r.end(ctx)
+	}
+	if seq != r.next && r.next > 1 {
+		r.w.logger.Error("the buffer does not hold frames that were to be delivered", "from", r.next, "to", seq-1)
+	}
+	r.next = seq + 1
+	if err := r.batch.Parse(frame); err != nil {
+		r.w.logger.Error("a stored frame cannot be read; it goes to the error output whole", "sequence", seq, "error", err)
+		if err := r.corrupt(ctx, seq, frame); err != nil {
+			return err
+		}
+	} else if err := r.take(ctx, seq); err != nil {
+		return err
+	}
+	if seq == r.until {
+		return r.end(ctx)
+	}
+	return r.flush(ctx, false)
+}
+
+// take adds the parsed frame to the open call.
+func (r *reader) take(ctx context.Context, seq uint64) error {
+	for i, rec := range r.batch.Records {
+		if r.open != nil && r.dest.FunctionBytes > 0 && len(r.open.records) > 0 &&
+			int64(len(r.open.buf)+len(rec)) > r.dest.FunctionBytes {
+			if err := r.send(ctx); err != nil {
+				return err
+			}
+		}
+		if err := r.begin(ctx); err != nil {
+			return err
+		}
+		r.open.add(seq, r.batch.Arrived, i, rec)
+	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	r.open.frameEnds(seq, r.batch.Arrived)
+	if r.dest.FunctionBytes <= 0 || r.dest.FunctionARN == "" || r.w.now().Sub(r.since) >= r.dest.FunctionInterval {
+		return r.send(ctx)
+	}
+	return nil
+}
+
+// corrupt sends a frame that cannot be read on its own.
+func (r *reader) corrupt(ctx context.Context, seq uint64, frame []byte) error {
+	if err := r.send(ctx); err != nil {
+		return err
+	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	now := r.w.now()
+	r.open.kind = callCorrupt
+	r.open.add(seq, now, 0, frame)
+	r.open.frameEnds(seq, now)
+	return r.send(ctx)
+}
+
+// begin makes sure that a call is open.
+func (r *reader) begin(ctx context.Context) error {
+	if r.open != nil {
+		return nil
+	}
+	c, err := r.pipe.take(ctx)
+	if err != nil {
+		return err
+	}
+	r.dest = r.w.cfg.Destination()
+	c.functionARN, c.streamARN, c.retries = r.dest.FunctionARN, r.dest.StreamARN, r.dest.Retries
+	r.open, r.since = c, r.w.now()
+	return nil
+}
+
+// send sends the open call on.
+func (r *reader) send(ctx context.Context) error {
+	c := r.open
+	if c == nil {
+		return nil
+	}
+	r.open = nil
+	if c.kind == callRecords && c.functionARN != "" && len(c.records) > 0 {
+		if err := give(ctx, r.pipe.work, c); err != nil {
+			return err
+		}
+	} else {
+		c.pass(r.w.now())
+	}
+	return give(ctx, r.pipe.order, c)
+}
+
+// flush sends the flushes that are due: the reader is past what they ask for.
+func (r *reader) flush(ctx context.Context, idle bool) error {
+	if r.until != 0 {
+		return nil // the range ends in a cut anyway, and ends soon
+	}
+	due := r.w.flushes.take(func(f *flush) bool {
+		switch {
+		case f.exact:
+			return r.next > f.last
+		case idle:
+			return r.w.now().Sub(f.asked) >= tick
+		}
+		// The frame at hand came in after the flush was asked for, so everything that was
+		// answered before has been read.
+		return r.batch.Arrived.After(f.asked)
+	})
+	if len(due) == 0 {
+		return nil
+	}
+	if err := r.send(ctx); err != nil {
+		return err
+	}
+	return r.word(ctx, callFlush, due)
+}
+
+func (r *reader) end(ctx context.Context) error {
+	if err := r.send(ctx); err != nil {
+		return err
+	}
+	if err := r.word(ctx, callEnd, nil); err != nil {
+		return err
+	}
+	return errEnd
+}
+
+// word sends a call without records.
+func (r *reader) word(ctx context.Context, kind callKind, flushes []*flush) error {
+	return give(ctx, r.pipe.order, &call{kind: kind, flushes: flushes})
+}

@@ -1,0 +1,209 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// defaultInFlight is how many calls of the function run at once. Firehose has up to five.
+const defaultInFlight = 3
+
+// Config is what a Worker needs to know.
+type Config struct {
+	// Destination gives the newest one. It is called for each batch, so it must be quick;
+	// a new Version closes the open cut. The stream's name must not change.
+	Destination func() Destination
+	Shard       int
+	// SpoolDir is where objects grow that are too large for memory. By default a folder
+	// among the system's temporary files. It is made when it is needed.
+	SpoolDir string
+	// InFlight is how many calls of the function run at once. By default 3.
+	InFlight int
+	Metrics  *Metrics         // by default its own
+	Logger   *slog.Logger     // by default discards
+	Now      func() time.Time // by default time.Now
+}
+
+// Worker delivers one shard of one stream.
+type Worker struct {
+	cfg    Config
+	log    Log
+	store  Store
+	sink   Sink
+	fn     Transformer
+	stream string
+	owner  string
+	logger *slog.Logger
+	now    func() time.Time
+
+	putTrouble, stateTrouble, trimTrouble, functionTrouble, runTrouble *trouble
+
+	memory  memory
+	flushes flushes
+	stopped chan struct{} // closed when Run returns
+	started atomic.Bool
+
+	// Arrivals, in ms, of the oldest record that is being collected and that is being
+	// delivered; 0 is none.
+	collecting, delivering atomic.Int64
+
+	mu     sync.Mutex // guards what follows
+	counts Counts
+	newest uint64 // delivered up to here
+}
+
+// New makes a worker; Run starts it.
+func New(cfg Config, log Log, store Store, sink Sink, fn Transformer) (*Worker, error) {
+	if cfg.Destination == nil || log == nil || store == nil || sink == nil || fn == nil {
+		return nil, errors.New("make delivery worker: a destination, log, store, sink or transformer is missing")
+	}
+	if cfg.SpoolDir == "" {
+		cfg.SpoolDir = filepath.Join(os.TempDir(), "stagelog-spool")
+	}
+	if cfg.InFlight <= 0 {
+		cfg.InFlight = defaultInFlight
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	stream := cfg.Destination().Stream
+	w := &Worker{
+		cfg: cfg, log: log, store: store, sink: sink, fn: fn,
+		stream: stream, owner: uuid.NewString(), now: cfg.Now,
+		logger:  cfg.Logger.With("room", "deliver", "stream", stream, "shard", cfg.Shard),
+		stopped: make(chan struct{}),
+	}
+	w.memory.dir = cfg.SpoolDir
+	for what, t := range map[string]**trouble{
+		"delivery": &w.putTrouble, "writing the delivery state": &w.stateTrouble, "trimming the buffer": &w.trimTrouble,
+		"the function": &w.functionTrouble, "the delivery worker": &w.runTrouble,
+	} {
+		*t = &trouble{what: what, log: w.logger}
+	}
+	return w, nil
+}
+
+// Run delivers until ctx ends, and then returns nil: what is not delivered stays in the
+// log. It goes on after failures of any kind, except when another worker has taken over
+// the shard, which is an error that wraps record.ErrConflict, or when the delivery
+// document cannot be read. It may be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	if !w.started.CompareAndSwap(false, true) {
+		panic("BUG: Worker.Run called twice")
+	}
+	defer close(w.stopped)
+	w.cfg.Metrics.backlog.add(w)
+	defer w.cfg.Metrics.backlog.remove(w)
+	for n := 1; ; n++ {
+		before := w.position()
+		err := w.session(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, record.ErrConflict):
+			return fmt.Errorf("deliver %s/%d: another worker has taken over: %w", w.stream, w.cfg.Shard, err)
+		case errors.Is(err, errState):
+			return fmt.Errorf("deliver %s/%d: %w", w.stream, w.cfg.Shard, err)
+		}
+		if w.position() > before {
+			n = 1
+		}
+		w.runTrouble.failed(err)
+		if err := backoff(ctx, n); err != nil {
+			return nil
+		}
+	}
+}
+
+// session takes the shard, finishes what stands, and goes on.
+func (w *Worker) session(ctx context.Context) error {
+	w.collecting.Store(0)
+	w.delivering.Store(0)
+	st, err := take(ctx, w.store, stateKey(w.stream, w.cfg.Shard), w.owner, w.stateTrouble)
+	if err != nil {
+		return err
+	}
+	w.setPosition(st.doc.Delivered)
+	if in := st.doc.Intent; in != nil {
+		w.logger.Info("a cut was decided and may not have been delivered; it is finished first", "first", in.First, "last", in.Last, "objects", len(in.Objects))
+		if err := w.pump(ctx, st, in.First, in.Last); err != nil {
+			return fmt.Errorf("finish the standing cut: %w", err)
+		}
+	}
+	return w.pump(ctx, st, st.doc.Delivered+1, 0)
+}
+
+// Counts is what this worker has delivered.
+func (w *Worker) Counts() Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.counts
+}
+
+func (w *Worker) position() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.newest
+}
+
+func (w *Worker) setPosition(seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.newest = seq
+}
+
+// backlogAge is the age of the oldest record that was read and is not delivered.
+func (w *Worker) backlogAge() time.Duration {
+	oldest := w.delivering.Load()
+	if oldest == 0 {
+		oldest = w.collecting.Load()
+	}
+	if oldest == 0 {
+		return 0
+	}
+	return max(0, w.now().Sub(time.UnixMilli(oldest)))
+}
+
+// delivered notes that a cut is committed.
+func (w *Worker) delivered(c *cut) {
+	w.runTrouble.worked()
+	w.cfg.Metrics.delivered(c, w.now())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts.add(c.count)
+	w.newest = c.last
+}
+
+// put notes that an object was put.
+func (w *Worker) put(kind string, size int64) {
+	w.cfg.Metrics.objects.WithLabelValues(w.stream, kind).Inc()
+	w.cfg.Metrics.objectBytes.WithLabelValues(w.stream, kind).Add(float64(size))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts.Objects++
+}
+
+// metricKind is the kind of the object for a metric's label.
+func (o *object) metricKind() string {
+	kind, _, _ := strings.Cut(o.part, "\x00")
+	return kind
+}
