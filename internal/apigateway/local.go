@@ -69,8 +69,8 @@ func isLocal(tags map[string]string) bool { return tags[sourceTag] == sourceLoca
 func (s *Service) ApplyLocal(ctx context.Context, want Local) (Applied, error) {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()
-	a := applier{s: s, ctx: ctx, plans: map[string]*localPlan{}, keys: map[string]LocalCustomer{}}
-	err := a.apply(want)
+	a := applier{s: s, plans: map[string]*localPlan{}, keys: map[string]LocalCustomer{}}
+	err := a.apply(ctx, want)
 	if !a.done.Nothing() {
 		s.notify()
 	}
@@ -80,7 +80,6 @@ func (s *Service) ApplyLocal(ctx context.Context, want Local) (Applied, error) {
 // applier is one ApplyLocal on its way.
 type applier struct {
 	s     *Service
-	ctx   context.Context //nolint:containedctx // lives for one call
 	done  Applied
 	plans map[string]*localPlan    // wanted, by id
 	keys  map[string]LocalCustomer // wanted, by id
@@ -91,15 +90,15 @@ type localPlan struct {
 	members map[string]bool // key ids
 }
 
-func (a *applier) apply(want Local) error {
+func (a *applier) apply(ctx context.Context, want Local) error {
 	// What is to go goes first, where it could stand in the way of what is to come: a
 	// customer that changes plans has two on a stage otherwise.
-	steps := []func(Local) error{a.ensureAPIs, a.plan, a.removeMembers, a.removePlans, a.removeKeys, a.ensureKeys, a.ensurePlans, a.ensureMembers, a.removeAPIs}
+	steps := []func(context.Context, Local) error{a.ensureAPIs, a.plan, a.removeMembers, a.removePlans, a.removeKeys, a.ensureKeys, a.ensurePlans, a.ensureMembers, a.removeAPIs}
 	for _, step := range steps {
-		if err := a.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := step(want); err != nil {
+		if err := step(ctx, want); err != nil {
 			return err
 		}
 	}
@@ -115,7 +114,7 @@ func (a *applier) locked(fn func() error) error {
 }
 
 // plan finds the ids of what is wanted, and what contradicts itself.
-func (a *applier) plan(want Local) error {
+func (a *applier) plan(_ context.Context, want Local) error {
 	return a.locked(func() error {
 		values := map[valueHash]string{} // the key ids of values that are wanted
 		for _, p := range want.Plans {
@@ -180,7 +179,7 @@ func (a *applier) keyID(c LocalCustomer, values map[valueHash]string) (string, e
 	return id, nil
 }
 
-func (a *applier) removeMembers(Local) error {
+func (a *applier) removeMembers(ctx context.Context, _ Local) error {
 	return a.locked(func() error {
 		for planID, members := range a.s.members {
 			for keyID, m := range members {
@@ -188,7 +187,7 @@ func (a *applier) removeMembers(Local) error {
 				if !m.Local || lp != nil && lp.members[keyID] {
 					continue
 				}
-				if err := a.s.dropMember(a.ctx, planID, keyID); err != nil {
+				if err := a.s.dropMember(ctx, planID, keyID); err != nil {
 					return err
 				}
 			}
@@ -198,14 +197,14 @@ func (a *applier) removeMembers(Local) error {
 }
 
 // removePlans removes plans that are not wanted, and stages from plans that are.
-func (a *applier) removePlans(Local) error {
+func (a *applier) removePlans(ctx context.Context, _ Local) error {
 	return a.locked(func() error {
 		for id, p := range maps.Clone(a.s.plans) {
 			lp := a.plans[id]
 			switch {
 			case !isLocal(p.Tags):
 			case lp == nil:
-				if err := a.s.dropPlan(a.ctx, p); err != nil {
+				if err := a.s.dropPlan(ctx, p); err != nil {
 					return err
 				}
 				a.done.Removed = append(a.done.Removed, "usage plan "+p.Name)
@@ -217,7 +216,7 @@ func (a *applier) removePlans(Local) error {
 				if len(c.Stages) == len(p.Stages) {
 					continue
 				}
-				if err := a.s.putPlan(a.ctx, c); err != nil {
+				if err := a.s.putPlan(ctx, c); err != nil {
 					return err
 				}
 				a.done.Changed = append(a.done.Changed, "usage plan "+p.Name)
@@ -227,14 +226,14 @@ func (a *applier) removePlans(Local) error {
 	})
 }
 
-func (a *applier) removeKeys(Local) error {
+func (a *applier) removeKeys(ctx context.Context, _ Local) error {
 	return a.locked(func() error {
 		for id, k := range maps.Clone(a.s.keys) {
 			want, ok := a.keys[id]
 			if !isLocal(k.Tags) || ok && (want.Value == "" || want.Value == k.Value) {
 				continue
 			}
-			if err := a.s.dropKey(a.ctx, k); err != nil {
+			if err := a.s.dropKey(ctx, k); err != nil {
 				return err
 			}
 			if !ok {
@@ -245,17 +244,17 @@ func (a *applier) removeKeys(Local) error {
 	})
 }
 
-func (a *applier) ensureKeys(Local) error {
+func (a *applier) ensureKeys(ctx context.Context, _ Local) error {
 	for _, id := range slices.Sorted(maps.Keys(a.keys)) {
 		c := a.keys[id]
-		if err := a.locked(func() error { return a.ensureKey(id, c) }); err != nil {
+		if err := a.locked(func() error { return a.ensureKey(ctx, id, c) }); err != nil {
 			return fmt.Errorf("%s: %w", c, localError(err))
 		}
 	}
 	return nil
 }
 
-func (a *applier) ensureKey(id string, c LocalCustomer) error {
+func (a *applier) ensureKey(ctx context.Context, id string, c LocalCustomer) error {
 	old := a.s.keys[id]
 	if old == nil {
 		k, err := a.s.newAPIKey(apiKeyInput{Name: c.Name, Value: c.Value, Enabled: true, Tags: localTags()}, id)
@@ -263,7 +262,7 @@ func (a *applier) ensureKey(id string, c LocalCustomer) error {
 			return err
 		}
 		a.done.Created = append(a.done.Created, "customer "+c.Name)
-		return a.s.putKey(a.ctx, k)
+		return a.s.putKey(ctx, k)
 	}
 	if old.Name == c.Name && old.Enabled {
 		return nil
@@ -274,19 +273,19 @@ func (a *applier) ensureKey(id string, c LocalCustomer) error {
 		return err
 	}
 	a.done.Changed = append(a.done.Changed, "customer "+c.Name)
-	return a.s.putKey(a.ctx, k)
+	return a.s.putKey(ctx, k)
 }
 
-func (a *applier) ensurePlans(Local) error {
+func (a *applier) ensurePlans(ctx context.Context, _ Local) error {
 	for _, id := range slices.Sorted(maps.Keys(a.plans)) {
-		if err := a.locked(func() error { return a.ensurePlan(id, a.plans[id]) }); err != nil {
+		if err := a.locked(func() error { return a.ensurePlan(ctx, id, a.plans[id]) }); err != nil {
 			return fmt.Errorf("usage plan %q: %w", a.plans[id].Name, localError(err))
 		}
 	}
 	return nil
 }
 
-func (a *applier) ensurePlan(id string, want *localPlan) error {
+func (a *applier) ensurePlan(ctx context.Context, id string, want *localPlan) error {
 	in := planInput{Name: want.Name, Tags: localTags()}
 	if t := want.Throttle; t != nil {
 		in.Throttle = &throttle{BurstLimit: t.Burst, RateLimit: t.Rate}
@@ -304,7 +303,7 @@ func (a *applier) ensurePlan(id string, want *localPlan) error {
 			return err
 		}
 		a.done.Created = append(a.done.Created, "usage plan "+p.Name)
-		return a.s.putPlan(a.ctx, p)
+		return a.s.putPlan(ctx, p)
 	}
 	p := clonePlan(old)
 	p.Name, p.Throttle, p.Quota = in.Name, in.Throttle, in.Quota
@@ -326,17 +325,17 @@ func (a *applier) ensurePlan(id string, want *localPlan) error {
 		return err
 	}
 	a.done.Changed = append(a.done.Changed, "usage plan "+p.Name)
-	return a.s.putPlan(a.ctx, p)
+	return a.s.putPlan(ctx, p)
 }
 
-func (a *applier) ensureMembers(Local) error {
+func (a *applier) ensureMembers(ctx context.Context, _ Local) error {
 	for _, id := range slices.Sorted(maps.Keys(a.plans)) {
 		for _, keyID := range slices.Sorted(maps.Keys(a.plans[id].members)) {
 			err := a.locked(func() error {
 				if a.s.members[id][keyID] != nil {
 					return nil
 				}
-				return a.s.addMember(a.ctx, a.s.plans[id], a.s.keys[keyID], &member{Since: a.s.now(), Local: true})
+				return a.s.addMember(ctx, a.s.plans[id], a.s.keys[keyID], &member{Since: a.s.now(), Local: true})
 			})
 			if err != nil {
 				return fmt.Errorf("usage plan %q: %s: %w", a.plans[id].Name, a.keys[keyID], localError(err))

@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,21 +10,21 @@ import (
 	"strings"
 )
 
-func (a *applier) ensureAPIs(want Local) error {
+func (a *applier) ensureAPIs(ctx context.Context, want Local) error {
 	seen := map[string]bool{}
 	for _, api := range want.APIs {
 		if seen[api.ID] {
 			return fmt.Errorf("two APIs have the id %q", api.ID)
 		}
 		seen[api.ID] = true
-		if err := a.locked(func() error { return a.ensureAPI(api) }); err != nil {
+		if err := a.locked(func() error { return a.ensureAPI(ctx, api) }); err != nil {
 			return fmt.Errorf("API %q: %w", api.ID, localError(err))
 		}
 	}
 	return nil
 }
 
-func (a *applier) ensureAPI(want LocalAPI) error {
+func (a *applier) ensureAPI(ctx context.Context, want LocalAPI) error {
 	old := a.s.apis[want.ID]
 	if !validID(want.ID) {
 		return fmt.Errorf("invalid id: letters a-z, digits, - and _, at most 64")
@@ -45,16 +46,16 @@ func (a *applier) ensureAPI(want LocalAPI) error {
 		a.done.Changed = append(a.done.Changed, "API "+want.ID)
 	}
 	if api != old {
-		if err := a.s.putAPI(a.ctx, api); err != nil {
+		if err := a.s.putAPI(ctx, api); err != nil {
 			return err
 		}
 	}
 	for _, name := range want.Stages {
-		if err := a.ensureStage(api, name); err != nil {
+		if err := a.ensureStage(ctx, api, name); err != nil {
 			return fmt.Errorf("stage %q: %w", name, localError(err))
 		}
 	}
-	return a.pruneDeployments(api.ID)
+	return a.pruneDeployments(ctx, api.ID)
 }
 
 // localAPI is an API whose every path and method goes to the upstream.
@@ -92,7 +93,7 @@ func (s *Service) localAPI(want LocalAPI) (*restAPI, error) {
 }
 
 // ensureStage makes the stage show the API as it is.
-func (a *applier) ensureStage(api *restAPI, name string) error {
+func (a *applier) ensureStage(ctx context.Context, api *restAPI, name string) error {
 	st := a.s.stages[api.ID][name]
 	if st != nil {
 		d := a.s.deployments[api.ID][st.DeploymentID]
@@ -100,7 +101,7 @@ func (a *applier) ensureStage(api *restAPI, name string) error {
 			return nil
 		}
 	}
-	if _, err := a.s.deploy(a.ctx, api, deploymentInput{StageName: name, Description: "stagelog.yaml"}); err != nil {
+	if _, err := a.s.deploy(ctx, api, deploymentInput{StageName: name, Description: "stagelog.yaml"}); err != nil {
 		return err
 	}
 	what := "stage " + api.ID + "/" + name
@@ -111,16 +112,16 @@ func (a *applier) ensureStage(api *restAPI, name string) error {
 	a.done.Created = append(a.done.Created, what)
 	made := cloneStage(a.s.stages[api.ID][name])
 	made.Tags = localTags()
-	return a.s.putStage(a.ctx, made)
+	return a.s.putStage(ctx, made)
 }
 
 // pruneDeployments forgets the deployments of a local API that no stage shows.
-func (a *applier) pruneDeployments(apiID string) error {
+func (a *applier) pruneDeployments(ctx context.Context, apiID string) error {
 	for _, d := range maps.Clone(a.s.deployments[apiID]) {
 		if len(a.s.stagesOf(apiID, d.ID)) > 0 {
 			continue
 		}
-		if err := a.s.dropDeployment(a.ctx, d); err != nil {
+		if err := a.s.dropDeployment(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -128,7 +129,7 @@ func (a *applier) pruneDeployments(apiID string) error {
 }
 
 // removeAPIs removes the APIs and stages that are not wanted any more.
-func (a *applier) removeAPIs(want Local) error {
+func (a *applier) removeAPIs(ctx context.Context, want Local) error {
 	return a.locked(func() error {
 		for _, api := range maps.Clone(a.s.apis) {
 			i := slices.IndexFunc(want.APIs, func(w LocalAPI) bool { return w.ID == api.ID })
@@ -136,7 +137,7 @@ func (a *applier) removeAPIs(want Local) error {
 			case !isLocal(api.Tags):
 				continue
 			case i < 0:
-				if err := a.s.dropAPI(a.ctx, api); err != nil {
+				if err := a.s.dropAPI(ctx, api); err != nil {
 					return err
 				}
 				a.done.Removed = append(a.done.Removed, "API "+api.ID)
@@ -146,7 +147,7 @@ func (a *applier) removeAPIs(want Local) error {
 				if !isLocal(st.Tags) || slices.Contains(want.APIs[i].Stages, st.Name) {
 					continue
 				}
-				if err := a.s.dropStage(a.ctx, st); err != nil {
+				if err := a.s.dropStage(ctx, st); err != nil {
 					return err
 				}
 				a.done.Removed = append(a.done.Removed, "stage "+api.ID+"/"+st.Name)

@@ -307,7 +307,7 @@ func (s *Service) SetAccessLog(ctx context.Context, at StageRef, to AccessLog) e
 	if st.AccessLog != nil {
 		have = *st.AccessLog
 	}
-	if have == (accessLogSettings{DestinationARN: to.DestinationARN, Format: to.Format}) {
+	if have == accessLogSettings(to) {
 		return nil
 	}
 	ops := []patchOp{
