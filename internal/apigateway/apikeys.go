@@ -2,9 +2,7 @@ package apigateway
 
 import (
 	"context"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -245,25 +243,4 @@ func (s *Service) dropKey(ctx context.Context, k *apiKey) error {
 		}
 	}
 	return nil
-}
-
-// Keys lists the API keys, without their values, in the order of their names, then ids.
-func (s *Service) Keys() []KeyInfo {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return keyInfos(slices.Collect(maps.Values(s.keys)))
-}
-
-func keyInfos(keys []*apiKey) []KeyInfo {
-	out := make([]KeyInfo, len(keys))
-	for i, k := range keys {
-		out[i] = KeyInfo{ID: k.ID, Name: k.Name, CustomerID: k.CustomerID, Enabled: k.Enabled}
-	}
-	slices.SortFunc(out, func(a, b KeyInfo) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return out
 }

@@ -2,7 +2,6 @@ package apigateway
 
 import (
 	"context"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -335,30 +334,4 @@ func (s *Service) dropPlan(ctx context.Context, p *plan) error {
 	delete(s.members, p.ID)
 	s.rt.plans.remove(p.ID)
 	return s.usage.Forget(context.WithoutCancel(ctx), p.ID)
-}
-
-// Plans lists the usage plans with their stages and keys, in the order of their names, then ids.
-func (s *Service) Plans() []PlanInfo {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make([]PlanInfo, 0, len(s.plans))
-	for p := range maps.Values(s.plans) {
-		info := PlanInfo{ID: p.ID, Name: p.Name}
-		for _, st := range p.Stages {
-			info.Stages = append(info.Stages, StageRef{st.API, st.Stage})
-		}
-		var keys []*apiKey
-		for keyID := range s.members[p.ID] {
-			keys = append(keys, s.keys[keyID])
-		}
-		info.Keys = keyInfos(keys)
-		out = append(out, info)
-	}
-	slices.SortFunc(out, func(a, b PlanInfo) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return out
 }

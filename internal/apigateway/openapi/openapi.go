@@ -5,15 +5,11 @@
 package openapi
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Document is what an import takes from an OpenAPI document.
@@ -60,12 +56,8 @@ type Response struct {
 	ResponseTemplates  map[string]string
 }
 
-// Bounds of a document: what is beyond them is an attack or a mistake.
-const (
-	maxDepth = 64
-	maxNodes = 200_000
-	maxPaths = 300
-)
+// maxPaths is API Gateway's quota of resources per API.
+const maxPaths = 300
 
 // Parse reads a document. The error says what is wrong or not supported, and where.
 func Parse(data []byte) (*Document, error) {
@@ -75,67 +67,6 @@ func Parse(data []byte) (*Document, error) {
 	}
 	r := reader{schemes: map[string]bool{}}
 	return r.document(root)
-}
-
-func decode(data []byte) (object, error) {
-	data = bytes.TrimPrefix(bytes.TrimSpace(data), []byte("\xef\xbb\xbf"))
-	if len(data) == 0 {
-		return nil, errors.New("the document is empty")
-	}
-	var v any
-	if data[0] == '{' {
-		if err := json.Unmarshal(data, &v); err != nil {
-			return nil, errors.New("the document is not valid JSON")
-		}
-	} else if err := yaml.Unmarshal(data, &v); err != nil {
-		return nil, errors.New("the document is not valid YAML")
-	}
-	nodes := 0
-	v, err := normal(v, 0, &nodes)
-	if err != nil {
-		return nil, err
-	}
-	o, ok := v.(object)
-	if !ok {
-		return nil, errors.New("the document is not an object")
-	}
-	return o, nil
-}
-
-// object is a JSON object or YAML mapping; keys of other types (a status code) become text.
-type object map[string]any
-
-func normal(v any, depth int, nodes *int) (any, error) {
-	if *nodes++; depth > maxDepth || *nodes > maxNodes {
-		return nil, errors.New("the document is too large or too deep")
-	}
-	var err error
-	switch v := v.(type) {
-	case map[string]any:
-		o := make(object, len(v))
-		for k, e := range v {
-			if o[k], err = normal(e, depth+1, nodes); err != nil {
-				return nil, err
-			}
-		}
-		return o, nil
-	case map[any]any:
-		o := make(object, len(v))
-		for k, e := range v {
-			if o[fmt.Sprint(k)], err = normal(e, depth+1, nodes); err != nil {
-				return nil, err
-			}
-		}
-		return o, nil
-	case []any:
-		for i, e := range v {
-			if v[i], err = normal(e, depth+1, nodes); err != nil {
-				return nil, err
-			}
-		}
-		return v, nil
-	}
-	return v, nil
 }
 
 type reader struct {
@@ -175,8 +106,10 @@ func (r *reader) document(root object) (*Document, error) {
 		d.Warnings = append(d.Warnings, "security at the top of the document is not applied: give each operation its own")
 	}
 	var err error
-	d.Paths, err = r.paths(sub(root, "paths"))
-	return d, err
+	if d.Paths, err = r.paths(sub(root, "paths")); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 func (r *reader) securitySchemes(root object) {

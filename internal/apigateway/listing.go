@@ -1,0 +1,54 @@
+package apigateway
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Plans lists the usage plans with their stages and keys, in the order of their names, then ids.
+func (s *Service) Plans() []PlanInfo {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]PlanInfo, 0, len(s.plans))
+	for p := range maps.Values(s.plans) {
+		info := PlanInfo{ID: p.ID, Name: p.Name}
+		for _, st := range p.Stages {
+			info.Stages = append(info.Stages, StageRef{st.API, st.Stage})
+		}
+		var keys []*apiKey
+		for keyID := range s.members[p.ID] {
+			keys = append(keys, s.keys[keyID])
+		}
+		info.Keys = keyInfos(keys)
+		out = append(out, info)
+	}
+	slices.SortFunc(out, func(a, b PlanInfo) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+// Keys lists the API keys, without their values, in the order of their names, then ids.
+func (s *Service) Keys() []KeyInfo {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return keyInfos(slices.Collect(maps.Values(s.keys)))
+}
+
+func keyInfos(keys []*apiKey) []KeyInfo {
+	out := make([]KeyInfo, len(keys))
+	for i, k := range keys {
+		out[i] = KeyInfo{ID: k.ID, Name: k.Name, CustomerID: k.CustomerID, Enabled: k.Enabled}
+	}
+	slices.SortFunc(out, func(a, b KeyInfo) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}

@@ -1,0 +1,170 @@
+package openapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of a document: what is beyond them is an attack or a mistake. Aliases count as often
+// as they are used.
+const (
+	maxDepth = 64
+	maxNodes = 200_000
+)
+
+var errTooLarge = errors.New("the document is too large or too deep")
+
+// object is a JSON object or YAML mapping. Its values are object, []any, string, bool, nil
+// and json.Number, which keeps a number as it was written.
+type object map[string]any
+
+func decode(data []byte) (object, error) {
+	data = bytes.TrimPrefix(bytes.TrimSpace(data), []byte("\xef\xbb\xbf"))
+	if len(data) == 0 {
+		return nil, errors.New("the document is empty")
+	}
+	var v any
+	var err error
+	if n := 0; data[0] == '{' {
+		v, err = decodeJSON(data, &n)
+	} else {
+		v, err = decodeYAML(data, &n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o, ok := v.(object)
+	if !ok {
+		return nil, errors.New("the document is not an object")
+	}
+	return o, nil
+}
+
+func decodeJSON(data []byte, nodes *int) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, errors.New("the document is not valid JSON")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the document has something behind its end")
+	}
+	return fromJSON(v, 0, nodes)
+}
+
+func fromJSON(v any, depth int, nodes *int) (any, error) {
+	if *nodes++; depth > maxDepth || *nodes > maxNodes {
+		return nil, errTooLarge
+	}
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		o := make(object, len(v))
+		for k, e := range v {
+			if o[k], err = fromJSON(e, depth+1, nodes); err != nil {
+				return nil, err
+			}
+		}
+		return o, nil
+	case []any:
+		for i, e := range v {
+			if v[i], err = fromJSON(e, depth+1, nodes); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
+}
+
+func decodeYAML(data []byte, nodes *int) (any, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, errors.New("the document is not valid YAML")
+	}
+	return fromYAML(&doc, 0, nodes)
+}
+
+func fromYAML(n *yaml.Node, depth int, nodes *int) (any, error) {
+	if *nodes++; depth > maxDepth || *nodes > maxNodes {
+		return nil, errTooLarge
+	}
+	switch n.Kind {
+	case yaml.DocumentNode:
+		if len(n.Content) != 1 {
+			return nil, errors.New("the document is empty")
+		}
+		return fromYAML(n.Content[0], depth+1, nodes)
+	case yaml.AliasNode:
+		return fromYAML(n.Alias, depth+1, nodes)
+	case yaml.SequenceNode:
+		out := make([]any, 0, len(n.Content))
+		for _, e := range n.Content {
+			v, err := fromYAML(e, depth+1, nodes)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, v)
+		}
+		return out, nil
+	case yaml.MappingNode:
+		return fromMapping(n, depth, nodes)
+	}
+	return scalar(n), nil
+}
+
+// fromMapping reads a mapping; what it merges in (<<) gives way to its own keys.
+func fromMapping(n *yaml.Node, depth int, nodes *int) (any, error) {
+	o := make(object, len(n.Content)/2)
+	var merged []any
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		v, err := fromYAML(n.Content[i+1], depth+1, nodes)
+		if err != nil {
+			return nil, err
+		}
+		switch key := n.Content[i]; {
+		case key.Tag == "!!merge":
+			merged = append(merged, v)
+		case key.Kind != yaml.ScalarNode:
+			return nil, errors.New("a key of the document is not text")
+		default:
+			o[key.Value] = v
+		}
+	}
+	for _, v := range merged {
+		sources, isList := v.([]any)
+		if !isList {
+			sources = []any{v}
+		}
+		for _, source := range sources {
+			from, _ := source.(object)
+			for k, e := range from {
+				if _, own := o[k]; !own {
+					o[k] = e
+				}
+			}
+		}
+	}
+	return o, nil
+}
+
+func scalar(n *yaml.Node) any {
+	switch n.Tag {
+	case "!!null":
+		return nil
+	case "!!bool":
+		var b bool
+		if n.Decode(&b) == nil {
+			return b
+		}
+	case "!!int", "!!float":
+		if json.Valid([]byte(n.Value)) {
+			return json.Number(n.Value)
+		}
+	}
+	return n.Value
+}

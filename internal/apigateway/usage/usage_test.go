@@ -1,0 +1,188 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+type memStore struct {
+	mu   sync.Mutex
+	docs map[string]string
+	err  error
+}
+
+func (s *memStore) Set(_ context.Context, key string, value []byte) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.docs[key] = string(value)
+	}
+	return 1, s.err
+}
+
+func (s *memStore) Delete(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.docs, key)
+	return s.err
+}
+
+func (s *memStore) All(_ context.Context, prefix string, fn func(string, []byte, uint64) error) error {
+	s.mu.Lock()
+	docs := maps.Clone(s.docs)
+	s.mu.Unlock()
+	for k, v := range docs {
+		if strings.HasPrefix(k, prefix) {
+			if err := fn(k, []byte(v), 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func day(s string) Day {
+	d, err := ParseDay(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func open(t *testing.T, s Store, now string) *Counters {
+	t.Helper()
+	c, err := Open(t.Context(), s, day(now).Time())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDays(t *testing.T) {
+	for _, c := range []struct {
+		at   time.Time
+		want string
+	}{
+		{time.Date(2026, 11, 23, 23, 59, 59, 999, time.UTC), "2026-11-23"},
+		{time.Date(2026, 11, 24, 0, 30, 0, 0, time.FixedZone("", 3600)), "2026-11-23"},
+		{time.Date(1969, 12, 31, 23, 0, 0, 0, time.UTC), "1969-12-31"},
+	} {
+		if got := DayOf(c.at).String(); got != c.want {
+			t.Errorf("DayOf(%s) = %s, want %s", c.at, got, c.want)
+		}
+	}
+}
+
+func TestFlushWritesChangedDaysAlone(t *testing.T) {
+	s := &memStore{docs: map[string]string{}}
+	c := open(t, s, "2026-11-23")
+	c.Add("p", "a", day("2026-11-22"))
+	c.Add("p", "a", day("2026-11-23"))
+	c.Add("p", "b", day("2026-11-23"))
+	c.Add("p", "a", day("2026-11-23"))
+	c.Add("p", "a", day("2026-11-22"))
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"usage/p/2026-11-22": `{"a":2}`, "usage/p/2026-11-23": `{"a":2,"b":1}`}
+	if diff := cmp.Diff(want, s.docs); diff != "" {
+		t.Errorf("documents (-want +got):\n%s", diff)
+	}
+	delete(s.docs, "usage/p/2026-11-22")
+	c.Add("p", "b", day("2026-11-23"))
+	s.err = errors.New("full")
+	if err := c.Flush(t.Context()); err == nil {
+		t.Error("a failed write is no error")
+	}
+	s.err = nil
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"usage/p/2026-11-23": `{"a":2,"b":2}`}, s.docs); diff != "" {
+		t.Errorf("documents (-want +got):\n%s", diff)
+	}
+	again := open(t, s, "2026-11-23")
+	if got := again.Used("p", "b", day("2026-11-01"), day("2026-11-30")); got != 2 {
+		t.Errorf("after a restart: %d, want 2", got)
+	}
+	if err := again.Forget(t.Context(), "p"); err != nil || len(s.docs) != 0 || again.Used("p", "b", 0, day("2026-11-30")) != 0 {
+		t.Errorf("Forget: %v, %v left", err, s.docs)
+	}
+}
+
+func TestOldDaysAreForgotten(t *testing.T) {
+	s := &memStore{docs: map[string]string{"usage/p/2026-01-01": `{"a":2}`, "usage/p/2026-11-01": `{"a":3}`}}
+	c := open(t, s, "2026-11-23")
+	if got := c.Used("p", "a", 0, day("2026-12-31")); got != 3 || len(s.docs) != 1 {
+		t.Errorf("used %d with documents %v, want 3 and one", got, s.docs)
+	}
+	for i := range Day(300) {
+		c.Add("p", "a", day("2026-11-02")+i)
+	}
+	if got := c.Used("p", "a", 0, day("2030-01-01")); got != KeepDays {
+		t.Errorf("%d days are kept, want %d", got, KeepDays)
+	}
+}
+
+// However many ask at once, a quota is never passed, and no count is lost.
+func TestTakeIsExact(t *testing.T) {
+	s := &memStore{docs: map[string]string{}}
+	c := open(t, s, "2026-11-23")
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	taken := 0
+	for range 8 {
+		wg.Go(func() {
+			n := 0
+			for i := range 1000 {
+				if c.Take("p", "a", day("2026-11-23"), day("2026-11-01"), 500) {
+					n++
+				}
+				c.Add("p", fmt.Sprint("k", i%7), day("2026-11-23"))
+				if i%100 == 0 {
+					if err := c.Flush(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			taken += n
+		})
+	}
+	wg.Wait()
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, s, "2026-11-23")
+	var all int64
+	for i := range 7 {
+		all += again.Used("p", fmt.Sprint("k", i), 0, day("2026-11-30"))
+	}
+	if got := again.Used("p", "a", 0, day("2026-11-30")); taken != 500 || got != 500 || all != 8000 {
+		t.Errorf("taken %d, stored %d of a quota of 500, and %d of 8000 counted", taken, got, all)
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	c, err := Open(b.Context(), &memStore{docs: map[string]string{}}, time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	today := DayOf(time.Now())
+	for d := range Day(30) {
+		c.Add("p", "key0000001", today-d)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Take("p", "key0000001", today, today-29, 1<<60)
+	}
+}
