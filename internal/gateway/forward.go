@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"time"
+)
+
+var errTimeout = errors.New("the upstream took too long to answer")
+
+const (
+	maxIdlePerUpstream = 1024
+	dialTimeout        = 10 * time.Second
+	idleTimeout        = 60 * time.Second
+	// smallBody is the length up to which an answer is left to arrive whole before it is
+	// flushed: it fits one packet, and a flush of its own would cost more than the answer.
+	smallBody  = 2 << 10
+	smallFlush = 10 * time.Millisecond
+)
+
+// newTransport is a Transport that takes nothing from the environment and passes bodies as
+// they are.
+func newTransport() http.RoundTripper {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: maxIdlePerUpstream,
+		IdleConnTimeout:     idleTimeout,
+		TLSHandshakeTimeout: dialTimeout,
+		DisableCompression:  true,
+	}
+}
+
+// forward passes the request to the upstream. The timeout runs until the upstream's headers
+// have come: after that the answer may stream for as long as it likes, which goes beyond API
+// Gateway.
+func (x *exchange) forward() {
+	ctx, stop := context.WithCancelCause(x.r.Context())
+	timeout := x.method.upstream.timeout
+	if timeout <= 0 {
+		timeout = x.g.cfg.Timeout
+	}
+	x.sent = x.g.cfg.Clock()
+	x.stop, x.timer = stop, time.AfterFunc(timeout, func() { stop(errTimeout) })
+	r := x.r.WithContext(ctx)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = http.MaxBytesReader(x.w, r.Body, x.g.cfg.MaxBodyBytes)
+	}
+	defer func() {
+		if caught := recover(); caught != nil {
+			x.cutShort(caught)
+			panic(caught)
+		}
+	}()
+	x.proxy.ServeHTTP(x, r)
+}
+
+// cutShort notes why an answer that had begun did not end.
+func (x *exchange) cutShort(caught any) {
+	switch {
+	case caught != http.ErrAbortHandler:
+	case x.clientGone || x.body.err == nil || x.r.Context().Err() != nil:
+		x.failure = cutByClient
+	default:
+		x.failure = cutUpstream
+	}
+}
+
+// rewrite makes the request to the upstream. Headers go as they came, x-api-key included, but
+// for the hop-by-hop ones and Expect: the body is asked for when the upstream is there to take it.
+func (x *exchange) rewrite(p *httputil.ProxyRequest) {
+	up := x.method.upstream
+	up.fill(p.Out.URL, x.params, p.In.URL.RawQuery)
+	p.Out.Host = ""
+	if m := x.method.Integration.HTTPMethod; m != "" && m != anyMethod {
+		p.Out.Method = m
+	}
+	h := p.Out.Header
+	delete(h, "Expect")
+	h["X-Amzn-Apigateway-Api-Id"] = x.st.apiID
+	proto, port := "http", "80"
+	if p.In.TLS != nil {
+		proto, port = "https", "443"
+	}
+	if local, ok := p.In.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		if _, listening, err := net.SplitHostPort(local.String()); err == nil {
+			port = listening
+		}
+	}
+	source := sourceIP(p.In)
+	if prior := p.In.Header["X-Forwarded-For"]; len(prior) > 0 && source != "" {
+		source = strings.Join(prior, ", ") + ", " + source
+	}
+	forwarded := []string{source, proto, port}
+	if source != "" {
+		h["X-Forwarded-For"] = forwarded[0:1:1]
+	}
+	h["X-Forwarded-Proto"] = forwarded[1:2:2]
+	h["X-Forwarded-Port"] = forwarded[2:3:3]
+}
+
+func (x *exchange) modifyResponse(res *http.Response) error {
+	if !x.timer.Stop() {
+		return errTimeout
+	}
+	x.headersAt = x.g.cfg.Clock()
+	x.upstreamStatus = res.StatusCode
+	x.identify(res.Header)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return nil
+	}
+	x.body = upstreamBody{ReadCloser: res.Body}
+	res.Body = &x.body
+	x.proxy.FlushInterval = -1
+	if res.ContentLength >= 0 && res.ContentLength <= smallBody {
+		x.proxy.FlushInterval = smallFlush
+	}
+	return nil
+}
+
+// proxyFailed answers when the upstream did not.
+func (x *exchange) proxyFailed(_ http.ResponseWriter, r *http.Request, err error) {
+	var long *http.MaxBytesError
+	switch {
+	case x.tunnel != nil:
+		x.failure = cutByClient // the head of the upgrade could not be written
+	case errors.As(err, &long):
+		x.refuse(tooLong)
+	case errors.Is(err, errTimeout) || errors.Is(context.Cause(r.Context()), errTimeout):
+		x.refuse(timedOut)
+	case x.r.Context().Err() != nil:
+		x.status, x.failure = StatusClientClosed, clientClosed
+	default:
+		x.g.log.Debug("an upstream failed", "api", x.st.view.APIID, "stage", x.st.view.Stage, "err", err)
+		x.refuse(badGateway)
+	}
+}
+
+// sourceIP is the address that the connection came from, "" when it has none.
+func sourceIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}

@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// batch is lines that go to a stream in one put. The lines stand one after the other in text.
+type batch struct {
+	text  []byte
+	ends  []int // where each line ends in text
+	since time.Time
+}
+
+func (b *batch) fits(n int) bool {
+	return len(b.ends) < record.MaxBatchRecords && len(b.text)+n <= record.MaxBatchBytes
+}
+
+// records are the lines. They alias the batch.
+func (b *batch) records() [][]byte {
+	out := make([][]byte, len(b.ends))
+	from := 0
+	for i, end := range b.ends {
+		out[i] = b.text[from:end:end]
+		from = end
+	}
+	return out
+}
+
+// queue is the lines that wait for one stream, in the order in which they came.
+type queue struct {
+	stream string
+	turn   chan struct{} // holds a token while nobody sends
+	some   chan struct{} // a token: there is something to send
+	full   chan struct{} // a token: a whole batch need not linger
+
+	mu      sync.Mutex // guards the following
+	batches []*batch   // the last one is open
+	bytes   int64
+	spare   *batch
+
+	troubled bool // the last put failed; owned by who has the turn
+}
+
+func newQueue(stream string) *queue {
+	q := &queue{stream: stream, turn: make(chan struct{}, 1), some: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	q.turn <- struct{}{}
+	return q
+}
+
+func token(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// add copies a line into the open batch, or answers false when maxBytes are waiting.
+func (q *queue) add(line []byte, maxBytes int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.bytes+int64(len(line)) > maxBytes {
+		return false
+	}
+	last := len(q.batches) - 1
+	if last < 0 || !q.batches[last].fits(len(line)) {
+		if last >= 0 {
+			token(q.full)
+		}
+		b := q.spare
+		q.spare = nil
+		if b == nil {
+			b = &batch{}
+		}
+		b.since = time.Now()
+		q.batches = append(q.batches, b)
+		last++
+		token(q.some)
+	}
+	b := q.batches[last]
+	b.text = append(b.text, line...)
+	b.ends = append(b.ends, len(b.text))
+	q.bytes += int64(len(line))
+	if len(b.ends) == record.MaxBatchRecords {
+		token(q.full)
+	}
+	return true
+}
+
+// take removes the first batch, nil when there is none.
+func (q *queue) take() *batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.batches) == 0 {
+		return nil
+	}
+	b := q.batches[0]
+	q.batches[0] = nil
+	q.batches = q.batches[1:]
+	if len(q.batches) == 0 {
+		q.batches = nil
+	}
+	return b
+}
+
+// putBack returns a batch to the front.
+func (q *queue) putBack(b *batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.batches = append([]*batch{b}, q.batches...)
+}
+
+// forget gives the bytes of lines that left back, and keeps the batch's memory for the next one.
+func (q *queue) forget(b *batch, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytes -= int64(bytes)
+	if len(b.text) == 0 && q.spare == nil && cap(b.text) <= 1<<20 {
+		q.spare = b
+	}
+}
+
+// lingering is how long the first batch still waits for company, and whether there is one.
+func (q *queue) lingering(linger time.Duration) (time.Duration, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.batches) == 0 {
+		return 0, false
+	}
+	if len(q.batches) > 1 || len(q.batches[0].ends) == record.MaxBatchRecords {
+		return 0, true
+	}
+	return linger - time.Since(q.batches[0].since), true
+}
+
+// send hands a queue's lines over until ctx ends.
+func (l *Logger) send(ctx context.Context, q *queue) {
+	for ctx.Err() == nil {
+		wait, some := q.lingering(l.cfg.Linger)
+		if !some {
+			select {
+			case <-q.some:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if wait > 0 {
+			pause(ctx, wait, q.full)
+		}
+		if ctx.Err() == nil {
+			_ = l.sendAll(ctx, q, 1) // ctx ended: Run says what is left
+		}
+	}
+}
+
+// drain sends what waits now, the open batch and one that a sender has under way included.
+func (l *Logger) drain(ctx context.Context, q *queue) error {
+	if err := q.waitTurn(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	n := len(q.batches)
+	q.mu.Unlock()
+	q.turn <- struct{}{}
+	return l.sendAll(ctx, q, n)
+}
+
+func (q *queue) waitTurn(ctx context.Context) error {
+	if ctx.Err() == nil {
+		select {
+		case <-q.turn:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	return fmt.Errorf("hand lines to %s: %w", q.stream, ctx.Err())
+}
+
+// sendAll sends the first n batches, each tried until its stream has taken it. Between two
+// tries the turn is free.
+func (l *Logger) sendAll(ctx context.Context, q *queue, n int) error {
+	backoff := l.cfg.Backoff
+	for sent := 0; sent < n; {
+		if err := q.waitTurn(ctx); err != nil {
+			return err
+		}
+		done := l.sendFirst(ctx, q)
+		q.turn <- struct{}{}
+		if done {
+			sent++
+			backoff = l.cfg.Backoff
+			continue
+		}
+		pause(ctx, backoff/2+rand.N(backoff), nil)
+		backoff = min(2*backoff, l.cfg.MaxBackoff)
+	}
+	return nil
+}
+
+// sendFirst puts the first batch, and answers false when lines of it are still there.
+func (l *Logger) sendFirst(ctx context.Context, q *queue) (done bool) {
+	b := q.take()
+	if b == nil {
+		return true
+	}
+	failed, err := l.cfg.Put(ctx, q.stream, b.records())
+	lines, bytes := len(b.ends), len(b.text)
+	refused := errors.Is(err, ErrRefused)
+	switch {
+	case refused:
+		l.lose(lines)
+		b.keep(nil)
+	case err == nil:
+		b.keep(failed)
+		l.delivered.Add(int64(lines - len(b.ends)))
+	}
+	l.note(q, b, err)
+	gone := bytes - len(b.text)
+	l.bytes.Add(-int64(gone))
+	l.cfg.Metrics.queueBytes.Sub(float64(gone))
+	if len(b.ends) > 0 {
+		q.putBack(b)
+	}
+	q.forget(b, gone)
+	return len(b.ends) == 0
+}
+
+// keep leaves only the lines with these indexes, in their order.
+func (b *batch) keep(indexes []int) {
+	sorted := slices.Compact(slices.Sorted(slices.Values(indexes)))
+	lines, text := 0, 0
+	for _, i := range sorted {
+		if i < 0 || i >= len(b.ends) {
+			continue
+		}
+		from := 0
+		if i > 0 {
+			from = b.ends[i-1]
+		}
+		text += copy(b.text[text:], b.text[from:b.ends[i]])
+		b.ends[lines] = text
+		lines++
+	}
+	b.text, b.ends = b.text[:text], b.ends[:lines]
+}
+
+// note logs when a stream stops taking lines, and when it takes them again.
+func (l *Logger) note(q *queue, b *batch, err error) {
+	failing := err != nil || len(b.ends) > 0
+	if failing {
+		l.retries.Add(1)
+		l.cfg.Metrics.putRetries.Inc()
+	}
+	if failing == q.troubled {
+		return
+	}
+	q.troubled = failing
+	switch {
+	case errors.Is(err, ErrRefused):
+		l.log.Error("a stream refuses access log lines: they are lost", "stream", q.stream, "err", err)
+	case failing:
+		l.log.Warn("a stream does not take access log lines: they wait", "stream", q.stream, "lines", len(b.ends), "err", err)
+	default:
+		l.log.Info("a stream takes access log lines again", "stream", q.stream)
+	}
+}
+
+// pause waits for d, or until early has a token, or ctx ends.
+func pause(ctx context.Context, d time.Duration, early <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-early:
+	case <-ctx.Done():
+	}
+}
