@@ -1,0 +1,225 @@
+package firehose
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// Log is the durable frames of one shard of a stream.
+type Log interface {
+	// Append returns once the frame, of at most record.MaxFrameBytes, is synced. An error
+	// that wraps record.ErrFull means that nothing was stored; after any other it may be
+	// stored or not. It runs in parallel and does not keep the frame.
+	Append(ctx context.Context, frame []byte) (seq uint64, err error)
+}
+
+// Store keeps the definitions of streams. What was written is durable.
+type Store interface {
+	// Put writes the value if the key's revision is rev, 0 meaning that there is none; else
+	// the error wraps record.ErrConflict.
+	Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error)
+	// Delete removes the key; one that is not there is no error.
+	Delete(ctx context.Context, key string) error
+	// All calls fn with every key that begins with prefix, in any order. An error of fn
+	// ends it.
+	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
+}
+
+// Config configures a Service. Region and Account are required.
+type Config struct {
+	Region  string
+	Account string           // 12 digits
+	Clock   func() time.Time // nil is time.Now
+	Metrics *Metrics         // nil counts nothing
+	Logger  *slog.Logger     // nil is silent
+	// Shards is how many Logs a stream's records are spread over. 0 is 1. More shards are
+	// delivered in parallel.
+	Shards int
+	// OnChange is called with each stream that New finds, and with each one that was
+	// created or updated, before the call that did it is answered.
+	OnChange func(Stream)
+	// OnDelete is called before a stream's definition goes: no record arrives any more, and
+	// what is not delivered is to be discarded, as on AWS. A stream that was being deleted
+	// when the process ended is deleted by the next New.
+	OnDelete func(name string)
+}
+
+// Service is the delivery streams of one account in one region. It may be used in parallel.
+type Service struct {
+	cfg     Config
+	store   Store
+	openLog func(ctx context.Context, stream string, shard int) (Log, error)
+	puts    space
+
+	change sync.Mutex // held while a definition changes, so that Store and memory agree
+	mu     sync.RWMutex
+	live   map[string]*live // guarded by mu
+}
+
+// live is a stream as it runs.
+type live struct {
+	gatherers []*gatherer
+	next      roundRobin
+
+	// gate is held for reading while records go in, and for writing when the stream stops
+	// taking any.
+	gate    sync.RWMutex
+	stopped bool // guarded by gate
+
+	mu     sync.RWMutex
+	stream Stream // guarded by mu
+	rev    uint64 // in the Store; guarded by Service.change
+}
+
+func (l *live) current() Stream {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.stream
+}
+
+// New reads the streams from the store and opens their Logs. It starts nothing.
+func New(ctx context.Context, cfg Config, store Store, openLog func(ctx context.Context, stream string, shard int) (Log, error)) (*Service, error) {
+	if cfg.Region == "" || cfg.Account == "" {
+		return nil, errors.New("firehose needs a region and an account")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(nil)
+	}
+	if cfg.OnChange == nil {
+		cfg.OnChange = func(Stream) {}
+	}
+	if cfg.OnDelete == nil {
+		cfg.OnDelete = func(string) {}
+	}
+	cfg.Shards = max(cfg.Shards, 1)
+	s := &Service{cfg: cfg, store: store, openLog: openLog, live: map[string]*live{}}
+	return s, s.load(ctx)
+}
+
+const keyPrefix = "stream/"
+
+func (s *Service) load(ctx context.Context) error {
+	err := s.store.All(ctx, keyPrefix, func(key string, value []byte, rev uint64) error {
+		l := &live{rev: rev}
+		if err := json.Unmarshal(value, &l.stream); err != nil {
+			return fmt.Errorf("decode the definition at %s: %w", key, err)
+		}
+		s.live[l.stream.Name] = l
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the delivery streams: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.live)) {
+		l := s.live[name]
+		if l.stream.Status == StatusDeleting {
+			l.stopped = true
+			if err := s.finishDelete(ctx, name); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.open(ctx, l); err != nil {
+			return err
+		}
+		s.cfg.OnChange(l.stream)
+	}
+	return nil
+}
+
+// open opens the stream's Logs.
+func (s *Service) open(ctx context.Context, l *live) error {
+	for shard := range s.cfg.Shards {
+		log, err := s.openLog(ctx, l.stream.Name, shard)
+		if err != nil {
+			return fmt.Errorf("open shard %d of stream %s: %w", shard, l.stream.Name, err)
+		}
+		l.gatherers = append(l.gatherers, newGatherer(log, shard, s.cfg.Clock, s.cfg.Metrics, s.cfg.Logger.With("stream", l.stream.Name)))
+	}
+	return nil
+}
+
+// Streams are the streams as they are now, by name.
+func (s *Service) Streams() []Stream {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]Stream, 0, len(s.live))
+	for _, name := range slices.Sorted(maps.Keys(s.live)) {
+		all = append(all, s.live[name].current())
+	}
+	return all
+}
+
+// Stream is one stream as it is now.
+func (s *Service) Stream(name string) (Stream, bool) {
+	l := s.find(name)
+	if l == nil {
+		return Stream{}, false
+	}
+	return l.current(), true
+}
+
+// find is nil when there is no such stream.
+func (s *Service) find(name string) *live {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.live[name]
+}
+
+// findBytes is find for the bytes of a request, without an allocation.
+func (s *Service) findBytes(name []byte) *live {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.live[string(name)]
+}
+
+// writeTimeout bounds the write of a definition. A client that goes away does not stop it.
+const writeTimeout = 10 * time.Second
+
+// save writes the definition, durably, and then makes it the current one. Service.change
+// must be held.
+func (s *Service) save(ctx context.Context, l *live, stream Stream) error {
+	value, err := json.Marshal(stream)
+	if err != nil {
+		return fmt.Errorf("encode stream %s: %w", stream.Name, err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	rev, err := s.store.Put(ctx, keyPrefix+stream.Name, value, l.rev)
+	if err != nil {
+		return fmt.Errorf("write stream %s: %w", stream.Name, err)
+	}
+	l.mu.Lock()
+	l.stream, l.rev = stream, rev
+	l.mu.Unlock()
+	return nil
+}
+
+// finishDelete discards what the stream holds and forgets it. It is repeated after a crash.
+func (s *Service) finishDelete(ctx context.Context, name string) error {
+	s.cfg.OnDelete(name)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	if err := s.store.Delete(ctx, keyPrefix+name); err != nil && !errors.Is(err, record.ErrNotFound) {
+		return fmt.Errorf("delete stream %s: %w", name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.live, name)
+	return nil
+}
