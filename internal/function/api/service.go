@@ -149,6 +149,17 @@ func (s *Service) Invoker(arnOrName string) (function.Invoker, bool) {
 	}), true
 }
 
+// IsBuiltin says whether the name, partial or full ARN stands for a function of this process just now: one that
+// Builtin registered, and that no uploaded code replaces.
+func (s *Service) IsBuiltin(arnOrName string) bool {
+	name, apiErr := s.resolve(arnOrName, "")
+	if apiErr != nil {
+		return false
+	}
+	d, ok := s.get(name)
+	return ok && d.builtin
+}
+
 // invoke runs a function. One that was replaced between finding and calling it is looked up again.
 func (s *Service) invoke(ctx context.Context, name string, payload []byte) (function.Reply, error) {
 	for {

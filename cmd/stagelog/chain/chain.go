@@ -1,0 +1,259 @@
+// Package chain joins the rooms into the pipeline that runs on one machine: API stages,
+// the AWS endpoint, durable delivery and the bucket, in one process.
+//
+// It is the only place where rooms meet. Everything here is joining: the adapters between
+// two rooms' interfaces, the order in which things start and stop, and the four steps that
+// turn a stagelog.yaml into a bucket, a function, a delivery stream and access logging.
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagelog/stagelog/internal/apigateway"
+	"github.com/stagelog/stagelog/internal/bucket"
+	"github.com/stagelog/stagelog/internal/buffer"
+	"github.com/stagelog/stagelog/internal/enrich"
+	"github.com/stagelog/stagelog/internal/firehose"
+	functionapi "github.com/stagelog/stagelog/internal/function/api"
+	"github.com/stagelog/stagelog/internal/gateway"
+	"github.com/stagelog/stagelog/internal/identity"
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/usageplan"
+)
+
+// drainTimeout bounds the end of a run: what is not delivered by then is on disk and goes
+// out after the next start.
+const drainTimeout = 30 * time.Second
+
+// Config says what to run and where.
+type Config struct {
+	Pipeline   *pipeline.Pipeline
+	Dir        string // absolute: state, credentials, the embedded bucket
+	Listen     Listen
+	AnyPort    bool   // take a free port where one is taken
+	NATS       string // URL of a NATS cluster; "" embeds a server
+	S3Endpoint string // another S3 to deliver to; "" embeds a server
+	Logger     *slog.Logger
+	Progress   func(Step) // called as each of the four steps is done; may be nil
+}
+
+// Chain is a running pipeline.
+type Chain struct {
+	cfg      Config
+	log      *slog.Logger
+	at       listeners
+	registry *prometheus.Registry
+	accounts *identity.Accounts
+
+	buffer    *buffer.Buffer
+	server    *bucket.Server // nil with Config.S3Endpoint
+	objects   *bucket.Client // as the administrator
+	control   *apigateway.Service
+	functions *functionapi.Service
+	directory *usageplan.Directory
+	enricher  *enrich.Enricher
+	streams   *firehose.Service
+	stages    *gateway.Gateway
+	lines     *gateway.Logger
+	delivery  *delivery
+}
+
+// Run opens the chain, serves it, applies the pipeline, and then calls script. It serves
+// until script returns, delivers what is on its way, and stops. The script's context is
+// ctx; the chain itself outlives ctx, so that a script may end its work in order.
+func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) error) error {
+	c, err := open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, serving := errgroup.WithContext(serving)
+	c.start(serving, group)
+	// A part that fails ends the script too: it must not wait for what is gone.
+	scripted, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(serving, cancel)
+	err = c.apply(scripted)
+	if err == nil {
+		err = script(scripted, c)
+	}
+	drainCtx, cancelDrain := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancelDrain()
+	if serving.Err() == nil {
+		err = errors.Join(err, c.drain(drainCtx))
+	}
+	stop()
+	if groupErr := group.Wait(); groupErr != nil && !errors.Is(groupErr, context.Canceled) {
+		err = groupErr // the cause; what the script said is its consequence
+	}
+	return errors.Join(err, c.close(drainCtx))
+}
+
+// open takes the ports, then opens each room, from the disk upward.
+func open(ctx context.Context, cfg Config) (c *Chain, err error) {
+	c = &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry()}
+	if c.at, err = listen(cfg.Listen, cfg.AnyPort); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.at.close(), c.close(ctx))
+		}
+	}()
+	if err = c.openState(ctx); err != nil {
+		return nil, err
+	}
+	if err = c.openBucket(ctx); err != nil {
+		return nil, err
+	}
+	if err = c.openControl(ctx); err != nil {
+		return nil, err
+	}
+	return c, c.openPath(ctx)
+}
+
+// openState opens what everything else keeps its state in.
+func (c *Chain) openState(ctx context.Context) (err error) {
+	p := c.cfg.Pipeline
+	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Logger: c.log.With("room", "buffer")})
+	if err != nil {
+		return fmt.Errorf("open the buffer: %w", err)
+	}
+	c.accounts, err = identity.Open(identity.Config{
+		Dir: c.cfg.Dir, AccountID: p.Account, Region: p.Region, Endpoint: url(c.at.aws), Readers: p.Readers,
+	})
+	return err
+}
+
+// start has every part run until ctx ends.
+func (c *Chain) start(ctx context.Context, group *errgroup.Group) {
+	if c.server != nil {
+		group.Go(func() error { return c.server.Run(ctx) })
+	}
+	group.Go(func() error { return c.directory.Run(ctx) })
+	group.Go(func() error { return c.lines.Run(ctx) })
+	group.Go(func() error { return c.control.Run(ctx) })
+	group.Go(func() error { return c.delivery.run(ctx) })
+	group.Go(func() error { return c.addHeldBack(ctx) })
+	serve(ctx, group, c.at.aws, c.awsHandler())
+	serve(ctx, group, c.at.stages, c.stages)
+	serve(ctx, group, c.at.console, c.consoleHandler())
+}
+
+// Endpoints are the addresses where the chain listens, as URLs.
+type Endpoints struct{ AWS, Stages, Console string }
+
+// Map is the endpoints as they stand in --json.
+func (e Endpoints) Map() map[string]string {
+	return map[string]string{"aws": e.AWS, "stages": e.Stages, "console": e.Console}
+}
+
+// Endpoints says where the chain listens.
+func (c *Chain) Endpoints() Endpoints {
+	return Endpoints{AWS: url(c.at.aws), Stages: url(c.at.stages), Console: url(c.at.console)}
+}
+
+// Accounts are the accounts of this machine.
+func (c *Chain) Accounts() *identity.Accounts { return c.accounts }
+
+// Profiles are the AWS profiles that the credentials file holds.
+func (c *Chain) Profiles() []string {
+	names := []string{c.accounts.Admin.Profile}
+	for _, r := range c.accounts.Readers {
+		names = append(names, r.Profile)
+	}
+	return names
+}
+
+// Region is the region that requests are signed for.
+func (c *Chain) Region() string { return c.cfg.Pipeline.Region }
+
+// Admin is an S3 client that may do everything.
+func (c *Chain) Admin() *bucket.Client { return c.objects }
+
+// Reader is an S3 client of the pipeline's first reader, over the embedded server.
+func (c *Chain) Reader() *bucket.Client { return c.server.Client(bucketAccount(c.accounts.Readers[0])) }
+
+// Settle returns once every record accepted so far is in an object.
+func (c *Chain) Settle(ctx context.Context) error {
+	if err := c.lines.Drain(ctx); err != nil {
+		return fmt.Errorf("hand over access log lines: %w", err)
+	}
+	return c.delivery.flush(ctx)
+}
+
+// drain ends a run in order: the doors close first, then what came in goes out. What the
+// deadline cuts off is on disk.
+func (c *Chain) drain(ctx context.Context) error {
+	err := c.Settle(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		c.log.Warn("not everything was delivered in time; the rest is on disk and goes out after the next start", "after", drainTimeout)
+		return nil
+	}
+	return err
+}
+
+// close lets go of what open took. Parts that were never opened are nil.
+func (c *Chain) close(ctx context.Context) error {
+	var errs []error
+	if c.functions != nil {
+		errs = append(errs, c.functions.Close(ctx))
+	}
+	if c.control != nil {
+		errs = append(errs, c.control.Close(ctx))
+	}
+	if c.buffer != nil {
+		errs = append(errs, c.buffer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Counts is what passed since the start.
+type Counts struct {
+	Requests  int64 // that reached a stage
+	Accepted  int64 // records, from everywhere, that are durable in a stream
+	Delivered int64 // records in data objects
+	Failed    int64 // records in error objects
+	Lost      int64 // access log lines that no stream took
+}
+
+// Counts says what passed since the start.
+func (c *Chain) Counts() Counts {
+	sum := c.delivery.counts()
+	return Counts{
+		Requests: c.stages.Stats().Requests, Accepted: c.accepted(), Delivered: sum.Out, Failed: sum.Failed,
+		Lost: c.lines.Stats().Lost,
+	}
+}
+
+// accepted is firehose's own count of the records that it answered for.
+func (c *Chain) accepted() int64 {
+	families, err := c.registry.Gather()
+	if err != nil {
+		c.log.Warn("read metrics", "error", err)
+	}
+	for _, f := range families {
+		if f.GetName() == "stagelog_firehose_records_total" {
+			return int64(f.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
+	return 0
+}
+
+// KeyIDs are the ids of the API keys that the control API holds.
+func (c *Chain) KeyIDs() []string {
+	var ids []string
+	for _, k := range c.control.Keys() {
+		ids = append(ids, k.ID)
+	}
+	return ids
+}

@@ -1,0 +1,102 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagelog/stagelog/internal/awswire"
+)
+
+// serve has handler answer on ln until ctx ends, and lets requests under way finish for
+// a few seconds.
+func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	group.Go(func() error {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve on %s: %w", ln.Addr(), err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		const grace = 5 * time.Second
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		if err := server.Shutdown(end); err != nil {
+			return server.Close()
+		}
+		return nil
+	})
+}
+
+// awsHandler is the AWS endpoint: one address for every service, told apart by what the
+// request was signed for.
+func (c *Chain) awsHandler() http.Handler {
+	p := c.cfg.Pipeline
+	services := map[string]http.Handler{
+		"firehose":   c.streams,
+		"apigateway": c.controlHandler(),
+		"lambda":     c.functions,
+		"sts":        awswire.STS(),
+	}
+	if c.server != nil {
+		services["s3"] = c.server.Handler()
+	}
+	return awswire.NewMux(awswire.Config{
+		Verifier: awswire.NewVerifier(keyring{c.accounts}, time.Now),
+		Region:   p.Region, Account: p.Account,
+	}, services)
+}
+
+// consoleHandler answers for operators and their tools.
+func (c *Chain) consoleHandler() http.Handler {
+	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &directoryMetrics{c.directory})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.buffer.Healthy(r.Context())) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.ready(r.Context())) })
+	return mux
+}
+
+// ready says whether the chain can take and deliver records.
+func (c *Chain) ready(ctx context.Context) error {
+	if err := c.buffer.Healthy(ctx); err != nil {
+		return err
+	}
+	if !c.directory.Ready() {
+		return errors.New("the directory of usage plans is not loaded yet")
+	}
+	if c.server != nil {
+		return c.server.Ready(ctx)
+	}
+	return nil
+}
+
+// answer is 200 and ok, or 503 and the reason.
+func answer(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// readAtMost reads r to its end, which must come within limit bytes.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("over %d bytes", limit)
+	}
+	return data, err
+}

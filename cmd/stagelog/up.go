@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/cmd/stagelog/chain"
+	"github.com/stagelog/stagelog/internal/pipeline"
+)
+
+type upOptions struct {
+	dir        string
+	bare       bool
+	listen     chain.Listen
+	nats       string
+	s3Endpoint string
+}
+
+func newUp(e *env) *cobra.Command {
+	opts := upOptions{listen: chain.Loopback}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run the pipeline of stagelog.yaml on this machine until stopped",
+		Long: `Runs the whole chain in one process: API stages, the AWS endpoint, durable delivery, the bucket.
+Everything listens on 127.0.0.1 unless told otherwise. State is in .stagelog/, with AWS credentials
+and config files inside, so that the AWS CLI and every SDK work against it as they are.
+
+With --json one JSON document with the endpoints is printed once everything is ready.`,
+		Example: `  stagelog up
+  stagelog up --bare             with nothing configured: build the chain with AWS clients
+  stagelog up --listen-stages 127.0.0.1:0
+
+  export AWS_CONFIG_FILE=.stagelog/config AWS_SHARED_CREDENTIALS_FILE=.stagelog/credentials
+  aws --profile stagelog firehose list-delivery-streams`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runUp(cmd.Context(), e, opts)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.dir, "dir", ".stagelog", "the folder for state and credentials")
+	f.BoolVar(&opts.bare, "bare", false, "run without a stagelog.yaml, with nothing configured")
+	f.StringVar(&opts.listen.AWS, "listen-aws", opts.listen.AWS, "address of the AWS endpoint")
+	f.StringVar(&opts.listen.Stages, "listen-stages", opts.listen.Stages, "address of the API stages")
+	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of /metrics, /healthz and /readyz")
+	f.StringVar(&opts.nats, "nats", "", "use the JetStream of this NATS cluster instead of the embedded one (nats://host:port)")
+	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 instead of the embedded one, with AWS's usual credentials")
+	return cmd
+}
+
+func runUp(ctx context.Context, e *env, opts upOptions) error {
+	p, err := loadPipeline(e, opts.bare)
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(opts.dir)
+	if err != nil {
+		return fmt.Errorf("--dir %s: %w", opts.dir, err)
+	}
+	log := e.log()
+	for _, w := range p.Warnings() {
+		log.Warn(w.String())
+	}
+	return chain.Run(ctx, chain.Config{
+		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, S3Endpoint: opts.s3Endpoint, Logger: log,
+		Progress: func(s chain.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
+	}, func(ctx context.Context, c *chain.Chain) error {
+		if err := announce(e, c, dir); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		log.Info("stopping: delivering what is on its way; a second signal cuts at once")
+		return nil
+	})
+}
+
+// loadPipeline reads stagelog.yaml, or makes a pipeline with nothing in it.
+func loadPipeline(e *env, bare bool) (*pipeline.Pipeline, error) {
+	if bare {
+		return pipeline.Bare(), nil
+	}
+	p, err := pipeline.Load(e.file, e.getenv)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not here; `stagelog init` writes one, and `stagelog up --bare` runs with nothing configured", e.file)
+	}
+	return p, err
+}
+
+// announce says where everything is, in the words of the client that will use it.
+func announce(e *env, c *chain.Chain, dir string) error {
+	at := c.Endpoints()
+	if e.json {
+		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})
+	}
+	w := tabwriter.NewWriter(e.stderr, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "\nAWS endpoint\t%s\tFirehose, API Gateway, Lambda, STS, S3\n", at.AWS)
+	fmt.Fprintf(w, "API stages\t%s/{api}/{stage}/\n", at.Stages)
+	fmt.Fprintf(w, "Metrics\t%s/metrics\t/healthz, /readyz\n", at.Console)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stderr, "\n  export AWS_CONFIG_FILE=%s AWS_SHARED_CREDENTIALS_FILE=%s\n", filepath.Join(dir, "config"), filepath.Join(dir, "credentials"))
+	for _, profile := range c.Profiles() {
+		fmt.Fprintf(e.stderr, "  aws --profile %s s3 ls\n", profile)
+	}
+	fmt.Fprintln(e.stderr)
+	return nil
+}
+
+// quietLog is the log of commands that tell their story themselves.
+func (e *env) quietLog() *slog.Logger {
+	if e.verbose {
+		return e.log()
+	}
+	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}

@@ -1,0 +1,204 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// bin holds the two binaries, built once by TestMain.
+var bin struct{ stagelog, bootstrap string }
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "stagelog-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin.stagelog, bin.bootstrap = filepath.Join(dir, "stagelog"), filepath.Join(dir, "bootstrap")
+	for _, args := range [][]string{
+		{"build", "-o", bin.stagelog, "../cmd/stagelog"},
+		{"build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bin.bootstrap, "../cmd/enricher"},
+	} {
+		cmd := exec.Command("go", args...)
+		if strings.HasSuffix(args[len(args)-1], "enricher") {
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go %v: %v\n%s", args, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// cleanEnv is this process's environment without what would steer an AWS client.
+func cleanEnv(extra ...string) []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "AWS_") && !strings.HasPrefix(kv, "STAGELOG_") {
+			env = append(env, kv)
+		}
+	}
+	return append(env, extra...)
+}
+
+// up is a running `stagelog up`.
+type up struct {
+	t         *testing.T
+	cmd       *exec.Cmd
+	dir       string
+	stderr    *lockedBuffer
+	Endpoints struct{ AWS, Stages, Console string }
+	once      sync.Once
+	waited    chan struct{}
+	waitErr   error
+}
+
+// startUp starts `stagelog up` in dir with free ports and returns once it says that it
+// is ready. The test's end stops it.
+func startUp(t *testing.T, dir string, env []string, args ...string) *up {
+	t.Helper()
+	u := &up{t: t, dir: dir, stderr: &lockedBuffer{}, waited: make(chan struct{})}
+	args = append([]string{"up", "--json", "--dir", filepath.Join(dir, ".stagelog"),
+		"--listen-aws", "127.0.0.1:0", "--listen-stages", "127.0.0.1:0", "--listen-console", "127.0.0.1:0"}, args...)
+	u.cmd = exec.Command(bin.stagelog, args...)
+	u.cmd.Dir, u.cmd.Stderr, u.cmd.Env = dir, u.stderr, env
+	stdout, err := u.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { u.waitErr = u.cmd.Wait(); close(u.waited) }()
+	t.Cleanup(func() {
+		u.stop(syscall.SIGTERM)
+		if t.Failed() {
+			t.Logf("stagelog up said:\n%s", u.stderr.String())
+		}
+	})
+	var ready struct {
+		Endpoints struct{ AWS, Stages, Console string }
+	}
+	if err := json.NewDecoder(stdout).Decode(&ready); err != nil {
+		u.stop(syscall.SIGKILL)
+		t.Fatalf("stagelog up did not become ready: %v\n%s", err, u.stderr.String())
+	}
+	u.Endpoints = ready.Endpoints
+	return u
+}
+
+// stop sends sig once and waits for the end.
+func (u *up) stop(sig syscall.Signal) error {
+	u.t.Helper()
+	u.once.Do(func() {
+		if err := u.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			u.t.Errorf("signal stagelog up: %v", err)
+		}
+	})
+	select {
+	case <-u.waited:
+	case <-time.After(time.Minute):
+		u.t.Error("stagelog up did not stop within a minute")
+		_ = u.cmd.Process.Kill()
+		<-u.waited
+	}
+	return u.waitErr
+}
+
+// clientEnv is the environment in which an AWS client finds u.
+func (u *up) clientEnv(profile string) []string {
+	state := filepath.Join(u.dir, ".stagelog")
+	return cleanEnv("AWS_CONFIG_FILE="+filepath.Join(state, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(state, "credentials"),
+		"AWS_PROFILE="+profile, "AWS_PAGER=", "AWS_MAX_ATTEMPTS=2", "AWS_EC2_METADATA_DISABLED=true", "STAGES="+u.Endpoints.Stages, "BOOTSTRAP="+bin.bootstrap)
+}
+
+// runBinary runs the binary to its end.
+func runBinary(t *testing.T, dir string, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin.stagelog, args...)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("stagelog %v: %v", args, err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// get sends one request and returns its status and body.
+func get(t *testing.T, url string, header ...string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// eventually calls ok until it is true, or fails after a minute.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("waited a minute for: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// lockedBuffer is a buffer that a process writes while a test reads.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
