@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
@@ -157,7 +158,7 @@ const (
 
 // xerialBlock appends a block of snappy-java's stream, behind its header for the first.
 func xerialBlock(dst, src []byte, first bool) []byte {
-	dst = xerial.Encode(dst, src)
+	dst = xerial.Encode(slices.Grow(dst, xerialHeaderBytes+4+snappy.MaxEncodedLen(len(src))), src)
 	if first {
 		return dst
 	}
@@ -170,8 +171,11 @@ func hadoopBlock(dst, src []byte, _ bool) []byte {
 	if len(src) == 0 {
 		return dst
 	}
-	compressed := snappy.Encode(nil, src)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(src)))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(compressed)))
-	return append(dst, compressed...)
+	const headBytes = 8
+	head := len(dst)
+	dst = slices.Grow(dst, headBytes+snappy.MaxEncodedLen(len(src)))[:head+headBytes]
+	compressed := snappy.Encode(dst[len(dst):cap(dst)], src)
+	binary.BigEndian.PutUint32(dst[head:], uint32(len(src)))
+	binary.BigEndian.PutUint32(dst[head+4:], uint32(len(compressed)))
+	return append(dst, compressed...) // it is there already
 }
