@@ -151,7 +151,7 @@ func TestANewVersionCuts(t *testing.T) {
 		worker, ctx, cancel := w.worker(t, nil)
 		ended := run(ctx, worker)
 		w.append("ok-1")
-		time.Sleep(time.Second)
+		time.Sleep(1100 * time.Millisecond) // between two ticks
 		w.mu.Lock()
 		w.dest.Version, w.dest.Prefix = 2, "new/"
 		w.mu.Unlock()
