@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -24,6 +25,7 @@ type benchOptions struct {
 	bytes   int
 	keys    int
 	dir     string
+	profile string
 }
 
 func newBench(e *env) *cobra.Command {
@@ -54,6 +56,7 @@ over the time until the last object stood in the bucket.`,
 	f.IntVar(&opts.bytes, "bytes", 374, "bytes of a record, 300 to 10000")
 	f.IntVar(&opts.keys, "keys", 200, "API keys in the directory, 1 to 10000")
 	f.StringVar(&opts.dir, "dir", "", "run in this folder (default a temporary one, removed at the end)")
+	f.StringVar(&opts.profile, "cpuprofile", "", "write a CPU profile of the measured time to this file, for go tool pprof")
 	return cmd
 }
 
@@ -127,9 +130,16 @@ func measure(ctx context.Context, e *env, opts benchOptions, p *pipeline.Pipelin
 		return benchResult{}, err
 	}
 	fmt.Fprintf(e.stderr, "sending for %v from %d clients ...\n", opts.runFor, opts.clients)
+	stopProfile, err := startProfile(opts.profile)
+	if err != nil {
+		return benchResult{}, err
+	}
 	began := time.Now()
 	load.run(ctx, opts.runFor)
 	sent := time.Since(began)
+	if err := stopProfile(); err != nil {
+		return benchResult{}, err
+	}
 	if load.err != nil {
 		return benchResult{}, fmt.Errorf("send records: %w", load.err)
 	}
@@ -165,6 +175,24 @@ func printBench(e *env, res benchResult) error {
 	fmt.Fprintf(w, "put\tp50 %.2f ms, p99 %.2f ms\t%d refused\n", res.PutP50Millis, res.PutP99Millis, res.Refused)
 	fmt.Fprintf(w, "memory\t%.0f MB resident at most\tload generator included\n", float64(res.ResidentMaxBytes)/1e6)
 	return w.Flush()
+}
+
+// startProfile begins a CPU profile, unless file is "".
+func startProfile(file string) (stop func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, fmt.Errorf("write the CPU profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // percentile is the p-th percentile of d in milliseconds. It sorts d.

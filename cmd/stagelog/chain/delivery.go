@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stagelog/stagelog/internal/buffer"
 	"github.com/stagelog/stagelog/internal/deliver"
 	"github.com/stagelog/stagelog/internal/firehose"
 )
@@ -128,7 +129,7 @@ func (d *delivery) startLocked(w *worker) error {
 		SpoolDir:    filepath.Join(d.chain.cfg.Dir, "spool"),
 		Metrics:     d.metrics,
 		Logger:      d.log.With("stream", w.stream.Name),
-	}, log, d.store, sink{d.chain}, transform{d.chain})
+	}, deliverLog{log}, d.store, sink{d.chain}, transform{d.chain})
 	if err != nil {
 		return err
 	}
@@ -144,6 +145,17 @@ func (d *delivery) startLocked(w *worker) error {
 	})
 	return nil
 }
+
+// deliverLog is a log that says how far it goes, so that a flush knows where it ends.
+type deliverLog struct{ *buffer.Log }
+
+// Last implements deliver.Ender.
+func (l deliverLog) Last(ctx context.Context) (uint64, error) {
+	stats, err := l.Stats(ctx)
+	return stats.Last, err
+}
+
+var _ deliver.Ender = deliverLog{}
 
 // flush returns once everything that is in the logs now stands in objects.
 func (d *delivery) flush(ctx context.Context) error {
