@@ -107,7 +107,8 @@ func (c *collector) cutIfDue(ctx context.Context) error {
 	if c.open == nil || c.midFrame || c.standing != nil {
 		return nil
 	}
-	if c.open.full() || c.open.aged(c.w.now()) || c.w.cfg.Destination().Version != c.open.dest.Version {
+	now := c.w.now()
+	if c.open.full() || c.open.aged(now) || c.w.destination(now).Version > c.open.dest.Version {
 		return c.send(ctx)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"bytes"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,11 @@ const (
 	// values. S3 takes more; stores that keep objects in folders do not, and a key that
 	// the bucket never takes would hold up the stream for ever.
 	maxSegmentBytes = 255
+	// maxKeyBytes is S3's limit of a key.
+	maxKeyBytes = 1024
+	// maxNamesBytes bounds the names of a cut's partitions: its intent is one document,
+	// and NATS's default max_payload is 1 MiB.
+	maxNamesBytes = 400 << 10
 )
 
 // cut is the range of frames and the objects that are put together.
@@ -40,7 +46,8 @@ type cut struct {
 	order   []*object
 	data    *object           // the one data object of a cut without partitions
 	targets map[string]target // of the standing intent, in recovery
-	active  int               // data objects
+	active  int               // data objects of partitions
+	names   int               // bytes of their parts and prefixes
 	line    []byte            // space for error lines and parts
 
 	flushes []*flush
@@ -177,13 +184,15 @@ func (c *cut) dataObject(partition map[string]string, arrived time.Time) (o *obj
 			return nil, CodePartitionKeys, MessagePartitionKeys, nil
 		}
 	}
-	if !c.fits(partition, arrived) {
+	prefix := c.good.Append(nil, arrived, layout.Vars{Partition: partition})
+	if !c.fits(prefix) {
 		return nil, CodePartitionKeys, "The evaluated prefix is too long for an object's key", nil
 	}
-	if c.active >= maxPartitions {
+	if c.active >= maxPartitions || c.names+len(part)+len(prefix) > maxNamesBytes {
 		return nil, CodeTooManyPartitions, MessageTooManyPartitions, nil
 	}
 	c.active++
+	c.names += len(part) + len(prefix)
 	if o, err = c.object(kindData, string(part), c.dest.Compression); err == nil {
 		o.partition = make(map[string]string, len(c.keys))
 		for _, key := range c.keys {
@@ -206,12 +215,14 @@ func usable(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-func (c *cut) fits(partition map[string]string, arrived time.Time) bool {
-	prefix := c.good.Append(nil, arrived, layout.Vars{Partition: partition})
-	if utf8.RuneCount(prefix) > layout.MaxEvaluated || len(prefix) > 2*layout.MaxEvaluated-maxSegmentBytes {
+// fits says whether an object's key can begin with that prefix.
+func (c *cut) fits(prefix []byte) bool {
+	const restBytes = 80 // version, time and id
+	if utf8.RuneCount(prefix) > layout.MaxEvaluated ||
+		len(prefix)+len(c.dest.Stream)+restBytes+max(len(c.dest.FileExtension), 10) > maxKeyBytes {
 		return false
 	}
-	for segment := range strings.SplitSeq(string(prefix), "/") {
+	for segment := range bytes.SplitSeq(prefix, []byte("/")) {
 		if len(segment) > maxSegmentBytes {
 			return false
 		}

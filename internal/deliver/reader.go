@@ -25,7 +25,7 @@ type reader struct {
 	batch record.Batch // space that is used again
 	open  *call        // that gathers, or nil
 	since time.Time    // when open began
-	dest  Destination  // of when open began
+	dest  *asked       // of when open began
 }
 
 // run reads from sequence from on, to until if that is not 0.
@@ -132,9 +132,9 @@ func (r *reader) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.dest = r.w.cfg.Destination()
-	c.functionARN, c.streamARN, c.retries = r.dest.FunctionARN, r.dest.StreamARN, r.dest.Retries
 	r.open, r.since = c, r.w.now()
+	r.dest = r.w.destination(r.since)
+	c.functionARN, c.streamARN, c.retries = r.dest.FunctionARN, r.dest.StreamARN, r.dest.Retries
 	return nil
 }
 

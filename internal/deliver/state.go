@@ -105,10 +105,7 @@ var errState = errors.New("delivery state cannot be used")
 // write writes the document until it works. It wraps record.ErrConflict when another
 // worker has taken over.
 func (s *state) write(ctx context.Context, doc document) error {
-	value, err := json.Marshal(doc)
-	if err != nil {
-		panic("BUG: delivery state: " + err.Error())
-	}
+	value := doc.encode()
 	return s.trouble.untilDone(ctx, func() error {
 		rev, err := s.store.Put(ctx, s.key, value, s.rev)
 		if errors.Is(err, record.ErrConflict) {
@@ -127,6 +124,18 @@ func (s *state) write(ctx context.Context, doc document) error {
 		s.doc, s.rev = doc, rev
 		return nil
 	})
+}
+
+// encode leaves the characters of HTML as they are: an intent of 500 partitions must stay
+// below NATS's default max_payload.
+func (d document) encode() []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(d); err != nil {
+		panic("BUG: delivery state: " + err.Error())
+	}
+	return b.Bytes()
 }
 
 // decide writes the intent.

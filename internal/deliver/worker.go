@@ -23,8 +23,8 @@ const defaultInFlight = 3
 
 // Config is what a Worker needs to know.
 type Config struct {
-	// Destination gives the newest one. It is called for each batch, so it must be quick;
-	// a new Version closes the open cut. The stream's name must not change.
+	// Destination gives the newest one. A new Version closes the open cut. The stream's
+	// name must not change. It is called up to twenty times a second, and for each cut.
 	Destination func() Destination
 	Shard       int
 	// SpoolDir is where objects grow that are too large for memory. By default a folder
@@ -36,6 +36,10 @@ type Config struct {
 	Logger   *slog.Logger     // by default discards
 	Now      func() time.Time // by default time.Now
 }
+
+// destinationAge is how old what was asked of Config.Destination may be, except where a
+// cut begins.
+const destinationAge = 50 * time.Millisecond
 
 // Worker delivers one shard of one stream.
 type Worker struct {
@@ -53,6 +57,7 @@ type Worker struct {
 
 	memory  memory
 	flushes flushes
+	newest  atomic.Pointer[asked]
 	stopped chan struct{} // closed when Run returns
 	started atomic.Bool
 
@@ -62,7 +67,23 @@ type Worker struct {
 
 	mu     sync.Mutex // guards what follows
 	counts Counts
-	newest uint64 // delivered up to here
+	done   uint64 // delivered up to here
+}
+
+// asked is a destination and when it was asked for.
+type asked struct {
+	at time.Time
+	Destination
+}
+
+// destination is the newest destination, or one that is a little older.
+func (w *Worker) destination(now time.Time) *asked {
+	if d := w.newest.Load(); d != nil && now.Sub(d.at) < destinationAge && !now.Before(d.at) {
+		return d
+	}
+	d := &asked{now, w.cfg.Destination()}
+	w.newest.Store(d)
+	return d
 }
 
 // New makes a worker; Run starts it.
@@ -162,13 +183,13 @@ func (w *Worker) Counts() Counts {
 func (w *Worker) position() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.newest
+	return w.done
 }
 
 func (w *Worker) setPosition(seq uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.newest = seq
+	w.done = seq
 }
 
 // backlogAge is the age of the oldest record that was read and is not delivered.
@@ -190,7 +211,7 @@ func (w *Worker) delivered(c *cut) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.counts.add(c.count)
-	w.newest = c.last
+	w.done = c.last
 }
 
 // put notes that an object was put.
