@@ -60,7 +60,8 @@ func (x *exchange) forward() {
 	x.proxy.ServeHTTP(x, r)
 }
 
-// cutShort notes why an answer that had begun did not end.
+// cutShort notes why an answer that had begun did not end. What was counted as sent is sent,
+// before the connection is cut.
 func (x *exchange) cutShort(caught any) {
 	switch {
 	case caught != http.ErrAbortHandler:
@@ -68,6 +69,7 @@ func (x *exchange) cutShort(caught any) {
 		x.failure = cutByClient
 	default:
 		x.failure = cutUpstream
+		_ = http.NewResponseController(x.w).Flush() // the client may be gone by now
 	}
 }
 
@@ -80,6 +82,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	if m := x.method.Integration.HTTPMethod; m != "" && m != anyMethod {
 		p.Out.Method = m
 	}
+	p.Out.Trailer = p.In.Trailer // not a copy: it is filled when the body has been read
 	h := p.Out.Header
 	delete(h, "Expect")
 	h["X-Amzn-Apigateway-Api-Id"] = x.st.apiID
