@@ -32,6 +32,7 @@ type world struct {
 	objects map[string]object // by bucket/key
 	trimmed uint64
 	puts    int // that had an effect
+	read    int // frames that were given to workers
 
 	dest deliver.Destination
 	fn   deliver.Transformer
@@ -127,6 +128,9 @@ func (l *life) Read(ctx context.Context, from uint64, tick time.Duration, fn fun
 			next++
 		}
 		frame, grown := l.frames[next], l.grown
+		if frame != nil {
+			l.read++
+		}
 		l.mu.Unlock()
 		if frame != nil {
 			frame = slices.Clone(frame)

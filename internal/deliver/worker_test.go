@@ -271,6 +271,72 @@ func TestASinkThatIsAwayIsWaitedFor(t *testing.T) {
 	})
 }
 
+// TestNothingIsReadAheadOfAnOutage holds that memory does not grow with the backlog: one
+// cut waits to be put, one is collected, and a few calls are under way.
+func TestNothingIsReadAheadOfAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.dest.Size = 1000
+		for range 1000 {
+			w.append(strings.Repeat("x", 99)) // ten frames are a cut
+		}
+		worker, ctx, cancel := w.worker(t, func(name string, _ bool) error {
+			if name == "put" {
+				return errors.New("no route to host")
+			}
+			return nil
+		})
+		ended := run(ctx, worker)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		w.mu.Lock()
+		if w.read < 20 || w.read > 40 {
+			t.Errorf("%d frames were read during the outage, want two cuts and a little", w.read)
+		}
+		w.mu.Unlock()
+		cancel()
+		<-ended
+	})
+}
+
+// counted is a log that can say its newest sequence.
+type counted struct{ *life }
+
+func (c counted) Last(context.Context) (uint64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last, nil
+}
+
+func TestFlushOfALogThatKnowsItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		l := &life{world: w, crash: func() {}}
+		worker, err := deliver.New(deliver.Config{Destination: w.destination}, counted{l}, l, bucket{l}, w.fn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := run(ctx, worker)
+		for i := range 3 {
+			w.append(fmt.Sprintf("ok-%d", i))
+			for range 2 { // the second has nothing to wait for
+				if err := worker.Flush(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.mu.Lock()
+			if len(w.objects) != i+1 {
+				t.Errorf("%d objects after Flush %d, want %d", len(w.objects), i, i+1)
+			}
+			w.mu.Unlock()
+		}
+		cancel()
+		<-ended
+		w.exactlyOnce(t, []string{"ok-0", "ok-1", "ok-2"})
+	})
+}
+
 func TestAPutThatHangsIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
