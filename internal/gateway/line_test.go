@@ -137,7 +137,9 @@ func TestAStageWithoutAStreamLogsNothing(t *testing.T) {
 func TestAChangeOfTheStageIsSeenAtOnce(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	b.do(t, "GET", "/shop/prod/x", nil)
-	b.setView(func(v *apigateway.StageView) { v.AccessLog.Format = `{"only":"$context.stage","status":$context.status}` })
+	b.setView(func(v *apigateway.StageView) {
+		v.AccessLog.Format = `{"only":"$context.stage","status":$context.status}`
+	})
 	b.do(t, "GET", "/shop/prod/x", nil)
 	if got := b.lines.wait(2)[1]; got != `{"only":"prod","status":200}` {
 		t.Errorf("line %q: want the new format, without a newline as it has none", got)

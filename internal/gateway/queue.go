@@ -46,7 +46,10 @@ type queue struct {
 	bytes   int64
 	spare   *batch
 
-	troubled bool // the last put failed; owned by who has the turn
+	// The following are owned by who has the turn.
+	troubled  bool // the last put failed
+	backoff   time.Duration
+	notBefore time.Time // of the next try
 }
 
 func newQueue(stream string) *queue {
@@ -153,10 +156,9 @@ func (l *Logger) send(ctx context.Context, q *queue) {
 		}
 		if wait > 0 {
 			pause(ctx, wait, q.full)
+			continue // what woke it may have been of the batch before
 		}
-		if ctx.Err() == nil {
-			_ = l.sendAll(ctx, q, 1) // ctx ended: Run says what is left
-		}
+		_ = l.sendAll(ctx, q, 1) // ctx ended: Run says what is left
 	}
 }
 
@@ -186,22 +188,33 @@ func (q *queue) waitTurn(ctx context.Context) error {
 // sendAll sends the first n batches, each tried until its stream has taken it. Between two
 // tries the turn is free.
 func (l *Logger) sendAll(ctx context.Context, q *queue, n int) error {
-	backoff := l.cfg.Backoff
 	for sent := 0; sent < n; {
 		if err := q.waitTurn(ctx); err != nil {
 			return err
 		}
-		done := l.sendFirst(ctx, q)
+		wait, done := time.Until(q.notBefore), false
+		if wait <= 0 {
+			done = l.sendFirst(ctx, q)
+			l.backOff(q, done)
+		}
 		q.turn <- struct{}{}
 		if done {
 			sent++
-			backoff = l.cfg.Backoff
-			continue
+		} else if wait > 0 {
+			pause(ctx, wait, nil)
 		}
-		pause(ctx, backoff/2+rand.N(backoff), nil)
-		backoff = min(2*backoff, l.cfg.MaxBackoff)
 	}
 	return nil
+}
+
+// backOff sets when the next try may be. The caller has the turn.
+func (l *Logger) backOff(q *queue, done bool) {
+	if done {
+		q.backoff, q.notBefore = 0, time.Time{}
+		return
+	}
+	q.backoff = min(max(2*q.backoff, l.cfg.Backoff), l.cfg.MaxBackoff)
+	q.notBefore = time.Now().Add(q.backoff/2 + rand.N(q.backoff))
 }
 
 // sendFirst puts the first batch, and answers false when lines of it are still there.

@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/apigateway"
+)
+
+// BenchmarkProxy compares a bare ReverseProxy with the gateway, keys and logging on, under
+// parallel clients over kept connections: requests/s and the 99th percentile of the latency.
+// Clients and upstream are in the same process and share its cores.
+func BenchmarkProxy(b *testing.B) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":7,"customer":"c1","item":"lamp","quantity":4,"cents":2000,"status":"paid"}`)
+	}))
+	b.Cleanup(upstream.Close)
+	target, err := url.Parse(upstream.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("bare", func(b *testing.B) {
+		load(b, &httputil.ReverseProxy{Transport: newTransport(), Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) }})
+	})
+	b.Run("bare,tuned", func(b *testing.B) {
+		load(b, &httputil.ReverseProxy{Transport: newTransport(), BufferPool: &copyBuffers{}, ErrorLog: log.New(io.Discard, "", 0),
+			Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.SetXForwarded() }})
+	})
+	b.Run("gateway", func(b *testing.B) {
+		lines := NewLogger(LoggerConfig{Put: func(context.Context, string, [][]byte) ([]int, error) { return nil, nil }})
+		ctx, cancel := context.WithCancel(b.Context())
+		done := make(chan error, 1)
+		go func() { done <- lines.Run(ctx) }()
+		c := newControl()
+		c.views[shopProd] = &apigateway.StageView{APIID: "shop", Stage: "prod",
+			AccessLog: apigateway.AccessLog{DestinationARN: testARN, Format: accesslog.Classic},
+			Routes:    []apigateway.Route{newRoute("/orders/{id}", "ANY", upstream.URL+"/orders/{id}")},
+		}
+		for name, m := range c.views[shopProd].Routes[0].Methods {
+			m.APIKeyRequired = true
+			c.views[shopProd].Routes[0].Methods[name] = m
+		}
+		c.keys[goodKey] = apigateway.KeyView{ID: "k1", Name: "Acme Corp", Enabled: true}
+		c.plans["k1"] = map[apigateway.StageRef]apigateway.PlanView{shopProd: {ID: "p1", Throttle: &apigateway.Throttle{Rate: 1e9, Burst: 1e9}}}
+		g, err := New(Config{}, c, lines)
+		if err != nil {
+			b.Fatal(err)
+		}
+		load(b, g)
+		cancel()
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+		if s := lines.Stats(); s.Lost != 0 || s.Delivered != g.Stats().Requests {
+			b.Fatalf("%d requests, %+v", g.Stats().Requests, s)
+		}
+	})
+}
+
+// load sends b.N requests from 16 clients.
+func load(b *testing.B, handler http.Handler) {
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	client := &http.Client{Transport: newTransport()}
+	defer client.CloseIdleConnections()
+	const clients = 16
+	var mu sync.Mutex
+	all := make([]time.Duration, 0, b.N)
+	todo := make(chan struct{}, b.N)
+	for range b.N {
+		todo <- struct{}{}
+	}
+	close(todo)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var wait sync.WaitGroup
+	for range clients {
+		wait.Go(func() {
+			var mine []time.Duration
+			for range todo {
+				start := time.Now()
+				if err := get(client, server.URL+"/shop/prod/orders/7"); err != nil {
+					b.Error(err)
+					return
+				}
+				mine = append(mine, time.Since(start))
+			}
+			mu.Lock()
+			all = append(all, mine...)
+			mu.Unlock()
+		})
+	}
+	wait.Wait()
+	b.StopTimer()
+	slices.Sort(all)
+	if len(all) > 0 {
+		b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-us")
+		b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-us")
+	}
+	b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "requests/s")
+}
+
+func get(client *http.Client, address string) error {
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-Api-Key", goodKey)
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return errors.New(res.Status)
+	}
+	return nil
+}
+
+func BenchmarkLog(b *testing.B) {
+	lines := NewLogger(LoggerConfig{Put: func(context.Context, string, [][]byte) ([]int, error) { return nil, nil }})
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- lines.Run(ctx) }()
+	line := make([]byte, 374)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			lines.Log(testStream, line)
+		}
+	})
+	cancel()
+	<-done
+	b.ReportMetric(float64(lines.Stats().Lost), "lost")
+}
+
+func BenchmarkTake(b *testing.B) {
+	all, now := newBuckets(), time.Now()
+	name := bucketName{plan: "p1", key: "k1", stage: shopProd}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			all.take(name, apigateway.Throttle{Rate: 1e9, Burst: 1e9}, now)
+		}
+	})
+}
