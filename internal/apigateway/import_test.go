@@ -129,3 +129,16 @@ func TestImportRefusesWhatItCannotServe(t *testing.T) {
 		t.Errorf("a refused import has left %d APIs", len(got.Items))
 	}
 }
+
+func TestImportParameters(t *testing.T) {
+	w := newWorld(t)
+	imported := func(params map[string]string) (*sdk.ImportRestApiOutput, error) {
+		return w.c.ImportRestApi(t.Context(), &sdk.ImportRestApiInput{Body: []byte(swaggerYAML), Parameters: params})
+	}
+	api := must[*sdk.ImportRestApiOutput](t)(imported(map[string]string{"endpointConfigurationTypes": "REGIONAL", "basepath": "ignore"}))
+	if api.EndpointConfiguration.Types[0] != "REGIONAL" {
+		t.Errorf("endpoint = %v", api.EndpointConfiguration.Types)
+	}
+	_, err := imported(map[string]string{"basepath": "prepend"})
+	wantError(t, err, "BadRequestException", "stagelog does not support the import parameter basepath=prepend")
+}

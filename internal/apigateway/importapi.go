@@ -8,6 +8,10 @@ import (
 )
 
 func (s *Service) importRestAPI(c *call) (any, error) {
+	endpointType, err := c.importParameters()
+	if err != nil {
+		return nil, err
+	}
 	doc, err := c.importDocument()
 	if err != nil {
 		return nil, err
@@ -19,6 +23,9 @@ func (s *Service) importRestAPI(c *call) (any, error) {
 		return nil, err
 	}
 	a.Description = clipTo(doc.Description, maxDescription)
+	if endpointType != "" {
+		a.Endpoint.Types = []string{endpointType}
+	}
 	if err := a.take(doc); err != nil {
 		return nil, err
 	}
@@ -36,6 +43,10 @@ func (s *Service) putRestAPI(c *call) (any, error) {
 	if mode != "overwrite" && mode != "merge" {
 		return nil, badRequest(`Enumeration value of OpenAPI import mode must be "overwrite" or "merge"`)
 	}
+	endpointType, err := c.importParameters()
+	if err != nil {
+		return nil, err
+	}
 	doc, err := c.importDocument()
 	if err != nil {
 		return nil, err
@@ -52,6 +63,9 @@ func (s *Service) putRestAPI(c *call) (any, error) {
 		a.Name, a.Description, a.Version = doc.Title, clipTo(doc.Description, maxDescription), clipTo(doc.Version, 64)
 		a.Resources = map[string]*resource{a.Root: {ID: a.Root, Path: "/"}}
 	}
+	if endpointType != "" {
+		a.Endpoint.Types = []string{endpointType}
+	}
 	if doc.KeySource != "" {
 		a.KeySource = KeySource(doc.KeySource)
 	}
@@ -66,12 +80,25 @@ func (s *Service) putRestAPI(c *call) (any, error) {
 	return w, nil
 }
 
-func (c *call) importDocument() (*openapi.Document, error) {
-	for name := range c.URL.Query() {
-		if strings.HasPrefix(name, "parameters") || name == "basepath" {
-			return nil, unsupported("import parameters")
+// importParameters reads the parameters of an import, which stand in the query. It gives the
+// endpoint type, "" for none.
+func (c *call) importParameters() (endpointType string, err error) {
+	for name, values := range c.URL.Query() {
+		v := values[0]
+		switch {
+		case name == "mode" || name == "failonwarnings":
+		case name == "endpointConfigurationTypes" && (v == "EDGE" || v == "REGIONAL"):
+			endpointType = v
+		case name == "basepath" && v == "ignore", name == "ignore" && v == "documentation":
+		default:
+			return "", unsupported("the import parameter " + clip(name) + "=" + clip(v))
 		}
 	}
+	return endpointType, nil
+}
+
+// importDocument reads the document of a call.
+func (c *call) importDocument() (*openapi.Document, error) {
 	body, err := c.body(maxImport)
 	if err != nil {
 		return nil, err

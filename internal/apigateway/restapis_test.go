@@ -288,3 +288,35 @@ func TestUnknownOperationsAreRefused(t *testing.T) {
 	_, err := w.c.GetDomainNames(t.Context(), &sdk.GetDomainNamesInput{})
 	wantError(t, err, "UnknownOperationException", `stagelog does not serve the API Gateway operation GET "/domainnames"`)
 }
+
+func TestResourcesAndDeploymentsOneByOne(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	id := w.deployed("shop", "prod")
+	root := must[*sdk.GetRestApiOutput](t)(w.c.GetRestApi(ctx, &sdk.GetRestApiInput{RestApiId: &id})).RootResourceId
+	a := must[*sdk.CreateResourceOutput](t)(w.c.CreateResource(ctx, &sdk.CreateResourceInput{RestApiId: &id, ParentId: root, PathPart: aws.String("a")}))
+	must[*sdk.CreateResourceOutput](t)(w.c.CreateResource(ctx, &sdk.CreateResourceInput{RestApiId: &id, ParentId: a.Id, PathPart: aws.String("b")}))
+	got := must[*sdk.GetResourceOutput](t)(w.c.GetResource(ctx, &sdk.GetResourceInput{RestApiId: &id, ResourceId: root, Embed: []string{"methods"}}))
+	if m := got.ResourceMethods["GET"]; m.MethodIntegration == nil || m.MethodIntegration.Type != "HTTP_PROXY" {
+		t.Errorf("GetResource with its methods = %+v", got.ResourceMethods)
+	}
+	must[*sdk.DeleteResourceOutput](t)(w.c.DeleteResource(ctx, &sdk.DeleteResourceInput{RestApiId: &id, ResourceId: a.Id}))
+	if left := must[*sdk.GetResourcesOutput](t)(w.c.GetResources(ctx, &sdk.GetResourcesInput{RestApiId: &id})); len(left.Items) != 1 {
+		t.Errorf("%d resources, want the root alone", len(left.Items))
+	}
+	_, err := w.c.DeleteResource(ctx, &sdk.DeleteResourceInput{RestApiId: &id, ResourceId: root})
+	wantError(t, err, "BadRequestException", "Root resource cannot be deleted")
+
+	st := must[*sdk.GetStageOutput](t)(w.c.GetStage(ctx, &sdk.GetStageInput{RestApiId: &id, StageName: aws.String("prod")}))
+	d := must[*sdk.UpdateDeploymentOutput](t)(w.c.UpdateDeployment(ctx, &sdk.UpdateDeploymentInput{RestApiId: &id, DeploymentId: st.DeploymentId, PatchOperations: patchOps("replace", "/description", "first")}))
+	if *d.Description != "first" {
+		t.Errorf("UpdateDeployment = %+v", d)
+	}
+	_, err = w.c.UpdateDeployment(ctx, &sdk.UpdateDeploymentInput{RestApiId: &id, DeploymentId: st.DeploymentId, PatchOperations: patchOps("replace", "/id", "x")})
+	wantError(t, err, "BadRequestException", "Invalid patch path  '/id' specified for op 'replace'. Must be one of: [/description]")
+	_, err = w.c.GetDeployment(ctx, &sdk.GetDeploymentInput{RestApiId: &id, DeploymentId: aws.String("nope")})
+	wantError(t, err, "NotFoundException", "Invalid Deployment identifier specified")
+	if all := must[*sdk.GetRestApisOutput](t)(w.c.GetRestApis(ctx, &sdk.GetRestApisInput{Limit: aws.Int32(1)})); len(all.Items) != 1 || all.Position != nil {
+		t.Errorf("GetRestApis = %+v", all)
+	}
+}

@@ -67,8 +67,11 @@ func (s *Service) PlanFor(keyID, apiID, stage string) (PlanView, bool) {
 // Take implements Runtime.
 func (s *Service) Take(planID, keyID string, at time.Time) bool {
 	p, ok := s.rt.plans.get(planID)
-	if !ok || p.quota == nil {
-		s.Count(planID, keyID, at)
+	switch {
+	case !ok: // deleted a moment ago
+		return true
+	case p.quota == nil:
+		s.usage.Add(planID, keyID, usage.DayOf(at))
 		return true
 	}
 	start := p.quota.Start(at)
@@ -86,7 +89,9 @@ func (q Quota) limitAt(start, since time.Time) int64 {
 
 // Count implements Runtime.
 func (s *Service) Count(planID, keyID string, at time.Time) {
-	s.usage.Add(planID, keyID, usage.DayOf(at))
+	if _, ok := s.rt.plans.get(planID); ok {
+		s.usage.Add(planID, keyID, usage.DayOf(at))
+	}
 }
 
 // Used implements Runtime.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,44 +78,70 @@ func Open(ctx context.Context, cfg Config, store Store) (*Service, error) {
 	return s, nil
 }
 
-// load reads the documents. One whose owner is gone is left out: a crash between the writes
-// of one change leaves such documents, and they mean nothing any more.
+// load reads the documents. A crash between the writes of one change leaves documents whose
+// owner is gone. They are deleted: kept, they would come back to life with the next thing of
+// that id, and stagelog.yaml gives the same ids again.
 func (s *Service) load(ctx context.Context) error {
-	put := func(m *restAPI) { s.apis[m.ID] = m }
-	return errors.Join(
-		loadAll(ctx, s.store, kindAPI, func(_ []string, a *restAPI) error { put(a); return nil }),
-		loadAll(ctx, s.store, kindDeployment, func(_ []string, d *deployment) error {
-			if s.apis[d.API] != nil {
-				inner(s.deployments, d.API)[d.ID] = d
+	var orphans []string
+	err := errors.Join(
+		loadAll(ctx, s.store, kindAPI, func(_ []string, a *restAPI) { s.apis[a.ID] = a }),
+		loadAll(ctx, s.store, kindDeployment, func(_ []string, d *deployment) {
+			if s.apis[d.API] == nil {
+				orphans = append(orphans, docKey(kindDeployment, d.API, d.ID))
+				return
 			}
-			return nil
+			inner(s.deployments, d.API)[d.ID] = d
 		}),
-		loadAll(ctx, s.store, kindStage, func(_ []string, st *stage) error {
-			if s.deployments[st.API][st.DeploymentID] != nil {
-				inner(s.stages, st.API)[st.Name] = st
-				s.showStage(st)
+		loadAll(ctx, s.store, kindStage, func(_ []string, st *stage) {
+			if s.deployments[st.API][st.DeploymentID] == nil {
+				orphans = append(orphans, docKey(kindStage, st.API, st.Name))
+				return
 			}
-			return nil
+			inner(s.stages, st.API)[st.Name] = st
+			s.showStage(st)
 		}),
-		loadAll(ctx, s.store, kindKey, func(_ []string, k *apiKey) error {
+		loadAll(ctx, s.store, kindKey, func(_ []string, k *apiKey) {
 			s.keys[k.ID] = k
 			s.keyByHash[hashValue(k.Value)] = k.ID
 			s.showKey(k)
-			return nil
 		}),
-		loadAll(ctx, s.store, kindPlan, func(_ []string, p *plan) error {
+		loadAll(ctx, s.store, kindPlan, func(_ []string, p *plan) {
 			s.plans[p.ID] = p
 			s.showPlan(p)
-			return nil
 		}),
-		loadAll(ctx, s.store, kindMember, func(ids []string, m *member) error {
-			if len(ids) == 2 && s.plans[ids[0]] != nil && s.keys[ids[1]] != nil {
-				inner(s.members, ids[0])[ids[1]] = m
-				s.showMember(ids[0], ids[1], true)
+		loadAll(ctx, s.store, kindMember, func(ids []string, m *member) {
+			if len(ids) != 2 || s.plans[ids[0]] == nil || s.keys[ids[1]] == nil {
+				orphans = append(orphans, docKey(kindMember, ids...))
+				return
 			}
-			return nil
+			inner(s.members, ids[0])[ids[1]] = m
+			s.showMember(ids[0], ids[1], true)
 		}),
 	)
+	if err != nil {
+		return err
+	}
+	for _, key := range orphans {
+		if err := s.erase(ctx, key); err != nil {
+			return err
+		}
+	}
+	return s.dropLostStages(ctx)
+}
+
+// dropLostStages takes stages that are gone out of the plans.
+func (s *Service) dropLostStages(ctx context.Context) error {
+	for _, p := range s.plans {
+		c := clonePlan(p)
+		c.Stages = slices.DeleteFunc(c.Stages, func(st planStage) bool { return s.stages[st.API][st.Stage] == nil })
+		if len(c.Stages) == len(p.Stages) {
+			continue
+		}
+		if err := s.putPlan(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inner is the map under id, made when missing.

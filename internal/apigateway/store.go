@@ -59,13 +59,14 @@ func (s *Service) erase(ctx context.Context, key string) error {
 }
 
 // loadAll reads every document of a kind. The ids are those behind the kind in the key.
-func loadAll[T any](ctx context.Context, store Store, kind string, take func(ids []string, doc *T) error) error {
+func loadAll[T any](ctx context.Context, store Store, kind string, take func(ids []string, doc *T)) error {
 	err := store.All(ctx, kind+"/", func(key string, value []byte, _ uint64) error {
 		doc := new(T)
 		if err := json.Unmarshal(value, doc); err != nil {
 			return fmt.Errorf("%s does not decode", key) // the decoder's words may quote a secret
 		}
-		return take(strings.Split(key, "/")[1:], doc)
+		take(strings.Split(key, "/")[1:], doc)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the %s documents: %w", kind, err)

@@ -1,7 +1,9 @@
 package apigateway_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,15 +158,28 @@ func TestStateSurvivesARestart(t *testing.T) {
 	if got := w.svc.Used(plan, *key.Id, w.clock(), w.clock()); got != 1 {
 		t.Errorf("used = %d, want 1", got)
 	}
-	// A crash between two documents leaves ones without an owner: they mean nothing.
-	delete(w.store.docs, "api/"+api)
-	delete(w.store.docs, "key/"+*key.Id)
+}
+
+// A crash between two documents leaves ones without an owner. They are gone for good: the
+// next API and key of the same ids do not inherit them.
+func TestOrphansOfACrashAreDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.apply(localShop())
+	delete(w.store.docs, "api/shop")
+	delete(w.store.docs, "key/bob")
 	w.open(apigateway.Faults{})
-	if _, ok := w.svc.Route(api, "prod"); ok {
+	if _, ok := w.svc.Route("shop", "prod"); ok {
 		t.Error("a stage without an API is served")
 	}
-	if got := w.svc.Plans(); len(got) != 1 || len(got[0].Keys) != 0 {
-		t.Errorf("plans = %+v", got)
+	for key := range w.store.docs {
+		if strings.Contains(key, "shop") || strings.Contains(key, "bob") {
+			t.Errorf("document %s is left over", key)
+		}
+	}
+	for _, p := range w.svc.Plans() {
+		if len(p.Stages) != 0 || len(p.Keys) != 1 {
+			t.Errorf("plan = %+v, want no stage and Acme alone", p)
+		}
 	}
 }
 
@@ -185,13 +200,16 @@ func TestRunWritesUsageEverySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemStore()
 		svc := must[*apigateway.Service](t)(apigateway.Open(t.Context(), apigateway.Config{}, store))
+		must[apigateway.Applied](t)(svc.ApplyLocal(t.Context(), apigateway.Local{Plans: []apigateway.LocalPlan{{ID: "p", Name: "p"}}}))
+		before := store.count()
 		done := make(chan error, 1)
-		go func() { done <- svc.Run(t.Context()) }()
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { done <- svc.Run(ctx) }()
 		step := func(want int, why string) {
 			t.Helper()
 			time.Sleep(time.Second) // synctest's clock
 			synctest.Wait()
-			if got := store.count(); got != want {
+			if got := store.count() - before; got != want {
 				t.Errorf("%s: %d writes, want %d", why, got, want)
 			}
 		}
@@ -205,5 +223,13 @@ func TestRunWritesUsageEverySecond(t *testing.T) {
 		step(1, "the store fails")
 		store.fail(nil)
 		step(2, "the store works again")
+		svc.Count("p", "k", time.Now())
+		stop()
+		if err := errors.Join(<-done, svc.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if got := store.count() - before; got != 3 {
+			t.Errorf("Close: %d writes, want the last count written", got)
+		}
 	})
 }
