@@ -92,11 +92,14 @@ func TestApplyLocalFollowsTheFile(t *testing.T) {
 	if err := w.join(myPlan, *myKey.Id); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.join("devplan", *myKey.Id); err != nil {
-		t.Fatal(err)
+	acme, _ := w.svc.Key(acmeValue)
+	gold, _ := w.svc.PlanFor(acme.ID, "shop", "prod")
+	for _, plan := range []string{"devplan", gold.ID} {
+		if err := w.join(plan, *myKey.Id); err != nil {
+			t.Fatal(err)
+		}
 	}
 	must[*sdk.UpdateStageOutput](t)(w.patchStage("shop", "prod", "replace", "/accessLogSettings/destinationArn", streamARN, "replace", "/accessLogSettings/format", "$context.requestId"))
-	acme, _ := w.svc.Key(acmeValue)
 
 	l := localShop()
 	l.APIs[0].Upstream, l.APIs[0].Stages = "http://127.0.0.1:9001", []string{"prod"}
@@ -121,6 +124,9 @@ func TestApplyLocalFollowsTheFile(t *testing.T) {
 	}
 	if p, ok := w.svc.PlanFor(*myKey.Id, byHand, "prod"); !ok || p.ID != myPlan {
 		t.Error("what was made by hand is gone")
+	}
+	if p, ok := w.svc.PlanFor(*myKey.Id, "shop", "prod"); !ok || p.ID != gold.ID {
+		t.Error("a key that joined a plan of the file by hand is out of it")
 	}
 	if _, ok := w.svc.Key(bobsValue); ok {
 		t.Error("a removed customer's key works")

@@ -2,6 +2,7 @@ package apigateway_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,6 +79,20 @@ func TestAnswersOnTheWire(t *testing.T) {
 	status, _, body := raw(w.svc, "DELETE", "/apikeys/"+w.svc.Keys()[0].ID, "")
 	if status != 202 || body != "" {
 		t.Errorf("DELETE = %d %q", status, body)
+	}
+}
+
+// A client that goes away does not leave half of a change behind.
+func TestAClientThatGoesAway(t *testing.T) {
+	w := newWorld(t)
+	w.apply(localShop())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.svc.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "DELETE", "/restapis/shop", nil))
+	for key := range w.store.docs {
+		if strings.Contains(key, "shop") {
+			t.Errorf("document %s is left over", key)
+		}
 	}
 }
 
