@@ -27,16 +27,14 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 	}{
 		{"no stagelog.yaml", nil, []string{"up"}, 1, []string{"stagelog.yaml", "stagelog init", "--bare"}},
 		{"unknown flag", nil, []string{"up", "--colour"}, 3, []string{"--colour", "stagelog --help"}},
-		{"unknown command", nil, []string{"upp"}, 3, []string{"upp", "up"}},
+		{"unknown command", nil, []string{"upp"}, 3, []string{"upp", "did you mean up?"}},
 		{"wrong environment", nil, []string{"demo", "--for", "soon"}, 3, []string{"soon"}},
 		{"port taken", nil, []string{"up", "--bare", "--listen-aws", taken.Addr().String()}, 1, []string{taken.Addr().String(), "taken", "--listen-aws"}},
 		{"not an address of this machine", nil, []string{"up", "--bare", "--listen-aws", "192.0.2.1:4580"}, 1, []string{"192.0.2.1:4580", "--listen-aws"}},
 		{"folder is a file", func(t *testing.T, dir string) { write(t, dir, ".stagelog", "") }, append([]string{"up", "--bare"}, free...), 1, []string{".stagelog"}},
 		{"read-only disk", func(t *testing.T, dir string) {
-			if err := os.Symlink("/proc/self/fd", filepath.Join(dir, ".stagelog")); err != nil {
-				t.Fatal(err)
-			}
-		}, append([]string{"up", "--bare"}, free...), 1, []string{"/proc", "--dir"}},
+			mountReadOnly(t, dir)
+		}, append([]string{"up", "--bare"}, free...), 1, []string{".stagelog", "read-only", "--dir"}},
 		{"data of a newer version", func(t *testing.T, dir string) {
 			u := startUp(t, dir, cleanEnv(), "--bare")
 			if err := u.stop(syscall.SIGINT); err != nil {

@@ -17,21 +17,21 @@ import (
 const maxFormatBytes = 64 << 10
 
 func newFormat(e *env) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "format",
 		Short: "Print, lint and explain access log formats",
 		Example: `  stagelog format print usage
   stagelog format lint my-format.txt
   stagelog format lint --fix - < my-format.txt
   stagelog format explain '$context.identity.apiKeyId'`,
-	}
+	})
 	cmd.AddCommand(newFormatPrint(e), newFormatLint(e), newFormatExplain(e))
 	return cmd
 }
 
 func newFormatPrint(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:       "print [classic|usage|full]",
+		Use:       "print [classic|usage|full|apiable]",
 		Short:     "Print a format, ready for the stage's access log settings",
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: accesslog.Presets(),

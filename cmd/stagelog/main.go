@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // CustomTimeZone works on machines without zone files
 )
 
 func main() {

@@ -60,8 +60,27 @@ Each flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is 
 	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "the pipeline's file")
 	root.AddCommand(newDemo(e), newInit(e), newUp(e), newFormat(e), newBench(e))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(e, cmd) }
+	group(root)
 	wrapUsage(root)
 	return root
+}
+
+// group makes cmd one that only holds others: alone it prints its help, and an unknown
+// name after it is a usage error with the nearest right one.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		err := fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+		}
+		return err
+	}
+	return cmd
 }
 
 // flagsFromEnv sets each flag that was not given from STAGELOG_<FLAG>, so that a
@@ -83,15 +102,15 @@ func flagsFromEnv(e *env, cmd *cobra.Command) error {
 
 // wrapUsage makes wrong arguments usage errors, as wrong flags are.
 func wrapUsage(cmd *cobra.Command) {
-	for _, c := range cmd.Commands() {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, a []string) error {
-				if err := args(cmd, a); err != nil {
-					return usageError{err}
-				}
-				return nil
+	if args := cmd.Args; args != nil {
+		cmd.Args = func(cmd *cobra.Command, a []string) error {
+			if err := args(cmd, a); err != nil {
+				return usageError{err}
 			}
+			return nil
 		}
+	}
+	for _, c := range cmd.Commands() {
 		wrapUsage(c)
 	}
 }

@@ -77,6 +77,6 @@ while len(lines) < len(statuses) and time.time() < deadline:
     for o in objects:
         body = s3.get_object(Bucket=bucket, Key=o["Key"])["Body"].read()
         lines += [json.loads(line) for line in gzip.decompress(body).decode().splitlines()]
-usage = apigw.get_usage(usagePlanId=plan, startDate=time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400)), endDate=time.strftime("%Y-%m-%d", time.gmtime()))
+usage = apigw.get_usage(usagePlanId=plan, startDate=time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400)), endDate=time.strftime("%Y-%m-%d", time.gmtime()), limit=500)
 json.dump({"statuses": statuses, "lines": lines, "objects": [o["Key"] for o in objects],
            "used": sum(day[0] for days in usage["items"].values() for day in days)}, sys.stdout)

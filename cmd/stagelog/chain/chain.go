@@ -99,26 +99,19 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 }
 
 // open takes the ports, then opens each room, from the disk upward.
-func open(ctx context.Context, cfg Config) (c *Chain, err error) {
-	c = &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry()}
-	if c.at, err = listen(cfg.Listen, cfg.AnyPort); err != nil {
+func open(ctx context.Context, cfg Config) (*Chain, error) {
+	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry()}
+	at, err := listen(cfg.Listen, cfg.AnyPort)
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.at.close(), c.close(ctx))
+	c.at = at
+	for _, step := range []func(context.Context) error{c.openState, c.openBucket, c.openControl, c.openPath} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, at.close(), c.close(ctx))
 		}
-	}()
-	if err = c.openState(ctx); err != nil {
-		return nil, err
 	}
-	if err = c.openBucket(ctx); err != nil {
-		return nil, err
-	}
-	if err = c.openControl(ctx); err != nil {
-		return nil, err
-	}
-	return c, c.openPath(ctx)
+	return c, nil
 }
 
 // openState opens what everything else keeps its state in.
@@ -126,7 +119,7 @@ func (c *Chain) openState(ctx context.Context) (err error) {
 	p := c.cfg.Pipeline
 	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Logger: c.log.With("room", "buffer")})
 	if err != nil {
-		return fmt.Errorf("open the buffer: %w", err)
+		return fmt.Errorf("open the buffer: %w\n  --dir says where the state is kept", err)
 	}
 	c.accounts, err = identity.Open(identity.Config{
 		Dir: c.cfg.Dir, AccountID: p.Account, Region: p.Region, Endpoint: url(c.at.aws), Readers: p.Readers,

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package e2e
+
+import "testing"
+
+func mountReadOnly(t *testing.T, _ string) {
+	t.Helper()
+	t.Skip("SKIPPED: mounting a read-only disk is written for Linux alone")
+}
