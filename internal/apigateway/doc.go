@@ -2,7 +2,7 @@
 // the chain and its clients use: REST APIs with HTTP proxy integrations, deployments, stages
 // with their access log settings, API keys, usage plans and usage.
 //
-// A Service has three faces. ServeHTTP answers the AWS SDKs, the AWS CLI and Terraform; the
+// A Service has three faces. ServeHTTP answers the AWS SDKs and the AWS CLI; the caller's
 // signature was checked before. The Runtime methods give the stage server an immutable view
 // of what is deployed, without a lock on the way of a request. ApplyLocal brings the state
 // to what stagelog.yaml says, through the same code as the wire.

@@ -17,6 +17,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/apigateway"
 
 	"github.com/stagelog/stagelog/internal/apigateway"
+	"github.com/stagelog/stagelog/internal/awswire"
 )
 
 var _ apigateway.Runtime = (*apigateway.Service)(nil)
@@ -79,6 +80,30 @@ func TestAnswersOnTheWire(t *testing.T) {
 	status, _, body := raw(w.svc, "DELETE", "/apikeys/"+w.svc.Keys()[0].ID, "")
 	if status != 202 || body != "" {
 		t.Errorf("DELETE = %d %q", status, body)
+	}
+}
+
+type oneAccount struct{ account string }
+
+func (o oneAccount) Secret(accessKeyID string) (string, awswire.Identity, bool) {
+	return "secret", awswire.Identity{AccessKeyID: accessKeyID, Account: o.account, ARN: "arn:aws:iam::" + o.account + ":root"}, true
+}
+
+// A reader of the bucket has credentials on this machine, and no business with API keys.
+func TestAnotherAccountIsDenied(t *testing.T) {
+	w := newWorld(t)
+	for _, account := range []string{"000000000000", "111122223333"} {
+		srv := httptest.NewServer(awswire.NewMux(awswire.Config{
+			Verifier: awswire.NewVerifier(oneAccount{account}, time.Now), Region: "us-east-1", Account: "000000000000",
+		}, map[string]http.Handler{"apigateway": w.svc}))
+		_, err := client(srv.URL, 1).GetApiKeys(t.Context(), &sdk.GetApiKeysInput{IncludeValues: aws.Bool(true)})
+		if srv.Close(); account == "000000000000" {
+			if err != nil {
+				t.Errorf("the account itself: %v", err)
+			}
+			continue
+		}
+		wantError(t, err, "AccessDeniedException", "User: arn:aws:iam::111122223333:root is not authorized to perform: apigateway:GET on resource: arn:aws:apigateway:us-east-1::/apikeys")
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/awswire"
 )
 
 const (
@@ -57,7 +59,19 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, unknownOperation(r)) // the mux would redirect, which no SDK follows with a signature
 		return
 	}
+	if id, known := awswire.IdentityFrom(r.Context()); known && id.Account != s.cfg.Account {
+		writeError(w, s.denied(id, r))
+		return
+	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// denied refuses another account, a reader of the bucket: API Gateway has no resource policy
+// on its control API, so nobody but the account itself may use it.
+func (s *Service) denied(id awswire.Identity, r *http.Request) *Error {
+	return &Error{http.StatusForbidden, "AccessDeniedException", fmt.Sprintf(
+		"User: %s is not authorized to perform: apigateway:%s on resource: arn:aws:apigateway:%s::%s",
+		id.ARN, r.Method, s.cfg.Region, clip(r.URL.Path))}
 }
 
 func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
