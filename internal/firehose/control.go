@@ -170,9 +170,7 @@ func (s *Service) delete(ctx context.Context, req *request) (any, *awswire.Error
 	if err := s.save(ctx, l, stream); err != nil {
 		return nil, s.failed("delete a delivery stream", stream.Name, err)
 	}
-	l.gate.Lock()
-	l.stopped = true
-	l.gate.Unlock()
+	l.gate.close()
 	if err := s.finishDelete(ctx, stream.Name); err != nil {
 		return nil, s.failed("delete a delivery stream", stream.Name, err)
 	}

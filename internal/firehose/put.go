@@ -147,11 +147,10 @@ func (s *Service) storeAll(ctx context.Context, p *putRequest) *awswire.Error {
 var errStopped = errors.New("the stream is being deleted")
 
 func (l *live) put(ctx context.Context, records [][]byte, pieces []piece) ([]piece, error) {
-	l.gate.RLock()
-	defer l.gate.RUnlock()
-	if l.stopped {
+	if !l.gate.enter() {
 		return pieces, errStopped
 	}
+	defer l.gate.leave()
 	at := l.next.at.Load()
 	pieces, sent := l.gatherers[at%uint64(len(l.gatherers))].put(ctx, records, pieces)
 	if sent {

@@ -70,10 +70,7 @@ type live struct {
 	gatherers []*gatherer
 	next      roundRobin
 
-	// gate is held for reading while records go in, and for writing when the stream stops
-	// taking any.
-	gate    sync.RWMutex
-	stopped bool // guarded by gate
+	gate gate // closed when the stream is deleted
 
 	mu     sync.RWMutex
 	stream Stream // guarded by mu
@@ -128,7 +125,6 @@ func (s *Service) load(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(s.live)) {
 		l := s.live[name]
 		if l.stream.Status == StatusDeleting {
-			l.stopped = true
 			if err := s.finishDelete(ctx, name); err != nil {
 				return err
 			}
