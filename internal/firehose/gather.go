@@ -17,15 +17,20 @@ const (
 	maxInFlight = 4
 	// maxWaitingBytes bounds what waits for its frame in one shard.
 	maxWaitingBytes = 64 << 20
+	// gatherBytes is when gathering stops: a frame of this size pays for its sync.
+	gatherBytes = 64 << 10
 	// appendTimeout bounds one append. Whoever waits for it is told to come again.
 	appendTimeout = 30 * time.Second
 )
 
 // gatherer puts the records of many requests into few frames of one shard. While a frame is
-// being stored, arriving records gather in the next one; when none is, they go at once.
+// being stored, arriving records gather in the next one; when none is, they wait for company
+// for as long as linger says. They don't when they are enough already, or when as many
+// requests have come as shared the last frame: everybody is here.
 type gatherer struct {
 	log     Log
 	shard   int
+	linger  time.Duration
 	clock   func() time.Time
 	metrics *Metrics
 	logger  *slog.Logger
@@ -35,6 +40,7 @@ type gatherer struct {
 	queue    []*group   // not yet under way, oldest first
 	open     *group     // the last of queue, while it takes records
 	inFlight int
+	company  int // requests in the last frame that went
 	waiting  int // bytes in queue
 	failures int // appends that failed since the last good one
 }
@@ -44,6 +50,8 @@ type group struct {
 	records [][]byte // of several requests, which wait; nil once stored
 	bytes   int
 	full    bool
+	due     bool // it has waited for company long enough
+	puts    int  // requests in it
 	arrived time.Time
 	turn    chan struct{} // closed when it may be stored
 	done    chan struct{} // closed when seq and err are set
@@ -59,8 +67,8 @@ type piece struct {
 	n     int
 }
 
-func newGatherer(log Log, shard int, clock func() time.Time, metrics *Metrics, logger *slog.Logger) *gatherer {
-	return &gatherer{log: log, shard: shard, clock: clock, metrics: metrics, logger: logger}
+func newGatherer(log Log, shard int, cfg Config, stream string) *gatherer {
+	return &gatherer{log: log, shard: shard, linger: cfg.Gather, clock: cfg.Clock, metrics: cfg.Metrics, logger: cfg.Logger.With("stream", stream)}
 }
 
 // put stores the records and returns once all are stored or have failed: see the pieces'
@@ -98,11 +106,13 @@ func (q *gatherer) add(records [][]byte, pieces []piece, begun []*group) ([]piec
 			q.open = g
 			q.queue = append(q.queue, g)
 			begun = append(begun, g)
+			q.companyFor(g)
 		}
 		base := len(g.records)
 		n := g.take(records)
 		if n > 0 {
 			pieces = append(pieces, piece{g, q.shard, base, n})
+			g.puts++
 			records = records[n:]
 		}
 		if len(records) > 0 {
@@ -134,6 +144,20 @@ func (g *group) take(records [][]byte) int {
 	return len(records)
 }
 
+// companyFor gives a new group its time to gather. q.mu must be held.
+func (q *gatherer) companyFor(g *group) {
+	if q.linger <= 0 {
+		g.due = true
+		return
+	}
+	time.AfterFunc(q.linger, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		g.due = true
+		q.dispatch()
+	})
+}
+
 // dispatch lets groups go whose turn it is. q.mu must be held.
 func (q *gatherer) dispatch() {
 	for len(q.queue) > 0 {
@@ -141,11 +165,16 @@ func (q *gatherer) dispatch() {
 		if q.inFlight > 0 && (!g.full || q.inFlight >= maxInFlight) {
 			return
 		}
+		everybody := q.company > 1 && g.puts >= q.company
+		if !g.due && !g.full && !everybody && g.bytes < gatherBytes {
+			return
+		}
 		q.queue = q.queue[1:]
 		if q.open == g {
 			q.open = nil
 		}
 		q.inFlight++
+		q.company = g.puts
 		q.waiting -= g.bytes
 		close(g.turn)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/firehose"
@@ -273,4 +274,44 @@ func TestPutRefusesWhatCanNotBeStored(t *testing.T) {
 	if ids, errs, err := s.Put(context.Background(), "s", nil); len(ids) != 0 || errs != nil || err != nil {
 		t.Errorf("no records: %v %v %v", ids, errs, err)
 	}
+}
+
+func TestRecordsWaitForCompanyAsLongAsToldAndNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const gather = 2 * time.Millisecond
+		s, logs := withStream(t, firehose.Config{Gather: gather})
+		var frames []int // records in each
+		logs.of("s", 0).before = func(b record.Batch) error {
+			frames = append(frames, len(b.Records))
+			return nil
+		}
+		began := time.Now()
+		put64 := func() {
+			var puts sync.WaitGroup
+			for range 64 {
+				puts.Go(func() {
+					if _, _, err := s.Put(context.Background(), "s", [][]byte{[]byte("one")}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			puts.Wait()
+		}
+		put64()
+		if len(frames) != 1 || frames[0] != 64 || time.Since(began) != gather {
+			t.Errorf("64 concurrent records went in frames of %v after %v, want one frame after %v", frames, time.Since(began), gather)
+		}
+		began, frames = time.Now(), nil
+		put64()
+		if len(frames) != 1 || frames[0] != 64 || time.Since(began) != 0 {
+			t.Errorf("the same 64 again went in frames of %v after %v, want one frame as soon as all are there", frames, time.Since(began))
+		}
+		began, frames = time.Now(), nil
+		if _, _, err := s.Put(context.Background(), "s", [][]byte{bytes.Repeat([]byte("x"), 64<<10)}); err != nil {
+			t.Fatal(err)
+		}
+		if len(frames) != 1 || time.Since(began) != 0 {
+			t.Errorf("64 KiB went in %d frames after %v, want one at once", len(frames), time.Since(began))
+		}
+	})
 }

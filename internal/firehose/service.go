@@ -44,6 +44,10 @@ type Config struct {
 	// Shards is how many Logs a stream's records are spread over. 0 is 1. More shards are
 	// delivered in parallel.
 	Shards int
+	// Gather is how long the first record of a frame waits for others before it is stored, so
+	// that concurrent single PutRecords share a sync. What is enough by itself goes at once. 0
+	// gathers only while another frame is being stored.
+	Gather time.Duration
 	// OnChange is called with each stream that New finds, and with each one that was
 	// created or updated, before the call that did it is answered.
 	OnChange func(Stream)
@@ -145,7 +149,7 @@ func (s *Service) open(ctx context.Context, l *live) error {
 		if err != nil {
 			return fmt.Errorf("open shard %d of stream %s: %w", shard, l.stream.Name, err)
 		}
-		l.gatherers = append(l.gatherers, newGatherer(log, shard, s.cfg.Clock, s.cfg.Metrics, s.cfg.Logger.With("stream", l.stream.Name)))
+		l.gatherers = append(l.gatherers, newGatherer(log, shard, s.cfg, l.stream.Name))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/apigateway"
@@ -21,6 +22,10 @@ import (
 
 // maxFunctionZip is Lambda's limit for an uploaded zip, 50 MB.
 const maxFunctionZip = 50 << 20
+
+// gather is how long a single record waits for others that share its sync: short beside a
+// client's round trip over a network, long enough for tens of clients to arrive.
+const gather = time.Millisecond
 
 // openBucket opens the embedded S3, or a client of another one.
 func (c *Chain) openBucket(ctx context.Context) (err error) {
@@ -147,7 +152,7 @@ func (c *Chain) openPath(ctx context.Context) (err error) {
 	}
 	c.streams, err = firehose.New(ctx, firehose.Config{
 		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "firehose"), Metrics: firehose.NewMetrics(c.registry),
-		OnChange: c.delivery.changed, OnDelete: c.delivery.deleted,
+		Gather: gather, OnChange: c.delivery.changed, OnDelete: c.delivery.deleted,
 	}, store, c.openLog)
 	if err != nil {
 		return fmt.Errorf("open the delivery streams: %w", err)
