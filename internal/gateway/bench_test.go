@@ -43,17 +43,13 @@ func BenchmarkProxy(b *testing.B) {
 		ctx, cancel := context.WithCancel(b.Context())
 		done := make(chan error, 1)
 		go func() { done <- lines.Run(ctx) }()
-		c := newControl()
-		c.views[shopProd] = &apigateway.StageView{APIID: "shop", Stage: "prod",
-			AccessLog: apigateway.AccessLog{DestinationARN: testARN, Format: accesslog.Classic},
-			Routes:    []apigateway.Route{newRoute("/orders/{id}", "ANY", upstream.URL+"/orders/{id}")},
-		}
-		for name, m := range c.views[shopProd].Routes[0].Methods {
-			m.APIKeyRequired = true
-			c.views[shopProd].Routes[0].Methods[name] = m
-		}
-		c.keys[goodKey] = apigateway.KeyView{ID: "k1", Name: "Acme Corp", Enabled: true}
-		c.plans["k1"] = map[apigateway.StageRef]apigateway.PlanView{shopProd: {ID: "p1", Throttle: &apigateway.Throttle{Rate: 1e9, Burst: 1e9}}}
+		c := openService(b, time.Now, apigateway.Local{
+			APIs: []apigateway.LocalAPI{{ID: "shop", Upstream: upstream.URL, Stages: []string{"prod"}, APIKeyRequired: true}},
+			Plans: []apigateway.LocalPlan{{
+				Name: "Gold", Stages: []apigateway.StageRef{shopProd}, Throttle: &apigateway.Throttle{Rate: 1e6, Burst: 1e6},
+				Quota: &apigateway.Quota{Limit: 1e9, Period: apigateway.Month}, Customers: []apigateway.LocalCustomer{{Name: "Acme Corp", Value: goodKey}},
+			}},
+		}, accesslog.Classic)
 		g, err := New(Config{}, c, lines)
 		if err != nil {
 			b.Fatal(err)

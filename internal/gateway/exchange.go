@@ -40,8 +40,9 @@ type exchange struct {
 	sent           time.Time // when the integration was called; zero: it was not
 	headersAt      time.Time // when the upstream's headers had come
 	upstreamStatus int
-	timer          *time.Timer
 	stop           context.CancelCauseFunc
+	patience       *patience
+	waiting        bool // patience has begun and not ended
 	body           upstreamBody
 
 	// Scratch space of the log line.
@@ -93,8 +94,10 @@ func (x *exchange) end() {
 
 // settle decides the status of a request that was never answered.
 func (x *exchange) settle() {
+	if x.waiting && !x.answered() || x.r.ContentLength != 0 {
+		x.patience = nil // expire or the client's body may still hold it
+	}
 	if x.stop != nil {
-		x.timer.Stop()
 		x.stop(nil)
 	}
 	if x.tunnel != nil {
@@ -110,7 +113,7 @@ func (x *exchange) recycle() {
 	clear(x.params)
 	clear(x.values)
 	*x = exchange{
-		g: x.g, proxy: x.proxy, params: x.params[:0],
+		g: x.g, proxy: x.proxy, patience: x.patience, params: x.params[:0],
 		values: x.values[:0], spans: x.spans[:0], text: x.text[:0], line: x.line[:0],
 	}
 	x.g.exchanges.Put(x)

@@ -16,10 +16,9 @@ const (
 	maxIdlePerUpstream = 1024
 	dialTimeout        = 10 * time.Second
 	idleTimeout        = 60 * time.Second
-	// smallBody is the length up to which an answer is left to arrive whole before it is
-	// flushed: it fits one packet, and a flush of its own would cost more than the answer.
-	smallBody  = 2 << 10
-	smallFlush = 10 * time.Millisecond
+	// smallBody is the length up to which an answer is flushed only when it does not come whole:
+	// it mostly does, and the timer that flushes its head alone would cost a good part of it.
+	smallBody = 2 << 10
 )
 
 // newTransport is a Transport that takes nothing from the environment and passes bodies as
@@ -36,21 +35,25 @@ func newTransport() http.RoundTripper {
 	}
 }
 
-// forward passes the request to the upstream. The timeout runs until the upstream's headers
-// have come: after that the answer may stream for as long as it likes, which goes beyond API
-// Gateway.
+// forward passes the request to the upstream. Its patience ends with the upstream's headers:
+// after that the answer may stream for as long as it likes, which goes beyond API Gateway.
 func (x *exchange) forward() {
 	ctx, stop := context.WithCancelCause(x.r.Context())
+	x.stop = stop
 	timeout := x.method.upstream.timeout
 	if timeout <= 0 {
 		timeout = x.g.cfg.Timeout
 	}
-	x.sent = x.g.cfg.Clock()
-	x.stop, x.timer = stop, time.AfterFunc(timeout, func() { stop(errTimeout) })
 	r := x.r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = http.MaxBytesReader(x.w, r.Body, x.g.cfg.MaxBodyBytes)
+		x.patience = newPatience()
+		r.Body = &clientBody{http.MaxBytesReader(x.w, r.Body, x.g.cfg.MaxBodyBytes), x.patience}
+	} else if x.patience == nil {
+		x.patience = newPatience()
 	}
+	x.sent = x.g.cfg.Clock()
+	x.waiting = true
+	x.patience.begin(timeout, stop)
 	defer func() {
 		if caught := recover(); caught != nil {
 			x.cutShort(caught)
@@ -58,6 +61,12 @@ func (x *exchange) forward() {
 		}
 	}()
 	x.proxy.ServeHTTP(x, r)
+}
+
+// answered ends the patience, and answers false when it had run out.
+func (x *exchange) answered() bool {
+	x.waiting = false
+	return x.patience.end()
 }
 
 // cutShort notes why an answer that had begun did not end. What was counted as sent is sent,
@@ -108,7 +117,8 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 }
 
 func (x *exchange) modifyResponse(res *http.Response) error {
-	if !x.timer.Stop() {
+	if !x.answered() {
+		x.patience = nil
 		return errTimeout
 	}
 	x.headersAt = x.g.cfg.Clock()
@@ -117,11 +127,11 @@ func (x *exchange) modifyResponse(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return nil
 	}
-	x.body = upstreamBody{ReadCloser: res.Body}
+	x.body = upstreamBody{ReadCloser: res.Body, x: x}
 	res.Body = &x.body
 	x.proxy.FlushInterval = -1
 	if res.ContentLength >= 0 && res.ContentLength <= smallBody {
-		x.proxy.FlushInterval = smallFlush
+		x.proxy.FlushInterval, x.body.flushes = 0, true
 	}
 	return nil
 }

@@ -473,3 +473,38 @@ func TestMockIntegrations(t *testing.T) {
 		t.Errorf("line %v", line)
 	}
 }
+
+func TestASlowClientIsNotASlowUpstream(t *testing.T) {
+	b := newBench(t, Config{Timeout: 40 * time.Millisecond}, http.HandlerFunc(echo))
+	body, in := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(in, "one")
+		<-time.After(200 * time.Millisecond)
+		_, _ = io.WriteString(in, "two")
+		in.Close()
+	}()
+	if got := b.do(t, "POST", "/shop/prod/x", body); got.StatusCode != 200 || got.body != "POST /x onetwo" {
+		t.Errorf("answer %d %q", got.StatusCode, got.body)
+	}
+}
+
+func TestAnUpstreamThatTakesNoBodyTimesOut(t *testing.T) {
+	over := make(chan struct{})
+	b := newBench(t, Config{Timeout: 40 * time.Millisecond}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
+	defer close(over)
+	if got := b.do(t, "POST", "/shop/prod/x", strings.NewReader(strings.Repeat("x", MaxBodyBytes))); got.StatusCode != 504 {
+		t.Errorf("status %d", got.StatusCode)
+	}
+}
+
+func TestTheLargestBodyPasses(t *testing.T) {
+	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	}))
+	for _, body := range []io.Reader{strings.NewReader(strings.Repeat("x", MaxBodyBytes)), io.MultiReader(strings.NewReader(strings.Repeat("x", MaxBodyBytes)))} {
+		if got := b.do(t, "POST", "/shop/prod/x", body); got.body != "10485760 <nil>" {
+			t.Errorf("answer %d %q", got.StatusCode, got.body)
+		}
+	}
+}

@@ -43,6 +43,7 @@ func (x *exchange) wrote(n int, err error) {
 	if err != nil && err != http.ErrBodyNotAllowed {
 		x.clientGone = true
 	}
+	x.body.pending = n > 0
 }
 
 // Unwrap lets http.ResponseController flush.
@@ -83,11 +84,18 @@ func (t *tunnel) CloseWrite() error {
 // upstreamBody is the body of the upstream's answer. It remembers how it ended.
 type upstreamBody struct {
 	io.ReadCloser
-	err error // other than io.EOF
+	x       *exchange
+	flushes bool  // what is pending goes out before the wait for more
+	pending bool  // written since the last flush
+	err     error // other than io.EOF
 }
 
 // Read implements io.Reader.
 func (b *upstreamBody) Read(p []byte) (int, error) {
+	if b.flushes && b.pending {
+		b.pending = false
+		_ = http.NewResponseController(b.x.w).Flush() // the next write says when the client is gone
+	}
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
 		b.err = err
