@@ -27,6 +27,8 @@ func newPatience() *patience {
 }
 
 func (p *patience) begin(timeout time.Duration, stop context.CancelCauseFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.timeout, p.stop, p.over = timeout, stop, false
 	p.timer.Reset(timeout)
 }

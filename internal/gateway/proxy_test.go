@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -506,5 +509,45 @@ func TestTheLargestBodyPasses(t *testing.T) {
 		if got := b.do(t, "POST", "/shop/prod/x", body); got.body != "10485760 <nil>" {
 			t.Errorf("answer %d %q", got.StatusCode, got.body)
 		}
+	}
+}
+
+// lockedText is a log that is read while it may be written.
+type lockedText struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestTroubleWithAnUpstreamIsLoggedWhenItChanges(t *testing.T) {
+	var text lockedText
+	var down atomic.Bool
+	b := newBench(t, Config{Logger: slog.New(slog.NewTextHandler(&text, nil))}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		echo(w, r)
+	}))
+	for i := range 6 {
+		down.Store(i < 3)
+		b.do(t, "GET", "/shop/prod/orders/secret-id?api_key=secret", nil, "X-Api-Key", goodKey)
+	}
+	log := text.String()
+	if strings.Count(log, "an upstream fails") != 1 || strings.Count(log, "an upstream answers again") != 1 {
+		t.Errorf("the log says:\n%s", log)
+	}
+	if strings.Contains(log, goodKey) || strings.Contains(log, "secret") {
+		t.Errorf("the log holds what the client sent:\n%s", log)
 	}
 }

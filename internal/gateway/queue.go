@@ -12,6 +12,9 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
+// maxSpareBytes is the largest batch whose memory a stream keeps while it is idle.
+const maxSpareBytes = 1 << 20
+
 // batch is lines that go to a stream in one put. The lines stand one after the other in text.
 type batch struct {
 	text  []byte
@@ -113,19 +116,16 @@ func (q *queue) take() *batch {
 	return b
 }
 
-// putBack returns a batch to the front.
-func (q *queue) putBack(b *batch) {
+// giveBack returns a batch that was taken, less the bytes of lines that left: to the front if
+// it has lines, else its memory is kept for the next one.
+func (q *queue) giveBack(b *batch, gone int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.batches = append([]*batch{b}, q.batches...)
-}
-
-// forget gives the bytes of lines that left back, and keeps the batch's memory for the next one.
-func (q *queue) forget(b *batch, bytes int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.bytes -= int64(bytes)
-	if len(b.text) == 0 && q.spare == nil && cap(b.text) <= 1<<20 {
+	q.bytes -= int64(gone)
+	switch {
+	case len(b.ends) > 0:
+		q.batches = append([]*batch{b}, q.batches...)
+	case cap(b.text) <= maxSpareBytes:
 		q.spare = b
 	}
 }
@@ -238,11 +238,9 @@ func (l *Logger) sendFirst(ctx context.Context, q *queue) (done bool) {
 	gone := bytes - len(b.text)
 	l.bytes.Add(-int64(gone))
 	l.cfg.Metrics.queueBytes.Sub(float64(gone))
-	if len(b.ends) > 0 {
-		q.putBack(b)
-	}
-	q.forget(b, gone)
-	return len(b.ends) == 0
+	done = len(b.ends) == 0 // once the queue has the batch back, lines may join it
+	q.giveBack(b, gone)
+	return done
 }
 
 // keep leaves only the lines with these indexes, in their order.

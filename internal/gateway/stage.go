@@ -2,12 +2,13 @@ package gateway
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/apigateway"
 )
 
-// stage is a stage's view, compiled for serving. It does not change.
+// stage is a stage's view, compiled for serving. Only troubled changes.
 type stage struct {
 	view    *apigateway.StageView
 	root    node
@@ -16,6 +17,8 @@ type stage struct {
 	slots   []slot   // by variable of format
 	apiID   []string // the x-amzn-apigateway-api-id header to the upstream
 	metrics stageMetrics
+
+	troubled atomic.Bool // the last call of an upstream failed; logged when it changes
 }
 
 // route is one resource.
