@@ -43,9 +43,9 @@ func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler 
 func (c *Chain) awsHandler() http.Handler {
 	p := c.cfg.Pipeline
 	services := map[string]http.Handler{
-		"firehose":   c.streams,
+		"firehose":   ownerOnly("firehose", p.Account, awswire.JSON11, c.streams),
 		"apigateway": c.controlHandler(),
-		"lambda":     c.functions,
+		"lambda":     ownerOnly("lambda", p.Account, awswire.RESTJSON, c.functions),
 		"sts":        awswire.STS(),
 	}
 	if c.server != nil {
