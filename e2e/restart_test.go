@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	apitypes "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/google/go-cmp/cmp"
+)
+
+const handFormat = `{"request_id":"$context.requestId","key_id":"$context.identity.apiKeyId","api_id":"$context.apiId","stage":"$context.stage","status":"$context.status"}`
+
+// What clients made by hand is there after a restart: streams, functions, APIs, stages,
+// keys, plans and what was used of a quota. What had not been delivered is delivered.
+func TestRestartKeepsEverything(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "stagelog.yaml", handYAML)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{}") }))
+	t.Cleanup(upstream.Close)
+	u := startUp(t, dir, cleanEnv())
+	admin := sdk(t, u, "stagelog")
+	ctx := t.Context()
+
+	admin.createBucket("tenant-logs")
+	admin.createFunction("by-tenant", buildPartitioner(t))
+	admin.createStream("amazon-apigateway-kept", "hand-api-logs", nil)
+	must(admin.firehose.TagDeliveryStream(ctx, &firehose.TagDeliveryStreamInput{DeliveryStreamName: aws.String("amazon-apigateway-kept"),
+		Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("billing")}}}))(t, "tag the stream")
+	admin.createStream("by-tenant", "tenant-logs", func(d *types.ExtendedS3DestinationConfiguration) {
+		d.Prefix, d.ProcessingConfiguration = aws.String("tenant=!{partitionKeyFromLambda:tenant}/"), through(functionARN+"by-tenant")
+		d.DynamicPartitioningConfiguration = &types.DynamicPartitioningConfiguration{Enabled: aws.Bool(true)}
+		d.BufferingHints = &types.BufferingHints{SizeInMBs: aws.Int32(64), IntervalInSeconds: aws.Int32(900)}
+	})
+	api, key, plan := admin.createAPI(upstream.URL, "arn:aws:firehose:us-east-1:000000000000:deliverystream/amazon-apigateway-kept")
+	for n := range 3 {
+		if status := u.call(t, "/"+api+"/prod/x", *key.Value); status != http.StatusOK {
+			t.Fatalf("call %d: status %d, want 200", n, status)
+		}
+	}
+	admin.put("by-tenant", `{"tenant":"acme","n":1}`+"\n", `{"tenant":"globex","n":2}`+"\n", `{"tenant":"acme","n":3}`+"\n", `{"tenant":"","n":4}`+"\n")
+	before := admin.everything(api, plan)
+	if err := u.stop(syscall.SIGTERM); err != nil {
+		t.Fatalf("stagelog up ended with %v", err)
+	}
+
+	u = startUp(t, dir, cleanEnv())
+	admin = sdk(t, u, "stagelog")
+	if diff := cmp.Diff(before, admin.everything(api, plan)); diff != "" {
+		t.Errorf("what the restart changed (-before +after):\n%s", diff)
+	}
+	// The quota is of 5 a day, and 3 are used.
+	var statuses []int
+	for range 3 {
+		statuses = append(statuses, u.call(t, "/"+api+"/prod/x", *key.Value))
+	}
+	if want := []int{200, 200, 429}; !slices.Equal(statuses, want) {
+		t.Errorf("after the restart the key's calls are answered %v, want %v: its quota was used before", statuses, want)
+	}
+	var lines []line
+	eventually(t, "the lines of six requests", func() bool {
+		lines = nil
+		for _, l := range admin.lines("hand-api-logs", "logs/") {
+			if l["api_id"] == api {
+				lines = append(lines, l)
+			}
+		}
+		return len(lines) >= 6
+	})
+	for _, l := range lines {
+		if l["key_id"] != *key.Id {
+			t.Errorf("a line is of key %q, want %q", l["key_id"], *key.Id)
+		}
+	}
+	// Stopping delivered what the interval of 15 minutes still held, each tenant apart.
+	for prefix, want := range map[string]string{"tenant=acme/": "{\"tenant\":\"acme\",\"n\":1}\n{\"tenant\":\"acme\",\"n\":3}\n", "tenant=globex/": "{\"tenant\":\"globex\",\"n\":2}\n"} {
+		if got := admin.text("tenant-logs", prefix); got != want {
+			t.Errorf("below %s is %q, want %q; the bucket has %v", prefix, got, want, admin.keys("tenant-logs", ""))
+		}
+	}
+	var failed struct {
+		ErrorCode string `json:"errorCode"`
+		RawData   []byte `json:"rawData"`
+	}
+	text := admin.text("tenant-logs", "errors/dynamic-partitioning-failed/")
+	if err := json.Unmarshal([]byte(text), &failed); err != nil || string(failed.RawData) != "{\"tenant\":\"\",\"n\":4}\n" {
+		t.Errorf("the record without a key gave the error output %q (%v), want its data in Firehose's envelope", text, err)
+	}
+	out := must(admin.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("by-tenant"), Payload: []byte(`{"records":[{"recordId":"1","data":"eyJ0ZW5hbnQiOiJhIn0="}]}`)}))(t, "invoke the function")
+	if out.FunctionError != nil || !strings.Contains(string(out.Payload), `"partitionKeys":{"tenant":"a"}`) {
+		t.Errorf("the function answers %s (%s) after the restart", out.Payload, aws.ToString(out.FunctionError))
+	}
+}
+
+// createAPI makes an API with one stage that logs to a stream, and a key of a plan with a
+// quota of five a day.
+func (c awsClients) createAPI(upstream, streamARN string) (api string, key *apigateway.CreateApiKeyOutput, plan string) {
+	c.t.Helper()
+	ctx, t := c.t.Context(), c.t
+	api = *must(c.gateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("by hand")}))(t, "create API").Id
+	root := must(c.gateway.GetResources(ctx, &apigateway.GetResourcesInput{RestApiId: &api}))(t, "get resources").Items[0].Id
+	res := must(c.gateway.CreateResource(ctx, &apigateway.CreateResourceInput{RestApiId: &api, ParentId: root, PathPart: aws.String("{proxy+}")}))(t, "create resource").Id
+	must(c.gateway.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: &api, ResourceId: res, HttpMethod: aws.String("ANY"), AuthorizationType: aws.String("NONE"), ApiKeyRequired: true}))(t, "put method")
+	must(c.gateway.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: &api, ResourceId: res, HttpMethod: aws.String("ANY"),
+		Type: apitypes.IntegrationTypeHttpProxy, IntegrationHttpMethod: aws.String("ANY"), Uri: aws.String(upstream + "/{proxy}")}))(t, "put integration")
+	must(c.gateway.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: &api, StageName: aws.String("prod")}))(t, "deploy")
+	must(c.gateway.UpdateStage(ctx, &apigateway.UpdateStageInput{RestApiId: &api, StageName: aws.String("prod"), PatchOperations: []apitypes.PatchOperation{
+		{Op: apitypes.OpReplace, Path: aws.String("/accessLogSettings/destinationArn"), Value: &streamARN},
+		{Op: apitypes.OpReplace, Path: aws.String("/accessLogSettings/format"), Value: aws.String(handFormat + "\n")},
+	}}))(t, "turn access logging on")
+	key = must(c.gateway.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("Acme Corp"), Enabled: true}))(t, "create key")
+	plan = *must(c.gateway.CreateUsagePlan(ctx, &apigateway.CreateUsagePlanInput{Name: aws.String("Gold"), ApiStages: []apitypes.ApiStage{{ApiId: &api, Stage: aws.String("prod")}},
+		Quota: &apitypes.QuotaSettings{Limit: 5, Period: apitypes.QuotaPeriodTypeDay}}))(t, "create plan").Id
+	must(c.gateway.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{UsagePlanId: &plan, KeyId: key.Id, KeyType: aws.String("API_KEY")}))(t, "add the key")
+	return api, key, plan
+}
+
+// everything is what the services answer about what they hold, as text to compare.
+func (c awsClients) everything(api, plan string) map[string]string {
+	c.t.Helper()
+	ctx, t := c.t.Context(), c.t
+	all := map[string]string{}
+	keep := func(what string, v any) {
+		text, err := json.MarshalIndent(v, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[what] = string(text)
+	}
+	streams := must(c.firehose.ListDeliveryStreams(ctx, &firehose.ListDeliveryStreamsInput{}))(t, "list streams").DeliveryStreamNames
+	keep("streams", streams)
+	for _, name := range streams {
+		keep("stream "+name, must(c.firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &name}))(t, "describe "+name).DeliveryStreamDescription)
+		keep("tags of "+name, must(c.firehose.ListTagsForDeliveryStream(ctx, &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: &name}))(t, "tags of "+name).Tags)
+	}
+	// The one of this process, stagelog-hand, is as new as the process.
+	for _, f := range must(c.lambda.ListFunctions(ctx, &lambda.ListFunctionsInput{}))(t, "list functions").Functions {
+		if *f.FunctionName != "stagelog-hand" {
+			keep("function "+*f.FunctionName, f)
+		}
+	}
+	keep("APIs", must(c.gateway.GetRestApis(ctx, &apigateway.GetRestApisInput{}))(t, "get APIs").Items)
+	keep("stages", must(c.gateway.GetStages(ctx, &apigateway.GetStagesInput{RestApiId: &api}))(t, "get stages").Item)
+	keep("keys", must(c.gateway.GetApiKeys(ctx, &apigateway.GetApiKeysInput{IncludeValues: aws.Bool(true)}))(t, "get keys").Items)
+	keep("plans", must(c.gateway.GetUsagePlans(ctx, &apigateway.GetUsagePlansInput{}))(t, "get plans").Items)
+	keep("keys of the plan", must(c.gateway.GetUsagePlanKeys(ctx, &apigateway.GetUsagePlanKeysInput{UsagePlanId: &plan}))(t, "get the plan's keys").Items)
+	today := time.Now().UTC().Format("2006-01-02")
+	keep("usage", must(c.gateway.GetUsage(ctx, &apigateway.GetUsageInput{UsagePlanId: &plan, StartDate: &today, EndDate: &today}))(t, "get usage").Items)
+	return all
+}
