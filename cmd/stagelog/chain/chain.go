@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
 	"time"
 
@@ -32,6 +34,9 @@ import (
 // drainTimeout bounds the end of a run: what is not delivered by then is on disk and goes
 // out after the next start.
 const drainTimeout = 30 * time.Second
+
+// closeTimeout bounds the last writes, which come whatever became of the drain.
+const closeTimeout = 10 * time.Second
 
 // Config says what to run and where.
 type Config struct {
@@ -64,6 +69,8 @@ type Chain struct {
 	stages    *gateway.Gateway
 	lines     *gateway.Logger
 	delivery  *delivery
+
+	closeStages func() // returns once no request is under way at a stage
 }
 
 // Run opens the chain, serves it, applies the pipeline, and then calls script. It serves
@@ -95,7 +102,7 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 	if groupErr := group.Wait(); groupErr != nil && !errors.Is(groupErr, context.Canceled) {
 		err = groupErr // the cause; what the script said is its consequence
 	}
-	return errors.Join(err, c.close(drainCtx))
+	return errors.Join(err, c.close(ctx))
 }
 
 // open takes the ports, then opens each room, from the disk upward.
@@ -138,8 +145,26 @@ func (c *Chain) start(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return c.delivery.run(ctx) })
 	group.Go(func() error { return c.addHeldBack(ctx) })
 	serve(ctx, group, c.at.aws, c.awsHandler())
-	serve(ctx, group, c.at.stages, c.stages)
+	c.closeStages = serveStages(ctx, group, c.at.stages, c.stages)
 	serve(ctx, group, c.at.console, c.consoleHandler())
+}
+
+// serveStages is serve for the stages, whose door closes first: what comes in there has a
+// line to hand over, and needs the parts behind it.
+func serveStages(ctx context.Context, group *errgroup.Group, ln net.Listener, stages http.Handler) (closeDoor func()) {
+	ctx, shut := context.WithCancel(ctx)
+	closed := make(chan struct{})
+	door, ctx := errgroup.WithContext(ctx)
+	serve(ctx, door, ln, stages)
+	group.Go(func() error {
+		defer close(closed)
+		defer shut()
+		return door.Wait()
+	})
+	return func() {
+		shut()
+		<-closed
+	}
 }
 
 // Endpoints are the addresses where the chain listens, as URLs.
@@ -184,9 +209,11 @@ func (c *Chain) Settle(ctx context.Context) error {
 	return c.delivery.flush(ctx)
 }
 
-// drain ends a run in order: the doors close first, then what came in goes out. What the
-// deadline cuts off is on disk.
+// drain ends a run in order: the stages close first, then what came in goes out. The AWS
+// endpoint stays for the functions; what it takes meanwhile, like what the deadline cuts
+// off, is on disk.
 func (c *Chain) drain(ctx context.Context) error {
+	c.closeStages()
 	err := c.Settle(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		c.log.Warn("not everything was delivered in time; the rest is on disk and goes out after the next start", "after", drainTimeout)
@@ -195,8 +222,11 @@ func (c *Chain) drain(ctx context.Context) error {
 	return err
 }
 
-// close lets go of what open took. Parts that were never opened are nil.
+// close lets go of what open took. Parts that were never opened are nil. It has a time of
+// its own: the end of ctx, or of the drain, is no reason not to write what is still to be.
 func (c *Chain) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
 	var errs []error
 	if c.functions != nil {
 		errs = append(errs, c.functions.Close(ctx))

@@ -2,7 +2,6 @@ package chain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -60,22 +59,21 @@ func newDelivery(ctx context.Context, c *Chain) (*delivery, error) {
 // run delivers until ctx ends.
 func (d *delivery) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	d.mu.Lock()
-	d.ctx, d.group = ctx, group
-	var errs []error
-	for _, w := range d.streams {
-		errs = append(errs, d.startLocked(w))
-	}
-	d.mu.Unlock()
+	// It ends last but for the workers: while there is a group, it can be added to.
 	group.Go(func() error {
 		<-ctx.Done()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.group = nil
 		return nil
 	})
-	err := group.Wait()
 	d.mu.Lock()
-	d.group = nil
+	d.ctx, d.group = ctx, group
+	for _, w := range d.streams {
+		d.startLocked(w)
+	}
 	d.mu.Unlock()
-	return errors.Join(append(errs, err)...)
+	return group.Wait()
 }
 
 // changed takes over a stream that is new, or whose definition changed.
@@ -90,48 +88,41 @@ func (d *delivery) changed(s firehose.Stream) {
 	}
 	w := &worker{stream: s, done: make(chan struct{})}
 	d.streams[s.Name] = w
-	if err := d.startLocked(w); err != nil {
-		d.log.Error("delivery of a stream can't start", "stream", s.Name, "error", err)
-	}
+	d.startLocked(w)
 }
 
-// deleted stops a stream's delivery and forgets what was not delivered, as AWS does.
+// deleted stops a stream's delivery and forgets what was not delivered, as AWS does. There
+// is no worker when a deletion is finished that a crash had cut off.
 func (d *delivery) deleted(name string) {
 	d.mu.Lock()
 	w := d.streams[name]
 	delete(d.streams, name)
 	d.mu.Unlock()
-	if w == nil {
-		return
-	}
-	if w.stop != nil {
+	if w != nil && w.stop != nil {
 		w.stop()
 		<-w.done
 	}
 	ctx := context.Background()
-	// The document first: one that is left over would make a new stream of that name skip records.
-	if err := errors.Join(deliver.Forget(ctx, d.store, name, 0), d.chain.buffer.DeleteLog(ctx, name, 0)); err != nil {
+	// The document first: one that is left over without its log would make a new stream of
+	// that name skip records.
+	err := deliver.Forget(ctx, d.store, name, 0)
+	if err == nil {
+		err = d.chain.buffer.DeleteLog(ctx, name, 0)
+	}
+	if err != nil {
 		d.log.Error("a deleted stream's records can't be removed", "stream", name, "error", err)
 	}
 }
 
-// startLocked starts a worker once there is a group to run it in.
-func (d *delivery) startLocked(w *worker) error {
+// startLocked starts a worker once there is a group to run it in. A worker that can't
+// start ends the chain: records would be accepted and never delivered.
+func (d *delivery) startLocked(w *worker) {
 	if d.group == nil || w.run != nil {
-		return nil
+		return
 	}
-	log, err := d.chain.buffer.Log(d.ctx, w.stream.Name, 0)
-	if err != nil {
-		return fmt.Errorf("open the log of %s: %w", w.stream.Name, err)
-	}
-	w.run, err = deliver.New(deliver.Config{
-		Destination: func() deliver.Destination { return deliverTo(d.chain, w.newest()) },
-		SpoolDir:    filepath.Join(d.chain.cfg.Dir, "spool"),
-		Metrics:     d.metrics,
-		Logger:      d.log.With("stream", w.stream.Name),
-	}, deliverLog{log}, d.store, sink{d.chain}, transform{d.chain})
-	if err != nil {
-		return err
+	if err := d.makeLocked(w); err != nil {
+		d.group.Go(func() error { return err })
+		return
 	}
 	ctx, stop := context.WithCancel(d.ctx)
 	w.stop = stop
@@ -143,7 +134,20 @@ func (d *delivery) startLocked(w *worker) error {
 		}
 		return nil
 	})
-	return nil
+}
+
+func (d *delivery) makeLocked(w *worker) error {
+	log, err := d.chain.buffer.Log(d.ctx, w.stream.Name, 0)
+	if err != nil {
+		return fmt.Errorf("open the log of %s: %w", w.stream.Name, err)
+	}
+	w.run, err = deliver.New(deliver.Config{
+		Destination: func() deliver.Destination { return deliverTo(d.chain, w.newest()) },
+		SpoolDir:    filepath.Join(d.chain.cfg.Dir, "spool"),
+		Metrics:     d.metrics,
+		Logger:      d.log.With("stream", w.stream.Name),
+	}, deliverLog{log}, d.store, sink{d.chain}, transform{d.chain})
+	return err
 }
 
 // deliverLog is a log that says how far it goes, so that a flush knows where it ends.
