@@ -1,6 +1,6 @@
 # What CI calls, and what a person calls before a commit. Each target stands alone.
 GO      ?= go
-FUZZ    ?= 5s
+FUZZ    ?= 1000x
 PKGS    := ./...
 
 .PHONY: all build test race lint fuzz bench e2e demo
@@ -24,7 +24,7 @@ lint:             ## format, vet, staticcheck, and builds that nothing else cove
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/stagelog
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -tags lambda.norpc -o /dev/null ./cmd/enricher
 
-fuzz:             ## every fuzz target for FUZZ each
+fuzz:             ## every fuzz target, FUZZ runs (1000x) or time (30s) each
 	@for pkg in $$($(GO) list $(PKGS)); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "fuzz $$pkg $$target"; \
