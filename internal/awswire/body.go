@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -31,6 +32,9 @@ func Body(r *http.Request) []byte {
 
 // maxPooled is the largest buffer that is kept for the next request.
 const maxPooled = 8 << 20
+
+// firstSpace is what a body reserves before any of it has come.
+const firstSpace = 1 << 20
 
 // Small bodies do not take, and do not grow, the buffers of large ones.
 const smallBody = 16 << 10
@@ -61,8 +65,8 @@ func (p *buffers) put(b *body) {
 	}
 }
 
-// read reads the body of at most limit bytes. A body of unknown length grows the buffer
-// as it comes, so that a client reserves no more than it sends.
+// read reads the body of at most limit bytes. The buffer grows as it comes, so that a
+// client reserves little more than it sends.
 func (p *buffers) read(r *http.Request, limit int64) (*body, *Error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
@@ -85,15 +89,7 @@ var errTooLarge = errors.New("body too large")
 
 func fill(p *[]byte, r *http.Request, limit int64) error {
 	if n := r.ContentLength; n >= 0 {
-		if int64(cap(*p)) < n {
-			*p = make([]byte, n)
-		}
-		*p = (*p)[:n]
-		if n == 0 {
-			return nil
-		}
-		_, err := io.ReadFull(r.Body, *p)
-		return err
+		return fillLength(p, r.Body, int(n))
 	}
 	buf := bytes.NewBuffer((*p)[:0])
 	n, err := buf.ReadFrom(io.LimitReader(r.Body, limit+1))
@@ -102,6 +98,25 @@ func fill(p *[]byte, r *http.Request, limit int64) error {
 		return errTooLarge
 	}
 	return err
+}
+
+// fillLength fills *p with n bytes. What the client announces is not signed at this point:
+// the space doubles as bytes come.
+func fillLength(p *[]byte, body io.Reader, n int) error {
+	buf := (*p)[:0]
+	for len(buf) < n {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, min(n-len(buf), max(len(buf), firstSpace)))
+		}
+		got, err := io.ReadFull(body, buf[len(buf):min(n, cap(buf))])
+		buf = buf[:len(buf)+got]
+		if err != nil {
+			*p = buf
+			return err
+		}
+	}
+	*p = buf
+	return nil
 }
 
 func tooLarge(limit int64) *Error {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -172,6 +173,34 @@ func TestBodyOfAStrangerIsNotRead(t *testing.T) {
 	r.Body = io.NopCloser(body)
 	if w := serve(t, newMux(0), r); w.Code != 400 || body.read {
 		t.Errorf("%d, body read: %v", w.Code, body.read)
+	}
+}
+
+// An access key id is no secret: who knows one must not have us reserve what never comes.
+func TestAnnouncedBodyIsNotReserved(t *testing.T) {
+	h := newMux(0)
+	r := request("POST", "http://localhost:4580/", "x")
+	sign(t, r, "x", testKey, "no secret", "lambda", testRegion, now())
+	r.ContentLength = 60 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w := serve(t, h, r)
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; w.Code != 400 || got > 8<<20 {
+		t.Errorf("%d, %d bytes reserved for one that came", w.Code, got)
+	}
+}
+
+// Bodies around the sizes at which space is taken arrive as they are.
+func TestBodiesOfAllSizes(t *testing.T) {
+	h := newMux(0)
+	for _, size := range []int{0, 1, 16<<10 + 1, 1<<20 - 1, 1 << 20, 1<<20 + 1, 5 << 20, 3, 8 << 20} {
+		body := strings.Repeat("abcdefghijk", size/11+1)[:size]
+		r := request("POST", "http://localhost:4580/", body)
+		sign(t, r, body, testKey, testSecret, "firehose", testRegion, now())
+		if w := serve(t, h, r); w.Code != 200 || w.Body.String() != "000000000000 "+body {
+			t.Errorf("%d bytes: %d, answered with %d bytes", size, w.Code, w.Body.Len())
+		}
 	}
 }
 
