@@ -315,3 +315,49 @@ func TestRecordsWaitForCompanyAsLongAsToldAndNoLonger(t *testing.T) {
 		}
 	})
 }
+
+func TestCrowdSharesFramesAndAClientAloneDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sync1, clients, rounds = 10 * time.Millisecond, 64, 20
+		s, logs := withStream(t, firehose.Config{})
+		var frames []int // records in each; one append at a time: the frames are small
+		logs.of("s", 0).before = func(b record.Batch) error {
+			frames = append(frames, len(b.Records))
+			<-time.After(sync1)
+			return nil
+		}
+		put := func(n int) {
+			for range n {
+				if _, errs, err := s.Put(context.Background(), "s", [][]byte{[]byte("one")}); err != nil || errs != nil {
+					t.Error(err, errs)
+				}
+			}
+		}
+		began := time.Now()
+		put(3)
+		if took := time.Since(began); took != 3*sync1 {
+			t.Errorf("3 records of one client took %v, want 3 appends of %v", took, sync1)
+		}
+		frames = nil
+		var wg sync.WaitGroup
+		for range clients {
+			wg.Go(func() { put(rounds) })
+		}
+		wg.Wait()
+		// While all are about. Without waiting it would be half of them: the few that had to
+		// wait, then all others, and so on.
+		carried := 0
+		for _, n := range frames[:rounds] {
+			carried += n
+		}
+		if carried < rounds*clients*3/4 {
+			t.Errorf("%d clients: frames of %v records", clients, frames)
+		}
+		<-time.After(time.Second)
+		began = time.Now()
+		put(1)
+		if took := time.Since(began); took != sync1 {
+			t.Errorf("a client alone after a crowd took %v, want one append of %v", took, sync1)
+		}
+	})
+}
