@@ -70,7 +70,8 @@ type Chain struct {
 	lines     *gateway.Logger
 	delivery  *delivery
 
-	closeStages func() // returns once no request is under way at a stage
+	closeStages func()        // returns once no request is under way at a stage
+	applied     chan struct{} // closed once the pipeline is applied
 }
 
 // Run opens the chain, serves it, applies the pipeline, and then calls script. It serves
@@ -91,6 +92,7 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 	context.AfterFunc(serving, cancel)
 	err = c.apply(scripted)
 	if err == nil {
+		close(c.applied)
 		err = script(scripted, c)
 	}
 	drainCtx, cancelDrain := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
@@ -107,7 +109,7 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 
 // open takes the ports, then opens each room, from the disk upward.
 func open(ctx context.Context, cfg Config) (*Chain, error) {
-	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry()}
+	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{})}
 	at, err := listen(cfg.Listen, cfg.AnyPort)
 	if err != nil {
 		return nil, err

@@ -59,10 +59,16 @@ func (c *Chain) controlHandler() http.Handler {
 	return apigateway.Faults{PageSize: f.PageSize, ThrottleEvery: f.ThrottleEvery, Delay: f.Delay}.Wrap(c.control)
 }
 
-// addHeldBack applies the customers that were held back, once their time has come.
+// addHeldBack applies the customers that were held back, once their time has come. That
+// begins when the rest is applied: the other order would leave them out for good.
 func (c *Chain) addHeldBack(ctx context.Context) error {
 	if !c.heldBack() {
 		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-c.applied:
 	}
 	select {
 	case <-ctx.Done():
