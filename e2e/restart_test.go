@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -159,4 +160,52 @@ func (c awsClients) everything(api, plan string) map[string]string {
 	today := time.Now().UTC().Format("2006-01-02")
 	keep("usage", must(c.gateway.GetUsage(ctx, &apigateway.GetUsageInput{UsagePlanId: &plan, StartDate: &today, EndDate: &today}))(t, "get usage").Items)
 	return all
+}
+
+// A stagelog.yaml that was changed between two runs is what counts in the second: the
+// stream's destination follows with a new version, and a reader who was taken out stays out.
+func TestAChangedPipelineIsApplied(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\nreaders: [\"111122223333\", \"444455556666\"]\ndeliver: {interval: 1s, prefix: \"logs/\"}\n")
+	u := startUp(t, dir, cleanEnv())
+	admin, out := sdk(t, u, "stagelog"), sdk(t, u, "reader-111122223333")
+	const record = `{"request_id":"1","key_id":"-","api_id":"shop","stage":"prod"}`
+	admin.put("amazon-apigateway-hand", record)
+	eventually(t, "an object below logs/", func() bool { return len(out.keys("hand-api-logs", "logs/")) == 1 })
+	old := admin.keys("hand-api-logs", "logs/")[0]
+	outCredentials := out.s3.Options().Credentials
+	if err := u.stop(syscall.SIGTERM); err != nil {
+		t.Fatalf("stagelog up ended with %v", err)
+	}
+
+	for _, tt := range []struct {
+		readers, prefix, version string
+	}{{`["444455556666"]`, "other/", "2"}, {"[]", "other/", "2"}} {
+		write(t, dir, "stagelog.yaml", fmt.Sprintf("name: hand\nbucket: hand-api-logs\nreaders: %s\ndeliver: {interval: 1s, prefix: %q}\n", tt.readers, tt.prefix))
+		u = startUp(t, dir, cleanEnv())
+		admin = sdk(t, u, "stagelog")
+		d := must(admin.firehose.DescribeDeliveryStream(t.Context(), &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String("amazon-apigateway-hand")}))(t, "describe").DeliveryStreamDescription
+		if *d.VersionId != tt.version {
+			t.Errorf("readers %s: the stream is of version %s, want %s", tt.readers, *d.VersionId, tt.version)
+		}
+		stale := s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String(u.Endpoints.AWS), UsePathStyle: true, Credentials: outCredentials})
+		if _, err := stale.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("hand-api-logs"), Key: &old}); err == nil {
+			t.Errorf("readers %s: who is no reader any more still reads %s", tt.readers, old)
+		}
+		if _, err := stale.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("hand-api-logs")}); err == nil {
+			t.Errorf("readers %s: who is no reader any more still lists the bucket", tt.readers)
+		}
+		before := len(admin.keys("hand-api-logs", tt.prefix))
+		admin.put("amazon-apigateway-hand", record)
+		eventually(t, "an object below the new prefix", func() bool { return len(admin.keys("hand-api-logs", tt.prefix)) > before })
+		if tt.readers == "[]" {
+			if p, err := admin.s3.GetBucketPolicy(t.Context(), &s3.GetBucketPolicyInput{Bucket: aws.String("hand-api-logs")}); err == nil && strings.Contains(aws.ToString(p.Policy), "444455556666") {
+				t.Errorf("without readers the bucket's policy still lets one in: %s", *p.Policy)
+			}
+		}
+		if err := u.stop(syscall.SIGTERM); err != nil {
+			t.Fatalf("stagelog up ended with %v", err)
+		}
+	}
 }

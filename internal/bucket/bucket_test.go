@@ -429,3 +429,36 @@ func TestReaderPolicyText(t *testing.T) {
 		t.Errorf("ReaderPolicy (-want +got):\n%s", diff)
 	}
 }
+
+func TestDropReaderPolicyLeavesWhatOthersWrote(t *testing.T) {
+	c, name := newBucket(t, "logs/a")
+	policyOf := func() (string, error) {
+		out, err := raw(admin).GetBucketPolicy(t.Context(), &s3.GetBucketPolicyInput{Bucket: &name})
+		if err != nil {
+			return "", err
+		}
+		return *out.Policy, nil
+	}
+	if err := c.DropReaderPolicy(t.Context(), name); err != nil {
+		t.Errorf("DropReaderPolicy without a policy = %v, want nil", err)
+	}
+	own := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Sid":"Mine","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::%s"}]}`, readerID, name)
+	for _, tt := range []struct {
+		policy string
+		stays  bool
+	}{{own, true}, {string(bucket.ReaderPolicy(name, "logs/", []string{readerID})), false}} {
+		if err := c.PutPolicy(t.Context(), name, []byte(tt.policy)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.DropReaderPolicy(t.Context(), name); err != nil {
+			t.Errorf("DropReaderPolicy = %v", err)
+		}
+		got, err := policyOf()
+		if tt.stays && got != tt.policy || !tt.stays && code(err) != "NoSuchBucketPolicy" {
+			t.Errorf("after DropReaderPolicy the policy is %q (%v), want it to stay: %v; it was %s", got, err, tt.stays, tt.policy)
+		}
+	}
+	if _, err := list(t, server.Client(reader), name, ""); code(err) != "AccessDenied" {
+		t.Errorf("the reader's List = %v, want AccessDenied", err)
+	}
+}

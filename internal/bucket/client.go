@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -193,6 +194,26 @@ func (c *Client) EnsureBucket(ctx context.Context, bucket string) error {
 func (c *Client) PutPolicy(ctx context.Context, bucket string, policy []byte) error {
 	if _, err := c.s3.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &bucket, Policy: aws.String(string(policy))}); err != nil {
 		return fmt.Errorf("put policy of bucket %s: %w", bucket, notFound(err))
+	}
+	return nil
+}
+
+// DropReaderPolicy deletes a bucket's policy if ReaderPolicy made it. One that somebody
+// wrote, and no policy, stay as they are.
+func (c *Client) DropReaderPolicy(ctx context.Context, bucket string) error {
+	out, err := c.s3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &bucket})
+	var none smithy.APIError
+	if errors.As(err, &none) && none.ErrorCode() == "NoSuchBucketPolicy" {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read policy of bucket %s: %w", bucket, err)
+	}
+	if !isReaderPolicy(aws.ToString(out.Policy)) {
+		return nil
+	}
+	if _, err := c.s3.DeleteBucketPolicy(ctx, &s3.DeleteBucketPolicyInput{Bucket: &bucket}); err != nil {
+		return fmt.Errorf("delete policy of bucket %s: %w", bucket, err)
 	}
 	return nil
 }

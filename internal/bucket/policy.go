@@ -49,3 +49,17 @@ func grant(sid, action, resource string, readers []string) statement {
 	}
 	return s
 }
+
+// isReaderPolicy says whether text is a policy of ReaderPolicy's statements alone.
+func isReaderPolicy(text string) bool {
+	var p struct{ Statement []struct{ Sid string } }
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return false
+	}
+	for _, s := range p.Statement {
+		if s.Sid != "ReaderList" && s.Sid != "ReaderLocation" && s.Sid != "ReaderGet" {
+			return false
+		}
+	}
+	return len(p.Statement) > 0
+}

@@ -68,7 +68,8 @@ func (c *Chain) applyBucket(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(p.Readers) == 0 {
-		return p.Bucket, nil
+		// The readers of an earlier run must not stay.
+		return p.Bucket, c.objects.DropReaderPolicy(ctx, p.Bucket)
 	}
 	if err := c.objects.PutPolicy(ctx, p.Bucket, bucket.ReaderPolicy(p.Bucket, p.Deliver.Prefix, p.Readers)); err != nil {
 		return "", fmt.Errorf("let the readers in: %w", err)
