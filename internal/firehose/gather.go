@@ -21,20 +21,12 @@ const (
 	gatherBytes = 64 << 10
 	// appendTimeout bounds one append. Whoever waits for it is told to come again.
 	appendTimeout = 30 * time.Second
-	// minCrowd is how many requests must be about at once for a frame to wait for those that
-	// have just been answered.
-	minCrowd = 4
 )
 
 // gatherer puts the records of many requests into few frames of one shard. While a frame is
-// being stored, arriving records gather in the next one. When none is, they wait for company
+// being stored, arriving records gather in the next one; when none is, they wait for company
 // for as long as linger says. They don't when they are enough already, or when as many
 // requests have come as shared the last frame: everybody is here.
-//
-// Without a linger a client alone never waits. But clients that send again once they are
-// answered come back together, just after their frame is stored; a frame that left at that
-// moment would carry the few that had to wait, with everybody else behind it. So where there
-// was a crowd, a frame waits for most of it, for half the time of an append at most.
 type gatherer struct {
 	log     Log
 	shard   int
@@ -51,10 +43,6 @@ type gatherer struct {
 	company  int // requests in the last frame that went
 	waiting  int // bytes in queue
 	failures int // appends that failed since the last good one
-
-	crowd    int           // requests that were answered or waiting when a frame was last stored
-	took     time.Duration // the last append
-	storedAt time.Time     // its end
 }
 
 // group is the records of one frame. It is stored by the request that began it.
@@ -63,7 +51,6 @@ type group struct {
 	bytes   int
 	full    bool
 	due     bool // it has waited for company long enough
-	timed   bool // it waits for the crowd
 	puts    int  // requests in it
 	arrived time.Time
 	turn    chan struct{} // closed when it may be stored
@@ -159,40 +146,16 @@ func (g *group) take(records [][]byte) int {
 
 // companyFor gives a new group its time to gather. q.mu must be held.
 func (q *gatherer) companyFor(g *group) {
-	if q.linger > 0 {
-		q.dueAfter(g, q.linger)
+	if q.linger <= 0 {
+		g.due = true
+		return
 	}
-}
-
-func (q *gatherer) dueAfter(g *group, wait time.Duration) {
-	time.AfterFunc(wait, func() {
+	time.AfterFunc(q.linger, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		g.due = true
 		q.dispatch()
 	})
-}
-
-// ready says whether the group has gathered enough. q.mu must be held.
-func (q *gatherer) ready(g *group) bool {
-	if g.due || g.full || g.bytes >= gatherBytes {
-		return true
-	}
-	if q.linger > 0 {
-		return q.company > 1 && g.puts >= q.company
-	}
-	patience := q.took / 2
-	if q.crowd < minCrowd || 8*g.puts >= 7*q.crowd {
-		return true
-	}
-	if !g.timed {
-		if time.Since(q.storedAt) > patience {
-			return true // the crowd has gone
-		}
-		g.timed = true
-		q.dueAfter(g, patience)
-	}
-	return false
 }
 
 // dispatch lets groups go whose turn it is. q.mu must be held.
@@ -202,7 +165,8 @@ func (q *gatherer) dispatch() {
 		if q.inFlight > 0 && (!g.full || q.inFlight >= maxInFlight) {
 			return
 		}
-		if !q.ready(g) {
+		everybody := q.company > 1 && g.puts >= q.company
+		if !g.due && !g.full && !everybody && g.bytes < gatherBytes {
 			return
 		}
 		q.queue = q.queue[1:]
@@ -231,23 +195,18 @@ func (q *gatherer) store(ctx context.Context, g *group) {
 	g.seq, g.err = q.log.Append(ctx, *frame)
 	cancel()
 	q.frames.Put(frame)
-	took := time.Since(begin)
-	q.metrics.latency.Observe(took.Seconds())
+	q.metrics.latency.Observe(time.Since(begin).Seconds())
 	n := len(g.records)
 	g.records = nil
-	q.finished(ctx, g, n, took)
+	close(g.done)
+	q.finished(ctx, g, n)
 }
 
-// finished tells everybody who waits for the group, counts, and lets the next group go.
-func (q *gatherer) finished(ctx context.Context, g *group, records int, took time.Duration) {
+// finished counts, and lets the next group go.
+func (q *gatherer) finished(ctx context.Context, g *group, records int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	close(g.done)
 	q.inFlight--
-	q.took, q.storedAt, q.crowd = took, time.Now(), g.puts
-	for _, waiting := range q.queue {
-		q.crowd += waiting.puts
-	}
 	q.dispatch()
 	if g.err != nil {
 		q.metrics.refused.Add(float64(records))

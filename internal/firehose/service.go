@@ -46,8 +46,7 @@ type Config struct {
 	Shards int
 	// Gather is how long the first record of a frame waits for others before it is stored, so
 	// that concurrent single PutRecords share a sync. What is enough by itself goes at once. 0
-	// makes no client wait that is alone: records gather while another frame is being stored,
-	// and, where many clients are about, for up to half that time more.
+	// gathers only while another frame is being stored.
 	Gather time.Duration
 	// OnChange is called with each stream that New finds, and with each one that was
 	// created or updated, before the call that did it is answered.
