@@ -69,6 +69,7 @@ func TestChain(t *testing.T) {
 			"both ways of enrichment give the same bytes":          bothWaysGiveTheSameBytes,
 			"backup, file extension, time zone and version":        backupExtensionZoneVersion,
 			"a bad record is for the administrator alone":          badRecordsAreForTheAdministrator,
+			"a deleted stream begins anew":                         aDeletedStreamBeginsAnew,
 			"what is not supported is refused and nothing made":    unsupportedIsRefused,
 			"a reader's credentials are good for the bucket alone": readersHaveTheBucketAlone,
 		} {
@@ -363,6 +364,35 @@ func badRecordsAreForTheAdministrator(t *testing.T, u *up) {
 	denied(t, "the reader puts an object", reader.readerPut(t.Context(), "chain-logs", "logs/x"))
 	_, err = reader.s3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("chain-logs"), Key: &errorKeys[0]})
 	denied(t, "the reader deletes an object", err)
+}
+
+// A deleted stream takes what it still held with it, and one of the same name begins anew.
+func aDeletedStreamBeginsAnew(t *testing.T, u *up) {
+	admin := sdk(t, u, "stagelog")
+	ctx := t.Context()
+	admin.createBucket("anew-logs")
+	admin.createStream("anew", "anew-logs", func(d *types.ExtendedS3DestinationConfiguration) {
+		d.BufferingHints = &types.BufferingHints{SizeInMBs: aws.Int32(128), IntervalInSeconds: aws.Int32(900)}
+	})
+	for n := range 3 {
+		admin.put("anew", fmt.Sprintf("{\"request_id\":\"old-%d\"}\n", n))
+	}
+	must(admin.firehose.DeleteDeliveryStream(ctx, &firehose.DeleteDeliveryStreamInput{DeliveryStreamName: aws.String("anew")}))(t, "delete the stream")
+	eventually(t, "the stream to be gone", func() bool {
+		_, err := admin.firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String("anew")})
+		var gone *types.ResourceNotFoundException
+		return errors.As(err, &gone)
+	})
+	admin.createStream("anew", "anew-logs", nil)
+	for n := range 2 {
+		admin.put("anew", fmt.Sprintf("{\"request_id\":\"new-%d\"}\n", n))
+		eventually(t, "a record of the new stream", func() bool {
+			return strings.Contains(admin.text("anew-logs", ""), fmt.Sprintf("new-%d", n))
+		})
+	}
+	if got, want := admin.text("anew-logs", ""), "{\"request_id\":\"new-0\"}\n{\"request_id\":\"new-1\"}\n"; got != want {
+		t.Errorf("the bucket holds %q, want the new stream's records once and no others, %q", got, want)
+	}
 }
 
 func unsupportedIsRefused(t *testing.T, u *up) {
