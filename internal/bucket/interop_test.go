@@ -145,7 +145,7 @@ func program(t *testing.T, as bucket.Account, name string, args ...string) (stri
 
 func TestAWSCLI(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil || testing.Short() {
-		t.Skip("needs the AWS CLI")
+		t.Skip("SKIPPED: this machine has no AWS CLI")
 	}
 	_, name := newBucket(t)
 	dir := t.TempDir()
@@ -212,7 +212,7 @@ print([o["Key"] for o in s3.list_objects_v2(Bucket=name, Prefix="logs/")["Conten
 
 func TestBoto3(t *testing.T) {
 	if testing.Short() || exec.Command("python3", "-c", "import boto3").Run() != nil {
-		t.Skip("needs Python with boto3")
+		t.Skip("SKIPPED: this machine has no Python with boto3")
 	}
 	_, name := newBucket(t)
 	out, err := program(t, admin, "python3", "-c", boto3Script, name)
