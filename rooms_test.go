@@ -15,7 +15,7 @@ import (
 const module = "github.com/stagelog/stagelog/"
 
 // rooms says which rooms each room may import. Word rooms (accesslog, record, layout,
-// durable) and the wire are shared; a stage room imports no other stage room; what
+// durable, base64) and the wire are shared; a stage room imports no other stage room; what
 // joins them is cmd/stagelog. A folder below a room belongs to the room.
 var rooms = map[string][]string{
 	"cmd/stagelog": {"*"},
@@ -25,16 +25,17 @@ var rooms = map[string][]string{
 	"internal/record":    {},
 	"internal/layout":    {},
 	"internal/durable":   {},
+	"internal/base64":    {},
 
 	"internal/gateway":  {"internal/accesslog", "internal/apigateway", "internal/record"},
-	"internal/firehose": {"internal/awswire", "internal/layout", "internal/record"},
+	"internal/firehose": {"internal/awswire", "internal/base64", "internal/layout", "internal/record"},
 	"internal/buffer":   {"internal/durable", "internal/record"},
 	"internal/enrich":   {"internal/accesslog", "internal/record"},
 	"internal/deliver":  {"internal/layout", "internal/record"},
 
 	"internal/apigateway": {"internal/accesslog", "internal/awswire", "internal/record"},
 	"internal/usageplan":  {},
-	"internal/function":   {"internal/awswire", "internal/durable", "internal/record"},
+	"internal/function":   {"internal/awswire", "internal/base64", "internal/durable", "internal/record"},
 	"internal/bucket":     {"internal/durable"},
 	"internal/identity":   {"internal/durable"},
 	"internal/awswire":    {},

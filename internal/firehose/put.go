@@ -2,13 +2,14 @@ package firehose
 
 import (
 	"context"
-	"encoding/base64"
+	stdbase64 "encoding/base64"
 	"errors"
 	"net/http"
 	"strconv"
 	"sync"
 
 	"github.com/stagelog/stagelog/internal/awswire"
+	"github.com/stagelog/stagelog/internal/base64"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -184,20 +185,19 @@ func (p *putRequest) decode() bool {
 	}
 	size := 0
 	for _, e := range p.encoded {
-		size += len(e)/4*3 + slack
+		size += len(e) / 4 * 3
 	}
 	if cap(p.decoded) < size {
 		p.decoded = make([]byte, size)
 	}
-	out := p.decoded[:cap(p.decoded)]
+	out := p.decoded[:0]
 	p.records = p.records[:0]
 	for _, e := range p.encoded {
-		n, ok := decodeBase64(out, e)
-		if !ok || n > maxRecordBytes {
+		begin, ok := len(out), false
+		if out, ok = base64.AppendDecoded(out, e); !ok || len(out)-begin > maxRecordBytes {
 			return false
 		}
-		p.records = append(p.records, out[:n:n])
-		out = out[n:]
+		p.records = append(p.records, out[begin:len(out):len(out)])
 	}
 	return true
 }
@@ -219,7 +219,7 @@ func (p *putRequest) readSlowly(op string, body []byte) *awswire.Error {
 	p.records = p.records[:0]
 	for _, r := range all {
 		data, _ := r.(map[string]any)["Data"].(string) // the model was checked
-		raw, err := base64.StdEncoding.Strict().DecodeString(data)
+		raw, err := stdbase64.StdEncoding.Strict().DecodeString(data)
 		if err != nil {
 			return badBase64()
 		}

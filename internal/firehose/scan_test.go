@@ -102,23 +102,3 @@ func FuzzScan(f *testing.F) {
 		readBoth(t, "PutRecordBatch", body)
 	})
 }
-
-func FuzzDecodeBase64(f *testing.F) {
-	for _, seed := range []string{"", "YQ==", "YR==", "YWI=", "YWJj", "YWJjZGVmZ2hpams=", "YWJj\nZGVm", "====", "YQ=a", "AAAAAAAAAAAA=AAA", "\xff\xff\xff\xff"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, v []byte) {
-		out := make([]byte, len(v)/4*3+slack)
-		n, ok := decodeBase64(out, v)
-		want, err := base64.StdEncoding.Strict().DecodeString(string(v))
-		if bytes.ContainsAny(v, "\r\n") {
-			err = base64.CorruptInputError(0)
-		}
-		if ok != (err == nil) {
-			t.Fatalf("decodeBase64(%q) = %v, the standard library says %v", v, ok, err)
-		}
-		if ok && !bytes.Equal(out[:n], want) {
-			t.Errorf("decodeBase64(%q) = %q, want %q", v, out[:n], want)
-		}
-	})
-}

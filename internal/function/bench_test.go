@@ -55,20 +55,3 @@ func BenchmarkCall(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "records/s")
 }
-
-func BenchmarkBase64(b *testing.B) {
-	var enc, dec []byte
-	raw := []byte(benchRecord)
-	b.Run("encode", func(b *testing.B) {
-		b.SetBytes(int64(len(raw)))
-		for b.Loop() {
-			enc = appendBase64(enc[:0], raw)
-		}
-	})
-	b.Run("decode", func(b *testing.B) {
-		b.SetBytes(int64(len(raw)))
-		for b.Loop() {
-			dec, _ = decodeBase64(dec[:0], enc)
-		}
-	})
-}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/base64"
 )
 
 // Status is what became of a record.
@@ -228,7 +230,7 @@ func (r *replyRecord) outcome(arena []byte) (out Outcome, grown []byte, ok bool)
 		return failed(CodeInvalidReturn, messageNullData), arena, true
 	}
 	at := len(arena)
-	grown, ok = decodeBase64(arena, r.data)
+	grown, ok = base64.AppendDecoded(arena, r.data)
 	if !ok {
 		return failed(CodeFunctionError, messageFormat), arena, r.checked || plainString(r.data)
 	}

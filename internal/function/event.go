@@ -1,6 +1,10 @@
 package function
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/stagelog/stagelog/internal/base64"
+)
 
 // Record is one record on its way to a function.
 type Record struct {
@@ -32,7 +36,7 @@ func AppendEvent(dst []byte, in CallInput) []byte {
 		dst = append(dst, `","approximateArrivalTimestamp":`...)
 		dst = strconv.AppendInt(dst, r.Arrived, 10)
 		dst = append(dst, `,"data":"`...)
-		dst = appendBase64(dst, r.Data)
+		dst = base64.Append(dst, r.Data)
 		dst = append(dst, `"}`...)
 	}
 	return append(dst, `]}`...)

@@ -101,21 +101,3 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
-
-// FuzzBase64 compares with encoding/base64.
-func FuzzBase64(f *testing.F) {
-	f.Add([]byte("YWJjZGVmZ2hpamtsbW5vcA=="))
-	f.Add([]byte("YWJjZGVmZ2hp\namtsbW5vcA=="))
-	f.Add([]byte("////++++=aaaaaaaaaaaaaaa"))
-	f.Fuzz(func(t *testing.T, v []byte) {
-		want, err := base64.StdEncoding.DecodeString(string(v))
-		wantOK := err == nil && !bytes.ContainsAny(v, "\r\n")
-		got, ok := decodeBase64([]byte("x"), v)
-		if ok != wantOK || ok && string(got[1:]) != string(want) || got[0] != 'x' {
-			t.Fatalf("decodeBase64(%q): got %q, %v, want %q, %v", v, got[1:], ok, want, wantOK)
-		}
-		if got := string(appendBase64([]byte("x"), v)); got != "x"+base64.StdEncoding.EncodeToString(v) {
-			t.Fatalf("appendBase64(%q): got %q", v, got)
-		}
-	})
-}

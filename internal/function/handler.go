@@ -2,12 +2,13 @@ package function
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/stagelog/stagelog/internal/base64"
 )
 
 // Enricher turns one record into its enriched form. It must be safe for parallel use.
@@ -129,7 +130,7 @@ func (h *Handler) answer(dst []byte, s *scratch, records []eventRecord) ([]byte,
 	}
 	for i := range records {
 		r := &records[i]
-		raw, ok := decodeBase64(s.raw[:0], r.data)
+		raw, ok := base64.AppendDecoded(s.raw[:0], r.data)
 		if !ok || !r.hasData {
 			if !r.checked && !plainString(r.data) {
 				return dst, n, errEscapes
@@ -210,13 +211,13 @@ func (a *answer) id(r *eventRecord) {
 }
 
 func (a *answer) ok(r *eventRecord, data []byte) bool {
-	n := base64.StdEncoding.EncodedLen(len(data))
+	n := (len(data) + 2) / 3 * 4
 	if !a.fits(r, 1+len(recordStart)+len(r.id)+len(resultOk)+n+len(recordEnd)) {
 		return false
 	}
 	a.id(r)
 	a.dst = append(a.dst, resultOk...)
-	a.dst = appendBase64(a.dst, data)
+	a.dst = base64.Append(a.dst, data)
 	a.dst = append(a.dst, recordEnd...)
 	return true
 }
