@@ -19,7 +19,11 @@ import (
 // serve has handler answer on ln until ctx ends, and lets requests under way finish for
 // a few seconds.
 func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler http.Handler) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	var idle unused
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ConnState: idle.note,
+	}
 	group.Go(func() error {
 		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve on %s: %w", ln.Addr(), err)
@@ -31,6 +35,7 @@ func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler 
 		const grace = 5 * time.Second
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
+		idle.close()
 		if err := server.Shutdown(end); err != nil {
 			return server.Close()
 		}
