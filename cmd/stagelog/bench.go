@@ -51,7 +51,7 @@ over the time until the last object stood in the bucket.`,
 	}
 	f := cmd.Flags()
 	f.DurationVar(&opts.runFor, "for", 5*time.Second, "how long records are sent")
-	f.IntVar(&opts.clients, "clients", 4, "concurrent clients, 1 to 1024")
+	f.IntVar(&opts.clients, "clients", 8, "concurrent clients, 1 to 1024")
 	f.IntVar(&opts.batch, "batch", 500, "records in a PutRecordBatch, 1 to 500; 1 sends PutRecord")
 	f.IntVar(&opts.bytes, "bytes", 374, "bytes of a record, 300 to 10000")
 	f.IntVar(&opts.keys, "keys", 200, "API keys in the directory, 1 to 10000")
