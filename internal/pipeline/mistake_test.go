@@ -85,7 +85,7 @@ func plans(text string) string {
 
 func manyReaders(n int) string {
 	var b strings.Builder
-	for i := range n {
+	for i := 1; i <= n; i++ {
 		fmt.Fprintf(&b, "- %012d\n", i)
 	}
 	return b.String()
@@ -130,6 +130,7 @@ func TestMistakes(t *testing.T) {
 		{"bucket with S3's prefix", "name: a\nbucket: xn--abc\n", "stagelog.yaml:2:9: bucket: xn--abc: S3 keeps names that begin with xn-- for itself"},
 		{"bucket with S3's suffix", "name: a\nbucket: abc--x-s3\n", "stagelog.yaml:2:9: bucket: abc--x-s3: S3 keeps names that end in --x-s3 for itself"},
 		{"reader twice", minimal + "readers: [\"111122223333\", 111122223333]\n", "stagelog.yaml:3:27: readers[1]: in the list already"},
+		{"reader that is the owner", minimal + "readers: [\"111122223333\"]\naccount: \"111122223333\"\n", "stagelog.yaml:3:11: readers[0]: 111122223333 is the pipeline's own account, which may read everything already"},
 		{"reader as a number with a point", minimal + "readers: [1.1e11]\n", "stagelog.yaml:3:11: readers[0]: expected an AWS account: 12 digits, found 1.1e11"},
 		{"more readers than a policy holds", minimal + "readers:\n" + manyReaders(121), "stagelog.yaml:124:3: readers[120]: a bucket's policy, which has at most 20 KB, holds no more than 120 readers"},
 		{"region", minimal + "region: Frankfurt\n", "stagelog.yaml:3:9: region: expected an AWS Region like eu-west-1, found Frankfurt"},

@@ -106,13 +106,13 @@ func (f *file) pipeline(top value) *Pipeline {
 	}
 	p.Name = top.required(m, "name").checked(checkName)
 	p.Bucket = top.required(m, "bucket").checked(checkBucket)
-	p.Readers = readAccounts(m["readers"])
 	if v := m["region"]; v.exists() {
 		p.Region = v.matching(regionPattern, "an AWS Region like eu-west-1")
 	}
 	if v := m["account"]; v.exists() {
 		p.Account = v.matching(accountPattern, "an AWS account: 12 digits")
 	}
+	p.Readers = readAccounts(m["readers"], p.Account)
 	for _, v := range m["stages"].list() {
 		if ref, ok := readStage(v); ok {
 			p.Stages = appendOnce(p.Stages, ref, v)
@@ -226,7 +226,8 @@ func (v value) whole(least, most int) int {
 // maxReaders is how many accounts fit a bucket policy (S3: 20 KB) that names each of them for three actions.
 const maxReaders = 120
 
-func readAccounts(list value) []string {
+// readAccounts reads the readers. The owner is not one: its credentials may do everything.
+func readAccounts(list value, owner string) []string {
 	var accounts []string
 	for i, v := range list.list() {
 		if i == maxReaders {
@@ -234,7 +235,12 @@ func readAccounts(list value) []string {
 			break
 		}
 		// The text as it stands, not the number that YAML makes of it: an account may begin with 0.
-		if account := v.matching(accountPattern, "an AWS account: 12 digits"); account != "" {
+		account := v.matching(accountPattern, "an AWS account: 12 digits")
+		switch account {
+		case "":
+		case owner:
+			v.wrong("", "%s is the pipeline's own account, which may read everything already", owner)
+		default:
 			accounts = appendOnce(accounts, account, v)
 		}
 	}
