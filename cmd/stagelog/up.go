@@ -72,7 +72,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, S3Endpoint: opts.s3Endpoint, Logger: log,
 		Progress: func(s chain.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *chain.Chain) error {
-		if err := announce(e, c, dir); err != nil {
+		if err := announce(e, c, dir, p.Bucket); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -94,7 +94,7 @@ func loadPipeline(e *env, bare bool) (*pipeline.Pipeline, error) {
 }
 
 // announce says where everything is, in the words of the client that will use it.
-func announce(e *env, c *chain.Chain, dir string) error {
+func announce(e *env, c *chain.Chain, dir, bucket string) error {
 	at := c.Endpoints()
 	if e.json {
 		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})
@@ -107,8 +107,12 @@ func announce(e *env, c *chain.Chain, dir string) error {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "\n  export AWS_CONFIG_FILE=%s AWS_SHARED_CREDENTIALS_FILE=%s\n", filepath.Join(dir, "config"), filepath.Join(dir, "credentials"))
-	for _, profile := range c.Profiles() {
-		fmt.Fprintf(e.stderr, "  aws --profile %s s3 ls\n", profile)
+	for i, profile := range c.Profiles() {
+		command := "firehose list-delivery-streams"
+		if i > 0 { // a reader: it may list the one bucket, and not all buckets
+			command = fmt.Sprintf("s3 ls s3://%s/ --recursive", bucket)
+		}
+		fmt.Fprintf(e.stderr, "  aws --profile %s %s\n", profile, command)
 	}
 	fmt.Fprintln(e.stderr)
 	return nil
