@@ -91,7 +91,7 @@ func runDemo(ctx context.Context, e *env, opts demoOptions) error {
 	err = chain.Run(ctx, chain.Config{
 		Pipeline: p, Dir: dir, Listen: chain.Loopback, AnyPort: true,
 		Logger:   e.quietLog(),
-		Progress: func(s chain.Step) { d.say("  %d/4  %-38s %s", s.Number, s.Name, s.Detail) },
+		Progress: func(s chain.Step) { d.say("  %d/4  %-36s done: %s", s.Number, s.Name, s.Detail) },
 	}, d.script)
 	return errors.Join(err, upstream.close(), cleanup())
 }
