@@ -40,6 +40,8 @@ var rooms = map[string][]string{
 	"internal/identity":   {"internal/durable"},
 	"internal/awswire":    {},
 	"internal/pipeline":   {"internal/accesslog", "internal/layout"},
+	"internal/provision":  {"internal/accesslog", "internal/layout", "internal/pipeline"},
+	"internal/logs":       {"internal/awswire"},
 
 	"e2e": {},
 }

@@ -100,7 +100,7 @@ func (f *file) syntax(err error, data []byte) {
 
 func (f *file) pipeline(top value) *Pipeline {
 	p := defaults()
-	m := top.mapping("name", "bucket", "readers", "preset", "region", "account", "stages", "format", "api_key", "names", "deliver", "local")
+	m := top.mapping("name", "bucket", "readers", "preset", "region", "account", "stages", "format", "api_key", "names", "deliver", "aws", "local")
 	if v := m["preset"]; v.exists() {
 		p.usePreset(v.oneOf("none", "apiable"))
 	}
@@ -108,9 +108,11 @@ func (f *file) pipeline(top value) *Pipeline {
 	p.Bucket = top.required(m, "bucket").checked(checkBucket)
 	if v := m["region"]; v.exists() {
 		p.Region = v.matching(regionPattern, "an AWS Region like eu-west-1")
+		p.RegionGiven = true
 	}
 	if v := m["account"]; v.exists() {
 		p.Account = v.matching(accountPattern, "an AWS account: 12 digits")
+		p.AccountGiven = true
 	}
 	p.Readers = readAccounts(m["readers"], p.Account)
 	for _, v := range m["stages"].list() {
@@ -126,6 +128,7 @@ func (f *file) pipeline(top value) *Pipeline {
 	}
 	readNames(p, m["names"].orNone())
 	readDeliver(p, m["deliver"].orNone())
+	readAWS(p, m["aws"].orNone())
 	if v := m["local"]; v.exists() {
 		p.Local = readLocal(v)
 	}

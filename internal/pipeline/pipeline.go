@@ -15,6 +15,10 @@ const (
 	DefaultErrorPrefix = "errors/!{firehose:error-output-type}/"
 	DefaultInterval    = 60 * time.Second
 	DefaultSize        = 5 * mebibyte
+
+	DefaultArchitecture = "arm64"
+	DefaultMemory       = 256 // MiB
+	DefaultLogDays      = 30
 )
 
 const mebibyte int64 = 1 << 20
@@ -37,12 +41,17 @@ type Pipeline struct {
 	Region  string   // of the machine's AWS endpoint and of the resources in AWS
 	Account string   // 12 digits: the account of the machine's AWS endpoint
 
+	// Whether the file says the Region and the account, or they are the defaults. In AWS
+	// what the credentials say counts, and must agree with what is given.
+	RegionGiven, AccountGiven bool
+
 	Stages     []StageRef // the stages in AWS that log to the stream; names here need not be in Local
 	Format     string     // the access log format itself
 	FormatName string     // its preset's name, or "custom"
 	APIKey     string     // what becomes of the API key's value: mask, hash, drop or keep
 	Names      OutputNames
 	Deliver    Deliver
+	AWS        AWS
 	Local      *Local // nil when the file has no local section
 
 	warnings Mistakes
@@ -92,6 +101,7 @@ func defaults() *Pipeline {
 		Format: format, FormatName: DefaultFormat, APIKey: "mask",
 		Names:   OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
 		Deliver: Deliver{Interval: DefaultInterval, Size: DefaultSize, Compression: GZIP, Prefix: DefaultPrefix, ErrorPrefix: DefaultErrorPrefix},
+		AWS:     AWS{Architecture: DefaultArchitecture, Memory: DefaultMemory, LogDays: DefaultLogDays},
 	}
 }
 

@@ -1,0 +1,3 @@
+package provision
+
+func newBucket(s *Spec, c *Clients) Resource { return unbuilt{} }

@@ -1,0 +1,3 @@
+package provision
+
+func newBucketPolicy(s *Spec, c *Clients) Resource { return unbuilt{} }

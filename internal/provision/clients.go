@@ -1,0 +1,40 @@
+package provision
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Clients are the AWS services that a pipeline is made of, all of one account and Region.
+type Clients struct {
+	S3           *s3.Client
+	IAM          *iam.Client
+	Logs         *cloudwatchlogs.Client
+	Lambda       *lambda.Client
+	Firehose     *firehose.Client
+	APIGateway   *apigateway.Client
+	APIGatewayV2 *apigatewayv2.Client
+	STS          *sts.Client
+}
+
+// NewClients makes the clients from one configuration. Where it names an endpoint of its
+// own (BaseEndpoint), buckets are addressed by path, as names of hosts below it may not exist.
+func NewClients(cfg aws.Config) *Clients {
+	return &Clients{
+		S3:           s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = cfg.BaseEndpoint != nil }),
+		IAM:          iam.NewFromConfig(cfg),
+		Logs:         cloudwatchlogs.NewFromConfig(cfg),
+		Lambda:       lambda.NewFromConfig(cfg),
+		Firehose:     firehose.NewFromConfig(cfg),
+		APIGateway:   apigateway.NewFromConfig(cfg),
+		APIGatewayV2: apigatewayv2.NewFromConfig(cfg),
+		STS:          sts.NewFromConfig(cfg),
+	}
+}

@@ -1,0 +1,3 @@
+package provision
+
+func newFirehoseRole(s *Spec, c *Clients) Resource { return unbuilt{} }

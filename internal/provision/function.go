@@ -1,0 +1,3 @@
+package provision
+
+func newFunction(s *Spec, c *Clients) Resource { return unbuilt{} }

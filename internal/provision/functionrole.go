@@ -1,0 +1,3 @@
+package provision
+
+func newFunctionRole(s *Spec, c *Clients) Resource { return unbuilt{} }

@@ -1,0 +1,20 @@
+package provision
+
+// Resources are a pipeline's, in the order in which they can be made. Destroying goes the
+// other way.
+func Resources(s *Spec, c *Clients) []Resource {
+	all := []Resource{
+		newBucket(s, c),
+		newBucketPolicy(s, c),
+		newLogGroup(s, c, s.StreamLogGroup(), DeliveryLogStream),
+		newLogGroup(s, c, s.FunctionLogGroup(), ""),
+		newFunctionRole(s, c),
+		newFunction(s, c),
+		newFirehoseRole(s, c),
+		newStream(s, c),
+	}
+	for _, st := range s.Pipeline.Stages {
+		all = append(all, newStage(s, c, st))
+	}
+	return all
+}

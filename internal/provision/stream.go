@@ -1,0 +1,3 @@
+package provision
+
+func newStream(s *Spec, c *Clients) Resource { return unbuilt{} }
