@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+// awsFlags say which AWS to work in; the rest is AWS's usual environment and files.
+type awsFlags struct{ profile, region, endpoint string }
+
+func (a *awsFlags) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&a.profile, "profile", "", "the profile of AWS's configuration files (default AWS_PROFILE)")
+	f.StringVar(&a.region, "region", "", "the AWS Region (default stagelog.yaml's, else AWS_REGION, else the profile's)")
+	f.StringVar(&a.endpoint, "endpoint-url", "", "another AWS endpoint, like http://127.0.0.1:4580 of `stagelog up`")
+}
+
+// awsSession is AWS, as somebody.
+type awsSession struct {
+	Clients   *provision.Clients
+	Partition string // aws, aws-cn, aws-us-gov
+	Region    string
+	Account   string // 12 digits
+	Caller    string // ARN of who the credentials belong to
+	Endpoint  string // "" is AWS itself
+}
+
+// load finds credentials and asks AWS whose they are. Where p is given, its Region and
+// account count, and must not contradict the flags and the credentials.
+func (a *awsFlags) load(ctx context.Context, e *env, p *pipeline.Pipeline) (*awsSession, error) {
+	cfg, err := a.config(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	s := &awsSession{Clients: provision.NewClients(cfg), Region: cfg.Region, Endpoint: aws.ToString(cfg.BaseEndpoint)}
+	who, err := s.Clients.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return nil, provision.Explain(fmt.Errorf("find out whose credentials these are: %w", err))
+	}
+	s.Account, s.Caller, s.Partition = aws.ToString(who.Account), aws.ToString(who.Arn), "aws"
+	if parsed, err := arn.Parse(s.Caller); err == nil {
+		s.Partition = parsed.Partition
+	}
+	if p != nil && p.AccountGiven && p.Account != s.Account {
+		return nil, fmt.Errorf("%s says account %s, and the credentials are of %s (%s): use another profile (--profile), or correct account: in %s", e.file, p.Account, s.Account, s.Caller, e.file)
+	}
+	return s, nil
+}
+
+func (a *awsFlags) config(ctx context.Context, p *pipeline.Pipeline) (aws.Config, error) {
+	region := a.region
+	if p != nil && p.RegionGiven {
+		if region != "" && region != p.Region {
+			return aws.Config{}, fmt.Errorf("--region %s, and the pipeline's file says region: %s: change one of them", region, p.Region)
+		}
+		region = p.Region
+	}
+	load := []func(*config.LoadOptions) error{config.WithRegion(region), config.WithAppID("stagelog")}
+	if a.profile != "" {
+		load = append(load, config.WithSharedConfigProfile(a.profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return aws.Config{}, provision.Explain(fmt.Errorf("read AWS's configuration: %w", err))
+	}
+	if a.endpoint != "" {
+		cfg.BaseEndpoint = aws.String(a.endpoint)
+	}
+	if cfg.Region == "" {
+		return aws.Config{}, fmt.Errorf("no AWS Region: give one with --region or AWS_REGION, as region: in stagelog.yaml, or with `aws configure set region eu-west-1`")
+	}
+	return cfg, nil
+}
+
+// spec places a pipeline in the session's account and Region.
+func (s *awsSession) spec(p *pipeline.Pipeline) *provision.Spec {
+	return &provision.Spec{Pipeline: p, Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: p.AWS.Architecture}
+}
