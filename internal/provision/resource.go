@@ -1,6 +1,12 @@
 package provision
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrNoParent: what a resource is a part of does not exist, such as the API of a stage.
+var ErrNoParent = errors.New("what it belongs to does not exist")
 
 // Resource is one thing in AWS that a pipeline is made of. All methods may be repeated; none
 // of them asks or prints.

@@ -1,0 +1,58 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Event is a moment of a deploy or a destroy.
+type Event struct {
+	Number, Of int    // which of the resources that are touched, from 1
+	Kind, Name string // of the resource
+	Doing      string // what begins: "create", "change", "delete"; empty while it goes on
+	Waiting    string // what is being waited for; empty otherwise
+	Done       string // what was done, in a few words; empty until then
+}
+
+// ErrChanged: somebody changed a resource between the plan and its execution such that it
+// needs a consent that was not given.
+var ErrChanged = errors.New("it changed since the plan was made; run `stagelog plan` again")
+
+// Execute carries a plan out, in order, and stops at the first error. What was done stays;
+// planning and executing again goes on from there. The plan must have no refused step.
+func (p *Plan) Execute(ctx context.Context, given []Consent, report func(Event)) error {
+	todo := slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action == Keep })
+	for i, s := range todo {
+		if s.Action == Refuse {
+			return fmt.Errorf("BUG: a plan with a refused step is carried out: %s %s", s.Kind, s.Name)
+		}
+		event := Event{Number: i + 1, Of: len(todo), Kind: s.Kind, Name: s.Name}
+		begin := event
+		begin.Doing = string(s.Action)
+		report(begin)
+		if err := s.apply(ctx, given, event, report); err != nil {
+			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, Explain(err))
+		}
+		event.Done = "done"
+		report(event)
+	}
+	return nil
+}
+
+// apply reads the resource once more: the plan may be minutes old, and earlier steps may
+// have changed what this one finds.
+func (s *Step) apply(ctx context.Context, given []Consent, event Event, report func(Event)) error {
+	found, err := s.resource.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if found.Needs != NoConsent && !slices.Contains(given, found.Needs) {
+		return fmt.Errorf("%s: %w", found.Why, ErrChanged)
+	}
+	return s.resource.Apply(ctx, found, func(waiting string) {
+		event.Waiting = waiting
+		report(event)
+	})
+}

@@ -1,0 +1,132 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Action is what a plan does to one resource.
+type Action string
+
+const (
+	Create   Action = "create"
+	Change   Action = "change"
+	TakeOver Action = "adopt"   // it exists, is not the pipeline's, and consent was given
+	Put      Action = "replace" // somebody's access log settings, with consent: they are remembered
+	Keep     Action = "keep"    // it is as wanted
+	Refuse   Action = "refuse"  // it is not the pipeline's, and no consent was given
+)
+
+// Step is what a plan does to one resource.
+type Step struct {
+	Kind    string   `json:"kind"`
+	Name    string   `json:"name"`
+	Action  Action   `json:"action"`
+	Changes []Field  `json:"changes,omitempty"`
+	Needs   Consent  `json:"needs,omitempty"` // what would lift a refusal
+	Why     string   `json:"why,omitempty"`   // whose it is, where consent is needed or was given
+	Notes   []string `json:"notes,omitempty"`
+
+	resource Resource
+}
+
+// Plan is what must happen for AWS to be as the pipeline wants it, in the order in which it
+// will happen.
+type Plan struct {
+	Steps []Step
+}
+
+// ToDo is how many steps change something, or would with consent.
+func (p *Plan) ToDo() int { return len(p.Steps) - p.count(Keep) }
+
+// Refused are the steps that wait for a consent.
+func (p *Plan) Refused() []Step {
+	return slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action != Refuse })
+}
+
+// Counts is how many steps there are of each action.
+func (p *Plan) Counts() map[Action]int {
+	counts := map[Action]int{}
+	for _, s := range p.Steps {
+		counts[s.Action]++
+	}
+	return counts
+}
+
+func (p *Plan) count(a Action) int { return p.Counts()[a] }
+
+// readers is how many resources are read at once: API Gateway's whole control plane has 10
+// calls a second.
+const readers = 4
+
+// MakePlan reads every resource and compares. It changes nothing. The error has all that
+// cannot be known or can never be, each with its resource, not the first alone.
+func MakePlan(ctx context.Context, resources []Resource, given []Consent) (*Plan, error) {
+	plan := &Plan{Steps: make([]Step, len(resources))}
+	failed := make([]error, len(resources))
+	var group errgroup.Group
+	group.SetLimit(readers)
+	for i, r := range resources {
+		group.Go(func() error {
+			found, err := r.Read(ctx)
+			if err != nil {
+				failed[i] = fmt.Errorf("%s %s: %w", r.Kind(), r.Name(), Explain(err))
+				return nil
+			}
+			plan.Steps[i] = makeStep(r, found, given)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(once(failed)...); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+func makeStep(r Resource, found State, given []Consent) Step {
+	s := Step{Kind: r.Kind(), Name: r.Name(), Notes: found.Notes, Why: found.Why, Changes: found.Changed(), resource: r}
+	consented := slices.Contains(given, found.Needs)
+	switch {
+	case found.Needs != NoConsent && !consented:
+		s.Action, s.Needs = Refuse, found.Needs
+	case found.Needs == Replace:
+		s.Action = Put
+	case found.Needs == Adopt:
+		s.Action = TakeOver
+	case !found.Exists:
+		s.Action = Create
+	case len(s.Changes) > 0:
+		s.Action = Change
+	default:
+		s.Action = Keep
+	}
+	return s
+}
+
+// once leaves out what an earlier error says in the same words: without credentials every
+// read fails alike.
+func once(failed []error) []error {
+	var kept []error
+	seen := map[string]bool{}
+	for _, err := range failed {
+		if err == nil {
+			continue
+		}
+		cause := err
+		for next := errors.Unwrap(cause); next != nil; next = errors.Unwrap(cause) {
+			cause = next
+		}
+		if !seen[cause.Error()] {
+			seen[cause.Error()] = true
+			kept = append(kept, err)
+		}
+	}
+	return kept
+}
