@@ -44,15 +44,22 @@ func (p *Plan) Execute(ctx context.Context, given []Consent, report func(Event))
 // apply reads the resource once more: the plan may be minutes old, and earlier steps may
 // have changed what this one finds.
 func (s *Step) apply(ctx context.Context, given []Consent, event Event, report func(Event)) error {
+	waiting := func(waiting string) {
+		event.Waiting = waiting
+		report(event)
+	}
 	found, err := s.resource.Read(ctx)
+	if s.Action == Restore {
+		if err == nil || errors.Is(err, ErrNoParent) {
+			_, err = s.resource.Destroy(ctx, found, waiting)
+		}
+		return err
+	}
 	if err != nil {
 		return err
 	}
 	if found.Needs != NoConsent && !slices.Contains(given, found.Needs) {
 		return fmt.Errorf("%s: %w", found.Why, ErrChanged)
 	}
-	return s.resource.Apply(ctx, found, func(waiting string) {
-		event.Waiting = waiting
-		report(event)
-	})
+	return s.resource.Apply(ctx, found, waiting)
 }

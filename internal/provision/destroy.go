@@ -2,11 +2,8 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Removal is one resource that a destroy looks at.
@@ -17,39 +14,28 @@ type Removal struct {
 	Why   string   `json:"why,omitempty"`
 	Notes []string `json:"notes,omitempty"`
 
-	resource Resource
+	Resource Resource `json:"-"` // a Bucket or a Stream has choices of its own
 }
 
 // FindRemovals reads every resource, and answers those that exist in the order in which
 // they can go: the last made first.
-func FindRemovals(ctx context.Context, resources []Resource) ([]Removal, error) {
-	found := make([]State, len(resources))
-	failed := make([]error, len(resources))
-	var group errgroup.Group
-	group.SetLimit(readers)
-	for i, r := range resources {
-		group.Go(func() error {
-			state, err := r.Read(ctx)
-			if errors.Is(err, ErrNoParent) {
-				return nil // nothing to take away where there is no API or stage
-			}
-			if err != nil {
-				failed[i] = fmt.Errorf("%s %s: %w", r.Kind(), r.Name(), Explain(err))
-			}
-			found[i] = state
-			return nil
-		})
+func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
+	resources := Resources(s, c)
+	left, err := LeftStages(ctx, s, c)
+	if err != nil {
+		return nil, Explain(err)
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+	for _, st := range left {
+		resources = append(resources, newStage(s, c, st))
 	}
-	if err := errors.Join(once(failed)...); err != nil {
+	found, err := readAll(ctx, resources, ErrNoParent)
+	if err != nil {
 		return nil, err
 	}
 	var all []Removal
 	for i, r := range slices.Backward(resources) {
 		if s := found[i]; s.Exists {
-			all = append(all, Removal{Kind: r.Kind(), Name: r.Name(), Ours: s.Needs == NoConsent, Why: s.Why, Notes: s.Notes, resource: r})
+			all = append(all, Removal{Kind: r.Kind(), Name: r.Name(), Ours: s.Needs == NoConsent, Why: s.Why, Notes: s.Notes, Resource: r})
 		}
 	}
 	return all, nil
@@ -64,9 +50,9 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 		begin := event
 		begin.Doing = "delete"
 		report(begin)
-		found, err := r.resource.Read(ctx)
+		found, err := r.Resource.Read(ctx)
 		if err == nil && found.Exists && found.Needs == NoConsent {
-			event.Done, err = r.resource.Destroy(ctx, found, func(waiting string) {
+			event.Done, err = r.Resource.Destroy(ctx, found, func(waiting string) {
 				on := event
 				on.Waiting = waiting
 				report(on)

@@ -19,6 +19,7 @@ const (
 	Put      Action = "replace" // somebody's access log settings, with consent: they are remembered
 	Keep     Action = "keep"    // it is as wanted
 	Refuse   Action = "refuse"  // it is not the pipeline's, and no consent was given
+	Restore  Action = "restore" // a stage that left the pipeline gets its former settings back
 )
 
 // Step is what a plan does to one resource.
@@ -63,31 +64,52 @@ func (p *Plan) count(a Action) int { return p.Counts()[a] }
 // calls a second.
 const readers = 4
 
-// MakePlan reads every resource and compares. It changes nothing. The error has all that
-// cannot be known or can never be, each with its resource, not the first alone.
-func MakePlan(ctx context.Context, resources []Resource, given []Consent) (*Plan, error) {
-	plan := &Plan{Steps: make([]Step, len(resources))}
+// MakePlan reads every resource of a pipeline and compares. It changes nothing. The error
+// has all that cannot be known or can never be, each with its resource, not the first alone.
+func MakePlan(ctx context.Context, s *Spec, c *Clients, given []Consent) (*Plan, error) {
+	resources := Resources(s, c)
+	found, err := readAll(ctx, resources, nil)
+	if err != nil {
+		return nil, err
+	}
+	plan := &Plan{}
+	for i, r := range resources {
+		plan.Steps = append(plan.Steps, makeStep(r, found[i], given))
+	}
+	left, err := LeftStages(ctx, s, c)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	for _, st := range left {
+		r := newStage(s, c, st)
+		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Restore, Why: "it is no longer in the pipeline", resource: r})
+	}
+	return plan, nil
+}
+
+// readAll reads resources side by side. An error that passOver knows counts as a resource
+// that does not exist.
+func readAll(ctx context.Context, resources []Resource, passOver error) ([]State, error) {
+	found := make([]State, len(resources))
 	failed := make([]error, len(resources))
 	var group errgroup.Group
 	group.SetLimit(readers)
 	for i, r := range resources {
 		group.Go(func() error {
-			found, err := r.Read(ctx)
-			if err != nil {
+			state, err := r.Read(ctx)
+			if err != nil && (passOver == nil || !errors.Is(err, passOver)) {
 				failed[i] = fmt.Errorf("%s %s: %w", r.Kind(), r.Name(), Explain(err))
-				return nil
 			}
-			plan.Steps[i] = makeStep(r, found, given)
+			if err == nil {
+				found[i] = state
+			}
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(once(failed)...); err != nil {
-		return nil, err
-	}
-	return plan, nil
+	return found, errors.Join(once(failed)...)
 }
 
 func makeStep(r Resource, found State, given []Consent) Step {
