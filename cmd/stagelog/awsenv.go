@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"net/url"
+	"runtime"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -81,7 +84,28 @@ func (a *awsFlags) config(ctx context.Context, p *pipeline.Pipeline) (aws.Config
 	return cfg, nil
 }
 
-// spec places a pipeline in the session's account and Region.
+// spec places a pipeline in the session's account and Region. Where the file says nothing,
+// the function is built for arm64, which costs less, and on this machine's endpoint for this
+// machine.
 func (s *awsSession) spec(p *pipeline.Pipeline) *provision.Spec {
-	return &provision.Spec{Pipeline: p, Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: p.AWS.Architecture}
+	arch := p.AWS.Architecture
+	if arch == "" {
+		arch = pipeline.DefaultArchitecture
+		if onThisMachine(s.Endpoint) {
+			arch = map[string]string{"amd64": "x86_64"}[runtime.GOARCH]
+			if arch == "" {
+				arch = runtime.GOARCH
+			}
+		}
+	}
+	return &provision.Spec{Pipeline: p, Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: arch}
+}
+
+func onThisMachine(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -13,6 +13,7 @@ import (
 const (
 	exitOK        = 0
 	exitFailed    = 1
+	exitToDo      = 2
 	exitUsage     = 3
 	exitConfig    = 4
 	exitInterrupt = 130
@@ -21,6 +22,7 @@ const (
 const exitHelp = `Exit codes:
   0    done
   1    failed; stderr says why and what to do
+  2    plan: there is something to do
   3    the command line is wrong
   4    stagelog.yaml is wrong; every mistake is listed with its line
   130  interrupted before it was done`
@@ -36,6 +38,11 @@ type silentError struct{}
 
 func (silentError) Error() string { return "failed" }
 
+// toDoError ends plan when there is something to do.
+type toDoError struct{}
+
+func (toDoError) Error() string { return "there is something to do" }
+
 // exitCode prints err and turns it into the process's exit code.
 func exitCode(err error, stderr io.Writer) int {
 	var mistakes pipeline.Mistakes
@@ -44,6 +51,8 @@ func exitCode(err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &toDoError{}):
+		return exitToDo
 	case errors.As(err, &silent):
 		return exitFailed
 	case errors.Is(err, context.Canceled):

@@ -7,7 +7,7 @@ import (
 
 // AWS is what `stagelog deploy` makes that has no counterpart on one machine.
 type AWS struct {
-	Architecture string // of the function: arm64 or x86_64, as Lambda names them
+	Architecture string // of the function: arm64 or x86_64, as Lambda names them; "" when the file says nothing
 	Memory       int    // of the function, MiB: 128 to 10240
 	ExpireDays   int    // delivered objects are deleted after so many days; 0 keeps them
 	ErrorDays    int    // the same for error objects

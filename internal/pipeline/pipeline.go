@@ -16,8 +16,8 @@ const (
 	DefaultInterval    = 60 * time.Second
 	DefaultSize        = 5 * mebibyte
 
-	DefaultArchitecture = "arm64"
-	DefaultMemory       = 256 // MiB
+	DefaultArchitecture = "arm64" // of the function in AWS
+	DefaultMemory       = 256     // MiB
 	DefaultLogDays      = 30
 )
 
@@ -101,7 +101,7 @@ func defaults() *Pipeline {
 		Format: format, FormatName: DefaultFormat, APIKey: "mask",
 		Names:   OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
 		Deliver: Deliver{Interval: DefaultInterval, Size: DefaultSize, Compression: GZIP, Prefix: DefaultPrefix, ErrorPrefix: DefaultErrorPrefix},
-		AWS:     AWS{Architecture: DefaultArchitecture, Memory: DefaultMemory, LogDays: DefaultLogDays},
+		AWS:     AWS{Memory: DefaultMemory, LogDays: DefaultLogDays},
 	}
 }
 
