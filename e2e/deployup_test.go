@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// The AWS face against the one-machine face: deploy builds the chain over the AWS endpoint of
+// `up`, with the function's real zip, doctor's record comes back enriched, requests arrive,
+// destroy leaves nothing.
+func TestDeployDoctorDestroyAgainstUp(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }))
+	defer upstream.Close()
+	dir := t.TempDir()
+	key := keyValue("acme")
+	write(t, dir, "stagelog.yaml", fmt.Sprintf(`name: acme
+bucket: %s
+readers: ["111122223333"]
+stages: [{api: shop, stage: prod}]
+deliver: {interval: 1s, size: 1MiB}
+local:
+  apis: [{id: shop, upstream: %q, stages: [prod]}]
+  usage_plans:
+    - {name: Gold, stages: [shop/prod], customers: [{name: Acme Corp, key: %s}]}
+`, deployBucket, upstream.URL, key))
+	u := startUp(t, dir, cleanEnv(), "--apis-only")
+	env := append(u.clientEnv("stagelog"), "AWS_ENDPOINT_URL="+u.Endpoints.AWS)
+
+	if out, stderr, code := runBinary(t, dir, env, "plan"); code != 2 {
+		t.Fatalf("plan ended with %d, want 2\n%s\n%s", code, out, stderr)
+	}
+	if _, stderr, code := runBinary(t, dir, env, "deploy", "--yes"); code != 0 {
+		t.Fatalf("deploy ended with %d\n%s", code, stderr)
+	}
+	if out, stderr, code := runBinary(t, dir, env, "plan"); code != 0 {
+		t.Errorf("after a deploy plan ended with %d, want 0\n%s\n%s", code, out, stderr)
+	}
+	doctorIsContent(t, dir, env)
+
+	c := sdk(t, u, "stagelog")
+	for range 5 {
+		if status := u.call(t, "/shop/prod/orders", key); status != http.StatusOK {
+			t.Fatalf("the stage answered %d", status)
+		}
+	}
+	eventually(t, "five requests are in the bucket, attributed", func() bool {
+		n := 0
+		for _, l := range c.lines(deployBucket, "logs/") {
+			if l["customer"] == "Acme Corp" && l["usage_plan"] == "Gold" && !strings.HasPrefix(l["request_id"], "stagelog-doctor") {
+				n++
+			}
+		}
+		return n == 5
+	})
+	reader := sdk(t, u, "reader-111122223333")
+	if len(reader.keys(deployBucket, "logs/")) == 0 {
+		t.Error("the reader sees no objects")
+	}
+
+	if _, stderr, code := runBinary(t, dir, env, "destroy", "--yes", "--delete-bucket", "--no-drain"); code != 0 {
+		t.Fatalf("destroy ended with %d\n%s", code, stderr)
+	}
+	if out, stderr, code := runBinary(t, dir, env, "plan", "--json"); code != 2 || strings.Contains(out, `"keep"`) {
+		t.Errorf("after destroy something is left: %d\n%s\n%s", code, out, stderr)
+	}
+}
+
+// doctorIsContent runs doctor and wants its record back enriched.
+func doctorIsContent(t *testing.T, dir string, env []string) {
+	t.Helper()
+	stdout, stderr, code := runBinary(t, dir, env, "doctor", "--json")
+	var report struct {
+		Failed int
+		Checks []struct{ Name, Status, Found, Cause string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		t.Fatalf("doctor --json ended with %d: %v\n%s\n%s", code, err, stdout, stderr)
+	}
+	record := false
+	for _, c := range report.Checks {
+		if c.Status == "failed" {
+			t.Errorf("doctor: %s failed: %s, %s", c.Name, c.Found, c.Cause)
+		}
+		record = record || strings.HasPrefix(c.Name, "record") && c.Status == "ok"
+	}
+	if code != 0 || !record {
+		t.Errorf("doctor ended with %d; its record came back enriched: %v\n%s", code, record, stdout)
+	}
+}

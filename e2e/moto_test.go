@@ -1,0 +1,189 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const (
+	motoRegion  = "eu-west-1"
+	motoAccount = "123456789012"
+)
+
+// moto is a running moto_server: an AWS that stagelog did not write.
+type moto struct {
+	t   *testing.T
+	URL string
+	awsClients
+	iam  *iam.Client
+	logs *cloudwatchlogs.Client
+}
+
+// startMoto runs a moto_server until the test ends, or skips the test where there is none.
+func startMoto(t *testing.T) *moto {
+	t.Helper()
+	path, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("SKIPPED: no moto_server on this machine (pip install 'moto[server]'): deploy is not tested against an AWS that we did not write")
+	}
+	ln := must(net.Listen("tcp", "127.0.0.1:0"))(t, "find a free port")
+	port := ln.Addr().(*net.TCPAddr).Port
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", fmt.Sprint(port))
+	cmd.Env = cleanEnv()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	m := &moto{t: t, URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	eventually(t, "moto_server answers", func() bool {
+		res, err := http.Get(m.URL + "/moto-api/")
+		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
+	})
+	cfg := aws.Config{Region: motoRegion, BaseEndpoint: &m.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIAMOTOMOTOMOTOMOTO", "moto", "")}
+	m.awsClients = awsClients{t, firehose.NewFromConfig(cfg), apigateway.NewFromConfig(cfg), lambda.NewFromConfig(cfg),
+		s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })}
+	m.iam, m.logs = iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
+	return m
+}
+
+// reset empties the account.
+func (m *moto) reset() {
+	m.t.Helper()
+	res := must(http.Post(m.URL+"/moto-api/reset", "", nil))(m.t, "reset moto")
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+		m.t.Fatalf("reset moto: %s %v", res.Status, err)
+	}
+}
+
+// env is the environment of a platform engineer with credentials for m.
+func (m *moto) env(extra ...string) []string {
+	return cleanEnv(append([]string{"AWS_ACCESS_KEY_ID=AKIAMOTOMOTOMOTOMOTO", "AWS_SECRET_ACCESS_KEY=moto", "AWS_REGION=" + motoRegion,
+		"AWS_ENDPOINT_URL=" + m.URL, "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent"}, extra...)...)
+}
+
+// api makes a REST API with one deployed stage and a method that needs a key, a usage plan and a customer.
+func (m *moto) api(name, stage string) (id string) {
+	m.t.Helper()
+	ctx := m.t.Context()
+	api := must(m.gateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: &name}))(m.t, "create API")
+	id = *api.Id
+	root := must(m.gateway.GetResources(ctx, &apigateway.GetResourcesInput{RestApiId: &id}))(m.t, "get resources").Items[0].Id
+	must(m.gateway.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: &id, ResourceId: root, HttpMethod: aws.String("GET"), AuthorizationType: aws.String("NONE"), ApiKeyRequired: true}))(m.t, "put method")
+	must(m.gateway.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: &id, ResourceId: root, HttpMethod: aws.String("GET"), Type: types.IntegrationTypeHttpProxy,
+		IntegrationHttpMethod: aws.String("GET"), Uri: aws.String("http://127.0.0.1/")}))(m.t, "put integration")
+	must(m.gateway.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: &id, StageName: &stage}))(m.t, "deploy API")
+	plan := must(m.gateway.CreateUsagePlan(ctx, &apigateway.CreateUsagePlanInput{Name: aws.String("Gold"), ApiStages: []types.ApiStage{{ApiId: &id, Stage: &stage}}}))(m.t, "create usage plan")
+	key := must(m.gateway.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("Acme Corp"), Enabled: true}))(m.t, "create key")
+	must(m.gateway.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{UsagePlanId: plan.Id, KeyId: key.Id, KeyType: aws.String("API_KEY")}))(m.t, "add key to plan")
+	return id
+}
+
+// state is everything that a deploy may touch, in words that do not change from run to run.
+func (m *moto) state(api, stage, bucket string) map[string]string {
+	m.t.Helper()
+	ctx, all := m.t.Context(), map[string]string{}
+	note := func(what string, v any, err error) {
+		if err != nil {
+			v = "error: " + errorCode(err)
+		}
+		text := must(json.MarshalIndent(v, "", " "))(m.t, "write state")
+		all[what] = string(text)
+	}
+	roles := must(m.iam.ListRoles(ctx, &iam.ListRolesInput{}))(m.t, "list roles")
+	for _, r := range roles.Roles {
+		names := must(m.iam.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: r.RoleName}))(m.t, "list policies")
+		for _, n := range names.PolicyNames {
+			p := must(m.iam.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: r.RoleName, PolicyName: &n}))(m.t, "get policy")
+			note("role "+*r.RoleName+" policy "+n, aws.ToString(p.PolicyDocument), nil)
+		}
+		tags := must(m.iam.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: r.RoleName}))(m.t, "list role tags")
+		note("role "+*r.RoleName, []any{aws.ToString(r.AssumeRolePolicyDocument), tags.Tags}, nil)
+	}
+	groups := must(m.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{}))(m.t, "describe log groups")
+	for _, g := range groups.LogGroups {
+		streams := must(m.logs.DescribeLogStreams(ctx, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: g.LogGroupName}))(m.t, "describe log streams")
+		var names []string
+		for _, s := range streams.LogStreams {
+			names = append(names, *s.LogStreamName)
+		}
+		note("log group "+*g.LogGroupName, []any{aws.ToInt32(g.RetentionInDays), names}, nil)
+	}
+	functions := must(m.lambda.ListFunctions(ctx, &lambda.ListFunctionsInput{}))(m.t, "list functions")
+	for _, f := range functions.Functions {
+		note("function "+*f.FunctionName, []any{f.Runtime, f.Architectures, f.Handler, f.MemorySize, f.Timeout, f.Role, f.CodeSha256, f.Environment}, nil)
+	}
+	streams := must(m.firehose.ListDeliveryStreams(ctx, &firehose.ListDeliveryStreamsInput{}))(m.t, "list streams")
+	for _, name := range streams.DeliveryStreamNames {
+		d := must(m.firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &name}))(m.t, "describe stream")
+		tags := must(m.firehose.ListTagsForDeliveryStream(ctx, &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: &name}))(m.t, "list tags")
+		note("stream "+name, []any{d.DeliveryStreamDescription.DeliveryStreamStatus, d.DeliveryStreamDescription.Destinations[0].ExtendedS3DestinationDescription, tags.Tags}, nil)
+	}
+	s, err := m.gateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &api, StageName: &stage})
+	if err == nil {
+		note("stage", s.AccessLogSettings, nil)
+	}
+	m.bucketState(bucket, note)
+	return all
+}
+
+func (m *moto) bucketState(bucket string, note func(string, any, error)) {
+	ctx := m.t.Context()
+	tags, err := m.s3.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &bucket})
+	if err == nil {
+		note("bucket tags", tags.TagSet, nil)
+	} else {
+		note("bucket tags", nil, err)
+	}
+	policy, err := m.s3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &bucket})
+	if err == nil {
+		note("bucket policy", aws.ToString(policy.Policy), nil)
+	} else {
+		note("bucket policy", nil, err)
+	}
+	block, err := m.s3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: &bucket})
+	if err == nil {
+		note("public access block", block.PublicAccessBlockConfiguration, nil)
+	} else {
+		note("public access block", nil, err)
+	}
+	life, err := m.s3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &bucket})
+	if err == nil {
+		note("lifecycle", life.Rules, nil)
+	} else {
+		note("lifecycle", nil, err)
+	}
+	owner, err := m.s3.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: &bucket})
+	if err == nil {
+		note("ownership", owner.OwnershipControls, nil)
+	} else {
+		note("ownership", nil, err)
+	}
+}
+
+// errorCode is AWS's code for an error, the same in each run.
+func errorCode(err error) string {
+	var coded interface{ ErrorCode() string }
+	if errors.As(err, &coded) {
+		return coded.ErrorCode()
+	}
+	return strings.Split(err.Error(), ",")[0]
+}
