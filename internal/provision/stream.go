@@ -1,3 +1,316 @@
 package provision
 
-func newStream(s *Spec, c *Clients) Resource { return unbuilt{} }
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/smithy-go"
+)
+
+// ErrOtherKind: there is a delivery stream of the pipeline's name whose source or destination
+// is of another kind, which Firehose lets nobody change. It cannot be the pipeline's.
+var ErrOtherKind = errors.New("the delivery stream is of another kind")
+
+// Stream is the delivery stream.
+type Stream struct {
+	// Drain is how long Destroy waits before it deletes the stream: Firehose discards what a
+	// stream holds when it is deleted. By default it is as long as the stream may hold a
+	// record, and a minute more. 0 deletes at once.
+	Drain time.Duration
+
+	s *Spec
+	c *firehose.Client
+}
+
+func newStream(s *Spec, c *Clients) *Stream {
+	held := s.Pipeline.Deliver.Interval + time.Duration(lambdaSeconds(s))*time.Second
+	return &Stream{Drain: held + time.Minute, s: s, c: c.Firehose}
+}
+
+// Kind is "Firehose delivery stream".
+func (r *Stream) Kind() string { return "Firehose delivery stream" }
+
+// Name is the stream's name.
+func (r *Stream) Name() string { return r.s.Stream() }
+
+const (
+	streamPoll = 2 * time.Second  // Firehose has 5 control calls a second for an account
+	streamWait = 10 * time.Minute // a stream is ready, or gone, within one or two
+	roleWait   = 2 * time.Minute  // IAM's changes are everywhere within seconds, seldom a minute
+
+	maxUpdates = 3 // of one destination that others change at the same time
+)
+
+// Read compares the stream. A stream that is being deleted exists and belongs to nobody.
+func (r *Stream) Read(ctx context.Context) (State, error) {
+	d, err := r.describe(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	if d == nil {
+		return State{Fields: append(r.compare(nil), Field{Name: "tag " + OwnerTag, Want: r.s.Owner()})}, nil
+	}
+	state := State{Exists: true}
+	if d.DeliveryStreamStatus == types.DeliveryStreamStatusDeleting {
+		state.Fields = []Field{statusField(d)}
+		state.Notes = []string{"it is being deleted; deploy waits until it is gone, and makes it again"}
+		return state, nil
+	}
+	if err := r.changeable(d); err != nil {
+		return State{}, err
+	}
+	owner, err := r.owner(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	state.Fields = r.compare(d)
+	state.ownedBy(owner, r.s.Owner())
+	state.Notes = r.notes(d)
+	return state, nil
+}
+
+// Apply creates the stream, or changes what differs in its destination.
+func (r *Stream) Apply(ctx context.Context, _ State, progress func(string)) error {
+	d, err := r.settled(ctx, progress)
+	if err != nil {
+		return err
+	}
+	if d != nil && failed(d) {
+		progress("deleting the stream first, as it is " + statusText(d))
+		if err := r.delete(ctx, d, progress); err != nil {
+			return err
+		}
+		d = nil
+	}
+	if d == nil {
+		return r.create(ctx, progress)
+	}
+	// The tag comes first: cut off after it, the next run needs no consent any more.
+	if err := r.tag(ctx); err != nil {
+		return err
+	}
+	return r.mend(ctx, progress)
+}
+
+// Destroy waits for what the stream holds to be delivered, deletes it and waits until it is
+// gone.
+func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)) (string, error) {
+	if !found.Exists || found.Needs != NoConsent {
+		return "", nil
+	}
+	d, err := r.described(ctx, progress, "waiting until it is ACTIVE: Firehose deletes none before", func(d *types.DeliveryStreamDescription) bool {
+		return d == nil || d.DeliveryStreamStatus != types.DeliveryStreamStatusCreating
+	})
+	if err != nil || d == nil {
+		return "", err
+	}
+	did := "deleted"
+	if d.DeliveryStreamStatus == types.DeliveryStreamStatusActive {
+		if r.Drain > 0 {
+			err = r.drain(ctx, progress)
+		} else {
+			did = "deleted at once: what it had not delivered yet is lost"
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return did, r.delete(ctx, d, progress)
+}
+
+func (r *Stream) drain(ctx context.Context, progress func(string)) error {
+	for left := r.Drain; left > 0; left -= drainStep {
+		progress(fmt.Sprintf("%s more, for what it holds to reach the bucket", left))
+		if err := pause(ctx, min(left, drainStep)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const drainStep = 10 * time.Second
+
+// describe is the stream as it is, or nil where there is none.
+func (r *Stream) describe(ctx context.Context) (*types.DeliveryStreamDescription, error) {
+	out, err := r.c.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name())})
+	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.DeliveryStreamDescription, nil
+}
+
+// described waits until the stream is as it should be.
+func (r *Stream) described(ctx context.Context, progress func(string), waiting string, done func(*types.DeliveryStreamDescription) bool) (*types.DeliveryStreamDescription, error) {
+	for left := streamWait; ; left -= streamPoll {
+		d, err := r.describe(ctx)
+		if err != nil || done(d) {
+			return d, err
+		}
+		if left <= 0 {
+			return nil, fmt.Errorf("it is still %s after %s", statusText(d), streamWait)
+		}
+		progress(waiting)
+		if err := pause(ctx, streamPoll); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// settled is the stream once it is neither being made nor being deleted; nil when it is gone.
+func (r *Stream) settled(ctx context.Context, progress func(string)) (*types.DeliveryStreamDescription, error) {
+	return r.described(ctx, progress, "waiting until it is ACTIVE, or gone", func(d *types.DeliveryStreamDescription) bool {
+		return d == nil || d.DeliveryStreamStatus != types.DeliveryStreamStatusCreating && d.DeliveryStreamStatus != types.DeliveryStreamStatusDeleting
+	})
+}
+
+func (r *Stream) create(ctx context.Context, progress func(string)) error {
+	in := &firehose.CreateDeliveryStreamInput{
+		DeliveryStreamName:                 aws.String(r.Name()),
+		DeliveryStreamType:                 types.DeliveryStreamTypeDirectPut,
+		ExtendedS3DestinationConfiguration: r.wanted(),
+		Tags:                               r.tags(),
+	}
+	err := untilAssumable(ctx, progress, func() error {
+		_, err := r.c.CreateDeliveryStream(ctx, in)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	d, err := r.described(ctx, progress, "waiting until it is ACTIVE", func(d *types.DeliveryStreamDescription) bool {
+		return d != nil && d.DeliveryStreamStatus != types.DeliveryStreamStatusCreating
+	})
+	if err != nil {
+		return err
+	}
+	if d.DeliveryStreamStatus != types.DeliveryStreamStatusActive {
+		return fmt.Errorf("Firehose could not make it: %s; mend the cause and run `stagelog deploy` again, which deletes what is left of it first", statusText(d)) //lint:ignore ST1005 a name
+	}
+	return nil
+}
+
+// mend changes what differs in the destination. Another's change in between is seen by the
+// version, and compared with again.
+func (r *Stream) mend(ctx context.Context, progress func(string)) error {
+	var err error
+	for range maxUpdates {
+		var d *types.DeliveryStreamDescription
+		if d, err = r.describe(ctx); err != nil {
+			return err
+		}
+		if d == nil {
+			return fmt.Errorf("it was deleted meanwhile: %w", ErrChanged)
+		}
+		update := r.update(d)
+		if update == nil {
+			return nil
+		}
+		err = untilAssumable(ctx, progress, func() error {
+			_, err := r.c.UpdateDestination(ctx, &firehose.UpdateDestinationInput{
+				DeliveryStreamName:             aws.String(r.Name()),
+				CurrentDeliveryStreamVersionId: d.VersionId,
+				DestinationId:                  d.Destinations[0].DestinationId,
+				ExtendedS3DestinationUpdate:    update,
+			})
+			return err
+		})
+		if other := (*types.ConcurrentModificationException)(nil); !errors.As(err, &other) {
+			return err
+		}
+	}
+	return err
+}
+
+func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription, progress func(string)) error {
+	if d.DeliveryStreamStatus != types.DeliveryStreamStatusDeleting {
+		in := &firehose.DeleteDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name())}
+		if d.DeliveryStreamStatus == types.DeliveryStreamStatusDeletingFailed {
+			in.AllowForceDelete = aws.Bool(true) // a grant of a KMS key that is gone cannot be retired
+		}
+		_, err := r.c.DeleteDeliveryStream(ctx, in)
+		if gone := (*types.ResourceNotFoundException)(nil); err != nil && !errors.As(err, &gone) {
+			return err
+		}
+	}
+	last, err := r.described(ctx, progress, "waiting until it is gone", func(d *types.DeliveryStreamDescription) bool {
+		return d == nil || d.DeliveryStreamStatus == types.DeliveryStreamStatusDeletingFailed
+	})
+	if err == nil && last != nil {
+		err = fmt.Errorf("Firehose could not delete it: %s", statusText(last)) //lint:ignore ST1005 a name
+	}
+	return err
+}
+
+func (r *Stream) tags() []types.Tag {
+	return []types.Tag{{Key: aws.String(OwnerTag), Value: aws.String(r.s.Owner())}}
+}
+
+func (r *Stream) tag(ctx context.Context) error {
+	owner, err := r.owner(ctx)
+	if err != nil || owner == r.s.Owner() {
+		return err
+	}
+	_, err = r.c.TagDeliveryStream(ctx, &firehose.TagDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Tags: r.tags()})
+	return err
+}
+
+// owner is the OwnerTag's value; "" where there is none.
+func (r *Stream) owner(ctx context.Context) (string, error) {
+	in := &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Limit: aws.Int32(50)} // a stream has no more
+	out, err := r.c.ListTagsForDeliveryStream(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range out.Tags {
+		if aws.ToString(t.Key) == OwnerTag {
+			return aws.ToString(t.Value), nil
+		}
+	}
+	return "", nil
+}
+
+// untilAssumable repeats a call while Firehose does not know a new role yet.
+func untilAssumable(ctx context.Context, progress func(string), call func() error) error {
+	for waited, next := time.Duration(0), time.Second; ; waited, next = waited+next, min(2*next, 8*time.Second) {
+		err := call()
+		if !notAssumable(err) || waited >= roleWait {
+			return err
+		}
+		progress("waiting until Firehose may use the new role")
+		if err := pause(ctx, next); err != nil {
+			return err
+		}
+	}
+}
+
+// notAssumable knows the answers that a new role or a new policy of it causes. Only their
+// words tell them from other invalid arguments.
+func notAssumable(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorCode() != "InvalidArgumentException" {
+		return false
+	}
+	text := strings.ToLower(api.ErrorMessage())
+	return strings.Contains(text, "unable to assume role") || strings.Contains(text, "verify that the iam role has access")
+}
+
+// pause waits, or ends with ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

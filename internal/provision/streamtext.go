@@ -1,0 +1,101 @@
+package provision
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+)
+
+// processingText is what happens to records, one processor a line; "" when nothing does. role
+// is the destination's, which Firehose fills in.
+func processingText(p *types.ProcessingConfiguration, role string) string {
+	if p == nil || !aws.ToBool(p.Enabled) {
+		return ""
+	}
+	var lines []string
+	for _, proc := range p.Processors {
+		given := map[types.ProcessorParameterName]string{}
+		for _, param := range proc.Parameters {
+			given[param.ParameterName] = aws.ToString(param.ParameterValue)
+		}
+		if proc.Type == types.ProcessorTypeLambda {
+			lines = append(lines, lambdaText(given, role))
+			continue
+		}
+		line := string(proc.Type)
+		for _, param := range proc.Parameters {
+			line += fmt.Sprintf(" %s=%s", param.ParameterName, aws.ToString(param.ParameterValue))
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// lambdaText fills in what Firehose would. An ARN without a qualifier means the latest version.
+func lambdaText(given map[types.ProcessorParameterName]string, role string) string {
+	or := func(name types.ProcessorParameterName, otherwise string) string {
+		if given[name] != "" {
+			return given[name]
+		}
+		return otherwise
+	}
+	text := fmt.Sprintf("%s, %s s or %s MiB, %s retries",
+		strings.TrimSuffix(given[types.ProcessorParameterNameLambdaArn], latest),
+		or(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(defaultLambdaSeconds)),
+		strings.TrimSuffix(or(types.ProcessorParameterNameBufferSizeInMb, defaultLambdaMB), ".0"),
+		or(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(defaultRetries)))
+	return text + ", as " + or(types.ProcessorParameterNameRoleArn, role)
+}
+
+func failed(d *types.DeliveryStreamDescription) bool {
+	return d.DeliveryStreamStatus == types.DeliveryStreamStatusCreatingFailed || d.DeliveryStreamStatus == types.DeliveryStreamStatusDeletingFailed
+}
+
+func statusField(d *types.DeliveryStreamDescription) Field {
+	return Field{Name: "status", Have: statusText(d), Want: string(types.DeliveryStreamStatusActive)}
+}
+
+func statusText(d *types.DeliveryStreamDescription) string {
+	if d == nil {
+		return ""
+	}
+	if f := d.FailureDescription; f != nil && failed(d) {
+		return fmt.Sprintf("%s (%s: %s)", d.DeliveryStreamStatus, f.Type, aws.ToString(f.Details))
+	}
+	return string(d.DeliveryStreamStatus)
+}
+
+func bufferingText(h *types.BufferingHints) string {
+	seconds, mb := int32(defaultS3Seconds), int32(defaultS3MB)
+	if h != nil && h.IntervalInSeconds != nil {
+		seconds = *h.IntervalInSeconds
+	}
+	if h != nil && h.SizeInMBs != nil {
+		mb = *h.SizeInMBs
+	}
+	return fmt.Sprintf("%d s or %d MiB", seconds, mb)
+}
+
+func compressionText(c types.CompressionFormat) string {
+	if c == "" {
+		return string(types.CompressionFormatUncompressed)
+	}
+	return string(c)
+}
+
+func loggingText(o *types.CloudWatchLoggingOptions) string {
+	if o == nil || !aws.ToBool(o.Enabled) {
+		return ""
+	}
+	return aws.ToString(o.LogGroupName) + ", log stream " + aws.ToString(o.LogStreamName)
+}
+
+func encryptionText(e *types.EncryptionConfiguration) string {
+	if e == nil || e.KMSEncryptionConfig == nil {
+		return "" // the bucket's own
+	}
+	return aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN)
+}
