@@ -187,3 +187,16 @@ func errorCode(err error) string {
 	}
 	return strings.Split(err.Error(), ",")[0]
 }
+
+// setAccessLog sets a stage's access log settings, as somebody would by hand.
+func (m *moto) setAccessLog(api, stage, destination, format string) {
+	m.t.Helper()
+	must(m.gateway.UpdateStage(m.t.Context(), &apigateway.UpdateStageInput{RestApiId: &api, StageName: &stage, PatchOperations: []types.PatchOperation{
+		{Op: types.OpReplace, Path: aws.String("/accessLogSettings/destinationArn"), Value: &destination},
+		{Op: types.OpReplace, Path: aws.String("/accessLogSettings/format"), Value: &format},
+	}}))(m.t, "update stage")
+}
+
+func putText(bucket, key string) *s3.PutObjectInput {
+	return &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("text")}
+}
