@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/spf13/cobra"
 
@@ -43,6 +45,9 @@ func (a *awsFlags) load(ctx context.Context, e *env, p *pipeline.Pipeline) (*aws
 	cfg, err := a.config(ctx, p)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return nil, a.noCredentials(ctx, err)
 	}
 	s := &awsSession{Clients: provision.NewClients(cfg), Region: cfg.Region, Endpoint: aws.ToString(cfg.BaseEndpoint)}
 	who, err := s.Clients.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
@@ -82,6 +87,23 @@ func (a *awsFlags) config(ctx context.Context, p *pipeline.Pipeline) (aws.Config
 		return aws.Config{}, fmt.Errorf("no AWS Region: give one with --region or AWS_REGION, as region: in stagelog.yaml, or with `aws configure set region eu-west-1`")
 	}
 	return cfg, nil
+}
+
+// noCredentials says what to do about a lookup that found nothing that could sign a request.
+func (a *awsFlags) noCredentials(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	expired := (*ssocreds.InvalidTokenError)(nil)
+	if errors.As(err, &expired) {
+		login := "aws sso login"
+		if a.profile != "" {
+			login += " --profile " + a.profile
+		}
+		return fmt.Errorf("the SSO session has expired: `%s` renews it", login)
+	}
+	return fmt.Errorf("no AWS credentials: choose a profile with --profile or AWS_PROFILE, make one with `aws configure sso`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; "+
+		"without an account, `stagelog up` runs everything on this machine\nThe AWS SDK says: %w", err)
 }
 
 // spec places a pipeline in the session's account and Region. Where the file says nothing,

@@ -1,4 +1,125 @@
 package provision
 
-// Explain turns an error of AWS into one that names the cause and the next step.
-func Explain(err error) error { return err }
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
+)
+
+// explained is an error in words that say the cause and the next step.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }
+
+// Explain turns an error of AWS, or of the way to it, into one that names the cause and the
+// next step. Where it knows none it only leaves out the SDK's own words. errors.As still finds
+// the SDK's error, and an error explained once is not explained again.
+func Explain(err error) error {
+	already := (*explained)(nil)
+	if err == nil || errors.As(err, &already) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	for _, say := range []func(error) string{sayProfile, sayUnreachable, sayAnswer} {
+		if text := say(err); text != "" {
+			return &explained{text, err}
+		}
+	}
+	return err
+}
+
+func sayProfile(err error) string {
+	missing := config.SharedConfigProfileNotExistError{}
+	if !errors.As(err, &missing) {
+		return ""
+	}
+	return fmt.Sprintf("AWS's configuration files have no profile %s: `aws configure list-profiles` lists those there are, `aws configure sso` makes one", missing.Profile)
+}
+
+func sayUnreachable(err error) string {
+	lookup := (*net.DNSError)(nil)
+	if errors.As(err, &lookup) && lookup.IsNotFound {
+		return fmt.Sprintf("there is no host %s: is the Region right, and this machine online?", lookup.Name)
+	}
+	sent := (*url.Error)(nil)
+	dial := (*net.OpError)(nil)
+	if !errors.As(err, &sent) || !errors.As(err, &dial) || dial.Op != "dial" {
+		return ""
+	}
+	host := sent.URL
+	if u, err := url.Parse(sent.URL); err == nil {
+		host = u.Host
+	}
+	return fmt.Sprintf("nobody answers at %s (%v): for this machine's own endpoint, start `stagelog up` first; otherwise look at --endpoint-url, AWS_ENDPOINT_URL and the network", host, dial.Err)
+}
+
+// sayAnswer knows what AWS answered.
+func sayAnswer(err error) string {
+	var answer smithy.APIError
+	if !errors.As(err, &answer) {
+		return ""
+	}
+	code := answer.ErrorCode()
+	if slices.Contains(denials, code) {
+		return sayDenied(err, answer)
+	}
+	plain := plainAnswer(err, answer)
+	if next, ok := nextSteps[code]; ok {
+		return next + "\nAWS says: " + plain
+	}
+	return plain
+}
+
+// plainAnswer is AWS's answer without the SDK's words around it.
+func plainAnswer(err error, answer smithy.APIError) string {
+	text := answer.ErrorCode()
+	if m := answer.ErrorMessage(); m != "" {
+		text += ": " + m
+	}
+	op := (*smithy.OperationError)(nil)
+	if errors.As(err, &op) {
+		text = op.ServiceID + " " + op.OperationName + ": " + text
+	}
+	if id := requestID(err); id != "" {
+		text += " (request " + id + ")"
+	}
+	return text
+}
+
+func requestID(err error) string {
+	var r interface{ ServiceRequestID() string }
+	if errors.As(err, &r) {
+		return r.ServiceRequestID()
+	}
+	return ""
+}
+
+const newCredentials = "log in again with `aws sso login`, or get new ones from where these came; `aws sts get-caller-identity` shows whether they work"
+
+// nextSteps are for answers that mean the same in every service.
+var nextSteps = map[string]string{
+	"ExpiredToken":                "the AWS credentials have expired: " + newCredentials,
+	"ExpiredTokenException":       "the AWS credentials have expired: " + newCredentials,
+	"InvalidClientTokenId":        "AWS does not know these credentials, or the Region is not enabled in their account: " + newCredentials,
+	"UnrecognizedClientException": "AWS does not know these credentials, or the Region is not enabled in their account: " + newCredentials,
+	"InvalidAccessKeyId":          "AWS does not know these credentials: " + newCredentials,
+	"SignatureDoesNotMatch":       "the secret does not belong to the access key: " + newCredentials,
+	"RequestTimeTooSkewed":        "this machine's clock is wrong by more than a few minutes: set it, and try again",
+	"RequestExpired":              "this machine's clock is wrong by more than a few minutes: set it, and try again",
+	"OptInRequired":               "the account may not use this service yet: finish its sign-up in the AWS console",
+	"TooManyRequestsException":    "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
+	"ThrottlingException":         "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
+	"LimitExceededException":      "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
+	"LimitExceeded":               "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
+	"TooManyBuckets":              "the account's quota of buckets is used up: delete one, or ask for more in the Service Quotas console",
+	"MalformedPolicyDocument":     "a principal in the policy may not exist: look at the readers in stagelog.yaml",
+}

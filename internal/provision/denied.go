@@ -1,0 +1,89 @@
+package provision
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/aws/smithy-go"
+)
+
+// denials are the codes by which AWS's services say that IAM does not allow a call.
+var denials = []string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden"}
+
+// denialText is how AWS says who may not do what: "User: ARN is not authorized to perform:
+// ACTION on resource: ARN because …". Some services leave out the resource, or the reason.
+var denialText = regexp.MustCompile(`(?s)^User: (\S+) is not authorized to perform: (\S+?)(?: on resource: ("?[^\s"]+"?))?(?: (?:because|with) (.*))?$`)
+
+// sayDenied names the action, the resource and the statement that would allow it.
+func sayDenied(err error, answer smithy.APIError) string {
+	who, action, resource, why := "these credentials", deniedAction(err), "", ""
+	if m := denialText.FindStringSubmatch(strings.TrimSpace(answer.ErrorMessage())); m != nil {
+		who, action, resource, why = m[1], m[2], strings.Trim(m[3], `"`), m[4]
+	}
+	if action == "" {
+		return "access denied: " + plainAnswer(err, answer)
+	}
+	text := fmt.Sprintf("access denied: %s may not %s", who, action)
+	if resource != "" {
+		text += " on " + resource
+	}
+	if strings.Contains(why, "explicit deny") {
+		return fmt.Sprintf("%s: an explicit deny forbids it, which no further permission lifts; ask whoever looks after it\nAWS says: %s", text, why)
+	}
+	if resource == "" {
+		resource = "*"
+	}
+	return text + "\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n" + allowStatement(action, resource)
+}
+
+func allowStatement(action, resource string) string {
+	statement, err := json.MarshalIndent(struct{ Effect, Action, Resource string }{"Allow", action, resource}, "  ", "  ")
+	if err != nil {
+		return err.Error() // strings always can be marshalled
+	}
+	return "  " + string(statement)
+}
+
+// deniedAction is the IAM action of a call whose answer does not name it, as S3's did not
+// for long; "" when it is not known.
+func deniedAction(err error) string {
+	op := (*smithy.OperationError)(nil)
+	if !errors.As(err, &op) {
+		return ""
+	}
+	if action, ok := otherActions[op.ServiceID+" "+op.OperationName]; ok {
+		return action
+	}
+	prefix, ok := actionPrefixes[op.ServiceID]
+	if !ok {
+		return ""
+	}
+	return prefix + ":" + op.OperationName
+}
+
+// actionPrefixes are of services whose actions have the names of their operations. API
+// Gateway's are HTTP methods, and its answers always name them.
+var actionPrefixes = map[string]string{
+	"CloudWatch Logs": "logs", "Firehose": "firehose", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
+}
+
+// otherActions are those with another name than their operation: the S3 API's reference has
+// one on each operation's page.
+var otherActions = map[string]string{
+	"S3 HeadBucket":                      "s3:ListBucket",
+	"S3 ListObjectsV2":                   "s3:ListBucket",
+	"S3 ListObjectVersions":              "s3:ListBucketVersions",
+	"S3 ListMultipartUploads":            "s3:ListBucketMultipartUploads",
+	"S3 HeadObject":                      "s3:GetObject",
+	"S3 DeleteObjects":                   "s3:DeleteObject",
+	"S3 GetPublicAccessBlock":            "s3:GetBucketPublicAccessBlock",
+	"S3 PutPublicAccessBlock":            "s3:PutBucketPublicAccessBlock",
+	"S3 GetBucketEncryption":             "s3:GetEncryptionConfiguration",
+	"S3 PutBucketEncryption":             "s3:PutEncryptionConfiguration",
+	"S3 GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+	"S3 PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+	"S3 DeleteBucketLifecycle":           "s3:PutLifecycleConfiguration",
+}

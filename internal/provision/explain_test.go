@@ -1,0 +1,76 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
+)
+
+func TestExplain(t *testing.T) {
+	answer := func(service, operation, code, message string) error {
+		return fmt.Errorf("while planning: %w", &smithy.OperationError{ServiceID: service, OperationName: operation,
+			Err: &smithy.GenericAPIError{Code: code, Message: message}})
+	}
+	tests := []struct {
+		name string
+		err  error
+		says []string
+	}{
+		{"the full denial",
+			answer("Firehose", "CreateDeliveryStream", "AccessDeniedException", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/r because no identity-based policy allows the iam:PassRole action"),
+			[]string{"arn:aws:iam::123456789012:user/eva may not iam:PassRole on arn:aws:iam::123456789012:role/r\n", `"Effect": "Allow",`, `"Action": "iam:PassRole",`, `"Resource": "arn:aws:iam::123456789012:role/r"`}},
+		{"an older denial, quoted and without a reason",
+			answer("API Gateway", "GetStage", "AccessDeniedException", `User: arn:aws:sts::123456789012:assumed-role/r/eva is not authorized to perform: apigateway:GET on resource: "arn:aws:apigateway:eu-west-1::/restapis/a1/stages/prod"`),
+			[]string{"may not apigateway:GET on arn:aws:apigateway:eu-west-1::/restapis/a1/stages/prod\n", `"Resource": "arn:aws:apigateway:eu-west-1::/restapis/a1/stages/prod"`}},
+		{"a denial that names no resource",
+			answer("Lambda", "ListTags", "AccessDeniedException", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: lambda:ListTags because no identity-based policy allows the lambda:ListTags action"),
+			[]string{"eva may not lambda:ListTags\n", `"Resource": "*"`}},
+		{"a denial of S3 as it was for long", answer("S3", "PutBucketLifecycleConfiguration", "AccessDenied", "Access Denied"),
+			[]string{"these credentials may not s3:PutLifecycleConfiguration"}},
+		{"a denial that no permission lifts",
+			answer("IAM", "CreateRole", "AccessDenied", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: iam:CreateRole on resource: arn:aws:iam::123456789012:role/r with an explicit deny in a service control policy"),
+			[]string{"explicit deny forbids it", "service control policy"}},
+		{"a denial of nobody knows what", answer("API Gateway", "GetStage", "AccessDeniedException", "no"),
+			[]string{"access denied: API Gateway GetStage: AccessDeniedException: no"}},
+		{"expired", answer("STS", "GetCallerIdentity", "ExpiredToken", "The security token included in the request is expired"), []string{"expired", "aws sso login", "AWS says: STS GetCallerIdentity: ExpiredToken"}},
+		{"throttled", answer("API Gateway", "GetStage", "TooManyRequestsException", "Too Many Requests"), []string{"wait a minute"}},
+		{"a quota", answer("Firehose", "CreateDeliveryStream", "LimitExceededException", "You have already reached 50"), []string{"Service Quotas", "You have already reached 50"}},
+		{"another answer", answer("Lambda", "CreateFunction", "InvalidParameterValueException", "Unzipped size must be smaller"), []string{"Lambda CreateFunction: InvalidParameterValueException: Unzipped size must be smaller"}},
+		{"no such profile", fmt.Errorf("read: %w", config.SharedConfigProfileNotExistError{Profile: "prd", Err: errors.New("none")}), []string{"no profile prd", "list-profiles"}},
+		{"nobody answers", &url.Error{Op: "Post", URL: "http://127.0.0.1:4580/", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, []string{"127.0.0.1:4580", "connection refused", "stagelog up"}},
+		{"no such host", &url.Error{Op: "Post", URL: "https://sts.eu-wst-1.amazonaws.com/", Err: &net.OpError{Op: "dial", Err: &net.DNSError{Name: "sts.eu-wst-1.amazonaws.com", IsNotFound: true}}}, []string{"sts.eu-wst-1.amazonaws.com", "Region"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Explain(tt.err)
+			for _, want := range tt.says {
+				if !strings.Contains(got.Error(), want) {
+					t.Errorf("Explain does not say %q:\n%v", want, got)
+				}
+			}
+			if !errors.Is(got, tt.err) {
+				t.Error("the SDK's error is lost")
+			}
+			if again := Explain(fmt.Errorf("the stage: %w", got)); !strings.HasPrefix(again.Error(), "the stage: ") {
+				t.Errorf("explained again: %v", again)
+			}
+		})
+	}
+}
+
+func TestExplainLeavesAlone(t *testing.T) {
+	plain := errors.New("a full disk")
+	for _, err := range []error{nil, plain, context.Canceled, &refusal{ErrNoParent, "no such stage"}} {
+		if got := Explain(err); got != err {
+			t.Errorf("Explain(%v) = %v, want it unchanged", err, got)
+		}
+	}
+}
