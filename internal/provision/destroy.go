@@ -61,7 +61,11 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", r.Kind, r.Name, Explain(err))
 		}
-		if event.Done == "" {
+		switch {
+		case event.Done != "":
+		case found.Needs != NoConsent:
+			event.Done = "left alone: it is not the pipeline's any more"
+		default:
 			event.Done = "gone already"
 		}
 		report(event)

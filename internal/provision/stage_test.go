@@ -1,0 +1,244 @@
+package provision
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+// stageAccount is an account with the pipeline's bucket and one API that was deployed to prod.
+type stageAccount struct {
+	testing.TB
+	*Clients
+	ref pipeline.StageRef
+	s   *Spec
+}
+
+func newStageAccount(t *testing.T, m *moto.Server) *stageAccount {
+	t.Helper()
+	m.Reset()
+	a := &stageAccount{TB: t, Clients: NewClients(m.Config(nil))}
+	a.ref = pipeline.StageRef{API: a.api("shop", "prod"), Stage: "prod"}
+	a.s = streamSpec(t, a.ref)
+	_, err := a.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(a.s.Bucket()),
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}})
+	a.ok(err)
+	return a
+}
+
+func (a *stageAccount) ok(err error) {
+	a.Helper()
+	if err != nil {
+		a.Fatal(err)
+	}
+}
+
+// api makes a REST API, and deploys it when a stage is named.
+func (a *stageAccount) api(name, stage string) string {
+	a.Helper()
+	ctx := a.Context()
+	api, err := a.APIGateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: &name})
+	a.ok(err)
+	if stage == "" {
+		return *api.Id
+	}
+	resources, err := a.APIGateway.GetResources(ctx, &apigateway.GetResourcesInput{RestApiId: api.Id})
+	a.ok(err)
+	root := resources.Items[0].Id
+	_, err = a.APIGateway.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), AuthorizationType: aws.String("NONE")})
+	a.ok(err)
+	_, err = a.APIGateway.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), Type: types.IntegrationTypeMock})
+	a.ok(err)
+	_, err = a.APIGateway.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: api.Id, StageName: &stage})
+	a.ok(err)
+	return *api.Id
+}
+
+func (a *stageAccount) set(destination, format string) {
+	a.Helper()
+	_, err := a.APIGateway.UpdateStage(a.Context(), &apigateway.UpdateStageInput{RestApiId: &a.ref.API, StageName: &a.ref.Stage,
+		PatchOperations: []types.PatchOperation{replace(pathDestination, destination), replace(pathFormat, format)}})
+	a.ok(err)
+}
+
+func (a *stageAccount) logGroup(name string) (arn string) {
+	a.Helper()
+	_, err := a.Logs.CreateLogGroup(a.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &name})
+	a.ok(err)
+	return a.s.LogGroupARN(name)
+}
+
+func (a *stageAccount) resource() *Stage { return newStage(a.s, a.Clients, a.ref) }
+
+func (a *stageAccount) read() State {
+	a.Helper()
+	s, err := a.resource().Read(a.Context())
+	a.ok(err)
+	return s
+}
+
+func (a *stageAccount) apply() {
+	a.Helper()
+	a.ok(a.resource().Apply(a.Context(), a.read(), quiet))
+	if s := a.read(); !s.Exists || s.Needs != NoConsent || len(s.Changed()) > 0 {
+		a.Fatalf("after Apply the stage is %+v", s)
+	}
+}
+
+// destroy answers what the stage logs afterwards.
+func (a *stageAccount) destroy() (did string, now settings) {
+	a.Helper()
+	did, err := a.resource().Destroy(a.Context(), a.read(), quiet)
+	a.ok(err)
+	now, err = a.resource().settings(a.Context())
+	a.ok(err)
+	return did, now
+}
+
+func TestStageGetsItsFormerSettingsBack(t *testing.T) {
+	m := moto.Start(t)
+	tests := []struct {
+		name  string
+		given func(a *stageAccount) settings // as they were before deploy
+		then  func(a *stageAccount)          // what somebody does in between
+		want  func(was settings) settings
+		did   string
+	}{
+		{name: "nothing was logged", did: "as before"},
+		{name: "a log group", did: "restored, to the CloudWatch log group theirs",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			want:  func(was settings) settings { return was }},
+		{name: "a log group that is gone by now", did: "is gone",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			then: func(a *stageAccount) {
+				_, err := a.Logs.DeleteLogGroup(a.Context(), &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("theirs")})
+				a.ok(err)
+			}},
+		{name: "a format of ours that somebody changed", did: "as before",
+			then: func(a *stageAccount) {
+				a.set(a.s.StreamARN(), "$context.requestId changed")
+				if diff := cmp.Diff([]string{"format"}, changedNames(a.read())); diff != "" {
+					a.Errorf("Read differs in (-want +got):\n%s", diff)
+				}
+				a.apply()
+			}},
+		{name: "somebody set another destination meanwhile", did: "left as it is",
+			then: func(a *stageAccount) { a.set(a.logGroup("later"), "$context.requestId later") },
+			want: func(settings) settings { return settings{"later", "$context.requestId later"} }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newStageAccount(t, m)
+			var was settings
+			if tt.given != nil {
+				was = tt.given(a)
+				a.set(was.DestinationARN, was.Format)
+				if s := a.read(); s.Needs != Replace || !strings.Contains(s.Why, "theirs") {
+					t.Errorf("Read = %+v, want the consent replace, and whose settings they are", s)
+				}
+			}
+			a.apply()
+			a.apply() // what is remembered survives a repetition
+			if tt.then != nil {
+				tt.then(a)
+			}
+			did, now := a.destroy()
+			if !strings.Contains(did, tt.did) {
+				t.Errorf("Destroy = %q, want %q", did, tt.did)
+			}
+			var want settings
+			if tt.want != nil {
+				want = tt.want(was)
+			}
+			if now.Format != want.Format || !strings.HasSuffix(now.DestinationARN, want.DestinationARN) || (want.DestinationARN == "") != (now.DestinationARN == "") {
+				t.Errorf("after Destroy the stage has %+v, want %+v", now, want)
+			}
+			if f, err := a.resource().recall(t.Context()); f != nil || err != nil {
+				t.Errorf("after Destroy there is still %+v remembered (%v)", f, err)
+			}
+		})
+	}
+}
+
+// A damaged memory is an error that says where it is: nothing is guessed.
+func TestStageWithADamagedMemory(t *testing.T) {
+	a := newStageAccount(t, moto.Start(t))
+	a.apply()
+	key := a.s.FormerKey(a.ref)
+	_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(a.s.Bucket()), Key: &key, Body: strings.NewReader("{")})
+	a.ok(err)
+	if _, err := a.resource().Destroy(t.Context(), a.read(), quiet); err == nil || !strings.Contains(err.Error(), key) {
+		t.Errorf("Destroy: %v, want an error that names %s", err, key)
+	}
+	if s := a.read(); s.Needs != NoConsent || len(s.Changed()) > 0 {
+		t.Errorf("the stage was changed all the same: %+v", s)
+	}
+}
+
+func TestStageThatIsNotThere(t *testing.T) {
+	m := moto.Start(t)
+	a := newStageAccount(t, m)
+	undeployed := a.api("new", "")
+	http, err := a.APIGatewayV2.CreateApi(t.Context(), &apigatewayv2.CreateApiInput{Name: aws.String("web"), ProtocolType: v2.ProtocolTypeHttp})
+	a.ok(err)
+	tests := []struct {
+		name string
+		ref  pipeline.StageRef
+		says []string
+	}{
+		{"a stage with a typing error", pipeline.StageRef{API: a.ref.API, Stage: "prd"}, []string{"no stage prd", "did you mean prod?"}},
+		{"a stage of another name", pipeline.StageRef{API: a.ref.API, Stage: "integration"}, []string{"no stage integration", "it has prod"}},
+		{"an API by its name", pipeline.StageRef{API: "shop", Stage: "prod"}, []string{"no API shop", "did you mean " + a.ref.API + " (shop)?"}},
+		{"no such API", pipeline.StageRef{API: "zzzzzzzzzz", Stage: "prod"}, []string{"no API zzzzzzzzzz", a.ref.API + " (shop)", "Region"}},
+		{"never deployed", pipeline.StageRef{API: undeployed, Stage: "prod"}, []string{"never deployed", "create-deployment --rest-api-id " + undeployed + " --stage-name prod --region " + moto.Region}},
+		{"an HTTP API", pipeline.StageRef{API: *http.ApiId, Stage: "prod"}, []string{"HTTP API", "CloudWatch Logs", "REST API instead"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := newStage(a.s, a.Clients, tt.ref).Read(t.Context())
+			if !errors.Is(err, ErrNoParent) {
+				t.Fatalf("Read: %v, want an ErrNoParent", err)
+			}
+			for _, want := range tt.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not say %q: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestLeftStages(t *testing.T) {
+	a := newStageAccount(t, moto.Start(t))
+	left := func() []pipeline.StageRef {
+		t.Helper()
+		refs, err := LeftStages(t.Context(), a.s, a.Clients)
+		a.ok(err)
+		return refs
+	}
+	a.apply()
+	if refs := left(); len(refs) > 0 {
+		t.Errorf("LeftStages = %v, while the stage is in the pipeline", refs)
+	}
+	a.s.Pipeline.Stages = nil
+	if diff := cmp.Diff([]pipeline.StageRef{a.ref}, left()); diff != "" {
+		t.Errorf("LeftStages of a pipeline without it (-want +got):\n%s", diff)
+	}
+	a.s.Pipeline.Bucket = "acme-no-such-bucket"
+	if refs := left(); len(refs) > 0 {
+		t.Errorf("LeftStages = %v without a bucket", refs)
+	}
+}

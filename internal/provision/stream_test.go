@@ -1,0 +1,197 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+// streamSpec is a pipeline with one stage, in moto's account.
+func streamSpec(t testing.TB, stages ...pipeline.StageRef) *Spec {
+	t.Helper()
+	p, err := pipeline.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"), func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stages = stages
+	return &Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64"}
+}
+
+func quiet(string) {}
+
+func changedNames(s State) (names []string) {
+	for _, f := range s.Changed() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+func TestStreamIsMadeMendedAndRemoved(t *testing.T) {
+	m := moto.Start(t)
+	c := NewClients(m.Config(nil))
+	r := newStream(streamSpec(t), c)
+	r.Drain = 0
+	read := func() State {
+		t.Helper()
+		s, err := r.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	apply := func(found State) {
+		t.Helper()
+		if err := r.Apply(t.Context(), found, quiet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := read(); s.Exists {
+		t.Fatalf("there is a stream in an empty account: %+v", s)
+	}
+	apply(read())
+	if s := read(); !s.Exists || s.Needs != NoConsent || len(s.Changed()) > 0 {
+		t.Fatalf("after it was made it is %+v with the changes %v", s, s.Changed())
+	}
+	tests := []struct {
+		change types.ExtendedS3DestinationUpdate
+		want   []string
+	}{
+		{types.ExtendedS3DestinationUpdate{Prefix: aws.String("elsewhere/")}, []string{"prefix"}},
+		{types.ExtendedS3DestinationUpdate{ErrorOutputPrefix: aws.String("bad/")}, []string{"error prefix"}},
+		{types.ExtendedS3DestinationUpdate{BufferingHints: &types.BufferingHints{IntervalInSeconds: aws.Int32(900), SizeInMBs: aws.Int32(128)}}, []string{"buffering"}},
+		{types.ExtendedS3DestinationUpdate{CompressionFormat: types.CompressionFormatZip}, []string{"compression"}},
+		{types.ExtendedS3DestinationUpdate{ProcessingConfiguration: &types.ProcessingConfiguration{Enabled: aws.Bool(false)}}, []string{"processing"}},
+		{types.ExtendedS3DestinationUpdate{CloudWatchLoggingOptions: &types.CloudWatchLoggingOptions{Enabled: aws.Bool(false)}}, []string{"error log"}},
+	}
+	for _, tt := range tests {
+		d, err := r.describe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Firehose.UpdateDestination(t.Context(), &firehose.UpdateDestinationInput{DeliveryStreamName: aws.String(r.Name()),
+			CurrentDeliveryStreamVersionId: d.VersionId, DestinationId: d.Destinations[0].DestinationId, ExtendedS3DestinationUpdate: &tt.change})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := read()
+		if diff := cmp.Diff(tt.want, changedNames(found)); diff != "" {
+			t.Errorf("after a change of %v by hand, Read differs in (-want +got):\n%s", tt.want, diff)
+		}
+		apply(found)
+		if s := read(); len(s.Changed()) > 0 {
+			t.Errorf("after %v was mended there is still %v", tt.want, s.Changed())
+		}
+	}
+	did, err := r.Destroy(t.Context(), read(), quiet)
+	if err != nil || !strings.Contains(did, "deleted") || read().Exists {
+		t.Errorf("Destroy = %q, %v; the stream is there: %v", did, err, read().Exists)
+	}
+}
+
+func TestStreamOfOthers(t *testing.T) {
+	m := moto.Start(t)
+	c := NewClients(m.Config(nil))
+	r := newStream(streamSpec(t), c)
+	given := func(in firehose.CreateDeliveryStreamInput) {
+		t.Helper()
+		m.Reset()
+		in.DeliveryStreamName = aws.String(r.Name())
+		if _, err := c.Firehose.CreateDeliveryStream(t.Context(), &in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := &types.S3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/theirs"), BucketARN: aws.String("arn:aws:s3:::theirs")}
+
+	given(firehose.CreateDeliveryStreamInput{S3DestinationConfiguration: to})
+	found, err := r.Read(t.Context())
+	if err != nil || found.Needs != Adopt || found.Why == "" {
+		t.Fatalf("Read of a stream that stagelog did not make = %+v, %v, want the consent adopt", found, err)
+	}
+	if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
+		t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)
+	}
+	if err := r.Apply(t.Context(), found, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if found, err = r.Read(t.Context()); err != nil || found.Needs != NoConsent || len(found.Changed()) > 0 {
+		t.Errorf("after it was taken over, Read = %+v, %v", found, err)
+	}
+
+	given(firehose.CreateDeliveryStreamInput{HttpEndpointDestinationConfiguration: &types.HttpEndpointDestinationConfiguration{
+		EndpointConfiguration: &types.HttpEndpointConfiguration{Url: aws.String("https://example.com")}, S3Configuration: to}})
+	if _, err := r.Read(t.Context()); !errors.Is(err, ErrOtherKind) || !strings.Contains(err.Error(), "delete-delivery-stream") {
+		t.Errorf("Read of a stream to an HTTP endpoint: %v, want ErrOtherKind and what to do", err)
+	}
+}
+
+// roundTrip is a transport made of a function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func jsonAnswer(r *http.Request, status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+}
+
+// A new role is not known everywhere at once: the call is repeated, and says so.
+func TestStreamWaitsForItsRole(t *testing.T) {
+	m := moto.Start(t)
+	refused := 0
+	c := NewClients(m.Config(roundTrip(func(req *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(req.Header.Get("X-Amz-Target"), ".CreateDeliveryStream") && refused == 0 {
+			refused++
+			return jsonAnswer(req, http.StatusBadRequest, `{"__type":"InvalidArgumentException","message":"Firehose is unable to assume role arn:aws:iam::123456789012:role/r. Please check the role provided."}`), nil
+		}
+		return http.DefaultTransport.RoundTrip(req)
+	})))
+	r := newStream(streamSpec(t), c)
+	var said []string
+	began := time.Now()
+	if err := r.Apply(t.Context(), State{}, func(s string) { said = append(said, s) }); err != nil {
+		t.Fatalf("Apply after %v: %v", time.Since(began), err)
+	}
+	if refused != 1 || !strings.Contains(fmt.Sprint(said), "new role") {
+		t.Errorf("the call was refused %d times, and said was %q", refused, said)
+	}
+}
+
+// A stream that Firehose could not make is deleted and made again.
+func TestStreamThatFailedIsMadeAgain(t *testing.T) {
+	m := moto.Start(t)
+	broken := true
+	c := NewClients(m.Config(roundTrip(func(req *http.Request) (*http.Response, error) {
+		switch {
+		case strings.HasSuffix(req.Header.Get("X-Amz-Target"), ".DeleteDeliveryStream"):
+			broken = false
+			return jsonAnswer(req, http.StatusOK, `{}`), nil
+		case strings.HasSuffix(req.Header.Get("X-Amz-Target"), ".DescribeDeliveryStream") && broken:
+			return jsonAnswer(req, http.StatusOK, `{"DeliveryStreamDescription":{"DeliveryStreamName":"amazon-apigateway-acme","DeliveryStreamStatus":"CREATING_FAILED","DeliveryStreamType":"DirectPut","VersionId":"1","HasMoreDestinations":false,"Destinations":[],"FailureDescription":{"Type":"UNKNOWN_ERROR","Details":"no luck"}}}`), nil
+		case strings.HasSuffix(req.Header.Get("X-Amz-Target"), ".ListTagsForDeliveryStream") && broken:
+			return jsonAnswer(req, http.StatusOK, `{"HasMoreTags":false,"Tags":[{"Key":"stagelog","Value":"eu-west-1/acme"}]}`), nil
+		}
+		return http.DefaultTransport.RoundTrip(req)
+	})))
+	r := newStream(streamSpec(t), c)
+	found, err := r.Read(t.Context())
+	if err != nil || !found.Differs("status") {
+		t.Fatalf("Read = %+v, %v, want the status to differ", found, err)
+	}
+	if err := r.Apply(t.Context(), found, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if found, err = r.Read(t.Context()); err != nil || broken || len(found.Changed()) > 0 {
+		t.Errorf("afterwards Read = %+v, %v", found, err)
+	}
+}
