@@ -1,3 +1,171 @@
 package provision
 
-func newLogGroup(s *Spec, c *Clients, group, stream string) Resource { return unbuilt{} }
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+)
+
+// logGroup is one of the pipeline's CloudWatch log groups. Its tag is part of the call that
+// creates it, so a group without one is always somebody else's: Lambda makes one when a
+// function that may do so logs for the first time, the console when it makes a stream.
+type logGroup struct {
+	s      *Spec
+	c      *cloudwatchlogs.Client
+	group  string
+	stream string // a log stream that must be there; "" for none
+}
+
+func newLogGroup(s *Spec, c *Clients, group, stream string) *logGroup {
+	return &logGroup{s: s, c: c.Logs, group: group, stream: stream}
+}
+
+func (r *logGroup) Kind() string { return "CloudWatch log group" }
+func (r *logGroup) Name() string { return r.group }
+
+const (
+	fieldRetention = "retention"
+	fieldLogStream = "log stream"
+)
+
+func (r *logGroup) Read(ctx context.Context) (State, error) {
+	group, err := r.describe(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	state := State{Exists: group != nil}
+	retention := Field{Name: fieldRetention, Want: daysText(int32(r.s.Pipeline.AWS.LogDays))}
+	stream := Field{Name: fieldLogStream, Want: r.stream}
+	if group == nil {
+		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
+	} else {
+		owner, err := r.owner(ctx)
+		if err != nil {
+			return State{}, err
+		}
+		state.ownedBy(owner, r.s.Owner())
+		retention.Have = daysText(aws.ToInt32(group.RetentionInDays))
+		if stream.Have, err = r.findStream(ctx); err != nil {
+			return State{}, err
+		}
+	}
+	state.Fields = append(state.Fields, retention)
+	if r.stream != "" {
+		state.Fields = append(state.Fields, stream)
+	}
+	return state, nil
+}
+
+func (r *logGroup) Apply(ctx context.Context, found State, _ func(string)) error {
+	switch {
+	case !found.Exists:
+		_, err := r.c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.group, Tags: r.tags()})
+		if err := r.madeTwice(ctx, err); err != nil {
+			return err
+		}
+	case found.Differs(fieldTag):
+		_, err := r.c.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group)), Tags: r.tags()})
+		if err != nil {
+			return fmt.Errorf("tag it: %w", err)
+		}
+	}
+	if found.Differs(fieldRetention) {
+		_, err := r.c.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{
+			LogGroupName: &r.group, RetentionInDays: aws.Int32(int32(r.s.Pipeline.AWS.LogDays)),
+		})
+		if err != nil {
+			return fmt.Errorf("set its retention: %w", err)
+		}
+	}
+	if found.Differs(fieldLogStream) {
+		_, err := r.c.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &r.group, LogStreamName: &r.stream})
+		if there := (*types.ResourceAlreadyExistsException)(nil); err != nil && !errors.As(err, &there) {
+			return fmt.Errorf("create its log stream: %w", err)
+		}
+	}
+	return nil
+}
+
+// madeTwice passes over a group that is there already and the pipeline's: a repeated request
+// gets this answer when the first one's was lost.
+func (r *logGroup) madeTwice(ctx context.Context, err error) error {
+	if there := (*types.ResourceAlreadyExistsException)(nil); !errors.As(err, &there) {
+		return err
+	}
+	owner, err := r.owner(ctx)
+	if err == nil && owner != r.s.Owner() {
+		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+	}
+	return err
+}
+
+func (r *logGroup) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
+	if !found.Exists || found.Needs != NoConsent {
+		return "", nil
+	}
+	_, err := r.c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &r.group})
+	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "deleted", nil
+}
+
+func (r *logGroup) tags() map[string]string { return map[string]string{OwnerTag: r.s.Owner()} }
+
+// describe is the group as it is, or nil. Groups come in the order of their names, so that the
+// name itself is before all that are longer.
+func (r *logGroup) describe(ctx context.Context) (*types.LogGroup, error) {
+	out, err := r.c.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &r.group})
+	if err != nil {
+		return nil, err
+	}
+	for i := range out.LogGroups {
+		if aws.ToString(out.LogGroups[i].LogGroupName) == r.group {
+			return &out.LogGroups[i], nil
+		}
+	}
+	return nil, nil
+}
+
+func (r *logGroup) owner(ctx context.Context) (string, error) {
+	out, err := r.c.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group))})
+	if err != nil {
+		return "", fmt.Errorf("read its tags: %w", err)
+	}
+	return out.Tags[OwnerTag], nil
+}
+
+// findStream is the name of the log stream, or "" where it is missing.
+func (r *logGroup) findStream(ctx context.Context) (string, error) {
+	if r.stream == "" {
+		return "", nil
+	}
+	out, err := r.c.DescribeLogStreams(ctx, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: &r.group, LogStreamNamePrefix: &r.stream})
+	if err != nil {
+		return "", fmt.Errorf("read its log streams: %w", err)
+	}
+	for _, s := range out.LogStreams {
+		if aws.ToString(s.LogStreamName) == r.stream {
+			return r.stream, nil
+		}
+	}
+	return "", nil
+}
+
+// daysText is a retention; "" is for ever.
+func daysText(days int32) string {
+	switch days {
+	case 0:
+		return ""
+	case 1:
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", days)
+}

@@ -1,0 +1,178 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// Contents counts the objects that the bucket lists, without former versions. A bucket that
+// does not exist has none.
+func (r *Bucket) Contents(ctx context.Context) (objects, bytes int64, err error) {
+	pages := s3.NewListObjectsV2Paginator(r.c, &s3.ListObjectsV2Input{Bucket: aws.String(r.Name())})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if isNothing(err) {
+			return 0, 0, nil
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("count what is in it: %w", err)
+		}
+		for _, o := range page.Contents {
+			objects++
+			bytes += aws.ToInt64(o.Size)
+		}
+	}
+	return objects, bytes, nil
+}
+
+// own knows the objects that stagelog keeps for itself.
+func (r *Bucket) own(key string) bool {
+	return key == r.s.SnapshotKey() || strings.HasPrefix(key, statePrefix+"former/")
+}
+
+func anyKey(string) bool { return true }
+
+func quietly(string) {}
+
+// deletions is how often the bucket is emptied before it counts as one that somebody fills.
+const deletions = 3
+
+func (r *Bucket) delete(ctx context.Context, progress func(string)) (string, error) {
+	var gone int64
+	for try := 1; ; try++ {
+		n, err := r.empty(ctx, "", anyKey, progress)
+		gone += n
+		if isNothing(err) {
+			return "deleted, with " + objectsText(gone), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if err := r.abortUploads(ctx); err != nil {
+			return "", err
+		}
+		_, err = r.c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: aws.String(r.Name())})
+		switch {
+		case err == nil, isNothing(err):
+			return "deleted, with " + objectsText(gone), nil
+		case !answered(err, "BucketNotEmpty"):
+			return "", err
+		case try == deletions:
+			return "", fmt.Errorf("it was emptied %d times, and is not empty: somebody writes to it; stop that, and run `stagelog destroy` again: %w", try, err)
+		}
+	}
+}
+
+// empty deletes what is below prefix and mine, with all its versions, and answers how many
+// there were.
+func (r *Bucket) empty(ctx context.Context, prefix string, mine func(key string) bool, progress func(string)) (int64, error) {
+	pages := s3.NewListObjectVersionsPaginator(r.c, &s3.ListObjectVersionsInput{Bucket: aws.String(r.Name()), Prefix: aws.String(prefix)})
+	var gone int64
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return gone, fmt.Errorf("list what is to be deleted: %w", err)
+		}
+		var batch []types.ObjectIdentifier // at most 1000, as many as one call takes
+		for _, v := range page.Versions {
+			if mine(aws.ToString(v.Key)) {
+				batch = append(batch, types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
+			}
+		}
+		for _, m := range page.DeleteMarkers {
+			if mine(aws.ToString(m.Key)) {
+				batch = append(batch, types.ObjectIdentifier{Key: m.Key, VersionId: m.VersionId})
+			}
+		}
+		if len(batch) == 0 {
+			continue
+		}
+		if err := r.deleteBatch(ctx, batch); err != nil {
+			return gone, err
+		}
+		gone += int64(len(batch))
+		progress(objectsText(gone) + " deleted")
+	}
+	return gone, nil
+}
+
+func (r *Bucket) deleteBatch(ctx context.Context, batch []types.ObjectIdentifier) error {
+	out, err := r.c.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+		Bucket: aws.String(r.Name()),
+		Delete: &types.Delete{Objects: batch, Quiet: aws.Bool(true)},
+	})
+	if err != nil {
+		return fmt.Errorf("delete objects: %w", err)
+	}
+	if len(out.Errors) > 0 {
+		first := out.Errors[0]
+		return fmt.Errorf("%s of %s could not be deleted; the first, %s: %s (%s)", grouped(int64(len(out.Errors))), objectsText(int64(len(batch))),
+			aws.ToString(first.Key), aws.ToString(first.Message), aws.ToString(first.Code))
+	}
+	return nil
+}
+
+// abortUploads ends uploads that were never completed, which keep no bucket from being
+// deleted in AWS, but do elsewhere.
+func (r *Bucket) abortUploads(ctx context.Context) error {
+	pages := s3.NewListMultipartUploadsPaginator(r.c, &s3.ListMultipartUploadsInput{Bucket: aws.String(r.Name())})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if isNothing(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("list uploads that were never completed: %w", err)
+		}
+		for _, u := range page.Uploads {
+			_, err := r.c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String(r.Name()), Key: u.Key, UploadId: u.UploadId})
+			if err != nil && !answered(err, "NoSuchUpload") {
+				return fmt.Errorf("abort an upload that was never completed: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// contentsText is "1,204 objects, 3.4 MB".
+func contentsText(objects, bytes int64) string {
+	if objects == 0 {
+		return "empty"
+	}
+	return objectsText(objects) + ", " + sizeText(bytes)
+}
+
+func objectsText(n int64) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return grouped(n) + " objects"
+}
+
+// grouped writes a count with its thousands apart.
+func grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
+}
+
+func sizeText(bytes int64) string {
+	size, units := float64(bytes), []string{"kB", "MB", "GB", "TB"}
+	if bytes < 1000 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	for i, unit := range units {
+		if size /= 1000; size < 999.95 || i == len(units)-1 {
+			return fmt.Sprintf("%.1f %s", size, unit)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,156 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// ErrElsewhere: the bucket's name is that of a bucket in another account or Region.
+var ErrElsewhere = errors.New("the bucket is elsewhere")
+
+// look says whether the account has the bucket, in the Region.
+func (r *Bucket) look(ctx context.Context) (bool, error) {
+	status, err := r.head(ctx, aws.String(r.s.Account))
+	if status != http.StatusForbidden {
+		return status == http.StatusOK, err
+	}
+	// The list has the account's own buckets only, so it tells another's bucket from one that
+	// these credentials may not look at. The S3 server of `stagelog up` knows owners by other
+	// names than account ids: there the list says whose it is.
+	mine, listErr := r.listed(ctx)
+	switch {
+	case listErr != nil:
+		return false, &refusal{ErrElsewhere, fmt.Sprintf("there is a bucket %s, and these credentials may not look at it: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or they lack s3:ListBucket on %s; whose it is they may not ask, either, which takes s3:ListAllMyBuckets",
+			r.Name(), r.s.BucketARN())}
+	case !mine:
+		return false, r.taken()
+	}
+	status, err = r.head(ctx, nil)
+	if status == http.StatusForbidden {
+		return false, fmt.Errorf("account %s has the bucket, but these credentials may not look at it (s3:ListBucket on %s): IAM does not allow it, or the bucket's policy denies it: %w", r.s.Account, r.s.BucketARN(), err)
+	}
+	return status == http.StatusOK, err
+}
+
+// head asks for the bucket alone. Of what is answered, no bucket, and one that may not be
+// looked at, are no error but a status of 404 or 403.
+func (r *Bucket) head(ctx context.Context, owner *string) (status int, err error) {
+	out, err := r.c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: aws.String(r.Name()), ExpectedBucketOwner: owner})
+	region, status := "", http.StatusOK
+	if err == nil {
+		region = aws.ToString(out.BucketRegion)
+	}
+	if answer := (*smithyhttp.ResponseError)(nil); errors.As(err, &answer) {
+		region, status = answer.Response.Header.Get("X-Amz-Bucket-Region"), answer.HTTPStatusCode()
+	}
+	switch {
+	case status == http.StatusForbidden, status == http.StatusNotFound:
+		return status, nil
+	case region != "" && region != r.s.Region:
+		return 0, &refusal{ErrElsewhere, fmt.Sprintf("the bucket %s is in the Region %s, and the pipeline in %s: choose another bucket: in stagelog.yaml, or, if the APIs are in %s too, region: %s",
+			r.Name(), region, r.s.Region, region, region)}
+	case err != nil:
+		return 0, err
+	}
+	return http.StatusOK, nil
+}
+
+func (r *Bucket) listed(ctx context.Context) (bool, error) {
+	pages := s3.NewListBucketsPaginator(r.c, &s3.ListBucketsInput{Prefix: aws.String(r.Name())})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(page.Buckets, func(b types.Bucket) bool { return aws.ToString(b.Name) == r.Name() }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (r *Bucket) taken() error {
+	return &refusal{ErrElsewhere, fmt.Sprintf("another AWS account has a bucket %s, and a name is there once in all of AWS: choose another bucket: in stagelog.yaml", r.Name())}
+}
+
+// tags are the bucket's, in the order that S3 has them.
+func (r *Bucket) tags(ctx context.Context) ([]types.Tag, error) {
+	out, err := r.c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: aws.String(r.Name())})
+	if answered(err, "NoSuchTagSet", "NoSuchTagSetError") {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read its tags: %w", err)
+	}
+	return out.TagSet, nil
+}
+
+func ownerOf(tags []types.Tag) string {
+	for _, t := range tags {
+		if aws.ToString(t.Key) == OwnerTag {
+			return aws.ToString(t.Value)
+		}
+	}
+	return ""
+}
+
+func (r *Bucket) ownerTag() types.Tag {
+	return types.Tag{Key: aws.String(OwnerTag), Value: aws.String(r.s.Owner())}
+}
+
+// tag adds the owner's. S3 replaces all tags at once, so the others are said again.
+func (r *Bucket) tag(ctx context.Context) error {
+	tags, err := r.tags(ctx)
+	if err != nil {
+		return err
+	}
+	tags = slices.DeleteFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == OwnerTag })
+	_, err = r.c.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
+		Bucket: aws.String(r.Name()), Tagging: &types.Tagging{TagSet: append(tags, r.ownerTag())},
+	})
+	return err
+}
+
+// owned fills in whose the bucket is. A bare bucket of the account is what a deploy leaves
+// that was cut off before the tag; to take it over loses nobody anything.
+func (r *Bucket) owned(ctx context.Context, tags []types.Tag, state *State) error {
+	state.ownedBy(ownerOf(tags), r.s.Owner())
+	if len(tags) > 0 {
+		return nil
+	}
+	bare, err := r.bare(ctx)
+	if err == nil && bare {
+		state.Needs, state.Why = NoConsent, ""
+	}
+	return err
+}
+
+// bare says whether nothing is in an untagged bucket and nobody set anything that counts: no
+// policy, no lifecycle, never a version.
+func (r *Bucket) bare(ctx context.Context) (bool, error) {
+	versioning, err := r.versioning(ctx)
+	if err != nil || versioning != "" {
+		return false, err
+	}
+	rules, err := r.lifecycle(ctx)
+	if err != nil || len(rules.Rules) > 0 {
+		return false, err
+	}
+	_, err = r.c.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: aws.String(r.Name())})
+	if err == nil {
+		return false, nil
+	}
+	if !answered(err, "NoSuchBucketPolicy") {
+		return false, err
+	}
+	out, err := r.c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(r.Name()), MaxKeys: aws.Int32(1)})
+	return err == nil && len(out.Contents) == 0, err
+}

@@ -1,0 +1,186 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// bucketSetting is one setting of the bucket: its normal form as it is and as wanted, and the
+// call that makes it so.
+type bucketSetting struct {
+	name string
+	want string
+	have func(context.Context) (string, error)
+	put  func(context.Context) error
+}
+
+func (r *Bucket) settings() []bucketSetting {
+	return []bucketSetting{
+		{"public access block", publicAccessText(blockAll()), r.publicAccess, r.putPublicAccess},
+		{"object ownership", string(types.ObjectOwnershipBucketOwnerEnforced), r.ownership, r.putOwnership},
+		// A default of SSE-KMS shuts readers of other accounts out without a word: with the key
+		// aws/s3 for good, with another until its key policy names them.
+		{"encryption", string(types.ServerSideEncryptionAes256), r.encryption, r.putEncryption},
+		{"versioning", "off", r.versioningField, r.suspendVersioning},
+		{"lifecycle", rulesText(r.wantedRules()), r.lifecycleField, r.putLifecycle},
+	}
+}
+
+func blockAll() *types.PublicAccessBlockConfiguration {
+	return &types.PublicAccessBlockConfiguration{
+		BlockPublicAcls: aws.Bool(true), IgnorePublicAcls: aws.Bool(true),
+		BlockPublicPolicy: aws.Bool(true), RestrictPublicBuckets: aws.Bool(true),
+	}
+}
+
+// publicAccessText lists what is on.
+func publicAccessText(c *types.PublicAccessBlockConfiguration) string {
+	if c == nil {
+		return ""
+	}
+	var on []string
+	for _, b := range []struct {
+		name string
+		on   *bool
+	}{
+		{"BlockPublicAcls", c.BlockPublicAcls}, {"IgnorePublicAcls", c.IgnorePublicAcls},
+		{"BlockPublicPolicy", c.BlockPublicPolicy}, {"RestrictPublicBuckets", c.RestrictPublicBuckets},
+	} {
+		if aws.ToBool(b.on) {
+			on = append(on, b.name)
+		}
+	}
+	return strings.Join(on, ", ")
+}
+
+func (r *Bucket) publicAccess(ctx context.Context) (string, error) {
+	out, err := r.c.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: aws.String(r.Name())})
+	if answered(err, "NoSuchPublicAccessBlockConfiguration") {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return publicAccessText(out.PublicAccessBlockConfiguration), nil
+}
+
+func (r *Bucket) putPublicAccess(ctx context.Context) error {
+	_, err := r.c.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{
+		Bucket: aws.String(r.Name()), PublicAccessBlockConfiguration: blockAll(),
+	})
+	return err
+}
+
+func (r *Bucket) ownership(ctx context.Context) (string, error) {
+	out, err := r.c.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: aws.String(r.Name())})
+	if answered(err, "OwnershipControlsNotFoundError") {
+		return "", nil
+	}
+	if err != nil || out.OwnershipControls == nil || len(out.OwnershipControls.Rules) == 0 {
+		return "", err
+	}
+	return string(out.OwnershipControls.Rules[0].ObjectOwnership), nil
+}
+
+func (r *Bucket) putOwnership(ctx context.Context) error {
+	_, err := r.c.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{
+		Bucket: aws.String(r.Name()),
+		OwnershipControls: &types.OwnershipControls{
+			Rules: []types.OwnershipControlsRule{{ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}},
+		},
+	})
+	if answered(err, "InvalidBucketAclWithObjectOwnership") {
+		return fmt.Errorf("the bucket's ACL lets others in, which BucketOwnerEnforced does not allow: look at it with `aws s3api get-bucket-acl --bucket %s`, and take the grants away with `aws s3api put-bucket-acl --bucket %s --acl private`: %w", r.Name(), r.Name(), err)
+	}
+	return err
+}
+
+// encryptionRule is the default encryption; nil where there is none.
+func (r *Bucket) encryptionRule(ctx context.Context) (*types.ServerSideEncryptionRule, error) {
+	out, err := r.c.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: aws.String(r.Name())})
+	if answered(err, "ServerSideEncryptionConfigurationNotFoundError") {
+		return nil, nil
+	}
+	if err != nil || out.ServerSideEncryptionConfiguration == nil || len(out.ServerSideEncryptionConfiguration.Rules) == 0 {
+		return nil, err
+	}
+	return &out.ServerSideEncryptionConfiguration.Rules[0], nil
+}
+
+func (r *Bucket) encryption(ctx context.Context) (string, error) {
+	rule, err := r.encryptionRule(ctx)
+	if err != nil || rule == nil || rule.ApplyServerSideEncryptionByDefault == nil {
+		return "", err
+	}
+	by := rule.ApplyServerSideEncryptionByDefault
+	text := string(by.SSEAlgorithm)
+	if by.SSEAlgorithm != types.ServerSideEncryptionAes256 {
+		key := aws.ToString(by.KMSMasterKeyID)
+		if key == "" {
+			key = "aws/s3"
+		}
+		text += ", key " + key
+	}
+	return text, nil
+}
+
+// putEncryption leaves the kinds of encryption that uploads may not ask for as they are.
+func (r *Bucket) putEncryption(ctx context.Context) error {
+	rule := types.ServerSideEncryptionRule{
+		ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAes256},
+	}
+	now, err := r.encryptionRule(ctx)
+	if err != nil {
+		return err
+	}
+	if now != nil {
+		rule.BlockedEncryptionTypes = now.BlockedEncryptionTypes
+	}
+	_, err = r.c.PutBucketEncryption(ctx, &s3.PutBucketEncryptionInput{
+		Bucket:                            aws.String(r.Name()),
+		ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{rule}},
+	})
+	return err
+}
+
+// versioning is empty for a bucket that never had any.
+func (r *Bucket) versioning(ctx context.Context) (types.BucketVersioningStatus, error) {
+	out, err := r.c.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: aws.String(r.Name())})
+	if err != nil {
+		return "", err
+	}
+	return out.Status, nil
+}
+
+// versioningField takes suspended for off: once on, it cannot be more off than that.
+func (r *Bucket) versioningField(ctx context.Context) (string, error) {
+	status, err := r.versioning(ctx)
+	if err == nil && status == types.BucketVersioningStatusEnabled {
+		return string(status), nil
+	}
+	return "off", err
+}
+
+func (r *Bucket) suspendVersioning(ctx context.Context) error {
+	_, err := r.c.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
+		Bucket:                  aws.String(r.Name()),
+		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusSuspended},
+	})
+	if answered(err, "InvalidBucketState") {
+		return fmt.Errorf("the bucket has Object Lock, whose versioning cannot be suspended: choose another bucket: in stagelog.yaml: %w", err)
+	}
+	return err
+}
+
+func (r *Bucket) notes(versioning types.BucketVersioningStatus) []string {
+	var notes []string
+	if versioning != "" {
+		notes = append(notes, "versioning was on at some time: what expires or is deleted stays as a former version until somebody deletes that, too")
+	}
+	return append(notes, r.lifecycleNotes()...)
+}
