@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -163,16 +164,18 @@ func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 
 // settled repeats a call while a change of the bucket is on its way through S3.
 func (r *Bucket) settled(ctx context.Context, progress func(string), call func(context.Context) error) error {
-	return untilSettled(ctx, progress, func() error { return call(ctx) })
+	return whileAnswered(ctx, progress, func() error { return call(ctx) }, "NoSuchBucket", "OperationAborted")
 }
 
-func untilSettled(ctx context.Context, progress func(string), call func() error) error {
+// whileAnswered repeats a call as long as AWS answers with one of the codes, which tell that
+// an earlier change is not everywhere yet, for two minutes at most.
+func whileAnswered(ctx context.Context, progress func(string), call func() error, codes ...string) error {
 	for left := bucketWait; ; left -= bucketPoll {
 		err := call()
-		if !answered(err, "NoSuchBucket", "OperationAborted") || left <= 0 {
+		if !answered(err, codes...) || left <= 0 {
 			return err
 		}
-		progress("waiting until S3 has carried out an earlier change of the bucket")
+		progress("waiting until AWS has carried out an earlier change of it")
 		if err := pause(ctx, bucketPoll); err != nil {
 			return err
 		}
@@ -185,12 +188,7 @@ func answered(err error, codes ...string) bool {
 	if !errors.As(err, &api) {
 		return false
 	}
-	for _, code := range codes {
-		if api.ErrorCode() == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, api.ErrorCode())
 }
 
 // Destroy keeps the bucket, without what stagelog keeps in it for itself, or deletes it with

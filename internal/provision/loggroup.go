@@ -60,34 +60,59 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-func (r *logGroup) Apply(ctx context.Context, found State, _ func(string)) error {
-	switch {
-	case !found.Exists:
-		_, err := r.c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.group, Tags: r.tags()})
+func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)) error {
+	if !found.Exists {
+		err := r.call(ctx, progress, r.create, "OperationAbortedException")
 		if err := r.madeTwice(ctx, err); err != nil {
 			return err
 		}
-	case found.Differs(fieldTag):
-		_, err := r.c.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group)), Tags: r.tags()})
-		if err != nil {
+	} else if found.Differs(fieldTag) {
+		if err := r.call(ctx, progress, r.tag, "OperationAbortedException"); err != nil {
 			return fmt.Errorf("tag it: %w", err)
 		}
 	}
-	if found.Differs(fieldRetention) {
-		_, err := r.c.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{
-			LogGroupName: &r.group, RetentionInDays: aws.Int32(int32(r.s.Pipeline.AWS.LogDays)),
-		})
-		if err != nil {
-			return fmt.Errorf("set its retention: %w", err)
+	for _, mend := range []struct {
+		field string
+		call  func(context.Context) error
+	}{{fieldRetention, r.retain}, {fieldLogStream, r.createStream}} {
+		if !found.Differs(mend.field) {
+			continue
 		}
-	}
-	if found.Differs(fieldLogStream) {
-		_, err := r.c.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &r.group, LogStreamName: &r.stream})
-		if there := (*types.ResourceAlreadyExistsException)(nil); err != nil && !errors.As(err, &there) {
-			return fmt.Errorf("create its log stream: %w", err)
+		// A group that was just made is not known everywhere at once.
+		if err := r.call(ctx, progress, mend.call, "OperationAbortedException", "ResourceNotFoundException"); err != nil {
+			return fmt.Errorf("set its %s: %w", mend.field, err)
 		}
 	}
 	return nil
+}
+
+func (r *logGroup) call(ctx context.Context, progress func(string), call func(context.Context) error, codes ...string) error {
+	return whileAnswered(ctx, progress, func() error { return call(ctx) }, codes...)
+}
+
+func (r *logGroup) create(ctx context.Context) error {
+	_, err := r.c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.group, Tags: r.tags()})
+	return err
+}
+
+func (r *logGroup) tag(ctx context.Context) error {
+	_, err := r.c.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group)), Tags: r.tags()})
+	return err
+}
+
+func (r *logGroup) retain(ctx context.Context) error {
+	_, err := r.c.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{
+		LogGroupName: &r.group, RetentionInDays: aws.Int32(int32(r.s.Pipeline.AWS.LogDays)),
+	})
+	return err
+}
+
+func (r *logGroup) createStream(ctx context.Context) error {
+	_, err := r.c.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &r.group, LogStreamName: &r.stream})
+	if there := (*types.ResourceAlreadyExistsException)(nil); errors.As(err, &there) {
+		return nil
+	}
+	return err
 }
 
 // madeTwice passes over a group that is there already and the pipeline's: a repeated request
