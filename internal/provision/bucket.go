@@ -137,7 +137,7 @@ func (r *Bucket) create(ctx context.Context, progress func(string)) (State, erro
 		case found.Exists:
 			return found, nil
 		case left <= 0:
-			return State{}, fmt.Errorf("S3 made it, and does not know it after %s", bucketWait) //lint:ignore ST1005 a name
+			return State{}, fmt.Errorf("S3 made it, and does not know it after %s", bucketWait)
 		}
 		progress("waiting until S3 knows it everywhere")
 		if err := pause(ctx, bucketPoll); err != nil {

@@ -370,7 +370,7 @@ func TestBucketKeepsRulesOfOthers(t *testing.T) {
 	theirs := []types.LifecycleRule{
 		{ID: aws.String("theirs"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("reports/")},
 			Transitions: []types.Transition{{Days: aws.Int32(30), StorageClass: types.TransitionStorageClassGlacier}}},
-		{ID: aws.String("old form"), Status: types.ExpirationStatusEnabled, Prefix: aws.String("tmp/"), //lint:ignore SA1019 people have such rules
+		{ID: aws.String("old form"), Status: types.ExpirationStatusEnabled, Prefix: aws.String("tmp/"),
 			Expiration: &types.LifecycleExpiration{Days: aws.Int32(1)}},
 		{ID: aws.String("stagelog-expire"), Status: types.ExpirationStatusDisabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("logs/")},
 			Expiration: &types.LifecycleExpiration{Days: aws.Int32(400)}},
