@@ -116,7 +116,7 @@ func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) 
 // a repeated request gets whose first answer was lost.
 func (r *Bucket) create(ctx context.Context, progress func(string)) (State, error) {
 	err := r.settled(ctx, progress, func(ctx context.Context) error { return r.createCall(ctx, true) })
-	if answered(err, "UnsupportedArgument", "NotImplemented") {
+	if answered(err, "UnsupportedArgument") {
 		// Not every partition takes tags here yet. Without the tag, the bucket counts as the
 		// pipeline's as long as it is bare.
 		err = r.settled(ctx, progress, func(ctx context.Context) error { return r.createCall(ctx, false) })

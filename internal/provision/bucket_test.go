@@ -314,6 +314,15 @@ func TestBucketElsewhere(t *testing.T) {
 			return http.DefaultTransport.RoundTrip(r)
 		})
 	}
+	all := func(head int, list int, code string) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodHead {
+				return xml(r, head, "", ""), nil
+			}
+			return xml(r, list, "", "<Error><Code>"+code+"</Code></Error>"), nil
+		})
+	}
+	denied, expired := all(403, 403, "AccessDenied"), all(400, 400, "ExpiredToken")
 	for _, tt := range []struct {
 		name    string
 		through http.RoundTripper
@@ -324,7 +333,9 @@ func TestBucketElsewhere(t *testing.T) {
 		{"another account's", answer(http.MethodHead, 403, "", ""), false, ErrElsewhere, []string{"another AWS account", "bucket:"}},
 		{"another account's since", answer(http.MethodPut, 409, "", `<Error><Code>BucketAlreadyExists</Code><Message>no</Message></Error>`), false, ErrElsewhere, []string{"another AWS account", "bucket:"}},
 		{"another Region's", answer(http.MethodHead, 301, "us-west-2", ""), false, ErrElsewhere, []string{"us-west-2", "eu-west-1", "region:"}},
-		{"denied", answer(http.MethodHead, 403, "", ""), true, nil, []string{"s3:ListBucket", "policy denies"}},
+		{"denied", answer(http.MethodHead, 403, "", ""), true, nil, []string{`"s3:ListBucket"`, "policy denies"}},
+		{"nobody's that may be asked for", denied, false, ErrElsewhere, []string{"another AWS account", "bucket:", "s3:ListAllMyBuckets"}},
+		{"expired", expired, false, nil, []string{"ExpiredToken"}},
 	} {
 		a.Reset()
 		if tt.exists {
@@ -339,7 +350,7 @@ func TestBucketElsewhere(t *testing.T) {
 			t.Fatalf("%s: Read and Apply: %v, want %v", tt.name, err, tt.is)
 		}
 		for _, want := range tt.says {
-			if !strings.Contains(err.Error(), want) {
+			if !strings.Contains(Explain(err).Error(), want) {
 				t.Errorf("%s: the error does not say %q: %v", tt.name, want, err)
 			}
 		}

@@ -64,7 +64,7 @@ func (r *Bucket) delete(ctx context.Context, progress func(string)) (string, err
 		case !answered(err, "BucketNotEmpty"):
 			return "", err
 		case try == deletions:
-			return "", fmt.Errorf("it was emptied %d times, and is not empty: somebody writes to it; stop that, and run `stagelog destroy` again: %w", try, err)
+			return "", &explained{fmt.Sprintf("it was emptied %d times, and is not empty: somebody writes to it; stop that, and run `stagelog destroy` again", try), err}
 		}
 	}
 }

@@ -19,34 +19,44 @@ var ErrElsewhere = errors.New("the bucket is elsewhere")
 // look says whether the account has the bucket, in the Region.
 func (r *Bucket) look(ctx context.Context) (bool, error) {
 	status, err := r.head(ctx, aws.String(r.s.Account))
-	if status != http.StatusForbidden {
-		return status == http.StatusOK, err
+	switch {
+	case status == http.StatusNotFound:
+		return false, nil
+	case err == nil && status != http.StatusForbidden:
+		return true, nil
+	case errors.Is(err, ErrElsewhere), status == 0:
+		return false, err
 	}
-	// The list has the account's own buckets only, so it tells another's bucket from one that
-	// these credentials may not look at. The S3 server of `stagelog up` knows owners by other
-	// names than account ids: there the list says whose it is.
+	// An answer to HEAD does not say why, one to a list does. And the list has the account's own
+	// buckets only, so it tells another's bucket from one that these credentials may not look
+	// at. The S3 server of `stagelog up` knows owners by other names than account ids: there it
+	// alone says whose a bucket is.
 	mine, listErr := r.listed(ctx)
 	switch {
-	case listErr != nil:
-		return false, &refusal{ErrElsewhere, fmt.Sprintf("there is a bucket %s, and these credentials may not look at it: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or they lack s3:ListBucket on %s; whose it is they may not ask, either, which takes s3:ListAllMyBuckets",
+	case answered(listErr, denials...) && status == http.StatusForbidden:
+		return false, &refusal{ErrElsewhere, fmt.Sprintf("there is a bucket %s, and these credentials may not look at it: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or they lack s3:ListBucket on %s; nor may they ask whose it is, which takes s3:ListAllMyBuckets",
 			r.Name(), r.s.BucketARN())}
+	case listErr != nil:
+		return false, listErr
+	case status != http.StatusForbidden:
+		return false, err
 	case !mine:
 		return false, r.taken()
 	}
-	status, err = r.head(ctx, nil)
-	if status == http.StatusForbidden {
-		return false, fmt.Errorf("account %s has the bucket, but these credentials may not look at it (s3:ListBucket on %s): IAM does not allow it, or the bucket's policy denies it: %w", r.s.Account, r.s.BucketARN(), err)
+	if status, err = r.head(ctx, nil); status == http.StatusForbidden {
+		return false, fmt.Errorf("account %s has the bucket, and these credentials may not look at it: IAM does not allow it, or the bucket's policy denies it\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n%s",
+			r.s.Account, allowStatement("s3:ListBucket", r.s.BucketARN()))
 	}
 	return status == http.StatusOK, err
 }
 
-// head asks for the bucket alone. Of what is answered, no bucket, and one that may not be
-// looked at, are no error but a status of 404 or 403.
+// head asks for the bucket alone, and answers the status, 0 without an answer. Neither 403 nor
+// 404 is an error.
 func (r *Bucket) head(ctx context.Context, owner *string) (status int, err error) {
 	out, err := r.c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: aws.String(r.Name()), ExpectedBucketOwner: owner})
-	region, status := "", http.StatusOK
+	region := ""
 	if err == nil {
-		region = aws.ToString(out.BucketRegion)
+		region, status = aws.ToString(out.BucketRegion), http.StatusOK
 	}
 	if answer := (*smithyhttp.ResponseError)(nil); errors.As(err, &answer) {
 		region, status = answer.Response.Header.Get("X-Amz-Bucket-Region"), answer.HTTPStatusCode()
@@ -55,12 +65,10 @@ func (r *Bucket) head(ctx context.Context, owner *string) (status int, err error
 	case status == http.StatusForbidden, status == http.StatusNotFound:
 		return status, nil
 	case region != "" && region != r.s.Region:
-		return 0, &refusal{ErrElsewhere, fmt.Sprintf("the bucket %s is in the Region %s, and the pipeline in %s: choose another bucket: in stagelog.yaml, or, if the APIs are in %s too, region: %s",
+		return status, &refusal{ErrElsewhere, fmt.Sprintf("the bucket %s is in the Region %s, and the pipeline in %s: choose another bucket: in stagelog.yaml, or, if the APIs are in %s too, region: %s",
 			r.Name(), region, r.s.Region, region, region)}
-	case err != nil:
-		return 0, err
 	}
-	return http.StatusOK, nil
+	return status, err
 }
 
 func (r *Bucket) listed(ctx context.Context) (bool, error) {

@@ -95,7 +95,7 @@ func (r *Bucket) putOwnership(ctx context.Context) error {
 		},
 	})
 	if answered(err, "InvalidBucketAclWithObjectOwnership") {
-		return fmt.Errorf("the bucket's ACL lets others in, which BucketOwnerEnforced does not allow: look at it with `aws s3api get-bucket-acl --bucket %s`, and take the grants away with `aws s3api put-bucket-acl --bucket %s --acl private`: %w", r.Name(), r.Name(), err)
+		return &explained{fmt.Sprintf("the bucket's ACL lets others in, which BucketOwnerEnforced does not allow: look at it with `aws s3api get-bucket-acl --bucket %s`, and take the grants away with `aws s3api put-bucket-acl --bucket %s --acl private`", r.Name(), r.Name()), err}
 	}
 	return err
 }
@@ -172,7 +172,7 @@ func (r *Bucket) suspendVersioning(ctx context.Context) error {
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusSuspended},
 	})
 	if answered(err, "InvalidBucketState") {
-		return fmt.Errorf("the bucket has Object Lock, whose versioning cannot be suspended: choose another bucket: in stagelog.yaml: %w", err)
+		return &explained{"the bucket has Object Lock, so its versioning cannot be suspended: choose another bucket: in stagelog.yaml", err}
 	}
 	return err
 }
