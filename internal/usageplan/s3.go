@@ -52,10 +52,12 @@ func NewS3Store(cfg S3Config) (*S3Store, error) {
 	return &S3Store{client: c, url: &u}, nil
 }
 
-// Get reads the object; none is no bytes and no ETag.
+// Get reads the object; none is no bytes and no ETag. To somebody who may not list the bucket
+// S3 says 403, and not 404, of an object that is not there: so a 403 is none as well, and whether the
+// object may be used at all shows when it is put.
 func (s *S3Store) Get(ctx context.Context) (data []byte, etag string, err error) {
 	a, err := s.client.do(ctx, http.MethodGet, s.url, nil, nil)
-	if isStatus(err, http.StatusNotFound) {
+	if isStatus(err, http.StatusNotFound, http.StatusForbidden) {
 		return nil, "", nil
 	} else if err != nil {
 		return nil, "", err

@@ -325,6 +325,32 @@ func TestS3Store(t *testing.T) {
 	}
 }
 
+// Somebody who may not list the bucket is not told that the object is not there.
+func TestS3StoreOfWhoMayNotList(t *testing.T) {
+	o := &object{path: "/logs/state"}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && o.etag() == "" {
+			http.Error(w, "<Error><Code>AccessDenied</Code></Error>", http.StatusForbidden)
+			return
+		}
+		o.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	store, err := usageplan.NewS3Store(usageplan.S3Config{Bucket: "logs", Key: "state", Endpoint: server.URL, Credentials: credentials})
+	if err != nil {
+		t.Fatalf("NewS3Store: %v", err)
+	}
+	if data, etag, err := store.Get(t.Context()); len(data) != 0 || etag != "" || err != nil {
+		t.Errorf("Get of no object = %q, %q, %v, want nothing", data, etag, err)
+	}
+	if _, err := store.Put(t.Context(), []byte("one"), ""); err != nil {
+		t.Errorf("Put of the first: %v", err)
+	}
+	if data, _, err := store.Get(t.Context()); string(data) != "one" || err != nil {
+		t.Errorf("Get = %q, %v, want one", data, err)
+	}
+}
+
 func TestS3StoreInAWS(t *testing.T) {
 	for bucket, want := range map[string]string{
 		"logs":    "https://logs.s3.eu-west-1.amazonaws.com/state",

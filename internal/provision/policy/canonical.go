@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Canonical is what a policy's text means, as lines to compare and to show; a text that
+// cannot be read is its own.
+func Canonical(text string) string {
+	d, err := Parse(text)
+	if err != nil {
+		return strings.TrimSpace(text)
+	}
+	return d.Canonical()
+}
+
+// Canonical is what the document means: a sorted line for each action on each resource by
+// each principal. Two documents have the same lines when they differ only in order, in Sids, in
+// what is a list, in how an account is written, in the case of actions, or in how the same
+// grants are spread over statements. "" allows and denies nothing.
+func (d Document) Canonical() string {
+	var lines []string
+	for _, s := range d.Statements {
+		lines = append(lines, s.canonical()...)
+	}
+	if len(lines) > 0 && d.Version != Version && strings.Contains(strings.Join(lines, ""), "${") {
+		lines = append(lines, "policy variables are not replaced: Version is "+d.Version)
+	}
+	slices.Sort(lines)
+	return strings.Join(slices.Compact(lines), "\n")
+}
+
+func (s Statement) canonical() []string {
+	when := conditionText(s.Conditions)
+	var lines []string
+	for _, action := range elements("", s.Actions, "all but ", s.NotActions, strings.ToLower) {
+		for _, resource := range elements(" on ", s.Resources, " on all but ", s.NotResources, same) {
+			for _, who := range elements(" by ", s.Principal.names(), " by all but ", s.NotPrincipal.names(), same) {
+				lines = append(lines, s.Effect+" "+action+resource+who+when)
+			}
+		}
+	}
+	return lines
+}
+
+func same(s string) string { return s }
+
+// elements are the parts of a statement that each stand alone, and what is excepted as one.
+// A statement that has neither has one empty part.
+func elements(with string, names []string, without string, not []string, form func(string) string) []string {
+	if len(not) > 0 {
+		all := []string{}
+		for _, n := range not {
+			all = append(all, form(n))
+		}
+		slices.Sort(all)
+		return []string{without + strings.Join(slices.Compact(all), ", ")}
+	}
+	if len(names) == 0 {
+		return []string{""}
+	}
+	var parts []string
+	for _, n := range names {
+		parts = append(parts, with+form(n))
+	}
+	return parts
+}
+
+// names are the principals, each in one form.
+func (p Principal) names() []string {
+	if p.Any {
+		return []string{"*"}
+	}
+	var all []string
+	for _, a := range p.AWS {
+		if id, ok := accountOf(a); ok {
+			a = "account " + id
+		}
+		all = append(all, a)
+	}
+	all = append(all, p.Service...)
+	for _, f := range p.Federated {
+		all = append(all, "federated "+f)
+	}
+	for _, u := range p.CanonicalUser {
+		all = append(all, "canonical user "+u)
+	}
+	return all
+}
+
+var wholeAccount = regexp.MustCompile(`^(?:arn:aws[a-z-]*:iam::)?([0-9]{12})(?::root)?$`)
+
+// accountOf is the account that a principal stands for as a whole.
+func accountOf(principal string) (id string, ok bool) {
+	m := wholeAccount.FindStringSubmatch(principal)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// conditionText is " if …" with every condition, each of which must hold.
+func conditionText(conditions map[string]map[string][]string) string {
+	var parts []string
+	for op, keys := range conditions {
+		for key, values := range keys {
+			values = slices.Clone(values)
+			if strings.HasPrefix(strings.ToLower(op), "bool") || strings.EqualFold(op, "Null") {
+				for i := range values {
+					values[i] = strings.ToLower(values[i])
+				}
+			}
+			slices.Sort(values)
+			parts = append(parts, fmt.Sprintf("%s %s %s", strings.ToLower(op), strings.ToLower(key), strings.Join(slices.Compact(values), " or ")))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	slices.Sort(parts)
+	return " if " + strings.Join(parts, " and ")
+}

@@ -1,0 +1,156 @@
+package policy
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Version is the newest version of the language; one without a version is 2008-10-17.
+const Version = "2012-10-17"
+
+// Document is a policy: of a role, of its trust, or of a bucket.
+type Document struct {
+	Version    string
+	ID         string
+	Statements []Statement
+}
+
+// Statement allows or denies actions on resources. Those of a bucket and of a trust name
+// principals as well, those of a role do not.
+type Statement struct {
+	Sid                     string
+	Effect                  string // Allow or Deny
+	Principal, NotPrincipal Principal
+	Actions, NotActions     []string
+	Resources, NotResources []string
+	Conditions              map[string]map[string][]string // operator → key → values
+}
+
+// Principal is who a statement is about. The zero Principal is in no document.
+type Principal struct {
+	Any           bool     // "*": everybody, unsigned requests included
+	AWS           []string // account ids and ARNs
+	Service       []string // like firehose.amazonaws.com
+	Federated     []string
+	CanonicalUser []string
+}
+
+func (p Principal) isZero() bool {
+	return !p.Any && len(p.AWS)+len(p.Service)+len(p.Federated)+len(p.CanonicalUser) == 0
+}
+
+// ownSid begins the Sid of each statement that stagelog puts into a bucket's policy.
+const ownSid = "Stagelog"
+
+// Own is the document with the statements alone that stagelog put in.
+func (d Document) Own() Document {
+	return d.only(func(s Statement) bool { return strings.HasPrefix(s.Sid, ownSid) })
+}
+
+// Others is the document with the statements alone that stagelog did not put in.
+func (d Document) Others() Document {
+	return d.only(func(s Statement) bool { return !strings.HasPrefix(s.Sid, ownSid) })
+}
+
+func (d Document) only(want func(Statement) bool) Document {
+	kept := Document{Version: d.Version, ID: d.ID}
+	for _, s := range d.Statements {
+		if want(s) {
+			kept.Statements = append(kept.Statements, s)
+		}
+	}
+	return kept
+}
+
+// With is the document with others' statements as they are, and stagelog's replaced by own's.
+func (d Document) With(own Document) Document {
+	all := d.Others()
+	if all.Version == "" {
+		all.Version = own.Version
+	}
+	all.Statements = append(all.Statements, own.Statements...)
+	return all
+}
+
+// JSON is the document as AWS takes it, in lines. The same document gives the same text.
+func (d Document) JSON() string {
+	out := struct {
+		Version   string          `json:",omitempty"`
+		ID        string          `json:"Id,omitempty"`
+		Statement []statementJSON `json:"Statement"`
+	}{Version: d.Version, ID: d.ID, Statement: []statementJSON{}}
+	for _, s := range d.Statements {
+		out.Statement = append(out.Statement, s.json())
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(out); err != nil {
+		panic("BUG: a policy of strings cannot be written: " + err.Error())
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// statementJSON has the elements in the order in which people write them.
+type statementJSON struct {
+	Sid          string                     `json:",omitempty"`
+	Effect       string                     `json:",omitempty"`
+	Principal    *principalJSON             `json:",omitempty"`
+	NotPrincipal *principalJSON             `json:",omitempty"`
+	Action       list                       `json:",omitempty"`
+	NotAction    list                       `json:",omitempty"`
+	Resource     list                       `json:",omitempty"`
+	NotResource  list                       `json:",omitempty"`
+	Condition    map[string]map[string]list `json:",omitempty"`
+}
+
+func (s Statement) json() statementJSON {
+	out := statementJSON{
+		Sid: s.Sid, Effect: s.Effect, Principal: principalOut(s.Principal), NotPrincipal: principalOut(s.NotPrincipal),
+		Action: s.Actions, NotAction: s.NotActions, Resource: s.Resources, NotResource: s.NotResources,
+	}
+	for op, keys := range s.Conditions {
+		if out.Condition == nil {
+			out.Condition = map[string]map[string]list{}
+		}
+		out.Condition[op] = map[string]list{}
+		for key, values := range keys {
+			out.Condition[op][key] = values
+		}
+	}
+	return out
+}
+
+func principalOut(p Principal) *principalJSON {
+	if p.isZero() {
+		return nil
+	}
+	return (*principalJSON)(&p)
+}
+
+type principalJSON Principal
+
+// MarshalJSON writes "*", or the lists that are there.
+func (p principalJSON) MarshalJSON() ([]byte, error) {
+	if p.Any {
+		return []byte(`"*"`), nil
+	}
+	return json.Marshal(struct {
+		AWS           list `json:",omitempty"`
+		Service       list `json:",omitempty"`
+		Federated     list `json:",omitempty"`
+		CanonicalUser list `json:",omitempty"`
+	}{p.AWS, p.Service, p.Federated, p.CanonicalUser})
+}
+
+// list is one string or several.
+type list []string
+
+// MarshalJSON writes one value without brackets, as people do.
+func (l list) MarshalJSON() ([]byte, error) {
+	if len(l) == 1 {
+		return json.Marshal(l[0])
+	}
+	return json.Marshal([]string(l))
+}

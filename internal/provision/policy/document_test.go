@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCanonicalIsEqualWhenTheMeaningIs(t *testing.T) {
+	const base = `{"Version":"2012-10-17","Statement":[{"Sid":"A","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"],"Condition":{"Bool":{"aws:SecureTransport":"true"}}}]}`
+	tests := []struct {
+		name string
+		text string
+		same bool
+	}{
+		{"itself", base, true},
+		{"URL-encoded", url.PathEscape(base), true},
+		{"another order", strings.ReplaceAll(base, `["s3:GetObject","s3:ListBucket"]`, `["s3:ListBucket","s3:GetObject"]`), true},
+		{"another Sid", strings.ReplaceAll(base, `"Sid":"A",`, ""), true},
+		{"the account as a number", strings.ReplaceAll(base, "arn:aws:iam::111122223333:root", "111122223333"), true},
+		{"another case of the action", strings.ReplaceAll(base, "s3:GetObject", "S3:getobject"), true},
+		{"a bool and not a string", strings.ReplaceAll(base, `"aws:SecureTransport":"true"`, `"aws:securetransport":[true]`), true},
+		{"no version", strings.ReplaceAll(base, `"Version":"2012-10-17",`, ""), true},
+		{"each action in its own statement", `{"Statement":[
+			{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"s3:GetObject","Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"],"Condition":{"Bool":{"aws:SecureTransport":"true"}}},
+			{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"s3:ListBucket","Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"],"Condition":{"Bool":{"aws:SecureTransport":"true"}}}]}`, true},
+		{"one resource less", strings.ReplaceAll(base, `["arn:aws:s3:::b","arn:aws:s3:::b/*"]`, `"arn:aws:s3:::b"`), false},
+		{"one action more", strings.ReplaceAll(base, `"s3:ListBucket"]`, `"s3:ListBucket","s3:PutObject"]`), false},
+		{"denied", strings.ReplaceAll(base, "Allow", "Deny"), false},
+		{"everybody", strings.ReplaceAll(base, `{"AWS":"arn:aws:iam::111122223333:root"}`, `"*"`), false},
+		{"a role of the account", strings.ReplaceAll(base, ":root", ":role/x"), false},
+		{"without the condition", strings.ReplaceAll(base, `,"Condition":{"Bool":{"aws:SecureTransport":"true"}}`, ""), false},
+		{"another condition", strings.ReplaceAll(base, `"aws:SecureTransport":"true"`, `"aws:SecureTransport":"false"`), false},
+		{"all actions but these", strings.ReplaceAll(base, `"Action"`, `"NotAction"`), false},
+		{"all resources but these", strings.ReplaceAll(base, `"Resource"`, `"NotResource"`), false},
+		{"a resource of another case", strings.ReplaceAll(base, "arn:aws:s3:::b/*", "arn:aws:s3:::B/*"), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Canonical(tt.text) == Canonical(base); got != tt.same {
+				t.Errorf("the same: %v, want %v:\n%s\n\n%s", got, tt.same, Canonical(tt.text), Canonical(base))
+			}
+		})
+	}
+	if a, b := Canonical(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`),
+		Canonical(`{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`); a == b {
+		t.Error("the version makes a difference where there are variables, and the normal form does not show it")
+	}
+}
+
+func TestADocumentSurvivesItsText(t *testing.T) {
+	for name, d := range map[string]Document{
+		"Firehose's": firehose, "the function's": function, "a trust": FirehoseTrust(account),
+		"a bucket's": Bucket(BucketPermissions{Partition: "aws", Bucket: "b", Prefix: "logs/", Private: []string{"logs/errors/"}, Readers: []string{"111122223333", "444455556666"}}),
+	} {
+		got, err := Parse(d.JSON())
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, d.JSON())
+		}
+		if diff := cmp.Diff(d, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestOthersStatementsStay(t *testing.T) {
+	theirs, err := Parse(`{"Version":"2008-10-17","Id":"x","Statement":[
+		{"Sid":"Theirs","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/public/*"},
+		{"Sid":"StagelogReaderGet","Effect":"Allow","Principal":{"AWS":"999999999999"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := Bucket(BucketPermissions{Partition: "aws", Bucket: "b", Prefix: "logs/", Readers: []string{"111122223333"}})
+	both := theirs.With(own)
+	if diff := cmp.Diff(own.Statements, both.Own().Statements); diff != "" {
+		t.Errorf("our statements (-want +got):\n%s", diff)
+	}
+	if o := both.Others(); both.ID != "x" || both.Version != "2008-10-17" || len(o.Statements) != 1 || o.Statements[0].Sid != "Theirs" {
+		t.Errorf("their statements are %+v", o)
+	}
+}
+
+func TestWhatCannotBeRead(t *testing.T) {
+	tests := []struct{ name, text, says string }{
+		{"curly quotes", "{\n  “Version”: \"2012-10-17\"}", "line 2, column 3 of the policy: curly quotes"},
+		{"cut off", "{\n\"Statement\": [", "line 2, column 15"},
+		{"another type", "{\"Statement\":\n [{\"Effect\": 3}]}", "Statement.Effect in the policy cannot be a number"},
+		{"no effect", `{"Statement":[{"Effect":"Allow"},{"Effect":"allow"}]}`, `statement 2 of the policy has the Effect "allow"`},
+		{"a principal of no kind", `{"Statement":{"Effect":"Allow","Principal":"111122223333"}}`, `"111122223333"`},
+		{"an object as a value", `{"Statement":{"Effect":"Allow","Condition":{"Bool":{"k":{}}}}}`, "condition's value"},
+		{"too long", `{"Id":"` + strings.Repeat("x", maxBytes) + `"}`, "more than AWS takes"},
+		{"bad URL encoding", "%7B%", "URL encoding"},
+		{"nothing", "", "policy"},
+	}
+	for _, tt := range tests {
+		if _, err := Parse(tt.text); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
+		}
+	}
+	if got := Canonical(" {“} "); got != "{“}" {
+		t.Errorf("the normal form of what cannot be read is %q", got)
+	}
+}
+
+func TestEvaluate(t *testing.T) {
+	parse := func(text string) Document {
+		t.Helper()
+		d, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	get := Request{Principal: "arn:aws:sts::111122223333:assumed-role/analyst/eva", Action: "s3:GetObject", Resource: "arn:aws:s3:::b/logs/x",
+		Context: map[string][]string{"aws:SourceIp": {"10.1.2.3"}, "s3:x-amz-acl": {"private"}}}
+	tests := []struct {
+		name string
+		d    string // the statement
+		want Decision
+	}{
+		{"the session's role", `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/team/analyst"},"Action":"s3:Get*","Resource":"arn:aws:s3:::b/*"}`, Allow},
+		{"another role", `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/admin"},"Action":"s3:Get*","Resource":"arn:aws:s3:::b/*"}`, NoMatch},
+		{"the bucket and not its objects", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b"}`, NoMatch},
+		{"all but him", `{"Effect":"Deny","NotPrincipal":{"AWS":"111122223333"},"Action":"s3:*","Resource":"*"}`, NoMatch},
+		{"all but others", `{"Effect":"Deny","NotPrincipal":{"AWS":"999999999999"},"Action":"s3:*","Resource":"*"}`, Deny},
+		{"all actions but writing", `{"Effect":"Allow","Principal":"*","NotAction":"s3:Put*","Resource":"*"}`, Allow},
+		{"all resources but these", `{"Effect":"Allow","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::b/logs/*"}`, NoMatch},
+		{"from this network", `{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`, Allow},
+		{"not from this network", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`, NoMatch},
+		{"an ACL that is asked for", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"StringNotEquals":{"s3:x-amz-acl":"bucket-owner-full-control"}}}`, Deny},
+		{"an unknown condition on a deny", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"StringSounds":{"a":"b"}}}`, Deny},
+		{"an unknown condition on an allow", `{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"StringSounds":{"a":"b"}}}`, NoMatch},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, _ := Evaluate([]Document{parse(`{"Version":"2012-10-17","Statement":[` + tt.d + `]}`)}, get)
+			if got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+	allow, deny := parse(`{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}}`), parse(`{"Statement":{"Sid":"No","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*"}}`)
+	if got, by := Evaluate([]Document{allow, deny}, get); got != Deny || by.Sid != "No" {
+		t.Errorf("a deny behind an allow: %v by %+v", got, by)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(firehose.JSON())
+	f.Add(`{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":["*","1"]},"NotAction":"*","NotResource":[],"Condition":{"Null":{"a":[true,1]}}}}`)
+	f.Add("%7B%22Statement%22%3A%5B%5D%7D")
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := Parse(text)
+		if err != nil {
+			return
+		}
+		again, err := Parse(d.JSON())
+		if err != nil {
+			t.Fatalf("what was read is written as %s, which cannot be read: %v", d.JSON(), err)
+		}
+		if got, want := again.Canonical(), d.Canonical(); got != want {
+			t.Errorf("the meaning changed on the way: %q, want %q", got, want)
+		}
+	})
+}
