@@ -527,3 +527,23 @@ func TestContentsText(t *testing.T) {
 		}
 	}
 }
+
+// us-east-1 takes no LocationConstraint, not even its own name.
+func TestBucketInTheFirstRegion(t *testing.T) {
+	a := newBucketAccount(t)
+	a.s.Region = "us-east-1"
+	cfg := a.Config(nil)
+	cfg.Region = a.s.Region
+	r := newBucket(a.s, NewClients(cfg))
+	applyTo(t, r)
+	if found := readOf(t, r); !found.Exists || found.Needs != NoConsent || len(found.Changed()) > 0 {
+		t.Errorf("Read after it was made = %+v", found)
+	}
+	if _, err := a.resource(nil).Read(t.Context()); err != nil {
+		t.Errorf("Read at another Region's endpoint, for the bucket's Region: %v", err)
+	}
+	a.s.Region = moto.Region
+	if _, err := a.resource(nil).Read(t.Context()); !errors.Is(err, ErrElsewhere) {
+		t.Errorf("Read for another Region: %v, want ErrElsewhere", err)
+	}
+}

@@ -1,0 +1,76 @@
+package provision
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// planOf plans as MakePlan does, for the bucket, its policy and the log groups alone.
+func planOf(t *testing.T, s *Spec, c *Clients) *Plan {
+	t.Helper()
+	resources := storage(s, c)
+	found, err := readAll(t.Context(), resources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{}
+	for i, r := range resources {
+		plan.Steps = append(plan.Steps, makeStep(r, found[i], nil))
+	}
+	return plan
+}
+
+func storage(s *Spec, c *Clients) []Resource {
+	return []Resource{newBucket(s, c), newBucketPolicy(s, c),
+		newLogGroup(s, c, s.StreamLogGroup(), DeliveryLogStream), newLogGroup(s, c, s.FunctionLogGroup(), "")}
+}
+
+func actions(p *Plan) (lines []string) {
+	for _, s := range p.Steps {
+		lines = append(lines, string(s.Action)+" "+s.Kind)
+	}
+	return lines
+}
+
+func TestStorageIsPlannedAndCutOffAnywhere(t *testing.T) {
+	a := newBucketAccount(t)
+	clients := func(through http.RoundTripper) *Clients {
+		cfg := a.Config(through)
+		cfg.RetryMaxAttempts = 1
+		return NewClients(cfg)
+	}
+	execute := func(c *Clients) error {
+		return planOf(t, a.s, c).Execute(t.Context(), nil, func(Event) {})
+	}
+	states := func() (all []State) {
+		for _, r := range storage(a.s, clients(nil)) {
+			all = append(all, readOf(t, r))
+		}
+		return all
+	}
+	first := planOf(t, a.s, clients(nil))
+	if diff := cmp.Diff([]string{"create S3 bucket", "create S3 bucket policy", "create CloudWatch log group", "create CloudWatch log group"}, actions(first)); diff != "" {
+		t.Errorf("the first plan (-want +got):\n%s", diff)
+	}
+	whole := &counter{next: http.DefaultTransport}
+	a.ok(execute(clients(whole)))
+	if todo := planOf(t, a.s, clients(nil)).ToDo(); todo != 0 {
+		t.Errorf("after its execution there are %d steps to do", todo)
+	}
+	want := states()
+	for after := 1; after < len(whole.writes); after++ {
+		a.Reset()
+		if err := execute(clients(&counter{next: http.DefaultTransport, until: after})); err == nil {
+			t.Fatalf("cut off after %s the plan ended well", whole.writes[after-1])
+		}
+		if refused := planOf(t, a.s, clients(nil)).Refused(); len(refused) > 0 {
+			t.Errorf("cut off after %s the next plan refuses %v", whole.writes[after-1], refused)
+		}
+		a.ok(execute(clients(nil)))
+		if diff := cmp.Diff(want, states()); diff != "" {
+			t.Errorf("cut off after %s, then again (-want +got):\n%s", whole.writes[after-1], diff)
+		}
+	}
+}
