@@ -1,0 +1,156 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// checkBucket examines the bucket that the stream delivers to.
+func (r *run) checkBucket(ctx context.Context, s *stream) {
+	if s.to == nil || !r.checkBucketExists(ctx, s) {
+		return
+	}
+	r.checkEncryption(ctx, s)
+	r.checkBucketPolicy(s)
+	r.checkOwnership(ctx, s)
+	r.checkPublicAccess(ctx, s)
+	r.checkVersioning(ctx, s)
+	r.checkLifecycle(ctx, s)
+}
+
+func (r *run) checkBucketExists(ctx context.Context, s *stream) bool {
+	out, err := r.c.S3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: aws.String(s.bucket)})
+	region := ""
+	if err == nil {
+		region = aws.ToString(out.BucketRegion)
+	}
+	if answer := (*smithyhttp.ResponseError)(nil); errors.As(err, &answer) {
+		region = answer.Response.Header.Get("X-Amz-Bucket-Region")
+	}
+	switch status := httpStatus(err); {
+	case status == http.StatusNotFound:
+		r.out.problem(Failed, linkBucket, "exists", finding{
+			found: "there is no bucket " + s.bucket, cause: "it was deleted; the stream goes on as if it were there",
+			consequence: "nothing is delivered (S3.NoSuchBucket), and after 24 hours of trying the records are lost",
+			fix:         r.mend(s, command("s3", "mb", "s3://"+s.bucket, "--region", s.region)),
+		})
+		return false
+	case err != nil && status != http.StatusMovedPermanently && (region == "" || region == s.region):
+		r.unknown(linkBucket, "exists", "the bucket "+s.bucket, need{"s3:ListBucket", s.bucketARN()}, err)
+		return r.fatal == nil
+	}
+	r.out.ok(linkBucket, "exists", "s3://%s", s.bucket)
+	if region != "" && region != s.region {
+		r.out.problem(Warning, linkBucket, "region", finding{
+			found: fmt.Sprintf("the bucket is in %s, the stream in %s", region, s.region), cause: "somebody chose it so",
+			consequence: "each byte is paid for as it goes from Region to Region; and the settings of the bucket are not examined, as they are asked for in its own Region",
+			fix:         r.mend(s, "use a bucket in "+s.region+": "+s.updateDestination(map[string]string{"BucketARN": "BUCKET_ARN"})),
+		})
+		return false
+	}
+	r.out.ok(linkBucket, "region", "the same as the stream's, %s", s.region)
+	return true
+}
+
+func (r *run) checkOwnership(ctx context.Context, s *stream) {
+	const name = "object ownership"
+	out, err := r.c.S3.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: aws.String(s.bucket)})
+	if err != nil && !answered(err, "OwnershipControlsNotFoundError") {
+		r.unknown(linkBucket, name, "object ownership of "+s.bucket, need{"s3:GetBucketOwnershipControls", s.bucketARN()}, err)
+		return
+	}
+	setting := types.ObjectOwnershipObjectWriter
+	if err == nil && out.OwnershipControls != nil && len(out.OwnershipControls.Rules) > 0 {
+		setting = out.OwnershipControls.Rules[0].ObjectOwnership
+	}
+	if setting == types.ObjectOwnershipBucketOwnerEnforced {
+		r.out.ok(linkBucket, name, "%s: ACLs are off", setting)
+		return
+	}
+	r.out.problem(Warning, linkBucket, name, finding{
+		found: fmt.Sprintf("object ownership is %s", setting), cause: "the bucket was made before April 2023, or somebody switched ACLs on",
+		consequence: "an object belongs to the account that puts it: one put from elsewhere is not the bucket owner's, and the bucket's policy does not let readers read it",
+		fix:         r.mend(s, command("s3api", "put-bucket-ownership-controls", "--bucket", s.bucket, "--ownership-controls", "Rules=[{ObjectOwnership=BucketOwnerEnforced}]")),
+	})
+}
+
+func (r *run) checkPublicAccess(ctx context.Context, s *stream) {
+	const name = "public access block"
+	out, err := r.c.S3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: aws.String(s.bucket)})
+	if err != nil && !answered(err, "NoSuchPublicAccessBlockConfiguration") {
+		r.unknown(linkBucket, name, "the public access block of "+s.bucket, need{"s3:GetBucketPublicAccessBlock", s.bucketARN()}, err)
+		return
+	}
+	var open []string
+	if err == nil && out.PublicAccessBlockConfiguration != nil {
+		b := out.PublicAccessBlockConfiguration
+		for _, f := range []struct {
+			name string
+			on   *bool
+		}{{"BlockPublicAcls", b.BlockPublicAcls}, {"IgnorePublicAcls", b.IgnorePublicAcls}, {"BlockPublicPolicy", b.BlockPublicPolicy}, {"RestrictPublicBuckets", b.RestrictPublicBuckets}} {
+			if !aws.ToBool(f.on) {
+				open = append(open, f.name)
+			}
+		}
+	} else {
+		open = []string{"all four settings"}
+	}
+	if len(open) == 0 {
+		r.out.ok(linkBucket, name, "all four settings are on")
+		return
+	}
+	r.out.problem(Warning, linkBucket, name, finding{
+		found: "off: " + strings.Join(open, ", "), cause: "they were not set, and older buckets have them off",
+		consequence: "one wrong statement or ACL makes the logs of all customers public",
+		fix:         r.mend(s, command("s3api", "put-public-access-block", "--bucket", s.bucket, "--public-access-block-configuration", "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true")),
+	})
+}
+
+func (r *run) checkVersioning(ctx context.Context, s *stream) {
+	const name = "versioning"
+	out, err := r.c.S3.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: aws.String(s.bucket)})
+	switch {
+	case err != nil:
+		r.unknown(linkBucket, name, "versioning of "+s.bucket, need{"s3:GetBucketVersioning", s.bucketARN()}, err)
+	case out.Status == types.BucketVersioningStatusEnabled:
+		r.out.problem(Warning, linkBucket, name, finding{
+			found: "versioning is on", cause: "somebody switched it on; delivered objects are never written twice, so it keeps nothing worth keeping",
+			consequence: "logs that expire or are deleted stay as old versions, and are paid for",
+			fix:         r.mend(s, command("s3api", "put-bucket-versioning", "--bucket", s.bucket, "--versioning-configuration", "Status=Suspended")),
+		})
+	default:
+		r.out.ok(linkBucket, name, "off")
+	}
+}
+
+func (r *run) checkLifecycle(ctx context.Context, s *stream) {
+	const name = "lifecycle"
+	out, err := r.c.S3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: aws.String(s.bucket)})
+	if answered(err, "NoSuchLifecycleConfiguration") {
+		if r.t.Spec != nil && r.ours(s) && s.owned {
+			r.out.ok(linkBucket, name, "none: logs are kept for ever, as stagelog.yaml has it")
+			return
+		}
+		rule := map[string]any{"Rules": []any{map[string]any{"ID": "logs", "Status": "Enabled", "Filter": map[string]string{"Prefix": literal(s.prefix())},
+			"Expiration": map[string]int{"Days": 400}, "AbortIncompleteMultipartUpload": map[string]int{"DaysAfterInitiation": 7}}}}
+		r.out.problem(Warning, linkBucket, name, finding{
+			found: "there is no lifecycle rule", cause: "none was set",
+			consequence: "logs, which have addresses of persons in them, are kept and paid for for ever; parts of uploads that broke off as well",
+			fix:         r.mend(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
+		})
+		return
+	}
+	if err != nil {
+		r.unknown(linkBucket, name, "the lifecycle of "+s.bucket, need{"s3:GetLifecycleConfiguration", s.bucketARN()}, err)
+		return
+	}
+	r.out.ok(linkBucket, name, "%d rules", len(out.Rules))
+}

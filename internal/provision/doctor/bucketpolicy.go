@@ -1,0 +1,148 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
+
+// bucketPolicy is a bucket's policy as it is.
+type bucketPolicy struct {
+	document  *policy.Document // nil without a policy
+	err       error            // it could not be read
+	elsewhere bool             // the bucket is another account's
+}
+
+func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
+	b := &bucketPolicy{}
+	out, err := r.c.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: aws.String(s.bucket)})
+	switch {
+	case answered(err, "NoSuchBucketPolicy", "NoSuchBucket"):
+		return b
+	case err != nil:
+		b.err = err
+		return b
+	}
+	doc, err := policy.Parse(aws.ToString(out.Policy))
+	if err != nil {
+		b.err = err
+		return b
+	}
+	b.document = &doc
+	return b
+}
+
+// checkBucketPolicy looks for statements that keep Firehose out. They do so silently: the
+// stream stays ACTIVE, and takes records for 24 hours before it loses them.
+func (r *run) checkBucketPolicy(s *stream) {
+	const name = "policy"
+	b := s.policy
+	if b.err != nil {
+		r.unknown(linkBucket, name, "the policy of the bucket "+s.bucket, need{"s3:GetBucketPolicy", s.bucketARN()}, b.err)
+		return
+	}
+	for _, c := range s.bucketCalls() {
+		if !strings.HasPrefix(c.action, "s3:") {
+			continue
+		}
+		req := policy.Request{Principal: s.role.arn, Action: c.action, Resource: c.resource, Context: c.context}
+		if decision, by := policy.Evaluate(b.documents(), req); decision == policy.Deny {
+			r.out.problem(Failed, linkBucket, name, r.denyFinding(s, c, by))
+			return
+		}
+	}
+	if b.document == nil {
+		r.out.ok(linkBucket, name, "it has no policy, so nothing in it keeps Firehose out")
+		return
+	}
+	r.out.ok(linkBucket, name, "none of its %d statements keeps Firehose out", len(b.document.Statements))
+}
+
+func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
+	keys := conditionKeys(by)
+	f := finding{
+		found:       fmt.Sprintf("%s of the policy of %s denies %s to the stream's role %s", statementName(*s.policy.document, by), s.bucket, c.action, s.role.name),
+		consequence: "nothing can be put, and nobody is told: the stream stays ACTIVE and takes records, which are lost after 24 hours",
+		fix:         r.exemptCommand(s, by),
+	}
+	has := func(key string) bool {
+		return slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
+	}
+	switch {
+	case has("s3:x-amz-acl"):
+		f.cause = "it asks for an ACL (s3:x-amz-acl), and Firehose sends none to a bucket of its own account"
+	case has("s3:x-amz-server-side-encryption"), has("s3:x-amz-server-side-encryption-aws-kms-key-id"):
+		f.cause = "it asks for an encryption header (s3:x-amz-server-side-encryption), which Firehose sends only when the stream itself has a KMS key; the bucket's default encryption does not count here"
+		if s.key != nil && !s.key.managed {
+			f.fix += "\nor have the stream send it: " + s.updateDestination(map[string]any{"EncryptionConfiguration": map[string]any{"KMSEncryptionConfig": map[string]string{"AWSKMSKeyARN": s.key.arn}}})
+		}
+	case has("aws:SourceIp"), has("aws:VpcSourceIp"):
+		f.cause = "it lets in certain addresses alone (aws:SourceIp), and Firehose comes from addresses of AWS's own"
+	case has("aws:SourceVpce"), has("aws:SourceVpc"):
+		f.cause = "it lets in one VPC or VPC endpoint alone (" + strings.Join(keys, ", ") + "), and Firehose comes through none"
+	case has("aws:SecureTransport"):
+		f.cause = "its condition on aws:SecureTransport is the wrong way round: it denies what comes over TLS"
+	case len(keys) > 0:
+		f.cause = "its condition (" + strings.Join(keys, ", ") + ") holds for Firehose's calls"
+	default:
+		f.cause = "it has no condition, and its principal covers the role"
+	}
+	return f
+}
+
+// exemptCommand puts the policy back without the statement's hold on the role.
+func (r *run) exemptCommand(s *stream, by *policy.Statement) string {
+	doc := *s.policy.document
+	doc.Statements = slices.Clone(doc.Statements)
+	for i := range doc.Statements {
+		if &s.policy.document.Statements[i] != by {
+			continue
+		}
+		conditions := map[string]map[string][]string{}
+		for op, keys := range by.Conditions {
+			conditions[op] = keys
+		}
+		merged := map[string][]string{"aws:PrincipalArn": {s.role.arn}}
+		for key, values := range conditions["ArnNotLike"] {
+			merged[key] = append(merged[key], values...)
+		}
+		conditions["ArnNotLike"] = merged
+		doc.Statements[i].Conditions = conditions
+	}
+	return "let the role through: " + putBucketPolicy(s, doc)
+}
+
+func putBucketPolicy(s *stream, doc policy.Document) string {
+	return command("s3api", "put-bucket-policy", "--bucket", s.bucket, "--policy", oneLine(doc.JSON()))
+}
+
+// conditionKeys are the keys that a statement's conditions look at, in order.
+func conditionKeys(st *policy.Statement) (keys []string) {
+	for _, of := range st.Conditions {
+		for key := range of {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	return slices.Compact(keys)
+}
+
+// statementName is a statement's Sid, or its number.
+func statementName(doc policy.Document, st *policy.Statement) string {
+	if st.Sid != "" {
+		return fmt.Sprintf("the statement %q", st.Sid)
+	}
+	for i := range doc.Statements {
+		if &doc.Statements[i] == st {
+			return fmt.Sprintf("statement %d", i+1)
+		}
+	}
+	return "a statement"
+}

@@ -1,0 +1,203 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/layout"
+)
+
+// checkProcessing examines what happens to records on their way.
+func (r *run) checkProcessing(s *stream) {
+	switch {
+	case s.function != "":
+		r.out.ok(linkStream, "processor", "each record goes through %s", functionName(s.function))
+	case s.hasDisabledFunction():
+		r.out.problem(Failed, linkStream, "processor", finding{
+			found:       s.name + " has a function, and processing is switched off",
+			cause:       "Enabled is false; AWS takes it for false as well when it is left out",
+			consequence: "records are delivered as they came, without usage plan and customer",
+			fix:         r.mend(s, s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": true, "Processors": s.to.ProcessingConfiguration.Processors}})),
+		})
+	case s.namesCustomers():
+		r.out.ok(linkStream, "processor", "no function: an authorizer names plan and subscription in the format itself; where it has none (-), key_id is what is left to find the customer by")
+	default:
+		r.out.problem(Failed, linkStream, "processor", finding{
+			found:       s.name + " has no function",
+			cause:       "nothing in the chain knows the usage plan and the customer of a request: the stages' formats have neither from an authorizer",
+			consequence: "records are delivered with the key's id at best, and nobody's name",
+			fix:         r.mend(s, "make a function, and: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": true, "Processors": []any{map[string]any{"Type": "Lambda", "Parameters": []any{map[string]any{"ParameterName": "LambdaArn", "ParameterValue": "FUNCTION_ARN"}}}}}})),
+		})
+	}
+	if s.function == "" {
+		return
+	}
+	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", s.lambdaWait, s.lambdaMB); s.lambdaMB > maxLambdaMB {
+		r.out.problem(Warning, linkStream, "processor buffer", finding{
+			found: text, cause: "in base64, and with what enrichment adds, an answer of the function may be over Lambda's 6 MB",
+			consequence: "then the whole batch fails, is tried again, and ends in the error output", fix: r.mend(s, "set BufferSizeInMBs of the processor to 1, in: "+s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration})),
+		})
+	} else {
+		r.out.ok(linkStream, "processor buffer", "%s", text)
+	}
+}
+
+// maxLambdaMB keeps answers under Lambda's 6 MB, with base64 and 120 bytes of metadata a record.
+const maxLambdaMB = 2
+
+func (s *stream) hasDisabledFunction() bool {
+	p := s.to.ProcessingConfiguration
+	if p == nil || aws.ToBool(p.Enabled) {
+		return false
+	}
+	for _, processor := range p.Processors {
+		if processor.Type == types.ProcessorTypeLambda {
+			return true
+		}
+	}
+	return false
+}
+
+// namesCustomers says whether the formats of all stages have plan and subscription themselves.
+func (s *stream) namesCustomers() bool {
+	for _, st := range s.stages {
+		if len(customerFields(st.format)) < 2 {
+			return false
+		}
+	}
+	return len(s.stages) > 0
+}
+
+// checkDelivery examines how objects are made.
+func (r *run) checkDelivery(s *stream) {
+	if wait := s.wait(); wait > slowDelivery {
+		r.out.problem(Warning, linkStream, "buffering", finding{
+			found: fmt.Sprintf("an object every %s or %d MiB", wait, s.bufferMB()), cause: "the interval is long",
+			consequence: "a request is seen in the bucket that much later", fix: r.mend(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": 300, "SizeInMBs": int(s.bufferMB())}})),
+		})
+	} else {
+		r.out.ok(linkStream, "buffering", "an object every %s or %d MiB", wait, s.bufferMB())
+	}
+	r.checkCompression(s)
+	r.checkPrefix(s)
+	r.checkErrorPrefix(s)
+	r.checkBackup(s)
+	if c := s.to.DataFormatConversionConfiguration; c != nil && (c.Enabled == nil || *c.Enabled) {
+		r.out.problem(Warning, linkStream, "format conversion", finding{
+			found: "records are converted to Parquet or ORC", cause: `API Gateway writes "-" where it has no value, and numbers as strings`,
+			consequence: "a - in a column of numbers sends the record to format-conversion-failed", fix: "look below the error prefix for format-conversion-failed, and let the table's columns be strings",
+		})
+	}
+}
+
+const slowDelivery = 5 * time.Minute
+
+func (r *run) checkCompression(s *stream) {
+	if s.to.DataFormatConversionConfiguration != nil {
+		return
+	}
+	switch c := s.to.CompressionFormat; c {
+	case "", types.CompressionFormatUncompressed:
+		r.out.problem(Warning, linkStream, "compression", finding{
+			found: "objects are not compressed", cause: "that is Firehose's default",
+			consequence: "storage and reading cost about ten times as much: Firehose itself costs the same", fix: r.mend(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
+		})
+	case types.CompressionFormatHadoopSnappy:
+		r.out.problem(Warning, linkStream, "compression", finding{
+			found: "objects are compressed with HADOOP_SNAPPY", cause: "Firehose names them .snappy, as it does those of Snappy, and not .hsnappy as its documentation says",
+			consequence: "readers that go by the name take them for what they are not", fix: r.mend(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
+		})
+	default:
+		r.out.ok(linkStream, "compression", "%s", c)
+	}
+}
+
+// checkPrefix examines the expression by which objects are named.
+func (r *run) checkPrefix(s *stream) {
+	prefix, partitioned := s.prefix(), s.to.DynamicPartitioningConfiguration != nil && aws.ToBool(s.to.DynamicPartitioningConfiguration.Enabled)
+	f := finding{found: fmt.Sprintf("prefix %q, error output prefix %q", prefix, s.errorPrefix())}
+	if err := layout.Validate(prefix, s.errorPrefix(), partitioned); err != nil {
+		f.cause, f.consequence, f.fix = err.Error(), "Firehose cannot name objects", r.mend(s, s.updateDestination(map[string]any{"Prefix": "logs/", "ErrorOutputPrefix": errorPrefixAdvice}))
+		r.out.problem(Failed, linkStream, "prefix expression", f)
+		return
+	}
+	// Of the error output prefix only the dates are examined: what is no expression stands in
+	// for what Firehose puts there.
+	errs := strings.ReplaceAll(s.errorPrefix(), "!{firehose:error-output-type}", "type")
+	warnings := layout.Warnings(prefix)
+	if strings.Contains(errs, "!{") {
+		warnings = append(warnings, layout.Warnings(errs)...)
+	}
+	if len(warnings) > 0 {
+		f.cause, f.consequence = strings.Join(warnings, "; "), "objects lie where nobody looks for them, and queries by date miss them"
+		f.fix = r.mend(s, s.updateDestination(map[string]any{"Prefix": straight(prefix), "ErrorOutputPrefix": straight(s.errorPrefix())}))
+		r.out.problem(Warning, linkStream, "prefix expression", f)
+		return
+	}
+	r.out.ok(linkStream, "prefix expression", "objects lie below s3://%s/%s", s.bucket, prefix)
+}
+
+const errorPrefixAdvice = "errors/!{firehose:error-output-type}/"
+
+// straight is a prefix with the calendar's year and day for the week's year and the year's day,
+// and with a slash before the date that Firehose appends.
+func straight(prefix string) string {
+	if prefix != "" && !strings.Contains(prefix, "!{") && !strings.HasSuffix(prefix, "/") {
+		return prefix + "/"
+	}
+	return strings.NewReplacer("YYYY", "yyyy", "DD", "dd").Replace(prefix)
+}
+
+// checkErrorPrefix: what could not be delivered is raw, and must lie apart from what can.
+func (r *run) checkErrorPrefix(s *stream) {
+	prefix, errs := s.prefix(), s.errorPrefix()
+	f := finding{consequence: "the error output, which holds records as they came, lies among the delivered objects: readers may read it, and Athena counts it"}
+	switch {
+	case errs == "":
+		f.found = "there is no error output prefix"
+		f.cause = "Firehose then puts what fails below the prefix itself, as " + prefix + "processing-failed/"
+	case literal(prefix) != "" && strings.HasPrefix(errs, literal(prefix)), literal(prefix) == "" && literal(errs) == "":
+		f.found = fmt.Sprintf("the error output prefix %s lies below the prefix %s", errs, prefix)
+		f.cause = "the one begins as the other does"
+	default:
+		r.out.ok(linkStream, "error prefix", "what fails lies below %s", errs)
+		return
+	}
+	f.fix = r.mend(s, s.updateDestination(map[string]any{"ErrorOutputPrefix": errorPrefixAdvice}))
+	r.out.problem(Warning, linkStream, "error prefix", f)
+}
+
+// literal is a prefix up to its first expression.
+func literal(prefix string) string {
+	text, _, _ := strings.Cut(prefix, "!{")
+	return text
+}
+
+func (r *run) checkBackup(s *stream) {
+	if s.to.S3BackupMode != types.S3BackupModeEnabled {
+		return
+	}
+	where := "another bucket"
+	if b := s.to.S3BackupDescription; b != nil {
+		_, bucket, _ := strings.Cut(aws.ToString(b.BucketARN), ":::")
+		where = "s3://" + bucket + "/" + aws.ToString(b.Prefix)
+	}
+	status, secrets := OK, ""
+	for _, st := range s.stages {
+		if strings.Contains(st.format, "$context.identity.apiKey\"") || strings.Contains(st.format, "$context.identity.apiKey”") {
+			status, secrets = Warning, "API keys in clear are kept there: masking comes after it"
+		}
+	}
+	if status == OK {
+		r.out.ok(linkStream, "source backup", "each record is kept as it came in %s too", where)
+		return
+	}
+	r.out.problem(status, linkStream, "source backup", finding{
+		found: "each record is kept as it came in " + where, cause: "the source backup is on, and Firehose cannot switch it off again",
+		consequence: secrets, fix: "leave $context.identity.apiKey out of the format, and delete what is below " + where,
+	})
+}

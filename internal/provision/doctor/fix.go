@@ -1,0 +1,123 @@
+package doctor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// mend is what to run against something that deploy makes: deploy where the chain is the
+// pipeline's, else the command, and the way to hand the chain over to stagelog.
+func (r *run) mend(s *stream, command string) string {
+	switch {
+	case r.t.Spec == nil:
+		return command + "\nor hand the chain over to stagelog: stagelog init, then stagelog deploy --adopt --replace-logging"
+	case r.ours(s) && s.owned:
+		return "stagelog deploy"
+	default:
+		return command + "\nor hand the chain over to stagelog: stagelog deploy --adopt --replace-logging"
+	}
+}
+
+// ours says whether the stream is the one that the pipeline should have.
+func (r *run) ours(s *stream) bool {
+	return s != nil && r.t.Spec != nil && s.arn == r.t.Spec.StreamARN()
+}
+
+// command is one line of the AWS CLI; its arguments are quoted where a shell needs that.
+func command(args ...string) string {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		quoted[i] = shellQuote(a)
+	}
+	return "aws " + strings.Join(quoted, " ")
+}
+
+func shellQuote(s string) string {
+	safe := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./:=,@+", c)
+	}
+	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !safe(c) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// compact is v as JSON on one line, with & < > as they are.
+func compact(v any) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic("BUG: " + err.Error()) // only strings, numbers and lists of them come here
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// statement is a statement of a policy as people read it.
+type statement struct {
+	Effect    string
+	Principal any      `json:",omitempty"`
+	Action    []string `json:",omitempty"`
+	Resource  []string `json:",omitempty"`
+}
+
+func allowStatement(actions, resources []string) string {
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(compact(statement{Effect: "Allow", Action: actions, Resource: resources})), "", "  "); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return b.String()
+}
+
+// addToRole is the command that gives a role further statements, in a policy beside those it has.
+func addToRole(role string, statements []statement) string {
+	doc := struct {
+		Version   string
+		Statement []statement
+	}{"2012-10-17", statements}
+	return command("iam", "put-role-policy", "--role-name", role, "--policy-name", "stagelog-doctor", "--policy-document", compact(doc))
+}
+
+// updateDestination is the command that changes a stream's destination.
+func (s *stream) updateDestination(change any) string {
+	return command("firehose", "update-destination", "--region", s.region, "--delivery-stream-name", s.name,
+		"--current-delivery-stream-version-id", s.version, "--destination-id", s.destinationID,
+		"--extended-s3-destination-update", compact(change))
+}
+
+// patchStage is the command that sets access log settings; an empty one is left as it is.
+func patchStage(st *stage, region, destination, format string) string {
+	type op struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value string `json:"value"`
+	}
+	var ops []op
+	if destination != "" {
+		ops = append(ops, op{"replace", "/accessLogSettings/destinationArn", destination})
+	}
+	if format != "" {
+		ops = append(ops, op{"replace", "/accessLogSettings/format", format})
+	}
+	return command("apigateway", "update-stage", "--region", region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage, "--patch-operations", compact(ops))
+}
+
+// listed is names in a sentence, cut where there are many.
+func listed(names []string) string {
+	const most = 6
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// oneLine is a JSON text without the space between its parts.
+func oneLine(text string) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, []byte(text)); err != nil {
+		return text
+	}
+	return b.String()
+}

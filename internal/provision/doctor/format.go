@@ -1,0 +1,200 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+)
+
+// checkFormat examines the access log format. Each kind of finding is a check of its own,
+// named by it: "format: curly quotes".
+func (r *run) checkFormat(st *stage, s *stream) {
+	if st.format == "" {
+		r.out.problem(Failed, linkStage, "format", finding{
+			found:       st.ref.String() + " has a destination and no format",
+			cause:       "AWS sets the two apart from each other",
+			consequence: "API Gateway logs nothing",
+			fix:         r.mend(s, patchStage(st, r.t.Region, "", accesslog.Usage)),
+		})
+		return
+	}
+	problems := 0
+	for _, f := range accesslog.Lint(st.format) {
+		if status := r.severity(f, st, s); status != OK {
+			problems++
+			r.out.problem(status, linkStage, "format: "+strings.ReplaceAll(f.Code, "-", " "), r.formatFinding(f, st, s))
+		}
+	}
+	if missing := lacksSubscription(st.format); missing != "" {
+		problems++
+		r.out.problem(Failed, linkStage, "format: no subscription id", finding{
+			found:       "the format has plan_id from an authorizer, and no field " + missing,
+			cause:       "an import of this layout discards every record that has no such field, even when its value would be -",
+			consequence: "every record is delivered, and none is counted",
+			fix:         r.mend(s, patchStage(st, r.t.Region, "", accesslog.Apiable)),
+		})
+	}
+	if r.t.Spec != nil && strings.TrimSpace(st.format) != strings.TrimSpace(r.t.Spec.Pipeline.Format) {
+		problems++
+		r.out.problem(Warning, linkStage, "format: as in stagelog.yaml", finding{
+			found:       st.ref.String() + " has another format than stagelog.yaml",
+			cause:       "somebody changed the one or the other",
+			consequence: "records have other fields than the pipeline's function and reports are set up for",
+			fix:         "stagelog deploy",
+		})
+	}
+	if problems == 0 {
+		r.out.ok(linkStage, "format", "%s", r.formatText(st, s))
+	}
+}
+
+// severity is how bad a finding is for this chain: whether a function adds newlines and looks
+// customers up counts.
+func (r *run) severity(f accesslog.Finding, st *stage, s *stream) Status {
+	enriched := s.function != ""
+	switch f.Code {
+	case "no-trailing-newline":
+		if enriched || s.delimiter {
+			return Warning
+		}
+		return Failed
+	case "no-key-id", "no-api-id", "no-stage":
+		if named := customerFields(st.format); enriched && len(named) < 2 {
+			return Failed
+		}
+	}
+	switch f.Severity {
+	case accesslog.Error:
+		return Failed
+	case accesslog.Warning:
+		return Warning
+	}
+	return OK
+}
+
+func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
+	line, column := position(st.format, f.Offset)
+	cause, consequence, ok := strings.Cut(f.Message, ": ")
+	p := finding{
+		found:       fmt.Sprintf("the format of %s, line %d, column %d: %s", st.ref, line, column, cause),
+		cause:       "API Gateway replaces $context variables and leaves all other text as it is",
+		consequence: consequence,
+		fix:         f.Fix,
+	}
+	if !ok {
+		p.consequence = f.Message
+	}
+	if f.Code == "no-trailing-newline" && s.function == "" && !s.delimiter {
+		p.consequence = "neither API Gateway nor Firehose adds one, and no function does here: objects are {…}{…} on one line, of which most readers see the first record alone"
+	}
+	switch mended, notes := accesslog.Fix(st.format); {
+	case r.t.Spec != nil && strings.TrimSpace(r.t.Spec.Pipeline.Format) != strings.TrimSpace(st.format):
+		p.fix = f.Fix + ": stagelog deploy"
+	case r.t.Spec != nil:
+		p.fix = f.Fix + ": change format: in stagelog.yaml (usage is a good one), then stagelog deploy"
+	case isMended(notes, f.Code):
+		p.fix = f.Fix + ": " + r.mend(s, patchStage(st, r.t.Region, "", mended))
+	default:
+		p.fix = f.Fix + ": " + r.mend(s, patchStage(st, r.t.Region, "", withField(mended, f)))
+	}
+	return p
+}
+
+// isMended says whether accesslog.Fix took care of a finding.
+func isMended(notes []accesslog.Finding, code string) bool {
+	for _, n := range notes {
+		if n.Code == code && strings.HasPrefix(n.Message, "mended: ") {
+			return true
+		}
+	}
+	return false
+}
+
+// withField is a format with what a finding advises: the field that is missing added, the
+// one with the key's value taken out. Where neither is a matter of text it is the format as it was.
+func withField(format string, f accesslog.Finding) string {
+	if field, ok := strings.CutPrefix(f.Fix, "add "); ok && strings.HasPrefix(field, `"`) {
+		end := strings.LastIndexByte(format, '}')
+		if end < 0 {
+			return format
+		}
+		return format[:end] + "," + field + format[end:]
+	}
+	if f.Code == "api-key-in-clear" {
+		return withoutVariable(format, "$context.identity.apiKey")
+	}
+	return format
+}
+
+// withoutVariable takes the field whose value is the variable out of a JSON format.
+func withoutVariable(format, variable string) string {
+	f, err := accesslog.Parse(format)
+	if err != nil {
+		return format
+	}
+	name := f.Fields().ByVariable[variable]
+	start := strings.Index(format, `"`+name+`"`)
+	value := strings.Index(format, variable+`"`)
+	if name == "" || start < 0 || value < start {
+		return format
+	}
+	end := value + len(variable) + 1
+	switch rest := strings.TrimLeft(format[end:], " "); {
+	case strings.HasPrefix(rest, ","):
+		return format[:start] + strings.TrimLeft(rest[1:], " ")
+	default:
+		return strings.TrimRight(format[:start], ", ") + rest
+	}
+}
+
+// position is the line and the column of a byte, both from 1, the column in characters.
+func position(text string, offset int) (line, column int) {
+	before := text[:min(offset, len(text))]
+	begin := strings.LastIndexByte(before, '\n') + 1
+	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[begin:]) + 1
+}
+
+// customerFields are the fields in which an authorizer names the plan and the subscription.
+func customerFields(format string) (fields []string) {
+	f, err := accesslog.Parse(format)
+	if err != nil {
+		return nil
+	}
+	for _, v := range f.Variables() {
+		field := f.Fields().ByVariable[v]
+		name, ok := strings.CutPrefix(v, "$context.authorizer.")
+		if ok && field != "" && (strings.Contains(name, "plan") || strings.Contains(name, "subscription") || strings.Contains(name, "customer")) {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// lacksSubscription names the field that Apiable's import needs in each record, where a
+// format is made for it and has none.
+func lacksSubscription(format string) string {
+	f, err := accesslog.Parse(format)
+	if err != nil {
+		return ""
+	}
+	by := f.Fields().ByVariable
+	if by["$context.authorizer.apiable_plan_id"] == "" || strings.Contains(format, `"subscription_id"`) {
+		return ""
+	}
+	return "subscription_id"
+}
+
+// formatText says what a good format has, and how customers are known.
+func (r *run) formatText(st *stage, s *stream) string {
+	f, err := accesslog.Parse(st.format)
+	if err != nil {
+		return "the format is right"
+	}
+	text := fmt.Sprintf("one line of JSON with %d variables", len(f.Variables()))
+	if named := customerFields(st.format); len(named) > 0 && s.function == "" {
+		text += "; " + strings.Join(named, " and ") + " come from an authorizer"
+	}
+	return text
+}

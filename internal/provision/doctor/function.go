@@ -1,0 +1,256 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+)
+
+// functionName is the name in a function's ARN, with its qualifier where it has one.
+func functionName(functionARN string) string {
+	_, name, _ := strings.Cut(functionARN, ":function:")
+	return name
+}
+
+// unqualified is a function's ARN without a version or an alias.
+func unqualified(functionARN string) string {
+	parts := strings.Split(functionARN, ":")
+	if len(parts) > 7 {
+		parts = parts[:7]
+	}
+	return strings.Join(parts, ":")
+}
+
+// checkFunction examines the function that records go through.
+func (r *run) checkFunction(ctx context.Context, s *stream) {
+	if s.to == nil || s.function == "" || !r.checkFunctionPlace(s) {
+		return
+	}
+	f, err := r.c.Lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &s.function})
+	none := (*types.ResourceNotFoundException)(nil)
+	switch {
+	case errors.As(err, &none):
+		r.out.problem(Failed, linkFunction, "exists", finding{
+			found: "there is no function " + functionName(s.function), cause: "the stream's processor names it; Firehose does not look when it is set, or it was deleted since",
+			consequence: "every record goes to the error output (Lambda.ResourceNotFoundException)",
+			fix:         r.mend(s, "make the function again, or switch processing off: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": false}})),
+		})
+		return
+	case err != nil:
+		r.unknown(linkFunction, "exists", "the function "+functionName(s.function), need{"lambda:GetFunctionConfiguration", s.function}, err)
+		return
+	}
+	s.functionExists = true
+	r.out.ok(linkFunction, "exists", "%s", functionName(s.function))
+	r.checkFunctionState(s, f)
+	r.checkTimeout(s, f)
+	r.checkMemory(s, f)
+	r.checkRuntime(s, f)
+	r.checkConcurrency(ctx, s)
+	env := map[string]string{}
+	if f.Environment != nil {
+		env = f.Environment.Variables
+	}
+	for name := range env {
+		s.ownFunction = s.ownFunction || strings.HasPrefix(name, "STAGELOG_")
+	}
+	r.checkFunctionFormat(s, env)
+	r.checkFunctionRole(ctx, s, aws.ToString(f.Role), env)
+	group := "/aws/lambda/" + aws.ToString(f.FunctionName)
+	if f.LoggingConfig != nil && f.LoggingConfig.LogGroup != nil {
+		group = *f.LoggingConfig.LogGroup
+	}
+	r.checkFunctionErrors(ctx, s, group)
+}
+
+func (r *run) checkFunctionPlace(s *stream) bool {
+	at, err := arn.Parse(s.function)
+	switch {
+	case err != nil:
+		r.out.problem(Failed, linkFunction, "region", finding{found: "the processor's function is " + s.function, cause: "that is no ARN", consequence: "Firehose can call nothing", fix: r.mend(s, s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration}))})
+	case at.Region != s.region:
+		r.out.problem(Failed, linkFunction, "region", finding{
+			found: fmt.Sprintf("the function is in %s, the stream in %s", at.Region, s.region), cause: "Firehose calls functions of its own Region",
+			consequence: "every record goes to the error output, untouched; and usage plans are looked up where there are none",
+			fix:         r.mend(s, "make the function in "+s.region+", and set it as the stream's processor"),
+		})
+	case at.AccountID != s.account:
+		r.out.problem(Warning, linkFunction, "region", finding{
+			found: fmt.Sprintf("the function is in account %s, the stream in %s", at.AccountID, s.account), cause: "only that account can say what the function may do",
+			consequence: "the function is not examined, and it looks usage plans up in its own account", fix: "run doctor with credentials of account " + at.AccountID,
+		})
+		return false
+	default:
+		r.out.ok(linkFunction, "region", "the same as the stream's, %s", s.region)
+		return true
+	}
+	return false
+}
+
+func (r *run) checkFunctionState(s *stream, f *lambda.GetFunctionConfigurationOutput) {
+	p := finding{consequence: "Firehose cannot call it: batches are tried four times, and then are in the error output", fix: r.mend(s, "update its code or its settings, and wait: "+command("lambda", "wait", "function-updated-v2", "--region", s.region, "--function-name", aws.ToString(f.FunctionName)))}
+	switch {
+	case f.State == types.StateFailed:
+		p.found, p.cause = "the function is Failed", fmt.Sprintf("%s: %s", f.StateReasonCode, aws.ToString(f.StateReason))
+		r.out.problem(Failed, linkFunction, "state", p)
+	case f.LastUpdateStatus == types.LastUpdateStatusFailed:
+		p.found, p.cause = "the function's last update Failed", fmt.Sprintf("%s: %s", f.LastUpdateStatusReasonCode, aws.ToString(f.LastUpdateStatusReason))
+		p.consequence = "it still runs as it was before"
+		r.out.problem(Warning, linkFunction, "state", p)
+	case f.State == types.StatePending, f.LastUpdateStatus == types.LastUpdateStatusInProgress:
+		p.found, p.cause = "the function is being made or updated", "somebody deploys it right now"
+		r.out.problem(Warning, linkFunction, "state", p)
+	default:
+		r.out.ok(linkFunction, "state", "Active")
+	}
+}
+
+// The bounds of a sensible timeout, in seconds.
+const (
+	lambdaDefaultTimeout = 3
+	shortTimeout         = 30
+	longTimeout          = 120
+	firehoseTimeout      = 300
+)
+
+func (r *run) checkTimeout(s *stream, f *lambda.GetFunctionConfigurationOutput) {
+	seconds := int(aws.ToInt32(f.Timeout))
+	p := finding{found: fmt.Sprintf("the function may take %d s", seconds), fix: r.mend(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--timeout", "60"))}
+	const tried = "a batch that takes longer is tried four times, and then every record of it is in the error output (Lambda.FunctionTimedOut)"
+	switch {
+	case seconds <= lambdaDefaultTimeout:
+		p.cause, p.consequence = fmt.Sprintf("%d s is Lambda's default, which nobody changed: reading the usage plans alone may take longer, and a batch has thousands of records", lambdaDefaultTimeout), tried
+		r.out.problem(Failed, linkFunction, "timeout", p)
+	case seconds < shortTimeout:
+		p.cause, p.consequence = "reading the usage plans of a large account may take longer, as API Gateway answers ten calls a second", tried
+		r.out.problem(Warning, linkFunction, "timeout", p)
+	case seconds > firehoseTimeout:
+		p.cause, p.consequence = "Firehose waits 300 s at most", "Firehose gives up first, and calls the function again while the first call still runs"
+		r.out.problem(Warning, linkFunction, "timeout", p)
+	case seconds > longTimeout:
+		p.cause, p.consequence = "a call that hangs holds its batch that long, four times over", fmt.Sprintf("delivery may stand still for %d minutes before it fails", seconds*4/60)
+		r.out.problem(Warning, linkFunction, "timeout", p)
+	default:
+		r.out.ok(linkFunction, "timeout", "%d s", seconds)
+	}
+}
+
+// smallMemory is Lambda's default; the CPU grows with the memory.
+const smallMemory = 128
+
+func (r *run) checkMemory(s *stream, f *lambda.GetFunctionConfigurationOutput) {
+	if mb := aws.ToInt32(f.MemorySize); mb > smallMemory {
+		r.out.ok(linkFunction, "memory", "%d MB", mb)
+		return
+	}
+	r.out.problem(Warning, linkFunction, "memory", finding{
+		found: fmt.Sprintf("the function has %d MB", aws.ToInt32(f.MemorySize)), cause: "that is Lambda's default, and the share of a CPU is as small",
+		consequence: "a batch of several MB, in base64, may be slow or not fit",
+		fix:         r.mend(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--memory-size", "256")),
+	})
+}
+
+// oldRuntimes are those that AWS no longer looks after.
+var oldRuntimes = []string{
+	"python2.7", "python3.6", "python3.7", "python3.8", "go1.x", "provided", "provided.al2", "java8", "dotnetcore3.1", "dotnet6",
+	"nodejs", "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "ruby2.5", "ruby2.7",
+}
+
+func (r *run) checkRuntime(s *stream, f *lambda.GetFunctionConfigurationOutput) {
+	if f.PackageType == types.PackageTypeImage {
+		r.out.ok(linkFunction, "runtime", "a container image")
+		return
+	}
+	for _, old := range oldRuntimes {
+		if string(f.Runtime) == old {
+			r.out.problem(Warning, linkFunction, "runtime", finding{
+				found: "the function runs on " + old, cause: "AWS has deprecated that runtime",
+				consequence: "it gets no security fixes, and AWS refuses to create functions on it, and later to update them",
+				fix:         r.mend(s, "move its code to a newer runtime: "+command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--runtime", "RUNTIME")),
+			})
+			return
+		}
+	}
+	r.out.ok(linkFunction, "runtime", "%s", f.Runtime)
+}
+
+func (r *run) checkConcurrency(ctx context.Context, s *stream) {
+	const name = "reserved concurrency"
+	out, err := r.c.Lambda.GetFunctionConcurrency(ctx, &lambda.GetFunctionConcurrencyInput{FunctionName: aws.String(unqualified(s.function))})
+	switch {
+	case err != nil:
+		r.unknown(linkFunction, name, "its reserved concurrency", need{"lambda:GetFunctionConcurrency", unqualified(s.function)}, err)
+	case out.ReservedConcurrentExecutions == nil:
+		r.out.ok(linkFunction, name, "not set: it takes what the account has left")
+	case *out.ReservedConcurrentExecutions == 0:
+		r.out.problem(Failed, linkFunction, name, finding{
+			found: "its reserved concurrency is 0", cause: "somebody throttled the function to a stop",
+			consequence: "each call is refused (Lambda.InvokeLimitExceeded): records end in the error output, untouched",
+			fix:         command("lambda", "delete-function-concurrency", "--region", s.region, "--function-name", unqualified(s.function)),
+		})
+	default:
+		r.out.ok(linkFunction, name, "%d", *out.ReservedConcurrentExecutions)
+	}
+}
+
+// checkFunctionFormat says whether stagelog's function reads the fields that the stages write.
+func (r *run) checkFunctionFormat(s *stream, env map[string]string) {
+	const name = "format"
+	if !s.ownFunction {
+		return
+	}
+	knows := functionFormat(env)
+	for _, st := range s.stages {
+		if a, b := roles(knows, env), roles(st.format, nil); a != b && st.format != "" {
+			r.out.problem(Failed, linkFunction, name, finding{
+				found:       fmt.Sprintf("the function looks for the key, the API and the stage in %s, and %s writes them to %s", a, st.ref, b),
+				cause:       "the function's STAGELOG_FORMAT and the stage's format are not the same",
+				consequence: "no record of that stage can be attributed: usage plan and customer are -",
+				fix:         r.mend(s, "set STAGELOG_FORMAT in the function's environment to the stage's format"),
+			})
+			return
+		}
+	}
+	r.out.ok(linkFunction, name, "it reads the fields that the stages write")
+}
+
+func functionFormat(env map[string]string) string {
+	format := env["STAGELOG_FORMAT"]
+	if format == "" && env["STAGELOG_PRESET"] == "apiable" {
+		return accesslog.Apiable
+	}
+	if format == "" {
+		return accesslog.Classic
+	}
+	if text, ok := accesslog.Preset(format); ok {
+		return text
+	}
+	return format
+}
+
+// roles names the fields of a format that enrichment reads, as the environment overrides them.
+func roles(format string, env map[string]string) string {
+	f, err := accesslog.Parse(format)
+	if err != nil {
+		return "fields that cannot be read"
+	}
+	fields := f.Fields()
+	or := func(name, otherwise string) string {
+		if env[name] != "" {
+			return env[name]
+		}
+		if otherwise == "" {
+			return "(none)"
+		}
+		return otherwise
+	}
+	return strings.Join([]string{or("STAGELOG_FIELD_KEY_ID", fields.KeyID), or("STAGELOG_FIELD_API_ID", fields.APIID), or("STAGELOG_FIELD_STAGE", fields.Stage)}, ", ")
+}

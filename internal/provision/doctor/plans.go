@@ -1,0 +1,66 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+)
+
+// plan is a usage plan with a stage of the chain in it.
+type plan struct{ id, name string }
+
+// plansOf are the usage plans of a stream's stages.
+func (r *run) plansOf(ctx context.Context, s *stream) (all []plan, err error) {
+	pages := apigateway.NewGetUsagePlansPaginator(r.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(500)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range page.Items {
+			for _, in := range p.ApiStages {
+				if s.hasStage(aws.ToString(in.ApiId), aws.ToString(in.Stage)) {
+					all = append(all, plan{aws.ToString(p.Id), aws.ToString(p.Name)})
+					break
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+func (s *stream) hasStage(api, name string) bool {
+	for _, st := range s.stages {
+		if st.ref.API == api && st.ref.Stage == name {
+			return true
+		}
+	}
+	return false
+}
+
+// checkPlans says whether requests to a stage can have a customer at all.
+func (r *run) checkPlans(ctx context.Context, st *stage, s *stream) {
+	const name = "usage plans"
+	only := &stream{stages: []*stage{st}}
+	plans, err := r.plansOf(ctx, only)
+	switch {
+	case err != nil:
+		r.unknown(linkStage, name, "the usage plans of "+st.ref.String(), need{"apigateway:GET", r.apiARN("/usageplans")}, err)
+	case len(plans) > 0:
+		var names []string
+		for _, p := range plans {
+			names = append(names, p.name)
+		}
+		r.out.ok(linkStage, name, "%s is in %s", st.ref, listed(names))
+	case s.function == "" && len(customerFields(st.format)) > 1:
+		r.out.ok(linkStage, name, "%s is in none, and needs none: an authorizer names plan and subscription", st.ref)
+	default:
+		r.out.problem(Warning, linkStage, name, finding{
+			found: fmt.Sprintf("%s is in no usage plan", st.ref), cause: "API Gateway takes no API keys for a stage that is in none",
+			consequence: "no request has a customer: usage plan and customer are - in every record",
+			fix:         command("apigateway", "update-usage-plan", "--region", r.t.Region, "--usage-plan-id", "PLAN_ID", "--patch-operations", "op=add,path=/apiStages,value="+st.ref.API+":"+st.ref.Stage),
+		})
+	}
+}

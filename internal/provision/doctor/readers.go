@@ -1,0 +1,259 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
+
+// checkReaders evaluates what the bucket's policy lets readers do: list and get below the
+// prefix, and nothing else. Their own account's policies are theirs to see.
+func (r *run) checkReaders(_ context.Context, s *stream) {
+	if s.to == nil || s.policy == nil {
+		return
+	}
+	if s.policy.err != nil {
+		r.out.add(unknownCheck(linkReaders, "list", "who may read the bucket "+s.bucket, need{"s3:GetBucketPolicy", s.bucketARN()}, s.policy.err))
+		return
+	}
+	r.checkPublic(s)
+	readers := r.readers(s)
+	if len(readers) == 0 {
+		r.out.ok(linkReaders, "accounts", "no other account may read")
+		return
+	}
+	for _, principal := range readers {
+		v := view{r: r, s: s, principal: principal}
+		v.checkList()
+		v.checkGet()
+		v.checkPrivate()
+		v.checkWrite()
+		v.checkKey()
+	}
+}
+
+// readers are the principals to examine: those that the policy names, and of accounts that it
+// should name and does not, the account.
+func (r *run) readers(s *stream) (all []string) {
+	var named []string
+	for _, d := range s.policy.documents() {
+		for _, st := range d.Statements {
+			for _, p := range st.Principal.AWS {
+				if st.Effect == "Allow" && accountOf(p) != s.account && !slices.Contains(named, r.principalARN(p)) {
+					named = append(named, r.principalARN(p))
+				}
+			}
+		}
+	}
+	if len(r.t.Readers) == 0 {
+		return named
+	}
+	for _, account := range r.t.Readers {
+		if account == s.account {
+			continue // the owner needs no statement
+		}
+		found := false
+		for _, p := range named {
+			if accountOf(p) == account {
+				all, found = append(all, p), true
+			}
+		}
+		if !found {
+			all = append(all, r.principalARN(account))
+		}
+	}
+	return all
+}
+
+// principalARN is a principal as an ARN: an account's id means its root.
+func (r *run) principalARN(principal string) string {
+	if len(principal) == 12 && !strings.Contains(principal, ":") {
+		return "arn:" + r.t.Partition + ":iam::" + principal + ":root"
+	}
+	return principal
+}
+
+func accountOf(principal string) string {
+	if at, err := arn.Parse(principal); err == nil {
+		return at.AccountID
+	}
+	return principal
+}
+
+func (r *run) checkPublic(s *stream) {
+	doc := docOf(s)
+	for i := range doc.Statements {
+		st := &doc.Statements[i]
+		if st.Effect == "Allow" && st.Principal.Any && len(st.Conditions) == 0 {
+			r.out.problem(Failed, linkReaders, "public", finding{
+				found: fmt.Sprintf("%s of the bucket's policy allows everybody %s", statementName(doc, st), listed(st.Actions)), cause: "its principal is *, and it has no condition",
+				consequence: "the logs of all customers are public, unless the public access block stands before them",
+				fix:         r.mend(s, "name accounts in its Principal, or take it out: "+putBucketPolicy(s, without(docOf(s), st.Sid))),
+			})
+		}
+	}
+}
+
+func docOf(s *stream) policy.Document {
+	if s.policy.document == nil {
+		return policy.Document{Version: policy.Version}
+	}
+	return *s.policy.document
+}
+
+func without(d policy.Document, sid string) policy.Document {
+	d.Statements = slices.DeleteFunc(slices.Clone(d.Statements), func(st policy.Statement) bool { return st.Sid == sid && st.Principal.Any && st.Effect == "Allow" })
+	return d
+}
+
+// view is what one reader may do.
+type view struct {
+	r         *run
+	s         *stream
+	principal string
+}
+
+func (v view) ask(action, resource string, context map[string][]string) (policy.Decision, *policy.Statement) {
+	all := map[string][]string{"aws:SecureTransport": {"true"}, "aws:PrincipalArn": {v.principal}, "aws:PrincipalAccount": {accountOf(v.principal)}}
+	for key, values := range context {
+		all[key] = values
+	}
+	return policy.Evaluate(v.s.policy.documents(), policy.Request{Principal: v.principal, Action: action, Resource: resource, Context: all})
+}
+
+func (v view) checkList() {
+	prefix := map[string][]string{"s3:prefix": {literal(v.s.prefix())}}
+	if decision, by := v.ask("s3:ListBucket", v.s.bucketARN(), prefix); decision == policy.Allow {
+		v.r.out.ok(linkReaders, "list", "%s may list the objects below %s", v.principal, literal(v.s.prefix()))
+	} else {
+		v.report("list", "s3:ListBucket", v.s.bucketARN(), v.s.objectARN(), decision, by,
+			"which are the objects and not the bucket: s3:ListBucket needs "+v.s.bucketARN(), "it does not learn which objects there are; who knows a name may still get it")
+	}
+}
+
+func (v view) checkGet() {
+	if decision, by := v.ask("s3:GetObject", v.s.objectARN(), nil); decision == policy.Allow {
+		v.r.out.ok(linkReaders, "get", "%s may get the objects below %s", v.principal, literal(v.s.prefix()))
+	} else {
+		v.report("get", "s3:GetObject", v.s.objectARN(), v.s.bucketARN(), decision, by,
+			"which is the bucket and not its objects: s3:GetObject needs "+v.s.bucketARN()+"/"+literal(v.s.prefix())+"*", "it sees the names of objects, and gets 403 AccessDenied for each")
+	}
+}
+
+// report says why a reader may not. other is the resource that a statement with the right
+// action may name by mistake.
+func (v view) report(name, action, resource, other string, decision policy.Decision, by *policy.Statement, mistake, consequence string) {
+	f := finding{found: fmt.Sprintf("%s may not %s on %s", v.principal, action, resource), consequence: consequence}
+	named := false
+	for _, st := range docOf(v.s).Statements {
+		named = named || st.Effect == "Allow" && slices.ContainsFunc(st.Principal.AWS, func(p string) bool { return v.r.principalARN(p) == v.principal })
+	}
+	otherDecision, otherBy := v.ask(action, other, nil)
+	switch {
+	case decision == policy.Deny:
+		f.cause = fmt.Sprintf("%s of the bucket's policy denies it", statementName(docOf(v.s), by))
+		if keys := conditionKeys(by); len(keys) > 0 {
+			f.cause += ", by its condition on " + strings.Join(keys, ", ")
+		}
+	case otherDecision == policy.Allow:
+		f.cause = fmt.Sprintf("%s of the bucket's policy allows %s on %s alone, %s", statementName(docOf(v.s), otherBy), action, listed(otherBy.Resources), mistake)
+	case !named:
+		f.cause = "no statement of the bucket's policy names it, nor its account"
+	default:
+		f.cause = "no statement of the bucket's policy allows it: the ones that name it have other actions, other resources or a condition that does not hold"
+	}
+	grant := resource
+	if action == "s3:GetObject" {
+		grant = v.s.bucketARN() + "/" + literal(v.s.prefix()) + "*"
+	}
+	doc := docOf(v.s)
+	doc.Statements = append(slices.Clone(doc.Statements), policy.Statement{
+		Sid: "Reader" + strings.ToUpper(name[:1]) + name[1:] + accountOf(v.principal), Effect: "Allow",
+		Principal: policy.Principal{AWS: []string{v.principal}}, Actions: []string{action}, Resources: []string{grant},
+	})
+	f.fix = v.r.mend(v.s, putBucketPolicy(v.s, doc))
+	if decision == policy.Deny {
+		f.fix = v.r.mend(v.s, "let the reader through in that statement: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket))
+	}
+	v.r.out.problem(Failed, linkReaders, name, f)
+}
+
+// checkPrivate: the error output holds records as they came, and what stagelog keeps for
+// itself is nobody else's.
+func (v view) checkPrivate() {
+	const name = "error output"
+	private := []string{literal(v.s.errorPrefix())}
+	if v.s.errorPrefix() == "" {
+		private = []string{literal(v.s.prefix()) + "processing-failed/"}
+	}
+	if v.r.ours(v.s) {
+		private = append(private, "stagelog/")
+	}
+	for _, prefix := range private {
+		if decision, by := v.ask("s3:GetObject", v.s.bucketARN()+"/"+prefix+sampleName, nil); decision == policy.Allow {
+			v.r.out.problem(Warning, linkReaders, name, finding{
+				found:       fmt.Sprintf("%s may read what is below %s", v.principal, prefix),
+				cause:       fmt.Sprintf("%s of the bucket's policy allows it on %s", statementName(docOf(v.s), by), listed(by.Resources)),
+				consequence: "records that failed are there as they came: API keys in clear, where the format has them",
+				fix:         v.r.mend(v.s, "narrow its Resource to "+v.s.bucketARN()+"/"+literal(v.s.prefix())+"*, with an error output prefix that begins otherwise: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),
+			})
+			return
+		}
+	}
+	v.r.out.ok(linkReaders, name, "%s may not read below %s", v.principal, strings.Join(private, " or "))
+}
+
+func (v view) checkWrite() {
+	const name = "write"
+	var may []string
+	for _, c := range []struct{ action, resource string }{
+		{"s3:PutObject", v.s.objectARN()}, {"s3:DeleteObject", v.s.objectARN()}, {"s3:PutBucketPolicy", v.s.bucketARN()}, {"s3:DeleteBucket", v.s.bucketARN()},
+	} {
+		if decision, _ := v.ask(c.action, c.resource, nil); decision == policy.Allow {
+			may = append(may, c.action)
+		}
+	}
+	if len(may) == 0 {
+		v.r.out.ok(linkReaders, name, "%s may change nothing", v.principal)
+		return
+	}
+	v.r.out.problem(Warning, linkReaders, name, finding{
+		found: fmt.Sprintf("%s may %s", v.principal, strings.Join(may, ", ")), cause: "a statement of the bucket's policy allows more than reading, s3:* perhaps",
+		consequence: "another account can change or delete the logs that bills are made from",
+		fix:         v.r.mend(v.s, "leave s3:GetObject and s3:ListBucket in its Action: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),
+	})
+}
+
+// checkKey: who may get an object and not use its key gets AccessDenied all the same.
+func (v view) checkKey() {
+	const name = "key"
+	k := v.s.key
+	f := finding{consequence: "it gets 403 AccessDenied for each object, though the bucket's policy is right"}
+	switch {
+	case k == nil:
+		return
+	case k.managed:
+		f.found = "objects are encrypted with AWS's own key " + awsKey
+		f.cause = "that key is for the bucket's account alone, and nobody can edit its policy"
+		f.fix = v.r.mend(v.s, command("s3api", "put-bucket-encryption", "--bucket", v.s.bucket, "--server-side-encryption-configuration", `{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}`)+
+			"\nor use a key of your own, whose policy allows the reader kms:Decrypt")
+	case k.err != nil:
+		v.r.unknown(linkReaders, name, fmt.Sprintf("whether %s may use the key %s", v.principal, k.arn), k.need, k.err)
+		return
+	default:
+		if decision, _ := k.allows(v.principal, "kms:Decrypt", v.s.keyUse(accountOf(v.principal), v.s.bucketKey)); decision == policy.Allow {
+			v.r.out.ok(linkReaders, name, "the policy of %s lets %s decrypt; its own account must allow that too", k.arn, v.principal)
+			return
+		}
+		f.found = fmt.Sprintf("objects are encrypted with %s, and %s may not kms:Decrypt with it", k.arn, v.principal)
+		f.cause = "the key's policy does not name the reader"
+		f.fix = "add to the key's policy " + oneLine(compact(statement{Effect: "Allow", Principal: map[string]string{"AWS": v.principal}, Action: []string{"kms:Decrypt"}, Resource: []string{"*"}})) +
+			": " + command("kms", "put-key-policy", "--region", v.s.region, "--key-id", k.arn, "--policy-name", "default", "--policy", "file://key-policy.json")
+	}
+	v.r.out.problem(Failed, linkReaders, name, f)
+}

@@ -1,0 +1,339 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
+
+// role is an IAM role as it is: who may be it, and what it may do.
+type role struct {
+	arn, name string
+	missing   bool
+	err       error // it could not be read at all
+	need      need  // what was not allowed when err or partly is there
+
+	trust    policy.Document
+	policies []policy.Document
+	boundary []policy.Document // what its policies may allow at most; nil without one
+	partly   error             // some of its policies could not be read
+}
+
+// readRole reads a role with all its policies.
+func (r *run) readRole(ctx context.Context, roleARN string) *role {
+	ro := &role{arn: roleARN, name: roleARN[strings.LastIndexByte(roleARN, '/')+1:]}
+	out, err := r.c.IAM.GetRole(ctx, &iam.GetRoleInput{RoleName: &ro.name})
+	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+		ro.missing = true
+		return ro
+	}
+	if err != nil {
+		ro.err, ro.need = err, need{"iam:GetRole", roleARN}
+		return ro
+	}
+	if at := aws.ToString(out.Role.Arn); at != roleARN && sameAccount(at, roleARN) {
+		ro.missing = true // there is one of that name, with another path
+		return ro
+	}
+	ro.trust, err = policy.Parse(aws.ToString(out.Role.AssumeRolePolicyDocument))
+	if err != nil {
+		ro.err = fmt.Errorf("read the trust policy of %s: %w", ro.name, err)
+		return ro
+	}
+	if b := out.Role.PermissionsBoundary; b != nil {
+		if doc, ok := r.readManaged(ctx, ro, aws.ToString(b.PermissionsBoundaryArn)); ok {
+			ro.boundary = []policy.Document{doc}
+		}
+	}
+	r.readInline(ctx, ro)
+	r.readAttached(ctx, ro)
+	return ro
+}
+
+func sameAccount(a, b string) bool {
+	x, err1 := arn.Parse(a)
+	y, err2 := arn.Parse(b)
+	return err1 == nil && err2 == nil && x.AccountID == y.AccountID
+}
+
+func (ro *role) lacks(err error, action, resource string) {
+	if ro.partly == nil {
+		ro.partly, ro.need = err, need{action, resource}
+	}
+}
+
+func (r *run) readInline(ctx context.Context, ro *role) {
+	pages := iam.NewListRolePoliciesPaginator(r.c.IAM, &iam.ListRolePoliciesInput{RoleName: &ro.name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			ro.lacks(err, "iam:ListRolePolicies", ro.arn)
+			return
+		}
+		for _, name := range page.PolicyNames {
+			out, err := r.c.IAM.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &ro.name, PolicyName: &name})
+			if err != nil {
+				ro.lacks(err, "iam:GetRolePolicy", ro.arn)
+				continue
+			}
+			ro.add(aws.ToString(out.PolicyDocument))
+		}
+	}
+}
+
+func (r *run) readAttached(ctx context.Context, ro *role) {
+	pages := iam.NewListAttachedRolePoliciesPaginator(r.c.IAM, &iam.ListAttachedRolePoliciesInput{RoleName: &ro.name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if answered(err, "InvalidAction", "NotImplemented", "UnknownOperation") {
+			return // an endpoint that has no managed policies
+		}
+		if err != nil {
+			ro.lacks(err, "iam:ListAttachedRolePolicies", ro.arn)
+			return
+		}
+		for _, p := range page.AttachedPolicies {
+			if doc, ok := r.readManaged(ctx, ro, aws.ToString(p.PolicyArn)); ok {
+				ro.policies = append(ro.policies, doc)
+			}
+		}
+	}
+}
+
+// readManaged is the default version of a managed policy.
+func (r *run) readManaged(ctx context.Context, ro *role, policyARN string) (policy.Document, bool) {
+	out, err := r.c.IAM.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &policyARN})
+	if err != nil {
+		ro.lacks(err, "iam:GetPolicy", policyARN)
+		return policy.Document{}, false
+	}
+	version, err := r.c.IAM.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: &policyARN, VersionId: out.Policy.DefaultVersionId})
+	if err != nil {
+		ro.lacks(err, "iam:GetPolicyVersion", policyARN)
+		return policy.Document{}, false
+	}
+	doc, err := policy.Parse(aws.ToString(version.PolicyVersion.Document))
+	if err != nil {
+		ro.lacks(err, "iam:GetPolicyVersion", policyARN)
+	}
+	return doc, err == nil
+}
+
+func (ro *role) add(text string) {
+	doc, err := policy.Parse(text)
+	if err != nil {
+		ro.lacks(fmt.Errorf("read a policy of %s: %w", ro.name, err), "iam:GetRolePolicy", ro.arn)
+		return
+	}
+	ro.policies = append(ro.policies, doc)
+}
+
+// call is something that a role must be allowed.
+type call struct {
+	action, resource string
+	context          map[string][]string
+	required         bool   // without it the chain is broken; otherwise AWS only documents it
+	consequence      string // of its being denied
+}
+
+// verdict is what a role's own policies say to a call. others are policies of the resource
+// that may allow the role as well.
+func (ro *role) verdict(c call, others ...policy.Document) policy.Decision {
+	req := policy.Request{Principal: ro.arn, Action: c.action, Resource: c.resource, Context: c.context}
+	own, _ := policy.Evaluate(ro.policies, req)
+	if own == policy.Deny {
+		return policy.Deny
+	}
+	if len(ro.boundary) > 0 {
+		if limit, _ := policy.Evaluate(ro.boundary, req); limit != policy.Allow {
+			return limit
+		}
+	}
+	if own == policy.NoMatch {
+		if given, _ := policy.Evaluate(others, req); given == policy.Allow {
+			return policy.Allow
+		}
+	}
+	return own
+}
+
+// checkPermissions evaluates what a role must be allowed, and reports all that is not at once.
+func (r *run) checkPermissions(s *stream, link, who string, ro *role, calls []call, others ...policy.Document) {
+	const name = "role permissions"
+	switch {
+	case ro.missing:
+		return // the trust's check has said it
+	case ro.err != nil:
+		r.unknown(link, name, "what the role "+ro.name+" may do", ro.need, ro.err)
+		return
+	}
+	var required, documented []call
+	denied := false
+	for _, c := range calls {
+		switch decision := ro.verdict(c, others...); {
+		case decision == policy.Allow:
+		case decision == policy.Deny:
+			denied = true
+			required = append(required, c)
+		case c.required:
+			required = append(required, c)
+		default:
+			documented = append(documented, c)
+		}
+	}
+	switch {
+	case len(required)+len(documented) == 0:
+		r.out.ok(link, name, "%s may make each of its %d calls, as %s", who, len(calls), ro.name)
+	case ro.partly != nil && !denied: // one of the policies that could not be read may allow it
+		r.unknown(link, name, fmt.Sprintf("whether %s may %s, as not all of its policies can be read", ro.name, callText(append(required, documented...))), ro.need, ro.partly)
+	default:
+		r.reportDenied(s, link, name, who, ro, Failed, required, denied)
+		r.reportDenied(s, link, name, who, ro, Warning, documented, false)
+	}
+}
+
+func (r *run) reportDenied(s *stream, link, name, who string, ro *role, status Status, calls []call, denied bool) {
+	if len(calls) == 0 {
+		return
+	}
+	f := finding{
+		found: fmt.Sprintf("the role %s may not %s", ro.name, callText(calls)),
+		cause: "no statement of its policies allows it",
+		fix:   r.mend(s, addToRole(ro.name, statementsFor(calls))),
+	}
+	var consequences []string
+	for _, c := range calls {
+		if !slices.Contains(consequences, c.consequence) {
+			consequences = append(consequences, c.consequence)
+		}
+	}
+	f.consequence = who + ": " + strings.Join(consequences, "; ")
+	switch {
+	case denied:
+		f.cause = "a statement of its policies denies it, which no other statement lifts"
+		f.fix = r.mend(s, "take the Deny out of "+command("iam", "list-role-policies", "--role-name", ro.name))
+	case len(ro.boundary) > 0:
+		f.cause = "no statement of its policies allows it, or its permissions boundary does not"
+	}
+	r.out.problem(status, link, name, f)
+}
+
+func callText(calls []call) string {
+	var all []string
+	for _, c := range calls {
+		all = append(all, c.action+" on "+c.resource)
+	}
+	return listed(all)
+}
+
+// statementsFor are the statements that allow calls: one for each resource.
+func statementsFor(calls []call) (all []statement) {
+	at := map[string]int{}
+	for _, c := range calls {
+		resource := c.grant()
+		i, ok := at[resource]
+		if !ok {
+			i = len(all)
+			at[resource] = i
+			all = append(all, statement{Effect: "Allow", Resource: []string{resource}})
+		}
+		if !slices.Contains(all[i].Action, c.action) {
+			all[i].Action = append(all[i].Action, c.action)
+		}
+	}
+	return all
+}
+
+// grant is the resource that a statement names to allow the call and its like.
+func (c call) grant() string {
+	bucket, _, ok := strings.Cut(c.resource, "/")
+	if ok && strings.Contains(bucket, ":s3:::") {
+		return bucket + "/*"
+	}
+	if plans, ok := planGrant(c.resource); ok {
+		return plans
+	}
+	return c.resource
+}
+
+// checkTrust says whether a service may act as a role.
+func (r *run) checkTrust(s *stream, link, service string, ro *role, given map[string][]string) bool {
+	const name = "role trust"
+	switch {
+	case ro.missing:
+		r.out.problem(Failed, link, name, finding{
+			found: "there is no role " + ro.arn, cause: "it was deleted, or made again under another path",
+			consequence: service + " cannot act, so nothing goes on from here", fix: r.mend(s, command("iam", "create-role", "--role-name", ro.name, "--assume-role-policy-document", r.trustText(service))),
+		})
+		return false
+	case ro.err != nil:
+		r.unknown(link, name, "the role "+ro.name, ro.need, ro.err)
+		return false
+	}
+	ask := func(context map[string][]string) policy.Decision {
+		d, _ := policy.Evaluate([]policy.Document{ro.trust}, policy.Request{Principal: service, Action: "sts:AssumeRole", Resource: ro.arn, Context: context})
+		return d
+	}
+	fix := r.mend(s, command("iam", "update-assume-role-policy", "--role-name", ro.name, "--policy-document", r.trustText(service)))
+	account := map[string][]string{"sts:ExternalId": {r.t.Account}, "aws:SourceAccount": {r.t.Account}, "aws:SourceArn": {s.arn}}
+	switch {
+	case ask(given) == policy.Allow:
+		if len(given) > 0 && ask(nil) == policy.Allow {
+			r.out.problem(Warning, link, name, finding{
+				found: fmt.Sprintf("the role %s trusts %s for every account", ro.name, service), cause: "its trust policy does not ask for sts:ExternalId, by which Firehose names the account of the stream",
+				consequence: "who may pass the role could have Firehose use it for somebody else's stream (a confused deputy)", fix: fix,
+			})
+			return true
+		}
+		r.out.ok(link, name, "%s may act as %s", service, ro.name)
+		return true
+	case ask(account) == policy.Allow:
+		r.out.problem(Warning, link, name, finding{
+			found: fmt.Sprintf("the role %s trusts %s on a condition of aws:SourceAccount or aws:SourceArn", ro.name, service), cause: "no page of Firehose says that it gives them: what it documents is sts:ExternalId",
+			consequence: "if it does not, it cannot act as the role, and nothing is delivered", fix: fix,
+		})
+		return true
+	}
+	r.out.problem(Failed, link, name, finding{
+		found: fmt.Sprintf("%s may not act as the role %s", service, ro.name), cause: r.trustCause(service, ro),
+		consequence: "it can neither deliver nor call anything, and says so in its error log at best", fix: fix,
+	})
+	return false
+}
+
+func (r *run) trustCause(service string, ro *role) string {
+	var trusted []string
+	for _, st := range ro.trust.Statements {
+		if slices.Contains(st.Principal.Service, service) {
+			return "its trust policy names " + service + ", on a condition that is not met: the account of the stream is " + r.t.Account
+		}
+		trusted = append(trusted, st.Principal.Service...)
+		trusted = append(trusted, st.Principal.AWS...)
+	}
+	if len(trusted) == 0 {
+		return "its trust policy names nobody"
+	}
+	return "its trust policy names " + listed(trusted) + " alone"
+}
+
+func (r *run) trustText(service string) string {
+	doc := policy.FunctionTrust()
+	if service == firehoseService {
+		doc = policy.FirehoseTrust(r.t.Account)
+	}
+	return oneLine(doc.JSON())
+}
+
+const (
+	firehoseService = "firehose.amazonaws.com"
+	lambdaService   = "lambda.amazonaws.com"
+)

@@ -1,0 +1,187 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+// stage is a stage as it is.
+type stage struct {
+	ref         pipeline.StageRef
+	err         error // it could not be read
+	destination string
+	format      string
+	to          string // the delivery stream that it logs to, if it is one
+}
+
+// readStage reads a stage's access log settings.
+func (r *run) readStage(ctx context.Context, ref pipeline.StageRef) *stage {
+	st := &stage{ref: ref}
+	out, err := r.c.APIGateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &ref.API, StageName: &ref.Stage})
+	if err != nil {
+		st.err = err
+		return st
+	}
+	if log := out.AccessLogSettings; log != nil {
+		st.destination, st.format = aws.ToString(log.DestinationArn), aws.ToString(log.Format)
+	}
+	if at, err := arn.Parse(st.destination); err == nil && at.Service == "firehose" && strings.HasPrefix(at.Resource, streamResource) {
+		st.to = st.destination
+	}
+	return st
+}
+
+const (
+	streamResource = "deliverystream/"
+	// streamPrefix begins the name of every stream that API Gateway logs to.
+	streamPrefix = "amazon-apigateway-"
+)
+
+// checkStage examines a stage; s is where it logs to, or nil.
+func (r *run) checkStage(ctx context.Context, st *stage, s *stream) {
+	if st.err != nil {
+		r.checkMissingStage(ctx, st)
+		return
+	}
+	r.out.ok(linkStage, "exists", "%s is a stage of a REST API", st.ref)
+	if st.destination == "" {
+		r.checkUnlogged(st)
+		return
+	}
+	r.out.ok(linkStage, "access logging", "%s has access logging switched on", st.ref)
+	if r.checkDestination(st, s) {
+		r.checkFormat(st, s)
+		r.checkPlans(ctx, st, s)
+	}
+}
+
+func (r *run) checkMissingStage(ctx context.Context, st *stage) {
+	none := (*types.NotFoundException)(nil)
+	if !errors.As(st.err, &none) {
+		r.unknown(linkStage, "exists", "the stage "+st.ref.String(), need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/stages/" + st.ref.Stage)}, st.err)
+		return
+	}
+	// Only a clear yes counts: not everybody may ask for HTTP APIs.
+	if out, err := r.c.APIGatewayV2.GetApi(ctx, &apigatewayv2.GetApiInput{ApiId: &st.ref.API}); err == nil {
+		r.out.problem(Failed, linkStage, "REST API", otherAPI(st.ref, aws.ToString(out.Name), out.ProtocolType))
+		return
+	}
+	r.out.problem(Failed, linkStage, "exists", finding{
+		found:       "there is no stage " + st.ref.String(),
+		cause:       r.whyMissing(ctx, st.ref),
+		consequence: "no chain begins here",
+		fix:         command("apigateway", "get-rest-apis", "--region", r.t.Region, "--query", "items[].[id,name]") + "\nnames the APIs; then --stage api/stage, or stages: in stagelog.yaml",
+	})
+}
+
+func otherAPI(ref pipeline.StageRef, name string, protocol v2.ProtocolType) finding {
+	f := finding{
+		found:       fmt.Sprintf("%s (%s) is an HTTP API", ref.API, name),
+		cause:       "AWS lets HTTP APIs log to CloudWatch Logs alone, never to a Firehose delivery stream",
+		consequence: "no access log of it can come into this chain; and as HTTP APIs have no API keys and no usage plans, there would be no customer to name",
+		fix: "put a REST API with an HTTP proxy integration in front of the same backend, and check its stage; or keep this API out, and log it to a log group: " +
+			command("apigatewayv2", "update-stage", "--api-id", ref.API, "--stage-name", ref.Stage, "--access-log-settings", "DestinationArn=LOG_GROUP_ARN,Format=FORMAT"),
+	}
+	if protocol == v2.ProtocolTypeWebsocket {
+		f.found = fmt.Sprintf("%s (%s) is a WebSocket API", ref.API, name)
+		f.cause = "AWS lets WebSocket APIs log to CloudWatch Logs alone, never to a Firehose delivery stream"
+		f.consequence = "no access log of it can come into this chain, though it may have API keys"
+	}
+	return f
+}
+
+// whyMissing is what deploy would say: the API was never deployed, or which names are near.
+func (r *run) whyMissing(ctx context.Context, ref pipeline.StageRef) string {
+	spec := &provision.Spec{
+		Pipeline:  &pipeline.Pipeline{Format: accesslog.Usage, Stages: []pipeline.StageRef{ref}},
+		Partition: r.t.Partition, Region: r.t.Region, Account: r.t.Account,
+	}
+	for _, resource := range provision.Resources(spec, r.c) {
+		if st, ok := resource.(*provision.Stage); ok {
+			if _, err := st.Read(ctx); err != nil {
+				return err.Error()
+			}
+		}
+	}
+	return "AWS knows no such API or stage"
+}
+
+func (r *run) checkUnlogged(st *stage) {
+	fix := "stagelog init, then stagelog deploy"
+	if r.t.Spec != nil {
+		fix = "stagelog deploy"
+	}
+	r.out.problem(Failed, linkStage, "access logging", finding{
+		found:       st.ref.String() + " has no access logging",
+		cause:       "API Gateway logs nothing until a destination is set on the stage; execution logging is another thing",
+		consequence: "requests leave no record",
+		fix:         fix,
+	})
+}
+
+// checkDestination says whether the chain goes on behind the stage.
+func (r *run) checkDestination(st *stage, s *stream) bool {
+	at, err := arn.Parse(st.destination)
+	wrong := finding{found: st.ref.String() + " logs to " + st.destination}
+	wrong.fix = r.mend(nil, command("firehose", "list-delivery-streams", "--region", r.t.Region, "--query", "DeliveryStreamNames[?starts_with(@, `"+streamPrefix+"`)]")+
+		"\nthen "+patchStage(st, r.t.Region, r.streamARN(streamPrefix+"NAME"), ""))
+	switch {
+	case err == nil && at.Service == "logs":
+		wrong.cause = "the destination is a CloudWatch Logs log group, and a stage has one destination"
+		wrong.consequence = "nothing comes to a delivery stream, so nothing comes into the bucket"
+	case s == nil:
+		wrong.cause = "the destination is no delivery stream"
+		wrong.consequence = "nothing comes into the bucket"
+	case at.AccountID != r.t.Account:
+		wrong.cause = fmt.Sprintf("the stream is in account %s, the API in %s: API Gateway writes with a service-linked role of the API's account, and streams have no policy that could let it in", at.AccountID, r.t.Account)
+		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+	case at.Region != r.t.Region:
+		wrong.cause = fmt.Sprintf("the stream is in %s, the API in %s", at.Region, r.t.Region)
+		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+	case !strings.HasPrefix(s.name, streamPrefix):
+		wrong.cause = "the stream's name does not begin with " + streamPrefix + ": API Gateway's service-linked role may write to no other"
+		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+	case s.missing:
+		wrong.cause = "there is no delivery stream " + s.name + " in " + s.region + ": API Gateway does not look when it is set, or it was deleted since"
+		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+	default:
+		if r.t.Spec != nil && !r.ours(s) {
+			wrong.cause = "stagelog.yaml's stream is " + r.t.Spec.Stream()
+			wrong.consequence = "what this stage logs goes through another chain, which is examined here, and not through the pipeline's"
+			r.out.problem(Warning, linkStage, "destination", wrong)
+			return true
+		}
+		r.out.ok(linkStage, "destination", "%s logs to the delivery stream %s, in the same account and Region", st.ref, s.name)
+		return true
+	}
+	if r.t.Spec != nil {
+		wrong.fix = "stagelog deploy --replace-logging"
+		if s != nil && s.missing && r.ours(s) {
+			wrong.fix = "stagelog deploy"
+		}
+	}
+	r.out.problem(Failed, linkStage, "destination", wrong)
+	return s != nil && !s.missing
+}
+
+func (r *run) streamARN(name string) string {
+	return fmt.Sprintf("arn:%s:firehose:%s:%s:%s%s", r.t.Partition, r.t.Region, r.t.Account, streamResource, name)
+}
+
+// apiARN is how IAM names a part of API Gateway.
+func (r *run) apiARN(path string) string {
+	return "arn:" + r.t.Partition + ":apigateway:" + r.t.Region + "::" + path
+}

@@ -1,0 +1,255 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+// stream is a delivery stream as it is, and what hangs on it. It is filled in while the chain
+// is followed.
+type stream struct {
+	arn, name, region, account string
+
+	stages  []*stage
+	err     error // it could not be read
+	missing bool
+	owned   bool // it carries the pipeline's tag
+
+	d              *types.DeliveryStreamDescription
+	to             *types.ExtendedS3DestinationDescription // nil: it does not deliver to S3
+	version        string
+	destinationID  string
+	bucket         string // name
+	role           *role  // of the destination
+	function       string // ARN as the processor has it; "" without one
+	functionRole   string // ARN of the role that calls the function
+	lambdaWait     time.Duration
+	lambdaMB       float64
+	delimiter      bool // a processor adds newlines
+	functionExists bool
+	ownFunction    bool // the function is stagelog's
+	policy         *bucketPolicy
+	key            *kmsKey // that objects are encrypted with; nil without one
+	bucketKey      bool
+}
+
+// What Firehose does where a stream does not say.
+const (
+	defaultWait       = 300 * time.Second
+	defaultMB         = 5
+	defaultLambdaWait = 60 * time.Second
+	defaultLambdaMB   = 1
+)
+
+// readStream describes a stream, and finds what it leads to.
+func (r *run) readStream(ctx context.Context, streamARN string) *stream {
+	s := &stream{arn: streamARN, lambdaWait: defaultLambdaWait, lambdaMB: defaultLambdaMB}
+	if at, err := arn.Parse(streamARN); err == nil {
+		s.region, s.account, s.name = at.Region, at.AccountID, strings.TrimPrefix(at.Resource, streamResource)
+	}
+	if s.region != r.t.Region || s.account != r.t.Account {
+		s.err = errElsewhere
+		return s
+	}
+	out, err := r.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &s.name})
+	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+		s.missing = true
+	}
+	if err != nil {
+		s.err = err
+		return s
+	}
+	s.d = out.DeliveryStreamDescription
+	s.version = aws.ToString(s.d.VersionId)
+	s.readDestination()
+	s.owned = r.carriesTag(ctx, s.name)
+	return s
+}
+
+// errElsewhere: these credentials are for another account or Region than the stream's.
+var errElsewhere = errors.New("the stream is in another account or Region")
+
+// carriesTag says whether deploy would call the stream its own. Who may not ask is taken to
+// be in front of a foreign chain.
+func (r *run) carriesTag(ctx context.Context, name string) bool {
+	if r.t.Spec == nil {
+		return false
+	}
+	out, err := r.c.Firehose.ListTagsForDeliveryStream(ctx, &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: &name})
+	if err != nil {
+		return false
+	}
+	for _, t := range out.Tags {
+		if aws.ToString(t.Key) == provision.OwnerTag {
+			return aws.ToString(t.Value) == r.t.Spec.Owner()
+		}
+	}
+	return false
+}
+
+// readDestination takes the one destination of either kind of S3 description.
+func (s *stream) readDestination() {
+	if len(s.d.Destinations) == 0 {
+		return
+	}
+	to := s.d.Destinations[0]
+	s.destinationID = aws.ToString(to.DestinationId)
+	switch old := to.S3DestinationDescription; {
+	case to.ExtendedS3DestinationDescription != nil:
+		s.to = to.ExtendedS3DestinationDescription
+	case old != nil && to.RedshiftDestinationDescription == nil && to.HttpEndpointDestinationDescription == nil:
+		s.to = &types.ExtendedS3DestinationDescription{
+			RoleARN: old.RoleARN, BucketARN: old.BucketARN, Prefix: old.Prefix, ErrorOutputPrefix: old.ErrorOutputPrefix,
+			BufferingHints: old.BufferingHints, CompressionFormat: old.CompressionFormat,
+			CloudWatchLoggingOptions: old.CloudWatchLoggingOptions, EncryptionConfiguration: old.EncryptionConfiguration,
+		}
+	default:
+		return
+	}
+	_, s.bucket, _ = strings.Cut(aws.ToString(s.to.BucketARN), ":::")
+	s.functionRole = aws.ToString(s.to.RoleARN)
+	if p := s.to.ProcessingConfiguration; p != nil && aws.ToBool(p.Enabled) {
+		for _, processor := range p.Processors {
+			s.readProcessor(processor)
+		}
+	}
+}
+
+func (s *stream) readProcessor(p types.Processor) {
+	if p.Type == types.ProcessorTypeAppendDelimiterToRecord {
+		s.delimiter = true
+	}
+	if p.Type != types.ProcessorTypeLambda {
+		return
+	}
+	for _, param := range p.Parameters {
+		value := aws.ToString(param.ParameterValue)
+		switch param.ParameterName {
+		case types.ProcessorParameterNameLambdaArn:
+			s.function = value
+		case types.ProcessorParameterNameRoleArn:
+			s.functionRole = value
+		case types.ProcessorParameterNameBufferIntervalInSeconds:
+			if n, err := strconv.Atoi(value); err == nil {
+				s.lambdaWait = time.Duration(n) * time.Second
+			}
+		case types.ProcessorParameterNameBufferSizeInMb:
+			if n, err := strconv.ParseFloat(value, 64); err == nil {
+				s.lambdaMB = n
+			}
+		}
+	}
+}
+
+// wait is how long the buffer before the bucket may hold a record.
+func (s *stream) wait() time.Duration {
+	if h := s.to.BufferingHints; h != nil && h.IntervalInSeconds != nil {
+		return time.Duration(*h.IntervalInSeconds) * time.Second
+	}
+	return defaultWait
+}
+
+func (s *stream) bufferMB() int32 {
+	if h := s.to.BufferingHints; h != nil && h.SizeInMBs != nil {
+		return *h.SizeInMBs
+	}
+	return defaultMB
+}
+
+func (s *stream) prefix() string      { return aws.ToString(s.to.Prefix) }
+func (s *stream) errorPrefix() string { return aws.ToString(s.to.ErrorOutputPrefix) }
+
+// bucketARN is the bucket's, as IAM names it.
+func (s *stream) bucketARN() string { return aws.ToString(s.to.BucketARN) }
+
+// checkStream examines the stream itself; its role and what it does with records follow.
+func (r *run) checkStream(ctx context.Context, s *stream) {
+	switch {
+	case errors.Is(s.err, errElsewhere):
+		r.out.problem(Skipped, linkStream, "state", finding{
+			found: "not checked: the stream " + s.name, cause: "these credentials are for account " + r.t.Account + " in " + r.t.Region,
+			fix: "run doctor with credentials of account " + s.account + " and --region " + s.region,
+		})
+		return
+	case s.missing:
+		if len(s.stages) == 0 { // a stage that leads here has said it
+			r.out.problem(Failed, linkStream, "state", finding{found: "there is no delivery stream " + s.name, cause: "it was never made, or deleted", consequence: "nothing can be logged", fix: r.mend(s, command("firehose", "create-delivery-stream", "help"))})
+		}
+		return
+	case s.err != nil:
+		r.unknown(linkStream, "state", "the delivery stream "+s.name, need{"firehose:DescribeDeliveryStream", s.arn}, s.err)
+		return
+	}
+	r.checkState(s)
+	r.checkType(s)
+	if s.to == nil {
+		return
+	}
+	s.role = r.readRole(ctx, aws.ToString(s.to.RoleARN))
+	s.policy = r.readBucketPolicy(ctx, s)
+	r.checkFirehoseRole(ctx, s)
+	r.checkProcessing(s)
+	r.checkDelivery(s)
+	r.checkErrorLog(ctx, s)
+}
+
+func (r *run) checkState(s *stream) {
+	state := s.d.DeliveryStreamStatus
+	remove := command("firehose", "delete-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name)
+	f := finding{found: fmt.Sprintf("%s is %s", s.name, state)}
+	if why := s.d.FailureDescription; why != nil {
+		f.cause = fmt.Sprintf("%s: %s", why.Type, aws.ToString(why.Details))
+	}
+	switch state {
+	case types.DeliveryStreamStatusActive:
+		r.out.ok(linkStream, "state", "%s is ACTIVE", s.name)
+	case types.DeliveryStreamStatusCreating:
+		f.cause, f.consequence = "Firehose still makes it", "it takes no records before it is ACTIVE"
+		f.fix = command("firehose", "describe-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name, "--query", "DeliveryStreamDescription.DeliveryStreamStatus") + "\nand doctor again when it says ACTIVE"
+		r.out.problem(Warning, linkStream, "state", f)
+	default:
+		f.consequence = "it takes no records, or delivers none: API Gateway drops them and says so nowhere"
+		if f.cause == "" {
+			f.cause = "a stream leaves this state only by being deleted"
+		}
+		f.fix = r.mend(s, remove+"\nand make it anew")
+		r.out.problem(Failed, linkStream, "state", f)
+	}
+	if e := s.d.DeliveryStreamEncryptionConfiguration; e != nil && (e.Status == types.DeliveryStreamEncryptionStatusEnablingFailed || e.Status == types.DeliveryStreamEncryptionStatusDisablingFailed) {
+		p := finding{found: fmt.Sprintf("server-side encryption is %s", e.Status), cause: "Firehose cannot use the key", consequence: "it may refuse records",
+			fix: command("firehose", "stop-delivery-stream-encryption", "--region", s.region, "--delivery-stream-name", s.name)}
+		if why := e.FailureDescription; why != nil {
+			p.cause = fmt.Sprintf("%s: %s", why.Type, aws.ToString(why.Details))
+		}
+		r.out.problem(Failed, linkStream, "server-side encryption", p)
+	}
+}
+
+func (r *run) checkType(s *stream) {
+	f := finding{fix: r.mend(nil, "make a stream with --delivery-stream-type DirectPut and an S3 destination, and set it as the stage's destination")}
+	switch {
+	case s.d.DeliveryStreamType != "" && s.d.DeliveryStreamType != types.DeliveryStreamTypeDirectPut:
+		f.found = fmt.Sprintf("the source of %s is %s", s.name, s.d.DeliveryStreamType)
+		f.cause = "API Gateway writes with PutRecord, which only streams with Direct PUT take"
+		f.consequence = "API Gateway drops the records, and says so nowhere"
+	case s.to == nil:
+		f.found = s.name + " does not deliver to S3"
+		f.cause = "it has a destination of another kind"
+		f.consequence = "no object comes into a bucket; what is behind it is not examined"
+	default:
+		r.out.ok(linkStream, "type", "Direct PUT to s3://%s/%s", s.bucket, s.prefix())
+		return
+	}
+	r.out.problem(Failed, linkStream, "type", f)
+}
