@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
@@ -31,10 +32,20 @@ func Explain(err error) error {
 	}
 	for _, say := range []func(error) string{sayProfile, sayUnreachable, sayAnswer} {
 		if text := say(err); text != "" {
-			return &explained{text, err}
+			return &explained{doing(err) + text, err}
 		}
 	}
 	return err
+}
+
+// doing is what our own code said before the SDK's error: "read its tags: ".
+func doing(err error) string {
+	op := (*smithy.OperationError)(nil)
+	if !errors.As(err, &op) {
+		return ""
+	}
+	before, _, _ := strings.Cut(err.Error(), op.Error())
+	return before
 }
 
 func sayProfile(err error) string {

@@ -39,7 +39,7 @@ func TestExplain(t *testing.T) {
 			answer("IAM", "CreateRole", "AccessDenied", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: iam:CreateRole on resource: arn:aws:iam::123456789012:role/r with an explicit deny in a service control policy"),
 			[]string{"explicit deny forbids it", "service control policy"}},
 		{"a denial of nobody knows what", answer("API Gateway", "GetStage", "AccessDeniedException", "no"),
-			[]string{"access denied: API Gateway GetStage: AccessDeniedException: no"}},
+			[]string{"while planning: access denied: API Gateway GetStage: AccessDeniedException: no"}},
 		{"expired", answer("STS", "GetCallerIdentity", "ExpiredToken", "The security token included in the request is expired"), []string{"expired", "aws sso login", "AWS says: STS GetCallerIdentity: ExpiredToken"}},
 		{"throttled", answer("API Gateway", "GetStage", "TooManyRequestsException", "Too Many Requests"), []string{"wait a minute"}},
 		{"a quota", answer("Firehose", "CreateDeliveryStream", "LimitExceededException", "You have already reached 50"), []string{"Service Quotas", "You have already reached 50"}},

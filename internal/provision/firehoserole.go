@@ -1,3 +1,21 @@
 package provision
 
-func newFirehoseRole(s *Spec, c *Clients) Resource { return unbuilt{} }
+import "github.com/stagelog/stagelog/internal/provision/policy"
+
+// newFirehoseRole is the role that the delivery stream acts with.
+func newFirehoseRole(s *Spec, c *Clients) *role {
+	return &role{
+		s: s, c: c.IAM, name: s.FirehoseRole(),
+		description: "What the delivery stream " + s.Stream() + " may do in " + s.Region,
+		trust:       policy.FirehoseTrust(s.Account),
+		permissions: s.FirehosePolicy(),
+	}
+}
+
+// FirehosePolicy is what the delivery stream may do.
+func (s *Spec) FirehosePolicy() policy.Document {
+	return policy.Firehose(policy.FirehosePermissions{
+		Partition: s.Partition, Region: s.Region, Account: s.Account,
+		Bucket: s.Bucket(), Function: s.Function(), LogGroup: s.StreamLogGroup(),
+	})
+}

@@ -1,3 +1,335 @@
 package provision
 
-func newFunction(s *Spec, c *Clients) Resource { return unbuilt{} }
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+)
+
+// The enrichment function, but for its size. The timeout is the most that Firehose waits for
+// with its default of 60 s of buffering; a batch takes milliseconds.
+const (
+	FunctionRuntime = types.RuntimeProvidedal2023
+	FunctionHandler = "bootstrap"
+	FunctionTimeout = 60 // seconds
+
+	functionDescription = "Adds the usage plan and the customer to API Gateway's access logs"
+)
+
+// function is the enrichment function.
+type function struct {
+	s *Spec
+	c *lambda.Client
+}
+
+func newFunction(s *Spec, c *Clients) *function { return &function{s, c.Lambda} }
+
+func (r *function) Kind() string { return "Lambda function" }
+func (r *function) Name() string { return r.s.Function() }
+
+const (
+	fieldCode        = "code"
+	fieldArch        = "architecture"
+	fieldRuntime     = "runtime"
+	fieldHandler     = "handler"
+	fieldMemory      = "memory"
+	fieldTimeout     = "timeout"
+	fieldRole        = "role"
+	fieldEnvironment = "environment"
+	fieldState       = "state"
+)
+
+var (
+	functionPoll = time.Second     // Lambda's own waiters' interval
+	functionWait = 5 * time.Minute // their limit
+)
+
+// ErrNoZip: the function is to be made, and the plan came without its code.
+var ErrNoZip = errors.New("the function's zip is missing: it is built with the go command, or given with --function-zip")
+
+// Read compares the function. Where the Spec has no zip, its code is not compared.
+func (r *function) Read(ctx context.Context) (State, error) {
+	now, err := r.get(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	state := State{Exists: now != nil}
+	have := &types.FunctionConfiguration{}
+	if now != nil {
+		if have = now.Configuration; have.PackageType == types.PackageTypeImage {
+			return State{}, fmt.Errorf("there is a function of that name whose code is a container image, which Lambda changes into no other kind: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)
+		}
+		state.ownedBy(now.Tags[OwnerTag], r.s.Owner())
+	} else {
+		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
+	}
+	if r.s.Zip != nil {
+		state.Fields = append(state.Fields, Field{fieldCode, shaText(aws.ToString(have.CodeSha256)), shaText(r.codeSHA256())})
+	}
+	state.Fields = append(state.Fields, r.compare(have)...)
+	return state, nil
+}
+
+func (r *function) compare(have *types.FunctionConfiguration) []Field {
+	arch := ""
+	if len(have.Architectures) > 0 {
+		arch = string(have.Architectures[0])
+	}
+	var env map[string]string
+	if have.Environment != nil {
+		env = have.Environment.Variables
+	}
+	fields := []Field{
+		{fieldArch, arch, r.s.Architecture},
+		{fieldRuntime, string(have.Runtime), string(FunctionRuntime)},
+		{fieldHandler, aws.ToString(have.Handler), FunctionHandler},
+		{fieldMemory, mebibytes(have.MemorySize), mebibytes(aws.Int32(int32(r.s.Pipeline.AWS.Memory)))},
+		{fieldTimeout, seconds(have.Timeout), seconds(aws.Int32(FunctionTimeout))},
+		{fieldRole, aws.ToString(have.Role), r.s.RoleARN(r.s.FunctionRole())},
+		{fieldEnvironment, environmentText(env), environmentText(r.environment(env))},
+	}
+	// Inactive and Pending pass by themselves; a function that Failed is made again.
+	if have.State == types.StateFailed {
+		fields = append(fields, Field{fieldState, fmt.Sprintf("%s (%s)", have.State, aws.ToString(have.StateReason)), string(types.StateActive)})
+	}
+	return fields
+}
+
+// environment is the wanted variables beside those that others set, which stay. The salt
+// stays, too; it is drawn when it is needed and missing.
+func (r *function) environment(have map[string]string) map[string]string {
+	want := maps.Clone(have)
+	if want == nil {
+		want = map[string]string{}
+	}
+	maps.DeleteFunc(want, func(name, _ string) bool { return strings.HasPrefix(name, "STAGELOG_") })
+	maps.Copy(want, r.s.FunctionEnvironment())
+	if salt := have[SaltVariable]; r.s.hashes() && salt != "" {
+		want[SaltVariable] = salt
+	} else if r.s.hashes() {
+		want[SaltVariable] = rand.Text()
+	}
+	return want
+}
+
+// Apply creates the function, or changes what differs, and waits until it can be called.
+func (r *function) Apply(ctx context.Context, found State, progress func(string)) error {
+	if found.Exists && found.Differs(fieldTag) {
+		_, err := r.c.TagResource(ctx, &lambda.TagResourceInput{Resource: aws.String(r.s.FunctionARN()), Tags: r.tags()})
+		if err != nil {
+			return fmt.Errorf("tag it: %w", err)
+		}
+	}
+	if found.Differs(fieldState) {
+		progress("deleting it first, as Lambda could not make it")
+		if _, err := r.Destroy(ctx, State{Exists: true}, progress); err != nil {
+			return err
+		}
+		found = State{}
+	}
+	if !found.Exists {
+		if err := r.create(ctx, progress); err != nil {
+			return err
+		}
+		return r.ready(ctx, progress)
+	}
+	if found.Differs(fieldCode) || found.Differs(fieldArch) {
+		if err := r.updateCode(ctx, progress); err != nil {
+			return err
+		}
+		if err := r.ready(ctx, progress); err != nil {
+			return err
+		}
+	}
+	now, err := r.settled(ctx, progress)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(r.compare(now), func(f Field) bool { return f.Differs() && f.Name != fieldArch }) {
+		return nil
+	}
+	if err := r.updateConfiguration(ctx, now, progress); err != nil {
+		return err
+	}
+	return r.ready(ctx, progress)
+}
+
+func (r *function) create(ctx context.Context, progress func(string)) error {
+	if r.s.Zip == nil {
+		return ErrNoZip
+	}
+	in := &lambda.CreateFunctionInput{
+		FunctionName: aws.String(r.Name()), Description: aws.String(functionDescription),
+		Runtime: FunctionRuntime, Handler: aws.String(FunctionHandler), Architectures: []types.Architecture{types.Architecture(r.s.Architecture)},
+		MemorySize: aws.Int32(int32(r.s.Pipeline.AWS.Memory)), Timeout: aws.Int32(FunctionTimeout),
+		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Code: &types.FunctionCode{ZipFile: r.s.Zip},
+		Environment: &types.Environment{Variables: r.environment(nil)}, Tags: r.tags(),
+	}
+	err := r.untilReady(ctx, progress, func() error {
+		_, err := r.c.CreateFunction(ctx, in)
+		return err
+	})
+	if there := (*types.ResourceConflictException)(nil); !errors.As(err, &there) {
+		return err
+	}
+	// A repeated request gets this answer when the first one's was lost.
+	now, err := r.get(ctx)
+	if err == nil && (now == nil || now.Tags[OwnerTag] != r.s.Owner()) {
+		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+	}
+	return err
+}
+
+func (r *function) updateCode(ctx context.Context, progress func(string)) error {
+	if r.s.Zip == nil {
+		return ErrNoZip // another architecture takes other code
+	}
+	return r.untilReady(ctx, progress, func() error {
+		_, err := r.c.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
+			FunctionName: aws.String(r.Name()), ZipFile: r.s.Zip, Architectures: []types.Architecture{types.Architecture(r.s.Architecture)},
+		})
+		return err
+	})
+}
+
+func (r *function) updateConfiguration(ctx context.Context, now *types.FunctionConfiguration, progress func(string)) error {
+	var env map[string]string
+	if now.Environment != nil {
+		env = now.Environment.Variables
+	}
+	in := &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String(r.Name()), Runtime: FunctionRuntime, Handler: aws.String(FunctionHandler),
+		MemorySize: aws.Int32(int32(r.s.Pipeline.AWS.Memory)), Timeout: aws.Int32(FunctionTimeout),
+		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Environment: &types.Environment{Variables: r.environment(env)},
+	}
+	return r.untilReady(ctx, progress, func() error {
+		_, err := r.c.UpdateFunctionConfiguration(ctx, in)
+		return err
+	})
+}
+
+// untilReady repeats a call while Lambda does not know a new role yet, or still carries out an
+// earlier change.
+func (r *function) untilReady(ctx context.Context, progress func(string), call func() error) error {
+	for waited, next := time.Duration(0), functionPoll; ; waited, next = waited+next, min(2*next, 8*functionPoll) {
+		err := call()
+		busy := (*types.ResourceConflictException)(nil)
+		switch {
+		case roleNotKnown(err):
+			progress("waiting until Lambda may use the new role")
+		case errors.As(err, &busy) && !strings.Contains(busy.ErrorMessage(), "already exist"):
+			progress("waiting until Lambda has carried out an earlier change")
+		default:
+			return err
+		}
+		if waited >= roleWait {
+			return err
+		}
+		if err := pause(ctx, next); err != nil {
+			return err
+		}
+	}
+}
+
+// roleNotKnown knows the answer that a new role causes. Only its words tell it from other
+// invalid parameters.
+func roleNotKnown(err error) bool {
+	invalid := (*types.InvalidParameterValueException)(nil)
+	return errors.As(err, &invalid) && strings.Contains(invalid.ErrorMessage(), "cannot be assumed by Lambda")
+}
+
+// ready waits until what was asked for is done, and says why it was not.
+func (r *function) ready(ctx context.Context, progress func(string)) error {
+	c, err := r.settled(ctx, progress)
+	switch {
+	case err != nil:
+		return err
+	case c.State == types.StateFailed:
+		return fmt.Errorf("Lambda could not make it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.StateReason), c.StateReasonCode) //lint:ignore ST1005 a name
+	case c.LastUpdateStatus == types.LastUpdateStatusFailed:
+		return fmt.Errorf("Lambda could not change it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.LastUpdateStatusReason), c.LastUpdateStatusReasonCode) //lint:ignore ST1005 a name
+	}
+	return nil
+}
+
+// settled waits until Lambda does nothing with the function any more.
+func (r *function) settled(ctx context.Context, progress func(string)) (*types.FunctionConfiguration, error) {
+	for left := functionWait; ; left -= functionPoll {
+		now, err := r.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if now == nil {
+			return nil, fmt.Errorf("it was deleted meanwhile: %w", ErrChanged)
+		}
+		c := now.Configuration
+		switch {
+		case c.State != types.StatePending && c.LastUpdateStatus != types.LastUpdateStatusInProgress:
+			return c, nil
+		case left <= 0:
+			return nil, fmt.Errorf("it is still %s after %s, and its last update %s", c.State, functionWait, c.LastUpdateStatus)
+		}
+		progress("waiting until it is Active")
+		if err := pause(ctx, functionPoll); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Destroy deletes the function with all its versions.
+func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
+	if !found.Exists || found.Needs != NoConsent {
+		return "", nil
+	}
+	_, err := r.c.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String(r.Name())})
+	if gone := (*types.ResourceNotFoundException)(nil); err != nil && !errors.As(err, &gone) {
+		return "", err
+	}
+	return "deleted", nil
+}
+
+// get is the function as it is, or nil.
+func (r *function) get(ctx context.Context) (*lambda.GetFunctionOutput, error) {
+	out, err := r.c.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(r.Name())})
+	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+		return nil, nil
+	}
+	return out, err
+}
+
+func (r *function) tags() map[string]string { return map[string]string{OwnerTag: r.s.Owner()} }
+
+func (r *function) codeSHA256() string {
+	sum := sha256.Sum256(r.s.Zip)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// shaText is a CodeSha256 as a plan shows it.
+func shaText(sum string) string {
+	if sum == "" {
+		return ""
+	}
+	return "sha256 " + sum
+}
+
+func mebibytes(n *int32) string { return quantity(n, " MB") }
+func seconds(n *int32) string   { return quantity(n, " s") }
+
+func quantity(n *int32, unit string) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.Itoa(int(*n)) + unit
+}

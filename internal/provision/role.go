@@ -1,0 +1,234 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
+
+// role is an IAM role with one inline policy. Its tag is part of the call that creates it, so
+// a role without one is always somebody else's.
+type role struct {
+	s           *Spec
+	c           *iam.Client
+	name        string
+	description string
+	trust       policy.Document
+	permissions policy.Document
+}
+
+// rolePolicy is the name of the inline policy.
+const rolePolicy = "stagelog"
+
+const (
+	fieldTrust       = "trust policy"
+	fieldPermissions = "policy " + rolePolicy
+)
+
+func (r *role) Kind() string { return "IAM role" }
+func (r *role) Name() string { return r.name }
+
+// Read compares who may be the role, and what the role may do. Policies that others attached
+// are told of, and stay.
+func (r *role) Read(ctx context.Context) (State, error) {
+	trust := Field{Name: fieldTrust, Want: r.trust.Canonical()}
+	permissions := Field{Name: fieldPermissions, Want: r.permissions.Canonical()}
+	now, err := r.get(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	if now == nil {
+		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}, trust, permissions}}, nil
+	}
+	state := State{Exists: true}
+	state.ownedBy(roleOwner(now.Tags), r.s.Owner())
+	trust.Have = policy.Canonical(aws.ToString(now.AssumeRolePolicyDocument))
+	if permissions.Have, err = r.inline(ctx); err != nil {
+		return State{}, err
+	}
+	state.Fields = append(state.Fields, trust, permissions)
+	others, err := r.others(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	if len(others) > 0 {
+		state.Notes = []string{"it also has the policies " + strings.Join(others.names(), ", ") + ", which somebody else gave it"}
+	}
+	return state, nil
+}
+
+// Apply creates the role, or changes what differs. The tag comes first: cut off after it, the
+// next run needs no consent any more.
+func (r *role) Apply(ctx context.Context, found State, progress func(string)) error {
+	if !found.Exists {
+		_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
+			RoleName: &r.name, Description: &r.description, AssumeRolePolicyDocument: aws.String(r.trust.JSON()), Tags: r.tags(),
+		})
+		if err := r.madeTwice(ctx, err); err != nil {
+			return err
+		}
+	}
+	if found.Exists && found.Differs(fieldTag) {
+		if _, err := r.c.TagRole(ctx, &iam.TagRoleInput{RoleName: &r.name, Tags: r.tags()}); err != nil {
+			return fmt.Errorf("tag it: %w", err)
+		}
+	}
+	if found.Exists && found.Differs(fieldTrust) {
+		_, err := r.c.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: &r.name, PolicyDocument: aws.String(r.trust.JSON())})
+		if err != nil {
+			return fmt.Errorf("set who may be the role: %w", err)
+		}
+	}
+	if !found.Differs(fieldPermissions) {
+		return nil
+	}
+	// A role that was just made is not known everywhere at once.
+	err := whileAnswered(ctx, progress, func() error {
+		_, err := r.c.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy), PolicyDocument: aws.String(r.permissions.JSON())})
+		return err
+	}, "NoSuchEntity", "ConcurrentModification")
+	if err != nil {
+		return fmt.Errorf("set what the role may do: %w", err)
+	}
+	return nil
+}
+
+// madeTwice passes over a role that is there already and the pipeline's: a repeated request
+// gets this answer when the first one's was lost.
+func (r *role) madeTwice(ctx context.Context, err error) error {
+	if there := (*types.EntityAlreadyExistsException)(nil); !errors.As(err, &there) {
+		return err
+	}
+	now, err := r.get(ctx)
+	if err == nil && (now == nil || roleOwner(now.Tags) != r.s.Owner()) {
+		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+	}
+	return err
+}
+
+// Destroy deletes the role with every policy that it has: IAM deletes no role before.
+func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
+	if !found.Exists || found.Needs != NoConsent {
+		return "", nil
+	}
+	others, err := r.others(ctx)
+	if err != nil {
+		return "", err
+	}
+	did := "deleted"
+	if len(others) > 0 {
+		did += ", with the policies " + strings.Join(others.names(), ", ")
+	}
+	for _, p := range append(others, otherPolicy{name: rolePolicy}) {
+		if err := r.remove(ctx, p); err != nil {
+			return "", fmt.Errorf("take the policy %s from it: %w", p.name, err)
+		}
+	}
+	_, err = r.c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: &r.name})
+	if err = ignoreNoEntity(err); err != nil {
+		return "", err
+	}
+	return did, nil
+}
+
+func (r *role) remove(ctx context.Context, p otherPolicy) error {
+	if p.arn != "" {
+		_, err := r.c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: &r.name, PolicyArn: &p.arn})
+		return ignoreNoEntity(err)
+	}
+	_, err := r.c.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.name, PolicyName: &p.name})
+	return ignoreNoEntity(err)
+}
+
+// get is the role as it is, or nil.
+func (r *role) get(ctx context.Context) (*types.Role, error) {
+	out, err := r.c.GetRole(ctx, &iam.GetRoleInput{RoleName: &r.name})
+	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.Role, nil
+}
+
+// inline is what the inline policy means; "" without one.
+func (r *role) inline(ctx context.Context) (string, error) {
+	out, err := r.c.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy)})
+	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read what it may do: %w", err)
+	}
+	return policy.Canonical(aws.ToString(out.PolicyDocument)), nil
+}
+
+// otherPolicy is a policy of the role that is not the pipeline's: inline, or attached with an
+// ARN.
+type otherPolicy struct{ name, arn string }
+
+type otherPolicies []otherPolicy
+
+func (all otherPolicies) names() []string {
+	var names []string
+	for _, p := range all {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// others are the policies of the role that are not the pipeline's.
+func (r *role) others(ctx context.Context) (otherPolicies, error) {
+	var all otherPolicies
+	inline := iam.NewListRolePoliciesPaginator(r.c, &iam.ListRolePoliciesInput{RoleName: &r.name})
+	for inline.HasMorePages() {
+		page, err := inline.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list its policies: %w", err)
+		}
+		for _, name := range page.PolicyNames {
+			if name != rolePolicy {
+				all = append(all, otherPolicy{name: name})
+			}
+		}
+	}
+	attached := iam.NewListAttachedRolePoliciesPaginator(r.c, &iam.ListAttachedRolePoliciesInput{RoleName: &r.name})
+	for attached.HasMorePages() {
+		page, err := attached.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list its attached policies: %w", err)
+		}
+		for _, p := range page.AttachedPolicies {
+			all = append(all, otherPolicy{aws.ToString(p.PolicyName), aws.ToString(p.PolicyArn)})
+		}
+	}
+	return all, nil
+}
+
+func (r *role) tags() []types.Tag {
+	return []types.Tag{{Key: aws.String(OwnerTag), Value: aws.String(r.s.Owner())}}
+}
+
+func roleOwner(tags []types.Tag) string {
+	i := slices.IndexFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == OwnerTag })
+	if i < 0 {
+		return ""
+	}
+	return aws.ToString(tags[i].Value)
+}
+
+func ignoreNoEntity(err error) error {
+	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+		return nil
+	}
+	return err
+}
