@@ -3,13 +3,19 @@ GO      ?= go
 FUZZ    ?= 1000x
 PKGS    := ./...
 
-.PHONY: all build test race lint fuzz bench e2e demo
+.PHONY: all build release test race lint fuzz bench e2e demo
 
 all: lint race
 
 build:            ## both binaries into dist/
 	$(GO) build -o dist/stagelog ./cmd/stagelog
 	CGO_ENABLED=0 $(GO) build -tags lambda.norpc -trimpath -ldflags='-s -w' -o dist/bootstrap ./cmd/enricher
+
+release:          ## dist/stagelog with the enrichment function's zips embedded
+	for arch in arm64 x86_64; do \
+	  $(GO) run ./cmd/stagelog export zip --arch $$arch --out internal/function/release/enricher-$$arch.zip || exit 1; \
+	done
+	$(GO) build -tags release -trimpath -o dist/stagelog ./cmd/stagelog
 
 test:             ## the command of the README
 	$(GO) test $(PKGS)

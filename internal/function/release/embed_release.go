@@ -1,0 +1,15 @@
+//go:build release
+
+package release
+
+import _ "embed" // for the zips
+
+//go:embed enricher-arm64.zip
+var arm64 []byte
+
+//go:embed enricher-x86_64.zip
+var x86 []byte
+
+func embedded(arch string) []byte {
+	return map[string][]byte{"arm64": arm64, "x86_64": x86}[arch]
+}
