@@ -37,6 +37,7 @@ func (r *run) checkBucketExists(ctx context.Context, s *stream) bool {
 	}
 	switch status := httpStatus(err); {
 	case status == http.StatusNotFound:
+		s.blocked = "there is no bucket " + s.bucket
 		r.out.problem(Failed, linkBucket, "exists", finding{
 			found: "there is no bucket " + s.bucket, cause: "it was deleted; the stream goes on as if it were there",
 			consequence: "nothing is delivered (S3.NoSuchBucket), and after 24 hours of trying the records are lost",

@@ -1,5 +1,217 @@
 package doctor
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
 
-func (r *run) checkRecord(ctx context.Context, s *stream) {}
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+)
+
+// checkRecord sends a marked record through the stream and waits for it in the bucket. Then
+// a reader's own credentials are tried, where there are some.
+func (r *run) checkRecord(ctx context.Context, s *stream) {
+	key := ""
+	if r.o.Record && s.d != nil && s.to != nil {
+		key = r.sendRecord(ctx, s)
+	}
+	if r.o.ReaderS3 != nil && s.to != nil && r.fatal == nil {
+		rd := reader{s3: r.o.ReaderS3, bucket: s.bucket, prefix: s.prefix(), errorPrefix: s.errorPrefix(), out: &r.out}
+		r.fatal = rd.examine(ctx, key)
+	}
+}
+
+// sendRecord answers the key of the object in which the record came out, "" when it did not.
+func (r *run) sendRecord(ctx context.Context, s *stream) string {
+	const name = "accepted"
+	m, ok := r.newMarked(ctx, s)
+	if !ok {
+		return ""
+	}
+	if s.d.DeliveryStreamStatus != types.DeliveryStreamStatusActive || s.blocked != "" {
+		why := s.blocked
+		if why == "" {
+			why = fmt.Sprintf("the stream is %s", s.d.DeliveryStreamStatus)
+		}
+		r.out.problem(Skipped, linkRecord, name, finding{found: "not sent: " + why, cause: "it could not arrive", fix: "mend that, then doctor again"})
+		return ""
+	}
+	w, err := r.newWatch(ctx, s, m)
+	if err != nil {
+		r.unknown(linkRecord, name, "a record sent through the stream, as nobody could see it come out", need{"s3:ListBucket", s.bucketARN()}, err)
+		return ""
+	}
+	if _, err := r.c.Firehose.PutRecord(ctx, &firehose.PutRecordInput{DeliveryStreamName: &s.name, Record: &types.Record{Data: m.line}}); err != nil {
+		r.unknown(linkRecord, name, "a record sent through the stream", need{"firehose:PutRecord", s.arn}, err)
+		return ""
+	}
+	r.out.ok(linkRecord, name, "%s took a record of %d bytes, marked %s", s.name, len(m.line), m.id)
+	return r.awaitRecord(ctx, s, m, w)
+}
+
+// marginOfWait is what delivery takes besides the buffers.
+const marginOfWait = 90 * time.Second
+
+func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) string {
+	const name = "delivered"
+	limit := r.o.Timeout
+	if limit == 0 {
+		limit = s.wait() + marginOfWait
+		if s.function != "" {
+			limit += s.lambdaWait
+		}
+	}
+	r.tell(fmt.Sprintf("waiting for the record %s, for up to %s: the stream gathers records for %s", m.id, limit, r.bufferText(s)))
+	begun := time.Now()
+	found, err := w.await(ctx, limit, func(waited time.Duration) {
+		r.tell(fmt.Sprintf("nothing after %s of %s", waited.Round(time.Second), limit))
+	})
+	took := time.Since(begun).Round(10 * time.Millisecond)
+	switch {
+	case ctx.Err() != nil:
+		r.fatal = ctx.Err()
+	case err != nil:
+		r.unknown(linkRecord, name, "whether the record comes out of the bucket", need{"s3:GetObject", s.objectARN()}, err)
+	case found == nil:
+		r.out.problem(Failed, linkRecord, name, r.lostFinding(ctx, s, limit))
+	case found.failed != nil:
+		r.out.problem(Failed, linkRecord, name, r.errorFinding(s, found))
+	default:
+		r.out.ok(linkRecord, name, "it came out after %s, in s3://%s/%s", took, s.bucket, found.key)
+		r.checkEnriched(s, m, found)
+		return found.key
+	}
+	return ""
+}
+
+func (r *run) bufferText(s *stream) string {
+	if s.function != "" {
+		return fmt.Sprintf("%s before the function and %s before the bucket", s.lambdaWait, s.wait())
+	}
+	return s.wait().String()
+}
+
+// lostFinding is for a record that neither came nor failed in time.
+func (r *run) lostFinding(ctx context.Context, s *stream, limit time.Duration) finding {
+	f := finding{
+		found:       fmt.Sprintf("the record is not in the bucket after %s, and not in its error output", limit),
+		cause:       "no error is logged; delivery may be slower than the stream's buffers say, or a policy denies it silently",
+		consequence: "Firehose tries for 24 hours, and then the records are lost",
+		fix:         "mend what the other checks name; or wait longer with --timeout; Firehose's own view: " + command("cloudwatch", "get-metric-statistics", "--region", s.region, "--namespace", "AWS/Firehose", "--metric-name", "DeliveryToS3.DataFreshness", "--dimensions", "Name=DeliveryStreamName,Value="+s.name, "--statistics", "Maximum", "--period", "60", "--start-time", time.Now().Add(-recently).UTC().Format(time.RFC3339), "--end-time", time.Now().UTC().Format(time.RFC3339)),
+	}
+	if log := s.to.CloudWatchLoggingOptions; log != nil && aws.ToBool(log.Enabled) {
+		errs, err := r.recentErrors(ctx, aws.ToString(log.LogGroupName), aws.ToString(log.LogStreamName))
+		if err == nil && len(errs) > 0 {
+			f.cause = "Firehose's error log says: " + strings.Join(errs, "\n")
+		}
+	} else {
+		f.cause = "the stream logs no errors, so nothing says why"
+	}
+	return f
+}
+
+// errorFinding is for a record that went to the error output.
+func (r *run) errorFinding(s *stream, found *sighting) finding {
+	e := found.failed
+	f := finding{
+		found:       fmt.Sprintf("the record came out in the error output, s3://%s/%s, after %d attempts", s.bucket, found.key, e.AttemptsMade),
+		cause:       e.ErrorCode + ": " + cut(e.ErrorMessage, 300),
+		consequence: "so do the records of requests: they are kept there as they came, and not delivered",
+		fix:         "mend what the other checks name, then stagelog replay",
+	}
+	group := "/aws/lambda/" + strings.Split(functionName(s.function), ":")[0]
+	log := command("logs", "tail", group, "--region", s.region, "--since", "15m")
+	switch e.ErrorCode {
+	case "Lambda.FunctionTimedOut":
+		f.fix = r.mend(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", unqualified(s.function), "--timeout", "60"))
+	case "Lambda.InvokeAccessDenied", "Lambda.AssumeRoleAccessDenied":
+		f.fix = r.mend(s, addToRole(s.functionRole[strings.LastIndexByte(s.functionRole, '/')+1:], statementsFor(s.functionCalls())))
+	case "Lambda.InvokeLimitExceeded":
+		f.fix = "raise the function's reserved concurrency or the account's: " + command("lambda", "delete-function-concurrency", "--region", s.region, "--function-name", unqualified(s.function))
+	case "Lambda.FunctionError", "Lambda.ProcessingFailedStatus", "Lambda.MissingRecordId", "Lambda.DuplicatedRecordId", "Lambda.InvalidReturnFormat", "Lambda.JsonProcessingException":
+		f.fix = "the function's log says why: " + log
+	}
+	return f
+}
+
+// checkEnriched compares what came out with what went in.
+func (r *run) checkEnriched(s *stream, m *marked, found *sighting) {
+	const name = "record enriched"
+	sent, got := fields(m.line), fields(found.record)
+	if got == nil {
+		r.out.problem(Failed, linkRecord, name, finding{
+			found: "what came out is not JSON", cause: "the format does not write JSON, and no function mends it", consequence: "no reader can tell who called",
+			fix: "mend the format, as the checks of the stage say",
+		})
+		return
+	}
+	added := changed(sent, got)
+	switch {
+	case s.function == "" && s.namesCustomers():
+		r.out.problem(Skipped, linkRecord, name, finding{found: "it came out as it went in, as it should: no function, and plan and subscription come from an authorizer, which the marked record did not pass", cause: "there is nothing to enrich it"})
+	case len(added) == 0:
+		f := finding{found: "it came out as it went in: not enriched", cause: "no function is in the chain", consequence: "nobody learns the usage plan and the customer of a request", fix: r.mend(s, "see what the check of the processor says")}
+		if s.function != "" {
+			f.cause = "Firehose did not call the function, or the function changed nothing: a change of a stream takes minutes, and some emulators call none"
+			f.fix = "wait some minutes and run doctor again; then: " + command("logs", "tail", "/aws/lambda/"+strings.Split(functionName(s.function), ":")[0], "--region", s.region, "--since", "15m")
+		}
+		r.out.problem(Failed, linkRecord, name, f)
+	default:
+		r.checkAttributed(s, m, got, added)
+	}
+}
+
+// checkAttributed says whether the fields that were added have the values they should have.
+func (r *run) checkAttributed(s *stream, m *marked, got map[string]any, added []string) {
+	const name = "record enriched"
+	var shown []string
+	for _, field := range added {
+		shown = append(shown, fmt.Sprintf("%s %v", field, got[field]))
+	}
+	if m.customer == nil || !r.ours(s) {
+		note := "the record names no key, as no usage plan of its stage has one"
+		if !r.ours(s) {
+			note = "the record names a key that does not exist, so that nobody is billed for it"
+		}
+		r.out.ok(linkRecord, name, "%s (%s)", listed(shown), note)
+		return
+	}
+	names := r.t.Spec.Pipeline.Names
+	for _, want := range []struct{ field, value string }{{names.UsagePlan, m.customer.plan}, {names.Customer, m.customer.name}} {
+		if value, ok := got[want.field].(string); want.field != "" && (!ok || value == "-" || want.value != "" && value != want.value) {
+			r.out.problem(Failed, linkRecord, name, finding{
+				found:       fmt.Sprintf("%s came out as %v, and should be %s: %s", want.field, got[want.field], want.value, listed(shown)),
+				cause:       "the function does not know the API key " + m.customer.keyID + ", or knows an older name: it reads usage plans with its role, and keeps them for a while",
+				consequence: "requests are delivered without their customer",
+				fix:         "run doctor again in a minute; then see why it cannot read them: " + command("logs", "tail", r.t.Spec.FunctionLogGroup(), "--region", s.region, "--since", "15m"),
+			})
+			return
+		}
+	}
+	r.out.ok(linkRecord, name, "%s", listed(shown))
+}
+
+// fields are those of a record, nil when it is not a JSON object.
+func fields(record []byte) map[string]any {
+	var all map[string]any
+	if err := json.Unmarshal(record, &all); err != nil {
+		return nil
+	}
+	return all
+}
+
+// changed are the names of fields that are new, or have another value.
+func changed(sent, got map[string]any) (names []string) {
+	for name, value := range got {
+		if was, ok := sent[name]; !ok || fmt.Sprint(was) != fmt.Sprint(value) {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}

@@ -42,6 +42,7 @@ type stream struct {
 	policy         *bucketPolicy
 	key            *kmsKey // that objects are encrypted with; nil without one
 	bucketKey      bool
+	blocked        string // why no record can come through; "" when one might
 }
 
 // What Firehose does where a stream does not say.

@@ -1,0 +1,188 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Reader proves what a reader's credentials may do: list below the prefix, get an object, and
+// read neither the error output nor what stagelog keeps for itself. It writes nothing. The
+// prefixes are as the stream has them; report is told of each check when it is done.
+func Reader(ctx context.Context, c *s3.Client, bucket, prefix, errorPrefix string, report func(Check)) (Report, error) {
+	out := recorder{report: report}
+	err := (&reader{s3: c, bucket: bucket, prefix: prefix, errorPrefix: errorPrefix, out: &out}).examine(ctx, "")
+	return out.Report, err
+}
+
+// reader is the view with a reader's own credentials.
+type reader struct {
+	s3                          *s3.Client
+	bucket, prefix, errorPrefix string
+	out                         *recorder
+}
+
+// examine tries all that a reader may and may not do. key is an object that must be
+// readable; "" takes the first that is listed.
+func (rd *reader) examine(ctx context.Context, key string) error {
+	first, ok, err := rd.list(ctx)
+	if err != nil {
+		return err
+	}
+	if key == "" {
+		key = first
+	}
+	switch {
+	case key != "":
+		if err := rd.get(ctx, key); err != nil {
+			return err
+		}
+	case ok:
+		rd.out.problem(Skipped, linkReaders, "get with its credentials", finding{found: "not checked: there is no object below " + rd.where(), cause: "nothing was delivered yet", fix: "send a request to the stage, wait for the stream's buffers, then doctor again"})
+	}
+	private := []string{"stagelog/"}
+	if p := literal(rd.errorPrefix); p != "" {
+		private = append(private, p)
+	}
+	for _, p := range private {
+		if err := rd.mayNotRead(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rd *reader) where() string { return "s3://" + rd.bucket + "/" + literal(rd.prefix) }
+
+// list answers the first object below the prefix.
+func (rd *reader) list(ctx context.Context) (key string, ok bool, err error) {
+	const name = "list with its credentials"
+	out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.bucket), Prefix: aws.String(literal(rd.prefix)), MaxKeys: aws.Int32(20)})
+	if err != nil {
+		f, fatal := rd.denied(err, "s3:ListBucket", "arn:aws:s3:::"+rd.bucket)
+		if fatal != nil {
+			return "", false, fatal
+		}
+		f.found = "the reader may not list " + rd.where()
+		f.consequence = "it does not learn which objects there are"
+		rd.out.problem(Failed, linkReaders, name, f)
+		return "", false, nil
+	}
+	rd.out.ok(linkReaders, name, "it lists %s", rd.where())
+	for _, o := range out.Contents {
+		if aws.ToInt64(o.Size) > 0 {
+			return aws.ToString(o.Key), true, nil
+		}
+	}
+	return "", true, nil
+}
+
+// get reads the first byte of an object.
+func (rd *reader) get(ctx context.Context, key string) error {
+	const name = "get with its credentials"
+	err := rd.first(ctx, key)
+	if err == nil {
+		rd.out.ok(linkReaders, name, "it reads s3://%s/%s", rd.bucket, key)
+		return nil
+	}
+	f, fatal := rd.denied(err, "s3:GetObject", "arn:aws:s3:::"+rd.bucket+"/"+literal(rd.prefix)+"*")
+	if fatal != nil {
+		return fatal
+	}
+	f.found = fmt.Sprintf("the reader may not read s3://%s/%s", rd.bucket, key)
+	f.consequence = "it gets 403 AccessDenied for objects that it may know the names of"
+	rd.out.problem(Failed, linkReaders, name, f)
+	return nil
+}
+
+func (rd *reader) first(ctx context.Context, key string) error {
+	out, err := rd.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(rd.bucket), Key: &key, Range: aws.String("bytes=0-0")})
+	if err != nil {
+		return err
+	}
+	return out.Body.Close()
+}
+
+// mayNotRead tries to get an object below a prefix that is none of a reader's business: one
+// that is there if it may list them, else one that is not. S3 says 404 only to who may read.
+func (rd *reader) mayNotRead(ctx context.Context, prefix string) error {
+	name := "error output with its credentials"
+	if prefix == "stagelog/" {
+		name = "stagelog's own with its credentials"
+	}
+	key := prefix + "stagelog-doctor-probe"
+	if out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.bucket), Prefix: &prefix, MaxKeys: aws.Int32(1)}); err == nil && len(out.Contents) > 0 {
+		key = aws.ToString(out.Contents[0].Key)
+	}
+	err := rd.first(ctx, key)
+	switch {
+	case err != nil && httpStatus(err) == 0 && !isAnswer(err):
+		return err
+	case err != nil && isDenied(err):
+		rd.out.ok(linkReaders, name, "it may not read below %s", prefix)
+	case err != nil && !answered(err, "NoSuchKey", "NotFound") && httpStatus(err) != http.StatusRequestedRangeNotSatisfiable:
+		rd.out.add(unknownCheck(linkReaders, name, "whether it may read below "+prefix, need{"s3:GetObject", key}, err))
+	default:
+		rd.out.problem(Failed, linkReaders, name, finding{
+			found: "the reader may read what is below s3://" + rd.bucket + "/" + prefix, cause: "the bucket's policy allows s3:GetObject on more than the delivery prefix, or these are not a reader's credentials",
+			consequence: "records that failed are there as they came, and what stagelog keeps",
+			fix:         "the bucket's owner narrows the statement's Resource to arn:aws:s3:::" + rd.bucket + "/" + literal(rd.prefix) + "*: stagelog deploy",
+		})
+	}
+	return nil
+}
+
+func isAnswer(err error) bool {
+	var answer smithy.APIError
+	return errors.As(err, &answer)
+}
+
+// denied says why S3 refused. What is no refusal of S3, or would be every call's, is fatal.
+func (rd *reader) denied(err error, action, resource string) (finding, error) {
+	var answer smithy.APIError
+	if !errors.As(err, &answer) && httpStatus(err) == 0 || answered(err, badCredentials...) {
+		return finding{}, err
+	}
+	message := ""
+	if answer != nil {
+		message = answer.ErrorMessage()
+	}
+	f := finding{
+		cause: "either the bucket's policy does not allow the reader's account, or the reader's own account does not allow this user or role: S3 needs both",
+		fix:   "the bucket's owner runs stagelog doctor, which evaluates the bucket's policy; the reader's account adds:\n" + allowStatement([]string{action}, []string{resource}),
+	}
+	switch region := regionOf(err); {
+	case answered(err, "NoSuchBucket"):
+		f.cause, f.fix = "there is no bucket of that name", "look at bucket: in stagelog.yaml"
+	case region != "" && region != rd.s3.Options().Region && !isDenied(err):
+		f.cause, f.fix = fmt.Sprintf("the bucket is in %s, and the reader asks in %s", region, rd.s3.Options().Region), "stagelog doctor --as-reader --region "+region
+	case strings.Contains(message, "kms:"):
+		f.cause = "the object is encrypted with a KMS key that the reader may not use: " + cut(message, 200)
+		f.fix = "the key's policy and the reader's account both allow kms:Decrypt on it:\n" + allowStatement([]string{"kms:Decrypt"}, []string{"KEY_ARN"})
+	case strings.Contains(message, "explicit deny"):
+		f.cause = "an explicit deny forbids it: " + cut(message, 200)
+	case strings.Contains(message, "no resource-based policy"):
+		f.cause = "the bucket's policy does not allow the reader"
+		f.fix = "the bucket's owner adds the reader's account: stagelog deploy, with readers: in stagelog.yaml"
+	case strings.Contains(message, "no identity-based policy"):
+		f.cause = "the reader's own account does not allow this user or role"
+	case !isDenied(err):
+		f.cause = firstLine(err.Error())
+	}
+	return f, nil
+}
+
+func regionOf(err error) string {
+	var answer *smithyhttp.ResponseError
+	if errors.As(err, &answer) {
+		return answer.Response.Header.Get("X-Amz-Bucket-Region")
+	}
+	return ""
+}
