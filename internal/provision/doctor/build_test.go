@@ -1,0 +1,271 @@
+package doctor_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	gatewaytypes "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/doctor"
+	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
+
+const (
+	testBucket = "acme-api-logs"
+	testStream = "amazon-apigateway-acme"
+	testReader = "111122223333"
+)
+
+// A built is a chain as somebody builds it by hand. The zero value of a field leaves its part
+// out; good has all of them right.
+type built struct {
+	format         string
+	stream         string
+	streamType     types.DeliveryStreamType
+	firehoseTrust  string
+	firehosePolicy string
+	functionTrust  string
+	functionPolicy string
+	function       *lambda.CreateFunctionInput // nil: no function
+	disabled       bool                        // the processor
+	lambdaMB       string
+	to             types.ExtendedS3DestinationConfiguration
+	bucketPolicy   string
+	noBucket       bool
+	noLogStream    bool
+	plain          bool // a bucket as it was made, without settings
+	noPlan         bool
+
+	c   *provision.Clients
+	ref pipeline.StageRef
+	key string // the id of the customer's key
+}
+
+func arnOf(service, resource string) string {
+	return "arn:aws:" + service + ":" + moto.Region + ":" + moto.Account + ":" + resource
+}
+
+const functionARNs = "arn:aws:lambda:" + moto.Region + ":" + moto.Account + ":function:"
+
+// good is a chain in which nothing is wrong, as deploy builds it.
+func good() *built {
+	return &built{
+		format: accesslog.Usage, stream: testStream, streamType: types.DeliveryStreamTypeDirectPut,
+		firehoseTrust: policy.FirehoseTrust(moto.Account).JSON(),
+		firehosePolicy: policy.Firehose(policy.FirehosePermissions{Partition: "aws", Region: moto.Region, Account: moto.Account,
+			Bucket: testBucket, Function: "stagelog-acme", LogGroup: "/aws/kinesisfirehose/" + testStream}).JSON(),
+		functionTrust: policy.FunctionTrust().JSON(),
+		functionPolicy: policy.Function(policy.FunctionPermissions{Partition: "aws", Region: moto.Region, Account: moto.Account,
+			LogGroup: "/aws/lambda/stagelog-acme", Bucket: testBucket, SnapshotKey: "stagelog/directory.json"}).JSON(),
+		function: &lambda.CreateFunctionInput{FunctionName: aws.String("stagelog-acme"), Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
+			Timeout: aws.Int32(60), MemorySize: aws.Int32(256), Environment: &lambdatypes.Environment{Variables: map[string]string{"STAGELOG_FORMAT": "usage", "STAGELOG_SNAPSHOT": "s3://" + testBucket + "/stagelog/directory.json"}}},
+		to: types.ExtendedS3DestinationConfiguration{
+			Prefix: aws.String("logs/"), ErrorOutputPrefix: aws.String("errors/!{firehose:error-output-type}/"),
+			BufferingHints:           &types.BufferingHints{IntervalInSeconds: aws.Int32(60), SizeInMBs: aws.Int32(5)},
+			CompressionFormat:        types.CompressionFormatGzip,
+			CloudWatchLoggingOptions: &types.CloudWatchLoggingOptions{Enabled: aws.Bool(true), LogGroupName: aws.String("/aws/kinesisfirehose/" + testStream), LogStreamName: aws.String("S3Delivery")},
+		},
+		bucketPolicy: policy.Bucket(policy.BucketPermissions{Partition: "aws", Bucket: testBucket, Prefix: "logs/", Private: []string{"errors/", "stagelog/"}, Readers: []string{testReader}}).JSON(),
+	}
+}
+
+// must ends the test at the first error.
+func must[T any](v T, err error) func(t *testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// build makes the chain.
+func (b *built) build(t *testing.T, c *provision.Clients) *built {
+	t.Helper()
+	ctx := t.Context()
+	b.c = c
+	b.buildAPI(ctx, t)
+	if !b.noBucket {
+		b.buildBucket(ctx, t)
+	}
+	role := b.buildRole(ctx, t, "firehose", b.firehoseTrust, b.firehosePolicy)
+	b.to.RoleARN, b.to.BucketARN = aws.String(role), aws.String("arn:aws:s3:::"+testBucket)
+	if b.function != nil {
+		b.function.Role = aws.String(b.buildRole(ctx, t, "function", b.functionTrust, b.functionPolicy))
+		b.function.Code = &lambdatypes.FunctionCode{ZipFile: []byte("PK\x05\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")}
+		must(b.c.Lambda.CreateFunction(ctx, b.function))(t)
+		params := []types.ProcessorParameter{{ParameterName: types.ProcessorParameterNameLambdaArn, ParameterValue: aws.String(functionARNs + *b.function.FunctionName)}}
+		if b.lambdaMB != "" {
+			params = append(params, types.ProcessorParameter{ParameterName: types.ProcessorParameterNameBufferSizeInMb, ParameterValue: &b.lambdaMB})
+		}
+		b.to.ProcessingConfiguration = &types.ProcessingConfiguration{Enabled: aws.Bool(!b.disabled), Processors: []types.Processor{{Type: types.ProcessorTypeLambda, Parameters: params}}}
+	}
+	if log := b.to.CloudWatchLoggingOptions; log != nil {
+		must(b.c.Logs.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: log.LogGroupName}))(t)
+		if !b.noLogStream {
+			must(b.c.Logs.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: log.LogGroupName, LogStreamName: log.LogStreamName}))(t)
+		}
+	}
+	must(b.c.Firehose.CreateDeliveryStream(ctx, &firehose.CreateDeliveryStreamInput{DeliveryStreamName: &b.stream, DeliveryStreamType: b.streamType, ExtendedS3DestinationConfiguration: &b.to,
+		Tags: []types.Tag{{Key: aws.String(provision.OwnerTag), Value: aws.String(moto.Region + "/acme")}}}))(t)
+	b.log(ctx, t, arnOf("firehose", "deliverystream/"+b.stream), b.format)
+	return b
+}
+
+// log sets the stage's access log settings.
+func (b *built) log(ctx context.Context, t *testing.T, destination, format string) {
+	t.Helper()
+	must(b.c.APIGateway.UpdateStage(ctx, &apigateway.UpdateStageInput{RestApiId: &b.ref.API, StageName: &b.ref.Stage, PatchOperations: []gatewaytypes.PatchOperation{
+		{Op: gatewaytypes.OpReplace, Path: aws.String("/accessLogSettings/destinationArn"), Value: &destination},
+		{Op: gatewaytypes.OpReplace, Path: aws.String("/accessLogSettings/format"), Value: &format},
+	}}))(t)
+}
+
+func (b *built) buildAPI(ctx context.Context, t *testing.T) {
+	t.Helper()
+	api := must(b.c.APIGateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("shop")}))(t)
+	b.ref = pipeline.StageRef{API: *api.Id, Stage: "prod"}
+	root := must(b.c.APIGateway.GetResources(ctx, &apigateway.GetResourcesInput{RestApiId: api.Id}))(t).Items[0].Id
+	must(b.c.APIGateway.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), AuthorizationType: aws.String("NONE"), ApiKeyRequired: true}))(t)
+	must(b.c.APIGateway.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), Type: gatewaytypes.IntegrationTypeHttpProxy,
+		IntegrationHttpMethod: aws.String("GET"), Uri: aws.String("http://127.0.0.1/")}))(t)
+	must(b.c.APIGateway.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: api.Id, StageName: &b.ref.Stage}))(t)
+	if b.noPlan {
+		return
+	}
+	plan := must(b.c.APIGateway.CreateUsagePlan(ctx, &apigateway.CreateUsagePlanInput{Name: aws.String("Gold"), ApiStages: []gatewaytypes.ApiStage{{ApiId: api.Id, Stage: &b.ref.Stage}}}))(t)
+	key := must(b.c.APIGateway.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("Acme Corp"), Enabled: true}))(t)
+	must(b.c.APIGateway.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{UsagePlanId: plan.Id, KeyId: key.Id, KeyType: aws.String("API_KEY")}))(t)
+	b.key = *key.Id
+}
+
+func (b *built) buildBucket(ctx context.Context, t *testing.T) {
+	t.Helper()
+	name := aws.String(testBucket)
+	must(b.c.S3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: name, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}}))(t)
+	if b.bucketPolicy != "" {
+		must(b.c.S3.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: name, Policy: &b.bucketPolicy}))(t)
+	}
+	if b.plain {
+		return
+	}
+	must(b.c.S3.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: name, PublicAccessBlockConfiguration: &s3types.PublicAccessBlockConfiguration{
+		BlockPublicAcls: aws.Bool(true), IgnorePublicAcls: aws.Bool(true), BlockPublicPolicy: aws.Bool(true), RestrictPublicBuckets: aws.Bool(true)}}))(t)
+	must(b.c.S3.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{Bucket: name, OwnershipControls: &s3types.OwnershipControls{Rules: []s3types.OwnershipControlsRule{{ObjectOwnership: s3types.ObjectOwnershipBucketOwnerEnforced}}}}))(t)
+	must(b.c.S3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: name, LifecycleConfiguration: &s3types.BucketLifecycleConfiguration{Rules: []s3types.LifecycleRule{
+		{ID: aws.String("logs"), Status: s3types.ExpirationStatusEnabled, Filter: &s3types.LifecycleRuleFilter{Prefix: aws.String("logs/")}, Expiration: &s3types.LifecycleExpiration{Days: aws.Int32(400)}}}}}))(t)
+}
+
+func (b *built) buildRole(ctx context.Context, t *testing.T, name, trust, permissions string) string {
+	t.Helper()
+	role := must(b.c.IAM.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("acme-" + name), AssumeRolePolicyDocument: &trust}))(t)
+	if permissions != "" {
+		must(b.c.IAM.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: role.Role.RoleName, PolicyName: aws.String("p"), PolicyDocument: &permissions}))(t)
+	}
+	return *role.Role.Arn
+}
+
+// spec is the pipeline that the chain should be.
+func (b *built) spec() *provision.Spec {
+	return &provision.Spec{
+		Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64",
+		Pipeline: &pipeline.Pipeline{
+			Name: "acme", Bucket: testBucket, Readers: []string{testReader}, Stages: []pipeline.StageRef{b.ref}, Format: accesslog.Usage,
+			Names:   pipeline.OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
+			Deliver: pipeline.Deliver{Compression: "GZIP", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
+		},
+	}
+}
+
+// target is the chain as doctor is asked to examine it, as somebody else's.
+func (b *built) target() doctor.Target {
+	return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []pipeline.StageRef{b.ref}}
+}
+
+// own is the chain as the pipeline's.
+func (b *built) own() doctor.Target {
+	t := b.target()
+	t.Spec, t.Readers = b.spec(), []string{testReader}
+	return t
+}
+
+// found is a report as a table: "link: name" to the checks of that name.
+type found map[string][]doctor.Check
+
+func examine(t *testing.T, c *provision.Clients, target doctor.Target, o doctor.Options) found {
+	t.Helper()
+	all := found{}
+	told := 0
+	report, err := doctor.Run(t.Context(), c, target, o, func(doctor.Check) { told++ })
+	if err != nil {
+		t.Fatalf("doctor.Run: %v", err)
+	}
+	if told != len(report.Checks) {
+		t.Errorf("doctor told of %d checks, and reports %d", told, len(report.Checks))
+	}
+	for _, c := range report.Checks {
+		all[c.Link+": "+c.Name] = append(all[c.Link+": "+c.Name], c)
+		if c.Status != doctor.OK && (c.Found == "" || c.Cause == "") || (c.Status == doctor.Failed || c.Status == doctor.Warning) && (c.Consequence == "" || c.Fix == "") {
+			t.Errorf("a check leaves something unsaid: %s", text(c))
+		}
+	}
+	return all
+}
+
+// with are the names of the checks that ended so, in order.
+func (f found) with(s doctor.Status) []string {
+	var names []string
+	for name, checks := range f {
+		for _, c := range checks {
+			if c.Status == s {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	return sorted(names)
+}
+
+// wants fails the test unless the check ended so, and holds each of the words.
+func (f found) wants(t *testing.T, name string, s doctor.Status, words ...string) {
+	t.Helper()
+	checks := f[name]
+	for _, c := range checks {
+		if c.Status != s {
+			continue
+		}
+		for _, w := range words {
+			if !strings.Contains(c.Found+"\n"+c.Cause+"\n"+c.Consequence+"\n"+c.Fix, w) {
+				t.Errorf("the check %s does not say %q:\n%s", name, w, text(c))
+			}
+		}
+		return
+	}
+	t.Errorf("the check %s did not end as %s: %s", name, s, text(checks))
+}
+
+func text(v any) string {
+	out, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(out)
+}
