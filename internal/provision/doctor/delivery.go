@@ -36,7 +36,7 @@ func (r *run) checkProcessing(s *stream) {
 	if s.function == "" {
 		return
 	}
-	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", s.lambdaWait, s.lambdaMB); s.lambdaMB > maxLambdaMB {
+	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", seconds(s.lambdaWait), s.lambdaMB); s.lambdaMB > maxLambdaMB {
 		r.out.problem(Warning, linkStream, "processor buffer", finding{
 			found: text, cause: "in base64, and with what enrichment adds, an answer of the function may be over Lambda's 6 MB",
 			consequence: "then the whole batch fails, is tried again, and ends in the error output", fix: r.mend(s, "set BufferSizeInMBs of the processor to 1, in: "+s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration})),
@@ -76,11 +76,11 @@ func (s *stream) namesCustomers() bool {
 func (r *run) checkDelivery(s *stream) {
 	if wait := s.wait(); wait > slowDelivery {
 		r.out.problem(Warning, linkStream, "buffering", finding{
-			found: fmt.Sprintf("an object every %s or %d MiB", wait, s.bufferMB()), cause: "the interval is long",
+			found: fmt.Sprintf("an object every %s or %d MiB", seconds(wait), s.bufferMB()), cause: "the interval is long",
 			consequence: "a request is seen in the bucket that much later", fix: r.mend(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": 300, "SizeInMBs": int(s.bufferMB())}})),
 		})
 	} else {
-		r.out.ok(linkStream, "buffering", "an object every %s or %d MiB", wait, s.bufferMB())
+		r.out.ok(linkStream, "buffering", "an object every %s or %d MiB", seconds(wait), s.bufferMB())
 	}
 	r.checkCompression(s)
 	r.checkPrefix(s)

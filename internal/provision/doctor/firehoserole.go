@@ -13,6 +13,9 @@ import (
 // checkFirehoseRole examines the role with which the stream writes into the bucket, and the
 // one with which it calls the function, which mostly is the same.
 func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
+	if s.role.missing {
+		s.blocked = "there is no role " + s.role.arn
+	}
 	external := map[string][]string{"sts:ExternalId": {r.t.Account}}
 	r.checkTrust(s, linkStream, firehoseService, s.role, external)
 	if s.function == "" || s.functionRole == s.role.arn {

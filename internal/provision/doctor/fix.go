@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // mend is what to run against something that deploy makes: deploy where the chain is the
@@ -12,11 +13,11 @@ import (
 func (r *run) mend(s *stream, command string) string {
 	switch {
 	case r.t.Spec == nil:
-		return command + "\nor hand the chain over to stagelog: stagelog init, then stagelog deploy --adopt --replace-logging"
+		return command + "\nor let stagelog take the chain over: stagelog init, then stagelog deploy --adopt"
 	case r.ours(s) && s.owned:
 		return "stagelog deploy"
 	default:
-		return command + "\nor hand the chain over to stagelog: stagelog deploy --adopt --replace-logging"
+		return command + "\nor let stagelog take the chain over: stagelog deploy --adopt"
 	}
 }
 
@@ -120,4 +121,15 @@ func oneLine(text string) string {
 		return text
 	}
 	return b.String()
+}
+
+// seconds is a time in the unit of Firehose's settings.
+func seconds(d time.Duration) string { return fmt.Sprintf("%d s", int(d.Seconds())) }
+
+// below is a place in words.
+func below(prefix string) string {
+	if prefix == "" {
+		return "in the bucket"
+	}
+	return "below " + prefix
 }

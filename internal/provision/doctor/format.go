@@ -22,10 +22,14 @@ func (r *run) checkFormat(st *stage, s *stream) {
 	}
 	problems := 0
 	for _, f := range accesslog.Lint(st.format) {
-		if status := r.severity(f, st, s); status != OK {
-			problems++
-			r.out.problem(status, linkStage, "format: "+strings.ReplaceAll(f.Code, "-", " "), r.formatFinding(f, st, s))
+		name := "format: " + strings.ReplaceAll(f.Code, "-", " ")
+		status := r.severity(f, st, s)
+		if status == OK {
+			r.out.ok(linkStage, name, "worth knowing of the format of %s: %s; %s", st.ref, f.Message, f.Fix)
+			continue
 		}
+		problems++
+		r.out.problem(status, linkStage, name, r.formatFinding(f, st, s))
 	}
 	if missing := lacksSubscription(st.format); missing != "" {
 		problems++
@@ -79,9 +83,11 @@ func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
 	cause, consequence, ok := strings.Cut(f.Message, ": ")
 	p := finding{
 		found:       fmt.Sprintf("the format of %s, line %d, column %d: %s", st.ref, line, column, cause),
-		cause:       "API Gateway replaces $context variables and leaves all other text as it is",
+		cause:       causes[f.Code],
 		consequence: consequence,
-		fix:         f.Fix,
+	}
+	if p.cause == "" {
+		p.cause = "API Gateway replaces $context variables and leaves all other text as it is"
 	}
 	if !ok {
 		p.consequence = f.Message
@@ -89,41 +95,42 @@ func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
 	if f.Code == "no-trailing-newline" && s.function == "" && !s.delimiter {
 		p.consequence = "neither API Gateway nor Firehose adds one, and no function does here: objects are {…}{…} on one line, of which most readers see the first record alone"
 	}
-	switch mended, notes := accesslog.Fix(st.format); {
-	case r.t.Spec != nil && strings.TrimSpace(r.t.Spec.Pipeline.Format) != strings.TrimSpace(st.format):
+	switch {
+	case r.t.Spec == nil:
+		p.fix = f.Fix + ": " + r.mend(s, patchStage(st, r.t.Region, "", advised(st.format)))
+	case strings.TrimSpace(r.t.Spec.Pipeline.Format) != strings.TrimSpace(st.format):
 		p.fix = f.Fix + ": stagelog deploy"
-	case r.t.Spec != nil:
-		p.fix = f.Fix + ": change format: in stagelog.yaml (usage is a good one), then stagelog deploy"
-	case isMended(notes, f.Code):
-		p.fix = f.Fix + ": " + r.mend(s, patchStage(st, r.t.Region, "", mended))
 	default:
-		p.fix = f.Fix + ": " + r.mend(s, patchStage(st, r.t.Region, "", withField(mended, f)))
+		p.fix = f.Fix + ": change format: in stagelog.yaml (usage is a good one), then stagelog deploy"
 	}
 	return p
 }
 
-// isMended says whether accesslog.Fix took care of a finding.
-func isMended(notes []accesslog.Finding, code string) bool {
-	for _, n := range notes {
-		if n.Code == code && strings.HasPrefix(n.Message, "mended: ") {
-			return true
-		}
-	}
-	return false
+// causes say how a format came to have what is wrong with it, where that is known.
+var causes = map[string]string{
+	"curly-quotes":           "it was pasted from a web page or a word processor, and API Gateway takes any text",
+	"no-trailing-newline":    "API Gateway writes what the format has and nothing more",
+	"no-request-id":          "the field was left out",
+	"no-extended-request-id": "clients can choose $context.requestId, with the header x-amzn-RequestId; the extended one they cannot",
+	"api-key-in-clear":       "access logs do not hide it, as execution logs do",
+	"literal-newline":        "a newline typed as \\n is two characters",
+	"newline-inside":         "it was pasted with line breaks",
+	"no-key-id":              "the field was left out",
+	"no-api-id":              "the field was left out",
+	"no-stage":               "the field was left out",
 }
 
-// withField is a format with what a finding advises: the field that is missing added, the
-// one with the key's value taken out. Where neither is a matter of text it is the format as it was.
-func withField(format string, f accesslog.Finding) string {
-	if field, ok := strings.CutPrefix(f.Fix, "add "); ok && strings.HasPrefix(field, `"`) {
+// advised is a format with all that Lint finds taken care of, as far as that is a matter of
+// text: one command mends everything, in whichever order the findings are read.
+func advised(format string) string {
+	format, _ = accesslog.Fix(format)
+	format = withoutVariable(format, "$context.identity.apiKey")
+	for _, f := range accesslog.Lint(format) {
+		field, ok := strings.CutPrefix(f.Fix, "add ")
 		end := strings.LastIndexByte(format, '}')
-		if end < 0 {
-			return format
+		if ok && strings.HasPrefix(field, `"`) && end > 0 {
+			format = format[:end] + "," + field + format[end:]
 		}
-		return format[:end] + "," + field + format[end:]
-	}
-	if f.Code == "api-key-in-clear" {
-		return withoutVariable(format, "$context.identity.apiKey")
 	}
 	return format
 }

@@ -40,6 +40,40 @@ func (s *stream) hasStage(api, name string) bool {
 	return false
 }
 
+// checkKeys says whether any method takes API keys: without that a request has no key id.
+func (r *run) checkKeys(ctx context.Context, st *stage, s *stream) {
+	const name = "API keys"
+	if s.function == "" && len(customerFields(st.format)) > 1 {
+		return // an authorizer names customers
+	}
+	pages := apigateway.NewGetResourcesPaginator(r.c.APIGateway, &apigateway.GetResourcesInput{RestApiId: &st.ref.API, Embed: []string{"methods"}, Limit: aws.Int32(500)})
+	methods, with := 0, 0
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			r.unknown(linkStage, name, "which methods of "+st.ref.API+" take API keys", need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/resources")}, err)
+			return
+		}
+		for _, resource := range page.Items {
+			for _, m := range resource.ResourceMethods {
+				if methods++; aws.ToBool(m.ApiKeyRequired) {
+					with++
+				}
+			}
+		}
+	}
+	if methods == 0 || with > 0 {
+		r.out.ok(linkStage, name, "%d of %d methods ask for an API key", with, methods)
+		return
+	}
+	r.out.problem(Warning, linkStage, name, finding{
+		found: fmt.Sprintf("none of the %d methods of %s asks for an API key", methods, st.ref.API), cause: "apiKeyRequired is false on each; API Gateway takes no notice of a key then",
+		consequence: "no request has a key id, so nobody's usage plan and name can be found: they are - in every record",
+		fix: command("apigateway", "update-method", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--resource-id", "RESOURCE_ID", "--http-method", "METHOD", "--patch-operations", "op=replace,path=/apiKeyRequired,value=true") +
+			"\nfor each method, then " + command("apigateway", "create-deployment", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage),
+	})
+}
+
 // checkPlans says whether requests to a stage can have a customer at all.
 func (r *run) checkPlans(ctx context.Context, st *stage, s *stream) {
 	const name = "usage plans"

@@ -129,7 +129,7 @@ func (v view) ask(action, resource string, context map[string][]string) (policy.
 func (v view) checkList() {
 	prefix := map[string][]string{"s3:prefix": {literal(v.s.prefix())}}
 	if decision, by := v.ask("s3:ListBucket", v.s.bucketARN(), prefix); decision == policy.Allow {
-		v.r.out.ok(linkReaders, "list", "%s may list the objects below %s", v.principal, literal(v.s.prefix()))
+		v.r.out.ok(linkReaders, "list", "%s may list the objects %s", v.principal, below(literal(v.s.prefix())))
 	} else {
 		v.report("list", "s3:ListBucket", v.s.bucketARN(), v.s.objectARN(), decision, by,
 			"which are the objects and not the bucket: s3:ListBucket needs "+v.s.bucketARN(), "it does not learn which objects there are; who knows a name may still get it")
@@ -138,7 +138,7 @@ func (v view) checkList() {
 
 func (v view) checkGet() {
 	if decision, by := v.ask("s3:GetObject", v.s.objectARN(), nil); decision == policy.Allow {
-		v.r.out.ok(linkReaders, "get", "%s may get the objects below %s", v.principal, literal(v.s.prefix()))
+		v.r.out.ok(linkReaders, "get", "%s may get the objects %s", v.principal, below(literal(v.s.prefix())))
 	} else {
 		v.report("get", "s3:GetObject", v.s.objectARN(), v.s.bucketARN(), decision, by,
 			"which is the bucket and not its objects: s3:GetObject needs "+v.s.bucketARN()+"/"+literal(v.s.prefix())+"*", "it sees the names of objects, and gets 403 AccessDenied for each")
@@ -197,7 +197,7 @@ func (v view) checkPrivate() {
 	for _, prefix := range private {
 		if decision, by := v.ask("s3:GetObject", v.s.bucketARN()+"/"+prefix+sampleName, nil); decision == policy.Allow {
 			v.r.out.problem(Warning, linkReaders, name, finding{
-				found:       fmt.Sprintf("%s may read what is below %s", v.principal, prefix),
+				found:       fmt.Sprintf("%s may read what is %s", v.principal, below(prefix)),
 				cause:       fmt.Sprintf("%s of the bucket's policy allows it on %s", statementName(docOf(v.s), by), listed(by.Resources)),
 				consequence: "records that failed are there as they came: API keys in clear, where the format has them",
 				fix:         v.r.mend(v.s, "narrow its Resource to "+v.s.bucketARN()+"/"+literal(v.s.prefix())+"*, with an error output prefix that begins otherwise: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),

@@ -91,9 +91,9 @@ func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) s
 
 func (r *run) bufferText(s *stream) string {
 	if s.function != "" {
-		return fmt.Sprintf("%s before the function and %s before the bucket", s.lambdaWait, s.wait())
+		return fmt.Sprintf("%s before the function and %s before the bucket", seconds(s.lambdaWait), seconds(s.wait()))
 	}
-	return s.wait().String()
+	return seconds(s.wait())
 }
 
 // lostFinding is for a record that neither came nor failed in time.

@@ -64,6 +64,7 @@ func (r *run) checkStage(ctx context.Context, st *stage, s *stream) {
 	r.out.ok(linkStage, "access logging", "%s has access logging switched on", st.ref)
 	if r.checkDestination(st, s) {
 		r.checkFormat(st, s)
+		r.checkKeys(ctx, st, s)
 		r.checkPlans(ctx, st, s)
 	}
 }
