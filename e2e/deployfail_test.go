@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 )
 
 // instead is a proxy before moto that answers some calls itself.
@@ -62,7 +63,7 @@ func TestDeployFailuresSayWhatToDo(t *testing.T) {
 	}{
 		{"no credentials", "", without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 			[]string{"no AWS credentials", "aws configure sso", "AWS_PROFILE"}},
-		{"no region", strings.Replace(deployYAML(api, "prod"), "region: "+motoRegion+"\n", "", 1), without("AWS_REGION"),
+		{"no region", strings.Replace(deployYAML(api, "prod"), "region: "+motoRegion+"\n", "", 1), without("AWS_REGION", "AWS_DEFAULT_REGION"),
 			[]string{"no AWS Region", "--region", "region:"}},
 		{"expired credentials", "", append(m.env(), "AWS_ENDPOINT_URL="+instead(t, m, func(w http.ResponseWriter, r *http.Request) bool {
 			return reply(w, http.StatusForbidden, "text/xml", `<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error><RequestId>1</RequestId></ErrorResponse>`)
@@ -109,11 +110,12 @@ func TestDeployTakesNothingOverUnasked(t *testing.T) {
 	m.createBucket(deployBucket)
 	must(m.s3.PutObject(t.Context(), putText(deployBucket, "theirs.txt")))(t, "put object")
 	m.createStream("amazon-apigateway-acme", deployBucket, nil)
+	must(m.logs.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String("theirs")}))(t, "create log group")
 	m.setAccessLog(api, "prod", group, "$context.requestId theirs")
 	before := m.state(api, "prod", deployBucket)
 
 	_, stderr, code := runBinary(t, dir, m.env(), "deploy", "--yes", "--function-zip", "function.zip")
-	for _, want := range []string{"--adopt", "--replace-logging", "amazon-apigateway-acme", deployBucket, group} {
+	for _, want := range []string{"--adopt", "--replace-logging", "amazon-apigateway-acme", deployBucket, "log group theirs"} {
 		if code != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("deploy ended with %d and does not say %q:\n%s", code, want, stderr)
 		}

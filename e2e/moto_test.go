@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 const (
@@ -76,7 +77,7 @@ func (m *moto) reset() {
 
 // env is the environment of a platform engineer with credentials for m.
 func (m *moto) env(extra ...string) []string {
-	return cleanEnv(append([]string{"AWS_ACCESS_KEY_ID=AKIAMOTOMOTOMOTOMOTO", "AWS_SECRET_ACCESS_KEY=moto", "AWS_REGION=" + motoRegion,
+	return cleanEnv(append([]string{"AWS_ACCESS_KEY_ID=AKIAMOTOMOTOMOTOMOTO", "AWS_SECRET_ACCESS_KEY=moto", "AWS_REGION=" + motoRegion, "AWS_DEFAULT_REGION=" + motoRegion,
 		"AWS_ENDPOINT_URL=" + m.URL, "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent"}, extra...)...)
 }
 
@@ -195,6 +196,13 @@ func (m *moto) setAccessLog(api, stage, destination, format string) {
 		{Op: types.OpReplace, Path: aws.String("/accessLogSettings/destinationArn"), Value: &destination},
 		{Op: types.OpReplace, Path: aws.String("/accessLogSettings/format"), Value: &format},
 	}}))(m.t, "update stage")
+}
+
+// createBucket makes a bucket in moto's Region.
+func (m *moto) createBucket(name string) {
+	m.t.Helper()
+	must(m.s3.CreateBucket(m.t.Context(), &s3.CreateBucketInput{Bucket: &name,
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: motoRegion}}))(m.t, "create bucket "+name)
 }
 
 func putText(bucket, key string) *s3.PutObjectInput {

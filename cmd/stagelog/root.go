@@ -44,7 +44,8 @@ log objects in an S3 bucket: which customer called, on which usage plan.
 Start here:
   stagelog demo        everything on this machine, with sample customers
   stagelog init        write a stagelog.yaml for your own API
-  stagelog up          run the pipeline that stagelog.yaml describes
+  stagelog up          run the pipeline that stagelog.yaml describes, on this machine
+  stagelog deploy      build it in AWS; stagelog doctor proves that it works
 
 Each flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is --for 20s.
 
@@ -58,7 +59,7 @@ Each flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is 
 	root.PersistentFlags().BoolVar(&e.json, "json", false, "print the result as one JSON document on stdout")
 	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "log more to stderr")
 	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "the pipeline's file")
-	root.AddCommand(newDemo(e), newInit(e), newUp(e), newFormat(e), newBench(e))
+	root.AddCommand(newDemo(e), newInit(e), newUp(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newExport(e), newFormat(e), newBench(e))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(e, cmd) }
 	group(root)
 	wrapUsage(root)

@@ -207,5 +207,5 @@ func (r *Bucket) Destroy(ctx context.Context, found State, progress func(string)
 	if err != nil {
 		return "", err
 	}
-	return "kept, " + contentsText(objects, bytes), nil
+	return "kept, " + ContentsText(objects, bytes), nil
 }

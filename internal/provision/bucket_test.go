@@ -522,8 +522,8 @@ func TestContentsText(t *testing.T) {
 		{0, 0, "empty"}, {1, 0, "1 object, 0 B"}, {999, 999, "999 objects, 999 B"}, {1204, 3_400_000, "1,204 objects, 3.4 MB"},
 		{1_000_000, 1000, "1,000,000 objects, 1.0 kB"}, {2, 999_960, "2 objects, 1.0 MB"}, {2, 7_000_000_000_000_000, "2 objects, 7000.0 TB"},
 	} {
-		if got := contentsText(tt.objects, tt.bytes); got != tt.want {
-			t.Errorf("contentsText(%d, %d) = %q, want %q", tt.objects, tt.bytes, got, tt.want)
+		if got := ContentsText(tt.objects, tt.bytes); got != tt.want {
+			t.Errorf("ContentsText(%d, %d) = %q, want %q", tt.objects, tt.bytes, got, tt.want)
 		}
 	}
 }

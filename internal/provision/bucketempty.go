@@ -140,8 +140,8 @@ func (r *Bucket) abortUploads(ctx context.Context) error {
 	return nil
 }
 
-// contentsText is "1,204 objects, 3.4 MB".
-func contentsText(objects, bytes int64) string {
+// ContentsText is "1,204 objects, 3.4 MB".
+func ContentsText(objects, bytes int64) string {
 	if objects == 0 {
 		return "empty"
 	}

@@ -57,7 +57,7 @@ func (r *bucketPolicy) withoutTLS() bool {
 // Read compares the pipeline's statements. They exist when at least one of them does, or
 // none is wanted.
 func (r *bucketPolicy) Read(ctx context.Context) (State, error) {
-	field := Field{Name: fieldPolicy, Want: r.wanted().Canonical()}
+	field := Field{Name: fieldPolicy, Want: r.wanted().Show()}
 	exists, err := r.bucket.look(ctx)
 	if err != nil {
 		return State{}, err
@@ -69,7 +69,7 @@ func (r *bucketPolicy) Read(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	field.Have = now.Own().Canonical()
+	field.Have = r.wanted().ShowOther(now.Own().JSON())
 	state := State{Exists: field.Have != "" || field.Want == "", Notes: r.notes(now.Others())}
 	if field.Have != "" {
 		if err := r.owned(ctx, &state); err != nil {

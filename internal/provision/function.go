@@ -257,9 +257,11 @@ func (r *function) ready(ctx context.Context, progress func(string)) error {
 	case err != nil:
 		return err
 	case c.State == types.StateFailed:
-		return fmt.Errorf("Lambda could not make it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.StateReason), c.StateReasonCode) //lint:ignore ST1005 a name
+		//lint:ignore ST1005 a name
+		return fmt.Errorf("Lambda could not make it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.StateReason), c.StateReasonCode)
 	case c.LastUpdateStatus == types.LastUpdateStatusFailed:
-		return fmt.Errorf("Lambda could not change it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.LastUpdateStatusReason), c.LastUpdateStatusReasonCode) //lint:ignore ST1005 a name
+		//lint:ignore ST1005 a name
+		return fmt.Errorf("Lambda could not change it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.LastUpdateStatusReason), c.LastUpdateStatusReasonCode)
 	}
 	return nil
 }

@@ -39,8 +39,8 @@ func (r *role) Name() string { return r.name }
 // Read compares who may be the role, and what the role may do. Policies that others attached
 // are told of, and stay.
 func (r *role) Read(ctx context.Context) (State, error) {
-	trust := Field{Name: fieldTrust, Want: r.trust.Canonical()}
-	permissions := Field{Name: fieldPermissions, Want: r.permissions.Canonical()}
+	trust := Field{Name: fieldTrust, Want: r.trust.Show()}
+	permissions := Field{Name: fieldPermissions, Want: r.permissions.Show()}
 	now, err := r.get(ctx)
 	if err != nil {
 		return State{}, err
@@ -50,7 +50,7 @@ func (r *role) Read(ctx context.Context) (State, error) {
 	}
 	state := State{Exists: true}
 	state.ownedBy(roleOwner(now.Tags), r.s.Owner())
-	trust.Have = policy.Canonical(aws.ToString(now.AssumeRolePolicyDocument))
+	trust.Have = r.trust.ShowOther(aws.ToString(now.AssumeRolePolicyDocument))
 	if permissions.Have, err = r.inline(ctx); err != nil {
 		return State{}, err
 	}
@@ -169,7 +169,7 @@ func (r *role) inline(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read what it may do: %w", err)
 	}
-	return policy.Canonical(aws.ToString(out.PolicyDocument)), nil
+	return r.permissions.ShowOther(aws.ToString(out.PolicyDocument)), nil
 }
 
 // otherPolicy is a policy of the role that is not the pipeline's: inline, or attached with an

@@ -114,6 +114,7 @@ func TestStreamOfOthers(t *testing.T) {
 	}
 	to := &types.S3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/theirs"), BucketARN: aws.String("arn:aws:s3:::theirs")}
 
+	//lint:ignore SA1019 old streams have it
 	given(firehose.CreateDeliveryStreamInput{S3DestinationConfiguration: to})
 	found, err := r.Read(t.Context())
 	if err != nil || found.Needs != Adopt || found.Why == "" {

@@ -21,10 +21,45 @@ func Canonical(text string) string {
 // each principal. Two documents have the same lines when they differ only in order, in Sids, in
 // what is a list, in how an account is written, in the case of actions, or in how the same
 // grants are spread over statements. "" allows and denies nothing.
-func (d Document) Canonical() string {
+func (d Document) Canonical() string { return d.canonical(strings.ToLower) }
+
+// Show is Canonical for people: actions and conditions are in the case in which the document
+// has them.
+func (d Document) Show() string { return d.canonical(same) }
+
+// ShowOther is Show of another policy's text, in the case of this document. So it is equal to
+// this document's Show exactly when both mean the same.
+func (d Document) ShowOther(text string) string {
+	other, err := Parse(text)
+	if err != nil {
+		return strings.TrimSpace(text)
+	}
+	mine := map[string]string{}
+	for _, s := range d.Statements {
+		for _, action := range slices.Concat(s.Actions, s.NotActions) {
+			mine[strings.ToLower(action)] = action
+		}
+		for op, keys := range s.Conditions {
+			mine[strings.ToLower(op)] = op
+			for key := range keys {
+				mine[strings.ToLower(key)] = key
+			}
+		}
+	}
+	return other.canonical(func(word string) string {
+		if known, ok := mine[strings.ToLower(word)]; ok {
+			return known
+		}
+		return word
+	})
+}
+
+// canonical writes actions, condition operators and condition keys, whose case means nothing,
+// with spell.
+func (d Document) canonical(spell func(string) string) string {
 	var lines []string
 	for _, s := range d.Statements {
-		lines = append(lines, s.canonical()...)
+		lines = append(lines, s.canonical(spell)...)
 	}
 	if len(lines) > 0 && d.Version != Version && strings.Contains(strings.Join(lines, ""), "${") {
 		lines = append(lines, "policy variables are not replaced: Version is "+d.Version)
@@ -33,10 +68,10 @@ func (d Document) Canonical() string {
 	return strings.Join(slices.Compact(lines), "\n")
 }
 
-func (s Statement) canonical() []string {
-	when := conditionText(s.Conditions)
+func (s Statement) canonical(spell func(string) string) []string {
+	when := conditionText(s.Conditions, spell)
 	var lines []string
-	for _, action := range elements("", s.Actions, "all but ", s.NotActions, strings.ToLower) {
+	for _, action := range elements("", s.Actions, "all but ", s.NotActions, spell) {
 		for _, resource := range elements(" on ", s.Resources, " on all but ", s.NotResources, same) {
 			for _, who := range elements(" by ", s.Principal.names(), " by all but ", s.NotPrincipal.names(), same) {
 				lines = append(lines, s.Effect+" "+action+resource+who+when)
@@ -103,7 +138,7 @@ func accountOf(principal string) (id string, ok bool) {
 }
 
 // conditionText is " if …" with every condition, each of which must hold.
-func conditionText(conditions map[string]map[string][]string) string {
+func conditionText(conditions map[string]map[string][]string, spell func(string) string) string {
 	var parts []string
 	for op, keys := range conditions {
 		for key, values := range keys {
@@ -114,7 +149,7 @@ func conditionText(conditions map[string]map[string][]string) string {
 				}
 			}
 			slices.Sort(values)
-			parts = append(parts, fmt.Sprintf("%s %s %s", strings.ToLower(op), strings.ToLower(key), strings.Join(slices.Compact(values), " or ")))
+			parts = append(parts, fmt.Sprintf("%s %s %s", spell(op), spell(key), strings.Join(slices.Compact(values), " or ")))
 		}
 	}
 	if parts == nil {

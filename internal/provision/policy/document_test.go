@@ -44,6 +44,18 @@ func TestCanonicalIsEqualWhenTheMeaningIs(t *testing.T) {
 			}
 		})
 	}
+	whole, err := Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		if got := whole.ShowOther(tt.text) == whole.Show(); got != tt.same {
+			t.Errorf("%s: shown alike: %v, want %v:\n%s\n\n%s", tt.name, got, tt.same, whole.ShowOther(tt.text), whole.Show())
+		}
+	}
+	if !strings.Contains(whole.Show(), "s3:GetObject") {
+		t.Errorf("what is shown has lost its case: %s", whole.Show())
+	}
 	if a, b := Canonical(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`),
 		Canonical(`{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`); a == b {
 		t.Error("the version makes a difference where there are variables, and the normal form does not show it")
