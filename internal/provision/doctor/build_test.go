@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
@@ -268,4 +271,18 @@ func text(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(out)
+}
+
+func nowMillis() int64 { return time.Now().UnixMilli() }
+
+// answer is a response of AWS.
+func answer(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}, "X-Amzn-Errortype": {"AccessDeniedException"}}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// onlyStage is the one stage of the one API that there is.
+func onlyStage(t *testing.T, c *provision.Clients) pipeline.StageRef {
+	t.Helper()
+	apis := must(c.APIGateway.GetRestApis(t.Context(), &apigateway.GetRestApisInput{}))(t)
+	return pipeline.StageRef{API: *apis.Items[0].Id, Stage: "prod"}
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 	}
 	external := map[string][]string{"sts:ExternalId": {r.t.Account}}
 	r.checkTrust(s, linkStream, firehoseService, s.role, external)
+	r.checkFirehoseScope(s)
 	if s.function == "" || s.functionRole == s.role.arn {
 		r.checkPermissions(s, linkStream, "Firehose", s.role, append(s.bucketCalls(), s.functionCalls()...), s.policy.documents()...)
 		return
@@ -26,6 +28,21 @@ func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 	caller := r.readRole(ctx, s.functionRole)
 	r.checkTrust(s, linkStream, firehoseService, caller, external)
 	r.checkPermissions(s, linkStream, "Firehose", caller, s.functionCalls())
+}
+
+// checkFirehoseScope names a mistake that is easily made: a resource of bucket* for bucket/*
+// takes in every bucket whose name begins so.
+func (r *run) checkFirehoseScope(s *stream) {
+	req := policy.Request{Principal: s.role.arn, Action: "s3:PutObject", Resource: s.bucketARN() + "-elsewhere/" + sampleName, Context: s.putContext()}
+	decision, by := policy.Evaluate(s.role.policies, req)
+	if s.role.missing || decision != policy.Allow {
+		return
+	}
+	r.out.problem(Warning, linkStream, "role scope", finding{
+		found: fmt.Sprintf("the role %s may put objects into other buckets (%s)", s.role.name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or names no bucket at all",
+		consequence: "who may change the stream can write where it has no business",
+		fix:         r.mend(s, addToRole(s.role.name, statementsFor(s.bucketCalls()))+"\nand take the other statement out"),
+	})
 }
 
 // bucketCalls are what Firehose needs to deliver and to log its errors.

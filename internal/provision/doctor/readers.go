@@ -235,7 +235,7 @@ func (v view) checkKey() {
 	k := v.s.key
 	f := finding{consequence: "it gets 403 AccessDenied for each object, though the bucket's policy is right"}
 	switch {
-	case k == nil:
+	case k == nil, answered(k.err, "NotFoundException"): // the bucket's check has said it
 		return
 	case k.managed:
 		f.found = "objects are encrypted with AWS's own key " + awsKey
