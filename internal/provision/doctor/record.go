@@ -128,7 +128,7 @@ func (r *run) errorFinding(s *stream, found *sighting) finding {
 	log := command("logs", "tail", group, "--region", s.region, "--since", "15m")
 	switch e.ErrorCode {
 	case "Lambda.FunctionTimedOut":
-		f.fix = r.mend(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", unqualified(s.function), "--timeout", "60"))
+		f.fix = "see what took so long: " + log + "\nand give it more time: " + command("lambda", "update-function-configuration", "--region", s.region, "--function-name", unqualified(s.function), "--timeout", "60")
 	case "Lambda.InvokeAccessDenied", "Lambda.AssumeRoleAccessDenied":
 		f.fix = r.mend(s, addToRole(s.functionRole[strings.LastIndexByte(s.functionRole, '/')+1:], statementsFor(s.functionCalls())))
 	case "Lambda.InvokeLimitExceeded":
