@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -51,11 +50,6 @@ const (
 	fieldState       = "state"
 )
 
-var (
-	functionPoll = time.Second     // Lambda's own waiters' interval
-	functionWait = 5 * time.Minute // their limit
-)
-
 // ErrNoZip: the function is to be made, and the plan came without its code.
 var ErrNoZip = errors.New("the function's zip is missing: it is built with the go command, or given with --function-zip")
 
@@ -72,6 +66,9 @@ func (r *function) Read(ctx context.Context) (State, error) {
 			return State{}, fmt.Errorf("there is a function of that name whose code is a container image, which Lambda changes into no other kind: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)
 		}
 		state.ownedBy(now.Tags[OwnerTag], r.s.Owner())
+		if have.LastUpdateStatus == types.LastUpdateStatusFailed {
+			state.Notes = []string{fmt.Sprintf("its last update failed, and what it was before still runs: %s (%s)", aws.ToString(have.LastUpdateStatusReason), have.LastUpdateStatusReasonCode)}
+		}
 	} else {
 		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
 	}
@@ -87,10 +84,7 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 	if len(have.Architectures) > 0 {
 		arch = string(have.Architectures[0])
 	}
-	var env map[string]string
-	if have.Environment != nil {
-		env = have.Environment.Variables
-	}
+	env := variables(have)
 	fields := []Field{
 		{fieldArch, arch, r.s.Architecture},
 		{fieldRuntime, string(have.Runtime), string(FunctionRuntime)},
@@ -100,7 +94,7 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 		{fieldRole, aws.ToString(have.Role), r.s.RoleARN(r.s.FunctionRole())},
 		{fieldEnvironment, environmentText(env), environmentText(r.environment(env))},
 	}
-	// Inactive and Pending pass by themselves; a function that Failed is made again.
+	// Inactive and Pending pass by themselves; a function that Failed must be made again.
 	if have.State == types.StateFailed {
 		fields = append(fields, Field{fieldState, fmt.Sprintf("%s (%s)", have.State, aws.ToString(have.StateReason)), string(types.StateActive)})
 	}
@@ -132,18 +126,11 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 			return fmt.Errorf("tag it: %w", err)
 		}
 	}
-	if found.Differs(fieldState) {
-		progress("deleting it first, as Lambda could not make it")
-		if _, err := r.Destroy(ctx, State{Exists: true}, progress); err != nil {
-			return err
-		}
-		found = State{}
-	}
-	if !found.Exists {
-		if err := r.create(ctx, progress); err != nil {
-			return err
-		}
-		return r.ready(ctx, progress)
+	switch {
+	case found.Differs(fieldState):
+		return r.makeAgain(ctx, progress)
+	case !found.Exists:
+		return r.create(ctx, nil, progress)
 	}
 	if found.Differs(fieldCode) || found.Differs(fieldArch) {
 		if err := r.updateCode(ctx, progress); err != nil {
@@ -166,7 +153,27 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 	return r.ready(ctx, progress)
 }
 
-func (r *function) create(ctx context.Context, progress func(string)) error {
+// makeAgain keeps the variables, so that the same keys go on having the same hashes.
+func (r *function) makeAgain(ctx context.Context, progress func(string)) error {
+	if r.s.Zip == nil {
+		return ErrNoZip
+	}
+	now, err := r.get(ctx)
+	if err != nil {
+		return err
+	}
+	if now == nil {
+		return r.create(ctx, nil, progress)
+	}
+	progress("deleting it first, as it is Failed")
+	if _, err := r.Destroy(ctx, State{Exists: true}, progress); err != nil {
+		return err
+	}
+	return r.create(ctx, variables(now.Configuration), progress)
+}
+
+// create makes the function with what is to stay of env.
+func (r *function) create(ctx context.Context, env map[string]string, progress func(string)) error {
 	if r.s.Zip == nil {
 		return ErrNoZip
 	}
@@ -175,21 +182,23 @@ func (r *function) create(ctx context.Context, progress func(string)) error {
 		Runtime: FunctionRuntime, Handler: aws.String(FunctionHandler), Architectures: []types.Architecture{types.Architecture(r.s.Architecture)},
 		MemorySize: aws.Int32(int32(r.s.Pipeline.AWS.Memory)), Timeout: aws.Int32(FunctionTimeout),
 		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Code: &types.FunctionCode{ZipFile: r.s.Zip},
-		Environment: &types.Environment{Variables: r.environment(nil)}, Tags: r.tags(),
+		Environment: &types.Environment{Variables: r.environment(env)}, Tags: r.tags(),
 	}
 	err := r.untilReady(ctx, progress, func() error {
 		_, err := r.c.CreateFunction(ctx, in)
 		return err
 	})
-	if there := (*types.ResourceConflictException)(nil); !errors.As(err, &there) {
+	// A repeated request gets this answer when the first one's was lost.
+	if there := (*types.ResourceConflictException)(nil); errors.As(err, &there) {
+		var now *lambda.GetFunctionOutput
+		if now, err = r.get(ctx); err == nil && (now == nil || now.Tags[OwnerTag] != r.s.Owner()) {
+			err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+		}
+	}
+	if err != nil {
 		return err
 	}
-	// A repeated request gets this answer when the first one's was lost.
-	now, err := r.get(ctx)
-	if err == nil && (now == nil || now.Tags[OwnerTag] != r.s.Owner()) {
-		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
-	}
-	return err
+	return r.ready(ctx, progress)
 }
 
 func (r *function) updateCode(ctx context.Context, progress func(string)) error {
@@ -205,89 +214,15 @@ func (r *function) updateCode(ctx context.Context, progress func(string)) error 
 }
 
 func (r *function) updateConfiguration(ctx context.Context, now *types.FunctionConfiguration, progress func(string)) error {
-	var env map[string]string
-	if now.Environment != nil {
-		env = now.Environment.Variables
-	}
 	in := &lambda.UpdateFunctionConfigurationInput{
 		FunctionName: aws.String(r.Name()), Runtime: FunctionRuntime, Handler: aws.String(FunctionHandler),
 		MemorySize: aws.Int32(int32(r.s.Pipeline.AWS.Memory)), Timeout: aws.Int32(FunctionTimeout),
-		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Environment: &types.Environment{Variables: r.environment(env)},
+		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Environment: &types.Environment{Variables: r.environment(variables(now))},
 	}
 	return r.untilReady(ctx, progress, func() error {
 		_, err := r.c.UpdateFunctionConfiguration(ctx, in)
 		return err
 	})
-}
-
-// untilReady repeats a call while Lambda does not know a new role yet, or still carries out an
-// earlier change.
-func (r *function) untilReady(ctx context.Context, progress func(string), call func() error) error {
-	for waited, next := time.Duration(0), functionPoll; ; waited, next = waited+next, min(2*next, 8*functionPoll) {
-		err := call()
-		busy := (*types.ResourceConflictException)(nil)
-		switch {
-		case roleNotKnown(err):
-			progress("waiting until Lambda may use the new role")
-		case errors.As(err, &busy) && !strings.Contains(busy.ErrorMessage(), "already exist"):
-			progress("waiting until Lambda has carried out an earlier change")
-		default:
-			return err
-		}
-		if waited >= roleWait {
-			return err
-		}
-		if err := pause(ctx, next); err != nil {
-			return err
-		}
-	}
-}
-
-// roleNotKnown knows the answer that a new role causes. Only its words tell it from other
-// invalid parameters.
-func roleNotKnown(err error) bool {
-	invalid := (*types.InvalidParameterValueException)(nil)
-	return errors.As(err, &invalid) && strings.Contains(invalid.ErrorMessage(), "cannot be assumed by Lambda")
-}
-
-// ready waits until what was asked for is done, and says why it was not.
-func (r *function) ready(ctx context.Context, progress func(string)) error {
-	c, err := r.settled(ctx, progress)
-	switch {
-	case err != nil:
-		return err
-	case c.State == types.StateFailed:
-		//lint:ignore ST1005 a name
-		return fmt.Errorf("Lambda could not make it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.StateReason), c.StateReasonCode)
-	case c.LastUpdateStatus == types.LastUpdateStatusFailed:
-		//lint:ignore ST1005 a name
-		return fmt.Errorf("Lambda could not change it: %s (%s); mend the cause and run `stagelog deploy` again", aws.ToString(c.LastUpdateStatusReason), c.LastUpdateStatusReasonCode)
-	}
-	return nil
-}
-
-// settled waits until Lambda does nothing with the function any more.
-func (r *function) settled(ctx context.Context, progress func(string)) (*types.FunctionConfiguration, error) {
-	for left := functionWait; ; left -= functionPoll {
-		now, err := r.get(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if now == nil {
-			return nil, fmt.Errorf("it was deleted meanwhile: %w", ErrChanged)
-		}
-		c := now.Configuration
-		switch {
-		case c.State != types.StatePending && c.LastUpdateStatus != types.LastUpdateStatusInProgress:
-			return c, nil
-		case left <= 0:
-			return nil, fmt.Errorf("it is still %s after %s, and its last update %s", c.State, functionWait, c.LastUpdateStatus)
-		}
-		progress("waiting until it is Active")
-		if err := pause(ctx, functionPoll); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // Destroy deletes the function with all its versions.
@@ -302,13 +237,28 @@ func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (st
 	return "deleted", nil
 }
 
-// get is the function as it is, or nil.
+// get is the function as it is, or nil. Variables that these credentials may not decrypt are
+// an error: written back without them, the function would lose them and the salt.
 func (r *function) get(ctx context.Context) (*lambda.GetFunctionOutput, error) {
 	out, err := r.c.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(r.Name())})
 	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
 		return nil, nil
 	}
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	if env := out.Configuration.Environment; env != nil && env.Error != nil {
+		return nil, fmt.Errorf("its environment variables are hidden (%s: %s): use credentials that may kms:Decrypt with its key %s",
+			aws.ToString(env.Error.ErrorCode), aws.ToString(env.Error.Message), aws.ToString(out.Configuration.KMSKeyArn))
+	}
+	return out, nil
+}
+
+func variables(c *types.FunctionConfiguration) map[string]string {
+	if c.Environment == nil {
+		return nil
+	}
+	return c.Environment.Variables
 }
 
 func (r *function) tags() map[string]string { return map[string]string{OwnerTag: r.s.Owner()} }

@@ -48,6 +48,9 @@ func (r *role) Read(ctx context.Context) (State, error) {
 	if now == nil {
 		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}, trust, permissions}}, nil
 	}
+	if path := aws.ToString(now.Path); path != "" && path != "/" {
+		return State{}, fmt.Errorf("there is a role of that name with the path %s, which IAM changes into no other: choose another name: in stagelog.yaml, or delete that role", path)
+	}
 	state := State{Exists: true}
 	state.ownedBy(roleOwner(now.Tags), r.s.Owner())
 	trust.Have = r.trust.ShowOther(aws.ToString(now.AssumeRolePolicyDocument))
@@ -60,7 +63,10 @@ func (r *role) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if len(others) > 0 {
-		state.Notes = []string{"it also has the policies " + strings.Join(others.names(), ", ") + ", which somebody else gave it"}
+		state.Notes = append(state.Notes, "it also has the policies "+strings.Join(others.names(), ", ")+", which somebody else gave it")
+	}
+	if b := now.PermissionsBoundary; b != nil {
+		state.Notes = append(state.Notes, "its permissions boundary "+aws.ToString(b.PermissionsBoundaryArn)+" may take away what its policy allows")
 	}
 	return state, nil
 }
