@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Canonical is what a policy's text means, as lines to compare and to show; a text that
@@ -71,8 +73,9 @@ func (d Document) canonical(spell func(string) string) string {
 func (s Statement) canonical(spell func(string) string) []string {
 	when := conditionText(s.Conditions, spell)
 	var lines []string
-	for _, action := range elements("", s.Actions, "all but ", s.NotActions, spell) {
-		for _, resource := range elements(" on ", s.Resources, " on all but ", s.NotResources, same) {
+	action := func(a string) string { return word(spell(a)) }
+	for _, action := range elements("", s.Actions, "all but ", s.NotActions, action) {
+		for _, resource := range elements(" on ", s.Resources, " on all but ", s.NotResources, word) {
 			for _, who := range elements(" by ", s.Principal.names(), " by all but ", s.NotPrincipal.names(), same) {
 				lines = append(lines, s.Effect+" "+action+resource+who+when)
 			}
@@ -82,6 +85,15 @@ func (s Statement) canonical(spell func(string) string) []string {
 }
 
 func same(s string) string { return s }
+
+// word is a name or a value in a line. One that could be taken for the words around it is in
+// quotes, so that different statements never have the same line.
+func word(s string) string {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
 
 // elements are the parts of a statement that each stand alone, and what is excepted as one.
 // A statement that has neither has one empty part.
@@ -112,16 +124,19 @@ func (p Principal) names() []string {
 	var all []string
 	for _, a := range p.AWS {
 		if id, ok := accountOf(a); ok {
-			a = "account " + id
+			all = append(all, "account "+id)
+			continue
 		}
-		all = append(all, a)
+		all = append(all, word(a))
 	}
-	all = append(all, p.Service...)
+	for _, service := range p.Service {
+		all = append(all, word(service))
+	}
 	for _, f := range p.Federated {
-		all = append(all, "federated "+f)
+		all = append(all, "federated "+word(f))
 	}
 	for _, u := range p.CanonicalUser {
-		all = append(all, "canonical user "+u)
+		all = append(all, "canonical user "+word(u))
 	}
 	return all
 }
@@ -148,8 +163,11 @@ func conditionText(conditions map[string]map[string][]string, spell func(string)
 					values[i] = strings.ToLower(values[i])
 				}
 			}
+			for i := range values {
+				values[i] = word(values[i])
+			}
 			slices.Sort(values)
-			parts = append(parts, fmt.Sprintf("%s %s %s", spell(op), spell(key), strings.Join(slices.Compact(values), " or ")))
+			parts = append(parts, fmt.Sprintf("%s %s %s", word(spell(op)), word(spell(key)), strings.Join(slices.Compact(values), " or ")))
 		}
 	}
 	if parts == nil {

@@ -17,6 +17,7 @@ func TestCanonicalIsEqualWhenTheMeaningIs(t *testing.T) {
 	}{
 		{"itself", base, true},
 		{"URL-encoded", url.PathEscape(base), true},
+		{"URL-encoded, after an empty line", "%0A" + url.PathEscape(base), true},
 		{"another order", strings.ReplaceAll(base, `["s3:GetObject","s3:ListBucket"]`, `["s3:ListBucket","s3:GetObject"]`), true},
 		{"another Sid", strings.ReplaceAll(base, `"Sid":"A",`, ""), true},
 		{"the account as a number", strings.ReplaceAll(base, "arn:aws:iam::111122223333:root", "111122223333"), true},
@@ -62,6 +63,25 @@ func TestCanonicalIsEqualWhenTheMeaningIs(t *testing.T) {
 	}
 }
 
+// A value may have the words of a line in it: it is still another one.
+func TestCanonicalTellsValuesFromTheirList(t *testing.T) {
+	when := func(condition string) string {
+		return `{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":` + condition + `}}`
+	}
+	pairs := [][2]string{
+		{when(`{"StringEquals":{"k":["a","b"]}}`), when(`{"StringEquals":{"k":"a or b"}}`)},
+		{when(`{"StringEquals":{"k":"a","l":"b"}}`), when(`{"StringEquals":{"k":"a and StringEquals l b"}}`)},
+		{when(`{"StringEquals":{"k":[]}}`), when(`{"StringEquals":{"k":""}}`)},
+		{`{"Statement":{"Effect":"Deny","NotAction":["s3:A","s3:B"],"Resource":"*"}}`, `{"Statement":{"Effect":"Deny","NotAction":"s3:A, s3:B","Resource":"*"}}`},
+		{`{"Statement":{"Effect":"Allow","Action":"s3:A","Resource":["x","y"]}}`, `{"Statement":{"Effect":"Allow","Action":"s3:A","Resource":"x\nAllow s3:a on y"}}`},
+	}
+	for _, p := range pairs {
+		if a, b := Canonical(p[0]), Canonical(p[1]); a == b {
+			t.Errorf("%s and %s have one normal form: %s", p[0], p[1], a)
+		}
+	}
+}
+
 func TestADocumentSurvivesItsText(t *testing.T) {
 	for name, d := range map[string]Document{
 		"Firehose's": firehose, "the function's": function, "a trust": FirehoseTrust(account),
@@ -104,6 +124,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 		{"an object as a value", `{"Statement":{"Effect":"Allow","Condition":{"Bool":{"k":{}}}}}`, "condition's value"},
 		{"too long", `{"Id":"` + strings.Repeat("x", maxBytes) + `"}`, "more than AWS takes"},
 		{"bad URL encoding", "%7B%", "URL encoding"},
+		{"curly quotes behind a straight one", "{\"Statement\": [\n{\"Sid”: 1}]}", "line 2, column 6 of the policy: curly quotes"},
 		{"nothing", "", "policy"},
 	}
 	for _, tt := range tests {
@@ -113,49 +134,6 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 	if got := Canonical(" {“} "); got != "{“}" {
 		t.Errorf("the normal form of what cannot be read is %q", got)
-	}
-}
-
-func TestEvaluate(t *testing.T) {
-	parse := func(text string) Document {
-		t.Helper()
-		d, err := Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
-	}
-	get := Request{Principal: "arn:aws:sts::111122223333:assumed-role/analyst/eva", Action: "s3:GetObject", Resource: "arn:aws:s3:::b/logs/x",
-		Context: map[string][]string{"aws:SourceIp": {"10.1.2.3"}, "s3:x-amz-acl": {"private"}}}
-	tests := []struct {
-		name string
-		d    string // the statement
-		want Decision
-	}{
-		{"the session's role", `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/team/analyst"},"Action":"s3:Get*","Resource":"arn:aws:s3:::b/*"}`, Allow},
-		{"another role", `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/admin"},"Action":"s3:Get*","Resource":"arn:aws:s3:::b/*"}`, NoMatch},
-		{"the bucket and not its objects", `{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b"}`, NoMatch},
-		{"all but him", `{"Effect":"Deny","NotPrincipal":{"AWS":"111122223333"},"Action":"s3:*","Resource":"*"}`, NoMatch},
-		{"all but others", `{"Effect":"Deny","NotPrincipal":{"AWS":"999999999999"},"Action":"s3:*","Resource":"*"}`, Deny},
-		{"all actions but writing", `{"Effect":"Allow","Principal":"*","NotAction":"s3:Put*","Resource":"*"}`, Allow},
-		{"all resources but these", `{"Effect":"Allow","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::b/logs/*"}`, NoMatch},
-		{"from this network", `{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`, Allow},
-		{"not from this network", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}`, NoMatch},
-		{"an ACL that is asked for", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"StringNotEquals":{"s3:x-amz-acl":"bucket-owner-full-control"}}}`, Deny},
-		{"an unknown condition on a deny", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"StringSounds":{"a":"b"}}}`, Deny},
-		{"an unknown condition on an allow", `{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"StringSounds":{"a":"b"}}}`, NoMatch},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, _ := Evaluate([]Document{parse(`{"Version":"2012-10-17","Statement":[` + tt.d + `]}`)}, get)
-			if got != tt.want {
-				t.Errorf("got %v, want %v", got, tt.want)
-			}
-		})
-	}
-	allow, deny := parse(`{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}}`), parse(`{"Statement":{"Sid":"No","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*"}}`)
-	if got, by := Evaluate([]Document{allow, deny}, get); got != Deny || by.Sid != "No" {
-		t.Errorf("a deny behind an allow: %v by %+v", got, by)
 	}
 }
 

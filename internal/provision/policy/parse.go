@@ -18,7 +18,7 @@ func Parse(text string) (Document, error) {
 	if len(text) > maxBytes {
 		return Document{}, fmt.Errorf("the policy has %d bytes, more than AWS takes", len(text))
 	}
-	if strings.HasPrefix(text, "%7B") {
+	if strings.HasPrefix(text, "%") { // JSON never begins so; white space before the { is encoded, too
 		decoded, err := url.PathUnescape(text)
 		if err != nil {
 			return Document{}, fmt.Errorf("the policy's URL encoding: %w", err)

@@ -5,7 +5,8 @@ import "strings"
 // FirehoseTrust lets Firehose, and nobody else, act as a role, and that only for streams of
 // the role's own account: Firehose gives the account of the stream as sts:ExternalId. That is
 // the form that Firehose documents against a confused deputy, where other services have
-// aws:SourceAccount; both together would let nobody in.
+// aws:SourceAccount. Whether Firehose gives that as well is documented nowhere, and a condition
+// on what it does not give would let nobody in, so it is not asked for.
 // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
 func FirehoseTrust(account string) Document {
 	return trust("firehose.amazonaws.com", map[string]map[string][]string{"StringEquals": {"sts:ExternalId": {account}}})
@@ -66,7 +67,7 @@ func Function(p FunctionPermissions) Document {
 type BucketPermissions struct {
 	Partition, Bucket string
 	Prefix            string   // of the delivered objects; Firehose's expressions end it
-	Private           []string // prefixes that readers get nothing from, should Prefix cover them
+	Private           []string // prefixes that readers get nothing from, should Prefix cover them; "" is all
 	Readers           []string // account ids
 }
 
@@ -99,7 +100,7 @@ func Bucket(p BucketPermissions) Document {
 	add("ReaderGet", "Allow", "s3:GetObject", arn+"/"+prefix+"*")
 	var private []string
 	for _, p := range p.Private {
-		if p = fixed(p); p != "" && strings.HasPrefix(p, prefix) {
+		if p = fixed(p); strings.HasPrefix(p, prefix) {
 			private = append(private, arn+"/"+p+"*")
 		}
 	}

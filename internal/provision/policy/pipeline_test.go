@@ -58,6 +58,17 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stagelog-acme:log-stream:x",
 				"logs:DeleteLogGroup arn:aws:logs:eu-west-1:123456789012:log-group:/aws/kinesisfirehose/amazon-apigateway-acme",
 				"apigateway:GET arn:aws:apigateway:eu-west-1::/usageplans",
+				"s3:GetObjectVersion " + bucket + "/logs/x.gz",
+				"s3:ListAllMyBuckets *",
+				"s3:PutLifecycleConfiguration " + bucket,
+				"lambda:InvokeFunction arn:aws:lambda:eu-west-1:999999999999:function:stagelog-acme",
+				"lambda:InvokeFunction arn:aws:lambda:eu-west-1:123456789012:function:stagelog-acme:prod",
+				"lambda:GetFunction arn:aws:lambda:eu-west-1:123456789012:function:stagelog-acme",
+				"logs:CreateLogStream arn:aws:logs:eu-west-1:123456789012:log-group:/aws/kinesisfirehose/amazon-apigateway-acme:log-stream:x",
+				"logs:PutLogEvents arn:aws:logs:us-east-1:123456789012:log-group:/aws/kinesisfirehose/amazon-apigateway-acme:log-stream:S3Delivery",
+				"logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:/aws/kinesisfirehose/amazon-apigateway-acme2:log-stream:S3Delivery",
+				"iam:CreateRole arn:aws:iam::123456789012:role/x",
+				"iam:PutRolePolicy arn:aws:iam::123456789012:role/stagelog-acme-firehose",
 				"kms:Decrypt arn:aws:kms:eu-west-1:123456789012:key/1",
 				"sts:AssumeRole arn:aws:iam::123456789012:role/admin",
 				"iam:PassRole arn:aws:iam::123456789012:role/stagelog-acme-firehose",
@@ -78,6 +89,13 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"apigateway:GET arn:aws:apigateway:eu-west-1::/restapis",
 				"apigateway:GET arn:aws:apigateway:eu-west-1::/apikeys",
 				"apigateway:GET arn:aws:apigateway:eu-west-1::/usageplans/abc123/usage",
+				"apigateway:GET arn:aws:apigateway:us-east-1::/usageplans/abc123/keys",
+				"apigateway:GET arn:aws:apigateway:us-east-1::/apikeys/k3v9",
+				"apigateway:GET arn:aws:apigateway:eu-west-1::/usageplans/abc123",
+				"apigateway:GET arn:aws:apigateway:eu-west-1::/account",
+				"apigateway:PUT arn:aws:apigateway:eu-west-1::/apikeys/k3v9",
+				"apigateway:PATCH arn:aws:apigateway:eu-west-1::/apikeys/k3v9",
+				"apigateway:DELETE arn:aws:apigateway:eu-west-1::/apikeys/k3v9",
 				"apigateway:POST arn:aws:apigateway:eu-west-1::/usageplans",
 				"apigateway:PATCH arn:aws:apigateway:eu-west-1::/usageplans/abc123/keys",
 				"apigateway:DELETE arn:aws:apigateway:eu-west-1::/usageplans/abc123/keys",
@@ -85,7 +103,13 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"s3:GetObject " + bucket + "/stagelog/former/a1/prod.json",
 				"s3:PutObject " + bucket + "/stagelog/directory.json2",
 				"s3:DeleteObject " + bucket + "/stagelog/directory.json",
-				"s3:ListBucket " + bucket,
+				"s3:ListBucket " + bucket, // an object that is not there answers 403, which usageplan.S3Store takes for none
+				"s3:GetObject " + bucket + "/errors/processing-failed/x.gz",
+				"s3:PutObject " + bucket + "/logs/x.gz",
+				"s3:PutObject " + bucket + "/stagelog/former/a1/prod.json",
+				"iam:CreateRole arn:aws:iam::123456789012:role/x",
+				"iam:PassRole arn:aws:iam::123456789012:role/stagelog-acme-function",
+				"lambda:UpdateFunctionCode arn:aws:lambda:eu-west-1:123456789012:function:stagelog-acme",
 				"s3:GetObject arn:aws:s3:::acme-api-logs2/stagelog/directory.json",
 				"logs:CreateLogGroup arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stagelog-acme",
 				"logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/other:log-stream:x",
@@ -119,6 +143,10 @@ func TestTrusts(t *testing.T) {
 	}{
 		{"Firehose for a stream of the account", FirehoseTrust(account), "firehose.amazonaws.com", id(account), Allow},
 		{"Firehose for somebody else's stream", FirehoseTrust(account), "firehose.amazonaws.com", id("999999999999"), NoMatch},
+		{"Firehose for its account, named as a source alone", FirehoseTrust(account), "firehose.amazonaws.com", map[string][]string{"aws:SourceAccount": {account}}, NoMatch},
+		{"Firehose for a stream of somebody else's, who names us as the source", FirehoseTrust(account), "firehose.amazonaws.com", map[string][]string{"aws:SourceAccount": {account}, "sts:ExternalId": {"999999999999"}}, NoMatch},
+		{"API Gateway", FirehoseTrust(account), "apigateway.amazonaws.com", id(account), NoMatch},
+		{"somebody of the account", FunctionTrust(), "arn:aws:iam::123456789012:user/eva", nil, NoMatch},
 		{"Firehose for nobody", FirehoseTrust(account), "firehose.amazonaws.com", nil, NoMatch},
 		{"another service", FirehoseTrust(account), "lambda.amazonaws.com", id(account), NoMatch},
 		{"the account itself", FirehoseTrust(account), "arn:aws:iam::123456789012:root", id(account), NoMatch},
@@ -139,6 +167,8 @@ func TestReadersOfABucket(t *testing.T) {
 		Private: []string{"stagelog/", "errors/!{firehose:error-output-type}/"}, Readers: []string{"111122223333"}}
 	wide := narrow
 	wide.Prefix = ""
+	hidden := wide
+	hidden.Private = []string{"!{firehose:error-output-type}/"}
 	alone := narrow
 	alone.Readers = nil
 	tests := []struct {
@@ -164,6 +194,11 @@ func TestReadersOfABucket(t *testing.T) {
 		{"without a prefix, a log", wide, reader, "s3:GetObject " + bucket + "/2026/x.gz", "true", Allow},
 		{"without a prefix, error output", wide, reader, "s3:GetObject " + bucket + "/errors/x.gz", "true", Deny},
 		{"without a prefix, our own", wide, reader, "s3:GetObject " + bucket + "/stagelog/directory.json", "true", Deny},
+		{"nobody in particular, without TLS", narrow, "", "s3:GetObject " + bucket + "/logs/2026/x.gz", "false", Deny},
+		{"nobody in particular", narrow, "", "s3:GetObject " + bucket + "/logs/2026/x.gz", "true", NoMatch},
+		{"Firehose's role without TLS", narrow, "arn:aws:sts::123456789012:assumed-role/stagelog-acme-firehose/x", "s3:PutObject " + bucket + "/logs/x.gz", "false", Deny},
+		{"another bucket", narrow, reader, "s3:GetObject " + bucket + "2/logs/2026/x.gz", "true", NoMatch},
+		{"error output that begins with an expression", hidden, reader, "s3:GetObject " + bucket + "/processing-failed/x.gz", "true", Deny},
 		{"without readers, TLS still counts", alone, reader, "s3:GetObject " + bucket + "/logs/x.gz", "false", Deny},
 		{"without readers nobody reads", alone, reader, "s3:GetObject " + bucket + "/logs/x.gz", "true", NoMatch},
 	}
