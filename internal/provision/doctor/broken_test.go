@@ -166,9 +166,13 @@ func faults() []fault {
 // encrypt sets what a bucket encrypts objects with.
 func encrypt(by s3types.ServerSideEncryptionByDefault) func(*testing.T, *built) {
 	return func(t *testing.T, b *built) {
-		must(b.c.S3.PutBucketEncryption(t.Context(), &s3.PutBucketEncryptionInput{Bucket: aws.String(testBucket), ServerSideEncryptionConfiguration: &s3types.ServerSideEncryptionConfiguration{
-			Rules: []s3types.ServerSideEncryptionRule{{ApplyServerSideEncryptionByDefault: &by}}}}))(t)
+		must(b.c.S3.PutBucketEncryption(t.Context(), encryptionOf(by, false)))(t)
 	}
+}
+
+func encryptionOf(by s3types.ServerSideEncryptionByDefault, bucketKey bool) *s3.PutBucketEncryptionInput {
+	return &s3.PutBucketEncryptionInput{Bucket: aws.String(testBucket), ServerSideEncryptionConfiguration: &s3types.ServerSideEncryptionConfiguration{
+		Rules: []s3types.ServerSideEncryptionRule{{ApplyServerSideEncryptionByDefault: &by, BucketKeyEnabled: &bucketKey}}}}
 }
 
 // logError writes into the stream's error log.
