@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"sort"
 	"strings"
@@ -21,7 +22,7 @@ type bucketPolicy struct {
 }
 
 func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
-	b := &bucketPolicy{}
+	b := &bucketPolicy{elsewhere: r.isElsewhere(ctx, s.bucket)}
 	out, err := r.c.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: aws.String(s.bucket)})
 	switch {
 	case answered(err, "NoSuchBucketPolicy", "NoSuchBucket"):
@@ -37,6 +38,25 @@ func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
 	}
 	b.document = &doc
 	return b
+}
+
+// isElsewhere says whether a bucket is another account's: the list of buckets has the account's
+// own alone. Where it cannot be had the bucket is taken for the account's.
+func (r *run) isElsewhere(ctx context.Context, bucket string) bool {
+	pages := s3.NewListBucketsPaginator(r.c.S3, &s3.ListBucketsInput{Prefix: &bucket})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return false
+		}
+		for _, b := range page.Buckets {
+			if aws.ToString(b.Name) == bucket {
+				return false
+			}
+		}
+	}
+	_, err := r.c.S3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
+	return err == nil || httpStatus(err) == http.StatusForbidden
 }
 
 // checkBucketPolicy looks for statements that keep Firehose out. They do so silently: the
@@ -55,6 +75,9 @@ func (r *run) checkBucketPolicy(s *stream) {
 		req := policy.Request{Principal: s.role.arn, Action: c.action, Resource: c.resource, Context: c.context}
 		if decision, by := policy.Evaluate(b.documents(), req); decision == policy.Deny {
 			r.out.problem(Failed, linkBucket, name, r.denyFinding(s, c, by))
+			return
+		} else if b.elsewhere && c.required && decision != policy.Allow {
+			r.out.problem(Failed, linkBucket, name, r.strangerFinding(s, c))
 			return
 		}
 	}
@@ -95,6 +118,23 @@ func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 		f.cause = "it has no condition, and its principal covers the role"
 	}
 	return f
+}
+
+// strangerFinding is for a bucket of another account, whose policy must allow what the role's
+// policies allow.
+func (r *run) strangerFinding(s *stream, c call) finding {
+	doc := docOf(s)
+	doc.Statements = append(slices.Clone(doc.Statements), policy.Statement{
+		Sid: "Firehose" + s.account, Effect: "Allow", Principal: policy.Principal{AWS: []string{s.role.arn}},
+		Actions:   []string{"s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:PutObject", "s3:PutObjectAcl"},
+		Resources: []string{s.bucketARN(), s.bucketARN() + "/*"},
+	})
+	return finding{
+		found:       fmt.Sprintf("the bucket %s is another account's, and its policy does not allow %s to the stream's role %s", s.bucket, c.action, s.role.arn),
+		cause:       "between accounts both the role's policies and the bucket's must allow a call",
+		consequence: "nothing can be put (S3.AccessDenied), and after 24 hours of trying the records are lost",
+		fix:         "with credentials of the bucket's account: " + putBucketPolicy(s, doc),
+	}
 }
 
 // exemptCommand puts the policy back without the statement's hold on the role.

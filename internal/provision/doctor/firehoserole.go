@@ -21,10 +21,10 @@ func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 	r.checkTrust(s, linkStream, firehoseService, s.role, external)
 	r.checkFirehoseScope(s)
 	if s.function == "" || s.functionRole == s.role.arn {
-		r.checkPermissions(s, linkStream, "Firehose", s.role, append(s.bucketCalls(), s.functionCalls()...), s.policy.documents()...)
+		r.checkPermissions(s, linkStream, "Firehose", s.role, append(s.bucketCalls(), s.functionCalls()...), s.policy.allowing()...)
 		return
 	}
-	r.checkPermissions(s, linkStream, "Firehose", s.role, s.bucketCalls(), s.policy.documents()...)
+	r.checkPermissions(s, linkStream, "Firehose", s.role, s.bucketCalls(), s.policy.allowing()...)
 	caller := r.readRole(ctx, s.functionRole)
 	r.checkTrust(s, linkStream, firehoseService, caller, external)
 	r.checkPermissions(s, linkStream, "Firehose", caller, s.functionCalls())
@@ -59,6 +59,9 @@ func (s *stream) bucketCalls() []call {
 		{"s3:GetBucketLocation", bucket, tls, false, documented},
 		{"s3:ListBucket", bucket, tls, false, documented},
 		{"s3:ListBucketMultipartUploads", bucket, tls, multipart, documented},
+	}
+	if s.policy.elsewhere {
+		calls = append(calls, call{"s3:PutObjectAcl", s.objectARN(), s.putContext(), true, undelivered})
 	}
 	if e := s.errorPrefix(); literal(e) != literal(s.prefix()) {
 		calls = append(calls, call{"s3:PutObject", bucket + "/" + literal(e) + sampleName, s.putContext(), true, "what fails cannot be put into the error output, and is lost"})
@@ -124,7 +127,16 @@ func (s *stream) putContext() map[string][]string {
 	return keys
 }
 
-// documents are the policies by which the bucket may allow the role what its own do not.
+// allowing are the policies that may allow the role what its own do not, which they may
+// within one account alone.
+func (b *bucketPolicy) allowing() []policy.Document {
+	if b.elsewhere {
+		return nil
+	}
+	return b.documents()
+}
+
+// documents are the bucket's policy, where it has one that could be read.
 func (b *bucketPolicy) documents() []policy.Document {
 	if b == nil || b.document == nil {
 		return nil

@@ -75,7 +75,9 @@ func unhadoop(body []byte) (text []byte, err error) {
 			return nil, io.ErrUnexpectedEOF
 		}
 		whole := int(binary.BigEndian.Uint32(body))
-		body = body[lengthBytes:]
+		if body = body[lengthBytes:]; whole > largestObject-len(text) {
+			return nil, io.ErrUnexpectedEOF
+		}
 		for done := 0; done < whole; {
 			if len(body) < lengthBytes {
 				return nil, io.ErrUnexpectedEOF
@@ -84,12 +86,12 @@ func unhadoop(body []byte) (text []byte, err error) {
 			if body = body[lengthBytes:]; size > len(body) {
 				return nil, io.ErrUnexpectedEOF
 			}
+			if n, err := snappy.DecodedLen(body[:size]); err != nil || n == 0 || n > whole-done {
+				return nil, io.ErrUnexpectedEOF // what it says of its length is not to be trusted
+			}
 			chunk, err := snappy.Decode(nil, body[:size])
 			if err != nil {
 				return nil, fmt.Errorf("unpack hadoop-snappy: %w", err)
-			}
-			if len(chunk) == 0 {
-				return nil, io.ErrUnexpectedEOF
 			}
 			text, body, done = append(text, chunk...), body[size:], done+len(chunk)
 		}

@@ -1,0 +1,112 @@
+package doctor
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/layout"
+)
+
+func TestAdvisedFormatIsRightAsItStands(t *testing.T) {
+	for _, format := range []string{accesslog.Seed(), accesslog.Classic, accesslog.Apiable, accesslog.Usage, accesslog.Full,
+		`{"k":"$context.identity.apiKey"}`, `{"id":"$context.requestId", "k": "$context.identity.apiKey" }`, `{"k":"$context.identity.apiKey","id":"$context.requestId",}`} {
+		got := advised(format)
+		for _, f := range accesslog.Lint(got) {
+			if f.Severity > accesslog.Info {
+				t.Errorf("advised(%s) = %s, of which Lint says %s", format, got, f)
+			}
+		}
+		if again := advised(got); again != got {
+			t.Errorf("advised twice: got %s, then %s", got, again)
+		}
+	}
+}
+
+func TestPosition(t *testing.T) {
+	for _, tc := range []struct {
+		text         string
+		offset       int
+		line, column int
+	}{
+		{"{}", 0, 1, 1}, {"“a”b", 7, 1, 4}, {"{\n  x", 4, 2, 3}, {"{", 9, 1, 2},
+	} {
+		if line, column := position(tc.text, tc.offset); line != tc.line || column != tc.column {
+			t.Errorf("position(%q, %d) = %d, %d, want %d, %d", tc.text, tc.offset, line, column, tc.line, tc.column)
+		}
+	}
+}
+
+func TestCommandsAreSafeToPaste(t *testing.T) {
+	for _, tc := range []struct{ arg, want string }{
+		{"acme-api-logs", "aws acme-api-logs"}, {"", "aws ''"}, {"a b", "aws 'a b'"}, {"it's $(rm)", `aws 'it'\''s $(rm)'`}, {"op=add,path=/a:b@c+d", "aws op=add,path=/a:b@c+d"}, {"$default", "aws '$default'"},
+	} {
+		if got := command(tc.arg); got != tc.want {
+			t.Errorf("command(%q) = %s, want %s", tc.arg, got, tc.want)
+		}
+	}
+}
+
+func TestErrorLogsAreQuotedWithoutRecords(t *testing.T) {
+	for _, tc := range []struct{ event, want string }{
+		{`{"errorCode":"Lambda.FunctionError","message":"The function\nfailed."}`, "Lambda.FunctionError: The function failed."},
+		{`{"rawData":"c2VjcmV0"}`, "an event without an error code"},
+		{`api_key=secret`, "an event without an error code"},
+	} {
+		if got := firehoseError(tc.event); got != tc.want {
+			t.Errorf("firehoseError(%s) = %q, want %q", tc.event, got, tc.want)
+		}
+	}
+	for _, tc := range []struct{ line, want string }{
+		{"2026-11-23 Task timed out after 3.00 seconds", "Task timed out after 3.00 seconds"},
+		{"[ERROR] ValueError: malformed node: {'api_key': 'secret'}", "[ERROR] ValueError"},
+		{`{"errorType":"Runtime.ImportModuleError","errorMessage":"secret"}`, `"errorType":"Runtime.ImportModuleError"`},
+		{"all is well", ""},
+	} {
+		if got := lambdaErrors.FindString(tc.line); got != tc.want {
+			t.Errorf("lambdaErrors in %q: got %q, want %q", tc.line, got, tc.want)
+		}
+	}
+}
+
+func TestARecordAmongOthersOnALine(t *testing.T) {
+	for _, tc := range []struct{ line, want string }{
+		{`{"a":1}{"id":"m"}{"b":2}`, `{"id":"m"}`}, {`{"id":"m"}`, `{"id":"m"}`}, {`“id”:“m”`, `“id”:“m”`}, {`{"a":1}{"id":"m"`, `{"a":1}{"id":"m"`},
+	} {
+		if got := recordIn([]byte(tc.line), []byte("m")); string(got) != tc.want {
+			t.Errorf("recordIn(%s) = %s, want %s", tc.line, got, tc.want)
+		}
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	f.Add([]byte("{}\n"), layout.HadoopSnappy)
+	f.Add([]byte("\x00\x00\x00\x04\x00\x00\x00\x06\x04\x0cabcd"), layout.HadoopSnappy)
+	f.Add([]byte("\x1f\x8b\x08\x00"), layout.Gzip)
+	f.Add([]byte("PK\x03\x04"), layout.Zip)
+	f.Add([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x02\x00"), layout.Snappy)
+	f.Fuzz(func(t *testing.T, body []byte, compression string) {
+		text, err := unpack(body, compression)
+		if err == nil {
+			w := &watch{m: &marked{id: Marker + "00"}}
+			if found := w.find("key", text); found != nil && !bytes.Contains(text, []byte(Marker)) && found.failed == nil {
+				t.Errorf("found a record in %q", text)
+			}
+		}
+		firehoseError(string(body))
+	})
+}
+
+func TestStraight(t *testing.T) {
+	for _, tc := range []struct{ prefix, want string }{
+		{"logs", "logs/"}, {"logs/", "logs/"}, {"", ""}, {"a/!{timestamp:YYYY/MM/DD}/", "a/!{timestamp:yyyy/MM/dd}/"},
+	} {
+		if got := straight(tc.prefix); got != tc.want {
+			t.Errorf("straight(%q) = %q, want %q", tc.prefix, got, tc.want)
+		}
+	}
+	if got := strings.Count(allowStatement([]string{"a"}, []string{"b&c"}), "b&c"); got != 1 {
+		t.Errorf("allowStatement escapes &")
+	}
+}
