@@ -22,7 +22,8 @@ func Canonical(text string) string {
 // Canonical is what the document means: a sorted line for each action on each resource by
 // each principal. Two documents have the same lines when they differ only in order, in Sids, in
 // what is a list, in how an account is written, in the case of actions, or in how the same
-// grants are spread over statements. "" allows and denies nothing.
+// grants are spread over statements, but for a statement of more than maxLines grants, which is
+// one line. "" allows and denies nothing.
 func (d Document) Canonical() string { return d.canonical(strings.ToLower) }
 
 // Show is Canonical for people: actions and conditions are in the case in which the document
@@ -70,13 +71,23 @@ func (d Document) canonical(spell func(string) string) string {
 	return strings.Join(slices.Compact(lines), "\n")
 }
 
+// maxLines is how many lines a statement is spread over. Its lists multiply: within S3's 20 KB
+// they could make millions.
+const maxLines = 10_000
+
 func (s Statement) canonical(spell func(string) string) []string {
 	when := conditionText(s.Conditions, spell)
-	var lines []string
 	action := func(a string) string { return word(spell(a)) }
-	for _, action := range elements("", s.Actions, "all but ", s.NotActions, action) {
-		for _, resource := range elements(" on ", s.Resources, " on all but ", s.NotResources, word) {
-			for _, who := range elements(" by ", s.Principal.names(), " by all but ", s.NotPrincipal.names(), same) {
+	actions := elements("", s.Actions, "all but ", s.NotActions, action)
+	resources := elements(" on ", s.Resources, " on all but ", s.NotResources, word)
+	principals := elements(" by ", s.Principal.names(), " by all but ", s.NotPrincipal.names(), same)
+	if len(actions)*len(resources)*len(principals) > maxLines {
+		return []string{s.Effect + " " + strings.Join(actions, ", ") + strings.Join(resources, ",") + strings.Join(principals, ",") + when}
+	}
+	var lines []string
+	for _, action := range actions {
+		for _, resource := range resources {
+			for _, who := range principals {
 				lines = append(lines, s.Effect+" "+action+resource+who+when)
 			}
 		}
@@ -113,7 +124,8 @@ func elements(with string, names []string, without string, not []string, form fu
 	for _, n := range names {
 		parts = append(parts, with+form(n))
 	}
-	return parts
+	slices.Sort(parts)
+	return slices.Compact(parts)
 }
 
 // names are the principals, each in one form.

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +81,31 @@ func TestCanonicalTellsValuesFromTheirList(t *testing.T) {
 		if a, b := Canonical(p[0]), Canonical(p[1]); a == b {
 			t.Errorf("%s and %s have one normal form: %s", p[0], p[1], a)
 		}
+	}
+}
+
+// Lists of a statement multiply: a policy of S3's size must not stop a plan.
+func TestCanonicalOfLongLists(t *testing.T) {
+	long := Statement{Effect: "Allow"}
+	for i := range 1500 {
+		n := fmt.Sprint(i)
+		long.Actions, long.Resources = append(long.Actions, "s3:"+n), append(long.Resources, "r"+n)
+		long.Principal.AWS = append(long.Principal.AWS, "p"+n)
+	}
+	turned := long
+	turned.Resources = slices.Clone(long.Resources)
+	slices.Reverse(turned.Resources)
+	other := long
+	other.Resources = append(slices.Clone(long.Resources), "more")
+	text := func(s Statement) string { return Document{Version: Version, Statements: []Statement{s}}.Canonical() }
+	if got := len(text(long)); got > 64<<10 {
+		t.Errorf("the normal form has %d bytes", got)
+	}
+	if text(long) != text(turned) {
+		t.Error("in another order it is another policy")
+	}
+	if text(long) == text(other) {
+		t.Error("with one resource more it is the same policy")
 	}
 }
 

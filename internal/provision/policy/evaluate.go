@@ -74,6 +74,9 @@ func (s *Statement) about(version string, r Request) bool {
 	if !ok {
 		return false
 	}
+	// The engine does not match a * of a name with one of a pattern, as it matches any other
+	// character.
+	resource = strings.ReplaceAll(resource, "*", "\x1a")
 	document := Document{Version: version, Statements: []Statement{alone}}
 	switch policy.EvaluateIdentityPolicies(
 		[]types.PolicyEntry{{PolicyDocument: document.JSON()}},

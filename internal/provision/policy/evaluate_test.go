@@ -38,6 +38,14 @@ func TestEvaluate(t *testing.T) {
 			}
 		})
 	}
+	star := get
+	star.Resource = "arn:aws:s3:::b/logs/*x"
+	for pattern, want := range map[string]Decision{"arn:aws:s3:::b/*": Deny, "arn:aws:s3:::b/logs/?x": Deny, "*": Deny, "arn:aws:s3:::b/errors/*": NoMatch} {
+		d := parse(t, `{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"`+pattern+`"}}`)
+		if got, _ := Evaluate([]Document{d}, star); got != want {
+			t.Errorf("an object with a star in its name, denied on %s: got %v, want %v", pattern, got, want)
+		}
+	}
 	allow, deny := parse(t, `{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}}`), parse(t, `{"Statement":{"Sid":"No","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*"}}`)
 	if got, by := Evaluate([]Document{allow, deny}, get); got != Deny || by.Sid != "No" {
 		t.Errorf("a deny behind an allow: %v by %+v", got, by)
