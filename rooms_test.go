@@ -42,6 +42,7 @@ var rooms = map[string][]string{
 	"internal/pipeline":   {"internal/accesslog", "internal/layout"},
 	"internal/provision":  {"internal/accesslog", "internal/layout", "internal/pipeline"},
 	"internal/logs":       {"internal/awswire"},
+	"internal/iam":        {"internal/awswire"},
 
 	"e2e": {},
 }
