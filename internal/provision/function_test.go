@@ -4,13 +4,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/google/go-cmp/cmp"
@@ -85,32 +82,39 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 		in.FunctionName = name
 		return func() error { _, err := c.Lambda.UpdateFunctionConfiguration(t.Context(), &in); return err }
 	}
+	recode := func(in lambda.UpdateFunctionCodeInput) func() error {
+		in.FunctionName = name
+		return func() error { _, err := c.Lambda.UpdateFunctionCode(t.Context(), &in); return err }
+	}
 	tests := []struct {
-		by   func() error
-		want []string
+		field string
+		call  string // the one that mends it
+		by    func() error
 	}{
-		{configure(lambda.UpdateFunctionConfigurationInput{MemorySize: aws.Int32(128)}), []string{"memory"}},
-		{configure(lambda.UpdateFunctionConfigurationInput{Timeout: aws.Int32(3)}), []string{"timeout"}},
-		{configure(lambda.UpdateFunctionConfigurationInput{Handler: aws.String("main")}), []string{"handler"}},
-		{configure(lambda.UpdateFunctionConfigurationInput{Role: aws.String("arn:aws:iam::123456789012:role/other")}), []string{"role"}},
-		{configure(lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{"STAGELOG_API_KEY": "keep"}}}), []string{"environment"}},
-		{func() error {
-			_, err := c.Lambda.UpdateFunctionCode(t.Context(), &lambda.UpdateFunctionCodeInput{FunctionName: name, ZipFile: someZip(t, "two")})
-			return err
-		}, []string{"code"}},
-		{func() error {
+		{"memory", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{MemorySize: aws.Int32(128)})},
+		{"timeout", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Timeout: aws.Int32(3)})},
+		{"handler", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Handler: aws.String("main")})},
+		{"runtime", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Runtime: types.RuntimeProvidedal2})},
+		{"role", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Role: aws.String("arn:aws:iam::123456789012:role/other")})},
+		{"environment", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{"STAGELOG_API_KEY": "keep"}}})},
+		{"code", callCode, recode(lambda.UpdateFunctionCodeInput{ZipFile: someZip(t, "two")})},
+		{"tag stagelog", "POST tags", func() error {
 			_, err := c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{OwnerTag}})
 			return err
-		}, []string{"tag stagelog"}},
+		}},
 	}
 	for _, tt := range tests {
 		if err := tt.by(); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(tt.want, changedNames(mustRead(t, r))); diff != "" {
-			t.Errorf("after a change of %v by hand, Read differs in (-want +got):\n%s", tt.want, diff)
+		if diff := cmp.Diff([]string{tt.field}, changedNames(mustRead(t, r))); diff != "" {
+			t.Errorf("after a change of the %s by hand, Read differs in (-want +got):\n%s", tt.field, diff)
 		}
-		mustApply(t, r)
+		calls := &wire{}
+		mustApply(t, newFunction(s, NewClients(m.Config(calls))))
+		if diff := cmp.Diff([]string{tt.call}, calls.writes); diff != "" {
+			t.Errorf("the %s was mended with the calls (-want +got):\n%s", tt.field, diff)
+		}
 	}
 	did, err := r.Destroy(t.Context(), mustRead(t, r), quiet)
 	if err != nil || did != "deleted" || mustRead(t, r).Exists {
@@ -174,64 +178,6 @@ func TestTheSaltStays(t *testing.T) {
 	}
 }
 
-// fast makes waiting short.
-func fast(t *testing.T) {
-	t.Helper()
-	poll := functionPoll
-	functionPoll = time.Millisecond
-	t.Cleanup(func() { functionPoll = poll })
-}
-
-// What Lambda does and moto does not: it does not know a new role, it takes its time, it fails.
-func TestFunctionWaitsForLambda(t *testing.T) {
-	fast(t)
-	const pending, active = `"State":"Pending"`, `"State":"Active","LastUpdateStatus":"Successful"`
-	tests := []struct {
-		name    string
-		create  []string // answers to CreateFunction, in order; "" is good
-		states  []string // of GetFunction, in order; the last one stays
-		said    string
-		wantErr string
-	}{
-		{name: "at once", create: []string{""}, states: []string{active}},
-		{name: "the role is new", states: []string{active}, said: "new role",
-			create: []string{`InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.`, `InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.`, ""}},
-		{name: "it takes its time", create: []string{""}, states: []string{pending, pending, active}, said: "until it is Active"},
-		{name: "it fails", create: []string{""}, states: []string{pending, `"State":"Failed","StateReason":"no room","StateReasonCode":"InternalError"`}, wantErr: "no room (InternalError)"},
-		{name: "another parameter is wrong", create: []string{`InvalidParameterValueException: Unzipped size must be smaller`}, states: []string{active}, wantErr: "Unzipped size"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			creates, gets := 0, 0
-			m := moto.Server{URL: "http://127.0.0.1:1"}
-			c := NewClients(m.Config(roundTrip(func(req *http.Request) (*http.Response, error) {
-				if req.Method == http.MethodPost {
-					answer := tt.create[min(creates, len(tt.create)-1)]
-					creates++
-					if answer == "" {
-						return jsonAnswer(req, http.StatusCreated, `{}`), nil
-					}
-					code, message, _ := strings.Cut(answer, ": ")
-					res := jsonAnswer(req, http.StatusBadRequest, fmt.Sprintf(`{"Message":%q}`, message))
-					res.Header.Set("X-Amzn-Errortype", code)
-					return res, nil
-				}
-				state := tt.states[min(gets, len(tt.states)-1)]
-				gets++
-				return jsonAnswer(req, http.StatusOK, `{"Configuration":{`+state+`}}`), nil
-			})))
-			var said []string
-			err := newFunction(functionSpec(t, nil), c).Apply(t.Context(), State{}, func(s string) { said = append(said, s) })
-			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
-				t.Errorf("Apply: %v, want %q", err, tt.wantErr)
-			}
-			if creates != len(tt.create) || !strings.Contains(fmt.Sprint(said), tt.said) {
-				t.Errorf("%d calls to create, want %d; said %q, want %q", creates, len(tt.create), said, tt.said)
-			}
-		})
-	}
-}
-
 func TestFunctionWithoutAZip(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
@@ -247,61 +193,5 @@ func TestFunctionWithoutAZip(t *testing.T) {
 	}
 	if err := r.Apply(t.Context(), mustRead(t, r), quiet); err == nil || !strings.Contains(err.Error(), "--function-zip") {
 		t.Errorf("Apply without a zip: %v, want what to do", err)
-	}
-}
-
-func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
-	m := moto.Start(t)
-	c := NewClients(m.Config(nil))
-	const everything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
-	for _, r := range []*role{newFunctionRole(streamSpec(t), c), newFirehoseRole(streamSpec(t), c)} {
-		mustApply(t, r)
-		tests := []struct {
-			by   func() error
-			want []string
-		}{
-			{func() error {
-				_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy), PolicyDocument: aws.String(everything)})
-				return err
-			}, []string{"policy stagelog"}},
-			{func() error {
-				_, err := c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy)})
-				return err
-			}, []string{"policy stagelog"}},
-			{func() error {
-				_, err := c.IAM.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: &r.name,
-					PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"firehose.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
-				return err
-			}, []string{"trust policy"}},
-			{func() error {
-				_, err := c.IAM.UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: &r.name, TagKeys: []string{OwnerTag}})
-				return err
-			}, []string{"tag stagelog"}},
-		}
-		for _, tt := range tests {
-			if err := tt.by(); err != nil {
-				t.Fatal(err)
-			}
-			found := mustRead(t, r)
-			if diff := cmp.Diff(tt.want, changedNames(found)); diff != "" {
-				t.Errorf("%s: after a change of %v by hand, Read differs in (-want +got):\n%s", r.name, tt.want, diff)
-			}
-			if (found.Needs == Adopt) != (tt.want[0] == "tag stagelog") {
-				t.Errorf("%s: after a change of %v it needs %q", r.name, tt.want, found.Needs)
-			}
-			mustApply(t, r)
-		}
-		_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String("theirs"), PolicyDocument: aws.String(everything)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := mustRead(t, r)
-		if len(found.Changed()) > 0 || len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "theirs") {
-			t.Errorf("%s: another policy: Read = %+v, want a note and no change", r.name, found)
-		}
-		did, err := r.Destroy(t.Context(), found, quiet)
-		if err != nil || did != "deleted, with the policies theirs" || mustRead(t, r).Exists {
-			t.Errorf("%s: Destroy = %q, %v", r.name, did, err)
-		}
 	}
 }

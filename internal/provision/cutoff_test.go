@@ -1,0 +1,229 @@
+package provision
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+// wire is the way to AWS. It notes the calls that change something, IAM's and Lambda's.
+type wire struct {
+	writes []string
+	cut    int // after so many the process is dead; 0 is never
+	lose   int // the answer to the call of this number is lost, from 1
+}
+
+var errLost = errors.New("the answer was lost")
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.cut > 0 && len(w.writes) == w.cut {
+		return nil, errCut
+	}
+	name, err := writeName(r)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || name == "" {
+		return res, err
+	}
+	w.writes = append(w.writes, name)
+	if len(w.writes) == w.lose {
+		return nil, errors.Join(errLost, res.Body.Close())
+	}
+	return res, nil
+}
+
+// writeName names a call that changes something: "CreateRole", "PUT code"; it is empty for
+// one that reads. The request stays whole.
+func writeName(r *http.Request) (string, error) {
+	if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			return "", err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(text))
+		form, err := url.ParseQuery(string(text))
+		if action := form.Get("Action"); !strings.HasPrefix(action, "Get") && !strings.HasPrefix(action, "List") {
+			return action, err
+		}
+		return "", err
+	}
+	if r.Method == http.MethodGet {
+		return "", nil
+	}
+	if strings.Contains(r.URL.Path, "/tags/") {
+		return r.Method + " tags", nil
+	}
+	return r.Method + " " + path.Base(r.URL.Path), nil
+}
+
+// computing is the function between its two roles, in the order of Resources.
+func computing(s *Spec, c *Clients) []Resource {
+	return []Resource{newFunctionRole(s, c), newFunction(s, c), newFirehoseRole(s, c)}
+}
+
+// deployComputing deploys with the consent adopt.
+func deployComputing(t *testing.T, s *Spec, c *Clients) error {
+	t.Helper()
+	given := []Consent{Adopt}
+	plan := &Plan{}
+	for _, r := range computing(s, c) {
+		found, err := r.Read(t.Context())
+		if err != nil {
+			return err
+		}
+		plan.Steps = append(plan.Steps, makeStep(r, found, given))
+	}
+	return plan.Execute(t.Context(), given, func(Event) {})
+}
+
+func destroyComputing(t *testing.T, s *Spec, c *Clients) error {
+	t.Helper()
+	var removals []Removal
+	for _, r := range slices.Backward(computing(s, c)) {
+		found, err := r.Read(t.Context())
+		if err != nil {
+			return err
+		}
+		if found.Exists {
+			removals = append(removals, Removal{Kind: r.Kind(), Name: r.Name(), Ours: found.Needs == NoConsent, Resource: r})
+		}
+	}
+	return Remove(t.Context(), removals, func(Event) {})
+}
+
+// spoil changes all that can be changed by hand, the tags too.
+func spoil(t *testing.T, s *Spec, c *Clients) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{s.FunctionRole(), s.FirehoseRole()} {
+		_, err := c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: aws.String(rolePolicy)})
+		must(err)
+		_, err = c.IAM.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: &name, PolicyDocument: aws.String(theirTrust)})
+		must(err)
+		_, err = c.IAM.UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: &name, TagKeys: []string{OwnerTag}})
+		must(err)
+	}
+	_, err := c.Lambda.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String(s.Function()), MemorySize: aws.Int32(1024), Timeout: aws.Int32(3)})
+	must(err)
+	_, err = c.Lambda.UpdateFunctionCode(t.Context(), &lambda.UpdateFunctionCodeInput{FunctionName: aws.String(s.Function()), ZipFile: someZip(t, "theirs")})
+	must(err)
+	_, err = c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{OwnerTag}})
+	must(err)
+}
+
+// A deploy or a destroy that is killed after any of its calls and then run again ends as one
+// that was not, and so does one that loses an answer and asks again.
+func TestRolesAndFunctionAreCutOffAnywhere(t *testing.T) {
+	fast(t)
+	m := moto.Start(t)
+	s := functionSpec(t, nil)
+	clients := func(through http.RoundTripper) *Clients {
+		cfg := m.Config(through)
+		cfg.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond) }
+		return NewClients(cfg)
+	}
+	mortal := func(w *wire) *Clients {
+		cfg := m.Config(w)
+		cfg.RetryMaxAttempts = 1
+		return NewClients(cfg)
+	}
+	states := func() (all []State) {
+		for _, r := range computing(s, clients(nil)) {
+			all = append(all, mustRead(t, r))
+		}
+		return all
+	}
+	tests := []struct {
+		name   string
+		before []func(*testing.T, *Spec, *Clients) error
+		run    func(*testing.T, *Spec, *Clients) error
+		calls  int // at the least
+	}{
+		{"made", nil, deployComputing, 5},
+		{"mended", []func(*testing.T, *Spec, *Clients) error{deployComputing, func(t *testing.T, s *Spec, c *Clients) error { spoil(t, s, c); return nil }}, deployComputing, 9},
+		{"removed", []func(*testing.T, *Spec, *Clients) error{deployComputing}, destroyComputing, 5},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			run := func(what func(*testing.T, *Spec, *Clients) error, c *Clients) {
+				t.Helper()
+				if err := what(t, s, c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			prepare := func() {
+				m.Reset()
+				for _, before := range tt.before {
+					run(before, clients(nil))
+				}
+			}
+			prepare()
+			whole := &wire{}
+			run(tt.run, clients(whole))
+			want := states()
+			if len(whole.writes) < tt.calls {
+				t.Fatalf("it takes the calls %v, want %d or more", whole.writes, tt.calls)
+			}
+			for i, call := range whole.writes {
+				if n := i + 1; n < len(whole.writes) {
+					prepare()
+					if err := tt.run(t, s, mortal(&wire{cut: n})); !errors.Is(err, errCut) {
+						t.Fatalf("killed after %s (call %d) it ended with %v", call, n, err)
+					}
+					run(tt.run, clients(nil))
+					if diff := cmp.Diff(want, states()); diff != "" {
+						t.Errorf("killed after %s (call %d), then again (-want +got):\n%s", call, n, diff)
+					}
+				}
+				prepare()
+				run(tt.run, clients(&wire{lose: i + 1}))
+				if diff := cmp.Diff(want, states()); diff != "" {
+					t.Errorf("without the answer to %s (call %d) (-want +got):\n%s", call, i+1, diff)
+				}
+			}
+		})
+	}
+}
+
+// A first deploy that was killed goes on without anybody's consent.
+func TestRolesAndFunctionNeedNoConsentAfterAKill(t *testing.T) {
+	fast(t)
+	m := moto.Start(t)
+	s := functionSpec(t, nil)
+	for n := 1; ; n++ {
+		m.Reset()
+		cfg := m.Config(&wire{cut: n})
+		cfg.RetryMaxAttempts = 1
+		err := deployComputing(t, s, NewClients(cfg))
+		for _, r := range computing(s, NewClients(m.Config(nil))) {
+			if found := mustRead(t, r); found.Needs != NoConsent {
+				t.Errorf("killed after call %d, %s %s needs the consent %s: %s", n, r.Kind(), r.Name(), found.Needs, found.Why)
+			}
+		}
+		if err == nil {
+			return
+		}
+	}
+}

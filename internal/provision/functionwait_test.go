@@ -1,0 +1,300 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+// fast makes waiting short.
+func fast(t *testing.T) {
+	t.Helper()
+	poll, wait := functionPoll, functionRoleWait
+	functionPoll, functionRoleWait = time.Millisecond, 20*time.Millisecond
+	t.Cleanup(func() { functionPoll, functionRoleWait = poll, wait })
+}
+
+// script is a Lambda with an answer to each call, by the call's name: they are used in order,
+// and the last one stays. "" is good, "{…" is a body, and the rest is "code: message".
+type script struct {
+	answers map[string][]string
+	calls   []string // without those that read
+	bodies  map[string][]string
+	read    int
+}
+
+func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
+	name := r.Method
+	if r.Method == http.MethodPost || r.Method == http.MethodPut {
+		var err error
+		if name, err = writeName(r); err != nil {
+			return nil, err
+		}
+	}
+	n := s.read
+	if r.Method == http.MethodGet {
+		s.read++
+	} else {
+		n = 0
+		for _, call := range s.calls {
+			if call == name {
+				n++
+			}
+		}
+		s.calls = append(s.calls, name)
+		if r.Body != nil {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			if s.bodies == nil {
+				s.bodies = map[string][]string{}
+			}
+			s.bodies[name] = append(s.bodies[name], string(body))
+		}
+	}
+	all := s.answers[name]
+	if len(all) == 0 {
+		return jsonAnswer(r, http.StatusOK, `{}`), nil
+	}
+	answer := all[min(n, len(all)-1)]
+	if answer == "" || strings.HasPrefix(answer, "{") {
+		return jsonAnswer(r, http.StatusOK, answer), nil
+	}
+	code, message, _ := strings.Cut(answer, ": ")
+	status := http.StatusBadRequest
+	if code == "ResourceNotFoundException" {
+		status = http.StatusNotFound
+	}
+	res := jsonAnswer(r, status, fmt.Sprintf(`{"Message":%q}`, message))
+	res.Header.Set("X-Amzn-Errortype", code)
+	return res, nil
+}
+
+func (s *script) function(t *testing.T) *function {
+	t.Helper()
+	m := moto.Server{URL: "http://127.0.0.1:1"} // nobody: the script answers
+	return newFunction(functionSpec(t, nil), NewClients(m.Config(s)))
+}
+
+// as is an answer to GetFunction: the function of functionSpec, with more in its configuration.
+func as(more string) string {
+	return `{"Configuration":{` + more + `},"Tags":{"stagelog":"eu-west-1/acme"}}`
+}
+
+const (
+	callCreate, callCode, callConfigure, callDelete = "POST functions", "PUT code", "PUT configuration", "DELETE"
+
+	roleIsNew = `InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.`
+	keyIsNew  = `InvalidParameterValueException: Lambda was unable to configure access to your environment variables because the KMS key is invalid for CreateGrant. Please check your KMS key settings. KMS Exception: InvalidArnException KMS Message: ARN does not refer to a valid principal: arn:aws:sts::123456789012:assumed-role/r/f`
+	busy      = `ResourceConflictException: The operation cannot be performed at this time. An update is in progress for resource: arn`
+	exists    = `ResourceConflictException: Function already exist: stagelog-acme`
+	notFound  = `ResourceNotFoundException: Function not found: arn`
+)
+
+var (
+	isPending  = as(`"State":"Pending"`)
+	isActive   = as(`"State":"Active","LastUpdateStatus":"Successful"`)
+	isUpdating = as(`"State":"Active","LastUpdateStatus":"InProgress"`)
+	isFailed   = as(`"State":"Failed","StateReason":"no room","StateReasonCode":"InternalError"`)
+	isBroken   = as(`"State":"Active","LastUpdateStatus":"Failed","LastUpdateStatusReason":"no such runtime","LastUpdateStatusReasonCode":"InvalidRuntime"`)
+)
+
+// What Lambda does and moto does not: it does not know a new role, it takes its time, it fails.
+func TestFunctionWaitsForLambda(t *testing.T) {
+	fast(t)
+	tests := []struct {
+		name    string
+		found   State
+		answers map[string][]string
+		calls   []string
+		reads   int
+		said    string
+		wantErr string
+	}{
+		{name: "at once", answers: map[string][]string{"GET": {isActive}}, calls: []string{callCreate}, reads: 1},
+		{name: "the role is new", answers: map[string][]string{callCreate: {roleIsNew, roleIsNew, ""}, "GET": {isActive}},
+			calls: []string{callCreate, callCreate, callCreate}, reads: 1, said: "new role"},
+		{name: "the key does not know the role", answers: map[string][]string{callCreate: {keyIsNew, ""}, "GET": {isActive}},
+			calls: []string{callCreate, callCreate}, reads: 1, said: "new role"},
+		{name: "it takes its time", answers: map[string][]string{"GET": {isPending, isPending, isActive}},
+			calls: []string{callCreate}, reads: 3, said: "until it is Active"},
+		{name: "it fails", answers: map[string][]string{"GET": {isPending, isFailed}},
+			calls: []string{callCreate}, reads: 2, wantErr: "no room (InternalError)"},
+		{name: "another parameter is wrong", answers: map[string][]string{callCreate: {`InvalidParameterValueException: Unzipped size must be smaller`}},
+			calls: []string{callCreate}, wantErr: "Unzipped size"},
+		{name: "somebody made it meanwhile", answers: map[string][]string{callCreate: {exists}, "GET": {`{"Configuration":{"State":"Active"}}`}},
+			calls: []string{callCreate}, reads: 1, wantErr: "run `stagelog plan` again"},
+		{name: "the answer to its making was lost", answers: map[string][]string{callCreate: {exists}, "GET": {isPending, isPending, isActive}},
+			calls: []string{callCreate}, reads: 3, said: "until it is Active"},
+		{name: "code, then configuration", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
+			answers: map[string][]string{"GET": {isUpdating, isUpdating, isActive, isActive, isUpdating, isActive}},
+			calls:   []string{callCode, callConfigure}, reads: 6, said: "until it is Active"},
+		{name: "an earlier change goes on", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
+			answers: map[string][]string{"GET": {isActive}, callCode: {busy, ""}, callConfigure: {busy, busy, ""}},
+			calls:   []string{callCode, callCode, callConfigure, callConfigure, callConfigure}, reads: 3, said: "an earlier change"},
+		{name: "its update fails", found: State{Exists: true, Fields: []Field{{fieldMemory, "a", "b"}}},
+			answers: map[string][]string{"GET": {isActive, isUpdating, isBroken}},
+			calls:   []string{callConfigure}, reads: 3, wantErr: "no such runtime (InvalidRuntime)"},
+		{name: "somebody deletes it meanwhile", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
+			answers: map[string][]string{"GET": {notFound}}, calls: []string{callCode}, reads: 1, wantErr: "deleted meanwhile"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &script{answers: tt.answers}
+			var said []string
+			err := s.function(t).Apply(t.Context(), tt.found, func(s string) { said = append(said, s) })
+			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
+				t.Errorf("Apply: %v, want %q", err, tt.wantErr)
+			}
+			if diff := cmp.Diff(tt.calls, s.calls); diff != "" || s.read != tt.reads {
+				t.Errorf("%d calls that read, want %d; the others (-want +got):\n%s", s.read, tt.reads, diff)
+			}
+			if !strings.Contains(fmt.Sprint(said), tt.said) || tt.said == "" && tt.wantErr == "" && said != nil {
+				t.Errorf("said %q, want %q", said, tt.said)
+			}
+		})
+	}
+}
+
+// No waiting is for ever.
+func TestFunctionWaitEnds(t *testing.T) {
+	t.Run("with the role's time", func(t *testing.T) {
+		fast(t)
+		s := &script{answers: map[string][]string{callCreate: {roleIsNew}}}
+		if err := s.function(t).Apply(t.Context(), State{}, quiet); !roleNotKnown(err) || len(s.calls) < 3 {
+			t.Errorf("Apply: %v after %d calls, want Lambda's error after some", err, len(s.calls))
+		}
+	})
+	t.Run("with the function's time", func(t *testing.T) {
+		fast(t)
+		wait := functionWait
+		functionWait = 3 * functionPoll
+		t.Cleanup(func() { functionWait = wait })
+		s := &script{answers: map[string][]string{"GET": {isPending}}}
+		if err := s.function(t).Apply(t.Context(), State{}, quiet); err == nil || !strings.Contains(err.Error(), "still Pending") {
+			t.Errorf("Apply: %v, want that it is still Pending", err)
+		}
+	})
+	// Here nothing is fast: what ends the wait is ctx.
+	for name, answers := range map[string]map[string][]string{
+		"with the context, for the role":     {callCreate: {roleIsNew}},
+		"with the context, for the function": {"GET": {isPending}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			poll := functionPoll
+			functionPoll = time.Hour
+			t.Cleanup(func() { functionPoll = poll })
+			ctx, cancel := context.WithCancel(t.Context())
+			s := &script{answers: answers}
+			if err := s.function(t).Apply(ctx, State{}, func(string) { cancel() }); !errors.Is(err, context.Canceled) {
+				t.Errorf("Apply: %v, want that it was cancelled", err)
+			}
+		})
+	}
+}
+
+// A function that Failed is made again, with the same salt: the same keys keep their hashes.
+func TestFunctionThatFailedIsMadeAgain(t *testing.T) {
+	fast(t)
+	withSalt := as(`"State":"Failed","StateReason":"no room","Environment":{"Variables":{"STAGELOG_HASH_SALT":"pepper","THEIRS":"1"}}`)
+	s := &script{answers: map[string][]string{"GET": {withSalt, withSalt, isActive}}}
+	r := s.function(t)
+	r.s.Pipeline.APIKey = "hash"
+	found := mustRead(t, r)
+	if !found.Differs(fieldState) {
+		t.Fatalf("Read = %+v, want the state to differ", found)
+	}
+	zip := r.s.Zip
+	r.s.Zip = nil
+	if err := r.Apply(t.Context(), found, quiet); !errors.Is(err, ErrNoZip) || s.calls != nil {
+		t.Errorf("Apply without a zip: %v after the calls %v, want ErrNoZip and the function left as it is", err, s.calls)
+	}
+	r.s.Zip = zip
+	if err := r.Apply(t.Context(), found, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{callDelete, callCreate}, s.calls); diff != "" {
+		t.Fatalf("the calls (-want +got):\n%s", diff)
+	}
+	var made struct {
+		Environment struct{ Variables map[string]string }
+	}
+	if err := json.Unmarshal([]byte(s.bodies[callCreate][0]), &made); err != nil {
+		t.Fatal(err)
+	}
+	if env := made.Environment.Variables; env[SaltVariable] != "pepper" || env["THEIRS"] != "1" || env["STAGELOG_API_KEY"] != "hash" {
+		t.Errorf("it was made again with the variables %v, want the old salt and those of others", env)
+	}
+}
+
+func TestFunctionThatCannotBeRead(t *testing.T) {
+	tests := []struct {
+		name, answer string
+		want         string
+	}{
+		{"a container image", as(`"PackageType":"Image","State":"Active"`), "delete-function --function-name stagelog-acme"},
+		{"variables that are hidden", as(`"State":"Active","KMSKeyArn":"arn:aws:kms:k","Environment":{"Error":{"ErrorCode":"AccessDeniedException","Message":"no"}}`), "kms:Decrypt with its key arn:aws:kms:k"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &script{answers: map[string][]string{"GET": {tt.answer}}}
+			if _, err := s.function(t).Read(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Read: %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestFunctionWhoseUpdateFailed(t *testing.T) {
+	s := &script{answers: map[string][]string{"GET": {isBroken}}}
+	if found := mustRead(t, s.function(t)); len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "no such runtime") {
+		t.Errorf("Read has the notes %q, want why its last update failed", found.Notes)
+	}
+}
+
+func TestFunctionIsGoneAlready(t *testing.T) {
+	s := &script{answers: map[string][]string{callDelete: {notFound}}}
+	if did, err := s.function(t).Destroy(t.Context(), State{Exists: true}, quiet); err != nil || did != "deleted" {
+		t.Errorf("Destroy of a function that somebody else deleted = %q, %v", did, err)
+	}
+}
+
+// moto keeps a function's architecture whatever it is told, so this looks at what is sent.
+func TestFunctionOfAnotherArchitecture(t *testing.T) {
+	configured := `"State":"Active","Runtime":"provided.al2023","Handler":"bootstrap","MemorySize":256,"Timeout":60,"Role":"arn:aws:iam::123456789012:role/stagelog-acme-function"`
+	s := &script{answers: map[string][]string{}}
+	r := s.function(t)
+	env, err := json.Marshal(r.s.FunctionEnvironment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.answers["GET"] = []string{as(configured + `,"Architectures":["x86_64"],"CodeSha256":"` + r.codeSHA256() + `","Environment":{"Variables":` + string(env) + `}`)}
+	found := mustRead(t, r)
+	if diff := cmp.Diff([]string{fieldArch}, changedNames(found)); diff != "" {
+		t.Fatalf("Read differs in (-want +got):\n%s", diff)
+	}
+	if err := r.Apply(t.Context(), found, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{callCode}, s.calls); diff != "" {
+		t.Fatalf("the calls (-want +got):\n%s", diff)
+	}
+	var sent struct {
+		Architectures []string
+		ZipFile       []byte
+	}
+	if err := json.Unmarshal([]byte(s.bodies[callCode][0]), &sent); err != nil || fmt.Sprint(sent.Architectures) != "[arm64]" || len(sent.ZipFile) == 0 {
+		t.Errorf("sent %v and %d bytes of code (%v), want arm64 and its code", sent.Architectures, len(sent.ZipFile), err)
+	}
+}

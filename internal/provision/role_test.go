@@ -1,0 +1,157 @@
+package provision
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+const (
+	everything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
+	theirTrust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
+)
+
+func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
+	m := moto.Start(t)
+	c := NewClients(m.Config(nil))
+	for _, r := range []*role{newFunctionRole(streamSpec(t), c), newFirehoseRole(streamSpec(t), c)} {
+		mustApply(t, r)
+		tests := []struct {
+			field string
+			call  string // the one that mends it
+			by    func() error
+		}{
+			{"policy stagelog", "PutRolePolicy", func() error {
+				_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy), PolicyDocument: aws.String(everything)})
+				return err
+			}},
+			{"policy stagelog", "PutRolePolicy", func() error {
+				_, err := c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy)})
+				return err
+			}},
+			{"trust policy", "UpdateAssumeRolePolicy", func() error {
+				_, err := c.IAM.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: &r.name, PolicyDocument: aws.String(theirTrust)})
+				return err
+			}},
+			{"tag stagelog", "TagRole", func() error {
+				_, err := c.IAM.UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: &r.name, TagKeys: []string{OwnerTag}})
+				return err
+			}},
+		}
+		for _, tt := range tests {
+			if err := tt.by(); err != nil {
+				t.Fatal(err)
+			}
+			found := mustRead(t, r)
+			if diff := cmp.Diff([]string{tt.field}, changedNames(found)); diff != "" {
+				t.Errorf("%s: after a change of the %s by hand, Read differs in (-want +got):\n%s", r.name, tt.field, diff)
+			}
+			if (found.Needs == Adopt) != (tt.field == "tag stagelog") {
+				t.Errorf("%s: after a change of the %s it needs %q", r.name, tt.field, found.Needs)
+			}
+			calls := &wire{}
+			through := *r
+			through.c = NewClients(m.Config(calls)).IAM
+			mustApply(t, &through)
+			if diff := cmp.Diff([]string{tt.call}, calls.writes); diff != "" {
+				t.Errorf("%s: the %s was mended with the calls (-want +got):\n%s", r.name, tt.field, diff)
+			}
+		}
+		_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String("theirs"), PolicyDocument: aws.String(everything)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := mustRead(t, r)
+		if len(found.Changed()) > 0 || len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "theirs") {
+			t.Errorf("%s: another policy: Read = %+v, want a note and no change", r.name, found)
+		}
+		did, err := r.Destroy(t.Context(), found, quiet)
+		if err != nil || did != "deleted, with the policies theirs" || mustRead(t, r).Exists {
+			t.Errorf("%s: Destroy = %q, %v", r.name, did, err)
+		}
+	}
+}
+
+func TestRoleOfOthersNeedsAConsent(t *testing.T) {
+	m := moto.Start(t)
+	c := NewClients(m.Config(nil))
+	r := newFirehoseRole(streamSpec(t), c)
+	given := func(in iam.CreateRoleInput) {
+		t.Helper()
+		m.Reset()
+		in.RoleName, in.AssumeRolePolicyDocument = &r.name, aws.String(theirTrust)
+		if _, err := c.IAM.CreateRole(t.Context(), &in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name string
+		tags []types.Tag
+		why  string
+	}{
+		{"no tag", nil, "stagelog did not make it"},
+		{"another tag", []types.Tag{{Key: aws.String("team"), Value: aws.String("theirs")}}, "stagelog did not make it"},
+		{"the same name in another Region", []types.Tag{{Key: aws.String(OwnerTag), Value: aws.String("us-east-1/acme")}}, "us-east-1/acme"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			given(iam.CreateRoleInput{Tags: tt.tags})
+			found := mustRead(t, r)
+			if found.Needs != Adopt || !strings.Contains(found.Why, tt.why) {
+				t.Errorf("Read = %+v, want the consent adopt because of %q", found, tt.why)
+			}
+			if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil || !mustRead(t, r).Exists {
+				t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)
+			}
+			if err := r.Apply(t.Context(), State{}, quiet); !errors.Is(err, ErrChanged) {
+				t.Errorf("Apply, when somebody made it meanwhile: %v, want ErrChanged", err)
+			}
+			mustApply(t, r)
+			now, err := r.get(t.Context())
+			if want := max(1, len(tt.tags)); err != nil || len(now.Tags) < want {
+				t.Errorf("after it was taken over, its tags are %v (%v), want theirs to stay", now.Tags, err)
+			}
+		})
+	}
+
+	given(iam.CreateRoleInput{Path: aws.String("/service-role/")})
+	if _, err := r.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "/service-role/") {
+		t.Errorf("Read of a role with another path: %v, want what it has", err)
+	}
+}
+
+// What limits a role, or was attached to it, is told of; IAM deletes no role that has some.
+func TestRoleWithManagedPolicies(t *testing.T) {
+	m := moto.Start(t)
+	c := NewClients(m.Config(nil))
+	r := newFunctionRole(streamSpec(t), c)
+	mustApply(t, r)
+	made, err := c.IAM.CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: aws.String("audit"), PolicyDocument: aws.String(everything)})
+	if err == nil {
+		_, err = c.IAM.AttachRolePolicy(t.Context(), &iam.AttachRolePolicyInput{RoleName: &r.name, PolicyArn: made.Policy.Arn})
+	}
+	if err == nil {
+		_, err = c.IAM.PutRolePermissionsBoundary(t.Context(), &iam.PutRolePermissionsBoundaryInput{RoleName: &r.name, PermissionsBoundary: made.Policy.Arn})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := mustRead(t, r)
+	if len(found.Changed()) > 0 || len(found.Notes) != 2 || !strings.Contains(found.Notes[0], "audit") || !strings.Contains(found.Notes[1], "boundary") {
+		t.Errorf("Read = %+v, want a note each of the policy and the boundary, and no change", found)
+	}
+	did, err := r.Destroy(t.Context(), found, quiet)
+	if err != nil || did != "deleted, with the policies audit" || mustRead(t, r).Exists {
+		t.Errorf("Destroy = %q, %v", did, err)
+	}
+	if _, err := c.IAM.GetPolicy(t.Context(), &iam.GetPolicyInput{PolicyArn: made.Policy.Arn}); err != nil {
+		t.Errorf("after Destroy the policy that was attached is gone, too: %v", err)
+	}
+}
