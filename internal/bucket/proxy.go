@@ -13,6 +13,10 @@ import (
 // Handler serves S3 by handing each request to the server as it came: signatures cover
 // the host, the path as it was written, the query and the headers, so none may change.
 func (s *Server) Handler() http.Handler {
+	return s.settings.over(s.cfg.Admin.AccessKeyID, s.proxy())
+}
+
+func (s *Server) proxy() http.Handler {
 	return &httputil.ReverseProxy{
 		Transport:     s.transport(),
 		FlushInterval: -1,

@@ -65,6 +65,8 @@ type Server struct {
 	sidecar string // absolute; empty when the file system keeps user attributes
 	runDir  string // private, holds the socket
 	socket  string
+
+	settings *settings
 }
 
 // New prepares the directory and checks that it can be used. It starts nothing.
@@ -91,6 +93,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.socket = filepath.Join(s.runDir, socketName)
+	s.settings = &settings{dir: filepath.Join(dir, "settings"), root: s.root}
 	return s, nil
 }
 
@@ -105,6 +108,10 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	expiring, stop := context.WithCancel(ctx)
+	expired := make(chan struct{})
+	go func() { defer close(expired); s.expire(expiring) }()
+	defer func() { stop(); <-expired }()
 	err = embedgw.RunVersityGW(ctx, store, &embedgw.Config{
 		RootUserAccess:    s.cfg.Admin.AccessKeyID,
 		RootUserSecret:    s.cfg.Admin.SecretAccessKey,
@@ -140,7 +147,7 @@ func (s *Server) backend() (*synced, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bucket directory: %w", err)
 	}
-	return &synced{Posix: files, root: s.root, sidecar: s.sidecar}, nil
+	return &synced{Posix: files, root: s.root, sidecar: s.sidecar, settings: s.settings}, nil
 }
 
 // Ready waits until the server takes connections, or ctx ends.

@@ -20,8 +20,9 @@ import (
 // itself syncs nothing, and delivery forgets a record once its object was acknowledged.
 type synced struct {
 	*posix.Posix
-	root    string
-	sidecar string // empty when attributes are in the files
+	root     string
+	sidecar  string // empty when attributes are in the files
+	settings *settings
 }
 
 // PutObject stores one object, its attributes and its name.
@@ -58,6 +59,15 @@ func (s *synced) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl
 		err = s.sync(deref(in.Bucket), "")
 	}
 	return err
+}
+
+// DeleteBucket removes a bucket, and the settings that are not kept with it: a new one of
+// that name must not have them.
+func (s *synced) DeleteBucket(ctx context.Context, bucket string) error {
+	if err := s.Posix.DeleteBucket(ctx, bucket); err != nil {
+		return err
+	}
+	return s.settings.forget(bucket)
 }
 
 // PutBucketPolicy replaces a bucket's policy.

@@ -1,0 +1,110 @@
+package bucket_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/bucket"
+)
+
+func TestSettingsOfABucket(t *testing.T) {
+	_, name := newBucket(t)
+	c, ctx := raw(admin), t.Context()
+	check := func(what string, err error, want string) {
+		t.Helper()
+		if want == "" && err != nil || want != "" && code(err) != want {
+			t.Errorf("%s: %v, want %q", what, err, want)
+		}
+	}
+	in := func() *string { return aws.String(name) }
+
+	block, err := c.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: in()})
+	check("get the public access block of a new bucket", err, "")
+	if b := block.PublicAccessBlockConfiguration; !aws.ToBool(b.BlockPublicAcls) || !aws.ToBool(b.RestrictPublicBuckets) {
+		t.Errorf("a new bucket's public access block is %+v", b)
+	}
+	_, err = c.DeletePublicAccessBlock(ctx, &s3.DeletePublicAccessBlockInput{Bucket: in()})
+	check("delete it", err, "")
+	_, err = c.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: in()})
+	check("get it then", err, "NoSuchPublicAccessBlockConfiguration")
+	_, err = c.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: in(), PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{BlockPublicAcls: aws.Bool(true)}})
+	check("put it", err, "")
+	block, err = c.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: in()})
+	check("get it again", err, "")
+	if b := block.PublicAccessBlockConfiguration; !aws.ToBool(b.BlockPublicAcls) || aws.ToBool(b.RestrictPublicBuckets) {
+		t.Errorf("what was put comes back as %+v", b)
+	}
+
+	encryption, err := c.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: in()})
+	check("get encryption", err, "")
+	if rules := encryption.ServerSideEncryptionConfiguration.Rules; len(rules) != 1 || rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm != types.ServerSideEncryptionAes256 {
+		t.Errorf("a new bucket's encryption is %+v", rules)
+	}
+	kms := types.ServerSideEncryptionRule{ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAwsKms}}
+	_, err = c.PutBucketEncryption(ctx, &s3.PutBucketEncryptionInput{Bucket: in(), ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{kms}}})
+	check("encryption with KMS, which is not here", err, "NotImplemented")
+
+	_, err = c.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: in()})
+	check("get a lifecycle of none", err, "NoSuchLifecycleConfiguration")
+	transition := types.LifecycleRule{ID: aws.String("a"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("")},
+		Transitions: []types.Transition{{Days: aws.Int32(30), StorageClass: types.TransitionStorageClassGlacier}}}
+	_, err = c.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: in(), LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{transition}}})
+	check("a transition, which is not carried out", err, "NotImplemented")
+
+	for what, as := range map[string]bucket.Account{"a reader": reader, "a stranger": stranger} {
+		_, err = raw(as).PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: in(), PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{}})
+		check("put as "+what, err, "AccessDenied")
+	}
+	forged := admin
+	forged.SecretAccessKey = "wrong"
+	_, err = raw(forged).DeleteBucketLifecycle(ctx, &s3.DeleteBucketLifecycleInput{Bucket: in()})
+	check("delete with a wrong secret", err, "SignatureDoesNotMatch")
+	_, err = c.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: aws.String("no-such-bucket-here")})
+	check("of no bucket", err, "NoSuchBucket")
+
+	_, err = c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: in()})
+	check("delete the bucket", err, "")
+	if err := server.Client(admin).EnsureBucket(ctx, name); err != nil {
+		t.Fatal(err)
+	}
+	block, err = c.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: in()})
+	check("get the public access block of a bucket made anew", err, "")
+	if !aws.ToBool(block.PublicAccessBlockConfiguration.RestrictPublicBuckets) {
+		t.Error("a bucket made anew has the settings of the old one")
+	}
+}
+
+func TestObjectsExpire(t *testing.T) {
+	c, name := newBucket(t, "logs/a", "logs/b", "errors/c", "other/d")
+	rule := func(id, prefix string, days int32, status types.ExpirationStatus) types.LifecycleRule {
+		return types.LifecycleRule{ID: &id, Status: status, Filter: &types.LifecycleRuleFilter{Prefix: &prefix}, Expiration: &types.LifecycleExpiration{Days: &days}}
+	}
+	_, err := raw(admin).PutBucketLifecycleConfiguration(t.Context(), &s3.PutBucketLifecycleConfigurationInput{Bucket: &name, LifecycleConfiguration: &types.BucketLifecycleConfiguration{
+		Rules: []types.LifecycleRule{rule("logs", "logs/", 400, types.ExpirationStatusEnabled), rule("errors", "errors/", 30, types.ExpirationStatusEnabled),
+			rule("off", "other/", 1, types.ExpirationStatusDisabled)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		days int
+		want []string
+	}{
+		{0, []string{"errors/c", "logs/a", "logs/b", "other/d"}},
+		{30, []string{"errors/c", "logs/a", "logs/b", "other/d"}}, // until midnight
+		{32, []string{"logs/a", "logs/b", "other/d"}},
+		{402, []string{"other/d"}},
+	} {
+		if err := server.ExpireOnce(t.Context(), time.Now().AddDate(0, 0, tt.days)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := list(t, c, name, "")
+		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+			t.Errorf("after %d days (-want +got): %v\n%s", tt.days, err, diff)
+		}
+	}
+}
