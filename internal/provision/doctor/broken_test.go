@@ -113,7 +113,7 @@ func faults() []fault {
 			warned: []string{"stream: error logging"}, says: []string{"S3Delivery", "create-log-stream"}},
 		{name: "errors in the log", after: func(t *testing.T, b *built) {
 			b.logError(t, `{"deliveryStreamARN":"x","message":"Access was denied. Ensure that the trust policy is right.","errorCode":"S3.AccessDenied"}`)
-		}, failed: []string{"stream: recent errors"}, says: []string{"S3.AccessDenied: Access was denied"}},
+		}, warned: []string{"stream: recent errors"}, says: []string{"S3.AccessDenied: Access was denied"}},
 		{name: "the function is gone", after: func(t *testing.T, b *built) {
 			must(b.c.Lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("stagelog-acme")}))(t)
 		}, failed: []string{"function: exists"}, says: []string{"Lambda.ResourceNotFoundException"}},

@@ -57,7 +57,8 @@ func (r *run) checkRecentErrors(s *stream, group string, errs []string) {
 		r.out.ok(linkStream, name, "none in the last hour")
 		return
 	}
-	r.out.problem(Failed, linkStream, name, finding{
+	// No failure: what happened within the hour may have been mended since.
+	r.out.problem(Warning, linkStream, name, finding{
 		found:       fmt.Sprintf("%d kinds of error in the last hour, the last: %s", len(errs), errs[len(errs)-1]),
 		cause:       strings.Join(errs, "\n"),
 		consequence: "records were not delivered; Firehose tries for 24 hours to put objects, what its function fails on goes to the error output at once",
@@ -142,7 +143,7 @@ func (r *run) checkFunctionErrors(ctx context.Context, s *stream, group string) 
 		r.out.ok(linkFunction, name, "none in the last hour")
 		return
 	}
-	r.out.problem(Failed, linkFunction, name, finding{
+	r.out.problem(Warning, linkFunction, name, finding{
 		found:       "in the last hour: " + strings.Join(kinds, "; "),
 		cause:       "the function failed on batches",
 		consequence: "each such batch is tried four times, and then all of its records are in the error output",

@@ -29,12 +29,21 @@ func unqualified(functionARN string) string {
 	return strings.Join(parts, ":")
 }
 
+// qualifier is the version or the alias in a function's ARN, if there is one.
+func qualifier(functionARN string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(functionARN, unqualified(functionARN)), ":")
+}
+
 // checkFunction examines the function that records go through.
 func (r *run) checkFunction(ctx context.Context, s *stream) {
 	if s.to == nil || s.function == "" || !r.checkFunctionPlace(s) {
 		return
 	}
-	f, err := r.c.Lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &s.function})
+	in := &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(unqualified(s.function))}
+	if q := qualifier(s.function); q != "" && q != "$LATEST" { // which is what no qualifier means
+		in.Qualifier = &q
+	}
+	f, err := r.c.Lambda.GetFunctionConfiguration(ctx, in)
 	none := (*types.ResourceNotFoundException)(nil)
 	switch {
 	case errors.As(err, &none):

@@ -59,6 +59,18 @@ func (rd *reader) examine(ctx context.Context, key string) error {
 	return nil
 }
 
+// arn is the bucket's. Which partition it is in only the Region says.
+func (rd *reader) arn() string {
+	partition := "aws"
+	switch region := rd.s3.Options().Region; {
+	case strings.HasPrefix(region, "cn-"):
+		partition = "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		partition = "aws-us-gov"
+	}
+	return "arn:" + partition + ":s3:::" + rd.bucket
+}
+
 func (rd *reader) where() string { return "s3://" + rd.bucket + "/" + literal(rd.prefix) }
 
 // list answers the first object below the prefix.
@@ -66,7 +78,7 @@ func (rd *reader) list(ctx context.Context) (key string, ok bool, err error) {
 	const name = "list with its credentials"
 	out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.bucket), Prefix: aws.String(literal(rd.prefix)), MaxKeys: aws.Int32(20)})
 	if err != nil {
-		f, fatal := rd.denied(err, "s3:ListBucket", "arn:aws:s3:::"+rd.bucket)
+		f, fatal := rd.denied(err, "s3:ListBucket", rd.arn())
 		if fatal != nil {
 			return "", false, fatal
 		}
@@ -92,7 +104,7 @@ func (rd *reader) get(ctx context.Context, key string) error {
 		rd.out.ok(linkReaders, name, "it reads s3://%s/%s", rd.bucket, key)
 		return nil
 	}
-	f, fatal := rd.denied(err, "s3:GetObject", "arn:aws:s3:::"+rd.bucket+"/"+literal(rd.prefix)+"*")
+	f, fatal := rd.denied(err, "s3:GetObject", rd.arn()+"/"+literal(rd.prefix)+"*")
 	if fatal != nil {
 		return fatal
 	}
@@ -128,12 +140,12 @@ func (rd *reader) mayNotRead(ctx context.Context, prefix string) error {
 	case err != nil && isDenied(err):
 		rd.out.ok(linkReaders, name, "it may not read below %s", prefix)
 	case err != nil && !answered(err, "NoSuchKey", "NotFound") && httpStatus(err) != http.StatusRequestedRangeNotSatisfiable:
-		rd.out.add(unknownCheck(linkReaders, name, "whether it may read below "+prefix, need{"s3:GetObject", key}, err))
+		rd.out.add(unknownCheck(linkReaders, name, "whether it may read below "+prefix, need{"s3:GetObject", rd.arn() + "/" + key}, err))
 	default:
 		rd.out.problem(Failed, linkReaders, name, finding{
 			found: "the reader may read what is below s3://" + rd.bucket + "/" + prefix, cause: "the bucket's policy allows s3:GetObject on more than the delivery prefix, or these are not a reader's credentials",
 			consequence: "records that failed are there as they came, and what stagelog keeps",
-			fix:         "the bucket's owner narrows the statement's Resource to arn:aws:s3:::" + rd.bucket + "/" + literal(rd.prefix) + "*: stagelog deploy",
+			fix:         "the bucket's owner narrows the statement's Resource to " + rd.arn() + "/" + literal(rd.prefix) + "*: stagelog deploy",
 		})
 	}
 	return nil

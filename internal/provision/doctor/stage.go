@@ -161,6 +161,7 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 	default:
 		if r.t.Spec != nil && !r.ours(s) {
 			wrong.cause = "stagelog.yaml's stream is " + r.t.Spec.Stream()
+			wrong.fix = "stagelog deploy --replace-logging"
 			wrong.consequence = "what this stage logs goes through another chain, which is examined here, and not through the pipeline's"
 			r.out.problem(Warning, linkStage, "destination", wrong)
 			return true

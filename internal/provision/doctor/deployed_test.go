@@ -1,0 +1,105 @@
+package doctor_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/doctor"
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+// deployed is a pipeline as deploy builds it.
+func deployed(t *testing.T, s *moto.Server) (*provision.Clients, doctor.Target) {
+	t.Helper()
+	b := &built{c: provision.NewClients(s.Config(nil))}
+	b.buildAPI(t.Context(), t)
+	p, err := pipeline.Parse("stagelog.yaml", []byte(`name: acme
+bucket: `+testBucket+`
+region: `+moto.Region+`
+readers: ["`+testReader+`"]
+stages: [{api: `+b.ref.API+`, stage: prod}]
+`), func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code bytes.Buffer
+	z := zip.NewWriter(&code)
+	must(z.Create("bootstrap"))(t)
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spec := &provision.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: code.Bytes(), Architecture: "arm64"}
+	plan := must(provision.MakePlan(t.Context(), spec, b.c, nil))(t)
+	if err := plan.Execute(t.Context(), nil, func(provision.Event) {}); err != nil {
+		t.Fatal(err)
+	}
+	return b.c, doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Spec: spec, Stages: p.Stages, Readers: p.Readers}
+}
+
+func TestNothingIsWrongWithWhatDeployBuilds(t *testing.T) {
+	s := moto.Start(t)
+	c, target := deployed(t, s)
+	f := examine(t, c, target, doctor.Options{})
+	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
+		for _, check := range f.with(status) {
+			t.Errorf("%s: %s", status, text(f[check]))
+		}
+	}
+	f.wants(t, "function: format", doctor.OK)
+}
+
+func TestTheFunctionsLogIsReadForFailures(t *testing.T) {
+	s := moto.Start(t)
+	c, target := deployed(t, s)
+	group, stream := aws.String("/aws/lambda/stagelog-acme"), aws.String("one")
+	must(c.Logs.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: stream}))(t)
+	must(c.Logs.PutLogEvents(t.Context(), &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: stream, LogEvents: []logtypes.InputLogEvent{
+		{Timestamp: aws.Int64(nowMillis()), Message: aws.String("[ERROR] KeyError: 'secret'")},
+		{Timestamp: aws.Int64(nowMillis()), Message: aws.String("Task timed out after 60.00 seconds")},
+	}}))(t)
+	f := examine(t, c, target, doctor.Options{})
+	f.wants(t, "function: recent errors", doctor.Warning, "[ERROR] KeyError; Task timed out after 60.00 seconds", "logs tail /aws/lambda/stagelog-acme")
+	if all := text(f); strings.Contains(all, "secret") {
+		t.Errorf("doctor quotes the function's log: %s", all)
+	}
+}
+
+// noBuckets is an S3 that lists no buckets, as an account does that has none of its own.
+type noBuckets struct{}
+
+func (noBuckets) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet && req.URL.Path == "/" {
+		return xmlAnswer(http.StatusOK, "<ListAllMyBucketsResult><Buckets></Buckets></ListAllMyBucketsResult>"), nil
+	}
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+func TestABucketOfAnotherAccountMustAllowTheRole(t *testing.T) {
+	s := moto.Start(t)
+	b := good().build(t, provision.NewClients(s.Config(nil)))
+	f := examine(t, provision.NewClients(s.Config(noBuckets{})), b.target(), doctor.Options{})
+	if diff := cmp.Diff([]string{"bucket: policy", "stream: role permissions"}, f.with(doctor.Failed)); diff != "" {
+		t.Errorf("what fails (-want +got):\n%s", diff)
+	}
+	f.wants(t, "bucket: policy", doctor.Failed, "another account's", "put-bucket-policy", "arn:aws:iam::123456789012:role/acme-firehose")
+	f.wants(t, "stream: role permissions", doctor.Failed, "s3:PutObjectAcl")
+}
+
+func TestAStageOfThePipelineThatLogsToAnotherChain(t *testing.T) {
+	s := moto.Start(t)
+	b := good()
+	b.stream = "amazon-apigateway-other"
+	b.build(t, provision.NewClients(s.Config(nil)))
+	f := examine(t, b.c, b.own(), doctor.Options{})
+	f.wants(t, "stage: destination", doctor.Warning, "stagelog.yaml's stream is amazon-apigateway-acme", "--replace-logging")
+}
