@@ -18,6 +18,7 @@ import (
 type upOptions struct {
 	dir        string
 	bare       bool
+	apisOnly   bool
 	listen     chain.Listen
 	nats       string
 	s3Endpoint string
@@ -35,6 +36,7 @@ and config files inside, so that the AWS CLI and every SDK work against it as th
 With --json one JSON document with the endpoints is printed once everything is ready.`,
 		Example: `  stagelog up
   stagelog up --bare             with nothing configured: build the chain with AWS clients
+  stagelog up --apis-only        the APIs alone: try ` + "`stagelog deploy`" + ` against this machine
   stagelog up --listen-stages 127.0.0.1:0
 
   export AWS_CONFIG_FILE=.stagelog/config AWS_SHARED_CREDENTIALS_FILE=.stagelog/credentials
@@ -47,6 +49,7 @@ With --json one JSON document with the endpoints is printed once everything is r
 	f := cmd.Flags()
 	f.StringVar(&opts.dir, "dir", ".stagelog", "the folder for state and credentials")
 	f.BoolVar(&opts.bare, "bare", false, "run without a stagelog.yaml, with nothing configured")
+	f.BoolVar(&opts.apisOnly, "apis-only", false, "make the APIs and usage plans of stagelog.yaml alone; stagelog deploy --endpoint-url builds the rest")
 	f.StringVar(&opts.listen.AWS, "listen-aws", opts.listen.AWS, "address of the AWS endpoint")
 	f.StringVar(&opts.listen.Stages, "listen-stages", opts.listen.Stages, "address of the API stages")
 	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of /metrics, /healthz and /readyz")
@@ -69,7 +72,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		log.Warn(w.String())
 	}
 	return chain.Run(ctx, chain.Config{
-		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, S3Endpoint: opts.s3Endpoint, Logger: log,
+		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, S3Endpoint: opts.s3Endpoint, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s chain.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *chain.Chain) error {
 		if err := announce(e, c, dir, p.Bucket); err != nil {
@@ -100,7 +103,7 @@ func announce(e *env, c *chain.Chain, dir, bucket string) error {
 		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})
 	}
 	w := tabwriter.NewWriter(e.stderr, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\nAWS endpoint\t%s\tFirehose, API Gateway, Lambda, STS, S3\n", at.AWS)
+	fmt.Fprintf(w, "\nAWS endpoint\t%s\tFirehose, API Gateway, Lambda, S3, IAM, CloudWatch Logs, STS\n", at.AWS)
 	fmt.Fprintf(w, "API stages\t%s/{api}/{stage}/\n", at.Stages)
 	fmt.Fprintf(w, "Metrics\t%s/metrics\t/healthz, /readyz\n", at.Console)
 	if err := w.Flush(); err != nil {

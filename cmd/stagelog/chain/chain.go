@@ -26,7 +26,9 @@ import (
 	"github.com/stagelog/stagelog/internal/firehose"
 	functionapi "github.com/stagelog/stagelog/internal/function/api"
 	"github.com/stagelog/stagelog/internal/gateway"
+	"github.com/stagelog/stagelog/internal/iam"
 	"github.com/stagelog/stagelog/internal/identity"
+	"github.com/stagelog/stagelog/internal/logs"
 	"github.com/stagelog/stagelog/internal/pipeline"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
@@ -46,6 +48,7 @@ type Config struct {
 	AnyPort    bool   // take a free port where one is taken
 	NATS       string // URL of a NATS cluster; "" embeds a server
 	S3Endpoint string // another S3 to deliver to; "" embeds a server
+	APIsOnly   bool   // of the pipeline its local APIs alone; the rest is for AWS clients to build
 	Logger     *slog.Logger
 	Progress   func(Step) // called as each of the four steps is done; may be nil
 }
@@ -65,6 +68,8 @@ type Chain struct {
 	functions *functionapi.Service
 	directory *usageplan.Directory
 	enricher  *enrich.Enricher
+	roles     *iam.Service
+	logGroups *logs.Service
 	streams   *firehose.Service
 	stages    *gateway.Gateway
 	lines     *gateway.Logger
@@ -115,7 +120,7 @@ func open(ctx context.Context, cfg Config) (*Chain, error) {
 		return nil, err
 	}
 	c.at = at
-	for _, step := range []func(context.Context) error{c.openState, c.openBucket, c.openControl, c.openPath} {
+	for _, step := range []func(context.Context) error{c.openState, c.openBucket, c.openControl, c.openNames, c.openPath} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, at.close(), c.close(ctx))
 		}

@@ -17,6 +17,8 @@ import (
 	functionapi "github.com/stagelog/stagelog/internal/function/api"
 	"github.com/stagelog/stagelog/internal/function/host"
 	"github.com/stagelog/stagelog/internal/gateway"
+	"github.com/stagelog/stagelog/internal/iam"
+	"github.com/stagelog/stagelog/internal/logs"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -91,8 +93,28 @@ func (c *Chain) openControl(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the functions: %w", err)
 	}
+	if c.cfg.APIsOnly {
+		return nil
+	}
 	c.functions.Builtin(c.functionName(), function.InProcess(function.NewHandler(c.enricher).Invoke), "Adds usage plan and customer; runs in this process")
 	return nil
+}
+
+// openNames opens what has names and grants nothing here: roles and log groups.
+func (c *Chain) openNames(ctx context.Context) error {
+	p := c.cfg.Pipeline
+	store, err := c.buffer.Store(ctx, "iam")
+	if err != nil {
+		return err
+	}
+	if c.roles, err = iam.Open(ctx, p.Account, store); err != nil {
+		return err
+	}
+	if store, err = c.buffer.Store(ctx, "logs"); err != nil {
+		return err
+	}
+	c.logGroups, err = logs.Open(ctx, p.Region, p.Account, store)
+	return err
 }
 
 // functionName is the enrichment's, also where the pipeline has no name.

@@ -51,6 +51,8 @@ func (c *Chain) awsHandler() http.Handler {
 		"firehose":   ownerOnly("firehose", p.Account, awswire.JSON11, c.streams),
 		"apigateway": c.controlHandler(),
 		"lambda":     ownerOnly("lambda", p.Account, awswire.RESTJSON, c.functions),
+		"iam":        ownerOnly("iam", p.Account, awswire.Query, c.roles),
+		"logs":       ownerOnly("logs", p.Account, awswire.JSON11, c.logGroups),
 		"sts":        awswire.STS(),
 	}
 	if c.server != nil {

@@ -41,6 +41,9 @@ func (c *Chain) apply(ctx context.Context) error {
 	if p.Name == "" {
 		return nil
 	}
+	if c.cfg.APIsOnly {
+		return c.applyAPIs(ctx)
+	}
 	steps := []struct {
 		name string
 		do   func(context.Context) (detail string, err error)
@@ -157,12 +160,21 @@ func lambdaARN(p *types.ProcessingConfiguration) string {
 	return ""
 }
 
+// applyAPIs makes the APIs, stages, usage plans and keys of the local section, and nothing else.
+func (c *Chain) applyAPIs(ctx context.Context) error {
+	if c.cfg.Pipeline.Local == nil {
+		return nil
+	}
+	_, err := c.control.ApplyLocal(ctx, localConfig(c.cfg.Pipeline.Local, c.heldBack()))
+	return err
+}
+
 func (c *Chain) applyStages(ctx context.Context) (string, error) {
 	p := c.cfg.Pipeline
 	if p.Local == nil {
 		return "no APIs here; point a stage or a log shipper at the stream", nil
 	}
-	if _, err := c.control.ApplyLocal(ctx, localConfig(p.Local, c.heldBack())); err != nil {
+	if err := c.applyAPIs(ctx); err != nil {
 		return "", err
 	}
 	stages := p.Local.Stages()
