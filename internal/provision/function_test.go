@@ -82,6 +82,8 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 		in.FunctionName = name
 		return func() error { _, err := c.Lambda.UpdateFunctionConfiguration(t.Context(), &in); return err }
 	}
+	withRefresh := s.FunctionEnvironment()
+	withRefresh["STAGELOG_REFRESH"] = "24h"
 	recode := func(in lambda.UpdateFunctionCodeInput) func() error {
 		in.FunctionName = name
 		return func() error { _, err := c.Lambda.UpdateFunctionCode(t.Context(), &in); return err }
@@ -97,6 +99,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 		{"runtime", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Runtime: types.RuntimeProvidedal2})},
 		{"role", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Role: aws.String("arn:aws:iam::123456789012:role/other")})},
 		{"environment", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{"STAGELOG_API_KEY": "keep"}}})},
+		{"environment", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: withRefresh}})},
 		{"code", callCode, recode(lambda.UpdateFunctionCodeInput{ZipFile: someZip(t, "two")})},
 		{"tag stagelog", "POST tags", func() error {
 			_, err := c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{OwnerTag}})

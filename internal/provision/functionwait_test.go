@@ -172,8 +172,8 @@ func TestFunctionWaitEnds(t *testing.T) {
 	t.Run("with the role's time", func(t *testing.T) {
 		fast(t)
 		s := &script{answers: map[string][]string{callCreate: {roleIsNew}}}
-		if err := s.function(t).Apply(t.Context(), State{}, quiet); !roleNotKnown(err) || len(s.calls) < 3 {
-			t.Errorf("Apply: %v after %d calls, want Lambda's error after some", err, len(s.calls))
+		if err := s.function(t).Apply(t.Context(), State{}, quiet); !roleNotKnown(err) || len(s.calls) != 6 {
+			t.Errorf("Apply: %v after %d calls, want Lambda's error after 6: 1, 2, 4, 8 and 8 ms between them pass 20 ms", err, len(s.calls))
 		}
 	})
 	t.Run("with the function's time", func(t *testing.T) {
