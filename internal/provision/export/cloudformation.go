@@ -1,0 +1,256 @@
+package export
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+// CloudFormation is the pipeline as a template in YAML. The bucket stays when its stack is
+// deleted, as it does with `stagelog destroy`.
+func CloudFormation(s *provision.Spec) ([]byte, error) {
+	set, err := newSettings(s)
+	if err != nil {
+		return nil, err
+	}
+	t := &template{set, s.Region}
+	var b bytes.Buffer
+	b.WriteString(t.header() + "\n")
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(t.reference(t.tree())); err != nil {
+		return nil, fmt.Errorf("write the template: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// template is a pipeline on its way to CloudFormation.
+type template struct {
+	*settings
+	home string // the Region that it is exported for
+}
+
+func (t *template) header() string {
+	describe := "aws cloudformation describe-stacks --region " + t.home + " --stack-name " + t.stack() +
+		" --query \"Stacks[0].Outputs[?OutputKey=='AccessLogPatch'].OutputValue\" --output text"
+	lines := []string{
+		"The pipeline " + t.Pipeline.Name + " as a CloudFormation template, written by `stagelog export cloudformation`.",
+		"Change stagelog.yaml and export it again instead of editing this.",
+		"",
+		"What to run, with the name of a bucket of yours in " + t.home + " for CODE_BUCKET:",
+		"",
+		"  stagelog export zip --arch " + t.Architecture + " --out " + zipFile,
+		"  aws s3 cp " + zipFile + " s3://CODE_BUCKET/" + t.zipKey(),
+		"  aws cloudformation deploy --region " + t.home + " --stack-name " + t.stack() + " --template-file stagelog-cloudformation.yaml \\",
+		"    --capabilities CAPABILITY_NAMED_IAM --parameter-overrides CodeBucket=CODE_BUCKET" + t.salt(),
+		"",
+		zipFile + " has the sha256 " + t.zipHex() + ".",
+		"",
+		"Access log settings are a part of the stage, so they are in the template that has the stage: give its AWS::ApiGateway::Stage",
+		"",
+		"  AccessLogSetting:",
+		"    DestinationArn: the output AccessLogDestinationArn",
+		"    Format: the output AccessLogFormat, with a line break at its end",
+		"",
+	}
+	if len(t.Pipeline.Stages) > 0 {
+		lines = append(lines, "For a stage that is in no template, look at what it logs now, which is replaced, and change it:", "")
+		lines = append(lines, t.stageCommands(t.home, describe)...)
+		lines = append(lines, "")
+	}
+	return comment(append(lines,
+		"Only stages of REST APIs log to Firehose.",
+		"The stack does not take over what exists under its names, and the bucket stays when the stack is deleted.")...)
+}
+
+func (t *template) salt() string {
+	if t.hashes() {
+		return " HashSalt=\"$(openssl rand -base64 24)\""
+	}
+	return ""
+}
+
+func (t *template) tree() *yaml.Node {
+	parameters := object(
+		"CodeBucket", object("Type", "String", "Description", "The bucket, in this Region, with the function's zip"),
+		"CodeKey", object("Type", "String", "Description", "The key of the function's zip in it", "Default", t.zipKey()),
+	)
+	if t.hashes() {
+		parameters.Content = append(parameters.Content, value("HashSalt"), object(
+			"Type", "String", "NoEcho", true, "MinLength", 16,
+			"Description", "The secret of the hashes of API keys: with another one the same key has another hash"))
+	}
+	return object(
+		"AWSTemplateFormatVersion", "2010-09-09",
+		"Description", "stagelog: the access logs of API Gateway, with usage plan and customer, in the bucket "+t.Bucket(),
+		"Parameters", parameters,
+		"Resources", object(
+			"Bucket", t.bucket(),
+			"BucketPolicy", resource("AWS::S3::BucketPolicy", object("Bucket", ref("Bucket"), "PolicyDocument", t.want.BucketPolicy)),
+			"FirehoseLogGroup", t.logGroup(t.StreamLogGroup()),
+			"FirehoseLogStream", resource("AWS::Logs::LogStream", object(
+				"LogGroupName", ref("FirehoseLogGroup"), "LogStreamName", provision.DeliveryLogStream)),
+			"FunctionLogGroup", t.logGroup(t.FunctionLogGroup()),
+			"FunctionRole", t.role(t.want.FunctionRole),
+			"Function", t.function(),
+			"FirehoseRole", t.role(t.want.FirehoseRole),
+			"Stream", t.stream(),
+		),
+		"Outputs", object(
+			"AccessLogDestinationArn", object("Description", "destinationArn of a stage's access log settings", "Value", t.StreamARN()),
+			"AccessLogFormat", object("Description", "format of a stage's access log settings", "Value", t.want.AccessLogFormat),
+			"AccessLogPatch", object("Description", "Both, as --patch-operations of aws apigateway update-stage", "Value", t.patch()),
+		),
+	)
+}
+
+func resource(kind string, properties *yaml.Node) *yaml.Node {
+	return object("Type", kind, "Properties", properties)
+}
+
+func ref(name string) *yaml.Node { return scalar("!Ref", name) }
+
+func (t *template) tags() *yaml.Node {
+	return list(object("Key", provision.OwnerTag, "Value", t.Owner()))
+}
+
+func (t *template) bucket() *yaml.Node {
+	rules := list()
+	for _, rule := range t.want.Rules {
+		n := object("Id", aws.ToString(rule.ID), "Status", string(rule.Status))
+		add := func(name string, v any) { n.Content = append(n.Content, value(name), value(v)) }
+		if prefix := aws.ToString(rule.Filter.Prefix); prefix != "" {
+			add("Prefix", prefix)
+		}
+		if a := rule.AbortIncompleteMultipartUpload; a != nil {
+			add("AbortIncompleteMultipartUpload", object("DaysAfterInitiation", aws.ToInt32(a.DaysAfterInitiation)))
+		}
+		if e := rule.Expiration; e != nil {
+			add("ExpirationInDays", aws.ToInt32(e.Days))
+		}
+		rules.Content = append(rules.Content, n)
+	}
+	return object("Type", "AWS::S3::Bucket", "DeletionPolicy", "Retain", "UpdateReplacePolicy", "Retain", "Properties", object(
+		"BucketName", t.Bucket(),
+		"PublicAccessBlockConfiguration", object(
+			"BlockPublicAcls", true, "IgnorePublicAcls", true, "BlockPublicPolicy", true, "RestrictPublicBuckets", true),
+		"OwnershipControls", object("Rules", list(object("ObjectOwnership", "BucketOwnerEnforced"))),
+		"BucketEncryption", object("ServerSideEncryptionConfiguration", list(object(
+			"ServerSideEncryptionByDefault", object("SSEAlgorithm", "AES256")))),
+		"LifecycleConfiguration", object("Rules", rules),
+		"Tags", t.tags(),
+	))
+}
+
+func (t *template) logGroup(name string) *yaml.Node {
+	return object("Type", "AWS::Logs::LogGroup", "DeletionPolicy", "Delete", "UpdateReplacePolicy", "Delete", "Properties", object(
+		"LogGroupName", name, "RetentionInDays", t.Pipeline.AWS.LogDays, "Tags", t.tags()))
+}
+
+func (t *template) role(r provision.RoleValues) *yaml.Node {
+	return resource("AWS::IAM::Role", object(
+		"RoleName", r.Name,
+		"Description", r.Description,
+		"AssumeRolePolicyDocument", r.Trust,
+		"Policies", list(object("PolicyName", provision.RolePolicy, "PolicyDocument", r.Permissions)),
+		"Tags", t.tags(),
+	))
+}
+
+func (t *template) function() *yaml.Node {
+	env := t.environment()
+	if t.hashes() {
+		env.Content = append(env.Content, value(provision.SaltVariable), ref("HashSalt"))
+	}
+	return object("Type", "AWS::Lambda::Function",
+		"DependsOn", "FunctionLogGroup", // or Lambda makes one that keeps everything for ever
+		"Metadata", object("ZipSha256", t.zipBase64()),
+		"Properties", object(
+			"FunctionName", t.Function(),
+			"Description", t.want.FunctionDescription,
+			"Runtime", string(provision.FunctionRuntime),
+			"Handler", provision.FunctionHandler,
+			"Architectures", list(t.Architecture),
+			"MemorySize", t.Pipeline.AWS.Memory,
+			"Timeout", provision.FunctionTimeout,
+			"Role", t.RoleARN(t.FunctionRole()),
+			"Code", object("S3Bucket", ref("CodeBucket"), "S3Key", ref("CodeKey")),
+			"Environment", object("Variables", env),
+			"Tags", t.tags(),
+		))
+}
+
+func (t *template) stream() *yaml.Node {
+	to := t.want.Destination
+	processors := list()
+	for _, p := range to.ProcessingConfiguration.Processors {
+		parameters := list()
+		for _, param := range p.Parameters {
+			parameters.Content = append(parameters.Content, object(
+				"ParameterName", string(param.ParameterName), "ParameterValue", aws.ToString(param.ParameterValue)))
+		}
+		processors.Content = append(processors.Content, object("Type", string(p.Type), "Parameters", parameters))
+	}
+	return resource("AWS::KinesisFirehose::DeliveryStream", object(
+		"DeliveryStreamName", t.Stream(),
+		"DeliveryStreamType", "DirectPut",
+		"ExtendedS3DestinationConfiguration", object(
+			"RoleARN", aws.ToString(to.RoleARN),
+			"BucketARN", aws.ToString(to.BucketARN),
+			"Prefix", given(to.Prefix),
+			"ErrorOutputPrefix", given(to.ErrorOutputPrefix),
+			"BufferingHints", object(
+				"IntervalInSeconds", aws.ToInt32(to.BufferingHints.IntervalInSeconds),
+				"SizeInMBs", aws.ToInt32(to.BufferingHints.SizeInMBs)),
+			"CompressionFormat", string(to.CompressionFormat),
+			"CloudWatchLoggingOptions", object(
+				"Enabled", aws.ToBool(to.CloudWatchLoggingOptions.Enabled),
+				"LogGroupName", ref("FirehoseLogGroup"),
+				"LogStreamName", ref("FirehoseLogStream")),
+			"ProcessingConfiguration", object("Enabled", aws.ToBool(to.ProcessingConfiguration.Enabled), "Processors", processors),
+			"S3BackupMode", string(to.S3BackupMode),
+		),
+		"Tags", t.tags(),
+	))
+}
+
+// reference replaces what only AWS knows by references to it.
+func (t *template) reference(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.ScalarNode && !known(n.Value) {
+		*n = *t.text(n.Value)
+	}
+	for _, c := range n.Content {
+		t.reference(c)
+	}
+	return n
+}
+
+// text is !Sub, or what is shorter and means the same. What stands for itself and looks like
+// one of !Sub's references is escaped.
+func (t *template) text(s string) *yaml.Node {
+	s = strings.NewReplacer(
+		"${", "${!",
+		t.RoleARN(t.FunctionRole()), "${FunctionRole.Arn}",
+		t.RoleARN(t.FirehoseRole()), "${FirehoseRole.Arn}",
+		t.FunctionARN(), "${Function.Arn}",
+		t.BucketARN(), "${Bucket.Arn}",
+		t.StreamARN(), "${Stream.Arn}",
+		partition, "${AWS::Partition}",
+		region, "${AWS::Region}",
+		account, "${AWS::AccountId}",
+	).Replace(s)
+	name, whole := strings.CutPrefix(s, "${")
+	name, end := strings.CutSuffix(name, "}")
+	switch {
+	case !whole || !end || strings.ContainsAny(name, "${}"):
+		return scalar("!Sub", s)
+	case strings.Contains(name, "."):
+		return scalar("!GetAtt", name)
+	}
+	return ref(name)
+}

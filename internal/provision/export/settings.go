@@ -1,0 +1,101 @@
+package export
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+// zipFile is the function's deployment package, where `stagelog export zip` writes it.
+const zipFile = "stagelog-enricher.zip"
+
+// settings are a pipeline's, with characters in the place of what only AWS knows.
+type settings struct {
+	*provision.Spec
+	want provision.Values
+	zip  [sha256.Size]byte
+}
+
+func newSettings(s *provision.Spec) (*settings, error) {
+	if s.Zip == nil {
+		return nil, provision.ErrNoZip
+	}
+	spec := elsewhere(s)
+	values, err := spec.Values()
+	if err != nil {
+		return nil, err
+	}
+	return &settings{spec, values, sha256.Sum256(s.Zip)}, nil
+}
+
+func (s *settings) zipHex() string    { return hex.EncodeToString(s.zip[:]) }
+func (s *settings) zipBase64() string { return base64.StdEncoding.EncodeToString(s.zip[:]) }
+
+// zipKey is another one for another zip: CloudFormation takes new code for new by its key.
+func (s *settings) zipKey() string {
+	return strings.TrimSuffix(zipFile, ".zip") + "-" + s.zipHex()[:16] + ".zip"
+}
+
+// stack is a name for what is made together. Stacks have no underscores.
+func (s *settings) stack() string { return strings.ReplaceAll(s.Function(), "_", "-") }
+
+// hashes says whether the function needs a secret.
+func (s *settings) hashes() bool { return s.Pipeline.APIKey == "hash" }
+
+// environment is the function's, without the secret.
+func (s *settings) environment() *yaml.Node {
+	env, n := s.FunctionEnvironment(), object()
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		n.Content = append(n.Content, value(name), value(env[name]))
+	}
+	return n
+}
+
+// patch makes a stage log to the stream, as API Gateway's UpdateStage takes it.
+func (s *settings) patch() string {
+	type operation struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value string `json:"value"`
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode([]operation{
+		{"replace", "/accessLogSettings/destinationArn", s.StreamARN()},
+		{"replace", "/accessLogSettings/format", s.want.AccessLogFormat},
+	})
+	if err != nil {
+		panic("BUG: a patch of strings cannot be written: " + err.Error())
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// comment makes lines a comment, which both languages begin with #.
+func comment(lines ...string) string {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString(strings.TrimRight("# "+line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// stageCommands are those that show what the pipeline's stages log now, and change it.
+func (s *settings) stageCommands(home, patch string) []string {
+	var lines []string
+	for _, st := range s.Pipeline.Stages {
+		which := " --region " + home + " --rest-api-id " + st.API + " --stage-name " + st.Stage
+		lines = append(lines,
+			"  aws apigateway get-stage"+which+" --query accessLogSettings",
+			"  aws apigateway update-stage"+which+" --patch-operations \"$("+patch+")\"")
+	}
+	return lines
+}

@@ -1,0 +1,100 @@
+package export
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
+
+// What only AWS knows stands in a value as one of these characters, which are nobody's: they
+// are for private use.
+const (
+	partition = "\uE001"
+	region    = "\uE002"
+	account   = "\uE003"
+)
+
+// elsewhere is the pipeline in an account and a Region that are not known yet.
+func elsewhere(s *provision.Spec) *provision.Spec {
+	moved := *s
+	moved.Partition, moved.Region, moved.Account = partition, region, account
+	return &moved
+}
+
+// known says whether a text has none of the characters.
+func known(text string) bool { return !strings.ContainsAny(text, partition+region+account) }
+
+// The values of a resource are a tree of YAML nodes: mappings have an order, and a policy's
+// JSON is YAML as it is. Both languages are written from it.
+
+// object is a mapping of names and values, in turns. A value that is nil leaves its name out.
+func object(pairs ...any) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != nil {
+			n.Content = append(n.Content, scalar("!!str", pairs[i].(string)), value(pairs[i+1]))
+		}
+	}
+	return n
+}
+
+// given is a text that may be missing, or empty, which means the same.
+func given(text *string) any {
+	if text == nil || *text == "" {
+		return nil
+	}
+	return *text
+}
+
+func list(values ...any) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	for _, v := range values {
+		n.Content = append(n.Content, value(v))
+	}
+	return n
+}
+
+func scalar(tag, text string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: text}
+}
+
+func value(v any) *yaml.Node {
+	switch v := v.(type) {
+	case *yaml.Node:
+		return v
+	case string:
+		return scalar("!!str", v)
+	case bool:
+		return scalar("!!bool", strconv.FormatBool(v))
+	case int:
+		return scalar("!!int", strconv.Itoa(v))
+	case int32:
+		return scalar("!!int", strconv.Itoa(int(v)))
+	case policy.Document:
+		return document(v)
+	}
+	panic(fmt.Sprintf("BUG: a value of type %T", v))
+}
+
+// document is a policy as a tree.
+func document(d policy.Document) *yaml.Node {
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(d.JSON()), &n); err != nil {
+		panic("BUG: the JSON of a policy is not YAML: " + err.Error())
+	}
+	plain(&n)
+	return n.Content[0]
+}
+
+// plain forgets how JSON wrote the nodes.
+func plain(n *yaml.Node) {
+	n.Style = 0
+	for _, c := range n.Content {
+		plain(c)
+	}
+}
