@@ -36,8 +36,6 @@ type template struct {
 }
 
 func (t *template) header() string {
-	describe := "aws cloudformation describe-stacks --region " + t.home + " --stack-name " + t.stack() +
-		" --query \"Stacks[0].Outputs[?OutputKey=='AccessLogPatch'].OutputValue\" --output text"
 	lines := []string{
 		"The pipeline " + t.Pipeline.Name + " as a CloudFormation template, written by `stagelog export cloudformation`.",
 		"Change stagelog.yaml and export it again instead of editing this.",
@@ -46,33 +44,32 @@ func (t *template) header() string {
 		"",
 		"  stagelog export zip --arch " + t.Architecture + " --out " + zipFile,
 		"  aws s3 cp " + zipFile + " s3://CODE_BUCKET/" + t.zipKey(),
-		"  aws cloudformation deploy --region " + t.home + " --stack-name " + t.stack() + " --template-file stagelog-cloudformation.yaml \\",
-		"    --capabilities CAPABILITY_NAMED_IAM --parameter-overrides CodeBucket=CODE_BUCKET" + t.salt(),
-		"",
-		zipFile + " has the sha256 " + t.zipHex() + ".",
-		"",
-		"Access log settings are a part of the stage, so they are in the template that has the stage: give its AWS::ApiGateway::Stage",
-		"",
-		"  AccessLogSetting:",
-		"    DestinationArn: the output AccessLogDestinationArn",
-		"    Format: the output AccessLogFormat, with a line break at its end",
+		"  aws cloudformation deploy --region " + t.home + " --stack-name " + t.stack() + " \\",
+		"    --template-file stagelog-cloudformation.yaml --capabilities CAPABILITY_NAMED_IAM \\",
+		"    --parameter-overrides CodeBucket=CODE_BUCKET CodeKey=" + t.zipKey(),
 		"",
 	}
+	if t.hashes() {
+		lines = append(lines,
+			"The first time, add HashSalt=\"$(openssl rand -hex 32)\" at the end. Leave it out later: the stack keeps it,",
+			"and with another one the same API key would have another hash.",
+			"")
+	}
+	lines = append(lines,
+		"The sha256 of "+zipFile+" is "+t.zipHex()+".",
+		"",
+		"Access log settings are a part of the stage, so they are in the template that has the stage. Give its",
+		"AWS::ApiGateway::Stage an AccessLogSetting with the outputs AccessLogDestinationArn and AccessLogFormat.",
+		"")
 	if len(t.Pipeline.Stages) > 0 {
 		lines = append(lines, "For a stage that is in no template, look at what it logs now, which is replaced, and change it:", "")
-		lines = append(lines, t.stageCommands(t.home, describe)...)
+		lines = append(lines, t.stageCommands(t.home, "aws cloudformation describe-stacks --region "+t.home+" --stack-name "+t.stack()+
+			" --output text --query \"Stacks[0].Outputs[?OutputKey=='AccessLogPatch'].OutputValue\"")...)
 		lines = append(lines, "")
 	}
 	return comment(append(lines,
-		"Only stages of REST APIs log to Firehose.",
-		"The stack does not take over what exists under its names, and the bucket stays when the stack is deleted.")...)
-}
-
-func (t *template) salt() string {
-	if t.hashes() {
-		return " HashSalt=\"$(openssl rand -base64 24)\""
-	}
-	return ""
+		"Only stages of REST APIs log to Firehose. The stack takes over nothing that exists under its names, and the",
+		"bucket stays when the stack is deleted.")...)
 }
 
 func (t *template) tree() *yaml.Node {
@@ -148,7 +145,7 @@ func (t *template) bucket() *yaml.Node {
 }
 
 func (t *template) logGroup(name string) *yaml.Node {
-	return object("Type", "AWS::Logs::LogGroup", "DeletionPolicy", "Delete", "UpdateReplacePolicy", "Delete", "Properties", object(
+	return resource("AWS::Logs::LogGroup", object(
 		"LogGroupName", name, "RetentionInDays", t.Pipeline.AWS.LogDays, "Tags", t.tags()))
 }
 

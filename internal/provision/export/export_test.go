@@ -1,6 +1,7 @@
 package export
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/pipeline"
@@ -28,6 +29,9 @@ func spec(t *testing.T, yaml string) *provision.Spec {
 }
 
 func TestShow(t *testing.T) {
-	b, err := CloudFormation(spec(t, full))
-	t.Log(string(b), err)
+	b, err := Terraform(spec(t, full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile("/tmp/tfx/main.tf", b, 0o644)
 }

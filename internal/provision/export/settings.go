@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ func newSettings(s *provision.Spec) (*settings, error) {
 	values, err := spec.Values()
 	if err != nil {
 		return nil, err
+	}
+	if !known(values.AccessLogFormat + s.Pipeline.Deliver.Prefix + s.Pipeline.Deliver.ErrorPrefix) {
+		return nil, errors.New("the format or a prefix has characters of Unicode's private use area: leave them out")
 	}
 	return &settings{spec, values, sha256.Sum256(s.Zip)}, nil
 }
@@ -88,14 +92,15 @@ func comment(lines ...string) string {
 	return b.String()
 }
 
-// stageCommands are those that show what the pipeline's stages log now, and change it.
+// stageCommands are those that show what the pipeline's stages log now, and change it. patch
+// prints what the stack, or Terraform, knows.
 func (s *settings) stageCommands(home, patch string) []string {
-	var lines []string
+	lines := []string{"  PATCH=\"$(" + patch + ")\""}
 	for _, st := range s.Pipeline.Stages {
 		which := " --region " + home + " --rest-api-id " + st.API + " --stage-name " + st.Stage
 		lines = append(lines,
 			"  aws apigateway get-stage"+which+" --query accessLogSettings",
-			"  aws apigateway update-stage"+which+" --patch-operations \"$("+patch+")\"")
+			"  aws apigateway update-stage"+which+" --patch-operations \"$PATCH\"")
 	}
 	return lines
 }

@@ -1,1 +1,332 @@
 package export
+
+import (
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+// Terraform is the pipeline as a configuration in one file, in the layout of `terraform fmt`.
+func Terraform(s *provision.Spec) ([]byte, error) {
+	set, err := newSettings(s)
+	if err != nil {
+		return nil, err
+	}
+	c := &configuration{settings: set, home: s.Region}
+	return []byte(c.header() + "\n" + c.reference(c.body().String())), nil
+}
+
+// configuration is a pipeline on its way to Terraform.
+type configuration struct {
+	*settings
+	home string // the Region that it is exported for
+	top  body
+}
+
+func (c *configuration) header() string {
+	lines := []string{
+		"The pipeline " + c.Pipeline.Name + " for Terraform, written by `stagelog export terraform`.",
+		"Change stagelog.yaml and export it again instead of editing this.",
+		"",
+		"What to run, in the directory of this file:",
+		"",
+		"  stagelog export zip --arch " + c.Architecture + " --out " + zipFile,
+		"  terraform init",
+		"  terraform plan",
+		"  terraform apply",
+		"",
+		"The sha256 of " + zipFile + " is " + c.zipHex() + ".",
+		"",
+	}
+	if c.hashes() {
+		lines = append(lines,
+			"Before plan and apply, set TF_VAR_hash_salt to a secret that `openssl rand -hex 32` draws once. Keep it: with",
+			"another one the same API key would have another hash.",
+			"")
+	}
+	lines = append(lines,
+		"Access log settings are a part of the stage, so they are where the stage is. Where this configuration has it:",
+		"",
+		"  resource \"aws_api_gateway_stage\" \"...\" {",
+		"    access_log_settings {",
+		"      destination_arn = aws_kinesis_firehose_delivery_stream.stagelog.arn",
+		"      format          = local.access_log_format",
+		"    }",
+		"  }",
+		"",
+		"Another configuration takes the outputs access_log_destination_arn and access_log_format.",
+		"")
+	if len(c.Pipeline.Stages) > 0 {
+		lines = append(lines, "For a stage that Terraform has not, look at what it logs now, which is replaced, and change it:", "")
+		lines = append(lines, c.stageCommands(c.home, "terraform output -raw access_log_patch")...)
+		lines = append(lines, "")
+	}
+	return comment(append(lines,
+		"Only stages of REST APIs log to Firehose. What exists under these names, `terraform import` takes over; the",
+		"bucket cannot be destroyed while it has objects.")...)
+}
+
+func (c *configuration) body() *body {
+	c.required()
+	c.bucket()
+	c.logGroups()
+	c.role("function", c.want.FunctionRole)
+	c.function()
+	c.role("firehose", c.want.FirehoseRole)
+	c.stream()
+	c.outputs()
+	return &c.top
+}
+
+func (c *configuration) required() {
+	t := c.top.block("terraform")
+	t.set("required_version", ">= 1.5")
+	t.line()
+	t.block("required_providers").set("aws", object("source", "hashicorp/aws", "version", "~> 6.0"))
+	c.top.line()
+	c.top.block("provider", "aws").set("region", c.home)
+	c.top.line()
+	for _, data := range []string{"aws_caller_identity", "aws_partition", "aws_region"} {
+		c.top.block("data", data, "current")
+		c.top.line()
+	}
+	l := c.top.block("locals")
+	l.set("tags", object(provision.OwnerTag, c.Owner()))
+	l.line()
+	l.set("zip", zipFile)
+	l.set("zip_sha256", c.zipBase64())
+	l.line()
+	l.set("access_log_format", c.want.AccessLogFormat)
+	if c.hashes() {
+		c.top.line()
+		v := c.top.block("variable", "hash_salt")
+		v.set("description", "The secret of the hashes of API keys")
+		v.set("type", hcl("string"))
+		v.set("sensitive", true)
+		v.set("nullable", false)
+	}
+}
+
+// resource begins a resource.
+func (c *configuration) resource(kind, name string) *body {
+	c.top.line()
+	return c.top.block("resource", kind, name)
+}
+
+func (c *configuration) bucket() {
+	b := c.resource("aws_s3_bucket", "logs")
+	b.set("bucket", c.Bucket())
+	b.set("tags", hcl("local.tags"))
+
+	of := func(kind string) *body {
+		b := c.resource(kind, "logs")
+		b.set("bucket", hcl("aws_s3_bucket.logs.id"))
+		return b
+	}
+	access := of("aws_s3_bucket_public_access_block")
+	for _, name := range []string{"block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"} {
+		access.set(name, true)
+	}
+	ownership := of("aws_s3_bucket_ownership_controls")
+	ownership.line()
+	ownership.block("rule").set("object_ownership", "BucketOwnerEnforced")
+	encryption := of("aws_s3_bucket_server_side_encryption_configuration")
+	encryption.line()
+	encryption.block("rule").block("apply_server_side_encryption_by_default").set("sse_algorithm", "AES256")
+	lifecycle := of("aws_s3_bucket_lifecycle_configuration")
+	for _, rule := range c.want.Rules {
+		lifecycle.line()
+		r := lifecycle.block("rule")
+		r.set("id", aws.ToString(rule.ID))
+		r.set("status", string(rule.Status))
+		r.line()
+		r.block("filter").set("prefix", aws.ToString(rule.Filter.Prefix))
+		if a := rule.AbortIncompleteMultipartUpload; a != nil {
+			r.line()
+			r.block("abort_incomplete_multipart_upload").set("days_after_initiation", aws.ToInt32(a.DaysAfterInitiation))
+		}
+		if e := rule.Expiration; e != nil {
+			r.line()
+			r.block("expiration").set("days", aws.ToInt32(e.Days))
+		}
+	}
+	p := of("aws_s3_bucket_policy")
+	p.set("policy", encoded(document(c.want.BucketPolicy)))
+}
+
+// encoded is a tree that AWS takes as JSON.
+func encoded(n *yaml.Node) *yaml.Node { return hcl("jsonencode(" + written(n) + ")") }
+
+func (c *configuration) logGroups() {
+	for _, g := range []struct{ label, name string }{{"firehose", c.StreamLogGroup()}, {"function", c.FunctionLogGroup()}} {
+		b := c.resource("aws_cloudwatch_log_group", g.label)
+		b.set("name", g.name)
+		b.set("retention_in_days", c.Pipeline.AWS.LogDays)
+		b.set("tags", hcl("local.tags"))
+	}
+	b := c.resource("aws_cloudwatch_log_stream", "firehose")
+	b.set("name", provision.DeliveryLogStream)
+	b.set("log_group_name", hcl("aws_cloudwatch_log_group.firehose.name"))
+}
+
+func (c *configuration) role(label string, r provision.RoleValues) {
+	b := c.resource("aws_iam_role", label)
+	b.set("name", r.Name)
+	b.set("description", r.Description)
+	b.set("tags", hcl("local.tags"))
+	b.line()
+	b.set("assume_role_policy", encoded(document(r.Trust)))
+
+	b = c.resource("aws_iam_role_policy", label)
+	b.set("name", provision.RolePolicy)
+	b.set("role", hcl("aws_iam_role."+label+".id"))
+	b.line()
+	b.set("policy", encoded(document(r.Permissions)))
+}
+
+func (c *configuration) function() {
+	env := c.environment()
+	if c.hashes() {
+		env.Content = append(env.Content, value(provision.SaltVariable), hcl("var.hash_salt"))
+	}
+	b := c.resource("aws_lambda_function", "enricher")
+	b.set("function_name", c.Function())
+	b.set("description", c.want.FunctionDescription)
+	b.set("role", c.RoleARN(c.FunctionRole()))
+	b.set("runtime", string(provision.FunctionRuntime))
+	b.set("handler", provision.FunctionHandler)
+	b.set("architectures", list(c.Architecture))
+	b.set("memory_size", c.Pipeline.AWS.Memory)
+	b.set("timeout", provision.FunctionTimeout)
+	b.set("filename", hcl("local.zip"))
+	b.set("source_code_hash", hcl("local.zip_sha256"))
+	b.set("tags", hcl("local.tags"))
+	b.line()
+	b.block("environment").set("variables", env)
+	b.line()
+	check := b.block("lifecycle").block("precondition")
+	check.set("condition", hcl("filebase64sha256(local.zip) == local.zip_sha256"))
+	check.set("error_message", zipFile+" is not the one that this was exported with: write it with `stagelog export zip --arch "+c.Architecture+"`, or export this again.")
+	b.line()
+	b.comment("Without the log group, Lambda makes one that keeps everything for ever.")
+	b.set("depends_on", list(hcl("aws_cloudwatch_log_group.function"), hcl("aws_iam_role_policy.function")))
+}
+
+func (c *configuration) stream() {
+	to := c.want.Destination
+	b := c.resource("aws_kinesis_firehose_delivery_stream", "stagelog")
+	b.set("name", c.Stream())
+	b.set("destination", "extended_s3")
+	b.set("tags", hcl("local.tags"))
+	b.line()
+	s3 := b.block("extended_s3_configuration")
+	s3.set("role_arn", aws.ToString(to.RoleARN))
+	s3.set("bucket_arn", aws.ToString(to.BucketARN))
+	if to.Prefix != nil {
+		s3.set("prefix", *to.Prefix)
+	}
+	if to.ErrorOutputPrefix != nil {
+		s3.set("error_output_prefix", *to.ErrorOutputPrefix)
+	}
+	s3.set("buffering_interval", aws.ToInt32(to.BufferingHints.IntervalInSeconds))
+	s3.set("buffering_size", aws.ToInt32(to.BufferingHints.SizeInMBs))
+	s3.set("compression_format", string(to.CompressionFormat))
+	s3.set("s3_backup_mode", string(to.S3BackupMode))
+	s3.line()
+	logging := s3.block("cloudwatch_logging_options")
+	logging.set("enabled", aws.ToBool(to.CloudWatchLoggingOptions.Enabled))
+	logging.set("log_group_name", hcl("aws_cloudwatch_log_group.firehose.name"))
+	logging.set("log_stream_name", hcl("aws_cloudwatch_log_stream.firehose.name"))
+	s3.line()
+	processing := s3.block("processing_configuration")
+	processing.set("enabled", aws.ToBool(to.ProcessingConfiguration.Enabled))
+	for _, p := range to.ProcessingConfiguration.Processors {
+		processing.line()
+		processor := processing.block("processors")
+		processor.set("type", string(p.Type))
+		for _, param := range c.parameters(p.Parameters) {
+			processor.line()
+			b := processor.block("parameters")
+			b.set("parameter_name", string(param.ParameterName))
+			b.set("parameter_value", aws.ToString(param.ParameterValue))
+		}
+	}
+	b.line()
+	b.comment("Firehose tries what its role may do.")
+	b.set("depends_on", list(hcl("aws_iam_role_policy.firehose")))
+}
+
+// parameters leaves out what Firehose fills in: the provider drops such values when it reads
+// a stream, and each plan would then find them missing. Firehose takes the two buffering
+// hints together or not at all, so beside another interval the default size is written
+// differently.
+func (c *configuration) parameters(all []types.ProcessorParameter) []types.ProcessorParameter {
+	interval := ""
+	for _, p := range all {
+		if p.ParameterName == types.ProcessorParameterNameBufferIntervalInSeconds {
+			interval = aws.ToString(p.ParameterValue)
+		}
+	}
+	var kept []types.ProcessorParameter
+	for _, p := range all {
+		filled := false
+		switch v := aws.ToString(p.ParameterValue); p.ParameterName {
+		case types.ProcessorParameterNameLambdaNumberOfRetries:
+			filled = v == "3"
+		case types.ProcessorParameterNameRoleArn:
+			filled = v == aws.ToString(c.want.Destination.RoleARN)
+		case types.ProcessorParameterNameBufferIntervalInSeconds:
+			filled = v == "60"
+		case types.ProcessorParameterNameBufferSizeInMb:
+			filled = v == "1" && interval == "60"
+			if v == "1" {
+				p.ParameterValue = aws.String("1.0")
+			}
+		}
+		if !filled {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func (c *configuration) outputs() {
+	output := func(name, description string, v any) {
+		c.top.line()
+		b := c.top.block("output", name)
+		b.set("description", description)
+		b.set("value", v)
+	}
+	destination := hcl("aws_kinesis_firehose_delivery_stream.stagelog.arn")
+	output("access_log_destination_arn", "destination_arn of a stage's access_log_settings", destination)
+	output("access_log_format", "format of a stage's access_log_settings", hcl("local.access_log_format"))
+	operation := func(path string, v *yaml.Node) *yaml.Node {
+		return object("op", "replace", "path", path, "value", v)
+	}
+	output("access_log_patch", "Both, as --patch-operations of aws apigateway update-stage", encoded(list(
+		operation("/accessLogSettings/destinationArn", destination),
+		operation("/accessLogSettings/format", hcl("local.access_log_format")),
+	)))
+}
+
+// reference replaces what only AWS knows by references to it.
+func (c *configuration) reference(text string) string {
+	const role, bucket, function = "aws_iam_role.", "aws_s3_bucket.logs.arn", "aws_lambda_function.enricher.arn"
+	var pairs []string
+	for _, r := range []struct{ value, reference string }{
+		{c.RoleARN(c.FunctionRole()), role + "function.arn"},
+		{c.RoleARN(c.FirehoseRole()), role + "firehose.arn"},
+		{c.FunctionARN(), function},
+		{c.BucketARN(), bucket},
+		{partition, "data.aws_partition.current.partition"},
+		{region, "data.aws_region.current.region"},
+		{account, "data.aws_caller_identity.current.account_id"},
+	} {
+		pairs = append(pairs, `"`+r.value+`"`, r.reference, r.value, "${"+r.reference+"}")
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
