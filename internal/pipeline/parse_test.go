@@ -50,6 +50,7 @@ api_key: hash
 region: eu-west-1
 account: "012345678901"
 deliver: {interval: 90s, size: 64MiB, compression: none, prefix: "logs/", error_prefix: "errors/!{firehose:error-output-type}/"}
+aws: {architecture: x86_64, memory: 512, expire_days: 400, error_days: 30, log_days: 14}
 local:
   apis:
     - {id: shop, upstream: env:UPSTREAM, stages: [prod, test]}
@@ -69,11 +70,12 @@ local:
 `)
 	yes, no := true, false
 	want := &Pipeline{
-		Name: "acme", Bucket: "acme-api-logs", Readers: []string{"111122223333"}, Preset: "apiable", Region: "eu-west-1", Account: "012345678901",
+		Name: "acme", Bucket: "acme-api-logs", Readers: []string{"111122223333"}, Preset: "apiable", Region: "eu-west-1", Account: "012345678901", RegionGiven: true, AccountGiven: true,
 		Stages: []StageRef{{"a1b2c3d4e5", "prod"}, {"a1b2c3d4e5", "test"}},
 		Format: accesslog.Classic, FormatName: "classic", APIKey: "hash",
 		Names:   OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"},
 		Deliver: Deliver{Interval: 90 * time.Second, Size: 64 << 20, Compression: "UNCOMPRESSED", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
+		AWS:     AWS{Architecture: "x86_64", Memory: 512, ExpireDays: 400, ErrorDays: 30, LogDays: 14},
 		Local: &Local{
 			APIs: []API{
 				{ID: "shop", Name: "shop", Upstream: "http://127.0.0.1:9000", Stages: []string{"prod", "test"}, APIKeyRequired: &yes},
