@@ -10,39 +10,57 @@ import (
 //go:embed example-aws.yaml
 var exampleAWSYAML string
 
-// ExampleAWS is the commented file that `stagelog init --aws` writes, of what p says. It leaves
-// it to Parse to say what is wrong with that.
+// ExampleAWS is the commented file that `stagelog init --aws` writes: p's name, bucket, Region,
+// account, stages, readers, format, names and delivery, and defaults for the rest. It leaves it
+// to Parse to say what is wrong with them.
 func ExampleAWS(p *Pipeline) []byte {
-	var stages []string
-	for _, st := range p.Stages {
-		stages = append(stages, "\n  - {api: "+plain(st.API)+", stage: "+plain(st.Stage)+"}")
-	}
-	var readers []string
-	for _, id := range p.Readers {
-		readers = append(readers, `"`+id+`"`)
-	}
 	format := plain(p.Format)
 	if p.FormatName != "custom" {
 		format = p.FormatName
 	}
-	text := exampleAWSYAML
+	names := fmt.Sprintf("names: {usage_plan: %s, customer: %s, usage_plan_id: %s}", plain(p.Names.UsagePlan), plain(p.Names.Customer), plain(p.Names.UsagePlanID))
+	var pairs []string
 	for _, r := range []struct{ placeholder, value string }{
-		{"name: NAME ", "name: " + plain(p.Name) + " "},
-		{"bucket: BUCKET\n", "bucket: " + plain(p.Bucket) + "\n"},
-		{"region: REGION\n", "region: " + plain(p.Region) + "\n"},
-		{"account: ACCOUNT ", `account: "` + p.Account + `" `},
-		{"stages: STAGES\n", "stages:" + strings.Join(stages, "") + "\n"},
-		{"readers: READERS\n", "readers: [" + strings.Join(readers, ", ") + "]\n"},
-		{"format: FORMAT\n", "format: " + format + "\n"},
-		{"interval: INTERVAL ", fmt.Sprintf("interval: %ds ", p.Deliver.Interval/time.Second)},
-		{"size: SIZE ", fmt.Sprintf("size: %dMiB ", p.Deliver.Size>>20)},
-		{"compression: COMPRESSION ", "compression: " + compressionWord(p.Deliver.Compression) + " "},
-		{"prefix: PREFIX ", "prefix: " + plain(p.Deliver.Prefix) + " "},
-		{"error_prefix: ERROR_PREFIX\n", "error_prefix: " + plain(p.Deliver.ErrorPrefix) + "\n"},
+		{"bucket: BUCKET", "bucket: " + plain(p.Bucket)},
+		{"region: REGION", "region: " + plain(p.Region)},
+		{"stages: STAGES", "stages:" + stageLines(p.Stages)},
+		{"readers: READERS", "readers: " + quotedList(p.Readers)},
+		{"format: FORMAT", "format: " + format},
+		{"names: NAMES", names},
+		{"  error_prefix: ERROR_PREFIX", "  error_prefix: " + plain(p.Deliver.ErrorPrefix)},
+
+		{column("name: NAME"), column("name: " + plain(p.Name))},
+		{column("account: ACCOUNT"), column(`account: "` + p.Account + `"`)},
+		{column("  interval: INTERVAL"), column(fmt.Sprintf("  interval: %ds", p.Deliver.Interval/time.Second))},
+		{column("  size: SIZE"), column(fmt.Sprintf("  size: %dMiB", p.Deliver.Size/mebibyte))},
+		{column("  compression: COMPRESSION"), column("  compression: " + compressionWord(p.Deliver.Compression))},
+		{column("  prefix: PREFIX"), column("  prefix: " + plain(p.Deliver.Prefix))},
 	} {
-		text = strings.Replace(text, r.placeholder, r.value, 1)
+		pairs = append(pairs, r.placeholder, r.value)
 	}
-	return []byte(text)
+	return []byte(strings.NewReplacer(pairs...).Replace(exampleAWSYAML))
+}
+
+// column is a line up to its comment, where the example has its comments.
+func column(text string) string { return fmt.Sprintf("%-30s ", text) }
+
+func stageLines(stages []StageRef) string {
+	if len(stages) == 0 {
+		return " []"
+	}
+	var b strings.Builder
+	for _, st := range stages {
+		fmt.Fprintf(&b, "\n  - {api: %s, stage: %s}", plain(st.API), plain(st.Stage))
+	}
+	return b.String()
+}
+
+func quotedList(items []string) string {
+	var quoted []string
+	for _, item := range items {
+		quoted = append(quoted, `"`+item+`"`)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // compressionWord is how the file names what Firehose's API calls otherwise.
@@ -50,7 +68,7 @@ func compressionWord(c string) string {
 	switch c {
 	case Uncompressed, "":
 		return "none"
-	case "HADOOP_SNAPPY":
+	case HadoopSnappy:
 		return "hadoop-snappy"
 	}
 	return strings.ToLower(c)

@@ -19,6 +19,7 @@ func TestExampleAWSReadsBack(t *testing.T) {
 	full.Name, full.Bucket, full.Readers = "null", "123456789012-logs", []string{"098765432109", "444455556666"}
 	full.Stages = append(full.Stages, StageRef{"0000000000", "true"})
 	full.Format, full.FormatName = `{"request_id":"$context.requestId","key_id":"$context.identity.apiKeyId","api_id":"$context.apiId","stage":"$context.stage","it's":"#: $context.status"}`, "custom"
+	full.Names = OutputNames{UsagePlan: "yes", Customer: "a.b"}
 	full.Deliver = Deliver{Interval: 15 * time.Minute, Size: 128 << 20, Compression: "HADOOP_SNAPPY", Prefix: "a b/!{timestamp:yyyy}/", ErrorPrefix: "e/!{firehose:error-output-type}/"}
 	classic := *plain
 	classic.Format, classic.FormatName, classic.Deliver.Compression = accesslog.Classic, "classic", Uncompressed
