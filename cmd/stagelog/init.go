@@ -74,7 +74,7 @@ func initLocal(e *env, f *initFlags) error {
 		bucket = name + "-api-logs"
 	}
 	if len(f.readers) > 0 {
-		return usageError{errors.New("--reader goes with --aws; in a file for this machine, change readers:")}
+		return usageError{errors.New("--reader goes with --aws; a file for this machine has a line readers: to change")}
 	}
 	data := pipeline.Example(name, bucket)
 	// The names come from the command line: the loader says what is wrong with them.
