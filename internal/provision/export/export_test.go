@@ -1,37 +1,157 @@
 package export
 
 import (
-	"os"
+	"bytes"
+	"context"
+	"errors"
+	"os/exec"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/pipeline"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-const full = `name: acme
-bucket: acme-api-logs
-readers: ["111122223333", "444455556666"]
-stages:
-  - {api: a1b2c3d4e5, stage: prod}
-  - {api: a1b2c3d4e5, stage: beta}
-format: usage
-deliver: {interval: 90s, size: 8MiB, prefix: "logs/!{timestamp:yyyy}/", error_prefix: "errors/!{firehose:error-output-type}/"}
-aws: {memory: 512, expire_days: 400, error_days: 14, log_days: 60}
-`
+const top = "name: acme_eu\nbucket: acme-api-logs\n"
 
-func spec(t *testing.T, yaml string) *provision.Spec {
+// pipelines are those that make a difference in what is written.
+var pipelines = map[string]string{
+	"small": top,
+	"all": top + `readers: ["111122223333", "444455556666"]
+stages: [{api: a1b2c3d4e5, stage: prod}, {api: f6g7h8i9j0, stage: beta}]
+format: full
+deliver: {interval: 300s, size: 64MiB, compression: none, prefix: "logs/!{timestamp:yyyy/MM/dd}/", error_prefix: "errors/!{firehose:error-output-type}/"}
+aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_days: 60}
+`,
+	"apiable, with an interval that is short": top + `preset: apiable
+readers: ["111122223333"]
+deliver: {interval: 15s, size: 1MiB}
+`,
+	"hashed keys": top + "format: classic\napi_key: hash\n",
+	"a format of one's own": top + `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","odd":"it''s ${x} %{y} \\ #{z} é < > &"}'
+names: {customer: who, usage_plan: "", usage_plan_id: ""}
+`,
+}
+
+func load(t *testing.T, yaml string) *provision.Spec {
 	t.Helper()
 	p, err := pipeline.Parse("stagelog.yaml", []byte(yaml), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &provision.Spec{Pipeline: p, Partition: "aws", Region: "eu-west-1", Account: "123456789012", Zip: []byte("zip"), Architecture: "arm64"}
+	arch := p.AWS.Architecture
+	if arch == "" {
+		arch = pipeline.DefaultArchitecture
+	}
+	return &provision.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: []byte("PK"), Architecture: arch}
 }
 
-func TestShow(t *testing.T) {
-	b, err := Terraform(spec(t, full))
+func exported(t *testing.T, write func(*provision.Spec) ([]byte, error), s *provision.Spec) string {
+	t.Helper()
+	text, err := write(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	os.WriteFile("/tmp/tfx/main.tf", b, 0o644)
+	return string(text)
+}
+
+var languages = map[string]func(*provision.Spec) ([]byte, error){"terraform": Terraform, "cloudformation": CloudFormation}
+
+func TestNothingDependsOnTheAccount(t *testing.T) {
+	for language, write := range languages {
+		here := load(t, pipelines["all"])
+		there := *here
+		there.Account, there.Partition = "999988887777", "aws-cn"
+		if d := cmp.Diff(exported(t, write, here), exported(t, write, &there)); d != "" {
+			t.Errorf("%s: another account and partition gave another text:\n%s", language, d)
+		}
+		text := exported(t, write, here)
+		for _, not := range []string{moto.Account, "arn:aws:", partition, region, account} {
+			if strings.Contains(text, not) {
+				t.Errorf("%s has %q in it", language, not)
+			}
+		}
+	}
+}
+
+func TestTextsSayWhatToRun(t *testing.T) {
+	// printf PK | sha256sum
+	const sum = "fcab7fcc2b4cffd9bb45003bfc2e468a04ef6f77ca8200a7341f027631584d25"
+	for language, wants := range map[string][]string{
+		"terraform": {"terraform init", "terraform apply", "terraform output -raw access_log_patch", "access_log_settings {", "stagelog export zip --arch x86_64 --out stagelog-enricher.zip"},
+		"cloudformation": {"aws s3 cp stagelog-enricher.zip s3://CODE_BUCKET/stagelog-enricher-" + sum[:16] + ".zip",
+			"aws cloudformation deploy --region eu-west-1 --stack-name stagelog-acme-eu ", "--capabilities CAPABILITY_NAMED_IAM", "stagelog export zip --arch x86_64"},
+	} {
+		text := exported(t, languages[language], load(t, pipelines["all"]))
+		for _, want := range append(wants, "is "+sum+".",
+			"aws apigateway update-stage --region eu-west-1 --rest-api-id a1b2c3d4e5 --stage-name prod",
+			"aws apigateway update-stage --region eu-west-1 --rest-api-id f6g7h8i9j0 --stage-name beta") {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s does not say %q:\n%s", language, want, text)
+			}
+		}
+	}
+}
+
+func TestSecretsAreAskedFor(t *testing.T) {
+	for language, wants := range map[string][]string{
+		"terraform":      {`variable "hash_salt"`, "sensitive ", "STAGELOG_HASH_SALT     = var.hash_salt", "TF_VAR_hash_salt"},
+		"cloudformation": {"NoEcho: true", "STAGELOG_HASH_SALT: !Ref HashSalt", "HashSalt="},
+	} {
+		text, without := exported(t, languages[language], load(t, pipelines["hashed keys"])), exported(t, languages[language], load(t, top))
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s with hashed keys does not have %q:\n%s", language, want, text)
+			}
+			if strings.Contains(without, want) {
+				t.Errorf("%s without hashed keys has %q", language, want)
+			}
+		}
+	}
+}
+
+func TestWhatDeployRefusesIsNotExported(t *testing.T) {
+	tests := []struct {
+		name string
+		spec func() *provision.Spec
+		want string
+	}{
+		{"no zip", func() *provision.Spec { s := load(t, top); s.Zip = nil; return s }, provision.ErrNoZip.Error()},
+		{"rules that delete the snapshot", func() *provision.Spec {
+			return load(t, top+"deliver: {prefix: \"\"}\naws: {expire_days: 3}\n")
+		}, "would delete all objects"},
+		{"characters for private use", func() *provision.Spec {
+			return load(t, top+"deliver: {prefix: \"logs\uE003/\"}\n")
+		}, "private use"},
+	}
+	for _, tt := range tests {
+		for language, write := range languages {
+			text, err := write(tt.spec())
+			if err == nil || !strings.Contains(err.Error(), tt.want) || text != nil {
+				t.Errorf("%s, %s: %d bytes and %v, want an error with %q", tt.name, language, len(text), err, tt.want)
+			}
+		}
+	}
+}
+
+// tool runs a program that machines of engineers have, and ours may lack.
+func tool(t *testing.T, stdin string, name string, args ...string) (output string, err error) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("SKIPPED: no %s on this machine: what is exported was not given to it", name)
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
+	cmd.Env = append(cmd.Environ(), "TF_CLI_CONFIG_FILE=/dev/null", "CHECKPOINT_DISABLE=1")
+	cmd.Stdin = strings.NewReader(stdin)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), err
 }

@@ -1,0 +1,207 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
+
+func TestTerraformFindsNothingToFormat(t *testing.T) {
+	for name, yaml := range pipelines {
+		t.Run(name, func(t *testing.T) {
+			if out, err := tool(t, exported(t, Terraform, load(t, yaml)), "terraform", "fmt", "-check", "-diff", "-"); err != nil {
+				t.Errorf("terraform fmt: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// references are what the account of the tests has for what the text refers to.
+var references = map[string]string{
+	"data.aws_caller_identity.current.account_id":       "123456789012",
+	"data.aws_partition.current.partition":              "aws",
+	"data.aws_region.current.region":                    "eu-west-1",
+	"aws_s3_bucket.logs.arn":                            "arn:aws:s3:::acme-api-logs",
+	"aws_lambda_function.enricher.arn":                  "arn:aws:lambda:eu-west-1:123456789012:function:stagelog-acme_eu",
+	"aws_iam_role.function.arn":                         "arn:aws:iam::123456789012:role/stagelog-acme_eu-function",
+	"aws_iam_role.firehose.arn":                         "arn:aws:iam::123456789012:role/stagelog-acme_eu-firehose",
+	"aws_kinesis_firehose_delivery_stream.stagelog.arn": "arn:aws:firehose:eu-west-1:123456789012:deliverystream/amazon-apigateway-acme_eu",
+	"aws_cloudwatch_log_group.firehose.name":            "/aws/kinesisfirehose/amazon-apigateway-acme_eu",
+	"aws_cloudwatch_log_stream.firehose.name":           "S3Delivery",
+	"var.hash_salt":                                     "salt",
+}
+
+var (
+	localsBlock = regexp.MustCompile(`(?ms)^locals \{\n.*?^\}\n`)
+	topBlock    = regexp.MustCompile(`(?ms)^(?:resource|output) "([a-z_0-9]+)"(?: "([a-z]+)")? \{\n(.*?)^\}\n`)
+	argument    = regexp.MustCompile(`(?m)^( +)([a-z_0-9]+) += (.*)$`)
+)
+
+// arguments are those of a block of the layout of `terraform fmt`, nested blocks included,
+// with their expressions.
+func arguments(block string) (all [][2]string) {
+	for {
+		at := argument.FindStringSubmatchIndex(block)
+		if at == nil {
+			return all
+		}
+		margin, name, expression := block[at[2]:at[3]], block[at[4]:at[5]], block[at[6]:at[7]]
+		block = block[at[1]:]
+		if strings.ContainsAny(expression[len(expression)-1:], "({[") {
+			end := regexp.MustCompile(`(?m)^` + margin + `[)}\]]+$`).FindStringIndex(block)
+			expression += block[:end[1]]
+			block = block[end[1]:]
+		}
+		if !strings.Contains(expression, ".id") && name != "depends_on" && name != "condition" {
+			all = append(all, [2]string{name, expression})
+		}
+	}
+}
+
+// evaluated has Terraform say what each argument is, by its resource and name; one that comes
+// several times is a list. Each becomes an output, which takes no provider.
+func evaluated(t *testing.T, text string) map[string]any {
+	t.Helper()
+	for reference, is := range references {
+		text = strings.ReplaceAll(text, reference, fmt.Sprintf("%q", is))
+	}
+	outputs := localsBlock.FindString(text)
+	var names []string
+	for _, b := range topBlock.FindAllStringSubmatch(text, -1) {
+		for _, a := range arguments(b[3]) {
+			outputs += fmt.Sprintf("output \"o%d\" {\n value = %s\n}\n", len(names), a[1])
+			names = append(names, strings.TrimSuffix(b[1]+"."+b[2], ".")+"."+a[0])
+		}
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(outputs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := tool(t, "", "terraform", "-chdir="+dir, "apply", "-auto-approve", "-no-color"); err != nil {
+		t.Fatalf("terraform apply: %v\n%s\n%s", err, out, outputs)
+	}
+	out, err := tool(t, "", "terraform", "-chdir="+dir, "output", "-json", "-no-color")
+	if err != nil {
+		t.Fatalf("terraform output: %v\n%s", err, out)
+	}
+	var values map[string]struct{ Value any }
+	if err := json.Unmarshal([]byte(out), &values); err != nil {
+		t.Fatalf("terraform output: %v\n%s", err, out)
+	}
+	all := map[string]any{}
+	for i, name := range names {
+		v := values[fmt.Sprintf("o%d", i)].Value
+		if before, again := all[name]; again {
+			v = append(asList(before), v)
+		}
+		all[name] = v
+	}
+	return all
+}
+
+func asList(v any) []any {
+	if v == nil {
+		return nil
+	}
+	if l, ok := v.([]any); ok {
+		return l
+	}
+	return []any{v}
+}
+
+func TestTerraformMeansWhatDeployDoes(t *testing.T) {
+	for name, yaml := range pipelines {
+		t.Run(name, func(t *testing.T) {
+			s := load(t, yaml)
+			want, err := s.Values()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := evaluated(t, exported(t, Terraform, s))
+			for argument, doc := range map[string]policy.Document{
+				"aws_s3_bucket_policy.logs.policy":         want.BucketPolicy,
+				"aws_iam_role.function.assume_role_policy": want.FunctionRole.Trust,
+				"aws_iam_role_policy.function.policy":      want.FunctionRole.Permissions,
+				"aws_iam_role.firehose.assume_role_policy": want.FirehoseRole.Trust,
+				"aws_iam_role_policy.firehose.policy":      want.FirehoseRole.Permissions,
+			} {
+				text, _ := got[argument].(string)
+				if d := cmp.Diff(doc.Canonical(), policy.Canonical(text)); d != "" {
+					t.Errorf("%s (-deploy +terraform):\n%s", argument, d)
+				}
+			}
+			env := map[string]any{}
+			for name, v := range s.FunctionEnvironment() {
+				env[name] = v
+			}
+			if s.Pipeline.APIKey == "hash" {
+				env["STAGELOG_HASH_SALT"] = "salt"
+			}
+			tags := map[string]any{"stagelog": s.Owner()}
+			stream, to := "aws_kinesis_firehose_delivery_stream.stagelog.", want.Destination
+			parameters := []any{"LambdaArn", s.FunctionARN() + ":$LATEST"}
+			if s.Pipeline.Deliver.Interval < time.Minute {
+				parameters = []any{"LambdaArn", "BufferSizeInMBs", "BufferIntervalInSeconds", s.FunctionARN() + ":$LATEST", "1.0", "15"}
+			}
+			ids, days := []any{"stagelog-abort-uploads"}, []any{}
+			for _, e := range []struct {
+				id   string
+				days int
+			}{{"stagelog-expire", s.Pipeline.AWS.ExpireDays}, {"stagelog-expire-errors", s.Pipeline.AWS.ErrorDays}} {
+				if e.days > 0 {
+					ids, days = append(ids, e.id), append(days, float64(e.days))
+				}
+			}
+			rules := "aws_s3_bucket_lifecycle_configuration.logs."
+			if d := cmp.Diff(parameters, append(asList(got[stream+"parameter_name"]), asList(got[stream+"parameter_value"])...)); d != "" {
+				t.Errorf("the processor's parameters (-want +terraform):\n%s", d)
+			}
+			if d := cmp.Diff(append(ids, days...), append(asList(got[rules+"id"]), asList(got[rules+"days"])...)); d != "" {
+				t.Errorf("the bucket's rules (-want +terraform):\n%s", d)
+			}
+			wants := map[string]any{
+				"aws_s3_bucket.logs.bucket":                     s.Bucket(),
+				"aws_s3_bucket.logs.tags":                       tags,
+				"aws_cloudwatch_log_group.firehose.name":        s.StreamLogGroup(),
+				"aws_cloudwatch_log_group.firehose.tags":        tags,
+				"aws_cloudwatch_log_group.function.name":        s.FunctionLogGroup(),
+				"aws_cloudwatch_log_group.function.tags":        tags,
+				"aws_iam_role.function.name":                    s.FunctionRole(),
+				"aws_iam_role.function.tags":                    tags,
+				"aws_iam_role.firehose.name":                    s.FirehoseRole(),
+				"aws_lambda_function.enricher.function_name":    s.Function(),
+				"aws_lambda_function.enricher.role":             s.RoleARN(s.FunctionRole()),
+				"aws_lambda_function.enricher.variables":        env,
+				"aws_lambda_function.enricher.memory_size":      float64(s.Pipeline.AWS.Memory),
+				"aws_lambda_function.enricher.architectures":    []any{s.Architecture},
+				"aws_lambda_function.enricher.source_code_hash": "/Kt/zCtM/9m7RQA7/C5GigTvb3fKggCnNB8CdjFYTSU=",
+				stream + "name":                                 s.Stream(),
+				stream + "role_arn":                             aws.ToString(to.RoleARN),
+				stream + "bucket_arn":                           aws.ToString(to.BucketARN),
+				stream + "prefix":                               aws.ToString(to.Prefix),
+				stream + "error_output_prefix":                  aws.ToString(to.ErrorOutputPrefix),
+				stream + "buffering_interval":                   float64(*to.BufferingHints.IntervalInSeconds),
+				stream + "buffering_size":                       float64(*to.BufferingHints.SizeInMBs),
+				stream + "compression_format":                   string(to.CompressionFormat),
+				stream + "log_group_name":                       s.StreamLogGroup(),
+				stream + "log_stream_name":                      "S3Delivery",
+				"access_log_format.value":                       want.AccessLogFormat,
+			}
+			for argument, v := range wants {
+				if d := cmp.Diff(v, got[argument]); d != "" {
+					t.Errorf("%s (-deploy +terraform):\n%s", argument, d)
+				}
+			}
+		})
+	}
+}
