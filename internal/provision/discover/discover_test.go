@@ -1,0 +1,248 @@
+package discover_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	gateway "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/discover"
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+// account is an AWS account to make things in.
+type account struct {
+	testing.TB
+	*provision.Clients
+}
+
+func must[T any](a account, what string) func(T, error) T {
+	return func(v T, err error) T {
+		a.Helper()
+		if err != nil {
+			a.Fatalf("%s: %v", what, err)
+		}
+		return v
+	}
+}
+
+// api makes a REST API, deployed to the stages.
+func (a account) api(name string, stages ...string) string {
+	a.Helper()
+	ctx := a.Context()
+	id := must[*apigateway.CreateRestApiOutput](a, "create api")(a.APIGateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: &name})).Id
+	root := must[*apigateway.GetResourcesOutput](a, "get resources")(a.APIGateway.GetResources(ctx, &apigateway.GetResourcesInput{RestApiId: id})).Items[0].Id
+	must[*apigateway.PutMethodOutput](a, "put method")(a.APIGateway.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: id, ResourceId: root, HttpMethod: aws.String("GET"), AuthorizationType: aws.String("NONE")}))
+	must[*apigateway.PutIntegrationOutput](a, "put integration")(a.APIGateway.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: id, ResourceId: root, HttpMethod: aws.String("GET"), Type: gateway.IntegrationTypeMock}))
+	for _, stage := range stages {
+		must[*apigateway.CreateDeploymentOutput](a, "deploy")(a.APIGateway.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: id, StageName: &stage}))
+	}
+	return *id
+}
+
+func (a account) logTo(api, stage, destination, format string) {
+	a.Helper()
+	must[*apigateway.UpdateStageOutput](a, "update stage")(a.APIGateway.UpdateStage(a.Context(), &apigateway.UpdateStageInput{RestApiId: &api, StageName: &stage, PatchOperations: []gateway.PatchOperation{
+		{Op: gateway.OpReplace, Path: aws.String("/accessLogSettings/destinationArn"), Value: &destination},
+		{Op: gateway.OpReplace, Path: aws.String("/accessLogSettings/format"), Value: &format},
+	}}))
+}
+
+func (a account) plan(name, api, stage string) {
+	a.Helper()
+	must[*apigateway.CreateUsagePlanOutput](a, "create plan")(a.APIGateway.CreateUsagePlan(a.Context(), &apigateway.CreateUsagePlanInput{Name: &name,
+		ApiStages: []gateway.ApiStage{{ApiId: &api, Stage: &stage}}}))
+}
+
+func streamARN(name string) string {
+	return "arn:aws:firehose:" + moto.Region + ":" + moto.Account + ":deliverystream/" + name
+}
+
+func (a account) stream(name string, to *types.ExtendedS3DestinationConfiguration) {
+	a.Helper()
+	must[*firehose.CreateDeliveryStreamOutput](a, "create stream")(a.Firehose.CreateDeliveryStream(a.Context(), &firehose.CreateDeliveryStreamInput{
+		DeliveryStreamName: &name, ExtendedS3DestinationConfiguration: to}))
+}
+
+const function = "arn:aws:lambda:eu-west-1:123456789012:function:enrich:$LATEST"
+
+func byHand() *types.ExtendedS3DestinationConfiguration {
+	return &types.ExtendedS3DestinationConfiguration{
+		BucketARN: aws.String("arn:aws:s3:::their-logs"), RoleARN: aws.String("arn:aws:iam::123456789012:role/firehose"),
+		Prefix: aws.String("apiable/aws/logs/"), ErrorOutputPrefix: aws.String("apiable/aws/errors/"), CompressionFormat: types.CompressionFormatGzip,
+		BufferingHints: &types.BufferingHints{IntervalInSeconds: aws.Int32(120), SizeInMBs: aws.Int32(7)},
+		ProcessingConfiguration: &types.ProcessingConfiguration{Enabled: aws.Bool(true), Processors: []types.Processor{{Type: types.ProcessorTypeLambda,
+			Parameters: []types.ProcessorParameter{{ParameterName: types.ProcessorParameterNameLambdaArn, ParameterValue: aws.String(function)}}}}},
+	}
+}
+
+func TestFindLooksAtEverything(t *testing.T) {
+	s := moto.Start(t)
+	a := account{t, provision.NewClients(s.Config(nil))}
+	shop, pets, bare := a.api("shop", "prod", "dev"), a.api("pets", "v1"), a.api("bare")
+	a.plan("Gold", shop, "prod")
+	a.plan("Free", shop, "prod")
+	a.stream("amazon-apigateway-theirs", byHand())
+	a.logTo(shop, "prod", streamARN("amazon-apigateway-theirs"), "$context.requestId")
+	a.logTo(shop, "dev", streamARN("amazon-apigateway-gone"), "$context.requestId")
+	group := "arn:aws:logs:eu-west-1:123456789012:log-group:pets"
+	a.logTo(pets, "v1", group, "$context.apiId")
+	web := must[*apigatewayv2.CreateApiOutput](a, "create HTTP API")(a.APIGatewayV2.CreateApi(t.Context(), &apigatewayv2.CreateApiInput{Name: aws.String("web"), ProtocolType: v2.ProtocolTypeHttp}))
+
+	got, err := discover.Find(t.Context(), a.Clients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shopAPI := discover.API{ID: shop, Name: "shop", Protocol: "REST"}
+	want := discover.Found{
+		Stages: []discover.Stage{
+			{API: discover.API{ID: pets, Name: "pets", Protocol: "REST"}, Name: "v1", Destination: group, Format: "$context.apiId"},
+			{API: shopAPI, Name: "dev", Destination: streamARN("amazon-apigateway-gone"), Format: "$context.requestId"},
+			{API: shopAPI, Name: "prod", Destination: streamARN("amazon-apigateway-theirs"), Format: "$context.requestId", Plans: []string{"Free", "Gold"}, Chain: &discover.Chain{
+				Stream: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function,
+				Deliver: pipeline.Deliver{Interval: 2 * time.Minute, Size: 7 << 20, Compression: "GZIP", Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}}},
+		},
+		Undeployed: []discover.API{{ID: bare, Name: "bare", Protocol: "REST"}},
+		Other:      []discover.API{{ID: *web.ApiId, Name: "web", Protocol: "HTTP"}},
+		PlansKnown: true,
+		Notes:      []string{shop + "/dev log to the delivery stream amazon-apigateway-gone, which does not exist: their access logs are lost"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("Find (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnAccountWithNothingIsNoError(t *testing.T) {
+	s := moto.Start(t)
+	got, err := discover.Find(t.Context(), provision.NewClients(s.Config(nil)))
+	if diff := cmp.Diff(discover.Found{PlansKnown: true}, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Errorf("Find = %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// paged is an API Gateway that gives two items to a page, and refuses some calls.
+type paged struct {
+	apis   int
+	denied string     // part of the path of calls that are refused
+	mu     sync.Mutex // guards calls
+	calls  []string
+}
+
+func (p *paged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	p.mu.Lock()
+	p.calls = append(p.calls, path)
+	p.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	if p.denied != "" && strings.Contains(path+r.Header.Get("X-Amz-Target"), p.denied) {
+		w.Header().Set("X-Amzn-ErrorType", "AccessDeniedException")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"message":"User: arn:aws:iam::123456789012:user/ann is not authorized to perform: apigateway:GET on resource: arn:aws:apigateway:eu-west-1::`+path+`"}`)
+		return
+	}
+	item := func(i int) map[string]any {
+		return map[string]any{"id": fmt.Sprintf("api%d", i), "name": fmt.Sprintf("name%d", i)}
+	}
+	of, next, token := "item", "position", r.URL.Query().Get("position")
+	switch {
+	case strings.HasSuffix(path, "/stages"):
+		_ = json.NewEncoder(w).Encode(map[string]any{"item": []any{map[string]any{"stageName": "prod"}}})
+		return
+	case path == "/usageplans":
+		item = func(i int) map[string]any {
+			return map[string]any{"name": fmt.Sprintf("plan%d", i), "apiStages": []any{map[string]any{"apiId": fmt.Sprintf("api%d", i), "stage": "prod"}}}
+		}
+	case path == "/v2/apis":
+		of, next, token = "items", "nextToken", r.URL.Query().Get("nextToken")
+		item = func(i int) map[string]any {
+			return map[string]any{"apiId": fmt.Sprintf("web%d", i), "name": "web", "protocolType": "WEBSOCKET"}
+		}
+	}
+	from := 0
+	_, _ = fmt.Sscan(token, &from)
+	page := map[string]any{}
+	var items []any
+	for i := from; i < min(from+2, p.apis); i++ {
+		items = append(items, item(i))
+	}
+	if page[of] = items; from+2 < p.apis {
+		page[next] = fmt.Sprint(from + 2)
+	}
+	_ = json.NewEncoder(w).Encode(page)
+}
+
+func (p *paged) clients(t *testing.T) *provision.Clients {
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	return provision.NewClients(aws.Config{Region: moto.Region, BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")})
+}
+
+func TestEveryPageIsRead(t *testing.T) {
+	got, err := discover.Find(t.Context(), (&paged{apis: 5}).clients(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Stages) != 5 || len(got.Other) != 5 || len(got.Notes) != 0 {
+		t.Fatalf("Find found %d stages, %d others and notes %v; want 5, 5 and none", len(got.Stages), len(got.Other), got.Notes)
+	}
+	for i, st := range got.Stages {
+		if want := fmt.Sprintf("api%d/prod", i); st.Ref().String() != want || len(st.Plans) != 1 {
+			t.Errorf("stage %d is %s in the plans %v; want %s in one", i, st.Ref(), st.Plans, want)
+		}
+	}
+}
+
+func TestWhatMayNotBeLookedAtIsANote(t *testing.T) {
+	tests := []struct {
+		denied string
+		stages int
+		note   string
+	}{
+		{"/usageplans", 3, "the usage plans could not be looked at: access denied"},
+		{"/v2/apis", 3, "the HTTP and WebSocket APIs could not be looked at: access denied"},
+		{"/restapis/api1/stages", 2, "the stages of api1 (name1) could not be looked at: access denied"},
+		{"/stages", 0, "the stages of api0 (name0), api1 (name1), api2 (name2) could not be looked at: access denied"},
+	}
+	for _, tt := range tests {
+		got, err := discover.Find(t.Context(), (&paged{apis: 3, denied: tt.denied}).clients(t))
+		if err != nil || len(got.Stages) != tt.stages || len(got.Notes) != 1 || !strings.HasPrefix(got.Notes[0], tt.note) || !strings.Contains(got.Notes[0], "apigateway:GET") {
+			t.Errorf("%s denied: %d stages, notes %q, %v; want %d and %q", tt.denied, len(got.Stages), got.Notes, err, tt.stages, tt.note)
+		}
+		if len(got.Undeployed) != 0 {
+			t.Errorf("%s denied: %v are called undeployed, and nobody knows", tt.denied, got.Undeployed)
+		}
+	}
+	if _, err := discover.Find(t.Context(), (&paged{apis: 3, denied: "/restapis"}).clients(t)); err == nil || !strings.HasPrefix(err.Error(), "list the REST APIs: access denied") {
+		t.Errorf("Find without the REST APIs: %v; want that they may not be listed", err)
+	}
+}
+
+func TestAPIGatewayIsNotPressed(t *testing.T) {
+	p := &paged{apis: 12}
+	began := time.Now()
+	if _, err := discover.Find(t.Context(), p.clients(t)); err != nil {
+		t.Fatal(err)
+	}
+	// A burst of 10, then 5 a second.
+	if least := time.Duration(len(p.calls)-11) * 200 * time.Millisecond; time.Since(began) < least {
+		t.Errorf("%d calls took %s, want %s at least", len(p.calls), time.Since(began), least)
+	}
+}
