@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -28,7 +29,7 @@ func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
 	for _, st := range left {
 		resources = append(resources, newStage(s, c, st))
 	}
-	found, err := readAll(ctx, resources, ErrNoParent)
+	found, err := readAll(ctx, resources, cannotBeOurs)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +40,12 @@ func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
 		}
 	}
 	return all, nil
+}
+
+// cannotBeOurs says whether a resource cannot be read because what is there is not, and never
+// was, the pipeline's: an API that is gone, a bucket of another account, a stream of another kind.
+func cannotBeOurs(err error) bool {
+	return errors.Is(err, ErrNoParent) || errors.Is(err, ErrElsewhere) || errors.Is(err, ErrOtherKind)
 }
 
 // Remove takes away, in order, what is the pipeline's. It stops at the first error; doing

@@ -63,7 +63,7 @@ func (r *function) Read(ctx context.Context) (State, error) {
 	have := &types.FunctionConfiguration{}
 	if now != nil {
 		if have = now.Configuration; have.PackageType == types.PackageTypeImage {
-			return State{}, fmt.Errorf("there is a function of that name whose code is a container image, which Lambda changes into no other kind: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)
+			return State{}, &refusal{ErrOtherKind, fmt.Sprintf("there is a function of that name whose code is a container image, which Lambda changes into no other kind: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)}
 		}
 		state.ownedBy(now.Tags[OwnerTag], r.s.Owner())
 		if have.LastUpdateStatus == types.LastUpdateStatusFailed {
@@ -94,8 +94,12 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 		{fieldRole, aws.ToString(have.Role), r.s.RoleARN(r.s.FunctionRole())},
 		{fieldEnvironment, environmentText(env), environmentText(r.environment(env))},
 	}
-	// Inactive and Pending pass by themselves; a function that Failed must be made again.
-	if have.State == types.StateFailed {
+	// Inactive passes with the next call. A function that is Pending is waited for, and one that
+	// Failed made again.
+	switch have.State {
+	case types.StatePending:
+		fields = append(fields, Field{fieldState, string(have.State), string(types.StateActive)})
+	case types.StateFailed:
 		fields = append(fields, Field{fieldState, fmt.Sprintf("%s (%s)", have.State, aws.ToString(have.StateReason)), string(types.StateActive)})
 	}
 	return fields
@@ -127,7 +131,7 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 		}
 	}
 	switch {
-	case found.Differs(fieldState):
+	case strings.HasPrefix(found.have(fieldState), string(types.StateFailed)):
 		return r.makeAgain(ctx, progress)
 	case !found.Exists:
 		return r.create(ctx, nil, progress)

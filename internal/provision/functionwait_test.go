@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -296,5 +297,24 @@ func TestFunctionOfAnotherArchitecture(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(s.bodies[callCode][0]), &sent); err != nil || fmt.Sprint(sent.Architectures) != "[arm64]" || len(sent.ZipFile) == 0 {
 		t.Errorf("sent %v and %d bytes of code (%v), want arm64 and its code", sent.Architectures, len(sent.ZipFile), err)
+	}
+}
+
+// A deploy that was killed while Lambda made the function is waited for by the next one.
+func TestFunctionThatIsPendingIsWaitedFor(t *testing.T) {
+	fast(t)
+	s := &script{answers: map[string][]string{"GET": {isPending, isPending, isActive}}}
+	r := s.function(t)
+	r.s.Zip = nil
+	found := mustRead(t, r)
+	if !found.Differs(fieldState) {
+		t.Fatalf("Read = %+v, want the state to differ", found)
+	}
+	var said []string
+	if err := r.Apply(t.Context(), State{Exists: true, Fields: []Field{{fieldState, "Pending", "Active"}}}, func(text string) { said = append(said, text) }); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(fmt.Sprint(said), "Active") || slices.Contains(s.calls, callDelete) {
+		t.Errorf("said %q and called %v, want it waited for and not deleted", said, s.calls)
 	}
 }

@@ -68,7 +68,7 @@ const readers = 4
 // has all that cannot be known or can never be, each with its resource, not the first alone.
 func MakePlan(ctx context.Context, s *Spec, c *Clients, given []Consent) (*Plan, error) {
 	resources := Resources(s, c)
-	found, err := readAll(ctx, resources, nil)
+	found, err := readAll(ctx, resources, func(error) bool { return false })
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +87,9 @@ func MakePlan(ctx context.Context, s *Spec, c *Clients, given []Consent) (*Plan,
 	return plan, nil
 }
 
-// readAll reads resources side by side. An error that passOver knows counts as a resource
-// that does not exist.
-func readAll(ctx context.Context, resources []Resource, passOver error) ([]State, error) {
+// readAll reads resources side by side. One whose error passOver takes counts as a resource that
+// does not exist.
+func readAll(ctx context.Context, resources []Resource, passOver func(error) bool) ([]State, error) {
 	found := make([]State, len(resources))
 	failed := make([]error, len(resources))
 	var group errgroup.Group
@@ -97,7 +97,7 @@ func readAll(ctx context.Context, resources []Resource, passOver error) ([]State
 	for i, r := range resources {
 		group.Go(func() error {
 			state, err := r.Read(ctx)
-			if err != nil && (passOver == nil || !errors.Is(err, passOver)) {
+			if err != nil && !passOver(err) {
 				failed[i] = fmt.Errorf("%s %s: %w", r.Kind(), r.Name(), Explain(err))
 			}
 			if err == nil {

@@ -8,6 +8,11 @@ import (
 // ErrNoParent: what a resource is a part of does not exist, such as the API of a stage.
 var ErrNoParent = errors.New("what it belongs to does not exist")
 
+// ErrOtherKind: what has the name of a resource is of another kind, which AWS lets nobody change:
+// a delivery stream to another place than S3, a function made of a container image. It cannot be
+// the pipeline's.
+var ErrOtherKind = errors.New("it is of another kind")
+
 // Resource is one thing in AWS that a pipeline is made of. All methods may be repeated; none
 // of them asks or prints.
 type Resource interface {
@@ -75,6 +80,16 @@ func (s State) Changed() []Field {
 		}
 	}
 	return changed
+}
+
+// have is the field of that name as it is.
+func (s State) have(name string) string {
+	for _, f := range s.Fields {
+		if f.Name == name {
+			return f.Have
+		}
+	}
+	return ""
 }
 
 // Differs says whether the field of that name is there and not as wanted.

@@ -49,7 +49,7 @@ func (r *role) Read(ctx context.Context) (State, error) {
 		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}, trust, permissions}}, nil
 	}
 	if path := aws.ToString(now.Path); path != "" && path != "/" {
-		return State{}, fmt.Errorf("there is a role of that name with the path %s, which IAM changes into no other: choose another name: in stagelog.yaml, or delete that role", path)
+		return State{}, &refusal{ErrOtherKind, fmt.Sprintf("there is a role of that name with the path %s, which IAM changes into no other: choose another name: in stagelog.yaml, or delete that role", path)}
 	}
 	state := State{Exists: true}
 	state.ownedBy(roleOwner(now.Tags), r.s.Owner())

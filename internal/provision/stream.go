@@ -13,10 +13,6 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// ErrOtherKind: there is a delivery stream of the pipeline's name whose source or destination
-// is of another kind, which Firehose lets nobody change. It cannot be the pipeline's.
-var ErrOtherKind = errors.New("the delivery stream is of another kind")
-
 // Stream is the delivery stream.
 type Stream struct {
 	// Drain is how long Destroy waits before it deletes the stream: Firehose discards what a

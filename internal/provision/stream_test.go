@@ -196,3 +196,24 @@ func TestStreamThatFailedIsMadeAgain(t *testing.T) {
 		t.Errorf("afterwards Read = %+v, %v", found, err)
 	}
 }
+
+// What has the pipeline's names and cannot be its own does not keep the rest from going.
+func TestRemovalsPassOverWhatCannotBeOurs(t *testing.T) {
+	m := moto.Start(t)
+	c := NewClients(m.Config(nil))
+	s := streamSpec(t, pipeline.StageRef{API: "nosuchapi1", Stage: "prod"})
+	_, err := c.Firehose.CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: aws.String(s.Stream()),
+		HttpEndpointDestinationConfiguration: &types.HttpEndpointDestinationConfiguration{
+			EndpointConfiguration: &types.HttpEndpointConfiguration{Url: aws.String("https://example.com")},
+			S3Configuration:       &types.S3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/theirs"), BucketARN: aws.String("arn:aws:s3:::theirs")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newFirehoseRole(s, c).Apply(t.Context(), State{}, quiet); err != nil {
+		t.Fatal(err)
+	}
+	removals, err := FindRemovals(t.Context(), s, c)
+	if err != nil || len(removals) != 1 || removals[0].Name != s.FirehoseRole() {
+		t.Errorf("FindRemovals = %+v, %v, want the role alone", removals, err)
+	}
+}
