@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -11,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/accesslog/nearest"
 	"github.com/stagelog/stagelog/internal/pipeline"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/discover"
@@ -96,7 +96,7 @@ func (f *initFlags) choose(e *env, s *awsSession, found discover.Found) ([]disco
 }
 
 func stageLine(st discover.Stage) string {
-	line := fmt.Sprintf("%s (%s), in %d usage plans", st.Ref(), st.API.Name, st.Plans)
+	line := fmt.Sprintf("%s (%s), in %d usage plans", st.Ref(), st.API.Name, len(st.Plans))
 	switch {
 	case st.Chain != nil:
 		line += fmt.Sprintf("; logs to the delivery stream %s and s3://%s/%s", st.Chain.Stream, st.Chain.Bucket, st.Chain.Deliver.Prefix)
@@ -132,47 +132,24 @@ func pick(e *env, offered []discover.Stage) ([]discover.Stage, error) {
 // named finds the stages that --stage names.
 func named(texts []string, found discover.Found) ([]discover.Stage, error) {
 	var all []discover.Stage
-	names := []string{}
-	for _, st := range found.Stages {
-		names = append(names, st.Ref().String())
-	}
 	for _, text := range texts {
-		i := slices.Index(names, text)
-		if i >= 0 {
-			all = append(all, found.Stages[i])
-			continue
+		st, err := found.Stage(text)
+		if err != nil {
+			return nil, err
 		}
-		api, _, _ := strings.Cut(text, "/")
-		for _, a := range found.Other {
-			if a.ID == api {
-				return nil, fmt.Errorf("%s (%s) is an HTTP or WebSocket API, and AWS lets only REST APIs log to a delivery stream", a.ID, a.Name)
-			}
-		}
-		for _, a := range found.Bare {
-			if a.ID == api {
-				return nil, neverDeployed(a)
-			}
-		}
-		if near, ok := nearest.Name(text, names); ok {
-			return nil, fmt.Errorf("there is no stage %s; did you mean %s?", text, near)
-		}
-		return nil, fmt.Errorf("there is no stage %s; there are: %s", text, strings.Join(names, ", "))
+		all = append(all, st)
 	}
 	return all, nil
-}
-
-func neverDeployed(a discover.API) error {
-	return fmt.Errorf("the API %s (%s) was never deployed, so it has no stages: `aws apigateway create-deployment --rest-api-id %s --stage-name prod` makes one", a.ID, a.Name, a.ID)
 }
 
 func nothingToLog(s *awsSession, found discover.Found, adopt bool) error {
 	switch {
 	case adopt && len(found.Stages) > 0:
 		return fmt.Errorf("no stage logs to a delivery stream that delivers to S3, so there is no chain to adopt: leave --adopt out")
-	case len(found.Bare) > 0:
-		return neverDeployed(found.Bare[0])
+	case len(found.Undeployed) > 0:
+		return errors.New(discover.Undeployed(found.Undeployed[0]))
 	case len(found.Other) > 0:
-		return fmt.Errorf("account %s has HTTP and WebSocket APIs alone in %s, like %s (%s), and AWS lets only REST APIs log to a delivery stream: a REST API can stand in front of the same backend", s.Account, s.Region, found.Other[0].ID, found.Other[0].Name)
+		return fmt.Errorf("account %s has no REST API in %s, and %s is %s: %s", s.Account, s.Region, found.Other[0], discover.Kind(found.Other[0]), discover.OnlyREST)
 	}
 	return fmt.Errorf("account %s has no REST API in %s: is it another Region (--region) or account (--profile)? `stagelog init` without --aws writes a file to try stagelog on this machine", s.Account, s.Region)
 }
@@ -220,10 +197,10 @@ func adopt(e *env, p *pipeline.Pipeline, stages []discover.Stage) error {
 	if !ok {
 		return fmt.Errorf("the delivery stream %s is none that API Gateway logs to", first.Chain.Stream)
 	}
-	errors := p.Deliver.ErrorPrefix
+	errorPrefix := p.Deliver.ErrorPrefix
 	p.Name, p.Bucket, p.Deliver = name, first.Chain.Bucket, first.Chain.Deliver
 	if p.Deliver.ErrorPrefix == "" {
-		p.Deliver.ErrorPrefix = errors
+		p.Deliver.ErrorPrefix = errorPrefix
 	}
 	format, findings := accesslog.Fix(first.Format)
 	p.Format, p.FormatName = strings.TrimRight(format, "\n"), "custom"

@@ -71,25 +71,19 @@ func (f Found) missing(wanted string) error {
 			return fmt.Errorf("the API %s is %s: %s", a, Kind(a), OnlyREST)
 		}
 	}
-	var ids, names, all []string
+	var ids, names, refs []string
 	for _, st := range f.Stages {
-		if known := len(ids) > 0 && ids[len(ids)-1] == st.API.ID; !known {
-			ids, names, all = append(ids, st.API.ID), append(names, st.API.Name), append(all, st.API.String())
-		}
+		ids, names, refs = append(ids, st.API.ID), append(names, st.API.Name), append(refs, st.Ref().String())
 	}
 	for _, list := range [][]string{ids, names} {
 		if near, ok := nearest.Name(wanted, list); ok {
-			for i := range list {
-				if list[i] == near {
-					return fmt.Errorf("there is no API %s: did you mean %s?", wanted, all[i])
-				}
-			}
+			return fmt.Errorf("there is no API %s: did you mean %s?", wanted, f.Stages[slices.Index(list, near)].API)
 		}
 	}
-	if len(all) == 0 {
+	if len(refs) == 0 {
 		return fmt.Errorf("there is no API %s, and no stage of a REST API at all", wanted)
 	}
-	return fmt.Errorf("there is no API %s: those with a stage are %s", wanted, listed(all))
+	return fmt.Errorf("there is no API %s: the stages are %s", wanted, listed(refs))
 }
 
 // OnlyREST is what AWS does not allow, and what to use instead.

@@ -30,7 +30,7 @@ func TestStageByItsName(t *testing.T) {
 		{"shop", "", []string{"names no stage", "a1b2c3d4e5/prod"}},
 		{"a1b2c3d4f5/prod", "", []string{"there is no API a1b2c3d4f5", "did you mean a1b2c3d4e5 (shop)?"}},
 		{"shpo/prod", "", []string{"did you mean a1b2c3d4e5 (shop)?"}},
-		{"nothing-like-it/prod", "", []string{"there is no API nothing-like-it", "zzzz999999 (pets/v2)"}},
+		{"nothing-like-it/prod", "", []string{"there is no API nothing-like-it", "zzzz999999/prod"}},
 		{"bare/prod", "", []string{"never deployed", "create-deployment --rest-api-id b000000000"}},
 		{"web/prod", "", []string{"is an HTTP API", "CloudWatch Logs", "HTTP proxy integration"}},
 		{"w111111111/prod", "", []string{"is a WebSocket API"}},
