@@ -10,38 +10,27 @@ import (
 	"github.com/stagelog/stagelog/internal/pipeline"
 )
 
-// Date is when the list prices below were written down. AWS's own pages are what counts.
-const Date = "2026-11-23"
-
-// listed is the Region of the list prices. Others differ by up to about a fifth.
-const listed = "us-east-1"
-
-// List prices in US dollars, of on-demand use without free tiers and discounts:
-// https://aws.amazon.com/firehose/pricing/, /lambda/pricing/, /s3/pricing/, /cloudwatch/pricing/
 const (
-	firehoseGB    = 0.029        // of Direct PUT, the first 500 TB a month
-	lambdaCall    = 0.20 / 1e6   // an invocation
-	lambdaArm     = 0.0000133334 // a GB-second on arm64
-	lambdaX86     = 0.0000166667 // and on x86_64
-	s3Put         = 0.005 / 1e3  // a PUT into S3 Standard
-	s3GBMonth     = 0.023        // a GB kept for a month in S3 Standard, the first 50 TB
-	cloudWatchGB  = 0.50         // of log ingested
-	kilobyte      = 1024
+	kilobyte      = 1 << 10
+	megabyte      = 1 << 20
 	gigabyte      = 1 << 30
-	firehoseRound = 5 * kilobyte // Firehose bills each record in steps of this
+	firehoseRound = 5 * kilobyte   // Firehose bills each record in steps of this
+	month         = 30 * 24 * 3600 // seconds
 )
 
 // What is assumed, as it cannot be known.
 const (
-	month         = 30 * 24 * 3600.0 // seconds
-	fieldBytes    = 12               // the value of a variable of the format, on average
-	addedBytes    = 80               // by enrichment
-	compression   = 8                // gzip of access logs; Snappy has about half of it
-	callSeconds   = 0.020            // one invocation with up to 1 MB of records
-	callLogBytes  = 400              // Lambda's own three lines about it
-	lambdaBuffer  = 1 << 20          // what Firehose gathers for one invocation
-	lambdaSeconds = 60.0             // or for how long
+	addedBytes    = 80    // by enrichment
+	callSeconds   = 0.020 // one invocation, with up to lambdaBuffer of records
+	callLogBytes  = 400   // Lambda's own three lines about it
+	lambdaBuffer  = megabyte
+	lambdaSeconds = 60 // Firehose gathers for no longer
 )
+
+// smaller is how many times smaller access logs are when they are compressed.
+var smaller = map[string]float64{
+	pipeline.Uncompressed: 1, pipeline.GZIP: 8, pipeline.ZIP: 8, pipeline.Snappy: 4, pipeline.HadoopSnappy: 4,
+}
 
 // Estimate is what a number of requests costs in a month.
 type Estimate struct {
@@ -52,6 +41,7 @@ type Estimate struct {
 	Total       float64     `json:"total_usd"`
 	PerMillion  float64     `json:"usd_per_million_requests"`
 	RecordBytes int         `json:"assumed_record_bytes"`
+	Assumptions []string    `json:"assumptions"`
 }
 
 // Component is one thing that AWS bills.
@@ -61,35 +51,45 @@ type Component struct {
 	How  string  `json:"how"` // what it is made of
 }
 
-// New estimates a month with that many requests, spread evenly. API Gateway has no price of its
-// own for access logs, and readers pay for their reading.
+// New estimates a month with that many requests, spread evenly.
 func New(p *pipeline.Pipeline, region, architecture string, requests int64) Estimate {
-	e := Estimate{Requests: requests, Region: region, PricesOf: listed + ", " + Date, RecordBytes: recordBytes(p.Format)}
+	of, known := listed[region]
+	from := region
+	if !known {
+		of, from = listed[fallback], fallback
+	}
+	e := Estimate{Requests: requests, Region: region, PricesOf: from + ", " + Date, RecordBytes: recordBytes(p.Format)}
+	e.Assumptions = assumptions(e.RecordBytes, p)
 	n := float64(requests)
-	raw := n * float64(e.RecordBytes)
-	stored := n * float64(e.RecordBytes+addedBytes)
-	if p.Deliver.Compression != pipeline.Uncompressed {
-		stored /= compression
-	}
-	billed := n * math.Ceil(float64(e.RecordBytes)/firehoseRound) * firehoseRound
-	e.add("Firehose", billed/gigabyte*firehoseGB, "%.2f GB, as each record of %d bytes counts as 5 KB", billed/gigabyte, e.RecordBytes)
+	e.add("API Gateway", 0, "nothing for access logs; its requests cost what they did before")
 
-	calls := deliveries(n, raw, lambdaBuffer, math.Min(lambdaSeconds, p.Deliver.Interval.Seconds()))
-	memory, second := float64(p.AWS.Memory)/1024, lambdaX86
+	billed := n * math.Ceil(float64(e.RecordBytes)/firehoseRound) * firehoseRound / gigabyte
+	e.add("Firehose", billed*of.firehoseGB, "%.2f GB: a record of %d bytes counts as %d KB", billed, e.RecordBytes,
+		(e.RecordBytes+firehoseRound-1)/firehoseRound*5)
+
+	calls := deliveries(n, n*float64(e.RecordBytes)/lambdaBuffer, math.Min(lambdaSeconds, p.Deliver.Interval.Seconds()))
+	second := of.lambdaX86
 	if architecture == "arm64" {
-		second = lambdaArm
+		second = of.lambdaArm
 	}
-	e.add("Lambda", calls*(lambdaCall+callSeconds*memory*second), "%.0f invocations of %d MB, %.0f ms each", calls, p.AWS.Memory, callSeconds*1000)
+	e.add("Lambda", calls*(of.lambdaCall+callSeconds*float64(p.AWS.Memory)/1024*second), "%.0f invocations of %d MB on %s", calls, p.AWS.Memory, architecture)
 
-	objects := deliveries(n, stored*decompressed(p), float64(p.Deliver.Size), p.Deliver.Interval.Seconds())
-	e.add("S3 requests", objects*s3Put, "%.0f objects, one every %s or %d MiB", objects, p.Deliver.Interval, p.Deliver.Size>>20)
-
-	months, kept := 1.0, "the first month's; each further month adds as much"
+	out := n * float64(e.RecordBytes+addedBytes)
+	objects := deliveries(n, out/float64(p.Deliver.Size), p.Deliver.Interval.Seconds())
+	e.add("S3 writes", objects*of.s3Put, "%.0f objects, one every %s or %d MiB", objects, p.Deliver.Interval, p.Deliver.Size/megabyte)
+	months, kept := 1.0, "of the first month; each further month adds as much"
 	if p.AWS.ExpireDays > 0 {
-		months, kept = float64(p.AWS.ExpireDays)/30, fmt.Sprintf("kept for %d days", p.AWS.ExpireDays)
+		months, kept = float64(p.AWS.ExpireDays)/30, fmt.Sprintf("once there are logs of %d days", p.AWS.ExpireDays)
 	}
-	e.add("S3 storage", stored*months/gigabyte*s3GBMonth, "%.2f GB, %s", stored*months/gigabyte, kept)
-	e.add("CloudWatch Logs", calls*callLogBytes/gigabyte*cloudWatchGB, "%.3f GB of the function's log", calls*callLogBytes/gigabyte)
+	stored := out / smaller[p.Deliver.Compression] * months / gigabyte
+	e.add("S3 storage", stored*of.s3GBMonth, "%.2f GB %s", stored, kept)
+	// The bucket's owner pays for what readers of other accounts get.
+	if readers := len(p.Readers); readers > 0 {
+		e.add("S3 reads", objects*float64(readers)*of.s3Get, "each object once for each of the readers (%d)", readers)
+		e.add("Data transfer", 0, "nothing to readers in the Region; what goes out of it is paid by you")
+	}
+	logs := calls * callLogBytes / gigabyte
+	e.add("CloudWatch Logs", logs*of.cloudWatchGB, "%.3f GB of the function's log", logs)
 	if requests > 0 {
 		e.PerMillion = e.Total / n * 1e6
 	}
@@ -101,34 +101,36 @@ func (e *Estimate) add(name string, usd float64, how string, args ...any) {
 	e.Total += usd
 }
 
-// deliveries is how often something is handed on that goes by size or by age, with requests that
-// come evenly: none goes empty.
-func deliveries(requests, bytes, size, seconds float64) float64 {
-	bySize := bytes / size
-	byAge := math.Min(requests, month/math.Max(1, seconds))
-	return math.Ceil(math.Max(bySize, byAge))
+// deliveries is how often something is handed on that goes when it is full or after some
+// seconds, with requests that come evenly: none goes empty.
+func deliveries(requests, full, seconds float64) float64 {
+	return math.Ceil(math.Max(full, math.Min(requests, month/math.Max(1, seconds))))
 }
 
-// decompressed is how many times as large objects are before they are compressed: the
-// buffering hint counts what comes in.
-func decompressed(p *pipeline.Pipeline) float64 {
-	if p.Deliver.Compression == pipeline.Uncompressed {
-		return 1
-	}
-	return compression
-}
-
-// recordBytes is about what a line of the format has.
+// recordBytes is the length of a line of the format, with the examples of the catalogue for
+// values.
 func recordBytes(format string) int {
-	parsed, err := accesslog.Parse(format)
+	parsed, err := accesslog.Parse(strings.TrimSpace(format))
 	if err != nil {
 		return len(format)
 	}
-	n := len(strings.TrimSpace(format))
-	for _, v := range parsed.Variables() {
-		n += fieldBytes - len(v)
+	line := parsed.AppendLine(nil, func(name string) (string, bool) {
+		v, ok := accesslog.Explain(name)
+		return v.Example, ok
+	})
+	return len(line) + 1 // the newline that deploy gives it
+}
+
+func assumptions(record int, p *pipeline.Pipeline) []string {
+	of := fmt.Sprintf("records of %d bytes, and %d more by enrichment", record, addedBytes)
+	if by := smaller[p.Deliver.Compression]; by > 1 {
+		of += fmt.Sprintf(", %s makes them %.0f times smaller", p.Deliver.Compression, by)
 	}
-	return n
+	return []string{
+		"requests spread evenly over a month of 30 days",
+		of,
+		fmt.Sprintf("%.0f ms for an invocation", callSeconds*1000),
+	}
 }
 
 // Text is the estimate as a table.
@@ -138,11 +140,12 @@ func (e Estimate) Text() string {
 	for _, c := range e.Components {
 		fmt.Fprintf(&b, "  %-16s $%8.4f  %s\n", c.Name, c.USD, c.How)
 	}
-	fmt.Fprintf(&b, "  list prices of %s without free tiers", e.PricesOf)
-	if e.Region != listed {
-		fmt.Fprintf(&b, "; %s may differ by a fifth", e.Region)
+	fmt.Fprintf(&b, "  Assumed: %s.\n", strings.Join(e.Assumptions, "; "))
+	fmt.Fprintf(&b, "  List prices of %s, without free tiers", e.PricesOf)
+	if _, known := listed[e.Region]; !known {
+		fmt.Fprintf(&b, "; those of %s are not in the table and may be higher by a fifth", e.Region)
 	}
-	b.WriteByte('\n')
+	b.WriteString(".\n")
 	return b.String()
 }
 

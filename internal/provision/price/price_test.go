@@ -1,6 +1,7 @@
 package price
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -19,36 +20,58 @@ func load(t *testing.T, more string) *pipeline.Pipeline {
 }
 
 // short is a format whose lines are well below 5 KB.
-const short = "format: '{\"request_id\":\"$context.requestId\",\"k\":\"$context.identity.apiKeyId\",\"a\":\"$context.apiId\",\"s\":\"$context.stage\"}'\n"
+const short = `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId"}'` + "\n"
 
 func TestEstimateByHand(t *testing.T) {
+	record := float64(recordBytes(load(t, short).Format))
 	tests := []struct {
 		name     string
 		yaml     string
+		region   string
 		arch     string
 		requests int64
 		want     map[string]float64
 	}{
-		{"a million, compressed, at the pace of the clock", "deliver: {interval: 60s, size: 5MiB}\naws: {expire_days: 30}\n", "arm64", 1e6, map[string]float64{
-			"Firehose": 1e6 * 5120 / 1073741824 * 0.029, // 4.77 GB
-			// One invocation a minute, 43,200: more than the megabytes.
-			"Lambda":      43200 * (0.0000002 + 0.020*0.25*0.0000133334),
-			"S3 requests": 43200 * 0.000005,
+		{"a million, at the pace of the clock", "deliver: {interval: 60s, size: 5MiB}\naws: {expire_days: 30}\n", "us-east-1", "arm64", 1e6, map[string]float64{
+			"API Gateway": 0,
+			"Firehose":    0.1382827758789, // 1e6 × 5,120 B = 4.76837158203 GB × 0.029
+			// A month of 30 days has 43,200 minutes, and so many invocations of 0.25 GB for 0.02 s.
+			"Lambda":    0.0115200144, // 43,200 × 0.0000002 = 0.00864, and 216 GB-seconds × 0.0000133334 = 0.0028800144
+			"S3 writes": 0.216,        // 43,200 × 0.000005
+			// 43,200 × 400 B = 0.016093254 GB × 0.50
+			"CloudWatch Logs": 0.008046627044,
+			"S3 storage":      1e6 * (record + 80) / 8 / 1073741824 * 0.023,
 		}},
-		{"a hundred million on x86, for a year", "deliver: {interval: 900s, size: 128MiB}\naws: {memory: 512, expire_days: 360}\n", "x86_64", 1e8, map[string]float64{
-			"Firehose":    1e8 * 5120 / 1073741824 * 0.029,
-			"S3 requests": 2880 * 0.000005, // one every 15 minutes
+		{"the same in Ireland, for two readers", "readers: [\"111122223333\", \"444455556666\"]\ndeliver: {interval: 60s}\n", "eu-west-1", "arm64", 1e6, map[string]float64{
+			"Firehose":        0.1478195190, // 4.76837158203 GB × 0.031
+			"S3 reads":        0.03456,      // 43,200 × 2 × 0.0000004
+			"Data transfer":   0,
+			"CloudWatch Logs": 0.009173154831, // 0.016093254 GB × 0.57
 		}},
-		{"nobody calls", "", "arm64", 0, map[string]float64{"Firehose": 0, "Lambda": 0, "S3 requests": 0, "S3 storage": 0, "CloudWatch Logs": 0}},
+		{"a hundred million on x86, kept for a year, not compressed", "deliver: {interval: 900s, size: 128MiB, compression: none}\naws: {memory: 512, expire_days: 360}\n", "us-east-1", "x86_64", 1e8, map[string]float64{
+			"Firehose":   13.82827758789, // 476.837158203 GB × 0.029
+			"S3 writes":  0.0144,         // 2,880 quarters of an hour × 0.000005
+			"Lambda":     43200 * (0.0000002 + 0.5*0.02*0.0000166667),
+			"S3 storage": 1e8 * (record + 80) * 12 / 1073741824 * 0.023,
+		}},
+		{"a thousand million: objects are full before their time", "deliver: {interval: 900s, size: 1MiB}\n", "us-east-1", "arm64", 1e9, map[string]float64{
+			"S3 writes": math.Ceil(1e9*(record+80)/1048576) * 0.000005,
+			"Lambda":    math.Ceil(1e9*record/1048576) * (0.0000002 + 0.25*0.02*0.0000133334),
+		}},
+		{"ten requests make ten objects at most", "", "us-east-1", "arm64", 10, map[string]float64{"S3 writes": 0.00005}},
+		{"nobody calls", "", "us-east-1", "arm64", 0, map[string]float64{"Firehose": 0, "Lambda": 0, "S3 writes": 0, "S3 storage": 0, "CloudWatch Logs": 0}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			e := New(load(t, tt.yaml+short), "us-east-1", tt.arch, tt.requests)
-			total := 0.0
+			e := New(load(t, tt.yaml+short), tt.region, tt.arch, tt.requests)
+			total, have := 0.0, map[string]float64{}
 			for _, c := range e.Components {
 				total += c.USD
-				if want, ok := tt.want[c.Name]; ok && math.Abs(c.USD-want) > 1e-9 {
-					t.Errorf("%s: %.6f, want %.6f (%s)", c.Name, c.USD, want, c.How)
+				have[c.Name] = c.USD
+			}
+			for name, want := range tt.want {
+				if got, ok := have[name]; !ok || math.Abs(got-want) > 1e-9*math.Max(1, want) {
+					t.Errorf("%s: %.10f, want %.10f", name, got, want)
 				}
 			}
 			if math.Abs(total-e.Total) > 1e-9 || math.IsNaN(e.PerMillion) || math.IsInf(e.PerMillion, 0) {
@@ -58,25 +81,43 @@ func TestEstimateByHand(t *testing.T) {
 	}
 }
 
+func TestRecordsCountInStepsOfFiveKilobytes(t *testing.T) {
+	long := `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","x":"` + strings.Repeat("x", 2800) + `"}'` + "\n"
+	p := load(t, long)
+	if e := New(p, "us-east-1", "arm64", 1e6); e.RecordBytes > 5120 || math.Abs(e.Components[1].USD-0.1382827758789) > 1e-9 {
+		t.Errorf("%d bytes cost %v", e.RecordBytes, e.Components[1])
+	}
+	p.Format = strings.Replace(p.Format, "xxx", strings.Repeat("x", 3000), 1)
+	if e := New(p, "us-east-1", "arm64", 1e6); math.Abs(e.Components[1].USD-2*0.1382827758789) > 1e-9 || !strings.Contains(e.Components[1].How, "counts as 10 KB") {
+		t.Errorf("%d bytes cost %v, want twice the price of 5 KB", e.RecordBytes, e.Components[1])
+	}
+}
+
 func TestRecordBytes(t *testing.T) {
-	// 13 and 18 characters become 12 each.
-	if got := recordBytes(`{"a":"$context.stage","b":"$context.requestId"}` + "\n"); got != 47-14-18+24 {
-		t.Errorf("recordBytes = %d, want %d", got, 47-14-18+24)
+	// {"a":"prod","b":"GET"} and the newline
+	if got := recordBytes(`{"a":"$context.stage","b":"$context.httpMethod"}` + "\n"); got != 23 {
+		t.Errorf("recordBytes = %d, want 23", got)
 	}
 	classic, _ := accesslog.Preset("classic")
-	if got := recordBytes(classic); got < 250 || got > 500 {
+	if got := recordBytes(classic); got < 300 || got > 450 {
 		t.Errorf("recordBytes of the classic format = %d, a line of it has about 374", got)
 	}
 }
 
 func TestTextNamesWhatIsAssumed(t *testing.T) {
-	text := New(load(t, ""), "eu-west-1", "arm64", 1234567).Text()
-	for _, want := range []string{"1,234,567 requests", "Firehose", "5 KB", "us-east-1, " + Date, "eu-west-1 may differ", "per million"} {
+	text := New(load(t, "deliver: {compression: snappy}\n"), "ap-southeast-2", "arm64", 1234567).Text()
+	for _, want := range []string{"1,234,567 requests", "Firehose", "counts as 5 KB", "us-east-1, " + Date, "ap-southeast-2 are not in the table", "per million", "Snappy makes them 4 times smaller", "spread evenly"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text does not say %q:\n%s", want, text)
 		}
 	}
-	if strings.Contains(New(load(t, ""), "us-east-1", "arm64", 1).Text(), "may differ") {
-		t.Error("the prices are of us-east-1, and the text says that they may differ there")
+	for region := range listed {
+		e := New(load(t, ""), region, "arm64", 1)
+		if text := e.Text(); strings.Contains(text, "not in the table") || !strings.Contains(text, region+", "+Date) {
+			t.Errorf("the prices of %s are listed, and the text says:\n%s", region, text)
+		}
+		if data, err := json.Marshal(e); err != nil || !strings.Contains(string(data), `"usd_per_million_requests":`) {
+			t.Errorf("as JSON it is %s (%v)", data, err)
+		}
 	}
 }
