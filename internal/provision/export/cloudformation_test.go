@@ -204,7 +204,12 @@ func (a *motoAccount) theRest(st *stack) {
 	st.properties(&stream, "Stream", "Properties")
 	_, err = a.Firehose.CreateDeliveryStream(ctx, &stream)
 	a.ok(err)
-	var patch string
+	var destination, format, patch string
+	st.properties(&destination, "AccessLogDestinationArn", "Value")
+	st.properties(&format, "AccessLogFormat", "Value")
+	if wanted, err := a.s.Values(); err != nil || destination != a.s.StreamARN() || format != wanted.AccessLogFormat {
+		a.Errorf("the outputs have the destination %s and the format %q (%v)", destination, format, err)
+	}
 	st.properties(&patch, "AccessLogPatch", "Value")
 	update := apigateway.UpdateStageInput{RestApiId: &a.s.Pipeline.Stages[0].API, StageName: &a.s.Pipeline.Stages[0].Stage}
 	a.ok(json.Unmarshal([]byte(patch), &update.PatchOperations))

@@ -76,7 +76,7 @@ func New(p *pipeline.Pipeline, region, architecture string, requests int64) Esti
 
 	out := n * float64(e.RecordBytes+addedBytes)
 	objects := deliveries(n, out/float64(p.Deliver.Size), p.Deliver.Interval.Seconds())
-	e.add("S3 writes", objects*of.s3Put, "%.0f objects, one every %s or %d MiB", objects, p.Deliver.Interval, p.Deliver.Size/megabyte)
+	e.add("S3 writes", objects*of.s3Put, "%.0f objects, one every %.0f s or %d MiB", objects, p.Deliver.Interval.Seconds(), p.Deliver.Size/megabyte)
 	months, kept := 1.0, "of the first month; each further month adds as much"
 	if p.AWS.ExpireDays > 0 {
 		months, kept = float64(p.AWS.ExpireDays)/30, fmt.Sprintf("once there are logs of %d days", p.AWS.ExpireDays)
@@ -143,7 +143,7 @@ func (e Estimate) Text() string {
 	fmt.Fprintf(&b, "  Assumed: %s.\n", strings.Join(e.Assumptions, "; "))
 	fmt.Fprintf(&b, "  List prices of %s, without free tiers", e.PricesOf)
 	if _, known := listed[e.Region]; !known {
-		fmt.Fprintf(&b, "; those of %s are not in the table and may be higher by a fifth", e.Region)
+		fmt.Fprintf(&b, "; those of %s are not in the table, and may be higher", e.Region)
 	}
 	b.WriteString(".\n")
 	return b.String()

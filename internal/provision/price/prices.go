@@ -33,5 +33,5 @@ var listed = map[string]prices{
 	},
 }
 
-// fallback is among the cheapest; others are dearer by a fifth or so.
+// fallback is among the cheapest Regions.
 const fallback = "us-east-1"
