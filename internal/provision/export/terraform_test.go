@@ -2,6 +2,7 @@ package export
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -161,6 +162,19 @@ func TestTerraformMeansWhatDeployDoes(t *testing.T) {
 				if e.days > 0 {
 					ids, days = append(ids, e.id), append(days, float64(e.days))
 				}
+			}
+			var patch, wantPatch any
+			text, _ := got["access_log_patch.value"].(string)
+			set, err := newSettings(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			set.Spec = s // in the account of the tests
+			if err := errors.Join(json.Unmarshal([]byte(text), &patch), json.Unmarshal([]byte(set.patch()), &wantPatch)); err != nil {
+				t.Fatalf("the patch is %s: %v", text, err)
+			}
+			if d := cmp.Diff(wantPatch, patch); d != "" {
+				t.Errorf("the patch of a stage (-cloudformation +terraform):\n%s", d)
 			}
 			rules := "aws_s3_bucket_lifecycle_configuration.logs."
 			if d := cmp.Diff(parameters, append(asList(got[stream+"parameter_name"]), asList(got[stream+"parameter_value"])...)); d != "" {
