@@ -4,6 +4,9 @@ package release
 
 import _ "embed" // for the zips
 
+// `make release` puts the zips here before it builds with this tag; without them the compiler
+// finds no matching files.
+
 //go:embed enricher-arm64.zip
 var arm64 []byte
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -15,7 +14,7 @@ import (
 const module = "github.com/stagelog/stagelog"
 
 // source is the folder of stagelog's source.
-func source(ctx context.Context, given string) (string, error) {
+func source(ctx context.Context, command *goCommand, given string) (string, error) {
 	if given != "" {
 		if !isSource(given) {
 			return "", fmt.Errorf("%w: %s does not hold stagelog's source", ErrCannotBuild, given)
@@ -28,7 +27,11 @@ func source(ctx context.Context, given string) (string, error) {
 	if dir := above("."); dir != "" {
 		return dir, nil
 	}
-	return downloaded(ctx)
+	version := publishedVersion(debug.ReadBuildInfo())
+	if version == "" {
+		return "", fmt.Errorf("%w: stagelog's source is not where this program was built, nor in the current folder: run stagelog in its source's folder%s", ErrCannotBuild, otherWays)
+	}
+	return downloaded(ctx, command, version)
 }
 
 // builtFrom is where this file was when the program was built; a program that was built with
@@ -66,26 +69,28 @@ func isSource(dir string) bool {
 	return err == nil && strings.TrimSpace(first) == "module "+module
 }
 
-// downloaded is the source of the program's own version, from Go's module proxy.
-func downloaded(ctx context.Context) (string, error) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "", fmt.Errorf("%w: stagelog's source is not where this program was built, nor in the current folder: run stagelog in its source's folder%s", ErrCannotBuild, otherWays)
+// publishedVersion is the program's version where others can get it, too: not of a folder,
+// and without changes that were never committed.
+func publishedVersion(info *debug.BuildInfo, ok bool) string {
+	if !ok || info.Main.Path != module || info.Main.Version == "(devel)" || strings.HasSuffix(info.Main.Version, "+dirty") {
+		return ""
 	}
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module+"@"+info.Main.Version)
-	cmd.Dir = os.TempDir() // any folder without a module of its own
-	out, err := cmd.Output()
+	return info.Main.Version
+}
+
+// downloaded is the source of one version, from Go's module proxy.
+func downloaded(ctx context.Context, command *goCommand, version string) (string, error) {
+	out, err := command.run(ctx, command.tmp, nil, "mod", "download", "-json", module+"@"+version)
 	var answer struct{ Dir, Error string }
-	if json.Unmarshal(out, &answer) != nil && err == nil {
-		answer.Error = "an answer that is not JSON"
+	// On a failure the reason is in the answer, or there is no answer.
+	if bad := json.Unmarshal(out, &answer); bad != nil && err == nil {
+		err = bad
 	}
 	switch {
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case answer.Dir != "":
-		return answer.Dir, nil
-	case answer.Error == "" && err != nil:
-		answer.Error = err.Error()
+	case answer.Error != "":
+		return "", fmt.Errorf("%w: the source of stagelog %s cannot be downloaded (%s)%s", ErrCannotBuild, version, answer.Error, otherWays)
+	case err != nil:
+		return "", err
 	}
-	return "", fmt.Errorf("%w: the source of %s %s cannot be downloaded (%s)%s", ErrCannotBuild, module, info.Main.Version, answer.Error, otherWays)
+	return answer.Dir, nil
 }
