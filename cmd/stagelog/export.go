@@ -23,7 +23,7 @@ func newExport(e *env) *cobra.Command {
 		Long: `The same resources that deploy makes, as code for people who deploy otherwise. Nothing is read
 from AWS and nothing is changed. Each begins with what to run.`,
 		Example: `  stagelog export terraform > stagelog.tf
-  stagelog export cloudformation > stagelog.cfn.yaml
+  stagelog export cloudformation > stagelog-cloudformation.yaml
   stagelog export zip --out stagelog-enricher.zip`,
 	})
 	cmd.AddCommand(
