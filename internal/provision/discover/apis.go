@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -32,7 +33,9 @@ func (l *look) restAPIs(ctx context.Context) ([]API, error) {
 			all = append(all, API{aws.ToString(a.Id), aws.ToString(a.Name), "REST"})
 		}
 	}
-	slices.SortFunc(all, func(a, b API) int { return strings.Compare(a.Name+"\x00"+a.ID, b.Name+"\x00"+b.ID) })
+	slices.SortFunc(all, func(a, b API) int {
+		return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.ID, b.ID))
+	})
 	if len(all) > maxAPIs {
 		l.found.Notes = append(l.found.Notes, fmt.Sprintf("of %d REST APIs the first %d by name were looked at", len(all), maxAPIs))
 		all = all[:maxAPIs]
