@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/pipeline"
@@ -250,6 +253,44 @@ func TestInitAdoptDescribesTheChainAsItIs(t *testing.T) {
 				if !strings.Contains(stdout, want) {
 					t.Errorf("init --adopt does not say %q: %s", want, stdout)
 				}
+			}
+		})
+	}
+}
+
+func TestInitAdoptKeepsReaders(t *testing.T) {
+	tests := []struct {
+		name, prefix, errorPrefix string
+		args                      []string
+		want                      []string
+		wantPrefix, wantErrors    string
+		says                      string
+	}{
+		{"as they are", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "has them as readers"},
+		{"errors where readers may get them", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", pipeline.DefaultErrorPrefix, "deliver.error_prefix is not kept"},
+		{"everything at the top", "", "", nil, nil, "", "", "goes on doing so"},
+		{"everything at the top, and a reader", "", "", []string{"--reader", "444455556666"}, []string{"444455556666"}, "logs/", pipeline.DefaultErrorPrefix, "deliver.error_prefix is not kept"},
+	}
+	a, s := newAccount(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s.Reset()
+			to := byHand()
+			to.Prefix, to.ErrorOutputPrefix = &tt.prefix, &tt.errorPrefix
+			a.chain(a.api("shop", "prod"), "prod", "amazon-apigateway-theirs", accesslog.Usage, to)
+			_, err := a.c.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("their-logs"),
+				CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}})
+			a.ok(err)
+			_, err = a.c.S3.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: aws.String("their-logs"), Policy: aws.String(
+				`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::their-logs/*"}]}`)})
+			a.ok(err)
+			file := filepath.Join(t.TempDir(), "stagelog.yaml")
+			_, stderr, code := call(t, nil, "", append([]string{"init", "--adopt", "--file", file}, tt.args...)...)
+			if code != exitOK || !strings.Contains(stderr, tt.says) {
+				t.Fatalf("init --adopt ended with %d, want %q: %s", code, tt.says, stderr)
+			}
+			if p := written(t, file); !slices.Equal(p.Readers, tt.want) || p.Deliver.Prefix != tt.wantPrefix || p.Deliver.ErrorPrefix != tt.wantErrors {
+				t.Errorf("the file has readers %v and prefixes %q, %q; want %v, %q, %q", p.Readers, p.Deliver.Prefix, p.Deliver.ErrorPrefix, tt.want, tt.wantPrefix, tt.wantErrors)
 			}
 		})
 	}

@@ -29,6 +29,7 @@ func adopt(e *env, p *pipeline.Pipeline, stages []discover.Stage) (notes []strin
 		}
 	}
 	notes = append(notes, adoptFormat(p, first)...)
+	notes = append(notes, adoptReaders(p, chain)...)
 	more, err := allowed(e, p)
 	if notes = append(notes, more...); err != nil {
 		return notes, err
@@ -43,6 +44,22 @@ func adopt(e *env, p *pipeline.Pipeline, stages []discover.Stage) (notes []strin
 		notes = append(notes, fmt.Sprintf("the stream's function is %s: deploy makes %s take its place, and leaves it there", function, p.Function()))
 	}
 	return notes, nil
+}
+
+// adoptReaders takes whom the bucket's policy lets read, where nobody named others. Where all
+// objects are at the top of the bucket a pipeline has no readers, as they would get the error
+// objects, too; the policy itself stays.
+func adoptReaders(p *pipeline.Pipeline, chain *discover.Chain) (notes []string) {
+	who := strings.Join(chain.Readers, ", ")
+	begin, _, _ := strings.Cut(chain.Deliver.Prefix, "!{")
+	switch {
+	case who == "" || len(p.Readers) > 0:
+		return nil
+	case begin == "":
+		return []string{fmt.Sprintf("the bucket's policy lets %s get objects, and goes on doing so; to name them as readers:, give deliver: a prefix: that error objects do not have", who)}
+	}
+	p.Readers = chain.Readers
+	return []string{fmt.Sprintf("the bucket's policy lets %s get objects: the file has them as readers", who)}
 }
 
 func noChain(stages []discover.Stage) error {
@@ -127,24 +144,28 @@ func oneLine(format string) string { return strings.TrimRight(format, "\r\n") }
 // allowed puts the default wherever the chain delivers in a way that a pipeline may not.
 func allowed(e *env, p *pipeline.Pipeline) (notes []string, err error) {
 	usual := pipeline.Bare().Deliver
-	var mistakes pipeline.Mistakes
-	if _, err = pipeline.Parse(e.file, pipeline.ExampleAWS(p), e.getenv); !errors.As(err, &mistakes) {
-		return nil, err
-	}
-	for _, m := range mistakes {
-		switch m.Path {
-		case "deliver.prefix":
-			p.Deliver.Prefix = usual.Prefix
-		case "deliver.error_prefix":
-			p.Deliver.ErrorPrefix = usual.ErrorPrefix
-		case "deliver.interval":
-			p.Deliver.Interval = usual.Interval
-		case "deliver.size":
-			p.Deliver.Size = usual.Size
-		default:
-			continue // init ends with this mistake
+	for range maxMends {
+		var mistakes pipeline.Mistakes
+		if _, err = pipeline.Parse(e.file, pipeline.ExampleAWS(p), e.getenv); !errors.As(err, &mistakes) {
+			return notes, err
 		}
-		notes = append(notes, fmt.Sprintf("the chain's %s is not kept, the file has stagelog's: %s", m.Path, m.Message))
+		for _, m := range mistakes {
+			switch m.Path {
+			case "deliver.prefix":
+				p.Deliver.Prefix = usual.Prefix
+			case "deliver.error_prefix":
+				if p.Deliver.Prefix == "" {
+					p.Deliver.Prefix = usual.Prefix // all others would be below it
+				}
+				p.Deliver.ErrorPrefix = usual.ErrorPrefix
+			default:
+				continue // init ends with this mistake
+			}
+			notes = append(notes, fmt.Sprintf("the chain's %s is not kept, the file has stagelog's: %s", m.Path, m.Message))
+		}
 	}
 	return notes, nil
 }
+
+// maxMends is how often one mended value may lay open a mistake about the other.
+const maxMends = 3

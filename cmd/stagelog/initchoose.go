@@ -102,8 +102,10 @@ func nothingToLog(s *awsSession, found discover.Found, adopt bool) error {
 			text += fmt.Sprintf("\nThe same is true of %d more, like %s", len(more), strings.Join(more[:min(3, len(more))], ", "))
 		}
 		return errors.New(text)
+	case found.APIs > 0:
+		return fmt.Errorf("no stage of the %d REST APIs in %s may be looked at with these credentials: the note says what is missing, --profile chooses others", found.APIs, s.Region)
 	case len(found.Other) > 0:
 		return fmt.Errorf("account %s has no REST API in %s, and %s is %s: %s", s.Account, s.Region, found.Other[0], discover.Kind(found.Other[0]), discover.OnlyREST)
 	}
-	return fmt.Errorf("account %s has no REST API in %s that could be looked at: is it another Region (--region) or account (--profile)? `stagelog init --local` writes a file to try stagelog on this machine", s.Account, s.Region)
+	return fmt.Errorf("account %s has no REST API in %s: is it another Region (--region) or account (--profile)? `stagelog init --local` writes a file to try stagelog on this machine", s.Account, s.Region)
 }

@@ -3,6 +3,7 @@ package discover
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagelog/stagelog/internal/pipeline"
@@ -40,6 +42,7 @@ func (l *look) restAPIs(ctx context.Context) ([]API, error) {
 		l.found.Notes = append(l.found.Notes, fmt.Sprintf("of %d REST APIs the first %d by name were looked at", len(all), maxAPIs))
 		all = all[:maxAPIs]
 	}
+	l.found.APIs = len(all)
 	return all, nil
 }
 
@@ -129,6 +132,9 @@ func (l *look) otherAPIs(ctx context.Context) error {
 			return err
 		}
 		out, err := l.c.APIGatewayV2.GetApis(ctx, in)
+		if answered(err, "UnknownOperationException") {
+			return nil // an endpoint that is not AWS's, and has no such APIs
+		}
 		if err != nil {
 			return err
 		}
@@ -140,4 +146,10 @@ func (l *look) otherAPIs(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// answered says whether AWS answered with one of the codes.
+func answered(err error, codes ...string) bool {
+	var answer smithy.APIError
+	return errors.As(err, &answer) && slices.Contains(codes, answer.ErrorCode())
 }

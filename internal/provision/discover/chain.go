@@ -35,6 +35,9 @@ func (l *look) chains(ctx context.Context) {
 			continue
 		}
 		l.note("delivery stream "+stream, errs[i])
+		if chains[i] != nil {
+			l.note("policy of the bucket "+chains[i].Bucket, l.readers(ctx, arn, chains[i]))
+		}
 		for j := range l.found.Stages {
 			if l.found.Stages[j].Destination == arn {
 				l.found.Stages[j].Chain = chains[i]

@@ -26,7 +26,8 @@ const (
 
 // Found is what an account has in one Region.
 type Found struct {
-	Stages     []Stage // of REST APIs, in the order of their APIs' names
+	APIs       int     // how many REST APIs were looked at
+	Stages     []Stage // of them, in the order of their APIs' names
 	Undeployed []API   // REST APIs without a stage
 	Other      []API   // HTTP and WebSocket APIs, which cannot log to a delivery stream
 	PlansKnown bool    // whether the usage plans could be read
@@ -61,6 +62,7 @@ type Chain struct {
 	Bucket   string
 	Deliver  pipeline.Deliver // ErrorPrefix is "" where none is set
 	Function string           // ARN of what transforms the records; "" where they go as they came
+	Readers  []string         // other accounts that the bucket's policy lets get objects, without a condition
 }
 
 // Find looks. What may not be looked at is a note, and the rest goes on; only where the REST

@@ -19,6 +19,8 @@ import (
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -94,6 +96,14 @@ func byHand() *types.ExtendedS3DestinationConfiguration {
 	}
 }
 
+// bucketPolicy lets two other accounts get objects; the rest of it lets nobody else.
+const bucketPolicy = `{"Version":"2012-10-17","Statement":[
+	{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:root","arn:aws:iam::123456789012:root"]},"Action":"s3:*","Resource":"arn:aws:s3:::their-logs/*"},
+	{"Effect":"Allow","Principal":{"AWS":["444455556666","arn:aws:iam::777788889999:role/reader"]},"Action":["s3:ListBucket","s3:GetObject"],"Resource":"arn:aws:s3:::their-logs/*"},
+	{"Effect":"Allow","Principal":{"AWS":"222222222222"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::their-logs"},
+	{"Effect":"Allow","Principal":{"AWS":"333333333333"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::their-logs/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}},
+	{"Effect":"Deny","Principal":{"AWS":"555555555555"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::their-logs/*"}]}`
+
 func TestFindLooksAtEverything(t *testing.T) {
 	s := moto.Start(t)
 	a := account{t, provision.NewClients(s.Config(nil))}
@@ -102,6 +112,9 @@ func TestFindLooksAtEverything(t *testing.T) {
 	a.plan("Free", shop, "prod")
 	a.stream("amazon-apigateway-theirs", byHand())
 	a.logTo(shop, "prod", streamARN("amazon-apigateway-theirs"), "$context.requestId")
+	must[*s3.CreateBucketOutput](a, "create bucket")(a.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("their-logs"),
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}}))
+	must[*s3.PutBucketPolicyOutput](a, "put policy")(a.S3.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: aws.String("their-logs"), Policy: aws.String(bucketPolicy)}))
 	a.logTo(shop, "dev", streamARN("amazon-apigateway-gone"), "$context.requestId")
 	group := "arn:aws:logs:eu-west-1:123456789012:log-group:pets"
 	a.logTo(pets, "v1", group, "$context.apiId")
@@ -113,11 +126,12 @@ func TestFindLooksAtEverything(t *testing.T) {
 	}
 	shopAPI := discover.API{ID: shop, Name: "shop", Protocol: "REST"}
 	want := discover.Found{
+		APIs: 3,
 		Stages: []discover.Stage{
 			{API: discover.API{ID: pets, Name: "pets", Protocol: "REST"}, Name: "v1", Destination: group, Format: "$context.apiId"},
 			{API: shopAPI, Name: "dev", Destination: streamARN("amazon-apigateway-gone"), Format: "$context.requestId"},
 			{API: shopAPI, Name: "prod", Destination: streamARN("amazon-apigateway-theirs"), Format: "$context.requestId", Plans: []string{"Free", "Gold"}, Chain: &discover.Chain{
-				Stream: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function,
+				Stream: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function, Readers: []string{"111122223333", "444455556666"},
 				Deliver: pipeline.Deliver{Interval: 2 * time.Minute, Size: 7 << 20, Compression: "GZIP", Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}}},
 		},
 		Undeployed: []discover.API{{ID: bare, Name: "bare", Protocol: "REST"}},
@@ -226,8 +240,8 @@ func TestWhatMayNotBeLookedAtIsANote(t *testing.T) {
 		if err != nil || len(got.Stages) != tt.stages || len(got.Notes) != 1 || !strings.HasPrefix(got.Notes[0], tt.note) || !strings.Contains(got.Notes[0], "apigateway:GET") {
 			t.Errorf("%s denied: %d stages, notes %q, %v; want %d and %q", tt.denied, len(got.Stages), got.Notes, err, tt.stages, tt.note)
 		}
-		if len(got.Undeployed) != 0 {
-			t.Errorf("%s denied: %v are called undeployed, and nobody knows", tt.denied, got.Undeployed)
+		if len(got.Undeployed) != 0 || got.APIs != 3 {
+			t.Errorf("%s denied: of %d APIs %v are called undeployed; want 3, and nobody knows", tt.denied, got.APIs, got.Undeployed)
 		}
 	}
 	if _, err := discover.Find(t.Context(), (&paged{apis: 3, denied: "/restapis"}).clients(t)); err == nil || !strings.HasPrefix(err.Error(), "list the REST APIs: access denied") {
