@@ -147,7 +147,10 @@ func functionZip(ctx context.Context, e *env, file, arch string) ([]byte, error)
 		}
 		return data, nil
 	}
-	zip, _, err := release.Zip(ctx, arch, release.Options{Progress: func(s string) { fmt.Fprintln(e.stderr, s) }})
+	zip, how, err := release.Zip(ctx, arch, release.Options{Progress: func(s string) { fmt.Fprintln(e.stderr, s) }})
+	if err == nil && e.verbose {
+		fmt.Fprintf(e.stderr, "the function's zip for %s: %s, %d bytes\n", arch, how, len(zip))
+	}
 	return zip, err
 }
 

@@ -13,7 +13,7 @@ import (
 func (r *run) mend(s *stream, command string) string {
 	switch {
 	case r.t.Spec == nil:
-		return command + "\nor let stagelog take the chain over: stagelog init, then stagelog deploy --adopt"
+		return command + "\nor let stagelog take the chain over: stagelog init --adopt, then stagelog deploy --adopt"
 	case r.ours(s) && s.owned:
 		return "stagelog deploy"
 	default:

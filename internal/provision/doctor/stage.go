@@ -121,7 +121,7 @@ func (r *run) whyMissing(ctx context.Context, ref pipeline.StageRef) string {
 }
 
 func (r *run) checkUnlogged(st *stage) {
-	fix := "stagelog init, then stagelog deploy"
+	fix := "stagelog init --aws, then stagelog deploy"
 	if r.t.Spec != nil {
 		fix = "stagelog deploy"
 	}
