@@ -95,7 +95,11 @@ func progress(e *env) func(provision.Event) {
 			waiting = ev.Waiting
 			fmt.Fprintf(e.stderr, "      %s\n", colour.it(faint, ev.Waiting))
 		case ev.Done != "":
-			fmt.Fprintf(e.stderr, "      %s %s\n", colour.it(green, ev.Done), colour.it(faint, time.Since(began).Round(100*time.Millisecond).String()))
+			took := ""
+			if d := time.Since(began).Round(100 * time.Millisecond); d > 0 {
+				took = colour.it(faint, ", "+d.String())
+			}
+			fmt.Fprintf(e.stderr, "      %s%s\n", colour.it(green, ev.Done), took)
 		}
 	}
 }

@@ -153,6 +153,9 @@ func destroyed(e *env, done []gone) error {
 		}
 		return printJSON(e.stdout, map[string]any{"removed": done})
 	}
+	if isTerminal(e.stdout) {
+		return nil // it was told as it happened
+	}
 	for _, g := range done {
 		if _, err := fmt.Fprintf(e.stdout, "%s %s: %s\n", g.Kind, g.Name, g.Did); err != nil {
 			return err

@@ -28,7 +28,10 @@ type Clients struct {
 // own (BaseEndpoint), buckets are addressed by path, as names of hosts below it may not exist.
 func NewClients(cfg aws.Config) *Clients {
 	return &Clients{
-		S3:           s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = cfg.BaseEndpoint != nil }),
+		S3: s3.NewFromConfig(cfg, func(o *s3.Options) {
+			o.UsePathStyle = cfg.BaseEndpoint != nil
+			o.DisableLogOutputChecksumValidationSkipped = true // other S3 servers have none, and that is no news
+		}),
 		IAM:          iam.NewFromConfig(cfg),
 		Logs:         cloudwatchlogs.NewFromConfig(cfg),
 		Lambda:       lambda.NewFromConfig(cfg),

@@ -42,6 +42,19 @@ func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
 	return all, nil
 }
 
+// doing is what destroy does to a resource, in a word or two.
+func doing(r Resource) string {
+	switch r := r.(type) {
+	case *Stage:
+		return "put back"
+	case *Bucket:
+		if !r.DeleteObjects {
+			return "keep"
+		}
+	}
+	return "delete"
+}
+
 // cannotBeOurs says whether a resource cannot be read because what is there is not, and never
 // was, the pipeline's: an API that is gone, a bucket of another account, a stream of another kind.
 func cannotBeOurs(err error) bool {
@@ -55,7 +68,7 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 	for i, r := range ours {
 		event := Event{Number: i + 1, Of: len(ours), Kind: r.Kind, Name: r.Name}
 		begin := event
-		begin.Doing = "delete"
+		begin.Doing = doing(r.Resource)
 		report(begin)
 		found, err := r.Resource.Read(ctx)
 		if err == nil && found.Exists && found.Needs == NoConsent {

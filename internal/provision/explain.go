@@ -32,20 +32,20 @@ func Explain(err error) error {
 	}
 	for _, say := range []func(error) string{sayProfile, sayUnreachable, sayAnswer} {
 		if text := say(err); text != "" {
-			return &explained{doing(err) + text, err}
+			return &explained{before(err) + text, err}
 		}
 	}
 	return err
 }
 
-// doing is what our own code said before the SDK's error: "read its tags: ".
-func doing(err error) string {
+// before is what our own code said before the SDK's error: "read its tags: ".
+func before(err error) string {
 	op := (*smithy.OperationError)(nil)
 	if !errors.As(err, &op) {
 		return ""
 	}
-	before, _, _ := strings.Cut(err.Error(), op.Error())
-	return before
+	text, _, _ := strings.Cut(err.Error(), op.Error())
+	return text
 }
 
 func sayProfile(err error) string {
