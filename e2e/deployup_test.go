@@ -20,7 +20,6 @@ func TestDeployDoctorDestroyAgainstUp(t *testing.T) {
 	write(t, dir, "stagelog.yaml", fmt.Sprintf(`name: acme
 bucket: %s
 readers: ["111122223333"]
-stages: [{api: shop, stage: prod}]
 deliver: {interval: 1s, size: 1MiB}
 local:
   apis: [{id: shop, upstream: %q, stages: [prod]}]

@@ -26,7 +26,7 @@ func (a *awsFlags) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.profile, "profile", "", "the profile of AWS's configuration files (default AWS_PROFILE)")
 	f.StringVar(&a.region, "region", "", "the AWS Region (default stagelog.yaml's, else AWS_REGION, else the profile's)")
-	f.StringVar(&a.endpoint, "endpoint-url", "", "another AWS endpoint, like http://127.0.0.1:4580 of `stagelog up`")
+	f.StringVar(&a.endpoint, "endpoint-url", "", "another AWS endpoint, like http://127.0.0.1:4580 of stagelog up")
 }
 
 // awsSession is AWS, as somebody.
@@ -120,7 +120,7 @@ func (s *awsSession) spec(p *pipeline.Pipeline) *provision.Spec {
 			}
 		}
 	}
-	return &provision.Spec{Pipeline: p, Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: arch}
+	return &provision.Spec{Pipeline: s.withLocalStages(p), Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: arch}
 }
 
 func onThisMachine(endpoint string) bool {
@@ -130,4 +130,27 @@ func onThisMachine(endpoint string) bool {
 	}
 	ip, err := netip.ParseAddr(u.Hostname())
 	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// again is a command of stagelog for the same file and the same AWS, to be run as it is.
+func (a *awsFlags) again(e *env, command string) string {
+	for _, flag := range []struct{ name, value, usual string }{
+		{"--file", e.file, "stagelog.yaml"}, {"--profile", a.profile, ""}, {"--region", a.region, ""}, {"--endpoint-url", a.endpoint, ""},
+	} {
+		if flag.value != flag.usual {
+			command += " " + flag.name + " " + shellWord(flag.value)
+		}
+	}
+	return "stagelog " + command
+}
+
+// withLocalStages lets the pipeline of this machine's own endpoint log the stages that its file
+// has for this machine, where it names none in AWS.
+func (s *awsSession) withLocalStages(p *pipeline.Pipeline) *pipeline.Pipeline {
+	if !onThisMachine(s.Endpoint) || len(p.Stages) > 0 || p.Local == nil {
+		return p
+	}
+	here := *p
+	here.Stages = p.Local.Stages()
+	return &here
 }

@@ -43,7 +43,7 @@ func runDeploy(ctx context.Context, e *env, flags *planFlags, yes bool) error {
 	}
 	p.print(e.stderr, e.paintFor(e.stderr))
 	if refused := p.plan.Refused(); len(refused) > 0 {
-		return refusal(refused)
+		return flags.refusal(e, refused)
 	}
 	if p.plan.ToDo() == 0 {
 		fmt.Fprintln(e.stderr, "\nNothing to do.")
@@ -58,11 +58,16 @@ func runDeploy(ctx context.Context, e *env, flags *planFlags, yes bool) error {
 	fmt.Fprintln(e.stderr)
 	if err := p.plan.Execute(ctx, flags.consents(), progress(e)); err != nil {
 		if ctx.Err() != nil {
+			fmt.Fprintf(e.stderr, "What was made stays. `%s` goes on from there.\n", flags.deploy(e))
 			return ctx.Err()
 		}
-		return fmt.Errorf("%w\nWhat was made stays. Run `stagelog deploy` again: it goes on from there", err)
+		return fmt.Errorf("%w\nWhat was made stays. Run `%s` again: it goes on from there", err, flags.deploy(e))
 	}
-	fmt.Fprintf(e.stderr, "\n%s is deployed.\nNext: `stagelog doctor` sends a record through and shows it come out of the bucket.\n", p.spec.Pipeline.Name)
+	fmt.Fprintf(e.stderr, "\n%s is deployed.\n", p.spec.Pipeline.Name)
+	if len(p.spec.Pipeline.Stages) == 0 {
+		fmt.Fprintf(e.stderr, "Nothing logs to it yet: %s names no stages. `stagelog init --aws` lists those of the account.\n", e.file)
+	}
+	fmt.Fprintf(e.stderr, "Next: `%s` sends a record through and shows it come out of the bucket.\n", flags.aws.again(e, "doctor"))
 	return p.result(e, "deployed")
 }
 

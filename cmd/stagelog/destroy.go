@@ -27,7 +27,7 @@ it had before, then the delivery stream, the function, the roles and the log gro
 in the stream by then is delivered first.
 
 The bucket and its objects stay. With --delete-bucket they go, too, after it was said how many.
-What stagelog did not make is left alone.`,
+What stagelog neither made nor took over with --adopt is left alone.`,
 		Example: `  stagelog destroy
   stagelog destroy --delete-bucket
   stagelog destroy --yes --no-drain      at once; what is on its way is lost`,
@@ -83,10 +83,12 @@ func runDestroy(ctx context.Context, e *env, flags *destroyFlags) error {
 		}
 	})
 	if err != nil {
+		again := flags.aws.again(e, "destroy")
 		if ctx.Err() != nil {
+			fmt.Fprintf(e.stderr, "What is gone is gone, the rest is as it was. `%s` goes on from there.\n", again)
 			return ctx.Err()
 		}
-		return fmt.Errorf("%w\nRun `stagelog destroy` again: it goes on from there", err)
+		return fmt.Errorf("%w\nRun `%s` again: it goes on from there", err, again)
 	}
 	return destroyed(e, done)
 }
@@ -134,7 +136,11 @@ func (f *destroyFlags) choose(ctx context.Context, removals []provision.Removal)
 }
 
 func printRemovals(w io.Writer, s *awsSession, spec *provision.Spec, ours []removal, all []provision.Removal, colour paint) {
-	fmt.Fprintf(w, "%s in %s, account %s\n\n", colour.it(bold, spec.Pipeline.Name), s.Region, s.Account)
+	fmt.Fprintf(w, "%s in %s, account %s", colour.it(bold, spec.Pipeline.Name), s.Region, s.Account)
+	if s.Endpoint != "" {
+		fmt.Fprintf(w, ", at %s", s.Endpoint)
+	}
+	fmt.Fprint(w, "\n\n")
 	for _, r := range ours {
 		fmt.Fprintf(w, "%s\n      %s\n", colour.it(red, fmt.Sprintf("- %s %s", r.kind, r.name)), r.what)
 	}

@@ -114,7 +114,8 @@ func (f *doctorFlags) session(ctx context.Context, e *env, p *pipeline.Pipeline)
 func (f *doctorFlags) chain(ctx context.Context, e *env, p *pipeline.Pipeline, s *awsSession, report func(doctor.Check)) (doctor.Report, error) {
 	target := doctor.Target{Region: s.Region, Account: s.Account, Partition: s.Partition}
 	if p != nil {
-		target.Spec, target.Stages, target.Readers = s.spec(p), p.Stages, p.Readers
+		target.Spec = s.spec(p)
+		target.Stages, target.Readers = target.Spec.Pipeline.Stages, p.Readers
 	}
 	if len(f.stages) > 0 {
 		target.Stages = nil

@@ -123,14 +123,7 @@ func (f *initFlags) about(found discover.Found, stages []discover.Stage) (notes 
 
 // next is the commands that come next, to be run as they are.
 func (f *initFlags) next(e *env, p *pipeline.Pipeline, stages []discover.Stage) []string {
-	var same, consent string
-	for _, flag := range []struct{ name, value, usual string }{
-		{"--file", e.file, "stagelog.yaml"}, {"--profile", f.aws.profile, ""}, {"--endpoint-url", f.aws.endpoint, ""},
-	} {
-		if flag.value != flag.usual {
-			same += " " + flag.name + " " + shellWord(flag.value)
-		}
-	}
+	var consent string
 	if f.adopt {
 		consent = " --adopt"
 	}
@@ -140,7 +133,9 @@ func (f *initFlags) next(e *env, p *pipeline.Pipeline, stages []discover.Stage) 
 			break
 		}
 	}
-	return []string{"stagelog plan" + same + consent, "stagelog deploy" + same + consent, "stagelog doctor" + same}
+	here := f.aws
+	here.region = "" // the file has it
+	return []string{here.again(e, "plan") + consent, here.again(e, "deploy") + consent, here.again(e, "doctor")}
 }
 
 var safeInShell = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)

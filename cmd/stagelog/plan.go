@@ -57,7 +57,7 @@ Ends with 2 when there is something to do, and with 0 when there is nothing.`,
 		Example: `  stagelog plan
   stagelog plan --profile prod --requests 50000000
   stagelog plan --json | jq '.steps[] | select(.action != "keep")'
-  stagelog plan --endpoint-url http://127.0.0.1:4580      against ` + "`stagelog up`",
+  stagelog plan --endpoint-url http://127.0.0.1:4580      against ` + "`stagelog up --apis-only`" + `, with what it says to export`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runPlan(cmd.Context(), e, &flags)
@@ -77,9 +77,9 @@ func runPlan(ctx context.Context, e *env, flags *planFlags) error {
 	} else {
 		prepared.print(e.stdout, e.paintFor(e.stdout))
 		if refused := prepared.plan.Refused(); len(refused) > 0 {
-			fmt.Fprintf(e.stderr, "\n%v\n", refusal(refused))
+			fmt.Fprintf(e.stderr, "\n%v\n", flags.refusal(e, refused))
 		} else if prepared.plan.ToDo() > 0 {
-			fmt.Fprintln(e.stderr, "\nNext: `stagelog deploy` does it.")
+			fmt.Fprintf(e.stderr, "\nNext: `%s` does it.\n", flags.deploy(e))
 		}
 	}
 	if err == nil && prepared.plan.ToDo() > 0 {
@@ -112,7 +112,7 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 	for _, w := range p.Warnings() {
 		out.notes = append(out.notes, w.String())
 	}
-	if len(p.Stages) == 0 {
+	if len(out.spec.Pipeline.Stages) == 0 {
 		out.notes = append(out.notes, e.file+" names no stages: nothing will log to the stream; `stagelog init --aws` lists those of the account")
 	}
 	out.spec.Zip, err = functionZip(ctx, e, flags.zip, out.spec.Architecture)
@@ -176,13 +176,28 @@ func (p *prepared) document() map[string]any {
 	}
 }
 
+// deploy is the command that does what was planned.
+func (f *planFlags) deploy(e *env) string {
+	command := f.aws.again(e, "deploy")
+	if f.adopt {
+		command += " --adopt"
+	}
+	if f.replace {
+		command += " --replace-logging"
+	}
+	if f.zip != "" {
+		command += " --function-zip " + shellWord(f.zip)
+	}
+	return command
+}
+
 // refusal says which flags would let a plan go on, and what they mean here.
-func refusal(refused []provision.Step) error {
+func (f *planFlags) refusal(e *env, refused []provision.Step) error {
 	var lines []string
 	flags := map[provision.Consent]string{provision.Adopt: "--adopt", provision.Replace: "--replace-logging"}
 	for _, s := range refused {
 		lines = append(lines, fmt.Sprintf("  %s %s: %s (%s)", s.Kind, s.Name, s.Why, flags[s.Needs]))
 	}
 	return fmt.Errorf("not stagelog's to change, unless you say so:\n%s\n"+
-		"Run `stagelog deploy` with the flag in brackets, or choose another name in stagelog.yaml", strings.Join(lines, "\n"))
+		"Run `%s` with the flag in brackets, or choose another name in %s", strings.Join(lines, "\n"), f.deploy(e), e.file)
 }

@@ -75,7 +75,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, S3Endpoint: opts.s3Endpoint, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s chain.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *chain.Chain) error {
-		if err := announce(e, c, dir, p.Bucket); err != nil {
+		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -97,7 +97,7 @@ func loadPipeline(e *env, bare bool) (*pipeline.Pipeline, error) {
 }
 
 // announce says where everything is, in the words of the client that will use it.
-func announce(e *env, c *chain.Chain, dir, bucket string) error {
+func announce(e *env, c *chain.Chain, dir, bucket string, apisOnly bool) error {
 	at := c.Endpoints()
 	if e.json {
 		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})
@@ -110,6 +110,10 @@ func announce(e *env, c *chain.Chain, dir, bucket string) error {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "\n  export AWS_CONFIG_FILE=%s AWS_SHARED_CREDENTIALS_FILE=%s\n", filepath.Join(dir, "config"), filepath.Join(dir, "credentials"))
+	if len(c.Profiles()) > 0 && apisOnly {
+		fmt.Fprintf(e.stderr, "  stagelog deploy --profile %s --endpoint-url %s\n\n", c.Profiles()[0], at.AWS)
+		return nil
+	}
 	for i, profile := range c.Profiles() {
 		command := "firehose list-delivery-streams"
 		if i > 0 { // a reader: it may list the one bucket, and not all buckets

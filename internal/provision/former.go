@@ -149,3 +149,46 @@ func LeftStages(ctx context.Context, s *Spec, c *Clients) ([]pipeline.StageRef, 
 	}
 	return left, nil
 }
+
+// moveFormer takes what is remembered of stages along to the pipeline's bucket, when the stream
+// so far delivered into another. What stands in the new bucket already counts. The old bucket
+// may be gone, or never have been the pipeline's.
+func moveFormer(ctx context.Context, s *Spec, c *Clients, old string) error {
+	if old == "" || old == s.Bucket() {
+		return nil
+	}
+	prefix := statePrefix + "former/"
+	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &old, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if isNothing(err) || answered(err, denials...) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look in %s for the former access log settings of stages: %w", old, err)
+		}
+		for _, o := range page.Contents {
+			if err := moveOne(ctx, s, c, old, aws.ToString(o.Key)); err != nil {
+				return fmt.Errorf("take s3://%s/%s along to %s: %w", old, aws.ToString(o.Key), s.Bucket(), err)
+			}
+		}
+	}
+	return nil
+}
+
+func moveOne(ctx context.Context, s *Spec, c *Clients, old, key string) error {
+	out, err := c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &old, Key: &key})
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(io.LimitReader(out.Body, maxFormer))
+	if err = errors.Join(err, out.Body.Close()); err != nil {
+		return err
+	}
+	_, err = c.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(s.Bucket()), Key: &key, Body: bytes.NewReader(body),
+		ContentType: aws.String("application/json"), IfNoneMatch: aws.String("*")})
+	if answered(err, "PreconditionFailed") {
+		return nil
+	}
+	return err
+}

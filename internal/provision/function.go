@@ -71,6 +71,9 @@ func (r *function) Read(ctx context.Context) (State, error) {
 		}
 	} else {
 		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
+		if r.s.hashes() {
+			state.Notes = append(state.Notes, "a secret for the hashes of keys is drawn with it: the same key has another hash than in what an earlier function delivered")
+		}
 	}
 	if r.s.Zip != nil {
 		state.Fields = append(state.Fields, Field{fieldCode, shaText(aws.ToString(have.CodeSha256)), shaText(r.codeSHA256())})

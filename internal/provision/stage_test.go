@@ -242,3 +242,26 @@ func TestLeftStages(t *testing.T) {
 		t.Errorf("LeftStages = %v without a bucket", refs)
 	}
 }
+
+// A pipeline that gets another bucket takes along what it remembers of its stages.
+func TestFormerSettingsMoveWithTheBucket(t *testing.T) {
+	a := newStageAccount(t, moto.Start(t))
+	was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
+	a.set(was.DestinationARN, was.Format)
+	stream := newStream(a.s, a.Clients)
+	a.ok(stream.Apply(t.Context(), State{}, quiet))
+	a.apply()
+	a.s.Pipeline.Bucket = "acme-other-logs"
+	_, err := a.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(a.s.Bucket()),
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}})
+	a.ok(err)
+	found, err := stream.Read(t.Context())
+	a.ok(err)
+	if len(found.Notes) == 0 || !strings.Contains(found.Notes[0], "acme-api-logs") {
+		t.Errorf("the plan does not say what becomes of the old bucket: %v", found.Notes)
+	}
+	a.ok(stream.Apply(t.Context(), found, quiet))
+	if did, now := a.destroy(); now != was {
+		t.Errorf("Destroy = %q and the stage has %+v, want %+v back", did, now, was)
+	}
+}

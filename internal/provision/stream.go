@@ -20,13 +20,14 @@ type Stream struct {
 	// record, and a minute more. 0 deletes at once.
 	Drain time.Duration
 
-	s *Spec
-	c *firehose.Client
+	s   *Spec
+	c   *firehose.Client
+	all *Clients
 }
 
 func newStream(s *Spec, c *Clients) *Stream {
 	held := s.Pipeline.Deliver.Interval + time.Duration(lambdaSeconds(s))*time.Second
-	return &Stream{Drain: held + time.Minute, s: s, c: c.Firehose}
+	return &Stream{Drain: held + time.Minute, s: s, c: c.Firehose, all: c}
 }
 
 // Kind is "Firehose delivery stream".
@@ -209,6 +210,11 @@ func (r *Stream) mend(ctx context.Context, progress func(string)) error {
 		update := r.update(d)
 		if update == nil {
 			return nil
+		}
+		if update.BucketARN != nil {
+			if err := moveFormer(ctx, r.s, r.all, bucketOf(destinationOf(d))); err != nil {
+				return err
+			}
 		}
 		err = untilAssumable(ctx, progress, func() error {
 			_, err := r.c.UpdateDestination(ctx, &firehose.UpdateDestinationInput{

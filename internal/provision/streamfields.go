@@ -212,6 +212,9 @@ func destinationOf(d *types.DeliveryStreamDescription) *types.ExtendedS3Destinat
 
 func (r *Stream) notes(d *types.DeliveryStreamDescription) []string {
 	var notes []string
+	if old := bucketOf(destinationOf(d)); old != "" && old != r.s.Bucket() {
+		notes = append(notes, fmt.Sprintf("its bucket so far, %s, stays as it is, with its objects and its policy, and is nobody's then: destroy does not touch it", old))
+	}
 	if to := destinationOf(d); to.S3BackupMode == types.S3BackupModeEnabled {
 		where, secrets := "another bucket", ""
 		if b := to.S3BackupDescription; b != nil {
@@ -235,6 +238,12 @@ func (r *Stream) notes(d *types.DeliveryStreamDescription) []string {
 		notes = append(notes, note)
 	}
 	return notes
+}
+
+// bucketOf is the name of a destination's bucket.
+func bucketOf(d *types.ExtendedS3DestinationDescription) string {
+	_, name, _ := strings.Cut(aws.ToString(d.BucketARN), ":::")
+	return name
 }
 
 func logsKeys(format string) bool {

@@ -145,7 +145,7 @@ func (r *run) checkLifecycle(ctx context.Context, s *stream) {
 		r.out.problem(Warning, linkBucket, name, finding{
 			found: "there is no lifecycle rule", cause: "none was set",
 			consequence: "logs, which have addresses of persons in them, are kept and paid for for ever; parts of uploads that broke off as well",
-			fix:         r.mend(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
+			fix:         "choose after how many days logs are deleted for good; this says 400\n" + r.mend(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
 		})
 		return
 	}

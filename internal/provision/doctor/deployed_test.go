@@ -101,5 +101,5 @@ func TestAStageOfThePipelineThatLogsToAnotherChain(t *testing.T) {
 	b.stream = "amazon-apigateway-other"
 	b.build(t, provision.NewClients(s.Config(nil)))
 	f := examine(t, b.c, b.own(), doctor.Options{})
-	f.wants(t, "stage: destination", doctor.Warning, "stagelog.yaml's stream is amazon-apigateway-acme", "--replace-logging")
+	f.wants(t, "stage: destination", doctor.Failed, "stagelog.yaml's stream is amazon-apigateway-acme", "--replace-logging")
 }

@@ -81,6 +81,10 @@ func (r *run) chains(ctx context.Context) error {
 		}
 	}
 	if len(r.t.Stages) == 0 && r.t.Spec != nil {
+		r.out.problem(Failed, linkStage, "named", finding{
+			found: "stagelog.yaml names no stages", cause: "it has no stages:, so deploy switches access logging on nowhere",
+			consequence: "no request leaves a record", fix: "stagelog init --aws --force, which lists the stages; or add stages: [{api: ID, stage: NAME}], then stagelog deploy",
+		})
 		streams = append(streams, r.readStream(ctx, r.t.Spec.StreamARN()))
 	}
 	for _, s := range streams {

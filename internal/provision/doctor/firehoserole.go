@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func (r *run) checkFirehoseScope(s *stream) {
 	r.out.problem(Warning, linkStream, "role scope", finding{
 		found: fmt.Sprintf("the role %s may put objects into other buckets (%s)", s.role.name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or names no bucket at all",
 		consequence: "who may change the stream can write where it has no business",
-		fix:         r.mend(s, addToRole(s.role.name, statementsFor(s.bucketCalls()))+"\nand take the other statement out"),
+		fix:         r.mend(s, addToRole(s.role.name, statementsFor(slices.Concat(s.bucketCalls(), s.functionCalls())))+"\nand then take that statement out of the role's policies"),
 	})
 }
 

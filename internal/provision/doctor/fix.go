@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -73,19 +74,24 @@ func allowStatement(actions, resources []string) string {
 }
 
 // addToRole is the command that gives a role further statements, in a policy beside those it has.
+// Its name follows from the statements: two such commands for one role do not undo each other.
 func addToRole(role string, statements []statement) string {
 	doc := struct {
 		Version   string
 		Statement []statement
 	}{"2012-10-17", statements}
-	return command("iam", "put-role-policy", "--role-name", role, "--policy-name", "stagelog-doctor", "--policy-document", compact(doc))
+	text := compact(doc)
+	name := fmt.Sprintf("stagelog-doctor-%.4x", sha256.Sum256([]byte(text)))
+	return command("iam", "put-role-policy", "--role-name", role, "--policy-name", name, "--policy-document", text)
 }
 
 // updateDestination is the command that changes a stream's destination.
 func (s *stream) updateDestination(change any) string {
-	return command("firehose", "update-destination", "--region", s.region, "--delivery-stream-name", s.name,
-		"--current-delivery-stream-version-id", s.version, "--destination-id", s.destinationID,
-		"--extended-s3-destination-update", compact(change))
+	// The version is asked for when the command runs: each of several changes makes a new one.
+	version := "$(" + command("firehose", "describe-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name,
+		"--query", "DeliveryStreamDescription.VersionId", "--output", "text") + ")"
+	return command("firehose", "update-destination", "--region", s.region, "--delivery-stream-name", s.name, "--destination-id", s.destinationID) +
+		` --current-delivery-stream-version-id "` + version + `" --extended-s3-destination-update ` + shellQuote(compact(change))
 }
 
 // patchStage is the command that sets access log settings; an empty one is left as it is.

@@ -255,6 +255,9 @@ func statementsFor(calls []call) (all []statement) {
 
 // grant is the resource that a statement names to allow the call and its like.
 func (c call) grant() string {
+	if group, _, ok := strings.Cut(c.resource, ":log-stream:"); ok {
+		return group + ":log-stream:*"
+	}
 	bucket, _, ok := strings.Cut(c.resource, "/")
 	if ok && strings.Contains(bucket, ":s3:::") {
 		return bucket + "/*"

@@ -163,7 +163,7 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 			wrong.cause = "stagelog.yaml's stream is " + r.t.Spec.Stream()
 			wrong.fix = "stagelog deploy --replace-logging"
 			wrong.consequence = "what this stage logs goes through another chain, which is examined here, and not through the pipeline's"
-			r.out.problem(Warning, linkStage, "destination", wrong)
+			r.out.problem(Failed, linkStage, "destination", wrong)
 			return true
 		}
 		r.out.ok(linkStage, "destination", "%s logs to the delivery stream %s, in the same account and Region", st.ref, s.name)

@@ -28,7 +28,6 @@ type stream struct {
 
 	d              *types.DeliveryStreamDescription
 	to             *types.ExtendedS3DestinationDescription // nil: it does not deliver to S3
-	version        string
 	destinationID  string
 	bucket         string // name
 	role           *role  // of the destination
@@ -72,7 +71,6 @@ func (r *run) readStream(ctx context.Context, streamARN string) *stream {
 		return s
 	}
 	s.d = out.DeliveryStreamDescription
-	s.version = aws.ToString(s.d.VersionId)
 	s.readDestination()
 	s.owned = r.carriesTag(ctx, s.name)
 	return s
