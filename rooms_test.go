@@ -26,12 +26,13 @@ var rooms = map[string][]string{
 	"internal/layout":    {},
 	"internal/durable":   {},
 	"internal/base64":    {},
+	"internal/fault":     {},
 
 	"internal/gateway":  {"internal/accesslog", "internal/apigateway", "internal/record"},
 	"internal/firehose": {"internal/awswire", "internal/base64", "internal/layout", "internal/record"},
-	"internal/buffer":   {"internal/durable", "internal/record"},
+	"internal/buffer":   {"internal/durable", "internal/fault", "internal/record"},
 	"internal/enrich":   {"internal/accesslog", "internal/record"},
-	"internal/deliver":  {"internal/layout", "internal/record"},
+	"internal/deliver":  {"internal/fault", "internal/layout", "internal/record"},
 
 	"internal/apigateway": {"internal/accesslog", "internal/awswire", "internal/record"},
 	"internal/usageplan":  {},

@@ -76,10 +76,20 @@ type up struct {
 // is ready. The test's end stops it.
 func startUp(t *testing.T, dir string, env []string, args ...string) *up {
 	t.Helper()
+	u, err := tryUp(t, bin.stagelog, dir, env, args...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, u.stderr.String())
+	}
+	return u
+}
+
+// tryUp is startUp of any binary. One that ends before it is ready is an error.
+func tryUp(t *testing.T, binary, dir string, env []string, args ...string) (*up, error) {
+	t.Helper()
 	u := &up{t: t, dir: dir, stderr: &lockedBuffer{}, waited: make(chan struct{})}
 	args = append([]string{"up", "--json", "--dir", filepath.Join(dir, ".stagelog"),
 		"--listen-aws", "127.0.0.1:0", "--listen-stages", "127.0.0.1:0", "--listen-console", "127.0.0.1:0"}, args...)
-	u.cmd = exec.Command(bin.stagelog, args...)
+	u.cmd = exec.Command(binary, args...)
 	u.cmd.Dir, u.cmd.Stderr, u.cmd.Env = dir, u.stderr, env
 	stdout, err := u.cmd.StdoutPipe()
 	if err != nil {
@@ -88,6 +98,10 @@ func startUp(t *testing.T, dir string, env []string, args ...string) *up {
 	if err := u.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	var ready struct {
+		Endpoints struct{ AWS, Stages, Console string }
+	}
+	err = json.NewDecoder(stdout).Decode(&ready) // before Wait, which closes the pipe
 	go func() { u.waitErr = u.cmd.Wait(); close(u.waited) }()
 	t.Cleanup(func() {
 		u.stop(syscall.SIGTERM)
@@ -95,15 +109,18 @@ func startUp(t *testing.T, dir string, env []string, args ...string) *up {
 			t.Logf("stagelog up said:\n%s", u.stderr.String())
 		}
 	})
-	var ready struct {
-		Endpoints struct{ AWS, Stages, Console string }
-	}
-	if err := json.NewDecoder(stdout).Decode(&ready); err != nil {
-		u.stop(syscall.SIGKILL)
-		t.Fatalf("stagelog up did not become ready: %v\n%s", err, u.stderr.String())
+	if err != nil {
+		return u, fmt.Errorf("stagelog up did not become ready: %w (%v)", err, u.stop(syscall.SIGKILL))
 	}
 	u.Endpoints = ready.Endpoints
-	return u
+	return u, nil
+}
+
+// killed says whether the process ended by SIGKILL.
+func (u *up) killed() bool {
+	<-u.waited
+	status, ok := u.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // stop sends sig once and waits for the end.

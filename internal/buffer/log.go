@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/stagelog/stagelog/internal/fault"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -99,6 +100,7 @@ func (l *Log) Append(ctx context.Context, frame []byte) (seq uint64, err error) 
 	if err != nil {
 		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
 	}
+	fault.At(fault.Appended)
 	l.grow(seq, int64(len(frame)))
 	return seq, nil
 }

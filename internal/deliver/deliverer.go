@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stagelog/stagelog/internal/fault"
 	"github.com/stagelog/stagelog/internal/layout"
 )
 
@@ -51,18 +52,22 @@ func (d *deliverer) deliver(ctx context.Context, c *cut) error {
 			d.w.delivering.Store(c.oldest.UnixMilli())
 			defer d.w.delivering.Store(0)
 		}
+		fault.At(fault.Collected)
 		if err := d.put(ctx, c); err != nil {
 			return err
 		}
+		fault.At(fault.PutAll)
 		if err := d.state.commit(ctx, c.last); err != nil {
 			return err
 		}
+		fault.At(fault.Committed)
 		d.w.delivered(c)
 		// Trimming only frees space, and the next one covers this one too.
 		if err := d.w.log.Trim(ctx, c.last); err != nil && ctx.Err() == nil {
 			d.w.trimTrouble.failed(err)
 		} else if err == nil {
 			d.w.trimTrouble.worked()
+			fault.At(fault.Trimmed)
 		}
 	}
 	d.w.flushes.fulfilled(c.flushes)
@@ -79,6 +84,7 @@ func (d *deliverer) put(ctx context.Context, c *cut) error {
 		if err := d.state.decide(ctx, in); err != nil {
 			return err
 		}
+		fault.At(fault.Decided)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelPuts)
@@ -147,6 +153,7 @@ func (d *deliverer) putObject(ctx context.Context, c *cut, t target) error {
 				d.w.cfg.Metrics.putFailures.WithLabelValues(d.w.stream).Inc()
 				return fmt.Errorf("put object %s into bucket %s: %w", t.Key, t.Bucket, err)
 			}
+			fault.At(fault.PutOne)
 			d.w.put(o.metricKind(), size)
 			return nil
 		})

@@ -1,0 +1,221 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// kills is how often the kill test kills; STAGELOG_E2E_KILLS=200 is the long run.
+func kills(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("STAGELOG_E2E_KILLS")
+	if text == "" {
+		return 15
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("STAGELOG_E2E_KILLS=%s: expected a number of kills", text)
+	}
+	return n
+}
+
+// faultSteps are the moments at which a binary built with the tag faults can be made to die.
+var faultSteps = []string{"appended", "collected", "decided", "put-one", "put-all", "committed", "trimmed"}
+
+// buildFaulty builds the binary that can be made to die at a step.
+func buildFaulty(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stagelog-faulty")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "faults", "-o", path, "../cmd/stagelog").CombinedOutput(); err != nil {
+		t.Fatalf("build with fault points: %v\n%s", err, out)
+	}
+	return path
+}
+
+// Under load from several clients the process is killed again and again, at random moments and
+// at each named step of the cut. In the end every answered record is in exactly one object,
+// good or error, no record is in two, and none is there that was not sent.
+func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
+	binary, dir := buildFaulty(t), t.TempDir()
+	write(t, dir, "stagelog.yaml", handYAML+"deliver: {interval: 1s, size: 1MiB}\n")
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	l := &load{answered: map[string]bool{}, sent: map[string]bool{}}
+	killed := map[string]int{}
+	for round := range kills(t) {
+		// Every second kill is at a step, the others at some moment of the first two seconds.
+		step, env := "", cleanEnv()
+		if round%2 == 0 {
+			step = faultSteps[round/2%len(faultSteps)]
+			env = cleanEnv(fmt.Sprintf("STAGELOG_FAULT=%s:%d", step, 1+random.IntN(3)))
+		}
+		u := launch(t, binary, dir, env)
+		if u == nil {
+			killed["while it started"]++
+			continue
+		}
+		moment := time.Duration(random.IntN(2000)) * time.Millisecond
+		if step != "" {
+			moment = 20 * time.Second // the step comes before
+		}
+		kill := time.AfterFunc(moment, func() { _ = u.cmd.Process.Kill() })
+		l.run(t, u, round)
+		if kill.Stop() && step != "" {
+			killed["at "+step]++
+		} else if step != "" {
+			t.Errorf("round %d: the step %s was not reached", round, step)
+		} else {
+			killed["at random"]++
+		}
+		if err := u.stop(syscall.SIGKILL); err == nil {
+			t.Fatalf("round %d: the process ended by itself, without an error", round)
+		}
+	}
+	// Once up to finish all, and once to read: what a stop delivers is there, too.
+	u := startUp(t, dir, cleanEnv())
+	if err := u.stop(syscall.SIGTERM); err != nil {
+		t.Fatalf("the last stop: %v", err)
+	}
+	u = startUp(t, dir, cleanEnv())
+	_, store := clients(t, u)
+	found, objects := everyID(t, store, "hand-api-logs")
+	lost, twice, strange := 0, 0, 0
+	for id := range l.answered {
+		if found[id] == 0 {
+			lost++
+			t.Errorf("record %s was answered and is nowhere", id)
+		}
+		if lost > 10 {
+			break
+		}
+	}
+	for id, n := range found {
+		if n > 1 {
+			twice++
+		}
+		if !l.sent[id] {
+			strange++
+		}
+	}
+	if twice > 0 || strange > 0 {
+		t.Errorf("%d records are there twice or more, %d were never sent", twice, strange)
+	}
+	t.Logf("killed %v; %d records sent, %d answered, %d found in %d objects: %d lost, %d twice, %d never sent",
+		killed, len(l.sent), len(l.answered), len(found), objects, lost, twice, strange)
+}
+
+// launch starts the faulty binary; nil when it died before it was ready.
+func launch(t *testing.T, binary, dir string, env []string) *up {
+	t.Helper()
+	u, err := tryUp(t, binary, dir, env)
+	if err != nil {
+		if !u.killed() {
+			t.Fatalf("%v\n%s", err, u.stderr.String())
+		}
+		return nil
+	}
+	return u
+}
+
+// load is clients that send until the other side is gone, and what they know afterwards.
+type load struct {
+	mu       sync.Mutex
+	sent     map[string]bool
+	answered map[string]bool
+}
+
+const loadClients = 4
+
+func (l *load) run(t *testing.T, u *up, round int) {
+	fh, _ := clients(t, u)
+	var all sync.WaitGroup
+	for client := range loadClients {
+		all.Go(func() {
+			pace := time.NewTicker(10 * time.Millisecond)
+			defer pace.Stop()
+			for n := 0; ; n++ {
+				if err := l.put(t, fh, fmt.Sprintf("r%d-c%d-n%d", round, client, n)); err != nil {
+					return // the kill
+				}
+				<-pace.C
+			}
+		})
+	}
+	all.Wait()
+}
+
+// put sends a batch in which every tenth record cannot be enriched.
+func (l *load) put(t *testing.T, fh *firehose.Client, batch string) error {
+	in := &firehose.PutRecordBatchInput{DeliveryStreamName: aws.String("amazon-apigateway-hand")}
+	ids := make([]string, 50)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%s-%d", batch, i)
+		data := fmt.Appendf(nil, `{"request_id":%q,"key_id":"-","api_id":"shop","stage":"prod"}`, ids[i])
+		if i%10 == 0 {
+			data = []byte("bad " + ids[i])
+		}
+		in.Records = append(in.Records, types.Record{Data: data})
+	}
+	l.mu.Lock()
+	for _, id := range ids {
+		l.sent[id] = true
+	}
+	l.mu.Unlock()
+	out, err := fh.PutRecordBatch(t.Context(), in)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range out.RequestResponses {
+		if r.ErrorCode == nil {
+			l.answered[ids[i]] = true
+		}
+	}
+	return nil
+}
+
+// everyID counts the ids in all objects of a bucket, good and error.
+func everyID(t *testing.T, store *s3.Client, bucket string) (found map[string]int, objects int) {
+	t.Helper()
+	found = map[string]int{}
+	c := awsClients{t: t, s3: store}
+	for _, key := range c.keys(bucket, "") {
+		objects++
+		for raw := range strings.Lines(string(c.object(bucket, key))) {
+			var l struct {
+				ID  string `json:"request_id"`
+				Raw string `json:"rawData"`
+			}
+			if err := json.Unmarshal([]byte(raw), &l); err != nil {
+				t.Fatalf("%s holds a line that is not JSON (%v): %q", key, err, raw)
+			}
+			if l.Raw != "" {
+				data, err := base64.StdEncoding.DecodeString(l.Raw)
+				if err != nil {
+					t.Fatalf("%s: rawData: %v", key, err)
+				}
+				l.ID = strings.TrimPrefix(string(data), "bad ")
+			}
+			found[l.ID]++
+		}
+	}
+	return found, objects
+}
