@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"internal/fault":     {},
 
 	"internal/gateway":  {"internal/accesslog", "internal/apigateway", "internal/record"},
-	"internal/firehose": {"internal/awswire", "internal/base64", "internal/layout", "internal/record"},
+	"internal/firehose": {"internal/awswire", "internal/base64", "internal/fault", "internal/layout", "internal/record"},
 	"internal/buffer":   {"internal/durable", "internal/fault", "internal/record"},
 	"internal/enrich":   {"internal/accesslog", "internal/record"},
 	"internal/deliver":  {"internal/fault", "internal/layout", "internal/record"},

@@ -36,7 +36,7 @@ func kills(t *testing.T) int {
 }
 
 // faultSteps are the moments at which a binary built with the tag faults can be made to die.
-var faultSteps = []string{"appended", "collected", "decided", "put-one", "put-all", "committed", "trimmed"}
+var faultSteps = []string{"received", "appended", "collected", "decided", "put-one", "put-all", "committed", "trimmed"}
 
 // buildFaulty builds the binary that can be made to die at a step.
 func buildFaulty(t *testing.T) string {
@@ -53,7 +53,7 @@ func buildFaulty(t *testing.T) string {
 // good or error, no record is in two, and none is there that was not sent.
 func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 	binary, dir := buildFaulty(t), t.TempDir()
-	write(t, dir, "stagelog.yaml", handYAML+"deliver: {interval: 1s, size: 1MiB}\n")
+	write(t, dir, "stagelog.yaml", handYAML+"deliver: {interval: 1s, size: 3MiB}\n")
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
@@ -76,6 +76,8 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 			moment = 20 * time.Second // the step comes before
 		}
 		kill := time.AfterFunc(moment, func() { _ = u.cmd.Process.Kill() })
+		// Cuts are by age in one round and by size in the next.
+		l.padding = strings.Repeat("x", 400*(round/2%2))
 		l.run(t, u, round)
 		if kill.Stop() && step != "" {
 			killed["at "+step]++
@@ -139,6 +141,7 @@ type load struct {
 	mu       sync.Mutex
 	sent     map[string]bool
 	answered map[string]bool
+	padding  string // of each record
 }
 
 const loadClients = 4
@@ -167,7 +170,7 @@ func (l *load) put(t *testing.T, fh *firehose.Client, batch string) error {
 	ids := make([]string, 50)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("%s-%d", batch, i)
-		data := fmt.Appendf(nil, `{"request_id":%q,"key_id":"-","api_id":"shop","stage":"prod"}`, ids[i])
+		data := fmt.Appendf(nil, `{"request_id":%q,"key_id":"-","api_id":"shop","stage":"prod","padding":%q}`, ids[i], l.padding)
 		if i%10 == 0 {
 			data = []byte("bad " + ids[i])
 		}

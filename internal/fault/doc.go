@@ -9,6 +9,7 @@ type Step string
 
 // The steps of a record's way, in order.
 const (
+	Received  Step = "received"  // records have come, and none is stored
 	Appended  Step = "appended"  // a frame is synced, and its clients have no answer yet
 	Collected Step = "collected" // a cut is closed, and nothing says so
 	Decided   Step = "decided"   // its intent is written, and no object is put
@@ -20,5 +21,5 @@ const (
 
 // Steps are all of them.
 func Steps() []Step {
-	return []Step{Appended, Collected, Decided, PutOne, PutAll, Committed, Trimmed}
+	return []Step{Received, Appended, Collected, Decided, PutOne, PutAll, Committed, Trimmed}
 }

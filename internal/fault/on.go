@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Variable is STEP or STEP:N: the process ends at the N-th time (by default the first) that
@@ -37,11 +38,16 @@ func init() {
 	}
 }
 
+// lag is how long the process outlives the step: whoever is at the step goes no further, and
+// what all others do meanwhile has to be safe, too.
+const lag = 100 * time.Millisecond
+
 // At marks that a step is reached, and kills the process when it is the one to die at.
 func At(s Step) {
 	if s != fatal || reached.Add(1) != when {
 		return
 	}
+	time.Sleep(lag)
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
 		err = self.Kill()

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/fault"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -190,6 +191,7 @@ func (q *gatherer) store(ctx context.Context, g *group) {
 		frame = new([]byte)
 	}
 	*frame = record.Batch{Arrived: g.arrived, Records: g.records}.AppendFrame((*frame)[:0])
+	fault.At(fault.Received)
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
 	g.seq, g.err = q.log.Append(ctx, *frame)
