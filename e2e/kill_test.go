@@ -76,8 +76,8 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 			moment = 20 * time.Second // the step comes before
 		}
 		kill := time.AfterFunc(moment, func() { _ = u.cmd.Process.Kill() })
-		// Cuts are by age in one round and by size in the next.
-		l.padding = strings.Repeat("x", 400*(round/2%2))
+		// Cuts are by age in some rounds and by size in others.
+		l.padding = strings.Repeat("x", 400*random.IntN(2))
 		l.run(t, u, round)
 		if kill.Stop() && step != "" {
 			killed["at "+step]++
