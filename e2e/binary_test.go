@@ -189,14 +189,19 @@ func get(t *testing.T, url string, header ...string) (int, string) {
 // eventually calls ok until it is true, or fails after a minute.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(time.Minute)
+	eventuallyWithin(t, time.Minute, what, ok)
+}
+
+func eventuallyWithin(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("waited a minute for: %s", what)
+			t.Fatalf("waited %s for: %s", limit, what)
 		case <-tick.C:
 		}
 	}

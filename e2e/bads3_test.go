@@ -1,0 +1,224 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// badS3 is a proxy before an S3 server that misbehaves as it is told.
+type badS3 struct {
+	mode   atomic.Int32
+	spoilt [modes]atomic.Int64 // puts that each mode met
+	proxy  http.Handler
+}
+
+// What a bucket can do to a put.
+const (
+	good     = iota
+	reset    // the connection is cut before anything is read
+	stall    // nothing is answered, and after a while the connection is cut
+	internal // 500
+	slowDown // 503 SlowDown
+	denied403
+	halfway // the connection is cut in the middle of the body
+	silent  // the object is put, and nobody is told
+	modes
+)
+
+func newBadS3(t *testing.T, target string) (*badS3, string) {
+	t.Helper()
+	to := must(url.Parse(target))(t, "parse URL")
+	b := &badS3{proxy: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
+		r.Out.Host = r.In.Host // it is signed
+	}}}
+	server := httptest.NewServer(b)
+	t.Cleanup(server.Close)
+	return b, server.URL
+}
+
+func (b *badS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	mode := int(b.mode.Load())
+	if r.Method != http.MethodPut || mode == good {
+		b.proxy.ServeHTTP(w, r)
+		return
+	}
+	b.spoilt[mode].Add(1)
+	refuse := func(status int, code string) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as the test wants it</Message></Error>", code)
+	}
+	switch mode {
+	case stall:
+		select {
+		case <-r.Context().Done():
+		case <-time.After(500 * time.Millisecond):
+		}
+	case internal:
+		refuse(http.StatusInternalServerError, "InternalError")
+		return
+	case slowDown:
+		refuse(http.StatusServiceUnavailable, "SlowDown")
+		return
+	case denied403:
+		refuse(http.StatusForbidden, "AccessDenied")
+		return
+	case halfway:
+		_, _ = io.CopyN(io.Discard, r.Body, max(1, r.ContentLength/2))
+	case silent:
+		b.proxy.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	panic(http.ErrAbortHandler) // cuts the connection
+}
+
+// deliverThroughBadS3 starts a second `up` whose bucket is another one's, behind a proxy.
+func deliverThroughBadS3(t *testing.T, deliver string) (u, store *up, b *badS3) {
+	t.Helper()
+	storeDir, dir := t.TempDir(), t.TempDir()
+	write(t, storeDir, "stagelog.yaml", "name: store\nbucket: store-logs\n")
+	store = startUp(t, storeDir, cleanEnv())
+	b, proxy := newBadS3(t, store.Endpoints.AWS)
+	write(t, dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\n"+deliver)
+	u = startUp(t, dir, store.clientEnv("stagelog"), "--s3-endpoint", proxy)
+	return u, store, b
+}
+
+// A bucket that resets, stalls, answers 500, 503 and 403, takes half of a body, and one that
+// stores an object without saying so: delivery goes on trying, and each record is there once.
+func TestABadBucketLosesAndDoublesNothing(t *testing.T) {
+	u, store, b := deliverThroughBadS3(t, "deliver: {interval: 1s, size: 1MiB}\n")
+	fh, _ := clients(t, u)
+	l := &load{answered: map[string]bool{}, sent: map[string]bool{}}
+	n := 0
+	for mode := reset; mode < modes; mode++ {
+		b.mode.Store(int32(mode))
+		eventually(t, fmt.Sprintf("mode %d to meet three puts", mode), func() bool {
+			if err := l.put(t, fh, fmt.Sprintf("n%d", n)); err != nil {
+				t.Fatalf("the front door refused records while the bucket was bad: %v", err)
+			}
+			n++
+			return b.spoilt[mode].Load() >= 3
+		})
+		b.mode.Store(good)
+	}
+	if err := u.stop(syscall.SIGTERM); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+	checkOnce(t, l, store)
+}
+
+// checkOnce fails unless every answered record is in exactly one object of the store.
+func checkOnce(t *testing.T, l *load, store *up) {
+	t.Helper()
+	_, s3 := clients(t, store)
+	found, objects := everyID(t, s3, "hand-api-logs")
+	lost, twice, strange := 0, 0, 0
+	for id := range l.answered {
+		if found[id] == 0 {
+			lost++
+		}
+	}
+	for id, n := range found {
+		if n > 1 {
+			twice++
+		}
+		if !l.sent[id] {
+			strange++
+		}
+	}
+	t.Logf("%d records answered, %d found in %d objects: %d lost, %d twice, %d never sent", len(l.answered), len(found), objects, lost, twice, strange)
+	if lost+twice+strange > 0 || len(l.answered) == 0 {
+		t.Errorf("%d records are lost, %d there twice, %d never sent, of %d answered", lost, twice, strange, len(l.answered))
+	}
+}
+
+// While the bucket is away records go to disk, and the process does not grow. Afterwards all
+// are delivered. STAGELOG_E2E_OUTAGE=6000000 is ten minutes of 10,000 records a second.
+func TestAnOutageGoesToDiskAndNotToMemory(t *testing.T) {
+	records := 300_000
+	if text := os.Getenv("STAGELOG_E2E_OUTAGE"); text != "" {
+		records = must(strconv.Atoi(text))(t, "STAGELOG_E2E_OUTAGE")
+	}
+	u, store, b := deliverThroughBadS3(t, "deliver: {interval: 1s, size: 5MiB}\n")
+	admin := sdk(t, u, "stagelog")
+	stream := aws.String("amazon-apigateway-hand")
+	put := func(from int) {
+		t.Helper()
+		batch := make([]string, 500)
+		for i := range batch {
+			batch[i] = fmt.Sprintf(`{"request_id":"%d","key_id":"-","api_id":"shop","stage":"prod","padding":%q}`, from+i, strings.Repeat("x", 300))
+		}
+		admin.put(*stream, batch...)
+	}
+	put(0)
+	b.mode.Store(slowDown)
+	var before, peak int
+	for n := 500; n < records; n += 500 {
+		put(n)
+		if rss := residentKB(t, u); n <= records/5 {
+			before = max(before, rss)
+		} else {
+			peak = max(peak, rss)
+		}
+	}
+	b.mode.Store(good)
+	t.Logf("%d records while the bucket was away: resident %d MB in the first fifth, %d MB at most later", records, before>>10, peak>>10)
+	if before > 0 && peak > before+before/2 {
+		t.Errorf("resident memory grew from %d MB to %d MB with the backlog", before>>10, peak>>10)
+	}
+	_, s3 := clients(t, store)
+	reader := awsClients{t: t, s3: s3}
+	seen, done := map[string]int{}, map[string]bool{}
+	eventuallyWithin(t, 20*time.Minute, "every record to be in the bucket", func() bool {
+		for _, key := range reader.keys("hand-api-logs", "") {
+			if done[key] {
+				continue
+			}
+			done[key] = true
+			for raw := range strings.Lines(string(reader.object("hand-api-logs", key))) {
+				_, rest, _ := strings.Cut(raw, `"request_id":"`)
+				id, _, _ := strings.Cut(rest, `"`)
+				seen[id]++
+			}
+		}
+		return len(seen) >= records
+	})
+	for id, n := range seen {
+		if n != 1 {
+			t.Fatalf("record %s is there %d times", id, n)
+		}
+	}
+	if err := u.stop(syscall.SIGTERM); err != nil {
+		t.Fatalf("stop: %v", err)
+	}
+}
+
+// residentKB is the memory of the process; 0 where the system does not tell.
+func residentKB(t *testing.T, u *up) int {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", u.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(data), "VmRSS:")
+	var kb int
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		t.Fatalf("read VmRSS: %v", err)
+	}
+	return kb
+}
