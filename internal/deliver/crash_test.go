@@ -17,19 +17,22 @@ import (
 
 // traffic appends n frames of ten records each, one in seven of them bad and one in
 // eleven to be dropped, and gives the records.
-func (w *world) traffic(n int) []string {
+func (w *world) traffic(n int) []string { return w.trafficFrom(0, n) }
+
+// trafficFrom is traffic whose records are numbered from a number on.
+func (w *world) trafficFrom(from, n int) []string {
 	var all []string
 	for range n {
 		var frame []string
 		for range 10 {
 			kind := "ok"
-			switch i := len(all); {
+			switch i := from + len(all); {
 			case i%7 == 3:
 				kind = "bad"
 			case i%11 == 5:
 				kind = "drop"
 			}
-			r := fmt.Sprintf("%s-%04d-%s", kind, len(all), strings.Repeat("x", len(all)%40))
+			r := fmt.Sprintf("%s-%04d-%s", kind, from+len(all), strings.Repeat("x", (from+len(all))%40))
 			frame, all = append(frame, r), append(all, r)
 		}
 		w.append(frame...)

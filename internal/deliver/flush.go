@@ -77,8 +77,11 @@ var errStopped = errors.New("flush: the worker has stopped")
 
 // Flush closes the open cut now and returns once everything that was appended to the log
 // before the call is delivered. It waits for Run to begin, as long as delivery fails, and
-// at most until ctx ends.
+// at most until ctx ends. A worker that stands by for another has nothing to flush.
 func (w *Worker) Flush(ctx context.Context) error {
+	if w.standby.Load() {
+		return nil
+	}
 	f := &flush{asked: w.now(), done: make(chan struct{})}
 	if e, ok := w.log.(Ender); ok {
 		last, err := e.Last(ctx)

@@ -261,10 +261,15 @@ func (f function) Transform(_ context.Context, call deliver.Call, b record.Batch
 // worker makes a worker on the world, and what ends it as a crash does.
 func (w *world) worker(t testing.TB, s step) (*deliver.Worker, context.Context, context.CancelFunc) {
 	t.Helper()
+	return w.workerOf(t, s, false)
+}
+
+func (w *world) workerOf(t testing.TB, s step, shared bool) (*deliver.Worker, context.Context, context.CancelFunc) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &life{world: w, step: s, crash: cancel}
 	worker, err := deliver.New(deliver.Config{
-		Destination: w.destination, SpoolDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&w.logs, nil)),
+		Destination: w.destination, SpoolDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&w.logs, nil)), Shared: shared,
 	}, l, l, bucket{l}, w.fn)
 	if err != nil {
 		t.Fatal(err)

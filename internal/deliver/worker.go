@@ -30,6 +30,9 @@ type Config struct {
 	// SpoolDir is where objects grow that are too large for memory. By default a folder
 	// among the system's temporary files. It is made when it is needed.
 	SpoolDir string
+	// Shared says that other processes deliver from the same log and store: the worker takes
+	// turns with theirs. Without it the worker is the only one, and begins at once.
+	Shared bool
 	// InFlight is how many calls of the function run at once. By default 3.
 	InFlight int
 	Metrics  *Metrics         // by default its own
@@ -60,6 +63,7 @@ type Worker struct {
 	newest  atomic.Pointer[asked]
 	stopped chan struct{} // closed when Run returns
 	started atomic.Bool
+	standby atomic.Bool // it is another worker's turn
 
 	// Arrivals, in ms, of the oldest record that is being collected and that is being
 	// delivered; 0 is none.
@@ -124,9 +128,9 @@ func New(cfg Config, log Log, store Store, sink Sink, fn Transformer) (*Worker, 
 }
 
 // Run delivers until ctx ends, and then returns nil: what is not delivered stays in the
-// log. It goes on after failures of any kind, except when another worker has taken over
-// the shard, which is an error that wraps record.ErrConflict, or when the delivery
-// document cannot be read. It may be called once.
+// log. It goes on after failures of any kind, except when the delivery document cannot be
+// read. That another worker has taken over the shard is an error that wraps
+// record.ErrConflict, but for one that is Shared: it stands by then. It may be called once.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		panic("BUG: Worker.Run called twice")
@@ -136,10 +140,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.cfg.Metrics.backlog.remove(w)
 	for n := 1; ; n++ {
 		before := w.position()
-		err := w.session(ctx)
+		err := w.turn(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case w.cfg.Shared && (errors.Is(err, errLeaseLost) || errors.Is(err, record.ErrConflict)):
+			w.logger.Warn("another worker may deliver this shard by now; this one stands by", "error", err)
+			continue
 		case errors.Is(err, record.ErrConflict):
 			return fmt.Errorf("deliver %s/%d: another worker has taken over: %w", w.stream, w.cfg.Shard, err)
 		case errors.Is(err, errState):
@@ -153,6 +160,20 @@ func (w *Worker) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// turn is a session, once it is this worker's turn.
+func (w *Worker) turn(ctx context.Context) error {
+	if !w.cfg.Shared {
+		return w.session(ctx)
+	}
+	w.standby.Store(true)
+	l := &lease{store: w.store, key: leaseKey(w.stream, w.cfg.Shard), owner: w.owner, log: w.logger}
+	return l.hold(ctx, func(ctx context.Context) error {
+		w.standby.Store(false)
+		defer w.standby.Store(true)
+		return w.session(ctx)
+	})
 }
 
 // session takes the shard, finishes what stands, and goes on.

@@ -144,6 +144,7 @@ func (d *delivery) makeLocked(w *worker) error {
 	w.run, err = deliver.New(deliver.Config{
 		Destination: func() deliver.Destination { return deliverTo(d.chain, w.newest()) },
 		SpoolDir:    filepath.Join(d.chain.cfg.Dir, "spool"),
+		Shared:      d.chain.cfg.NATS != "",
 		Metrics:     d.metrics,
 		Logger:      d.log.With("stream", w.stream.Name),
 	}, deliverLog{log}, d.store, sink{d.chain}, transform{d.chain})
