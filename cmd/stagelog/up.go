@@ -21,6 +21,7 @@ type upOptions struct {
 	apisOnly   bool
 	listen     chain.Listen
 	nats       string
+	replicas   int
 	s3Endpoint string
 }
 
@@ -54,6 +55,7 @@ With --json one JSON document with the endpoints is printed once everything is r
 	f.StringVar(&opts.listen.Stages, "listen-stages", opts.listen.Stages, "address of the API stages")
 	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of /metrics, /healthz and /readyz")
 	f.StringVar(&opts.nats, "nats", "", "use the JetStream of this NATS cluster instead of the embedded one (nats://host:port)")
+	f.IntVar(&opts.replicas, "nats-replicas", 1, "how many servers of the NATS cluster hold each record: 1, 3 or 5")
 	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 instead of the embedded one, with AWS's usual credentials")
 	return cmd
 }
@@ -72,7 +74,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		log.Warn(w.String())
 	}
 	return chain.Run(ctx, chain.Config{
-		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, S3Endpoint: opts.s3Endpoint, APIsOnly: opts.apisOnly, Logger: log,
+		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: opts.replicas, S3Endpoint: opts.s3Endpoint, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s chain.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *chain.Chain) error {
 		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {

@@ -29,6 +29,10 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
+// clusterTimeout is how long a cluster may take for one request: longer than it takes to elect
+// a leader, and short enough to go on soon when the one asked is gone.
+const clusterTimeout = 4 * time.Second
+
 // DefaultMaxBytes is the disk quota when the Config says none: 10 GiB.
 const DefaultMaxBytes = 10 << 30
 
@@ -179,6 +183,9 @@ func (b *Buffer) measure(ctx context.Context) error {
 // ends early when the embedded server is replaced: nobody would answer any more.
 func (b *Buffer) do(ctx context.Context, request func(context.Context) error) error {
 	if b.server == nil {
+		// A server that dies takes the requests that it had with it: nobody answers them.
+		ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
+		defer cancel()
 		return storeError(request(ctx))
 	}
 	_, era := b.server.current()

@@ -42,15 +42,17 @@ const closeTimeout = 10 * time.Second
 
 // Config says what to run and where.
 type Config struct {
-	Pipeline   *pipeline.Pipeline
-	Dir        string // absolute: state, credentials, the embedded bucket
-	Listen     Listen
-	AnyPort    bool   // take a free port where one is taken
-	NATS       string // URL of a NATS cluster; "" embeds a server
-	S3Endpoint string // another S3 to deliver to; "" embeds a server
-	APIsOnly   bool   // of the pipeline its local APIs alone; the rest is for AWS clients to build
-	Logger     *slog.Logger
-	Progress   func(Step) // called as each of the four steps is done; may be nil
+	Pipeline *pipeline.Pipeline
+	Dir      string // absolute: state, credentials, the embedded bucket
+	Listen   Listen
+	AnyPort  bool   // take a free port where one is taken
+	NATS     string // URL of a NATS cluster; "" embeds a server
+	// NATSReplicas is how many servers of the cluster hold each record. By default 1.
+	NATSReplicas int
+	S3Endpoint   string // another S3 to deliver to; "" embeds a server
+	APIsOnly     bool   // of the pipeline its local APIs alone; the rest is for AWS clients to build
+	Logger       *slog.Logger
+	Progress     func(Step) // called as each of the four steps is done; may be nil
 }
 
 // Chain is a running pipeline.
@@ -131,7 +133,7 @@ func open(ctx context.Context, cfg Config) (*Chain, error) {
 // openState opens what everything else keeps its state in.
 func (c *Chain) openState(ctx context.Context) (err error) {
 	p := c.cfg.Pipeline
-	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Logger: c.log.With("room", "buffer")})
+	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, Logger: c.log.With("room", "buffer")})
 	if err != nil {
 		return fmt.Errorf("open the buffer: %w\n  --dir says where the state is kept", err)
 	}
