@@ -1,6 +1,7 @@
 # What CI calls, and what a person calls before a commit. Each target stands alone.
 GO      ?= go
 FUZZ    ?= 1000x
+E2E     ?= .
 PKGS    := ./...
 
 .PHONY: all build release test race lint fuzz bench e2e demo
@@ -41,8 +42,8 @@ fuzz:             ## every fuzz target, FUZZ runs (1000x) or time (30s) each
 bench:            ## every benchmark, a few rounds: that they run, not how fast
 	$(GO) test -run '^$$' -bench . -benchtime 20x $(PKGS)
 
-e2e:              ## the real binary, with the AWS CLI and boto3 as clients where the machine has them
-	$(GO) test -count=1 -v ./e2e/...
+e2e:              ## the real binary, with the AWS CLI and boto3 as clients where the machine has them; E2E names tests
+	$(GO) test -count=1 -v -timeout 40m -run '$(E2E)' ./e2e/...
 
 demo:
 	$(GO) run ./cmd/stagelog demo --for 20s
