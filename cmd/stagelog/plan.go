@@ -100,6 +100,9 @@ type prepared struct {
 // prepare makes a plan. Without the function's zip there is none to compare; mustZip makes
 // that an error.
 func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prepared, error) {
+	if flags.requests < 0 {
+		return nil, usageError{fmt.Errorf("--requests %d: expected how many requests a month has", flags.requests)}
+	}
 	p, err := loadForAWS(e)
 	if err != nil {
 		return nil, err
@@ -144,6 +147,9 @@ func functionZip(ctx context.Context, e *env, file, arch string) ([]byte, error)
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("--function-zip: %w", err)
+		}
+		if err := release.Check(data); err != nil {
+			return nil, fmt.Errorf("--function-zip %s: %w", file, err)
 		}
 		return data, nil
 	}

@@ -29,6 +29,9 @@ func printPlan(w io.Writer, p *provision.Plan, colour paint) {
 	}
 	for _, s := range p.Steps {
 		m := marks[s.Action]
+		if s.OfStage() && s.Action == provision.Create {
+			m.word = "switch its access logs on"
+		}
 		line := fmt.Sprintf("%s %-*s  %s", m.sign, wide, s.Kind, s.Name)
 		if m.word != "" {
 			line += "  (" + m.word + ")"

@@ -31,6 +31,9 @@ func (p *Plan) Execute(ctx context.Context, given []Consent, report func(Event))
 		event := Event{Number: i + 1, Of: len(todo), Kind: s.Kind, Name: s.Name}
 		begin := event
 		begin.Doing = string(s.Action)
+		if s.OfStage() && s.Action == Create {
+			begin.Doing = "switch access logs on"
+		}
 		report(begin)
 		if err := s.apply(ctx, given, event, report); err != nil {
 			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, Explain(err))

@@ -35,6 +35,13 @@ type Step struct {
 	resource Resource
 }
 
+// OfStage says whether the step is about the access logs of a stage, which itself is there in any
+// case.
+func (s Step) OfStage() bool {
+	_, ok := s.resource.(*Stage)
+	return ok
+}
+
 // Plan is what must happen for AWS to be as the pipeline wants it, in the order in which it
 // will happen.
 type Plan struct {

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"debug/buildinfo"
@@ -80,4 +81,18 @@ func build(ctx context.Context, command *goCommand, dir, arch string) (data []by
 		return nil, "", err
 	}
 	return b.Bytes(), fmt.Sprintf("built from %s with %s", dir, info.GoVersion), nil
+}
+
+// Check says why a file cannot be the deployment package: it is no zip, or has no bootstrap.
+func Check(data []byte) error {
+	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return fmt.Errorf("it is no zip (%w): `stagelog export zip` writes one", err)
+	}
+	for _, f := range z.File {
+		if f.Name == "bootstrap" {
+			return nil
+		}
+	}
+	return errors.New("it holds no bootstrap, which is what Lambda would run: `stagelog export zip` writes one that does")
 }
