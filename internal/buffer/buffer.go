@@ -33,6 +33,9 @@ import (
 // a leader, and short enough to go on soon when the one asked is gone.
 const clusterTimeout = 4 * time.Second
 
+// clusterPatience is how long Open waits for a cluster that does not answer.
+const clusterPatience = 30 * time.Second
+
 // DefaultMaxBytes is the disk quota when the Config says none: 10 GiB.
 const DefaultMaxBytes = 10 << 30
 
@@ -121,13 +124,35 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	default:
 		return nil, errors.New("open buffer: neither a directory nor a NATS URL given")
 	}
-	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(answerTimeout)); err != nil {
+	timeout := answerTimeout
+	if b.server == nil {
+		timeout = clusterTimeout
+	}
+	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(timeout)); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	if err := b.Healthy(ctx); err != nil {
+	if err := b.ready(ctx); err != nil {
 		return nil, err
 	}
 	return b, b.measure(ctx)
+}
+
+// ready waits for a cluster that elects a leader; everything else is said at once.
+func (b *Buffer) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, clusterPatience)
+	defer cancel()
+	for told := false; ; told = true {
+		err := b.do(ctx, b.Healthy)
+		if err == nil || b.server != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the NATS cluster has no JetStream leader for %v; look at its servers with `nats server report jetstream`: %w", clusterPatience, err)
+		}
+		if !told {
+			b.logger.Info("waiting for the NATS cluster to elect a leader")
+		}
+	}
 }
 
 // Close lets go of the connection and stops the embedded server. What was acknowledged is

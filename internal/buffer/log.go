@@ -134,8 +134,11 @@ func (l *Log) Trim(ctx context.Context, upTo uint64) error {
 
 // Stats asks for the log's state.
 func (l *Log) Stats(ctx context.Context) (Stats, error) {
-	info, err := l.stream.Info(ctx)
-	if err != nil {
+	var info *jetstream.StreamInfo
+	if err := l.b.do(ctx, func(ctx context.Context) (err error) {
+		info, err = l.stream.Info(ctx)
+		return err
+	}); err != nil {
 		return Stats{}, fmt.Errorf("ask for the state of %s: %w", l.name, err)
 	}
 	s := Stats{First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: int64(info.State.Bytes), Oldest: info.State.FirstTime}

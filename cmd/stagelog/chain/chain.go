@@ -135,7 +135,11 @@ func (c *Chain) openState(ctx context.Context) (err error) {
 	p := c.cfg.Pipeline
 	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, Logger: c.log.With("room", "buffer")})
 	if err != nil {
-		return fmt.Errorf("open the buffer: %w\n  --dir says where the state is kept", err)
+		where := "--dir says where the state is kept"
+		if c.cfg.NATS != "" {
+			where = "--nats says where the cluster is"
+		}
+		return fmt.Errorf("open the buffer: %w\n  %s", err, where)
 	}
 	c.accounts, err = identity.Open(identity.Config{
 		Dir: c.cfg.Dir, AccountID: p.Account, Region: p.Region, Endpoint: url(c.at.aws), Readers: p.Readers,
