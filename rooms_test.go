@@ -27,12 +27,15 @@ var rooms = map[string][]string{
 	"internal/durable":   {},
 	"internal/base64":    {},
 	"internal/fault":     {},
+	"internal/content":   {},
 
 	"internal/gateway":  {"internal/accesslog", "internal/apigateway", "internal/record"},
 	"internal/firehose": {"internal/awswire", "internal/base64", "internal/fault", "internal/layout", "internal/record"},
 	"internal/buffer":   {"internal/durable", "internal/fault", "internal/record"},
 	"internal/enrich":   {"internal/accesslog", "internal/record"},
 	"internal/deliver":  {"internal/fault", "internal/layout", "internal/record"},
+
+	"internal/replay": {"internal/content", "internal/layout"},
 
 	"internal/apigateway": {"internal/accesslog", "internal/awswire", "internal/record"},
 	"internal/usageplan":  {},

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -84,6 +85,33 @@ func (p *Pipeline) Stream() string { return streamPrefix + p.Name }
 
 // Function is the name of the enrichment function.
 func (p *Pipeline) Function() string { return "stagelog-" + p.Name }
+
+// Fields says which field of a log line holds what. What the format lacks is looked for under
+// the classic names: a stream that was made by hand may bring such lines, and a key's value is
+// to be masked there, too.
+func (p *Pipeline) Fields() (accesslog.Fields, error) {
+	classic, err := accesslog.Parse(accesslog.Classic)
+	if err != nil {
+		return accesslog.Fields{}, fmt.Errorf("BUG: the classic format: %w", err)
+	}
+	fields, defaults := accesslog.Fields{}, classic.Fields()
+	if p.Format != "" {
+		format, err := accesslog.Parse(p.Format)
+		if err != nil {
+			return accesslog.Fields{}, fmt.Errorf("the pipeline's format: %w", err)
+		}
+		fields = format.Fields()
+	}
+	for _, f := range []struct {
+		field *string
+		value string
+	}{{&fields.KeyID, defaults.KeyID}, {&fields.APIID, defaults.APIID}, {&fields.Stage, defaults.Stage}, {&fields.APIKey, defaults.APIKey}} {
+		if *f.field == "" {
+			*f.field = f.value
+		}
+	}
+	return fields, nil
+}
 
 const streamPrefix = "amazon-apigateway-"
 

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/apigateway"
 	"github.com/stagelog/stagelog/internal/bucket"
 	"github.com/stagelog/stagelog/internal/enrich"
@@ -125,41 +124,24 @@ func (c *Chain) functionName() string {
 	return c.cfg.Pipeline.Function()
 }
 
-// newEnricher makes the enrichment for the pipeline's format. A stream that was made by
-// hand may bring lines in another: what the pipeline's format lacks is looked for under
-// the classic names, so that a key's value is masked there, too.
+// newEnricher makes the enrichment for the pipeline's format.
 func (c *Chain) newEnricher() (*enrich.Enricher, error) {
 	p := c.cfg.Pipeline
-	classic, err := accesslog.Parse(accesslog.Classic)
+	fields, err := p.Fields()
 	if err != nil {
-		return nil, fmt.Errorf("BUG: the classic format: %w", err)
+		return nil, err
 	}
-	fields := classic.Fields()
-	if p.Format != "" {
-		format, err := accesslog.Parse(p.Format)
-		if err != nil {
-			return nil, fmt.Errorf("the pipeline's format: %w", err)
-		}
-		fields = withDefaults(format.Fields(), fields)
-	}
-	// The salt only has to be secret and stay the same: it is derived, not stored again.
-	salt := sha256.Sum256([]byte("api-key-hash:" + c.accounts.Admin.SecretAccessKey))
 	return enrich.New(enrich.Config{
 		Fields: fields, UsagePlan: p.Names.UsagePlan, Customer: p.Names.Customer, UsagePlanID: p.Names.UsagePlanID,
-		APIKey: enrich.APIKeyMode(p.APIKey), HashSalt: salt[:],
+		APIKey: enrich.APIKeyMode(p.APIKey), HashSalt: HashSalt(c.accounts.Admin.SecretAccessKey),
 	}, freshDirectory{c.directory, c.control})
 }
 
-func withDefaults(f, defaults accesslog.Fields) accesslog.Fields {
-	for _, pair := range []struct {
-		field *string
-		value string
-	}{{&f.KeyID, defaults.KeyID}, {&f.APIID, defaults.APIID}, {&f.Stage, defaults.Stage}, {&f.APIKey, defaults.APIKey}} {
-		if *pair.field == "" {
-			*pair.field = pair.value
-		}
-	}
-	return f
+// HashSalt is the salt for api_key: hash on this machine. It only has to be secret and stay
+// the same: it follows from the administrator's secret access key, and is not stored again.
+func HashSalt(secretAccessKey string) []byte {
+	salt := sha256.Sum256([]byte("api-key-hash:" + secretAccessKey))
+	return salt[:]
 }
 
 // openPath opens the way of a record: stage, front door, delivery.

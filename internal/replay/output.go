@@ -1,0 +1,101 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// output is an object that grows in a file: one of a day may be larger than memory.
+type output struct {
+	key     string
+	packed  bool // by gzip
+	records int
+	sum     hash.Hash // of the records
+
+	file *os.File
+	zip  *gzip.Writer
+}
+
+// write adds the lines of one record, rec, which may be more than the record.
+func (o *output) write(lines, rec []byte) error {
+	if o.file == nil {
+		if err := o.open(); err != nil {
+			return fmt.Errorf("make room for %s: %w", o.key, err)
+		}
+	}
+	var w io.Writer = o.file
+	if o.zip != nil {
+		w = o.zip
+	}
+	if _, err := w.Write(lines); err != nil {
+		return fmt.Errorf("write %s to the temporary folder: %w", o.key, err)
+	}
+	o.records++
+	_, _ = o.sum.Write(rec) // never fails
+	return nil
+}
+
+func (o *output) open() (err error) {
+	if o.file, err = os.CreateTemp("", "stagelog-replay-*"); err != nil {
+		return err
+	}
+	if err := os.Remove(o.file.Name()); err != nil { // it goes with its descriptor
+		return err
+	}
+	if o.packed {
+		o.zip, err = gzip.NewWriterLevel(o.file, gzip.BestSpeed)
+	}
+	return err
+}
+
+// finish ends the object.
+func (o *output) finish() error {
+	if o.zip == nil {
+		return nil
+	}
+	if err := o.zip.Close(); err != nil {
+		return fmt.Errorf("write %s to the temporary folder: %w", o.key, err)
+	}
+	return nil
+}
+
+func (o *output) put(ctx context.Context, b Bucket, meta map[string]string) error {
+	size, err := o.file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if _, err := o.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	encoding := ""
+	if o.packed {
+		encoding = "gzip"
+	}
+	return b.Put(ctx, o.key, o.file, size, encoding, meta)
+}
+
+func (o *output) discard() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
+}
+
+// keyOf is the key of what is made of an object. What was packed in any form is packed by
+// gzip then, and its name says so.
+func keyOf(prefix, rest string) string {
+	for _, ext := range []string{".zip", ".snappy", ".hsnappy", ".zst"} {
+		if strings.HasSuffix(rest, ext) {
+			return prefix + rest + gzipExt
+		}
+	}
+	return prefix + rest
+}
+
+const gzipExt = ".gz"
