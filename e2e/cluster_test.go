@@ -90,6 +90,7 @@ func (n *node) start(t *testing.T) {
 		if u, err = tryUp(t, bin.stagelog, n.dir, n.env, n.args...); err == nil {
 			break
 		}
+		t.Logf("a start failed: %v", u.stderr.String())
 		if try == 10 {
 			t.Fatalf("%v\n%s", err, u.stderr.String())
 		}
@@ -131,10 +132,14 @@ func TestAClusterLosesNoProcessesRecords(t *testing.T) {
 	var nodes [2]*node
 	for i := range nodes {
 		nodes[i] = &node{dir: t.TempDir(), env: store.clientEnv("stagelog"),
-			args: []string{"--nats", c.url(), "--nats-replicas", "3", "--s3-endpoint", store.Endpoints.AWS}}
+			args: []string{"--nats", c.url(), "--nats-replicas", "3", "--shards", "2", "--s3-endpoint", store.Endpoints.AWS}}
 		write(t, nodes[i].dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\ndeliver: {interval: 1s, size: 1MiB}\n")
-		nodes[i].start(t)
 	}
+	var both sync.WaitGroup // at once: each finds nothing there and makes it
+	for _, n := range nodes {
+		both.Go(func() { n.start(t) })
+	}
+	both.Wait()
 	l := &load{answered: map[string]bool{}, sent: map[string]bool{}}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	var senders sync.WaitGroup

@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -58,7 +60,7 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 	l := &load{answered: map[string]bool{}, sent: map[string]bool{}}
-	killed := map[string]int{}
+	killed, torn := map[string]int{}, 0
 	for round := range kills(t) {
 		// Every second kill is at a step, the others at some moment of the first two seconds.
 		step, env := "", cleanEnv()
@@ -66,7 +68,8 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 			step = faultSteps[round/2%len(faultSteps)]
 			env = cleanEnv(fmt.Sprintf("STAGELOG_FAULT=%s:%d", step, 1+random.IntN(3)))
 		}
-		u := launch(t, binary, dir, env)
+		// The shards are more, and fewer again: those that were are delivered to their end.
+		u := launch(t, binary, dir, env, "--shards", strconv.Itoa(1+round/3%3))
 		if u == nil {
 			killed["while it started"]++
 			continue
@@ -88,6 +91,9 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 		}
 		if err := u.stop(syscall.SIGKILL); err == nil {
 			t.Fatalf("round %d: the process ended by itself, without an error", round)
+		}
+		if round%5 == 4 {
+			torn += tear(t, filepath.Join(dir, ".stagelog", "buffer"), random)
 		}
 	}
 	// Once up to finish all, and once to read: what a stop delivers is there, too.
@@ -119,14 +125,56 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 	if twice > 0 || strange > 0 {
 		t.Errorf("%d records are there twice or more, %d were never sent", twice, strange)
 	}
-	t.Logf("killed %v; %d records sent, %d answered, %d found in %d objects: %d lost, %d twice, %d never sent",
-		killed, len(l.sent), len(l.answered), len(found), objects, lost, twice, strange)
+	t.Logf("killed %v, %d blocks torn; %d records sent, %d answered, %d found in %d objects: %d lost, %d twice, %d never sent",
+		killed, torn, len(l.sent), len(l.answered), len(found), objects, lost, twice, strange)
+}
+
+// tear ends the last block of each log and store as a machine that stops in the middle of a
+// write may leave it: with the beginning of one more message.
+func tear(t *testing.T, dir string, random *rand.Rand) (torn int) {
+	t.Helper()
+	newest := map[string]string{}
+	for _, path := range blocks(t, dir) {
+		folder, number := filepath.Split(strings.TrimSuffix(path, ".blk"))
+		old := strings.TrimSuffix(filepath.Base(newest[folder]), ".blk")
+		if len(number) > len(old) || len(number) == len(old) && number > old {
+			newest[folder] = path
+		}
+	}
+	for _, path := range newest {
+		block := must(os.ReadFile(path))(t, "read block")
+		if len(block) == 0 {
+			continue
+		}
+		f := must(os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0))(t, "open block")
+		_, err := f.Write(block[:1+random.IntN(min(len(block), 300))])
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		torn++
+	}
+	return torn
+}
+
+// blocks are the files in which a buffer keeps records and state.
+func blocks(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".blk" {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no blocks in %s: %v", dir, err)
+	}
+	return paths
 }
 
 // launch starts the faulty binary; nil when it died before it was ready.
-func launch(t *testing.T, binary, dir string, env []string) *up {
+func launch(t *testing.T, binary, dir string, env []string, args ...string) *up {
 	t.Helper()
-	u, err := tryUp(t, binary, dir, env)
+	u, err := tryUp(t, binary, dir, env, args...)
 	if err != nil {
 		if !u.killed() {
 			t.Fatalf("%v\n%s", err, u.stderr.String())

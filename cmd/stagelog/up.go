@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/cmd/stagelog/chain"
+	"github.com/stagelog/stagelog/internal/buffer"
 	"github.com/stagelog/stagelog/internal/pipeline"
 )
 
@@ -23,10 +24,15 @@ type upOptions struct {
 	nats       string
 	replicas   int
 	s3Endpoint string
+	shards     int
+	bufferSize size
 }
 
+// maxShards is more than one machine has a use for.
+const maxShards = 64
+
 func newUp(e *env) *cobra.Command {
-	opts := upOptions{listen: chain.Loopback}
+	opts := upOptions{listen: chain.Loopback, bufferSize: buffer.DefaultMaxBytes}
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the pipeline of stagelog.yaml on this machine until stopped",
@@ -57,10 +63,15 @@ With --json one JSON document with the endpoints is printed once everything is r
 	f.StringVar(&opts.nats, "nats", "", "use the JetStream of this NATS cluster instead of the embedded one (nats://host:port)")
 	f.IntVar(&opts.replicas, "nats-replicas", 1, "how many servers of the NATS cluster hold each record: 1, 3 or 5")
 	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 instead of the embedded one, with AWS's usual credentials")
+	f.IntVar(&opts.shards, "shards", 1, "how many parts, each delivered by itself, a stream's records are spread over; order is kept within one")
+	f.Var(&opts.bufferSize, "buffer-size", "how much may wait on disk for delivery; near it clients are told to come again")
 	return cmd
 }
 
 func runUp(ctx context.Context, e *env, opts upOptions) error {
+	if opts.shards < 1 || opts.shards > maxShards {
+		return usageError{fmt.Errorf("--shards %d: expected 1 to %d", opts.shards, maxShards)}
+	}
 	p, err := loadPipeline(e, opts.bare)
 	if err != nil {
 		return err
@@ -74,7 +85,8 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		log.Warn(w.String())
 	}
 	return chain.Run(ctx, chain.Config{
-		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: opts.replicas, S3Endpoint: opts.s3Endpoint, APIsOnly: opts.apisOnly, Logger: log,
+		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: opts.replicas, S3Endpoint: opts.s3Endpoint,
+		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s chain.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *chain.Chain) error {
 		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {

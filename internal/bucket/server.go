@@ -20,6 +20,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -100,10 +101,10 @@ func New(cfg Config) (*Server, error) {
 // Run serves until ctx ends, then lets requests under way finish for a few seconds. It
 // changes the working directory of the process and leaves it changed.
 func (s *Server) Run(ctx context.Context) (err error) {
-	if err := os.Mkdir(s.runDir, 0o700); err != nil {
+	if err := s.makeRunDir(); err != nil {
 		return fmt.Errorf("make folder for the S3 server's socket: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(s.runDir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(s.runDir), os.Remove(s.runLink())) }()
 	store, err := s.backend()
 	if err != nil {
 		return err
@@ -195,17 +196,38 @@ func chooseSidecar(dir, root string) (string, error) {
 	return sidecar, os.Mkdir(sidecar, 0o700)
 }
 
+// runDirName is what the names of folders for the socket begin with.
+const runDirName = "stagelog-"
+
 // privateDir names a folder for the socket in the first of the places that exists and
 // whose name leaves room for it: the data directory's may be too long. Run makes it.
 func privateDir(places ...string) (string, error) {
 	for _, place := range places {
-		dir := filepath.Join(place, "stagelog-"+rand.Text()[:12])
+		dir := filepath.Join(place, runDirName+rand.Text()[:12])
 		if info, err := os.Stat(place); err == nil && info.IsDir() && len(filepath.Join(dir, socketName)) <= maxSocketPath {
 			return dir, nil
 		}
 	}
 	return "", fmt.Errorf("no place for the S3 server's socket in %v: set TMPDIR to a short path", places)
 }
+
+// makeRunDir makes the folder for the socket, and removes the one of a run that was killed: a
+// link in the data directory says which that was.
+func (s *Server) makeRunDir() error {
+	left, err := os.Readlink(s.runLink())
+	if err == nil && strings.HasPrefix(filepath.Base(left), runDirName) {
+		err = errors.Join(os.RemoveAll(left), os.Remove(s.runLink()))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(s.runDir, s.runLink()); err != nil {
+		return err
+	}
+	return os.Mkdir(s.runDir, 0o700)
+}
+
+func (s *Server) runLink() string { return filepath.Join(filepath.Dir(s.root), "run") }
 
 func unusable(dir string, err error) error {
 	hint := "choose another directory"

@@ -33,7 +33,7 @@ import (
 // a leader, and short enough to go on soon when the one asked is gone.
 const clusterTimeout = 4 * time.Second
 
-// clusterPatience is how long Open waits for a cluster that does not answer.
+// clusterPatience is how long what is opened waits for a cluster that does not answer.
 const clusterPatience = 30 * time.Second
 
 // DefaultMaxBytes is the disk quota when the Config says none: 10 GiB.
@@ -139,18 +139,24 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 
 // ready waits for a cluster that elects a leader; everything else is said at once.
 func (b *Buffer) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, clusterPatience)
-	defer cancel()
+	err := b.patiently(ctx, b.Healthy)
+	if err != nil && b.server == nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the NATS cluster has no JetStream leader for %v; look at its servers with `nats server report jetstream`: %w", clusterPatience, err)
+	}
+	return err
+}
+
+// patiently repeats a request that may be repeated while a cluster does not answer it: it may be
+// electing a leader, or another process asks for the same at this moment.
+func (b *Buffer) patiently(ctx context.Context, request func(context.Context) error) error {
+	until := time.Now().Add(clusterPatience)
 	for told := false; ; told = true {
-		err := b.do(ctx, b.Healthy)
-		if err == nil || b.server != nil || !errors.Is(err, context.DeadlineExceeded) {
+		err := b.do(ctx, request)
+		if err == nil || b.server != nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || time.Now().After(until) {
 			return err
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("the NATS cluster has no JetStream leader for %v; look at its servers with `nats server report jetstream`: %w", clusterPatience, err)
-		}
 		if !told {
-			b.logger.Info("waiting for the NATS cluster to elect a leader")
+			b.logger.Info("waiting for the NATS cluster")
 		}
 	}
 }

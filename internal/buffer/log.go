@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,14 +44,18 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 	if l := b.logs[name]; l != nil {
 		return l, nil
 	}
-	s, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:      name,
-		Subjects:  []string{streamSubject(stream, shard)},
-		Retention: jetstream.LimitsPolicy,
-		Discard:   jetstream.DiscardNew,
-		Storage:   jetstream.FileStorage,
-		Replicas:  b.replicas,
-		MaxBytes:  b.maxBytes,
+	var s jetstream.Stream
+	err := b.patiently(ctx, func(ctx context.Context) (err error) {
+		s, err = b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+			Name:      name,
+			Subjects:  []string{streamSubject(stream, shard)},
+			Retention: jetstream.LimitsPolicy,
+			Discard:   jetstream.DiscardNew,
+			Storage:   jetstream.FileStorage,
+			Replicas:  b.replicas,
+			MaxBytes:  b.maxBytes,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
@@ -63,6 +69,25 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 	l.bytes.Store(int64(state.Bytes))
 	b.logs[name] = l
 	return l, nil
+}
+
+// Shards is how many shards of the stream have had a log: one more than the highest there is.
+func (b *Buffer) Shards(ctx context.Context, stream string) (n int, err error) {
+	err = b.do(ctx, func(ctx context.Context) error {
+		names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject(streamSubjects(stream)))
+		for name := range names.Name() {
+			shard, err := strconv.Atoi(name[strings.LastIndexByte(name, '_')+1:])
+			if err != nil {
+				return fmt.Errorf("the name %s is no log's", name)
+			}
+			n = max(n, shard+1)
+		}
+		return names.Err()
+	})
+	if err != nil {
+		return 0, fmt.Errorf("list the logs of stream %s: %w", stream, err)
+	}
+	return n, nil
 }
 
 // DeleteLog forgets the log and its frames. One that is not there is no error. A log made

@@ -20,6 +20,9 @@ func streamSubject(stream string, shard int) string {
 	return fmt.Sprintf("%s%s.%d", framesSubject, escape(stream), shard)
 }
 
+// streamSubjects are those of all shards.
+func streamSubjects(stream string) string { return framesSubject + escape(stream) + ".*" }
+
 // keyToken is a Store's key as one token of a subject. The first letter makes the empty
 // key a token too.
 func keyToken(key string) string { return "k" + escape(key) }

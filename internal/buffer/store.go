@@ -19,11 +19,15 @@ type Store struct {
 
 // Store opens the store of that name and makes it when missing.
 func (b *Buffer) Store(ctx context.Context, name string) (*Store, error) {
-	kv, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:   escape(name),
-		History:  1,
-		Storage:  jetstream.FileStorage,
-		Replicas: b.replicas,
+	var kv jetstream.KeyValue
+	err := b.patiently(ctx, func(ctx context.Context) (err error) {
+		kv, err = b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:   escape(name),
+			History:  1,
+			Storage:  jetstream.FileStorage,
+			Replicas: b.replicas,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)

@@ -54,6 +54,8 @@ type Log interface {
 	// until ctx ends or fn returns an error, which it returns as it is. When no frame came
 	// for a tick it calls fn with a nil frame. The frame is valid only during fn.
 	Read(ctx context.Context, from uint64, tick time.Duration, fn func(seq uint64, frame []byte) error) error
+	// Last is the newest sequence, 0 when there never was a frame.
+	Last(ctx context.Context) (uint64, error)
 	// Trim forgets frames up to upTo. It may be lazy and may be repeated.
 	Trim(ctx context.Context, upTo uint64) error
 }

@@ -92,7 +92,8 @@ func TestACrashAtEachStepLosesAndRepeatsNothing(t *testing.T) {
 }
 
 // TestManyCrashesLoseAndRepeatNothing crashes worker after worker at random operations,
-// while records come in and the function changes its mind about what is bad.
+// while records come in, the function changes its mind about what is bad, and every other
+// time the clock jumps by an hour.
 func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
 	seeds := 150
 	if testing.Short() {
@@ -116,12 +117,18 @@ func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
 						frame = append(frame, fmt.Sprintf("r%05d@%d", len(records), rnd.IntN(3)))
 						records = append(records, frame[len(frame)-1])
 					}
+					if seed%2 == 0 {
+						w.jumped.Store(int64(rnd.IntN(3)-1) * int64(time.Hour))
+					}
 					w.append(frame...)
 				}
 				w.fn = function{flip: rnd.IntN(4)}
 				w.dest.Version = 1 + life/3
 				left := rnd.IntN(12)
 				worker, ctx, cancel := w.worker(t, func(string, bool) error {
+					if seed%2 == 0 {
+						w.jumped.Store(int64(rnd.IntN(3)-1) * int64(time.Hour))
+					}
 					if left--; left < 0 {
 						return errCrash
 					}

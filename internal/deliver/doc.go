@@ -11,7 +11,7 @@
 //  3. The objects are put, again and again until it works. Their names are fixed.
 //  4. The document says delivered = last, without an intent. Then the log is trimmed.
 //
-// Workers of several processes take turns by a lease: see file lease.go. It is a courtesy; the
+// Workers of several processes take turns by a lease. It is a courtesy; the
 // revision decides.
 //
 // A worker that starts finishes a standing intent first: the same range is read and

@@ -5,20 +5,10 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"time"
 )
-
-// Ender is a Log that can say its newest sequence. Without it Flush waits for a tick
-// without frames, or for a frame that arrived after it was asked for.
-type Ender interface {
-	// Last is the newest sequence, 0 when there never was a frame.
-	Last(ctx context.Context) (uint64, error)
-}
 
 // flush is a wish that everything that is in the log now be delivered.
 type flush struct {
-	asked time.Time
-	exact bool   // last is known
 	last  uint64 // everything up to here
 	taken bool   // it is in the pipeline; guarded by flushes.mu
 	done  chan struct{}
@@ -82,14 +72,14 @@ func (w *Worker) Flush(ctx context.Context) error {
 	if w.standby.Load() {
 		return nil
 	}
-	f := &flush{asked: w.now(), done: make(chan struct{})}
-	if e, ok := w.log.(Ender); ok {
-		last, err := e.Last(ctx)
-		if err != nil {
-			return err
-		}
-		f.exact, f.last = true, last
+	var last uint64
+	if err := w.logTrouble.untilDone(ctx, func() (err error) {
+		last, err = w.log.Last(ctx)
+		return err
+	}); err != nil {
+		return err
 	}
+	f := &flush{last: last, done: make(chan struct{})}
 	w.flushes.add(f)
 	defer w.flushes.remove(f)
 	select {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type world struct {
 	puts    int // that had an effect
 	read    int // frames that were given to workers
 
+	jumped atomic.Int64 // how far the clock is from the right time, in ns
+
 	dest deliver.Destination
 	fn   deliver.Transformer
 	logs bytes.Buffer // what workers log
@@ -55,9 +58,12 @@ func newWorld() *world {
 	}
 }
 
+// now is the time on the wall. Unlike Go's own it jumps for those who measure, too.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.jumped.Load())) }
+
 // append appends one frame that arrives now.
 func (w *world) append(records ...string) {
-	b := record.Batch{Arrived: time.Now()}
+	b := record.Batch{Arrived: w.now()}
 	for _, r := range records {
 		b.Records = append(b.Records, []byte(r))
 	}
@@ -156,6 +162,12 @@ func (l *life) Read(ctx context.Context, from uint64, tick time.Duration, fn fun
 			}
 		}
 	}
+}
+
+func (l *life) Last(context.Context) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last, nil
 }
 
 func (l *life) Trim(_ context.Context, upTo uint64) error {
@@ -269,7 +281,7 @@ func (w *world) workerOf(t testing.TB, s step, shared bool) (*deliver.Worker, co
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &life{world: w, step: s, crash: cancel}
 	worker, err := deliver.New(deliver.Config{
-		Destination: w.destination, SpoolDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&w.logs, nil)), Shared: shared,
+		Destination: w.destination, SpoolDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&w.logs, nil)), Shared: shared, Now: w.now,
 	}, l, l, bucket{l}, w.fn)
 	if err != nil {
 		t.Fatal(err)

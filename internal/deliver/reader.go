@@ -49,7 +49,7 @@ func (r *reader) run(ctx context.Context, from uint64) error {
 
 // idle is called when no frame came for a tick.
 func (r *reader) idle(ctx context.Context) error {
-	if err := r.flush(ctx, true); err != nil {
+	if err := r.flush(ctx); err != nil {
 		return err
 	}
 	if r.open != nil && r.w.now().Sub(r.since) >= r.dest.FunctionInterval {
@@ -81,7 +81,7 @@ func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
 	if seq == r.until {
 		return r.end(ctx)
 	}
-	return r.flush(ctx, false)
+	return r.flush(ctx)
 }
 
 // take adds the parsed frame to the open call.
@@ -156,21 +156,11 @@ func (r *reader) send(ctx context.Context) error {
 }
 
 // flush sends the flushes that are due: the reader is past what they ask for.
-func (r *reader) flush(ctx context.Context, idle bool) error {
+func (r *reader) flush(ctx context.Context) error {
 	if r.until != 0 {
 		return nil // the range ends in a cut anyway, and ends soon
 	}
-	due := r.w.flushes.take(func(f *flush) bool {
-		switch {
-		case f.exact:
-			return r.next > f.last
-		case idle:
-			return r.w.now().Sub(f.asked) >= tick
-		}
-		// The frame at hand came in after the flush was asked for, so everything that was
-		// answered before has been read.
-		return r.batch.Arrived.After(f.asked)
-	})
+	due := r.w.flushes.take(func(f *flush) bool { return r.next > f.last })
 	if len(due) == 0 {
 		return nil
 	}

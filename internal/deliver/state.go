@@ -56,6 +56,9 @@ type target struct {
 // stateKey is the key of the shard's document.
 func stateKey(stream string, shard int) string { return fmt.Sprintf("%s/%d", stream, shard) }
 
+// leaseKey is the key of the shard's lease.
+func leaseKey(stream string, shard int) string { return fmt.Sprintf("%s/%d/lease", stream, shard) }
+
 // Forget removes the document of a deleted stream's shard. It belongs before the deletion
 // of the shard's log: a document that is left over would make a new stream of that name
 // skip its first records.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/stagelog/stagelog/internal/lease"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -56,7 +57,7 @@ type Worker struct {
 	logger *slog.Logger
 	now    func() time.Time
 
-	putTrouble, stateTrouble, trimTrouble, functionTrouble, runTrouble *trouble
+	putTrouble, stateTrouble, trimTrouble, logTrouble, functionTrouble, runTrouble *trouble
 
 	memory  memory
 	flushes flushes
@@ -120,7 +121,8 @@ func New(cfg Config, log Log, store Store, sink Sink, fn Transformer) (*Worker, 
 	w.memory.dir = cfg.SpoolDir
 	for what, t := range map[string]**trouble{
 		"delivery": &w.putTrouble, "writing the delivery state": &w.stateTrouble, "trimming the buffer": &w.trimTrouble,
-		"the function": &w.functionTrouble, "the delivery worker": &w.runTrouble,
+		"asking the buffer for its end": &w.logTrouble,
+		"the function":                  &w.functionTrouble, "the delivery worker": &w.runTrouble,
 	} {
 		*t = &trouble{what: what, log: w.logger}
 	}
@@ -144,7 +146,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case w.cfg.Shared && (errors.Is(err, errLeaseLost) || errors.Is(err, record.ErrConflict)):
+		case w.cfg.Shared && (errors.Is(err, lease.ErrLost) || errors.Is(err, record.ErrConflict)):
 			w.logger.Warn("another worker may deliver this shard by now; this one stands by", "error", err)
 			continue
 		case errors.Is(err, record.ErrConflict):
@@ -168,8 +170,8 @@ func (w *Worker) turn(ctx context.Context) error {
 		return w.session(ctx)
 	}
 	w.standby.Store(true)
-	l := &lease{store: w.store, key: leaseKey(w.stream, w.cfg.Shard), owner: w.owner, log: w.logger}
-	return l.hold(ctx, func(ctx context.Context) error {
+	l := &lease.Lease{Store: w.store, Key: leaseKey(w.stream, w.cfg.Shard), Owner: w.owner, What: "delivery", Log: w.logger}
+	return l.Hold(ctx, func(ctx context.Context) error {
 		w.standby.Store(false)
 		defer w.standby.Store(true)
 		return w.session(ctx)

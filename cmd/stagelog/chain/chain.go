@@ -14,8 +14,10 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +30,7 @@ import (
 	"github.com/stagelog/stagelog/internal/gateway"
 	"github.com/stagelog/stagelog/internal/iam"
 	"github.com/stagelog/stagelog/internal/identity"
+	"github.com/stagelog/stagelog/internal/lease"
 	"github.com/stagelog/stagelog/internal/logs"
 	"github.com/stagelog/stagelog/internal/pipeline"
 	"github.com/stagelog/stagelog/internal/usageplan"
@@ -49,10 +52,15 @@ type Config struct {
 	NATS     string // URL of a NATS cluster; "" embeds a server
 	// NATSReplicas is how many servers of the cluster hold each record. By default 1.
 	NATSReplicas int
-	S3Endpoint   string // another S3 to deliver to; "" embeds a server
-	APIsOnly     bool   // of the pipeline its local APIs alone; the rest is for AWS clients to build
-	Logger       *slog.Logger
-	Progress     func(Step) // called as each of the four steps is done; may be nil
+	// Shards is how many logs, each with a delivery of its own, a stream's records are spread
+	// over. By default 1. Those of a higher count before are delivered to their end.
+	Shards int
+	// BufferBytes is how much may wait on disk for delivery. By default 10 GiB.
+	BufferBytes int64
+	S3Endpoint  string // another S3 to deliver to; "" embeds a server
+	APIsOnly    bool   // of the pipeline its local APIs alone; the rest is for AWS clients to build
+	Logger      *slog.Logger
+	Progress    func(Step) // called as each of the four steps is done; may be nil
 }
 
 // Chain is a running pipeline.
@@ -77,6 +85,7 @@ type Chain struct {
 	lines     *gateway.Logger
 	delivery  *delivery
 
+	endTurn     func()        // lets the next process of a cluster start
 	closeStages func()        // returns once no request is under way at a stage
 	applied     chan struct{} // closed once the pipeline is applied
 }
@@ -98,6 +107,7 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 	defer cancel()
 	context.AfterFunc(serving, cancel)
 	err = c.apply(scripted)
+	c.endTurn()
 	if err == nil {
 		close(c.applied)
 		err = script(scripted, c)
@@ -116,13 +126,13 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 
 // open takes the ports, then opens each room, from the disk upward.
 func open(ctx context.Context, cfg Config) (*Chain, error) {
-	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{})}
+	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{}), endTurn: func() {}}
 	at, err := listen(cfg.Listen, cfg.AnyPort)
 	if err != nil {
 		return nil, err
 	}
 	c.at = at
-	for _, step := range []func(context.Context) error{c.openState, c.openBucket, c.openControl, c.openNames, c.openPath} {
+	for _, step := range []func(context.Context) error{c.openState, c.takeTurn, c.openBucket, c.openControl, c.openNames, c.openPath} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, at.close(), c.close(ctx))
 		}
@@ -133,7 +143,7 @@ func open(ctx context.Context, cfg Config) (*Chain, error) {
 // openState opens what everything else keeps its state in.
 func (c *Chain) openState(ctx context.Context) (err error) {
 	p := c.cfg.Pipeline
-	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, Logger: c.log.With("room", "buffer")})
+	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, MaxBytes: c.cfg.BufferBytes, Logger: c.log.With("room", "buffer")})
 	if err != nil {
 		where := "--dir says where the state is kept"
 		if c.cfg.NATS != "" {
@@ -145,6 +155,25 @@ func (c *Chain) openState(ctx context.Context) (err error) {
 		Dir: c.cfg.Dir, AccountID: p.Account, Region: p.Region, Endpoint: url(c.at.aws), Readers: p.Readers,
 	})
 	return err
+}
+
+// takeTurn waits until no other process of the cluster is starting. One that starts reads what
+// there is, and then makes what its stagelog.yaml has beyond that: two at once would both make it.
+func (c *Chain) takeTurn(ctx context.Context) error {
+	if c.cfg.NATS == "" {
+		return nil
+	}
+	store, err := c.buffer.Store(ctx, "start")
+	if err != nil {
+		return err
+	}
+	l := &lease.Lease{Store: store, Key: "start", Owner: uuid.NewString(), What: "start", Log: c.log}
+	_, giveBack, err := l.Take(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for other processes of the cluster to start: %w", err)
+	}
+	c.endTurn = sync.OnceFunc(giveBack)
+	return nil
 }
 
 // start has every part run until ctx ends.
@@ -240,6 +269,7 @@ func (c *Chain) drain(ctx context.Context) error {
 func (c *Chain) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
+	c.endTurn()
 	var errs []error
 	if c.functions != nil {
 		errs = append(errs, c.functions.Close(ctx))

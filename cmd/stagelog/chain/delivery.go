@@ -15,8 +15,8 @@ import (
 	"github.com/stagelog/stagelog/internal/firehose"
 )
 
-// delivery runs one worker per delivery stream, from the moment the stream is there until
-// it is deleted or the chain ends.
+// delivery runs one worker per shard of each delivery stream, from the moment the stream is
+// there until it is deleted or the chain ends.
 type delivery struct {
 	chain   *Chain
 	store   deliver.Store
@@ -26,23 +26,23 @@ type delivery struct {
 	mu      sync.Mutex // guards what follows
 	ctx     context.Context
 	group   *errgroup.Group // nil before run and after its end
-	streams map[string]*worker
+	streams map[string]*streamDelivery
 }
 
-// worker is one stream's delivery.
-type worker struct {
-	mu     sync.Mutex // guards stream
-	stream firehose.Stream
-	run    *deliver.Worker    // nil until started
-	stop   context.CancelFunc // nil until started
-	done   chan struct{}      // closed once run has returned
+// streamDelivery is one stream's delivery.
+type streamDelivery struct {
+	mu      sync.Mutex // guards defined
+	defined firehose.Stream
+	workers []*deliver.Worker  // by shard; none until started
+	stop    context.CancelFunc // nil until started
+	done    sync.WaitGroup     // of the workers
 }
 
 // newest is the stream's definition as it stands.
-func (w *worker) newest() firehose.Stream {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.stream
+func (s *streamDelivery) newest() firehose.Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.defined
 }
 
 func newDelivery(ctx context.Context, c *Chain) (*delivery, error) {
@@ -52,7 +52,7 @@ func newDelivery(ctx context.Context, c *Chain) (*delivery, error) {
 	}
 	return &delivery{
 		chain: c, store: store, metrics: deliver.NewMetrics(c.registry), log: c.log.With("room", "deliver"),
-		streams: map[string]*worker{},
+		streams: map[string]*streamDelivery{},
 	}, nil
 }
 
@@ -69,128 +69,156 @@ func (d *delivery) run(ctx context.Context) error {
 	})
 	d.mu.Lock()
 	d.ctx, d.group = ctx, group
-	for _, w := range d.streams {
-		d.startLocked(w)
+	for _, s := range d.streams {
+		d.startLocked(s)
 	}
 	d.mu.Unlock()
 	return group.Wait()
 }
 
 // changed takes over a stream that is new, or whose definition changed.
-func (d *delivery) changed(s firehose.Stream) {
+func (d *delivery) changed(defined firehose.Stream) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if w, ok := d.streams[s.Name]; ok {
-		w.mu.Lock()
-		w.stream = s
-		w.mu.Unlock()
+	if s, ok := d.streams[defined.Name]; ok {
+		s.mu.Lock()
+		s.defined = defined
+		s.mu.Unlock()
 		return
 	}
-	w := &worker{stream: s, done: make(chan struct{})}
-	d.streams[s.Name] = w
-	d.startLocked(w)
+	s := &streamDelivery{defined: defined}
+	d.streams[defined.Name] = s
+	d.startLocked(s)
 }
 
-// deleted stops a stream's delivery and forgets what was not delivered, as AWS does. There
-// is no worker when a deletion is finished that a crash had cut off.
+// deleted stops a stream's delivery and forgets what was not delivered, as AWS does. Nobody
+// delivers it when a deletion is finished that a crash had cut off.
 func (d *delivery) deleted(name string) {
 	d.mu.Lock()
-	w := d.streams[name]
+	s := d.streams[name]
 	delete(d.streams, name)
 	d.mu.Unlock()
-	if w != nil && w.stop != nil {
-		w.stop()
-		<-w.done
+	if s != nil && s.stop != nil {
+		s.stop()
+		s.done.Wait()
 	}
-	ctx := context.Background()
-	// The document first: one that is left over without its log would make a new stream of
-	// that name skip records.
-	err := deliver.Forget(ctx, d.store, name, 0)
-	if err == nil {
-		err = d.chain.buffer.DeleteLog(ctx, name, 0)
-	}
-	if err != nil {
+	if err := d.forget(context.Background(), name); err != nil {
 		d.log.Error("a deleted stream's records can't be removed", "stream", name, "error", err)
 	}
 }
 
-// startLocked starts a worker once there is a group to run it in. A worker that can't
-// start ends the chain: records would be accepted and never delivered.
-func (d *delivery) startLocked(w *worker) {
-	if d.group == nil || w.run != nil {
+func (d *delivery) forget(ctx context.Context, name string) error {
+	shards, err := d.shards(ctx, name)
+	if err != nil {
+		return err
+	}
+	for shard := range shards {
+		// The document first: one that is left over without its log would make a new stream
+		// of that name skip records.
+		if err := deliver.Forget(ctx, d.store, name, shard); err != nil {
+			return err
+		}
+		if err := d.chain.buffer.DeleteLog(ctx, name, shard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shards is how many shards of a stream there are to deliver: those that are written now, and
+// those that were when there were more.
+func (d *delivery) shards(ctx context.Context, name string) (int, error) {
+	there, err := d.chain.buffer.Shards(ctx, name)
+	return max(there, d.chain.cfg.Shards, 1), err
+}
+
+// startLocked starts a stream's workers once there is a group to run them in. A worker that
+// can't start ends the chain: records would be accepted and never delivered.
+func (d *delivery) startLocked(s *streamDelivery) {
+	if d.group == nil || s.workers != nil {
 		return
 	}
-	if err := d.makeLocked(w); err != nil {
+	if err := d.makeLocked(s); err != nil {
 		d.group.Go(func() error { return err })
 		return
 	}
 	ctx, stop := context.WithCancel(d.ctx)
-	w.stop = stop
-	d.group.Go(func() error {
-		defer close(w.done)
-		defer stop()
-		if err := w.run.Run(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("deliver %s: %w", w.newest().Name, err)
-		}
-		return nil
-	})
-}
-
-func (d *delivery) makeLocked(w *worker) error {
-	log, err := d.chain.buffer.Log(d.ctx, w.stream.Name, 0)
-	if err != nil {
-		return fmt.Errorf("open the log of %s: %w", w.stream.Name, err)
+	s.stop = stop
+	for _, w := range s.workers {
+		s.done.Add(1)
+		d.group.Go(func() error {
+			defer s.done.Done()
+			if err := w.Run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("deliver %s: %w", s.newest().Name, err)
+			}
+			return nil
+		})
 	}
-	w.run, err = deliver.New(deliver.Config{
-		Destination: func() deliver.Destination { return deliverTo(d.chain, w.newest()) },
-		SpoolDir:    filepath.Join(d.chain.cfg.Dir, "spool"),
-		Shared:      d.chain.cfg.NATS != "",
-		Metrics:     d.metrics,
-		Logger:      d.log.With("stream", w.stream.Name),
-	}, deliverLog{log}, d.store, sink{d.chain}, transform{d.chain})
-	return err
 }
 
-// deliverLog is a log that says how far it goes, so that a flush knows where it ends.
+func (d *delivery) makeLocked(s *streamDelivery) error {
+	name := s.defined.Name
+	shards, err := d.shards(d.ctx, name)
+	if err != nil {
+		return fmt.Errorf("count the shards of %s: %w", name, err)
+	}
+	for shard := range shards {
+		log, err := d.chain.buffer.Log(d.ctx, name, shard)
+		if err != nil {
+			return fmt.Errorf("open the log of %s: %w", name, err)
+		}
+		w, err := deliver.New(deliver.Config{
+			Destination: func() deliver.Destination { return deliverTo(d.chain, s.newest()) },
+			Shard:       shard,
+			SpoolDir:    filepath.Join(d.chain.cfg.Dir, "spool"),
+			Shared:      d.chain.cfg.NATS != "",
+			Metrics:     d.metrics,
+			Logger:      d.log,
+		}, deliverLog{log}, d.store, sink{d.chain}, transform{d.chain})
+		if err != nil {
+			return err
+		}
+		s.workers = append(s.workers, w)
+	}
+	return nil
+}
+
+// deliverLog is a log as delivery wants it.
 type deliverLog struct{ *buffer.Log }
 
-// Last implements deliver.Ender.
+// Last implements deliver.Log.
 func (l deliverLog) Last(ctx context.Context) (uint64, error) {
 	stats, err := l.Stats(ctx)
 	return stats.Last, err
 }
 
-var _ deliver.Ender = deliverLog{}
-
 // flush returns once everything that is in the logs now stands in objects.
 func (d *delivery) flush(ctx context.Context) error {
-	d.mu.Lock()
-	var workers []*worker
-	for _, w := range d.streams {
-		if w.run != nil {
-			workers = append(workers, w)
-		}
-	}
-	d.mu.Unlock()
 	var group errgroup.Group
-	for _, w := range workers {
-		group.Go(func() error { return w.run.Flush(ctx) })
+	for _, w := range d.workers() {
+		group.Go(func() error { return w.Flush(ctx) })
 	}
 	return group.Wait()
 }
 
 // counts is what was delivered since the start, over all streams.
 func (d *delivery) counts() (sum deliver.Counts) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, w := range d.streams {
-		if w.run != nil {
-			c := w.run.Counts()
-			sum.Out += c.Out
-			sum.Failed += c.Failed
-		}
+	for _, w := range d.workers() {
+		c := w.Counts()
+		sum.Out += c.Out
+		sum.Failed += c.Failed
 	}
 	return sum
+}
+
+// workers are those of all streams that are started.
+func (d *delivery) workers() (all []*deliver.Worker) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.streams {
+		all = append(all, s.workers...)
+	}
+	return all
 }
 
 // maxGather bounds how long records are gathered for one call of a function. Firehose's

@@ -156,7 +156,7 @@ func (c *Chain) openPath(ctx context.Context) (err error) {
 	}
 	c.streams, err = firehose.New(ctx, firehose.Config{
 		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "firehose"), Metrics: firehose.NewMetrics(c.registry),
-		Gather: gather, OnChange: c.delivery.changed, OnDelete: c.delivery.deleted,
+		Gather: gather, Shards: c.cfg.Shards, OnChange: c.delivery.changed, OnDelete: c.delivery.deleted,
 	}, store, c.openLog)
 	if err != nil {
 		return fmt.Errorf("open the delivery streams: %w", err)
