@@ -65,6 +65,7 @@ type up struct {
 	t         *testing.T
 	cmd       *exec.Cmd
 	dir       string
+	args      []string // beside those of every start
 	stderr    *lockedBuffer
 	Endpoints struct{ AWS, Stages, Console string }
 	once      sync.Once
@@ -86,7 +87,7 @@ func startUp(t *testing.T, dir string, env []string, args ...string) *up {
 // tryUp is startUp of any binary. One that ends before it is ready is an error.
 func tryUp(t *testing.T, binary, dir string, env []string, args ...string) (*up, error) {
 	t.Helper()
-	u := &up{t: t, dir: dir, stderr: &lockedBuffer{}, waited: make(chan struct{})}
+	u := &up{t: t, dir: dir, args: args, stderr: &lockedBuffer{}, waited: make(chan struct{})}
 	args = append([]string{"up", "--json", "--dir", filepath.Join(dir, ".stagelog"),
 		"--listen-aws", "127.0.0.1:0", "--listen-stages", "127.0.0.1:0", "--listen-console", "127.0.0.1:0"}, args...)
 	u.cmd = exec.Command(binary, args...)
