@@ -48,6 +48,7 @@ var rooms = map[string][]string{
 	"internal/provision":  {"internal/accesslog", "internal/layout", "internal/pipeline"},
 	"internal/logs":       {"internal/awswire"},
 	"internal/iam":        {"internal/awswire"},
+	"internal/console":    {"internal/accesslog"},
 
 	"e2e": {},
 }

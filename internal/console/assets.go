@@ -1,0 +1,72 @@
+package console
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"net/http"
+	"path"
+	"strings"
+)
+
+//go:embed assets templates
+var files embed.FS
+
+// assets are the files that pages load. Their addresses carry a hash of the content, so that browsers may keep them for
+// ever.
+type assets struct {
+	templates *template.Template
+	byName    map[string][]byte // by name with hash
+	names     map[string]string // name to name with hash
+}
+
+func newAssets() assets {
+	a := assets{byName: map[string][]byte{}, names: map[string]string{}}
+	entries, err := files.ReadDir("assets")
+	if err != nil {
+		panic("BUG: embedded assets: " + err.Error())
+	}
+	for _, e := range entries {
+		body, err := files.ReadFile("assets/" + e.Name())
+		if err != nil {
+			panic("BUG: embedded assets: " + err.Error())
+		}
+		sum := sha256.Sum256(body)
+		ext := path.Ext(e.Name())
+		name := strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:6]) + ext
+		a.byName[name], a.names[e.Name()] = body, name
+	}
+	a.templates = template.Must(template.New("").Funcs(a.funcs()).ParseFS(files, "templates/*.html"))
+	return a
+}
+
+// funcs are what templates call.
+func (a assets) funcs() template.FuncMap {
+	return template.FuncMap{
+		"asset":   func(name string) string { return "/assets/" + a.names[name] },
+		"count":   count,
+		"short":   short,
+		"bytes":   byteSize,
+		"millis":  millis,
+		"percent": percent,
+		"stamp":   stamp,
+		"clock":   clock,
+		"age":     age,
+		"class":   statusClass,
+		"orNone":  orNone,
+	}
+}
+
+func (a assets) serve(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	body, ok := a.byName[name]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+	w.Header().Set("Content-Type", types[path.Ext(name)])
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	w.Write(body) //nolint:errcheck // the client went away
+}

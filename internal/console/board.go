@@ -1,0 +1,135 @@
+package console
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+const (
+	// patience is how long a page may compute.
+	patience = 30 * time.Second
+	// workers is how many panels of one page are computed at a time: the lake's own threads do the work, and the panels
+	// at the top are wanted first.
+	workers = 3
+)
+
+// panel is a part of a page that is computed from the lake.
+type panel struct {
+	Name  string // of its cached result, unique on the page
+	Title string
+	Kind  string // of the template
+	Class string // width on a wide screen: full, half, third
+	load  func(context.Context, *sql.DB) (any, error)
+}
+
+// filled is a panel with what was computed, or why it could not be.
+type filled struct {
+	panel
+	Data any
+	Err  string
+}
+
+// errNoLake is for a console whose lake is not there yet.
+var errNoLake = errors.New("there is no lake yet")
+
+// db is the lake.
+func (c *Console) db(ctx context.Context) (*sql.DB, error) {
+	if c.cfg.DB == nil {
+		return nil, errNoLake
+	}
+	db, err := c.cfg.DB(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open the lake: %w", err)
+	}
+	if db == nil {
+		return nil, errNoLake
+	}
+	return db, nil
+}
+
+// board writes a page of panels: the frame at once, then each panel as soon as it and those above it are there.
+func (c *Console) board(w http.ResponseWriter, r *http.Request, f frame, panels []panel) {
+	c.render(w, "top", f)
+	flush(w)
+	defer c.render(w, "bottom", f)
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	db, err := c.db(ctx)
+	if err == nil {
+		var reach reach
+		if reach, err = c.reach(ctx, db, *f.View); err == nil && !reach.Inside {
+			c.render(w, "nothing", nothing{Frame: f, Reach: reach})
+			return
+		}
+	}
+	if err != nil {
+		c.renderProblem(w, f, err)
+		return
+	}
+	results := make([]chan filled, len(panels))
+	work := make(chan int, len(panels))
+	for i := range panels {
+		results[i] = make(chan filled, 1)
+		work <- i
+	}
+	close(work)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range workers {
+		wg.Go(func() {
+			for i := range work {
+				results[i] <- c.fill(ctx, db, *f.View, panels[i])
+			}
+		})
+	}
+	for i := range panels {
+		c.render(w, "panel", <-results[i])
+		flush(w)
+	}
+}
+
+// fill computes a panel. It does not panic: a mistake in one is not the end of the process.
+func (c *Console) fill(ctx context.Context, db *sql.DB, v view, p panel) (out filled) {
+	out.panel = p
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.log.Error("a panel panicked", "panel", p.Name, "cause", cause, "stack", string(debug.Stack()))
+			out.Err = "This panel has a mistake in it; the console's log says where."
+		}
+	}()
+	data, err := c.cached(ctx, v, p.Name, func(ctx context.Context) (any, error) { return p.load(ctx, db) })
+	if err != nil {
+		out.Err = c.explain(ctx, "panel "+p.Name, err)
+		return out
+	}
+	out.Data = data
+	return out
+}
+
+// cached computes something about a view, or has it from a moment ago.
+func (c *Console) cached(ctx context.Context, v view, name string, compute func(context.Context) (any, error)) (any, error) {
+	keep := min(max(v.Step/3, 2*time.Second), time.Minute)
+	return c.cache.get(ctx, name+" "+v.key(), keep, compute)
+}
+
+// explain says to a person why something could not be computed, and logs it.
+func (c *Console) explain(ctx context.Context, what string, err error) string {
+	if ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Sprintf("This took longer than %d seconds. Choose a shorter range or fewer rows by a filter.", int(patience.Seconds()))
+	}
+	if ctx.Err() == nil {
+		c.log.Error("computing failed", "what", what, "error", err)
+	}
+	return "This could not be computed: " + err.Error()
+}
+
+// flush sends what was written so far to the browser.
+func flush(w http.ResponseWriter) {
+	http.NewResponseController(w).Flush() //nolint:errcheck // a writer that cannot flush shows the page as a whole
+}

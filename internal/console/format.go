@@ -1,0 +1,136 @@
+package console
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// count is a whole number with its thousands apart.
+func count(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "−", digits[1:]
+	}
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	return sign + b.String()
+}
+
+// short is a number in three digits or so: 1.24M.
+func short(n float64) string {
+	if math.IsNaN(n) {
+		return "–"
+	}
+	abs := math.Abs(n)
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e4, "k"}} {
+		if abs >= unit.size*0.9995 {
+			if unit.name == "k" {
+				return digits(n/1e3) + "k"
+			}
+			return digits(n/unit.size) + unit.name
+		}
+	}
+	if abs >= 100 || n == math.Trunc(n) {
+		return count(int64(math.Round(n)))
+	}
+	return digits(n)
+}
+
+// digits is a number with three digits, without zeros at its end.
+func digits(n float64) string {
+	places := 2
+	switch abs := math.Abs(n); {
+	case abs >= 100:
+		places = 0
+	case abs >= 10:
+		places = 1
+	}
+	text := strconv.FormatFloat(n, 'f', places, 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return strings.Replace(text, "-", "−", 1)
+}
+
+// byteSize is a number of bytes.
+func byteSize(n int64) string {
+	v := float64(n)
+	for _, unit := range []string{"B", "KiB", "MiB", "GiB", "TiB"} {
+		if math.Abs(v) < 1024 || unit == "TiB" {
+			return digits(v) + "\u00a0" + unit
+		}
+		v /= 1024
+	}
+	panic("BUG: no unit left")
+}
+
+// millis is a time in milliseconds.
+func millis(ms float64) string {
+	switch {
+	case math.IsNaN(ms):
+		return "–"
+	case ms >= 10_000:
+		return digits(ms/1000) + "\u00a0s"
+	}
+	return short(ms) + "\u00a0ms"
+}
+
+// percent is a share of 1.
+func percent(share float64) string {
+	switch p := share * 100; {
+	case math.IsNaN(p):
+		return "–"
+	case p > 0 && p < 0.01:
+		return "<0.01%"
+	case p < 100 && p > 99.9:
+		return ">99.9%"
+	default:
+		return digits(p) + "%"
+	}
+}
+
+// clock is a time of day with its date, to the millisecond.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
+
+// age is how long something took or is ago, in one unit or two.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d days", int(d.Hours())/24)
+}
+
+// statusClass is the class that a status has in the style sheet.
+func statusClass(status int64) string {
+	if status < 100 || status > 599 {
+		return "sx"
+	}
+	return "s" + strconv.FormatInt(status/100, 10)
+}
+
+// orNone is a value, or a dash where there is none.
+func orNone(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}
