@@ -1,0 +1,128 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// thousands is a number with separators: 12,345.
+func thousands(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if digits[0] == '-' {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// signed is a difference: +12,345.
+func signed(n int64) string {
+	if n > 0 {
+		return "+" + thousands(n)
+	}
+	return thousands(n)
+}
+
+// percent is an error rate. Some errors are never shown as none, nor some successes as none.
+func percent(m Measures) string {
+	switch p := 100 * m.ErrorRate(); {
+	case m.Requests == 0:
+		return "-"
+	case p > 0 && p < 0.01:
+		return "<0.01%"
+	case p < 100 && p >= 99.995:
+		return ">99.99%"
+	default:
+		return fmt.Sprintf("%.2f%%", p)
+	}
+}
+
+// size is a number of bytes: 1.5 MiB.
+func size(bytes int64) string {
+	const unit = 1024
+	if bytes > -unit && bytes < unit {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	value, exp := float64(bytes)/unit, 0
+	for (value >= unit-0.05 || value <= -unit+0.05) && exp < 5 {
+		value /= unit
+		exp++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTPE"[exp])
+}
+
+// latency is a time in milliseconds: 230 ms, 1.20 s, 2m05s.
+func latency(ms *int64) string {
+	switch {
+	case ms == nil:
+		return "-"
+	case *ms < 1000:
+		return fmt.Sprintf("%d ms", *ms)
+	case *ms < 59_995:
+		return fmt.Sprintf("%.2f s", float64(*ms)/1000)
+	}
+	seconds := (*ms + 500) / 1000
+	return fmt.Sprintf("%dm%02ds", seconds/60, seconds%60)
+}
+
+// plural is a number of things.
+func plural(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return thousands(n) + " " + thing + "s"
+}
+
+// shorten cuts a text to a number of cells.
+func shorten(s string, most int) string {
+	if cellWidth(s) <= most {
+		return s
+	}
+	var b strings.Builder
+	width := 1 // of the ellipsis
+	for _, r := range s {
+		if width += runeWidth(r); width > most {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String() + "…"
+}
+
+// cellWidth is how many cells of a terminal a printable text takes.
+func cellWidth(s string) int {
+	if isASCII(s) {
+		return len(s)
+	}
+	width := 0
+	for _, r := range s {
+		width += runeWidth(r)
+	}
+	return width
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// runeWidth is right for what names and paths contain. Terminals do not agree on the rest.
+func runeWidth(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana), r >= 0xff01 && r <= 0xff60, r >= 0x1f300 && r <= 0x1faff:
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,68 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxChanges bounds the changes of the clock that one statement knows: those of more than two centuries. A time beyond them
+// has the offset of the last.
+const maxChanges = 500
+
+// zone writes SQL that turns the lake's UTC into the time of a place. The rules come from Go's time zone database, so that
+// reports and invoices agree, and a zone may be one that has no name. All it puts into SQL is integers.
+type zone struct {
+	until   []int64 // Unix seconds at which an offset ends; one less than offsets
+	offsets []int   // seconds east of UTC
+}
+
+// newZone knows the offsets of loc from from to to.
+func newZone(loc *time.Location, from, to time.Time) zone {
+	var z zone
+	for t := from.In(loc); ; {
+		_, offset := t.Zone()
+		z.offsets = append(z.offsets, offset)
+		_, end := t.ZoneBounds()
+		if end.IsZero() || !end.Before(to) || len(z.until) == maxChanges {
+			return z
+		}
+		z.until = append(z.until, end.Unix())
+		t = end
+	}
+}
+
+// offset is the SQL for the seconds east of UTC at t.
+func (z zone) offset(t string) string {
+	if len(z.until) == 0 {
+		return fmt.Sprint(z.offsets[0])
+	}
+	var b strings.Builder
+	b.WriteString("CASE")
+	for i, end := range z.until {
+		fmt.Fprintf(&b, " WHEN %s < make_timestamp(%d) THEN %d", t, end*1_000_000, z.offsets[i])
+	}
+	fmt.Fprintf(&b, " ELSE %d END", z.offsets[len(z.offsets)-1])
+	return b.String()
+}
+
+// local is the SQL for what clocks show at t.
+func (z zone) local(t string) string {
+	if o := z.offset(t); o != "0" {
+		return fmt.Sprintf("%s + to_seconds(%s)", t, o)
+	}
+	return t
+}
+
+// suffix is the SQL that writes an offset as in +02:00.
+func (z zone) suffix(offset string) string {
+	all := slices.Compact(slices.Sorted(slices.Values(z.offsets)))
+	var b strings.Builder
+	b.WriteString("CASE " + offset)
+	for _, o := range all {
+		fmt.Fprintf(&b, " WHEN %d THEN '%s'", o, time.Unix(0, 0).In(time.FixedZone("", o)).Format("Z07:00"))
+	}
+	b.WriteString(" END")
+	return b.String()
+}
