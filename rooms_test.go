@@ -28,12 +28,13 @@ var rooms = map[string][]string{
 	"internal/base64":    {},
 	"internal/fault":     {},
 	"internal/content":   {},
+	"internal/jsonscan":  {},
 	"internal/lease":     {"internal/record"},
 
 	"internal/gateway":  {"internal/accesslog", "internal/apigateway", "internal/record"},
 	"internal/firehose": {"internal/awswire", "internal/base64", "internal/fault", "internal/layout", "internal/record"},
 	"internal/buffer":   {"internal/durable", "internal/fault", "internal/record"},
-	"internal/enrich":   {"internal/accesslog", "internal/record"},
+	"internal/enrich":   {"internal/accesslog", "internal/jsonscan", "internal/record"},
 	"internal/deliver":  {"internal/fault", "internal/layout", "internal/lease", "internal/record"},
 
 	"internal/replay": {"internal/content", "internal/layout"},

@@ -1,8 +1,9 @@
 package enrich
 
 import (
-	"bytes"
 	"unicode/utf8"
+
+	"github.com/stagelog/stagelog/internal/jsonscan"
 )
 
 // emit appends one object's line.
@@ -66,7 +67,7 @@ func plain(raw []byte, k kind) []byte {
 	case kindASCII, kindPlain, kindNumber:
 		return raw
 	case kindEscaped:
-		return unescape(nil, raw)
+		return jsonscan.Unescape(nil, raw)
 	}
 	return nil
 }
@@ -124,35 +125,4 @@ func appendEscaped(dst []byte, s string) []byte {
 		}
 	}
 	return append(dst, s[from:]...)
-}
-
-// unescape appends the decoded content of a valid JSON string to dst. A lone surrogate becomes U+FFFD.
-func unescape(dst, raw []byte) []byte {
-	for {
-		k := bytes.IndexByte(raw, '\\')
-		if k < 0 {
-			return append(dst, raw...)
-		}
-		dst = append(dst, raw[:k]...)
-		c := raw[k+1]
-		raw = raw[k+2:]
-		switch c {
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			var r rune
-			r, raw = escapedRune(raw)
-			dst = utf8.AppendRune(dst, r)
-		default:
-			dst = append(dst, c)
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/jsonscan"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -125,15 +126,15 @@ func (e *Enricher) Append(dst, rec []byte) (out []byte, err error) {
 
 // appendMended appends a record that is bad as it came, if nothing but its quotes is wrong.
 func (e *Enricher) appendMended(dst, rec []byte, bad *Bad) ([]byte, bool) {
-	if bad != badJSON && bad != badTruncated {
+	if bad != jsonscan.BadJSON && bad != jsonscan.BadTruncated {
 		return dst, false
 	}
-	mended := mend(rec)
+	mended := jsonscan.Mend(rec)
 	if mended == nil {
 		return dst, false
 	}
 	out, bad := e.append(dst, mended)
-	if bad != nil || repeats(mended) {
+	if bad != nil || jsonscan.Repeats(mended) {
 		return dst, false
 	}
 	return out, true
@@ -144,7 +145,7 @@ func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 	if len(rec) > e.maxBytes {
 		return dst, badSize
 	}
-	i := spaceEnd(rec, 0)
+	i := jsonscan.SpaceEnd(rec, 0)
 	if i == len(rec) {
 		return dst, badEmpty
 	}
@@ -157,7 +158,7 @@ func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 		}
 		out = e.emit(out, rec, &o)
 		objects++
-		i = spaceEnd(rec, next)
+		i = jsonscan.SpaceEnd(rec, next)
 	}
 	if objects > 1 {
 		e.split.Add(1)

@@ -1,5 +1,7 @@
 package enrich
 
+import "github.com/stagelog/stagelog/internal/jsonscan"
+
 // object is what one pass over an object of a record found.
 type object struct {
 	start, brace int  // the opening and the closing brace
@@ -53,7 +55,7 @@ type edit struct {
 // scan reads the object that begins at i, strictly, and returns the index after it.
 func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 	if b[i] != '{' {
-		if _, bad := valueEnd(b, i, 0); bad != nil {
+		if _, bad := jsonscan.ValueEnd(b, i, 0); bad != nil {
 			return i, bad
 		}
 		return i, badObject
@@ -94,7 +96,7 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 		}
 		switch {
 		case i >= len(b):
-			return i, badTruncated
+			return i, jsonscan.BadTruncated
 		case b[i] == '}':
 			if cut >= 0 {
 				o.cut(cut, end)
@@ -102,7 +104,7 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 			o.brace = i
 			return i + 1, nil
 		case b[i] != ',':
-			return i, badJSON
+			return i, jsonscan.BadJSON
 		}
 		comma = i
 		i++
@@ -115,20 +117,20 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 // name reads a member's name and the colon, and returns where its value begins.
 func (e *Enricher) name(b []byte, i int, o *object) (r role, next int, bad *Bad) {
 	if i >= len(b) {
-		return r, i, badTruncated
+		return r, i, jsonscan.BadTruncated
 	}
 	if b[i] != '"' {
-		return r, i, badJSON
+		return r, i, jsonscan.BadJSON
 	}
-	from, end := i+1, plainEnd(b, i+1)
+	from, end := i+1, jsonscan.PlainEnd(b, i+1)
 	escaped := false
 	if end >= len(b) || b[end] != '"' {
-		if end, escaped, bad = stringEnd(b, end); bad != nil {
+		if end, escaped, bad = jsonscan.StringEnd(b, end); bad != nil {
 			return r, end, bad
 		}
 	}
 	if r = roleNone; escaped {
-		r = e.roles.of(unescape(nil, b[from:end]))
+		r = e.roles.of(jsonscan.Unescape(nil, b[from:end]))
 	} else {
 		r = e.roles.of(b[from:end])
 	}
@@ -148,10 +150,10 @@ func (o *object) value(b []byte, i int) (v span, next int, bad *Bad) {
 	if i >= len(b) || b[i] != '"' {
 		return o.other(b, i)
 	}
-	v = span{from: i + 1, to: plainEnd(b, i+1), kind: kindASCII}
+	v = span{from: i + 1, to: jsonscan.PlainEnd(b, i+1), kind: kindASCII}
 	if v.to >= len(b) || b[v.to] != '"' {
 		var escaped bool
-		if v.to, escaped, bad = stringEnd(b, v.to); bad != nil {
+		if v.to, escaped, bad = jsonscan.StringEnd(b, v.to); bad != nil {
 			return v, v.to, bad
 		}
 		v.kind = kindPlain
@@ -206,7 +208,7 @@ func (o *object) at(i int) *edit {
 func (o *object) cut(from, to int) { o.edit(from, to, kindNone, roleNone) }
 
 func (o *object) space(b []byte, i int) int {
-	end := spaceEnd(b, i)
+	end := jsonscan.SpaceEnd(b, i)
 	for _, c := range b[i:end] {
 		if c == '\n' || c == '\r' {
 			o.newline = true
@@ -218,12 +220,12 @@ func (o *object) space(b []byte, i int) int {
 // colon is colonEnd where the short way did not do.
 func (o *object) colon(b []byte, i int) (int, *Bad) {
 	o.newline = true
-	return colonEnd(b, i)
+	return jsonscan.ColonEnd(b, i)
 }
 
 // other reads a value that is not a string.
 func (o *object) other(b []byte, i int) (v span, next int, bad *Bad) {
-	end, bad := valueEnd(b, i, 1)
+	end, bad := jsonscan.ValueEnd(b, i, 1)
 	if bad != nil {
 		return v, end, bad
 	}
@@ -244,7 +246,7 @@ func isDash(b []byte, v span) bool {
 	case kindASCII:
 		return v.to-v.from == 1 && b[v.from] == '-'
 	case kindEscaped:
-		return v.to-v.from == 6 && string(unescape(nil, b[v.from:v.to])) == "-"
+		return v.to-v.from == 6 && string(jsonscan.Unescape(nil, b[v.from:v.to])) == "-"
 	}
 	return false
 }

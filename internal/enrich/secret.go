@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"hash"
 	"sync"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/stagelog/stagelog/internal/jsonscan"
 )
 
 // shown is how many characters of a masked API key stay readable, and only of keys twice as long.
@@ -82,33 +83,8 @@ func characterBytes(raw []byte) int {
 	case raw[1] != 'u':
 		return 2
 	}
-	_, rest := escapedRune(raw[2:])
+	_, rest := jsonscan.EscapedRune(raw[2:])
 	return len(raw) - len(rest)
-}
-
-// escapedRune decodes the digits after a `\u`, and the second half of a surrogate pair.
-func escapedRune(raw []byte) (r rune, rest []byte) {
-	r, rest = hex4(raw), raw[4:]
-	if !utf16.IsSurrogate(r) {
-		return r, rest
-	}
-	if len(rest) >= 6 && rest[0] == '\\' && rest[1] == 'u' {
-		if pair := utf16.DecodeRune(r, hex4(rest[2:])); pair != utf8.RuneError {
-			return pair, rest[6:]
-		}
-	}
-	return utf8.RuneError, rest
-}
-
-func hex4(raw []byte) (r rune) {
-	for _, c := range raw[:4] {
-		if c <= '9' {
-			r = r<<4 | rune(c-'0')
-		} else {
-			r = r<<4 | rune(c|0x20-'a'+10)
-		}
-	}
-	return r
 }
 
 // hasher hashes API keys under one salt.
@@ -136,7 +112,7 @@ func (h *hasher) append(dst, raw []byte, k kind) []byte {
 	s.mac.Reset()
 	s.buf = s.buf[:0]
 	if k == kindEscaped {
-		s.buf = unescape(s.buf, raw)
+		s.buf = jsonscan.Unescape(s.buf, raw)
 	} else {
 		s.buf = append(s.buf, raw...)
 	}

@@ -1,4 +1,4 @@
-package enrich
+package jsonscan
 
 import (
 	"encoding/binary"
@@ -28,8 +28,8 @@ func special(w uint64) uint64 {
 	return (((w ^ eight02) - eight21) | ((w ^ eight5c) - eight01) | w) & eight80
 }
 
-// plainEnd returns the index of the first special byte at or after i, or len(b).
-func plainEnd(b []byte, i int) int {
+// PlainEnd returns the index of the first special byte at or after i, or len(b).
+func PlainEnd(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
 		if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
@@ -46,13 +46,13 @@ func plainTail(b []byte, i int) int {
 	return i
 }
 
-// stringEnd returns the index of the quote that ends the string whose content continues at i, and
+// StringEnd returns the index of the quote that ends the string whose content continues at i, and
 // whether there were escapes on the way.
-func stringEnd(b []byte, i int) (end int, escaped bool, bad *Bad) {
+func StringEnd(b []byte, i int) (end int, escaped bool, bad *Bad) {
 	for {
-		i = plainEnd(b, i)
+		i = PlainEnd(b, i)
 		if i >= len(b) {
-			return i, escaped, badTruncated
+			return i, escaped, BadTruncated
 		}
 		switch c := b[i]; {
 		case c == '"':
@@ -65,11 +65,11 @@ func stringEnd(b []byte, i int) (end int, escaped bool, bad *Bad) {
 		case c >= utf8.RuneSelf:
 			r, n := utf8.DecodeRune(b[i:])
 			if r == utf8.RuneError && n <= 1 {
-				return i, escaped, badUTF8
+				return i, escaped, BadUTF8
 			}
 			i += n
 		default:
-			return i, escaped, badJSON // a control character
+			return i, escaped, BadJSON // a control character
 		}
 	}
 }
@@ -77,7 +77,7 @@ func stringEnd(b []byte, i int) (end int, escaped bool, bad *Bad) {
 // escapeEnd returns the index after the escape that begins at i.
 func escapeEnd(b []byte, i int) (int, *Bad) {
 	if i+1 >= len(b) {
-		return i, badTruncated
+		return i, BadTruncated
 	}
 	switch b[i+1] {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
@@ -85,38 +85,38 @@ func escapeEnd(b []byte, i int) (int, *Bad) {
 	case 'u':
 		for k := i + 2; k < i+6; k++ {
 			if k >= len(b) {
-				return k, badTruncated
+				return k, BadTruncated
 			}
 			if !isHex(b[k]) {
-				return k, badJSON
+				return k, BadJSON
 			}
 		}
 		return i + 6, nil
 	}
-	return i, badJSON
+	return i, BadJSON
 }
 
 func isHex(c byte) bool {
 	return c-'0' < 10 || c|0x20-'a' < 6
 }
 
-// spaceEnd returns the index of the first byte at or after i that is not JSON white space.
-func spaceEnd(b []byte, i int) int {
+// SpaceEnd returns the index of the first byte at or after i that is not JSON white space.
+func SpaceEnd(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
 		i++
 	}
 	return i
 }
 
-// valueEnd returns the index after the value that begins at i. Strict: what RFC 8259 allows and
+// ValueEnd returns the index after the value that begins at i. Strict: what RFC 8259 allows and
 // nothing else.
-func valueEnd(b []byte, i, depth int) (int, *Bad) {
+func ValueEnd(b []byte, i, depth int) (int, *Bad) {
 	if i >= len(b) {
-		return i, badTruncated
+		return i, BadTruncated
 	}
 	switch c := b[i]; {
 	case c == '"':
-		end, _, bad := stringEnd(b, i+1)
+		end, _, bad := StringEnd(b, i+1)
 		return end + 1, bad
 	case c == '{':
 		return objectEnd(b, i, depth)
@@ -136,10 +136,10 @@ func valueEnd(b []byte, i, depth int) (int, *Bad) {
 func literalEnd(b []byte, i int, word string) (int, *Bad) {
 	for k := range len(word) {
 		if i+k >= len(b) {
-			return i + k, badTruncated
+			return i + k, BadTruncated
 		}
 		if b[i+k] != word[k] {
-			return i + k, badJSON
+			return i + k, BadJSON
 		}
 	}
 	return i + len(word), nil
@@ -173,10 +173,10 @@ func numberEnd(b []byte, i int) (int, *Bad) {
 // digitsEnd returns the index after one or more digits.
 func digitsEnd(b []byte, i int) (int, *Bad) {
 	if i >= len(b) {
-		return i, badTruncated
+		return i, BadTruncated
 	}
 	if b[i]-'0' > 9 {
-		return i, badJSON
+		return i, BadJSON
 	}
 	for i < len(b) && b[i]-'0' <= 9 {
 		i++
@@ -186,18 +186,18 @@ func digitsEnd(b []byte, i int) (int, *Bad) {
 
 func arrayEnd(b []byte, i, depth int) (int, *Bad) {
 	if depth >= maxDepth {
-		return i, badDepth
+		return i, BadDepth
 	}
-	i = spaceEnd(b, i+1)
+	i = SpaceEnd(b, i+1)
 	if i < len(b) && b[i] == ']' {
 		return i + 1, nil
 	}
 	for more := true; more; {
 		var bad *Bad
-		if i, bad = valueEnd(b, i, depth+1); bad != nil {
+		if i, bad = ValueEnd(b, i, depth+1); bad != nil {
 			return i, bad
 		}
-		if i, more, bad = moreOrEnd(b, i, ']'); bad != nil {
+		if i, more, bad = MoreOrEnd(b, i, ']'); bad != nil {
 			return i, bad
 		}
 	}
@@ -206,9 +206,9 @@ func arrayEnd(b []byte, i, depth int) (int, *Bad) {
 
 func objectEnd(b []byte, i, depth int) (int, *Bad) {
 	if depth >= maxDepth {
-		return i, badDepth
+		return i, BadDepth
 	}
-	i = spaceEnd(b, i+1)
+	i = SpaceEnd(b, i+1)
 	if i < len(b) && b[i] == '}' {
 		return i + 1, nil
 	}
@@ -217,10 +217,10 @@ func objectEnd(b []byte, i, depth int) (int, *Bad) {
 		if i, bad = nameEnd(b, i); bad != nil {
 			return i, bad
 		}
-		if i, bad = valueEnd(b, i, depth+1); bad != nil {
+		if i, bad = ValueEnd(b, i, depth+1); bad != nil {
 			return i, bad
 		}
-		if i, more, bad = moreOrEnd(b, i, '}'); bad != nil {
+		if i, more, bad = MoreOrEnd(b, i, '}'); bad != nil {
 			return i, bad
 		}
 	}
@@ -230,42 +230,42 @@ func objectEnd(b []byte, i, depth int) (int, *Bad) {
 // nameEnd returns the index of the value that belongs to the name that begins at i.
 func nameEnd(b []byte, i int) (int, *Bad) {
 	if i >= len(b) {
-		return i, badTruncated
+		return i, BadTruncated
 	}
 	if b[i] != '"' {
-		return i, badJSON
+		return i, BadJSON
 	}
-	i, _, bad := stringEnd(b, i+1)
+	i, _, bad := StringEnd(b, i+1)
 	if bad != nil {
 		return i, bad
 	}
-	return colonEnd(b, i+1)
+	return ColonEnd(b, i+1)
 }
 
-// colonEnd returns the index of the value after a colon and the white space around it.
-func colonEnd(b []byte, i int) (int, *Bad) {
-	i = spaceEnd(b, i)
+// ColonEnd returns the index of the value after a colon and the white space around it.
+func ColonEnd(b []byte, i int) (int, *Bad) {
+	i = SpaceEnd(b, i)
 	if i >= len(b) {
-		return i, badTruncated
+		return i, BadTruncated
 	}
 	if b[i] != ':' {
-		return i, badJSON
+		return i, BadJSON
 	}
-	return spaceEnd(b, i+1), nil
+	return SpaceEnd(b, i+1), nil
 }
 
-// moreOrEnd reads what follows a value in an array or object: a comma (more; i is then where the
+// MoreOrEnd reads what follows a value in an array or object: a comma (more; i is then where the
 // next one begins) or the closing bracket (i is then the index after it).
-func moreOrEnd(b []byte, i int, closing byte) (next int, more bool, bad *Bad) {
-	i = spaceEnd(b, i)
+func MoreOrEnd(b []byte, i int, closing byte) (next int, more bool, bad *Bad) {
+	i = SpaceEnd(b, i)
 	if i >= len(b) {
-		return i, false, badTruncated
+		return i, false, BadTruncated
 	}
 	switch b[i] {
 	case closing:
 		return i + 1, false, nil
 	case ',':
-		return spaceEnd(b, i+1), true, nil
+		return SpaceEnd(b, i+1), true, nil
 	}
-	return i, false, badJSON
+	return i, false, BadJSON
 }

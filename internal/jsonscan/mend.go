@@ -1,15 +1,15 @@
-package enrich
+package jsonscan
 
 import "bytes"
 
 // curlyBytes is how many bytes each of the curly quotes takes in UTF-8.
 const curlyBytes = 3
 
-// mend rewrites a record whose strings stand between curly quotes, as a log format that was copied
+// Mend rewrites a record whose strings stand between curly quotes, as a log format that was copied
 // from a web page produces, or returns nil if it has none. A curly quote ends a string only where
 // one can end: before a colon, a comma, a bracket or the end. Others, and straight quotes inside,
 // belong to the value. The caller checks the result.
-func mend(rec []byte) []byte {
+func Mend(rec []byte) []byte {
 	if !bytes.ContainsAny(rec, "\u201c\u201d\u201e\u201f\uff02") {
 		return nil
 	}
@@ -19,7 +19,7 @@ func mend(rec []byte) []byte {
 		case curlyAt(rec, i):
 			out, i = mendString(out, rec, i)
 		case rec[i] == '"':
-			end, _, bad := stringEnd(rec, i+1)
+			end, _, bad := StringEnd(rec, i+1)
 			if bad != nil {
 				return nil
 			}
@@ -63,23 +63,23 @@ func curlyAt(b []byte, i int) bool {
 
 // endsHere says whether a string may have ended before i.
 func endsHere(b []byte, i int) bool {
-	i = spaceEnd(b, i)
+	i = SpaceEnd(b, i)
 	return i == len(b) || b[i] == ':' || b[i] == ',' || b[i] == '}' || b[i] == ']'
 }
 
 // maxMended is the most members of an object that is mended. A log format has fewer.
 const maxMended = 256
 
-// repeats says whether an object of a valid record has a name twice. Where quotes are curly, API
+// Repeats says whether an object of a valid record has a name twice. Where quotes are curly, API
 // Gateway does not escape them in values, so a caller could end a string in a path of theirs and write
 // members of their own: another key id, for one. Those would be repeated, because the format has them.
-func repeats(rec []byte) bool {
-	for i := spaceEnd(rec, 0); i < len(rec); i = spaceEnd(rec, i) {
+func Repeats(rec []byte) bool {
+	for i := SpaceEnd(rec, 0); i < len(rec); i = SpaceEnd(rec, i) {
 		names := make([][]byte, 0, 32)
-		i = spaceEnd(rec, i+1)
+		i = SpaceEnd(rec, i+1)
 		for more := rec[i] != '}'; more; {
-			end, _, _ := stringEnd(rec, i+1)
-			name := unescape(nil, rec[i+1:end])
+			end, _, _ := StringEnd(rec, i+1)
+			name := Unescape(nil, rec[i+1:end])
 			for _, other := range names {
 				if bytes.Equal(name, other) {
 					return true
@@ -88,9 +88,9 @@ func repeats(rec []byte) bool {
 			if names = append(names, name); len(names) > maxMended {
 				return true
 			}
-			i, _ = colonEnd(rec, end+1)
-			i, _ = valueEnd(rec, i, 1)
-			if i, more, _ = moreOrEnd(rec, i, '}'); !more {
+			i, _ = ColonEnd(rec, end+1)
+			i, _ = ValueEnd(rec, i, 1)
+			if i, more, _ = MoreOrEnd(rec, i, '}'); !more {
 				i--
 			}
 		}
