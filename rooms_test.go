@@ -38,6 +38,8 @@ var rooms = map[string][]string{
 	"internal/deliver":  {"internal/fault", "internal/layout", "internal/lease", "internal/record"},
 
 	"internal/replay": {"internal/content", "internal/layout"},
+	"internal/lake":   {"internal/accesslog", "internal/content", "internal/jsonscan"},
+	"internal/live":   {},
 
 	"internal/apigateway": {"internal/accesslog", "internal/awswire", "internal/record"},
 	"internal/usageplan":  {},

@@ -1,4 +1,4 @@
--- What a lake holds. Times are UTC. A value that was "-" or missing is NULL.
+-- What a lake holds, version 1. Times are UTC. A value that was "-", empty or missing is NULL.
 
 CREATE TABLE objects (
     id            INTEGER PRIMARY KEY, -- from 1, in the order of import
@@ -17,10 +17,10 @@ CREATE TABLE objects (
 -- One row per line of an object, in the order of the lines.
 CREATE TABLE request_rows (
     object        INTEGER NOT NULL,    -- objects.id
-    line          BIGINT NOT NULL,     -- from 1
+    line          BIGINT NOT NULL,     -- the how manieth JSON object of it, from 1
     duplicate     BOOLEAN NOT NULL,    -- a request that an earlier row has already
     time          TIMESTAMP,           -- when the request arrived ($context.requestTimeEpoch, or requestTime)
-    request_id    VARCHAR,             -- $context.extendedRequestId, else $context.requestId
+    request_id    VARCHAR,             -- $context.requestId, which clients can set
     api_id        VARCHAR,
     stage         VARCHAR,
     key_id        VARCHAR,             -- id of the API key
@@ -37,14 +37,18 @@ CREATE TABLE request_rows (
     ip            VARCHAR,
     user_agent    VARCHAR,
     error         VARCHAR,             -- $context.error.message or integration error
-    extra         JSON                 -- every other field, as it came; NULL when there is none
+    extra         JSON,                -- every other field, as it came; NULL when there is none
+    extended_request_id VARCHAR        -- $context.extendedRequestId; with it, or else request_id, a request is told from others
 );
 
 -- Each request once: what reports, SQL and the console read.
 CREATE VIEW requests AS
     SELECT time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path, status,
-           latency, integration_latency, bytes, ip, user_agent, error, extra, object, line
+           latency, integration_latency, bytes, ip, user_agent, error, extra, object, line, extended_request_id
     FROM request_rows WHERE NOT duplicate;
+
+-- The objects whose requests were not compared with those of all others yet.
+CREATE TABLE unchecked (object INTEGER NOT NULL);
 
 -- The first lines that were no JSON object, for the eye.
 CREATE TABLE bad_lines (

@@ -1,0 +1,107 @@
+//go:build cgo
+
+package lake_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
+)
+
+// bucket is a bucket in memory.
+type bucket struct {
+	name    string
+	objects []lake.Object // in the order of keys
+	bodies  map[string][]byte
+}
+
+func (b *bucket) Bucket() string { return b.name }
+
+func (b *bucket) List(_ context.Context, prefix, startAfter string, fn func(lake.Object) error) error {
+	for _, o := range b.objects {
+		if o.Key > startAfter && len(o.Key) >= len(prefix) && o.Key[:len(prefix)] == prefix {
+			if err := fn(o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bucket) Get(_ context.Context, key string) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(b.bodies[key])), nil
+}
+
+// usual is n lines as the chain delivers them: preset usage, a thousand customers in ten plans.
+func usual(from, n int) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for i := from; i < from+n; i++ {
+		t := at.Add(time.Duration(i) * 100 * time.Millisecond)
+		fmt.Fprintf(z, `{"api_id":"a1b2c3d4e5","stage":"prod","key_id":"k%09d","ip":"203.0.113.%d","method":"GET","uri":"/prod/orders/%d",`+
+			`"resource_path":"/orders/{id}","resource_id":"x1y2z3","response_size":"%d","response_status":"%d","request_latency":"%d","request_time":"%s",`+
+			`"request_time_epoch":"%d","request_id":"c6af9ac6-7b61-11e6-9a41-%012d","extended_request_id":"JKJaXm%010d=",`+
+			`"usage_plan":"Plan %d","customer":"Customer %d","usage_plan_id":"p%d"}`+"\n",
+			i%1000, i%250, i%5000, 100+i%9000, 200+i%7/6*300, 1+i%500, t.Format("02/Jan/2006:15:04:05 -0700"), t.UnixMilli(), i, i, i%10, i%1000, i%10)
+	}
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// BenchmarkImport imports objects of 20,000 lines. STAGELOG_LAKE_ROWS says how many lines;
+// 10000000 is what docs/benchmarks.md shows.
+func BenchmarkImport(b *testing.B) {
+	rows := 400_000
+	if text := os.Getenv("STAGELOG_LAKE_ROWS"); text != "" {
+		var err error
+		if rows, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	const each = 20_000
+	src := &bucket{name: "b", bodies: map[string][]byte{}}
+	for i := 0; i < rows; i += each {
+		key := fmt.Sprintf("logs/2026/11/01/%02d/o-%06d.gz", i/each%24, i/each)
+		src.bodies[key] = usual(i, each)
+	}
+	src.sort()
+	for b.Loop() {
+		path := filepath.Join(b.TempDir(), "lake.duckdb")
+		l, err := lake.Open(b.Context(), path, lake.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		sum, err := l.Import(b.Context(), src, lake.ImportOptions{Prefix: "logs/"})
+		if err != nil || sum.Rows != int64(rows) || sum.Duplicates != 0 {
+			b.Fatalf("%+v, %v", sum, err)
+		}
+		took := time.Since(began)
+		began = time.Now()
+		var customers int
+		if err := l.DB().QueryRow("SELECT count(*) FROM (SELECT customer, count(*) FROM requests GROUP BY 1)").Scan(&customers); err != nil || customers != 1000 {
+			b.Fatal(customers, err)
+		}
+		asked := time.Since(began)
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(rows)/took.Seconds(), "records/s")
+		b.ReportMetric(float64(info.Size())/float64(rows), "bytes/record")
+		b.ReportMetric(float64(asked.Microseconds())/1000, "ms/report")
+	}
+}

@@ -1,0 +1,96 @@
+//go:build cgo && unix
+
+package lake_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
+)
+
+// killEnv makes the test binary a process that imports into the folder it names.
+const killEnv = "STAGELOG_LAKE_TEST_KILL"
+
+// An import that is killed at any moment, again and again, has each row once in the end.
+func TestAnImportThatIsKilledGoesOn(t *testing.T) {
+	const objects, each = 200, 500
+	b := &bucket{name: "b", bodies: map[string][]byte{}}
+	for i := range objects {
+		b.bodies[fmt.Sprintf("logs/o%03d.gz", i)] = usual(i*each, each)
+	}
+	b.sort()
+	if dir := os.Getenv(killEnv); dir != "" {
+		l, err := lake.Open(t.Context(), filepath.Join(dir, "lake.duckdb"), lake.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Objects that came while it was away are there, too: more with each life.
+		life, err := strconv.Atoi(os.Getenv(killEnv + "_LIFE"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.objects = b.objects[:min(objects, 40+life*objects/kills)]
+		if _, err := l.Import(t.Context(), b, lake.ImportOptions{Prefix: "logs/", BatchRows: 2000}); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	dir := t.TempDir()
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	killed := 0
+	for life := range kills + 1 {
+		if life == kills {
+			l, err := lake.Open(t.Context(), filepath.Join(dir, "lake.duckdb"), lake.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s of %d objects survived %d kills", ask(t, l, "SELECT count(*) FROM objects"), objects, killed)
+			if ask(t, l, "SELECT count(*) FROM objects")[0] == "0" {
+				t.Error("no transaction was ever finished")
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestAnImportThatIsKilledGoesOn$")
+		cmd.Env = append(os.Environ(), killEnv+"="+dir, fmt.Sprintf("%s_LIFE=%d", killEnv, life), "TMPDIR="+dir)
+		var kill *time.Timer
+		if life < kills {
+			kill = time.AfterFunc(time.Duration(30+random.IntN(300))*time.Millisecond, cancel)
+		}
+		out, err := cmd.CombinedOutput()
+		if kill != nil {
+			kill.Stop()
+		}
+		cancel()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+			killed++
+		} else if err != nil {
+			t.Fatalf("life %d (seed %d): %v\n%s", life, seed, err, out)
+		}
+	}
+	l := open(t, filepath.Join(dir, "lake.duckdb"))
+	want(t, "rows", ask(t, l, "SELECT count(*), count(DISTINCT request_id), count(DISTINCT (object, line)) FROM requests"),
+		fmt.Sprintf("%[1]d|%[1]d|%[1]d", objects*each))
+	want(t, "objects", ask(t, l, "SELECT count(*), CAST(sum(lines) AS BIGINT) FROM objects"), fmt.Sprintf("%d|%d", objects, objects*each))
+	want(t, "rows of no object", ask(t, l, "SELECT count(*) FROM request_rows ANTI JOIN objects ON object = id"), "0")
+	t.Logf("killed %d times of %d", killed, kills)
+	if killed < kills/3 {
+		t.Errorf("it was killed %d times only", killed)
+	}
+}
+
+const kills = 50

@@ -1,0 +1,145 @@
+//go:build cgo
+
+package lake
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // of the schema
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/duckdb/duckdb-go/v2"
+)
+
+//go:embed schema.sql
+var schema string
+
+// schemaVersion is the form of the tables that this code knows.
+const schemaVersion = 1
+
+// Lake is one database. It may be used in parallel.
+type Lake struct {
+	db  *sql.DB
+	dir string // for files of rows
+}
+
+const defaultMemoryMiB = 1024
+
+// Open opens the database in the file, and makes it when it is missing. "" is one in memory.
+// DuckDB lets one process in at a time.
+func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
+	l := &Lake{}
+	if opts.MemoryMiB == 0 {
+		opts.MemoryMiB = defaultMemoryMiB
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if path != "" && !opts.ReadOnly {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("make the folder of the lake: %w", err)
+		}
+	}
+	if l.dir, err = os.MkdirTemp("", "stagelog-lake-"); err != nil {
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	}
+	if path != "" && opts.ReadOnly {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("open lake: %w", err)
+		}
+	}
+	connector, err := duckdb.NewConnector(path+mode(opts.ReadOnly), nil)
+	if err != nil {
+		return nil, opening(path, err)
+	}
+	l.db = sql.OpenDB(connector)
+	if path != "" && !opts.ReadOnly {
+		if err := os.Chmod(path, 0o600); err != nil { //nolint:gosec // nobody else's
+			return nil, fmt.Errorf("protect the lake: %w", err)
+		}
+	}
+	// Files of rows are all that SQL may read; what people write is bound by it, too.
+	for _, set := range []string{
+		fmt.Sprintf("SET memory_limit = '%dMiB'", opts.MemoryMiB),
+		"SET allowed_directories = [" + quote(l.dir+string(filepath.Separator)) + "]",
+		"SET enable_external_access = false",
+		"SET autoinstall_known_extensions = false",
+		"SET TimeZone = 'UTC'",
+		"SET lock_configuration = true",
+	} {
+		if _, err := l.db.ExecContext(ctx, set); err != nil {
+			return nil, fmt.Errorf("configure the lake: %s: %w", set, err)
+		}
+	}
+	return l, l.migrate(ctx, opts.ReadOnly)
+}
+
+func mode(readOnly bool) string {
+	if readOnly {
+		return "?access_mode=read_only"
+	}
+	return ""
+}
+
+// opening says what to do about a lake that cannot be opened.
+func opening(path string, err error) error {
+	if strings.Contains(err.Error(), "lock") {
+		return fmt.Errorf("the lake %s is in use by another process; ask that one (`stagelog up` has a console), or choose another --lake: %w", path, err)
+	}
+	return fmt.Errorf("open lake %s: %w", path, err)
+}
+
+// migrate makes the tables of a new lake, and refuses one of a newer stagelog.
+func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
+	var tables int
+	if err := l.db.QueryRowContext(ctx, "SELECT count(*) FROM duckdb_tables() WHERE table_name IN ('objects', 'lake')").Scan(&tables); err != nil {
+		return fmt.Errorf("look into the lake: %w", err)
+	}
+	if tables == 0 && !readOnly {
+		return l.tx(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, schema+fmt.Sprintf("CREATE TABLE lake (version INTEGER NOT NULL); INSERT INTO lake VALUES (%d);", schemaVersion))
+			return err
+		})
+	}
+	var version int
+	if err := l.db.QueryRowContext(ctx, "SELECT version FROM lake").Scan(&version); err != nil {
+		return fmt.Errorf("the file is a database, and no lake of stagelog: %w", err)
+	}
+	if version > schemaVersion {
+		return fmt.Errorf("the lake has form %d, and this stagelog knows %d: it was made by a newer one", version, schemaVersion)
+	}
+	return nil
+}
+
+// DB is the database, for reading.
+func (l *Lake) DB() *sql.DB { return l.db }
+
+// Close lets go of the database.
+func (l *Lake) Close() error {
+	var err error
+	if l.db != nil {
+		err = l.db.Close()
+	}
+	return errors.Join(err, os.RemoveAll(l.dir))
+}
+
+// tx runs fn in a transaction.
+func (l *Lake) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := l.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// quote is text as SQL has it.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -1,0 +1,416 @@
+//go:build cgo
+
+package lake_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/lake"
+)
+
+func open(t testing.TB, path string) *lake.Lake {
+	t.Helper()
+	l, err := lake.Open(t.Context(), path, lake.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func importAll(t testing.TB, l *lake.Lake, b *bucket, opts lake.ImportOptions) lake.Summary {
+	t.Helper()
+	b.sort()
+	sum, err := l.Import(t.Context(), b, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// ask is the rows of a query, each joined by bars. NULL is shown as such.
+func ask(t testing.TB, l *lake.Lake, query string, args ...any) (all []string) {
+	t.Helper()
+	rows, err := l.DB().QueryContext(t.Context(), query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values, into := make([]any, len(names)), make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		var shown []string
+		for _, v := range values {
+			switch v := v.(type) {
+			case nil:
+				shown = append(shown, "NULL")
+			case time.Time:
+				shown = append(shown, v.UTC().Format("2006-01-02 15:04:05.999999"))
+			default:
+				shown = append(shown, fmt.Sprint(v))
+			}
+		}
+		all = append(all, strings.Join(shown, "|"))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func want(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n got %s\nwant %s", what, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+}
+
+func gzipped(t testing.TB, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.WriteString(z, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+const everyColumn = `SELECT time, request_id, extended_request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path,
+	status, latency, integration_latency, bytes, ip, user_agent, error, CAST(extra AS VARCHAR) FROM requests ORDER BY object, line`
+
+// The fields of each format of ours, and of AWS's examples, find their columns by name alone.
+func TestFieldsFindTheirColumns(t *testing.T) {
+	for name, c := range map[string]struct{ line, want string }{
+		"classic, as the seed delivers it": {
+			`{"api_id":"a1","api_key":"****abcd","key_id":"k1","ip":"203.0.113.7","method":"GET","uri":"/prod/x","response_size":"17","response_status":"200","resource_id":"r1","request_id":"id1","request_latency":"12","request_time":"10/Jul/2024:18:14:22 +0000","stage":"prod","usage_plan":"Gold","customer":"Acme"}`,
+			`2024-07-10 18:14:22|id1|NULL|a1|prod|k1|Acme|Gold|NULL|GET|NULL|/prod/x|200|12|NULL|17|203.0.113.7|NULL|NULL|{"api_key":"****abcd","resource_id":"r1"}`,
+		},
+		"usage": {
+			`{"api_id":"a1","stage":"prod","key_id":"k1","ip":"203.0.113.7","method":"GET","uri":"/prod/x/1","resource_path":"/x/{id}","resource_id":"r1","response_size":"17","response_status":"404","request_latency":"12","request_time":"10/Jul/2024:18:14:22 +0000","request_time_epoch":"1720635262451","request_id":"id1","extended_request_id":"ext1=","usage_plan":"Gold","customer":"Acme","usage_plan_id":"p1"}`,
+			`2024-07-10 18:14:22.451|id1|ext1=|a1|prod|k1|Acme|Gold|p1|GET|/x/{id}|/prod/x/1|404|12|NULL|17|203.0.113.7|NULL|NULL|{"resource_id":"r1"}`,
+		},
+		"apiable": {
+			`{"api_id":"a1","key_id":"k1","ip":"1.2.3.4","method":"POST","uri":"/x","response_size":"0","response_status":"500","resource_id":"-","request_id":"id1","extended_request_id":"ext1","request_latency":"7","request_time":"1720635262451","stage":"prod","plan_id":"Gold","subscription_id":"Acme"}`,
+			`2024-07-10 18:14:22.451|id1|ext1|a1|prod|k1|Acme|Gold|NULL|POST|NULL|/x|500|7|NULL|0|1.2.3.4|NULL|NULL|NULL`,
+		},
+		"AWS's example for HTTP APIs": {
+			`{"requestId":"id1","ip":"1.2.3.4","requestTime":"10/Jul/2024:18:14:22 +0000","httpMethod":"GET","routeKey":"GET /x","status":"200","protocol":"HTTP/1.1","responseLength":"3","integrationError":"boom"}`,
+			`2024-07-10 18:14:22|id1|NULL|NULL|NULL|NULL|NULL|NULL|NULL|GET|GET /x|NULL|200|NULL|NULL|3|1.2.3.4|NULL|boom|{"protocol":"HTTP/1.1"}`,
+		},
+		"nothing set": {
+			`{"request_id":"-","response_status":"-","response_size":"","request_time":null,"customer":"-","more":"-"}`,
+			`NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL`,
+		},
+		"values that do not fit are kept": {
+			`{"status":"abc","latency":99999999999,"request_time":"yesterday","customer":{"a":[1]},"bytes":-5,"api_key":"secretsecretsecret1234"}`,
+			`NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|-5|NULL|NULL|NULL|{"status":"abc","latency":99999999999,"request_time":"yesterday","customer":{"a":[1]}}`,
+		},
+		"hostile values": {
+			`{"user_agent":"a,\"b\"\n\u0000c\\","uri":"/';DROP TABLE objects;--","na\"me\\,":"x,\"y\"","customer":"é\u00fc😀"}`,
+			"NULL|NULL|NULL|NULL|NULL|NULL|éü😀|NULL|NULL|NULL|NULL|/';DROP TABLE objects;--|NULL|NULL|NULL|NULL|NULL|a,\"b\"\n\uFFFDc\\|NULL|" +
+				`{"na\"me\\,":"x,\"y\""}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := open(t, "")
+			sum := importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{"o": []byte(c.line)}}, lake.ImportOptions{})
+			if sum.Rows != 1 || sum.Bad != 0 {
+				t.Errorf("%+v", sum)
+			}
+			want(t, "row", ask(t, l, everyColumn), c.want)
+		})
+	}
+}
+
+// What a format says about its fields counts more than their names.
+func TestAFormatSaysWhichFieldIsWhich(t *testing.T) {
+	format, err := accesslog.Parse(`{"wer":"$context.identity.apiKeyId","status":"$context.integration.status","code":"$context.status","id":"$context.extendedRequestId","geheim":"$context.identity.apiKey"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, "")
+	importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{
+		"o": []byte(`{"wer":"k1","status":"502","code":"504","id":"e1","geheim":"abcdefgh12345678","kunde":"Acme"}`),
+	}}, lake.ImportOptions{Mapping: lake.MappingOf(format, "", "kunde", "")})
+	want(t, "row", ask(t, l, `SELECT key_id, status, extended_request_id, customer, CAST(extra AS VARCHAR) FROM requests`), `k1|504|e1|Acme|{"status":"502"}`)
+}
+
+// Objects of the real world: each is read or named, and none ends the import.
+func TestObjectsOfEveryKind(t *testing.T) {
+	one, two := `{"request_id":"r1","status":"200"}`, `{"request_id":"r2","status":"201"}`
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	w, err := z.Create("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, one+two); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	whole := gzipped(t, strings.Repeat(one+"\n", 20_000))
+	for name, c := range map[string]struct {
+		body          []byte
+		rows, bad     int64
+		problem       string
+		mended, split int64
+	}{
+		"lines":                    {body: []byte(one + "\n" + two + "\n"), rows: 2},
+		"run together":             {body: []byte(one + two), rows: 2},
+		"a list":                   {body: []byte("[" + one + ", " + two + "]"), rows: 2},
+		"blank lines and CRLF":     {body: []byte("\r\n" + one + "\r\n\r\n" + two), rows: 2},
+		"gzip":                     {body: gzipped(t, one+"\n"+two), rows: 2},
+		"gzip of several members":  {body: append(gzipped(t, one), gzipped(t, two)...), rows: 2},
+		"ZIP":                      {body: archive.Bytes(), rows: 2},
+		"empty":                    {body: nil},
+		"empty gzip":               {body: gzipped(t, "")},
+		"truncated gzip":           {body: whole[:len(whole)-20], rows: -1, bad: -1, problem: "breaks off"},
+		"curly quotes":             {body: []byte("{“request_id”: “r1”, “status”: “200”}"), rows: 1, mended: 1},
+		"one bad line":             {body: []byte(one + "\nnot JSON\n" + two + "\n{\"request_id\":"), rows: 2, bad: 2},
+		"a line that is too long":  {body: []byte(one + "\n{\"x\":\"" + strings.Repeat("x", 3<<20) + "\"}\n" + two), rows: 2, bad: 1},
+		"a file of something else": {body: []byte(strings.Repeat("a,b,c\n", 5000)), bad: 100, problem: "no access log lines"},
+		"Parquet":                  {body: []byte("PAR1\x15\x04\x15\x00\x00PAR1"), bad: 1},
+		"an image":                 {body: []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), bad: -1},
+		"an error object": {body: []byte(`{"rawData":"` + base64.StdEncoding.EncodeToString([]byte(one)) + `","errorCode":"x","attemptsMade":1}`),
+			problem: "stagelog replay"},
+		"doctor's record":  {body: []byte(`{"request_id":"stagelog-doctor-1"}` + one), rows: 1},
+		"a corrupt archiv": {body: []byte("PK\x03\x04 nothing"), problem: "corrupt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := open(t, "")
+			sum := importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{"a/o": c.body, "z": []byte(`{"request_id":"other"}`)}}, lake.ImportOptions{})
+			if sum.Imported != 2 || c.rows >= 0 && sum.Rows != c.rows+1 || c.bad >= 0 && sum.Bad != c.bad || sum.Mended != c.mended {
+				t.Errorf("%+v", sum)
+			}
+			if c.rows < 0 && sum.Rows < 10_000 {
+				t.Errorf("%d rows of what can be read, want most of 20,000", sum.Rows)
+			}
+			problem := ask(t, l, "SELECT coalesce(problem, '') FROM objects WHERE key = 'a/o'")[0]
+			if (c.problem == "") != (problem == "") || !strings.Contains(problem, c.problem) {
+				t.Errorf("problem %q, want %q", problem, c.problem)
+			}
+			if c.problem != "" && len(sum.Problems) != 1 {
+				t.Errorf("%+v", sum.Problems)
+			}
+			if shown := ask(t, l, "SELECT count(*) FROM bad_lines")[0]; fmt.Sprint(sum.Bad) != shown {
+				t.Errorf("%s bad lines are kept, %d were counted", shown, sum.Bad)
+			}
+			// A second import finds nothing to do.
+			if again := importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{"a/o": c.body, "z": []byte(`{"request_id":"other"}`)}}, lake.ImportOptions{}); again.Imported != 0 || again.Found != 2 {
+				t.Errorf("again: %+v", again)
+			}
+		})
+	}
+}
+
+// A request counts once, whichever object it is in and however often; when the first of them goes,
+// the next one counts.
+func TestEachRequestOnce(t *testing.T) {
+	l := open(t, "")
+	b := &bucket{name: "b", bodies: map[string][]byte{
+		"a": []byte(`{"request_id":"r1","status":"201"}{"request_id":"r1","status":"202"}{"status":"203"}{"status":"203"}`),
+		"b": []byte(`{"request_id":"r1","status":"204"}{"request_id":"r2","status":"205"}{"request_id":"r1","extended_request_id":"e1","status":"206"}`),
+	}}
+	counted := func(wantStatuses ...string) {
+		t.Helper()
+		want(t, "counted", ask(t, l, "SELECT status FROM requests ORDER BY object, line"), wantStatuses...)
+	}
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Duplicates != 2 {
+		t.Errorf("%+v", sum)
+	}
+	counted("201", "203", "203", "205", "206")
+	b.bodies["c"] = []byte(`{"request_id":"r2","status":"207"}{"extended_request_id":"e1","status":"208"}{"request_id":"r3","status":"209"}`)
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Duplicates != 2 || sum.Imported != 1 {
+		t.Errorf("%+v", sum)
+	}
+	counted("201", "203", "203", "205", "206", "209")
+	b.bodies["a"] = []byte(`{"request_id":"r9","status":"301"}`) // replaced
+	importAll(t, l, b, lake.ImportOptions{})
+	counted("204", "205", "206", "209", "301")
+	delete(b.bodies, "b")
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Forgotten != 0 {
+		t.Errorf("%+v", sum)
+	}
+	counted("204", "205", "206", "209", "301")
+	if sum := importAll(t, l, b, lake.ImportOptions{Forget: true}); sum.Forgotten != 1 {
+		t.Errorf("%+v", sum)
+	}
+	counted("207", "208", "209", "301")
+}
+
+// counting counts what a range costs.
+type counting struct {
+	*bucket
+	listed, got int
+}
+
+func (c *counting) List(ctx context.Context, prefix, startAfter string, fn func(lake.Object) error) error {
+	return c.bucket.List(ctx, prefix, startAfter, func(o lake.Object) error {
+		c.listed++
+		return fn(o)
+	})
+}
+
+func (c *counting) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	c.got++
+	return c.bucket.Get(ctx, key)
+}
+
+// Of a range only its objects are fetched, and what lies before it is not even listed.
+func TestARangeFetchesItsObjects(t *testing.T) {
+	day := func(d int) time.Time { return time.Date(2026, 11, d, 0, 0, 0, 0, time.UTC) }
+	for form, layout := range map[string]string{
+		"Firehose's": "logs/2006/01/02/15/", "days": "logs/2006/01/02/", "Hive's": "logs/year=2006/month=01/day=02/hour=15/", "behind the API": "logs/api/2006/01/02/15/",
+	} {
+		t.Run(form, func(t *testing.T) {
+			b := &bucket{name: "b", bodies: map[string][]byte{}}
+			for d := 1; d <= 30; d++ {
+				b.bodies[day(d).Add(12*time.Hour).Format(layout)+"o"] = fmt.Appendf(nil, `{"request_id":"r%d"}`, d)
+			}
+			b.sort()
+			c := &counting{bucket: b}
+			l := open(t, "")
+			sum, err := l.Import(t.Context(), c, lake.ImportOptions{Prefix: "logs/", From: day(20), To: day(21), Parallel: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The 20th, and the day after, where late ones are; of the 19th its last hour.
+			found := []string{"r20", "r21"}
+			if form == "days" {
+				found = []string{"r19", "r20", "r21"}
+			}
+			want(t, "imported", ask(t, l, "SELECT request_id FROM requests ORDER BY 1"), found...)
+			if sum.Found != len(found) || c.got != len(found) || c.listed > 14 {
+				t.Errorf("%+v: %d listed, %d fetched", sum, c.listed, c.got)
+			}
+		})
+	}
+}
+
+// A bucket that fails fails the import with its error, and a later one goes on.
+func TestAFailureIsGoneOnFrom(t *testing.T) {
+	b := &bucket{name: "b", bodies: map[string][]byte{}}
+	for i := range 50 {
+		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+	}
+	b.sort()
+	l := open(t, "")
+	failing := &failing{bucket: b, at: "o30"}
+	if _, err := l.Import(t.Context(), failing, lake.ImportOptions{}); !errors.Is(err, errAway) {
+		t.Errorf("Import = %v, want the bucket's error", err)
+	}
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Found != 50 {
+		t.Errorf("%+v", sum)
+	}
+	want(t, "rows", ask(t, l, "SELECT count(*), count(DISTINCT request_id) FROM requests"), "50|50")
+}
+
+var errAway = errors.New("the bucket is away")
+
+type failing struct {
+	*bucket
+	at string
+}
+
+func (f *failing) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	if key == f.at {
+		return nil, errAway
+	}
+	return f.bucket.Get(ctx, key)
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lake.duckdb")
+	if _, err := lake.Open(t.Context(), path, lake.Options{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("Open of nothing, to read = %v", err)
+	}
+	open(t, path)
+	if err := writeFile(filepath.Join(dir, "other"), "this is no database, however long it is made to be here"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lake.Open(t.Context(), filepath.Join(dir, "other"), lake.Options{}); err == nil || !strings.Contains(err.Error(), "other") {
+		t.Errorf("Open of another file = %v", err)
+	}
+}
+
+// SQL that people write reaches nothing but the lake.
+func TestSQLReachesNothingElse(t *testing.T) {
+	l := open(t, "")
+	secret := filepath.Join(t.TempDir(), "secret.csv")
+	if err := writeFile(secret, "a,b\n1,2\n"); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{
+		"SELECT * FROM read_csv('" + secret + "')", "SELECT * FROM '" + secret + "'", "COPY (SELECT 1) TO '" + secret + "'",
+		"ATTACH '" + secret + "x' AS x", "SELECT * FROM read_text('/etc/passwd')", "INSTALL httpfs", "LOAD httpfs",
+		"SET enable_external_access = true", "SET allowed_directories = ['/']", "SELECT getenv('HOME')",
+	} {
+		if _, err := l.DB().ExecContext(t.Context(), query); err == nil {
+			t.Errorf("%s worked", query)
+		}
+	}
+}
+
+// Every line of random objects becomes the row that an independent reading makes of it.
+func TestRandomLinesAgreeWithAnotherReading(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	gen := generator(seed)
+	b := &bucket{name: "b", bodies: map[string][]byte{}}
+	var all []map[string]any
+	for o := range 20 {
+		var body []byte
+		for range 50 {
+			line := gen.line()
+			all = append(all, line)
+			text, err := json.Marshal(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body = append(append(body, text...), gen.delimiter()...)
+		}
+		b.bodies[fmt.Sprintf("o%02d", o)] = body
+	}
+	l := open(t, "")
+	importAll(t, l, b, lake.ImportOptions{})
+	got := ask(t, l, everyColumn)
+	if len(got) != len(all) {
+		t.Fatalf("%d rows, want %d", len(got), len(all))
+	}
+	for i, line := range all {
+		if w := otherReading(t, line); got[i] != w {
+			text, _ := json.Marshal(line)
+			t.Fatalf("row %d of %s:\n got %s\nwant %s", i, text, got[i], w)
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package lake
+
+import (
+	"bytes"
+	"regexp"
+
+	"github.com/stagelog/stagelog/internal/jsonscan"
+)
+
+// doctorMark is what the ids of the requests begin with that `stagelog doctor` makes up.
+const doctorMark = "stagelog-doctor-"
+
+// counts is what became of an object's lines.
+type counts struct {
+	rows   int64 // JSON objects that became rows
+	bad    int64 // lines that are none
+	doctor int64 // records that doctor sent
+	misfit int64 // values that do not fit their column, and are kept in extra
+	mended int64 // lines whose curly quotes were mended
+}
+
+// lineReader makes rows of lines.
+type lineReader struct {
+	mapping Mapping
+	known   map[string]field // of the names that were seen
+	object  int32
+
+	out   []byte // rows, as CSV
+	n     int64  // JSON objects and bad lines so far
+	count counts
+
+	row   [columns][]byte // the values of the open row; nil is NULL
+	ranks [columns]int
+	micro int64
+	extra []byte
+	spare []byte // where unescaped values stand
+}
+
+// maxKnown bounds the names that are remembered: clients may be able to make new ones.
+const maxKnown = 1000
+
+// envelope says that the line is of an error output.
+var envelope = &jsonscan.Bad{Reason: "it is an error output of Firehose, whose records `stagelog replay` takes through enrichment again"}
+
+// line reads one line, which may hold several objects, or a list of them.
+func (r *lineReader) line(line []byte) *jsonscan.Bad {
+	begin, n, count := len(r.out), r.n, r.count
+	bad := r.objects(line)
+	if bad != nil && bad != envelope {
+		if mended := jsonscan.Mend(line); mended != nil {
+			r.out, r.n, r.count = r.out[:begin], n, count
+			if bad = r.objects(mended); bad == nil {
+				r.count.mended++
+			}
+		}
+	}
+	if bad != nil {
+		r.out, r.n, r.count = r.out[:begin], n+1, count
+		r.count.bad++
+	}
+	return bad
+}
+
+func (r *lineReader) objects(b []byte) *jsonscan.Bad {
+	objects := 0
+	for i := between(b, 0); i < len(b); objects++ {
+		if b[i] != '{' {
+			return jsonscan.BadJSON
+		}
+		r.begin()
+		end, bad := r.objectOf(b, i)
+		if bad != nil {
+			return bad
+		}
+		r.end()
+		i = between(b, end)
+	}
+	if objects == 0 {
+		return jsonscan.BadJSON
+	}
+	return nil
+}
+
+// between passes over what may stand between objects: nothing, white space, or what a list has.
+func between(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == ',' || b[i] == '[' || b[i] == ']' || b[i] == '\r' || b[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+func (r *lineReader) begin() {
+	clear(r.row[:])
+	r.extra, r.spare = r.extra[:0], r.spare[:0]
+}
+
+// objectOf reads the members of the object at i.
+func (r *lineReader) objectOf(b []byte, i int) (next int, bad *jsonscan.Bad) {
+	i = jsonscan.SpaceEnd(b, i+1)
+	if i < len(b) && b[i] == '}' {
+		return i + 1, nil
+	}
+	for more := true; more; {
+		if i >= len(b) {
+			return i, jsonscan.BadTruncated
+		}
+		if b[i] != '"' {
+			return i, jsonscan.BadJSON
+		}
+		end, escaped, bad := jsonscan.StringEnd(b, i+1)
+		if bad != nil {
+			return end, bad
+		}
+		name, at := b[i+1:end], 0
+		if at, bad = jsonscan.ColonEnd(b, end+1); bad != nil {
+			return at, bad
+		}
+		if i, bad = jsonscan.ValueEnd(b, at, 1); bad != nil {
+			return i, bad
+		}
+		if string(name) == "rawData" && bytes.Contains(b, []byte(`"errorCode"`)) {
+			return i, envelope
+		}
+		r.member(name, escaped, b[at:i])
+		if i, more, bad = jsonscan.MoreOrEnd(b, i, '}'); bad != nil {
+			return i, bad
+		}
+	}
+	return i, nil
+}
+
+// member takes in one field.
+func (r *lineReader) member(name []byte, escaped bool, value []byte) {
+	if escaped {
+		name = jsonscan.Unescape(nil, name)
+	}
+	f, ok := r.known[string(name)]
+	if !ok {
+		f = r.mapping.of(string(name))
+		if len(r.known) < maxKnown {
+			r.known[string(name)] = f
+		}
+	}
+	if f.kind == kindExtra {
+		r.keep(name, value)
+		return
+	}
+	text, isText := r.text(value)
+	if len(text) == 0 || string(text) == "-" || string(value) == "null" {
+		return
+	}
+	c := f.column
+	switch {
+	case f.kind == kindSecret:
+		if hidden.Match(text) {
+			r.keep(name, value)
+		}
+		return
+	case r.row[c] != nil && r.ranks[c] <= f.rank:
+		if !bytes.Equal(r.row[c], text) && f.kind != kindTime {
+			r.keep(name, value)
+		}
+		return
+	case f.kind == kindText && !isText && (value[0] == '{' || value[0] == '['):
+		r.misfit(name, value)
+		return
+	case f.kind == kindNumber:
+		if n, ok := parseNumber(text); !ok || !fits(c, n) {
+			r.misfit(name, value)
+			return
+		}
+	case f.kind == kindTime:
+		micro, ok := parseTime(text)
+		if !ok {
+			r.misfit(name, value)
+			return
+		}
+		r.micro = micro
+	}
+	r.row[c], r.ranks[c] = text, f.rank
+}
+
+// hidden is what enrichment leaves of an API key: a mask, or a hash of 128 bits.
+var hidden = regexp.MustCompile(`^(\*+.{0,4}|[0-9a-f]{32})$`)
+
+// text is the content of a value: a string's, or the value as it stands.
+func (r *lineReader) text(value []byte) (text []byte, isText bool) {
+	if value[0] != '"' {
+		return value, false
+	}
+	text = value[1 : len(value)-1]
+	if bytes.IndexByte(text, '\\') >= 0 {
+		begin := len(r.spare)
+		r.spare = jsonscan.Unescape(r.spare, text)
+		text = r.spare[begin:]
+	}
+	return text, true
+}
+
+func (r *lineReader) misfit(name, value []byte) {
+	r.count.misfit++
+	r.keep(name, value)
+}
+
+// keep keeps a field in extra.
+func (r *lineReader) keep(name, value []byte) {
+	if string(value) == `"-"` || string(value) == "null" {
+		return
+	}
+	if len(r.extra) > 0 {
+		r.extra = append(r.extra, ',')
+	}
+	r.extra = append(r.extra, '"')
+	r.extra = appendJSON(r.extra, name)
+	r.extra = append(r.extra, '"', ':')
+	r.extra = append(r.extra, value...)
+}
+
+// appendJSON appends a name as it stands in JSON.
+func appendJSON(dst, name []byte) []byte {
+	for _, c := range name {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// end writes the row.
+func (r *lineReader) end() {
+	r.n++
+	if bytes.HasPrefix(r.row[colRequestID], []byte(doctorMark)) {
+		r.count.doctor++
+		return
+	}
+	r.count.rows++
+	r.out = appendInt(r.out, int64(r.object))
+	r.out = append(r.out, ',')
+	r.out = appendInt(r.out, r.n)
+	for c, text := range r.row {
+		r.out = append(r.out, ',')
+		switch {
+		case column(c) == colExtra:
+			if len(r.extra) > 0 {
+				r.out = append(r.out, '"', '{')
+				for _, b := range r.extra {
+					if b == '"' {
+						r.out = append(r.out, '"')
+					}
+					r.out = append(r.out, b)
+				}
+				r.out = append(r.out, '}', '"')
+			}
+		case text == nil:
+		case column(c) == colTime:
+			r.out = appendInt(r.out, r.micro)
+		default:
+			r.out = appendField(r.out, text)
+		}
+	}
+	r.out = append(r.out, '\n')
+}

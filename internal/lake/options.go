@@ -1,0 +1,54 @@
+package lake
+
+import "time"
+
+// Options of a Lake.
+type Options struct {
+	ReadOnly bool
+	// MemoryMiB is how much memory DuckDB may take; the rest goes to disk. By default 1024.
+	MemoryMiB int
+}
+
+// ImportOptions say what is imported.
+type ImportOptions struct {
+	Prefix string
+	// From and To bound the requests' time; zero is no bound. Objects delivered somewhat
+	// earlier and later are imported, too.
+	From, To time.Time
+	Mapping  Mapping
+	// Forget drops what was imported of objects that are no longer in the bucket.
+	Forget bool
+	// Parallel is how many objects are read at once. By default two for each processor.
+	Parallel int
+	// BatchRows is how many rows go into a transaction, about. By default 500,000.
+	BatchRows int64
+	// Progress is called after each transaction, never in parallel. It may be nil.
+	Progress func(Summary)
+}
+
+// Summary is what an import has done, or has so far.
+type Summary struct {
+	Found     int   `json:"found"`     // objects in the range
+	Imported  int   `json:"imported"`  // of them, those that were new or had changed
+	Forgotten int   `json:"forgotten"` // objects that are gone from the bucket, and now from the lake
+	Rows      int64 `json:"rows"`
+	Bytes     int64 `json:"bytes"` // of the objects, as stored
+
+	Bad        int64 `json:"bad"`        // lines that are no JSON object
+	Doctor     int64 `json:"doctor"`     // records of `stagelog doctor`, left out
+	Misfit     int64 `json:"misfit"`     // values that do not fit their column, kept in extra
+	Mended     int64 `json:"mended"`     // lines whose curly quotes were mended
+	Duplicates int64 `json:"duplicates"` // rows of requests that were there already
+
+	// Problems are objects that could not be read, or not to their end.
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Problem is what is wrong with an object.
+type Problem struct {
+	Key    string `json:"key"`
+	Reason string `json:"reason"`
+}
+
+// maxProblems are listed; all of them are in the table objects.
+const maxProblems = 20

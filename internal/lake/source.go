@@ -1,0 +1,144 @@
+package lake
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+)
+
+// Object is one entry of a bucket's listing.
+type Object struct {
+	Key      string
+	ETag     string // without quotes
+	Size     int64
+	Modified time.Time
+}
+
+// Source is a bucket. It may be used in parallel.
+type Source interface {
+	// Bucket is its name.
+	Bucket() string
+	// List calls fn with the objects whose keys begin with prefix and come after startAfter,
+	// in the order of keys. An error of fn ends it and is returned as it is.
+	List(ctx context.Context, prefix, startAfter string, fn func(Object) error) error
+	// Get opens an object as it is stored.
+	Get(ctx context.Context, key string) (io.ReadCloser, error)
+}
+
+// Objects stand under the date of their delivery, which is later than that of their requests:
+// so much earlier and later is looked at, too.
+const (
+	deliveredBefore = time.Hour
+	deliveredAfter  = 24 * time.Hour
+)
+
+// window is when the objects were delivered that may hold requests of a time.
+type window struct{ from, to time.Time } // a zero one is no bound
+
+func windowOf(from, to time.Time) window {
+	if !from.IsZero() {
+		from = from.Add(-deliveredBefore)
+	}
+	if !to.IsZero() {
+		to = to.Add(deliveredAfter)
+	}
+	return window{from, to}
+}
+
+// holds says whether an object that was delivered between begin and end may be in the window.
+func (w window) holds(begin, end time.Time) bool {
+	return (w.from.IsZero() || end.After(w.from)) && (w.to.IsZero() || begin.Before(w.to))
+}
+
+// list calls fn with the objects below prefix of the window. Where dates stand behind the
+// prefix, what is outside is not even listed.
+func list(ctx context.Context, src Source, prefix string, w window, fn func(Object) error) error {
+	startAfter := ""
+	if !w.from.IsZero() {
+		err := src.List(ctx, prefix, "", func(first Object) error {
+			if d, ok := dateIn(first.Key[len(prefix):]); ok {
+				startAfter = prefix + first.Key[len(prefix):][:d.at] + d.form(w.from)
+			}
+			return errEnough
+		})
+		if err != nil && err != errEnough { //nolint:errorlint // it comes back as it is
+			return err
+		}
+	}
+	err := src.List(ctx, prefix, startAfter, func(o Object) error {
+		if strings.HasSuffix(o.Key, "/") {
+			return nil // a folder
+		}
+		begin, end := o.Modified, o.Modified
+		if d, ok := dateIn(o.Key[len(prefix):]); ok {
+			begin, end = d.begin, d.begin.Add(d.span)
+		}
+		if !w.holds(begin, end) {
+			return nil
+		}
+		return fn(o)
+	})
+	return err
+}
+
+// errEnough ends a listing.
+var errEnough = io.EOF
+
+// date is the date in a key.
+type date struct {
+	at    int // where it begins
+	hive  bool
+	begin time.Time
+	span  time.Duration // an hour or a day
+}
+
+// form is how another time would stand in its place, up to the day.
+func (d date) form(t time.Time) string {
+	if d.hive {
+		return t.UTC().Format("year=2006/month=01/day=02")
+	}
+	return t.UTC().Format("2006/01/02")
+}
+
+// dateIn finds the date in a key: 2026/11/23/ or year=2026/month=11/day=23/, with the hour behind
+// it or not. Zones other than UTC are within what windowOf adds, but for a few hours.
+func dateIn(key string) (date, bool) {
+	for at := 0; at < len(key); {
+		if d, ok := dateAt(key[at:]); ok {
+			d.at = at
+			return d, true
+		}
+		next := strings.IndexByte(key[at:], '/')
+		if next < 0 {
+			break
+		}
+		at += next + 1
+	}
+	return date{}, false
+}
+
+func dateAt(s string) (date, bool) {
+	parts := strings.SplitN(s, "/", 5)
+	if len(parts) < 4 {
+		return date{}, false
+	}
+	d := date{span: 24 * time.Hour, hive: strings.HasPrefix(parts[0], "year=")}
+	if d.hive {
+		for i, name := range []string{"year=", "month=", "day=", "hour="} {
+			rest, ok := strings.CutPrefix(parts[i], name)
+			if !ok && i < 3 {
+				return date{}, false
+			}
+			parts[i] = rest
+		}
+	}
+	var err error
+	if d.begin, err = time.Parse("2006/01/02", strings.Join(parts[:3], "/")); err != nil {
+		return date{}, false
+	}
+	if hour, err := time.Parse("15", parts[3]); err == nil && len(parts) == 5 {
+		d.begin, d.span = d.begin.Add(time.Duration(hour.Hour())*time.Hour), time.Hour
+	}
+	return d, true
+}

@@ -1,0 +1,115 @@
+package lake
+
+import (
+	"strconv"
+	"time"
+)
+
+// parseTime reads what formats hold as a time: seconds, milliseconds, microseconds or
+// nanoseconds since 1970, common log format, or RFC 3339. It gives microseconds since 1970.
+func parseTime(text []byte) (micros int64, ok bool) {
+	if n, ok := parseNumber(text); ok {
+		switch {
+		case n < 1e8 || n >= 1e19/10:
+			return 0, false
+		case n < 1e11:
+			return n * 1e6, true
+		case n < 1e14:
+			return n * 1e3, true
+		case n < 1e17:
+			return n, true
+		}
+		return n / 1e3, true
+	}
+	if t, ok := parseCLF(text); ok {
+		return t, true
+	}
+	t, err := time.Parse(time.RFC3339Nano, string(text))
+	return t.UnixMicro(), err == nil
+}
+
+const clfLayout = "02/Jan/2006:15:04:05 -0700"
+
+// parseCLF reads common log format. The hand-written way is for the usual +0000, and five
+// times as fast.
+func parseCLF(b []byte) (micros int64, ok bool) {
+	if len(b) != len(clfLayout) || b[2] != '/' || b[6] != '/' {
+		return 0, false
+	}
+	two := func(i int) int { return int(b[i]-'0')*10 + int(b[i+1]-'0') }
+	month := months[[3]byte(b[3:6])]
+	for _, i := range [...]int{0, 1, 7, 8, 9, 10, 12, 13, 15, 16, 18, 19} {
+		if b[i] < '0' || b[i] > '9' {
+			return 0, false
+		}
+	}
+	if string(b[20:]) != " +0000" || month == 0 || two(0) == 0 || two(0) > 28 || two(12) > 23 || two(15) > 59 || two(18) > 59 {
+		t, err := time.Parse(clfLayout, string(b))
+		return t.UnixMicro(), err == nil
+	}
+	return time.Date(two(7)*100+two(9), month, two(0), two(12), two(15), two(18), 0, time.UTC).UnixMicro(), true
+}
+
+var months = map[[3]byte]time.Month{
+	{'J', 'a', 'n'}: 1, {'F', 'e', 'b'}: 2, {'M', 'a', 'r'}: 3, {'A', 'p', 'r'}: 4, {'M', 'a', 'y'}: 5, {'J', 'u', 'n'}: 6,
+	{'J', 'u', 'l'}: 7, {'A', 'u', 'g'}: 8, {'S', 'e', 'p'}: 9, {'O', 'c', 't'}: 10, {'N', 'o', 'v'}: 11, {'D', 'e', 'c'}: 12,
+}
+
+// parseNumber reads a whole number of at most 18 digits.
+func parseNumber(b []byte) (n int64, ok bool) {
+	digits := b
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 18 {
+		return 0, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(b) {
+		n = -n
+	}
+	return n, true
+}
+
+// limits of the columns that hold numbers.
+func fits(c column, n int64) bool {
+	switch c {
+	case colStatus:
+		return n == int64(int16(n))
+	case colLatency, colIntegrationLatency:
+		return n == int64(int32(n))
+	}
+	return true
+}
+
+// appendField appends a value of CSV, quoted where it must be.
+func appendField(dst, text []byte) []byte {
+	for _, c := range text {
+		if c == '"' || c == ',' || c < ' ' {
+			return appendQuoted(dst, text)
+		}
+	}
+	return append(dst, text...)
+}
+
+func appendQuoted(dst, text []byte) []byte {
+	dst = append(dst, '"')
+	for _, c := range text {
+		switch c {
+		case '"':
+			dst = append(dst, '"', '"')
+		case 0:
+			dst = append(dst, "\uFFFD"...) // a column of text ends at one
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
