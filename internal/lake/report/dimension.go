@@ -53,6 +53,14 @@ func ParseDimension(name string) (Dimension, error) {
 // named says whether rows of d show a name beside the id.
 func (d Dimension) named() bool { return d == Customer || d == Plan }
 
+// idName is what tables call the ids of a named dimension.
+func (d Dimension) idName() string {
+	if d == Customer {
+		return "key_id"
+	}
+	return "plan_id"
+}
+
 // timed says whether d cuts time into pieces.
 func (d Dimension) timed() bool { return d == Hour || d == Day || d == Month }
 

@@ -95,6 +95,26 @@ func shorten(s string, most int) string {
 	return b.String() + "…"
 }
 
+// wrap breaks a text at blanks, so that its lines have at most width cells as far as its words do. 0 is no limit.
+func wrap(text string, width int) []string {
+	if width <= 0 || cellWidth(text) <= width {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for _, word := range strings.Split(text, " ") {
+		if line != "" && cellWidth(line)+1+cellWidth(word) > width {
+			lines, line = append(lines, line), "  "+word
+			continue
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
 // cellWidth is how many cells of a terminal a printable text takes.
 func cellWidth(s string) int {
 	if isASCII(s) {

@@ -35,7 +35,9 @@ func (r *Report) WriteTable(w io.Writer, width int) error {
 	}
 	out := bufio.NewWriter(w)
 	for _, line := range r.heading() {
-		fmt.Fprintln(out, line)
+		for _, part := range wrap(line, width) {
+			fmt.Fprintln(out, part)
+		}
 	}
 	fmt.Fprintln(out)
 	writeColumns(out, columns)
@@ -128,9 +130,9 @@ func fit(columns []column, width int) []column {
 // heading says what the report is about.
 func (r *Report) heading() []string {
 	q := r.Query
-	lines := []string{"Requests " + period(q.From, q.To, q.Zone)}
+	lines := []string{fmt.Sprintf("Requests %s (%s)", period(q.From, q.To, q.Zone), q.Zone)}
 	if q.Compare {
-		lines[0] += ", compared with " + period(q.From.Add(-q.To.Sub(q.From)), q.From, nil)
+		lines = append(lines, "compared with those "+period(q.From.Add(-q.To.Sub(q.From)), q.From, q.Zone))
 	}
 	if len(q.Filter) > 0 {
 		conditions := make([]string, len(q.Filter))
@@ -144,27 +146,33 @@ func (r *Report) heading() []string {
 
 // period is a period in words.
 func period(from, to time.Time, zone *time.Location) string {
-	show := func(t time.Time) string {
-		if zone != nil {
-			t = t.In(zone)
-		}
-		return strings.TrimSuffix(t.Format("2006-01-02 15:04:05"), " 00:00:00")
+	from, to = inZone(from, zone), inZone(to, zone)
+	layout := "2006-01-02"
+	if !isMidnight(from) || !isMidnight(to) {
+		layout = "2006-01-02 15:04:05"
 	}
-	var s string
 	switch {
 	case from.IsZero() && to.IsZero():
-		s = "of the whole lake"
+		return "of the whole lake"
 	case from.IsZero():
-		s = "before " + show(to)
+		return "before " + to.Format(layout)
 	case to.IsZero():
-		s = "from " + show(from)
-	default:
-		s = "from " + show(from) + " until before " + show(to)
+		return "since " + from.Format(layout)
 	}
-	if zone != nil {
-		s += " (" + zone.String() + ")"
+	return "from " + from.Format(layout) + " until before " + to.Format(layout)
+}
+
+// inZone is t in a zone. A time that is not given stays so.
+func inZone(t time.Time, zone *time.Location) time.Time {
+	if t.IsZero() {
+		return t
 	}
-	return s
+	return t.In(zone)
+}
+
+func isMidnight(t time.Time) bool {
+	hour, minute, second := t.Clock()
+	return hour == 0 && minute == 0 && second == 0 && t.Nanosecond() == 0
 }
 
 // columns is all columns of the report, with the rows, the others and the total.
@@ -176,20 +184,19 @@ func (r *Report) columns() []column {
 	all = append(all, r.Total)
 	var columns []column
 	for i, d := range r.Query.By {
-		cells := make([]string, 0, len(all))
-		ids := make([]string, 0, len(all))
+		var values, names []string
 		for _, row := range all {
-			key := Key{}
+			value, name := "", ""
 			if len(row.Keys) > 0 {
-				key = row.Keys[i]
+				value, name = shown(row.Keys[i].Value), shown(row.Keys[i].Name)
 			}
-			cells, ids = append(cells, shown(key.Value)), append(ids, shown(key.Name))
+			values, names = append(values, value), append(names, name)
 		}
 		if !d.named() {
-			columns = append(columns, column{head: string(d), cells: cells})
+			columns = append(columns, column{head: string(d), cells: values})
 			continue
 		}
-		columns = append(columns, column{head: string(d), cells: ids}, column{head: map[Dimension]string{Customer: "key id", Plan: "plan id"}[d], cells: cells})
+		columns = append(columns, column{head: string(d), cells: names}, column{head: strings.ReplaceAll(d.idName(), "_", " "), cells: values})
 	}
 	if len(columns) == 0 {
 		columns = []column{{cells: []string{""}}}
@@ -207,21 +214,21 @@ func (r *Report) columns() []column {
 	}
 	add("requests", 0, func(r Row) string { return thousands(r.Requests) })
 	if r.Query.Compare {
-		add("before", 5, func(r Row) string { return thousands(r.Before.Requests) })
-		add("change", 1, func(r Row) string { return signed(r.MoreRequests()) })
+		add("before", 7, func(r Row) string { return thousands(r.Before.Requests) })
+		add("change", 2, func(r Row) string { return signed(r.MoreRequests()) })
 	}
 	add("errors", 0, func(r Row) string { return thousands(r.Errors) })
 	add("error rate", 1, func(r Row) string { return percent(r.Measures) })
 	if r.Query.Compare {
-		add("change", 1, func(r Row) string { return fmt.Sprintf("%+.2f pp", 100*r.MoreErrors()) })
+		add("rate change", 5, func(r Row) string { return fmt.Sprintf("%+.2f pp", 100*r.MoreErrors()) })
 	}
-	add("4xx", 6, func(r Row) string { return thousands(r.Client) })
-	add("5xx", 4, func(r Row) string { return thousands(r.Server) })
-	add("bytes", 3, func(r Row) string { return size(r.Bytes) })
+	add("4xx", 8, func(r Row) string { return thousands(r.Client) })
+	add("5xx", 6, func(r Row) string { return thousands(r.Server) })
+	add("bytes", 4, func(r Row) string { return size(r.Bytes) })
 	if !r.Query.CountsOnly {
-		add("p50", 7, func(r Row) string { return latency(r.P50) })
-		add("p95", 2, func(r Row) string { return latency(r.P95) })
-		add("p99", 8, func(r Row) string { return latency(r.P99) })
+		add("p50", 9, func(r Row) string { return latency(r.P50) })
+		add("p95", 3, func(r Row) string { return latency(r.P95) })
+		add("p99", 10, func(r Row) string { return latency(r.P99) })
 	}
 	moment := func(t time.Time) string {
 		if t.IsZero() {
@@ -229,10 +236,15 @@ func (r *Report) columns() []column {
 		}
 		return t.In(r.Query.Zone).Format("2006-01-02 15:04:05")
 	}
-	add("first", 10, func(r Row) string { return moment(r.First) })
-	add("last", 9, func(r Row) string { return moment(r.Last) })
+	add("first", 12, func(r Row) string { return moment(r.First) })
+	add("last", 11, func(r Row) string { return moment(r.Last) })
 	return columns
 }
 
-// shown is a value of a log in a table.
-func shown(value string) string { return printable(value) }
+// shown is a value of a log in a table. One that is empty is not missing, and so not left blank.
+func shown(value string) string {
+	if value == "" {
+		return `""`
+	}
+	return printable(value)
+}

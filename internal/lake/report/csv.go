@@ -1,0 +1,98 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WriteCSV writes the report for spreadsheets and programs: quoted as in RFC 4180, a line of names first, times in RFC 3339, rates from 0
+// to 1, latencies in milliseconds. The column "row" tells rows, the others and the total apart: who sums takes the first two.
+//
+// Values are written as Cell does, which changes hostile ones. JSON has them as they are.
+func (r *Report) WriteCSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	record := []string{"row"}
+	for _, d := range r.Query.By {
+		record = append(record, string(d))
+		if d.named() {
+			record = append(record, d.idName())
+		}
+	}
+	record = append(record, "requests", "errors", "client_errors", "server_errors", "error_rate", "bytes",
+		"p50_ms", "p95_ms", "p99_ms", "first", "last")
+	if r.Query.Compare {
+		record = append(record, "requests_before", "errors_before", "error_rate_before")
+	}
+	out.Write(record) // the error stays until Flush
+	for _, row := range r.Rows {
+		out.Write(r.record("row", row))
+	}
+	if r.Others != nil {
+		out.Write(r.record("others", *r.Others))
+	}
+	out.Write(r.record("total", r.Total))
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func (r *Report) record(kind string, row Row) []string {
+	record := []string{kind}
+	for i, d := range r.Query.By {
+		key := Key{}
+		if len(row.Keys) > 0 {
+			key = row.Keys[i]
+		}
+		if d.named() {
+			record = append(record, Cell(key.Name))
+		}
+		record = append(record, Cell(key.Value))
+	}
+	whole := func(n int64) string { return strconv.FormatInt(n, 10) }
+	share := func(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }
+	optional := func(n *int64) string {
+		if n == nil {
+			return ""
+		}
+		return whole(*n)
+	}
+	moment := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.In(r.Query.Zone).Format(time.RFC3339Nano)
+	}
+	record = append(record, whole(row.Requests), whole(row.Errors), whole(row.Client), whole(row.Server), share(row.ErrorRate()),
+		whole(row.Bytes), optional(row.P50), optional(row.P95), optional(row.P99), moment(row.First), moment(row.Last))
+	if b := row.Before; b != nil {
+		record = append(record, whole(b.Requests), whole(b.Errors), share(b.ErrorRate()))
+	}
+	return record
+}
+
+// Cell is a text that a stranger may have written, as a cell of a CSV file that people open in spreadsheets.
+//
+// A spreadsheet runs a cell that begins with = + - or @ as a formula, which can send the sheet away or start a program. Such a
+// text gets an apostrophe in front, as OWASP advises, and so does one that has the sign after blanks or in its full-width
+// form. "-" alone is our mark for a missing value and no formula. Characters that are not printed are escaped as in tables,
+// so that looking at the file in a terminal is safe too.
+func Cell(text string) string {
+	text = printable(text)
+	bare := strings.TrimLeft(text, " ")
+	if bare == "-" || bare == "" {
+		return text
+	}
+	// A tab or carriage return in front, which spreadsheets skip, is an escape by now.
+	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠", `\x09`, `\x0d`, `\x0a`} {
+		if strings.HasPrefix(bare, sign) {
+			return "'" + text
+		}
+	}
+	return text
+}

@@ -1,0 +1,138 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// MarshalJSON is the report as --json promises it: fields may be added, and stay as they are. A key that is missing in the
+// logs is "-", a figure that does not exist is null.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	q := r.Query
+	out := jsonReport{
+		By: []string{}, From: jsonTime(q.From, q.Zone), To: jsonTime(q.To, q.Zone), Zone: q.Zone.String(), Filter: []string{},
+		Rows: make([]jsonRow, len(r.Rows)), OtherRows: r.OtherRows, Total: r.jsonRow(r.Total), Undated: r.Undated,
+	}
+	for _, d := range q.By {
+		out.By = append(out.By, string(d))
+	}
+	for _, c := range q.Filter {
+		out.Filter = append(out.Filter, c.String())
+	}
+	for i, row := range r.Rows {
+		out.Rows[i] = r.jsonRow(row)
+	}
+	if r.Others != nil {
+		others := r.jsonRow(*r.Others)
+		out.Others = &others
+	}
+	return json.Marshal(out)
+}
+
+type jsonReport struct {
+	By        []string  `json:"by"`
+	From      *string   `json:"from"`
+	To        *string   `json:"to"`
+	Zone      string    `json:"zone"`
+	Filter    []string  `json:"filter"`
+	Rows      []jsonRow `json:"rows"`
+	Others    *jsonRow  `json:"others"`
+	OtherRows int64     `json:"other_rows"`
+	Total     jsonRow   `json:"total"`
+	Undated   int64     `json:"undated"`
+}
+
+type jsonRow struct {
+	Keys         map[string]string `json:"keys,omitempty"`
+	Requests     int64             `json:"requests"`
+	Errors       int64             `json:"errors"`
+	ClientErrors int64             `json:"client_errors"`
+	ServerErrors int64             `json:"server_errors"`
+	ErrorRate    float64           `json:"error_rate"`
+	Bytes        int64             `json:"bytes"`
+	P50          *int64            `json:"p50_ms"`
+	P95          *int64            `json:"p95_ms"`
+	P99          *int64            `json:"p99_ms"`
+	First        *string           `json:"first"`
+	Last         *string           `json:"last"`
+	Before       *jsonBefore       `json:"before,omitempty"`
+}
+
+type jsonBefore struct {
+	Requests        int64   `json:"requests"`
+	Errors          int64   `json:"errors"`
+	ErrorRate       float64 `json:"error_rate"`
+	ChangeRequests  int64   `json:"change_requests"`
+	ChangeErrorRate float64 `json:"change_error_rate"`
+}
+
+func (r *Report) jsonRow(row Row) jsonRow {
+	out := jsonRow{
+		Requests: row.Requests, Errors: row.Errors, ClientErrors: row.Client, ServerErrors: row.Server, ErrorRate: row.ErrorRate(),
+		Bytes: row.Bytes, P50: row.P50, P95: row.P95, P99: row.P99,
+		First: jsonTime(row.First, r.Query.Zone), Last: jsonTime(row.Last, r.Query.Zone),
+	}
+	if len(row.Keys) > 0 {
+		out.Keys = map[string]string{}
+	}
+	for i, key := range row.Keys {
+		d := r.Query.By[i]
+		if d.named() {
+			out.Keys[string(d)], out.Keys[d.idName()] = key.Name, key.Value
+			continue
+		}
+		out.Keys[string(d)] = key.Value
+	}
+	if b := row.Before; b != nil {
+		out.Before = &jsonBefore{
+			Requests: b.Requests, Errors: b.Errors, ErrorRate: b.ErrorRate(),
+			ChangeRequests: row.MoreRequests(), ChangeErrorRate: row.MoreErrors(),
+		}
+	}
+	return out
+}
+
+func jsonTime(t time.Time, zone *time.Location) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.In(zone).Format(time.RFC3339Nano)
+	return &s
+}
+
+// WriteJSON writes the report as MarshalJSON has it, indented. What a terminal would not print is escaped, which for a
+// reader of JSON is the same text.
+func (r *Report) WriteJSON(w io.Writer) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if _, err := w.Write(append(escapeJSON(data), '\n')); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// escapeJSON escapes what is not printed beyond ASCII. In valid JSON such characters stand in strings only.
+func escapeJSON(data []byte) []byte {
+	out := make([]byte, 0, len(data))
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			out = append(out, data[:size]...)
+		case r < 0x10000:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		}
+		data = data[size:]
+	}
+	return out
+}

@@ -1,0 +1,219 @@
+//go:build cgo
+
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var goldenFrom = time.Date(2026, 10, 20, 0, 0, 0, 0, time.UTC)
+
+func goldenPage(t *testing.T) *Page {
+	t.Helper()
+	db := laketest.Open(t)
+	laketest.AddRows(t, db, laketest.Random(rand.New(rand.NewPCG(1, 2)), 3000, goldenFrom, goldenFrom.AddDate(0, 0, 14))...)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter, err := ParseFilter("status!=301", "api=*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := RunPage(t.Context(), db, Query{
+		By: []Dimension{Customer, Route}, From: goldenFrom.AddDate(0, 0, 7), To: goldenFrom.AddDate(0, 0, 14),
+		Filter: filter, Top: 8, Compare: true, Zone: berlin,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestGolden(t *testing.T) {
+	p := goldenPage(t)
+	for name, write := range map[string]func(*bytes.Buffer) error{
+		"table.txt":   func(b *bytes.Buffer) error { return p.Main.WriteTable(b, 0) },
+		"narrow.txt":  func(b *bytes.Buffer) error { return p.Main.WriteTable(b, 60) },
+		"report.csv":  func(b *bytes.Buffer) error { return p.Main.WriteCSV(b) },
+		"report.json": func(b *bytes.Buffer) error { return p.Main.WriteJSON(b) },
+		"page.html":   func(b *bytes.Buffer) error { return p.WriteHTML(b) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got bytes.Buffer
+			if err := write(&got); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", name)
+			if *update {
+				if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := gocmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("%s (-want +got), -update rewrites it:\n%s", name, diff)
+			}
+		})
+	}
+}
+
+// hostile is what a stranger may have in a path, a user agent or a name.
+var hostile = []string{
+	`=HYPERLINK("http://evil.example","x")`, "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1+1", "\r=1+1", "  =1+1", "＝1+1",
+	"\x1b]0;owned\a\x1b[2J", "\u009b31m", "‮gpj.exe", "a\nb", "\"quoted\",x", "</script><script>alert(1)</script>", `" onmouseover="alert(1)`,
+	"<svg onload=alert(1)>", "{{.Title}}", "'; DROP TABLE request_rows; --", "\x00", "\u2028", "日本語の名前",
+}
+
+// TestHostileValues writes reports about values that attack a terminal, a spreadsheet and a browser.
+func TestHostileValues(t *testing.T) {
+	db := laketest.Open(t)
+	for i, text := range hostile {
+		laketest.AddRows(t, db, laketest.Row{
+			Line: int64(i + 1), Time: laketest.P(goldenFrom), KeyID: &text, Customer: &text, Path: &text, UserAgent: &text, Error: &text, Status: laketest.P(int16(200)),
+		})
+	}
+	p, err := RunPage(t.Context(), db, Query{By: []Dimension{Customer, Path, UserAgent, Error}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Main.Rows) != len(hostile) {
+		t.Fatalf("%d rows, want %d", len(p.Main.Rows), len(hostile))
+	}
+	p.Title = hostile[13]
+	outputs := map[string]string{}
+	for name, write := range map[string]func(*bytes.Buffer) error{
+		"table": func(b *bytes.Buffer) error { return p.Main.WriteTable(b, 100) },
+		"csv":   func(b *bytes.Buffer) error { return p.Main.WriteCSV(b) },
+		"json":  func(b *bytes.Buffer) error { return p.Main.WriteJSON(b) },
+		"html":  func(b *bytes.Buffer) error { return p.WriteHTML(b) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		outputs[name] = b.String()
+		for _, r := range b.String() {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Errorf("%s has the character %U", name, r)
+			}
+		}
+	}
+	records, err := csv.NewReader(strings.NewReader(outputs["csv"])).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range records[1:] {
+		for _, cell := range record[1:6] {
+			if bare := strings.TrimSpace(cell); bare != "" && strings.ContainsAny(bare[:1], "=+-@") || strings.HasPrefix(bare, "＝") {
+				t.Errorf("a cell of the CSV is a formula: %q", cell)
+			}
+		}
+	}
+	var doc struct {
+		Rows []struct{ Keys map[string]string }
+	}
+	if err := json.Unmarshal([]byte(outputs["json"]), &doc); err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]bool{}
+	for _, row := range doc.Rows {
+		paths[row.Keys["path"]] = true
+	}
+	for _, text := range hostile {
+		if !paths[text] {
+			t.Errorf("JSON has not kept %q", text)
+		}
+	}
+	html := outputs["html"]
+	if bad := regexp.MustCompile(`(?i)<script|<svg onload|" onmouseover="|https?://[^e]|src=|@import|url\(`).FindString(html); bad != "" {
+		t.Errorf("the page has %q", bad)
+	}
+}
+
+// TestHostileFilters shows that a filter's value stays a value.
+func TestHostileFilters(t *testing.T) {
+	db := laketest.Open(t)
+	for i, text := range hostile {
+		laketest.AddRows(t, db, laketest.Row{Line: int64(i + 1), Time: laketest.P(goldenFrom), Path: &text})
+	}
+	for _, text := range append(hostile, "' OR '1'='1", "?", "$1", "%", "_", `\`) {
+		r, err := Run(t.Context(), db, Query{Filter: Filter{{Dimension: Path, Pattern: text}}})
+		if err != nil {
+			t.Fatalf("path=%q: %v", text, err)
+		}
+		want := int64(0)
+		for _, h := range hostile {
+			if h == text {
+				want = 1
+			}
+		}
+		if r.Total.Requests != want {
+			t.Errorf("path=%q finds %d requests, want %d", text, r.Total.Requests, want)
+		}
+	}
+}
+
+func TestAWrongQueryNamesTheCauseAndTheFix(t *testing.T) {
+	day := goldenFrom
+	for _, c := range []struct {
+		query Query
+		want  string
+	}{
+		{Query{By: []Dimension{"custommer"}}, "did you mean customer?"},
+		{Query{By: []Dimension{Day, Day}}, "given twice"},
+		{Query{From: day, To: day}, "is empty"},
+		{Query{Compare: true, From: day}, "give from and to"},
+		{Query{Top: -1}, "0 for every row"},
+		{Query{Filter: Filter{{Dimension: "x\x1b[2J", Pattern: "1"}}}, `x\x1b[2J`},
+	} {
+		if _, err := Run(t.Context(), nil, c.query); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Run(%+v): %v, want %q", c.query, err, c.want)
+		}
+	}
+	if _, err := ParseFilter("status"); err == nil || !strings.Contains(err.Error(), "dimension=value") {
+		t.Errorf("ParseFilter(status): %v", err)
+	}
+	f, err := ParseFilter("path!=/a=b", "status=5xx")
+	if diff := gocmp.Diff(Filter{{Path, true, "/a=b"}, {Status, false, "5xx"}}, f); err != nil || diff != "" {
+		t.Errorf("ParseFilter: %v %s", err, diff)
+	}
+}
+
+// TestAnEmptyLake has a report and a page, without rows.
+func TestAnEmptyLake(t *testing.T) {
+	p, err := RunPage(t.Context(), laketest.Open(t), Query{By: []Dimension{Customer}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := p.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Main.WriteTable(&b, 20); err != nil {
+		t.Fatal(err)
+	}
+	if p.Main.Total.Requests != 0 || len(p.Main.Rows) != 0 {
+		t.Errorf("rows %v, total %v", p.Main.Rows, p.Main.Total)
+	}
+}

@@ -1,0 +1,136 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"time"
+)
+
+// topCustomers is how many customers a page draws.
+const topCustomers = 10
+
+// Page is a report with charts around it.
+type Page struct {
+	Title     string  // "" is "API usage"
+	Main      *Report // the rows of the table
+	Times     *Report // by hour, day or month
+	Customers *Report // the largest
+}
+
+// RunPage answers a query, and with it what the charts show of the same requests.
+func RunPage(ctx context.Context, db *sql.DB, q Query) (*Page, error) {
+	var p Page
+	var err error
+	if p.Main, err = Run(ctx, db, q); err != nil {
+		return nil, err
+	}
+	charts := p.Main.Query
+	charts.Top, charts.Compare = 0, false
+	from, to := p.Main.span()
+	charts.By = []Dimension{piece(to.Sub(from))}
+	if p.Times, err = Run(ctx, db, charts); err != nil {
+		return nil, err
+	}
+	charts.By, charts.Top = []Dimension{Customer}, topCustomers
+	if p.Customers, err = Run(ctx, db, charts); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// span is the period of the report, as far as the query or the requests bound it.
+func (r *Report) span() (from, to time.Time) {
+	from, to = r.Query.From, r.Query.To
+	if from.IsZero() {
+		from = r.Total.First
+	}
+	if to.IsZero() && !r.Total.Last.IsZero() {
+		to = r.Total.Last.Add(time.Microsecond)
+	}
+	return from, to
+}
+
+// piece is what a chart of so long a period has points for.
+func piece(length time.Duration) Dimension {
+	const day = 24 * time.Hour
+	switch {
+	case length <= 4*day:
+		return Hour
+	case length <= 400*day:
+		return Day
+	}
+	return Month
+}
+
+//go:embed page.html
+var pageHTML string
+
+// WriteHTML writes the page as one file that needs no other: charts are SVG inside of it, and nothing is fetched.
+func (p *Page) WriteHTML(w io.Writer) error {
+	t, err := template.New("page").Parse(pageHTML)
+	if err != nil {
+		panic("BUG: page.html: " + err.Error())
+	}
+	r := p.Main
+	columns := r.columns()
+	view := pageView{Title: cmp.Or(printable(p.Title), "API usage"), Heading: r.heading(), Total: r.tiles(), Charts: p.charts(), Columns: columns}
+	for i := range columns[0].cells {
+		row := pageRow{Sum: i >= len(r.Rows)}
+		for _, c := range columns {
+			row.Cells = append(row.Cells, pageCell{c.cells[i], c.right})
+		}
+		view.Rows = append(view.Rows, row)
+	}
+	if r.Undated > 0 {
+		view.Undated = plural(r.Undated, "request")
+	}
+	if err := t.Execute(w, view); err != nil {
+		return fmt.Errorf("write page: %w", err)
+	}
+	return nil
+}
+
+// pageView is what page.html reads. All texts in it are printable already; the template escapes them.
+type pageView struct {
+	Title   string
+	Heading []string
+	Total   []tile
+	Charts  []chart
+	Columns []column
+	Rows    []pageRow
+	Undated string
+}
+
+type pageRow struct {
+	Sum   bool // the others, or the total
+	Cells []pageCell
+}
+
+type pageCell struct {
+	Text  string
+	Right bool
+}
+
+// Head and Right are for the template.
+func (c column) Head() string { return c.head }
+func (c column) Right() bool  { return c.right }
+
+type tile struct{ Name, Value string }
+
+// tiles is the figures that stand first.
+func (r *Report) tiles() []tile {
+	t := r.Total
+	tiles := []tile{
+		{"requests", thousands(t.Requests)}, {"error rate", percent(t.Measures)},
+		{"client errors", thousands(t.Client)}, {"server errors", thousands(t.Server)}, {"sent", size(t.Bytes)},
+	}
+	if !r.Query.CountsOnly {
+		tiles = append(tiles, tile{"p50", latency(t.P50)}, tile{"p95", latency(t.P95)}, tile{"p99", latency(t.P99)})
+	}
+	return tiles
+}
