@@ -13,7 +13,7 @@ const (
 	plotLeft, plotRight     = 64.0, 708.0
 	plotTop, plotBottom     = 12.0, 190.0
 	barHeight, barLeft      = 22.0, 200.0
-	barRight                = 620.0
+	barRight                = 560.0
 	mostTicks               = 8    // of time
 	mostPoints              = 1200 // of a line: what is longer shows only pieces of time that have requests
 	hoverable               = 400  // points that get an area of their own to point at
@@ -273,21 +273,38 @@ func (r *Report) bars() chart {
 	}
 	c := chart{Title: "Customers with the most requests", Width: chartWidth, Height: barHeight*float64(len(rows)) + 8, Stacked: true}
 	c.Label = fmt.Sprintf("%s: %d shown", c.Title, len(rows))
+	names := barNames(rows)
 	var most int64 = 1
 	for _, row := range rows {
 		most = max(most, row.Requests)
 	}
 	for i, row := range rows {
 		width := float64(row.Requests) / float64(most) * (barRight - barLeft)
-		key := row.Keys[0]
-		name := shown(key.Name)
-		if key.Name == "-" && key.Value != "-" {
-			name = shown(key.Value)
-		}
 		c.Bars = append(c.Bars, bar{
 			Y: 4 + barHeight*float64(i), Width: width, Errors: width * row.ErrorRate(),
-			Name: shorten(name, nameCells), Text: fmt.Sprintf("%s (%s errors)", thousands(row.Requests), percent(row.Measures)),
+			Name: shorten(names[i], nameCells), Text: fmt.Sprintf("%s (%s errors)", thousands(row.Requests), percent(row.Measures)),
 		})
 	}
 	return c
+}
+
+// barNames is what bars of customers are called: by name, and by id too where two have one name.
+func barNames(rows []Row) []string {
+	shared := map[string]int{}
+	for _, row := range rows {
+		shared[row.Keys[0].Name]++
+	}
+	names := make([]string, len(rows))
+	for i, row := range rows {
+		key := row.Keys[0]
+		switch {
+		case key.Name == "-" && key.Value != "-":
+			names[i] = shown(key.Value)
+		case shared[key.Name] > 1:
+			names[i] = shown(key.Name) + " (" + shown(key.Value) + ")"
+		default:
+			names[i] = shown(key.Name)
+		}
+	}
+	return names
 }

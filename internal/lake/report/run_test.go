@@ -60,7 +60,7 @@ func randomQuery(t *testing.T, rng *rand.Rand, from time.Time) Query {
 		"status=5xx", "status=404", "status!=2*", "status!=-", "class=4xx", "class!=2xx", "customer!=-", "customer=-", "customer=key3",
 		"customer=Customer 2", "customer=Cust*", "plan=Gold", "plan!=plan1", "plan=-", "route=/orders/*", "route=-", "path=/orders/1_%",
 		"path=/orders/*_%", "path!=/it*", "api=shop", "api!=shop", "stage=-", "stage=prod", "method=GET", "method!=*E*", "ip=10.*", "ip=2001:db8::1",
-		"user_agent=\x1b[2J*", "user_agent!=curl*", "user_agent=*" + "‮" + "*", "error=-", "error!=-", "error=*server*",
+		"user_agent=\x1b[2J*", "user_agent!=curl*", "user_agent=*" + "\u202e" + "*", "error=-", "error!=-", "error=*server*",
 		"day=2026-10-25", "day=2026-10-2*", "day!=-", "hour=2026-10-25T02:*", "month=2026-10", "month!=2026-10", "hour=*+01:00",
 		"path=' OR 1=1 --", "customer=\\*", "path=*'*",
 	}

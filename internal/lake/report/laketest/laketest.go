@@ -157,7 +157,7 @@ func Random(rng *rand.Rand, n int, from, to time.Time) []Row {
 				r.Plan, r.PlanID = P("Gold"), P("plan3")
 			}
 		}
-		r.UserAgent = pick(rng, "curl/8.0", "\x1b[2J=evil", "‮txt", "")
+		r.UserAgent = pick(rng, "curl/8.0", "\x1b[2J=evil", "\u202etxt", "")
 		status := []int16{200, 200, 200, 201, 301, 400, 404, 429, 500, 503}[rng.IntN(10)]
 		r.Status = &status
 		if status >= 500 {
