@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"html/template"
 	"net/http"
 	"path"
@@ -46,7 +47,7 @@ func (a assets) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset":   func(name string) string { return "/assets/" + a.names[name] },
 		"count":   count,
-		"short":   short,
+		"short":   func(n any) string { return short(number(n)) },
 		"bytes":   byteSize,
 		"millis":  millis,
 		"percent": percent,
@@ -55,6 +56,7 @@ func (a assets) funcs() template.FuncMap {
 		"age":     age,
 		"class":   statusClass,
 		"orNone":  orNone,
+		"movers":  newMoverTable,
 	}
 }
 
@@ -69,4 +71,17 @@ func (a assets) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", types[path.Ext(name)])
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	w.Write(body) //nolint:errcheck // the client went away
+}
+
+// number is a count or a measure, as templates have them.
+func number(n any) float64 {
+	switch n := n.(type) {
+	case int64:
+		return float64(n)
+	case int:
+		return float64(n)
+	case float64:
+		return n
+	}
+	panic(fmt.Sprintf("BUG: %T is no number", n))
 }

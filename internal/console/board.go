@@ -31,6 +31,7 @@ type panel struct {
 // filled is a panel with what was computed, or why it could not be.
 type filled struct {
 	panel
+	N    int // its place on the page
 	Data any
 	Err  string
 }
@@ -84,7 +85,7 @@ func (c *Console) board(w http.ResponseWriter, r *http.Request, f frame, panels 
 	for range workers {
 		wg.Go(func() {
 			for i := range work {
-				results[i] <- c.fill(ctx, db, *f.View, panels[i])
+				results[i] <- c.fill(ctx, db, *f.View, panels[i], i)
 			}
 		})
 	}
@@ -95,8 +96,8 @@ func (c *Console) board(w http.ResponseWriter, r *http.Request, f frame, panels 
 }
 
 // fill computes a panel. It does not panic: a mistake in one is not the end of the process.
-func (c *Console) fill(ctx context.Context, db *sql.DB, v view, p panel) (out filled) {
-	out.panel = p
+func (c *Console) fill(ctx context.Context, db *sql.DB, v view, p panel, n int) (out filled) {
+	out.panel, out.N = p, n
 	defer func() {
 		if cause := recover(); cause != nil {
 			c.log.Error("a panel panicked", "panel", p.Name, "cause", cause, "stack", string(debug.Stack()))

@@ -98,7 +98,7 @@ func stackedChart(id, title string, p period, all []series) chart {
 			base[i] += v
 		}
 		c.add(done.String(), "bar "+s.Class)
-		c.add(underWay.String(), "bar part "+s.Class)
+		c.add(underWay.String(), "col part "+s.Class)
 	}
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,6 +39,8 @@ type Console struct {
 	assets assets
 	cache  *cache
 	serve  http.Handler
+
+	readers atomic.Int64 // live tails that are open
 }
 
 // New makes a Console.
@@ -52,7 +55,13 @@ func New(cfg Config) *Console {
 		cfg.FillCmd = "stagelog up"
 	}
 	c := &Console{cfg: cfg, log: cfg.Logger.With("room", "console"), assets: newAssets(), cache: newCache(cfg.Now)}
-	c.serve = guard(cfg.Hosts, c.routes())
+	pages := c.routes()
+	if cfg.Password != "" {
+		door := newDoor(cfg.Password, cfg.Now)
+		door.page = c.loginPage
+		pages = door.guard(pages)
+	}
+	c.serve = guard(cfg.Hosts, pages)
 	return c
 }
 
@@ -63,5 +72,25 @@ func (c *Console) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/{name}", c.assets.serve)
 	mux.HandleFunc("GET /{$}", c.overview)
+	mux.HandleFunc("GET /customers", c.list("customers"))
+	mux.HandleFunc("GET /plans", c.list("plans"))
+	mux.HandleFunc("GET /apis", c.list("apis"))
+	mux.HandleFunc("GET /routes", c.list("routes"))
+	mux.HandleFunc("GET /customer", c.one("customers", "routes", "apis", "plans", "statuses", "causes"))
+	mux.HandleFunc("GET /api", c.one("apis", "stages", "routes", "customers", "statuses", "causes"))
+	mux.HandleFunc("GET /route", c.one("routes", "customers", "apis", "stages", "statuses", "causes"))
+	mux.HandleFunc("GET /requests", c.requests)
+	mux.HandleFunc("GET /request", c.request)
+	if c.cfg.Live != nil {
+		mux.HandleFunc("GET /live", c.livePage)
+		mux.HandleFunc("GET /live/stream", c.liveStream)
+	}
+	if c.cfg.Delivery != nil {
+		mux.HandleFunc("GET /delivery", c.delivery)
+	}
+	mux.HandleFunc("GET /sql", c.sqlPage)
+	mux.HandleFunc("POST /sql", c.sqlPage)
+	mux.HandleFunc("POST /sql.csv", c.sqlCSV)
+	mux.HandleFunc("POST /theme", c.setTheme)
 	return mux
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -52,3 +53,51 @@ type Directory struct {
 	Age         time.Duration // of the snapshot
 	Problem     string        // why the last refresh failed; "" is none
 }
+
+// delivery serves the page on delivery.
+func (c *Console) delivery(w http.ResponseWriter, r *http.Request) {
+	f := c.newFrame(r, "Delivery", "/delivery", nil)
+	f.Refresh = 5
+	c.render(w, "top", f)
+	defer c.render(w, "bottom", f)
+	flush(w)
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	now, err := c.cfg.Delivery.Deliveries(ctx)
+	if err != nil {
+		c.log.Error("page failed", "path", f.Path, "error", err)
+		c.render(w, "problem", problem{Title: "Delivery does not say how it is", Text: err.Error()})
+		return
+	}
+	c.render(w, "delivery", deliveryPage{Deliveries: now, Now: c.cfg.Now()})
+}
+
+// deliveryPage is what the page on delivery shows.
+type deliveryPage struct {
+	Deliveries
+	Now time.Time
+}
+
+// Since says how long ago something was.
+func (p deliveryPage) Since(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return age(max(0, p.Now.Sub(t))) + " ago"
+}
+
+// Health is the stream's state in a word.
+func (s Stream) Health() string {
+	switch {
+	case s.Backlog.Age > lateAfter:
+		return "late"
+	case len(s.Failures) > 0:
+		return "errors"
+	case s.Backlog.Records > 0:
+		return "delivering"
+	}
+	return "idle"
+}
+
+// lateAfter is when a backlog is a worry: the longest buffering interval is 15 minutes.
+const lateAfter = 20 * time.Minute

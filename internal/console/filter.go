@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -73,18 +74,18 @@ func statusRange(s string) (low, high int, err error) {
 // Value is what the filter wants of a field, "" is everything.
 func (v view) Value(param string) string { return v.filter[param] }
 
-// Chip is one filter of a view, and the address without it.
-type Chip struct{ Param, Label, Value, Remove string }
+// chip is one filter of a view, and the address without it.
+type chip struct{ Param, Label, Value, Remove string }
 
-// Chips are the filters of the view.
-func (v view) Chips(path string) []Chip {
-	var all []Chip
+// chips are the filters of the view, but for those that the page is about.
+func (v view) chips(path string, fixed []string) []chip {
+	var all []chip
 	for _, f := range fields() {
-		if value, ok := v.filter[f.Param]; ok {
+		if value, ok := v.filter[f.Param]; ok && !slices.Contains(fixed, f.Param) {
 			if value == none {
 				value = "none"
 			}
-			all = append(all, Chip{f.Param, f.Label, value, v.URL(path, f.Param, "")})
+			all = append(all, chip{f.Param, f.Label, value, v.URL(path, f.Param, "")})
 		}
 	}
 	return all
@@ -120,12 +121,21 @@ func (v view) URL(path string, change ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// with is the view with one more filter.
-func (v view) with(param, value string) view {
-	filter := map[string]string{param: value}
-	for p, old := range v.filter {
-		if p != param {
-			filter[p] = old
+// without is the view without some of its filters.
+func (v view) without(params []string) view {
+	return v.keep(func(param string) bool { return !slices.Contains(params, param) })
+}
+
+// only is the view with some of its filters.
+func (v view) only(params []string) view {
+	return v.keep(func(param string) bool { return slices.Contains(params, param) })
+}
+
+func (v view) keep(wanted func(param string) bool) view {
+	filter := map[string]string{}
+	for param, value := range v.filter {
+		if wanted(param) {
+			filter[param] = value
 		}
 	}
 	v.filter = filter

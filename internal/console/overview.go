@@ -6,16 +6,24 @@ import (
 	"net/http"
 )
 
+// overview is the first page: everything, or what the filters let pass.
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	v, ok := c.view(w, r, "/")
 	if !ok {
 		return
 	}
-	f := c.newFrame(r, "Overview", "/", &v)
-	c.board(w, r, f, c.trends(v))
+	panels := c.trends(v)
+	panels = append(panels,
+		topPanel(v, "customers", "/", "third"), topPanel(v, "plans", "/", "third"), topPanel(v, "routes", "/", "third"),
+		panel{Name: "movers", Title: "What changed", Kind: "movers", Class: "full", load: func(ctx context.Context, db *sql.DB) (any, error) {
+			return change(ctx, db, v)
+		}},
+		topPanel(v, "apis", "/", "third"), topPanel(v, "statuses", "/", "third"), topPanel(v, "causes", "/", "third"),
+	)
+	c.board(w, r, c.newFrame(r, "Overview", "/", &v), panels)
 }
 
-// trends are the charts that every board begins with.
+// trends are the figures and charts that every board begins with.
 func (c *Console) trends(v view) []panel {
 	counts := func(ctx context.Context, db *sql.DB) ([]series, error) {
 		all, err := c.cached(ctx, v, "traffic", func(ctx context.Context) (any, error) { return traffic(ctx, db, v) })
@@ -25,6 +33,9 @@ func (c *Console) trends(v view) []panel {
 		return all.([]series), nil
 	}
 	return []panel{
+		{Name: "summary", Title: "Summary", Kind: "tiles", Class: "full bare", load: func(ctx context.Context, db *sql.DB) (any, error) {
+			return summary(ctx, db, v)
+		}},
 		{Name: "requests", Title: "Requests", Kind: "chart", Class: "full", load: func(ctx context.Context, db *sql.DB) (any, error) {
 			all, err := counts(ctx, db)
 			if err != nil {
@@ -43,4 +54,12 @@ func (c *Console) trends(v view) []panel {
 			return latencyChart(ctx, db, v)
 		}},
 	}
+}
+
+// topPanel is the largest groups of a dimension, on the page at path.
+func topPanel(v view, name, path, class string) panel {
+	d := dim(name)
+	return panel{Name: name + path, Title: d.Plural, Kind: "top", Class: class, load: func(ctx context.Context, db *sql.DB) (any, error) {
+		return top(ctx, db, v, d, path)
+	}}
 }

@@ -1,1 +1,86 @@
 "use strict";
+// What every page has: the theme, keys, forms, loading again. Every page works without, but for the live tail.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+
+// The theme is a cookie, so that the server writes the page in it and nothing flickers.
+function toggleTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  document.cookie = `theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Strict`;
+}
+$("[data-theme-toggle]")?.addEventListener("click", (e) => { e.preventDefault(); toggleTheme(); });
+
+// Forms leave empty fields out of the address, so that it says only what it filters by.
+document.addEventListener("submit", (e) => {
+  if (e.target.method !== "get") return;
+  for (const input of e.target.elements) if (input.name && input.value === "") input.disabled = true;
+});
+addEventListener("pageshow", () => { for (const input of document.querySelectorAll("form[method=get] input")) input.disabled = false; });
+
+// A sheet closes when one looks elsewhere.
+document.addEventListener("click", (e) => {
+  for (const drop of document.querySelectorAll(".drop[open]")) if (!drop.contains(e.target)) drop.open = false;
+});
+
+const keys = $("#keys");
+const keysButton = $("[data-keys]");
+if (keys && keysButton) {
+  keysButton.hidden = false;
+  keysButton.addEventListener("click", () => keys.showModal());
+}
+
+const places = { o: "/", c: "/customers", a: "/apis", t: "/routes", r: "/requests", l: "/live", s: "/sql", d: "/delivery" };
+let going = 0; // until when a letter after g is a place
+document.addEventListener("keydown", (e) => {
+  if (e.key === "Escape") {
+    for (const drop of document.querySelectorAll(".drop[open]")) { drop.open = false; $("summary", drop).focus(); }
+    return;
+  }
+  if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select, dialog[open]")) return;
+  if (e.timeStamp < going && places[e.key]) {
+    going = 0;
+    const link = [...document.querySelectorAll(".menu a")].find((a) => new URL(a.href).pathname === places[e.key]);
+    if (link) link.click();
+    return;
+  }
+  switch (e.key) {
+    case "g": going = e.timeStamp + 1500; break;
+    case "t": toggleTheme(); break;
+    case "r": location.reload(); break;
+    case "?": keys?.showModal(); break;
+    case "/": {
+      const grep = $("#grep"), filter = $("[data-filter]");
+      if (grep) grep.focus();
+      else if (filter) { filter.parentElement.open = true; $("input:not([type=hidden])", filter.parentElement)?.focus(); }
+      e.preventDefault();
+    }
+  }
+});
+
+// SQL: Ctrl+Enter runs; the address becomes a link to the statement.
+const sql = $("#sql");
+if (sql) {
+  const text = $("#q");
+  text.addEventListener("keydown", (e) => {
+    if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); sql.requestSubmit($("button", sql)); }
+  });
+  if (text.value.length < 4000 && $(".result")) history.replaceState(null, "", "/sql?q=" + encodeURIComponent(text.value));
+}
+
+// A page that asks for it is loaded again while it is looked at. The answer is parsed as a document, which runs nothing.
+const panels = $(".panels[data-refresh]");
+if (panels) {
+  setInterval(() => {
+    if (document.hidden || panels.contains(document.activeElement) || !getSelection().isCollapsed) return;
+    const load = new XMLHttpRequest();
+    load.open("GET", location.href);
+    load.responseType = "document";
+    load.onload = () => {
+      const fresh = load.status === 200 && load.response && $(".panels", load.response);
+      if (fresh) panels.replaceChildren(...[...fresh.children].map((child) => document.adoptNode(child)));
+    };
+    load.send();
+  }, Number(panels.dataset.refresh) * 1000);
+}

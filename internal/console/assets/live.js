@@ -1,0 +1,77 @@
+"use strict";
+// The live tail. Lines are hostile text: they reach the page through textContent and in no other way.
+
+(() => {
+  const panel = document.getElementById("live");
+  if (!panel) return;
+  const maxRows = 300, maxHeld = 1000; // of the page, and of what came while paused
+  const body = document.getElementById("lines"), state = document.getElementById("state"), pause = document.getElementById("pause");
+  const grep = document.getElementById("grep"), waiting = document.getElementById("waiting");
+  let held = [], paused = false, skipped = 0, connected = false;
+
+  const say = () => {
+    state.className = "state " + (connected ? paused ? "" : "on" : "off");
+    state.textContent = !connected ? "Connecting again" : paused ? `Paused, ${held.length} waiting` : skipped ? `Live, ${skipped} too quick to show` : "Live";
+  };
+  const cell = (row, name, text) => {
+    const td = document.createElement("td");
+    td.className = name;
+    td.textContent = text;
+    row.append(td);
+    return td;
+  };
+  const mark = (name, text) => {
+    const span = document.createElement("span");
+    span.className = name;
+    span.textContent = text;
+    return span;
+  };
+  const text = (line) => [line.time, line.status, line.method, line.path, line.route, line.customer, line.key, line.plan, line.api, line.stage, line.ip, line.error].join(" ").toLowerCase();
+  const row = (line) => {
+    const tr = document.createElement("tr");
+    tr.wanted = text(line);
+    cell(tr, "at", line.time);
+    const status = cell(tr, "st", "");
+    status.append(mark("status s" + (line.status ? Math.floor(line.status / 100) : "x"), line.status || "–"));
+    const what = cell(tr, "what", "");
+    what.append(mark("method", line.method), " ", mark("path", line.path || line.route || "–"));
+    if (line.error) what.title = line.error;
+    cell(tr, "who", line.customer || line.key || "–");
+    cell(tr, "plan", line.plan || "–");
+    cell(tr, "where", line.api + (line.stage ? "/" + line.stage : ""));
+    cell(tr, "num took", line.latency === null ? "–" : line.latency.toLocaleString("en") + " ms");
+    return tr;
+  };
+  const sift = (tr) => { tr.hidden = grep.value !== "" && !tr.wanted.includes(grep.value.toLowerCase()); };
+  const add = (lines) => {
+    const rows = lines.slice(-maxRows).map(row).reverse();
+    rows.forEach(sift);
+    body.prepend(...rows);
+    while (body.children.length > maxRows) body.lastElementChild.remove();
+    waiting.hidden = body.children.length > 0;
+  };
+
+  const source = new EventSource(panel.dataset.stream);
+  source.onopen = () => { connected = true; say(); };
+  source.onerror = () => { connected = false; say(); };
+  source.onmessage = (e) => {
+    const batch = JSON.parse(e.data);
+    skipped += batch.skipped;
+    if (paused) held = held.concat(batch.lines).slice(-maxHeld);
+    else add(batch.lines || []);
+    say();
+  };
+  const toggle = () => {
+    paused = !paused;
+    pause.textContent = paused ? "Go on" : "Pause";
+    pause.setAttribute("aria-pressed", String(paused));
+    if (!paused) { add(held); held = []; }
+    say();
+  };
+  pause.addEventListener("click", toggle);
+  document.addEventListener("keydown", (e) => {
+    if (e.key === " " && !e.target.closest("input, button, a, summary")) { e.preventDefault(); toggle(); }
+  });
+  grep.addEventListener("input", () => { for (const tr of body.children) sift(tr); });
+  document.getElementById("clear").addEventListener("click", () => { body.replaceChildren(); held = []; skipped = 0; waiting.hidden = false; say(); });
+})();

@@ -1,0 +1,110 @@
+package console
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sort"
+	"strconv"
+)
+
+// requestPage is everything about one request.
+type requestPage struct {
+	request
+	Known  []value
+	Others []value // fields that the lake has no column for
+	Object string  // the object in the bucket that the line is in
+}
+
+// value is a field of a request, and where its link leads.
+type value struct{ Label, Text, URL string }
+
+// request serves the page of one request.
+func (c *Console) request(w http.ResponseWriter, r *http.Request) {
+	object, errObject := strconv.ParseInt(r.URL.Query().Get("object"), 10, 32)
+	line, errLine := strconv.ParseInt(r.URL.Query().Get("line"), 10, 64)
+	if err := errors.Join(errObject, errLine); err != nil {
+		c.refuse(w, r, "/requests", fmt.Errorf("object and line name no request: %w", err))
+		return
+	}
+	f := c.newFrame(r, "Request", "/request", nil)
+	f.Up = navItem{Label: "Requests", URL: "/requests"}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	db, err := c.db(ctx)
+	var page requestPage
+	if err == nil {
+		page, err = readRequest(ctx, db, object, line)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+	}
+	c.render(w, "top", f)
+	defer c.render(w, "bottom", f)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		c.render(w, "problem", problem{Title: "There is no such request", Text: "The lake has no row for this object and line, or has it as a duplicate of another.",
+			Link: "/requests", LinkText: "All requests"})
+	case err != nil:
+		c.renderProblem(w, f, err)
+	default:
+		c.render(w, "request", page)
+	}
+}
+
+func readRequest(ctx context.Context, db *sql.DB, object, line int64) (requestPage, error) {
+	var p requestPage
+	row := db.QueryRowContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE object = ? AND line = ? LIMIT 1`, object, line)
+	if err := p.scan(row); err != nil {
+		return p, fmt.Errorf("read request: %w", err)
+	}
+	var bucket, key sql.NullString
+	err := db.QueryRowContext(ctx, `SELECT bucket, key FROM objects WHERE id = ?`, object).Scan(&bucket, &key)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return p, fmt.Errorf("read object: %w", err)
+	}
+	if key.Valid {
+		p.Object = "s3://" + bucket.String + "/" + key.String
+	}
+	var v view
+	size := ""
+	if p.Bytes.Valid {
+		size = byteSize(p.Bytes.Int64)
+	}
+	for _, f := range []value{
+		{"Customer", p.Customer, ""}, {"Key", p.Key, v.URL("/customer", "key", p.Key)}, {"Usage plan", p.Plan, v.URL("/", "plan", p.Plan)},
+		{"API", p.API, v.URL("/api", "api", p.API)}, {"Stage", p.Stage, v.URL("/", "api", p.API, "stage", p.Stage)},
+		{"Route", p.Route, v.URL("/route", "method", p.Method, "route", p.Route)}, {"Path", p.Path, ""},
+		{"Latency", millis(p.Latency), ""}, {"Upstream latency", millis(p.Upstream), ""}, {"Size", size, ""},
+		{"IP", p.IP, ""}, {"User agent", p.Agent, ""}, {"Error", p.Error, ""}, {"Request id", p.ID, ""},
+	} {
+		if f.Text != "" && f.Text != "–" {
+			p.Known = append(p.Known, f)
+		}
+	}
+	p.Others = others(p.Extra)
+	return p, nil
+}
+
+// others are the fields that a lake has no column for.
+func others(extra string) []value {
+	var fields map[string]json.RawMessage
+	if extra == "" || json.Unmarshal([]byte(extra), &fields) != nil {
+		return nil
+	}
+	var all []value
+	for name, raw := range fields {
+		text := string(raw)
+		var s string
+		if json.Unmarshal(raw, &s) == nil {
+			text = s
+		}
+		all = append(all, value{Label: name, Text: text})
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Label < all[j].Label })
+	return all
+}

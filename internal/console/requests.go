@@ -1,0 +1,145 @@
+package console
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// pageRequests is how many requests a page of them has.
+const pageRequests = 100
+
+// request is one row of the lake.
+type request struct {
+	Time                                time.Time
+	ID, API, Stage, Key, Customer, Plan string
+	Method, Route, Path, IP, Agent      string
+	Error                               string
+	Status                              int64   // 0 is none
+	Latency, Upstream                   float64 // milliseconds, NaN is none
+	Bytes                               sql.NullInt64
+	Extra                               string
+	ObjectID, Line                      int64
+	URL                                 string // of its own page
+}
+
+// requestColumns are what scan reads, in its order.
+const requestColumns = `time, coalesce(request_id, ''), coalesce(api_id, ''), coalesce(stage, ''), coalesce(key_id, ''), coalesce(customer, ''),
+	coalesce(usage_plan, ''), coalesce(method, ''), coalesce(route, ''), coalesce(path, ''), coalesce(ip, ''), coalesce(user_agent, ''),
+	coalesce(error, ''), coalesce(status, 0), latency::DOUBLE, integration_latency::DOUBLE, bytes, coalesce(extra::VARCHAR, ''), object, line`
+
+func (q *request) scan(row interface{ Scan(...any) error }) error {
+	var at sql.NullTime
+	var latency, upstream sql.NullFloat64
+	err := row.Scan(&at, &q.ID, &q.API, &q.Stage, &q.Key, &q.Customer, &q.Plan, &q.Method, &q.Route, &q.Path, &q.IP, &q.Agent,
+		&q.Error, &q.Status, &latency, &upstream, &q.Bytes, &q.Extra, &q.ObjectID, &q.Line)
+	q.Time, q.Latency, q.Upstream = at.Time, orNaN(latency), orNaN(upstream)
+	q.URL = fmt.Sprintf("/request?object=%d&line=%d", q.ObjectID, q.Line)
+	return err
+}
+
+// Shown is the route's path as it was called, or what is known of it.
+func (q request) Shown() string {
+	if q.Path != "" {
+		return q.Path
+	}
+	return orNone(q.Route)
+}
+
+// Who is the customer, or the key where there is no name.
+func (q request) Who() string {
+	if q.Customer != "" {
+		return q.Customer
+	}
+	return q.Key
+}
+
+// requestList is a page of requests.
+type requestList struct {
+	Requests []request
+	Older    string // the address of the next page, "" is none
+	Newest   string // the address of the first page, "" is this one
+}
+
+// cursor is the place in the list after which a page begins: requests are in the order of time, then of the lake.
+type cursor struct {
+	micros, object, line int64
+}
+
+func (c cursor) String() string { return fmt.Sprintf("%d.%d.%d", c.micros, c.object, c.line) }
+
+func parseCursor(text string) (cursor, error) {
+	var c cursor
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return c, fmt.Errorf("before=%s is no place in the list", text)
+	}
+	for i, to := range []*int64{&c.micros, &c.object, &c.line} {
+		n, err := strconv.ParseInt(parts[i], 10, 64)
+		if err != nil {
+			return c, fmt.Errorf("before=%s is no place in the list", text)
+		}
+		*to = n
+	}
+	return c, nil
+}
+
+// requests serves the list of requests, the newest first.
+func (c *Console) requests(w http.ResponseWriter, r *http.Request) {
+	v, ok := c.view(w, r, "/requests")
+	if !ok {
+		return
+	}
+	before := r.URL.Query().Get("before")
+	if before != "" {
+		if _, err := parseCursor(before); err != nil {
+			c.refuse(w, r, "/requests", err)
+			return
+		}
+	}
+	f := c.newFrame(r, "Requests", "/requests", &v)
+	panels := []panel{{Name: "list before " + before, Title: "Newest first", Kind: "requests", Class: "full",
+		load: func(ctx context.Context, db *sql.DB) (any, error) { return readRequests(ctx, db, v, before) }}}
+	if before == "" {
+		panels = append([]panel{c.trends(v)[1]}, panels...)
+	}
+	c.board(w, r, f, panels)
+}
+
+// readRequests reads a page of requests, the one after before.
+func readRequests(ctx context.Context, db *sql.DB, v view, before string) (requestList, error) {
+	var out requestList
+	w := v.where()
+	if before != "" {
+		at, err := parseCursor(before)
+		if err != nil {
+			return out, err
+		}
+		w = w.and("(epoch_us(time), object, line) < (?::BIGINT, ?::BIGINT, ?::BIGINT) AND time <= make_timestamp(?::BIGINT)",
+			at.micros, at.object, at.line, at.micros)
+		out.Newest = v.URL("/requests")
+	}
+	rows, err := db.QueryContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE `+w.sql+` ORDER BY time DESC, object DESC, line DESC LIMIT ?`,
+		append(w.args, pageRequests+1)...)
+	if err != nil {
+		return out, fmt.Errorf("read requests: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var q request
+		if err := q.scan(rows); err != nil {
+			return out, fmt.Errorf("read requests: %w", err)
+		}
+		out.Requests = append(out.Requests, q)
+	}
+	if len(out.Requests) > pageRequests {
+		out.Requests = out.Requests[:pageRequests]
+		last := out.Requests[pageRequests-1]
+		out.Older = v.URL("/requests", "before", cursor{last.Time.UnixMicro(), last.ObjectID, last.Line}.String())
+	}
+	return out, rows.Err()
+}
