@@ -1,0 +1,270 @@
+package invoice
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options say how a month is closed.
+type Options struct {
+	Zone     *time.Location // where the month begins and ends; nil is UTC
+	LateDays int            // objects count that are delivered until so many days after the month's end; 0 is 3, negative none
+	Now      time.Time      // before the month is closed an invoice is preliminary; zero is the time of the call
+}
+
+const defaultLateDays = 3
+
+// Invoice is what a month costs.
+type Invoice struct {
+	Manifest Manifest
+	Currency string
+	Decimals int
+	Lines    []Line   // by customer, key id and plan
+	Total    *big.Rat // of all amounts, as they were rounded
+	Problems []string // what somebody should look at before this goes out
+}
+
+// Line is the requests of one API key in one usage plan.
+type Line struct {
+	KeyID, Customer string // "-" is missing. The newest name of the month
+	PlanID, Plan    string
+	Requests        int64 // of the month
+	Counted         int64 // that the rules of the price file count
+	Included        int64 // of those, that the fee covers
+	Fee             *big.Rat
+	Charges         []Charge
+	Amount          *big.Rat // rounded; nil where nothing can be billed
+	Note            string   // why Amount is nil, or that the plan is free
+	Account         Account  // where the customer is billed
+	free            bool
+}
+
+// Build closes a month. All of it is of one state of the lake.
+func Build(ctx context.Context, db *sql.DB, prices *PriceFile, of Month, o Options) (*Invoice, error) {
+	zone := cmp.Or(o.Zone, time.UTC)
+	if _, err := time.LoadLocation(zone.String()); err != nil || zone == time.Local {
+		return nil, fmt.Errorf("close %s: the zone %s has no name that means the same everywhere: give one like Europe/Berlin", of, zone)
+	}
+	days := cmp.Or(o.LateDays, defaultLateDays)
+	end := of.End(zone)
+	m := Manifest{
+		Format: manifestFormat, Month: of.String(), Zone: zone.String(), From: of.Begin(zone).UTC(), To: end.UTC(),
+		Closed: end.AddDate(0, 0, max(0, days)).UTC(), Prices: Prices{prices.Version, prices.SHA256},
+	}
+	now := o.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	m.Preliminary = now.Before(m.Closed)
+	var invoice *Invoice
+	err := read(ctx, db, &m, func(r *month) (err error) {
+		if m.Objects, err = r.freeze(ctx, m.Closed); err != nil {
+			return err
+		}
+		if m.Late, m.Undated, err = r.notTaken(ctx, m.Closed); err != nil {
+			return err
+		}
+		if m.Rows, m.SHA256, err = r.digest(ctx); err != nil {
+			return err
+		}
+		invoice, err = r.invoice(ctx, prices, m)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("close %s: %w", of, err)
+	}
+	return invoice, nil
+}
+
+// Rebuild makes the invoice of a manifest again. Where it would not be the same, the error says what differs.
+func Rebuild(ctx context.Context, db *sql.DB, prices *PriceFile, frozen *Manifest) (*Invoice, error) {
+	var invoice *Invoice
+	err := read(ctx, db, frozen, func(r *month) error {
+		different, err := r.verify(ctx, prices, frozen)
+		if err != nil {
+			return err
+		}
+		if len(different) > 0 {
+			lines := make([]string, len(different))
+			for i, d := range different {
+				lines[i] = d.String()
+			}
+			return fmt.Errorf("the same invoice cannot be made again:\n%s", strings.Join(lines, "\n"))
+		}
+		invoice, err = r.invoice(ctx, prices, *frozen)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("rebuild %s: %w", frozen.Month, err)
+	}
+	return invoice, nil
+}
+
+// Verify says in what the lake and the price file are not what the manifest was made from. None is the proof that Rebuild
+// makes the same bytes.
+func Verify(ctx context.Context, db *sql.DB, prices *PriceFile, frozen *Manifest) ([]Difference, error) {
+	var different []Difference
+	err := read(ctx, db, frozen, func(r *month) (err error) {
+		different, err = r.verify(ctx, prices, frozen)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("verify %s: %w", frozen.Month, err)
+	}
+	return different, nil
+}
+
+func read(ctx context.Context, db *sql.DB, m *Manifest, fn func(*month) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("read the lake: %w", err)
+	}
+	defer tx.Rollback() // nothing was written
+	return fn(&month{tx: tx, from: m.From, to: m.To})
+}
+
+func (m *month) verify(ctx context.Context, prices *PriceFile, frozen *Manifest) ([]Difference, error) {
+	now := *frozen
+	now.Prices = Prices{prices.Version, prices.SHA256}
+	var err error
+	if now.Objects, err = m.thaw(ctx, frozen.Objects); err != nil {
+		return nil, err
+	}
+	if now.Rows, now.SHA256, err = m.digest(ctx); err != nil {
+		return nil, err
+	}
+	return differences(frozen, &now), nil
+}
+
+// invoice is the lines of the requests, with their prices.
+func (m *month) invoice(ctx context.Context, prices *PriceFile, manifest Manifest) (*Invoice, error) {
+	lines, err := m.lines(ctx, prices)
+	if err != nil {
+		return nil, err
+	}
+	in := &Invoice{Manifest: manifest, Currency: prices.Currency, Decimals: prices.Decimals, Lines: lines, Total: new(big.Rat)}
+	for i := range in.Lines {
+		l := &in.Lines[i]
+		l.price(prices)
+		if l.Amount != nil {
+			in.Total.Add(in.Total, l.Amount)
+		}
+	}
+	in.Problems = in.problems()
+	return in, nil
+}
+
+// named is the newest name of something.
+type named struct {
+	name string
+	at   int64
+}
+
+func (n *named) see(name string, at int64) {
+	if name != missing && (n.name == "" || at > n.at || at == n.at && name > n.name) {
+		n.name, n.at = name, at
+	}
+}
+
+// lines counts the requests of each key and plan by the rules of the plan's price.
+func (m *month) lines(ctx context.Context, prices *PriceFile) ([]Line, error) {
+	type id struct{ keyID, nameOfNoKey, planID, nameOfNoID string }
+	type tally struct {
+		Line
+		matcher *matcher
+	}
+	found := map[id]*tally{}
+	customers, plans := map[id]*named{}, map[id]*named{}
+	var cells []cell
+	see := func(names map[id]*named, of id, name string, at int64) {
+		if names[of] == nil {
+			names[of] = &named{}
+		}
+		names[of].see(name, at)
+	}
+	err := m.cells(ctx, func(c cell) {
+		see(customers, id{keyID: c.keyID, nameOfNoKey: c.nameOfNoKey}, c.customer, c.customerAt)
+		see(plans, id{planID: c.planID, nameOfNoID: c.nameOfNoID}, c.plan, c.planAt)
+		cells = append(cells, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range cells {
+		of := id{c.keyID, c.nameOfNoKey, c.planID, c.nameOfNoID}
+		t := found[of]
+		if t == nil {
+			t = &tally{Line: Line{
+				KeyID: c.keyID, Customer: cmp.Or(customers[id{keyID: c.keyID, nameOfNoKey: c.nameOfNoKey}].name, missing),
+				PlanID: c.planID, Plan: cmp.Or(plans[id{planID: c.planID, nameOfNoID: c.nameOfNoID}].name, missing),
+			}}
+			if p := prices.plan(t.PlanID, t.Plan); p != nil {
+				ready := p.Count.matcher()
+				t.matcher = &ready
+			}
+			found[of] = t
+		}
+		t.Requests += c.requests
+		if t.matcher != nil && t.matcher.counts(c.status, c.route) {
+			t.Counted += c.requests
+		}
+	}
+	lines := make([]Line, 0, len(found))
+	for _, t := range found {
+		lines = append(lines, t.Line)
+	}
+	slices.SortFunc(lines, func(a, b Line) int {
+		return cmp.Or(strings.Compare(a.Customer, b.Customer), strings.Compare(a.KeyID, b.KeyID), strings.Compare(a.Plan, b.Plan), strings.Compare(a.PlanID, b.PlanID))
+	})
+	return lines, nil
+}
+
+// price fills in what the counted requests cost.
+func (l *Line) price(prices *PriceFile) {
+	l.Account = prices.account(l.KeyID, l.Customer)
+	p := prices.plan(l.PlanID, l.Plan)
+	switch {
+	case l.KeyID == missing && l.Customer == missing:
+		l.Note = "no customer"
+	case p == nil && l.PlanID == missing && l.Plan == missing:
+		l.Note = "no usage plan"
+	case p == nil:
+		l.Note = "the price file has no such plan"
+	case p.Free:
+		l.Note, l.free, l.Amount, l.Fee = "free", true, new(big.Rat), new(big.Rat)
+	default:
+		l.Fee = p.Fee
+		l.Charges, l.Included = p.charges(l.Counted)
+		sum := new(big.Rat).Set(p.Fee)
+		for _, c := range l.Charges {
+			sum.Add(sum, c.Amount)
+		}
+		l.Amount = prices.Rounding.round(sum, prices.Decimals)
+	}
+}
+
+func (in *Invoice) problems() []string {
+	var all []string
+	m := in.Manifest
+	if m.Preliminary {
+		all = append(all, fmt.Sprintf("preliminary: objects count until %s", m.Closed.Format(time.RFC3339)))
+	}
+	for _, l := range in.Lines {
+		if l.Amount == nil {
+			all = append(all, fmt.Sprintf("%d requests of %s (key %s, plan %s) are billed to nobody: %s", l.Requests, l.Customer, l.KeyID, l.Plan, l.Note))
+		}
+	}
+	if m.Late > 0 {
+		all = append(all, fmt.Sprintf("%d requests of the month were delivered after it closed, and are on no line", m.Late))
+	}
+	if m.Undated > 0 {
+		all = append(all, fmt.Sprintf("%d requests have no time, and are on no line", m.Undated))
+	}
+	return all
+}

@@ -1,0 +1,111 @@
+package invoice
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Manifest is what an invoice was made from. Kept, it makes the same invoice again.
+type Manifest struct {
+	Format      int       `json:"format"` // of this document: 1
+	Month       string    `json:"month"`
+	Zone        string    `json:"zone"`
+	From        time.Time `json:"from"`   // first instant of the month
+	To          time.Time `json:"to"`     // the instant after its last
+	Closed      time.Time `json:"closed"` // objects that were delivered before are taken in
+	Preliminary bool      `json:"preliminary"`
+	Prices      Prices    `json:"prices"`
+	Objects     []Source  `json:"objects"` // those with requests of the month, by bucket and key
+	Rows        int64     `json:"rows"`    // requests of the month
+	// SHA256 is over these requests: for each its time, id, key id, customer, plan id, plan, route and status, one line each,
+	// the lines in the order of their bytes.
+	SHA256  string `json:"sha256"`
+	Late    int64  `json:"late"`    // requests of the month in objects that were delivered afterwards, when this was made
+	Undated int64  `json:"undated"` // requests without a time in objects that were delivered in the month or until it closed
+}
+
+// Prices names a price file.
+type Prices struct {
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
+}
+
+// Source is one object of a manifest.
+type Source struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
+	ETag   string `json:"etag"`
+	Rows   int64  `json:"rows"` // requests of the month that count from this object
+}
+
+const manifestFormat = 1
+
+// ReadManifest reads what Write wrote.
+func ReadManifest(r io.Reader) (*Manifest, error) {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	var m Manifest
+	if err := dec.Decode(&m); err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	if m.Format != manifestFormat {
+		return nil, fmt.Errorf("read manifest: format %d is not known, expected %d: use the release that wrote it", m.Format, manifestFormat)
+	}
+	if !m.From.Before(m.To) {
+		return nil, fmt.Errorf("read manifest: the month from %s to %s is empty: the file was changed", m.From, m.To)
+	}
+	return &m, nil
+}
+
+// Write writes the manifest as JSON.
+func (m *Manifest) Write(w io.Writer) error { return writeJSON(w, m) }
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+// Difference is one thing in which the lake or the price file is not what a manifest says.
+type Difference struct {
+	What, Frozen, Found string
+}
+
+// String is the difference on one line.
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: the manifest has %s, found %s", d.What, d.Frozen, d.Found)
+}
+
+// differences is in what m, which was computed now, is not what was frozen.
+func differences(frozen, m *Manifest) []Difference {
+	var all []Difference
+	differ := func(what, a, b string) {
+		if a != b {
+			all = append(all, Difference{what, a, b})
+		}
+	}
+	differ("price file", frozen.Prices.Version+" "+frozen.Prices.SHA256, m.Prices.Version+" "+m.Prices.SHA256)
+	found := map[[2]string]Source{}
+	for _, s := range m.Objects {
+		found[[2]string{s.Bucket, s.Key}] = s
+	}
+	for _, s := range frozen.Objects {
+		name := fmt.Sprintf("object %s/%s", s.Bucket, s.Key)
+		now, ok := found[[2]string{s.Bucket, s.Key}]
+		if !ok {
+			all = append(all, Difference{name, fmt.Sprintf("%d rows", s.Rows), "no such object in the lake, or no rows: import it again"})
+			continue
+		}
+		differ(name+", ETag", s.ETag, now.ETag)
+		differ(name+", rows", fmt.Sprint(s.Rows), fmt.Sprint(now.Rows))
+	}
+	differ("rows", fmt.Sprint(frozen.Rows), fmt.Sprint(m.Rows))
+	differ("content of the rows (SHA-256)", frozen.SHA256, m.SHA256)
+	return all
+}
