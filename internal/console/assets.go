@@ -56,6 +56,7 @@ func (a assets) funcs() template.FuncMap {
 		"age":     age,
 		"class":   statusClass,
 		"orNone":  orNone,
+		"took":    took,
 		"movers":  newMoverTable,
 	}
 }

@@ -35,7 +35,7 @@ func top(ctx context.Context, db *sql.DB, v view, d dimension, path string) (bre
 		named = d.named
 	}
 	rows, err := db.QueryContext(ctx, `SELECT `+d.selected()+`, `+named+`, count(*) AS n,
-			count(*) FILTER (status BETWEEN 400 AND 499), count(*) FILTER (status BETWEEN 500 AND 599)
+			count(*) FILTER (status BETWEEN 400 AND 499), count(*) FILTER (status BETWEEN 500 AND 599), n / sum(n) OVER ()
 		FROM requests WHERE `+w.sql+` GROUP BY `+d.grouped()+` ORDER BY n DESC, `+d.ordered()+` LIMIT ?`, append(w.args, topGroups+1)...)
 	if err != nil {
 		return out, fmt.Errorf("count %s: %w", d.Name, err)
@@ -45,12 +45,13 @@ func top(ctx context.Context, db *sql.DB, v view, d dimension, path string) (bre
 		var g group
 		var name sql.NullString
 		keys := make([]sql.NullString, len(d.cols))
-		if err := rows.Scan(append(pointers(keys), &name, &g.Requests, &g.ClientErrors, &g.ServerErrs)...); err != nil {
+		if err := rows.Scan(append(pointers(keys), &name, &g.Requests, &g.ClientErrors, &g.ServerErrs, &g.Part)...); err != nil {
 			return out, fmt.Errorf("count %s: %w", d.Name, err)
 		}
 		out.add(g, v, path, keys, name.String)
 	}
 	out.finish(topGroups, v)
+	out.shorten()
 	return out, rows.Err()
 }
 
@@ -105,6 +106,19 @@ func (b *breakdown) finish(limit int, v view) {
 		g := &b.Groups[i]
 		g.Share = round2(float64(g.Requests) / float64(most) * 100)
 		g.ErrorShare = round2(float64(g.ClientErrors+g.ServerErrs) / float64(most) * 100)
+	}
+}
+
+// shorten leaves notes out where names tell the groups apart: a panel has little room.
+func (b *breakdown) shorten() {
+	seen := map[string]int{}
+	for _, g := range b.Groups {
+		seen[g.Name]++
+	}
+	for i, g := range b.Groups {
+		if seen[g.Name] == 1 {
+			b.Groups[i].Note = ""
+		}
 	}
 }
 

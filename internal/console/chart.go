@@ -97,7 +97,7 @@ func stackedChart(id, title string, p period, all []series) chart {
 			fmt.Fprintf(d, "M%.2f %.2fV%.2fH%.2fV%.2fZ", float64(i)+0.08, y0, y1, float64(i)+0.92, y0)
 			base[i] += v
 		}
-		c.add(done.String(), "bar "+s.Class)
+		c.add(done.String(), "col "+s.Class)
 		c.add(underWay.String(), "col part "+s.Class)
 	}
 	return c

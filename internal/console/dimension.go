@@ -12,6 +12,8 @@ type dimension struct {
 	params []string // filters that together name a group; none where one cannot filter by it
 	cols   []string // columns that make a group, as many as params where there are some
 	named  string   // SQL of a name beside the columns, "" is none
+
+	OfErrors bool // its groups are errors or not as a whole: a rate of errors would say nothing
 }
 
 // The dimensions.
@@ -24,8 +26,8 @@ func dimensions() []dimension {
 		{Name: "stages", Plural: "Stages", Label: "Stage", params: []string{"api", "stage"}, cols: []string{"api_id", "stage"}},
 		{Name: "routes", Plural: "Routes", Label: "Route", List: "/routes", Path: "/route",
 			params: []string{"method", "route"}, cols: []string{"method", "route"}},
-		{Name: "statuses", Plural: "Statuses", Label: "Status", params: []string{"status"}, cols: []string{"status"}},
-		{Name: "causes", Plural: "Errors", Label: "Message", cols: []string{"error"}},
+		{Name: "statuses", Plural: "Statuses", Label: "Status", params: []string{"status"}, cols: []string{"status"}, OfErrors: true},
+		{Name: "causes", Plural: "Errors", Label: "Message", cols: []string{"error"}, OfErrors: true},
 	}
 }
 
@@ -43,6 +45,7 @@ func dim(name string) dimension {
 type group struct {
 	Keys   []string // the values of the columns, none where there is none
 	Name   string   // what people call it
+	Lead   string   // stands before the name
 	Note   string   // tells groups of one name apart
 	URL    string   // "" is no page
 	Status int64    // of a status, else 0
@@ -51,6 +54,7 @@ type group struct {
 	ClientErrors, ServerErrs int64
 	P95                      float64 // milliseconds
 	Bytes                    int64
+	Part                     float64 // of all requests
 	Share, ErrorShare        float64 // of the largest group's requests, in percent: lengths of bars
 }
 
@@ -58,6 +62,9 @@ type group struct {
 func (g group) ErrorRate() float64 {
 	return ratio(float64(g.ClientErrors+g.ServerErrs), float64(g.Requests))
 }
+
+// Nameless says that the group is of requests without a value.
+func (g group) Nameless() bool { return g.Keys[len(g.Keys)-1] == none }
 
 // Change is how requests changed since the period before.
 func (g group) Change() delta { return newDelta(float64(g.Requests), float64(g.Before), plain) }
@@ -81,7 +88,7 @@ func (d dimension) identify(g *group, v view, path, name string) {
 			g.Name, g.Note = "No API key", ""
 		}
 	case "stages", "routes":
-		g.Name, g.Note = shown[1], shown[0]
+		g.Name, g.Lead = shown[1], shown[0]
 	default:
 		g.Name = shown[0]
 	}

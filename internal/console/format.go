@@ -81,10 +81,18 @@ func millis(ms float64) string {
 	switch {
 	case math.IsNaN(ms):
 		return "–"
-	case ms >= 10_000:
+	case ms >= 1000:
 		return digits(ms/1000) + "\u00a0s"
 	}
 	return short(ms) + "\u00a0ms"
+}
+
+// took is a time in whole milliseconds, to compare in a column.
+func took(ms float64) string {
+	if math.IsNaN(ms) {
+		return "–"
+	}
+	return count(int64(math.Round(ms))) + "\u00a0ms"
 }
 
 // percent is a share of 1.

@@ -62,6 +62,7 @@ func (q request) Who() string {
 type requestList struct {
 	Requests []request
 	Older    string // the address of the next page, "" is none
+	Short    bool   // these are the first of them; Older leads to all
 	Newest   string // the address of the first page, "" is this one
 }
 

@@ -41,9 +41,14 @@ func (c *Console) one(name string, parts ...string) http.HandlerFunc {
 		f.Title = g.Name
 		panels := append([]panel{{Name: "about " + name, Title: "About", Kind: "facts", Class: "full bare",
 			load: func(ctx context.Context, db *sql.DB) (any, error) { return about(ctx, db, v, d) }}}, c.trends(v)...)
-		for _, part := range parts {
-			panels = append(panels, topPanel(v, part, d.Path, "third"))
+		for i, part := range parts {
+			class := "third"
+			if i >= 3 {
+				class = "half"
+			}
+			panels = append(panels, topPanel(v, part, d.Path, class))
 		}
+		panels = append(panels, latest(v))
 		c.board(w, r, f, panels)
 	}
 }
@@ -97,3 +102,18 @@ func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error
 	}
 	return out, nil
 }
+
+// latest is the newest few requests of the view.
+func latest(v view) panel {
+	return panel{Name: "latest", Title: "Latest requests", Kind: "requests", Class: "full", load: func(ctx context.Context, db *sql.DB) (any, error) {
+		list, err := readRequests(ctx, db, v, "")
+		if len(list.Requests) > latestRequests {
+			list.Requests, list.Older = list.Requests[:latestRequests], v.URL("/requests")
+		}
+		list.Short = true
+		return list, err
+	}}
+}
+
+// latestRequests is how many requests a subject's page ends with.
+const latestRequests = 12

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // tile is one figure, and how it changed.
@@ -108,6 +109,9 @@ func summary(ctx context.Context, db *sql.DB, v view) ([]tile, error) {
 		{"Customers", short(float64(now.Customers)), "API keys in use", newDelta(float64(now.Customers), nanIfZero(old.Customers), plain)},
 		{"Data out", byteSize(now.Bytes), byteSize(int64(float64(now.Bytes)/math.Max(1, float64(now.Requests)))) + " a request",
 			newDelta(float64(now.Bytes), nanIfZero(old.Bytes), plain)},
+	}
+	if v.Value("key") != "" { // the one customer
+		tiles = slices.DeleteFunc(tiles, func(t tile) bool { return t.Label == "Customers" })
 	}
 	return tiles, nil
 }
