@@ -279,6 +279,7 @@ func TestGolden(t *testing.T) {
 	rows = append(rows, laketest.Row{Object: 1, Line: 9999, Time: laketest.P(time.Date(2026, 10, 31, 22, 59, 59, 999999000, time.UTC)), KeyID: laketest.P("key99"), Customer: &evil, Plan: laketest.P("Gold"), Status: laketest.P(int16(200))})
 	in := build(t, lake(t, objects(), rows))
 	for name, write := range map[string]func(*bytes.Buffer) error{
+		"invoice.txt":  func(b *bytes.Buffer) error { return in.WriteTable(b, 100) },
 		"invoice.csv":  func(b *bytes.Buffer) error { return in.WriteCSV(b) },
 		"invoice.json": func(b *bytes.Buffer) error { return in.WriteJSON(b) },
 		"stripe.jsonl": func(b *bytes.Buffer) error {

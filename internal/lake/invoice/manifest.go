@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // Manifest is what an invoice was made from. Kept, it makes the same invoice again.
@@ -63,10 +65,11 @@ func ReadManifest(r io.Reader) (*Manifest, error) {
 func (m *Manifest) Write(w io.Writer) error { return writeJSON(w, m) }
 
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	if _, err := w.Write(append(table.JSON(data), '\n')); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // ErrPreliminary is the error of events from an invoice whose month is not closed: a meter keeps the first event of an
@@ -80,7 +82,6 @@ func (in *Invoice) events(w io.Writer, event func(Line) (any, bool)) (unmapped [
 		return nil, fmt.Errorf("write meter events of %s: %w", in.Manifest.Month, ErrPreliminary)
 	}
 	out := bufio.NewWriter(w)
-	enc := json.NewEncoder(out)
 	for _, l := range in.Lines {
 		if l.Amount == nil || l.free || l.Counted == 0 {
 			continue
@@ -90,9 +91,11 @@ func (in *Invoice) events(w io.Writer, event func(Line) (any, bool)) (unmapped [
 			unmapped = append(unmapped, l)
 			continue
 		}
-		if err := enc.Encode(e); err != nil {
+		data, err := json.Marshal(e)
+		if err != nil {
 			return nil, fmt.Errorf("write meter events: %w", err)
 		}
+		out.Write(append(table.JSON(data), '\n')) // the error stays until Flush
 	}
 	if err := out.Flush(); err != nil {
 		return nil, fmt.Errorf("write meter events: %w", err)

@@ -1,13 +1,15 @@
 package invoice
 
 import (
+	"bufio"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
 	"math/big"
 	"strconv"
 
-	"github.com/stagelog/stagelog/internal/lake/report"
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // money is an amount as it stands on the invoice, or "" where there is none.
@@ -18,7 +20,7 @@ func (in *Invoice) money(amount *big.Rat) string {
 	return amount.FloatString(in.Decimals)
 }
 
-// WriteCSV writes a line for each line of the invoice and none for the total. Texts are written as report.Cell does, so that
+// WriteCSV writes a line for each line of the invoice and none for the total. Texts are written as table.Cell does, so that
 // a spreadsheet does not run them.
 func (in *Invoice) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
@@ -29,11 +31,51 @@ func (in *Invoice) WriteCSV(w io.Writer) error {
 		if l.Fee != nil {
 			fee = exact(l.Fee)
 		}
-		out.Write([]string{in.Manifest.Month, report.Cell(l.Customer), report.Cell(l.KeyID), report.Cell(l.Plan), report.Cell(l.PlanID),
-			whole(l.Requests), whole(l.Counted), whole(l.Included), fee, in.money(l.Amount), in.Currency, l.Note, report.Cell(in.Manifest.Prices.Version)})
+		out.Write([]string{in.Manifest.Month, table.Cell(l.Customer), table.Cell(l.KeyID), table.Cell(l.Plan), table.Cell(l.PlanID),
+			whole(l.Requests), whole(l.Counted), whole(l.Included), fee, in.money(l.Amount), in.Currency, l.Note, table.Cell(in.Manifest.Prices.Version)})
 	}
 	out.Flush()
 	if err := out.Error(); err != nil {
+		return fmt.Errorf("write invoice: %w", err)
+	}
+	return nil
+}
+
+// WriteTable writes the invoice for people, in lines of at most width cells as far as that goes. 0 is no limit.
+func (in *Invoice) WriteTable(w io.Writer, width int) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "%s (%s), prices %s, %s\n\n", in.Manifest.Month, in.Manifest.Zone, table.Printable(in.Manifest.Prices.Version), in.Currency)
+	var columns []table.Column
+	add := func(head string, right bool, spare int, total string, cell func(Line) string) {
+		c := table.Column{Head: head, Right: right, Spare: spare}
+		for _, l := range in.Lines {
+			c.Cells = append(c.Cells, cell(l))
+		}
+		c.Cells = append(c.Cells, total)
+		columns = append(columns, c)
+	}
+	count := func(n int64) string { return table.Thousands(n) }
+	add("customer", false, 0, "total", func(l Line) string { return table.Shown(l.Customer) })
+	add("key id", false, 0, "", func(l Line) string { return table.Shown(l.KeyID) })
+	add("plan", false, 0, "", func(l Line) string { return table.Shown(l.Plan) })
+	add("plan id", false, 3, "", func(l Line) string { return table.Shown(l.PlanID) })
+	add("requests", true, 2, count(in.Manifest.Rows), func(l Line) string { return count(l.Requests) })
+	add("counted", true, 0, "", func(l Line) string { return count(l.Counted) })
+	add("included", true, 4, "", func(l Line) string { return count(l.Included) })
+	add("amount", true, 0, in.money(in.Total), func(l Line) string { return cmp.Or(in.money(l.Amount), missing) })
+	add("note", false, 1, "", func(l Line) string { return l.Note })
+	if err := table.Write(out, columns, width); err != nil {
+		return err
+	}
+	for i, p := range in.Problems {
+		if i == 0 {
+			fmt.Fprintln(out)
+		}
+		for _, line := range table.Wrap("! "+table.Printable(p), width) {
+			fmt.Fprintln(out, line)
+		}
+	}
+	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write invoice: %w", err)
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // The drawing of a chart, in the units of its SVG.
@@ -71,7 +73,7 @@ func (p *Page) charts() []chart {
 		}
 		return values
 	}
-	count := func(v float64) string { return thousands(int64(v)) }
+	count := func(v float64) string { return table.Thousands(int64(v)) }
 	each := string(p.Times.Query.By[0])
 	charts := []chart{
 		draw("Requests by "+each, points, true, true, count,
@@ -91,7 +93,7 @@ func (p *Page) charts() []chart {
 				return math.NaN()
 			})
 		}
-		charts = append(charts, draw("Latency by "+each, points, false, true, func(v float64) string { n := int64(v); return latency(&n) },
+		charts = append(charts, draw("Latency by "+each, points, false, true, func(v float64) string { n := int64(v); return table.Latency(&n) },
 			series{"p50", "p50", ms(func(m Measures) *int64 { return m.P50 })},
 			series{"p95", "p95", ms(func(m Measures) *int64 { return m.P95 })},
 			series{"p99", "p99", ms(func(m Measures) *int64 { return m.P99 })}))
@@ -268,7 +270,7 @@ func (r *Report) bars() chart {
 	rows := r.Rows
 	if r.Others != nil {
 		others := *r.Others
-		others.Keys = []Key{{Name: plural(r.OtherRows, "other")}}
+		others.Keys = []Key{{Name: table.Plural(r.OtherRows, "other")}}
 		rows = append(rows[:len(rows):len(rows)], others)
 	}
 	c := chart{Title: "Customers with the most requests", Width: chartWidth, Height: barHeight*float64(len(rows)) + 8, Stacked: true}
@@ -282,7 +284,7 @@ func (r *Report) bars() chart {
 		width := float64(row.Requests) / float64(most) * (barRight - barLeft)
 		c.Bars = append(c.Bars, bar{
 			Y: 4 + barHeight*float64(i), Width: width, Errors: width * row.ErrorRate(),
-			Name: shorten(names[i], nameCells), Text: fmt.Sprintf("%s (%s errors)", thousands(row.Requests), percent(row.Measures)),
+			Name: table.Shorten(names[i], nameCells), Text: fmt.Sprintf("%s (%s errors)", table.Thousands(row.Requests), table.Percent(row.Errors, row.Requests)),
 		})
 	}
 	return c
@@ -299,11 +301,11 @@ func barNames(rows []Row) []string {
 		key := row.Keys[0]
 		switch {
 		case key.Name == "-" && key.Value != "-":
-			names[i] = shown(key.Value)
+			names[i] = table.Shown(key.Value)
 		case shared[key.Name] > 1:
-			names[i] = shown(key.Name) + " (" + shown(key.Value) + ")"
+			names[i] = table.Shown(key.Name) + " (" + table.Shown(key.Value) + ")"
 		default:
-			names[i] = shown(key.Name)
+			names[i] = table.Shown(key.Name)
 		}
 	}
 	return names

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // WriteCSV writes the report for spreadsheets and programs: quoted as in RFC 4180, a line of names first, times in RFC 3339, rates from 0
@@ -50,9 +51,9 @@ func (r *Report) record(kind string, row Row) []string {
 			key = row.Keys[i]
 		}
 		if d.named() {
-			record = append(record, Cell(key.Name))
+			record = append(record, table.Cell(key.Name))
 		}
-		record = append(record, Cell(key.Value))
+		record = append(record, table.Cell(key.Value))
 	}
 	whole := func(n int64) string { return strconv.FormatInt(n, 10) }
 	share := func(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }
@@ -74,25 +75,4 @@ func (r *Report) record(kind string, row Row) []string {
 		record = append(record, whole(b.Requests), whole(b.Errors), share(b.ErrorRate()))
 	}
 	return record
-}
-
-// Cell is a text that a stranger may have written, as a cell of a CSV file that people open in spreadsheets.
-//
-// A spreadsheet runs a cell that begins with = + - or @ as a formula, which can send the sheet away or start a program. Such a
-// text gets an apostrophe in front, as OWASP advises, and so does one that has the sign after blanks or in its full-width
-// form. "-" alone is our mark for a missing value and no formula. Characters that are not printed are escaped as in tables,
-// so that looking at the file in a terminal is safe too.
-func Cell(text string) string {
-	text = printable(text)
-	bare := strings.TrimLeft(text, " ")
-	if bare == "-" || bare == "" {
-		return text
-	}
-	// A tab or carriage return in front, which spreadsheets skip, is an escape by now.
-	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠", `\x09`, `\x0d`, `\x0a`} {
-		if strings.HasPrefix(bare, sign) {
-			return "'" + text
-		}
-	}
-	return text
 }

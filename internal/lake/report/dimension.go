@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // Dimension is what requests are told apart by.
@@ -45,9 +46,9 @@ func ParseDimension(name string) (Dimension, error) {
 		names = append(names, string(d))
 	}
 	if like, ok := nearest.Name(name, names); ok {
-		return "", fmt.Errorf("unknown dimension %s: did you mean %s?", printable(name), like)
+		return "", fmt.Errorf("unknown dimension %s: did you mean %s?", table.Printable(name), like)
 	}
-	return "", fmt.Errorf("unknown dimension %s: expected one of %s", printable(name), strings.Join(names, ", "))
+	return "", fmt.Errorf("unknown dimension %s: expected one of %s", table.Printable(name), strings.Join(names, ", "))
 }
 
 // named says whether rows of d show a name beside the id.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // Filter is conditions on requests. Those with = on the same dimension are alternatives; apart from that, all must hold.
@@ -26,12 +28,12 @@ func ParseFilter(conditions ...string) (Filter, error) {
 	for _, text := range conditions {
 		name, pattern, ok := strings.Cut(text, "=")
 		if !ok {
-			return nil, fmt.Errorf("filter %s: expected dimension=value or dimension!=value, as in status=5xx", printable(text))
+			return nil, fmt.Errorf("filter %s: expected dimension=value or dimension!=value, as in status=5xx", table.Printable(text))
 		}
 		name, not := strings.CutSuffix(name, "!")
 		d, err := ParseDimension(strings.TrimSpace(name))
 		if err != nil {
-			return nil, fmt.Errorf("filter %s: %w", printable(text), err)
+			return nil, fmt.Errorf("filter %s: %w", table.Printable(text), err)
 		}
 		f = append(f, Condition{Dimension: d, Not: not, Pattern: pattern})
 	}

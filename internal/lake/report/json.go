@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // MarshalJSON is the report as --json promises it: fields may be added, and stay as they are. A key that is missing in the
@@ -112,27 +111,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	if _, err := w.Write(append(escapeJSON(data), '\n')); err != nil {
+	if _, err := w.Write(append(table.JSON(data), '\n')); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
-}
-
-// escapeJSON escapes what is not printed beyond ASCII. In valid JSON such characters stand in strings only.
-func escapeJSON(data []byte) []byte {
-	out := make([]byte, 0, len(data))
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		switch {
-		case r < 0x7f || unicode.IsPrint(r):
-			out = append(out, data[:size]...)
-		case r < 0x10000:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		default:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		}
-		data = data[size:]
-	}
-	return out
 }

@@ -9,6 +9,8 @@ import (
 	"html/template"
 	"io"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // topCustomers is how many customers a page draws.
@@ -78,16 +80,16 @@ func (p *Page) WriteHTML(w io.Writer) error {
 	}
 	r := p.Main
 	columns := r.columns()
-	view := pageView{Title: cmp.Or(printable(p.Title), "API usage"), Heading: r.heading(), Total: r.tiles(), Charts: p.charts(), Columns: columns}
-	for i := range columns[0].cells {
+	view := pageView{Title: cmp.Or(table.Printable(p.Title), "API usage"), Heading: r.heading(), Total: r.tiles(), Charts: p.charts(), Columns: columns}
+	for i := range columns[0].Cells {
 		row := pageRow{Sum: i >= len(r.Rows)}
 		for _, c := range columns {
-			row.Cells = append(row.Cells, pageCell{c.cells[i], c.right})
+			row.Cells = append(row.Cells, pageCell{c.Cells[i], c.Right})
 		}
 		view.Rows = append(view.Rows, row)
 	}
 	if r.Undated > 0 {
-		view.Undated = plural(r.Undated, "request")
+		view.Undated = table.Plural(r.Undated, "request")
 	}
 	if err := t.Execute(w, view); err != nil {
 		return fmt.Errorf("write page: %w", err)
@@ -101,7 +103,7 @@ type pageView struct {
 	Heading []string
 	Total   []tile
 	Charts  []chart
-	Columns []column
+	Columns []table.Column
 	Rows    []pageRow
 	Undated string
 }
@@ -116,21 +118,17 @@ type pageCell struct {
 	Right bool
 }
 
-// Head and Right are for the template.
-func (c column) Head() string { return c.head }
-func (c column) Right() bool  { return c.right }
-
 type tile struct{ Name, Value string }
 
 // tiles is the figures that stand first.
 func (r *Report) tiles() []tile {
 	t := r.Total
 	tiles := []tile{
-		{"requests", thousands(t.Requests)}, {"error rate", percent(t.Measures)},
-		{"client errors", thousands(t.Client)}, {"server errors", thousands(t.Server)}, {"sent", size(t.Bytes)},
+		{"requests", table.Thousands(t.Requests)}, {"error rate", table.Percent(t.Errors, t.Requests)},
+		{"client errors", table.Thousands(t.Client)}, {"server errors", table.Thousands(t.Server)}, {"sent", table.Size(t.Bytes)},
 	}
 	if !r.Query.CountsOnly {
-		tiles = append(tiles, tile{"p50", latency(t.P50)}, tile{"p95", latency(t.P95)}, tile{"p99", latency(t.P99)})
+		tiles = append(tiles, tile{"p50", table.Latency(t.P50)}, tile{"p95", table.Latency(t.P95)}, tile{"p99", table.Latency(t.P99)})
 	}
 	return tiles
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // Query is what a report is about.
@@ -105,7 +107,7 @@ func (q *Query) check() error {
 	}
 	for _, c := range q.Filter {
 		if _, err := ParseDimension(string(c.Dimension)); err != nil {
-			return fmt.Errorf("filter %s: %w", printable(c.String()), err)
+			return fmt.Errorf("filter %s: %w", table.Printable(c.String()), err)
 		}
 	}
 	switch {

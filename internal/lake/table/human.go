@@ -1,4 +1,4 @@
-package report
+package table
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// thousands is a number with separators: 12,345.
-func thousands(n int64) string {
+// Thousands is a number with separators: 12,345.
+func Thousands(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
 	if digits[0] == '-' {
@@ -21,18 +21,18 @@ func thousands(n int64) string {
 	return sign + digits
 }
 
-// signed is a difference: +12,345.
-func signed(n int64) string {
+// Signed is a difference: +12,345.
+func Signed(n int64) string {
 	if n > 0 {
-		return "+" + thousands(n)
+		return "+" + Thousands(n)
 	}
-	return thousands(n)
+	return Thousands(n)
 }
 
-// percent is an error rate. Some errors are never shown as none, nor some successes as none.
-func percent(m Measures) string {
-	switch p := 100 * m.ErrorRate(); {
-	case m.Requests == 0:
+// Percent is a share. Some are never shown as none, nor nearly all as all.
+func Percent(part, whole int64) string {
+	switch p := 100 * float64(part) / float64(whole); {
+	case whole == 0:
 		return "-"
 	case p > 0 && p < 0.01:
 		return "<0.01%"
@@ -43,8 +43,8 @@ func percent(m Measures) string {
 	}
 }
 
-// size is a number of bytes: 1.5 MiB.
-func size(bytes int64) string {
+// Size is a number of bytes: 1.5 MiB.
+func Size(bytes int64) string {
 	const unit = 1024
 	if bytes > -unit && bytes < unit {
 		return fmt.Sprintf("%d B", bytes)
@@ -57,8 +57,8 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.1f %ciB", value, "KMGTPE"[exp])
 }
 
-// latency is a time in milliseconds: 230 ms, 1.20 s, 2m05s.
-func latency(ms *int64) string {
+// Latency is a time in milliseconds: 230 ms, 1.20 s, 2m05s; "-" is none.
+func Latency(ms *int64) string {
 	switch {
 	case ms == nil:
 		return "-"
@@ -71,17 +71,17 @@ func latency(ms *int64) string {
 	return fmt.Sprintf("%dm%02ds", seconds/60, seconds%60)
 }
 
-// plural is a number of things.
-func plural(n int64, thing string) string {
+// Plural is a number of things.
+func Plural(n int64, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
-	return thousands(n) + " " + thing + "s"
+	return Thousands(n) + " " + thing + "s"
 }
 
-// shorten cuts a text to a number of cells.
-func shorten(s string, most int) string {
-	if cellWidth(s) <= most {
+// Shorten cuts a text to a number of cells.
+func Shorten(s string, most int) string {
+	if Width(s) <= most {
 		return s
 	}
 	var b strings.Builder
@@ -95,15 +95,15 @@ func shorten(s string, most int) string {
 	return b.String() + "…"
 }
 
-// wrap breaks a text at blanks, so that its lines have at most width cells as far as its words do. 0 is no limit.
-func wrap(text string, width int) []string {
-	if width <= 0 || cellWidth(text) <= width {
+// Wrap breaks a text at blanks, so that its lines have at most width cells as far as its words do. 0 is no limit.
+func Wrap(text string, width int) []string {
+	if width <= 0 || Width(text) <= width {
 		return []string{text}
 	}
 	var lines []string
 	line := ""
 	for _, word := range strings.Split(text, " ") {
-		if line != "" && cellWidth(line)+1+cellWidth(word) > width {
+		if line != "" && Width(line)+1+Width(word) > width {
 			lines, line = append(lines, line), "  "+word
 			continue
 		}
@@ -115,8 +115,8 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
-// cellWidth is how many cells of a terminal a printable text takes.
-func cellWidth(s string) int {
+// Width is how many cells of a terminal a printable text takes.
+func Width(s string) int {
 	if isASCII(s) {
 		return len(s)
 	}
