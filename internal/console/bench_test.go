@@ -46,7 +46,7 @@ func benchLake(b testing.TB, rows int) *sql.DB {
 			'api' || (h %% 5), CASE WHEN h %% 7 = 0 THEN 'dev' ELSE 'prod' END, 'key' || c, 'Customer ' || c, 'Plan ' || (c %% 4), 'plan' || (c %% 4),
 			CASE WHEN h %% 5 = 0 THEN 'POST' ELSE 'GET' END, '/things/{id}/part' || (h %% 40), '/things/' || i || '/part' || (h %% 40),
 			CASE WHEN h %% 100 = 1 THEN 500 WHEN h %% 20 = 2 THEN 404 ELSE 200 END,
-			(5 + (h >> 8) %% 50 + CASE WHEN h %% 50 = 3 THEN (h >> 16) %% 2000 ELSE 0 END)::INTEGER, NULL, (h >> 4) %% 20000, '192.0.2.' || h %% 256, 'curl/8.5.0', NULL, NULL
+			(5 + (h >> 8) %% 50 + CASE WHEN h %% 50 = 3 THEN (h >> 16) %% 2000 ELSE 0 END)::INTEGER, NULL, (h >> 4) %% 20000, '192.0.2.' || h %% 256, 'curl/8.5.0', NULL, NULL, NULL
 		FROM (SELECT i, hash(i) %% 1000000007 AS h, least((hash(i * 31) %% 1000)::BIGINT, (hash(i * 17) %% 1000)::BIGINT) AS c FROM range(%d) r(i))`,
 		int64(30*24*time.Hour/time.Microsecond)/int64(rows), rows), testNow.Add(-30*24*time.Hour))
 	if err != nil {

@@ -53,7 +53,7 @@ func newLake(t testing.TB, rows ...row) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	insert, err := tx.Prepare(`INSERT INTO request_rows VALUES (1, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?)`)
+	insert, err := tx.Prepare(`INSERT INTO request_rows VALUES (1, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, NULL)`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -376,7 +376,7 @@ func BenchmarkBuild(b *testing.B) {
 	laketest.AddObjects(b, db, objects()...)
 	laketest.Exec(b, db, `INSERT INTO request_rows SELECT 1 + i % 4, i, false, TIMESTAMP '2026-10-01' + to_microseconds(i * 2500000),
 		'id' || i, 'shop', 'prod', 'key' || (hash(i) % 2000), 'Customer ' || (hash(i) % 1500), 'Gold', 'plan1', 'GET', '/orders/{id}',
-		'/orders/1', 200, 5, 5, 5, '10.0.0.1', 'curl', NULL, NULL FROM range(?) r(i)`, n)
+		'/orders/1', 200, 5, 5, 5, '10.0.0.1', 'curl', NULL, NULL, NULL FROM range(?) r(i)`, n)
 	o, p := options(b), prices(b)
 	for b.Loop() {
 		if _, err := Build(b.Context(), db, p, october, o); err != nil {

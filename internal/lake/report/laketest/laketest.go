@@ -88,7 +88,7 @@ func AddRows(t testing.TB, db *sql.DB, rows ...Row) {
 		for _, r := range rows {
 			if err := a.AppendRow(r.Object, r.Line, r.Duplicate, value(r.Time), value(r.RequestID), value(r.API), value(r.Stage),
 				value(r.KeyID), value(r.Customer), value(r.Plan), value(r.PlanID), value(r.Method), value(r.Route), value(r.Path),
-				value(r.Status), value(r.Latency), nil, value(r.Bytes), value(r.IP), value(r.UserAgent), value(r.Error), nil); err != nil {
+				value(r.Status), value(r.Latency), nil, value(r.Bytes), value(r.IP), value(r.UserAgent), value(r.Error), nil, nil); err != nil {
 				return err
 			}
 		}
