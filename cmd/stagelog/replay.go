@@ -100,7 +100,7 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 func (f *replayFlags) config(p *pipeline.Pipeline, s *awsSession) replay.Config {
 	failed, _, _ := strings.Cut(p.Deliver.ErrorPrefix, "!{")
 	cfg := replay.Config{
-		Bucket: replayBucket{s.Clients.S3, p.Bucket}, From: f.prefix, Errors: f.prefix == "", Into: f.into,
+		Bucket: replayBucket{s3Bucket{s.Clients.S3, p.Bucket}}, From: f.prefix, Errors: f.prefix == "", Into: f.into,
 		Since: f.since.Time, Until: f.until.Time, Parallel: f.parallel, Failed: failed + "replay/", Except: []string{"stagelog/"},
 	}
 	if cfg.Errors {
@@ -168,7 +168,7 @@ func customers(ctx context.Context, p *pipeline.Pipeline, s *awsSession) (*usage
 	if err != nil {
 		return nil, fmt.Errorf("list the usage plans: %w", err)
 	}
-	remembered, err := replayBucket{s.Clients.S3, p.Bucket}.snapshot(ctx, s.spec(p).SnapshotKey())
+	remembered, err := replayBucket{s3Bucket{s.Clients.S3, p.Bucket}}.snapshot(ctx, s.spec(p).SnapshotKey())
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -91,6 +92,11 @@ func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(im.opts.Parallel)
 	listed := list(ctx, im.src, im.opts.Prefix, windowOf(im.opts.From, im.opts.To), func(o Object) error {
+		for _, other := range im.opts.Except {
+			if strings.HasPrefix(o.Key, other) {
+				return nil
+			}
+		}
 		im.found.Add(1)
 		if im.opts.Forget {
 			im.seen[o.Key] = true

@@ -120,6 +120,38 @@ func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
 // DB is the database, for reading.
 func (l *Lake) DB() *sql.DB { return l.db }
 
+// Read runs a statement that only reads, and calls fn with its rows.
+func (l *Lake) Read(ctx context.Context, statement string, fn func(*sql.Rows) error) error {
+	conn, err := l.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "BEGIN TRANSACTION READ ONLY"); err != nil {
+		return err
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // nothing was written
+	rows, err := conn.QueryContext(ctx, statement)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return fn(rows)
+}
+
+// Parquet writes the result of a statement into a file of its own, which the caller removes.
+func (l *Lake) Parquet(ctx context.Context, statement string) (path string, err error) {
+	f, err := os.CreateTemp(l.dir, "result-*.parquet")
+	if err != nil {
+		return "", err
+	}
+	if err := f.Close(); err != nil {
+		return "", err
+	}
+	_, err = l.db.ExecContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd)", strings.TrimRight(strings.TrimSpace(statement), ";"), quote(f.Name())))
+	return f.Name(), err
+}
+
 // Close lets go of the database.
 func (l *Lake) Close() error {
 	var err error

@@ -25,5 +25,11 @@ func (l *Lake) Import(context.Context, Source, ImportOptions) (Summary, error) {
 // DB is nil.
 func (l *Lake) DB() *sql.DB { return nil }
 
+// Read says that there is no lake.
+func (l *Lake) Read(context.Context, string, func(*sql.Rows) error) error { return ErrNoCgo }
+
+// Parquet says that there is no lake.
+func (l *Lake) Parquet(context.Context, string) (string, error) { return "", ErrNoCgo }
+
 // Close does nothing.
 func (l *Lake) Close() error { return nil }

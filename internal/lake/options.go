@@ -12,6 +12,8 @@ type Options struct {
 // ImportOptions say what is imported.
 type ImportOptions struct {
 	Prefix string
+	// Except are prefixes below Prefix that hold no logs.
+	Except []string
 	// From and To bound the requests' time; zero is no bound. Objects delivered somewhat
 	// earlier and later are imported, too.
 	From, To time.Time

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/table"
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+// lakeFlags say which delivered logs a command looks at.
+type lakeFlags struct {
+	aws      awsFlags
+	bucket   string
+	path     string
+	noImport bool
+}
+
+const lakeHelp = `The logs are those of stagelog.yaml's bucket, or of --bucket s3://bucket/prefix, which needs no more
+than the right to list and read it: any chain in these formats may have delivered them. What is
+new there is taken into a database first (--lake), so the second time is quick. In a folder
+where ` + "`stagelog up`" + ` ran, its bucket and credentials are used without being asked for.`
+
+func (f *lakeFlags) bind(cmd *cobra.Command) {
+	f.aws.bind(cmd)
+	cmd.Flags().StringVar(&f.bucket, "bucket", "", "the logs, as s3://bucket/prefix (default: where stagelog.yaml delivers to)")
+	cmd.Flags().StringVar(&f.path, "lake", "", "the database (default .stagelog/lake/BUCKET.duckdb)")
+	cmd.Flags().BoolVar(&f.noImport, "no-import", false, "do not look for new objects first")
+}
+
+// logs is where a command's logs are.
+type logs struct {
+	bucket, prefix string
+	pipeline       *pipeline.Pipeline // nil where there is none
+	source         s3Bucket
+}
+
+// find says where the logs are, and opens the bucket.
+func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
+	at := &logs{}
+	p, err := pipeline.Load(e.file, e.getenv)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.bucket == "":
+		return nil, usageError{fmt.Errorf("%s is not here: say where the logs are with --bucket s3://bucket/prefix", e.file)}
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil && f.bucket == "":
+		return nil, err
+	case err == nil:
+		at.pipeline, at.bucket = p, p.Bucket
+		at.prefix, _, _ = strings.Cut(p.Deliver.Prefix, "!{")
+	}
+	if f.bucket != "" {
+		rest, ok := strings.CutPrefix(f.bucket, "s3://")
+		at.bucket, at.prefix, _ = strings.Cut(rest, "/")
+		if !ok || at.bucket == "" {
+			return nil, usageError{fmt.Errorf("--bucket %s: expected s3://bucket/prefix", f.bucket)}
+		}
+		if at.pipeline != nil && at.pipeline.Bucket != at.bucket {
+			at.pipeline = nil // of other logs
+		}
+	}
+	cfg, err := f.config(ctx, e, at.pipeline)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return nil, f.aws.noCredentials(ctx, err)
+	}
+	at.source = s3Bucket{provision.NewClients(cfg).S3, at.bucket}
+	return at, nil
+}
+
+// localState is where `stagelog up` keeps its state by default.
+const localState = ".stagelog"
+
+// config is AWS's usual one, or that of the `stagelog up` of this folder.
+func (f *lakeFlags) config(ctx context.Context, e *env, p *pipeline.Pipeline) (aws.Config, error) {
+	_, err := os.Stat(filepath.Join(localState, "credentials"))
+	elsewhere := f.aws.profile + f.aws.endpoint + e.getenv("AWS_PROFILE") + e.getenv("AWS_ACCESS_KEY_ID") + f.bucket
+	if err != nil || elsewhere != "" {
+		return f.aws.config(ctx, p)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile("stagelog"),
+		config.WithSharedConfigFiles([]string{filepath.Join(localState, "config")}), config.WithSharedCredentialsFiles([]string{filepath.Join(localState, "credentials")}))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the credentials of `stagelog up` in %s: %w", localState, err)
+	}
+	cfg.RetryMaxAttempts = 2
+	cfg.AppID = "stagelog"
+	// The profile's endpoint; NewClients addresses buckets by path where there is one.
+	s, err := config.LoadSharedConfigProfile(ctx, "stagelog", func(o *config.LoadSharedConfigOptions) {
+		o.ConfigFiles, o.CredentialsFiles = []string{filepath.Join(localState, "config")}, []string{filepath.Join(localState, "credentials")}
+	})
+	if err == nil && s.BaseEndpoint != "" {
+		cfg.BaseEndpoint = aws.String(s.BaseEndpoint)
+	}
+	return cfg, nil
+}
+
+// mapping is what the pipeline's format says of its fields.
+func (l *logs) mapping() (lake.Mapping, error) {
+	if l.pipeline == nil || l.pipeline.Format == "" {
+		return lake.Mapping{}, nil
+	}
+	format, err := accesslog.Parse(l.pipeline.Format)
+	if err != nil {
+		return lake.Mapping{}, fmt.Errorf("the pipeline's format: %w", err)
+	}
+	names := l.pipeline.Names
+	return lake.MappingOf(format, names.UsagePlan, names.Customer, names.UsagePlanID), nil
+}
+
+// except are the prefixes in the bucket that hold no logs.
+func (l *logs) except() []string {
+	all := []string{"stagelog/"}
+	if l.pipeline != nil {
+		if failed, _, _ := strings.Cut(l.pipeline.Deliver.ErrorPrefix, "!{"); failed != "" {
+			all = append(all, failed)
+		}
+	}
+	return all
+}
+
+// lakePath is the database of a bucket.
+func (f *lakeFlags) lakePath(bucket string) string {
+	if f.path != "" {
+		return f.path
+	}
+	return filepath.Join(localState, "lake", bucket+".duckdb")
+}
+
+// open opens the lake, with what is new of a time taken in. Zero times are no bounds.
+func (f *lakeFlags) open(ctx context.Context, e *env, from, to time.Time) (*lake.Lake, error) {
+	at, err := f.find(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lake.Open(ctx, f.lakePath(at.bucket), lake.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if f.noImport {
+		return l, nil
+	}
+	if err := f.fill(ctx, e, l, at, from, to); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// fill takes in what is new, and tells how it goes.
+func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs, from, to time.Time) error {
+	mapping, err := at.mapping()
+	if err != nil {
+		return err
+	}
+	began, told := time.Now(), time.Now()
+	sum, err := l.Import(ctx, at.source, lake.ImportOptions{
+		Prefix: at.prefix, Except: at.except(), From: from, To: to, Mapping: mapping,
+		Progress: func(s lake.Summary) {
+			if time.Since(told) > 2*time.Second {
+				told = time.Now()
+				fmt.Fprintf(e.stderr, "%s requests of %s so far\n", table.Thousands(s.Rows), table.Plural(int64(s.Imported), "object"))
+			}
+		},
+	})
+	if err != nil {
+		return provision.Explain(fmt.Errorf("take in the logs below s3://%s/%s: %w", at.bucket, at.prefix, err))
+	}
+	if sum.Imported > 0 {
+		fmt.Fprintf(e.stderr, "took in %s requests of %s (%s) in %v\n", table.Thousands(sum.Rows), table.Plural(int64(sum.Imported), "object"),
+			table.Size(sum.Bytes), time.Since(began).Round(10*time.Millisecond))
+	}
+	for _, note := range []struct {
+		n    int64
+		text string
+	}{
+		{sum.Duplicates, "of them were there already, and count once"},
+		{sum.Bad, "lines are no log lines: SELECT * FROM bad_lines shows them"},
+		{sum.Misfit, "values do not fit their column, and are kept in extra"},
+	} {
+		if note.n > 0 {
+			fmt.Fprintf(e.stderr, "  %s %s\n", table.Thousands(note.n), note.text)
+		}
+	}
+	for _, p := range sum.Problems {
+		fmt.Fprintf(e.stderr, "  %s: %s\n", table.Printable(p.Key), table.Printable(p.Reason))
+	}
+	if sum.Found == 0 {
+		fmt.Fprintf(e.stderr, "no objects below s3://%s/%s in that time\n", at.bucket, at.prefix)
+	}
+	return nil
+}
