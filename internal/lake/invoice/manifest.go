@@ -19,9 +19,9 @@ type Manifest struct {
 	Closed      time.Time `json:"closed"` // objects that were delivered before are taken in
 	Preliminary bool      `json:"preliminary"`
 	Prices      Prices    `json:"prices"`
-	Objects     []Source  `json:"objects"` // those with requests of the month, by bucket and key
+	Objects     []Source  `json:"objects"` // those with requests of the month that were delivered in time, by bucket and key
 	Rows        int64     `json:"rows"`    // requests of the month
-	// SHA256 is over these requests: for each its time, id, key id, customer, plan id, plan, route and status, one line each,
+	// SHA256 is over these requests: for each its time, request id, key id, customer, plan id, plan, route and status, one line each,
 	// the lines in the order of their bytes.
 	SHA256  string `json:"sha256"`
 	Late    int64  `json:"late"`    // requests of the month in objects that were delivered afterwards, when this was made

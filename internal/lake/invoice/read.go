@@ -20,8 +20,23 @@ type month struct {
 	objects  string // ids of the objects, as a JSON list; set by freeze or thaw
 }
 
-// where restricts rows to the requests of the month in the objects.
-const where = ` time >= ? AND time < ? AND object IN (SELECT unnest(from_json(?, '["INTEGER"]')))`
+// identity is what tells a request from others, as the importer has it.
+const identity = "coalesce(extended_request_id, request_id)"
+
+// taken is the WITH clause of the requests of the month in the objects, each once. Of a request that is there several times
+// the view `requests` has the row that was imported first. That order is lost with the database, so here it is the first row
+// by the object's key: a lake that was imported again has the same.
+const taken = `WITH chosen AS (SELECT id AS object, row_number() OVER (ORDER BY bucket, key) AS place
+	FROM objects WHERE id IN (SELECT unnest(from_json($3, '["INTEGER"]')))),
+twice AS (SELECT DISTINCT ` + identity + ` AS who FROM request_rows WHERE duplicate),
+firsts AS (SELECT r.object, r.line FROM request_rows r JOIN chosen USING (object)
+	WHERE time >= $1 AND time < $2 AND ` + identity + ` IN (SELECT who FROM twice)
+	QUALIFY row_number() OVER (PARTITION BY ` + identity + ` ORDER BY place, line) = 1),
+taken AS (
+	SELECT r.* FROM request_rows r SEMI JOIN chosen USING (object) ANTI JOIN twice ON ` + identity + ` = who WHERE time >= $1 AND time < $2
+	UNION ALL
+	SELECT r.* FROM request_rows r SEMI JOIN firsts USING (object, line))
+`
 
 func (m *month) args() []any { return []any{m.from.UTC(), m.to.UTC(), m.objects} }
 
@@ -39,27 +54,32 @@ func (m *month) thaw(ctx context.Context, frozen []Source) ([]Source, error) {
 	return m.sources(ctx, func(s Source, _ time.Time) bool { return known[[2]string{s.Bucket, s.Key}] })
 }
 
+// sources chooses objects with rows of the month, and counts what is taken of each.
 func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) ([]Source, error) {
-	rows, err := m.tx.QueryContext(ctx, `SELECT o.id, o.bucket, o.key, o.etag, o.modified, r.n
-		FROM (SELECT object, count(*) AS n FROM requests WHERE time >= ? AND time < ? GROUP BY object) r
-		JOIN objects o ON o.id = r.object ORDER BY o.bucket, o.key`, m.from.UTC(), m.to.UTC())
+	var unchecked int64
+	if err := m.tx.QueryRowContext(ctx, "SELECT count(*) FROM unchecked").Scan(&unchecked); err != nil {
+		return nil, fmt.Errorf("look for unfinished imports: %w", err)
+	}
+	if unchecked > 0 {
+		return nil, fmt.Errorf("the requests of %d objects were not compared with others yet, and may count twice: an import was cut off, run it again", unchecked)
+	}
+	ids, sources, index := []int32{}, []Source{}, map[int32]int{}
+	err := m.each(ctx, `SELECT o.id, o.bucket, o.key, o.etag, o.modified FROM objects o
+		SEMI JOIN (SELECT DISTINCT object FROM request_rows WHERE time >= $1 AND time < $2) r ON o.id = r.object ORDER BY o.bucket, o.key`,
+		[]any{m.from.UTC(), m.to.UTC()}, func(rows *sql.Rows) error {
+			var id int32
+			var s Source
+			var modified time.Time
+			if err := rows.Scan(&id, &s.Bucket, &s.Key, &s.ETag, &modified); err != nil {
+				return err
+			}
+			if take(s, modified) {
+				index[id] = len(ids)
+				ids, sources = append(ids, id), append(sources, s)
+			}
+			return nil
+		})
 	if err != nil {
-		return nil, fmt.Errorf("list the objects of the month: %w", err)
-	}
-	defer rows.Close()
-	ids, sources := []int32{}, []Source{}
-	for rows.Next() {
-		var id int32
-		var s Source
-		var modified time.Time
-		if err := rows.Scan(&id, &s.Bucket, &s.Key, &s.ETag, &modified, &s.Rows); err != nil {
-			return nil, fmt.Errorf("list the objects of the month: %w", err)
-		}
-		if take(s, modified) {
-			ids, sources = append(ids, id), append(sources, s)
-		}
-	}
-	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("list the objects of the month: %w", err)
 	}
 	list, err := json.Marshal(ids)
@@ -67,7 +87,34 @@ func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) 
 		panic("BUG: numbers that are no JSON: " + err.Error())
 	}
 	m.objects = string(list)
+	err = m.each(ctx, taken+"SELECT object, count(*) FROM taken GROUP BY object", m.args(), func(rows *sql.Rows) error {
+		var id int32
+		var n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return err
+		}
+		sources[index[id]].Rows = n
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count the rows of objects: %w", err)
+	}
 	return sources, nil
+}
+
+// each hands every row of an answer to fn.
+func (m *month) each(ctx context.Context, statement string, args []any, fn func(*sql.Rows) error) error {
+	rows, err := m.tx.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // notTaken counts the requests that are on no line: those that came late, and those without a time.
@@ -85,28 +132,24 @@ func (m *month) notTaken(ctx context.Context, closed time.Time) (late, undated i
 
 // canonical is one request as text: each value with its length in bytes before it, so that no two requests have the same.
 const canonical = `epoch_us(time) || concat(` +
-	`coalesce(strlen(request_id) || ':' || request_id, '-'), coalesce(strlen(key_id) || ':' || key_id, '-'), ` +
+	`coalesce(strlen(` + identity + `) || ':' || ` + identity + `, '-'), coalesce(strlen(key_id) || ':' || key_id, '-'), ` +
 	`coalesce(strlen(customer) || ':' || customer, '-'), coalesce(strlen(usage_plan_id) || ':' || usage_plan_id, '-'), ` +
 	`coalesce(strlen(usage_plan) || ':' || usage_plan, '-'), coalesce(strlen(route) || ':' || route, '-'), coalesce(CAST(status AS VARCHAR), '-'))`
 
 // digest is the number of requests and the SHA-256 that Manifest describes.
 func (m *month) digest(ctx context.Context) (n int64, sum string, err error) {
-	rows, err := m.tx.QueryContext(ctx, "SELECT "+canonical+" AS line FROM requests WHERE"+where+" ORDER BY line", m.args()...)
-	if err != nil {
-		return 0, "", fmt.Errorf("hash the requests: %w", err)
-	}
-	defer rows.Close()
 	hash := sha256.New()
 	var line sql.RawBytes
-	for rows.Next() {
+	err = m.each(ctx, taken+"SELECT "+canonical+" AS text FROM taken ORDER BY text", m.args(), func(rows *sql.Rows) error {
 		if err := rows.Scan(&line); err != nil {
-			return 0, "", fmt.Errorf("hash the requests: %w", err)
+			return err
 		}
 		hash.Write(line)
 		hash.Write([]byte{'\n'})
 		n++
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return 0, "", fmt.Errorf("hash the requests: %w", err)
 	}
 	return n, hex.EncodeToString(hash.Sum(nil)), nil
@@ -127,23 +170,19 @@ type cell struct {
 func (m *month) cells(ctx context.Context, fn func(cell)) error {
 	// Of two names at one instant the greater wins, so that the order of rows decides nothing.
 	const newest = `max(struct_pack(at := epoch_us(time), name := %[1]s)) FILTER (%[1]s IS NOT NULL)`
-	statement := `SELECT coalesce(key_id, '-'), coalesce(k, '-'), coalesce(usage_plan_id, '-'), coalesce(p, '-'), coalesce(status, 0), coalesce(route, '-'), n,
+	statement := taken + `SELECT coalesce(key_id, '-'), coalesce(k, '-'), coalesce(usage_plan_id, '-'), coalesce(p, '-'), coalesce(status, 0), coalesce(route, '-'), n,
 		coalesce(c.name, '-'), coalesce(c.at, 0), coalesce(u.name, '-'), coalesce(u.at, 0)
 	FROM (SELECT key_id, if(key_id IS NULL, customer, NULL) AS k, usage_plan_id, if(usage_plan_id IS NULL, usage_plan, NULL) AS p, status, route, count(*) AS n, ` +
-		fmt.Sprintf(newest, "customer") + " AS c, " + fmt.Sprintf(newest, "usage_plan") + " AS u FROM requests WHERE" + where + " GROUP BY ALL)"
-	rows, err := m.tx.QueryContext(ctx, statement, m.args()...)
-	if err != nil {
-		return fmt.Errorf("count the requests: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+		fmt.Sprintf(newest, "customer") + " AS c, " + fmt.Sprintf(newest, "usage_plan") + " AS u FROM taken GROUP BY ALL)"
+	err := m.each(ctx, statement, m.args(), func(rows *sql.Rows) error {
 		var c cell
 		if err := rows.Scan(&c.keyID, &c.nameOfNoKey, &c.planID, &c.nameOfNoID, &c.status, &c.route, &c.requests, &c.customer, &c.customerAt, &c.plan, &c.planAt); err != nil {
-			return fmt.Errorf("count the requests: %w", err)
+			return err
 		}
 		fn(c)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("count the requests: %w", err)
 	}
 	return nil

@@ -81,14 +81,17 @@ func AddRows(t testing.TB, db *sql.DB, rows ...Row) {
 	}
 	defer conn.Close()
 	err = conn.Raw(func(c any) error {
-		a, err := duckdb.NewAppenderFromConn(c.(driver.Conn), "", "request_rows")
+		a, err := duckdb.NewAppenderWithColumns(c.(driver.Conn), "", "", "request_rows", []string{
+			"object", "line", "duplicate", "time", "request_id", "api_id", "stage", "key_id", "customer", "usage_plan", "usage_plan_id",
+			"method", "route", "path", "status", "latency", "bytes", "ip", "user_agent", "error",
+		})
 		if err != nil {
 			return err
 		}
 		for _, r := range rows {
 			if err := a.AppendRow(r.Object, r.Line, r.Duplicate, value(r.Time), value(r.RequestID), value(r.API), value(r.Stage),
 				value(r.KeyID), value(r.Customer), value(r.Plan), value(r.PlanID), value(r.Method), value(r.Route), value(r.Path),
-				value(r.Status), value(r.Latency), nil, value(r.Bytes), value(r.IP), value(r.UserAgent), value(r.Error), nil, nil); err != nil {
+				value(r.Status), value(r.Latency), value(r.Bytes), value(r.IP), value(r.UserAgent), value(r.Error)); err != nil {
 				return err
 			}
 		}
@@ -130,7 +133,7 @@ func Random(rng *rand.Rand, n int, from, to time.Time) []Row {
 		r := &rows[i]
 		at := from.Add(time.Duration(rng.Int64N(int64(to.Sub(from))))).Truncate(time.Microsecond)
 		*r = Row{
-			Object: int32(1 + i*5/n), Line: int64(i + 1), Duplicate: rng.IntN(20) == 0,
+			Object: int32(1 + i*5/n), Line: int64(i + 1),
 			Time: P(at.UTC()), RequestID: P(fmt.Sprintf("id-%d", i)), API: pick(rng, "shop", "pay"), Stage: pick(rng, "prod", "test", ""),
 			Method: pick(rng, "GET", "POST", "DELETE"), IP: pick(rng, "10.0.0.1", "10.0.0.2", "2001:db8::1"),
 		}
@@ -169,6 +172,11 @@ func Random(rng *rand.Rand, n int, from, to time.Time) []Row {
 		}
 		if rng.IntN(60) == 0 {
 			r.Time = nil
+		}
+		if i > 0 && rng.IntN(20) == 0 {
+			object, line := r.Object, r.Line
+			*r = rows[rng.IntN(i)]
+			r.Object, r.Line, r.Duplicate = object, line, true
 		}
 	}
 	return rows
