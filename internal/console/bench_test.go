@@ -41,7 +41,8 @@ func benchLake(b testing.TB, rows int) *sql.DB {
 	if _, err := db.Exec(string(schema)); err != nil {
 		b.Fatal(err)
 	}
-	_, err = db.Exec(fmt.Sprintf(`INSERT INTO request_rows
+	_, err = db.Exec(fmt.Sprintf(`INSERT INTO request_rows (object, line, duplicate, time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id,
+		method, route, path, status, latency, integration_latency, bytes, ip, user_agent, error, extra)
 		SELECT i // 10000, i %% 10000 + 1, false, ?::TIMESTAMP + to_microseconds((i * %d)::BIGINT), 'req-' || i,
 			'api' || (h %% 5), CASE WHEN h %% 7 = 0 THEN 'dev' ELSE 'prod' END, 'key' || c, 'Customer ' || c, 'Plan ' || (c %% 4), 'plan' || (c %% 4),
 			CASE WHEN h %% 5 = 0 THEN 'POST' ELSE 'GET' END, '/things/{id}/part' || (h %% 40), '/things/' || i || '/part' || (h %% 40),

@@ -105,6 +105,9 @@ func (b *breakdown) finish(limit int, v view) {
 	for i := range b.Groups {
 		g := &b.Groups[i]
 		g.Share = round2(float64(g.Requests) / float64(most) * 100)
+		if b.Dim.OfErrors {
+			continue
+		}
 		g.ErrorShare = round2(float64(g.ClientErrors+g.ServerErrs) / float64(most) * 100)
 	}
 }

@@ -1,6 +1,9 @@
 package console
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // dimension is a way to divide requests into groups.
 type dimension struct {
@@ -29,6 +32,14 @@ func dimensions() []dimension {
 		{Name: "statuses", Plural: "Statuses", Label: "Status", params: []string{"status"}, cols: []string{"status"}, OfErrors: true},
 		{Name: "causes", Plural: "Errors", Label: "Message", cols: []string{"error"}, OfErrors: true},
 	}
+}
+
+// All names the groups in the middle of a sentence.
+func (d dimension) All() string {
+	if d.Name == "apis" {
+		return d.Plural
+	}
+	return strings.ToLower(d.Plural)
 }
 
 // dim is the dimension of that name.

@@ -44,7 +44,7 @@ func newLake(t testing.TB, rows ...row) *sql.DB {
 	}
 	t.Cleanup(func() { db.Close() })
 	for _, statement := range []string{string(schema), "SET enable_external_access=false",
-		"INSERT INTO objects VALUES (1, 'acme-api-logs', 'logs/2026/03/14/15/one.gz', 'e', 10, now(), now(), 1, 0, NULL)"} {
+		"INSERT INTO objects (id, bucket, key, etag, size, modified, imported, lines, bad, problem) VALUES (1, 'acme-api-logs', 'logs/2026/03/14/15/one.gz', 'e', 10, now(), now(), 1, 0, NULL)"} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,9 @@ func newLake(t testing.TB, rows ...row) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	insert, err := tx.Prepare(`INSERT INTO request_rows VALUES (1, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, NULL)`)
+	insert, err := tx.Prepare(`INSERT INTO request_rows (object, line, duplicate, time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id,
+		method, route, path, status, latency, integration_latency, bytes, ip, user_agent, error, extra)
+		VALUES (1, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, NULL)`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,13 +32,10 @@ func short(n float64) string {
 	}
 	abs := math.Abs(n)
 	for _, unit := range []struct {
-		size float64
-		name string
-	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e4, "k"}} {
-		if abs >= unit.size*0.9995 {
-			if unit.name == "k" {
-				return digits(n/1e3) + "k"
-			}
+		from, size float64
+		name       string
+	}{{999.5e9, 1e12, "T"}, {999.5e6, 1e9, "G"}, {999.5e3, 1e6, "M"}, {1e4, 1e3, "k"}} {
+		if abs >= unit.from {
 			return digits(n/unit.size) + unit.name
 		}
 	}

@@ -31,7 +31,7 @@ type movers struct {
 // change finds what changed most since the period before, among customers and routes.
 func change(ctx context.Context, db *sql.DB, v view) (movers, error) {
 	from, to := v.before()
-	out := movers{Period: stamp(from) + " – " + stamp(to)}
+	out := movers{Period: dates(from, to)}
 	w := v.filters().and("time >= ?::TIMESTAMP AND time < ?::TIMESTAMP", from, to)
 	if err := db.QueryRowContext(ctx, `SELECT EXISTS (FROM requests WHERE `+w.sql+`)`, w.args...).Scan(&out.Comparable); err != nil {
 		return out, fmt.Errorf("look at the period before: %w", err)
@@ -91,8 +91,15 @@ func largest(all []mover, t taste) []mover {
 			break
 		}
 	}
+	named := map[string]int{}
+	for _, m := range all {
+		named[m.Kind+m.Group.Name]++
+	}
 	for i := range all {
 		m := &all[i]
+		if named[m.Kind+m.Group.Name] == 1 {
+			m.Group.Note = ""
+		}
 		m.Delta = newDelta(float64(m.Now), float64(m.Before), t)
 		m.Up = m.Now > m.Before
 		m.Width = round2(float64(abs(m.Now-m.Before)) / float64(abs(all[0].Now-all[0].Before)) * 50)

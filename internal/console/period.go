@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -134,7 +135,22 @@ func (p period) Label() string {
 			return "last " + s.label
 		}
 	}
-	return stamp(p.From) + " – " + stamp(p.To)
+	return p.Dates()
+}
+
+// Dates says from when to when, in UTC.
+func (p period) Dates() string { return dates(p.From, p.To) + " UTC" }
+
+// dates says from when to when; what both have in common once.
+func dates(from, to time.Time) string {
+	first, last := stamp(from), stamp(to)
+	switch {
+	case from.Format(time.DateOnly) == to.Format(time.DateOnly):
+		last = last[strings.LastIndexByte(last, ' ')+1:]
+	case from.Year() == to.Year():
+		first = strings.Replace(first, from.Format(" 2006 "), " ", 1)
+	}
+	return first + " – " + last
 }
 
 // stamp is a time for people, as short as it can be said.

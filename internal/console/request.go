@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"sort"
 	"strconv"
+	"time"
 )
 
 // requestPage is everything about one request.
@@ -70,7 +72,10 @@ func readRequest(ctx context.Context, db *sql.DB, object, line int64) (requestPa
 	if key.Valid {
 		p.Object = "s3://" + bucket.String + "/" + key.String
 	}
-	var v view
+	v := view{period: period{Name: "custom", From: p.Time.Add(-12 * time.Hour), To: p.Time.Add(12 * time.Hour)}}
+	if p.Time.IsZero() {
+		v.Name = ""
+	}
 	size := ""
 	if p.Bytes.Valid {
 		size = byteSize(p.Bytes.Int64)
@@ -78,9 +83,9 @@ func readRequest(ctx context.Context, db *sql.DB, object, line int64) (requestPa
 	for _, f := range []value{
 		{"Customer", p.Customer, ""}, {"Key", p.Key, v.URL("/customer", "key", p.Key)}, {"Usage plan", p.Plan, v.URL("/", "plan", p.Plan)},
 		{"API", p.API, v.URL("/api", "api", p.API)}, {"Stage", p.Stage, v.URL("/", "api", p.API, "stage", p.Stage)},
-		{"Route", p.Route, v.URL("/route", "method", p.Method, "route", p.Route)}, {"Path", p.Path, ""},
+		{"Route", p.Route, v.URL("/route", "method", cmp.Or(p.Method, none), "route", p.Route)}, {"Path", p.Path, ""},
 		{"Latency", millis(p.Latency), ""}, {"Upstream latency", millis(p.Upstream), ""}, {"Size", size, ""},
-		{"IP", p.IP, ""}, {"User agent", p.Agent, ""}, {"Error", p.Error, ""}, {"Request id", p.ID, ""},
+		{"IP", p.IP, ""}, {"User agent", p.Agent, ""}, {"Error", p.Error, ""}, {"Request id", p.ID, ""}, {"Extended request id", p.ExtendedID, ""},
 	} {
 		if f.Text != "" && f.Text != "–" {
 			p.Known = append(p.Known, f)

@@ -18,7 +18,7 @@ type request struct {
 	Time                                time.Time
 	ID, API, Stage, Key, Customer, Plan string
 	Method, Route, Path, IP, Agent      string
-	Error                               string
+	Error, ExtendedID                   string
 	Status                              int64   // 0 is none
 	Latency, Upstream                   float64 // milliseconds, NaN is none
 	Bytes                               sql.NullInt64
@@ -30,13 +30,14 @@ type request struct {
 // requestColumns are what scan reads, in its order.
 const requestColumns = `time, coalesce(request_id, ''), coalesce(api_id, ''), coalesce(stage, ''), coalesce(key_id, ''), coalesce(customer, ''),
 	coalesce(usage_plan, ''), coalesce(method, ''), coalesce(route, ''), coalesce(path, ''), coalesce(ip, ''), coalesce(user_agent, ''),
-	coalesce(error, ''), coalesce(status, 0), latency::DOUBLE, integration_latency::DOUBLE, bytes, coalesce(extra::VARCHAR, ''), object, line`
+	coalesce(error, ''), coalesce(status, 0), latency::DOUBLE, integration_latency::DOUBLE, bytes, coalesce(extra::VARCHAR, ''), object, line,
+	coalesce(extended_request_id, '')`
 
 func (q *request) scan(row interface{ Scan(...any) error }) error {
 	var at sql.NullTime
 	var latency, upstream sql.NullFloat64
 	err := row.Scan(&at, &q.ID, &q.API, &q.Stage, &q.Key, &q.Customer, &q.Plan, &q.Method, &q.Route, &q.Path, &q.IP, &q.Agent,
-		&q.Error, &q.Status, &latency, &upstream, &q.Bytes, &q.Extra, &q.ObjectID, &q.Line)
+		&q.Error, &q.Status, &latency, &upstream, &q.Bytes, &q.Extra, &q.ObjectID, &q.Line, &q.ExtendedID)
 	q.Time, q.Latency, q.Upstream = at.Time, orNaN(latency), orNaN(upstream)
 	q.URL = fmt.Sprintf("/request?object=%d&line=%d", q.ObjectID, q.Line)
 	return err

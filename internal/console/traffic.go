@@ -66,7 +66,7 @@ func trafficChart(v view, all []series) chart {
 			worst += sum(s.Values)
 		}
 	}
-	c.Desc = fmt.Sprintf("%s requests, %s of them errors, in %d columns; %s, UTC.", count(int64(total)), count(int64(worst)), c.Columns, v.Label())
+	c.Desc = fmt.Sprintf("%s requests, %s of them errors, in %d columns; %s.", count(int64(total)), count(int64(worst)), c.Columns, v.Label())
 	return c
 }
 
@@ -90,7 +90,7 @@ func errorChart(v view, all []series) chart {
 		server.Values[i] = ratio(server.Values[i], n)
 	}
 	c := lineChart("errors", "Error rate", v.period, []series{client, server}, 0.01, percent)
-	c.Desc = "Share of requests answered 4xx and 5xx, " + v.Label() + ", UTC."
+	c.Desc = "Share of requests answered 4xx and 5xx, " + v.Label() + "."
 	return c
 }
 
@@ -119,7 +119,7 @@ func latencyChart(ctx context.Context, db *sql.DB, v view) (chart, error) {
 		all[0].Values[i], all[1].Values[i], all[2].Values[i] = p99, p95, p50
 	}
 	c := lineChart("latency", "Latency", v.period, all, 1, millis)
-	c.Desc = "Percentiles of the time to answer, in milliseconds, " + v.Label() + ", UTC."
+	c.Desc = "Percentiles of the time to answer, in milliseconds, " + v.Label() + "."
 	return c, rows.Err()
 }
 
