@@ -132,7 +132,6 @@ func runReport(ctx context.Context, e *env, flags *reportFlags) error {
 	case flags.csv:
 		return r.WriteCSV(e.stdout)
 	}
-	fmt.Fprintf(e.stdout, "%s to %s\n\n", q.From.In(q.Zone).Format("2006-01-02 15:04"), q.To.In(q.Zone).Format("2006-01-02 15:04 MST"))
 	return r.WriteTable(e.stdout, width(e.stdout))
 }
 

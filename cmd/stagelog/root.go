@@ -59,7 +59,7 @@ Each flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is 
 	root.PersistentFlags().BoolVar(&e.json, "json", false, "print the result as one JSON document on stdout")
 	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "log more to stderr")
 	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "the pipeline's file")
-	root.AddCommand(newDemo(e), newInit(e), newUp(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newReplay(e), newReport(e), newQuery(e), newExport(e), newFormat(e), newBench(e))
+	root.AddCommand(newDemo(e), newInit(e), newUp(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newReplay(e), newReport(e), newQuery(e), newTail(e), newConsole(e), newExport(e), newFormat(e), newBench(e))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(e, cmd) }
 	group(root)
 	wrapUsage(root)

@@ -26,6 +26,7 @@ type upOptions struct {
 	s3Endpoint string
 	shards     int
 	bufferSize size
+	password   string
 }
 
 // maxShards is more than one machine has a use for.
@@ -59,7 +60,8 @@ With --json one JSON document with the endpoints is printed once everything is r
 	f.BoolVar(&opts.apisOnly, "apis-only", false, "make the APIs and usage plans of stagelog.yaml alone; stagelog deploy --endpoint-url builds the rest")
 	f.StringVar(&opts.listen.AWS, "listen-aws", opts.listen.AWS, "address of the AWS endpoint")
 	f.StringVar(&opts.listen.Stages, "listen-stages", opts.listen.Stages, "address of the API stages")
-	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of /metrics, /healthz and /readyz")
+	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of the console, /metrics, /healthz and /readyz")
+	f.StringVar(&opts.password, "console-password-file", "", "the file that holds the console's password; needed where others than this machine reach it")
 	f.StringVar(&opts.nats, "nats", "", "use the JetStream of this NATS cluster instead of the embedded one (nats://host:port)")
 	f.IntVar(&opts.replicas, "nats-replicas", 1, "how many servers of the NATS cluster hold each record: 1, 3 or 5")
 	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 instead of the embedded one, with AWS's usual credentials")
@@ -71,6 +73,10 @@ With --json one JSON document with the endpoints is printed once everything is r
 func runUp(ctx context.Context, e *env, opts upOptions) error {
 	if opts.shards < 1 || opts.shards > maxShards {
 		return usageError{fmt.Errorf("--shards %d: expected 1 to %d", opts.shards, maxShards)}
+	}
+	password, err := readPassword(opts.password)
+	if err != nil {
+		return err
 	}
 	p, err := loadPipeline(e, opts.bare)
 	if err != nil {
@@ -86,7 +92,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 	}
 	return chain.Run(ctx, chain.Config{
 		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: opts.replicas, S3Endpoint: opts.s3Endpoint,
-		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), APIsOnly: opts.apisOnly, Logger: log,
+		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), ConsolePassword: password, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s chain.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *chain.Chain) error {
 		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {
@@ -117,7 +123,8 @@ func announce(e *env, c *chain.Chain, dir, bucket string, apisOnly bool) error {
 		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})
 	}
 	w := tabwriter.NewWriter(e.stderr, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\nAWS endpoint\t%s\tFirehose, API Gateway, Lambda, S3, IAM, CloudWatch Logs, STS\n", at.AWS)
+	fmt.Fprintf(w, "\nConsole\t%s\trequests, customers, live tail, delivery, SQL\n", at.Console)
+	fmt.Fprintf(w, "AWS endpoint\t%s\tFirehose, API Gateway, Lambda, S3, IAM, CloudWatch Logs, STS\n", at.AWS)
 	fmt.Fprintf(w, "API stages\t%s/{api}/{stage}/\n", at.Stages)
 	fmt.Fprintf(w, "Metrics\t%s/metrics\t/healthz, /readyz\n", at.Console)
 	if err := w.Flush(); err != nil {

@@ -41,11 +41,19 @@ type trouble struct {
 	what string
 	log  *slog.Logger
 
-	tries atomic.Int64 // that failed since it worked
+	told  atomic.Pointer[told] // set before tries are
+	tries atomic.Int64         // that failed since it worked
+}
+
+// told is what was told of a trouble.
+type told struct {
+	text string
+	at   time.Time
 }
 
 // failed notes a failed try.
 func (t *trouble) failed(err error) {
+	t.told.Store(&told{err.Error(), time.Now()})
 	if t.tries.Add(1) == 1 {
 		t.log.Warn(t.what+" is failing", "error", err)
 	}

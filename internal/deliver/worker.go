@@ -73,6 +73,7 @@ type Worker struct {
 	mu     sync.Mutex // guards what follows
 	counts Counts
 	done   uint64 // delivered up to here
+	last   time.Time
 }
 
 // asked is a destination and when it was asked for.
@@ -196,6 +197,37 @@ func (w *Worker) session(ctx context.Context) error {
 	return w.pump(ctx, st, st.doc.Delivered+1, 0)
 }
 
+// State is how a worker is doing.
+type State struct {
+	Counts    Counts
+	Delivered uint64        // every frame up to here is delivered
+	Age       time.Duration // of the oldest record that was read and is not delivered, 0 if there is none
+	Last      time.Time     // when something was last delivered by this worker; zero is never
+	Troubles  []Trouble     // what does not work now
+}
+
+// Trouble is something that is tried again and again.
+type Trouble struct {
+	What  string
+	Error string // the newest
+	Tries int64
+	Last  time.Time
+}
+
+// State says how the worker is doing.
+func (w *Worker) State() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := State{Counts: w.counts, Delivered: w.done, Age: w.backlogAge(), Last: w.last}
+	for _, t := range []*trouble{w.putTrouble, w.stateTrouble, w.trimTrouble, w.logTrouble, w.functionTrouble, w.runTrouble} {
+		if n := t.tries.Load(); n > 0 {
+			told := *t.told.Load()
+			s.Troubles = append(s.Troubles, Trouble{What: t.what, Error: told.text, Tries: n, Last: told.at})
+		}
+	}
+	return s
+}
+
 // Counts is what this worker has delivered.
 func (w *Worker) Counts() Counts {
 	w.mu.Lock()
@@ -234,7 +266,7 @@ func (w *Worker) delivered(c *cut) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.counts.add(c.count)
-	w.done = c.last
+	w.done, w.last = c.last, w.now()
 }
 
 // put notes that an object was put.

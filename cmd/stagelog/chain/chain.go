@@ -8,11 +8,13 @@ package chain
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -31,6 +33,7 @@ import (
 	"github.com/stagelog/stagelog/internal/iam"
 	"github.com/stagelog/stagelog/internal/identity"
 	"github.com/stagelog/stagelog/internal/lease"
+	"github.com/stagelog/stagelog/internal/live"
 	"github.com/stagelog/stagelog/internal/logs"
 	"github.com/stagelog/stagelog/internal/pipeline"
 	"github.com/stagelog/stagelog/internal/usageplan"
@@ -58,9 +61,11 @@ type Config struct {
 	// BufferBytes is how much may wait on disk for delivery. By default 10 GiB.
 	BufferBytes int64
 	S3Endpoint  string // another S3 to deliver to; "" embeds a server
-	APIsOnly    bool   // of the pipeline its local APIs alone; the rest is for AWS clients to build
-	Logger      *slog.Logger
-	Progress    func(Step) // called as each of the four steps is done; may be nil
+	// ConsolePassword protects the console. Without one it is there on loopback alone.
+	ConsolePassword string
+	APIsOnly        bool // of the pipeline its local APIs alone; the rest is for AWS clients to build
+	Logger          *slog.Logger
+	Progress        func(Step) // called as each of the four steps is done; may be nil
 }
 
 // Chain is a running pipeline.
@@ -84,10 +89,13 @@ type Chain struct {
 	stages    *gateway.Gateway
 	lines     *gateway.Logger
 	delivery  *delivery
+	live      live.Hub
+	lake      *ownLake
 
-	endTurn     func()        // lets the next process of a cluster start
-	closeStages func()        // returns once no request is under way at a stage
-	applied     chan struct{} // closed once the pipeline is applied
+	endTurn     func()          // lets the next process of a cluster start
+	closeStages func()          // returns once no request is under way at a stage
+	applied     chan struct{}   // closed once the pipeline is applied
+	serving     context.Context // ends when the chain stops; nil before it starts
 }
 
 // Run opens the chain, serves it, applies the pipeline, and then calls script. It serves
@@ -101,12 +109,16 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
+	c.serving = serving
 	c.start(serving, group)
 	// A part that fails ends the script too: it must not wait for what is gone.
 	scripted, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(serving, cancel)
 	err = c.apply(scripted)
+	if err == nil {
+		err = c.writeEndpoints()
+	}
 	c.endTurn()
 	if err == nil {
 		close(c.applied)
@@ -127,6 +139,7 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 // open takes the ports, then opens each room, from the disk upward.
 func open(ctx context.Context, cfg Config) (*Chain, error) {
 	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{}), endTurn: func() {}}
+	c.lake = &ownLake{chain: c}
 	at, err := listen(cfg.Listen, cfg.AnyPort)
 	if err != nil {
 		return nil, err
@@ -217,6 +230,20 @@ func (e Endpoints) Map() map[string]string {
 	return map[string]string{"aws": e.AWS, "stages": e.Stages, "console": e.Console}
 }
 
+// EndpointsFile is where, in the state folder, the endpoints of the run stand for other commands.
+const EndpointsFile = "endpoints.json"
+
+func (c *Chain) writeEndpoints() error {
+	data, err := json.Marshal(c.Endpoints().Map())
+	if err != nil {
+		return fmt.Errorf("BUG: endpoints: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(c.cfg.Dir, EndpointsFile), append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("note the endpoints: %w", err)
+	}
+	return nil
+}
+
 // Endpoints says where the chain listens.
 func (c *Chain) Endpoints() Endpoints {
 	return Endpoints{AWS: url(c.at.aws), Stages: url(c.at.stages), Console: url(c.at.console)}
@@ -270,7 +297,7 @@ func (c *Chain) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	c.endTurn()
-	var errs []error
+	errs := []error{c.lake.close()}
 	if c.functions != nil {
 		errs = append(errs, c.functions.Close(ctx))
 	}

@@ -211,6 +211,16 @@ func (d *delivery) counts() (sum deliver.Counts) {
 	return sum
 }
 
+// of are the workers of one stream, by shard.
+func (d *delivery) of(name string) []*deliver.Worker {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.streams[name]; s != nil {
+		return s.workers
+	}
+	return nil
+}
+
 // workers are those of all streams that are started.
 func (d *delivery) workers() (all []*deliver.Worker) {
 	d.mu.Lock()

@@ -71,7 +71,25 @@ func (c *Chain) consoleHandler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.buffer.Healthy(r.Context())) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.ready(r.Context())) })
+	if !onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
+		mux.HandleFunc("/", closedPage)
+		return mux
+	}
+	mux.Handle("/", c.untilStop(c.consolePage()))
+	if onLoopback(c.at.console) {
+		mux.Handle("GET "+LinesPath, c.untilStop(http.HandlerFunc(c.serveLines)))
+	}
 	return mux
+}
+
+// untilStop ends requests when the chain stops: those for live lines end no other way.
+func (c *Chain) untilStop(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(c.serving, cancel)()
+		handler.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // ready says whether the chain can take and deliver records.

@@ -28,9 +28,22 @@ func (t transform) Transform(ctx context.Context, call deliver.Call, b record.Ba
 		if err := t.chain.directory.Wait(ctx); err != nil {
 			return out, err
 		}
-		return enrichAll(t.chain.enricher, call, b, out), nil
+		return t.show(enrichAll(t.chain.enricher, call, b, out)), nil
 	}
-	return t.invoke(ctx, call, b, out)
+	out, err := t.invoke(ctx, call, b, out)
+	return t.show(out), err
+}
+
+// show shows what was enriched to whoever looks.
+func (t transform) show(results []deliver.Result) []deliver.Result {
+	if t.chain.live.Active() {
+		for _, r := range results {
+			if r.Status == deliver.OK {
+				t.chain.live.Publish(r.Data)
+			}
+		}
+	}
+	return results
 }
 
 // enrichAll is what the builtin function does, without the JSON and base64 of an event.

@@ -1,0 +1,36 @@
+package lake
+
+import "time"
+
+// Request is a log line as people read it. What is missing is empty.
+type Request struct {
+	Time                                time.Time // zero is none
+	RequestID, API, Stage               string
+	KeyID, Customer, UsagePlan          string
+	Method, Route, Path, Status, IP     string
+	Latency, Bytes, UserAgent, ErrorMsg string
+}
+
+// Read reads the first object of a line. ok is false where there is none.
+func (m Mapping) Read(line []byte) (q Request, ok bool) {
+	r := lineReader{mapping: m, known: map[string]field{}}
+	i := between(line, 0)
+	if i >= len(line) || line[i] != '{' {
+		return q, false
+	}
+	r.begin()
+	if _, bad := r.objectOf(line, i); bad != nil {
+		return q, false
+	}
+	if r.row[colTime] != nil {
+		q.Time = time.UnixMicro(r.micro).UTC()
+	}
+	for c, to := range map[column]*string{
+		colRequestID: &q.RequestID, colAPIID: &q.API, colStage: &q.Stage, colKeyID: &q.KeyID, colCustomer: &q.Customer,
+		colUsagePlan: &q.UsagePlan, colMethod: &q.Method, colRoute: &q.Route, colPath: &q.Path, colStatus: &q.Status, colIP: &q.IP,
+		colLatency: &q.Latency, colBytes: &q.Bytes, colUserAgent: &q.UserAgent, colError: &q.ErrorMsg,
+	} {
+		*to = string(r.row[c])
+	}
+	return q, true
+}
