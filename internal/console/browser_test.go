@@ -128,11 +128,23 @@ func eval[T any](b *browser, expression string) T {
 	return value
 }
 
-// until waits for an expression to become true.
+// until waits for an expression to become true, on this page or on the one that it leads to.
 func (b *browser) until(expression string) {
 	b.t.Helper()
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(10*time.Second))); err != nil {
-		b.t.Fatalf("waiting for %s: %v", expression, err)
+	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
+		if is {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			b.t.Fatalf("waiting for %s: %v", expression, err)
+		case <-again.C:
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func newLake(t testing.TB, rows ...row) *sql.DB {
 	}
 	insert, err := tx.Prepare(`INSERT INTO request_rows (object, line, duplicate, time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id,
 		method, route, path, status, latency, integration_latency, bytes, ip, user_agent, error, extra)
-		VALUES (1, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, NULL)`)
+		VALUES (1, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -148,8 +148,13 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request, next, proble
 	c.render(w, "login", struct{ Theme, Product, Next, Problem string }{theme(r), c.cfg.Title, next, problem})
 }
 
-// view reads range and filters, or answers 400 with what is wrong in them.
+// view reads range and filters, or answers 400 with what is wrong in them. An address with empty fields, as forms make
+// them, is led to the one without, which is the one to share.
 func (c *Console) view(w http.ResponseWriter, r *http.Request, path string) (view, bool) {
+	if q := r.URL.Query(); withoutEmpty(q) {
+		http.Redirect(w, r, (&url.URL{Path: path, RawQuery: q.Encode()}).String(), http.StatusSeeOther)
+		return view{}, false
+	}
 	p, err := parsePeriod(r.URL.Query(), c.cfg.Now())
 	var v view
 	if err == nil {
@@ -160,6 +165,17 @@ func (c *Console) view(w http.ResponseWriter, r *http.Request, path string) (vie
 	}
 	c.refuse(w, r, path, err)
 	return v, false
+}
+
+// withoutEmpty drops what is empty, and says whether there was any.
+func withoutEmpty(q url.Values) bool {
+	n := len(q)
+	for name := range q {
+		if strings.TrimSpace(q.Get(name)) == "" {
+			q.Del(name)
+		}
+	}
+	return len(q) < n
 }
 
 // refuse answers 400 and says what is wrong with the address.

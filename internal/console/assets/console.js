@@ -1,5 +1,5 @@
 "use strict";
-// What every page has: the theme, keys, forms, loading again. Every page works without, but for the live tail.
+// What every page has: the theme, keys, loading again. Every page works without, but for the live tail.
 
 const $ = (selector, root = document) => root.querySelector(selector);
 
@@ -11,13 +11,6 @@ function toggleTheme() {
   document.cookie = `theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Strict`;
 }
 $("[data-theme-toggle]")?.addEventListener("click", (e) => { e.preventDefault(); toggleTheme(); });
-
-// Forms leave empty fields out of the address, so that it says only what it filters by.
-document.addEventListener("submit", (e) => {
-  if (e.target.method !== "get") return;
-  for (const input of e.target.elements) if (input.name && input.value === "") input.disabled = true;
-});
-addEventListener("pageshow", () => { for (const input of document.querySelectorAll("form[method=get] input")) input.disabled = false; });
 
 // A sheet closes when one looks elsewhere.
 document.addEventListener("click", (e) => {
