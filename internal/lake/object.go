@@ -104,9 +104,13 @@ func readObject(ctx context.Context, src Source, o Object, id int32, m Mapping, 
 		return nil, ctx.Err()
 	case err != nil && r.problem == "":
 		r.problem = fmt.Sprintf("the %s data ends or breaks off: %v", form, err)
+	case r.problem == "" && r.count.rows+r.count.doctor == 0 && len(r.bad) > 0:
+		r.problem = noLog + r.bad[0].reason
 	}
 	return r, nil
 }
+
+const noLog = "it holds no access log lines: "
 
 // errHopeless ends reading an object that holds no log.
 var errHopeless = fmt.Errorf("no log")
@@ -122,7 +126,7 @@ func (r *read) note(lines *lineReader, line []byte, bad *jsonscan.Bad) error {
 		r.bad = append(r.bad, badLine{lines.n, bad.Reason, strings.ToValidUTF8(string(line[:min(len(line), maxBadBytes)]), "\uFFFD")})
 	}
 	if lines.count.bad >= hopeless && lines.count.rows == 0 {
-		r.problem = "it holds no access log lines: " + bad.Reason
+		r.problem = noLog + bad.Reason
 		return errHopeless
 	}
 	return nil

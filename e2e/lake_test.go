@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const answersYAML = `name: answers
+bucket: answers-logs
+readers: ["111122223333"]
+deliver: {interval: 1s, size: 1MiB}
+local:
+  apis: [{id: shop, upstream: %q, stages: [prod]}]
+  usage_plans:
+    - {name: Gold, stages: [shop/prod], customers: [{name: Acme, key: acmeacmeacmeacmeacme1}]}
+    - {name: Free, stages: [shop/prod], customers: [{name: Globex, key: globexglobexglobexglobe}]}
+`
+
+const pricesYAML = `version: "2026"
+currency: EUR
+plans:
+  - {name: Gold, fee: 10, included: 5, per: 1000, tiers: [{price: 2}]}
+  - {name: Free, free: true}
+`
+
+// Requests through a stage become answers: the report, SQL, the invoice, the live tail and the
+// console all know them, for the owner and for a reader.
+func TestAnswersAboutRequests(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/missing") {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		fmt.Fprint(w, "{}")
+	}))
+	t.Cleanup(api.Close)
+	write(t, dir, "stagelog.yaml", fmt.Sprintf(answersYAML, api.URL))
+	write(t, dir, "prices.yaml", pricesYAML)
+	u := startUp(t, dir, cleanEnv())
+	seen := tailLines(t, dir)
+	for i := range 12 {
+		if status, _ := get(t, u.Endpoints.Stages+"/shop/prod/orders", "x-api-key", "acmeacmeacmeacmeacme1"); status != http.StatusOK {
+			t.Fatalf("request %d = %d", i, status)
+		}
+	}
+	for range 4 {
+		get(t, u.Endpoints.Stages+"/shop/prod/missing", "x-api-key", "globexglobexglobexglobe")
+	}
+	for range 16 {
+		var l line
+		if err := json.Unmarshal(<-seen, &l); err != nil || l["customer"] != "Acme" && l["customer"] != "Globex" {
+			t.Fatalf("tail shows %v (%v)", l, err)
+		}
+	}
+	c := sdk(t, u, "stagelog")
+	eventually(t, "the requests to be delivered", func() bool { return len(c.lines("answers-logs", "logs/")) == 16 })
+	ok := func(args ...string) string {
+		t.Helper()
+		stdout, stderr, code := runBinary(t, dir, cleanEnv(), args...)
+		if code != 0 {
+			t.Fatalf("stagelog %v = %d: %s", args, code, stderr)
+		}
+		return stdout
+	}
+
+	rows := must(csv.NewReader(strings.NewReader(ok("report", "--by", "customer,status", "--csv"))).ReadAll())(t, "read CSV")
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	got := map[string]string{}
+	for _, row := range rows[1:] {
+		got[row[column["customer"]]+"/"+row[column["status"]]] = row[column["requests"]]
+	}
+	if got["Acme/200"] != "12" || got["Globex/404"] != "4" || got["/"] != "16" {
+		t.Errorf("report: %v", rows)
+	}
+	if page := filepath.Join(dir, "usage.html"); ok("report", "--html", page) != "" || !strings.Contains(string(must(os.ReadFile(page))(t, "read page")), "Globex") {
+		t.Error("the report's page does not name the customer")
+	}
+	var asked []struct {
+		Customer string
+		N        int
+	}
+	text := ok("query", "SELECT customer, count(*) AS n FROM requests WHERE status < 300 GROUP BY 1", "--json")
+	if err := json.Unmarshal([]byte(text), &asked); err != nil || len(asked) != 1 || asked[0].Customer != "Acme" || asked[0].N != 12 {
+		t.Errorf("query: %s (%v)", text, err)
+	}
+	parquet := filepath.Join(dir, "all.parquet")
+	ok("query", "FROM requests", "--parquet", parquet)
+	if data := must(os.ReadFile(parquet))(t, "read Parquet"); !bytes.HasPrefix(data, []byte("PAR1")) || !bytes.HasSuffix(data, []byte("PAR1")) {
+		t.Errorf("%d bytes are no Parquet", len(data))
+	}
+	if _, stderr, code := runBinary(t, dir, cleanEnv(), "query", "DELETE FROM request_rows"); code != 1 || !strings.Contains(stderr, "read-only") {
+		t.Errorf("a query that writes = %d: %s", code, stderr)
+	}
+	month := time.Now().UTC().Format("2006-01")
+	if bill := ok("report", "invoice", "--month", month, "--prices", "prices.yaml", "--out", "bill"); !strings.Contains(bill, "10.01") { // 10, and 7 of 1000 for 2
+		t.Errorf("invoice:\n%s", bill)
+	}
+	first := must(os.ReadFile(filepath.Join(dir, "bill", "invoice.csv")))(t, "read invoice")
+	if again := ok("report", "invoice", "--again", "bill/manifest.json", "--prices", "prices.yaml", "--csv"); again != string(first) {
+		t.Errorf("made again:\n%s\nwant\n%s", again, first)
+	}
+
+	// A reader has no more than the right to list and read, and gets the same.
+	stdout, stderr, code := runBinary(t, t.TempDir(), u.clientEnv("reader-111122223333"), "report", "--bucket", "s3://answers-logs/logs/", "--csv")
+	if code != 0 || !strings.Contains(stdout, "Globex") || !strings.Contains(stdout, "Acme") {
+		t.Errorf("a reader's report = %d: %s%s", code, stdout, stderr)
+	}
+	for _, path := range []string{"/", "/delivery", "/live", "/sql", "/requests"} {
+		if status, body := get(t, u.Endpoints.Console+path); status != http.StatusOK || !strings.Contains(body, "</html>") {
+			t.Errorf("the console's %s = %d", path, status)
+		}
+	}
+	if _, body := get(t, u.Endpoints.Console+"/"); !strings.Contains(body, "Globex") {
+		t.Error("the console does not know the customer")
+	}
+}
+
+// tailLines runs stagelog tail and gives its lines, from when it is there.
+func tailLines(t *testing.T, dir string) <-chan []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), bin.stagelog, "tail", "--json")
+	cmd.Dir, cmd.Env = dir, cleanEnv()
+	stdout := must(cmd.StdoutPipe())(t, "pipe")
+	stderr := must(cmd.StderrPipe())(t, "pipe")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if told := must(bufio.NewReader(stderr).ReadString('\n'))(t, "read what tail says"); !strings.HasPrefix(told, "live from") {
+		t.Fatalf("tail says %q", told)
+	}
+	lines := make(chan []byte, 100)
+	go func() {
+		for in := bufio.NewScanner(stdout); in.Scan(); {
+			lines <- bytes.Clone(in.Bytes())
+		}
+		_ = cmd.Wait()
+	}()
+	return lines
+}
+
+// A bucket that a chain without stagelog wrote, the seed's 13 fields and Apiable's names, in objects
+// of many kinds, has answers as well.
+func TestAnswersAboutOthersBuckets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "stagelog.yaml", "name: store\nbucket: store-logs\n")
+	u := startUp(t, dir, cleanEnv())
+	c := sdk(t, u, "stagelog")
+	c.createBucket("seeds-own")
+	seed := func(n int, status string) string {
+		return fmt.Sprintf(`{"api_id":"a1b2c3","api_key":"********abcd","key_id":"k%d","ip":"203.0.113.7","method":"GET","uri":"/prod/x","response_size":"17","response_status":%q,`+
+			`"resource_id":"r1","request_id":"id-%d","request_latency":"12","request_time":%q,"stage":"prod","plan_id":"Gold","subscription_id":"Customer %d"}`,
+			n%2, status, n, time.Now().UTC().Format("02/Jan/2006:15:04:05 -0700"), n%2)
+	}
+	day := time.Now().UTC().Format("2006/01/02/15/")
+	for key, body := range map[string]string{
+		"logs/" + day + "run-together": seed(1, "200") + seed(2, "404"),
+		"logs/" + day + "lines.txt":    seed(3, "200") + "\nnot a line of the log\n" + seed(1, "200") + "\n", // the last one came before
+		"logs/" + day + "empty":        "",
+		"logs/" + day + "photo.png":    "\x89PNG\r\n\x1a\n",
+	} {
+		must(c.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("seeds-own"), Key: &key, Body: strings.NewReader(body)}))(t, "put "+key)
+	}
+	at := t.TempDir()
+	stdout, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://seeds-own/logs/", "--by", "customer,plan", "--csv")
+	if code != 0 || !strings.Contains(stdout, "Customer 1,k1,Gold") || !strings.Contains(stdout, "total,,,,,3,1") {
+		t.Errorf("report = %d:\n%s%s", code, stdout, stderr)
+	}
+	for _, told := range []string{"1 of them were there already", "3 lines are no log lines", "photo.png: it holds no access log lines"} {
+		if !strings.Contains(stderr, told) {
+			t.Errorf("nobody is told that %s:\n%s", told, stderr)
+		}
+	}
+}
