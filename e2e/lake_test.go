@@ -118,6 +118,19 @@ func TestAnswersAboutRequests(t *testing.T) {
 		t.Errorf("made again:\n%s\nwant\n%s", again, first)
 	}
 
+	// API Gateway's own counts are of the whole day, so the day of the test is in them.
+	tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
+	var covered struct {
+		Total struct{ Counted, Backed, Missing int }
+	}
+	text = ok("report", "coverage", "--from", "24h", "--to", tomorrow, "--json")
+	if err := json.Unmarshal([]byte(text), &covered); err != nil || covered.Total.Counted != 16 || covered.Total.Backed != 16 || covered.Total.Missing != 0 {
+		t.Errorf("coverage: %s (%v)", text, err)
+	}
+	if text := ok("report", "reattribute"); !strings.HasPrefix(text, "0 requests") {
+		t.Errorf("reattribute where every customer is known: %s", text)
+	}
+
 	// A reader has no more than the right to list and read, and gets the same.
 	stdout, stderr, code := runBinary(t, t.TempDir(), u.clientEnv("reader-111122223333"), "report", "--bucket", "s3://answers-logs/logs/", "--csv")
 	if code != 0 || !strings.Contains(stdout, "Globex") || !strings.Contains(stdout, "Acme") {

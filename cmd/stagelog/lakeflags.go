@@ -83,6 +83,19 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	return at, nil
 }
 
+// clients are AWS's services beside the bucket.
+func (f *lakeFlags) clients(ctx context.Context, e *env) (*provision.Clients, error) {
+	p, err := pipeline.Load(e.file, e.getenv)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	cfg, err := f.config(ctx, e, p)
+	if err != nil {
+		return nil, err
+	}
+	return provision.NewClients(cfg), nil
+}
+
 // localState is where `stagelog up` keeps its state by default.
 const localState = ".stagelog"
 

@@ -129,7 +129,7 @@ func (f *replayFlags) enricher(ctx context.Context, p *pipeline.Pipeline, s *aws
 			return nil, err
 		}
 	}
-	directory, err := customers(ctx, p, s)
+	directory, err := customers(ctx, s.Clients, p.Bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +156,10 @@ func hashSalt(ctx context.Context, p *pipeline.Pipeline, s *awsSession) ([]byte,
 }
 
 // customers is the usage plans as API Gateway lists them now, with what the functions of the
-// pipeline remember of keys that are gone.
-func customers(ctx context.Context, p *pipeline.Pipeline, s *awsSession) (*usageplan.Snapshot, error) {
-	source, err := usageplan.NewAPISource(usageplan.APIConfig{
-		Region: s.Region, Endpoint: s.Endpoint, Credentials: s.Clients.APIGateway.Options().Credentials,
-	})
+// bucket's pipeline remember of keys that are gone.
+func customers(ctx context.Context, c *provision.Clients, bucket string) (*usageplan.Snapshot, error) {
+	o := c.APIGateway.Options()
+	source, err := usageplan.NewAPISource(usageplan.APIConfig{Region: o.Region, Endpoint: aws.ToString(o.BaseEndpoint), Credentials: o.Credentials})
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +167,7 @@ func customers(ctx context.Context, p *pipeline.Pipeline, s *awsSession) (*usage
 	if err != nil {
 		return nil, fmt.Errorf("list the usage plans: %w", err)
 	}
-	remembered, err := replayBucket{s3Bucket{s.Clients.S3, p.Bucket}}.snapshot(ctx, s.spec(p).SnapshotKey())
+	remembered, err := replayBucket{s3Bucket{c.S3, bucket}}.snapshot(ctx, (&provision.Spec{}).SnapshotKey())
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func newReport(e *env) *cobra.Command {
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
 	f.StringVar(&flags.html, "html", "", "write a page with charts to this file")
 	cmd.MarkFlagsMutuallyExclusive("csv", "html")
-	cmd.AddCommand(newInvoice(e))
+	cmd.AddCommand(newInvoice(e), newCoverage(e), newReattribute(e))
 	return cmd
 }
 
