@@ -19,16 +19,18 @@ import (
 func newExport(e *env) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "export",
-		Short: "Print the pipeline as Terraform or CloudFormation, or the function's zip",
+		Short: "Print the pipeline as Terraform or CloudFormation, its logs for Athena, or the function's zip",
 		Long: `The same resources that deploy makes, as code for people who deploy otherwise. Nothing is read
 from AWS and nothing is changed. Each begins with what to run.`,
 		Example: `  stagelog export terraform > stagelog.tf
   stagelog export cloudformation > stagelog-cloudformation.yaml
+  stagelog export athena > athena.sql
   stagelog export zip --out stagelog-enricher.zip`,
 	})
 	cmd.AddCommand(
 		newExportCode(e, "terraform", "Print the pipeline as Terraform", export.Terraform),
 		newExportCode(e, "cloudformation", "Print the pipeline as a CloudFormation template", export.CloudFormation),
+		newExportAthena(e),
 		newExportZip(e),
 	)
 	return cmd
@@ -59,6 +61,29 @@ func newExportCode(e *env, name, short string, write func(*provision.Spec) ([]by
 	cmd.Flags().StringVar(&region, "region", "", "the AWS Region (default stagelog.yaml's, else AWS_REGION)")
 	cmd.Flags().StringVar(&zip, "function-zip", "", "the enrichment function's zip (default: the release's, else built now with Go)")
 	return cmd
+}
+
+func newExportAthena(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "athena",
+		Short: "Print a table, a view and the usual reports over the logs for Amazon Athena",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			p, err := pipeline.Load(e.file, e.getenv)
+			if err != nil {
+				return err
+			}
+			text, err := export.Athena(p)
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return printJSON(e.stdout, map[string]string{"format": "athena", "text": string(text)})
+			}
+			_, err = e.stdout.Write(text)
+			return err
+		},
+	}
 }
 
 // exportSpec needs no account: code for Terraform and CloudFormation asks for it where it runs.

@@ -1,0 +1,233 @@
+package export
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/pipeline"
+)
+
+// Athena is the pipeline's logs for Amazon Athena: a table over the objects, with partitions that
+// Athena computes from the dates in their keys (partition projection), a view with the columns
+// and types of the lake's view, and the usual reports as queries. The layout must be one that
+// Athena can compute: Firehose's own dates, or year=/month=/day=(/hour=) ones.
+func Athena(p *pipeline.Pipeline) ([]byte, error) {
+	layout, err := layoutOf(p.Deliver.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	if p.Deliver.Compression == pipeline.ZIP {
+		return nil, fmt.Errorf("Athena reads no ZIP: set deliver: {compression: gzip}")
+	}
+	format, err := accesslog.Parse(p.Format)
+	if err != nil {
+		return nil, fmt.Errorf("the pipeline's format: %w", err)
+	}
+	a := athena{p: p, layout: layout, fields: format.Fields().ByVariable, name: strings.NewReplacer("-", "_", ".", "_").Replace(p.Name)}
+	return []byte(a.text()), nil
+}
+
+// athenaLayout is where objects lie, in Athena's words.
+type athenaLayout struct {
+	root     string // the prefix before the dates
+	template string // behind the root, with ${date}
+	format   string // of the date: Java's
+	unit     string // HOURS or DAYS
+}
+
+func layoutOf(prefix string) (athenaLayout, error) {
+	root, dates, found := strings.Cut(prefix, "!{")
+	switch {
+	case !found:
+		return athenaLayout{root, "${date}/", "yyyy/MM/dd/HH", "HOURS"}, nil
+	case strings.HasSuffix(root, "year="):
+		root = strings.TrimSuffix(root, "year=")
+		switch "year=!{" + dates {
+		case "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/":
+			return athenaLayout{root, "${date}/", "'year='yyyy'/month='MM'/day='dd", "DAYS"}, nil
+		case "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/":
+			return athenaLayout{root, "${date}/", "'year='yyyy'/month='MM'/day='dd'/hour='HH", "HOURS"}, nil
+		}
+	case dates == "timestamp:yyyy/MM/dd}/":
+		return athenaLayout{root, "${date}/", "yyyy/MM/dd", "DAYS"}, nil
+	case dates == "timestamp:yyyy/MM/dd/HH}/":
+		return athenaLayout{root, "${date}/", "yyyy/MM/dd/HH", "HOURS"}, nil
+	}
+	return athenaLayout{}, fmt.Errorf("prefix %s: Athena's partition projection can compute yyyy/MM/dd/HH/ (the default), yyyy/MM/dd/ and year=/month=/day=(/hour=) behind a fixed prefix", prefix)
+}
+
+type athena struct {
+	p      *pipeline.Pipeline
+	layout athenaLayout
+	fields map[string]string // by variable
+	name   string            // of the database
+}
+
+// text is the whole file.
+func (a *athena) text() string {
+	return strings.Join([]string{a.head(), a.table(), a.view(), a.reports()}, "\n")
+}
+
+func (a *athena) head() string {
+	return fmt.Sprintf(`-- The access logs of %s in s3://%s/%s for Amazon Athena, by stagelog export athena.
+-- Run one statement after the other in Athena's editor. Partitions need no upkeep: Athena computes
+-- them. Queries that bound "date" read, and cost, no more than those days.
+
+CREATE DATABASE IF NOT EXISTS stagelog_%s;
+`, a.p.Name, a.p.Bucket, a.layout.root, a.name)
+}
+
+// table has every field as text: what cannot be read as a number is no error then.
+func (a *athena) table() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE EXTERNAL TABLE IF NOT EXISTS stagelog_%s.lines (\n", a.name)
+	columns := append(slices.Sorted(maps.Values(a.fields)), a.added()...)
+	slices.Sort(columns)
+	for i, c := range slices.Compact(columns) {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		fmt.Fprintf(&b, "  `%s` string", strings.ToLower(c))
+	}
+	fmt.Fprintf(&b, `
+)
+PARTITIONED BY (`+"`date`"+` string)
+ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
+WITH SERDEPROPERTIES ('ignore.malformed.json' = 'true', 'case.insensitive' = 'true')
+LOCATION 's3://%[1]s/%[2]s'
+TBLPROPERTIES (
+  'projection.enabled' = 'true',
+  'projection.date.type' = 'date',
+  'projection.date.format' = %[3]s,
+  'projection.date.range' = %[4]s,
+  'projection.date.interval' = '1',
+  'projection.date.interval.unit' = '%[5]s',
+  'storage.location.template' = 's3://%[1]s/%[2]s%[6]s'
+);
+`, a.p.Bucket, a.layout.root, sqlText(a.layout.format), sqlText("NOW-3YEARS,NOW+1DAYS"), a.layout.unit, a.layout.template)
+	return b.String()
+}
+
+// added are the fields of enrichment.
+func (a *athena) added() (names []string) {
+	for _, name := range []string{a.p.Names.UsagePlan, a.p.Names.Customer, a.p.Names.UsagePlanID} {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// column is a column of the view: the first field that the format has, read as its type.
+type athenaColumn struct {
+	name, read string // {} is the field's text, or NULL
+	fields     []string
+}
+
+func (a *athena) view() string {
+	of := func(variables ...string) (fields []string) {
+		for _, v := range variables {
+			if f, ok := a.fields[v]; ok {
+				fields = append(fields, f)
+			}
+		}
+		return fields
+	}
+	named := func(name string) []string {
+		if name == "" {
+			return nil
+		}
+		return []string{name}
+	}
+	const (
+		text   = "{}"
+		number = "try_cast({} AS bigint)"
+	)
+	columns := []athenaColumn{
+		{"request_id", text, of("$context.requestId")},
+		{"extended_request_id", text, of("$context.extendedRequestId")},
+		{"api_id", text, of("$context.apiId")}, {"stage", text, of("$context.stage")},
+		{"key_id", text, of("$context.identity.apiKeyId")},
+		{"customer", text, named(a.p.Names.Customer)}, {"usage_plan", text, named(a.p.Names.UsagePlan)}, {"usage_plan_id", text, named(a.p.Names.UsagePlanID)},
+		{"method", text, of("$context.httpMethod")}, {"route", text, of("$context.resourcePath", "$context.routeKey")}, {"path", text, of("$context.path")},
+		{"status", number, of("$context.status")}, {"latency", number, of("$context.responseLatency")},
+		{"integration_latency", number, of("$context.integration.latency", "$context.integrationLatency")}, {"bytes", number, of("$context.responseLength")},
+		{"ip", text, of("$context.identity.sourceIp")}, {"user_agent", text, of("$context.identity.userAgent")},
+		{"error", text, of("$context.error.message", "$context.integration.error")},
+	}
+	var lines []string
+	for _, c := range append([]athenaColumn{a.time()}, columns...) {
+		value := "CAST(NULL AS varchar)"
+		if len(c.fields) > 0 { // its first field that is set
+			var texts []string
+			for _, f := range c.fields {
+				texts = append(texts, fmt.Sprintf(`nullif("%s", '-')`, strings.ToLower(f)))
+			}
+			if value = texts[0]; len(texts) > 1 {
+				value = "coalesce(" + strings.Join(texts, ", ") + ")"
+			}
+		}
+		lines = append(lines, fmt.Sprintf("  %s AS %s", strings.ReplaceAll(c.read, "{}", value), c.name))
+	}
+	lines = append(lines, `  coalesce({0}, {1}) AS id`)
+	last := len(lines) - 1
+	lines[last] = strings.NewReplacer("{0}", columnOr(a.fields, "$context.extendedRequestId"), "{1}", columnOr(a.fields, "$context.requestId")).Replace(lines[last])
+	return fmt.Sprintf(`-- A request that was delivered twice is there twice, as Firehose delivers at least once: count its id.
+CREATE OR REPLACE VIEW stagelog_%[1]s.requests AS
+SELECT
+%[2]s,
+  "date"
+FROM stagelog_%[1]s.lines;
+`, a.name, strings.Join(lines, ",\n"))
+}
+
+// columnOr is the field of a variable, or NULL.
+func columnOr(fields map[string]string, variable string) string {
+	if f, ok := fields[variable]; ok {
+		return fmt.Sprintf(`nullif("%s", '-')`, strings.ToLower(f))
+	}
+	return "CAST(NULL AS varchar)"
+}
+
+func (a *athena) time() athenaColumn {
+	if f, ok := a.fields["$context.requestTimeEpoch"]; ok {
+		return athenaColumn{"time", "from_unixtime(try_cast({} AS double) / 1000)", []string{f}}
+	}
+	if f, ok := a.fields["$context.requestTime"]; ok {
+		return athenaColumn{"time", "try(date_parse({}, '%d/%b/%Y:%H:%i:%s +0000'))", []string{f}}
+	}
+	return athenaColumn{"time", "CAST({} AS timestamp)", nil}
+}
+
+// reports are the usual ones, over the last month of partitions.
+func (a *athena) reports() string {
+	// The bound is by partition: nothing else keeps Athena from reading, and charging for, all of them.
+	day := strings.NewReplacer("'", "", "yyyy", "%Y", "MM", "%m", "dd", "%d", "HH", "00").Replace(a.layout.format)
+	bound := fmt.Sprintf(`WHERE "date" >= date_format(date_add('day', -30, current_timestamp), %s)`, sqlText(day))
+	queries := []struct{ about, columns, group string }{
+		{"Usage by customer", "key_id, max_by(customer, time) AS customer", "key_id"},
+		{"Usage by plan", "usage_plan_id, max_by(usage_plan, time) AS usage_plan", "usage_plan_id"},
+		{"Usage by route", "method, route", "method, route"},
+		{"Usage by status", "status", "status"},
+		{"Usage by day", "date_trunc('day', time) AS day", "date_trunc('day', time)"},
+	}
+	var b strings.Builder
+	b.WriteString("-- The usual reports, of the last 30 days.\n")
+	for _, q := range queries {
+		fmt.Fprintf(&b, `
+-- %s
+SELECT %s, count(DISTINCT id) AS requests, count(DISTINCT CASE WHEN status >= 400 THEN id END) AS errors, sum(bytes) AS bytes,
+  approx_percentile(latency, 0.5) AS p50, approx_percentile(latency, 0.95) AS p95, approx_percentile(latency, 0.99) AS p99,
+  min(time) AS first, max(time) AS last
+FROM stagelog_%s.requests %s
+GROUP BY %s ORDER BY requests DESC;
+`, q.about, q.columns, a.name, bound, q.group)
+	}
+	return b.String()
+}
+
+// sqlText is text as SQL has it.
+func sqlText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
