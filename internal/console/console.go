@@ -43,7 +43,8 @@ type Console struct {
 	readers atomic.Int64 // live tails that are open
 }
 
-// New makes a Console.
+// New makes a Console. A live tail stays open until its request's context ends: the caller's http.Server needs a
+// BaseContext that ends before Shutdown, which would otherwise wait for it.
 func New(cfg Config) *Console {
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -30,6 +30,10 @@ func guard(hosts []string, next http.Handler) http.Handler {
 				"its port, or add the name to the hosts that it is configured with.", r.Host), http.StatusMisdirectedRequest)
 			return
 		}
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+			http.Error(w, "Another site's page may lead here, and load nothing from here.", http.StatusForbidden)
+			return
+		}
 		sameOrigin.ServeHTTP(w, r)
 	})
 }

@@ -67,6 +67,21 @@ func TestAnotherSiteMayNotPost(t *testing.T) {
 	}
 }
 
+// A page elsewhere may link to the console; it may not load from it.
+func TestAnotherSiteMayOnlyLink(t *testing.T) {
+	c := New(config(newLake(t)))
+	for mode, want := range map[string]int{"navigate": 200, "no-cors": 403, "cors": 403, "": 403} {
+		r := httptest.NewRequest("GET", "http://localhost/", nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Sec-Fetch-Mode", mode)
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("GET / from another site, mode %q: got %d, want %d", mode, w.Code, want)
+		}
+	}
+}
+
 func TestHeadersOfEveryAnswer(t *testing.T) {
 	c, _ := testConsole(t)
 	for _, path := range []string{"/", "/requests", "/sql", "/delivery", "/live", "/nowhere", "/?range=x", "/assets/" + c.assets.names["console.js"]} {

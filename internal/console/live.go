@@ -29,6 +29,10 @@ const (
 	liveReaders = 64
 	// liveBeat is how often a tail without lines says that it is there, so that nothing between closes it.
 	liveBeat = 15 * time.Second
+	// liveWrite is how long a browser may take to accept what is sent.
+	liveWrite = 30 * time.Second
+	// liveLongest ends a tail; the browser opens it again, and must still be signed in.
+	liveLongest = time.Hour
 )
 
 // livePage serves the page of the live tail; its lines come over liveStream.
@@ -65,8 +69,7 @@ func (c *Console) liveStream(w http.ResponseWriter, r *http.Request) {
 	defer c.readers.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
-	http.NewResponseController(w).SetWriteDeadline(time.Time{}) //nolint:errcheck // a server without deadlines
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithTimeout(r.Context(), liveLongest)
 	defer cancel()
 	lines := make(chan []byte, liveWaiting)
 	var missed atomic.Int64
@@ -92,6 +95,7 @@ func (c *Console) send(ctx context.Context, w http.ResponseWriter, v view, lines
 	b := batch{Lines: []line{}} // JSON of nil is null
 	last := time.Now()
 	write := func(event string) bool {
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(liveWrite)) //nolint:errcheck // a writer without deadlines
 		_, err := fmt.Fprint(w, event)
 		flush(w)
 		last = time.Now()

@@ -19,6 +19,9 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 			return change(ctx, db, v)
 		}},
 		topPanel(v, "apis", "/", "third"), topPanel(v, "statuses", "/", "third"), topPanel(v, "causes", "/", "third"),
+		panel{Name: "newest", Title: "Lake", Kind: "foot", Class: "full bare", load: func(ctx context.Context, db *sql.DB) (any, error) {
+			return c.newest(ctx, db)
+		}},
 	)
 	c.board(w, r, c.newFrame(r, "Overview", "/", &v), panels)
 }

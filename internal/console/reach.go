@@ -65,3 +65,12 @@ func readReach(ctx context.Context, db *sql.DB, v view) (reach, error) {
 	}
 	return out, nil
 }
+
+// newest says how far the lake reaches: a lake that stands still looks like a stage without requests.
+func (c *Console) newest(ctx context.Context, db *sql.DB) (string, error) {
+	var last sql.NullTime
+	if err := db.QueryRowContext(ctx, `SELECT max(time) FROM requests`).Scan(&last); err != nil || !last.Valid {
+		return "", err
+	}
+	return fmt.Sprintf("The newest request in the lake is of %s UTC, %s ago.", stamp(last.Time), age(max(0, c.cfg.Now().Sub(last.Time)))), nil
+}

@@ -37,12 +37,18 @@ type sqlResult struct {
 	Ran      bool
 	Err      string
 	Took     string
-	Columns  []string
+	Columns  []resultColumn
 	Rows     [][]cell
 	More     bool
 	Limit    int64
 	Examples []example
 	Schema   []fact // the columns of requests and their types
+}
+
+// resultColumn is a column of a result; numbers stand on the right.
+type resultColumn struct {
+	Name string
+	Num  bool
 }
 
 // cell is a value of a result.
@@ -83,11 +89,17 @@ func (s *sqlResult) run(ctx context.Context, db *sql.DB) {
 	start := time.Now()
 	var err error
 	s.More, err = runSQL(ctx, db, s.SQL, sqlRows,
-		func(columns []string) error { s.Columns = columns; return nil },
+		func(columns []string) error {
+			for _, name := range columns {
+				s.Columns = append(s.Columns, resultColumn{Name: name})
+			}
+			return nil
+		},
 		func(values []any) error {
 			row := make([]cell, len(values))
 			for i, v := range values {
-				row[i] = newCell(v)
+				row[i] = newCell(v).cut()
+				s.Columns[i].Num = s.Columns[i].Num || row[i].Kind == "num"
 			}
 			s.Rows = append(s.Rows, row)
 			return nil
@@ -184,6 +196,15 @@ func noFormula(text string) string {
 		return "'" + text
 	}
 	return text
+}
+
+// cut is the cell as a page shows it: a value of megabytes helps nobody there.
+func (c cell) cut() cell {
+	const most = 4000
+	if len(c.Text) > most {
+		c.Text = strings.ToValidUTF8(c.Text[:most], "") + "…"
+	}
+	return c
 }
 
 // newCell writes a value of DuckDB's for people. Types of the driver are written as Go does, so that this room needs no

@@ -7,11 +7,11 @@
   const maxRows = 300, maxHeld = 1000; // of the page, and of what came while paused
   const body = document.getElementById("lines"), state = document.getElementById("state"), pause = document.getElementById("pause");
   const grep = document.getElementById("grep"), waiting = document.getElementById("waiting");
-  let held = [], paused = false, skipped = 0, connected = false;
+  let held = [], paused = false, skipped = 0, connected = false, ended = false;
 
   const say = () => {
     state.className = "state " + (connected ? paused ? "" : "on" : "off");
-    state.textContent = !connected ? "Connecting again" : paused ? `Paused, ${held.length} waiting` : skipped ? `Live, ${skipped} too quick to show` : "Live";
+    state.textContent = ended ? "Ended: load the page again" : !connected ? "Connecting again" : paused ? `Paused, ${held.length} waiting` : skipped ? `Live, ${skipped} too quick to show` : "Live";
   };
   const cell = (row, name, text) => {
     const td = document.createElement("td");
@@ -53,7 +53,7 @@
 
   const source = new EventSource(panel.dataset.stream);
   source.onopen = () => { connected = true; say(); };
-  source.onerror = () => { connected = false; say(); };
+  source.onerror = () => { connected = false; ended = source.readyState === EventSource.CLOSED; say(); };
   source.onmessage = (e) => {
     const batch = JSON.parse(e.data);
     skipped += batch.skipped;
