@@ -84,12 +84,12 @@ func (d Dimension) identity() (id, name string) {
 	return "usage_plan_id", "usage_plan"
 }
 
-// groups is the SQL expressions whose values tell the rows of d apart.
-func (d Dimension) groups(z zone) []string {
+// columns is the SQL expressions that the rows of d are made of. Those of a named dimension are id and name.
+func (d Dimension) columns(z zone) []string {
 	switch d {
 	case Customer, Plan:
 		id, name := d.identity()
-		return []string{id, fmt.Sprintf("if(%s IS NULL, %s, NULL)", id, name)}
+		return []string{id, name}
 	case Status:
 		return []string{"status"}
 	case Class:
@@ -97,10 +97,20 @@ func (d Dimension) groups(z zone) []string {
 	case Hour:
 		// The offset too: where clocks go back, two hours have the same name.
 		return []string{"date_trunc('hour', " + z.local("t") + ")", z.offset("t")}
-	case Day, Month:
-		return []string{fmt.Sprintf("date_trunc('%s', %s)", d, z.local("t"))}
+	case Day:
+		return []string{"CAST(" + z.local("t") + " AS DATE)"}
+	case Month:
+		return []string{"date_trunc('month', " + z.local("t") + ")"}
 	}
 	return []string{d.column()}
+}
+
+// groups is the SQL expressions whose values tell the rows of d apart, over its columns: the name only where there is no id.
+func (d Dimension) groups(columns []string) []string {
+	if d.named() {
+		return []string{columns[0], fmt.Sprintf("if(%s IS NULL, %s, NULL)", columns[0], columns[1])}
+	}
+	return columns
 }
 
 // text is the SQL expression for what a row of d shows, over the expressions that groups gives.

@@ -32,21 +32,8 @@ func run(ctx context.Context, tx *sql.Tx, q Query) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Query: q}
-	groups := int64(0)
-	if len(q.By) > 0 {
-		if r.Rows, groups, err = s.readRows(ctx, tx); err != nil {
-			return nil, err
-		}
-	}
-	if r.Total, err = s.readRow(ctx, tx, s.total); err != nil {
+	if err := s.read(ctx, tx, r); err != nil {
 		return nil, err
-	}
-	if r.OtherRows = groups - int64(len(r.Rows)); r.OtherRows > 0 {
-		others, err := s.readRow(ctx, tx, s.others)
-		if err != nil {
-			return nil, err
-		}
-		r.Others = &others
 	}
 	if !q.From.IsZero() || !q.To.IsZero() {
 		sql, args := s.undated()
@@ -77,55 +64,56 @@ func newStatement(ctx context.Context, tx *sql.Tx, q Query) (statement, error) {
 	return s, nil
 }
 
-func (s statement) readRows(ctx context.Context, tx *sql.Tx) (all []Row, groups int64, err error) {
-	sql, args := s.rows()
+// read fills in the rows, the others and the total.
+func (s statement) read(ctx context.Context, tx *sql.Tx, r *Report) error {
+	sql, args := s.sql()
 	rows, err := tx.QueryContext(ctx, sql, args...)
 	if err != nil {
-		return nil, 0, fmt.Errorf("group requests: %w", err)
+		return fmt.Errorf("count requests: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		row, err := s.scan(rows.Scan, s.query.By, &groups)
+		row, kind, n, err := s.scan(rows)
 		if err != nil {
-			return nil, 0, err
+			return fmt.Errorf("count requests: %w", err)
 		}
-		all = append(all, row)
+		switch kind {
+		case kindRow:
+			r.Rows = append(r.Rows, row)
+		case kindOthers:
+			r.Others, r.OtherRows = &row, n
+		case kindTotal:
+			r.Total = row
+		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, 0, fmt.Errorf("group requests: %w", err)
+		return fmt.Errorf("count requests: %w", err)
 	}
-	if len(all) > 0 && s.query.By[0].timed() {
-		slices.SortStableFunc(all, func(a, b Row) int { return a.began(s.query.By[0]).Compare(b.began(s.query.By[0])) })
+	if len(r.Rows) > 0 && s.query.By[0].timed() {
+		slices.SortStableFunc(r.Rows, func(a, b Row) int { return a.began(s.query.By[0]).Compare(b.began(s.query.By[0])) })
 	}
-	return all, groups, nil
+	return nil
 }
 
-func (s statement) readRow(ctx context.Context, tx *sql.Tx, write func() (string, []any)) (Row, error) {
-	sql, args := write()
-	row, err := s.scan(tx.QueryRowContext(ctx, sql, args...).Scan, nil)
-	if err != nil {
-		return Row{}, fmt.Errorf("sum requests: %w", err)
-	}
-	return row, nil
-}
-
-// scan reads a row of the columns before, the keys and the measures.
-func (s statement) scan(scan func(...any) error, by []Dimension, before ...any) (Row, error) {
-	var row Row
-	row.Keys = make([]Key, len(by))
-	to := before
-	for i, d := range by {
-		to = append(to, &row.Keys[i].Value)
+// scan reads a row, its kind, and for how many rows it stands. Only rows have keys.
+func (s statement) scan(rows *sql.Rows) (row Row, kind int, n int64, err error) {
+	keys := make([]Key, len(s.query.By))
+	to := []any{&kind, &n}
+	for i, d := range s.query.By {
+		to = append(to, &keys[i].Value)
 		if d.named() {
-			to = append(to, &row.Keys[i].Name)
+			to = append(to, &keys[i].Name)
 		}
 	}
 	var latencies any
 	var first, last sql.NullTime
 	var b Before
 	to = append(to, &row.Requests, &row.Errors, &row.Client, &row.Server, &row.Bytes, &latencies, &first, &last, &b.Requests, &b.Errors)
-	if err := scan(to...); err != nil {
-		return Row{}, err
+	if err := rows.Scan(to...); err != nil {
+		return Row{}, 0, 0, err
+	}
+	if kind == kindRow {
+		row.Keys = keys
 	}
 	if list, ok := latencies.([]any); ok && len(list) == 3 {
 		row.P50, row.P95, row.P99 = milliseconds(list[0]), milliseconds(list[1]), milliseconds(list[2])
@@ -134,7 +122,7 @@ func (s statement) scan(scan func(...any) error, by []Dimension, before ...any) 
 	if s.query.Compare {
 		row.Before = &b
 	}
-	return row, nil
+	return row, kind, n, nil
 }
 
 func milliseconds(v any) *int64 {

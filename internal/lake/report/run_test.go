@@ -183,9 +183,6 @@ func (g *group) add(row laketest.Row, now bool, keys []Key) {
 
 func (g *group) row(q Query) Row {
 	row := Row{Keys: g.keys}
-	if row.Keys == nil {
-		row.Keys = []Key{}
-	}
 	var latencies []int64
 	for _, r := range g.now {
 		m := &row.Measures

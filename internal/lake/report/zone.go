@@ -34,25 +34,30 @@ func newZone(loc *time.Location, from, to time.Time) zone {
 }
 
 // offset is the SQL for the seconds east of UTC at t.
-func (z zone) offset(t string) string {
+func (z zone) offset(t string) string { return z.scaled(t, 1) }
+
+// local is the SQL for what clocks show at t. It adds integers, as intervals take twice as long.
+func (z zone) local(t string) string {
+	if o := z.scaled(t, microseconds); o != "0" {
+		return fmt.Sprintf("make_timestamp(epoch_us(%s) + %s)", t, o)
+	}
+	return t
+}
+
+const microseconds = 1_000_000 // of a second
+
+// scaled is the SQL for the offset at t in parts of a second.
+func (z zone) scaled(t string, parts int64) string {
 	if len(z.until) == 0 {
-		return fmt.Sprint(z.offsets[0])
+		return fmt.Sprint(int64(z.offsets[0]) * parts)
 	}
 	var b strings.Builder
 	b.WriteString("CASE")
 	for i, end := range z.until {
-		fmt.Fprintf(&b, " WHEN %s < make_timestamp(%d) THEN %d", t, end*1_000_000, z.offsets[i])
+		fmt.Fprintf(&b, " WHEN %s < make_timestamp(%d) THEN %d", t, end*microseconds, int64(z.offsets[i])*parts)
 	}
-	fmt.Fprintf(&b, " ELSE %d END", z.offsets[len(z.offsets)-1])
+	fmt.Fprintf(&b, " ELSE %d END", int64(z.offsets[len(z.offsets)-1])*parts)
 	return b.String()
-}
-
-// local is the SQL for what clocks show at t.
-func (z zone) local(t string) string {
-	if o := z.offset(t); o != "0" {
-		return fmt.Sprintf("%s + to_seconds(%s)", t, o)
-	}
-	return t
 }
 
 // suffix is the SQL that writes an offset as in +02:00.
