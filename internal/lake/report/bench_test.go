@@ -5,6 +5,7 @@ package report
 import (
 	"database/sql"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -64,15 +65,16 @@ func BenchmarkRun(b *testing.B) {
 	})
 }
 
-// benchLake is rows of 2,000 customers over 30 days, made by DuckDB itself.
+// benchLake is rows of 2,000 customers over 30 days, made by DuckDB itself, in a file as lakes are.
 func benchLake(b *testing.B, rows int) *sql.DB {
 	b.Helper()
-	db := laketest.Open(b)
+	db := laketest.OpenAt(b, filepath.Join(b.TempDir(), "lake.db"))
 	laketest.Exec(b, db, `INSERT INTO request_rows SELECT 1, i, false,
 		TIMESTAMP '2026-10-01' + to_microseconds(CAST(i * (30 * 86400e6 / ?) AS BIGINT)), 'id' || i, 'shop', 'prod',
 		'key' || (hash(i) % 2000), 'Customer ' || (hash(i) % 1500), 'Gold', 'plan' || (hash(i) % 7), 'GET', '/orders/{id}',
 		'/orders/' || (hash(i * 7) % 100000), CASE WHEN hash(i * 3) % 20 = 0 THEN 500 ELSE 200 END,
 		(hash(i * 5) % 1000) * (hash(i * 11) % 3) + 1, 5, hash(i * 13) % 10000, '10.0.0.' || (hash(i) % 250), 'curl', NULL, NULL, NULL
 		FROM range(?) r(i)`, rows, rows)
+	laketest.Exec(b, db, "CHECKPOINT")
 	return db
 }

@@ -257,7 +257,7 @@ func nice(v float64) float64 {
 		return 1
 	}
 	magnitude := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 4, 5, 8, 10} {
+	for _, m := range []float64{1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10} {
 		if m*magnitude >= v {
 			return m * magnitude
 		}
@@ -302,7 +302,7 @@ func barNames(rows []Row) []string {
 		switch {
 		case key.Name == "-" && key.Value != "-":
 			names[i] = table.Shown(key.Value)
-		case shared[key.Name] > 1:
+		case shared[key.Name] > 1 && key.Value != "-":
 			names[i] = table.Shown(key.Name) + " (" + table.Shown(key.Value) + ")"
 		default:
 			names[i] = table.Shown(key.Name)

@@ -217,3 +217,31 @@ func TestAnEmptyLake(t *testing.T) {
 		t.Errorf("rows %v, total %v", p.Main.Rows, p.Main.Total)
 	}
 }
+
+// TestTimesFarAway are the first and last that the importer takes from a stranger's line. They stop no report.
+func TestTimesFarAway(t *testing.T) {
+	db := laketest.Open(t)
+	times := []string{"0001-01-01 (BC) 00:00:00", "0001-01-01 00:00:00", "1969-12-31 23:59:59", "2026-10-25 00:30:00", "9999-12-31 23:59:59.999999"}
+	for i, at := range times {
+		laketest.Exec(t, db, "INSERT INTO request_rows (object, line, duplicate, time) VALUES (1, ?, false, CAST(? AS TIMESTAMP))", i+1, at)
+	}
+	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []Dimension{Hour, Day, Month} {
+			p, err := RunPage(t.Context(), db, Query{By: []Dimension{d}, Zone: zone})
+			if err != nil {
+				t.Errorf("by %s in %s: %v", d, name, err)
+				continue
+			}
+			if p.Main.Total.Requests != int64(len(times)) {
+				t.Errorf("by %s in %s: %d requests, want %d", d, name, p.Main.Total.Requests, len(times))
+			}
+			if err := p.WriteHTML(&bytes.Buffer{}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

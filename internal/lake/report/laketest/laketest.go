@@ -42,12 +42,18 @@ type Object struct {
 // Open is an empty lake in memory, with the schema of the room.
 func Open(t testing.TB) *sql.DB {
 	t.Helper()
+	return OpenAt(t, "")
+}
+
+// OpenAt is an empty lake in a file.
+func OpenAt(t testing.TB, path string) *sql.DB {
+	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	schema, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "..", "schema.sql"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("duckdb", "")
+	db, err := sql.Open("duckdb", path)
 	if err != nil {
 		t.Fatal(err)
 	}
