@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"os"
@@ -103,5 +104,40 @@ func BenchmarkImport(b *testing.B) {
 		b.ReportMetric(float64(rows)/took.Seconds(), "records/s")
 		b.ReportMetric(float64(info.Size())/float64(rows), "bytes/record")
 		b.ReportMetric(float64(asked.Microseconds())/1000, "ms/report")
+	}
+}
+
+// BenchmarkPlainDuckDB asks the same question of DuckDB alone, which reads the gzip objects each
+// time: what there is without a lake.
+func BenchmarkPlainDuckDB(b *testing.B) {
+	rows, dir := 400_000, b.TempDir()
+	if text := os.Getenv("STAGELOG_LAKE_ROWS"); text != "" {
+		var err error
+		if rows, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	const each = 20_000
+	for i := 0; i < rows; i += each {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%06d.json.gz", i/each)), usual(i, each), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if keep := os.Getenv("STAGELOG_LAKE_KEEP"); keep != "" { // for other programs
+		if err := os.CopyFS(keep, os.DirFS(dir)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	for b.Loop() {
+		var customers int
+		err := db.QueryRow("SELECT count(*) FROM (SELECT customer, count(*) FROM read_json('" + dir + "/*.json.gz') GROUP BY 1)").Scan(&customers)
+		if err != nil || customers != 1000 {
+			b.Fatal(customers, err)
+		}
 	}
 }

@@ -71,6 +71,7 @@ func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 		"SET enable_external_access = false",
 		"SET autoinstall_known_extensions = false",
 		"SET TimeZone = 'UTC'",
+		"SET preserve_insertion_order = false",
 		"SET lock_configuration = true",
 	} {
 		if _, err := l.db.ExecContext(ctx, set); err != nil {
