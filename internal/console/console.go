@@ -40,7 +40,8 @@ type Console struct {
 	cache  *cache
 	serve  http.Handler
 
-	readers atomic.Int64 // live tails that are open
+	readers     atomic.Int64  // live tails that are open
+	sqlPatience time.Duration // how long a statement may run
 }
 
 // New makes a Console. A live tail stays open until its request's context ends: the caller's http.Server needs a
@@ -55,7 +56,7 @@ func New(cfg Config) *Console {
 	if cfg.FillCmd == "" {
 		cfg.FillCmd = "stagelog up"
 	}
-	c := &Console{cfg: cfg, log: cfg.Logger.With("room", "console"), assets: newAssets(), cache: newCache(cfg.Now)}
+	c := &Console{cfg: cfg, log: cfg.Logger.With("room", "console"), assets: newAssets(), cache: newCache(cfg.Now), sqlPatience: sqlPatience}
 	pages := c.routes()
 	if cfg.Password != "" {
 		door := newDoor(cfg.Password, cfg.Now)
@@ -72,6 +73,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.serve.Se
 func (c *Console) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/{name}", c.assets.serve)
+	mux.HandleFunc("/", c.notFound)
 	mux.HandleFunc("GET /{$}", c.overview)
 	mux.HandleFunc("GET /customers", c.list("customers"))
 	mux.HandleFunc("GET /plans", c.list("plans"))

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -399,11 +400,13 @@ func TestAWrongAddressSaysWhatIsWrong(t *testing.T) {
 	for _, path := range []string{"/?range=x", "/?status=abc", "/customers?from=x", "/requests?before=1.2", "/requests?before=a.b.c", "/request?object=x&line=1"} {
 		w := get(c, path)
 		doc := parse(t, w.Body.String())
-		if w.Code != 400 || len(find(doc, "a", "button")) == 0 {
+		if w.Code != http.StatusBadRequest || len(find(doc, "a", "button")) == 0 {
 			t.Errorf("%s: got %d %q, want 400 and a way on", path, w.Code, text(doc))
 		}
 	}
-	if w := get(c, "/request?object=9&line=9"); w.Code != 404 {
-		t.Errorf("a request that is not there: got %d, want 404", w.Code)
+	for _, path := range []string{"/request?object=9&line=9", "/nowhere", "/customers/x", "/assets/x"} {
+		if w := get(c, path); w.Code != http.StatusNotFound {
+			t.Errorf("GET %s, which is not there: got %d, want 404", path, w.Code)
+		}
 	}
 }

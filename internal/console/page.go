@@ -188,6 +188,16 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, path string, er
 	c.render(w, "bottom", f)
 }
 
+// notFound answers for an address that is none of ours.
+func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
+	f := c.newFrame(r, "Not here", "", nil)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	c.render(w, "top", f)
+	c.render(w, "problem", problem{Title: "There is no such page", Text: "The menu has all there are.", Link: "/", LinkText: "Overview"})
+	c.render(w, "bottom", f)
+}
+
 // problem is a page's say on why it has nothing to show, and what to do.
 type problem struct {
 	Title, Text, Cmd, Link, LinkText string

@@ -79,16 +79,16 @@ func (c *Console) sqlPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if result.Ran {
-		result.run(r.Context(), db)
+		result.run(r.Context(), db, c.sqlPatience)
 	}
 	result.Schema = schema(r.Context(), db)
 	c.render(w, "sql", result)
 }
 
-func (s *sqlResult) run(ctx context.Context, db *sql.DB) {
+func (s *sqlResult) run(ctx context.Context, db *sql.DB, patience time.Duration) {
 	start := time.Now()
 	var err error
-	s.More, err = runSQL(ctx, db, s.SQL, sqlRows,
+	s.More, err = statement{s.SQL, sqlRows, patience}.run(ctx, db,
 		func(columns []string) error {
 			for _, name := range columns {
 				s.Columns = append(s.Columns, resultColumn{Name: name})
@@ -151,7 +151,7 @@ func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
 	out := csv.NewWriter(w)
 	begun := false
 	var texts []string
-	more, err := runSQL(r.Context(), db, r.PostForm.Get("q"), csvRows,
+	more, err := statement{r.PostForm.Get("q"), csvRows, c.sqlPatience}.run(r.Context(), db,
 		func(columns []string) error {
 			begun = true
 			w.Header().Set("Content-Type", "text/csv; charset=utf-8")

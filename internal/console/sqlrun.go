@@ -25,23 +25,30 @@ var errRefused = errors.New("not run")
 // explainWords begin a statement that DuckDB's parser of its own does not take as a query.
 var explainWords = regexp.MustCompile(`(?is)^\s*explain\s+(analyze\s+)?`)
 
-// runSQL runs a statement of a person's and calls each with every row, limit rows at most; more says that there were
+// statement is SQL of a person's, and how far it may go.
+type statement struct {
+	text     string
+	rows     int
+	patience time.Duration
+}
+
+// run calls head with the names of the columns and each with every row, as many as there may be; more says that there were
 // others. Four things hold it to reading the lake, each of them enough for most statements alone:
 //
-//   - it is run as query(statement), which takes one SELECT (or DESCRIBE, SHOW, SUMMARIZE, VALUES, FROM) and nothing else;
+//   - it is run as query(text), which takes one SELECT (or DESCRIBE, SHOW, SUMMARIZE, VALUES, FROM) and nothing else;
 //   - it is run in a transaction that is read-only;
 //   - it may call no table function but those of tableFunctions: some of DuckDB's read files or switch settings;
 //   - the lake must have been opened with enable_external_access=false.
-func runSQL(ctx context.Context, db *sql.DB, statement string, limit int, head func([]string) error, each func([]any) error) (more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, sqlPatience)
+func (s statement) run(ctx context.Context, db *sql.DB, head func([]string) error, each func([]any) error) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return false, fmt.Errorf("open a connection: %w", err)
 	}
 	defer conn.Close()
-	prefix := explainWords.FindString(statement)
-	body := strings.TrimPrefix(statement, prefix)
+	prefix := explainWords.FindString(s.text)
+	body := strings.TrimPrefix(s.text, prefix)
 	if strings.TrimSpace(body) == "" {
 		return false, fmt.Errorf("%w: there is no statement", errRefused)
 	}
@@ -52,15 +59,18 @@ func runSQL(ctx context.Context, db *sql.DB, statement string, limit int, head f
 		return false, fmt.Errorf("begin: %w", err)
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // a read-only transaction leaves nothing
-	rows, err := conn.QueryContext(ctx, prefix+"SELECT * FROM query(?::VARCHAR) LIMIT "+fmt.Sprint(limit+1), body)
+	rows, err := conn.QueryContext(ctx, prefix+"SELECT * FROM query(?::VARCHAR) LIMIT ?", body, s.rows+1)
 	if err != nil {
-		return false, timedOut(ctx, err)
+		return false, s.timedOut(ctx, err)
 	}
 	defer rows.Close()
-	return walk(ctx, rows, limit, head, each)
+	if more, err = walk(rows, s.rows, head, each); err != nil {
+		return false, s.timedOut(ctx, err)
+	}
+	return more, nil
 }
 
-func walk(ctx context.Context, rows *sql.Rows, limit int, head func([]string) error, each func([]any) error) (more bool, err error) {
+func walk(rows *sql.Rows, limit int, head func([]string) error, each func([]any) error) (more bool, err error) {
 	columns, err := rows.Columns()
 	if err != nil {
 		return false, err
@@ -84,13 +94,13 @@ func walk(ctx context.Context, rows *sql.Rows, limit int, head func([]string) er
 			return false, err
 		}
 	}
-	return false, timedOut(ctx, rows.Err())
+	return false, rows.Err()
 }
 
 // timedOut says of an error after the deadline that it was the deadline.
-func timedOut(ctx context.Context, err error) error {
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("stopped after %d seconds: narrow it down by time, or use `stagelog query`, which has no limit", int(sqlPatience.Seconds()))
+func (s statement) timedOut(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("stopped after %s: narrow it down by time, or use `stagelog query`, which has no limit", age(s.patience))
 	}
 	return err
 }
@@ -106,7 +116,7 @@ func tableFunctions() []string {
 }
 
 // checkSQL refuses a statement that is not one query over tables, by DuckDB's own reading of it.
-func checkSQL(ctx context.Context, conn *sql.Conn, statement string) error {
+func checkSQL(ctx context.Context, conn *sql.Conn, text string) error {
 	var open bool
 	if err := conn.QueryRowContext(ctx, "SELECT current_setting('enable_external_access')").Scan(&open); err != nil {
 		return fmt.Errorf("read the lake's settings: %w", err)
@@ -114,11 +124,11 @@ func checkSQL(ctx context.Context, conn *sql.Conn, statement string) error {
 	if open {
 		return fmt.Errorf("%w: the lake was opened without enable_external_access=false, so that a statement could read this machine's files", errRefused)
 	}
-	if len(statement) > sqlBytes {
+	if len(text) > sqlBytes {
 		return fmt.Errorf("%w: the statement is longer than %s", errRefused, byteSize(sqlBytes))
 	}
 	var tree string
-	err := conn.QueryRowContext(ctx, "SELECT json_serialize_sql(?::VARCHAR)::VARCHAR", statement).Scan(&tree)
+	err := conn.QueryRowContext(ctx, "SELECT json_serialize_sql(?::VARCHAR)::VARCHAR", text).Scan(&tree)
 	if err != nil {
 		return fmt.Errorf("read the statement: %w", err)
 	}
