@@ -67,10 +67,10 @@ func Build(ctx context.Context, db *sql.DB, prices *PriceFile, of Month, o Optio
 		if m.Objects, err = r.freeze(ctx, m.Closed); err != nil {
 			return err
 		}
-		if m.Late, m.Undated, err = r.notTaken(ctx, m.Closed); err != nil {
+		if m.Rows, m.SHA256, err = r.digest(ctx); err != nil {
 			return err
 		}
-		if m.Rows, m.SHA256, err = r.digest(ctx); err != nil {
+		if err := r.notTaken(ctx, &m); err != nil {
 			return err
 		}
 		invoice, err = r.invoice(ctx, prices, m)
@@ -249,6 +249,9 @@ func (l *Line) price(prices *PriceFile) {
 	}
 }
 
+// usualRepeats is one row in so many: Firehose delivers again after a failure, which is rarer.
+const usualRepeats = 100
+
 func (in *Invoice) problems() []string {
 	var all []string
 	m := in.Manifest
@@ -265,6 +268,10 @@ func (in *Invoice) problems() []string {
 	}
 	if m.Undated > 0 {
 		all = append(all, fmt.Sprintf("%d requests have no time, and are on no line", m.Undated))
+	}
+	if m.Repeated > m.Rows/usualRepeats {
+		all = append(all, fmt.Sprintf("%d rows have the id of another request and count as deliveries of it: so many are unusual, "+
+			"and clients can choose ids where the log format has no $context.extendedRequestId", m.Repeated))
 	}
 	return all
 }

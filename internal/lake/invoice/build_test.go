@@ -93,7 +93,7 @@ func TestBuildAgreesWithPlainGo(t *testing.T) {
 	zone := berlin(t)
 	type id struct{ keyID, nameOfNoKey, planID, nameOfNoID string }
 	requests, counted := map[id]int64{}, map[id]int64{}
-	var all, late, undated int64
+	var all, late, undated, repeated int64
 	text := func(p *string) string {
 		if p == nil {
 			return "-"
@@ -103,6 +103,9 @@ func TestBuildAgreesWithPlainGo(t *testing.T) {
 	for _, r := range rows {
 		switch {
 		case r.Duplicate:
+			if r.Time != nil && r.Object < 5 && r.Time.In(zone).Format("2006-01") == "2026-10" {
+				repeated++
+			}
 			continue
 		case r.Time == nil:
 			if r.Object < 5 {
@@ -153,10 +156,11 @@ func TestBuildAgreesWithPlainGo(t *testing.T) {
 		sum += l.Requests
 	}
 	m := in.Manifest
-	if sum != all || m.Rows != all || m.Late != late || m.Undated != undated {
-		t.Errorf("lines have %d requests, manifest %d, late %d, undated %d, want %d, %d, %d", sum, m.Rows, m.Late, m.Undated, all, late, undated)
+	if sum != all || m.Rows != all || m.Late != late || m.Undated != undated || m.Repeated != repeated {
+		t.Errorf("lines have %d requests, manifest %d, late %d, undated %d, repeated %d, want %d, %d, %d, %d",
+			sum, m.Rows, m.Late, m.Undated, m.Repeated, all, late, undated, repeated)
 	}
-	for _, want := range []string{"of - (key -, plan -) are billed to nobody: no customer", "(key key2, plan -) are billed to nobody: no usage plan", "after it closed", "have no time"} {
+	for _, want := range []string{"of - (key -, plan -) are billed to nobody: no customer", "(key key2, plan -) are billed to nobody: no usage plan", "after it closed", "have no time", "clients can choose ids"} {
 		if !slices.ContainsFunc(in.Problems, func(p string) bool { return strings.Contains(p, want) }) {
 			t.Errorf("problems %q, want %q", in.Problems, want)
 		}

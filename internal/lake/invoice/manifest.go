@@ -23,9 +23,11 @@ type Manifest struct {
 	Rows        int64     `json:"rows"`    // requests of the month
 	// SHA256 is over these requests: for each its time, request id, key id, customer, plan id, plan, route and status, one line each,
 	// the lines in the order of their bytes.
-	SHA256  string `json:"sha256"`
-	Late    int64  `json:"late"`    // requests of the month in objects that were delivered afterwards, when this was made
-	Undated int64  `json:"undated"` // requests without a time in objects that were delivered in the month or until it closed
+	SHA256 string `json:"sha256"`
+	// What was on no line when this was made. Verify does not look at it.
+	Late     int64 `json:"late"`     // requests of the month in objects that were delivered after it closed
+	Undated  int64 `json:"undated"`  // requests without a time in objects that were delivered in the month or until it closed
+	Repeated int64 `json:"repeated"` // rows of the objects that are requests of the month once more
 }
 
 // Prices names a price file.

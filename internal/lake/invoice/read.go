@@ -26,6 +26,7 @@ const identity = "coalesce(extended_request_id, request_id)"
 // taken is the WITH clause of the requests of the month in the objects, each once. Of a request that is there several times
 // the view `requests` has the row that was imported first. That order is lost with the database, so here it is the first row
 // by the object's key: a lake that was imported again has the same.
+// An id that comes back in another month is another request.
 const taken = `WITH chosen AS (SELECT id AS object, row_number() OVER (ORDER BY bucket, key) AS place
 	FROM objects WHERE id IN (SELECT unnest(from_json($3, '["INTEGER"]')))),
 twice AS (SELECT DISTINCT ` + identity + ` AS who FROM request_rows WHERE duplicate),
@@ -117,17 +118,18 @@ func (m *month) each(ctx context.Context, statement string, args []any, fn func(
 	return rows.Err()
 }
 
-// notTaken counts the requests that are on no line: those that came late, and those without a time.
-func (m *month) notTaken(ctx context.Context, closed time.Time) (late, undated int64, err error) {
-	err = m.tx.QueryRowContext(ctx, `SELECT
-		count(*) FILTER (r.time >= ? AND r.time < ? AND o.modified >= ?),
-		count(*) FILTER (r.time IS NULL AND o.modified >= ? AND o.modified < ?)
-		FROM requests r JOIN objects o ON o.id = r.object`,
-		m.from.UTC(), m.to.UTC(), closed.UTC(), m.from.UTC(), closed.UTC()).Scan(&late, &undated)
+// notTaken counts what is on no line.
+func (m *month) notTaken(ctx context.Context, of *Manifest) error {
+	err := m.tx.QueryRowContext(ctx, `SELECT
+		count(*) FILTER (NOT r.duplicate AND r.time >= $1 AND r.time < $2 AND o.modified >= $3),
+		count(*) FILTER (NOT r.duplicate AND r.time IS NULL AND o.modified >= $1 AND o.modified < $3),
+		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.modified < $3) - $4
+		FROM request_rows r JOIN objects o ON o.id = r.object`,
+		m.from.UTC(), m.to.UTC(), of.Closed.UTC(), of.Rows).Scan(&of.Late, &of.Undated, &of.Repeated)
 	if err != nil {
-		return 0, 0, fmt.Errorf("count late requests: %w", err)
+		return fmt.Errorf("count what is on no line: %w", err)
 	}
-	return late, undated, nil
+	return nil
 }
 
 // canonical is one request as text: each value with its length in bytes before it, so that no two requests have the same.
