@@ -103,7 +103,7 @@ func stackedChart(id, title string, p period, all []series) chart {
 	return c
 }
 
-// lineChart draws a line per series, with gaps where there is no value.
+// lineChart draws a line per series, with gaps where there is no value; a value alone is a dot.
 func lineChart(id, title string, p period, all []series, least float64, format func(float64) string) chart {
 	top := least
 	for _, s := range all {
@@ -116,22 +116,22 @@ func lineChart(id, title string, p period, all []series, least float64, format f
 	c := newChart(id, title, p, all, top, false, format)
 	max, _ := axis(top, false)
 	for _, s := range all {
-		var d strings.Builder
-		gap := true
+		var line, dots strings.Builder
+		has := func(i int) bool { return i >= 0 && i < len(s.Values) && !math.IsNaN(s.Values[i]) }
 		for i, v := range s.Values {
-			if math.IsNaN(v) {
-				gap = true
-				continue
-			}
 			x, y := float64(i)+0.5, 100-v/max*100
-			if gap { // a line of no length: a lone value is a dot
-				fmt.Fprintf(&d, "M%.1f %.2fh0", x, y)
-			} else {
-				fmt.Fprintf(&d, "L%.1f %.2f", x, y)
+			switch {
+			case !has(i):
+			case has(i - 1):
+				fmt.Fprintf(&line, "L%.1f %.2f", x, y)
+			case has(i + 1):
+				fmt.Fprintf(&line, "M%.1f %.2f", x, y)
+			default: // a line of no length, with round ends
+				fmt.Fprintf(&dots, "M%.1f %.2fh0", x, y)
 			}
-			gap = false
 		}
-		c.add(d.String(), "line "+s.Class)
+		c.add(line.String(), "line "+s.Class)
+		c.add(dots.String(), "line dot "+s.Class)
 	}
 	return c
 }

@@ -85,6 +85,9 @@ func (c *Console) sqlPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, "sql", result)
 }
 
+// Count is how many rows are shown.
+func (s sqlResult) Count() int64 { return int64(len(s.Rows)) }
+
 func (s *sqlResult) run(ctx context.Context, db *sql.DB, patience time.Duration) {
 	start := time.Now()
 	var err error
