@@ -33,8 +33,8 @@ type Stream struct {
 
 // Backlog is what was accepted and is not delivered yet.
 type Backlog struct {
-	Records, Bytes int64
-	Age            time.Duration // of the oldest record
+	Bytes int64         // on disk
+	Age   time.Duration // of the oldest record that was read
 }
 
 // Failure is a reason for which records went to the error output, or delivery waits.
@@ -93,7 +93,7 @@ func (s Stream) Health() string {
 		return "late"
 	case len(s.Failures) > 0:
 		return "errors"
-	case s.Backlog.Records > 0:
+	case s.Backlog.Bytes > 0:
 		return "delivering"
 	}
 	return "idle"

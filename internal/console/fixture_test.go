@@ -243,10 +243,10 @@ func (d deliveries) Deliveries(context.Context) (Deliveries, error) { return Del
 func someDeliveries() deliveries {
 	return deliveries{
 		Streams: []Stream{
-			{Name: "amazon-apigateway-acme", Destination: "s3://acme-api-logs/logs/", Backlog: Backlog{Records: 1240, Bytes: 463_760, Age: 41 * time.Second},
+			{Name: "amazon-apigateway-acme", Destination: "s3://acme-api-logs/logs/", Backlog: Backlog{Bytes: 463_760, Age: 41 * time.Second},
 				Objects: 1893, Records: 4_210_334, Bytes: 203_000_000, ErrorRecords: 12, LastDelivered: testNow.Add(-19 * time.Second),
 				Failures: []Failure{{Code: "Lambda.FunctionError", Message: "The Lambda function was successfully invoked but it returned an error result.",
-					Count: 12, Last: testNow.Add(-3 * time.Hour), Replay: "stagelog replay --code Lambda.FunctionError --since 4h"}}},
+					Count: 12, Last: testNow.Add(-3 * time.Hour), Replay: "stagelog replay --into logs/replayed/ --since 4h"}}},
 			{Name: "amazon-apigateway-partners", Destination: "s3://acme-partner-logs/logs/", Objects: 88, Records: 91_000, Bytes: 4_000_000, LastDelivered: testNow.Add(-6 * time.Minute)},
 		},
 		Directory: &Directory{Keys: 10_412, Plans: 23, Remembered: 61, Pending: 2, Age: 34 * time.Second},
