@@ -199,3 +199,15 @@ func TestBrowserPaintsSoon(t *testing.T) {
 		t.Logf("%s: first contentful paint after %.0f ms, everything after %.0f ms", path, paint, whole)
 	}
 }
+
+func TestBrowserLoadsDeliveryAgain(t *testing.T) {
+	c, _ := testConsole(t)
+	b := newBrowser(t, c)
+	b.open("/delivery")
+	b.run(`document.querySelector(".panels > section").old = true`)
+	b.until(`!document.querySelector(".panels > section").old`)
+	if got := eval[int](b, `document.querySelectorAll(".panels > section.stream").length`); got != 3 {
+		t.Errorf("after loading again: got %d sections, want 3", got)
+	}
+	b.noFaults("loading again")
+}
