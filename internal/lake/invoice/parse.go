@@ -33,7 +33,27 @@ func LoadPrices(path string) (*PriceFile, error) {
 }
 
 // ParsePrices reads the content of a price file called name. The error has a line for each mistake, with where it stands and
-// what was expected.
+// what was expected. A price file with everything in it:
+//
+//	version: "2026-11"                    # the name of these prices
+//	currency: EUR
+//	rounding: half-up                     # or half-even; once for each line
+//	decimals: 2                           # of an amount; by default those of the currency
+//	count: {except_statuses: [429, 5xx]}  # also statuses, routes, except_routes; by default every request counts
+//	plans:
+//	  - id: abc123                        # of the usage plan, or its name
+//	    fee: "49.00"                      # for each key with a request in the month
+//	    included: 10000
+//	    per: 1000                         # prices are for so many requests
+//	    mode: graduated                   # or volume: all requests cost what the last one costs
+//	    tiers: [{up_to: 100000, price: "0.40"}, {price: "0.25"}]
+//	  - {name: Pay as you go, price: "0.002", count: {statuses: [2xx]}}
+//	  - {name: Internal, free: true}
+//	customers:
+//	  - {key: k1a2b3, stripe: cus_42, openmeter: acme}
+//	  - {customer: Acme Corp, stripe: cus_43}  # requests that have a customer and no key
+//
+// Tiers begin after the requests that are included. What a key uses in each of two plans is on two lines, each with its fee.
 func ParsePrices(name string, data []byte) (*PriceFile, error) {
 	f := &file{name: name}
 	top := value{file: f}

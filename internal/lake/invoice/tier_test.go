@@ -2,6 +2,7 @@ package invoice
 
 import (
 	"math/big"
+	"os"
 	"strings"
 	"testing"
 )
@@ -143,6 +144,27 @@ func TestParsePrices(t *testing.T) {
 	}
 	if p.plan("plan1", "Gold") != &p.Plans[0] || p.plan("plan9", "Gold") != &p.Plans[1] || p.plan("-", "-") != nil {
 		t.Error("a plan goes by its id, and by its name only where no price has the id")
+	}
+}
+
+// TestTheDocumentedPriceFile is the one in the comment of ParsePrices.
+func TestTheDocumentedPriceFile(t *testing.T) {
+	source, err := os.ReadFile("parse.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var yaml strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if text, ok := strings.CutPrefix(line, "//\t"); ok {
+			yaml.WriteString(text)
+		}
+	}
+	p, err := ParsePrices("parse.go", []byte(yaml.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Plans) != 3 || len(p.Customers) != 2 || exact(p.Plans[0].Tiers[1].Price) != "0.25" {
+		t.Errorf("the documented file reads as %+v", p)
 	}
 }
 
