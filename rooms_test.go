@@ -51,7 +51,7 @@ var rooms = map[string][]string{
 	"internal/provision":  {"internal/accesslog", "internal/layout", "internal/pipeline"},
 	"internal/logs":       {"internal/awswire"},
 	"internal/iam":        {"internal/awswire"},
-	"internal/console":    {"internal/accesslog"},
+	"internal/console":    {},
 
 	"e2e": {},
 }

@@ -3,12 +3,14 @@ package chain
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -44,9 +46,32 @@ func onLoopback(ln net.Listener) bool {
 // liveLines has the console and `stagelog tail` see lines as they are enriched.
 type liveLines struct{ chain *Chain }
 
-// Subscribe implements console.Live.
+// Subscribe implements console.Live. The console knows the names of the presets, so lines of a
+// format of its own get those.
 func (l liveLines) Subscribe(ctx context.Context, fn func(line []byte)) {
-	l.chain.live.Subscribe(ctx, func(line []byte, _ int64) { fn(line) })
+	mapping, err := l.chain.mapping()
+	if err != nil {
+		l.chain.log.Error("live lines cannot be read", "error", err)
+		return
+	}
+	l.chain.live.Subscribe(ctx, func(line []byte, _ int64) {
+		q, ok := mapping.Read(line)
+		if !ok {
+			return
+		}
+		at := ""
+		if !q.Time.IsZero() {
+			at = strconv.FormatInt(q.Time.UnixMilli(), 10)
+		}
+		named, err := json.Marshal(map[string]string{
+			"request_time_epoch": at, "response_status": q.Status, "method": q.Method, "uri": q.Path, "resource_path": q.Route, "customer": q.Customer,
+			"key_id": q.KeyID, "usage_plan": q.UsagePlan, "api_id": q.API, "stage": q.Stage, "request_latency": q.Latency, "ip": q.IP, "error_message": q.ErrorMsg,
+		})
+		if err != nil {
+			panic("BUG: texts that JSON cannot hold: " + err.Error())
+		}
+		fn(named)
+	})
 }
 
 // LinesPath is where the address of the console serves enriched lines as they pass, on
@@ -207,18 +232,27 @@ func (c *Chain) fillLake(ctx context.Context, l *lake.Lake) error {
 	if p.Bucket == "" {
 		return nil
 	}
-	mapping := lake.Mapping{}
-	if p.Format != "" {
-		format, err := accesslog.Parse(p.Format)
-		if err != nil {
-			return fmt.Errorf("the pipeline's format: %w", err)
-		}
-		mapping = lake.MappingOf(format, p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID)
+	mapping, err := c.mapping()
+	if err != nil {
+		return err
 	}
 	failed, _, _ := strings.Cut(p.Deliver.ErrorPrefix, "!{")
 	prefix, _, _ := strings.Cut(p.Deliver.Prefix, "!{")
-	_, err := l.Import(ctx, lakeSource{c, p.Bucket}, lake.ImportOptions{Prefix: prefix, Except: []string{failed, "stagelog/"}, Mapping: mapping, Parallel: 2})
+	_, err = l.Import(ctx, lakeSource{c, p.Bucket}, lake.ImportOptions{Prefix: prefix, Except: []string{failed, "stagelog/"}, Mapping: mapping, Parallel: 2})
 	return err
+}
+
+// mapping is which field of the pipeline's lines is what.
+func (c *Chain) mapping() (lake.Mapping, error) {
+	p := c.cfg.Pipeline
+	if p.Format == "" {
+		return lake.Mapping{}, nil
+	}
+	format, err := accesslog.Parse(p.Format)
+	if err != nil {
+		return lake.Mapping{}, fmt.Errorf("the pipeline's format: %w", err)
+	}
+	return lake.MappingOf(format, p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID), nil
 }
 
 // lakeSource is the chain's bucket.
