@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -201,5 +202,66 @@ func TestAnswersAboutOthersBuckets(t *testing.T) {
 		if !strings.Contains(stderr, told) {
 			t.Errorf("nobody is told that %s:\n%s", told, stderr)
 		}
+	}
+}
+
+// The tail of a bucket shows the lines of objects that come, those asked for alone, and the console
+// of a bucket has its customers.
+func TestABucketIsFollowedAndShown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "stagelog.yaml", "name: store\nbucket: store-logs\n")
+	u := startUp(t, dir, cleanEnv())
+	c := sdk(t, u, "stagelog")
+	c.createBucket("others")
+	put := func(key, body string) {
+		t.Helper()
+		must(c.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("others"), Key: &key, Body: strings.NewReader(body)}))(t, "put "+key)
+	}
+	request := func(customer, status string) string {
+		return fmt.Sprintf(`{"request_id":%q,"key_id":%[1]q,"customer":%[1]q,"response_status":%q,"uri":"/x\u001b[2J","request_time_epoch":"%d"}`+"\n", customer, status, time.Now().UnixMilli())
+	}
+	put("logs/a", request("Earlier", "500"))
+	at := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	follow := exec.CommandContext(ctx, bin.stagelog, "tail", "--bucket", "s3://others/logs/", "--status", "5xx", "--customer", "A*", "--every", "100ms")
+	follow.Dir, follow.Env = at, u.clientEnv("stagelog")
+	var shown, told lockedBuffer
+	follow.Stdout, follow.Stderr = &shown, &told
+	page := exec.CommandContext(ctx, bin.stagelog, "console", "--bucket", "s3://others/logs/", "--listen", "127.0.0.1:0", "--every", "1s")
+	page.Dir, page.Env = at, u.clientEnv("stagelog")
+	var address lockedBuffer
+	page.Stderr = &address
+	for _, cmd := range []*exec.Cmd{follow, page} {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cancel(); _ = cmd.Wait() })
+	}
+	// What is there when it first looks is old; that it has looked it does not say.
+	n := 0
+	eventually(t, "the tail to show what comes", func() bool {
+		n++
+		put(fmt.Sprintf("logs/b%03d", n), request("Acme", "503")+request("Acme", "200")+request("Globex", "500"))
+		return strings.Contains(shown.String(), "Acme")
+	})
+	if text := shown.String(); strings.Contains(text, "Earlier") || strings.Contains(text, "Globex") || strings.Contains(text, " 200 ") || strings.Contains(text, "\x1b[2J") {
+		t.Errorf("the tail shows what nobody asked for:\n%q", text)
+	}
+	eventually(t, "the console to know the customers", func() bool {
+		_, url, found := strings.Cut(address.String(), ": http")
+		if !found {
+			return false
+		}
+		url, _, _ = strings.Cut(url, "\n")
+		status, body := get(t, "http"+url+"/customers")
+		return status == http.StatusOK && strings.Contains(body, "Acme") && strings.Contains(body, "Earlier")
+	})
+	if _, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "console", "--bucket", "s3://others/logs/", "--listen", "0.0.0.0:0"); code != 3 || !strings.Contains(stderr, "needs a password") {
+		t.Errorf("a console for everybody = %d: %s", code, stderr)
+	}
+	if _, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/"); code != 1 || !strings.Contains(stderr, "in use") {
+		t.Errorf("a lake that the console has = %d: %s", code, stderr)
 	}
 }

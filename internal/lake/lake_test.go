@@ -12,8 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +153,56 @@ func TestFieldsFindTheirColumns(t *testing.T) {
 			want(t, "row", ask(t, l, everyColumn), c.want)
 		})
 	}
+}
+
+// A large object passes through without standing in memory. STAGELOG_LAKE_OBJECT=1000 is one of a
+// gigabyte.
+func TestALargeObjectPassesThrough(t *testing.T) {
+	size := 32
+	if text := os.Getenv("STAGELOG_LAKE_OBJECT"); text != "" {
+		var err error
+		if size, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := []byte(`{"request_id":"","status":"200","uri":"/` + strings.Repeat("x", 950) + `"}` + "\n")
+	src := repeated{&bucket{name: "b", objects: []lake.Object{{Key: "large", ETag: "e"}}}, line, size << 20 / len(line)}
+	l, err := lake.Open(t.Context(), filepath.Join(t.TempDir(), "lake.duckdb"), lake.Options{MemoryMiB: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	sum, err := l.Import(t.Context(), src, lake.ImportOptions{})
+	runtime.ReadMemStats(&after)
+	if err != nil || sum.Rows != int64(src.times) {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	t.Logf("%d MB, %d rows: Go's heap has %d MB from the system, %d more than before", size, sum.Rows, after.HeapSys>>20, int64(after.HeapSys-before.HeapSys)>>20)
+	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 64<<20 {
+		t.Errorf("the heap grew by %d MB", grown>>20)
+	}
+}
+
+// repeated is a bucket whose object is one line many times.
+type repeated struct {
+	*bucket
+	line  []byte
+	times int
+}
+
+func (r repeated) Get(context.Context, string) (io.ReadCloser, error) {
+	from, to := io.Pipe()
+	go func() {
+		for range r.times {
+			if _, err := to.Write(r.line); err != nil {
+				return
+			}
+		}
+		to.Close()
+	}()
+	return from, nil
 }
 
 // What a format says about its fields counts more than their names.
