@@ -12,7 +12,7 @@ import (
 )
 
 // csv is how DuckDB is told to read our files: without looking at them first.
-const csv = "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', max_line_size = 8388608"
+const csv = "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', max_line_size = 4194304, buffer_size = 33554432"
 
 const insertObjects = `INSERT INTO objects SELECT * FROM read_csv(%s, ` + csv + `, columns = {
 	'id': 'INTEGER', 'bucket': 'VARCHAR', 'key': 'VARCHAR', 'etag': 'VARCHAR', 'size': 'BIGINT', 'modified': 'TIMESTAMP', 'imported': 'TIMESTAMP',
