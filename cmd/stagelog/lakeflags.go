@@ -191,7 +191,7 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs, fr
 		},
 	})
 	if err != nil {
-		return provision.Explain(fmt.Errorf("take in the logs below s3://%s/%s: %w", at.bucket, at.prefix, err))
+		return fmt.Errorf("%w\n  --no-import answers from what was taken in before", provision.Explain(fmt.Errorf("take in the logs below s3://%s/%s: %w", at.bucket, at.prefix, err)))
 	}
 	if sum.Imported > 0 {
 		fmt.Fprintf(e.stderr, "took in %s requests of %s (%s) in %v\n", table.Thousands(sum.Rows), table.Plural(int64(sum.Imported), "object"),

@@ -93,7 +93,7 @@ func opening(path string, err error) error {
 	if strings.Contains(err.Error(), "lock") {
 		return fmt.Errorf("the lake %s is in use by another process; ask that one (`stagelog up` has a console), or choose another --lake: %w", path, err)
 	}
-	return fmt.Errorf("open lake %s: %w", path, err)
+	return fmt.Errorf("open lake %s: %w\n  it is a copy of what is in the bucket: without the file it is made again", path, err)
 }
 
 // migrate makes the tables of a new lake, and refuses one of a newer stagelog.
