@@ -60,7 +60,7 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 		return nil, err
 	case err == nil:
 		at.pipeline, at.bucket = p, p.Bucket
-		at.prefix, _, _ = strings.Cut(p.Deliver.Prefix, "!{")
+		at.prefix = p.Deliver.Logs()
 	}
 	if f.bucket != "" {
 		rest, ok := strings.CutPrefix(f.bucket, "s3://")
@@ -140,8 +140,8 @@ func (l *logs) mapping() (lake.Mapping, error) {
 func (l *logs) except() []string {
 	all := []string{"stagelog/"}
 	if l.pipeline != nil {
-		if failed, _, _ := strings.Cut(l.pipeline.Deliver.ErrorPrefix, "!{"); failed != "" {
-			all = append(all, failed)
+		if errors := l.pipeline.Deliver.ErrorOutput(); errors != "" {
+			all = append(all, errors)
 		}
 	}
 	return all

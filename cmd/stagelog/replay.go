@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -72,6 +71,9 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 	if err != nil {
 		return err
 	}
+	if p.Deliver.ErrorOutput() == "" {
+		return fmt.Errorf("%s: error_prefix %s begins with an expression, so error objects are told from others by nothing: give it a beginning such as errors/", e.file, p.Deliver.ErrorPrefix)
+	}
 	cfg := flags.config(p, session)
 	if err := cfg.Check(); err != nil {
 		return usageError{err}
@@ -98,7 +100,7 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 }
 
 func (f *replayFlags) config(p *pipeline.Pipeline, s *awsSession) replay.Config {
-	failed, _, _ := strings.Cut(p.Deliver.ErrorPrefix, "!{")
+	failed := p.Deliver.ErrorOutput()
 	cfg := replay.Config{
 		Bucket: replayBucket{s3Bucket{s.Clients.S3, p.Bucket}}, From: f.prefix, Errors: f.prefix == "", Into: f.into,
 		Since: f.since.Time, Until: f.until.Time, Parallel: f.parallel, Failed: failed + "replay/", Except: []string{"stagelog/"},

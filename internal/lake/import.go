@@ -93,7 +93,7 @@ func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 	readers.SetLimit(im.opts.Parallel)
 	listed := list(ctx, im.src, im.opts.Prefix, windowOf(im.opts.From, im.opts.To), func(o Object) error {
 		for _, other := range im.opts.Except {
-			if strings.HasPrefix(o.Key, other) {
+			if other != "" && strings.HasPrefix(o.Key, other) {
 				return nil
 			}
 		}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -78,6 +79,22 @@ type Deliver struct {
 	Compression string        // as Firehose's API names it
 	Prefix      string
 	ErrorPrefix string
+}
+
+// ErrorOutput is what the keys of all error objects begin with: the error prefix up to its first
+// expression, which may be nothing, or where Firehose puts them when there is no prefix.
+func (d Deliver) ErrorOutput() string {
+	if d.ErrorPrefix == "" {
+		return d.Logs() + "processing-failed/"
+	}
+	fixed, _, _ := strings.Cut(d.ErrorPrefix, "!{")
+	return fixed
+}
+
+// Logs is what the keys of all delivered objects begin with.
+func (d Deliver) Logs() string {
+	fixed, _, _ := strings.Cut(d.Prefix, "!{")
+	return fixed
 }
 
 // Stream is the name of the delivery stream. API Gateway logs to no stream whose name begins otherwise.

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -236,9 +235,7 @@ func (c *Chain) fillLake(ctx context.Context, l *lake.Lake) error {
 	if err != nil {
 		return err
 	}
-	failed, _, _ := strings.Cut(p.Deliver.ErrorPrefix, "!{")
-	prefix, _, _ := strings.Cut(p.Deliver.Prefix, "!{")
-	_, err = l.Import(ctx, lakeSource{c, p.Bucket}, lake.ImportOptions{Prefix: prefix, Except: []string{failed, "stagelog/"}, Mapping: mapping, Parallel: 2})
+	_, err = l.Import(ctx, lakeSource{c, p.Bucket}, lake.ImportOptions{Prefix: p.Deliver.Logs(), Except: []string{p.Deliver.ErrorOutput(), "stagelog/"}, Mapping: mapping, Parallel: 2})
 	return err
 }
 
