@@ -142,7 +142,7 @@ func (t *tail) follow(ctx context.Context, at *logs) (err error) {
 	fmt.Fprintf(t.env.stderr, "waiting for new objects below s3://%s/%s\n", at.bucket, at.prefix)
 	seen := map[string]bool{}
 	for first := true; ; first = false {
-		err := at.source.List(ctx, at.prefix, "", func(o lake.Object) error {
+		err := lake.ListSince(ctx, at.source, at.prefix, time.Now().Add(-tailBack), func(o lake.Object) error {
 			name := o.Key + "\x00" + o.ETag
 			for _, other := range at.except() {
 				if strings.HasPrefix(o.Key, other) {
@@ -170,6 +170,10 @@ func (t *tail) follow(ctx context.Context, at *logs) (err error) {
 		}
 	}
 }
+
+// tailBack is how long ago an object may have begun that comes now: Firehose buffers for 15
+// minutes at most, and puts it under the hour in which its first record came.
+const tailBack = time.Hour
 
 // longest line that is shown, and about how much of one is read at once.
 const (

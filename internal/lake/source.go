@@ -82,6 +82,12 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(Obje
 	return err
 }
 
+// ListSince calls fn with the objects below prefix that were delivered since a time. Where dates
+// stand behind the prefix, what is before is not even listed.
+func ListSince(ctx context.Context, src Source, prefix string, since time.Time, fn func(Object) error) error {
+	return list(ctx, src, prefix, window{from: since}, fn)
+}
+
 // errEnough ends a listing.
 var errEnough = io.EOF
 
