@@ -40,7 +40,7 @@ fuzz:             ## every fuzz target, FUZZ runs (1000x) or time (30s) each
 	done
 
 bench:            ## every benchmark, a few rounds: that they run, not how fast
-	$(GO) test -run '^$$' -bench . -benchtime 20x $(PKGS)
+	$(GO) test -run '^$$' -bench . -benchtime 3x $(PKGS)
 
 e2e:              ## the real binary, with the AWS CLI and boto3 as clients where the machine has them; E2E names tests
 	$(GO) test -count=1 -v -timeout 40m -run '$(E2E)' ./e2e/...
