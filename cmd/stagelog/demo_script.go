@@ -50,6 +50,7 @@ func (d *demo) script(ctx context.Context, c *chain.Chain) error {
 		defer stopTraffic()
 	}
 	d.say("\nRequests go to %s/shop/prod/orders%s", c.Endpoints().Stages, d.hint())
+	d.say("Watch them at %s: charts, customers, a live tail, SQL.", c.Endpoints().Console)
 	var sending sync.WaitGroup
 	sending.Go(func() { d.send(traffic) })
 	err := d.showFirstObject(traffic)

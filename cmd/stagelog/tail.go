@@ -95,7 +95,7 @@ type tail struct {
 	colour  paint
 }
 
-var errNotRunning = errors.New("stagelog up does not run")
+var errNotRunning = errors.New("no `stagelog up` shows its lines here")
 
 // live prints the lines of a running chain.
 func (t *tail) live(ctx context.Context, address string) error {
@@ -112,7 +112,7 @@ func (t *tail) live(ctx context.Context, address string) error {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", address, answer.Status)
+		return errNotRunning // or its console has a password
 	}
 	fmt.Fprintf(t.env.stderr, "live from %s\n", address)
 	in := bufio.NewReader(answer.Body)

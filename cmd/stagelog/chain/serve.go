@@ -76,7 +76,7 @@ func (c *Chain) consoleHandler() http.Handler {
 		return mux
 	}
 	mux.Handle("/", c.untilStop(c.consolePage()))
-	if onLoopback(c.at.console) {
+	if onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
 		mux.Handle("GET "+LinesPath, c.untilStop(http.HandlerFunc(c.serveLines)))
 	}
 	return mux
