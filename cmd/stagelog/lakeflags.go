@@ -140,8 +140,8 @@ func (l *logs) mapping() (lake.Mapping, error) {
 func (l *logs) except() []string {
 	all := []string{"stagelog/"}
 	if l.pipeline != nil {
-		if errors := l.pipeline.Deliver.ErrorOutput(); errors != "" {
-			all = append(all, errors)
+		if failed := l.pipeline.Deliver.ErrorOutput(); failed != "" {
+			all = append(all, failed)
 		}
 	}
 	return all
