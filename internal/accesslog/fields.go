@@ -41,10 +41,7 @@ type Fields struct {
 // variable, in quotes or not. Curly quotes are read as straight ones: records of such a format are mended on their way, and
 // have the same fields. A format that is not a JSON object has no fields.
 func (f *Format) Fields() Fields {
-	members, ok := membersOf(f.text, straightQuotes)
-	if !ok {
-		members, _ = membersOf(f.text, curlyQuotes)
-	}
+	members := f.members()
 	by := make(map[string]string, len(members))
 	for _, m := range members {
 		if _, taken := by[m.variable]; m.variable != "" && !taken {
@@ -57,6 +54,23 @@ func (f *Format) Fields() Fields {
 		RequestTime: by[varRequestTime], RequestTimeEpoch: by[varRequestTimeEpoch], Status: by[varStatus],
 		ByVariable: by,
 	}
+}
+
+// Names are the fields at the top level of the format's JSON object, in their order; none where it is no JSON object.
+func (f *Format) Names() []string {
+	var names []string
+	for _, m := range f.members() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+func (f *Format) members() []member {
+	members, ok := membersOf(f.text, straightQuotes)
+	if !ok {
+		members, _ = membersOf(f.text, curlyQuotes)
+	}
+	return members
 }
 
 // member is one field at the top level of a format.

@@ -33,6 +33,7 @@ func ExampleAWS(p *Pipeline) []byte {
 		{column("account: ACCOUNT"), column(`account: "` + p.Account + `"`)},
 		{column("  interval: INTERVAL"), column(fmt.Sprintf("  interval: %ds", p.Deliver.Interval/time.Second))},
 		{column("  size: SIZE"), column(fmt.Sprintf("  size: %dMiB", p.Deliver.Size/mebibyte))},
+		{column("  format: FILES"), column("  format: " + filesWord(p.Deliver.Parquet))},
 		{column("  compression: COMPRESSION"), column("  compression: " + compressionWord(p.Deliver.Compression))},
 		{column("  prefix: PREFIX"), column("  prefix: " + plain(p.Deliver.Prefix))},
 	} {
@@ -61,6 +62,13 @@ func quotedList(items []string) string {
 		quoted = append(quoted, `"`+item+`"`)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+func filesWord(parquet bool) string {
+	if parquet {
+		return "parquet"
+	}
+	return "json"
 }
 
 // compressionWord is how the file names what Firehose's API calls otherwise.

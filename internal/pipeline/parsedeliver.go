@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ import (
 const (
 	maxInterval = 900 * time.Second
 	maxSizeMiB  = 128
+	// minParquetMiB is the least size with format conversion.
+	minParquetMiB = 64
 )
 
 func readNames(p *Pipeline, v value) {
@@ -59,7 +62,7 @@ func (v value) orTop(above value) value {
 }
 
 func readDeliver(p *Pipeline, v value) {
-	m := v.mapping("interval", "size", "compression", "prefix", "error_prefix")
+	m := v.mapping("interval", "size", "format", "compression", "prefix", "error_prefix")
 	d := &p.Deliver
 	if c := m["interval"]; c.exists() {
 		d.Interval = c.duration(0, maxInterval)
@@ -67,11 +70,25 @@ func readDeliver(p *Pipeline, v value) {
 			c.wrong("", "expected whole seconds, found %s", c.shown())
 		}
 	}
+	if c := m["format"]; c.exists() {
+		if text, ok := c.literal(); ok && text != "json" && text != "parquet" {
+			c.wrong(didYouMean(text, []string{"json", "parquet"}), "%s is no format of objects: json or parquet", c.shown())
+		} else if d.Parquet = text == "parquet"; d.Parquet {
+			d.Size, d.Compression = minParquetMiB*mebibyte, Snappy
+			checkColumns(p, c)
+		}
+	}
 	if c := m["size"]; c.exists() {
 		d.Size = c.mebibytes(1, maxSizeMiB)
+		if d.Parquet && d.Size > 0 && d.Size < minParquetMiB*mebibyte {
+			c.wrong("", "Firehose converts to Parquet with a size of at least %dMiB, found %s", minParquetMiB, c.shown())
+		}
 	}
 	if c := m["compression"]; c.exists() {
 		d.Compression = c.compression()
+		if d.Parquet && (d.Compression == ZIP || d.Compression == HadoopSnappy) {
+			c.wrong("", "the pages of a Parquet file are compressed with snappy, gzip or none, found %s", c.shown())
+		}
 	}
 	if c := m["prefix"]; c.node != nil {
 		d.Prefix, _ = c.literal()
@@ -80,6 +97,37 @@ func readDeliver(p *Pipeline, v value) {
 		d.ErrorPrefix, _ = c.literal()
 	}
 	checkPrefixes(p, v, m)
+}
+
+// columnPattern is what a column is called that every reader of a table takes without quotes.
+var columnPattern = regexp.MustCompile(`^[a-z0-9_]{1,255}$`)
+
+// partitionColumn is that of the table's partitions, which a field may not be called.
+const partitionColumn = "date"
+
+// checkColumns says which fields of the format cannot be columns of a table.
+func checkColumns(p *Pipeline, v value) {
+	format, err := accesslog.Parse(p.Format)
+	if err != nil {
+		return // the linter has said so
+	}
+	from := map[string]string{}
+	for _, name := range append(format.Names(), p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID) {
+		column := strings.ToLower(name)
+		switch other := from[column]; {
+		case name == "" || other == name:
+		case other != "":
+			v.wrong("rename one", "the format's fields %s and %s are one column: a table knows no upper case", other, name)
+		case column == partitionColumn:
+			v.wrong("rename it", "the format's field %s has the name of the table's partitions", name)
+		case !columnPattern.MatchString(column):
+			v.wrong("rename it: letters, digits and _", "the format's field %s cannot be a column", name)
+		}
+		from[column] = name
+	}
+	if len(from) == 0 {
+		v.wrong("log a JSON object", "the format has no fields that could be columns")
+	}
 }
 
 // duration is a time span with its unit, like 60s or 2m.

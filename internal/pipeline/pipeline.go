@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,8 @@ type OutputNames struct {
 type Deliver struct {
 	Interval    time.Duration // Firehose's IntervalInSeconds: whole seconds, 0 to 900
 	Size        int64         // bytes; Firehose's SizeInMBs: whole MiB, 1 to 128
-	Compression string        // as Firehose's API names it
+	Parquet     bool          // objects are Parquet files: Firehose's format conversion; Compression is then that of their pages
+	Compression string        // as Firehose's API names it; in Parquet files Snappy, GZIP or UNCOMPRESSED
 	Prefix      string
 	ErrorPrefix string
 }
@@ -96,6 +98,43 @@ func (d Deliver) Logs() string {
 	fixed, _, _ := strings.Cut(d.Prefix, "!{")
 	return fixed
 }
+
+// CompressionFormat is that of whole objects, in Firehose's words: Parquet files compress their own pages.
+func (d Deliver) CompressionFormat() string {
+	if d.Parquet {
+		return Uncompressed
+	}
+	return d.Compression
+}
+
+// ParquetCompression is that of a Parquet file's pages, in the words of Firehose's ParquetSerDe.
+func (d Deliver) ParquetCompression() string { return strings.ToUpper(d.Compression) }
+
+// Columns are those of the Parquet files and of their table in the Glue Data Catalog: the format's fields in their
+// order, then those that enrichment adds, in lower case as the catalog has them. All are text: API Gateway writes "-"
+// where it has no value, and one in a column of numbers would send its record to the error output.
+func (p *Pipeline) Columns() ([]string, error) {
+	format, err := accesslog.Parse(p.Format)
+	if err != nil {
+		return nil, fmt.Errorf("the pipeline's format: %w", err)
+	}
+	names := append(format.Names(), p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID)
+	var columns []string
+	for _, name := range names {
+		if name = strings.ToLower(name); name != "" && !slices.Contains(columns, name) {
+			columns = append(columns, name)
+		}
+	}
+	return columns, nil
+}
+
+// Database is the pipeline's in the Glue Data Catalog; LinesTable is its table.
+func (p *Pipeline) Database() string {
+	return "stagelog_" + strings.ToLower(strings.ReplaceAll(p.Name, "-", "_"))
+}
+
+// LinesTable is the table whose columns are those of Columns.
+const LinesTable = "lines"
 
 // Stream is the name of the delivery stream. API Gateway logs to no stream whose name begins otherwise.
 func (p *Pipeline) Stream() string { return streamPrefix + p.Name }
