@@ -15,7 +15,7 @@ import (
 const module = "github.com/stagelog/stagelog/"
 
 // rooms says which rooms each room may import. Word rooms (accesslog, record, layout,
-// durable, base64) and the wire are shared; a stage room imports no other stage room; what
+// durable, base64, parquet) and the wire are shared; a stage room imports no other stage room; what
 // joins them is cmd/stagelog. A folder below a room belongs to the room.
 var rooms = map[string][]string{
 	"cmd/stagelog": {"*"},
@@ -27,15 +27,16 @@ var rooms = map[string][]string{
 	"internal/durable":   {},
 	"internal/base64":    {},
 	"internal/fault":     {},
-	"internal/content":   {},
+	"internal/content":   {"internal/parquet"},
 	"internal/jsonscan":  {},
+	"internal/parquet":   {"internal/jsonscan"},
 	"internal/lease":     {"internal/record"},
 
 	"internal/gateway":  {"internal/accesslog", "internal/apigateway", "internal/record"},
 	"internal/firehose": {"internal/awswire", "internal/base64", "internal/fault", "internal/layout", "internal/record"},
 	"internal/buffer":   {"internal/durable", "internal/fault", "internal/record"},
 	"internal/enrich":   {"internal/accesslog", "internal/jsonscan", "internal/record"},
-	"internal/deliver":  {"internal/fault", "internal/layout", "internal/lease", "internal/record"},
+	"internal/deliver":  {"internal/fault", "internal/layout", "internal/lease", "internal/parquet", "internal/record"},
 
 	"internal/replay": {"internal/content", "internal/layout"},
 	"internal/lake":   {"internal/accesslog", "internal/content", "internal/jsonscan"},

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,18 @@ type ErrorRecord struct {
 	Arrived       time.Time // to the millisecond
 	AttemptsEnded time.Time // to the millisecond
 	LambdaARN     string    // "" when no function was involved: the member is left out
+	// Table is the catalog's, when the record could not be converted to its format: the members that say what happened
+	// are then called lastErrorCode and lastErrorMessage.
+	Table *CatalogTable
+}
+
+// CatalogTable is the table in the Glue Data Catalog that has the schema of converted records, as the stream names it.
+type CatalogTable struct {
+	CatalogID string `json:"catalogId"`
+	Database  string `json:"databaseName"`
+	Name      string `json:"tableName"`
+	Region    string `json:"region"`
+	VersionID string `json:"versionId"`
 }
 
 // AppendLine appends the record as one line of JSON with its newline: the members and
@@ -26,9 +39,13 @@ type ErrorRecord struct {
 func (e ErrorRecord) AppendLine(dst []byte) []byte {
 	dst = append(dst, `{"rawData":"`...)
 	dst = base64.StdEncoding.AppendEncode(dst, e.RawData)
-	dst = append(dst, `","errorCode":`...)
+	code, message := `","errorCode":`, `,"errorMessage":`
+	if e.Table != nil {
+		code, message = `","lastErrorCode":`, `,"lastErrorMessage":`
+	}
+	dst = append(dst, code...)
 	dst = appendString(dst, e.ErrorCode)
-	dst = append(dst, `,"errorMessage":`...)
+	dst = append(dst, message...)
 	dst = appendString(dst, e.ErrorMessage)
 	dst = append(dst, `,"attemptsMade":`...)
 	dst = strconv.AppendInt(dst, int64(e.AttemptsMade), 10)
@@ -39,6 +56,14 @@ func (e ErrorRecord) AppendLine(dst []byte) []byte {
 	if e.LambdaARN != "" {
 		dst = append(dst, `,"lambdaARN":`...)
 		dst = appendString(dst, e.LambdaARN)
+	}
+	if e.Table != nil {
+		dst = append(dst, `,"dataCatalogTable":`...)
+		table, err := json.Marshal(e.Table)
+		if err != nil {
+			panic("BUG: a table that JSON cannot hold: " + err.Error())
+		}
+		dst = append(dst, table...)
 	}
 	return append(dst, "}\n"...)
 }
@@ -55,13 +80,16 @@ func appendString(dst []byte, s string) []byte {
 // lambdaArn, the members in any order, others ignored. Errors do not hold the content.
 func ParseErrorLine(line []byte) (ErrorRecord, error) {
 	var v struct {
-		RawData                *string `json:"rawData"`
-		ErrorCode              string  `json:"errorCode"`
-		ErrorMessage           string  `json:"errorMessage"`
-		AttemptsMade           int     `json:"attemptsMade"`
-		ArrivalTimestamp       int64   `json:"arrivalTimestamp"`
-		AttemptEndingTimestamp int64   `json:"attemptEndingTimestamp"`
-		LambdaARN              string  `json:"lambdaARN"` // matches lambdaArn too
+		RawData                *string       `json:"rawData"`
+		ErrorCode              string        `json:"errorCode"`
+		ErrorMessage           string        `json:"errorMessage"`
+		LastErrorCode          string        `json:"lastErrorCode"`
+		LastErrorMessage       string        `json:"lastErrorMessage"`
+		Table                  *CatalogTable `json:"dataCatalogTable"`
+		AttemptsMade           int           `json:"attemptsMade"`
+		ArrivalTimestamp       int64         `json:"arrivalTimestamp"`
+		AttemptEndingTimestamp int64         `json:"attemptEndingTimestamp"`
+		LambdaARN              string        `json:"lambdaARN"` // matches lambdaArn too
 	}
 	if err := json.Unmarshal(line, &v); err != nil {
 		return ErrorRecord{}, fmt.Errorf("read error record: not a JSON object of that form: %w", withoutContent(err))
@@ -75,12 +103,13 @@ func ParseErrorLine(line []byte) (ErrorRecord, error) {
 	}
 	return ErrorRecord{
 		RawData:       raw,
-		ErrorCode:     v.ErrorCode,
-		ErrorMessage:  v.ErrorMessage,
+		ErrorCode:     cmp.Or(v.ErrorCode, v.LastErrorCode),
+		ErrorMessage:  cmp.Or(v.ErrorMessage, v.LastErrorMessage),
 		AttemptsMade:  v.AttemptsMade,
 		Arrived:       time.UnixMilli(v.ArrivalTimestamp).UTC(),
 		AttemptsEnded: time.UnixMilli(v.AttemptEndingTimestamp).UTC(),
 		LambdaARN:     v.LambdaARN,
+		Table:         v.Table,
 	}, nil
 }
 

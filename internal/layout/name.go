@@ -15,6 +15,8 @@ const (
 	Zip          = "ZIP"
 	Snappy       = "Snappy"
 	HadoopSnappy = "HADOOP_SNAPPY"
+	// Parquet is no CompressionFormat: it is what objects are when their format is converted.
+	Parquet = "PARQUET"
 )
 
 // ContentType is the Content-Type of every object that Firehose writes, whatever is in it.
@@ -74,7 +76,7 @@ func (o Origin) Random() func() string {
 }
 
 // Extension is the extension of an object's name and its Content-Encoding for a
-// CompressionFormat ("" is UNCOMPRESSED). fileExtension, when it is not "", replaces the
+// CompressionFormat ("" is UNCOMPRESSED), or for Parquet. fileExtension, when it is not "", replaces the
 // extension. The values are those that Firehose writes, which for HADOOP_SNAPPY are not
 // those that it documents.
 func Extension(compression, fileExtension string) (ext, contentEncoding string) {
@@ -87,6 +89,8 @@ func Extension(compression, fileExtension string) (ext, contentEncoding string) 
 		ext, contentEncoding = ".snappy", "snappy-java"
 	case HadoopSnappy:
 		ext, contentEncoding = ".snappy", "hadoop-snappy"
+	case Parquet:
+		ext = ".parquet" // Firehose says hadoop-snappy, which it is not, and readers that believe it fail
 	}
 	if fileExtension != "" {
 		ext = fileExtension

@@ -1,0 +1,174 @@
+package parquet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	pq "github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// Magic is what a Parquet file begins and ends with.
+const Magic = "PAR1"
+
+// ErrCorrupt: the bytes are no Parquet file, or a broken one.
+var ErrCorrupt = errors.New("the Parquet file is corrupt")
+
+// Lines reads a file as JSON lines: one object for each row, with the columns that are not null, nested ones by their
+// path with dots. Columns that repeat are left out: access logs have none.
+func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
+	defer caught(&err)
+	file, err := pq.OpenFile(r, size, pq.SkipBloomFilters(true), pq.SkipPageIndex(true))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	l := &lines{file: pq.NewReader(file), rows: make([]pq.Row, rowsAtOnce)}
+	for _, path := range file.Schema().Columns() {
+		leaf, _ := file.Schema().Lookup(path...)
+		c := leafColumn{repeats: leaf.MaxRepetitionLevel > 0, unit: timeUnit(leaf.Node)}
+		if c.name, err = json.Marshal(strings.Join(path, ".")); err != nil {
+			return nil, fmt.Errorf("name of a column: %w", err)
+		}
+		l.columns = append(l.columns, c)
+	}
+	return l, nil
+}
+
+// leafColumn is a column as the file has it.
+type leafColumn struct {
+	name    []byte // as JSON
+	repeats bool
+	unit    time.Duration // of a time stamp; 0 is none
+}
+
+// timeUnit is what a time stamp counts.
+func timeUnit(n pq.Node) time.Duration {
+	if t := n.Type().LogicalType(); t != nil {
+		if stamp, ok := t.Value.(*format.TimestampType); ok && stamp.Unit.Value != nil {
+			return stamp.Unit.Value.Duration()
+		}
+	}
+	return 0
+}
+
+// lines is a file that is read as text.
+type lines struct {
+	file    *pq.Reader
+	columns []leafColumn
+	rows    []pq.Row
+	out     []byte
+	unread  []byte
+}
+
+func (l *lines) Read(p []byte) (int, error) {
+	for len(l.unread) == 0 {
+		if err := l.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, l.unread)
+	l.unread = l.unread[n:]
+	return n, nil
+}
+
+func (l *lines) Close() error { return l.file.Close() }
+
+// next reads some rows.
+func (l *lines) next() (err error) {
+	defer caught(&err)
+	n, err := l.file.ReadRows(l.rows)
+	l.out = l.out[:0]
+	for _, row := range l.rows[:n] {
+		l.append(row)
+	}
+	l.unread = l.out
+	switch {
+	case n > 0:
+		return nil // an error comes again
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+func (l *lines) append(row pq.Row) {
+	l.out = append(l.out, '{')
+	begin := len(l.out)
+	for _, v := range row {
+		c := l.columns[v.Column()]
+		if v.IsNull() || c.repeats {
+			continue
+		}
+		if len(l.out) > begin {
+			l.out = append(l.out, ',')
+		}
+		l.out = append(append(l.out, c.name...), ':')
+		l.out = c.appendValue(l.out, v)
+	}
+	l.out = append(l.out, '}', '\n')
+}
+
+func (c leafColumn) appendValue(dst []byte, v pq.Value) []byte {
+	switch v.Kind() {
+	case pq.Boolean:
+		return strconv.AppendBool(dst, v.Boolean())
+	case pq.Int32:
+		return strconv.AppendInt(dst, int64(v.Int32()), 10)
+	case pq.Int64:
+		if c.unit != 0 {
+			return appendTime(dst, time.Unix(0, 0).Add(time.Duration(v.Int64())*c.unit))
+		}
+		return strconv.AppendInt(dst, v.Int64(), 10)
+	case pq.Int96: // Hive's and Spark's time stamps: nanoseconds of a Julian day
+		const julianEpoch = 2440588
+		i := v.Int96()
+		return appendTime(dst, time.Unix((int64(i[2])-julianEpoch)*24*60*60, int64(i[1])<<32|int64(i[0])))
+	case pq.Float:
+		return appendFloat(dst, float64(v.Float()), 32)
+	case pq.Double:
+		return appendFloat(dst, v.Double(), 64)
+	}
+	return appendText(dst, v.ByteArray())
+}
+
+func appendTime(dst []byte, t time.Time) []byte {
+	return append(t.UTC().AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
+}
+
+// appendFloat has the numbers that JSON does not know as text.
+func appendFloat(dst []byte, f float64, bits int) []byte {
+	if f-f != 0 {
+		return append(strconv.AppendFloat(append(dst, '"'), f, 'g', -1, bits), '"')
+	}
+	return strconv.AppendFloat(dst, f, 'g', -1, bits)
+}
+
+func appendText(dst, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, b := range text {
+		switch {
+		case b == '"' || b == '\\':
+			dst = append(dst, '\\', b)
+		case b < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
+		default:
+			dst = append(dst, b)
+		}
+	}
+	return append(dst, '"')
+}
+
+// caught makes an error of a panic: the reader below trusts what a file says about itself.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", ErrCorrupt, p)
+	}
+}
