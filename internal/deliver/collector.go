@@ -88,7 +88,11 @@ func (c *collector) begin(seq uint64) error {
 	if c.open != nil {
 		return nil
 	}
-	cut, err := newCut(c.w.cfg.Destination(), &c.w.memory, seq, c.w.now())
+	dest := c.w.cfg.Destination()
+	if c.standing != nil {
+		dest.Conversion = c.standing.Conversion
+	}
+	cut, err := newCut(dest, &c.w.memory, seq, c.w.now())
 	if err != nil {
 		return fmt.Errorf("the destination of %s cannot be used: %w", c.w.stream, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/layout"
+	"github.com/stagelog/stagelog/internal/parquet"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -32,6 +34,7 @@ type Destination struct {
 	Partitioning bool
 	// AppendDelimiter puts a newline after each good record that does not end in one.
 	AppendDelimiter bool
+	Conversion      *Conversion // of good records to Parquet; nil is none
 
 	FunctionARN string // "" delivers records as they are
 	// Retries is how often a failed call of the function is repeated before its records
@@ -46,6 +49,16 @@ type Destination struct {
 // Backup is where source records go, as they came, cut together with the others.
 type Backup struct {
 	Bucket, Prefix, ErrorPrefix, Compression string
+}
+
+// Conversion makes Parquet files of good records: Firehose's record format conversion.
+type Conversion struct {
+	Columns     []parquet.Column    `json:"columns,omitempty"`
+	Compression string              `json:"compression,omitempty"` // of the files' pages
+	Table       layout.CatalogTable `json:"table"`                 // where the columns are from
+	// Code, when it is not "", says why there are no columns. Every good record goes to the error output with it then.
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // Log is the durable frames of the shard, numbered from 1 without gaps.
@@ -161,6 +174,10 @@ const (
 	CodePartitionKeys    = "DynamicPartitioning.MetadataExtractionFailed"
 	// CodeTooManyPartitions is for the records beyond 500 active partitions.
 	CodeTooManyPartitions = "DynamicPartitioning.ActivePartitionsLimitExceeded"
+	// CodeNoTable is for all records, when the table of the conversion's schema is not in the catalog.
+	CodeNoTable       = "DataFormatConversion.EntityNotFound"
+	CodeInvalidSchema = "DataFormatConversion.InvalidSchema"
+	CodeMalformedData = "DataFormatConversion.MalformedData"
 	// CodeCorruptFrame is ours: the stored frame cannot be read, and is kept whole.
 	CodeCorruptFrame = "Stagelog.CorruptFrame"
 
@@ -171,5 +188,6 @@ const (
 	MessageProcessingFailed  = "ProcessingFailed status set for record"
 	MessageInvalidReturn     = "The data field cannot be null when the SourceType is DirectPut or KinesisStreamAsSource and processing result is Ok. The value field cannot be null when the SourceType is MSKAsSource and processing result is Ok."
 	MessagePartitionKeys     = "partitionKeys values must not be null or empty"
+	MessageNoTable           = "The specified table/database could not be found. Please ensure that the table/database exists and that the values provided in the schema configuration are correct, especially with regards to casing."
 	MessageTooManyPartitions = "The number of active partitions is over the limit of 500"
 )

@@ -92,8 +92,8 @@ func TestACrashAtEachStepLosesAndRepeatsNothing(t *testing.T) {
 }
 
 // TestManyCrashesLoseAndRepeatNothing crashes worker after worker at random operations,
-// while records come in, the function changes its mind about what is bad, and every other
-// time the clock jumps by an hour.
+// while records come in, the function changes its mind about what is bad, every other
+// time the clock jumps by an hour, and every fourth time the stream's format conversion changes.
 func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
 	seeds := 150
 	if testing.Short() {
@@ -123,6 +123,10 @@ func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
 					w.append(frame...)
 				}
 				w.fn = function{flip: rnd.IntN(4)}
+				if seed%4 == 1 {
+					w.fn = inJSON{w.fn}
+					w.dest.Conversion = conversions[rnd.IntN(len(conversions))]
+				}
 				w.dest.Version = 1 + life/3
 				left := rnd.IntN(12)
 				worker, ctx, cancel := w.worker(t, func(string, bool) error {

@@ -49,6 +49,7 @@ type cut struct {
 	active  int               // data objects of partitions
 	names   int               // bytes of their parts and prefixes
 	line    []byte            // space for error lines and parts
+	convert *conversion       // of good records; nil is none
 
 	flushes []*flush
 }
@@ -93,6 +94,7 @@ func newCut(d Destination, mem *memory, first uint64, now time.Time) (*cut, erro
 	if d.Partitioning {
 		c.keys = c.good.PartitionKeys()
 	}
+	c.convert = newConversion(d.Conversion)
 	return c, nil
 }
 
@@ -142,33 +144,49 @@ func (c *cut) add(call *call, i int, arrived time.Time) error {
 
 func (c *cut) addGood(call *call, i int, arrived time.Time) error {
 	res := &call.results[i]
-	o := c.data
-	if o == nil || len(c.keys) > 0 {
-		var code, message string
-		var err error
-		if o, code, message, err = c.dataObject(res.Partition, arrived); err != nil {
-			return err
-		}
-		if o == nil {
-			return c.addFailed(layout.PartitioningFailed, call, i, arrived, code, message)
-		}
+	if c.convert != nil {
+		return c.addConverted(call, i, arrived)
+	}
+	o, err := c.place(call, i, arrived)
+	if o == nil || err != nil {
+		return err
 	}
 	if err := o.write(res.Data, arrived); err != nil {
 		return err
 	}
-	c.count.Out++
-	c.count.BytesOut += int64(len(res.Data))
+	c.out(res.Data)
 	if n := len(res.Data); c.dest.AppendDelimiter && (n == 0 || res.Data[n-1] != '\n') {
 		return o.more([]byte{'\n'})
 	}
 	return nil
 }
 
+func (c *cut) out(data []byte) {
+	c.count.Out++
+	c.count.BytesOut += int64(len(data))
+}
+
+// place is the data object of a good record; nil when it went to the error output.
+func (c *cut) place(call *call, i int, arrived time.Time) (*object, error) {
+	o := c.data
+	if o == nil || len(c.keys) > 0 {
+		var code, message string
+		var err error
+		if o, code, message, err = c.dataObject(call.results[i].Partition, arrived); err != nil {
+			return nil, err
+		}
+		if o == nil {
+			return nil, c.addFailed(layout.PartitioningFailed, call, i, arrived, code, message)
+		}
+	}
+	return o, nil
+}
+
 // dataObject is the object for records of that partition; nil, and why, when there can
 // be none.
 func (c *cut) dataObject(partition map[string]string, arrived time.Time) (o *object, code, message string, err error) {
 	if len(c.keys) == 0 {
-		c.data, err = c.object(kindData, kindData, c.dest.Compression)
+		c.data, err = c.object(kindData, kindData, c.compression())
 		return c.data, "", "", err
 	}
 	part := append(c.line[:0], kindData...)
@@ -193,7 +211,7 @@ func (c *cut) dataObject(partition map[string]string, arrived time.Time) (o *obj
 	}
 	c.active++
 	c.names += len(part) + len(prefix)
-	if o, err = c.object(kindData, string(part), c.dest.Compression); err == nil {
+	if o, err = c.object(kindData, string(part), c.compression()); err == nil {
 		o.partition = make(map[string]string, len(c.keys))
 		for _, key := range c.keys {
 			o.partition[key] = partition[key]
@@ -243,10 +261,14 @@ func (c *cut) addFailed(kind string, call *call, i int, arrived time.Time, code,
 	if err != nil {
 		return err
 	}
+	var table *layout.CatalogTable
+	if kind == layout.ConversionFailed {
+		table = &c.dest.Conversion.Table
+	}
 	c.line = layout.ErrorRecord{
 		RawData: call.records[i], ErrorCode: code, ErrorMessage: message,
 		AttemptsMade: attempts, Arrived: arrived, AttemptsEnded: call.ended,
-		LambdaARN: call.functionARN,
+		LambdaARN: call.functionARN, Table: table,
 	}.AppendLine(c.line[:0])
 	c.count.Failed++
 	return o.write(c.line, arrived)
@@ -261,7 +283,7 @@ func (c *cut) object(kind, part, compression string) (*object, error) {
 	if t, ok := c.targets[part]; ok {
 		compression = t.Compression
 	}
-	o, err := c.mem.object(kind, part, compression, len(c.keys) > 0 && kind == kindData)
+	o, err := c.mem.object(kind, part, compression, c.convert, len(c.keys) > 0 && kind == kindData)
 	if err != nil {
 		return nil, err
 	}

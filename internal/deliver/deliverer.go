@@ -97,7 +97,7 @@ func (d *deliverer) put(ctx context.Context, c *cut) error {
 // plan is the cut's intent, and whether it has to be written: it is not when the standing
 // one names every object already.
 func (d *deliverer) plan(c *cut) (in *intent, anew bool) {
-	in = &intent{First: c.first, Last: c.last, Decided: d.w.now().UTC()}
+	in = &intent{First: c.first, Last: c.last, Decided: d.w.now().UTC(), Conversion: c.dest.Conversion}
 	if standing := d.state.doc.Intent; standing != nil {
 		in.Decided, in.Objects = standing.Decided, standing.Objects[:len(standing.Objects):len(standing.Objects)]
 	}
@@ -131,7 +131,7 @@ func (d *deliverer) putObject(ctx context.Context, c *cut, t target) error {
 	o := c.objects[t.Part]
 	if o == nil {
 		var err error
-		if o, err = c.mem.object("", t.Part, t.Compression, false); err != nil {
+		if o, err = c.mem.object("", t.Part, t.Compression, c.convert, false); err != nil {
 			return err
 		}
 		defer c.mem.release(o)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/deliver"
 	"github.com/stagelog/stagelog/internal/layout"
+	"github.com/stagelog/stagelog/internal/parquet"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -314,6 +315,9 @@ func (w *world) deliverAll(t testing.TB, s step) *deliver.Worker {
 // contents is the decompressed object.
 func contents(t testing.TB, o object) string {
 	t.Helper()
+	if bytes.HasPrefix(o.body, []byte(parquet.Magic)) {
+		return parquetLines(t, o.body)
+	}
 	if o.meta.ContentEncoding != "gzip" {
 		return string(o.body)
 	}
@@ -347,7 +351,11 @@ func (w *world) lines(t testing.TB, prefix string) []string {
 	var lines []string
 	for _, key := range w.keys(prefix) {
 		for line := range strings.Lines(contents(t, w.objects[key])) {
-			lines = append(lines, strings.TrimSuffix(line, "\n"))
+			line = strings.TrimSuffix(line, "\n")
+			if in, ok := strings.CutPrefix(line, `{"id":"`); ok {
+				line = strings.TrimSuffix(in, `"}`)
+			}
+			lines = append(lines, line)
 		}
 	}
 	return lines

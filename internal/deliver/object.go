@@ -32,8 +32,9 @@ type object struct {
 	kind        string
 	part        string // kind and partition values
 	partition   map[string]string
-	compression string
-	oldest      time.Time // arrival of the oldest record
+	compression string      // or layout.Parquet
+	convert     *conversion // of layout.Parquet
+	oldest      time.Time   // arrival of the oldest record
 	records     int
 	rawBytes    int64
 
@@ -84,10 +85,18 @@ type memory struct {
 	buffers  sync.Pool
 }
 
-// pooledEncoder is an encoder and the pool it goes back to.
+// pooledEncoder is an encoder and the pool it goes back to, if it is worth keeping.
 type pooledEncoder struct {
 	encoder
 	pool *sync.Pool
+}
+
+func (e *pooledEncoder) release() {
+	if e == nil || e.pool == nil {
+		return
+	}
+	e.Reset(io.Discard)
+	e.pool.Put(e)
 }
 
 func (m *memory) spool(limit int) *spool {
@@ -99,7 +108,14 @@ func (m *memory) spool(limit int) *spool {
 	return &spool{dir: m.dir, limit: limit}
 }
 
-func (m *memory) encoder(compression string, w io.Writer) (*pooledEncoder, error) {
+func (m *memory) encoder(compression string, convert *conversion, w io.Writer) (*pooledEncoder, error) {
+	if compression == layout.Parquet {
+		enc, err := convert.encoder(w)
+		if err != nil {
+			return nil, err
+		}
+		return &pooledEncoder{encoder: enc}, nil
+	}
 	v, _ := m.encoders.LoadOrStore(compression, &sync.Pool{})
 	pool := v.(*sync.Pool)
 	if e, ok := pool.Get().(*pooledEncoder); ok {
@@ -114,15 +130,15 @@ func (m *memory) encoder(compression string, w io.Writer) (*pooledEncoder, error
 }
 
 // object makes an open object.
-func (m *memory) object(kind, part, compression string, later bool) (*object, error) {
-	o := &object{kind: kind, part: part, compression: compression, later: later}
+func (m *memory) object(kind, part, compression string, convert *conversion, later bool) (*object, error) {
+	o := &object{kind: kind, part: part, compression: compression, convert: convert, later: later}
 	if later {
 		o.spool = m.spool(partitionSpoolBytes)
 		return o, nil
 	}
 	o.spool = m.spool(spoolBytes)
 	var err error
-	if o.enc, err = m.encoder(compression, o.spool); err != nil {
+	if o.enc, err = m.encoder(compression, convert, o.spool); err != nil {
 		m.release(o)
 		return nil, err
 	}
@@ -141,10 +157,7 @@ func (m *memory) release(o *object) {
 		o.gather.Reset(nil)
 		m.buffers.Put(o.gather)
 	}
-	if o.enc != nil {
-		o.enc.Reset(io.Discard)
-		o.enc.pool.Put(o.enc)
-	}
+	o.enc.release()
 	m.releaseSpool(o.spool)
 	o.spool, o.gather, o.enc = nil, nil, nil
 }
@@ -175,14 +188,11 @@ func (m *memory) body(o *object, fn func(body io.ReadSeeker, size int64) error) 
 }
 
 func (m *memory) compress(o *object, to *spool) error {
-	enc, err := m.encoder(o.compression, to)
+	enc, err := m.encoder(o.compression, o.convert, to)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		enc.Reset(io.Discard)
-		enc.pool.Put(enc)
-	}()
+	defer enc.release()
 	body, err := o.spool.reader()
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 )
 
 // documentFormat is the newest form of the document that this code reads and writes.
-const documentFormat = 1
+const documentFormat = 2 // 1 knew no conversion
 
 // document is the state of a shard's delivery. It is written only with its current
 // revision, so each write is at once a decision, its commit, and the proof that no other
@@ -22,8 +22,8 @@ const documentFormat = 1
 // intent is in Objects. Transforming again may give other kinds of objects than before,
 // since the function, the directory or the destination can have changed. So
 //
-//   - an object of the intent keeps its bucket, key and compression, whatever the
-//     destination says now;
+//   - an object of the intent keeps its bucket, key and compression, and the cut its
+//     conversion, whatever the destination says now;
 //   - an object of the intent that has no records now is put empty: it may stand in the
 //     bucket with records that are now in another object;
 //   - an object that is not in the intent gets a name from the destination of now, and
@@ -42,6 +42,8 @@ type intent struct {
 	Last    uint64    `json:"last"`
 	Decided time.Time `json:"decided"`
 	Objects []target  `json:"objects"`
+	// Conversion is the cut's; nil is none.
+	Conversion *Conversion `json:"conversion,omitempty"`
 }
 
 // target is an object of an intent.
@@ -50,7 +52,7 @@ type target struct {
 	Part        string `json:"part"`
 	Bucket      string `json:"bucket"`
 	Key         string `json:"key"`
-	Compression string `json:"compression,omitempty"`
+	Compression string `json:"compression,omitempty"` // or layout.Parquet
 }
 
 // stateKey is the key of the shard's document.
@@ -98,7 +100,7 @@ func take(ctx context.Context, store Store, key, owner string, t *trouble) (*sta
 		}
 		s.rev = rev
 	}
-	s.doc.Owner = owner
+	s.doc.Format, s.doc.Owner = documentFormat, owner
 	return s, s.write(ctx, s.doc)
 }
 

@@ -386,7 +386,7 @@ func TestTheSecondWorkerStopsTheFirst(t *testing.T) {
 
 func TestAnUnknownDocumentIsNotTouched(t *testing.T) {
 	for name, doc := range map[string]string{
-		"newer":    `{"format":2,"owner":"x","delivered":7,"intent":null,"more":1}`,
+		"newer":    `{"format":99,"owner":"x","delivered":7,"intent":null,"more":1}`,
 		"not JSON": `{`,
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -18,6 +18,8 @@ func (e *Invalid) Error() string { return e.Message }
 
 // The values of !{firehose:error-output-type} that this chain writes.
 const (
+	// ConversionFailed is for records that do not fit the schema of their format conversion.
+	ConversionFailed = "format-conversion-failed"
 	// ProcessingFailed is for records that the function failed on.
 	ProcessingFailed = "processing-failed"
 	// PartitioningFailed is for records without the partition keys that the prefix names,

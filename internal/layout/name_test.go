@@ -85,6 +85,7 @@ func TestExtension(t *testing.T) {
 		{"ZIP", "", ".zip", "zip"},
 		{"Snappy", "", ".snappy", "snappy-java"},
 		{"HADOOP_SNAPPY", "", ".snappy", "hadoop-snappy"},
+		{"PARQUET", "", ".parquet", ""},
 		{"GZIP", ".json.gz", ".json.gz", "gzip"},
 		{"UNCOMPRESSED", ".json", ".json", ""},
 	}
