@@ -50,6 +50,7 @@ var rooms = map[string][]string{
 	"internal/awswire":    {},
 	"internal/pipeline":   {"internal/accesslog", "internal/layout"},
 	"internal/provision":  {"internal/accesslog", "internal/layout", "internal/pipeline"},
+	"internal/glue":       {"internal/awswire"},
 	"internal/logs":       {"internal/awswire"},
 	"internal/iam":        {"internal/awswire"},
 	"internal/console":    {},

@@ -1,5 +1,5 @@
 // Package content opens what stands in an object as the lines that were put into it, in
-// whatever form it was compressed. The form is found by the first bytes and not by the name:
+// whatever form it was compressed, or as those that the rows of a Parquet file make. The form is found by the first bytes and not by the name:
 // Firehose gives objects no extension when they have a FileExtension of their own, and
 // people rename.
 package content
@@ -18,6 +18,8 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/stagelog/stagelog/internal/parquet"
 )
 
 // Form is how an object's bytes are compressed.
@@ -32,6 +34,8 @@ const (
 	Framed Form = "framed" // Snappy's own framing
 	Hadoop Form = "hadoop" // Firehose's HADOOP_SNAPPY
 	Zstd   Form = "zstd"
+	// Parquet's rows are lines of JSON, by the names of its columns.
+	Parquet Form = "parquet"
 )
 
 var magics = []struct {
@@ -44,6 +48,7 @@ var magics = []struct {
 	{Snappy, "\x82SNAPPY\x00"},
 	{Framed, "\xff\x06\x00\x00sNaPpY"},
 	{Zstd, "\x28\xb5\x2f\xfd"},
+	{Parquet, parquet.Magic},
 }
 
 const (
@@ -109,6 +114,8 @@ func open(in *bufio.Reader, form Form) (io.ReadCloser, error) {
 			return nil, err
 		}
 		return z.IOReadCloser(), nil
+	case Parquet:
+		return openParquet(in)
 	}
 	return io.NopCloser(in), nil
 }
@@ -187,22 +194,16 @@ type zipped struct {
 }
 
 func openZip(in io.Reader) (_ io.ReadCloser, err error) {
-	z := &zipped{}
-	if z.file, err = os.CreateTemp("", "stagelog-zip-*"); err != nil {
+	file, size, err := unnamed(in)
+	if err != nil {
 		return nil, err
 	}
+	z := &zipped{file: file}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, z.Close())
 		}
 	}()
-	if err := os.Remove(z.file.Name()); err != nil { // it goes with its descriptor
-		return nil, err
-	}
-	size, err := io.Copy(z.file, in)
-	if err != nil {
-		return nil, err
-	}
 	archive, err := zip.NewReader(z.file, size)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -233,6 +234,45 @@ func (z *zipped) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+// unnamed is a copy of in as a file without a name, which goes when it is closed.
+func unnamed(in io.Reader) (_ *os.File, size int64, err error) {
+	file, err := os.CreateTemp("", "stagelog-object-*")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}()
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, 0, err
+	}
+	size, err = io.Copy(file, in)
+	return file, size, err
+}
+
+// rows is the lines of a Parquet file.
+type rows struct {
+	io.ReadCloser
+	file *os.File
+}
+
+func openParquet(in io.Reader) (_ io.ReadCloser, err error) {
+	file, size, err := unnamed(in)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := parquet.Lines(file, size)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrCorrupt, err), file.Close())
+	}
+	return &rows{lines, file}, nil
+}
+
+// Close ends reading and removes the file.
+func (r *rows) Close() error { return errors.Join(r.ReadCloser.Close(), r.file.Close()) }
 
 // Close ends reading and removes the archive.
 func (z *zipped) Close() error {

@@ -18,7 +18,39 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/stagelog/stagelog/internal/content"
+	"github.com/stagelog/stagelog/internal/parquet"
 )
+
+func TestOpenOfParquetGivesALineForEachRow(t *testing.T) {
+	schema, err := parquet.NewSchema([]parquet.Column{{Name: "requestid", Type: parquet.String}, {Name: "status", Type: parquet.String}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := parquet.NewConverter(schema).AppendRows(nil, []byte(`{"requestId":"a","status":"200"}{"requestId":"b"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	w, err := parquet.NewWriter(&file, schema, parquet.Snappy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, form, err := read(file.Bytes())
+	if want := "{\"requestid\":\"a\",\"status\":\"200\"}\n{\"requestid\":\"b\"}\n"; got != want || form != content.Parquet || err != nil {
+		t.Errorf("Open = %q, %s, %v, want %q", got, form, err, want)
+	}
+	for n := range file.Len() {
+		if _, _, err := read(file.Bytes()[:n]); n > 4 && !errors.Is(err, content.ErrCorrupt) {
+			t.Fatalf("the first %d bytes: %v, want ErrCorrupt", n, err)
+		}
+	}
+}
 
 // plain is long enough for several blocks of each form.
 var plain = strings.Repeat(`{"request_id":"a","status":"200"}`+"\n", 20_000)

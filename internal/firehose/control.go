@@ -34,7 +34,7 @@ func (s *Service) create(ctx context.Context, req *request) (any, *awswire.Error
 	}
 	d, err := in.merged(ExtendedS3Destination{})
 	if err == nil {
-		err = d.finish()
+		err = s.finish(&d)
 	}
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (s *Service) update(ctx context.Context, req *request) (any, *awswire.Error
 	}
 	d, err := in.merged(stream.Destination)
 	if err == nil {
-		err = d.finish()
+		err = s.finish(&d)
 	}
 	if err != nil {
 		return nil, err

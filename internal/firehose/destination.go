@@ -24,7 +24,7 @@ type destinationInput struct {
 	S3BackupMode                      *string
 	S3BackupConfiguration             *destinationInput
 	S3BackupUpdate                    *destinationInput
-	DataFormatConversionConfiguration *struct{ Enabled *bool }
+	DataFormatConversionConfiguration *conversionInput
 	DynamicPartitioningConfiguration  *struct {
 		Enabled      bool
 		RetryOptions *RetryOptions
@@ -38,11 +38,10 @@ const (
 	defaultSizeMB      = 5
 	defaultSeconds     = 300
 	defaultCompression = "UNCOMPRESSED"
-	// Dynamic partitioning wants large objects: it takes 64 MB and a minute at least.
-	minPartitionedMB        = 64
-	minPartitionedSeconds   = 60
-	defaultPartitionedMB    = 128
-	defaultPartitionSeconds = 300
+	// Dynamic partitioning and format conversion want large objects: they take 64 MB, the former a minute at least.
+	minLargeMB            = 64
+	minPartitionedSeconds = 60
+	defaultLargeMB        = 128
 )
 
 // merged is base with what in gives. Of the extended members ProcessingConfiguration is
@@ -64,10 +63,7 @@ func (in *destinationInput) merged(base ExtendedS3Destination) (ExtendedS3Destin
 		return d, err
 	}
 	if c := in.DataFormatConversionConfiguration; c != nil {
-		if c.Enabled == nil || *c.Enabled { // Enabled is true when it is omitted
-			return d, refused("DataFormatConversionConfiguration")
-		}
-		d.DataFormatConversionConfiguration = &FormatConversion{}
+		d.DataFormatConversionConfiguration = c.merged(base.DataFormatConversionConfiguration)
 	}
 	set(&d.FileExtension, in.FileExtension)
 	set(&d.CustomTimeZone, in.CustomTimeZone)
@@ -152,16 +148,21 @@ func (in *destinationInput) mergePartitioning(d *ExtendedS3Destination, base Ext
 
 // finish fills in the defaults that depend on the rest, and checks the whole.
 func (d *ExtendedS3Destination) finish() *awswire.Error {
-	partitioned := d.Partitioning()
+	partitioned, conversion := d.Partitioning(), d.Conversion()
 	if d.BufferingHints == (BufferingHints{}) {
 		d.BufferingHints = BufferingHints{defaultSizeMB, defaultSeconds}
-		if partitioned {
-			d.BufferingHints = BufferingHints{defaultPartitionedMB, defaultPartitionSeconds}
+		if partitioned || conversion != nil {
+			d.BufferingHints = BufferingHints{defaultLargeMB, defaultSeconds}
 		}
 	}
-	if partitioned && (d.BufferingHints.SizeInMBs < minPartitionedMB || d.BufferingHints.IntervalInSeconds < minPartitionedSeconds) {
+	if conversion != nil {
+		if err := conversion.check(d); err != nil {
+			return err
+		}
+	}
+	if partitioned && (d.BufferingHints.SizeInMBs < minLargeMB || d.BufferingHints.IntervalInSeconds < minPartitionedSeconds) {
 		return invalid("BufferingHints must have a SizeInMBs of at least %d and an IntervalInSeconds of at least %d when Dynamic Partitioning is enabled.",
-			minPartitionedMB, minPartitionedSeconds)
+			minLargeMB, minPartitionedSeconds)
 	}
 	if err := checkPrefixes(d.Prefix, d.ErrorOutputPrefix, partitioned); err != nil {
 		return err

@@ -50,9 +50,32 @@ var (
 			}}}},
 		}}}},
 	}}
+	word       = &shape{min: 1, max: 1024, pattern: `^\S+$`, matches: whole(`\S+`)}
 	conversion = &shape{kind: structure, members: []member{
-		{name: "Enabled", shape: flag}, {name: "SchemaConfiguration", shape: anything},
-		{name: "InputFormatConfiguration", shape: anything}, {name: "OutputFormatConfiguration", shape: anything},
+		{name: "Enabled", shape: flag},
+		{name: "SchemaConfiguration", shape: &shape{kind: structure, members: []member{
+			{name: "RoleARN", shape: word}, {name: "CatalogId", shape: word}, {name: "DatabaseName", shape: word},
+			{name: "TableName", shape: word}, {name: "Region", shape: word}, {name: "VersionId", shape: word},
+		}}},
+		{name: "InputFormatConfiguration", shape: &shape{kind: structure, members: []member{
+			{name: "Deserializer", shape: &shape{kind: structure, members: []member{
+				{name: "OpenXJsonSerDe", shape: &shape{kind: structure, members: []member{
+					{name: "ConvertDotsInJsonKeysToUnderscores", shape: flag}, {name: "CaseInsensitive", shape: flag},
+					{name: "ColumnToJsonKeyMappings", shape: anything},
+				}}},
+				{name: "HiveJsonSerDe", shape: anything, refused: "HiveJsonSerDe (use OpenXJsonSerDe)"},
+			}}},
+		}}},
+		{name: "OutputFormatConfiguration", shape: &shape{kind: structure, members: []member{
+			{name: "Serializer", shape: &shape{kind: structure, members: []member{
+				{name: "ParquetSerDe", shape: &shape{kind: structure, members: []member{
+					{name: "BlockSizeBytes", shape: &shape{kind: integer, min: 64 << 20}}, {name: "PageSizeBytes", shape: &shape{kind: integer, min: 64 << 10}},
+					{name: "Compression", shape: &shape{enum: []string{"UNCOMPRESSED", "GZIP", "SNAPPY"}}}, {name: "EnableDictionaryCompression", shape: flag},
+					{name: "MaxPaddingBytes", shape: &shape{kind: integer, min: 0}}, {name: "WriterVersion", shape: &shape{enum: []string{"V1", "V2"}}},
+				}}},
+				{name: "OrcSerDe", shape: anything, refused: "OrcSerDe (use ParquetSerDe)"},
+			}}},
+		}}},
 	}}
 	partitioning = &shape{kind: structure, members: []member{
 		{name: "Enabled", shape: flag},

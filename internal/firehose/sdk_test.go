@@ -41,6 +41,12 @@ func (oneKey) Secret(id string) (string, awswire.Identity, bool) {
 func newService(t testing.TB, cfg firehose.Config, store firehose.Store, logs *memLogs) *firehose.Service {
 	t.Helper()
 	cfg.Region, cfg.Account = region, account
+	cfg.CheckSchema = func(c firehose.SchemaConfiguration) error {
+		if c.TableName != "lines" {
+			return fmt.Errorf("there is no table %s", c.TableName)
+		}
+		return nil
+	}
 	s, err := firehose.New(context.Background(), cfg, store, logs.open)
 	if err != nil {
 		t.Fatal(err)

@@ -48,6 +48,8 @@ type Config struct {
 	// that concurrent single PutRecords share a sync. What is enough by itself goes at once. 0
 	// gathers only while another frame is being stored.
 	Gather time.Duration
+	// CheckSchema says whether records can be converted with the columns of that table, and else why not. nil: none can.
+	CheckSchema func(SchemaConfiguration) error
 	// OnChange is called with each stream that New finds, and with each one that was
 	// created or updated, before the call that did it is answered.
 	OnChange func(Stream)

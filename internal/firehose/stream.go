@@ -97,9 +97,6 @@ type ExtendedS3Destination struct {
 	CustomTimeZone                    string               `json:",omitempty"`
 }
 
-// FormatConversion is never enabled here.
-type FormatConversion struct{ Enabled bool }
-
 // DynamicPartitioning puts records under prefixes by keys that the function returns.
 type DynamicPartitioning struct {
 	Enabled      bool
@@ -177,6 +174,14 @@ func (d ExtendedS3Destination) Backup() *S3Destination {
 // Partitioning says whether objects are partitioned by keys of the records.
 func (d ExtendedS3Destination) Partitioning() bool {
 	return d.DynamicPartitioningConfiguration != nil && d.DynamicPartitioningConfiguration.Enabled
+}
+
+// Conversion is the conversion of records to Parquet; nil when there is none.
+func (d ExtendedS3Destination) Conversion() *FormatConversion {
+	if c := d.DataFormatConversionConfiguration; c != nil && c.Enabled {
+		return c
+	}
+	return nil
 }
 
 // Zone is the time zone of prefixes and object names.

@@ -119,17 +119,27 @@ func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string
 	m := Mapping{fields: map[string]field{}}
 	for variable, name := range format.Fields().ByVariable {
 		if f, ok := byVariable[variable]; ok {
-			m.fields[name] = f
+			m.add(name, f)
 		} else if _, named := byName[plainName(name)]; named {
-			m.fields[name] = field{column: colExtra} // its name misleads
+			m.add(name, field{column: colExtra}) // its name misleads
 		}
 	}
 	for name, c := range map[string]column{usagePlan: colUsagePlan, customer: colCustomer, usagePlanID: colUsagePlanID} {
 		if name != "" {
-			m.fields[name] = field{kindText, c, 0}
+			m.add(name, field{kindText, c, 0})
 		}
 	}
 	return m
+}
+
+// add adds a field by its name, and by that of its column in a Parquet file.
+func (m Mapping) add(name string, f field) {
+	m.fields[name] = f
+	if lower := strings.ToLower(name); lower != name {
+		if _, taken := m.fields[lower]; !taken {
+			m.fields[lower] = f
+		}
+	}
 }
 
 // of is what a field of that name is.

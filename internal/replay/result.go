@@ -103,6 +103,9 @@ func (r *result) read(ctx context.Context) error {
 		return &unreadError{err}
 	}
 	defer plain.Close()
+	if form == content.Parquet {
+		return &unreadError{errors.New("it is a Parquet file, which has the records' values and not the records")}
+	}
 	packed := form != content.Plain || strings.HasSuffix(r.good.key, gzipExt)
 	r.good.packed, r.failed.packed = packed, packed
 	r.good.sum, r.failed.sum = sha256.New(), sha256.New()

@@ -30,6 +30,7 @@ import (
 	"github.com/stagelog/stagelog/internal/firehose"
 	functionapi "github.com/stagelog/stagelog/internal/function/api"
 	"github.com/stagelog/stagelog/internal/gateway"
+	"github.com/stagelog/stagelog/internal/glue"
 	"github.com/stagelog/stagelog/internal/iam"
 	"github.com/stagelog/stagelog/internal/identity"
 	"github.com/stagelog/stagelog/internal/lease"
@@ -85,6 +86,7 @@ type Chain struct {
 	enricher  *enrich.Enricher
 	roles     *iam.Service
 	logGroups *logs.Service
+	catalog   *glue.Service
 	streams   *firehose.Service
 	stages    *gateway.Gateway
 	lines     *gateway.Logger

@@ -244,6 +244,9 @@ func deliverTo(c *Chain, s firehose.Stream) deliver.Destination {
 		Size: from.SizeBytes(), Interval: from.Interval(), Compression: from.CompressionFormat, FileExtension: from.FileExtension,
 		Zone: from.Zone(), Partitioning: from.Partitioning(), AppendDelimiter: from.AppendsDelimiter(),
 	}
+	if conv := from.Conversion(); conv != nil {
+		to.Conversion = c.conversion(conv)
+	}
 	if b := from.Backup(); b != nil {
 		to.Backup = &deliver.Backup{Bucket: b.Bucket(), Prefix: b.Prefix, ErrorPrefix: b.ErrorOutputPrefix, Compression: b.CompressionFormat}
 	}

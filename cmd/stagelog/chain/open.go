@@ -16,6 +16,7 @@ import (
 	functionapi "github.com/stagelog/stagelog/internal/function/api"
 	"github.com/stagelog/stagelog/internal/function/host"
 	"github.com/stagelog/stagelog/internal/gateway"
+	"github.com/stagelog/stagelog/internal/glue"
 	"github.com/stagelog/stagelog/internal/iam"
 	"github.com/stagelog/stagelog/internal/logs"
 	"github.com/stagelog/stagelog/internal/usageplan"
@@ -99,7 +100,7 @@ func (c *Chain) openControl(ctx context.Context) error {
 	return nil
 }
 
-// openNames opens what has names and grants nothing here: roles and log groups.
+// openNames opens what has names and grants nothing here: roles, log groups, and tables.
 func (c *Chain) openNames(ctx context.Context) error {
 	p := c.cfg.Pipeline
 	store, err := c.buffer.Store(ctx, "iam")
@@ -112,7 +113,13 @@ func (c *Chain) openNames(ctx context.Context) error {
 	if store, err = c.buffer.Store(ctx, "logs"); err != nil {
 		return err
 	}
-	c.logGroups, err = logs.Open(ctx, p.Region, p.Account, store)
+	if c.logGroups, err = logs.Open(ctx, p.Region, p.Account, store); err != nil {
+		return err
+	}
+	if store, err = c.buffer.Store(ctx, "glue"); err != nil {
+		return err
+	}
+	c.catalog, err = glue.Open(ctx, p.Region, p.Account, store)
 	return err
 }
 
@@ -156,7 +163,7 @@ func (c *Chain) openPath(ctx context.Context) (err error) {
 	}
 	c.streams, err = firehose.New(ctx, firehose.Config{
 		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "firehose"), Metrics: firehose.NewMetrics(c.registry),
-		Gather: gather, Shards: c.cfg.Shards, OnChange: c.delivery.changed, OnDelete: c.delivery.deleted,
+		Gather: gather, Shards: c.cfg.Shards, OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, CheckSchema: c.checkSchema,
 	}, store, c.openLog)
 	if err != nil {
 		return fmt.Errorf("open the delivery streams: %w", err)

@@ -53,6 +53,7 @@ func (c *Chain) awsHandler() http.Handler {
 		"lambda":     ownerOnly("lambda", p.Account, awswire.RESTJSON, c.functions),
 		"iam":        ownerOnly("iam", p.Account, awswire.Query, c.roles),
 		"logs":       ownerOnly("logs", p.Account, awswire.JSON11, c.logGroups),
+		"glue":       ownerOnly("glue", p.Account, awswire.JSON11, c.catalog),
 		"sts":        awswire.STS(),
 	}
 	if c.server != nil {

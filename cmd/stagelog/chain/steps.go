@@ -89,8 +89,16 @@ func (c *Chain) applyFunction(context.Context) (string, error) {
 
 func (c *Chain) applyStream(ctx context.Context) (string, error) {
 	p := c.cfg.Pipeline
+	if p.Deliver.Parquet {
+		if err := c.applyTable(ctx); err != nil {
+			return "", fmt.Errorf("table for Parquet: %w", err)
+		}
+	}
 	name, want := p.Stream(), c.destination()
 	detail := fmt.Sprintf("%s, every %v or %d MiB", name, p.Deliver.Interval, p.Deliver.Size/mib)
+	if p.Deliver.Parquet {
+		detail += ", as Parquet"
+	}
 	client := firehosesdk.New(firehosesdk.Options{Region: p.Region, BaseEndpoint: aws.String(c.Endpoints().AWS), Credentials: c.adminCredentials(), HTTPClient: localHTTP()})
 	found, err := client.DescribeDeliveryStream(ctx, &firehosesdk.DescribeDeliveryStreamInput{DeliveryStreamName: &name})
 	var missing *types.ResourceNotFoundException
@@ -105,11 +113,16 @@ func (c *Chain) applyStream(ctx context.Context) (string, error) {
 	if sameDestination(d.Destinations[0].ExtendedS3DestinationDescription, want) {
 		return detail, nil
 	}
+	conversion := want.DataFormatConversionConfiguration
+	if conversion == nil {
+		conversion = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(false)}
+	}
 	_, err = client.UpdateDestination(ctx, &firehosesdk.UpdateDestinationInput{
 		DeliveryStreamName: &name, CurrentDeliveryStreamVersionId: d.VersionId, DestinationId: d.Destinations[0].DestinationId,
 		ExtendedS3DestinationUpdate: &types.ExtendedS3DestinationUpdate{
 			RoleARN: want.RoleARN, BucketARN: want.BucketARN, Prefix: want.Prefix, ErrorOutputPrefix: want.ErrorOutputPrefix,
 			BufferingHints: want.BufferingHints, CompressionFormat: want.CompressionFormat, ProcessingConfiguration: want.ProcessingConfiguration,
+			DataFormatConversionConfiguration: conversion,
 		},
 	})
 	return detail, err
@@ -119,12 +132,13 @@ func (c *Chain) applyStream(ctx context.Context) (string, error) {
 func (c *Chain) destination() *types.ExtendedS3DestinationConfiguration {
 	p := c.cfg.Pipeline
 	return &types.ExtendedS3DestinationConfiguration{
-		RoleARN:           aws.String("arn:aws:iam::" + p.Account + ":role/stagelog-" + p.Name + "-firehose"),
-		BucketARN:         aws.String("arn:aws:s3:::" + p.Bucket),
-		Prefix:            aws.String(p.Deliver.Prefix),
-		ErrorOutputPrefix: aws.String(p.Deliver.ErrorPrefix),
-		BufferingHints:    &types.BufferingHints{SizeInMBs: aws.Int32(int32(p.Deliver.Size / mib)), IntervalInSeconds: aws.Int32(int32(p.Deliver.Interval / time.Second))},
-		CompressionFormat: types.CompressionFormat(p.Deliver.Compression),
+		RoleARN:                           aws.String("arn:aws:iam::" + p.Account + ":role/stagelog-" + p.Name + "-firehose"),
+		BucketARN:                         aws.String("arn:aws:s3:::" + p.Bucket),
+		Prefix:                            aws.String(p.Deliver.Prefix),
+		ErrorOutputPrefix:                 aws.String(p.Deliver.ErrorPrefix),
+		BufferingHints:                    &types.BufferingHints{SizeInMBs: aws.Int32(int32(p.Deliver.Size / mib)), IntervalInSeconds: aws.Int32(int32(p.Deliver.Interval / time.Second))},
+		CompressionFormat:                 types.CompressionFormat(p.Deliver.CompressionFormat()),
+		DataFormatConversionConfiguration: c.wantedConversion(),
 		ProcessingConfiguration: &types.ProcessingConfiguration{Enabled: aws.Bool(true), Processors: []types.Processor{{
 			Type: types.ProcessorTypeLambda,
 			Parameters: []types.ProcessorParameter{{
@@ -143,7 +157,8 @@ func sameDestination(have *types.ExtendedS3DestinationDescription, want *types.E
 		have.CompressionFormat == want.CompressionFormat &&
 		aws.ToInt32(have.BufferingHints.SizeInMBs) == aws.ToInt32(want.BufferingHints.SizeInMBs) &&
 		aws.ToInt32(have.BufferingHints.IntervalInSeconds) == aws.ToInt32(want.BufferingHints.IntervalInSeconds) &&
-		lambdaARN(have.ProcessingConfiguration) == lambdaARN(want.ProcessingConfiguration)
+		lambdaARN(have.ProcessingConfiguration) == lambdaARN(want.ProcessingConfiguration) &&
+		sameConversion(have.DataFormatConversionConfiguration, want.DataFormatConversionConfiguration)
 }
 
 func lambdaARN(p *types.ProcessingConfiguration) string {

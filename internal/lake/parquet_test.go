@@ -1,0 +1,65 @@
+package lake_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/parquet"
+)
+
+// parquetFile is lines as delivery converts them: all columns are text, and their names in lower case.
+func parquetFile(t *testing.T, lines ...string) []byte {
+	t.Helper()
+	var columns []parquet.Column
+	for _, name := range []string{"requestId", "request_id", "requestTimeEpoch", "who", "status", "resourcePath", "customer"} {
+		columns = append(columns, parquet.Column{Name: name, Type: parquet.String})
+	}
+	schema, err := parquet.NewSchema(columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := parquet.NewWriter(&out, schema, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	converter := parquet.NewConverter(schema)
+	for _, line := range lines {
+		rows, err := converter.AppendRows(nil, []byte(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// A line gives the same row from a Parquet file as from JSON, also where only the format says what a field is.
+func TestRowsOfParquetAreThoseOfJSON(t *testing.T) {
+	format, err := accesslog.Parse(`{"requestId":"$context.requestId","requestTimeEpoch":"$context.requestTimeEpoch","who":"$context.identity.apiKeyId","status":"$context.status","resourcePath":"$context.resourcePath"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{
+		`{"requestId":"r1","requestTimeEpoch":"1783951509123","who":"k1","status":"200","resourcePath":"/a/{b}","customer":"Acme \"\u00e9\""}`,
+		`{"requestId":"r2","requestTimeEpoch":"1783951510000","who":"-","status":"-","resourcePath":"-","customer":"-"}`,
+	}
+	const question = "SELECT time, request_id, key_id, status, route, customer, extra FROM requests ORDER BY request_id"
+	var rows [][]string
+	for _, body := range [][]byte{[]byte(lines[0] + lines[1]), parquetFile(t, lines...)} {
+		l := open(t, "")
+		importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{"a": body}}, lake.ImportOptions{Mapping: lake.MappingOf(format, "", "customer", "")})
+		rows = append(rows, ask(t, l, question))
+	}
+	if len(rows[0]) != 2 {
+		t.Fatalf("%d rows of JSON, want 2", len(rows[0]))
+	}
+	want(t, "rows of Parquet", rows[1], rows[0]...)
+}
