@@ -33,6 +33,7 @@ const (
 // awsClients are AWS's own clients of one profile, with the retries they come with.
 type awsClients struct {
 	t        *testing.T
+	cfg      aws.Config
 	firehose *firehose.Client
 	gateway  *apigateway.Client
 	lambda   *lambda.Client
@@ -50,7 +51,7 @@ func sdk(t *testing.T, u *up, profile string) awsClients {
 	}
 	cfg.BaseEndpoint = aws.String(u.Endpoints.AWS)
 	cfg.RetryMaxAttempts = 8
-	return awsClients{t, firehose.NewFromConfig(cfg), apigateway.NewFromConfig(cfg), lambda.NewFromConfig(cfg),
+	return awsClients{t, cfg, firehose.NewFromConfig(cfg), apigateway.NewFromConfig(cfg), lambda.NewFromConfig(cfg),
 		s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })}
 }
 

@@ -60,7 +60,7 @@ func startMoto(t *testing.T) *moto {
 		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
 	})
 	cfg := aws.Config{Region: motoRegion, BaseEndpoint: &m.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIAMOTOMOTOMOTOMOTO", "moto", "")}
-	m.awsClients = awsClients{t, firehose.NewFromConfig(cfg), apigateway.NewFromConfig(cfg), lambda.NewFromConfig(cfg),
+	m.awsClients = awsClients{t, cfg, firehose.NewFromConfig(cfg), apigateway.NewFromConfig(cfg), lambda.NewFromConfig(cfg),
 		s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })}
 	m.iam, m.logs = iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
 	return m

@@ -2,12 +2,15 @@ package deliver_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"testing"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/deliver"
+	"github.com/stagelog/stagelog/internal/layout"
+	"github.com/stagelog/stagelog/internal/parquet"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -15,6 +18,18 @@ import (
 func line(i int) []byte {
 	return fmt.Appendf(nil, `{"request_id":"%08x-6c1f-4c9e-9a55-%012x","api_id":"a1b2c3d4e5","stage":"prod","method":"GET","uri":"/orders/%d/items","resource_id":"k3p9q2","status":"200","response_size":"%d","latency":"%d","ip":"203.0.113.%d","request_time":"%d","api_key":"********************************%04d","key_id":"%010x","user_agent":"curl/8.5.0 (x86_64-pc-linux-gnu) libcurl/8.5","pad":"abcd"}`,
 		i*2654435761, i*40503, i*7919%100000, 100+i*31%4000, i*17%300, i%250, 1767225600000+i, i*13%10000, i*104729%1000003)
+}
+
+// columnsOf are the fields of a record as columns of text.
+func columnsOf(record []byte) (columns []parquet.Column) {
+	var fields map[string]string
+	if err := json.Unmarshal(record, &fields); err != nil {
+		panic(err)
+	}
+	for name := range fields {
+		columns = append(columns, parquet.Column{Name: name, Type: parquet.String})
+	}
+	return columns
 }
 
 // endless is a log that gives the same frames n times, and one idle call behind them.
@@ -66,10 +81,13 @@ func BenchmarkWorker(b *testing.B) {
 		}
 		frames = append(frames, batch.AppendFrame(nil))
 	}
-	for _, compression := range []string{"GZIP", "UNCOMPRESSED", "Snappy", "HADOOP_SNAPPY", "ZIP"} {
+	for _, compression := range []string{"GZIP", "UNCOMPRESSED", "Snappy", "HADOOP_SNAPPY", "ZIP", layout.Parquet} {
 		b.Run(compression, func(b *testing.B) {
 			w := newWorld()
 			w.dest.Compression, w.dest.Size = compression, 5<<20
+			if compression == layout.Parquet {
+				w.dest.Size, w.dest.Conversion = 64<<20, toParquet(columnsOf(line(1))...)
+			}
 			log := endless{frames: frames, n: b.N}
 			worker, err := deliver.New(deliver.Config{Destination: w.destination, SpoolDir: b.TempDir()},
 				log, &life{world: w}, discard{}, identity{})
