@@ -27,7 +27,7 @@ func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	l := &lines{file: pq.NewReader(file), rows: make([]pq.Row, rowsAtOnce)}
+	l := &lines{file: pq.NewGenericReader[any](file), rows: make([]pq.Row, rowsAtOnce)}
 	for _, path := range file.Schema().Columns() {
 		leaf, _ := file.Schema().Lookup(path...)
 		c := leafColumn{repeats: leaf.MaxRepetitionLevel > 0, unit: timeUnit(leaf.Node)}
@@ -58,7 +58,7 @@ func timeUnit(n pq.Node) time.Duration {
 
 // lines is a file that is read as text.
 type lines struct {
-	file    *pq.Reader
+	file    *pq.GenericReader[any]
 	columns []leafColumn
 	rows    []pq.Row
 	out     []byte

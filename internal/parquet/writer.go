@@ -33,7 +33,7 @@ var errRow = errors.New("write Parquet: not a row of the schema")
 // Writer writes a file of the rows of a Converter. It takes them in any pieces.
 type Writer struct {
 	schema  *Schema
-	file    *pq.Writer
+	file    *pq.GenericWriter[any]
 	pending []byte // the begin of a row
 	rows    []pq.Row
 	n       int // of rows
@@ -56,7 +56,7 @@ func NewWriter(w io.Writer, s *Schema, compression string) (*Writer, error) {
 	for i := range out.rows {
 		out.rows[i] = make(pq.Row, len(s.columns))
 	}
-	out.file = pq.NewWriter(w, s.file, pq.Compression(codec), pq.MaxRowsPerRowGroup(groupRows), pq.DictionaryMaxBytes(dictionaryBytes),
+	out.file = pq.NewGenericWriter[any](w, s.file, pq.Compression(codec), pq.MaxRowsPerRowGroup(groupRows), pq.DictionaryMaxBytes(dictionaryBytes),
 		pq.CreatedBy("stagelog", "", ""))
 	return out, nil
 }

@@ -35,7 +35,7 @@ func (c *Chain) columns(schema firehose.SchemaConfiguration) ([]parquet.Column, 
 func (c *Chain) checkSchema(schema firehose.SchemaConfiguration) error {
 	columns, err := c.columns(schema)
 	if errors.Is(err, glue.ErrNotFound) {
-		return errors.New(deliver.MessageNoTable)
+		return fmt.Errorf("%s", deliver.MessageNoTable)
 	}
 	if err == nil {
 		_, err = parquet.NewSchema(columns)
