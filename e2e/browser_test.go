@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// browser is a tab of a chromium.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu     sync.Mutex // guards faults
+	faults []string   // errors that the browser's console showed
+}
+
+// newBrowser opens a tab. Without chromium the rest of the test is skipped.
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		if t.Failed() {
+			t.FailNow()
+		}
+		t.Skip("SKIPPED, NOTHING WAS TESTED IN A BROWSER: there is no chromium here; apt-get install -y chromium")
+	}
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	t.Cleanup(stop)
+	tab, closeTab := chromedp.NewContext(alloc)
+	b := &browser{t: t, ctx: tab}
+	if err := chromedp.Do(tab, chromedp.EmulateViewport(1360, 900)); err != nil { // starts it
+		t.Fatal(err)
+	}
+	said := chromedp.Console(tab)
+	var wg sync.WaitGroup
+	t.Cleanup(func() { closeTab(); wg.Wait() })
+	wg.Go(func() {
+		for m, err := range said {
+			if err != nil {
+				return // the tab is closed
+			}
+			if m.IsException() || m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleWarning {
+				b.mu.Lock()
+				b.faults = append(b.faults, fmt.Sprintf("%s %s %s:%d", m.Type, m.Text, m.URL, m.Line))
+				b.mu.Unlock()
+			}
+		}
+	})
+	return b
+}
+
+// open loads a page, which must show nothing on the browser's console.
+func (b *browser) open(url string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
+		b.t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.faults) > 0 {
+		b.t.Errorf("%s: the browser complains: %s", url, strings.Join(b.faults, "; "))
+		b.faults = nil
+	}
+}
+
+// eval is the value of an expression in the page.
+func eval[T any](b *browser, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
