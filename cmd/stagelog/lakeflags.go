@@ -27,18 +27,22 @@ type lakeFlags struct {
 	bucket   string
 	path     string
 	noImport bool
+	forget   bool
 }
 
 const lakeHelp = `The logs are those of stagelog.yaml's bucket, or of --bucket s3://bucket/prefix, which needs no more
 than the right to list and read it: any chain in these formats may have delivered them. What is
-new there is taken into a database first (--lake), so the second time is quick. In a folder
-where ` + "`stagelog up`" + ` ran, its bucket and credentials are used without being asked for.`
+new there is taken into a database first (--lake), so the second time is quick; what has left the
+bucket since stays in it, or goes with --forget. In a folder where ` + "`stagelog up`" + ` ran, its bucket
+and credentials are used without being asked for.`
 
 func (f *lakeFlags) bind(cmd *cobra.Command) {
 	f.aws.bind(cmd)
 	cmd.Flags().StringVar(&f.bucket, "bucket", "", "the logs, as s3://bucket/prefix (default: where stagelog.yaml delivers to)")
 	cmd.Flags().StringVar(&f.path, "lake", "", "the database (default .stagelog/lake/BUCKET.duckdb)")
 	cmd.Flags().BoolVar(&f.noImport, "no-import", false, "do not look for new objects first")
+	cmd.Flags().BoolVar(&f.forget, "forget", false, "drop what was taken in of objects of that time that are no longer in the bucket (default: keep it)")
+	cmd.MarkFlagsMutuallyExclusive("no-import", "forget")
 }
 
 // logs is where a command's logs are.
@@ -182,7 +186,7 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs, fr
 	}
 	began, told := time.Now(), time.Now()
 	sum, err := l.Import(ctx, at.source, lake.ImportOptions{
-		Prefix: at.prefix, Except: at.except(), From: from, To: to, Mapping: mapping,
+		Prefix: at.prefix, Except: at.except(), From: from, To: to, Mapping: mapping, Forget: f.forget,
 		Progress: func(s lake.Summary) {
 			if time.Since(told) > 2*time.Second {
 				told = time.Now()
@@ -208,6 +212,13 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs, fr
 		if note.n > 0 {
 			fmt.Fprintf(e.stderr, "  %s %s\n", table.Thousands(note.n), note.text)
 		}
+	}
+	if sum.Forgotten > 0 {
+		fmt.Fprintf(e.stderr, "forgot %s: no longer in the bucket\n", table.Plural(int64(sum.Forgotten), "object"))
+	}
+	if sum.Spared > 0 {
+		fmt.Fprintf(e.stderr, "forgot nothing: nothing at all is below s3://%s/%s any more, and what was taken in before stays (%s); to drop it, delete %s\n",
+			at.bucket, at.prefix, table.Plural(int64(sum.Spared), "object"), f.lakePath(at.bucket))
 	}
 	for _, p := range sum.Problems {
 		fmt.Fprintf(e.stderr, "  %s: %s\n", table.Printable(p.Key), table.Printable(p.Reason))

@@ -35,11 +35,14 @@ func (l *Lake) Import(ctx context.Context, src Source, opts ImportOptions) (Summ
 	if err := im.load(ctx); err != nil {
 		return im.sum, err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, both := errgroup.WithContext(ctx)
 	queue := make(chan chan *read, opts.Parallel)
-	group.Go(func() error { return im.find(ctx, queue) })
-	group.Go(func() error { return im.store(ctx, queue) })
+	group.Go(func() error { return im.find(both, queue) })
+	group.Go(func() error { return im.store(both, queue) })
 	err := group.Wait()
+	if err == nil {
+		err = im.flush(ctx, true)
+	}
 	return im.sum, err
 }
 
@@ -51,7 +54,8 @@ type importer struct {
 
 	known map[string]known // by key, of the prefix
 	next  int32            // id
-	seen  map[string]bool  // keys of known that were found, when the others are to be forgotten
+	seen  map[string]bool  // keys that were listed, when the others are to be forgotten
+	left  leftOut          // of the listing
 
 	found atomic.Int64
 	batch []*read
@@ -60,14 +64,15 @@ type importer struct {
 }
 
 type known struct {
-	id   int32
-	etag string
+	id       int32
+	etag     string
+	modified time.Time
 }
 
 // load reads what is in the lake already.
 func (im *importer) load(ctx context.Context) error {
 	im.known = map[string]known{}
-	rows, err := im.lake.db.QueryContext(ctx, "SELECT id, key, etag FROM objects WHERE bucket = ? AND starts_with(key, ?)", im.src.Bucket(), im.opts.Prefix)
+	rows, err := im.lake.db.QueryContext(ctx, "SELECT id, key, etag, modified FROM objects WHERE bucket = ? AND starts_with(key, ?)", im.src.Bucket(), im.opts.Prefix)
 	if err != nil {
 		return fmt.Errorf("read which objects are in the lake: %w", err)
 	}
@@ -75,7 +80,7 @@ func (im *importer) load(ctx context.Context) error {
 	for rows.Next() {
 		var k known
 		var key string
-		if err := rows.Scan(&k.id, &key, &k.etag); err != nil {
+		if err := rows.Scan(&k.id, &key, &k.etag, &k.modified); err != nil {
 			return fmt.Errorf("read which objects are in the lake: %w", err)
 		}
 		im.known[key] = k
@@ -91,16 +96,17 @@ func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 	defer close(queue)
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(im.opts.Parallel)
-	listed := list(ctx, im.src, im.opts.Prefix, windowOf(im.opts.From, im.opts.To), func(o Object) error {
+	var listed error
+	im.left, listed = list(ctx, im.src, im.opts.Prefix, windowOf(im.opts.From, im.opts.To), func(o Object) error {
+		if im.opts.Forget {
+			im.seen[o.Key] = true
+		}
 		for _, other := range im.opts.Except {
 			if other != "" && strings.HasPrefix(o.Key, other) {
 				return nil
 			}
 		}
 		im.found.Add(1)
-		if im.opts.Forget {
-			im.seen[o.Key] = true
-		}
 		if im.known[o.Key].etag == o.ETag {
 			return nil
 		}
@@ -140,13 +146,11 @@ func (im *importer) store(ctx context.Context, queue <-chan chan *read) error {
 			}
 		}
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return im.flush(ctx, true)
+	return nil
 }
 
-// flush is one transaction. The last one marks the requests that were there already.
+// flush is one transaction. The last one, of an import of which nothing failed, forgets, and marks
+// the requests that were there already.
 func (im *importer) flush(ctx context.Context, last bool) error {
 	defer func() {
 		for _, r := range im.batch {
@@ -190,11 +194,10 @@ func (im *importer) insert(ctx context.Context, tx *sql.Tx, sum *Summary) error 
 	defer objects.remove()
 	defer bad.remove()
 	now := time.Now().UTC()
+	var replaced []int32
 	for _, r := range im.batch {
 		if old, ok := im.known[r.Key]; ok {
-			if err := dropObject(ctx, tx, old.id); err != nil {
-				return err
-			}
+			replaced = append(replaced, old.id)
 		}
 		objects.row(int64(r.id), im.src.Bucket(), r.Key, r.ETag, r.Size, r.Modified.UTC(), now, r.count.rows, r.count.bad, r.problem)
 		for _, b := range r.bad {
@@ -204,6 +207,9 @@ func (im *importer) insert(ctx context.Context, tx *sql.Tx, sum *Summary) error 
 			files = append(files, r.file)
 		}
 		sum.add(r)
+	}
+	if err := dropObjects(ctx, tx, replaced...); err != nil {
+		return err
 	}
 	for _, t := range []struct {
 		from  *table
@@ -243,31 +249,41 @@ func (s *Summary) add(r *read) {
 	}
 }
 
-// forget drops the objects of the range that were not found.
+// forget drops the objects of the range that were not listed. Where nothing at all is below the
+// prefix it drops none: the bucket may be another one of the same name, or have been emptied by
+// mistake, and what is in the lake may be all there is.
 func (im *importer) forget(ctx context.Context, tx *sql.Tx, sum *Summary) error {
-	w := windowOf(im.opts.From, im.opts.To)
-	for key, k := range im.known {
-		if im.seen[key] {
-			continue
-		}
-		var begin time.Time
-		err := tx.QueryRowContext(ctx, "SELECT modified FROM objects WHERE id = ?", k.id).Scan(&begin)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue // it has been replaced
-		} else if err != nil {
+	gone := im.gone()
+	if len(gone) == 0 {
+		return nil
+	}
+	if len(im.seen) == 0 {
+		err := im.src.List(ctx, im.opts.Prefix, "", func(Object) error { return errEnough })
+		if err == nil {
+			sum.Spared = len(gone)
+			return nil
+		} else if err != errEnough { //nolint:errorlint // it comes back as it is
 			return err
 		}
-		end := begin
+	}
+	sum.Forgotten = len(gone)
+	return dropObjects(ctx, tx, gone...)
+}
+
+// gone is the ids of the objects that the listing would have had.
+func (im *importer) gone() (ids []int32) {
+	w := windowOf(im.opts.From, im.opts.To)
+	for key, k := range im.known {
+		if im.seen[key] || im.left.holds(key) {
+			continue
+		}
+		begin, end := k.modified, k.modified
 		if d, ok := dateIn(key[len(im.opts.Prefix):]); ok {
 			begin, end = d.begin, d.begin.Add(d.span)
 		}
-		if !w.holds(begin, end) {
-			continue
+		if w.holds(begin, end) {
+			ids = append(ids, k.id)
 		}
-		if err := dropObject(ctx, tx, k.id); err != nil {
-			return err
-		}
-		sum.Forgotten++
 	}
-	return nil
+	return ids
 }

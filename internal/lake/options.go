@@ -18,7 +18,8 @@ type ImportOptions struct {
 	// earlier and later are imported, too.
 	From, To time.Time
 	Mapping  Mapping
-	// Forget drops what was imported of objects that are no longer in the bucket.
+	// Forget drops what was imported of objects of the range that are no longer in the bucket,
+	// once the import has come to its end. Where nothing at all is below Prefix it drops none.
 	Forget bool
 	// Parallel is how many objects are read at once. By default two for each processor.
 	Parallel int
@@ -33,6 +34,7 @@ type Summary struct {
 	Found     int   `json:"found"`     // objects in the range
 	Imported  int   `json:"imported"`  // of them, those that were new or had changed
 	Forgotten int   `json:"forgotten"` // objects that are gone from the bucket, and now from the lake
+	Spared    int   `json:"spared"`    // objects to be forgotten, and kept because nothing is below the prefix
 	Rows      int64 `json:"rows"`
 	Bytes     int64 `json:"bytes"` // of the objects, as stored
 

@@ -51,22 +51,26 @@ func (w window) holds(begin, end time.Time) bool {
 	return (w.from.IsZero() || end.After(w.from)) && (w.to.IsZero() || begin.Before(w.to))
 }
 
+// leftOut is the part of a listing that was left out: from its first key on, up to another one.
+type leftOut struct{ first, last string }
+
+func (l leftOut) holds(key string) bool { return l.first <= key && key <= l.last }
+
 // list calls fn with the objects below prefix of the window. Where dates stand behind the
 // prefix, what is outside is not even listed.
-func list(ctx context.Context, src Source, prefix string, w window, fn func(Object) error) error {
-	startAfter := ""
+func list(ctx context.Context, src Source, prefix string, w window, fn func(Object) error) (left leftOut, err error) {
 	if !w.from.IsZero() {
 		err := src.List(ctx, prefix, "", func(first Object) error {
 			if d, ok := dateIn(first.Key[len(prefix):]); ok {
-				startAfter = prefix + first.Key[len(prefix):][:d.at] + d.form(w.from)
+				left = leftOut{first.Key, prefix + first.Key[len(prefix):][:d.at] + d.form(w.from)}
 			}
 			return errEnough
 		})
 		if err != nil && err != errEnough { //nolint:errorlint // it comes back as it is
-			return err
+			return left, err
 		}
 	}
-	err := src.List(ctx, prefix, startAfter, func(o Object) error {
+	err = src.List(ctx, prefix, left.last, func(o Object) error {
 		if strings.HasSuffix(o.Key, "/") {
 			return nil // a folder
 		}
@@ -79,13 +83,14 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(Obje
 		}
 		return fn(o)
 	})
-	return err
+	return left, err
 }
 
 // ListSince calls fn with the objects below prefix that were delivered since a time. Where dates
 // stand behind the prefix, what is before is not even listed.
 func ListSince(ctx context.Context, src Source, prefix string, since time.Time, fn func(Object) error) error {
-	return list(ctx, src, prefix, window{from: since}, fn)
+	_, err := list(ctx, src, prefix, window{from: since}, fn)
+	return err
 }
 
 // errEnough ends a listing.

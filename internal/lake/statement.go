@@ -98,17 +98,28 @@ func (t *table) remove() {
 	}
 }
 
-// dropObject takes an object out. Requests that its rows had first are theirs who had them, too.
-func dropObject(ctx context.Context, tx *sql.Tx, id int32) error {
+// dropObjects takes objects out. Requests that their rows had first are theirs who had them, too.
+func dropObjects(ctx context.Context, tx *sql.Tx, ids ...int32) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var list []byte
+	for i, id := range ids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = appendInt(list, int64(id))
+	}
+	these := "(SELECT unnest([" + string(list) + "]::INTEGER[]))"
 	for _, query := range []string{
 		`INSERT INTO unchecked SELECT DISTINCT object FROM request_rows
-			WHERE object <> $1 AND duplicate AND ` + identity + ` IN (SELECT ` + identity + ` FROM request_rows WHERE object = $1)`,
-		`DELETE FROM request_rows WHERE object = $1`,
-		`DELETE FROM bad_lines WHERE object = $1`,
-		`DELETE FROM unchecked WHERE object = $1`,
-		`DELETE FROM objects WHERE id = $1`,
+			WHERE object NOT IN ` + these + ` AND duplicate AND ` + identity + ` IN (SELECT ` + identity + ` FROM request_rows WHERE object IN ` + these + `)`,
+		`DELETE FROM request_rows WHERE object IN ` + these,
+		`DELETE FROM bad_lines WHERE object IN ` + these,
+		`DELETE FROM unchecked WHERE object IN ` + these,
+		`DELETE FROM objects WHERE id IN ` + these,
 	} {
-		if _, err := tx.ExecContext(ctx, query, id); err != nil {
+		if _, err := tx.ExecContext(ctx, query); err != nil {
 			return err
 		}
 	}
