@@ -83,7 +83,7 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, f.aws.noCredentials(ctx, err)
 	}
-	at.source = s3Bucket{provision.NewClients(cfg).S3, at.bucket}
+	at.source = newS3Bucket(provision.NewClients(cfg).S3, at.bucket)
 	return at, nil
 }
 
@@ -125,6 +125,23 @@ func (f *lakeFlags) config(ctx context.Context, e *env, p *pipeline.Pipeline) (a
 		cfg.BaseEndpoint = aws.String(s.BaseEndpoint)
 	}
 	return cfg, nil
+}
+
+// nothing says what there is where a command found no objects: of another time, or below another
+// prefix.
+func (l *logs) nothing(ctx context.Context) string {
+	below := func(prefix string) string { return "s3://" + l.bucket + "/" + table.Printable(prefix) }
+	names, err := l.source.names(ctx, l.prefix)
+	if err == nil && len(names) > 0 {
+		return fmt.Sprintf("no objects below %s in that time: --from chooses another one; there is %s", below(l.prefix), table.Printable(names[0]))
+	}
+	for prefix := l.prefix; err == nil && prefix != ""; {
+		prefix = prefix[:strings.LastIndexByte(strings.TrimSuffix(prefix, "/"), '/')+1]
+		if names, err = l.source.names(ctx, prefix); len(names) > 0 {
+			return fmt.Sprintf("nothing is below %s: is the prefix right? Below %s there is %s", below(l.prefix), below(prefix), table.Printable(strings.Join(names, ", ")))
+		}
+	}
+	return "nothing is below " + below(l.prefix)
 }
 
 // mapping is what the pipeline's format says of its fields.
@@ -223,8 +240,8 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs, fr
 	for _, p := range sum.Problems {
 		fmt.Fprintf(e.stderr, "  %s: %s\n", table.Printable(p.Key), table.Printable(p.Reason))
 	}
-	if sum.Found == 0 {
-		fmt.Fprintf(e.stderr, "no objects below s3://%s/%s in that time\n", at.bucket, at.prefix)
+	if sum.Found == 0 && sum.Spared == 0 {
+		fmt.Fprintln(e.stderr, at.nothing(ctx))
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 func (f *replayFlags) config(p *pipeline.Pipeline, s *awsSession) replay.Config {
 	failed := p.Deliver.ErrorOutput()
 	cfg := replay.Config{
-		Bucket: replayBucket{s3Bucket{s.Clients.S3, p.Bucket}}, From: f.prefix, Errors: f.prefix == "", Into: f.into,
+		Bucket: replayBucket{newS3Bucket(s.Clients.S3, p.Bucket)}, From: f.prefix, Errors: f.prefix == "", Into: f.into,
 		Since: f.since.Time, Until: f.until.Time, Parallel: f.parallel, Failed: failed + "replay/", Except: []string{"stagelog/"},
 	}
 	if cfg.Errors {
@@ -169,7 +169,7 @@ func customers(ctx context.Context, c *provision.Clients, bucket string) (*usage
 	if err != nil {
 		return nil, fmt.Errorf("list the usage plans: %w", err)
 	}
-	remembered, err := replayBucket{s3Bucket{c.S3, bucket}}.snapshot(ctx, (&provision.Spec{}).SnapshotKey())
+	remembered, err := replayBucket{newS3Bucket(c.S3, bucket)}.snapshot(ctx, (&provision.Spec{}).SnapshotKey())
 	if err != nil {
 		return nil, err
 	}

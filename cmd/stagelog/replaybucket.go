@@ -26,9 +26,18 @@ func (b replayBucket) List(ctx context.Context, prefix string, fn func(replay.Ob
 	})
 }
 
+// Get implements replay.Bucket.
+func (b replayBucket) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	body, err := b.s3Bucket.Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("get object %s/%s: %w", b.name, key, err)
+	}
+	return body, nil
+}
+
 // Head implements replay.Bucket.
 func (b replayBucket) Head(ctx context.Context, key string) (map[string]string, error) {
-	out, err := b.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	out, err := b.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key}, b.there)
 	var code smithy.APIError
 	if errors.As(err, &code) && (code.ErrorCode() == "NotFound" || code.ErrorCode() == "NoSuchKey") {
 		return nil, replay.ErrNotFound
@@ -44,7 +53,7 @@ func (b replayBucket) Put(ctx context.Context, key string, body io.ReadSeeker, s
 	if encoding != "" {
 		in.ContentEncoding = &encoding
 	}
-	if _, err := b.s3.PutObject(ctx, in); err != nil {
+	if _, err := b.s3.PutObject(ctx, in, b.there); err != nil {
 		return fmt.Errorf("put object %s/%s: %w", b.name, key, err)
 	}
 	return nil
@@ -52,7 +61,7 @@ func (b replayBucket) Put(ctx context.Context, key string, body io.ReadSeeker, s
 
 // Delete implements replay.Bucket.
 func (b replayBucket) Delete(ctx context.Context, key string) error {
-	if _, err := b.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key}); err != nil {
+	if _, err := b.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key}, b.there); err != nil {
 		return fmt.Errorf("delete object %s/%s: %w", b.name, key, err)
 	}
 	return nil

@@ -184,7 +184,7 @@ const (
 func (t *tail) object(ctx context.Context, at *logs, key string) error {
 	body, err := at.source.Get(ctx, key)
 	if err != nil {
-		return err
+		return fmt.Errorf("get object %s: %w", key, err)
 	}
 	defer body.Close()
 	plain, _, err := content.Open(body)

@@ -17,6 +17,17 @@ var denials = []string{"AccessDenied", "AccessDeniedException", "AuthorizationEr
 // ACTION on resource: ARN because …". Some services leave out the resource, or the reason.
 var denialText = regexp.MustCompile(`(?s)^User: (\S+) is not authorized to perform: (\S+?)(?: on resource: ("?[^\s"]+"?))?(?: (?:because|with) (.*))?$`)
 
+// on is an error of a call about a resource.
+type on struct {
+	resource string
+	error
+}
+
+func (o *on) Unwrap() error { return o.error }
+
+// On names the resource that a call was about, for a denial that names none.
+func On(resource string, err error) error { return &on{resource, err} }
+
 // sayDenied names the action, the resource and the statement that would allow it.
 func sayDenied(err error, answer smithy.APIError) string {
 	who, action, resource, why := "these credentials", deniedAction(err), "", ""
@@ -25,6 +36,10 @@ func sayDenied(err error, answer smithy.APIError) string {
 	}
 	if action == "" {
 		return "access denied: " + plainAnswer(err, answer)
+	}
+	about := (*on)(nil)
+	if resource == "" && action == deniedAction(err) && errors.As(err, &about) {
+		resource = about.resource
 	}
 	text := fmt.Sprintf("access denied: %s may not %s", who, action)
 	if resource != "" {
@@ -36,7 +51,20 @@ func sayDenied(err error, answer smithy.APIError) string {
 	if resource == "" {
 		resource = "*"
 	}
-	return text + "\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n" + allowStatement(action, resource)
+	if strings.Contains(why, "no resource-based policy") {
+		return text + "\nIts owner has to allow it: with this statement in its own policy, and a Principal, who it is for:\n" + allowStatement(action, resource)
+	}
+	text += "\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n" + allowStatement(action, resource)
+	if why == "" && besides[action] != "" {
+		text += "\nWhere the bucket is another account's, its own policy has to allow it as well."
+	}
+	return strings.TrimRight(text+"\n"+besides[action], "\n")
+}
+
+// besides is what a denial may be about besides the statement.
+var besides = map[string]string{
+	"s3:ListBucket": "Who may list only what is below a prefix has to ask for that prefix.",
+	"s3:GetObject":  "A statement about the bucket, without /*, is not about its objects.",
 }
 
 func allowStatement(action, resource string) string {

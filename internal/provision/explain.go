@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // explained is an error in words that say the cause and the next step.
@@ -84,6 +85,9 @@ func sayAnswer(err error) string {
 		return sayDenied(err, answer)
 	}
 	plain := plainAnswer(err, answer)
+	if region := RegionIn(err); region != "" && Elsewhere(err) {
+		return fmt.Sprintf("the bucket is in the Region %s: give --region %s\nAWS says: %s", region, region, plain)
+	}
 	if next, ok := nextSteps[code]; ok {
 		return next + "\nAWS says: " + plain
 	}
@@ -106,6 +110,20 @@ func plainAnswer(err error, answer smithy.APIError) string {
 	return text
 }
 
+// Elsewhere says whether S3 answered that a bucket is in another Region than the one asked.
+func Elsewhere(err error) bool {
+	return answered(err, "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "MovedPermanently") // the last one is of HEAD, which has no body
+}
+
+// RegionIn is the Region of which S3 says in an answer that the bucket is there, or "".
+func RegionIn(err error) string {
+	answer := (*smithyhttp.ResponseError)(nil)
+	if !errors.As(err, &answer) || answer.Response == nil {
+		return ""
+	}
+	return answer.Response.Header.Get("X-Amz-Bucket-Region")
+}
+
 func requestID(err error) string {
 	var r interface{ ServiceRequestID() string }
 	if errors.As(err, &r) {
@@ -122,15 +140,21 @@ var nextSteps = map[string]string{
 	"ExpiredTokenException":       "the AWS credentials have expired: " + newCredentials,
 	"InvalidClientTokenId":        "AWS does not know these credentials, or the Region is not enabled in their account: " + newCredentials,
 	"UnrecognizedClientException": "AWS does not know these credentials, or the Region is not enabled in their account: " + newCredentials,
+	"InvalidToken":                "AWS does not take the session token: " + newCredentials,
+	"TokenRefreshRequired":        "the AWS credentials have expired: " + newCredentials,
 	"InvalidAccessKeyId":          "AWS does not know these credentials: " + newCredentials,
 	"SignatureDoesNotMatch":       "the secret does not belong to the access key: " + newCredentials,
 	"RequestTimeTooSkewed":        "this machine's clock is wrong by more than a few minutes: set it, and try again",
 	"RequestExpired":              "this machine's clock is wrong by more than a few minutes: set it, and try again",
 	"OptInRequired":               "the account may not use this service yet: finish its sign-up in the AWS console",
 	"TooManyRequestsException":    "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
+	"SlowDown":                    "S3 asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
+	"PermanentRedirect":           "the bucket is in another Region: give that one with --region",
 	"ThrottlingException":         "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
 	"LimitExceededException":      "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
 	"LimitExceeded":               "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
 	"TooManyBuckets":              "the account's quota of buckets is used up: delete one, or ask for more in the Service Quotas console",
+	"NoSuchBucket":                "there is no bucket of that name, in any account: `aws s3 ls` lists those of these credentials' own",
+	"InvalidObjectState":          "the object is archived, as a lifecycle rule of the bucket may do (S3 Glacier): restore it, or leave its time out",
 	"MalformedPolicyDocument":     "a principal in the policy may not exist: look at the readers in stagelog.yaml",
 }
