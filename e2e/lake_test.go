@@ -261,7 +261,23 @@ func TestABucketIsFollowedAndShown(t *testing.T) {
 	if _, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "console", "--bucket", "s3://others/logs/", "--listen", "0.0.0.0:0"); code != 3 || !strings.Contains(stderr, "needs a password") {
 		t.Errorf("a console for everybody = %d: %s", code, stderr)
 	}
-	if _, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/"); code != 1 || !strings.Contains(stderr, "in use") {
+	_, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/", "--lake-wait", "300ms")
+	if code != 1 || !strings.Contains(stderr, "waiting for it, 300ms at most") || !strings.Contains(stderr, "in use") {
 		t.Errorf("a lake that the console has = %d: %s", code, stderr)
+	}
+	// Two at once have their answers one after the other.
+	waiting := exec.CommandContext(ctx, bin.stagelog, "report", "--bucket", "s3://others/logs/", "--csv")
+	waiting.Dir, waiting.Env = at, u.clientEnv("stagelog")
+	var answer, talk lockedBuffer
+	waiting.Stdout, waiting.Stderr = &answer, &talk
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the second one to wait", func() bool { return strings.Contains(talk.String(), "waiting for it") })
+	if err := page.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := waiting.Wait(); err != nil || !strings.Contains(answer.String(), "Acme") {
+		t.Errorf("the report that waited: %v: %s%s", err, answer.String(), talk.String())
 	}
 }

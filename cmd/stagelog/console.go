@@ -82,7 +82,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	if err != nil {
 		return err
 	}
-	l, err := lake.Open(ctx, flags.lake.lakePath(at.bucket), lake.Options{})
+	l, err := flags.lake.openAsIs(ctx, e, at.bucket)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type lakeFlags struct {
 	path     string
 	noImport bool
 	forget   bool
+	wait     time.Duration
 }
 
 const lakeHelp = `The logs are those of stagelog.yaml's bucket, or of --bucket s3://bucket/prefix, which needs no more
@@ -42,6 +43,7 @@ func (f *lakeFlags) bind(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.path, "lake", "", "the database (default .stagelog/lake/BUCKET.duckdb)")
 	cmd.Flags().BoolVar(&f.noImport, "no-import", false, "do not look for new objects first")
 	cmd.Flags().BoolVar(&f.forget, "forget", false, "drop what was taken in of objects of that time that are no longer in the bucket (default: keep it)")
+	cmd.Flags().DurationVar(&f.wait, "lake-wait", 30*time.Second, "how long to wait for another command that has the database")
 	cmd.MarkFlagsMutuallyExclusive("no-import", "forget")
 }
 
@@ -176,13 +178,21 @@ func (f *lakeFlags) lakePath(bucket string) string {
 	return filepath.Join(localState, "lake", bucket+".duckdb")
 }
 
+// openAsIs opens the lake of a bucket, and tells when it waits for it.
+func (f *lakeFlags) openAsIs(ctx context.Context, e *env, bucket string) (*lake.Lake, error) {
+	path := f.lakePath(bucket)
+	return lake.Open(ctx, path, lake.Options{Wait: f.wait, Waiting: func() {
+		fmt.Fprintf(e.stderr, "another command has the database %s: waiting for it, %v at most\n", path, f.wait)
+	}})
+}
+
 // open opens the lake, with what is new of a time taken in. Zero times are no bounds.
 func (f *lakeFlags) open(ctx context.Context, e *env, from, to time.Time) (*lake.Lake, error) {
 	at, err := f.find(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	l, err := lake.Open(ctx, f.lakePath(at.bucket), lake.Options{})
+	l, err := f.openAsIs(ctx, e, at.bucket)
 	if err != nil {
 		return nil, err
 	}

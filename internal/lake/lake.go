@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
@@ -30,7 +31,7 @@ type Lake struct {
 const defaultMemoryMiB = 1024
 
 // Open opens the database in the file, and makes it when it is missing. "" is one in memory.
-// DuckDB lets one process in at a time.
+// DuckDB lets one process in at a time; opts say whether to wait for another one.
 func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	l := &Lake{}
 	if opts.MemoryMiB == 0 {
@@ -54,9 +55,9 @@ func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 			return nil, fmt.Errorf("open lake: %w", err)
 		}
 	}
-	connector, err := duckdb.NewConnector(path+mode(opts.ReadOnly), nil)
+	connector, err := connect(ctx, path, opts)
 	if err != nil {
-		return nil, opening(path, err)
+		return nil, err
 	}
 	l.db = sql.OpenDB(connector)
 	if path != "" && !opts.ReadOnly {
@@ -88,12 +89,44 @@ func mode(readOnly bool) string {
 	return ""
 }
 
-// opening says what to do about a lake that cannot be opened.
-func opening(path string, err error) error {
-	if strings.Contains(err.Error(), "lock") {
-		return fmt.Errorf("the lake %s is in use by another process; ask that one (`stagelog up` has a console), or choose another --lake: %w", path, err)
+// tryEvery is how often a lake that another process has is tried again.
+const tryEvery = 100 * time.Millisecond
+
+// connect opens the file, when the process that has it lets go of it. An error says what to do.
+func connect(ctx context.Context, path string, opts Options) (*duckdb.Connector, error) {
+	patience := time.NewTimer(opts.Wait)
+	defer patience.Stop()
+	again := time.NewTicker(tryEvery)
+	defer again.Stop()
+	for waits := false; ; waits = true {
+		connector, err := duckdb.NewConnector(path+mode(opts.ReadOnly), nil)
+		switch {
+		case err == nil:
+			return connector, nil
+		case !inUse(err):
+			return nil, fmt.Errorf("open lake %s: %w\n  it is a copy of what is in the bucket: without the file it is made again", path, err)
+		case opts.Wait > 0 && !waits && opts.Waiting != nil:
+			opts.Waiting()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-patience.C:
+			return nil, fmt.Errorf("the lake %s is in use by another process; ask that one (`stagelog up` has a console), or choose another --lake: %w", path, err)
+		case <-again.C:
+		}
 	}
-	return fmt.Errorf("open lake %s: %w\n  it is a copy of what is in the bucket: without the file it is made again", path, err)
+}
+
+// inUse says whether another process has the file. DuckDB has no code for that.
+func inUse(err error) bool {
+	var e *duckdb.Error
+	if !errors.As(err, &e) || e.Type != duckdb.ErrorTypeIO {
+		return false
+	}
+	text := strings.TrimPrefix(e.Msg, "IO Error: ")
+	return strings.HasPrefix(text, "Could not set lock on file") || // on Unix
+		strings.HasPrefix(text, "Cannot open file") && strings.Contains(text, "used by another process") // on Windows
 }
 
 // migrate makes the tables of a new lake, and refuses one of a newer stagelog.

@@ -7,6 +7,10 @@ type Options struct {
 	ReadOnly bool
 	// MemoryMiB is how much memory DuckDB may take; the rest goes to disk. By default 1024.
 	MemoryMiB int
+	// Wait is how long Open waits for another process that has the lake. By default not at all.
+	Wait time.Duration
+	// Waiting is called once, when Open begins to wait. It may be nil.
+	Waiting func()
 }
 
 // ImportOptions say what is imported.
