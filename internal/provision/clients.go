@@ -4,12 +4,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 )
 
 // Clients are the AWS services that a pipeline is made of, all of one account and Region.
@@ -22,6 +25,7 @@ type Clients struct {
 	APIGateway   *apigateway.Client
 	APIGatewayV2 *apigatewayv2.Client
 	STS          *sts.Client
+	CloudWatch   *cloudwatch.Client // metrics
 }
 
 // NewClients makes the clients from one configuration. Where it names an endpoint of its
@@ -39,5 +43,9 @@ func NewClients(cfg aws.Config) *Clients {
 		APIGateway:   apigateway.NewFromConfig(cfg),
 		APIGatewayV2: apigatewayv2.NewFromConfig(cfg),
 		STS:          sts.NewFromConfig(cfg),
+		CloudWatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
+			// AWS takes three protocols. This is the one that other endpoints speak too, if only to refuse.
+			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)
+		}),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -12,6 +13,12 @@ import (
 
 // denials are the codes by which AWS's services say that IAM does not allow a call.
 var denials = []string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden"}
+
+// Denied says whether an error is IAM's refusal of a call.
+func Denied(err error) bool {
+	var answer smithy.APIError
+	return errors.As(err, &answer) && slices.Contains(denials, answer.ErrorCode())
+}
 
 // denialText is how AWS says who may not do what: "User: ARN is not authorized to perform:
 // ACTION on resource: ARN because …". Some services leave out the resource, or the reason.
@@ -95,7 +102,7 @@ func deniedAction(err error) string {
 // actionPrefixes are of services whose actions have the names of their operations. API
 // Gateway's are HTTP methods, and its answers always name them.
 var actionPrefixes = map[string]string{
-	"CloudWatch Logs": "logs", "Firehose": "firehose", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
+	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
 }
 
 // otherActions are those with another name than their operation: the S3 API's reference has

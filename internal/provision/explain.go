@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -81,7 +80,7 @@ func sayAnswer(err error) string {
 		return ""
 	}
 	code := answer.ErrorCode()
-	if slices.Contains(denials, code) {
+	if Denied(err) {
 		return sayDenied(err, answer)
 	}
 	plain := plainAnswer(err, answer)

@@ -2,7 +2,8 @@
 //
 // API Gateway counts the calls of each API key itself, per usage plan and day (GetUsage). Setting that beside the lake shows
 // what no other check can: requests that never arrived. A report or an invoice can then say by how many counted calls it is
-// backed.
+// backed. Requests without a key are in no such count; CloudWatch has those of whole stages (Count of AWS/ApiGateway), and
+// Stages sets them beside the lake.
 package coverage
 
 import (
@@ -33,8 +34,9 @@ type Report struct {
 	First, Last time.Time // days, both included
 	Rows        []Row     // by day and key id; only where one of the two has something
 	Total       Figures
-	Keyless     int64 // requests without a key, which API Gateway does not count for anyone
-	Undated     int64 // requests with a key and without a time: they may be some of the missing
+	Keyless     int64   // requests without a key, which API Gateway does not count for anyone
+	Undated     int64   // requests with a key and without a time: they may be some of the missing
+	Stages      *Stages // the same for whole stages; nil where nobody compared them
 }
 
 // Row is one key on one day. The plans of the key are added up: what a request was attributed to may be what is wrong.

@@ -28,33 +28,14 @@ func (r *Report) WriteTable(w io.Writer, width int, gaps bool) error {
 		fmt.Fprintln(out, line)
 	}
 	fmt.Fprintln(out)
-	var rows []Row
+	names, figures := []table.Column{{Head: "day"}, {Head: "customer"}, {Head: "key id"}}, []Figures(nil)
 	for _, row := range r.Rows {
 		if !gaps || row.Missing+row.Extra+row.Double+row.Unattributed > 0 {
-			rows = append(rows, row)
+			figures = append(figures, row.Figures)
+			addCells(names, row.Day.Format(time.DateOnly), table.Shown(row.Customer), table.Shown(row.KeyID))
 		}
 	}
-	var columns []table.Column
-	text := func(head, total string, cell func(Row) string) {
-		c := table.Column{Head: head}
-		for _, row := range rows {
-			c.Cells = append(c.Cells, cell(row))
-		}
-		c.Cells = append(c.Cells, total)
-		columns = append(columns, c)
-	}
-	text("day", "total", func(r Row) string { return r.Day.Format(time.DateOnly) })
-	text("customer", "", func(r Row) string { return table.Shown(r.Customer) })
-	text("key id", "", func(r Row) string { return table.Shown(r.KeyID) })
-	for _, f := range r.figures() {
-		c := table.Column{Head: f.head, Right: true, Spare: f.spare}
-		for _, row := range rows {
-			c.Cells = append(c.Cells, table.Thousands(f.of(row.Figures)))
-		}
-		c.Cells = append(c.Cells, table.Thousands(f.of(r.Total)))
-		columns = append(columns, c)
-	}
-	if err := table.Write(out, columns, width); err != nil {
+	if err := writeFigures(out, names, figures, r.Total, width); err != nil {
 		return err
 	}
 	for _, note := range []struct {
@@ -65,10 +46,34 @@ func (r *Report) WriteTable(w io.Writer, width int, gaps bool) error {
 			fmt.Fprintf(out, "\n%s %s\n", table.Plural(note.n, "request"), note.text)
 		}
 	}
+	if r.Stages != nil {
+		if err := r.Stages.writeTable(out, width, gaps); err != nil {
+			return err
+		}
+	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write coverage: %w", err)
 	}
 	return nil
+}
+
+func addCells(columns []table.Column, cells ...string) {
+	for i, cell := range cells {
+		columns[i].Cells = append(columns[i].Cells, cell)
+	}
+}
+
+// writeFigures writes a table of figures, each beside its names, and their total.
+func writeFigures(out io.Writer, columns []table.Column, rows []Figures, total Figures, width int) error {
+	addCells(columns, append([]string{"total"}, make([]string, len(columns)-1)...)...)
+	for _, f := range figureColumns() {
+		c := table.Column{Head: f.head, Right: true, Spare: f.spare}
+		for _, row := range append(rows, total) {
+			c.Cells = append(c.Cells, table.Thousands(f.of(row)))
+		}
+		columns = append(columns, c)
+	}
+	return table.Write(out, columns, width)
 }
 
 // figure is one column of figures.
@@ -78,7 +83,7 @@ type figure struct {
 	of         func(Figures) int64
 }
 
-func (r *Report) figures() []figure {
+func figureColumns() []figure {
 	return []figure{
 		{"counted", "counted", 0, func(f Figures) int64 { return f.Counted }},
 		{"in the lake", "lake", 2, func(f Figures) int64 { return f.Lake }},
@@ -90,20 +95,29 @@ func (r *Report) figures() []figure {
 	}
 }
 
-// WriteCSV writes every row and no total. Texts are written as table.Cell does.
+// WriteCSV writes every row and no total: those of keys, then those of stages, which have no customer and key id. Texts are
+// written as table.Cell does.
 func (r *Report) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	record := []string{"day", "customer", "key_id"}
-	for _, f := range r.figures() {
+	for _, f := range figureColumns() {
 		record = append(record, f.name)
 	}
-	out.Write(record) // the error stays until Flush
-	for _, row := range r.Rows {
-		record := []string{row.Day.Format(time.DateOnly), table.Cell(row.Customer), table.Cell(row.KeyID)}
-		for _, f := range r.figures() {
-			record = append(record, strconv.FormatInt(f.of(row.Figures), 10))
+	out.Write(append(record, "api", "api_id", "stage", "young")) // the error stays until Flush
+	write := func(day time.Time, customer, key string, of Figures, stage ...string) {
+		record := []string{day.Format(time.DateOnly), table.Cell(customer), table.Cell(key)}
+		for _, f := range figureColumns() {
+			record = append(record, strconv.FormatInt(f.of(of), 10))
 		}
-		out.Write(record)
+		out.Write(append(record, stage...))
+	}
+	for _, row := range r.Rows {
+		write(row.Day, row.Customer, row.KeyID, row.Figures, "", "", "", "")
+	}
+	if r.Stages != nil {
+		for _, row := range r.Stages.Rows {
+			write(row.Day, "", "", row.Figures, table.Cell(row.apiName()), table.Cell(row.APIID), table.Cell(row.Metric.Stage), strconv.FormatBool(row.Young))
+		}
 	}
 	out.Flush()
 	if err := out.Error(); err != nil {
@@ -119,6 +133,7 @@ type jsonReport struct {
 	Total   jsonFigures `json:"total"`
 	Keyless int64       `json:"keyless"`
 	Undated int64       `json:"undated"`
+	Stages  *jsonStages `json:"stages,omitempty"`
 }
 
 type jsonRow struct {
@@ -140,7 +155,7 @@ type jsonFigures struct {
 
 // WriteJSON writes the report. Fields may be added, and stay as they are.
 func (r *Report) WriteJSON(w io.Writer) error {
-	out := jsonReport{r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly), make([]jsonRow, len(r.Rows)), jsonFigures(r.Total), r.Keyless, r.Undated}
+	out := jsonReport{r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly), make([]jsonRow, len(r.Rows)), jsonFigures(r.Total), r.Keyless, r.Undated, r.Stages.json()}
 	for i, row := range r.Rows {
 		out.Rows[i] = jsonRow{row.Day.Format(time.DateOnly), row.Customer, row.KeyID, jsonFigures(row.Figures)}
 	}

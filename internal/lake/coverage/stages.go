@@ -1,0 +1,219 @@
+package coverage
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// retained is how long CloudWatch keeps sums of an hour and more.
+	retained = 455 * 24 * time.Hour
+	// settling is how long after a day its requests may still be on their way: API Gateway's own delay, Firehose's buffering
+	// interval of at most 15 minutes, and the quarter of an hour that CloudWatch asks for.
+	settling = time.Hour
+)
+
+// Stage is a stage of an API, as log lines name them.
+type Stage struct{ APIID, Stage string }
+
+// Metric is what CloudWatch counts as one.
+type Metric struct {
+	API    string // a REST API's name; any other API's id
+	ByName bool   // API is a name
+	Shared int    // how many REST APIs of the account have the name, and are counted together
+	Stage  string
+}
+
+// StageCounter knows what CloudWatch counted of stages: every request, with a key or without.
+type StageCounter interface {
+	// Metrics says which metric each of the stages is counted in, in their order.
+	Metrics(ctx context.Context, stages []Stage) ([]Metric, error)
+	// Sums hands the requests of each metric and day from first to last, both included, to fn, in any order, and nothing for a
+	// day without any. It stops at the first error of fn and returns it.
+	Sums(ctx context.Context, metrics []Metric, first, last time.Time, fn func(m Metric, day time.Time, requests int64) error) error
+}
+
+// Stages compares what CloudWatch counted.
+type Stages struct {
+	First, Last time.Time  // days, both included
+	Forgotten   bool       // First is later than asked for: CloudWatch keeps no more than 15 months
+	Rows        []StageRow // by day, API and stage; only where one of the two has something
+	Totals      []StageRow // by API and stage, without a day; young where a day is
+	Total       Figures
+	Uncounted   []StageRow // stages that CloudWatch counted nothing of in the whole period; they are in no total
+	Stageless   int64      // requests without an API or a stage: they may be some of the missing
+	Undated     int64      // requests without a time, with a key or without
+	Without     error      // why there are no counts, and nothing was compared
+}
+
+// StageRow is one stage, on one day.
+type StageRow struct {
+	Day    time.Time
+	Young  bool   // both sides are still coming in
+	Metric Metric // where several REST APIs have one name, they have one row
+	APIID  string // ids of the APIs in the logs or asked for, with a blank between
+	Figures
+}
+
+type stageDay struct {
+	day    time.Time
+	metric Metric
+}
+
+// CompareStages counts the days from first to last, both included, in UTC, as far as CloudWatch remembers them at now. Stages
+// that are asked for are compared even where the lake has no request of them. A counter that fails is no error: Without has it.
+func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, asked []Stage, first, last, now time.Time) (*Stages, error) {
+	s := &Stages{First: day(first), Last: day(last)}
+	if oldest := day(now.Add(-retained)).AddDate(0, 0, 1); s.First.Before(oldest) {
+		s.First, s.Forgotten = oldest, true
+	}
+	if s.Last.Before(s.First) {
+		s.Without = errors.New("CloudWatch keeps 15 months, and the period was before them")
+		return s, nil
+	}
+	inLake, err := s.readLake(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("count the requests of stages in the lake: %w", err)
+	}
+	stages := slices.Clone(asked)
+	for _, l := range inLake {
+		stages = append(stages, l.stage)
+	}
+	slices.SortFunc(stages, func(a, b Stage) int {
+		return cmp.Or(strings.Compare(a.APIID, b.APIID), strings.Compare(a.Stage, b.Stage))
+	})
+	stages = slices.Compact(stages)
+	metrics, counts, err := s.count(ctx, counter, stages)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		s.Without = err
+		return s, nil
+	}
+	s.compare(inLake, stages, metrics, counts, now)
+	return s, nil
+}
+
+// count asks for what was counted of stages.
+func (s *Stages) count(ctx context.Context, counter StageCounter, stages []Stage) (metrics []Metric, counts map[stageDay]int64, err error) {
+	if len(stages) == 0 {
+		return nil, nil, nil
+	}
+	if metrics, err = counter.Metrics(ctx, stages); err != nil {
+		return nil, nil, err
+	}
+	var once []Metric
+	for _, m := range metrics {
+		if !slices.Contains(once, m) {
+			once = append(once, m)
+		}
+	}
+	counts = map[stageDay]int64{}
+	err = counter.Sums(ctx, once, s.First, s.Last, func(m Metric, at time.Time, requests int64) error {
+		d := day(at)
+		if requests < 0 || d.Before(s.First) || d.After(s.Last) {
+			return fmt.Errorf("a count of %d requests on %s, which is not in the period", requests, d.Format(time.DateOnly))
+		}
+		counts[stageDay{d, m}] += requests
+		return nil
+	})
+	return metrics, counts, err
+}
+
+// compare makes rows of the two sides.
+func (s *Stages) compare(inLake []lakeStage, stages []Stage, metrics []Metric, counts map[stageDay]int64, now time.Time) {
+	of, ids := map[Stage]Metric{}, map[Metric][]string{}
+	for i, st := range stages {
+		of[st] = metrics[i]
+		ids[metrics[i]] = append(ids[metrics[i]], st.APIID)
+	}
+	days, totals := map[stageDay]*Figures{}, map[Metric]*Figures{}
+	counted, young := map[Metric]bool{}, map[Metric]bool{}
+	at := func(id stageDay) *Figures {
+		if days[id] == nil {
+			days[id] = &Figures{}
+		}
+		return days[id]
+	}
+	for id, n := range counts {
+		at(id).Counted = n
+		counted[id.metric] = counted[id.metric] || n > 0
+	}
+	for _, l := range inLake {
+		at(stageDay{l.day, of[l.stage]}).add(l.Figures)
+	}
+	row := func(d time.Time, early bool, m Metric, f Figures) StageRow {
+		return StageRow{Day: d, Young: early, Metric: m, APIID: strings.Join(ids[m], " "), Figures: f}
+	}
+	for id, f := range days {
+		if totals[id.metric] == nil {
+			totals[id.metric] = &Figures{}
+		}
+		if !counted[id.metric] {
+			totals[id.metric].add(*f)
+			continue
+		}
+		f.settle()
+		totals[id.metric].add(*f)
+		s.Total.add(*f)
+		early := now.Before(id.day.AddDate(0, 0, 1).Add(settling))
+		young[id.metric] = young[id.metric] || early
+		s.Rows = append(s.Rows, row(id.day, early, id.metric, *f))
+	}
+	for m, f := range totals {
+		if counted[m] {
+			s.Totals = append(s.Totals, row(time.Time{}, young[m], m, *f))
+		} else {
+			s.Uncounted = append(s.Uncounted, row(time.Time{}, young[m], m, *f))
+		}
+	}
+	for _, rows := range [][]StageRow{s.Rows, s.Totals, s.Uncounted} {
+		slices.SortFunc(rows, func(a, b StageRow) int {
+			return cmp.Or(a.Day.Compare(b.Day), strings.Compare(a.Name(), b.Name()))
+		})
+	}
+}
+
+// lakeStage is what the lake has of a stage on a day.
+type lakeStage struct {
+	day   time.Time
+	stage Stage
+	Figures
+}
+
+// readLake reads what the lake has. One transaction keeps an import from coming between.
+func (s *Stages) readLake(ctx context.Context, db *sql.DB) ([]lakeStage, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback() // nothing was written
+	var all []lakeStage
+	err = each(ctx, tx, `SELECT CAST(time AS DATE), api_id, stage, count(*) FILTER (NOT duplicate), count(*) FILTER (duplicate),
+		count(*) FILTER (NOT duplicate AND customer IS NULL)
+		FROM request_rows WHERE time >= ? AND time < ? GROUP BY ALL`, []any{s.First, s.Last.AddDate(0, 0, 1)}, func(rows *sql.Rows) error {
+		var at time.Time
+		var api, stage sql.NullString
+		var f Figures
+		if err := rows.Scan(&at, &api, &stage, &f.Lake, &f.Double, &f.Unattributed); err != nil {
+			return err
+		}
+		if !api.Valid || !stage.Valid {
+			s.Stageless += f.Lake
+			return nil
+		}
+		all = append(all, lakeStage{day(at), Stage{api.String, stage.String}, f})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, tx.QueryRowContext(ctx, "SELECT count(*) FROM requests WHERE time IS NULL").Scan(&s.Undated)
+}
