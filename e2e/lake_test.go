@@ -122,11 +122,15 @@ func TestAnswersAboutRequests(t *testing.T) {
 	// API Gateway's own counts are of the whole day, so the day of the test is in them.
 	tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
 	var covered struct {
-		Total struct{ Counted, Backed, Missing int }
+		Total  struct{ Counted, Backed, Missing int }
+		Stages struct{ Without string }
 	}
 	text = ok("report", "coverage", "--from", "24h", "--to", tomorrow, "--json")
 	if err := json.Unmarshal([]byte(text), &covered); err != nil || covered.Total.Counted != 16 || covered.Total.Backed != 16 || covered.Total.Missing != 0 {
 		t.Errorf("coverage: %s (%v)", text, err)
+	}
+	if covered.Stages.Without != "this endpoint has no CloudWatch" {
+		t.Errorf("coverage goes on without CloudWatch, and says %q", covered.Stages.Without)
 	}
 	if text := ok("report", "reattribute"); !strings.HasPrefix(text, "0 requests") {
 		t.Errorf("reattribute where every customer is known: %s", text)

@@ -147,7 +147,7 @@ func inALine(err error) error {
 	}
 	why, _, _ := strings.Cut(provision.Explain(err).Error(), "\n")
 	if provision.Denied(err) {
-		why += "; it takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"
+		why += "; comparing them takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"
 	}
 	return errors.New(why)
 }
