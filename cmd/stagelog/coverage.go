@@ -39,7 +39,7 @@ next day, and CloudWatch forgets after 15 months.
 
 In CSV, rows of keys come first; rows of stages have no customer and key_id, but api, api_id,
 stage and young, which is true while a day is incomplete. Adding up both counts requests twice.
-In JSON, "stages" has the latter.
+In JSON, what is said of stages is in "stages".
 
 ` + lakeHelp,
 		Example: `  stagelog report coverage --from 2026-11-01 --to 2026-12-01
