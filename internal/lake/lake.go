@@ -82,11 +82,15 @@ func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	return l, l.migrate(ctx, opts.ReadOnly)
 }
 
+// storageVersion is the oldest DuckDB that can open a new lake. Its compression of text takes two thirds of the time that
+// the one for every DuckDB takes, and no more room.
+const storageVersion = "v1.5.0"
+
 func mode(readOnly bool) string {
 	if readOnly {
 		return "?access_mode=read_only"
 	}
-	return ""
+	return "?storage_compatibility_version=" + storageVersion
 }
 
 // tryEvery is how often a lake that another process has is tried again.

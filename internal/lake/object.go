@@ -69,7 +69,7 @@ func readObject(ctx context.Context, src Source, o Object, id int32, m Mapping, 
 	}
 	defer plain.Close()
 	rows := bufio.NewWriterSize(file, flushBytes)
-	lines := lineReader{mapping: m, known: map[string]field{}, object: id}
+	lines := lineReader{mapping: m, known: map[string]namedField{}, object: id}
 	var ours error // not the object's fault
 	err = content.Lines(plain, partBytes, maxLineBytes, func(line []byte, cut bool) error {
 		if ours = ctx.Err(); ours != nil {

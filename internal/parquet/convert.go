@@ -12,10 +12,17 @@ import (
 // columns that are no field null, and text for whatever stands in a column of text. It is one goroutine's at a time.
 type Converter struct {
 	schema *Schema
-	known  map[string]int // of the names that were seen: their column, or none
-	values [][]byte       // of the open row; nil is null
-	spare  []byte         // where unescaped values stand
+	known  map[string]namedColumn // of the names that were seen: their column, or none
+	before []namedColumn          // of the object before, whose order most keep
+	at     int                    // how many fields of the open row were seen
+	values [][]byte               // of the open row; nil is null
+	spare  []byte                 // where unescaped values stand
 	row    []byte
+}
+
+type namedColumn struct {
+	name   string
+	column int
 }
 
 const (
@@ -26,7 +33,7 @@ const (
 
 // NewConverter makes rows for files of that schema.
 func NewConverter(s *Schema) *Converter {
-	return &Converter{schema: s, known: map[string]int{}, values: make([][]byte, len(s.columns))}
+	return &Converter{schema: s, known: map[string]namedColumn{}, values: make([][]byte, len(s.columns))}
 }
 
 // AppendRows appends a record as the rows that a Writer of the same schema takes: one for each JSON object in it. With an
@@ -55,7 +62,7 @@ func (c *Converter) AppendRows(dst, record []byte) ([]byte, error) {
 // object reads the members of the object at i.
 func (c *Converter) object(b []byte, i int) (next int, err error) {
 	clear(c.values)
-	c.spare = c.spare[:0]
+	c.spare, c.at = c.spare[:0], 0
 	if i = jsonscan.SpaceEnd(b, i+1); i < len(b) && b[i] == '}' {
 		return i + 1, nil
 	}
@@ -92,17 +99,31 @@ func (c *Converter) column(name []byte, escaped bool) int {
 	if escaped {
 		name = jsonscan.Unescape(nil, name)
 	}
-	if col, ok := c.known[string(name)]; ok {
-		return col
+	if c.at < len(c.before) && c.before[c.at].name == string(name) {
+		c.at++
+		return c.before[c.at-1].column
 	}
+	col, ok := c.known[string(name)]
+	if !ok {
+		col = namedColumn{string(name), c.find(name)}
+		if len(c.known) < maxKnown {
+			c.known[col.name] = col
+		}
+	}
+	if c.at < maxKnown {
+		c.before = append(c.before[:c.at], col)
+		c.at++
+	}
+	return col.column
+}
+
+// find looks for the column of a name that was not seen before.
+func (c *Converter) find(name []byte) int {
 	col, lower := none, string(bytes.ToLower(name))
 	for i := range c.schema.columns {
 		if c.schema.columns[i].Name == lower {
 			col = i
 		}
-	}
-	if len(c.known) < maxKnown {
-		c.known[string(name)] = col
 	}
 	return col
 }
