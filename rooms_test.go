@@ -49,7 +49,7 @@ var rooms = map[string][]string{
 	"internal/identity":   {"internal/durable"},
 	"internal/awswire":    {},
 	"internal/pipeline":   {"internal/accesslog", "internal/layout"},
-	"internal/provision":  {"internal/accesslog", "internal/layout", "internal/pipeline"},
+	"internal/provision":  {"internal/accesslog", "internal/content", "internal/layout", "internal/pipeline"},
 	"internal/glue":       {"internal/awswire"},
 	"internal/logs":       {"internal/awswire"},
 	"internal/iam":        {"internal/awswire"},

@@ -13,6 +13,12 @@ import (
 // `up`, with the function's real zip, doctor's record comes back enriched, requests arrive,
 // destroy leaves nothing.
 func TestDeployDoctorDestroyAgainstUp(t *testing.T) {
+	for format, deliver := range map[string]string{"json": "{interval: 1s, size: 1MiB}", "parquet": "{interval: 1s, format: parquet}"} {
+		t.Run(format, func(t *testing.T) { deployDoctorDestroy(t, deliver) })
+	}
+}
+
+func deployDoctorDestroy(t *testing.T, deliver string) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }))
 	defer upstream.Close()
 	dir := t.TempDir()
@@ -20,12 +26,12 @@ func TestDeployDoctorDestroyAgainstUp(t *testing.T) {
 	write(t, dir, "stagelog.yaml", fmt.Sprintf(`name: acme
 bucket: %s
 readers: ["111122223333"]
-deliver: {interval: 1s, size: 1MiB}
+deliver: %s
 local:
   apis: [{id: shop, upstream: %q, stages: [prod]}]
   usage_plans:
     - {name: Gold, stages: [shop/prod], customers: [{name: Acme Corp, key: %s}]}
-`, deployBucket, upstream.URL, key))
+`, deployBucket, deliver, upstream.URL, key))
 	u := startUp(t, dir, cleanEnv(), "--apis-only")
 	env := append(u.clientEnv("stagelog"), "AWS_ENDPOINT_URL="+u.Endpoints.AWS)
 
@@ -40,20 +46,17 @@ local:
 	}
 	doctorIsContent(t, dir, env)
 
-	c := sdk(t, u, "stagelog")
 	for range 5 {
 		if status := u.call(t, "/shop/prod/orders", key); status != http.StatusOK {
 			t.Fatalf("the stage answered %d", status)
 		}
 	}
 	eventually(t, "five requests are in the bucket, attributed", func() bool {
-		n := 0
-		for _, l := range c.lines(deployBucket, "logs/") {
-			if l["customer"] == "Acme Corp" && l["usage_plan"] == "Gold" && !strings.HasPrefix(l["request_id"], "stagelog-doctor") {
-				n++
-			}
+		stdout, stderr, code := runBinary(t, dir, env, "query", "SELECT count(*) AS n FROM requests WHERE customer = 'Acme Corp' AND usage_plan = 'Gold'", "--csv")
+		if code != 0 {
+			t.Fatalf("query ended with %d\n%s", code, stderr)
 		}
-		return n == 5
+		return stdout == "n\n5\n"
 	})
 	reader := sdk(t, u, "reader-111122223333")
 	if len(reader.keys(deployBucket, "logs/")) == 0 {

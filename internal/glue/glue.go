@@ -30,17 +30,16 @@ const (
 	keyPrefix    = "database/"
 	maxDatabases = 1000
 	maxTables    = 1000 // of a database
-	maxTags      = 50
 	maxNameBytes = 255
 	// maxBytes bounds a database with its tables: it is one document, and NATS's default max_payload is 1 MiB.
 	maxBytes = 512 << 10
 )
 
-// Service is the Data Catalog of one account in one Region. It may be used in parallel.
+// Service is the Data Catalog of one account. It may be used in parallel.
 type Service struct {
-	account, arn string // arn is of a database, before its name
-	store        Store
-	now          func() time.Time
+	account string
+	store   Store
+	now     func() time.Time
 
 	mu        sync.RWMutex // guards databases, and keeps the order of writes
 	databases map[string]*database
@@ -51,7 +50,6 @@ type database struct {
 	Name    string            `json:"name"`
 	Created time.Time         `json:"created"`
 	Input   json.RawMessage   `json:"input"`
-	Tags    map[string]string `json:"tags,omitempty"`
 	Tables  map[string]*table `json:"tables,omitempty"`
 }
 
@@ -67,8 +65,8 @@ type table struct {
 type Column struct{ Name, Type string }
 
 // Open reads the catalog. account is of 12 digits, and the catalog's id.
-func Open(ctx context.Context, region, account string, store Store) (*Service, error) {
-	s := &Service{account: account, arn: "arn:aws:glue:" + region + ":" + account + ":database/", store: store, now: time.Now, databases: map[string]*database{}}
+func Open(ctx context.Context, account string, store Store) (*Service, error) {
+	s := &Service{account: account, store: store, now: time.Now, databases: map[string]*database{}}
 	err := store.All(ctx, keyPrefix, func(key string, value []byte, _ uint64) error {
 		var d database
 		if err := json.Unmarshal(value, &d); err != nil {
@@ -113,10 +111,6 @@ type request struct {
 	DatabaseName  string
 	DatabaseInput json.RawMessage
 	TableInput    json.RawMessage
-	Tags          map[string]string
-	TagsToAdd     map[string]string
-	TagsToRemove  []string
-	ResourceArn   string
 }
 
 // targetPrefix is before the operation in X-Amz-Target.
@@ -127,6 +121,7 @@ var operations = map[string]struct {
 	writes bool
 }{
 	"CreateDatabase": {(*Service).createDatabase, true},
+	"UpdateDatabase": {(*Service).updateDatabase, true},
 	"GetDatabase":    {(*Service).getDatabase, false},
 	"GetDatabases":   {(*Service).getDatabases, false},
 	"DeleteDatabase": {(*Service).deleteDatabase, true},
@@ -135,9 +130,6 @@ var operations = map[string]struct {
 	"GetTable":       {(*Service).getTable, false},
 	"GetTables":      {(*Service).getTables, false},
 	"DeleteTable":    {(*Service).deleteTable, true},
-	"TagResource":    {(*Service).tag, true},
-	"UntagResource":  {(*Service).untag, true},
-	"GetTags":        {(*Service).getTags, false},
 }
 
 // ServeHTTP answers a request that awswire has verified.
@@ -180,10 +172,22 @@ func (s *Service) createDatabase(ctx context.Context, in *request) (any, *awswir
 		return nil, &awswire.Error{Code: "AlreadyExistsException", Message: "Database already exists."}
 	case len(s.databases) >= maxDatabases:
 		return nil, limit
-	case len(in.Tags) > maxTags:
-		return nil, invalid("A resource can have no more than 50 tags.")
 	}
-	return empty{}, s.save(ctx, &database{Name: name, Created: s.now().UTC(), Input: in.DatabaseInput, Tags: in.Tags})
+	return empty{}, s.save(ctx, &database{Name: name, Created: s.now().UTC(), Input: in.DatabaseInput})
+}
+
+func (s *Service) updateDatabase(ctx context.Context, in *request) (any, *awswire.Error) {
+	name, refused := nameOf(in.DatabaseInput)
+	switch {
+	case refused != nil:
+		return nil, refused
+	case name != strings.ToLower(in.Name):
+		return nil, invalid("A database keeps its name.")
+	}
+	return s.change(ctx, in.Name, func(d *database) *awswire.Error {
+		d.Input = in.DatabaseInput
+		return nil
+	})
 }
 
 // nameOf is the name of a DatabaseInput or TableInput, in lower case as the catalog has it.
@@ -330,43 +334,6 @@ func (s *Service) deleteTable(ctx context.Context, in *request) (any, *awswire.E
 	})
 }
 
-// Of all resources only databases have tags here: of those that are served AWS tags no other.
-func (s *Service) tag(ctx context.Context, in *request) (any, *awswire.Error) {
-	return s.change(ctx, s.tagged(in), func(d *database) *awswire.Error {
-		if d.Tags == nil {
-			d.Tags = map[string]string{}
-		}
-		maps.Copy(d.Tags, in.TagsToAdd)
-		if len(d.Tags) > maxTags {
-			return invalid("A resource can have no more than 50 tags.")
-		}
-		return nil
-	})
-}
-
-func (s *Service) untag(ctx context.Context, in *request) (any, *awswire.Error) {
-	return s.change(ctx, s.tagged(in), func(d *database) *awswire.Error {
-		for _, key := range in.TagsToRemove {
-			delete(d.Tags, key)
-		}
-		return nil
-	})
-}
-
-func (s *Service) getTags(_ context.Context, in *request) (any, *awswire.Error) {
-	d, refused := s.find(s.tagged(in))
-	if refused != nil {
-		return nil, refused
-	}
-	tags := d.Tags
-	if tags == nil {
-		tags = map[string]string{}
-	}
-	return map[string]any{"Tags": tags}, nil
-}
-
-func (s *Service) tagged(in *request) string { return strings.TrimPrefix(in.ResourceArn, s.arn) }
-
 func (s *Service) find(name string) (*database, *awswire.Error) {
 	if d := s.databases[strings.ToLower(name)]; d != nil {
 		return d, nil
@@ -381,7 +348,7 @@ func (s *Service) change(ctx context.Context, name string, do func(*database) *a
 		return nil, refused
 	}
 	d := *found
-	d.Tags, d.Tables = maps.Clone(d.Tags), maps.Clone(d.Tables)
+	d.Tables = maps.Clone(d.Tables)
 	if refused := do(&d); refused != nil {
 		return nil, refused
 	}

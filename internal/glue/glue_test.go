@@ -57,7 +57,7 @@ func (keys) Secret(id string) (string, awswire.Identity, bool) {
 
 func serve(t *testing.T, store *memory) (*glue.Service, *sdk.Client) {
 	t.Helper()
-	s, err := glue.Open(t.Context(), "eu-west-1", "123456789012", store)
+	s, err := glue.Open(t.Context(), "123456789012", store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,16 +94,13 @@ func TestDatabasesAndTables(t *testing.T) {
 	ctx, store := t.Context(), &memory{docs: map[string][]byte{}}
 	_, c := serve(t, store)
 	db, name := aws.String("stagelog_acme"), aws.String("lines")
-	_, err := c.CreateDatabase(ctx, &sdk.CreateDatabaseInput{DatabaseInput: &types.DatabaseInput{Name: aws.String("Stagelog_Acme"), Description: aws.String("logs")}, Tags: map[string]string{"stagelog": "acme"}})
+	_, err := c.CreateDatabase(ctx, &sdk.CreateDatabaseInput{DatabaseInput: &types.DatabaseInput{Name: aws.String("Stagelog_Acme"), Description: aws.String("logs")}})
 	must(t, err)
 	_, err = c.CreateTable(ctx, &sdk.CreateTableInput{DatabaseName: db, TableInput: lines("requestid", "ip")})
 	must(t, err)
 	_, err = c.UpdateTable(ctx, &sdk.UpdateTableInput{DatabaseName: db, TableInput: lines("requestid", "ip", "customer")})
 	must(t, err)
-	arn := aws.String("arn:aws:glue:eu-west-1:123456789012:database/stagelog_acme")
-	_, err = c.TagResource(ctx, &sdk.TagResourceInput{ResourceArn: arn, TagsToAdd: map[string]string{"team": "api", "old": "1"}})
-	must(t, err)
-	_, err = c.UntagResource(ctx, &sdk.UntagResourceInput{ResourceArn: arn, TagsToRemove: []string{"old"}})
+	_, err = c.UpdateDatabase(ctx, &sdk.UpdateDatabaseInput{Name: db, DatabaseInput: &types.DatabaseInput{Name: db, Description: aws.String("more logs"), Parameters: map[string]string{"stagelog": "acme"}}})
 	must(t, err)
 
 	s, c := serve(t, store) // as after a restart
@@ -113,11 +110,6 @@ func TestDatabasesAndTables(t *testing.T) {
 		len(table.PartitionKeys) != 1 || table.Parameters["projection.enabled"] != "true" || table.UpdateTime == nil || table.StorageDescriptor.NumberOfBuckets != -1 {
 		t.Errorf("table %+v", table)
 	}
-	tags, err := c.GetTags(ctx, &sdk.GetTagsInput{ResourceArn: arn})
-	must(t, err)
-	if diff := cmp.Diff(map[string]string{"stagelog": "acme", "team": "api"}, tags.Tags); diff != "" {
-		t.Errorf("tags (-want +got):\n%s", diff)
-	}
 	columns, err := s.Columns("STAGELOG_acme", "LINES")
 	must(t, err)
 	if diff := cmp.Diff([]glue.Column{{Name: "requestid", Type: "string"}, {Name: "ip", Type: "string"}, {Name: "customer", Type: "string"}}, columns); diff != "" {
@@ -125,7 +117,7 @@ func TestDatabasesAndTables(t *testing.T) {
 	}
 	list, err := c.GetDatabases(ctx, &sdk.GetDatabasesInput{})
 	must(t, err)
-	if len(list.DatabaseList) != 1 || aws.ToString(list.DatabaseList[0].Description) != "logs" {
+	if len(list.DatabaseList) != 1 || aws.ToString(list.DatabaseList[0].Description) != "more logs" || list.DatabaseList[0].Parameters["stagelog"] != "acme" {
 		t.Errorf("databases %+v", list.DatabaseList)
 	}
 	tables, err := c.GetTables(ctx, &sdk.GetTablesInput{DatabaseName: db})
@@ -164,6 +156,7 @@ func TestRefusals(t *testing.T) {
 	_, noTable := c.GetTable(ctx, &sdk.GetTableInput{DatabaseName: db, Name: aws.String("other")})
 	_, noDatabase := c.GetTable(ctx, &sdk.GetTableInput{DatabaseName: aws.String("other"), Name: aws.String("lines")})
 	_, notUpdated := c.UpdateTable(ctx, &sdk.UpdateTableInput{DatabaseName: db, TableInput: &types.TableInput{Name: aws.String("other")}})
+	_, renamed := c.UpdateDatabase(ctx, &sdk.UpdateDatabaseInput{Name: db, DatabaseInput: &types.DatabaseInput{Name: aws.String("other")}})
 	_, unserved := c.GetCrawlers(ctx, &sdk.GetCrawlersInput{})
 	for _, tt := range []struct {
 		what, want string
@@ -177,6 +170,7 @@ func TestRefusals(t *testing.T) {
 		{"no such table", "EntityNotFoundException", noTable},
 		{"no such database", "EntityNotFoundException", noDatabase},
 		{"an update of no table", "EntityNotFoundException", notUpdated},
+		{"a database's new name", "InvalidInputException", renamed},
 		{"an operation that is not served", "UnknownOperationException", unserved},
 	} {
 		if got := code(tt.err); got != tt.want {

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -26,6 +27,7 @@ type Clients struct {
 	APIGatewayV2 *apigatewayv2.Client
 	STS          *sts.Client
 	CloudWatch   *cloudwatch.Client // metrics
+	Glue         *glue.Client       // the Data Catalog
 }
 
 // NewClients makes the clients from one configuration. Where it names an endpoint of its
@@ -43,6 +45,7 @@ func NewClients(cfg aws.Config) *Clients {
 		APIGateway:   apigateway.NewFromConfig(cfg),
 		APIGatewayV2: apigatewayv2.NewFromConfig(cfg),
 		STS:          sts.NewFromConfig(cfg),
+		Glue:         glue.NewFromConfig(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			// AWS takes three protocols. This is the one that other endpoints speak too, if only to refuse.
 			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)

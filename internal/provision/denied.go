@@ -102,7 +102,7 @@ func deniedAction(err error) string {
 // actionPrefixes are of services whose actions have the names of their operations. API
 // Gateway's are HTTP methods, and its answers always name them.
 var actionPrefixes = map[string]string{
-	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
+	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
 }
 
 // otherActions are those with another name than their operation: the S3 API's reference has

@@ -21,7 +21,7 @@ type Removal struct {
 // FindRemovals reads every resource, and answers those that exist in the order in which
 // they can go: the last made first.
 func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
-	resources := Resources(s, c)
+	resources := append(leftCatalog(ctx, s, c), Resources(s, c)...)
 	left, err := LeftStages(ctx, s, c)
 	if err != nil {
 		return nil, Explain(err)
@@ -40,6 +40,20 @@ func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
 		}
 	}
 	return all, nil
+}
+
+// leftCatalog is the database and table of a pipeline that delivered Parquet and does not any more. Where the catalog cannot
+// be read there is none: most pipelines never had one, and their credentials need no right to look.
+func leftCatalog(ctx context.Context, s *Spec, c *Clients) (left []Resource) {
+	if s.Pipeline.Deliver.Parquet {
+		return nil
+	}
+	for _, r := range []Resource{newDatabase(s, c), newTable(s, c)} {
+		if state, err := r.Read(ctx); err == nil && state.Exists && state.Needs == NoConsent {
+			left = append(left, r)
+		}
+	}
+	return left
 }
 
 // doing is what destroy does to a resource, in a word or two.

@@ -1,6 +1,9 @@
 package provision
 
-import "github.com/stagelog/stagelog/internal/provision/policy"
+import (
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision/policy"
+)
 
 // newFirehoseRole is the role that the delivery stream acts with.
 func newFirehoseRole(s *Spec, c *Clients) *role {
@@ -14,8 +17,12 @@ func newFirehoseRole(s *Spec, c *Clients) *role {
 
 // FirehosePolicy is what the delivery stream may do.
 func (s *Spec) FirehosePolicy() policy.Document {
-	return policy.Firehose(policy.FirehosePermissions{
+	p := policy.FirehosePermissions{
 		Partition: s.Partition, Region: s.Region, Account: s.Account,
 		Bucket: s.Bucket(), Function: s.Function(), LogGroup: s.StreamLogGroup(),
-	})
+	}
+	if s.Pipeline.Deliver.Parquet {
+		p.Database, p.Table = s.Pipeline.Database(), pipeline.LinesTable
+	}
+	return policy.Firehose(p)
 }

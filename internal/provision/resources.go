@@ -10,9 +10,11 @@ func Resources(s *Spec, c *Clients) []Resource {
 		newLogGroup(s, c, s.FunctionLogGroup(), ""),
 		newFunctionRole(s, c),
 		newFunction(s, c),
-		newFirehoseRole(s, c),
-		newStream(s, c),
 	}
+	if s.Pipeline.Deliver.Parquet {
+		all = append(all, newDatabase(s, c), newTable(s, c))
+	}
+	all = append(all, newFirehoseRole(s, c), newStream(s, c))
 	for _, st := range s.Pipeline.Stages {
 		all = append(all, newStage(s, c, st))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/pipeline"
 )
 
 // What Firehose takes where nothing is said, and does not always show.
@@ -41,7 +42,7 @@ func (r *Stream) fields() []destinationField {
 	role, bucket := s.RoleARN(s.FirehoseRole()), s.BucketARN()
 	seconds, mb := int32(deliver.Interval/time.Second), int32(deliver.Size>>20)
 	logging := &types.CloudWatchLoggingOptions{Enabled: aws.Bool(true), LogGroupName: aws.String(s.StreamLogGroup()), LogStreamName: aws.String(DeliveryLogStream)}
-	processing := r.processing()
+	processing, conversion := r.processing(), s.conversion()
 	return []destinationField{
 		{"role", func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(d.RoleARN) },
 			role, func(u *types.ExtendedS3DestinationUpdate) { u.RoleARN = &role }},
@@ -57,8 +58,8 @@ func (r *Stream) fields() []destinationField {
 				u.BufferingHints = &types.BufferingHints{IntervalInSeconds: &seconds, SizeInMBs: &mb}
 			}},
 		{"compression", func(d *types.ExtendedS3DestinationDescription) string { return compressionText(d.CompressionFormat) },
-			deliver.Compression, func(u *types.ExtendedS3DestinationUpdate) {
-				u.CompressionFormat = types.CompressionFormat(deliver.Compression)
+			deliver.CompressionFormat(), func(u *types.ExtendedS3DestinationUpdate) {
+				u.CompressionFormat = types.CompressionFormat(deliver.CompressionFormat())
 			}},
 		{"error log", func(d *types.ExtendedS3DestinationDescription) string { return loggingText(d.CloudWatchLoggingOptions) },
 			loggingText(logging), func(u *types.ExtendedS3DestinationUpdate) { u.CloudWatchLoggingOptions = logging }},
@@ -79,15 +80,34 @@ func (r *Stream) fields() []destinationField {
 			return strings.TrimPrefix(aws.ToString(d.CustomTimeZone), "UTC")
 		}, "", func(u *types.ExtendedS3DestinationUpdate) { u.CustomTimeZone = aws.String("UTC") }},
 		{"format conversion", func(d *types.ExtendedS3DestinationDescription) string {
-			if c := d.DataFormatConversionConfiguration; c != nil && aws.ToBool(c.Enabled) {
-				return "on"
-			}
-			return ""
-		}, "", func(u *types.ExtendedS3DestinationUpdate) {
-			u.DataFormatConversionConfiguration = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(false)}
+			return conversionText(d.DataFormatConversionConfiguration, s.Region, aws.ToString(d.RoleARN))
+		}, conversionText(conversion, s.Region, role), func(u *types.ExtendedS3DestinationUpdate) {
+			u.DataFormatConversionConfiguration = conversion
 		}},
 	}
 }
+
+// conversion is of JSON to Parquet with the columns of the pipeline's table, or none.
+func (s *Spec) conversion() *types.DataFormatConversionConfiguration {
+	p := s.Pipeline
+	if !p.Deliver.Parquet {
+		return &types.DataFormatConversionConfiguration{Enabled: aws.Bool(false)}
+	}
+	return &types.DataFormatConversionConfiguration{
+		Enabled: aws.Bool(true),
+		SchemaConfiguration: &types.SchemaConfiguration{
+			RoleARN: aws.String(s.RoleARN(s.FirehoseRole())), DatabaseName: aws.String(p.Database()), TableName: aws.String(pipeline.LinesTable),
+			Region: aws.String(s.Region), VersionId: aws.String(newestVersion),
+		},
+		InputFormatConfiguration: &types.InputFormatConfiguration{Deserializer: &types.Deserializer{OpenXJsonSerDe: &types.OpenXJsonSerDe{}}},
+		OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: &types.Serializer{
+			ParquetSerDe: &types.ParquetSerDe{Compression: types.ParquetCompression(p.Deliver.ParquetCompression())},
+		}},
+	}
+}
+
+// newestVersion of a table is what Firehose takes where nothing is said.
+const newestVersion = "LATEST"
 
 // processing is the enrichment function, with all that Firehose would fill in.
 func (r *Stream) processing() *types.ProcessingConfiguration {
@@ -168,7 +188,8 @@ func (r *Stream) wanted() *types.ExtendedS3DestinationConfiguration {
 		RoleARN: u.RoleARN, BucketARN: u.BucketARN, Prefix: u.Prefix, ErrorOutputPrefix: u.ErrorOutputPrefix,
 		BufferingHints: u.BufferingHints, CompressionFormat: u.CompressionFormat,
 		CloudWatchLoggingOptions: u.CloudWatchLoggingOptions, ProcessingConfiguration: u.ProcessingConfiguration,
-		S3BackupMode: types.S3BackupModeDisabled,
+		DataFormatConversionConfiguration: u.DataFormatConversionConfiguration,
+		S3BackupMode:                      types.S3BackupModeDisabled,
 	}
 }
 

@@ -1,7 +1,10 @@
 package provision
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,6 +87,49 @@ func compressionText(c types.CompressionFormat) string {
 		return string(types.CompressionFormatUncompressed)
 	}
 	return string(c)
+}
+
+// conversionText fills in what Firehose would; "" is no conversion.
+func conversionText(c *types.DataFormatConversionConfiguration, region, role string) string {
+	if c == nil || c.Enabled != nil && !*c.Enabled {
+		return ""
+	}
+	text := "to another format"
+	if out := c.OutputFormatConfiguration; out != nil && out.Serializer != nil {
+		switch to := out.Serializer; {
+		case to.ParquetSerDe != nil:
+			text = "to Parquet, " + string(cmp.Or(to.ParquetSerDe.Compression, types.ParquetCompressionSnappy))
+		case to.OrcSerDe != nil:
+			text = "to ORC"
+		}
+	}
+	if in := c.InputFormatConfiguration; in != nil && in.Deserializer != nil {
+		switch from := in.Deserializer; {
+		case from.HiveJsonSerDe != nil:
+			text += ", from JSON as Hive reads it"
+		case from.OpenXJsonSerDe != nil:
+			text += openXText(from.OpenXJsonSerDe)
+		}
+	}
+	if s := c.SchemaConfiguration; s != nil {
+		text += fmt.Sprintf("\ncolumns of %s.%s, version %s, in %s, as %s", aws.ToString(s.DatabaseName), aws.ToString(s.TableName),
+			cmp.Or(aws.ToString(s.VersionId), newestVersion), cmp.Or(aws.ToString(s.Region), region), cmp.Or(aws.ToString(s.RoleARN), role))
+	}
+	return text
+}
+
+// openXText is what is not as OpenX's SerDe does it by itself.
+func openXText(s *types.OpenXJsonSerDe) (text string) {
+	if s.CaseInsensitive != nil && !*s.CaseInsensitive {
+		text += ", names in their case"
+	}
+	if aws.ToBool(s.ConvertDotsInJsonKeysToUnderscores) {
+		text += ", dots in names as _"
+	}
+	for _, column := range slices.Sorted(maps.Keys(s.ColumnToJsonKeyMappings)) {
+		text += fmt.Sprintf(", %s from %s", column, s.ColumnToJsonKeyMappings[column])
+	}
+	return text
 }
 
 func loggingText(o *types.CloudWatchLoggingOptions) string {

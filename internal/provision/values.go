@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -21,6 +22,8 @@ type Values struct {
 	FirehoseRole        RoleValues
 	Destination         *types.ExtendedS3DestinationConfiguration
 	AccessLogFormat     string // with the newline at its end
+	// Table is the one whose columns Firehose converts to Parquet with; nil is none.
+	Table *gluetypes.TableInput
 }
 
 // RoleValues are one role's. Its one inline policy is called RolePolicy.
@@ -44,6 +47,13 @@ func (s *Spec) Values() (Values, error) {
 	if err := accesslog.ValidateAccessLogFormat(format); err != nil {
 		return Values{}, fmt.Errorf("API Gateway would refuse the format: %w; `stagelog format lint` says more", err)
 	}
+	var table *gluetypes.TableInput
+	if s.Pipeline.Deliver.Parquet {
+		var err error
+		if table, err = s.Table(); err != nil {
+			return Values{}, err
+		}
+	}
 	none := &Clients{S3: s3.New(s3.Options{})}
 	role := func(r *role) RoleValues { return RoleValues{r.name, r.description, r.trust, r.permissions} }
 	return Values{
@@ -54,5 +64,6 @@ func (s *Spec) Values() (Values, error) {
 		FirehoseRole:        role(newFirehoseRole(s, none)),
 		Destination:         newStream(s, none).wanted(),
 		AccessLogFormat:     format,
+		Table:               table,
 	}, nil
 }

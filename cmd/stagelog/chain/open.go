@@ -119,7 +119,7 @@ func (c *Chain) openNames(ctx context.Context) error {
 	if store, err = c.buffer.Store(ctx, "glue"); err != nil {
 		return err
 	}
-	c.catalog, err = glue.Open(ctx, p.Region, p.Account, store)
+	c.catalog, err = glue.Open(ctx, p.Account, store)
 	return err
 }
 

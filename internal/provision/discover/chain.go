@@ -74,6 +74,14 @@ func (l *look) chain(ctx context.Context, stream string) (*Chain, error) {
 	return newChain(stream, to[0].ExtendedS3DestinationDescription), nil
 }
 
+// parquetOf is how a stream writes Parquet; nil when it does not.
+func parquetOf(c *types.DataFormatConversionConfiguration) *types.ParquetSerDe {
+	if c == nil || c.Enabled != nil && !*c.Enabled || c.OutputFormatConfiguration == nil || c.OutputFormatConfiguration.Serializer == nil {
+		return nil
+	}
+	return c.OutputFormatConfiguration.Serializer.ParquetSerDe
+}
+
 func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain {
 	_, bucket, _ := strings.Cut(aws.ToString(to.BucketARN), ":::")
 	c := &Chain{Stream: stream, Bucket: bucket, Deliver: pipeline.Deliver{
@@ -88,6 +96,15 @@ func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain 
 	}
 	if h := to.BufferingHints; h != nil && h.SizeInMBs != nil {
 		c.Deliver.Size = int64(*h.SizeInMBs) << 20
+	}
+	if parquet := parquetOf(to.DataFormatConversionConfiguration); parquet != nil {
+		c.Deliver.Parquet, c.Deliver.Compression = true, pipeline.Snappy
+		switch parquet.Compression {
+		case types.ParquetCompressionGzip:
+			c.Deliver.Compression = pipeline.GZIP
+		case types.ParquetCompressionUncompressed:
+			c.Deliver.Compression = pipeline.Uncompressed
+		}
 	}
 	if p := to.ProcessingConfiguration; p != nil && aws.ToBool(p.Enabled) {
 		for _, processor := range p.Processors {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -73,7 +74,7 @@ func (s *stream) namesCustomers() bool {
 }
 
 // checkDelivery examines how objects are made.
-func (r *run) checkDelivery(s *stream) {
+func (r *run) checkDelivery(ctx context.Context, s *stream) {
 	if wait := s.wait(); wait > slowDelivery {
 		r.out.problem(Warning, linkStream, "buffering", finding{
 			found: fmt.Sprintf("an object every %s or %d MiB", seconds(wait), s.bufferMB()), cause: "the interval is long",
@@ -86,18 +87,13 @@ func (r *run) checkDelivery(s *stream) {
 	r.checkPrefix(s)
 	r.checkErrorPrefix(s)
 	r.checkBackup(s)
-	if c := s.to.DataFormatConversionConfiguration; c != nil && (c.Enabled == nil || *c.Enabled) {
-		r.out.problem(Warning, linkStream, "format conversion", finding{
-			found: "records are converted to Parquet or ORC", cause: `API Gateway writes "-" where it has no value, and numbers as strings`,
-			consequence: "a - in a column of numbers sends the record to format-conversion-failed", fix: "look below the error prefix for format-conversion-failed, and let the table's columns be strings",
-		})
-	}
+	r.checkConversion(ctx, s)
 }
 
 const slowDelivery = 5 * time.Minute
 
 func (r *run) checkCompression(s *stream) {
-	if s.to.DataFormatConversionConfiguration != nil {
+	if s.converts() {
 		return
 	}
 	switch c := s.to.CompressionFormat; c {

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/pipeline"
@@ -19,7 +21,7 @@ import (
 )
 
 // deployed is a pipeline as deploy builds it.
-func deployed(t *testing.T, s *moto.Server) (*provision.Clients, doctor.Target) {
+func deployed(t *testing.T, s *moto.Server, more string) (*provision.Clients, doctor.Target) {
 	t.Helper()
 	b := &built{c: provision.NewClients(s.Config(nil))}
 	b.buildAPI(t.Context(), t)
@@ -28,7 +30,7 @@ bucket: `+testBucket+`
 region: `+moto.Region+`
 readers: ["`+testReader+`"]
 stages: [{api: `+b.ref.API+`, stage: prod}]
-`), func(string) string { return "" })
+`+more), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +50,7 @@ stages: [{api: `+b.ref.API+`, stage: prod}]
 
 func TestNothingIsWrongWithWhatDeployBuilds(t *testing.T) {
 	s := moto.Start(t)
-	c, target := deployed(t, s)
+	c, target := deployed(t, s, "")
 	f := examine(t, c, target, doctor.Options{})
 	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
 		for _, check := range f.with(status) {
@@ -58,9 +60,37 @@ func TestNothingIsWrongWithWhatDeployBuilds(t *testing.T) {
 	f.wants(t, "function: format", doctor.OK)
 }
 
+func TestTheTableOfAConversionIsExamined(t *testing.T) {
+	s := moto.Start(t)
+	c, target := deployed(t, s, "deliver: {format: parquet}\n")
+	f := examine(t, c, target, doctor.Options{})
+	f.wants(t, "stream: format conversion", doctor.OK, "columns of stagelog_acme.lines")
+	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
+		for _, check := range f.with(status) {
+			t.Errorf("%s: %s", status, text(f[check]))
+		}
+	}
+	database, name := aws.String("stagelog_acme"), aws.String("lines")
+	table := must(target.Spec.Table())(t)
+	table.StorageDescriptor.Columns[0].Type = aws.String("int")
+	must(c.Glue.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: database, TableInput: table}))(t)
+	f = examine(t, c, target, doctor.Options{})
+	f.wants(t, "stream: format conversion", doctor.Warning, aws.ToString(table.StorageDescriptor.Columns[0].Name)+" int", "stagelog deploy")
+	narrow := *target.Spec
+	json := *narrow.Pipeline
+	json.Deliver.Parquet, narrow.Pipeline = false, &json
+	must(c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(narrow.FirehoseRole()), PolicyName: aws.String(provision.RolePolicy),
+		PolicyDocument: aws.String(narrow.FirehosePolicy().JSON())}))(t)
+	f = examine(t, c, target, doctor.Options{})
+	f.wants(t, "stream: role permissions", doctor.Failed, "glue:GetTable")
+	must(c.Glue.DeleteTable(t.Context(), &glue.DeleteTableInput{DatabaseName: database, Name: name}))(t)
+	f = examine(t, c, target, doctor.Options{})
+	f.wants(t, "stream: format conversion", doctor.Failed, "there is no table stagelog_acme.lines", "stagelog deploy")
+}
+
 func TestTheFunctionsLogIsReadForFailures(t *testing.T) {
 	s := moto.Start(t)
-	c, target := deployed(t, s)
+	c, target := deployed(t, s, "")
 	group, stream := aws.String("/aws/lambda/stagelog-acme"), aws.String("one")
 	must(c.Logs.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: stream}))(t)
 	must(c.Logs.PutLogEvents(t.Context(), &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: stream, LogEvents: []logtypes.InputLogEvent{

@@ -70,7 +70,7 @@ func (s *stream) bucketCalls() []call {
 	if log := s.to.CloudWatchLoggingOptions; log != nil && aws.ToBool(log.Enabled) {
 		calls = append(calls, call{"logs:PutLogEvents", s.logARN(aws.ToString(log.LogGroupName)) + ":log-stream:" + aws.ToString(log.LogStreamName), nil, false, "its errors are written nowhere"})
 	}
-	return calls
+	return append(calls, s.tableCalls()...)
 }
 
 // functionCalls are what Firehose needs to have records transformed.

@@ -199,7 +199,7 @@ func (r *run) checkStream(ctx context.Context, s *stream) {
 	s.policy = r.readBucketPolicy(ctx, s)
 	r.checkFirehoseRole(ctx, s)
 	r.checkProcessing(s)
-	r.checkDelivery(s)
+	r.checkDelivery(ctx, s)
 	r.checkErrorLog(ctx, s)
 }
 

@@ -167,7 +167,7 @@ func (w *watch) read(ctx context.Context, key string) (*sighting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read s3://%s/%s: %w", w.s.bucket, key, err)
 	}
-	text, err := unpack(body, string(w.s.to.CompressionFormat))
+	text, err := unpack(body)
 	if err != nil {
 		return nil, nil // no object of this stream: it does not hold the record
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // Athena is the pipeline's logs for Amazon Athena: a table over the objects, with partitions that
@@ -15,7 +16,7 @@ import (
 // and types of the lake's view, and the usual reports as queries. The layout must be one that
 // Athena can compute: Firehose's own dates, or year=/month=/day=(/hour=) ones.
 func Athena(p *pipeline.Pipeline) ([]byte, error) {
-	layout, err := layoutOf(p.Deliver.Prefix)
+	projection, err := provision.ProjectionOf(p.Deliver.Prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -26,44 +27,27 @@ func Athena(p *pipeline.Pipeline) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the pipeline's format: %w", err)
 	}
-	a := athena{p: p, layout: layout, fields: format.Fields().ByVariable, name: strings.NewReplacer("-", "_", ".", "_").Replace(p.Name)}
+	a := athena{p: p, layout: projection, fields: format.Fields().ByVariable, database: p.Database()}
+	if p.Deliver.Parquet {
+		if a.columns, err = p.Columns(); err != nil {
+			return nil, err
+		}
+	} else {
+		for _, name := range append(slices.Collect(maps.Values(a.fields)), a.added()...) {
+			a.columns = append(a.columns, strings.ToLower(name))
+		}
+		slices.Sort(a.columns)
+		a.columns = slices.Compact(a.columns)
+	}
 	return []byte(a.text()), nil
 }
 
-// athenaLayout is where objects lie, in Athena's words.
-type athenaLayout struct {
-	root     string // the prefix before the dates
-	template string // behind the root, with ${date}
-	format   string // of the date: Java's
-	unit     string // HOURS or DAYS
-}
-
-func layoutOf(prefix string) (athenaLayout, error) {
-	root, dates, found := strings.Cut(prefix, "!{")
-	switch {
-	case !found:
-		return athenaLayout{root, "${date}/", "yyyy/MM/dd/HH", "HOURS"}, nil
-	case strings.HasSuffix(root, "year="):
-		root = strings.TrimSuffix(root, "year=")
-		switch "year=!{" + dates {
-		case "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/":
-			return athenaLayout{root, "${date}/", "'year='yyyy'/month='MM'/day='dd", "DAYS"}, nil
-		case "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/":
-			return athenaLayout{root, "${date}/", "'year='yyyy'/month='MM'/day='dd'/hour='HH", "HOURS"}, nil
-		}
-	case dates == "timestamp:yyyy/MM/dd}/":
-		return athenaLayout{root, "${date}/", "yyyy/MM/dd", "DAYS"}, nil
-	case dates == "timestamp:yyyy/MM/dd/HH}/":
-		return athenaLayout{root, "${date}/", "yyyy/MM/dd/HH", "HOURS"}, nil
-	}
-	return athenaLayout{}, fmt.Errorf("prefix %s: Athena's partition projection can compute yyyy/MM/dd/HH/ (the default), yyyy/MM/dd/ and year=/month=/day=(/hour=) behind a fixed prefix", prefix)
-}
-
 type athena struct {
-	p      *pipeline.Pipeline
-	layout athenaLayout
-	fields map[string]string // by variable
-	name   string            // of the database
+	p        *pipeline.Pipeline
+	layout   provision.Projection
+	fields   map[string]string // by variable
+	database string
+	columns  []string
 }
 
 // text is the whole file.
@@ -76,39 +60,38 @@ func (a *athena) head() string {
 -- Run one statement after the other in Athena's editor. Partitions need no upkeep: Athena computes
 -- them. Queries that bound "date" read, and cost, no more than those days.
 
-CREATE DATABASE IF NOT EXISTS stagelog_%s;
-`, a.p.Name, a.p.Bucket, a.layout.root, a.name)
+CREATE DATABASE IF NOT EXISTS %s;
+`, a.p.Name, a.p.Bucket, a.layout.Root, a.database)
 }
 
 // table has every field as text: what cannot be read as a number is no error then.
 func (a *athena) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE EXTERNAL TABLE IF NOT EXISTS stagelog_%s.lines (\n", a.name)
-	columns := append(slices.Sorted(maps.Values(a.fields)), a.added()...)
-	slices.Sort(columns)
-	for i, c := range slices.Compact(columns) {
+	fmt.Fprintf(&b, "CREATE EXTERNAL TABLE IF NOT EXISTS %s.lines (\n", a.database)
+	for i, c := range a.columns {
 		if i > 0 {
 			b.WriteString(",\n")
 		}
-		fmt.Fprintf(&b, "  `%s` string", strings.ToLower(c))
+		fmt.Fprintf(&b, "  `%s` string", c)
 	}
-	fmt.Fprintf(&b, `
-)
-PARTITIONED BY (`+"`date`"+` string)
-ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'
-WITH SERDEPROPERTIES ('ignore.malformed.json' = 'true', 'case.insensitive' = 'true')
-LOCATION 's3://%[1]s/%[2]s'
-TBLPROPERTIES (
-  'projection.enabled' = 'true',
-  'projection.date.type' = 'date',
-  'projection.date.format' = %[3]s,
-  'projection.date.range' = %[4]s,
-  'projection.date.interval' = '1',
-  'projection.date.interval.unit' = '%[5]s',
-  'storage.location.template' = 's3://%[1]s/%[2]s%[6]s'
-);
-`, a.p.Bucket, a.layout.root, sqlText(a.layout.format), sqlText("NOW-3YEARS,NOW+1DAYS"), a.layout.unit, a.layout.template)
+	fmt.Fprintf(&b, "\n)\nPARTITIONED BY (`%s` string)\n%s\nLOCATION %s\nTBLPROPERTIES (\n", provision.PartitionColumn, a.serde(), sqlText(a.layout.Location(a.p.Bucket)))
+	properties := a.layout.Properties(a.p.Bucket)
+	for i, p := range properties {
+		end := ",\n"
+		if i == len(properties)-1 {
+			end = "\n);\n"
+		}
+		fmt.Fprintf(&b, "  %s = %s%s", sqlText(p[0]), sqlText(p[1]), end)
+	}
 	return b.String()
+}
+
+// serde is how Athena reads the objects.
+func (a *athena) serde() string {
+	if a.p.Deliver.Parquet {
+		return "STORED AS PARQUET"
+	}
+	return "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nWITH SERDEPROPERTIES ('ignore.malformed.json' = 'true', 'case.insensitive' = 'true')"
 }
 
 // added are the fields of enrichment.
@@ -176,12 +159,12 @@ func (a *athena) view() string {
 	last := len(lines) - 1
 	lines[last] = strings.NewReplacer("{0}", columnOr(a.fields, "$context.extendedRequestId"), "{1}", columnOr(a.fields, "$context.requestId")).Replace(lines[last])
 	return fmt.Sprintf(`-- A request that was delivered twice is there twice, as Firehose delivers at least once: count its id.
-CREATE OR REPLACE VIEW stagelog_%[1]s.requests AS
+CREATE OR REPLACE VIEW %[1]s.requests AS
 SELECT
 %[2]s,
   "date"
-FROM stagelog_%[1]s.lines;
-`, a.name, strings.Join(lines, ",\n"))
+FROM %[1]s.lines;
+`, a.database, strings.Join(lines, ",\n"))
 }
 
 // columnOr is the field of a variable, or NULL.
@@ -205,7 +188,7 @@ func (a *athena) time() athenaColumn {
 // reports are the usual ones, over the last month of partitions.
 func (a *athena) reports() string {
 	// The bound is by partition: nothing else keeps Athena from reading, and charging for, all of them.
-	day := strings.NewReplacer("'", "", "yyyy", "%Y", "MM", "%m", "dd", "%d", "HH", "00").Replace(a.layout.format)
+	day := strings.NewReplacer("'", "", "yyyy", "%Y", "MM", "%m", "dd", "%d", "HH", "00").Replace(a.layout.Format)
 	bound := fmt.Sprintf(`WHERE "date" >= date_format(date_add('day', -30, current_timestamp), %s)`, sqlText(day))
 	queries := []struct{ about, columns, group string }{
 		{"Usage by customer", "key_id, max_by(customer, time) AS customer", "key_id"},
@@ -222,9 +205,9 @@ func (a *athena) reports() string {
 SELECT %s, count(DISTINCT id) AS requests, count(DISTINCT CASE WHEN status >= 400 THEN id END) AS errors, sum(bytes) AS bytes,
   approx_percentile(latency, 0.5) AS p50, approx_percentile(latency, 0.95) AS p95, approx_percentile(latency, 0.99) AS p99,
   min(time) AS first, max(time) AS last
-FROM stagelog_%s.requests %s
+FROM %s.requests %s
 GROUP BY %s ORDER BY requests DESC;
-`, q.about, q.columns, a.name, bound, q.group)
+`, q.about, q.columns, a.database, bound, q.group)
 	}
 	return b.String()
 }

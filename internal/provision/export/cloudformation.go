@@ -82,6 +82,10 @@ func (t *template) tree() *yaml.Node {
 			"Type", "String", "NoEcho", true, "MinLength", 16,
 			"Description", "The secret of the hashes of API keys: with another one the same key has another hash"))
 	}
+	var database, table any // of Parquet alone
+	if t.want.Table != nil {
+		database, table = t.database(), t.table()
+	}
 	return object(
 		"AWSTemplateFormatVersion", "2010-09-09",
 		"Description", "stagelog: the access logs of API Gateway, with usage plan and customer, in the bucket "+t.Bucket(),
@@ -95,6 +99,8 @@ func (t *template) tree() *yaml.Node {
 			"FunctionLogGroup", t.logGroup(t.FunctionLogGroup()),
 			"FunctionRole", t.role(t.want.FunctionRole),
 			"Function", t.function(),
+			"Database", database,
+			"Table", table,
 			"FirehoseRole", t.role(t.want.FirehoseRole),
 			"Stream", t.stream(),
 		),
@@ -193,25 +199,29 @@ func (t *template) stream() *yaml.Node {
 		}
 		processors.Content = append(processors.Content, object("Type", string(p.Type), "Parameters", parameters))
 	}
+	destination := object(
+		"RoleARN", aws.ToString(to.RoleARN),
+		"BucketARN", aws.ToString(to.BucketARN),
+		"Prefix", given(to.Prefix),
+		"ErrorOutputPrefix", given(to.ErrorOutputPrefix),
+		"BufferingHints", object(
+			"IntervalInSeconds", aws.ToInt32(to.BufferingHints.IntervalInSeconds),
+			"SizeInMBs", aws.ToInt32(to.BufferingHints.SizeInMBs)),
+		"CompressionFormat", string(to.CompressionFormat),
+		"CloudWatchLoggingOptions", object(
+			"Enabled", aws.ToBool(to.CloudWatchLoggingOptions.Enabled),
+			"LogGroupName", ref("FirehoseLogGroup"),
+			"LogStreamName", ref("FirehoseLogStream")),
+		"ProcessingConfiguration", object("Enabled", aws.ToBool(to.ProcessingConfiguration.Enabled), "Processors", processors),
+		"S3BackupMode", string(to.S3BackupMode),
+	)
+	if t.want.Table != nil {
+		destination.Content = append(destination.Content, value("DataFormatConversionConfiguration"), t.formatConversion())
+	}
 	return resource("AWS::KinesisFirehose::DeliveryStream", object(
 		"DeliveryStreamName", t.Stream(),
 		"DeliveryStreamType", "DirectPut",
-		"ExtendedS3DestinationConfiguration", object(
-			"RoleARN", aws.ToString(to.RoleARN),
-			"BucketARN", aws.ToString(to.BucketARN),
-			"Prefix", given(to.Prefix),
-			"ErrorOutputPrefix", given(to.ErrorOutputPrefix),
-			"BufferingHints", object(
-				"IntervalInSeconds", aws.ToInt32(to.BufferingHints.IntervalInSeconds),
-				"SizeInMBs", aws.ToInt32(to.BufferingHints.SizeInMBs)),
-			"CompressionFormat", string(to.CompressionFormat),
-			"CloudWatchLoggingOptions", object(
-				"Enabled", aws.ToBool(to.CloudWatchLoggingOptions.Enabled),
-				"LogGroupName", ref("FirehoseLogGroup"),
-				"LogStreamName", ref("FirehoseLogStream")),
-			"ProcessingConfiguration", object("Enabled", aws.ToBool(to.ProcessingConfiguration.Enabled), "Processors", processors),
-			"S3BackupMode", string(to.S3BackupMode),
-		),
+		"ExtendedS3DestinationConfiguration", destination,
 		"Tags", t.tags(),
 	))
 }

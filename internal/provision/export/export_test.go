@@ -30,6 +30,7 @@ aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_
 readers: ["111122223333"]
 deliver: {interval: 15s, size: 1MiB}
 `,
+	"Parquet":     top + "deliver: {format: parquet, compression: gzip}\n",
 	"hashed keys": top + "format: classic\napi_key: hash\n",
 	"a format of one's own": top + `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","odd":"it''s ${x} %{y} \\ #{z} é < > &"}'
 names: {customer: who, usage_plan: "", usage_plan_id: ""}

@@ -76,6 +76,7 @@ func (c *configuration) body() *body {
 	c.logGroups()
 	c.role("function", c.want.FunctionRole)
 	c.function()
+	c.table()
 	c.role("firehose", c.want.FirehoseRole)
 	c.stream()
 	c.outputs()
@@ -255,6 +256,7 @@ func (c *configuration) stream() {
 			b.set("parameter_value", aws.ToString(param.ParameterValue))
 		}
 	}
+	c.formatConversion(s3)
 	b.line()
 	b.comment("Firehose tries what its role may do.")
 	b.set("depends_on", list(hcl("aws_iam_role_policy.firehose")))

@@ -39,6 +39,9 @@ var references = map[string]string{
 	"aws_kinesis_firehose_delivery_stream.stagelog.arn": "arn:aws:firehose:eu-west-1:123456789012:deliverystream/amazon-apigateway-acme_eu",
 	"aws_cloudwatch_log_group.firehose.name":            "/aws/kinesisfirehose/amazon-apigateway-acme_eu",
 	"aws_cloudwatch_log_stream.firehose.name":           "S3Delivery",
+	"aws_glue_catalog_database.stagelog.name":           "stagelog_acme_eu",
+	"aws_glue_catalog_table.lines.database_name":        "stagelog_acme_eu",
+	"aws_glue_catalog_table.lines.name":                 "lines",
 	"var.hash_salt":                                     "salt",
 }
 
@@ -211,6 +214,21 @@ func TestTerraformMeansWhatDeployDoes(t *testing.T) {
 				stream + "log_stream_name":                      "S3Delivery",
 				"access_log_format.value":                       want.AccessLogFormat,
 			}
+			if table := want.Table; table != nil {
+				const glue = "aws_glue_catalog_table.lines."
+				wants[glue+"parameters"] = []any{anyMap(table.Parameters), anyMap(table.StorageDescriptor.SerdeInfo.Parameters)}
+				wants[glue+"location"] = aws.ToString(table.StorageDescriptor.Location)
+				wants[glue+"serialization_library"] = aws.ToString(table.StorageDescriptor.SerdeInfo.SerializationLibrary)
+				wants["aws_glue_catalog_database.stagelog.parameters"] = tags
+				wants[stream+"compression"] = "GZIP"
+				wants[stream+"role_arn"] = []any{aws.ToString(to.RoleARN), aws.ToString(to.RoleARN)} // the conversion has it, too
+				wants[stream+"table_name"], wants[stream+"database_name"] = "lines", s.Pipeline.Database()
+				var columns, types []any
+				for _, c := range append(table.PartitionKeys[:1:1], table.StorageDescriptor.Columns...) {
+					columns, types = append(columns, aws.ToString(c.Name)), append(types, aws.ToString(c.Type))
+				}
+				wants[glue+"name"], wants[glue+"type"] = append([]any{"lines"}, columns...), types
+			}
 			for argument, v := range wants {
 				if d := cmp.Diff(v, got[argument]); d != "" {
 					t.Errorf("%s (-deploy +terraform):\n%s", argument, d)
@@ -218,4 +236,12 @@ func TestTerraformMeansWhatDeployDoes(t *testing.T) {
 			}
 		})
 	}
+}
+
+func anyMap(m map[string]string) map[string]any {
+	all := map[string]any{}
+	for k, v := range m {
+		all[k] = v
+	}
+	return all
 }

@@ -25,20 +25,27 @@ type FirehosePermissions struct {
 	Bucket                     string // name
 	Function                   string // name
 	LogGroup                   string // name
+	Database, Table            string // in the Glue Data Catalog, whose columns records are converted with; "" is none
 }
 
 // Firehose is what the delivery stream's role may do: put objects into this bucket, call this
-// function, and write into this log group.
+// function, read the columns of this table, and write into this log group.
 // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
 func Firehose(p FirehosePermissions) Document {
 	bucket := "arn:" + p.Partition + ":s3:::" + p.Bucket
 	function := "arn:" + p.Partition + ":lambda:" + p.Region + ":" + p.Account + ":function:" + p.Function
-	return document(
+	d := document(
 		allow("Bucket", []string{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}, bucket),
 		allow("Objects", []string{"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}, bucket+"/*"),
 		allow("Function", []string{"lambda:GetFunctionConfiguration", "lambda:InvokeFunction"}, function, function+":$LATEST"),
 		allow("ErrorLog", []string{"logs:PutLogEvents"}, logGroup(p.Partition, p.Region, p.Account, p.LogGroup)+":log-stream:*"),
 	)
+	if p.Table != "" {
+		catalog := "arn:" + p.Partition + ":glue:" + p.Region + ":" + p.Account + ":"
+		d.Statements = append(d.Statements, allow("Columns", []string{"glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"},
+			catalog+"catalog", catalog+"database/"+p.Database, catalog+"table/"+p.Database+"/"+p.Table))
+	}
+	return d
 }
 
 // FunctionPermissions is what the enrichment function works with.

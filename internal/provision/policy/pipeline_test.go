@@ -14,6 +14,9 @@ const (
 var firehose = Firehose(FirehosePermissions{Partition: "aws", Region: region, Account: account,
 	Bucket: "acme-api-logs", Function: "stagelog-acme", LogGroup: "/aws/kinesisfirehose/amazon-apigateway-acme"})
 
+var converting = Firehose(FirehosePermissions{Partition: "aws", Region: region, Account: account, Bucket: "acme-api-logs", Function: "stagelog-acme",
+	LogGroup: "/aws/kinesisfirehose/amazon-apigateway-acme", Database: "stagelog_acme", Table: "lines"})
+
 var function = Function(FunctionPermissions{Partition: "aws", Region: region, Account: account,
 	LogGroup: "/aws/lambda/stagelog-acme", Bucket: "acme-api-logs", SnapshotKey: "stagelog/directory.json"})
 
@@ -58,6 +61,7 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stagelog-acme:log-stream:x",
 				"logs:DeleteLogGroup arn:aws:logs:eu-west-1:123456789012:log-group:/aws/kinesisfirehose/amazon-apigateway-acme",
 				"apigateway:GET arn:aws:apigateway:eu-west-1::/usageplans",
+				"glue:GetTable arn:aws:glue:eu-west-1:123456789012:table/stagelog_acme/lines",
 				"s3:GetObjectVersion " + bucket + "/logs/x.gz",
 				"s3:ListAllMyBuckets *",
 				"s3:PutLifecycleConfiguration " + bucket,
@@ -73,6 +77,24 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"sts:AssumeRole arn:aws:iam::123456789012:role/admin",
 				"iam:PassRole arn:aws:iam::123456789012:role/stagelog-acme-firehose",
 				"firehose:PutRecord arn:aws:firehose:eu-west-1:123456789012:deliverystream/amazon-apigateway-acme",
+			}},
+		{"Firehose's, of a stream that converts", converting,
+			[]string{
+				"s3:PutObject " + bucket + "/logs/x.parquet",
+				"glue:GetTable arn:aws:glue:eu-west-1:123456789012:catalog",
+				"glue:GetTable arn:aws:glue:eu-west-1:123456789012:database/stagelog_acme",
+				"glue:GetTable arn:aws:glue:eu-west-1:123456789012:table/stagelog_acme/lines",
+				"glue:GetTableVersion arn:aws:glue:eu-west-1:123456789012:table/stagelog_acme/lines",
+				"glue:GetTableVersions arn:aws:glue:eu-west-1:123456789012:table/stagelog_acme/lines",
+			},
+			[]string{
+				"glue:GetTable arn:aws:glue:eu-west-1:123456789012:table/stagelog_acme/others",
+				"glue:GetTable arn:aws:glue:eu-west-1:123456789012:table/payroll/lines",
+				"glue:GetTable arn:aws:glue:us-east-1:123456789012:table/stagelog_acme/lines",
+				"glue:UpdateTable arn:aws:glue:eu-west-1:123456789012:table/stagelog_acme/lines",
+				"glue:DeleteTable arn:aws:glue:eu-west-1:123456789012:table/stagelog_acme/lines",
+				"glue:GetDatabase arn:aws:glue:eu-west-1:123456789012:database/stagelog_acme",
+				"glue:GetTables arn:aws:glue:eu-west-1:123456789012:catalog",
 			}},
 		{"the function's", function,
 			[]string{

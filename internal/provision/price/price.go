@@ -67,6 +67,10 @@ func New(p *pipeline.Pipeline, region, architecture string, requests int64) Esti
 	e.add("Firehose", billed*of.firehoseGB, "%.2f GB: a record of %d bytes counts as %d KB", billed, e.RecordBytes,
 		(e.RecordBytes+firehoseRound-1)/firehoseRound*5)
 
+	if p.Deliver.Parquet {
+		e.add("Format conversion", billed*of.conversionGB, "to Parquet, of the same %.2f GB", billed)
+	}
+
 	calls := deliveries(n, n*float64(e.RecordBytes)/lambdaBuffer, math.Min(lambdaSeconds, p.Deliver.Interval.Seconds()))
 	second := of.lambdaX86
 	if architecture == "arm64" {

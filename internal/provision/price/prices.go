@@ -8,6 +8,8 @@ const Date = "2026-11-23"
 type prices struct {
 	firehoseGB float64 // of Direct PUT: https://aws.amazon.com/firehose/pricing/
 
+	conversionGB float64 // of what comes in, counted as for firehoseGB, when its format is converted
+
 	lambdaCall   float64 // https://aws.amazon.com/lambda/pricing/
 	lambdaArm    float64 // a GB-second on arm64
 	lambdaX86    float64 // and on x86_64
@@ -20,13 +22,13 @@ type prices struct {
 // listed has the Regions whose prices are known. Elsewhere those of fallback count.
 var listed = map[string]prices{
 	fallback: {
-		firehoseGB: 0.029,
+		firehoseGB: 0.029, conversionGB: 0.018,
 		lambdaCall: 0.20 / 1e6, lambdaArm: 0.0000133334, lambdaX86: 0.0000166667,
 		s3Put: 0.005 / 1e3, s3Get: 0.0004 / 1e3, s3GBMonth: 0.023,
 		cloudWatchGB: 0.50,
 	},
 	"eu-west-1": {
-		firehoseGB: 0.031,
+		firehoseGB: 0.031, conversionGB: 0.018, // of conversion, us-east-1's: no other was found
 		lambdaCall: 0.20 / 1e6, lambdaArm: 0.0000133334, lambdaX86: 0.0000166667,
 		s3Put: 0.005 / 1e3, s3Get: 0.0004 / 1e3, s3GBMonth: 0.023,
 		cloudWatchGB: 0.57,

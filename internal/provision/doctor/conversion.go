@@ -1,0 +1,85 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+)
+
+// converts says whether the stream makes another format of its records.
+func (s *stream) converts() bool {
+	c := s.to.DataFormatConversionConfiguration
+	return c != nil && (c.Enabled == nil || *c.Enabled)
+}
+
+// tableCalls are what Firehose needs to read the columns that it converts with, where it does that with the stream's role.
+func (s *stream) tableCalls() (calls []call) {
+	c := s.to.DataFormatConversionConfiguration
+	if !s.converts() || c.SchemaConfiguration == nil || cmp.Or(aws.ToString(c.SchemaConfiguration.RoleARN), s.role.arn) != s.role.arn {
+		return nil
+	}
+	at := c.SchemaConfiguration
+	arn := fmt.Sprintf("arn:%s:glue:%s:%s:table/%s/%s", partition(s.arn), cmp.Or(aws.ToString(at.Region), s.region), cmp.Or(aws.ToString(at.CatalogId), s.account),
+		aws.ToString(at.DatabaseName), aws.ToString(at.TableName))
+	for _, action := range []string{"glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"} {
+		calls = append(calls, call{action, arn, nil, true, "no record can be converted: all end below the error prefix, in format-conversion-failed"})
+	}
+	return calls
+}
+
+const checkedConversion = "format conversion"
+
+// checkConversion examines the table whose columns records are converted with.
+func (r *run) checkConversion(ctx context.Context, s *stream) {
+	c := s.to.DataFormatConversionConfiguration
+	if !s.converts() {
+		return
+	}
+	if out := c.OutputFormatConfiguration; out != nil && out.Serializer != nil && out.Serializer.OrcSerDe != nil {
+		r.out.problem(Warning, linkStream, checkedConversion, finding{
+			found: "records are converted to ORC", cause: "the stream has an ORC serializer", consequence: "stagelog's report, query and console read JSON and Parquet, and no ORC",
+			fix: "deliver Parquet or JSON",
+		})
+		return
+	}
+	if c.SchemaConfiguration == nil {
+		return // AWS takes no such stream
+	}
+	database, name := aws.ToString(c.SchemaConfiguration.DatabaseName), aws.ToString(c.SchemaConfiguration.TableName)
+	in := &glue.GetTableInput{DatabaseName: &database, Name: &name, CatalogId: c.SchemaConfiguration.CatalogId}
+	out, err := r.c.Glue.GetTable(ctx, in)
+	switch {
+	case answered(err, "EntityNotFoundException"):
+		r.out.problem(Failed, linkStream, checkedConversion, finding{
+			found: fmt.Sprintf("there is no table %s.%s in the Glue Data Catalog", database, name), cause: "the stream converts records with its columns",
+			consequence: "every record ends below the error prefix, in format-conversion-failed", fix: r.mend(s, "make the table, with a column of type string for each field"),
+		})
+		return
+	case err != nil:
+		resource := fmt.Sprintf("arn:%[1]s:glue:%[2]s:%[3]s:catalog, database/%[4]s and table/%[4]s/%[5]s", r.t.Partition, r.t.Region, r.t.Account, database, name)
+		r.unknown(linkStream, checkedConversion, "the table "+database+"."+name, need{"glue:GetTable", resource}, err)
+		return
+	}
+	var others []string
+	columns := 0
+	if d := out.Table.StorageDescriptor; d != nil {
+		columns = len(d.Columns)
+		for _, c := range d.Columns {
+			if t := strings.ToLower(aws.ToString(c.Type)); t != "string" && !strings.HasPrefix(t, "varchar") {
+				others = append(others, aws.ToString(c.Name)+" "+t)
+			}
+		}
+	}
+	if len(others) > 0 {
+		r.out.problem(Warning, linkStream, checkedConversion, finding{
+			found: fmt.Sprintf("%s.%s has columns that are no text: %s", database, name, strings.Join(others, ", ")), cause: `API Gateway writes "-" where it has no value`,
+			consequence: "a record with a - there ends below the error prefix, in format-conversion-failed", fix: r.mend(s, "let the table's columns be strings, and cast them in a view"),
+		})
+		return
+	}
+	r.out.ok(linkStream, checkedConversion, "to Parquet, with the %d columns of %s.%s", columns, database, name)
+}

@@ -1,0 +1,281 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	"github.com/aws/aws-sdk-go-v2/service/glue/types"
+
+	"github.com/stagelog/stagelog/internal/pipeline"
+)
+
+// database is the pipeline's in the Glue Data Catalog: it holds the table whose columns Firehose converts with. The owner of
+// both is one of their parameters: tables have no tags, and CloudFormation gives databases none.
+type database struct {
+	s *Spec
+	c *glue.Client
+}
+
+func newDatabase(s *Spec, c *Clients) *database { return &database{s, c.Glue} }
+
+// DatabaseDescription says what it is in the catalog.
+const DatabaseDescription = "Access logs of API Gateway with usage plan and customer, by stagelog"
+
+func (r *database) Kind() string { return "Glue database" }
+func (r *database) Name() string { return r.s.Pipeline.Database() }
+
+func (r *database) Read(ctx context.Context) (State, error) {
+	have, err := r.describe(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	if have == nil {
+		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}}}, nil
+	}
+	state := State{Exists: true}
+	state.ownedBy(have.Parameters[OwnerTag], r.s.Owner())
+	return state, nil
+}
+
+// describe is the database as it is, or nil.
+func (r *database) describe(ctx context.Context) (*types.Database, error) {
+	out, err := r.c.GetDatabase(ctx, &glue.GetDatabaseInput{Name: aws.String(r.Name())})
+	if notInCatalog(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.Database, nil
+}
+
+func (r *database) Apply(ctx context.Context, found State, _ func(string)) error {
+	if found.Exists && !found.Differs(fieldTag) {
+		return nil
+	}
+	if !found.Exists {
+		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: &types.DatabaseInput{
+			Name: aws.String(r.Name()), Description: aws.String(DatabaseDescription), Parameters: map[string]string{OwnerTag: r.s.Owner()},
+		}})
+		return r.madeTwice(ctx, err)
+	}
+	have, err := r.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if have == nil {
+		return fmt.Errorf("it was deleted meanwhile: %w", ErrChanged)
+	}
+	parameters := map[string]string{}
+	maps.Copy(parameters, have.Parameters)
+	parameters[OwnerTag] = r.s.Owner()
+	_, err = r.c.UpdateDatabase(ctx, &glue.UpdateDatabaseInput{Name: have.Name, DatabaseInput: &types.DatabaseInput{
+		Name: have.Name, Description: have.Description, LocationUri: have.LocationUri, Parameters: parameters,
+		CreateTableDefaultPermissions: have.CreateTableDefaultPermissions, TargetDatabase: have.TargetDatabase, FederatedDatabase: have.FederatedDatabase,
+	}})
+	return err
+}
+
+// madeTwice passes over a database that is there already and the pipeline's: a repeated request gets this answer when the
+// first one's was lost.
+func (r *database) madeTwice(ctx context.Context, err error) error {
+	if there := (*types.AlreadyExistsException)(nil); !errors.As(err, &there) {
+		return err
+	}
+	have, err := r.describe(ctx)
+	if err == nil && (have == nil || have.Parameters[OwnerTag] != r.s.Owner()) {
+		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+	}
+	return err
+}
+
+// Destroy leaves a database in which others have tables: deleting it would delete those, too.
+func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
+	if !found.Exists || found.Needs != NoConsent {
+		return "", nil
+	}
+	out, err := r.c.GetTables(ctx, &glue.GetTablesInput{DatabaseName: aws.String(r.Name())})
+	if err == nil && len(out.TableList) > 0 {
+		return fmt.Sprintf("kept, as it has the table %s", aws.ToString(out.TableList[0].Name)), nil
+	}
+	if err == nil {
+		_, err = r.c.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: aws.String(r.Name())})
+	}
+	if notInCatalog(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "deleted", nil
+}
+
+func notInCatalog(err error) bool {
+	var none *types.EntityNotFoundException
+	return errors.As(err, &none)
+}
+
+// table is the one whose columns Firehose converts with, and which Athena reads the objects by.
+type table struct {
+	s *Spec
+	c *glue.Client
+}
+
+func newTable(s *Spec, c *Clients) *table { return &table{s, c.Glue} }
+
+func (r *table) Kind() string { return "Glue table" }
+func (r *table) Name() string { return r.s.Pipeline.Database() + "." + pipeline.LinesTable }
+
+const (
+	parquetInput  = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
+	parquetOutput = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
+	parquetSerDe  = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+)
+
+// Table is the table as the catalog takes it.
+func (s *Spec) Table() (*types.TableInput, error) {
+	p := s.Pipeline
+	names, err := p.Columns()
+	if err != nil {
+		return nil, err
+	}
+	t := &types.TableInput{
+		Name: aws.String(pipeline.LinesTable), TableType: aws.String("EXTERNAL_TABLE"),
+		Description: aws.String("A row for each request; what is not known is -"),
+		Parameters:  map[string]string{OwnerTag: s.Owner(), "classification": "parquet", "EXTERNAL": "TRUE"},
+		StorageDescriptor: &types.StorageDescriptor{
+			Location: aws.String("s3://" + s.Bucket() + "/" + p.Deliver.Logs()), InputFormat: aws.String(parquetInput), OutputFormat: aws.String(parquetOutput),
+			SerdeInfo: &types.SerDeInfo{SerializationLibrary: aws.String(parquetSerDe), Parameters: map[string]string{"serialization.format": "1"}},
+		},
+	}
+	for _, name := range names {
+		t.StorageDescriptor.Columns = append(t.StorageDescriptor.Columns, types.Column{Name: aws.String(name), Type: aws.String("string")})
+	}
+	if projection, err := ProjectionOf(p.Deliver.Prefix); err == nil {
+		t.StorageDescriptor.Location = aws.String(projection.Location(s.Bucket()))
+		t.PartitionKeys = []types.Column{{Name: aws.String(PartitionColumn), Type: aws.String("string")}}
+		for _, property := range projection.Properties(s.Bucket()) {
+			t.Parameters[property[0]] = property[1]
+		}
+	}
+	return t, nil
+}
+
+func (r *table) Read(ctx context.Context) (State, error) {
+	want, err := r.s.Table()
+	if err != nil {
+		return State{}, err
+	}
+	var state State
+	if len(want.PartitionKeys) == 0 {
+		state.Notes = []string{"Athena cannot compute the dates of this prefix, so each query reads, and costs, all objects; logs/ or logs/!{timestamp:yyyy/MM/dd}/ it can"}
+	}
+	out, err := r.c.GetTable(ctx, &glue.GetTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: want.Name})
+	have := &types.Table{}
+	switch {
+	case notInCatalog(err):
+		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
+	case err != nil:
+		return State{}, err
+	default:
+		have, state.Exists = out.Table, true
+		state.ownedBy(have.Parameters[OwnerTag], r.s.Owner())
+	}
+	for _, f := range []struct {
+		name string
+		of   func(columns, partitions []types.Column, d *types.StorageDescriptor, parameters map[string]string) string
+	}{
+		{"columns", func(columns, _ []types.Column, _ *types.StorageDescriptor, _ map[string]string) string {
+			return columnsText(columns)
+		}},
+		{"location", func(_, _ []types.Column, d *types.StorageDescriptor, _ map[string]string) string {
+			return aws.ToString(d.Location)
+		}},
+		{"format", func(_, _ []types.Column, d *types.StorageDescriptor, _ map[string]string) string {
+			if d.SerdeInfo == nil {
+				return ""
+			}
+			return aws.ToString(d.SerdeInfo.SerializationLibrary)
+		}},
+		{"partitions", func(_, partitions []types.Column, _ *types.StorageDescriptor, parameters map[string]string) string {
+			return partitionsText(partitions, parameters)
+		}},
+	} {
+		field := Field{Name: f.name, Want: f.of(want.StorageDescriptor.Columns, want.PartitionKeys, want.StorageDescriptor, want.Parameters)}
+		if d := have.StorageDescriptor; d != nil {
+			field.Have = f.of(d.Columns, have.PartitionKeys, d, have.Parameters)
+		}
+		if field.Have != "" || field.Want != "" {
+			state.Fields = append(state.Fields, field)
+		}
+	}
+	return state, nil
+}
+
+func columnsText(columns []types.Column) string {
+	var lines []string
+	for _, c := range columns {
+		lines = append(lines, aws.ToString(c.Name)+" "+aws.ToString(c.Type))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// partitionsText is how Athena finds partitions.
+func partitionsText(keys []types.Column, parameters map[string]string) string {
+	text := columnsText(keys)
+	for _, name := range []string{"type", "format", "range", "interval", "interval.unit"} {
+		if v := parameters["projection."+PartitionColumn+"."+name]; v != "" {
+			text += "\n" + name + " " + v
+		}
+	}
+	if v := parameters["storage.location.template"]; v != "" {
+		text += "\n" + v
+	}
+	if strings.EqualFold(parameters["projection.enabled"], "true") {
+		text += "\ncomputed by Athena"
+	}
+	return strings.TrimPrefix(text, "\n")
+}
+
+func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
+	want, err := r.s.Table()
+	if err != nil {
+		return err
+	}
+	in := aws.String(r.s.Pipeline.Database())
+	if !found.Exists {
+		_, err = r.c.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: in, TableInput: want})
+		if there := (*types.AlreadyExistsException)(nil); !errors.As(err, &there) {
+			return err
+		}
+		out, err := r.c.GetTable(ctx, &glue.GetTableInput{DatabaseName: in, Name: want.Name})
+		if err == nil && out.Table.Parameters[OwnerTag] != r.s.Owner() {
+			err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+		}
+		return err // ours: the first answer was lost
+	}
+	if len(found.Changed()) == 0 {
+		return nil
+	}
+	_, err = r.c.UpdateTable(ctx, &glue.UpdateTableInput{DatabaseName: in, TableInput: want})
+	return err
+}
+
+func (r *table) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
+	if !found.Exists || found.Needs != NoConsent {
+		return "", nil
+	}
+	_, err := r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(pipeline.LinesTable)})
+	if notInCatalog(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "deleted", nil
+}

@@ -1,0 +1,212 @@
+package provision
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	"github.com/aws/aws-sdk-go-v2/service/glue/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+// parquetSpec is a pipeline that delivers Parquet.
+func parquetSpec(t testing.TB, deliver string) *Spec {
+	t.Helper()
+	p, err := pipeline.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\ndeliver: {format: parquet"+deliver+"}\n"), func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64"}
+}
+
+func TestTableIsMadeMendedAndRemoved(t *testing.T) {
+	m := moto.Start(t)
+	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
+	d, r := newDatabase(s, c), newTable(s, c)
+	if readOf(t, d).Exists || readOf(t, r).Exists {
+		t.Fatal("they exist in an empty account")
+	}
+	applyTo(t, d)
+	applyTo(t, r)
+	settled := readOf(t, r)
+	if !settled.Exists || settled.Needs != NoConsent || len(settled.Changed()) > 0 || settled.Notes != nil {
+		t.Fatalf("after it was made it is %+v", settled)
+	}
+	if found := readOf(t, d); !found.Exists || found.Needs != NoConsent || len(found.Changed()) > 0 {
+		t.Fatalf("the database is %+v", found)
+	}
+	for _, tt := range []struct {
+		want   string
+		change func(*types.TableInput)
+	}{
+		{"columns", func(in *types.TableInput) { in.StorageDescriptor.Columns[1].Type = aws.String("int") }},
+		{"columns", func(in *types.TableInput) { in.StorageDescriptor.Columns = in.StorageDescriptor.Columns[2:] }},
+		{"location", func(in *types.TableInput) { in.StorageDescriptor.Location = aws.String("s3://elsewhere/") }},
+		{"format", func(in *types.TableInput) {
+			in.StorageDescriptor.SerdeInfo.SerializationLibrary = aws.String("org.openx.data.jsonserde.JsonSerDe")
+		}},
+		{"partitions", func(in *types.TableInput) { in.Parameters["projection.enabled"] = "false" }},
+		{"partitions", func(in *types.TableInput) { in.Parameters["projection.date.range"] = "NOW-1DAYS,NOW" }},
+	} {
+		in, err := s.Table()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tt.change(in)
+		if _, err := c.Glue.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: aws.String(d.Name()), TableInput: in}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{tt.want}, changedNames(readOf(t, r))); diff != "" {
+			t.Errorf("after a change of its %s by hand, Read differs in (-want +got):\n%s", tt.want, diff)
+		}
+		applyTo(t, r)
+		if diff := cmp.Diff(settled, readOf(t, r)); diff != "" {
+			t.Errorf("after its %s was mended (-want +got):\n%s", tt.want, diff)
+		}
+	}
+
+	// A database with a table of somebody's stays.
+	if _, err := c.Glue.CreateTable(t.Context(), &glue.CreateTableInput{DatabaseName: aws.String(d.Name()), TableInput: &types.TableInput{Name: aws.String("theirs")}}); err != nil {
+		t.Fatal(err)
+	}
+	if did, err := r.Destroy(t.Context(), readOf(t, r), quiet); did != "deleted" || err != nil || readOf(t, r).Exists {
+		t.Errorf("Destroy of the table = %q, %v", did, err)
+	}
+	if did, err := d.Destroy(t.Context(), readOf(t, d), quiet); !strings.Contains(did, "theirs") || err != nil || !readOf(t, d).Exists {
+		t.Errorf("Destroy of a database with another table = %q, %v", did, err)
+	}
+	if _, err := c.Glue.DeleteTable(t.Context(), &glue.DeleteTableInput{DatabaseName: aws.String(d.Name()), Name: aws.String("theirs")}); err != nil {
+		t.Fatal(err)
+	}
+	if did, err := d.Destroy(t.Context(), readOf(t, d), quiet); did != "deleted" || err != nil || readOf(t, d).Exists {
+		t.Errorf("Destroy of the database = %q, %v", did, err)
+	}
+	for _, r := range []Resource{r, d} {
+		if did, err := r.Destroy(t.Context(), State{Exists: true}, quiet); did != "" || err != nil {
+			t.Errorf("Destroy of a %s that is gone = %q, %v", r.Kind(), did, err)
+		}
+	}
+}
+
+func TestCatalogOfOthers(t *testing.T) {
+	m := moto.Start(t)
+	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
+	d, r := newDatabase(s, c), newTable(s, c)
+	kept := map[string]string{"team": "data"}
+	if _, err := c.Glue.CreateDatabase(t.Context(), &glue.CreateDatabaseInput{DatabaseInput: &types.DatabaseInput{Name: aws.String(d.Name()), Parameters: kept, Description: aws.String("theirs")}}); err != nil {
+		t.Fatal(err)
+	}
+	in, err := s.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Parameters = map[string]string{OwnerTag: "eu-west-1/other"}
+	if _, err := c.Glue.CreateTable(t.Context(), &glue.CreateTableInput{DatabaseName: aws.String(d.Name()), TableInput: in}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		r   Resource
+		why string
+	}{{d, "did not make it"}, {r, "the pipeline eu-west-1/other"}} {
+		found := readOf(t, tt.r)
+		if found.Needs != Adopt || !strings.Contains(found.Why, tt.why) {
+			t.Errorf("%s needs %q because %q, want adopt because %q", tt.r.Kind(), found.Needs, found.Why, tt.why)
+		}
+		if did, err := tt.r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
+			t.Errorf("Destroy of the %s = %q, %v, want nothing done", tt.r.Kind(), did, err)
+		}
+		if err := tt.r.Apply(t.Context(), State{}, quiet); !errors.Is(err, ErrChanged) {
+			t.Errorf("Apply to a %s that was not there = %v, want ErrChanged", tt.r.Kind(), err)
+		}
+		applyTo(t, tt.r)
+		if found := readOf(t, tt.r); found.Needs != NoConsent || len(found.Changed()) > 0 {
+			t.Errorf("after it was taken over the %s is %+v", tt.r.Kind(), found)
+		}
+	}
+	have, err := d.describe(t.Context())
+	if err != nil || have.Parameters["team"] != "data" || aws.ToString(have.Description) != "theirs" {
+		t.Errorf("the database that was taken over is %+v (%v), want what was in it, too", have, err)
+	}
+}
+
+// An answer that is lost makes the SDK ask again, and then the database is there already.
+func TestCatalogIsMadeThoughTheAnswerIsLost(t *testing.T) {
+	m := moto.Start(t)
+	s := parquetSpec(t, "")
+	for _, resource := range []func(*Spec, *Clients) Resource{
+		func(s *Spec, c *Clients) Resource { return newDatabase(s, c) },
+		func(s *Spec, c *Clients) Resource { return newTable(s, c) },
+	} {
+		applyTo(t, resource(s, NewClients(m.Config(nil))))
+		if err := resource(s, NewClients(m.Config(http.DefaultTransport))).Apply(t.Context(), State{}, quiet); err != nil {
+			t.Errorf("made again: %v", err)
+		}
+	}
+}
+
+func TestAStreamGoesToParquetAndBack(t *testing.T) {
+	m := moto.Start(t)
+	c := NewClients(m.Config(nil))
+	plain, columns := newStream(streamSpec(t), c), newStream(parquetSpec(t, ", compression: gzip"), c)
+	applyTo(t, plain)
+	for _, r := range []*Stream{columns, plain, columns} {
+		found := readOf(t, r)
+		names := strings.Join(changedNames(found), ", ")
+		if !strings.Contains(names, "format conversion") || !strings.Contains(names, "compression") || !strings.Contains(names, "buffering") {
+			t.Errorf("what differs is %s", names)
+		}
+		applyTo(t, r)
+		if found := readOf(t, r); len(found.Changed()) > 0 {
+			t.Errorf("after the change there is still %v", found.Changed())
+		}
+	}
+	d, err := columns.describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "to Parquet, GZIP\ncolumns of stagelog_acme.lines, version LATEST, in eu-west-1, as arn:aws:iam::123456789012:role/stagelog-acme-firehose"
+	if got := conversionText(destinationOf(d).DataFormatConversionConfiguration, moto.Region, ""); got != want {
+		t.Errorf("the stream converts %q, want %q", got, want)
+	}
+	if got := destinationOf(d).CompressionFormat; got != "UNCOMPRESSED" {
+		t.Errorf("its objects are %s, want UNCOMPRESSED", got)
+	}
+}
+
+func TestATableWhosePartitionsAthenaCannotComputeSaysSo(t *testing.T) {
+	s := parquetSpec(t, `, prefix: "logs/!{timestamp:yyyy}-!{timestamp:MM}/", error_prefix: "errors/!{firehose:error-output-type}/"`)
+	in, err := s.Table()
+	if err != nil || len(in.PartitionKeys) != 0 || in.Parameters["projection.enabled"] != "" || aws.ToString(in.StorageDescriptor.Location) != "s3://acme-api-logs/logs/" {
+		t.Errorf("the table is %+v (%v), want one without partitions", in, err)
+	}
+	m := moto.Start(t)
+	if found := readOf(t, newTable(s, NewClients(m.Config(nil)))); len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "reads, and costs, all objects") {
+		t.Errorf("Notes = %q", found.Notes)
+	}
+}
+
+// Destroy finds the table of a pipeline that delivers JSON now, and takes it away.
+func TestRemovalsFindTheTableThatIsLeft(t *testing.T) {
+	m := moto.Start(t)
+	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
+	applyTo(t, newDatabase(s, c))
+	applyTo(t, newTable(s, c))
+	now := streamSpec(t)
+	removals, err := FindRemovals(t.Context(), now, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range removals {
+		got = append(got, r.Kind)
+	}
+	if diff := cmp.Diff([]string{"Glue table", "Glue database"}, got); diff != "" {
+		t.Errorf("removals (-want +got):\n%s", diff)
+	}
+}
