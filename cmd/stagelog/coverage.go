@@ -162,8 +162,9 @@ func newReattribute(e *env) *cobra.Command {
 		Use:   "reattribute",
 		Short: "Give requests of no customer the one that their key belongs to",
 		Long: `Requests that were delivered while their key was unknown have no customer. This gives them, in the
-database that reports read, the customer and usage plan that API Gateway, or what the pipeline's
-functions remember, knows for their key. The objects stay as they are: for them there is
+database that reports read, the customer and usage plan that other requests of the same key had at
+their time, or else those that API Gateway, or what the pipeline's functions remember, knows for the
+key. The objects stay as they are: for them there is
 ` + "`stagelog replay`" + `.
 
 ` + lakeHelp,
@@ -192,7 +193,7 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 	if err != nil {
 		return provision.Explain(err)
 	}
-	mended, err := coverage.Reattribute(ctx, l.DB(), keyHistory{known})
+	mended, err := coverage.Reattribute(ctx, l.DB(), coverage.LakeHistory{DB: l.DB(), Else: keyHistory{known}})
 	if err != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 	return nil
 }
 
-// keyHistory is what is known of keys now: a key's name and plans hardly ever change.
+// keyHistory is what is known of keys now, for those that no request in the lake is attributed by.
 type keyHistory struct{ known *usageplan.Snapshot }
 
 // Periods implements coverage.History.

@@ -1,0 +1,56 @@
+package coverage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// LakeHistory is what the lake's own rows say of a key: from the first row with a customer on that one, from the first row
+// with another on the other. So a key that was renamed has its old name for its old requests, as its requests beside them
+// have. What comes before the first row has the first one's customer: a key is unknown for a moment when it is new. Of
+// a key that no row attributes, Else is asked.
+type LakeHistory struct {
+	DB   *sql.DB
+	Else History
+}
+
+// islands are the rows of a key that follow each other with the same customer and plan.
+const islands = `SELECT min(time) AS first, customer, usage_plan, usage_plan_id FROM (
+	SELECT time, customer, usage_plan, usage_plan_id,
+		row_number() OVER (ORDER BY time, object, line)
+		- row_number() OVER (PARTITION BY customer, usage_plan, usage_plan_id ORDER BY time, object, line) AS island
+	FROM request_rows
+	WHERE key_id = ? AND api_id IS NOT DISTINCT FROM nullif(?, '') AND stage IS NOT DISTINCT FROM nullif(?, '') AND customer IS NOT NULL AND time IS NOT NULL)
+	GROUP BY customer, usage_plan, usage_plan_id, island ORDER BY first`
+
+// Periods implements History.
+func (h LakeHistory) Periods(ctx context.Context, keyID, apiID, stage string) ([]Period, error) {
+	rows, err := h.DB.QueryContext(ctx, islands, keyID, apiID, stage)
+	if err != nil {
+		return nil, fmt.Errorf("read what the lake knows of key %q: %w", keyID, err)
+	}
+	defer rows.Close()
+	var periods []Period
+	for rows.Next() {
+		var first time.Time
+		var p Period
+		var plan, planID sql.NullString
+		if err := rows.Scan(&first, &p.Customer, &plan, &planID); err != nil {
+			return nil, fmt.Errorf("read what the lake knows of key %q: %w", keyID, err)
+		}
+		p.Plan, p.PlanID = plan.String, planID.String
+		if n := len(periods); n > 0 {
+			p.From, periods[n-1].To = first, first
+		}
+		periods = append(periods, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read what the lake knows of key %q: %w", keyID, err)
+	}
+	if len(periods) == 0 && h.Else != nil {
+		return h.Else.Periods(ctx, keyID, apiID, stage)
+	}
+	return periods, nil
+}
