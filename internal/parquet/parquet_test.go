@@ -272,3 +272,35 @@ func BenchmarkConvert(b *testing.B) {
 		b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "records/s")
 	})
 }
+
+// Whatever a record holds, it is refused or becomes rows that the file takes.
+func FuzzRecord(f *testing.F) {
+	for _, record := range []string{`{"requestId":"a","status":"200"}`, `{"IP":"\u0000\ud800"}{}`, `{"status":null}`, `[]`, `{"bytes":1e3}`, "{\"extra\":{\"a\":[]}}\n"} {
+		f.Add([]byte(record))
+	}
+	s := schema(f, usage...)
+	f.Fuzz(func(t *testing.T, record []byte) {
+		rows, err := parquet.NewConverter(s).AppendRows(nil, record)
+		if err != nil {
+			if len(rows) > 0 {
+				t.Errorf("%d bytes of rows beside %v", len(rows), err)
+			}
+			return
+		}
+		if !json.Valid(record) && bytes.Count(record, []byte("{")) < 2 {
+			t.Errorf("%q became rows", record)
+		}
+		var out bytes.Buffer
+		w, err := parquet.NewWriter(&out, s, parquet.Uncompressed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(rows); err != nil {
+			t.Fatalf("Write: %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		read(t, out.Bytes())
+	})
+}
