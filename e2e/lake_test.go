@@ -237,6 +237,11 @@ func TestABucketIsFollowedAndShown(t *testing.T) {
 	page.Dir, page.Env = at, u.clientEnv("stagelog")
 	var address lockedBuffer
 	page.Stderr = &address
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("stagelog console said:\n%s\nstagelog tail said:\n%s%s", address.String(), told.String(), shown.String())
+		}
+	})
 	for _, cmd := range []*exec.Cmd{follow, page} {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

@@ -34,8 +34,11 @@ func (n nothing) Unfiltered() string {
 	return v.URL(n.Frame.Path)
 }
 
+// keepReach is short: who waits for the first requests looks again and again.
+const keepReach = time.Second
+
 func (c *Console) reach(ctx context.Context, db *sql.DB, v view) (reach, error) {
-	out, err := c.cached(ctx, v, "reach", func(ctx context.Context) (any, error) { return readReach(ctx, db, v) })
+	out, err := c.cache.get(ctx, "reach "+v.key(), keepReach, func(ctx context.Context) (any, error) { return readReach(ctx, db, v) })
 	if err != nil {
 		return reach{}, err
 	}
