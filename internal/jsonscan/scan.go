@@ -269,3 +269,37 @@ func MoreOrEnd(b []byte, i int, closing byte) (next int, more bool, bad *Bad) {
 	}
 	return i, false, BadJSON
 }
+
+// Members calls fn with each member of the object that begins at i, in order: its name as it stands between the quotes,
+// whether that has escapes, and its value as it stands. It ends behind the object, or where fn returns a Bad.
+func Members(b []byte, i int, fn func(name []byte, escaped bool, value []byte) *Bad) (next int, bad *Bad) {
+	if i = SpaceEnd(b, i+1); i < len(b) && b[i] == '}' {
+		return i + 1, nil
+	}
+	for more := true; more; {
+		if i >= len(b) {
+			return i, BadTruncated
+		}
+		if b[i] != '"' {
+			return i, BadJSON
+		}
+		end, escaped, bad := StringEnd(b, i+1)
+		if bad != nil {
+			return end, bad
+		}
+		name, at := b[i+1:end], 0
+		if at, bad = ColonEnd(b, end+1); bad != nil {
+			return at, bad
+		}
+		if i, bad = ValueEnd(b, at, 1); bad != nil {
+			return i, bad
+		}
+		if bad = fn(name, escaped, b[at:i]); bad != nil {
+			return i, bad
+		}
+		if i, more, bad = MoreOrEnd(b, i, '}'); bad != nil {
+			return i, bad
+		}
+	}
+	return i, nil
+}

@@ -256,6 +256,8 @@ func TestObjectsOfEveryKind(t *testing.T) {
 		"an image":                 {body: []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), bad: -1, problem: "no access log lines"},
 		"an error object": {body: []byte(`{"rawData":"` + base64.StdEncoding.EncodeToString([]byte(one)) + `","errorCode":"x","attemptsMade":1}`),
 			problem: "stagelog replay"},
+		"an error object of a conversion": {body: []byte(`{"rawData":"` + base64.StdEncoding.EncodeToString([]byte(one)) + `","lastErrorCode":"DataFormatConversion.MalformedData","attemptsMade":1}`),
+			problem: "stagelog replay"},
 		"doctor's record":  {body: []byte(`{"request_id":"stagelog-doctor-1"}` + one), rows: 1},
 		"a corrupt archiv": {body: []byte("PK\x03\x04 nothing"), problem: "corrupt"},
 	} {

@@ -103,37 +103,13 @@ func (r *lineReader) begin() {
 
 // objectOf reads the members of the object at i.
 func (r *lineReader) objectOf(b []byte, i int) (next int, bad *jsonscan.Bad) {
-	i = jsonscan.SpaceEnd(b, i+1)
-	if i < len(b) && b[i] == '}' {
-		return i + 1, nil
-	}
-	for more := true; more; {
-		if i >= len(b) {
-			return i, jsonscan.BadTruncated
+	return jsonscan.Members(b, i, func(name []byte, escaped bool, value []byte) *jsonscan.Bad {
+		if string(name) == "rawData" && (bytes.Contains(b, []byte(`"errorCode"`)) || bytes.Contains(b, []byte(`"lastErrorCode"`))) {
+			return envelope
 		}
-		if b[i] != '"' {
-			return i, jsonscan.BadJSON
-		}
-		end, escaped, bad := jsonscan.StringEnd(b, i+1)
-		if bad != nil {
-			return end, bad
-		}
-		name, at := b[i+1:end], 0
-		if at, bad = jsonscan.ColonEnd(b, end+1); bad != nil {
-			return at, bad
-		}
-		if i, bad = jsonscan.ValueEnd(b, at, 1); bad != nil {
-			return i, bad
-		}
-		if string(name) == "rawData" && bytes.Contains(b, []byte(`"errorCode"`)) {
-			return i, envelope
-		}
-		r.member(name, escaped, b[at:i])
-		if i, more, bad = jsonscan.MoreOrEnd(b, i, '}'); bad != nil {
-			return i, bad
-		}
-	}
-	return i, nil
+		r.member(name, escaped, value)
+		return nil
+	})
 }
 
 // member takes in one field.

@@ -63,35 +63,16 @@ func (c *Converter) AppendRows(dst, record []byte) ([]byte, error) {
 func (c *Converter) object(b []byte, i int) (next int, err error) {
 	clear(c.values)
 	c.spare, c.at = c.spare[:0], 0
-	if i = jsonscan.SpaceEnd(b, i+1); i < len(b) && b[i] == '}' {
-		return i + 1, nil
-	}
-	for more := true; more; {
-		if i >= len(b) {
-			return i, jsonscan.BadTruncated
-		}
-		if b[i] != '"' {
-			return i, jsonscan.BadJSON
-		}
-		end, escaped, bad := jsonscan.StringEnd(b, i+1)
-		if bad != nil {
-			return end, bad
-		}
-		name, at := b[i+1:end], 0
-		if at, bad = jsonscan.ColonEnd(b, end+1); bad != nil {
-			return at, bad
-		}
-		if i, bad = jsonscan.ValueEnd(b, at, 1); bad != nil {
-			return i, bad
-		}
+	next, bad := jsonscan.Members(b, i, func(name []byte, escaped bool, value []byte) *jsonscan.Bad {
 		if col := c.column(name, escaped); col != none {
-			c.values[col] = c.text(b[at:i])
+			c.values[col] = c.text(value)
 		}
-		if i, more, bad = jsonscan.MoreOrEnd(b, i, '}'); bad != nil {
-			return i, bad
-		}
+		return nil
+	})
+	if bad != nil {
+		return next, bad
 	}
-	return i, nil
+	return next, nil
 }
 
 // column is the column of a field, or none.
