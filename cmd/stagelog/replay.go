@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -73,6 +75,9 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 	}
 	if p.Deliver.ErrorOutput() == "" {
 		return fmt.Errorf("%s: error_prefix %s begins with an expression, so error objects are told from others by nothing: give it a beginning such as errors/", e.file, p.Deliver.ErrorPrefix)
+	}
+	if logs := p.Deliver.Logs(); p.Deliver.Parquet && strings.HasPrefix(flags.into, logs) {
+		return usageError{fmt.Errorf("--into %s: replayed objects are JSON, and below %s a table says that all are Parquet: choose a prefix beside it", flags.into, cmp.Or(logs, "the bucket's root"))}
 	}
 	cfg := flags.config(p, session)
 	if err := cfg.Check(); err != nil {
