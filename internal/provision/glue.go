@@ -99,9 +99,13 @@ func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (st
 	if !found.Exists || found.Needs != NoConsent {
 		return "", nil
 	}
-	out, err := r.c.GetTables(ctx, &glue.GetTablesInput{DatabaseName: aws.String(r.Name())})
-	if err == nil && len(out.TableList) > 0 {
-		return fmt.Sprintf("kept, as it has the table %s", aws.ToString(out.TableList[0].Name)), nil
+	pages := glue.NewGetTablesPaginator(r.c, &glue.GetTablesInput{DatabaseName: aws.String(r.Name())})
+	var err error
+	for err == nil && pages.HasMorePages() {
+		var page *glue.GetTablesOutput
+		if page, err = pages.NextPage(ctx); err == nil && len(page.TableList) > 0 {
+			return fmt.Sprintf("kept, as it has the table %s", aws.ToString(page.TableList[0].Name)), nil
+		}
 	}
 	if err == nil {
 		_, err = r.c.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: aws.String(r.Name())})

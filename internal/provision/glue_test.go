@@ -2,6 +2,7 @@ package provision
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -208,5 +209,32 @@ func TestRemovalsFindTheTableThatIsLeft(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"Glue table", "Glue database"}, got); diff != "" {
 		t.Errorf("removals (-want +got):\n%s", diff)
+	}
+}
+
+// pagedTables answers GetTables with an empty page before the real one.
+type pagedTables struct{ empty int }
+
+func (p *pagedTables) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("X-Amz-Target") != "AWSGlue.GetTables" || p.empty == 0 {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	p.empty--
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(`{"TableList":[],"NextToken":"1"}`))}, nil
+}
+
+func TestADatabaseIsEmptyOnceAllPagesAre(t *testing.T) {
+	m := moto.Start(t)
+	s := parquetSpec(t, "")
+	plain := NewClients(m.Config(nil))
+	applyTo(t, newDatabase(s, plain))
+	applyTo(t, newTable(s, plain))
+	pages := &pagedTables{empty: 1}
+	d := newDatabase(s, NewClients(m.Config(pages)))
+	if did, err := d.Destroy(t.Context(), readOf(t, d), quiet); !strings.Contains(did, "kept, as it has the table lines") || err != nil || pages.empty != 0 {
+		t.Errorf("Destroy with a table on the second page = %q, %v, want it kept", did, err)
+	}
+	if !readOf(t, d).Exists {
+		t.Error("the database is gone, with the table in it")
 	}
 }
