@@ -14,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +23,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// wire is the way to AWS. It notes the calls that change something, IAM's and Lambda's.
+// wire is the way to AWS. It notes the calls that change something, IAM's, Lambda's and Glue's.
 type wire struct {
 	writes []string
 	cut    int // after so many the process is dead; 0 is never
@@ -67,15 +69,21 @@ func writeName(r *http.Request) (string, error) {
 	if r.Method == http.MethodGet {
 		return "", nil
 	}
+	if _, action, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "AWSGlue."); ok {
+		if strings.HasPrefix(action, "Get") {
+			return "", nil
+		}
+		return action, nil
+	}
 	if strings.Contains(r.URL.Path, "/tags/") {
 		return r.Method + " tags", nil
 	}
 	return r.Method + " " + path.Base(r.URL.Path), nil
 }
 
-// computing is the function between its two roles, in the order of Resources.
+// computing is the two roles and what is between them, in the order of Resources.
 func computing(s *Spec, c *Clients) []Resource {
-	return []Resource{newFunctionRole(s, c), newFunction(s, c), newFirehoseRole(s, c)}
+	return []Resource{newFunctionRole(s, c), newFunction(s, c), newDatabase(s, c), newTable(s, c), newFirehoseRole(s, c)}
 }
 
 // deployComputing deploys with the consent adopt.
@@ -131,14 +139,23 @@ func spoil(t *testing.T, s *Spec, c *Clients) {
 	must(err)
 	_, err = c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{OwnerTag}})
 	must(err)
+	database := aws.String(s.Pipeline.Database())
+	_, err = c.Glue.UpdateDatabase(t.Context(), &glue.UpdateDatabaseInput{Name: database, DatabaseInput: &types.DatabaseInput{Name: database}})
+	must(err)
+	table, err := s.Table()
+	must(err)
+	table.Parameters, table.StorageDescriptor.Columns = nil, table.StorageDescriptor.Columns[1:]
+	_, err = c.Glue.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: database, TableInput: table})
+	must(err)
 }
 
 // A deploy or a destroy that is killed after any of its calls and then run again ends as one
 // that was not, and so does one that loses an answer and asks again.
-func TestRolesAndFunctionAreCutOffAnywhere(t *testing.T) {
+func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
 	fast(t)
 	m := moto.Start(t)
-	s := functionSpec(t, nil)
+	s := parquetSpec(t, "")
+	s.Zip = someZip(t, "one")
 	clients := func(through http.RoundTripper) *Clients {
 		cfg := m.Config(through)
 		cfg.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond) }
@@ -161,9 +178,9 @@ func TestRolesAndFunctionAreCutOffAnywhere(t *testing.T) {
 		run    func(*testing.T, *Spec, *Clients) error
 		calls  int // at the least
 	}{
-		{"made", nil, deployComputing, 5},
-		{"mended", []func(*testing.T, *Spec, *Clients) error{deployComputing, func(t *testing.T, s *Spec, c *Clients) error { spoil(t, s, c); return nil }}, deployComputing, 9},
-		{"removed", []func(*testing.T, *Spec, *Clients) error{deployComputing}, destroyComputing, 5},
+		{"made", nil, deployComputing, 7},
+		{"mended", []func(*testing.T, *Spec, *Clients) error{deployComputing, func(t *testing.T, s *Spec, c *Clients) error { spoil(t, s, c); return nil }}, deployComputing, 11},
+		{"removed", []func(*testing.T, *Spec, *Clients) error{deployComputing}, destroyComputing, 7},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,10 +225,11 @@ func TestRolesAndFunctionAreCutOffAnywhere(t *testing.T) {
 }
 
 // A first deploy that was killed goes on without anybody's consent.
-func TestRolesAndFunctionNeedNoConsentAfterAKill(t *testing.T) {
+func TestRolesFunctionAndTableNeedNoConsentAfterAKill(t *testing.T) {
 	fast(t)
 	m := moto.Start(t)
-	s := functionSpec(t, nil)
+	s := parquetSpec(t, "")
+	s.Zip = someZip(t, "one")
 	for n := 1; ; n++ {
 		m.Reset()
 		cfg := m.Config(&wire{cut: n})
