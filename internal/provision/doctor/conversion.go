@@ -51,7 +51,8 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 	}
 	database, name := aws.ToString(c.SchemaConfiguration.DatabaseName), aws.ToString(c.SchemaConfiguration.TableName)
 	in := &glue.GetTableInput{DatabaseName: &database, Name: &name, CatalogId: c.SchemaConfiguration.CatalogId}
-	out, err := r.c.Glue.GetTable(ctx, in)
+	region := cmp.Or(aws.ToString(c.SchemaConfiguration.Region), r.t.Region)
+	out, err := r.c.Glue.GetTable(ctx, in, func(o *glue.Options) { o.Region = region })
 	switch {
 	case answered(err, "EntityNotFoundException"):
 		r.out.problem(Failed, linkStream, checkedConversion, finding{
@@ -60,7 +61,7 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 		})
 		return
 	case err != nil:
-		resource := fmt.Sprintf("arn:%[1]s:glue:%[2]s:%[3]s:catalog, database/%[4]s and table/%[4]s/%[5]s", r.t.Partition, r.t.Region, r.t.Account, database, name)
+		resource := fmt.Sprintf("arn:%[1]s:glue:%[2]s:%[3]s:catalog, database/%[4]s and table/%[4]s/%[5]s", r.t.Partition, region, cmp.Or(aws.ToString(c.SchemaConfiguration.CatalogId), r.t.Account), database, name)
 		r.unknown(linkStream, checkedConversion, "the table "+database+"."+name, need{"glue:GetTable", resource}, err)
 		return
 	}

@@ -10,7 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
+	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/google/go-cmp/cmp"
 
@@ -86,6 +88,24 @@ func TestTheTableOfAConversionIsExamined(t *testing.T) {
 	must(c.Glue.DeleteTable(t.Context(), &glue.DeleteTableInput{DatabaseName: database, Name: name}))(t)
 	f = examine(t, c, target, doctor.Options{})
 	f.wants(t, "stream: format conversion", doctor.Failed, "there is no table stagelog_acme.lines", "stagelog deploy")
+}
+
+func TestTheTableOfAConversionMayBeInAnotherRegion(t *testing.T) {
+	s := moto.Start(t)
+	b := good()
+	b.to.CompressionFormat = types.CompressionFormatUncompressed
+	b.to.DataFormatConversionConfiguration = &types.DataFormatConversionConfiguration{
+		Enabled:                   aws.Bool(true),
+		SchemaConfiguration:       &types.SchemaConfiguration{DatabaseName: aws.String("logs"), TableName: aws.String("theirs"), Region: aws.String("us-east-1")},
+		OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: &types.Serializer{ParquetSerDe: &types.ParquetSerDe{}}},
+	}
+	b.build(t, provision.NewClients(s.Config(nil)))
+	there := func(o *glue.Options) { o.Region = "us-east-1" }
+	must(b.c.Glue.CreateDatabase(t.Context(), &glue.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{Name: aws.String("logs")}}, there))(t)
+	must(b.c.Glue.CreateTable(t.Context(), &glue.CreateTableInput{DatabaseName: aws.String("logs"), TableInput: &gluetypes.TableInput{Name: aws.String("theirs"),
+		StorageDescriptor: &gluetypes.StorageDescriptor{Columns: []gluetypes.Column{{Name: aws.String("requestid"), Type: aws.String("string")}}}}}, there))(t)
+	f := examine(t, b.c, b.target(), doctor.Options{})
+	f.wants(t, "stream: format conversion", doctor.OK, "1 columns of logs.theirs")
 }
 
 func TestTheFunctionsLogIsReadForFailures(t *testing.T) {
