@@ -58,6 +58,12 @@ func TestEstimateByHand(t *testing.T) {
 			"S3 writes": math.Ceil(1e9*(record+80)/1048576) * 0.000005,
 			"Lambda":    math.Ceil(1e9*record/1048576) * (0.0000002 + 0.25*0.02*0.0000133334),
 		}},
+		{"a million as Parquet", "deliver: {format: parquet, interval: 60s}\naws: {expire_days: 30}\n", "us-east-1", "arm64", 1e6, map[string]float64{
+			"Firehose":          0.1382827758789, // as without
+			"Format conversion": 0.0858306884766, // 4.76837158203 GB × 0.018
+			"S3 writes":         0.216,
+			"S3 storage":        1e6 * (record + 80) / 4 / 1073741824 * 0.023, // Snappy's
+		}},
 		{"ten requests make ten objects at most", "", "us-east-1", "arm64", 10, map[string]float64{"S3 writes": 0.00005}},
 		{"nobody calls", "", "us-east-1", "arm64", 0, map[string]float64{"Firehose": 0, "Lambda": 0, "S3 writes": 0, "S3 storage": 0, "CloudWatch Logs": 0}},
 	}
@@ -68,6 +74,9 @@ func TestEstimateByHand(t *testing.T) {
 			for _, c := range e.Components {
 				total += c.USD
 				have[c.Name] = c.USD
+			}
+			if _, converts := have["Format conversion"]; converts != strings.Contains(tt.yaml, "parquet") {
+				t.Errorf("format conversion is among the parts: %v, want %v", converts, !converts)
 			}
 			for name, want := range tt.want {
 				if got, ok := have[name]; !ok || math.Abs(got-want) > 1e-9*math.Max(1, want) {
