@@ -258,6 +258,48 @@ func TestInitAdoptDescribesTheChainAsItIs(t *testing.T) {
 	}
 }
 
+func TestInitAdoptOfAFormatConversion(t *testing.T) {
+	a, s := newAccount(t)
+	converting := func(to *types.Serializer) types.ExtendedS3DestinationConfiguration {
+		chain := byHand()
+		chain.BufferingHints.SizeInMBs = aws.Int32(128)
+		chain.DataFormatConversionConfiguration = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(true), OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: to}}
+		return chain
+	}
+	for _, tt := range []struct {
+		name string
+		to   *types.Serializer
+		code int
+		says string
+		want string // compression in the file; "" when there is none
+	}{
+		{"Parquet", &types.Serializer{ParquetSerDe: &types.ParquetSerDe{Compression: types.ParquetCompressionGzip}}, exitOK, "deploy --file", pipeline.GZIP},
+		{"ORC", &types.Serializer{OrcSerDe: &types.OrcSerDe{}}, exitFailed, "converts its records to ORC, and a pipeline delivers JSON or Parquet: leave --adopt out", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s.Reset()
+			a.chain(a.api("shop", "prod"), "prod", "amazon-apigateway-theirs", accesslog.Usage, converting(tt.to))
+			file := filepath.Join(t.TempDir(), "stagelog.yaml")
+			_, stderr, code := call(t, nil, "", "init", "--adopt", "--file", file)
+			if code != tt.code || !strings.Contains(stderr, tt.says) {
+				t.Fatalf("init --adopt ended with %d, want %d and %q: %s", code, tt.code, tt.says, stderr)
+			}
+			if tt.want == "" {
+				if _, err := os.Stat(file); !os.IsNotExist(err) {
+					t.Errorf("init --adopt that refuses wrote %s (%v)", file, err)
+				}
+				if _, stderr, code := call(t, nil, "", "init", "--file", file, "--aws", "--yes"); code != exitOK || strings.Contains(stderr, "--adopt") {
+					t.Errorf("init without --adopt ended with %d, want a chain of its own: %s", code, stderr)
+				}
+				return
+			}
+			if d := written(t, file).Deliver; !d.Parquet || d.Compression != tt.want || d.Size != 128<<20 {
+				t.Errorf("it delivers %+v, want Parquet, %s, 128 MiB", d, tt.want)
+			}
+		})
+	}
+}
+
 func TestInitAdoptKeepsReaders(t *testing.T) {
 	tests := []struct {
 		name, prefix, errorPrefix string

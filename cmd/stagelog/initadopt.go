@@ -21,6 +21,9 @@ func adopt(e *env, p *pipeline.Pipeline, stages []discover.Stage) (notes []strin
 	if !ok {
 		return nil, fmt.Errorf("the delivery stream %s is none that API Gateway logs to", chain.Stream)
 	}
+	if chain.ORC {
+		return nil, fmt.Errorf("the delivery stream %s converts its records to ORC, and a pipeline delivers JSON or Parquet: leave --adopt out to build a chain of its own", chain.Stream)
+	}
 	p.Name, p.Bucket, p.Deliver = name, chain.Bucket, chain.Deliver
 	first := stages[0]
 	for _, st := range stages[1:] {

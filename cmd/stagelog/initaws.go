@@ -37,7 +37,7 @@ func initAWS(ctx context.Context, e *env, f *initFlags, s *awsSession, ask *aske
 		}
 		return err
 	}
-	if chain := oneChain(stages); !f.adopt && f.name == "" && f.bucket == "" && chain != nil && ask.somebody() {
+	if chain := oneChain(stages); !f.adopt && f.name == "" && f.bucket == "" && chain != nil && !chain.ORC && ask.somebody() {
 		if f.adopt, err = ask.yes(fmt.Sprintf("The delivery stream %s takes these logs to s3://%s/%s. Take that chain over? No builds another.", chain.Stream, chain.Bucket, chain.Deliver.Prefix)); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (f *initFlags) about(found discover.Found, stages []discover.Stage) (notes 
 		}
 		switch {
 		case f.adopt || st.Destination == "":
-		case st.Chain != nil:
+		case st.Chain != nil && !st.Chain.ORC:
 			notes = append(notes, fmt.Sprintf("%s logs to the delivery stream %s now, which would get no more: `stagelog init --adopt --force` describes that chain instead, and deploy then takes it over", st.Ref(), st.Chain.Stream))
 		default:
 			notes = append(notes, fmt.Sprintf("%s logs to %s now, which would get no more: deploy asks for --replace-logging, and destroy puts it back", st.Ref(), st.Destination))

@@ -74,13 +74,16 @@ func (l *look) chain(ctx context.Context, stream string) (*Chain, error) {
 	return newChain(stream, to[0].ExtendedS3DestinationDescription), nil
 }
 
-// parquetOf is how a stream writes Parquet; nil when it does not.
-func parquetOf(c *types.DataFormatConversionConfiguration) *types.ParquetSerDe {
-	if c == nil || c.Enabled != nil && !*c.Enabled || c.OutputFormatConfiguration == nil || c.OutputFormatConfiguration.Serializer == nil {
+// formatOf is what a stream converts its records to; nil where they stay as they are.
+func formatOf(c *types.DataFormatConversionConfiguration) *types.Serializer {
+	if c == nil || c.Enabled != nil && !*c.Enabled || c.OutputFormatConfiguration == nil {
 		return nil
 	}
-	return c.OutputFormatConfiguration.Serializer.ParquetSerDe
+	return c.OutputFormatConfiguration.Serializer
 }
+
+// convertedMiB is Firehose's size of objects with format conversion, where the stream says nothing.
+const convertedMiB = 128
 
 func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain {
 	_, bucket, _ := strings.Cut(aws.ToString(to.BucketARN), ":::")
@@ -91,20 +94,17 @@ func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain 
 	if c.Deliver.Compression == "" {
 		c.Deliver.Compression = pipeline.Uncompressed
 	}
+	if format := formatOf(to.DataFormatConversionConfiguration); format != nil {
+		c.Deliver.Size, c.ORC = convertedMiB<<20, format.OrcSerDe != nil
+		if format.ParquetSerDe != nil {
+			c.Deliver.Parquet, c.Deliver.Compression = true, pagesOf(format.ParquetSerDe)
+		}
+	}
 	if h := to.BufferingHints; h != nil && h.IntervalInSeconds != nil {
 		c.Deliver.Interval = time.Duration(*h.IntervalInSeconds) * time.Second
 	}
 	if h := to.BufferingHints; h != nil && h.SizeInMBs != nil {
 		c.Deliver.Size = int64(*h.SizeInMBs) << 20
-	}
-	if parquet := parquetOf(to.DataFormatConversionConfiguration); parquet != nil {
-		c.Deliver.Parquet, c.Deliver.Compression = true, pipeline.Snappy
-		switch parquet.Compression {
-		case types.ParquetCompressionGzip:
-			c.Deliver.Compression = pipeline.GZIP
-		case types.ParquetCompressionUncompressed:
-			c.Deliver.Compression = pipeline.Uncompressed
-		}
 	}
 	if p := to.ProcessingConfiguration; p != nil && aws.ToBool(p.Enabled) {
 		for _, processor := range p.Processors {
@@ -116,4 +116,15 @@ func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain 
 		}
 	}
 	return c
+}
+
+// pagesOf is how the pages of a Parquet file are compressed: with Snappy, where the stream says nothing.
+func pagesOf(p *types.ParquetSerDe) string {
+	switch p.Compression {
+	case types.ParquetCompressionGzip:
+		return pipeline.GZIP
+	case types.ParquetCompressionUncompressed:
+		return pipeline.Uncompressed
+	}
+	return pipeline.Snappy
 }

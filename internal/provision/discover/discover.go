@@ -61,6 +61,7 @@ type Chain struct {
 	Stream   string
 	Bucket   string
 	Deliver  pipeline.Deliver // ErrorPrefix is "" where none is set
+	ORC      bool             // records are converted to ORC, which no pipeline delivers
 	Function string           // ARN of what transforms the records; "" where they go as they came
 	Readers  []string         // other accounts that the bucket's policy lets get objects, without a condition
 }
