@@ -159,6 +159,9 @@ func TestAStreamGoesToParquetAndBack(t *testing.T) {
 	for _, r := range []*Stream{columns, plain, columns} {
 		found := readOf(t, r)
 		names := strings.Join(changedNames(found), ", ")
+		if noted := strings.Contains(strings.Join(found.Notes, "\n"), "already stays JSON"); noted != (r == columns) {
+			t.Errorf("Notes = %q", found.Notes)
+		}
 		if !strings.Contains(names, "format conversion") || !strings.Contains(names, "compression") || !strings.Contains(names, "buffering") {
 			t.Errorf("what differs is %s", names)
 		}

@@ -236,6 +236,9 @@ func (r *Stream) notes(d *types.DeliveryStreamDescription) []string {
 	if old := bucketOf(destinationOf(d)); old != "" && old != r.s.Bucket() {
 		notes = append(notes, fmt.Sprintf("its bucket so far, %s, stays as it is, with its objects and its policy, and is nobody's then: destroy does not touch it", old))
 	}
+	if to, p := destinationOf(d), r.s.Pipeline; p.Deliver.Parquet && conversionText(to.DataFormatConversionConfiguration, "", "") == "" && aws.ToString(to.Prefix) == p.Deliver.Prefix {
+		notes = append(notes, fmt.Sprintf("what is below %s already stays JSON, which Athena cannot read by a table of Parquet; give deliver: another prefix:, and the table has Parquet alone. stagelog's reports read both", p.Deliver.Logs()))
+	}
 	if to := destinationOf(d); to.S3BackupMode == types.S3BackupModeEnabled {
 		where, secrets := "another bucket", ""
 		if b := to.S3BackupDescription; b != nil {
