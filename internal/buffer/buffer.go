@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,19 +147,37 @@ func (b *Buffer) ready(ctx context.Context) error {
 	return err
 }
 
-// patiently repeats a request that may be repeated while a cluster does not answer it: it may be
-// electing a leader, or another process asks for the same at this moment.
+// patiently repeats a request that may be repeated while a cluster does not answer it, or says that it is not ready: it may
+// be electing a leader, or its servers may not know each other yet, or another process asks for the same at this moment.
 func (b *Buffer) patiently(ctx context.Context, request func(context.Context) error) error {
 	until := time.Now().Add(clusterPatience)
 	for told := false; ; told = true {
 		err := b.do(ctx, request)
-		if err == nil || b.server != nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || time.Now().After(until) {
+		late := errors.Is(err, context.DeadlineExceeded)
+		if err == nil || b.server != nil || !late && !passes(err) || ctx.Err() != nil || time.Now().After(until) {
 			return err
 		}
 		if !told {
-			b.logger.Info("waiting for the NATS cluster")
+			b.logger.Info("waiting for the NATS cluster", "error", err)
+		}
+		if late {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(clusterPause):
 		}
 	}
+}
+
+// clusterPause is between two requests that a cluster answers with not being ready.
+const clusterPause = 250 * time.Millisecond
+
+// passes says whether a cluster answered with what is over soon after its servers have started.
+func passes(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && slices.Contains([]jetstream.ErrorCode{codeNoPeers, codeUnavailable, codeNotLeader}, api.ErrorCode)
 }
 
 // Close lets go of the connection and stops the embedded server. What was acknowledged is

@@ -177,6 +177,9 @@ func (l *Log) Stats(ctx context.Context) (Stats, error) {
 // has written (a replicated stream has a code of its own for that).
 const (
 	codeAccountFull   jetstream.ErrorCode = 10002
+	codeNoPeers       jetstream.ErrorCode = 10005 // too few servers for the replicas, or known of so far
+	codeUnavailable   jetstream.ErrorCode = 10008
+	codeNotLeader     jetstream.ErrorCode = 10009
 	codeServerFull    jetstream.ErrorCode = 10023
 	codeStorageFull   jetstream.ErrorCode = 10047
 	codeStreamFull    jetstream.ErrorCode = 10077
