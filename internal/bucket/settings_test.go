@@ -1,10 +1,15 @@
 package bucket_test
 
 import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
@@ -76,6 +81,53 @@ func TestSettingsOfABucket(t *testing.T) {
 	check("get the public access block of a bucket made anew", err, "")
 	if !aws.ToBool(block.PublicAccessBlockConfiguration.RestrictPublicBuckets) {
 		t.Error("a bucket made anew has the settings of the old one")
+	}
+}
+
+// A request that is signed in its query is its signer's, whoever its header names.
+func TestSettingsAreTheAdministratorsAlone(t *testing.T) {
+	_, name := newBucket(t)
+	const body = `<LifecycleConfiguration><Rule><ID>all</ID><Status>Enabled</Status><Filter><Prefix></Prefix></Filter><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>`
+	today := time.Now().UTC()
+	named := "AWS4-HMAC-SHA256 Credential=" + admin.AccessKeyID + today.Format("/20060102/") + "us-east-1/s3/aws4_request, SignedHeaders=host, Signature=" + strings.Repeat("0", 64)
+	for _, tt := range []struct {
+		what    string
+		as      bucket.Account
+		headers []string // Authorization
+		query   string   // beside the setting's name and the signature
+	}{
+		{"presigned by a reader", reader, nil, ""},
+		{"presigned by a reader, and a header that names the administrator", reader, []string{named}, ""},
+		{"the same with a query that Go cannot parse", reader, []string{named}, "a;b&"},
+		{"presigned by a stranger, and two headers", stranger, []string{named, named}, ""},
+		{"presigned by the administrator, whom a header cannot be told from", admin, []string{named}, ""},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, front.URL+"/"+name+"?lifecycle=&"+tt.query+"X-Amz-Expires=60", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, _, err := v4.NewSigner().PresignHTTP(t.Context(), aws.Credentials{AccessKeyID: tt.as.AccessKeyID, SecretAccessKey: tt.as.SecretAccessKey}, req, "UNSIGNED-PAYLOAD", "s3", "us-east-1", today)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if req, err = http.NewRequestWithContext(t.Context(), http.MethodPut, signed, strings.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+		req.Header["Authorization"] = tt.headers
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(res.Body)
+		if err := errors.Join(err, res.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode == http.StatusOK {
+			t.Errorf("a lifecycle that is %s: %s %s, want a refusal", tt.what, res.Status, answer)
+		}
+		if _, err = raw(admin).GetBucketLifecycleConfiguration(t.Context(), &s3.GetBucketLifecycleConfigurationInput{Bucket: &name}); code(err) != "NoSuchLifecycleConfiguration" {
+			t.Fatalf("after a lifecycle that is %s the bucket has one: %v", tt.what, err)
+		}
 	}
 }
 
