@@ -16,6 +16,19 @@ import (
 // ErrElsewhere: the bucket's name is that of a bucket in another account or Region.
 var ErrElsewhere = errors.New("the bucket is elsewhere")
 
+// errPerhapsElsewhere: it is there, and whose it is these credentials may not ask.
+var errPerhapsElsewhere = fmt.Errorf("perhaps %w", ErrElsewhere)
+
+// mine says whether the bucket is there and the account's, so that what stagelog keeps in it can be
+// believed: a name that was given up may be anybody's by now.
+func (r *Bucket) mine(ctx context.Context) (bool, error) {
+	exists, err := r.look(ctx)
+	if errors.Is(err, ErrElsewhere) && !errors.Is(err, errPerhapsElsewhere) {
+		return false, nil
+	}
+	return exists, err
+}
+
 // look says whether the account has the bucket, in the Region.
 func (r *Bucket) look(ctx context.Context) (bool, error) {
 	status, err := r.head(ctx, aws.String(r.s.Account))
@@ -34,7 +47,7 @@ func (r *Bucket) look(ctx context.Context) (bool, error) {
 	mine, listErr := r.listed(ctx)
 	switch {
 	case answered(listErr, denials...) && status == http.StatusForbidden:
-		return false, &refusal{ErrElsewhere, fmt.Sprintf("there is a bucket %s, and these credentials may not look at it: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or they lack s3:ListBucket on %s; nor may they ask whose it is, which takes s3:ListAllMyBuckets",
+		return false, &refusal{errPerhapsElsewhere, fmt.Sprintf("there is a bucket %s, and these credentials may not look at it: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or they lack s3:ListBucket on %s; nor may they ask whose it is, which takes s3:ListAllMyBuckets",
 			r.Name(), r.s.BucketARN())}
 	case listErr != nil:
 		return false, listErr

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/pipeline"
 )
@@ -28,6 +28,8 @@ type former struct {
 	Stage string `json:"stage"`
 	settings
 	ReplacedAt time.Time `json:"replacedAt"`
+
+	bucket string // that remembers it
 }
 
 // maxFormer is far over what a format can have.
@@ -59,9 +61,62 @@ func (r *Stage) remember(ctx context.Context, now settings) error {
 	return nil
 }
 
+// stateBuckets are the account's buckets with what stagelog keeps: the pipeline's, and the one that
+// its stream delivers to, where bucket: in stagelog.yaml was changed and no deploy has moved it yet.
+func stateBuckets(ctx context.Context, s *Spec, c *Clients) (names []string, err error) {
+	deployed, err := newStream(s, c).deployedBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{s.Bucket(), deployed} {
+		if name == "" || slices.Contains(names, name) {
+			continue
+		}
+		at, p := *s, *s.Pipeline
+		p.Bucket, at.Pipeline = name, &p
+		mine, err := newBucket(&at, c).mine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if mine {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// deployedBucket is the bucket that the pipeline's stream delivers to; "" without a stream of its own.
+func (r *Stream) deployedBucket(ctx context.Context) (string, error) {
+	d, err := r.describe(ctx)
+	if err != nil || d == nil {
+		return "", err
+	}
+	to := destinationOf(d)
+	if to == nil || bucketOf(to) == r.s.Bucket() {
+		return r.s.Bucket(), nil
+	}
+	if owner, err := r.owner(ctx); err != nil || owner != r.s.Owner() {
+		return "", err
+	}
+	return bucketOf(to), nil
+}
+
 // recall is what was remembered of the stage, or nil.
 func (r *Stage) recall(ctx context.Context) (*former, error) {
-	out, err := r.c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(r.s.Bucket()), Key: aws.String(r.s.FormerKey(r.ref))})
+	buckets, err := stateBuckets(ctx, r.s, r.c)
+	if err != nil {
+		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
+	}
+	for _, bucket := range buckets {
+		if f, err := r.recallFrom(ctx, bucket); f != nil || err != nil {
+			return f, err
+		}
+	}
+	return nil, nil
+}
+
+func (r *Stage) recallFrom(ctx context.Context, bucket string) (*former, error) {
+	out, err := r.c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String(r.s.FormerKey(r.ref))})
 	if isNothing(err) {
 		return nil, nil
 	}
@@ -72,27 +127,32 @@ func (r *Stage) recall(ctx context.Context) (*former, error) {
 	if err := errors.Join(err, out.Body.Close()); err != nil {
 		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
 	}
-	var f former
+	f := former{bucket: bucket}
 	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's former access log settings, is damaged (%w): mend it, or delete it to have the access logs switched off", r.s.Bucket(), r.s.FormerKey(r.ref), err)
+		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's former access log settings, is damaged (%w): mend it, or delete it to have the access logs switched off", bucket, r.s.FormerKey(r.ref), err)
 	}
 	return &f, nil
 }
 
 // forget removes what was remembered of the stage.
 func (r *Stage) forget(ctx context.Context) error {
-	_, err := r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(r.s.Bucket()), Key: aws.String(r.s.FormerKey(r.ref))})
-	if err != nil && !isNothing(err) {
+	buckets, err := stateBuckets(ctx, r.s, r.c)
+	for _, bucket := range buckets {
+		if err == nil {
+			_, err = r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(r.s.FormerKey(r.ref))})
+		}
+		if isNothing(err) {
+			err = nil
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("forget the stage's former access log settings: %w", err)
 	}
 	return nil
 }
 
-func isNothing(err error) bool {
-	var key *types.NoSuchKey
-	var bucket *types.NoSuchBucket
-	return errors.As(err, &key) || errors.As(err, &bucket)
-}
+// isNothing goes by the code: the SDK has a type for NoSuchBucket, and not for every call.
+func isNothing(err error) bool { return answered(err, "NoSuchKey", "NoSuchBucket") }
 
 // gone says whether a former destination exists no more. What cannot be known counts as
 // there: API Gateway is asked then.
@@ -124,35 +184,54 @@ func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 
 // LeftStages are the stages that deploy took and that are no longer in the pipeline.
 func LeftStages(ctx context.Context, s *Spec, c *Clients) ([]pipeline.StageRef, error) {
+	buckets, err := stateBuckets(ctx, s, c)
+	if err != nil {
+		return nil, fmt.Errorf("look for stages that left the pipeline: %w", err)
+	}
 	in := map[pipeline.StageRef]bool{}
 	for _, st := range s.Pipeline.Stages {
 		in[st] = true
 	}
-	prefix := statePrefix + "former/"
-	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: aws.String(s.Bucket()), Prefix: &prefix})
 	var left []pipeline.StageRef
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if isNothing(err) {
-			return nil, nil
-		}
+	for _, bucket := range buckets {
+		known, err := rememberedIn(ctx, c, bucket)
 		if err != nil {
 			return nil, fmt.Errorf("look for stages that left the pipeline: %w", err)
 		}
-		for _, o := range page.Contents {
-			name := strings.TrimSuffix(strings.TrimPrefix(aws.ToString(o.Key), prefix), ".json")
-			api, stage, ok := strings.Cut(name, "/")
-			if ref := (pipeline.StageRef{API: api, Stage: stage}); ok && !in[ref] {
-				left = append(left, ref)
+		for _, ref := range known {
+			if !in[ref] {
+				in[ref], left = true, append(left, ref)
 			}
 		}
 	}
 	return left, nil
 }
 
+// rememberedIn are the stages of which a bucket remembers the settings.
+func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []pipeline.StageRef, err error) {
+	prefix := statePrefix + "former/"
+	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if isNothing(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range page.Contents {
+			name := strings.TrimSuffix(strings.TrimPrefix(aws.ToString(o.Key), prefix), ".json")
+			if api, stage, ok := strings.Cut(name, "/"); ok {
+				refs = append(refs, pipeline.StageRef{API: api, Stage: stage})
+			}
+		}
+	}
+	return refs, nil
+}
+
 // moveFormer takes what is remembered of stages along to the pipeline's bucket, when the stream
 // so far delivered into another. What stands in the new bucket already counts. The old bucket
-// may be gone, or never have been the pipeline's.
+// may be gone, or never have been the pipeline's, as one of another Region.
 func moveFormer(ctx context.Context, s *Spec, c *Clients, old string) error {
 	if old == "" || old == s.Bucket() {
 		return nil
@@ -161,7 +240,7 @@ func moveFormer(ctx context.Context, s *Spec, c *Clients, old string) error {
 	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &old, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if isNothing(err) || answered(err, denials...) {
+		if isNothing(err) || answered(err, denials...) || Elsewhere(err) {
 			return nil
 		}
 		if err != nil {

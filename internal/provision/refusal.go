@@ -1,5 +1,7 @@
 package provision
 
+import "errors"
+
 // refusal is an error that says in its own words why something cannot be, and what to do.
 type refusal struct {
 	is   error // the sentinel that it counts as
@@ -9,4 +11,4 @@ type refusal struct {
 func (r *refusal) Error() string { return r.text }
 
 // Is lets errors.Is find the sentinel without its words being part of the text.
-func (r *refusal) Is(target error) bool { return target == r.is }
+func (r *refusal) Is(target error) bool { return errors.Is(r.is, target) }

@@ -147,7 +147,7 @@ func (r *Stage) restore(ctx context.Context) (string, error) {
 			break
 		}
 		if err := r.putBack(ctx, was.settings); err != nil {
-			return "", fmt.Errorf("put back the former access log settings, which s3://%s/%s holds: %w", r.s.Bucket(), r.s.FormerKey(r.ref), err)
+			return "", fmt.Errorf("put back the former access log settings, which s3://%s/%s holds: %w", was.bucket, r.s.FormerKey(r.ref), err)
 		}
 		return "former access logs restored, to " + destinationText(was.DestinationARN), nil
 	}

@@ -2,6 +2,9 @@ package provision
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -263,5 +266,85 @@ func TestFormerSettingsMoveWithTheBucket(t *testing.T) {
 	a.ok(stream.Apply(t.Context(), found, quiet))
 	if did, now := a.destroy(); now != was {
 		t.Errorf("Destroy = %q and the stage has %+v, want %+v back", did, now, was)
+	}
+}
+
+// What is remembered is where the stream delivers to, until a deploy has carried out the change.
+func TestFormerSettingsOfABucketThatIsOnlyWrittenDown(t *testing.T) {
+	m := moto.Start(t)
+	for _, tt := range []struct {
+		name string
+		left bool // the stage has left the pipeline, too
+		made bool // the new bucket is there: the deploy was cut off after it
+	}{{"nothing deployed", false, false}, {"cut off", false, true}, {"and the stage left", true, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newStageAccount(t, m)
+			was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
+			a.set(was.DestinationARN, was.Format)
+			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.apply()
+			a.s.Pipeline.Bucket = "acme-other-logs"
+			if tt.made {
+				_, err := a.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(a.s.Bucket()),
+					CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}})
+				a.ok(err)
+			}
+			if tt.left {
+				a.s.Pipeline.Stages = nil
+			}
+			removals, err := FindRemovals(t.Context(), a.s, a.Clients)
+			a.ok(err)
+			removals = slices.DeleteFunc(removals, func(r Removal) bool { return r.Kind != "API stage" })
+			a.ok(Remove(t.Context(), removals, func(Event) {}))
+			now, err := a.resource().settings(t.Context())
+			a.ok(err)
+			if now != was {
+				t.Errorf("the stage has %+v, want %+v back", now, was)
+			}
+			if f, err := a.resource().recall(t.Context()); f != nil || err != nil {
+				t.Errorf("there is still %+v remembered (%v)", f, err)
+			}
+		})
+	}
+}
+
+// A bucket whose name another account has by now, or that is in another Region, keeps nothing
+// from being removed, and what is in it is not believed.
+func TestRemovalsWithTheBucketElsewhere(t *testing.T) {
+	m := moto.Start(t)
+	for _, tt := range []struct {
+		name   string
+		status int
+	}{{"in another account", http.StatusForbidden}, {"in another Region", http.StatusMovedPermanently}} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newStageAccount(t, m)
+			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.apply()
+			a.s.Pipeline.Bucket = "acme-of-others"
+			planted := `{"destinationArn": "` + a.logGroup("planted") + `", "format": "$context.requestId planted"}`
+			a.Clients = NewClients(m.Config(roundTrip(func(r *http.Request) (*http.Response, error) {
+				if !strings.HasPrefix(r.URL.Path, "/acme-of-others") {
+					return http.DefaultTransport.RoundTrip(r)
+				}
+				body := ""
+				switch {
+				case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".json"): // everybody may read it
+					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(planted)), Request: r}, nil
+				case r.Method == http.MethodGet:
+					body = "<Error><Code>AccessDenied</Code></Error>"
+				}
+				return &http.Response{StatusCode: tt.status, Header: http.Header{"X-Amz-Bucket-Region": {"us-west-2"}, "Content-Type": {"application/xml"}},
+					Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+			})))
+			removals, err := FindRemovals(t.Context(), a.s, a.Clients)
+			a.ok(err)
+			removals = slices.DeleteFunc(removals, func(r Removal) bool { return r.Kind != "API stage" })
+			a.ok(Remove(t.Context(), removals, func(Event) {}))
+			now, err := a.resource().settings(t.Context())
+			a.ok(err)
+			if now != (settings{}) {
+				t.Errorf("the stage has %+v, want nothing, as before", now)
+			}
+		})
 	}
 }
