@@ -15,8 +15,9 @@ func Resources(s *Spec, c *Clients) []Resource {
 		all = append(all, newDatabase(s, c), newTable(s, c))
 	}
 	all = append(all, newFirehoseRole(s, c), newStream(s, c))
+	owner := &streamOwner{stream: newStream(s, c)}
 	for _, st := range s.Pipeline.Stages {
-		all = append(all, newStage(s, c, st))
+		all = append(all, &Stage{s: s, c: c, ref: st, stream: owner})
 	}
 	return all
 }

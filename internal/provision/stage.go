@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/pipeline"
@@ -18,12 +20,51 @@ import (
 // Stage is the access log settings of one stage of a REST API. They are the pipeline's when
 // the pipeline's stream is their destination. A change of them needs no new deployment.
 type Stage struct {
-	s   *Spec
-	c   *Clients
-	ref pipeline.StageRef
+	s      *Spec
+	c      *Clients
+	ref    pipeline.StageRef
+	stream *streamOwner
 }
 
-func newStage(s *Spec, c *Clients, st pipeline.StageRef) *Stage { return &Stage{s: s, c: c, ref: st} }
+func newStage(s *Spec, c *Clients, st pipeline.StageRef) *Stage {
+	return &Stage{s: s, c: c, ref: st, stream: &streamOwner{stream: newStream(s, c)}}
+}
+
+// streamOwner is whose the stream of the pipeline's name is. All stages of a pipeline have one
+// together: Firehose has 5 control calls a second for an account.
+type streamOwner struct {
+	stream *Stream
+
+	mu    sync.Mutex // guards owner, known
+	owner string     // the OwnerTag's value
+	known bool
+}
+
+// state adds to a stage that logs to the stream whose that is. A stream that is gone was the
+// pipeline's, for all that it matters: nobody gets those logs.
+func (o *streamOwner) state(ctx context.Context, state *State) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	want := o.stream.s.Owner()
+	if !o.known {
+		owner, err := o.stream.owner(ctx)
+		if none := (*firehosetypes.ResourceNotFoundException)(nil); errors.As(err, &none) {
+			owner, err = want, nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the tags of %s: %w", o.stream.Name(), err)
+		}
+		o.owner, o.known = owner, true
+	}
+	switch o.owner {
+	case want:
+	case "":
+		state.Needs, state.Why = Adopt, "it logs to "+o.stream.Name()+", which stagelog did not make"
+	default:
+		state.Needs, state.Why = Adopt, "it logs to "+o.stream.Name()+", which belongs to the pipeline "+o.owner
+	}
+	return nil
+}
 
 // Kind is "API stage".
 func (r *Stage) Kind() string { return "API stage" }
@@ -64,7 +105,12 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 			{Name: fieldFormat, Have: oneLine(now.Format), Want: oneLine(r.format())},
 		},
 	}
-	if state.Exists && !r.ours(now) {
+	switch {
+	case r.ours(now):
+		if err := r.stream.state(ctx, &state); err != nil {
+			return State{}, err
+		}
+	case state.Exists:
 		state.Needs = Replace
 		state.Why = fmt.Sprintf("its access logs go to %s, which would get no more: a stage has one destination", destinationText(now.DestinationARN))
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
@@ -266,6 +268,52 @@ func TestFormerSettingsMoveWithTheBucket(t *testing.T) {
 	a.ok(stream.Apply(t.Context(), found, quiet))
 	if did, now := a.destroy(); now != was {
 		t.Errorf("Destroy = %q and the stage has %+v, want %+v back", did, now, was)
+	}
+}
+
+// A stage that logs to a stream of the pipeline's name, which the pipeline does not have, is
+// somebody else's.
+func TestStageOfAStreamOfOthers(t *testing.T) {
+	m := moto.Start(t)
+	to := &firehosetypes.ExtendedS3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/theirs"), BucketARN: aws.String("arn:aws:s3:::theirs")}
+	tag := func(owner string) []firehosetypes.Tag {
+		return []firehosetypes.Tag{{Key: aws.String(OwnerTag), Value: &owner}}
+	}
+	for _, tt := range []struct {
+		name string
+		in   *firehose.CreateDeliveryStreamInput // nil is no stream
+		ours bool
+	}{
+		{"built by hand", &firehose.CreateDeliveryStreamInput{ExtendedS3DestinationConfiguration: to}, false},
+		{"of another pipeline", &firehose.CreateDeliveryStreamInput{ExtendedS3DestinationConfiguration: to, Tags: tag("eu-west-1/other")}, false},
+		{"of another kind", &firehose.CreateDeliveryStreamInput{HttpEndpointDestinationConfiguration: &firehosetypes.HttpEndpointDestinationConfiguration{
+			EndpointConfiguration: &firehosetypes.HttpEndpointConfiguration{Url: aws.String("https://example.com")},
+			S3Configuration:       &firehosetypes.S3DestinationConfiguration{RoleARN: to.RoleARN, BucketARN: to.BucketARN}}}, false},
+		{"of the pipeline", &firehose.CreateDeliveryStreamInput{ExtendedS3DestinationConfiguration: to, Tags: tag("eu-west-1/acme")}, true},
+		{"that is gone", nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newStageAccount(t, m)
+			if tt.in != nil {
+				tt.in.DeliveryStreamName = aws.String(a.s.Stream())
+				_, err := a.Firehose.CreateDeliveryStream(t.Context(), tt.in)
+				a.ok(err)
+			}
+			was := settings{a.s.StreamARN(), "$context.requestId theirs"}
+			a.set(was.DestinationARN, was.Format)
+			removals, err := FindRemovals(t.Context(), a.s, a.Clients)
+			a.ok(err)
+			removals = slices.DeleteFunc(removals, func(r Removal) bool { return r.Kind != "API stage" })
+			if len(removals) != 1 || removals[0].Ours != tt.ours {
+				t.Fatalf("FindRemovals = %+v, want the stage, as the pipeline's: %v", removals, tt.ours)
+			}
+			a.ok(Remove(t.Context(), removals, func(Event) {}))
+			now, err := a.resource().settings(t.Context())
+			a.ok(err)
+			if (now == was) == tt.ours {
+				t.Errorf("after Remove the stage has %+v; the pipeline's: %v", now, tt.ours)
+			}
+		})
 	}
 }
 
