@@ -96,10 +96,14 @@ func byHand() *types.ExtendedS3DestinationConfiguration {
 	}
 }
 
-// bucketPolicy lets two other accounts get objects; the rest of it lets nobody else.
+// bucketPolicy lets two other accounts get what is delivered, and one by intention: it names the bucket
+// and not its objects. The rest of it lets nobody else.
 const bucketPolicy = `{"Version":"2012-10-17","Statement":[
 	{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:root","arn:aws:iam::123456789012:root"]},"Action":"s3:*","Resource":"arn:aws:s3:::their-logs/*"},
 	{"Effect":"Allow","Principal":{"AWS":["444455556666","arn:aws:iam::777788889999:role/reader"]},"Action":["s3:ListBucket","s3:GetObject"],"Resource":"arn:aws:s3:::their-logs/*"},
+	{"Effect":"Allow","Principal":{"AWS":"888888888888"},"Action":["s3:GetObject","s3:ListBucket"],"Resource":"arn:aws:s3:::their-logs"},
+	{"Effect":"Allow","Principal":{"AWS":"666666666666"},"Action":"s3:GetObject","Resource":["arn:aws:s3:::their-logs/reports/*","arn:aws:s3:::others/*"]},
+	{"Effect":"Allow","Principal":{"AWS":"666666666666"},"Action":"s3:GetObject","NotResource":"arn:aws:s3:::their-logs/apiable/*"},
 	{"Effect":"Allow","Principal":{"AWS":"222222222222"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::their-logs"},
 	{"Effect":"Allow","Principal":{"AWS":"333333333333"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::their-logs/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}},
 	{"Effect":"Deny","Principal":{"AWS":"555555555555"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::their-logs/*"}]}`
@@ -131,7 +135,7 @@ func TestFindLooksAtEverything(t *testing.T) {
 			{API: discover.API{ID: pets, Name: "pets", Protocol: "REST"}, Name: "v1", Destination: group, Format: "$context.apiId"},
 			{API: shopAPI, Name: "dev", Destination: streamARN("amazon-apigateway-gone"), Format: "$context.requestId"},
 			{API: shopAPI, Name: "prod", Destination: streamARN("amazon-apigateway-theirs"), Format: "$context.requestId", Plans: []string{"Free", "Gold"}, Chain: &discover.Chain{
-				Stream: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function, Readers: []string{"111122223333", "444455556666"},
+				Stream: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function, Readers: []string{"111122223333", "444455556666", "888888888888"},
 				Deliver: pipeline.Deliver{Interval: 2 * time.Minute, Size: 7 << 20, Compression: "GZIP", Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}}},
 		},
 		Undeployed: []discover.API{{ID: bare, Name: "bare", Protocol: "REST"}},

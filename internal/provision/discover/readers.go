@@ -24,12 +24,12 @@ func (l *look) readers(ctx context.Context, stream string, c *Chain) error {
 	if err != nil {
 		return err
 	}
-	owner := ""
+	owner, bucket := "", ""
 	if parts := strings.Split(stream, ":"); len(parts) > 4 {
-		owner = parts[4]
+		owner, bucket = parts[4], "arn:"+parts[1]+":s3:::"+c.Bucket
 	}
 	for _, s := range doc.Statements {
-		if s.Effect != "Allow" || len(s.Conditions) > 0 || !slices.ContainsFunc(s.Actions, gets) {
+		if s.Effect != "Allow" || len(s.Conditions) > 0 || !slices.ContainsFunc(s.Actions, gets) || !reaches(s, bucket, c.Deliver.Prefix) {
 			continue
 		}
 		for _, principal := range s.Principal.AWS {
@@ -39,6 +39,19 @@ func (l *look) readers(ctx context.Context, stream string, c *Chain) error {
 		}
 	}
 	return nil
+}
+
+// reaches says whether a statement is about what is delivered below the prefix of a bucket, or about
+// the bucket alone: who means its objects often writes that, and doctor says so.
+func reaches(s policy.Statement, bucket, prefix string) bool {
+	if slices.Contains(s.Resources, bucket) {
+		return true
+	}
+	prefix, _, _ = strings.Cut(prefix, "!{")
+	s.Principal = policy.Principal{}
+	decision, _ := policy.Evaluate([]policy.Document{{Version: policy.Version, Statements: []policy.Statement{s}}},
+		policy.Request{Action: "s3:GetObject", Resource: bucket + "/" + prefix + "2026/01/31/12/object"})
+	return decision == policy.Allow
 }
 
 // gets says whether an action of a policy has s3:GetObject in it.
