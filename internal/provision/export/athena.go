@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/pipeline"
@@ -19,6 +20,9 @@ func Athena(p *pipeline.Pipeline) ([]byte, error) {
 	projection, err := provision.ProjectionOf(p.Deliver.Prefix)
 	if err != nil {
 		return nil, err
+	}
+	if strings.ContainsFunc(projection.Root, func(r rune) bool { return r == '\'' || r == '\\' || unicode.IsControl(r) }) {
+		return nil, fmt.Errorf("prefix %q: the location of Athena's table takes no quotes, backslashes and control characters", p.Deliver.Prefix)
 	}
 	if p.Deliver.Compression == pipeline.ZIP {
 		return nil, fmt.Errorf("Athena reads no ZIP: set deliver: {compression: gzip}")
@@ -72,7 +76,7 @@ func (a *athena) table() string {
 		if i > 0 {
 			b.WriteString(",\n")
 		}
-		fmt.Fprintf(&b, "  `%s` string", c)
+		fmt.Fprintf(&b, "  %s string", named('`', c))
 	}
 	fmt.Fprintf(&b, "\n)\nPARTITIONED BY (`%s` string)\n%s\nLOCATION %s\nTBLPROPERTIES (\n", provision.PartitionColumn, a.serde(), sqlText(a.layout.Location(a.p.Bucket)))
 	properties := a.layout.Properties(a.p.Bucket)
@@ -119,7 +123,7 @@ func (a *athena) view() string {
 		}
 		return fields
 	}
-	named := func(name string) []string {
+	added := func(name string) []string {
 		if name == "" {
 			return nil
 		}
@@ -134,7 +138,7 @@ func (a *athena) view() string {
 		{"extended_request_id", text, of("$context.extendedRequestId")},
 		{"api_id", text, of("$context.apiId")}, {"stage", text, of("$context.stage")},
 		{"key_id", text, of("$context.identity.apiKeyId")},
-		{"customer", text, named(a.p.Names.Customer)}, {"usage_plan", text, named(a.p.Names.UsagePlan)}, {"usage_plan_id", text, named(a.p.Names.UsagePlanID)},
+		{"customer", text, added(a.p.Names.Customer)}, {"usage_plan", text, added(a.p.Names.UsagePlan)}, {"usage_plan_id", text, added(a.p.Names.UsagePlanID)},
 		{"method", text, of("$context.httpMethod")}, {"route", text, of("$context.resourcePath", "$context.routeKey")}, {"path", text, of("$context.path")},
 		{"status", number, of("$context.status")}, {"latency", number, of("$context.responseLatency")},
 		{"integration_latency", number, of("$context.integration.latency", "$context.integrationLatency")}, {"bytes", number, of("$context.responseLength")},
@@ -147,7 +151,7 @@ func (a *athena) view() string {
 		if len(c.fields) > 0 { // its first field that is set
 			var texts []string
 			for _, f := range c.fields {
-				texts = append(texts, fmt.Sprintf(`nullif("%s", '-')`, strings.ToLower(f)))
+				texts = append(texts, textOf(f))
 			}
 			if value = texts[0]; len(texts) > 1 {
 				value = "coalesce(" + strings.Join(texts, ", ") + ")"
@@ -170,7 +174,7 @@ FROM %[1]s.lines;
 // columnOr is the field of a variable, or NULL.
 func columnOr(fields map[string]string, variable string) string {
 	if f, ok := fields[variable]; ok {
-		return fmt.Sprintf(`nullif("%s", '-')`, strings.ToLower(f))
+		return textOf(f)
 	}
 	return "CAST(NULL AS varchar)"
 }
@@ -210,6 +214,15 @@ GROUP BY %s ORDER BY requests DESC;
 `, q.about, q.columns, a.database, bound, q.group)
 	}
 	return b.String()
+}
+
+// textOf is a field of the table's, with NULL for the - that stands where there is nothing.
+func textOf(field string) string { return "nullif(" + named('"', strings.ToLower(field)) + ", '-')" }
+
+// named is a name in quotes. A format's fields may have any characters.
+func named(quote rune, name string) string {
+	q := string(quote)
+	return q + strings.ReplaceAll(name, q, q+q) + q
 }
 
 // sqlText is text as SQL has it.

@@ -118,9 +118,24 @@ func TestAthenaSaysWhatItCannotCompute(t *testing.T) {
 		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs/!{timestamp:yyyy}-x/\"}\n":                     "partition projection",
 		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs/!{timestamp:yyyy/MM/dd}/\"}\n":                 "",
 		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs/!{firehose:random-string}/\"}\nformat: full\n": "partition projection",
+		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"lo'; DROP TABLE x; --/\"}\n":                        "no quotes",
+		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs\\nDROP TABLE x;/\"}\n":                         "no quotes",
 	} {
 		if _, err := athena(t, yaml); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", yaml, err, want)
+		}
+	}
+}
+
+// The fields of a format are names, whatever they look like.
+func TestAthenasNamesAreQuoted(t *testing.T) {
+	text, err := athena(t, `{name: a, bucket: acme-logs, format: '{"id`+"`"+` string);--": "$context.requestId", "s\", (SELECT 1), \"": "$context.stage", "api": "$context.apiId", "key": "$context.identity.apiKeyId"}'}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"  `id`` string);--` string,\n", "nullif(\"id` string);--\", '-')", `nullif("s"", (select 1), """, '-') AS stage`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the text has no %s:\n%s", want, text)
 		}
 	}
 }
