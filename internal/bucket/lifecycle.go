@@ -1,12 +1,12 @@
 package bucket
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -18,21 +18,23 @@ type lifecycle struct {
 type lifecycleRule struct {
 	ID         string
 	Status     string
-	Prefix     string // of the old form
+	Prefix     *string // of the old form
 	Filter     *struct{ Prefix string }
 	Expiration *struct{ Days int }
-
-	// What is not carried out, but for Abort, which has nothing to do: uploads of parts that are
-	// not finished are the server's own to forget.
-	Transition, NoncurrentVersionExpiration, NoncurrentVersionTransition *struct{}
-	Abort                                                                *struct{} `xml:"AbortIncompleteMultipartUpload"`
 }
 
 func (r lifecycleRule) prefix() string {
 	if r.Filter != nil {
 		return r.Filter.Prefix
 	}
-	return r.Prefix
+	return deref(r.Prefix)
+}
+
+// carriedOut are the elements of a lifecycle that is kept as it asks. Of uploads of parts that are not
+// finished the server itself takes care.
+var carriedOut = map[string]bool{
+	"LifecycleConfiguration": true, "Rule": true, "ID": true, "Status": true, "Prefix": true, "Filter": true, "Expiration": true, "Days": true,
+	"AbortIncompleteMultipartUpload": true, "DaysAfterInitiation": true,
 }
 
 // checkLifecycle refuses rules that would be promised and not kept.
@@ -41,12 +43,19 @@ func checkLifecycle(body []byte) (code, message string) {
 	if err := xml.Unmarshal(body, &l); err != nil || len(l.Rules) == 0 {
 		return "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"
 	}
-	for _, part := range []string{"<Transition>", "<NoncurrentVersion", "<Tag>", "<And>", "<ObjectSize", "<Date>"} {
-		if strings.Contains(string(body), part) {
-			return "NotImplemented", "Lifecycle rules here expire objects below a prefix after some days; " + strings.Trim(part, "<>") + " is not served."
+	for dec := xml.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := dec.Token()
+		if err != nil {
+			break // at the end: it was read whole before
+		}
+		if e, ok := token.(xml.StartElement); ok && !carriedOut[e.Name.Local] {
+			return "NotImplemented", "Lifecycle rules here expire objects below a prefix after some days; " + e.Name.Local + " is not served."
 		}
 	}
 	for _, r := range l.Rules {
+		if r.Filter == nil && r.Prefix == nil { // S3 takes no rule that does not say what for
+			return "MalformedXML", "A rule has neither a Filter nor a Prefix."
+		}
 		if r.Expiration != nil && r.Expiration.Days < 1 {
 			return "InvalidArgument", "'Days' for Expiration action must be a positive integer"
 		}

@@ -1,7 +1,9 @@
 package bucket_test
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -157,6 +159,43 @@ func TestObjectsExpire(t *testing.T) {
 		got, err := list(t, c, name, "")
 		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 			t.Errorf("after %d days (-want +got): %v\n%s", tt.days, err, diff)
+		}
+	}
+}
+
+// A rule that is narrower than what is carried out here is refused, in whatever way its XML is
+// written: it would delete more than it says.
+func TestALifecycleIsCarriedOutWhollyOrRefused(t *testing.T) {
+	_, name := newBucket(t, "logs/a")
+	for filter, want := range map[string]int{
+		"<Filter><Prefix>logs/</Prefix></Filter>": http.StatusOK,
+		"<Prefix>logs/</Prefix>":                  http.StatusOK,
+		"<Filter/>":                               http.StatusOK,
+		"":                                        http.StatusBadRequest,
+		"<Filter><Tag ><Key>k</Key><Value>v</Value></Tag></Filter>":                          http.StatusNotImplemented,
+		`<Filter><a:And xmlns:a="http://s3.amazonaws.com/doc/2006-03-01/"></a:And></Filter>`: http.StatusNotImplemented,
+		"<Filter><ObjectSizeLessThan\n>1</ObjectSizeLessThan></Filter>":                      http.StatusNotImplemented,
+	} {
+		body := "<LifecycleConfiguration><Rule><ID>all</ID><Status>Enabled</Status>" + filter + "<Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, front.URL+"/"+name+"?lifecycle", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(body)))
+		req.Header.Set("X-Amz-Content-Sha256", sum)
+		if err := v4.NewSigner().SignHTTP(t.Context(), aws.Credentials{AccessKeyID: admin.AccessKeyID, SecretAccessKey: admin.SecretAccessKey}, req, sum, "s3", "us-east-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(res.Body)
+		if err := errors.Join(err, res.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != want {
+			t.Errorf("a rule for %q: %s %s, want %d", filter, res.Status, answer, want)
 		}
 	}
 }
