@@ -72,9 +72,7 @@ func stateBuckets(ctx context.Context, s *Spec, c *Clients) (names []string, err
 		if name == "" || slices.Contains(names, name) {
 			continue
 		}
-		at, p := *s, *s.Pipeline
-		p.Bucket, at.Pipeline = name, &p
-		mine, err := newBucket(&at, c).mine(ctx)
+		mine, err := newBucket(s.withBucket(name), c).mine(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -231,16 +229,21 @@ func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []pipeli
 
 // moveFormer takes what is remembered of stages along to the pipeline's bucket, when the stream
 // so far delivered into another. What stands in the new bucket already counts. The old bucket
-// may be gone, or never have been the pipeline's, as one of another Region.
+// may be gone, or never have been the pipeline's, as one of another account. One of the account that
+// these credentials may not look at is an error: what it remembers would be lost.
 func moveFormer(ctx context.Context, s *Spec, c *Clients, old string) error {
 	if old == "" || old == s.Bucket() {
 		return nil
+	}
+	mine, err := newBucket(s.withBucket(old), c).mine(ctx)
+	if err != nil || !mine {
+		return err
 	}
 	prefix := statePrefix + "former/"
 	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &old, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if isNothing(err) || answered(err, denials...) || Elsewhere(err) {
+		if isNothing(err) {
 			return nil
 		}
 		if err != nil {

@@ -29,6 +29,13 @@ func (s *Spec) Owner() string { return s.Region + "/" + s.Pipeline.Name }
 // Bucket is the name of the bucket.
 func (s *Spec) Bucket() string { return s.Pipeline.Bucket }
 
+// withBucket is the same pipeline with another bucket.
+func (s *Spec) withBucket(name string) *Spec {
+	with, p := *s, *s.Pipeline
+	p.Bucket, with.Pipeline = name, &p
+	return &with
+}
+
 // BucketARN is the bucket's ARN; S3's ARNs have neither Region nor account.
 func (s *Spec) BucketARN() string { return "arn:" + s.Partition + ":s3:::" + s.Bucket() }
 

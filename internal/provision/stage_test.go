@@ -396,3 +396,47 @@ func TestRemovalsWithTheBucketElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// What an old bucket of the account remembers is not given up for want of permission.
+func TestFormerSettingsThatMayNotBeLookedAt(t *testing.T) {
+	m := moto.Start(t)
+	for _, tt := range []struct {
+		name  string
+		owned bool // the old bucket is the account's
+		says  string
+	}{{"in the account", true, "may not look at it"}, {"in another account", false, ""}} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newStageAccount(t, m)
+			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.apply()
+			old := a.s.Bucket()
+			if !tt.owned {
+				_, err := a.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &old, Key: aws.String(a.s.FormerKey(a.ref))})
+				a.ok(err)
+				_, err = a.S3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: &old})
+				a.ok(err)
+			}
+			a.s.Pipeline.Bucket = "other-logs"
+			_, err := a.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(a.s.Bucket()),
+				CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}})
+			a.ok(err)
+			c := NewClients(m.Config(roundTrip(func(r *http.Request) (*http.Response, error) {
+				if !strings.HasPrefix(r.URL.Path, "/"+old) {
+					return http.DefaultTransport.RoundTrip(r)
+				}
+				return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/xml"}},
+					Body: io.NopCloser(strings.NewReader("<Error><Code>AccessDenied</Code></Error>")), Request: r}, nil
+			})))
+			stream := newStream(a.s, c)
+			err = stream.Apply(t.Context(), State{}, quiet)
+			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Fatalf("Apply with another bucket: %v, want %q", err, tt.says)
+			}
+			d, err := stream.describe(t.Context())
+			a.ok(err)
+			if now := bucketOf(destinationOf(d)); (now == old) != (tt.says != "") {
+				t.Errorf("the stream delivers to %s then", now)
+			}
+		})
+	}
+}
