@@ -65,7 +65,7 @@ func (d Document) only(want func(Statement) bool) Document {
 // With is the document with others' statements as they are, and stagelog's replaced by own's.
 func (d Document) With(own Document) Document {
 	all := d.Others()
-	if all.Version == "" {
+	if len(all.Statements) == 0 { // to others' it would give their ${…} another meaning
 		all.Version = own.Version
 	}
 	all.Statements = append(all.Statements, own.Statements...)

@@ -139,6 +139,13 @@ func TestOthersStatementsStay(t *testing.T) {
 	if o := both.Others(); both.ID != "x" || both.Version != "2008-10-17" || len(o.Statements) != 1 || o.Statements[0].Sid != "Theirs" {
 		t.Errorf("their statements are %+v", o)
 	}
+	theirs.Version = "" // in which ${aws:username} stands for itself
+	if with := theirs.With(own); with.Version != "" {
+		t.Errorf("with ours their policy has Version %s, and had none", with.Version)
+	}
+	if alone := (Document{}).With(own); alone.Version != Version {
+		t.Errorf("ours alone has Version %q, want %s", alone.Version, Version)
+	}
 }
 
 func TestWhatCannotBeRead(t *testing.T) {
