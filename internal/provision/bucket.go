@@ -197,6 +197,9 @@ func (r *Bucket) Destroy(ctx context.Context, found State, progress func(string)
 	if !found.Exists || found.Needs != NoConsent {
 		return "", nil
 	}
+	if r.DeleteObjects && found.have(fieldTag) != r.s.Owner() { // bare: a deploy may have been cut off, or anybody made it
+		return "kept, empty: it has no tag of stagelog's", nil
+	}
 	if r.DeleteObjects {
 		return r.delete(ctx, progress)
 	}

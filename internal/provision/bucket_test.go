@@ -490,6 +490,21 @@ func TestBucketIsKeptOrDeleted(t *testing.T) {
 	}
 }
 
+// A bare bucket may be taken over, and not deleted: nothing says that stagelog made it.
+func TestABareBucketIsNotDeleted(t *testing.T) {
+	a := newBucketAccount(t)
+	a.create()
+	r := a.resource(nil)
+	r.DeleteObjects = true
+	did, err := r.Destroy(t.Context(), a.read(), quiet)
+	if err != nil || !strings.HasPrefix(did, "kept") {
+		t.Errorf("Destroy of a bare bucket = %q, %v, want it kept", did, err)
+	}
+	if !a.read().Exists {
+		t.Error("a bare bucket was deleted")
+	}
+}
+
 // A bucket larger than one page of a list goes in one run, or, cut off, in the next.
 func TestBucketWithManyObjectsIsDeleted(t *testing.T) {
 	a := newBucketAccount(t)
