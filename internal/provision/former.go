@@ -36,9 +36,16 @@ type former struct {
 const maxFormer = 1 << 20
 
 // remember keeps what a stage has before it is changed. What is kept already stays when the
-// stage has the pipeline's settings, or none: those came later.
+// stage has the pipeline's settings, or those it had under another name, or none: they came later.
 func (r *Stage) remember(ctx context.Context, now settings) error {
-	if r.ours(now) || now.DestinationARN == "" {
+	later := r.ours(now) || now.DestinationARN == ""
+	if !later {
+		var err error
+		if later, err = r.predecessor(ctx, now.DestinationARN); err != nil {
+			return err
+		}
+	}
+	if later {
 		known, err := r.recall(ctx)
 		if err != nil || known != nil {
 			return err
@@ -83,20 +90,42 @@ func stateBuckets(ctx context.Context, s *Spec, c *Clients) (names []string, err
 	return names, nil
 }
 
-// deployedBucket is the bucket that the pipeline's stream delivers to; "" without a stream of its own.
+// deployedBucket is the bucket that the stream delivers to: the pipeline's, or another one if the
+// stream has the pipeline's tag; "" else.
 func (r *Stream) deployedBucket(ctx context.Context) (string, error) {
 	d, err := r.describe(ctx)
 	if err != nil || d == nil {
 		return "", err
 	}
 	to := destinationOf(d)
-	if to == nil || bucketOf(to) == r.s.Bucket() {
+	switch {
+	case to == nil:
+		return "", nil
+	case bucketOf(to) == r.s.Bucket(): // asking for tags as well would be a call more for each stage
 		return r.s.Bucket(), nil
 	}
 	if owner, err := r.owner(ctx); err != nil || owner != r.s.Owner() {
 		return "", err
 	}
 	return bucketOf(to), nil
+}
+
+// predecessor says whether a destination is the stream of another pipeline into the same bucket, as
+// one has that got another name: what a stage had before it is remembered there already.
+func (r *Stage) predecessor(ctx context.Context, destination string) (bool, error) {
+	name, ok := strings.CutPrefix(destination, strings.TrimSuffix(r.s.StreamARN(), r.s.Pipeline.Name))
+	if !ok {
+		return false, nil
+	}
+	other, p := *r.s, *r.s.Pipeline
+	p.Name, other.Pipeline = name, &p
+	stream := newStream(&other, r.c)
+	bucket, err := stream.deployedBucket(ctx)
+	if err != nil || bucket != r.s.Bucket() {
+		return false, err
+	}
+	owner, err := stream.owner(ctx)
+	return owner == other.Owner(), err
 }
 
 // recall is what was remembered of the stage, or nil.

@@ -145,7 +145,8 @@ func (r *Stage) Apply(ctx context.Context, _ State, _ func(string)) error {
 }
 
 // Destroy puts the former settings back, and forgets them. Settings that are no longer the
-// pipeline's stay as they are, but what is remembered of the stage goes in any case.
+// pipeline's stay as they are, but what is remembered of the stage goes, unless it is another
+// pipeline's that has the same bucket.
 func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, error) {
 	now, err := r.settings(ctx)
 	if errors.Is(err, ErrNoParent) {
@@ -162,6 +163,9 @@ func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, e
 		did = "left as it is, without access logs: somebody removed the pipeline's settings"
 	default:
 		did = "left as it is: somebody set other access logs, to " + destinationText(now.DestinationARN)
+		if before, err := r.predecessor(ctx, now.DestinationARN); err != nil || before {
+			return did, err // the pipeline that it logs to needs what is remembered
+		}
 	}
 	if err != nil {
 		return "", err

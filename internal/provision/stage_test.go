@@ -440,3 +440,40 @@ func TestFormerSettingsThatMayNotBeLookedAt(t *testing.T) {
 		})
 	}
 }
+
+// What a stage had before a pipeline got another name, and took over its own bucket, is not lost.
+func TestFormerSettingsOfAPipelineThatIsRenamed(t *testing.T) {
+	m := moto.Start(t)
+	for _, tt := range []struct {
+		name string
+		left bool // the pipeline of the new name has the stage no more
+	}{{"with its stage", false}, {"without its stage", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newStageAccount(t, m)
+			was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
+			a.set(was.DestinationARN, was.Format)
+			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.apply()
+			first := a.s
+			renamed, p := *a.s, *a.s.Pipeline
+			p.Name, renamed.Pipeline = "acme-two", &p
+			a.s = &renamed
+			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			if tt.left {
+				did, err := a.resource().Destroy(t.Context(), State{}, quiet) // as Execute does to a stage that left
+				if err != nil || !strings.Contains(did, "left as it is") {
+					t.Errorf("Destroy = %q, %v, want it left", did, err)
+				}
+				a.s = first
+			} else {
+				a.ok(a.resource().Apply(t.Context(), a.read(), quiet))
+			}
+			if did, now := a.destroy(); now != was {
+				t.Errorf("Destroy = %q and the stage has %+v, want %+v back", did, now, was)
+			}
+			if f, err := a.resource().recall(t.Context()); f != nil || err != nil {
+				t.Errorf("there is still %+v remembered (%v)", f, err)
+			}
+		})
+	}
+}
