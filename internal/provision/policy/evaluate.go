@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -117,7 +118,7 @@ func (s *Statement) inOnePartition(resource string) (moved string, ok bool) {
 			switch {
 			case !isARN:
 				kept = append(kept, p)
-			case theirs == partition || theirs == "*":
+			case matches(theirs, partition):
 				kept = append(kept, "arn:aws:"+rest)
 			}
 		}
@@ -129,6 +130,12 @@ func (s *Statement) inOnePartition(resource string) (moved string, ok bool) {
 		s.Resources = []string{"*"}
 	}
 	return "arn:aws:" + rest, len(s.Resources)+len(s.NotResources) > 0
+}
+
+// matches says whether a pattern is of a partition: aws, *, or aws* for all of them.
+func matches(pattern, partition string) bool {
+	ok, err := path.Match(pattern, partition)
+	return ok && err == nil
 }
 
 func cutPartition(arn string) (partition, rest string, ok bool) {

@@ -21,6 +21,8 @@ func TestEvaluate(t *testing.T) {
 		{"all but him, without his account", `{"Effect":"Deny","NotPrincipal":{"AWS":"arn:aws:iam::111122223333:role/analyst"},"Action":"s3:*","Resource":"*"}`, Deny},
 		{"allowed to all but his account", `{"Effect":"Allow","NotPrincipal":{"AWS":"111122223333"},"Action":"s3:*","Resource":"*"}`, NoMatch},
 		{"all actions of all services", `{"Effect":"Allow","Principal":"*","Action":"*:*","Resource":"*"}`, Allow},
+		{"of all partitions", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws*:s3:::b/*"}`, Deny},
+		{"of another partition", `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws-*:s3:::b/*"}`, NoMatch},
 		{"all but others", `{"Effect":"Deny","NotPrincipal":{"AWS":"999999999999"},"Action":"s3:*","Resource":"*"}`, Deny},
 		{"all actions but writing", `{"Effect":"Allow","Principal":"*","NotAction":"s3:Put*","Resource":"*"}`, Allow},
 		{"all resources but these", `{"Effect":"Allow","Principal":"*","Action":"s3:*","NotResource":"arn:aws:s3:::b/logs/*"}`, NoMatch},
