@@ -20,9 +20,9 @@ func TestAClusterThatIsNotReadyIsWaitedFor(t *testing.T) {
 		fails   bool
 	}{
 		"servers that do not know each other yet": {[]error{answer(codeNoPeers), answer(codeUnavailable), answer(codeNotLeader), nil}, 4, false},
-		"no leader yet":                           {[]error{context.DeadlineExceeded, context.DeadlineExceeded, nil}, 3, false},
-		"replicas without a cluster":              {[]error{answer(10074)}, 1, true},
-		"too few servers for ever":                {[]error{answer(codeNoPeers)}, int(clusterPatience/clusterPause) + 2, true},
+		"no leader yet":              {[]error{context.DeadlineExceeded, context.DeadlineExceeded, nil}, 3, false},
+		"replicas without a cluster": {[]error{answer(10074)}, 1, true},
+		"too few servers for ever":   {[]error{answer(codeNoPeers)}, int(clusterPatience/clusterPause) + 2, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
