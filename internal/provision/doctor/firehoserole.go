@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -55,11 +56,11 @@ func (s *stream) bucketCalls() []call {
 	bucket := s.bucketARN()
 	calls := []call{
 		{"s3:PutObject", s.objectARN(), s.putContext(), true, undelivered},
-		{"s3:AbortMultipartUpload", s.objectARN(), tls, multipart, documented},
-		{"s3:GetObject", s.objectARN(), tls, false, documented},
-		{"s3:GetBucketLocation", bucket, tls, false, documented},
-		{"s3:ListBucket", bucket, tls, false, documented},
-		{"s3:ListBucketMultipartUploads", bucket, tls, multipart, documented},
+		{"s3:AbortMultipartUpload", s.objectARN(), s.s3Context(), multipart, documented},
+		{"s3:GetObject", s.objectARN(), s.s3Context(), false, documented},
+		{"s3:GetBucketLocation", bucket, s.s3Context(), false, documented},
+		{"s3:ListBucket", bucket, s.s3Context(), false, documented},
+		{"s3:ListBucketMultipartUploads", bucket, s.s3Context(), multipart, documented},
 	}
 	if s.policy.elsewhere {
 		calls = append(calls, call{"s3:PutObjectAcl", s.objectARN(), s.putContext(), true, undelivered})
@@ -104,20 +105,27 @@ func partition(arn string) string {
 	return parts[1]
 }
 
-// tls is the one condition key that every call of AWS's services has.
-var tls = map[string][]string{"aws:SecureTransport": {"true"}}
+// s3Context has the condition keys that every call of AWS's services to the bucket has. Whose the
+// bucket is counts where it is the account's; another's is not known.
+func (s *stream) s3Context() map[string][]string {
+	keys := map[string][]string{"aws:SecureTransport": {"true"}}
+	if s.policy == nil || !s.policy.elsewhere {
+		keys["aws:ResourceAccount"], keys["s3:ResourceAccount"] = []string{s.account}, []string{s.account}
+	}
+	return keys
+}
 
 // putContext has the condition keys that Firehose's PutObject has. What is missing is not
 // known to be sent, so that a policy that asks for it denies.
 func (s *stream) putContext() map[string][]string {
-	keys := map[string][]string{
-		"aws:SecureTransport":       {"true"},
+	keys := s.s3Context()
+	maps.Copy(keys, map[string][]string{
 		"aws:ViaAWSService":         {"false"},
 		"aws:PrincipalIsAWSService": {"false"},
 		"aws:PrincipalArn":          {aws.ToString(s.to.RoleARN)},
 		"aws:PrincipalAccount":      {s.account},
 		"aws:PrincipalType":         {"AssumedRole"},
-	}
+	})
 	if s.policy != nil && s.policy.elsewhere {
 		keys["s3:x-amz-acl"] = []string{"bucket-owner-full-control"} // sent to other accounts' buckets alone
 	}

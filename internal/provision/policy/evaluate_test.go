@@ -142,7 +142,7 @@ func TestEvaluateInEachPartition(t *testing.T) {
 			}
 		}
 		roles := Firehose(FirehosePermissions{Partition: partition, Region: "r", Account: account, Bucket: "b", Function: "f", LogGroup: "g"})
-		if got, _ := Evaluate([]Document{roles}, Request{Action: "s3:PutObject", Resource: "arn:" + partition + ":s3:::b/logs/x.gz"}); got != Allow {
+		if got := decide(roles, "s3:PutObject arn:"+partition+":s3:::b/logs/x.gz"); got != Allow {
 			t.Errorf("%s: Firehose puts an object: got %v, want it allowed", partition, got)
 		}
 	}

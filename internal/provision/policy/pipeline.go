@@ -29,14 +29,16 @@ type FirehosePermissions struct {
 }
 
 // Firehose is what the delivery stream's role may do: put objects into this bucket, call this
-// function, read the columns of this table, and write into this log group.
+// function, read the columns of this table, and write into this log group. The bucket is the
+// account's own: one that is deleted while the stream goes on may be made anew by anybody, who
+// would get the logs of all customers.
 // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
 func Firehose(p FirehosePermissions) Document {
 	bucket := "arn:" + p.Partition + ":s3:::" + p.Bucket
 	function := "arn:" + p.Partition + ":lambda:" + p.Region + ":" + p.Account + ":function:" + p.Function
 	d := document(
-		allow("Bucket", []string{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}, bucket),
-		allow("Objects", []string{"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}, bucket+"/*"),
+		allow("Bucket", []string{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}, bucket).of(p.Account),
+		allow("Objects", []string{"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}, bucket+"/*").of(p.Account),
 		allow("Function", []string{"lambda:GetFunctionConfiguration", "lambda:InvokeFunction"}, function, function+":$LATEST"),
 		allow("ErrorLog", []string{"logs:PutLogEvents"}, logGroup(p.Partition, p.Region, p.Account, p.LogGroup)+":log-stream:*"),
 	)
@@ -65,7 +67,7 @@ func Function(p FunctionPermissions) Document {
 	snapshot := "arn:" + p.Partition + ":s3:::" + p.Bucket + "/" + p.SnapshotKey
 	return document(
 		allow("UsagePlans", []string{"apigateway:GET"}, apis+"/usageplans", apis+"/usageplans/*/keys", apis+"/apikeys/*"),
-		allow("Snapshot", []string{"s3:GetObject", "s3:PutObject"}, snapshot),
+		allow("Snapshot", []string{"s3:GetObject", "s3:PutObject"}, snapshot).of(p.Account),
 		allow("Log", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, logGroup(p.Partition, p.Region, p.Account, p.LogGroup)+":log-stream:*"),
 	)
 }
@@ -129,6 +131,13 @@ func document(statements ...Statement) Document {
 
 func allow(sid string, actions []string, resources ...string) Statement {
 	return Statement{Sid: sid, Effect: "Allow", Actions: actions, Resources: resources}
+}
+
+// of narrows a statement to resources of an account. S3's calls all have this key.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+func (s Statement) of(account string) Statement {
+	s.Conditions = map[string]map[string][]string{"StringEquals": {"aws:ResourceAccount": {account}}}
+	return s
 }
 
 func logGroup(partition, region, account, name string) string {

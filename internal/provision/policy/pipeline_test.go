@@ -20,11 +20,28 @@ var converting = Firehose(FirehosePermissions{Partition: "aws", Region: region, 
 var function = Function(FunctionPermissions{Partition: "aws", Region: region, Account: account,
 	LogGroup: "/aws/lambda/stagelog-acme", Bucket: "acme-api-logs", SnapshotKey: "stagelog/directory.json"})
 
-// call is an action on a resource, as the tables below write it.
-func decide(d Document, call string) Decision {
+// call is an action on a resource of the account, as the tables below write it.
+func decide(d Document, call string) Decision { return decideIn(d, call, account) }
+
+func decideIn(d Document, call, owner string) Decision {
 	action, resource, _ := strings.Cut(call, " ")
-	got, _ := Evaluate([]Document{d}, Request{Action: action, Resource: resource})
+	got, _ := Evaluate([]Document{d}, Request{Action: action, Resource: resource, Context: map[string][]string{"aws:ResourceAccount": {owner}}})
 	return got
+}
+
+// A bucket that was deleted may be made anew by anybody.
+func TestRolesKnowNoBucketOfAnotherAccount(t *testing.T) {
+	for _, tt := range []struct {
+		d    Document
+		call string
+	}{
+		{firehose, "s3:PutObject " + bucket + "/logs/x.gz"}, {firehose, "s3:ListBucket " + bucket},
+		{function, "s3:PutObject " + bucket + "/stagelog/directory.json"}, {function, "s3:GetObject " + bucket + "/stagelog/directory.json"},
+	} {
+		if got := decideIn(tt.d, tt.call, "999999999999"); got != NoMatch {
+			t.Errorf("%s of another account: got %v, want it not allowed", tt.call, got)
+		}
+	}
 }
 
 // Every call that the chain makes, and others that are near.
