@@ -117,7 +117,7 @@ func (r *function) environment(have map[string]string) map[string]string {
 	}
 	maps.DeleteFunc(want, func(name, _ string) bool { return strings.HasPrefix(name, "STAGELOG_") })
 	maps.Copy(want, r.s.FunctionEnvironment())
-	if salt := have[SaltVariable]; r.s.hashes() && salt != "" {
+	if salt := have[SaltVariable]; salt != "" { // also where api_key: is another for a while
 		want[SaltVariable] = salt
 	} else if r.s.hashes() {
 		want[SaltVariable] = rand.Text()

@@ -179,6 +179,13 @@ func TestTheSaltStays(t *testing.T) {
 	if salt() != first {
 		t.Error("a change of the memory changed the salt")
 	}
+	for _, how := range []string{"mask", "hash"} {
+		s.Pipeline.APIKey = how
+		mustApply(t, r)
+		if salt() != first {
+			t.Errorf("api_key: %s changed the salt", how)
+		}
+	}
 }
 
 func TestFunctionWithoutAZip(t *testing.T) {
