@@ -383,6 +383,8 @@ func TestBucketKeepsRulesOfOthers(t *testing.T) {
 			Transitions: []types.Transition{{Days: aws.Int32(30), StorageClass: types.TransitionStorageClassGlacier}}},
 		{ID: aws.String("old form"), Status: types.ExpirationStatusEnabled, Prefix: aws.String("tmp/"),
 			Expiration: &types.LifecycleExpiration{Days: aws.Int32(1)}},
+		{ID: aws.String("stagelog-to-glacier"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("logs/")},
+			Transitions: []types.Transition{{Days: aws.Int32(90), StorageClass: types.TransitionStorageClassGlacier}}},
 		{ID: aws.String("stagelog-expire"), Status: types.ExpirationStatusDisabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("logs/")},
 			Expiration: &types.LifecycleExpiration{Days: aws.Int32(400)}},
 	}
@@ -399,7 +401,7 @@ func TestBucketKeepsRulesOfOthers(t *testing.T) {
 	for _, rule := range out.Rules {
 		got = append(got, fmt.Sprintf("%s %s %d %d", *rule.ID, aws.ToString(rule.Filter.Prefix), len(rule.Transitions), aws.ToInt32(expirationOf(rule).Days)))
 	}
-	want := []string{"theirs reports/ 1 0", "old form tmp/ 0 1", "stagelog-abort-uploads  0 0", "stagelog-expire logs/ 0 400", "stagelog-expire-errors errors/ 0 30"}
+	want := []string{"theirs reports/ 1 0", "old form tmp/ 0 1", "stagelog-to-glacier logs/ 1 0", "stagelog-abort-uploads  0 0", "stagelog-expire logs/ 0 400", "stagelog-expire-errors errors/ 0 30"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}

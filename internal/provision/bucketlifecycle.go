@@ -13,8 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Lifecycle rules whose ID begins so are the pipeline's. Others are left as they are.
-const ownRule = "stagelog"
+// Lifecycle rules with these IDs are the pipeline's. Others are left as they are, whatever else their
+// IDs begin with.
+const (
+	abortRule        = "stagelog-abort-uploads"
+	expireRule       = "stagelog-expire"
+	expireErrorsRule = "stagelog-expire-errors"
+)
 
 // abortDays is after how long the parts of an upload that was never completed are deleted:
 // they cost as objects do, and no list shows them. Firehose tries for a day at most.
@@ -35,8 +40,8 @@ func (r *Bucket) expiries() []expiry {
 		failed = p.Deliver.Prefix + "processing-failed/" // where Firehose puts them then
 	}
 	return []expiry{
-		{ownRule + "-expire", "expire_days", p.Deliver.Prefix, p.AWS.ExpireDays},
-		{ownRule + "-expire-errors", "error_days", failed, p.AWS.ErrorDays},
+		{expireRule, "expire_days", p.Deliver.Prefix, p.AWS.ExpireDays},
+		{expireErrorsRule, "error_days", failed, p.AWS.ErrorDays},
 	}
 }
 
@@ -63,7 +68,7 @@ func (r *Bucket) wantedRules() []types.LifecycleRule {
 	rule := func(id, prefix string) types.LifecycleRule {
 		return types.LifecycleRule{ID: aws.String(id), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String(prefix)}}
 	}
-	abort := rule(ownRule+"-abort-uploads", "")
+	abort := rule(abortRule, "")
 	abort.AbortIncompleteMultipartUpload = &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(abortDays)}
 	rules := []types.LifecycleRule{abort}
 	for _, e := range r.expiries() {
@@ -125,7 +130,7 @@ func withFilter(rule *types.LifecycleRule) {
 }
 
 func isOwnRule(rule types.LifecycleRule) bool {
-	return strings.HasPrefix(aws.ToString(rule.ID), ownRule)
+	return slices.Contains([]string{abortRule, expireRule, expireErrorsRule}, aws.ToString(rule.ID))
 }
 
 // rulesText is the normal form of the pipeline's rules among rules: a line for each, in the

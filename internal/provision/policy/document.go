@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -39,17 +40,28 @@ func (p Principal) isZero() bool {
 	return !p.Any && len(p.AWS)+len(p.Service)+len(p.Federated)+len(p.CanonicalUser) == 0
 }
 
-// ownSid begins the Sid of each statement that stagelog puts into a bucket's policy.
-const ownSid = "Stagelog"
+// The Sids of the statements that stagelog puts into a bucket's policy. Others are somebody else's,
+// whatever they begin with.
+const (
+	sidTLS      = "StagelogDenyInsecureTransport"
+	sidList     = "StagelogReaderList"
+	sidLocation = "StagelogReaderLocation"
+	sidGet      = "StagelogReaderGet"
+	sidNotRaw   = "StagelogReaderNothingRaw"
+)
+
+func isOwn(s Statement) bool {
+	return slices.Contains([]string{sidTLS, sidList, sidLocation, sidGet, sidNotRaw}, s.Sid)
+}
 
 // Own is the document with the statements alone that stagelog put in.
 func (d Document) Own() Document {
-	return d.only(func(s Statement) bool { return strings.HasPrefix(s.Sid, ownSid) })
+	return d.only(isOwn)
 }
 
 // Others is the document with the statements alone that stagelog did not put in.
 func (d Document) Others() Document {
-	return d.only(func(s Statement) bool { return !strings.HasPrefix(s.Sid, ownSid) })
+	return d.only(func(s Statement) bool { return !isOwn(s) })
 }
 
 func (d Document) only(want func(Statement) bool) Document {

@@ -139,6 +139,10 @@ func TestOthersStatementsStay(t *testing.T) {
 	if o := both.Others(); both.ID != "x" || both.Version != "2008-10-17" || len(o.Statements) != 1 || o.Statements[0].Sid != "Theirs" {
 		t.Errorf("their statements are %+v", o)
 	}
+	named := Document{Statements: []Statement{{Sid: "StagelogAthena", Effect: "Allow", Actions: []string{"s3:GetObject"}}}}
+	if o := named.With(own).Others(); len(o.Statements) != 1 || o.Statements[0].Sid != "StagelogAthena" {
+		t.Errorf("of a statement whose Sid only begins as ours do, With kept %+v", o)
+	}
 	theirs.Version = "" // in which ${aws:username} stands for itself
 	if with := theirs.With(own); with.Version != "" {
 		t.Errorf("with ours their policy has Version %s, and had none", with.Version)

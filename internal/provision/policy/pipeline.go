@@ -89,7 +89,7 @@ type BucketPermissions struct {
 func Bucket(p BucketPermissions) Document {
 	arn := "arn:" + p.Partition + ":s3:::" + p.Bucket
 	d := document(Statement{
-		Sid: ownSid + "DenyInsecureTransport", Effect: "Deny", Principal: Principal{Any: true},
+		Sid: sidTLS, Effect: "Deny", Principal: Principal{Any: true},
 		Actions: []string{"s3:*"}, Resources: []string{arn, arn + "/*"},
 		Conditions: map[string]map[string][]string{"Bool": {"aws:SecureTransport": {"false"}}},
 	})
@@ -102,11 +102,11 @@ func Bucket(p BucketPermissions) Document {
 	}
 	prefix := fixed(p.Prefix)
 	add := func(sid, effect, action string, resources ...string) {
-		d.Statements = append(d.Statements, Statement{Sid: ownSid + sid, Effect: effect, Principal: readers, Actions: []string{action}, Resources: resources})
+		d.Statements = append(d.Statements, Statement{Sid: sid, Effect: effect, Principal: readers, Actions: []string{action}, Resources: resources})
 	}
-	add("ReaderList", "Allow", "s3:ListBucket", arn)
-	add("ReaderLocation", "Allow", "s3:GetBucketLocation", arn)
-	add("ReaderGet", "Allow", "s3:GetObject", arn+"/"+prefix+"*")
+	add(sidList, "Allow", "s3:ListBucket", arn)
+	add(sidLocation, "Allow", "s3:GetBucketLocation", arn)
+	add(sidGet, "Allow", "s3:GetObject", arn+"/"+prefix+"*")
 	var private []string
 	for _, p := range p.Private {
 		if p = fixed(p); strings.HasPrefix(p, prefix) {
@@ -114,7 +114,7 @@ func Bucket(p BucketPermissions) Document {
 		}
 	}
 	if len(private) > 0 {
-		add("ReaderNothingRaw", "Deny", "s3:GetObject", private...)
+		add(sidNotRaw, "Deny", "s3:GetObject", private...)
 	}
 	return d
 }
