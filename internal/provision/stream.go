@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 type Stream struct {
 	// Drain is how long Destroy waits before it deletes the stream: Firehose discards what a
 	// stream holds when it is deleted. By default it is as long as the stream may hold a
-	// record, and a minute more. 0 deletes at once.
+	// record, and a minute more; where the stream that is there holds records longer than
+	// stagelog.yaml says by now, it is as long as that. 0 deletes at once.
 	Drain time.Duration
 
 	s   *Spec
@@ -27,7 +29,7 @@ type Stream struct {
 
 func newStream(s *Spec, c *Clients) *Stream {
 	held := s.Pipeline.Deliver.Interval + time.Duration(lambdaSeconds(s))*time.Second
-	return &Stream{Drain: held + time.Minute, s: s, c: c.Firehose, all: c}
+	return &Stream{Drain: held + drainMargin, s: s, c: c.Firehose, all: c}
 }
 
 // Kind is "Firehose delivery stream".
@@ -110,7 +112,7 @@ func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)
 	did := "deleted"
 	if d.DeliveryStreamStatus == types.DeliveryStreamStatusActive {
 		if r.Drain > 0 {
-			err = r.drain(ctx, progress)
+			err = drain(ctx, max(r.Drain, heldBy(destinationOf(d))+drainMargin), progress)
 		} else {
 			did = "deleted at once: what it had not delivered yet is lost"
 		}
@@ -121,8 +123,8 @@ func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)
 	return did, r.delete(ctx, d, progress)
 }
 
-func (r *Stream) drain(ctx context.Context, progress func(string)) error {
-	for left := r.Drain; left > 0; left -= drainStep {
+func drain(ctx context.Context, left time.Duration, progress func(string)) error {
+	for ; left > 0; left -= drainStep {
 		progress(fmt.Sprintf("%s more, for what it holds to reach the bucket", left))
 		if err := pause(ctx, min(left, drainStep)); err != nil {
 			return err
@@ -131,7 +133,37 @@ func (r *Stream) drain(ctx context.Context, progress func(string)) error {
 	return nil
 }
 
-const drainStep = 10 * time.Second
+const (
+	drainStep   = 10 * time.Second
+	drainMargin = time.Minute
+)
+
+// heldBy is how long a stream with this destination may hold a record: for the function, and then
+// for the object.
+func heldBy(to *types.ExtendedS3DestinationDescription) time.Duration {
+	held := int32(defaultS3Seconds)
+	if h := to.BufferingHints; h != nil && h.IntervalInSeconds != nil {
+		held = *h.IntervalInSeconds
+	}
+	return time.Duration(held+heldForFunction(to.ProcessingConfiguration)) * time.Second
+}
+
+func heldForFunction(p *types.ProcessingConfiguration) int32 {
+	if p == nil || !aws.ToBool(p.Enabled) {
+		return 0
+	}
+	for _, proc := range p.Processors {
+		for _, param := range proc.Parameters {
+			if param.ParameterName != types.ProcessorParameterNameBufferIntervalInSeconds {
+				continue
+			}
+			if n, err := strconv.ParseInt(aws.ToString(param.ParameterValue), 10, 32); err == nil {
+				return int32(n)
+			}
+		}
+	}
+	return defaultLambdaSeconds
+}
 
 // describe is the stream as it is, or nil where there is none.
 func (r *Stream) describe(ctx context.Context) (*types.DeliveryStreamDescription, error) {

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -134,6 +135,33 @@ func TestStreamOfOthers(t *testing.T) {
 		EndpointConfiguration: &types.HttpEndpointConfiguration{Url: aws.String("https://example.com")}, S3Configuration: to}})
 	if _, err := r.Read(t.Context()); !errors.Is(err, ErrOtherKind) || !strings.Contains(err.Error(), "delete-delivery-stream") {
 		t.Errorf("Read of a stream to an HTTP endpoint: %v, want ErrOtherKind and what to do", err)
+	}
+}
+
+// What is in stagelog.yaml by now says nothing of how long the stream that is there holds a record.
+func TestStreamDrainsAsLongAsItHoldsRecords(t *testing.T) {
+	c := NewClients(moto.Start(t).Config(nil))
+	spec := streamSpec(t)
+	lowered := newStream(spec, c)
+	p := *spec.Pipeline
+	p.Deliver.Interval = 15 * time.Minute
+	was := *spec
+	was.Pipeline = &p
+	mustApply(t, newStream(&was, c))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var first string
+	_, err := lowered.Destroy(ctx, mustRead(t, lowered), func(said string) {
+		if first == "" {
+			first = said
+		}
+		cancel()
+	})
+	if want := "17m0s more"; !strings.HasPrefix(first, want) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Destroy of a stream with 900 s of buffering and 60 s for the function said %q first, %v; want %q, and the context's end", first, err, want)
+	}
+	if !mustRead(t, lowered).Exists {
+		t.Error("the stream was deleted before it was drained")
 	}
 }
 
