@@ -245,7 +245,8 @@ func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (st
 }
 
 // get is the function as it is, or nil. Variables that these credentials may not decrypt are
-// an error: written back without them, the function would lose them and the salt.
+// an error: written back without them, the function would lose them and the salt. So are tags that
+// they may not list: without them it would count as somebody else's.
 func (r *function) get(ctx context.Context) (*lambda.GetFunctionOutput, error) {
 	out, err := r.c.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(r.Name())})
 	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
@@ -257,6 +258,10 @@ func (r *function) get(ctx context.Context) (*lambda.GetFunctionOutput, error) {
 	if env := out.Configuration.Environment; env != nil && env.Error != nil {
 		return nil, fmt.Errorf("its environment variables are hidden (%s: %s): use credentials that may kms:Decrypt with its key %s",
 			aws.ToString(env.Error.ErrorCode), aws.ToString(env.Error.Message), aws.ToString(out.Configuration.KMSKeyArn))
+	}
+	if hidden := out.TagsError; hidden != nil {
+		return nil, fmt.Errorf("its tags, which say whose it is, are hidden (%s: %s): use credentials that may lambda:ListTags on %s",
+			aws.ToString(hidden.ErrorCode), aws.ToString(hidden.Message), r.s.FunctionARN())
 	}
 	return out, nil
 }

@@ -246,6 +246,7 @@ func TestFunctionThatCannotBeRead(t *testing.T) {
 	}{
 		{"a container image", as(`"PackageType":"Image","State":"Active"`), "delete-function --function-name stagelog-acme"},
 		{"variables that are hidden", as(`"State":"Active","KMSKeyArn":"arn:aws:kms:k","Environment":{"Error":{"ErrorCode":"AccessDeniedException","Message":"no"}}`), "kms:Decrypt with its key arn:aws:kms:k"},
+		{"tags that are hidden", `{"Configuration":{"State":"Active"},"TagsError":{"ErrorCode":"AccessDeniedException","Message":"no"}}`, "lambda:ListTags"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
