@@ -448,8 +448,8 @@ func TestBucketExpiry(t *testing.T) {
 
 func TestBucketIsKeptOrDeleted(t *testing.T) {
 	a := newBucketAccount(t)
-	own := []string{a.s.SnapshotKey(), statePrefix + "former/abc/prod.json"}
-	theirs := []string{"logs/1", "logs/2", statePrefix + "notes.txt"}
+	own := []string{a.s.SnapshotKey()}
+	theirs := []string{"logs/1", "logs/2", statePrefix + "former/abc/prod.json", statePrefix + "notes.txt"}
 	for _, status := range []types.BucketVersioningStatus{"", types.BucketVersioningStatusEnabled} {
 		a.Reset()
 		a.deploy()
@@ -461,7 +461,7 @@ func TestBucketIsKeptOrDeleted(t *testing.T) {
 		a.put(theirs...)
 		r := a.resource(nil)
 		did, err := r.Destroy(t.Context(), a.read(), quiet)
-		if want := "kept, 3 objects, 12 B"; err != nil || did != want {
+		if want := "kept, 4 objects, 16 B"; err != nil || did != want {
 			t.Errorf("Destroy (versioning %q) = %q, %v, want %q", status, did, err, want)
 		}
 		if diff := cmp.Diff(theirs, a.keys()); diff != "" {
@@ -471,17 +471,17 @@ func TestBucketIsKeptOrDeleted(t *testing.T) {
 			t.Errorf("the kept bucket needs a consent: %+v", found)
 		}
 		objects, bytes, err := r.Contents(t.Context())
-		if err != nil || objects != 3 || bytes != 12 {
-			t.Errorf("Contents = %d, %d, %v, want 3, 12", objects, bytes, err)
+		if err != nil || objects != 4 || bytes != 16 {
+			t.Errorf("Contents = %d, %d, %v, want 4, 16", objects, bytes, err)
 		}
 		_, err = a.c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: a.name, Key: aws.String("logs/half")})
 		a.ok(err)
 		r.DeleteObjects = true
 		var said []string
 		did, err = r.Destroy(t.Context(), a.read(), func(s string) { said = append(said, s) })
-		want := "deleted, with 3 objects"
+		want := "deleted, with 4 objects"
 		if status != "" {
-			want = "deleted, with 6 objects"
+			want = "deleted, with 8 objects"
 		}
 		if err != nil || did != want || len(said) != 1 {
 			t.Errorf("Destroy with DeleteObjects (versioning %q) = %q, %v, said %q; want %q", status, did, err, said, want)

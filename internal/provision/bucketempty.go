@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -31,10 +30,9 @@ func (r *Bucket) Contents(ctx context.Context) (objects, bytes int64, err error)
 	return objects, bytes, nil
 }
 
-// own knows the objects that stagelog keeps for itself.
-func (r *Bucket) own(key string) bool {
-	return key == r.s.SnapshotKey() || strings.HasPrefix(key, statePrefix+"former/")
-}
+// own reports whether key is an object that a deleted pipeline no longer needs. A stage's previous
+// logging settings are kept: restoring them deletes them, and a stage that was not restored needs them.
+func (r *Bucket) own(key string) bool { return key == r.s.SnapshotKey() }
 
 func anyKey(string) bool { return true }
 
