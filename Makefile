@@ -14,7 +14,7 @@ build:            ## both binaries into dist/
 
 release:          ## dist/stagelog with the enrichment function's zips embedded
 	for arch in arm64 x86_64; do \
-	  $(GO) run ./cmd/stagelog export zip --arch $$arch --out internal/function/release/enricher-$$arch.zip || exit 1; \
+	  $(GO) run ./cmd/stagelog export zip --arch $$arch --out internal/provision/bundle/enricher-$$arch.zip || exit 1; \
 	done
 	$(GO) build -tags release -trimpath -o dist/stagelog ./cmd/stagelog
 

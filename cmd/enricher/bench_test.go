@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stagelog/stagelog/internal/function"
-	"github.com/stagelog/stagelog/internal/function/host"
+	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 )
 
 // BenchmarkEvent is the whole work of one invocation in AWS but for the Runtime API: an event of 500 records of the classic format,

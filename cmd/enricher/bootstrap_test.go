@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/function"
-	"github.com/stagelog/stagelog/internal/function/host"
+	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 )
 
 // maxZipBytes is the promise for the size of the function's zip.

@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/enrich"
-	"github.com/stagelog/stagelog/internal/function"
+	"github.com/stagelog/stagelog/internal/delivery/enrich"
+	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 

@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/enrich"
-	"github.com/stagelog/stagelog/internal/function"
+	"github.com/stagelog/stagelog/internal/delivery/enrich"
+	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 

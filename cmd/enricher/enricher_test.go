@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stagelog/stagelog/internal/function"
+	"github.com/stagelog/stagelog/internal/delivery/function"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

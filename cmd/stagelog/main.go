@@ -1,8 +1,5 @@
-// Command stagelog runs the access log pipeline of an Amazon API Gateway stage:
-// which customer called, on which usage plan, delivered to a bucket exactly once.
-//
-// Each command is one file; the folder chain joins the rooms for the commands that
-// run the pipeline on this machine.
+// Command stagelog runs the access log pipeline of an Amazon API Gateway stage: it records
+// which customer called on which usage plan, and delivers each record to a bucket exactly once.
 package main
 
 import (
@@ -11,12 +8,14 @@ import (
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // CustomTimeZone works on machines without zone files
+
+	"github.com/stagelog/stagelog/internal/cli"
 )
 
 func main() {
-	// The first signal asks for an orderly end; after it the default handling is
-	// back, so that a second one cuts at once.
+	// The first signal starts an orderly shutdown. It also restores the default
+	// handling, so that a second signal stops the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(exitCode(run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr), os.Stderr))
+	os.Exit(cli.Run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"regexp"
 
-	"github.com/stagelog/stagelog/internal/jsonscan"
+	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
 
 // doctorMark is what the ids of the requests begin with that `stagelog doctor` makes up.

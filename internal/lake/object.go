@@ -7,8 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/stagelog/stagelog/internal/content"
-	"github.com/stagelog/stagelog/internal/jsonscan"
+	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
+	"github.com/stagelog/stagelog/internal/encoding/lines"
 )
 
 const (
@@ -59,7 +59,7 @@ func readObject(ctx context.Context, src Source, o Object, id int32, m Mapping, 
 			_ = os.Remove(r.file)
 		}
 	}()
-	plain, form, err := content.Open(body)
+	plain, form, err := lines.Open(body)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -69,34 +69,34 @@ func readObject(ctx context.Context, src Source, o Object, id int32, m Mapping, 
 	}
 	defer plain.Close()
 	rows := bufio.NewWriterSize(file, flushBytes)
-	lines := lineReader{mapping: m, known: map[string]namedField{}, object: id}
+	reader := lineReader{mapping: m, known: map[string]namedField{}, object: id}
 	var ours error // not the object's fault
-	err = content.Lines(plain, partBytes, maxLineBytes, func(line []byte, cut bool) error {
+	err = lines.Lines(plain, partBytes, maxLineBytes, func(line []byte, cut bool) error {
 		if ours = ctx.Err(); ours != nil {
 			return ours
 		}
 		bad := &jsonscan.Bad{Reason: fmt.Sprintf("the line is longer than %d bytes", maxLineBytes)}
 		if cut {
-			lines.n++
-			lines.count.bad++
+			reader.n++
+			reader.count.bad++
 		} else {
-			bad = lines.line(line)
+			bad = reader.line(line)
 		}
 		if bad != nil {
-			return r.note(&lines, line, bad)
+			return r.note(&reader, line, bad)
 		}
-		if len(lines.out) >= flushBytes {
-			_, ours = rows.Write(lines.out)
-			lines.out = lines.out[:0]
+		if len(reader.out) >= flushBytes {
+			_, ours = rows.Write(reader.out)
+			reader.out = reader.out[:0]
 		}
 		return ours
 	})
 	if ours == nil {
-		if _, ours = rows.Write(lines.out); ours == nil {
+		if _, ours = rows.Write(reader.out); ours == nil {
 			ours = rows.Flush()
 		}
 	}
-	r.count = lines.count
+	r.count = reader.count
 	switch {
 	case ours != nil:
 		return nil, fmt.Errorf("write the rows of %s: %w", o.Key, ours)

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/encoding/parquet"
 	"github.com/stagelog/stagelog/internal/lake"
-	"github.com/stagelog/stagelog/internal/parquet"
 )
 
 // parquetFile is lines as delivery converts them: all columns are text, and their names in lower case.

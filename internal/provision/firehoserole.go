@@ -1,7 +1,7 @@
 package provision
 
 import (
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -22,7 +22,7 @@ func (s *Spec) FirehosePolicy() policy.Document {
 		Bucket: s.Bucket(), Function: s.Function(), LogGroup: s.StreamLogGroup(),
 	}
 	if s.Pipeline.Deliver.Parquet {
-		p.Database, p.Table = s.Pipeline.Database(), pipeline.LinesTable
+		p.Database, p.Table = s.Pipeline.Database(), config.LinesTable
 	}
 	return policy.Firehose(p)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 )
 
 // database is the pipeline's in the Glue Data Catalog: it holds the table whose columns Firehose converts with. The owner of
@@ -133,7 +133,7 @@ type table struct {
 func newTable(s *Spec, c *Clients) *table { return &table{s, c.Glue} }
 
 func (r *table) Kind() string { return "Glue table" }
-func (r *table) Name() string { return r.s.Pipeline.Database() + "." + pipeline.LinesTable }
+func (r *table) Name() string { return r.s.Pipeline.Database() + "." + config.LinesTable }
 
 const (
 	parquetInput  = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
@@ -149,7 +149,7 @@ func (s *Spec) Table() (*types.TableInput, error) {
 		return nil, err
 	}
 	t := &types.TableInput{
-		Name: aws.String(pipeline.LinesTable), TableType: aws.String("EXTERNAL_TABLE"),
+		Name: aws.String(config.LinesTable), TableType: aws.String("EXTERNAL_TABLE"),
 		Description: aws.String("A row for each request; what is not known is -"),
 		Parameters:  map[string]string{OwnerTag: s.Owner(), "classification": "parquet", "EXTERNAL": "TRUE"},
 		StorageDescriptor: &types.StorageDescriptor{
@@ -274,7 +274,7 @@ func (r *table) Destroy(ctx context.Context, found State, _ func(string)) (strin
 	if !found.Exists || found.Needs != NoConsent {
 		return "", nil
 	}
-	_, err := r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(pipeline.LinesTable)})
+	_, err := r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(config.LinesTable)})
 	if notInCatalog(err) {
 		return "", nil
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
 // parquetSpec is a pipeline that delivers Parquet.
 func parquetSpec(t testing.TB, deliver string) *Spec {
 	t.Helper()
-	p, err := pipeline.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\ndeliver: {format: parquet"+deliver+"}\n"), func(string) string { return "" })
+	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\ndeliver: {format: parquet"+deliver+"}\n"), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 package provision
 
 import (
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 )
 
 // OwnerTag is the key of the tag that every resource of a pipeline carries. Its value is
@@ -10,7 +10,7 @@ const OwnerTag = "stagelog"
 
 // Spec is a pipeline placed in one account and Region: what each resource is to be.
 type Spec struct {
-	Pipeline  *pipeline.Pipeline
+	Pipeline  *config.Pipeline
 	Partition string // aws, aws-cn, aws-us-gov
 	Region    string
 	Account   string // 12 digits
@@ -84,7 +84,7 @@ func (s *Spec) SnapshotKey() string { return statePrefix + "directory.json" }
 
 // FormerKey is the object that remembers a stage's access log settings as they were before
 // deploy replaced them, so that destroy can put them back.
-func (s *Spec) FormerKey(st pipeline.StageRef) string {
+func (s *Spec) FormerKey(st config.StageRef) string {
 	return statePrefix + "former/" + st.API + "/" + st.Stage + ".json"
 }
 

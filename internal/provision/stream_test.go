@@ -15,14 +15,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
 // streamSpec is a pipeline with one stage, in moto's account.
-func streamSpec(t testing.TB, stages ...pipeline.StageRef) *Spec {
+func streamSpec(t testing.TB, stages ...config.StageRef) *Spec {
 	t.Helper()
-	p, err := pipeline.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"), func(string) string { return "" })
+	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestStreamThatFailedIsMadeAgain(t *testing.T) {
 func TestRemovalsPassOverWhatCannotBeOurs(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
-	s := streamSpec(t, pipeline.StageRef{API: "nosuchapi1", Stage: "prod"})
+	s := streamSpec(t, config.StageRef{API: "nosuchapi1", Stage: "prod"})
 	_, err := c.Firehose.CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: aws.String(s.Stream()),
 		HttpEndpointDestinationConfiguration: &types.HttpEndpointDestinationConfiguration{
 			EndpointConfiguration: &types.HttpEndpointConfiguration{Url: aws.String("https://example.com")},

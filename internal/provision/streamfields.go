@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 )
 
 // What Firehose takes where nothing is said, and does not always show.
@@ -96,7 +96,7 @@ func (s *Spec) conversion() *types.DataFormatConversionConfiguration {
 	return &types.DataFormatConversionConfiguration{
 		Enabled: aws.Bool(true),
 		SchemaConfiguration: &types.SchemaConfiguration{
-			RoleARN: aws.String(s.RoleARN(s.FirehoseRole())), DatabaseName: aws.String(p.Database()), TableName: aws.String(pipeline.LinesTable),
+			RoleARN: aws.String(s.RoleARN(s.FirehoseRole())), DatabaseName: aws.String(p.Database()), TableName: aws.String(config.LinesTable),
 			Region: aws.String(s.Region), VersionId: aws.String(newestVersion),
 		},
 		InputFormatConfiguration: &types.InputFormatConfiguration{Deserializer: &types.Deserializer{OpenXJsonSerDe: &types.OpenXJsonSerDe{}}},

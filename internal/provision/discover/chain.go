@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 )
 
 // chains looks behind the destinations that are delivery streams, at each once.
@@ -87,12 +87,12 @@ const convertedMiB = 128
 
 func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain {
 	_, bucket, _ := strings.Cut(aws.ToString(to.BucketARN), ":::")
-	c := &Chain{Stream: stream, Bucket: bucket, Deliver: pipeline.Deliver{
+	c := &Chain{Stream: stream, Bucket: bucket, Deliver: config.Deliver{
 		Prefix: aws.ToString(to.Prefix), ErrorPrefix: aws.ToString(to.ErrorOutputPrefix), Compression: string(to.CompressionFormat),
 		Interval: 300 * time.Second, Size: 5 << 20, // Firehose's, where the stream says nothing
 	}}
 	if c.Deliver.Compression == "" {
-		c.Deliver.Compression = pipeline.Uncompressed
+		c.Deliver.Compression = config.Uncompressed
 	}
 	if format := formatOf(to.DataFormatConversionConfiguration); format != nil {
 		c.Deliver.Size, c.ORC = convertedMiB<<20, format.OrcSerDe != nil
@@ -122,9 +122,9 @@ func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain 
 func pagesOf(p *types.ParquetSerDe) string {
 	switch p.Compression {
 	case types.ParquetCompressionGzip:
-		return pipeline.GZIP
+		return config.GZIP
 	case types.ParquetCompressionUncompressed:
-		return pipeline.Uncompressed
+		return config.Uncompressed
 	}
-	return pipeline.Snappy
+	return config.Snappy
 }

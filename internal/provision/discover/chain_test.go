@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 )
 
 func TestChainReadsFormatConversion(t *testing.T) {
@@ -29,17 +29,17 @@ func TestChainReadsFormatConversion(t *testing.T) {
 		pages   string
 		sizeMiB int64
 	}{
-		{"none", nil, nil, false, false, pipeline.Uncompressed, 5},
-		{"switched off", off, nil, false, false, pipeline.Uncompressed, 5},
-		{"Parquet as Firehose makes it", parquet(""), nil, true, false, pipeline.Snappy, 128},
-		{"Snappy, of a size", parquet(types.ParquetCompressionSnappy), &types.BufferingHints{SizeInMBs: aws.Int32(64)}, true, false, pipeline.Snappy, 64},
-		{"GZIP", parquet(types.ParquetCompressionGzip), nil, true, false, pipeline.GZIP, 128},
-		{"not compressed", parquet(types.ParquetCompressionUncompressed), nil, true, false, pipeline.Uncompressed, 128},
-		{"ORC", to(&types.Serializer{OrcSerDe: &types.OrcSerDe{}}), nil, false, true, pipeline.Uncompressed, 128},
+		{"none", nil, nil, false, false, config.Uncompressed, 5},
+		{"switched off", off, nil, false, false, config.Uncompressed, 5},
+		{"Parquet as Firehose makes it", parquet(""), nil, true, false, config.Snappy, 128},
+		{"Snappy, of a size", parquet(types.ParquetCompressionSnappy), &types.BufferingHints{SizeInMBs: aws.Int32(64)}, true, false, config.Snappy, 64},
+		{"GZIP", parquet(types.ParquetCompressionGzip), nil, true, false, config.GZIP, 128},
+		{"not compressed", parquet(types.ParquetCompressionUncompressed), nil, true, false, config.Uncompressed, 128},
+		{"ORC", to(&types.Serializer{OrcSerDe: &types.OrcSerDe{}}), nil, false, true, config.Uncompressed, 128},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := newChain("s", &types.ExtendedS3DestinationDescription{DataFormatConversionConfiguration: tt.have, BufferingHints: tt.hints})
-			want := &Chain{Stream: "s", ORC: tt.orc, Deliver: pipeline.Deliver{Interval: 300 * time.Second, Size: tt.sizeMiB << 20, Parquet: tt.parquet, Compression: tt.pages}}
+			want := &Chain{Stream: "s", ORC: tt.orc, Deliver: config.Deliver{Interval: 300 * time.Second, Size: tt.sizeMiB << 20, Parquet: tt.parquet, Compression: tt.pages}}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("newChain (-want +got):\n%s", diff)
 			}

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
@@ -54,16 +54,16 @@ type Stage struct {
 }
 
 // Ref is the stage as stagelog.yaml names it.
-func (s Stage) Ref() pipeline.StageRef { return pipeline.StageRef{API: s.API.ID, Stage: s.Name} }
+func (s Stage) Ref() config.StageRef { return config.StageRef{API: s.API.ID, Stage: s.Name} }
 
 // Chain is a delivery stream to a bucket.
 type Chain struct {
 	Stream   string
 	Bucket   string
-	Deliver  pipeline.Deliver // ErrorPrefix is "" where none is set
-	ORC      bool             // records are converted to ORC, which no pipeline delivers
-	Function string           // ARN of what transforms the records; "" where they go as they came
-	Readers  []string         // other accounts that the bucket's policy lets get objects, without a condition
+	Deliver  config.Deliver // ErrorPrefix is "" where none is set
+	ORC      bool           // records are converted to ORC, which no pipeline delivers
+	Function string         // ARN of what transforms the records; "" where they go as they came
+	Readers  []string       // other accounts that the bucket's policy lets get objects, without a condition
 }
 
 // Find looks. What may not be looked at is a note, and the rest goes on; only where the REST

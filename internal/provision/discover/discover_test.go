@@ -24,7 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/discover"
 	"github.com/stagelog/stagelog/internal/provision/moto"
@@ -136,7 +136,7 @@ func TestFindLooksAtEverything(t *testing.T) {
 			{API: shopAPI, Name: "dev", Destination: streamARN("amazon-apigateway-gone"), Format: "$context.requestId"},
 			{API: shopAPI, Name: "prod", Destination: streamARN("amazon-apigateway-theirs"), Format: "$context.requestId", Plans: []string{"Free", "Gold"}, Chain: &discover.Chain{
 				Stream: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function, Readers: []string{"111122223333", "444455556666", "888888888888"},
-				Deliver: pipeline.Deliver{Interval: 2 * time.Minute, Size: 7 << 20, Compression: "GZIP", Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}}},
+				Deliver: config.Deliver{Interval: 2 * time.Minute, Size: 7 << 20, Compression: "GZIP", Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}}},
 		},
 		Undeployed: []discover.API{{ID: bare, Name: "bare", Protocol: "REST"}},
 		Other:      []discover.API{{ID: *web.ApiId, Name: "web", Protocol: "HTTP"}},

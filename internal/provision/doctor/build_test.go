@@ -25,7 +25,7 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
@@ -59,7 +59,7 @@ type built struct {
 	noPlan         bool
 
 	c   *provision.Clients
-	ref pipeline.StageRef
+	ref config.StageRef
 	key string // the id of the customer's key
 }
 
@@ -147,7 +147,7 @@ func (b *built) log(ctx context.Context, t *testing.T, destination, format strin
 func (b *built) buildAPI(ctx context.Context, t *testing.T) {
 	t.Helper()
 	api := must(b.c.APIGateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("shop")}))(t)
-	b.ref = pipeline.StageRef{API: *api.Id, Stage: "prod"}
+	b.ref = config.StageRef{API: *api.Id, Stage: "prod"}
 	root := must(b.c.APIGateway.GetResources(ctx, &apigateway.GetResourcesInput{RestApiId: api.Id}))(t).Items[0].Id
 	must(b.c.APIGateway.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), AuthorizationType: aws.String("NONE"), ApiKeyRequired: true}))(t)
 	must(b.c.APIGateway.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), Type: gatewaytypes.IntegrationTypeHttpProxy,
@@ -197,17 +197,17 @@ func (b *built) buildRole(ctx context.Context, t *testing.T, name, trust, permis
 func (b *built) spec() *provision.Spec {
 	return &provision.Spec{
 		Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64",
-		Pipeline: &pipeline.Pipeline{
-			Name: "acme", Bucket: testBucket, Readers: []string{testReader}, Stages: []pipeline.StageRef{b.ref}, Format: accesslog.Usage,
-			Names:   pipeline.OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
-			Deliver: pipeline.Deliver{Compression: "GZIP", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
+		Pipeline: &config.Pipeline{
+			Name: "acme", Bucket: testBucket, Readers: []string{testReader}, Stages: []config.StageRef{b.ref}, Format: accesslog.Usage,
+			Names:   config.OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
+			Deliver: config.Deliver{Compression: "GZIP", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
 		},
 	}
 }
 
 // target is the chain as doctor is asked to examine it, as somebody else's.
 func (b *built) target() doctor.Target {
-	return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []pipeline.StageRef{b.ref}}
+	return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []config.StageRef{b.ref}}
 }
 
 // own is the chain as the pipeline's.
@@ -288,8 +288,8 @@ func answer(status int, body string) *http.Response {
 }
 
 // onlyStage is the one stage of the one API that there is.
-func onlyStage(t *testing.T, c *provision.Clients) pipeline.StageRef {
+func onlyStage(t *testing.T, c *provision.Clients) config.StageRef {
 	t.Helper()
 	apis := must(c.APIGateway.GetRestApis(t.Context(), &apigateway.GetRestApisInput{}))(t)
-	return pipeline.StageRef{API: *apis.Items[0].Id, Stage: "prod"}
+	return config.StageRef{API: *apis.Items[0].Id, Stage: "prod"}
 }

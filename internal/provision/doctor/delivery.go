@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
-	"github.com/stagelog/stagelog/internal/layout"
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 )
 
 // checkProcessing examines what happens to records on their way.
@@ -116,7 +116,7 @@ func (r *run) checkCompression(s *stream) {
 func (r *run) checkPrefix(s *stream) {
 	prefix, partitioned := s.prefix(), s.to.DynamicPartitioningConfiguration != nil && aws.ToBool(s.to.DynamicPartitioningConfiguration.Enabled)
 	f := finding{found: fmt.Sprintf("prefix %q, error output prefix %q", prefix, s.errorPrefix())}
-	if err := layout.Validate(prefix, s.errorPrefix(), partitioned); err != nil {
+	if err := objectkey.Validate(prefix, s.errorPrefix(), partitioned); err != nil {
 		f.cause, f.consequence, f.fix = err.Error(), "Firehose cannot name objects", r.mend(s, s.updateDestination(map[string]any{"Prefix": "logs/", "ErrorOutputPrefix": errorPrefixAdvice}))
 		r.out.problem(Failed, linkStream, "prefix expression", f)
 		return
@@ -124,9 +124,9 @@ func (r *run) checkPrefix(s *stream) {
 	// Of the error output prefix only the dates are examined: what is no expression stands in
 	// for what Firehose puts there.
 	errs := strings.ReplaceAll(s.errorPrefix(), "!{firehose:error-output-type}", "type")
-	warnings := layout.Warnings(prefix)
+	warnings := objectkey.Warnings(prefix)
 	if strings.Contains(errs, "!{") {
-		warnings = append(warnings, layout.Warnings(errs)...)
+		warnings = append(warnings, objectkey.Warnings(errs)...)
 	}
 	if len(warnings) > 0 {
 		f.cause, f.consequence = strings.Join(warnings, "; "), "objects lie where nobody looks for them, and queries by date miss them"

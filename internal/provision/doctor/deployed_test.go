@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
@@ -27,7 +27,7 @@ func deployed(t *testing.T, s *moto.Server, more string) (*provision.Clients, do
 	t.Helper()
 	b := &built{c: provision.NewClients(s.Config(nil))}
 	b.buildAPI(t.Context(), t)
-	p, err := pipeline.Parse("stagelog.yaml", []byte(`name: acme
+	p, err := config.Parse("stagelog.yaml", []byte(`name: acme
 bucket: `+testBucket+`
 region: `+moto.Region+`
 readers: ["`+testReader+`"]

@@ -19,7 +19,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/snappy/xerial"
 
-	"github.com/stagelog/stagelog/internal/layout"
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
@@ -68,7 +68,7 @@ func recordable() *built {
 // nameAt is an object's name as Firehose gives it.
 func nameAt(prefix, ext string) string {
 	now := time.Now().UTC()
-	return prefix + now.Format("2006/01/02/15/") + layout.ObjectName(testStream, 1, now, uuid.NewString(), ext)
+	return prefix + now.Format("2006/01/02/15/") + objectkey.ObjectName(testStream, 1, now, uuid.NewString(), ext)
 }
 
 func enriched(fields string) func([]byte) []byte {
@@ -105,7 +105,7 @@ func TestARecordThatComesBackEnriched(t *testing.T) {
 			if err := json.Unmarshal(record, &sent); err != nil {
 				t.Errorf("the record is not JSON: %v", err)
 			}
-			ext, _ := layout.Extension(string(format), "")
+			ext, _ := objectkey.Extension(string(format), "")
 			return nameAt("logs/", ext), packed(enriched(`"usage_plan":"Gold","customer":"Acme Corp","usage_plan_id":"abc"`)(record))
 		})
 		f.wants(t, "record: accepted", doctor.OK, doctor.Marker)
@@ -144,7 +144,7 @@ func TestARecordThatComesBackOtherwise(t *testing.T) {
 			return nameAt("logs/", ".gz"), gzipped(unknown(r))
 		}, "record: record enriched", doctor.OK, []string{"customer -", "nobody is billed"}},
 		{"in the error output", false, func(r []byte) (string, []byte) {
-			e := layout.ErrorRecord{RawData: r, ErrorCode: "Lambda.FunctionTimedOut", ErrorMessage: "The Lambda function invocation timed out.", AttemptsMade: 4, Arrived: time.Now(), AttemptsEnded: time.Now()}
+			e := objectkey.ErrorRecord{RawData: r, ErrorCode: "Lambda.FunctionTimedOut", ErrorMessage: "The Lambda function invocation timed out.", AttemptsMade: 4, Arrived: time.Now(), AttemptsEnded: time.Now()}
 			return nameAt("errors/processing-failed/", ""), e.AppendLine(nil)
 		}, "record: delivered", doctor.Failed, []string{"error output", "Lambda.FunctionTimedOut", "4 attempts", "--timeout"}},
 		{"not JSON", false, func(r []byte) (string, []byte) {

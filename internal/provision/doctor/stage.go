@@ -14,13 +14,13 @@ import (
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // stage is a stage as it is.
 type stage struct {
-	ref         pipeline.StageRef
+	ref         config.StageRef
 	err         error // it could not be read
 	destination string
 	format      string
@@ -28,7 +28,7 @@ type stage struct {
 }
 
 // readStage reads a stage's access log settings.
-func (r *run) readStage(ctx context.Context, ref pipeline.StageRef) *stage {
+func (r *run) readStage(ctx context.Context, ref config.StageRef) *stage {
 	st := &stage{ref: ref}
 	out, err := r.c.APIGateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &ref.API, StageName: &ref.Stage})
 	if err != nil {
@@ -88,7 +88,7 @@ func (r *run) checkMissingStage(ctx context.Context, st *stage) {
 	})
 }
 
-func otherAPI(ref pipeline.StageRef, name string, protocol v2.ProtocolType) finding {
+func otherAPI(ref config.StageRef, name string, protocol v2.ProtocolType) finding {
 	f := finding{
 		found:       fmt.Sprintf("%s (%s) is an HTTP API", ref.API, name),
 		cause:       "AWS lets HTTP APIs log to CloudWatch Logs alone, never to a Firehose delivery stream",
@@ -105,9 +105,9 @@ func otherAPI(ref pipeline.StageRef, name string, protocol v2.ProtocolType) find
 }
 
 // whyMissing is what deploy would say: the API was never deployed, or which names are near.
-func (r *run) whyMissing(ctx context.Context, ref pipeline.StageRef) string {
+func (r *run) whyMissing(ctx context.Context, ref config.StageRef) string {
 	spec := &provision.Spec{
-		Pipeline:  &pipeline.Pipeline{Format: accesslog.Usage, Stages: []pipeline.StageRef{ref}},
+		Pipeline:  &config.Pipeline{Format: accesslog.Usage, Stages: []config.StageRef{ref}},
 		Partition: r.t.Partition, Region: r.t.Region, Account: r.t.Account,
 	}
 	for _, resource := range provision.Resources(spec, r.c) {

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/stagelog/stagelog/internal/layout"
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 )
 
 // watch looks for a marked record in the objects that come into the bucket.
@@ -27,7 +27,7 @@ type watch struct {
 type sighting struct {
 	key    string
 	record []byte
-	failed *layout.ErrorRecord // in the error output
+	failed *objectkey.ErrorRecord // in the error output
 }
 
 // newWatch remembers which objects are there before the record is sent: what comes later is
@@ -116,7 +116,7 @@ const earlier = 30 * time.Minute
 // places are the prefixes below which the record may come out: of this hour and the ones
 // beside it. A prefix that also depends on chance or on the record is cut where it does.
 func (w *watch) places(now time.Time) (all []string) {
-	good, failed, err := layout.ParsePrefixes(w.s.prefix(), w.s.errorPrefix())
+	good, failed, err := objectkey.ParsePrefixes(w.s.prefix(), w.s.errorPrefix())
 	if err != nil {
 		return []string{literal(w.s.prefix()), literal(w.s.errorPrefix())}
 	}
@@ -132,10 +132,10 @@ func (w *watch) places(now time.Time) (all []string) {
 	for _, at := range []time.Time{now.Add(-earlier), now} {
 		for _, p := range []struct {
 			text   string
-			prefix layout.Prefix
+			prefix objectkey.Prefix
 		}{{w.s.prefix(), good}, {w.s.errorPrefix(), failed}} {
 			if steady(p.text) {
-				add(string(p.prefix.Append(nil, at.In(zone), layout.Vars{ErrorOutputType: layout.ProcessingFailed})))
+				add(string(p.prefix.Append(nil, at.In(zone), objectkey.Vars{ErrorOutputType: objectkey.ProcessingFailed})))
 			} else {
 				add(literal(p.text))
 			}
@@ -178,7 +178,7 @@ func (w *watch) read(ctx context.Context, key string) (*sighting, error) {
 func (w *watch) find(key string, text []byte) *sighting {
 	marker := []byte(w.m.id)
 	for line := range bytes.Lines(text) {
-		if e, err := layout.ParseErrorLine(line); err == nil && bytes.Contains(e.RawData, marker) {
+		if e, err := objectkey.ParseErrorLine(line); err == nil && bytes.Contains(e.RawData, marker) {
 			return &sighting{key: key, failed: &e}
 		}
 		if bytes.Contains(line, marker) {

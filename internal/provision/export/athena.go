@@ -8,7 +8,7 @@ import (
 	"unicode"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
@@ -16,7 +16,7 @@ import (
 // Athena computes from the dates in their keys (partition projection), a view with the columns
 // and types of the lake's view, and the usual reports as queries. The layout must be one that
 // Athena can compute: Firehose's own dates, or year=/month=/day=(/hour=) ones.
-func Athena(p *pipeline.Pipeline) ([]byte, error) {
+func Athena(p *config.Pipeline) ([]byte, error) {
 	projection, err := provision.ProjectionOf(p.Deliver.Prefix)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func Athena(p *pipeline.Pipeline) ([]byte, error) {
 	if strings.ContainsFunc(projection.Root, func(r rune) bool { return r == '\'' || r == '\\' || unicode.IsControl(r) }) {
 		return nil, fmt.Errorf("prefix %q: the location of Athena's table takes no quotes, backslashes and control characters", p.Deliver.Prefix)
 	}
-	if p.Deliver.Compression == pipeline.ZIP {
+	if p.Deliver.Compression == config.ZIP {
 		return nil, fmt.Errorf("Athena reads no ZIP: set deliver: {compression: gzip}")
 	}
 	format, err := accesslog.Parse(p.Format)
@@ -47,7 +47,7 @@ func Athena(p *pipeline.Pipeline) ([]byte, error) {
 }
 
 type athena struct {
-	p        *pipeline.Pipeline
+	p        *config.Pipeline
 	layout   provision.Projection
 	fields   map[string]string // by variable
 	database string

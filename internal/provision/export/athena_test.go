@@ -10,13 +10,13 @@ import (
 
 	_ "github.com/duckdb/duckdb-go/v2"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/export"
 )
 
 func athena(t *testing.T, yaml string) (string, error) {
 	t.Helper()
-	p, err := pipeline.Parse("stagelog.yaml", []byte(yaml), func(string) string { return "" })
+	p, err := config.Parse("stagelog.yaml", []byte(yaml), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/provision/policy"
@@ -64,7 +64,7 @@ func newStack(t *testing.T, text string, s *provision.Spec) *stack {
 		"Bucket": s.Bucket(), "Bucket.Arn": s.BucketARN(), "Function.Arn": s.FunctionARN(), "Stream.Arn": s.StreamARN(),
 		"FunctionRole.Arn": s.RoleARN(s.FunctionRole()), "FirehoseRole.Arn": s.RoleARN(s.FirehoseRole()),
 		"FirehoseLogGroup": s.StreamLogGroup(), "FirehoseLogStream": provision.DeliveryLogStream,
-		"Database": s.Pipeline.Database(), "Table": pipeline.LinesTable,
+		"Database": s.Pipeline.Database(), "Table": config.LinesTable,
 		"CodeBucket": codeBucket, "CodeKey": codeKey, "HashSalt": hashSalt,
 	}
 	resolve(t, &root, values)
@@ -305,7 +305,7 @@ func (a *motoAccount) theBucket(st *stack) {
 }
 
 // deployedAPI makes a REST API with a stage.
-func (a *motoAccount) deployedAPI(stage string) pipeline.StageRef {
+func (a *motoAccount) deployedAPI(stage string) config.StageRef {
 	a.Helper()
 	ctx := a.Context()
 	api, err := a.APIGateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("shop")})
@@ -319,7 +319,7 @@ func (a *motoAccount) deployedAPI(stage string) pipeline.StageRef {
 	a.ok(err)
 	_, err = a.APIGateway.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: api.Id, StageName: &stage})
 	a.ok(err)
-	return pipeline.StageRef{API: *api.Id, Stage: stage}
+	return config.StageRef{API: *api.Id, Stage: stage}
 }
 
 // TestAStackLeavesNothingToDeploy applies templates, and then plans: what CloudFormation made
@@ -336,7 +336,7 @@ func TestAStackLeavesNothingToDeploy(t *testing.T) {
 			a.ok(err)
 			_, err = a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(codeBucket), Key: aws.String(codeKey), Body: strings.NewReader(string(s.Zip))})
 			a.ok(err)
-			s.Pipeline.Stages = []pipeline.StageRef{a.deployedAPI("prod")}
+			s.Pipeline.Stages = []config.StageRef{a.deployedAPI("prod")}
 
 			template := exported(t, CloudFormation, s)
 			a.createStack(template)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
@@ -39,13 +39,13 @@ names: {customer: who, usage_plan: "", usage_plan_id: ""}
 
 func load(t *testing.T, yaml string) *provision.Spec {
 	t.Helper()
-	p, err := pipeline.Parse("stagelog.yaml", []byte(yaml), func(string) string { return "" })
+	p, err := config.Parse("stagelog.yaml", []byte(yaml), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	arch := p.AWS.Architecture
 	if arch == "" {
-		arch = pipeline.DefaultArchitecture
+		arch = config.DefaultArchitecture
 	}
 	return &provision.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: []byte("PK"), Architecture: arch}
 }

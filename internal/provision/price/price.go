@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 
 // smaller is how many times smaller access logs are when they are compressed.
 var smaller = map[string]float64{
-	pipeline.Uncompressed: 1, pipeline.GZIP: 8, pipeline.ZIP: 8, pipeline.Snappy: 4, pipeline.HadoopSnappy: 4,
+	config.Uncompressed: 1, config.GZIP: 8, config.ZIP: 8, config.Snappy: 4, config.HadoopSnappy: 4,
 }
 
 // Estimate is what a number of requests costs in a month.
@@ -52,7 +52,7 @@ type Component struct {
 }
 
 // New estimates a month with that many requests, spread evenly.
-func New(p *pipeline.Pipeline, region, architecture string, requests int64) Estimate {
+func New(p *config.Pipeline, region, architecture string, requests int64) Estimate {
 	of, known := listed[region]
 	from := region
 	if !known {
@@ -125,7 +125,7 @@ func recordBytes(format string) int {
 	return len(line) + 1 // the newline that deploy gives it
 }
 
-func assumptions(record int, p *pipeline.Pipeline) []string {
+func assumptions(record int, p *config.Pipeline) []string {
 	of := fmt.Sprintf("records of %d bytes, and %d more by enrichment", record, addedBytes)
 	if by := smaller[p.Deliver.Compression]; by > 1 {
 		of += fmt.Sprintf(", %s makes them %.0f times smaller", p.Deliver.Compression, by)

@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/pipeline"
+	"github.com/stagelog/stagelog/internal/config"
 )
 
-func load(t *testing.T, more string) *pipeline.Pipeline {
+func load(t *testing.T, more string) *config.Pipeline {
 	t.Helper()
-	p, err := pipeline.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"+more), func(string) string { return "" })
+	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"+more), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/console"
+	"github.com/stagelog/stagelog/internal/lake"
+)
+
+type consoleFlags struct {
+	lake     lakeFlags
+	from     when
+	listen   string
+	password string
+	every    time.Duration
+}
+
+func newConsole(e *env) *cobra.Command {
+	flags := consoleFlags{from: when{now: time.Now}}
+	cmd := &cobra.Command{
+		Use:   "console",
+		Short: "A page over the delivered logs: requests, customers, routes, errors, SQL",
+		Long: `Serves the console over the logs of a bucket, and takes in what is new while it runs. ` + "`stagelog up`" + `
+has a console of its own, which shows live lines and delivery as well.
+
+` + lakeHelp,
+		Example: `  stagelog console
+  stagelog console --bucket s3://acme-api-logs/logs/ --profile partner
+  stagelog console --listen 0.0.0.0:8082 --password-file console.password`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runConsole(cmd.Context(), e, &flags) },
+	}
+	flags.lake.bind(cmd)
+	f := cmd.Flags()
+	f.Var(&flags.from, "from", "take in requests from then on (default 30 days ago): "+whenHelp)
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:8082", "the console's address")
+	f.StringVar(&flags.password, "password-file", "", "the file that holds the console's password; needed beyond this machine")
+	f.DurationVar(&flags.every, "every", 30*time.Second, "how often to look for new objects")
+	return cmd
+}
+
+// readPassword reads a password from the first line of a file; "" is none.
+func readPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	if line = strings.TrimSpace(line); line == "" {
+		return "", fmt.Errorf("the first line of %s is empty: it is to be the password", path)
+	}
+	return line, nil
+}
+
+func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
+	password, err := readPassword(flags.password)
+	if err != nil {
+		return err
+	}
+	host, _, err := net.SplitHostPort(flags.listen)
+	if ip := net.ParseIP(host); err != nil || password == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return usageError{fmt.Errorf("--listen %s: others than this machine may come there, so the console needs a password: --password-file", flags.listen)}
+	}
+	from := flags.from.Time
+	if from.IsZero() {
+		from = time.Now().Add(-recent)
+	}
+	at, err := flags.lake.find(ctx, e)
+	if err != nil {
+		return err
+	}
+	l, err := flags.lake.openAsIs(ctx, e, at.bucket)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	ln, err := net.Listen("tcp", flags.listen)
+	if err != nil {
+		return fmt.Errorf("listen for the console: %w (--listen takes another address)", err)
+	}
+	server := &http.Server{
+		Handler: console.New(console.Config{
+			DB: func(context.Context) (*sql.DB, error) { return l.DB(), nil }, Password: password,
+			Title: at.bucket, FillCmd: "stagelog console --bucket s3://" + at.bucket + "/" + at.prefix, Logger: e.quietLog(),
+		}),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	fmt.Fprintf(e.stderr, "the console of s3://%s/%s: http://%s\n", at.bucket, at.prefix, ln.Addr())
+	err = flags.fillOnAndOn(ctx, e, l, at, from, served)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if shutErr := server.Shutdown(end); shutErr != nil {
+		shutErr = server.Close()
+		err = errors.Join(err, shutErr)
+	}
+	return err
+}
+
+// fillOnAndOn takes in what is new until ctx ends or the server does.
+func (f *consoleFlags) fillOnAndOn(ctx context.Context, e *env, l *lake.Lake, at *logs, from time.Time, served <-chan error) error {
+	for again := time.NewTicker(max(time.Second, f.every)); ; {
+		if !f.lake.noImport {
+			if err := f.lake.fill(ctx, e, l, at, from, time.Time{}); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(e.stderr, err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-served:
+			return fmt.Errorf("serve the console: %w", err)
+		case <-again.C:
+		}
+	}
+}

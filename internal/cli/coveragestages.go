@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/stagelog/stagelog/internal/lake/coverage"
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+const (
+	// metricLimit is the most metrics that GetMetricData takes at once.
+	metricLimit = 500
+	// patience is how long to wait for counts that a report can do without.
+	patience = time.Minute
+)
+
+// stageCounts is what CloudWatch counted. Its errors are one line, for people.
+type stageCounts struct {
+	gateway apigateway.GetRestApisAPIClient
+	metrics cloudwatch.GetMetricDataAPIClient
+}
+
+// Metrics implements coverage.StageCounter. An API that is no REST API of the account is looked for by its id, as HTTP APIs are.
+func (c stageCounts) Metrics(ctx context.Context, stages []coverage.Stage) ([]coverage.Metric, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	names, shared := map[string]string{}, map[string]int{}
+	pages := apigateway.NewGetRestApisPaginator(c.gateway, &apigateway.GetRestApisInput{Limit: aws.Int32(usageLimit)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, inALine(fmt.Errorf("ask for the names of APIs: %w", err))
+		}
+		for _, api := range page.Items {
+			name := metricName(aws.ToString(api.Name), aws.ToString(api.Id))
+			names[aws.ToString(api.Id)] = name
+			shared[name]++
+		}
+	}
+	metrics := make([]coverage.Metric, len(stages))
+	for i, s := range stages {
+		metrics[i] = coverage.Metric{API: s.APIID, Stage: s.Stage}
+		if name, ok := names[s.APIID]; ok {
+			metrics[i] = coverage.Metric{API: name, ByName: true, Shared: shared[name], Stage: s.Stage}
+		}
+	}
+	return metrics, nil
+}
+
+// metricName is the value of CloudWatch's dimension ApiName: API Gateway leaves out what is not ASCII, and takes the id where
+// nothing is left.
+func metricName(name, id string) string {
+	ascii := strings.Map(func(r rune) rune {
+		if r > '\x7f' {
+			return -1
+		}
+		return r
+	}, name)
+	if ascii == "" {
+		return id
+	}
+	return ascii
+}
+
+// Sums implements coverage.StageCounter.
+func (c stageCounts) Sums(ctx context.Context, metrics []coverage.Metric, first, last time.Time, fn func(coverage.Metric, time.Time, int64) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for some := range slices.Chunk(metrics, metricLimit) {
+		if err := c.sums(ctx, some, first, last, fn); err != nil {
+			return inALine(fmt.Errorf("ask CloudWatch for its counts: %w", err))
+		}
+	}
+	return nil
+}
+
+func (c stageCounts) sums(ctx context.Context, metrics []coverage.Metric, first, last time.Time, fn func(coverage.Metric, time.Time, int64) error) error {
+	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(first), EndTime: aws.Time(last.AddDate(0, 0, 1))}
+	of := map[string]coverage.Metric{}
+	for i, m := range metrics {
+		id := fmt.Sprintf("m%d", i)
+		of[id] = m
+		in.MetricDataQueries = append(in.MetricDataQueries, types.MetricDataQuery{Id: &id, MetricStat: &types.MetricStat{
+			Metric: countOf(m), Period: aws.Int32(24 * 60 * 60), Stat: aws.String("Sum"),
+		}})
+	}
+	// A page may have a part of a metric, which a later one completes.
+	status := map[string]types.StatusCode{}
+	pages := cloudwatch.NewGetMetricDataPaginator(c.metrics, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range page.MetricDataResults {
+			id := aws.ToString(r.Id)
+			m, ok := of[id]
+			if !ok || len(r.Timestamps) != len(r.Values) {
+				return fmt.Errorf("it answers what nobody asked: %q", id)
+			}
+			status[id] = r.StatusCode
+			for i, at := range r.Timestamps {
+				if err := fn(m, at, int64(math.Round(r.Values[i]))); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for id, m := range of {
+		if got := status[id]; got != types.StatusCodeComplete {
+			return fmt.Errorf("its answer for %s/%s is %q and not Complete", m.API, m.Stage, got)
+		}
+	}
+	return nil
+}
+
+func countOf(m coverage.Metric) *types.Metric {
+	api := "ApiId"
+	if m.ByName {
+		api = "ApiName"
+	}
+	return &types.Metric{Namespace: aws.String("AWS/ApiGateway"), MetricName: aws.String("Count"), Dimensions: []types.Dimension{
+		{Name: &api, Value: aws.String(m.API)}, {Name: aws.String("Stage"), Value: aws.String(m.Stage)},
+	}}
+}
+
+// inALine says why there are no counts, and what it takes where somebody may not ask.
+func inALine(err error) error {
+	var answer smithy.APIError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer within %v", patience)
+	case errors.As(err, &answer) && slices.Contains([]string{"InvalidAction", "UnknownOperationException"}, answer.ErrorCode()):
+		return errors.New("this endpoint has no CloudWatch")
+	}
+	why, _, _ := strings.Cut(provision.Explain(err).Error(), "\n")
+	if provision.Denied(err) {
+		why += "; comparing them takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"
+	}
+	return errors.New(why)
+}

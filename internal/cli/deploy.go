@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/provision"
+)
+
+func newDeploy(e *env) *cobra.Command {
+	var flags planFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Build the pipeline in AWS: bucket, function, delivery stream, access logging",
+		Long: `Shows the plan, asks, and carries it out: the S3 bucket and who may read it, the enrichment
+function, the Firehose delivery stream, and access logging on each stage. Waits until AWS calls
+everything ready. After any failure run it again: it goes on from what is there.
+
+What stagelog did not make it leaves alone. --adopt takes over resources of the same names,
+--replace-logging replaces access log settings that somebody made, and remembers them.`,
+		Example: `  stagelog deploy
+  stagelog deploy --yes                                   in a script
+  stagelog deploy --adopt --replace-logging               take over a chain that was built by hand
+  stagelog deploy --endpoint-url http://127.0.0.1:4580    on this machine, against ` + "`stagelog up --apis-only`",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDeploy(cmd.Context(), e, &flags, yes)
+		},
+	}
+	flags.bind(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func runDeploy(ctx context.Context, e *env, flags *planFlags, yes bool) error {
+	p, err := prepare(ctx, e, flags, true)
+	if err != nil {
+		return err
+	}
+	p.print(e.stderr, e.paintFor(e.stderr))
+	if refused := p.plan.Refused(); len(refused) > 0 {
+		return flags.refusal(e, refused)
+	}
+	if p.plan.ToDo() == 0 {
+		fmt.Fprintln(e.stderr, "\nNothing to do.")
+		return p.result(e, "nothing to do")
+	}
+	if !yes {
+		fmt.Fprintln(e.stderr)
+		if err := e.ask("Make these changes?"); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(e.stderr)
+	if err := p.plan.Execute(ctx, flags.consents(), progress(e)); err != nil {
+		if ctx.Err() != nil {
+			fmt.Fprintf(e.stderr, "What was made stays. `%s` goes on from there.\n", flags.deploy(e))
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w\nWhat was made stays. Run `%s` again: it goes on from there", err, flags.deploy(e))
+	}
+	fmt.Fprintf(e.stderr, "\n%s is deployed.\n", p.spec.Pipeline.Name)
+	if len(p.spec.Pipeline.Stages) == 0 {
+		fmt.Fprintf(e.stderr, "Nothing logs to it yet: %s names no stages. `stagelog init --aws` lists those of the account.\n", e.file)
+	}
+	fmt.Fprintf(e.stderr, "Next: `%s` sends a record through and shows it come out of the bucket.\n", flags.aws.again(e, "doctor"))
+	return p.result(e, "deployed")
+}
+
+// result is what a script wants to know of a deployed pipeline.
+func (p *prepared) result(e *env, state string) error {
+	s := p.spec
+	if e.json {
+		return printJSON(e.stdout, map[string]any{
+			"state": state, "pipeline": s.Pipeline.Name, "region": s.Region, "account": s.Account,
+			"bucket": s.Bucket(), "prefix": s.Pipeline.Deliver.Prefix, "stream_arn": s.StreamARN(), "function_arn": s.FunctionARN(),
+			"steps": p.plan.Steps,
+		})
+	}
+	_, err := fmt.Fprintf(e.stdout, "bucket    s3://%s/%s\nstream    %s\nfunction  %s\n", s.Bucket(), s.Pipeline.Deliver.Prefix, s.StreamARN(), s.FunctionARN())
+	return err
+}
+
+// progress tells of a deploy or a destroy as it goes: one line for each resource, and one
+// for each thing that is waited for.
+func progress(e *env) func(provision.Event) {
+	colour := e.paintFor(e.stderr)
+	var began time.Time
+	var waiting string
+	return func(ev provision.Event) {
+		switch {
+		case ev.Doing != "":
+			began, waiting = time.Now(), ""
+			fmt.Fprintf(e.stderr, "[%d/%d] %s %s: %s\n", ev.Number, ev.Of, ev.Kind, ev.Name, ev.Doing)
+		case ev.Waiting != "" && ev.Waiting != waiting:
+			waiting = ev.Waiting
+			fmt.Fprintf(e.stderr, "      %s\n", colour.it(faint, ev.Waiting))
+		case ev.Done != "":
+			took := ""
+			if d := time.Since(began).Round(100 * time.Millisecond); d > 0 {
+				took = colour.it(faint, ", "+d.String())
+			}
+			fmt.Fprintf(e.stderr, "      %s%s\n", colour.it(green, ev.Done), took)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/doctor"
+)
+
+type doctorFlags struct {
+	aws           awsFlags
+	stages        []string
+	noRecord      bool
+	timeout       time.Duration
+	readerProfile string
+	asReader      bool
+}
+
+func newDoctor(e *env) *cobra.Command {
+	var flags doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Prove that the chain works, link by link, with a record sent through it",
+		Long: `Checks the chain as it really is: the stage's access logging and format, the delivery stream and
+its role, the function and what it may do, the bucket and who may read it. Then it sends one
+marked record through the stream and waits until it comes out of the bucket, enriched. Each
+failure says the cause, the consequence, and the command that mends it.
+
+Without a stagelog.yaml, --stage checks any chain: one built by hand, or by somebody else's
+template. With --as-reader the credentials are a reader's, and only what a reader may do is
+proven; --reader-profile proves it beside everything else.
+
+Ends with 1 when a check failed. Warnings do not count.`,
+		Example: `  stagelog doctor
+  stagelog doctor --stage a1b2c3d4e5/prod             a chain that stagelog did not build
+  stagelog doctor --no-record                         read only, send nothing
+  stagelog doctor --as-reader --profile partner       with the credentials of a reader`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDoctor(cmd.Context(), e, &flags)
+		},
+	}
+	flags.aws.bind(cmd)
+	f := cmd.Flags()
+	f.StringSliceVar(&flags.stages, "stage", nil, "api/stage to check; may be repeated (default stagelog.yaml's)")
+	f.BoolVar(&flags.noRecord, "no-record", false, "do not send a record through the stream")
+	f.DurationVar(&flags.timeout, "timeout", 0, "how long to wait for the record (default: what the stream's buffers may take)")
+	f.StringVar(&flags.readerProfile, "reader-profile", "", "a profile with a reader's credentials, to prove its view as well")
+	f.BoolVar(&flags.asReader, "as-reader", false, "the credentials are a reader's: prove its view alone")
+	return cmd
+}
+
+func runDoctor(ctx context.Context, e *env, flags *doctorFlags) error {
+	p, err := flags.pipeline(e)
+	if err != nil {
+		return err
+	}
+	colour := e.paintFor(e.stdout)
+	report := func(c doctor.Check) {
+		if !e.json {
+			printCheck(e.stdout, c, colour)
+		}
+	}
+	session, err := flags.session(ctx, e, p)
+	if err != nil {
+		return err
+	}
+	var out doctor.Report
+	if flags.asReader {
+		out, err = doctor.Reader(ctx, session.Clients.S3, p.Bucket, p.Deliver.Prefix, p.Deliver.ErrorPrefix, report)
+	} else {
+		out, err = flags.chain(ctx, e, p, session, report)
+	}
+	if err != nil {
+		return provision.Explain(err)
+	}
+	return finishDoctor(e, out, colour)
+}
+
+// pipeline is stagelog.yaml's, or nil where --stage names a chain without one.
+func (f *doctorFlags) pipeline(e *env) (*config.Pipeline, error) {
+	p, err := config.Load(e.file, e.getenv)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.asReader:
+		return nil, fmt.Errorf("%s is not here: it says which bucket and prefix a reader has", e.file)
+	case errors.Is(err, fs.ErrNotExist) && len(f.stages) > 0:
+		return nil, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s is not here; name the stage to check with --stage api/stage", e.file)
+	}
+	return p, err
+}
+
+// session does without the owner's account where the credentials are a reader's.
+func (f *doctorFlags) session(ctx context.Context, e *env, p *config.Pipeline) (*awsSession, error) {
+	if f.asReader {
+		reader := *p
+		reader.AccountGiven = false
+		p = &reader
+	}
+	return f.aws.load(ctx, e, p)
+}
+
+func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *awsSession, report func(doctor.Check)) (doctor.Report, error) {
+	target := doctor.Target{Region: s.Region, Account: s.Account, Partition: s.Partition}
+	if p != nil {
+		target.Spec = s.spec(p)
+		target.Stages, target.Readers = target.Spec.Pipeline.Stages, p.Readers
+	}
+	if len(f.stages) > 0 {
+		target.Stages = nil
+		for _, text := range f.stages {
+			api, stage, ok := strings.Cut(text, "/")
+			if !ok || api == "" || stage == "" {
+				return doctor.Report{}, usageError{fmt.Errorf("--stage %s: expected api/stage, like a1b2c3d4e5/prod", text)}
+			}
+			target.Stages = append(target.Stages, config.StageRef{API: api, Stage: stage})
+		}
+	}
+	opts := doctor.Options{Record: !f.noRecord, Timeout: f.timeout, Progress: f.tell(e)}
+	if f.readerProfile != "" {
+		reader, err := f.readerClient(ctx, e, p)
+		if err != nil {
+			return doctor.Report{}, err
+		}
+		opts.ReaderS3 = reader
+	}
+	return doctor.Run(ctx, s.Clients, target, opts, report)
+}
+
+func (f *doctorFlags) readerClient(ctx context.Context, e *env, p *config.Pipeline) (*s3.Client, error) {
+	as := f.aws
+	as.profile = f.readerProfile
+	cfg, err := as.config(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return provision.NewClients(cfg).S3, nil
+}
+
+func (f *doctorFlags) tell(e *env) func(string) {
+	colour := e.paintFor(e.stderr)
+	return func(text string) { fmt.Fprintln(e.stderr, colour.it(faint, "     … "+text)) }
+}
+
+// printCheck writes a check in one line, and what is wrong in the lines below.
+func printCheck(w io.Writer, c doctor.Check, colour paint) {
+	shown := map[doctor.Status]struct{ word, colour string }{
+		"ok": {"ok  ", green}, "warning": {"warn", yellow}, "failed": {"FAIL", red}, "skipped": {"skip", faint},
+	}[c.Status]
+	fmt.Fprintf(w, "%s %s: %s: %s\n", colour.it(shown.colour, shown.word), c.Link, c.Name, c.Found)
+	for _, l := range []struct{ label, text string }{{"cause", c.Cause}, {"so", c.Consequence}, {"fix", c.Fix}} {
+		if l.text != "" {
+			fmt.Fprintf(w, "       %-6s %s\n", l.label, strings.ReplaceAll(strings.TrimRight(l.text, "\n"), "\n", "\n              "))
+		}
+	}
+}
+
+func finishDoctor(e *env, r doctor.Report, colour paint) error {
+	if e.json {
+		if err := printJSON(e.stdout, r); err != nil {
+			return err
+		}
+	} else {
+		verdict := colour.it(green, "The chain works.")
+		if r.Failed > 0 {
+			verdict = colour.it(red, fmt.Sprintf("%d checks failed.", r.Failed))
+		}
+		fmt.Fprintf(e.stdout, "\n%s %d checks, %d failed, %d warnings.\n", verdict, len(r.Checks), r.Failed, r.Warnings)
+	}
+	if r.Failed > 0 {
+		return silentError{}
+	}
+	return nil
+}

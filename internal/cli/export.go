@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/durable/atomicfile"
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/export"
+)
+
+func newExport(e *env) *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "export",
+		Short: "Print the pipeline as Terraform or CloudFormation, its logs for Athena, or the function's zip",
+		Long: `The same resources that deploy makes, as code for people who deploy otherwise. Nothing is read
+from AWS and nothing is changed. Each begins with what to run.`,
+		Example: `  stagelog export terraform > stagelog.tf
+  stagelog export cloudformation > stagelog-cloudformation.yaml
+  stagelog export athena > athena.sql
+  stagelog export zip --out stagelog-enricher.zip`,
+	})
+	cmd.AddCommand(
+		newExportCode(e, "terraform", "Print the pipeline as Terraform", export.Terraform),
+		newExportCode(e, "cloudformation", "Print the pipeline as a CloudFormation template", export.CloudFormation),
+		newExportAthena(e),
+		newExportZip(e),
+	)
+	return cmd
+}
+
+func newExportCode(e *env, name, short string, write func(*provision.Spec) ([]byte, error)) *cobra.Command {
+	var region, zip string
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			spec, err := exportSpec(cmd.Context(), e, region, zip)
+			if err != nil {
+				return err
+			}
+			text, err := write(spec)
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return printJSON(e.stdout, map[string]string{"format": name, "text": string(text)})
+			}
+			_, err = e.stdout.Write(text)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&region, "region", "", "the AWS Region (default stagelog.yaml's, else AWS_REGION)")
+	cmd.Flags().StringVar(&zip, "function-zip", "", "the enrichment function's zip (default: the release's, else built now with Go)")
+	return cmd
+}
+
+func newExportAthena(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "athena",
+		Short: "Print a table, a view and the usual reports over the logs for Amazon Athena",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			p, err := config.Load(e.file, e.getenv)
+			if err != nil {
+				return err
+			}
+			text, err := export.Athena(p)
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return printJSON(e.stdout, map[string]string{"format": "athena", "text": string(text)})
+			}
+			_, err = e.stdout.Write(text)
+			return err
+		},
+	}
+}
+
+// exportSpec needs no account: code for Terraform and CloudFormation asks for it where it runs.
+func exportSpec(ctx context.Context, e *env, region, zip string) (*provision.Spec, error) {
+	p, err := loadForAWS(e)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case region == "" && p.RegionGiven:
+		region = p.Region
+	case region == "":
+		region = e.getenv("AWS_REGION")
+	}
+	if region == "" {
+		return nil, errors.New("no AWS Region: give one with --region or AWS_REGION, or as region: in " + e.file)
+	}
+	arch := p.AWS.Architecture
+	if arch == "" {
+		arch = config.DefaultArchitecture
+	}
+	spec := &provision.Spec{Pipeline: p, Partition: partition(region), Region: region, Account: p.Account, Architecture: arch}
+	spec.Zip, err = functionZip(ctx, e, zip, arch)
+	return spec, err
+}
+
+func newExportZip(e *env) *cobra.Command {
+	var out, arch string
+	cmd := &cobra.Command{
+		Use:   "zip",
+		Short: "Write the enrichment function's deployment package",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if arch != "arm64" && arch != "x86_64" {
+				return usageError{fmt.Errorf("--arch %s: Lambda has arm64 and x86_64", arch)}
+			}
+			return writeZip(cmd.Context(), e, out, arch)
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "stagelog-enricher.zip", "the file to write")
+	cmd.Flags().StringVar(&arch, "arch", config.DefaultArchitecture, "arm64 or x86_64")
+	return cmd
+}
+
+func writeZip(ctx context.Context, e *env, out, arch string) error {
+	data, err := functionZip(ctx, e, "", arch)
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.WriteFile(out, data, 0o644); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(data)
+	if e.json {
+		return printJSON(e.stdout, map[string]any{"file": out, "architecture": arch, "bytes": len(data), "sha256": hex.EncodeToString(sum[:])})
+	}
+	fmt.Fprintf(e.stderr, "wrote %s: %s, %d bytes, sha256 %x\n", out, arch, len(data), sum)
+	return nil
+}
+
+// partition is the part of AWS that a Region is in, as ARNs name it.
+func partition(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTimesOnTheCommandLine(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]string{
+		"2026-11-23":                "2026-11-23T00:00:00Z",
+		"2026-11-23T08:15":          "2026-11-23T08:15:00Z",
+		"2026-11-23T08:15:30":       "2026-11-23T08:15:30Z",
+		"2026-11-23T08:15:00+02:00": "2026-11-23T06:15:00Z",
+		"90m":                       "2026-11-23T10:30:00Z",
+		"7d":                        "2026-11-16T12:00:00Z",
+		"-1h":                       "",
+		"-2d":                       "",
+		"d":                         "",
+		"yesterday":                 "",
+		"2026-13-01":                "",
+	} {
+		w := when{now: func() time.Time { return now }}
+		if err := w.Set(text); (err == nil) != (want != "") || w.String() != want {
+			t.Errorf("Set(%s) = %v: %s, want %s", text, err, w.String(), want)
+		}
+	}
+}
+
+func TestSizesOnTheCommandLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"512MiB": "512MiB", "1024MiB": "1GiB", "20 GiB": "20GiB", "1KiB": "1KiB", "1TiB": "1TiB",
+		"": "", "5": "", "5MB": "", "-5MiB": "", "0MiB": "", "99999999999TiB": "", "1.5GiB": "",
+	} {
+		var s size
+		if err := s.Set(text); (err == nil) != (want != "") || s.String() != want {
+			t.Errorf("Set(%s) = %v: %s, want %s", text, err, s.String(), want)
+		}
+	}
+}
+
+func TestPatternsOfTail(t *testing.T) {
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"", "anything", true}, {"Acme", "Acme", true}, {"Acme", "Acme Corp", false}, {"Acme*", "Acme Corp", true}, {"*Corp", "Acme Corp", true},
+		{"A*C*p", "Acme Corp", true}, {"A*x*p", "Acme Corp", false}, {"*", "", true}, {"a*a", "a", false}, {"/orders/*", "/orders/7", true},
+	} {
+		if got := matches(c.pattern, c.text); got != c.want {
+			t.Errorf("matches(%q, %q) = %v", c.pattern, c.text, got)
+		}
+	}
+}
+
+// The tab key completes as far as it is clear, and leaves what it does not know.
+func TestThePromptCompletes(t *testing.T) {
+	for line, want := range map[string]string{
+		"SELECT cust":               "SELECT customer",
+		"select count(*) from requ": "select count(*) from request",
+		"SELECT x FROM requests w":  "SELECT x FROM requests WHERE",
+		"SELECT nothing":            "SELECT nothing",
+		"SELECT ":                   "SELECT ",
+		"GROUP BY usage_plan_i":     "GROUP BY usage_plan_id",
+	} {
+		got, pos, ok := complete(line, len(line), '\t')
+		if !ok || got != want || pos != len(want) {
+			t.Errorf("complete(%q) = %q at %d, want %q", line, got, pos, want)
+		}
+	}
+	// In the middle of a line, what follows stays.
+	if got, pos, _ := complete("SELECT cust FROM requests", len("SELECT cust"), '\t'); got != "SELECT customer FROM requests" || !strings.HasPrefix(got[pos:], " FROM") {
+		t.Errorf("complete in the middle = %q at %d", got, pos)
+	}
+	if _, _, ok := complete("x", 1, 'a'); ok {
+		t.Error("a letter completes")
+	}
+}

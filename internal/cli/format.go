@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+)
+
+// maxFormatBytes bounds what lint reads: API Gateway's own limit is near 3 KB.
+const maxFormatBytes = 64 << 10
+
+func newFormat(e *env) *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "format",
+		Short: "Print, lint and explain access log formats",
+		Example: `  stagelog format print usage
+  stagelog format lint my-format.txt
+  stagelog format lint --fix - < my-format.txt
+  stagelog format explain '$context.identity.apiKeyId'`,
+	})
+	cmd.AddCommand(newFormatPrint(e), newFormatLint(e), newFormatExplain(e))
+	return cmd
+}
+
+func newFormatPrint(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:       "print [classic|usage|full|apiable]",
+		Short:     "Print a format, ready for the stage's access log settings",
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: accesslog.Presets(),
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := "classic"
+			if len(args) == 1 {
+				name = args[0]
+			}
+			format, _ := accesslog.Preset(name)
+			if e.json {
+				return printJSON(e.stdout, map[string]string{"name": name, "format": format})
+			}
+			_, err := io.WriteString(e.stdout, format)
+			return err
+		},
+	}
+}
+
+func newFormatLint(e *env) *cobra.Command {
+	var fix bool
+	cmd := &cobra.Command{
+		Use:   "lint FILE|-",
+		Short: "Check a format: what API Gateway refuses, what breaks the JSON, what leaks a secret",
+		Long: `Checks a format and says for each finding the cause, the consequence and the fix.
+Ends with 1 when there is an error. With --fix the mended format goes to stdout and the
+findings to stderr.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			format, err := readFormat(e.stdin, args[0])
+			if err != nil {
+				return err
+			}
+			findings := accesslog.Lint(format)
+			talk := e.stdout
+			if fix {
+				talk = e.stderr
+				var fixed string
+				fixed, findings = accesslog.Fix(format)
+				if _, err := io.WriteString(e.stdout, fixed); err != nil {
+					return err
+				}
+			}
+			return reportFindings(e, talk, findings, fix)
+		},
+	}
+	cmd.Flags().BoolVar(&fix, "fix", false, "print the format with everything mended that can be")
+	return cmd
+}
+
+// reportFindings prints the findings and ends with a failure when one is an error.
+func reportFindings(e *env, talk io.Writer, findings []accesslog.Finding, fixed bool) error {
+	errs := 0
+	for _, f := range findings {
+		if f.Severity == accesslog.Error {
+			errs++
+		}
+	}
+	switch {
+	case e.json && !fixed:
+		if err := printJSON(talk, map[string]any{"findings": findings, "errors": errs}); err != nil {
+			return err
+		}
+	case len(findings) == 0:
+		fmt.Fprintln(talk, "ok: nothing to say about this format")
+	default:
+		for _, f := range findings {
+			fmt.Fprintf(talk, "%s at byte %d: %s [%s]\n", f.Severity, f.Offset, f.Message, f.Code)
+			if f.Fix != "" {
+				fmt.Fprintf(talk, "  fix: %s\n", f.Fix)
+			}
+		}
+	}
+	if errs > 0 {
+		return silentError{}
+	}
+	return nil
+}
+
+func newFormatExplain(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain [VARIABLE]",
+		Short: "Say what a $context variable holds, or list all of them",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			all := accesslog.Catalogue()
+			if len(args) == 1 {
+				v, ok := accesslog.Explain(args[0])
+				if !ok {
+					return fmt.Errorf("%s is not a $context variable of access logs; `stagelog format explain` lists them", args[0])
+				}
+				all = []accesslog.Variable{v}
+			}
+			if e.json {
+				return printJSON(e.stdout, all)
+			}
+			w := tabwriter.NewWriter(e.stdout, 0, 4, 2, ' ', 0)
+			for _, v := range all {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", v.Name, v.Meaning, v.Example)
+				if v.Notes != "" && len(args) == 1 {
+					fmt.Fprintf(w, "\t%s\n", v.Notes)
+				}
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func readFormat(stdin io.Reader, name string) (string, error) {
+	in := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", fmt.Errorf("read format: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxFormatBytes+1))
+	if err != nil {
+		return "", fmt.Errorf("read format: %w", err)
+	}
+	if len(data) > maxFormatBytes {
+		return "", fmt.Errorf("read format: %s is over %d bytes; a format is one line of under 3 KB", name, maxFormatBytes)
+	}
+	return strings.ToValidUTF8(string(data), "\uFFFD"), nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

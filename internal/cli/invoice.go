@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/lake/invoice"
+	"github.com/stagelog/stagelog/internal/lake/table"
+)
+
+type invoiceFlags struct {
+	lake     lakeFlags
+	month    string
+	prices   string
+	zone     string
+	lateDays int
+	csv      bool
+	out      string
+	again    string
+	meter    string
+}
+
+func newInvoice(e *env) *cobra.Command {
+	var flags invoiceFlags
+	cmd := &cobra.Command{
+		Use:   "invoice --month 2026-11 --prices prices.yaml",
+		Short: "What each API key used in a month, and what that costs",
+		Long: `Counts each request of the month once, by the id of its API key and usage plan, and prices it by a
+file. Objects that are delivered some days after the month's end are taken in; later ones are
+named. Money is exact: each line is rounded once, and the total is their sum.
+
+--out writes the invoice as CSV and JSON, meter events for Stripe and OpenMeter, and a manifest of
+the objects and requests that it was made from. With --again that manifest makes the same bytes
+a year later, or says what is different.
+
+` + lakeHelp,
+		Example: `  stagelog report invoice --month 2026-11 --prices prices.yaml
+  stagelog report invoice --month 2026-11 --prices prices.yaml --out 2026-11/
+  stagelog report invoice --again 2026-11/manifest.json --prices prices.yaml --csv`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runInvoice(cmd.Context(), e, &flags) },
+	}
+	flags.lake.bind(cmd)
+	f := cmd.Flags()
+	f.StringVar(&flags.month, "month", "", "the month, like 2026-11")
+	f.StringVar(&flags.prices, "prices", "", "the file of prices (YAML)")
+	f.StringVar(&flags.zone, "zone", "UTC", "where the month begins and ends, like Europe/Berlin")
+	f.IntVar(&flags.lateDays, "late-days", 3, "objects count that are delivered until so many days after the month")
+	f.BoolVar(&flags.csv, "csv", false, "print CSV")
+	f.StringVar(&flags.out, "out", "", "a folder for the invoice, its manifest and meter events")
+	f.StringVar(&flags.again, "again", "", "the manifest of an invoice to make again")
+	f.StringVar(&flags.meter, "meter", "api_requests", "the name of the meter's events")
+	cmd.MarkFlagsMutuallyExclusive("month", "again")
+	cmd.MarkFlagsOneRequired("month", "again")
+	return cmd
+}
+
+func runInvoice(ctx context.Context, e *env, flags *invoiceFlags) error {
+	if flags.prices == "" {
+		return usageError{errors.New("--prices is missing: the file that says what requests cost")}
+	}
+	prices, err := invoice.LoadPrices(flags.prices)
+	if err != nil {
+		return err
+	}
+	zone, err := time.LoadLocation(flags.zone)
+	if err != nil {
+		return usageError{fmt.Errorf("--zone %s: expected a name like Europe/Berlin", flags.zone)}
+	}
+	var bill *invoice.Invoice
+	if flags.again != "" {
+		bill, err = flags.rebuild(ctx, e, prices)
+	} else {
+		bill, err = flags.build(ctx, e, prices, zone)
+	}
+	if err != nil {
+		return err
+	}
+	if flags.out != "" {
+		if err := flags.write(e, bill); err != nil {
+			return err
+		}
+	}
+	switch {
+	case e.json:
+		err = bill.WriteJSON(e.stdout)
+	case flags.csv:
+		err = bill.WriteCSV(e.stdout)
+	default:
+		err = bill.WriteTable(e.stdout, width(e.stdout))
+	}
+	for _, p := range bill.Problems {
+		fmt.Fprintln(e.stderr, table.Printable(p))
+	}
+	return err
+}
+
+func (f *invoiceFlags) build(ctx context.Context, e *env, prices *invoice.PriceFile, zone *time.Location) (*invoice.Invoice, error) {
+	month, err := invoice.ParseMonth(f.month)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	l, err := f.lake.open(ctx, e, month.Begin(zone), month.End(zone).AddDate(0, 0, max(0, f.lateDays)))
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	late := f.lateDays
+	if late <= 0 {
+		late = -1 // none
+	}
+	return invoice.Build(ctx, l.DB(), prices, month, invoice.Options{Zone: zone, LateDays: late})
+}
+
+func (f *invoiceFlags) rebuild(ctx context.Context, e *env, prices *invoice.PriceFile) (*invoice.Invoice, error) {
+	file, err := os.Open(f.again)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	frozen, err := invoice.ReadManifest(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.again, err)
+	}
+	l, err := f.lake.open(ctx, e, frozen.From, frozen.Closed)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	return invoice.Rebuild(ctx, l.DB(), prices, frozen)
+}
+
+// write writes every form of the invoice.
+func (f *invoiceFlags) write(e *env, bill *invoice.Invoice) error {
+	if err := os.MkdirAll(f.out, 0o700); err != nil {
+		return err
+	}
+	unmapped := map[string]int{}
+	events := func(kind string, write func(io.Writer, string) ([]invoice.Line, error)) func(io.Writer) error {
+		return func(w io.Writer) error {
+			lines, err := write(w, f.meter)
+			unmapped[kind] = len(lines)
+			return err
+		}
+	}
+	files := []struct {
+		name  string
+		write func(io.Writer) error
+	}{{"invoice.csv", bill.WriteCSV}, {"invoice.json", bill.WriteJSON}, {"manifest.json", bill.Manifest.Write}}
+	if bill.Manifest.Preliminary {
+		fmt.Fprintf(e.stderr, "the month is open until %s: this is preliminary, and there are no meter events yet\n", bill.Manifest.Closed.Format(time.RFC3339))
+	} else {
+		files = append(files, []struct {
+			name  string
+			write func(io.Writer) error
+		}{{"stripe.jsonl", events("Stripe", bill.WriteStripe)}, {"openmeter.jsonl", events("OpenMeter", bill.WriteOpenMeter)}}...)
+	}
+	for _, file := range files {
+		path := filepath.Join(f.out, file.name)
+		if err := writeTo(path, file.write); err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stderr, "wrote %s\n", path)
+	}
+	for kind, n := range unmapped {
+		if n > 0 {
+			fmt.Fprintf(e.stderr, "  %d lines have no customer at %s: name them below customers in %s\n", n, kind, f.prices)
+		}
+	}
+	return nil
+}

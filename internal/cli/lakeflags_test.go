@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What has left the bucket stays in the lake, or goes where that is asked for.
+func TestForget(t *testing.T) {
+	now := time.Now().UTC()
+	key := func(ago time.Duration, name string) string {
+		return "logs/" + now.Add(-ago).Format("2006/01/02/15/") + name
+	}
+	line := func(id string, ago time.Duration) string {
+		return fmt.Sprintf(`{"request_id":%q,"customer":"Acme","request_time_epoch":"%d"}`, id, now.Add(-ago).UnixMilli())
+	}
+	const day = 24 * time.Hour
+	old, gone, stays := key(40*day, "old"), key(20*day, "gone"), key(time.Hour, "stays")
+	s3 := newFakeS3(t, "acme-logs", map[string]string{old: line("r1", 40*day), gone: line("r2", 20*day), stays: line("r3", time.Hour), "other/x": line("r4", 0)})
+	const count = "SELECT count(*) AS n FROM requests"
+	steps := []struct {
+		name   string
+		remove []string
+		args   []string
+		n      int
+		says   string // "" is nothing of forgetting
+	}{
+		{name: "all of it", args: []string{"--bucket", "s3://acme-logs", "--from", "60d"}, n: 4},
+		{name: "kept by default", remove: []string{old, gone}, args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d"}, n: 4},
+		{name: "another prefix", args: []string{"--bucket", "s3://acme-logs/lgos/", "--from", "60d", "--forget"}, n: 4},
+		{name: "the last 30 days", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3, says: "forgot 1 object: no longer in the bucket\n"},
+		{name: "again", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3},
+		{name: "from earlier on", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 2, says: "forgot 1 object: no longer in the bucket\n"},
+		{name: "nothing is left", remove: []string{stays}, args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2,
+			says: "forgot nothing: nothing at all is below s3://acme-logs/logs/ any more, and what was taken in before stays (1 object); to drop it, delete .stagelog/lake/acme-logs.duckdb"},
+	}
+	for _, step := range steps {
+		s3.remove(step.remove...)
+		stdout, stderr, code := s3.run(t, append([]string{"query", count, "--json"}, step.args...)...)
+		if want := fmt.Sprintf("[\n{\"n\":%d}\n]\n", step.n); code != exitOK || stdout != want {
+			t.Errorf("%s = %d: %q, want %q\n%s", step.name, code, stdout, want, stderr)
+		}
+		if step.says == "" && strings.Contains(stderr, "forgot") || !strings.Contains(stderr, step.says) {
+			t.Errorf("%s says %q, want %q", step.name, stderr, step.says)
+		}
+	}
+	for _, args := range [][]string{{"report"}, {"report", "invoice", "--month", "2026-10", "--prices", "p"}, {"report", "coverage"}, {"report", "reattribute"}, {"console"}, {"query", count}} {
+		if _, stderr, code := s3.run(t, append(args, "--no-import", "--forget")...); code == exitOK || !strings.Contains(stderr, "no-import") {
+			t.Errorf("%v --no-import --forget = %d: %s", args, code, stderr)
+		}
+	}
+}

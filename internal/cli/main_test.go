@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// call runs the program as main does, with an environment of its own.
+func call(t *testing.T, env map[string]string, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	err := run(t.Context(), args, func(name string) string { return env[name] }, strings.NewReader(stdin), &out, &errs)
+	code = exitCode(err, &errs)
+	return out.String(), errs.String(), code
+}
+
+func TestHelpNamesEveryCommandAndTheExitCodes(t *testing.T) {
+	stdout, _, code := call(t, nil, "", "--help")
+	if code != exitOK {
+		t.Fatalf("--help ended with %d", code)
+	}
+	for _, want := range []string{"demo", "init", "up", "format", "bench", "Exit codes", "STAGELOG_"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("--help does not name %s:\n%s", want, stdout)
+		}
+	}
+}
+
+func TestEveryCommandHasExamples(t *testing.T) {
+	root := newRoot(&env{})
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() && c.Name() != "help" && c.Example == "" {
+			t.Errorf("%s has no example", c.Name())
+		}
+	}
+}
+
+func TestUsageErrorsEndWithTheirCode(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		args []string
+		says string
+	}{
+		{"unknown command", nil, []string{"upp"}, "upp"},
+		{"unknown flag", nil, []string{"init", "--colour"}, "--colour"},
+		{"too many arguments", nil, []string{"init", "x"}, "x"},
+		{"value out of range", nil, []string{"bench", "--clients", "0"}, "--clients 0"},
+		{"wrong value in the environment", map[string]string{"STAGELOG_FOR": "soon"}, []string{"bench"}, "STAGELOG_FOR=soon"},
+		{"unknown format", nil, []string{"format", "print", "clasic"}, "clasic"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, stderr, code := call(t, tt.env, "", tt.args...)
+			if code != exitUsage || !strings.Contains(stderr, tt.says) || !strings.Contains(stderr, "stagelog --help") {
+				t.Errorf("code %d, stderr %q; want %d and %q", code, stderr, exitUsage, tt.says)
+			}
+		})
+	}
+}
+
+func TestInitWritesAFileThatLoadsAndNeverReplacesOne(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "stagelog.yaml")
+	if _, stderr, code := call(t, nil, "", "init", "--file", file, "--name", "widgets"); code != exitOK {
+		t.Fatalf("init ended with %d: %s", code, stderr)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(data), "name: widgets") || !strings.Contains(string(data), "bucket: widgets-api-logs") {
+		t.Fatalf("init wrote %q (%v)", data, err)
+	}
+	_, stderr, code := call(t, nil, "", "init", "--file", file)
+	if code != exitFailed || !strings.Contains(stderr, "--force") {
+		t.Errorf("a second init: code %d, %q; want %d and a hint at --force", code, stderr, exitFailed)
+	}
+	if _, stderr, code := call(t, nil, "", "init", "--file", file+"2", "--name", "Not A Name"); code != exitConfig {
+		t.Errorf("init with a wrong name: code %d, %q; want %d", code, stderr, exitConfig)
+	}
+}
+
+func TestFormatPrintIsFitForAStageAndPassesItsOwnLint(t *testing.T) {
+	for _, name := range []string{"classic", "usage", "full"} {
+		format, _, code := call(t, nil, "", "format", "print", name)
+		if code != exitOK || !strings.Contains(format, "$context.requestId") {
+			t.Fatalf("format print %s: code %d, %q", name, code, format)
+		}
+		if stdout, _, code := call(t, nil, format, "format", "lint", "-"); code != exitOK {
+			t.Errorf("format %s fails its own lint:\n%s", name, stdout)
+		}
+	}
+}
+
+func TestFormatLintJSONIsOneDocument(t *testing.T) {
+	stdout, _, code := call(t, nil, "{“a”: “$context.stage”}", "format", "lint", "--json", "-")
+	var got struct {
+		Errors   int
+		Findings []struct{ Code, Message string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, stdout)
+	}
+	if code != exitFailed || got.Errors == 0 || len(got.Findings) < got.Errors {
+		t.Errorf("code %d, %+v; want a failure with errors and their findings", code, got)
+	}
+}
+
+func TestFormatExplain(t *testing.T) {
+	stdout, _, code := call(t, nil, "", "format", "explain", "$context.identity.apiKeyId")
+	if code != exitOK || !strings.Contains(stdout, "apiKeyId") {
+		t.Errorf("code %d, %q", code, stdout)
+	}
+	if _, stderr, code := call(t, nil, "", "format", "explain", "$context.nonsense"); code != exitFailed || !strings.Contains(stderr, "nonsense") {
+		t.Errorf("an unknown variable: code %d, %q", code, stderr)
+	}
+}
+
+func TestTrafficSharesAreKept(t *testing.T) {
+	counts := map[string]int{}
+	cs := demoCustomers()
+	for n := range 100 {
+		counts[cs.pick(n).name]++
+	}
+	for _, c := range cs {
+		if counts[c.name] != c.share {
+			t.Errorf("%s makes %d of 100 requests, want %d", c.name, counts[c.name], c.share)
+		}
+	}
+}

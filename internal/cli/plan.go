@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/bundle"
+	"github.com/stagelog/stagelog/internal/provision/price"
+)
+
+// planFlags are what plan and deploy have in common.
+type planFlags struct {
+	aws      awsFlags
+	adopt    bool
+	replace  bool
+	zip      string
+	requests int64
+}
+
+func (f *planFlags) bind(cmd *cobra.Command) {
+	f.aws.bind(cmd)
+	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "take over resources of these names that stagelog did not make")
+	cmd.Flags().BoolVar(&f.replace, "replace-logging", false, "replace access log settings that somebody made; destroy puts them back")
+	cmd.Flags().StringVar(&f.zip, "function-zip", "", "the enrichment function's zip (default: the release's, else built now with Go)")
+	cmd.Flags().Int64Var(&f.requests, "requests", 1_000_000, "requests a month, for the estimate of costs")
+}
+
+func (f *planFlags) consents() []provision.Consent {
+	var given []provision.Consent
+	if f.adopt {
+		given = append(given, provision.Adopt)
+	}
+	if f.replace {
+		given = append(given, provision.Replace)
+	}
+	return given
+}
+
+func newPlan(e *env) *cobra.Command {
+	var flags planFlags
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what deploy would change in AWS, and what it costs",
+		Long: `Reads what is in the AWS account, compares it with stagelog.yaml, and shows each difference:
+what would be made, what would be changed with both values, what is as it should be, and what
+is not stagelog's to touch. Nothing is changed.
+
+Ends with 2 when there is something to do, and with 0 when there is nothing.`,
+		Example: `  stagelog plan
+  stagelog plan --profile prod --requests 50000000
+  stagelog plan --json | jq '.steps[] | select(.action != "keep")'
+  stagelog plan --endpoint-url http://127.0.0.1:4580      against ` + "`stagelog up --apis-only`" + `, with what it says to export`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runPlan(cmd.Context(), e, &flags)
+		},
+	}
+	flags.bind(cmd)
+	return cmd
+}
+
+func runPlan(ctx context.Context, e *env, flags *planFlags) error {
+	prepared, err := prepare(ctx, e, flags, false)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		err = printJSON(e.stdout, prepared.document())
+	} else {
+		prepared.print(e.stdout, e.paintFor(e.stdout))
+		if refused := prepared.plan.Refused(); len(refused) > 0 {
+			fmt.Fprintf(e.stderr, "\n%v\n", flags.refusal(e, refused))
+		} else if prepared.plan.ToDo() > 0 {
+			fmt.Fprintf(e.stderr, "\nNext: `%s` does it.\n", flags.deploy(e))
+		}
+	}
+	if err == nil && prepared.plan.ToDo() > 0 {
+		return toDoError{}
+	}
+	return err
+}
+
+// prepared is a plan and what it was made from.
+type prepared struct {
+	session *awsSession
+	spec    *provision.Spec
+	plan    *provision.Plan
+	cost    price.Estimate
+	notes   []string // about the plan as a whole
+}
+
+// prepare makes a plan. Without the function's zip there is none to compare; mustZip makes
+// that an error.
+func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prepared, error) {
+	if flags.requests < 0 {
+		return nil, usageError{fmt.Errorf("--requests %d: expected how many requests a month has", flags.requests)}
+	}
+	p, err := loadForAWS(e)
+	if err != nil {
+		return nil, err
+	}
+	session, err := flags.aws.load(ctx, e, p)
+	if err != nil {
+		return nil, err
+	}
+	out := &prepared{session: session, spec: session.spec(p)}
+	for _, w := range p.Warnings() {
+		out.notes = append(out.notes, w.String())
+	}
+	if len(out.spec.Pipeline.Stages) == 0 {
+		out.notes = append(out.notes, e.file+" names no stages: nothing will log to the stream; `stagelog init --aws` lists those of the account")
+	}
+	out.spec.Zip, err = functionZip(ctx, e, flags.zip, out.spec.Architecture)
+	if err != nil {
+		if mustZip || ctx.Err() != nil {
+			return nil, err
+		}
+		out.notes = append(out.notes, "the function's code was not compared: "+err.Error())
+	}
+	if out.plan, err = provision.MakePlan(ctx, out.spec, session.Clients, flags.consents()); err != nil {
+		return nil, err
+	}
+	out.cost = price.New(p, session.Region, out.spec.Architecture, flags.requests)
+	return out, nil
+}
+
+// loadForAWS reads stagelog.yaml for the commands that need AWS.
+func loadForAWS(e *env) (*config.Pipeline, error) {
+	p, err := config.Load(e.file, e.getenv)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not here; `stagelog init` looks at the AWS account and writes one", e.file)
+	}
+	return p, err
+}
+
+// functionZip is the enrichment function's deployment package.
+func functionZip(ctx context.Context, e *env, file, arch string) ([]byte, error) {
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--function-zip: %w", err)
+		}
+		if err := bundle.Check(data); err != nil {
+			return nil, fmt.Errorf("--function-zip %s: %w", file, err)
+		}
+		return data, nil
+	}
+	zip, how, err := bundle.Zip(ctx, arch, bundle.Options{Progress: func(s string) { fmt.Fprintln(e.stderr, s) }})
+	if err == nil && e.verbose {
+		fmt.Fprintf(e.stderr, "the function's zip for %s: %s, %d bytes\n", arch, how, len(zip))
+	}
+	return zip, err
+}
+
+func (p *prepared) print(w interface{ Write([]byte) (int, error) }, colour paint) {
+	s := p.session
+	fmt.Fprintf(w, "%s in %s, account %s", colour.it(bold, p.spec.Pipeline.Name), s.Region, s.Account)
+	if s.Endpoint != "" {
+		fmt.Fprintf(w, ", at %s", s.Endpoint)
+	}
+	fmt.Fprintf(w, "\n\n")
+	printPlan(w, p.plan, colour)
+	fmt.Fprintf(w, "\n%s\n", planSummary(p.plan))
+	for _, n := range p.notes {
+		fmt.Fprintln(w, colour.it(yellow, "note: "+n))
+	}
+	fmt.Fprintf(w, "\n%s", p.cost.Text())
+}
+
+func (p *prepared) document() map[string]any {
+	return map[string]any{
+		"pipeline": p.spec.Pipeline.Name, "region": p.session.Region, "account": p.session.Account,
+		"steps": p.plan.Steps, "to_do": p.plan.ToDo(), "notes": p.notes, "cost": p.cost,
+	}
+}
+
+// deploy is the command that does what was planned.
+func (f *planFlags) deploy(e *env) string {
+	command := f.aws.again(e, "deploy")
+	if f.adopt {
+		command += " --adopt"
+	}
+	if f.replace {
+		command += " --replace-logging"
+	}
+	if f.zip != "" {
+		command += " --function-zip " + shellWord(f.zip)
+	}
+	return command
+}
+
+// refusal says which flags would let a plan go on, and what they mean here.
+func (f *planFlags) refusal(e *env, refused []provision.Step) error {
+	var lines []string
+	flags := map[provision.Consent]string{provision.Adopt: "--adopt", provision.Replace: "--replace-logging"}
+	for _, s := range refused {
+		lines = append(lines, fmt.Sprintf("  %s %s: %s (%s)", s.Kind, s.Name, s.Why, flags[s.Needs]))
+	}
+	return fmt.Errorf("not stagelog's to change, unless you say so:\n%s\n"+
+		"Run `%s` with the flag in brackets, or choose another name in %s", strings.Join(lines, "\n"), f.deploy(e), e.file)
+}

@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"context"
+	"database/sql"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/table"
+)
+
+type queryFlags struct {
+	lake     lakeFlags
+	from, to when
+	csv      bool
+	parquet  string
+}
+
+func newQuery(e *env) *cobra.Command {
+	flags := queryFlags{from: when{now: time.Now}, to: when{now: time.Now}}
+	cmd := &cobra.Command{
+		Use:   "query [SQL]",
+		Short: "SQL over the delivered logs",
+		Long: `Runs SQL (DuckDB's) that reads the view requests, one row for each request:
+  time, request_id, extended_request_id, api_id, stage, key_id, customer, usage_plan,
+  usage_plan_id, method, route, path, status, latency, integration_latency (ms), bytes, ip,
+  user_agent, error, extra (JSON: every other field), object, line
+Times are UTC, and a value that was "-" is NULL. The tables objects and bad_lines say where rows
+are from. Without SQL there is a prompt.
+
+` + lakeHelp,
+		Example: `  stagelog query "SELECT customer, count(*) FROM requests GROUP BY 1 ORDER BY 2 DESC"
+  stagelog query "SELECT * FROM requests WHERE status >= 500 ORDER BY time DESC LIMIT 20" --json
+  stagelog query "FROM requests WHERE customer = 'Acme'" --parquet acme.parquet
+  stagelog query                                     a prompt`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runQuery(cmd.Context(), e, &flags, args) },
+	}
+	flags.lake.bind(cmd)
+	f := cmd.Flags()
+	f.Var(&flags.from, "from", "take in requests from then on (default 30 days ago): "+whenHelp)
+	f.Var(&flags.to, "to", "take in requests before then")
+	f.BoolVar(&flags.csv, "csv", false, "print CSV")
+	f.StringVar(&flags.parquet, "parquet", "", "write the result to this Parquet file")
+	cmd.MarkFlagsMutuallyExclusive("csv", "parquet")
+	return cmd
+}
+
+func runQuery(ctx context.Context, e *env, flags *queryFlags, args []string) error {
+	from := flags.from.Time
+	if from.IsZero() {
+		from = time.Now().Add(-recent)
+	}
+	l, err := flags.lake.open(ctx, e, from, flags.to.Time)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if len(args) == 0 {
+		return prompt(ctx, e, l, flags)
+	}
+	if flags.parquet != "" {
+		return writeParquet(ctx, l, args[0], flags.parquet)
+	}
+	return flags.run(ctx, e, l, args[0])
+}
+
+// run runs one statement and prints its rows.
+func (f *queryFlags) run(ctx context.Context, e *env, l *lake.Lake, statement string) error {
+	return l.Read(ctx, statement, func(rows *sql.Rows) error {
+		names, err := rows.Columns()
+		if err != nil {
+			return err
+		}
+		switch {
+		case e.json:
+			return rowsAsJSON(e.stdout, rows, names)
+		case f.csv:
+			return rowsAsCSV(e.stdout, rows, names)
+		}
+		return rowsAsTable(e.stdout, rows, names)
+	})
+}
+
+// scan calls fn with the values of each row.
+func scan(rows *sql.Rows, n int, fn func([]any) error) error {
+	values, into := make([]any, n), make([]any, n)
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		if err := fn(values); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// text is a value as people read it. NULL is the empty text.
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case time.Time:
+		return v.UTC().Format("2006-01-02 15:04:05.999")
+	case []byte:
+		return string(v)
+	case float64, float32, string, bool:
+		return fmt.Sprint(v)
+	case map[string]any, []any:
+		data, err := json.Marshal(v)
+		if err == nil {
+			return string(data)
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+// maxTableRows is how many rows a table shows: it needs all of them to know how wide it is.
+const maxTableRows = 10_000
+
+func rowsAsTable(w io.Writer, rows *sql.Rows, names []string) error {
+	columns := make([]table.Column, len(names))
+	for i, name := range names {
+		columns[i] = table.Column{Head: name, Right: true}
+	}
+	n := 0
+	err := scan(rows, len(names), func(values []any) error {
+		if n++; n > maxTableRows {
+			return nil
+		}
+		for i, v := range values {
+			switch v.(type) {
+			case nil, int, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64:
+			default:
+				columns[i].Right = false
+			}
+			columns[i].Cells = append(columns[i].Cells, table.Printable(text(v)))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := table.Write(w, columns, width(w)); err != nil {
+		return err
+	}
+	if n > maxTableRows {
+		_, err = fmt.Fprintf(w, "and %s more rows: --csv, --json and --parquet have them\n", table.Thousands(int64(n-maxTableRows)))
+	}
+	return err
+}
+
+func rowsAsCSV(w io.Writer, rows *sql.Rows, names []string) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(names); err != nil {
+		return err
+	}
+	record := make([]string, len(names))
+	err := scan(rows, len(names), func(values []any) error {
+		for i, v := range values {
+			record[i] = text(v)
+		}
+		return out.Write(record)
+	})
+	out.Flush()
+	return errors.Join(err, out.Error())
+}
+
+// rowsAsJSON prints one document: a list of objects, whose members are in the query's order.
+func rowsAsJSON(w io.Writer, rows *sql.Rows, names []string) error {
+	between := "[\n"
+	err := scan(rows, len(names), func(values []any) error {
+		line := []byte(between + "{")
+		between = ",\n"
+		for i, v := range values {
+			if i > 0 {
+				line = append(line, ',')
+			}
+			if t, ok := v.(time.Time); ok {
+				v = t.UTC()
+			}
+			name, err := json.Marshal(names[i])
+			if err != nil {
+				return err
+			}
+			value, err := json.Marshal(v)
+			if err != nil {
+				if value, err = json.Marshal(text(v)); err != nil {
+					return err
+				}
+			}
+			line = append(append(append(line, name...), ':'), value...)
+		}
+		_, err := w.Write(append(line, '}'))
+		return err
+	})
+	if err == nil {
+		end := "\n]\n"
+		if between == "[\n" {
+			end = "[]\n"
+		}
+		_, err = io.WriteString(w, end)
+	}
+	return err
+}
+
+// writeParquet has DuckDB write the result where it may, and moves it to where it belongs.
+func writeParquet(ctx context.Context, l *lake.Lake, statement, path string) error {
+	made, err := l.Parquet(ctx, statement)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(made)
+	from, err := os.Open(made)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	return writeTo(path, func(w io.Writer) error {
+		_, err := io.Copy(w, from)
+		return err
+	})
+}
+
+// historyFile keeps what was typed at the prompt.
+func historyFile() string { return filepath.Join(localState, "query_history") }
+
+// words are what the prompt completes.
+var words = strings.Fields(`SELECT FROM WHERE GROUP ORDER BY LIMIT count(*) DISTINCT HAVING AND OR NOT NULL IS LIKE DESC ASC quantile_cont( date_trunc('hour',
+	requests objects bad_lines time request_id extended_request_id api_id stage key_id customer usage_plan usage_plan_id method route path
+	status latency integration_latency bytes ip user_agent error extra`)

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/stagelog/stagelog/internal/lake"
+)
+
+// prompt runs statements as they are typed, with history and completion at a terminal; elsewhere
+// it reads them from stdin. A statement ends with a semicolon or with its line.
+func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error {
+	read, end := lineByLine(e.stdin), func() {}
+	if stdin, ok := e.stdin.(*os.File); ok && term.IsTerminal(int(stdin.Fd())) {
+		var err error
+		if read, end, err = terminal(e, stdin); err != nil {
+			return err
+		}
+	}
+	defer end()
+	for {
+		statement, err := read()
+		statement = strings.TrimSuffix(strings.TrimSpace(statement), ";")
+		switch {
+		case errors.Is(err, io.EOF) && statement == "", ctx.Err() != nil:
+			return nil
+		case err != nil && !errors.Is(err, io.EOF):
+			return err
+		case statement == "":
+			continue
+		case statement == "exit" || statement == "quit" || statement == `\q`:
+			return nil
+		}
+		// Ctrl-C ends the statement, and not the prompt.
+		running, stop := signal.NotifyContext(ctx, os.Interrupt)
+		if err := flags.run(running, e, l, statement); err != nil {
+			fmt.Fprintln(e.stderr, err)
+		}
+		stop()
+	}
+}
+
+func lineByLine(r io.Reader) func() (string, error) {
+	in := bufio.NewReader(r)
+	return func() (string, error) { return in.ReadString('\n') }
+}
+
+// terminal reads lines with history and completion. What it prints of results goes to stdout
+// between two lines, when the terminal is as usual.
+func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), err error) {
+	fmt.Fprintln(e.stderr, "SQL over the view requests; the tab key completes, an empty line does nothing, exit ends")
+	t := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{stdin, e.stderr}, "sql> ")
+	t.AutoCompleteCallback = complete
+	past, err := os.ReadFile(historyFile())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("read what was typed before: %w", err)
+	}
+	for line := range strings.Lines(string(past)) {
+		t.History.Add(strings.TrimSpace(line))
+	}
+	if err := os.MkdirAll(filepath.Dir(historyFile()), 0o700); err != nil {
+		return nil, nil, err
+	}
+	history, err := os.OpenFile(historyFile(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() (string, error) {
+		before, err := term.MakeRaw(int(stdin.Fd()))
+		if err != nil {
+			return "", err
+		}
+		if columns, rows, err := term.GetSize(int(stdin.Fd())); err == nil {
+			_ = t.SetSize(columns, rows)
+		}
+		line, err := t.ReadLine()
+		if restoreErr := term.Restore(int(stdin.Fd()), before); err == nil {
+			err = restoreErr
+		}
+		if strings.TrimSpace(line) != "" {
+			fmt.Fprintln(history, line)
+		}
+		return line, err
+	}, func() { _ = history.Close() }, nil
+}
+
+// complete completes the word before the cursor when the tab key is hit, as far as it is clear.
+func complete(line string, pos int, key rune) (string, int, bool) {
+	if key != '\t' {
+		return "", 0, false
+	}
+	begin := strings.LastIndexAny(line[:pos], " ,(=<>") + 1
+	word := line[begin:pos]
+	if word == "" {
+		return line, pos, true
+	}
+	found := ""
+	for _, w := range words {
+		if len(w) < len(word) || !strings.EqualFold(w[:len(word)], word) {
+			continue
+		}
+		if found == "" {
+			found = w
+			continue
+		}
+		n := 0
+		for n < min(len(found), len(w)) && found[n] == w[n] {
+			n++
+		}
+		found = found[:n]
+	}
+	if len(found) <= len(word) {
+		return line, pos, true
+	}
+	return line[:begin] + found + line[pos:], begin + len(found), true
+}

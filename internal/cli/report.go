@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/stagelog/stagelog/internal/lake/report"
+)
+
+type reportFlags struct {
+	lake     lakeFlags
+	by       []string
+	where    []string
+	from, to when
+	zone     string
+	top      int
+	compare  bool
+	csv      bool
+	html     string
+}
+
+func newReport(e *env) *cobra.Command {
+	flags := reportFlags{from: when{now: time.Now}, to: when{now: time.Now}}
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "Usage by customer, plan, route, status, day: who called, how often, how it went",
+		Long: `Requests, errors, bytes and latencies of the delivered logs, by any of
+  ` + dimensions() + `.
+
+` + lakeHelp,
+		Example: `  stagelog report                                          by customer, the last 30 days
+  stagelog report --by plan,route --top 20 --where status=5xx
+  stagelog report --by day --where 'customer=Acme*' --from 2026-11-01 --to 2026-12-01 --compare
+  stagelog report --html usage.html
+  stagelog report --bucket s3://acme-api-logs/logs/ --profile partner --csv`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runReport(cmd.Context(), e, &flags) },
+	}
+	flags.lake.bind(cmd)
+	f := cmd.Flags()
+	f.StringSliceVar(&flags.by, "by", []string{"customer"}, "one or more of the dimensions above")
+	f.StringArrayVar(&flags.where, "where", nil, "only requests with dimension=value; != for others, * for any text; may be repeated")
+	f.Var(&flags.from, "from", "requests from then on (default 30 days ago): "+whenHelp)
+	f.Var(&flags.to, "to", "requests before then")
+	f.StringVar(&flags.zone, "zone", "UTC", "where days begin, like Europe/Berlin")
+	f.IntVar(&flags.top, "top", 50, "so many rows with the most requests, and one of all others; 0 is every row")
+	f.BoolVar(&flags.compare, "compare", false, "beside the period before of the same length")
+	f.BoolVar(&flags.csv, "csv", false, "print CSV")
+	f.StringVar(&flags.html, "html", "", "write a page with charts to this file")
+	cmd.MarkFlagsMutuallyExclusive("csv", "html")
+	cmd.AddCommand(newInvoice(e), newCoverage(e), newReattribute(e))
+	return cmd
+}
+
+func dimensions() string {
+	var names []string
+	for _, d := range report.Dimensions() {
+		names = append(names, string(d))
+	}
+	return strings.Join(names, ", ")
+}
+
+// recent is what is looked at where nobody says from when.
+const recent = 30 * 24 * time.Hour
+
+func (f *reportFlags) query() (q report.Query, err error) {
+	if q.Zone, err = time.LoadLocation(f.zone); err != nil {
+		return q, usageError{fmt.Errorf("--zone %s: expected a name like Europe/Berlin", f.zone)}
+	}
+	for _, name := range f.by {
+		d, err := report.ParseDimension(name)
+		if err != nil {
+			return q, usageError{fmt.Errorf("--by: %w", err)}
+		}
+		q.By = append(q.By, d)
+	}
+	if q.Filter, err = report.ParseFilter(f.where...); err != nil {
+		return q, usageError{fmt.Errorf("--where: %w", err)}
+	}
+	q.From, q.To, q.Top, q.Compare = f.from.Time, f.to.Time, f.top, f.compare
+	if q.To.IsZero() {
+		q.To = time.Now().UTC()
+	}
+	if q.From.IsZero() {
+		q.From = q.To.Add(-recent)
+	}
+	if !q.From.Before(q.To) {
+		return q, usageError{fmt.Errorf("--from %s is not before --to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))}
+	}
+	return q, nil
+}
+
+func runReport(ctx context.Context, e *env, flags *reportFlags) error {
+	q, err := flags.query()
+	if err != nil {
+		return err
+	}
+	from := q.From
+	if q.Compare {
+		from = from.Add(-q.To.Sub(q.From))
+	}
+	l, err := flags.lake.open(ctx, e, from, q.To)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if flags.html != "" {
+		p, err := report.RunPage(ctx, l.DB(), q)
+		if err != nil {
+			return err
+		}
+		if err := writeTo(flags.html, p.WriteHTML); err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stderr, "%s is a page of its own: open it in a browser\n", flags.html)
+		return nil
+	}
+	r, err := report.Run(ctx, l.DB(), q)
+	if err != nil {
+		return err
+	}
+	switch {
+	case e.json:
+		return r.WriteJSON(e.stdout)
+	case flags.csv:
+		return r.WriteCSV(e.stdout)
+	}
+	return r.WriteTable(e.stdout, width(e.stdout))
+}
+
+// width is how wide a terminal is; 0 is no terminal, and no bound.
+func width(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
+// writeTo writes a file as a whole, for its owner alone: it may name customers.
+func writeTo(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := write(f); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Close()
+}

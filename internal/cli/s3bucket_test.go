@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	redirect  = "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."
+	malformed = "The authorization header is malformed; the region &apos;us-east-1&apos; is wrong; expecting &apos;eu-west-1&apos;"
+)
+
+// elsewhere refuses what is not asked in the bucket's Region, as S3 does.
+func elsewhere(f *fakeS3, status int, header bool) func(w http.ResponseWriter, r *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if asked(r) == f.region {
+			return false
+		}
+		if header || r.Method == http.MethodHead {
+			w.Header().Set("X-Amz-Bucket-Region", f.region)
+		}
+		if status == http.StatusMovedPermanently {
+			refuse(w, r, status, "PermanentRedirect", redirect, "<Endpoint>acme-logs.s3.eu-west-1.amazonaws.com</Endpoint><Bucket>acme-logs</Bucket>")
+		} else {
+			refuse(w, r, status, "AuthorizationHeaderMalformed", malformed, "<Region>eu-west-1</Region>")
+		}
+		return true
+	}
+}
+
+// A bucket in another Region than the one configured is read there.
+func TestABucketIsFollowedIntoItsRegion(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		header bool
+		calls  []string
+	}{
+		"a redirect":                              {http.StatusMovedPermanently, true, []string{"GET us-east-1", "GET eu-west-1"}},
+		"a redirect that does not say where":      {http.StatusMovedPermanently, false, []string{"GET us-east-1", "HEAD us-east-1", "GET eu-west-1"}},
+		"a wrong signature":                       {http.StatusBadRequest, false, []string{"GET us-east-1", "HEAD us-east-1", "GET eu-west-1"}},
+		"a wrong signature that tells the Region": {http.StatusBadRequest, true, []string{"GET us-east-1", "GET eu-west-1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`, "logs/b": `{"request_id":"r2"}`})
+			f.refuse = elsewhere(f, c.status, c.header)
+			stdout, stderr, code := f.run(t, "query", "SELECT count(*) FROM requests", "--csv", "--bucket", "s3://acme-logs/logs/", "--region", "us-east-1")
+			if code != exitOK || !strings.HasSuffix(stdout, "\n2\n") {
+				t.Errorf("query = %d: %q %s", code, stdout, stderr)
+			}
+			if got := f.calls[:min(len(f.calls), len(c.calls))]; !slices.Equal(got, c.calls) || slices.Contains(f.calls[len(got):], "GET us-east-1") {
+				t.Errorf("calls %v, want %v and then all in eu-west-1", f.calls, c.calls)
+			}
+		})
+	}
+}
+
+// What S3 refuses is told with its cause, what it is about and the next step.
+func TestWhatS3Refuses(t *testing.T) {
+	list := func(r *http.Request) bool { return r.URL.Query().Has("list-type") }
+	get := func(r *http.Request) bool { return !list(r) }
+	const user = "User: arn:aws:sts::111122223333:assumed-role/reports/eva is not authorized to perform: "
+	for name, c := range map[string]struct {
+		when          func(*http.Request) bool
+		status        int
+		code, message string
+		args          []string
+		says, not     []string
+	}{
+		"a bucket that nobody has": {args: []string{"--bucket", "s3://acme-lgos/logs/"},
+			says: []string{"s3://acme-lgos/logs/: list bucket acme-lgos: there is no bucket of that name", "aws s3 ls", "NoSuchBucket"}},
+		"listing is denied, and S3 says no more": {when: list, status: 403, code: "AccessDenied", message: "Access Denied",
+			says: []string{"these credentials may not s3:ListBucket on arn:aws:s3:::acme-logs\n", `"Action": "s3:ListBucket"`, `"Resource": "arn:aws:s3:::acme-logs"`, "another account's", "ask for that prefix", "--profile"}},
+		"listing is denied by no policy of the user's": {when: list, status: 403, code: "AccessDenied",
+			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; because no identity-based policy allows the s3:ListBucket action",
+			says:    []string{"reports/eva may not s3:ListBucket on arn:aws:s3:::acme-logs\n", "policy of that user or role", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"another account's"}},
+		"listing is denied by the bucket's policy": {when: list, status: 403, code: "AccessDenied",
+			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; because no resource-based policy allows the s3:ListBucket action",
+			says:    []string{"reports/eva may not s3:ListBucket", "Its owner has to allow it", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"policy of that user"}},
+		"listing is denied by somebody above": {when: list, status: 403, code: "AccessDenied",
+			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; with an explicit deny in a service control policy",
+			says:    []string{"an explicit deny forbids it", "service control policy"}, not: []string{"Add this"}},
+		"reading is denied, as by the seed's own bucket policy": {when: get, status: 403, code: "AccessDenied", message: "Access Denied",
+			says: []string{"logs/: get object logs/a: access denied", "may not s3:GetObject on arn:aws:s3:::acme-logs/*\n", `"Resource": "arn:aws:s3:::acme-logs/*"`, "without /*"}},
+		"the key of the objects may not be used": {when: get, status: 403, code: "AccessDenied",
+			message: user + "kms:Decrypt on resource: arn:aws:kms:eu-west-1:444455556666:key/k because no resource-based policy allows the kms:Decrypt action",
+			says:    []string{"may not kms:Decrypt on arn:aws:kms:eu-west-1:444455556666:key/k\n", "Its owner has to allow it", `"Action": "kms:Decrypt"`}, not: []string{"s3:GetObject"}},
+		"credentials that have expired": {when: list, status: 400, code: "ExpiredToken", message: "The provided token has expired.",
+			says: []string{"the AWS credentials have expired", "aws sso login", "aws sts get-caller-identity"}},
+		"a session token of others": {when: list, status: 400, code: "InvalidToken", message: "The provided token is malformed or otherwise invalid.",
+			says: []string{"session token", "aws sso login"}},
+		"credentials that nobody knows": {when: list, status: 403, code: "InvalidAccessKeyId", message: "The AWS Access Key Id you provided does not exist in our records.",
+			says: []string{"does not know these credentials"}},
+		"an archived object": {when: get, status: 403, code: "InvalidObjectState", message: "The operation is not valid for the object&apos;s storage class",
+			says: []string{"logs/a", "archived", "restore it"}},
+		"too many requests": {when: list, status: 503, code: "SlowDown", message: "Please reduce your request rate.",
+			says: []string{"wait a minute"}},
+		"a Region that S3 does not name": {when: func(*http.Request) bool { return true }, status: 301, code: "PermanentRedirect", message: redirect,
+			says: []string{"another Region", "--region"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`})
+			f.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+				if c.when == nil || !c.when(r) {
+					return false
+				}
+				refuse(w, r, c.status, c.code, c.message, "")
+				return true
+			}
+			if c.args == nil {
+				c.args = []string{"--bucket", "s3://acme-logs/logs/"}
+			}
+			stdout, stderr, code := f.run(t, append([]string{"report"}, c.args...)...)
+			if code != exitFailed || stdout != "" {
+				t.Errorf("report = %d: %q", code, stdout)
+			}
+			for _, text := range append(c.says, "--no-import") {
+				if !strings.Contains(stderr, text) {
+					t.Errorf("nobody is told %q:\n%s", text, stderr)
+				}
+			}
+			for _, text := range append(c.not, "operation error", "https response error", "api error") {
+				if strings.Contains(stderr, text) {
+					t.Errorf("somebody is told %q:\n%s", text, stderr)
+				}
+			}
+		})
+	}
+}
+
+// Where there are no objects, what there is is named: the prefix may be a slip.
+func TestNothingBelowAPrefix(t *testing.T) {
+	for name, c := range map[string]struct {
+		objects []string
+		prefix  string
+		says    string
+	}{
+		"a slip":                  {[]string{"errors/x", "logs/2026/x", "README"}, "lgos/", "nothing is below s3://acme-logs/lgos/: is the prefix right? Below s3://acme-logs/ there is errors/, logs/, README\n"},
+		"a slip further down":     {[]string{"apiable/aws/logs/x", "apiable/aws/errors/x"}, "apiable/aws/lgos/", "Below s3://acme-logs/apiable/aws/ there is apiable/aws/errors/, apiable/aws/logs/\n"},
+		"a slip further up":       {[]string{"apiable/aws/logs/x"}, "apaible/aws/logs", "Below s3://acme-logs/ there is apiable/\n"},
+		"an empty bucket":         {nil, "logs/", "nothing is below s3://acme-logs/logs/\n"},
+		"an empty bucket, wholly": {nil, "", "nothing is below s3://acme-logs/\n"},
+		"another time":            {[]string{"logs/2020/01/01/00/x"}, "logs/", "no objects below s3://acme-logs/logs/ in that time: --from chooses another one; there is logs/2020/\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeS3(t, "acme-logs", map[string]string{})
+			for _, key := range c.objects {
+				f.objects[key] = "{}"
+			}
+			if _, stderr, code := f.run(t, "report", "--bucket", "s3://acme-logs/"+c.prefix); code != exitOK || !strings.Contains(stderr, c.says) {
+				t.Errorf("report = %d: %s\nwant %s", code, stderr, c.says)
+			}
+		})
+	}
+}
+
+// Who may list only what is below a prefix is not kept from an answer by asking what else there is.
+func TestNothingBelowAPrefixWhereNoMoreMayBeListed(t *testing.T) {
+	f := newFakeS3(t, "acme-logs", map[string]string{"logs/x": "{}"})
+	f.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Query().Get("prefix"), "shared/") {
+			return false
+		}
+		refuse(w, r, http.StatusForbidden, "AccessDenied", "Access Denied", "")
+		return true
+	}
+	if _, stderr, code := f.run(t, "report", "--bucket", "s3://acme-logs/shared/"); code != exitOK || !strings.HasSuffix(stderr, "nothing is below s3://acme-logs/shared/\n") {
+		t.Errorf("report = %d: %s", code, stderr)
+	}
+}

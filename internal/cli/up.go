@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/delivery/buffer"
+	"github.com/stagelog/stagelog/internal/server"
+)
+
+type upOptions struct {
+	dir        string
+	bare       bool
+	apisOnly   bool
+	listen     server.Listen
+	nats       string
+	replicas   int
+	s3Endpoint string
+	shards     int
+	bufferSize size
+	password   string
+}
+
+// maxShards is more than one machine has a use for.
+const maxShards = 64
+
+func newUp(e *env) *cobra.Command {
+	opts := upOptions{listen: server.Loopback, bufferSize: buffer.DefaultMaxBytes}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run the pipeline of stagelog.yaml on this machine until stopped",
+		Long: `Runs the whole chain in one process: API stages, the AWS endpoint, durable delivery, the bucket.
+Everything listens on 127.0.0.1 unless told otherwise. State is in .stagelog/, with AWS credentials
+and config files inside, so that the AWS CLI and every SDK work against it as they are.
+
+With --json one JSON document with the endpoints is printed once everything is ready.`,
+		Example: `  stagelog up
+  stagelog up --bare             with nothing configured: build the chain with AWS clients
+  stagelog up --apis-only        the APIs alone: try ` + "`stagelog deploy`" + ` against this machine
+  stagelog up --listen-stages 127.0.0.1:0
+
+  export AWS_CONFIG_FILE=.stagelog/config AWS_SHARED_CREDENTIALS_FILE=.stagelog/credentials
+  aws --profile stagelog firehose list-delivery-streams`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runUp(cmd.Context(), e, opts)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.dir, "dir", ".stagelog", "the folder for state and credentials")
+	f.BoolVar(&opts.bare, "bare", false, "run without a stagelog.yaml, with nothing configured")
+	f.BoolVar(&opts.apisOnly, "apis-only", false, "make the APIs and usage plans of stagelog.yaml alone; stagelog deploy --endpoint-url builds the rest")
+	f.StringVar(&opts.listen.AWS, "listen-aws", opts.listen.AWS, "address of the AWS endpoint")
+	f.StringVar(&opts.listen.Stages, "listen-stages", opts.listen.Stages, "address of the API stages")
+	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of the console, /metrics, /healthz and /readyz")
+	f.StringVar(&opts.password, "console-password-file", "", "the file that holds the console's password; needed where others than this machine reach it")
+	f.StringVar(&opts.nats, "nats", "", "use the JetStream of this NATS cluster instead of the embedded one (nats://host:port)")
+	f.IntVar(&opts.replicas, "nats-replicas", 1, "how many servers of the NATS cluster hold each record: 1, 3 or 5")
+	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 instead of the embedded one, with AWS's usual credentials")
+	f.IntVar(&opts.shards, "shards", 1, "how many parts, each delivered by itself, a stream's records are spread over; order is kept within one")
+	f.Var(&opts.bufferSize, "buffer-size", "how much may wait on disk for delivery; near it clients are told to come again")
+	return cmd
+}
+
+func runUp(ctx context.Context, e *env, opts upOptions) error {
+	if opts.shards < 1 || opts.shards > maxShards {
+		return usageError{fmt.Errorf("--shards %d: expected 1 to %d", opts.shards, maxShards)}
+	}
+	password, err := readPassword(opts.password)
+	if err != nil {
+		return err
+	}
+	p, err := loadPipeline(e, opts.bare)
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(opts.dir)
+	if err != nil {
+		return fmt.Errorf("--dir %s: %w", opts.dir, err)
+	}
+	log := e.log()
+	for _, w := range p.Warnings() {
+		log.Warn(w.String())
+	}
+	return server.Run(ctx, server.Config{
+		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: opts.replicas, S3Endpoint: opts.s3Endpoint,
+		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), ConsolePassword: password, APIsOnly: opts.apisOnly, Logger: log,
+		Progress: func(s server.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
+	}, func(ctx context.Context, c *server.Chain) error {
+		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		log.Info("stopping: delivering what is on its way; a second signal cuts at once")
+		return nil
+	})
+}
+
+// loadPipeline reads stagelog.yaml, or makes a pipeline with nothing in it.
+func loadPipeline(e *env, bare bool) (*config.Pipeline, error) {
+	if bare {
+		return config.Bare(), nil
+	}
+	p, err := config.Load(e.file, e.getenv)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not here; `stagelog init` writes one, and `stagelog up --bare` runs with nothing configured", e.file)
+	}
+	return p, err
+}
+
+// announce says where everything is, in the words of the client that will use it.
+func announce(e *env, c *server.Chain, dir, bucket string, apisOnly bool) error {
+	at := c.Endpoints()
+	if e.json {
+		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})
+	}
+	w := tabwriter.NewWriter(e.stderr, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "\nConsole\t%s\trequests, customers, live tail, delivery, SQL\n", at.Console)
+	fmt.Fprintf(w, "AWS endpoint\t%s\tFirehose, API Gateway, Lambda, S3, IAM, CloudWatch Logs, STS\n", at.AWS)
+	fmt.Fprintf(w, "API stages\t%s/{api}/{stage}/\n", at.Stages)
+	fmt.Fprintf(w, "Metrics\t%s/metrics\t/healthz, /readyz\n", at.Console)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stderr, "\n  export AWS_CONFIG_FILE=%s AWS_SHARED_CREDENTIALS_FILE=%s\n", filepath.Join(dir, "config"), filepath.Join(dir, "credentials"))
+	if len(c.Profiles()) > 0 && apisOnly {
+		fmt.Fprintf(e.stderr, "  stagelog deploy --profile %s --endpoint-url %s\n\n", c.Profiles()[0], at.AWS)
+		return nil
+	}
+	for i, profile := range c.Profiles() {
+		command := "firehose list-delivery-streams"
+		if i > 0 { // a reader: it may list the one bucket, and not all buckets
+			command = fmt.Sprintf("s3 ls s3://%s/ --recursive", bucket)
+		}
+		fmt.Fprintf(e.stderr, "  aws --profile %s %s\n", profile, command)
+	}
+	fmt.Fprintln(e.stderr)
+	return nil
+}
+
+// quietLog is the log of commands that tell their story themselves.
+func (e *env) quietLog() *slog.Logger {
+	if e.verbose {
+		return e.log()
+	}
+	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}

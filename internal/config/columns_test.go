@@ -1,0 +1,28 @@
+package config
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestAParquetPipelineHasColumnsForEachField(t *testing.T) {
+	p, err := Parse("stagelog.yaml", []byte("name: acme-shop\nbucket: acme-logs\npreset: apiable\ndeliver: {format: parquet}\n"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := p.Deliver; !d.Parquet || d.Size != 64*mebibyte || d.CompressionFormat() != Uncompressed || d.ParquetCompression() != "SNAPPY" {
+		t.Errorf("deliver = %+v, objects are %s, pages %s", d, d.CompressionFormat(), d.ParquetCompression())
+	}
+	if got := p.Database(); got != "stagelog_acme_shop" {
+		t.Errorf("database = %s", got)
+	}
+	columns, err := p.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"request_id", "plan_id", "subscription_id"} {
+		if n := len(slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return c != want })); n != 1 {
+			t.Errorf("column %s is there %d times: %v", want, n, columns)
+		}
+	}
+}

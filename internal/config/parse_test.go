@@ -1,0 +1,256 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const secret = "a-secret-that-nobody-may-see"
+
+// env has two variables.
+func env(name string) string {
+	return map[string]string{"ACME_KEY": secret, "UPSTREAM": "http://127.0.0.1:9000"}[name]
+}
+
+func mustParse(t *testing.T, text string) *Pipeline {
+	t.Helper()
+	p, err := Parse("stagelog.yaml", []byte(text), env)
+	if err != nil {
+		t.Fatalf("Parse: %v\nof\n%s", err, text)
+	}
+	return p
+}
+
+// minimal is the least that a file must say.
+const minimal = "name: acme\nbucket: acme-logs\n"
+
+func TestParseReadsWhatTheDesignShows(t *testing.T) {
+	got := mustParse(t, `
+name: acme
+bucket: acme-api-logs
+readers: ["111122223333"]
+preset: apiable
+stages:
+  - {api: a1b2c3d4e5, stage: prod}
+  - a1b2c3d4e5/test
+format: classic
+api_key: hash
+region: eu-west-1
+account: "012345678901"
+deliver: {interval: 90s, size: 64MiB, compression: none, prefix: "logs/", error_prefix: "errors/!{firehose:error-output-type}/"}
+aws: {architecture: x86_64, memory: 512, expire_days: 400, error_days: 30, log_days: 14}
+local:
+  apis:
+    - {id: shop, upstream: env:UPSTREAM, stages: [prod, test]}
+    - {id: open, name: Open API, upstream: "https://example.com/v1", stages: [prod], api_key_required: false}
+  usage_plans:
+    - name: Gold
+      id: gold1
+      throttle: {rate: 99.5}
+      quota: {limit: 100000, period: MONTH, offset: 3}
+      stages: [shop/prod, {api: open, stage: prod}]
+      customers: [{name: Acme Corp, key: env:ACME_KEY, id: acmekey}]
+    - name: Free
+      throttle: {rate: 1, burst: 7}
+      stages: [shop/test]
+      customers: [{name: Acme Corp, key: env:ACME_KEY, id: acmekey}]
+  faults: {page_size: 3, throttle_every: 5, delay: 20ms, new_key_after: 2s}
+`)
+	yes, no := true, false
+	want := &Pipeline{
+		Name: "acme", Bucket: "acme-api-logs", Readers: []string{"111122223333"}, Preset: "apiable", Region: "eu-west-1", Account: "012345678901", RegionGiven: true, AccountGiven: true,
+		Stages: []StageRef{{"a1b2c3d4e5", "prod"}, {"a1b2c3d4e5", "test"}},
+		Format: accesslog.Classic, FormatName: "classic", APIKey: "hash",
+		Names:   OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"},
+		Deliver: Deliver{Interval: 90 * time.Second, Size: 64 << 20, Compression: "UNCOMPRESSED", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
+		AWS:     AWS{Architecture: "x86_64", Memory: 512, ExpireDays: 400, ErrorDays: 30, LogDays: 14},
+		Local: &Local{
+			APIs: []API{
+				{ID: "shop", Name: "shop", Upstream: "http://127.0.0.1:9000", Stages: []string{"prod", "test"}, APIKeyRequired: &yes},
+				{ID: "open", Name: "Open API", Upstream: "https://example.com/v1", Stages: []string{"prod"}, APIKeyRequired: &no},
+			},
+			UsagePlans: []UsagePlan{
+				{Name: "Gold", ID: "gold1", Throttle: Throttle{Rate: 99.5, Burst: 100}, Quota: Quota{Limit: 100000, Period: "MONTH", Offset: 3},
+					Stages: []StageRef{{"shop", "prod"}, {"open", "prod"}}, Customers: []Customer{{Name: "Acme Corp", Key: secret, ID: "acmekey"}}},
+				{Name: "Free", Throttle: Throttle{Rate: 1, Burst: 7}, Stages: []StageRef{{"shop", "test"}},
+					Customers: []Customer{{Name: "Acme Corp", Key: secret, ID: "acmekey"}}},
+			},
+			Faults: &Faults{PageSize: 3, ThrottleEvery: 5, Delay: 20 * time.Millisecond, NewKeyAfter: 2 * time.Second},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "warnings" }, cmp.Ignore())); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
+	}
+	if got.Stream() != "amazon-apigateway-acme" || got.Function() != "stagelog-acme" {
+		t.Errorf("Stream and Function are %s and %s", got.Stream(), got.Function())
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	got := mustParse(t, minimal)
+	want := Bare()
+	want.Name, want.Bucket = "acme", "acme-logs"
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Pipeline{})); diff != "" {
+		t.Errorf("Parse of a minimal file (-want +got):\n%s", diff)
+	}
+	if got.Format != accesslog.Usage || got.APIKey != "mask" || got.Deliver.Interval != time.Minute || got.Deliver.Size != 5<<20 || got.Deliver.Compression != "GZIP" {
+		t.Errorf("defaults are %+v", got)
+	}
+	apiable := mustParse(t, minimal+"preset: apiable\n")
+	if apiable.Format != accesslog.Apiable || apiable.Names != (OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}) ||
+		apiable.Deliver.Prefix != "apiable/aws/logs/" || !strings.HasPrefix(apiable.Deliver.ErrorPrefix, "apiable/aws/errors/") {
+		t.Errorf("preset apiable gives %+v", apiable)
+	}
+	if none := mustParse(t, minimal+"preset: none\n"); none.Preset != "" || none.FormatName != "usage" {
+		t.Errorf("preset none gives %+v", none)
+	}
+}
+
+func TestExampleIsRightAndHasNoWarnings(t *testing.T) {
+	for _, name := range []string{"acme", "true", "0123", "a_b-C"} {
+		data := Example(name, "acme-api-logs")
+		p, err := Parse("stagelog.yaml", data, nil)
+		if err != nil {
+			t.Fatalf("Parse(Example(%q)): %v", name, err)
+		}
+		if len(p.Warnings()) > 0 {
+			t.Errorf("warnings: %v", p.Warnings())
+		}
+		if p.Name != name || p.Bucket != "acme-api-logs" || p.Local == nil || len(p.Local.UsagePlans) != 2 {
+			t.Errorf("Example(%q) reads as %+v", name, p)
+		}
+	}
+	for _, name := range []string{"", "a: b", "x\ny: z", `"`, "a #b", strings.Repeat("a", 47)} {
+		var mistakes Mistakes
+		if _, err := Parse("stagelog.yaml", Example(name, "acme-api-logs"), nil); !errors.As(err, &mistakes) || len(mistakes) != 1 || mistakes[0].Path != "name" {
+			t.Errorf("Parse(Example(%q)) = %v, want one mistake about the name", name, err)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "stagelog.yaml")
+	if _, err := Load(path, env); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load of no file: %v, want fs.ErrNotExist", err)
+	}
+	if err := os.WriteFile(path, []byte(minimal), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := Load(path, env); err != nil || p.Name != "acme" {
+		t.Errorf("Load = %+v, %v", p, err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Repeat("#", MaxBytes+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path, env); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("Load of a huge file: %v", err)
+	}
+}
+
+func TestAnchorsAliasesAndMergeKeys(t *testing.T) {
+	p := mustParse(t, minimal+`
+local:
+  apis:
+    - &api {id: shop, upstream: "http://127.0.0.1:1", stages: &stages [prod, test]}
+    - {<<: *api, id: other}
+    - {id: third, upstream: "http://127.0.0.1:2", stages: *stages}
+`)
+	var got []string
+	for _, s := range p.Local.Stages() {
+		got = append(got, s.String())
+	}
+	if diff := cmp.Diff([]string{"shop/prod", "shop/test", "other/prod", "other/test", "third/prod", "third/test"}, got); diff != "" {
+		t.Errorf("Stages (-want +got):\n%s", diff)
+	}
+}
+
+// Aliases of aliases make of a small file more values than any machine holds.
+func TestBillionLaughsAreRefusedSoon(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(minimal + "x0: &x0 [a, b, c, d, e, f, g, h, i, j]\n")
+	last := "x0"
+	for i := 1; i < 12; i++ {
+		next := "x" + string(rune('a'+i))
+		b.WriteString(next + ": &" + next + " [" + strings.TrimSuffix(strings.Repeat("*"+last+", ", 10), ", ") + "]\n")
+		last = next
+	}
+	b.WriteString("readers: *" + last + "\n")
+	checkRefusedSoon(t, b.String())
+
+	b.Reset()
+	b.WriteString(minimal + "local:\n  apis:\n    - {id: shop, upstream: \"http://127.0.0.1:1\", stages: [prod]}\n  usage_plans:\n    - name: first\n      customers: &all\n")
+	for range 3000 {
+		b.WriteString("        - {name: a}\n")
+	}
+	for range 3000 {
+		b.WriteString("    - {name: b, customers: *all}\n")
+	}
+	checkRefusedSoon(t, b.String())
+	checkRefusedSoon(t, "name: acme\nbucket: &a [*a]\nreaders: &r\n  - *r\n")
+}
+
+func checkRefusedSoon(t *testing.T, text string) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		_, err := Parse("laughs.yaml", []byte(text), nil)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		var mistakes Mistakes
+		if !errors.As(err, &mistakes) || len(err.Error()) > 1<<20 {
+			t.Errorf("Parse = %.200v, want mistakes", err)
+		}
+	case <-time.After(time.Minute): // a thousand times what it takes
+		t.Fatal("Parse is not done after a minute")
+	}
+}
+
+func TestSecretsAreMaskedEverywhere(t *testing.T) {
+	checkMasked(t, Secret(secret))
+	p := mustParse(t, minimal+"local: {usage_plans: [{name: Gold, customers: [{name: Acme, key: env:ACME_KEY}]}]}\n")
+	checkMasked(t, p.Local.UsagePlans[0].Customers[0], *p.Local)
+	if got := p.Local.UsagePlans[0].Customers[0].Key; string(got) != secret {
+		t.Errorf("the key itself is %q", string(got))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{minimal, string(Example("acme", "acme-logs")), eightMistakes, "a: &a [*a]", "<<: [*x]", "- - -", "\t", "name: !!binary aGk=",
+		"? [a]\n: b", "readers: &x [*x, *x]", "local: {usage_plans: [{customers: [{key: env:ACME_KEY}]}]}", "{<<: {<<: {name: a}}}", "---\na: b\n---\nc: d\n", "%YAML 1.1\n---\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Parse("stagelog.yaml", data, env)
+		if err == nil {
+			if checkName(p.Name) != "" || checkBucket(p.Bucket) != "" || p.Deliver.Size%mebibyte != 0 || p.Deliver.Size == 0 {
+				t.Errorf("Parse(%q) takes %+v", data, p)
+			}
+			return
+		}
+		var mistakes Mistakes
+		if !errors.As(err, &mistakes) || len(mistakes) == 0 || p != nil {
+			t.Fatalf("Parse(%q) = %v, %v", data, p, err)
+		}
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("Parse(%q) tells the secret: %v", data, err)
+		}
+		if strings.Count(err.Error(), "\n") > min(len(mistakes), maxMistakes+1)-1 {
+			t.Errorf("Parse(%q): a mistake is not one line: %q", data, err)
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxStreamName is Firehose's limit for the name of a stream.
+const maxStreamName = 64
+
+var (
+	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
+	regionPattern  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
+	namePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+	bucketPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*[a-z0-9]$`)
+	apiPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	stagePattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	idPattern      = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	fieldPattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
+)
+
+const (
+	expectedAPI   = "the id of an API: lower-case letters, digits and -"
+	expectedStage = "the name of a stage: letters, digits, _ and -"
+)
+
+// checkName says what keeps a name from being part of the names of a stream and a function.
+func checkName(name string) string {
+	if most := maxStreamName - len(streamPrefix); len(name) > most {
+		return fmt.Sprintf("the name has %d characters; at most %d fit, as the stream is called %sNAME and a stream's name has at most %d", len(name), most, streamPrefix, maxStreamName)
+	}
+	if !namePattern.MatchString(name) {
+		return "a name has letters, digits, - and _, and begins with a letter or a digit"
+	}
+	return ""
+}
+
+// checkBucket says what keeps a name from being a bucket's (S3's rules for general purpose buckets).
+func checkBucket(name string) string {
+	switch {
+	case len(name) < 3 || len(name) > 63:
+		return fmt.Sprintf("a bucket's name has 3 to 63 characters, this one %d", len(name))
+	case !bucketPattern.MatchString(name):
+		return "a bucket's name has lower-case letters, digits, - and ., and begins and ends with a letter or a digit"
+	case strings.Contains(name, ".."):
+		return "a bucket's name has no two dots in a row"
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return "a bucket's name is not an IP address"
+	}
+	for _, prefix := range []string{"xn--", "sthree-", "amzn-s3-demo-"} {
+		if strings.HasPrefix(name, prefix) {
+			return "S3 keeps names that begin with " + prefix + " for itself"
+		}
+	}
+	for _, suffix := range []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"} {
+		if strings.HasSuffix(name, suffix) {
+			return "S3 keeps names that end in " + suffix + " for itself"
+		}
+	}
+	return ""
+}
+
+func checkUpstream(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "expected a URL like http://127.0.0.1:9000"
+	case u.RawQuery != "" || u.Fragment != "":
+		return "an upstream's URL has neither ? nor #"
+	}
+	return ""
+}
+
+// checkLabel says what keeps a text from being the name of a customer, a usage plan or an API.
+func checkLabel(name string) string {
+	switch {
+	case strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name):
+		return "a name is one line of text, without spaces around it"
+	case utf8.RuneCountInString(name) > maxLabel:
+		return fmt.Sprintf("a name has at most %d characters", maxLabel)
+	case name == "-":
+		return "records have - where there is no name"
+	}
+	return ""
+}
+
+const maxLabel = 255

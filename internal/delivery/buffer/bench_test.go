@@ -1,0 +1,73 @@
+package buffer_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/buffer"
+)
+
+// BenchmarkAppend appends frames one after the other, and from 64 goroutines.
+func BenchmarkAppend(b *testing.B) {
+	for _, size := range []int{400, 64 << 10, 512 << 10, 1_000_000} {
+		for _, workers := range []int{1, 4, 64} {
+			b.Run(fmt.Sprintf("bytes=%d/workers=%d", size, workers), func(b *testing.B) {
+				l := openLog(b, open(b, buffer.Config{Dir: b.TempDir(), MaxBytes: 40 << 30}), "s", 0)
+				frame := make([]byte, size)
+				b.SetBytes(int64(size))
+				var n atomic.Int64
+				n.Store(int64(b.N))
+				var wg sync.WaitGroup
+				b.ResetTimer()
+				for range workers {
+					wg.Go(func() {
+						for n.Add(-1) >= 0 {
+							seq, err := l.Append(b.Context(), frame)
+							if err != nil {
+								b.Error(err)
+								return
+							}
+							if seq%1000 == 0 {
+								if err := l.Trim(b.Context(), seq); err != nil {
+									b.Error(err)
+								}
+							}
+						}
+					})
+				}
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "appends/s")
+			})
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, size := range []int{400, 64 << 10, 512 << 10} {
+		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
+			l := openLog(b, open(b, buffer.Config{Dir: b.TempDir()}), "s", 0)
+			frames := min(1000, 128<<20/size)
+			for range frames {
+				if _, err := l.Append(b.Context(), make([]byte, size)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.SetBytes(int64(size))
+			b.ResetTimer()
+			for left := b.N; left > 0; {
+				err := l.Read(b.Context(), 1, time.Minute, func(seq uint64, _ []byte) error {
+					if left--; left == 0 || seq == uint64(frames) {
+						return errEnough
+					}
+					return nil
+				})
+				if err != errEnough { //nolint:errorlint // it is promised as it is
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,122 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/stagelog/stagelog/internal/durable/atomicfile"
+)
+
+const (
+	// dataVersion counts the layouts of the data directory that a program of before could
+	// not read.
+	dataVersion = 1
+	versionFile = "VERSION"
+	lockFile    = "LOCK"
+	natsFolder  = "jetstream" // the name that the NATS server gives
+
+	// minFreeBytes stay free on the disk: the stores, through which delivery frees space,
+	// must be able to go on when the logs cannot.
+	minFreeBytes = 64 << 20
+)
+
+// dir is the data directory, held by this process alone.
+type dir struct {
+	path string // absolute
+	lock *os.File
+	free func() (int64, error) // bytes that this user may still write
+}
+
+// openDir makes the directory when missing, locks it, and checks its version.
+func openDir(path string) (_ *dir, err error) {
+	d := &dir{}
+	if d.path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("find data directory %s: %w", path, err)
+	}
+	d.free = func() (int64, error) { return freeBytes(d.path) }
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, unusable(d.path, err)
+	}
+	if d.lock, err = os.OpenFile(filepath.Join(d.path, lockFile), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, unusable(d.path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("data directory %s is in use by another process: stop that one, or choose another directory", d.path)
+		}
+		return nil, fmt.Errorf("lock data directory %s: %w", d.path, err)
+	}
+	return d, d.checkVersion()
+}
+
+// checkVersion refuses what a newer program or somebody else wrote, and marks a new
+// directory as ours.
+func (d *dir) checkVersion() error {
+	data, err := os.ReadFile(filepath.Join(d.path, versionFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(d.path, natsFolder)); err == nil {
+			return fmt.Errorf("data directory %s holds NATS data and no %s file: it is not stagelog's, choose another directory", d.path, versionFile)
+		}
+		if err := atomicfile.WriteFile(filepath.Join(d.path, versionFile), fmt.Appendf(nil, "%d\n", dataVersion), 0o600); err != nil {
+			return unusable(d.path, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return unusable(d.path, err)
+	}
+	version, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || version < 1 {
+		return fmt.Errorf("data directory %s: its %s file holds no version: restore it from a backup, or choose another directory", d.path, versionFile)
+	}
+	if version > dataVersion {
+		return fmt.Errorf("data directory %s is of version %d and this program reads up to version %d: run the newer stagelog, or choose another directory",
+			d.path, version, dataVersion)
+	}
+	return nil
+}
+
+// close gives the directory free. The lock file stays: removing it would let two
+// processes lock two files of that name.
+func (d *dir) close() error {
+	if d.lock == nil {
+		return nil
+	}
+	lock := d.lock
+	d.lock = nil
+	return lock.Close()
+}
+
+func unusable(path string, err error) error {
+	hint := "choose another directory"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = "give this user the right to write there, or choose another directory"
+	case errors.Is(err, syscall.EROFS):
+		hint = "its file system is read-only, choose another directory"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = "the disk is full, make room or choose another directory"
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		hint = "a file is in the way, choose another directory"
+	}
+	return fmt.Errorf("data directory %s cannot be written (%s): %w", path, hint, err)
+}
+
+func freeBytes(path string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(path, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}

@@ -1,0 +1,125 @@
+//go:build unix
+
+package buffer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/buffer"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// healEnv makes the test binary a process whose disk stops taking writes for a while: no
+// file may grow any more.
+const healEnv = "STAGELOG_BUFFER_TEST_HEAL"
+
+func TestWriteErrorIsSurvivedWithoutARestart(t *testing.T) {
+	dir := os.Getenv(healEnv)
+	if dir == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriteErrorIsSurvivedWithoutARestart$")
+		cmd.Env = append(os.Environ(), healEnv+"="+t.TempDir())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	b := open(t, buffer.Config{Dir: dir})
+	l, s := openLog(t, b, "s", 0), openStore(t, b, "delivery")
+	acked := map[uint64]string{}
+	add := func(n int) error {
+		f := fmt.Sprintf("%d-%s", n, strings.Repeat("x", 10_000))
+		seq, err := l.Append(ctx, []byte(f))
+		if err == nil {
+			acked[seq] = f
+		}
+		return err
+	}
+	for n := range 20 {
+		if err := add(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Set(ctx, "k", []byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	// This reader is there all the time.
+	found, ended := map[uint64]string{}, make(chan error, 1)
+	go func() {
+		ended <- l.Read(ctx, 1, time.Minute, func(seq uint64, frame []byte) error {
+			found[seq] = string(frame)
+			if strings.HasPrefix(string(frame), "last") {
+				return errEnough
+			}
+			return nil
+		})
+	}()
+
+	signal.Ignore(syscall.SIGXFSZ)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	full := limit
+	full.Cur = 250_000
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+		t.Fatal(err)
+	}
+	n := 20
+	for ; ; n++ {
+		if err := add(n); err != nil {
+			if errors.Is(err, record.ErrFull) || ctx.Err() != nil {
+				t.Fatalf("Append on a disk that takes nothing = %v, want another error, in time", err)
+			}
+			t.Logf("Append on a disk that takes nothing: %v", err)
+			break
+		}
+		if n > 100 {
+			t.Fatal("the disk still takes everything")
+		}
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for add(n) != nil {
+		n++
+		select {
+		case <-ctx.Done():
+			t.Fatal("the buffer never takes frames again")
+		case <-again.C:
+		}
+	}
+	if value, rev, err := s.Get(ctx, "k"); err != nil || string(value) != "before" {
+		t.Errorf("Get = %q, %d, %v, want before", value, rev, err)
+	}
+	if _, err := s.Set(ctx, "k", []byte("after")); err != nil {
+		t.Error(err)
+	}
+	if err := b.Healthy(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Append(ctx, []byte("last")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != errEnough { //nolint:errorlint // it is promised as it is
+		t.Fatal(err)
+	}
+	for seq, f := range acked {
+		if found[seq] != f {
+			t.Errorf("frame %d was acknowledged as %.10q and is %.10q", seq, f, found[seq])
+		}
+	}
+}

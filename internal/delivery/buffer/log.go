@@ -1,0 +1,205 @@
+package buffer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stagelog/stagelog/internal/durable/failpoint"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// Log is the frames of one shard of one stream, in the order of their sequence numbers,
+// which start at 1 and are never used twice while the log exists.
+type Log struct {
+	b       *Buffer
+	name    string // of the stream and shard, for messages
+	subject string
+	stream  jetstream.Stream
+	folder  *folder
+
+	last  atomic.Uint64 // newest sequence seen by this process
+	bytes atomic.Int64  // this log's part of b.used
+}
+
+// Stats is the state of a log. Oldest is the time of the frame First.
+type Stats struct {
+	First, Last uint64 // Last is 0 when nothing was ever appended
+	Bytes       int64  // on disk
+	Oldest      time.Time
+}
+
+// Log opens the log of the stream's shard and makes it when missing. Names may hold any
+// bytes. Opening it twice gives the same Log.
+func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error) {
+	name := streamName(stream, shard)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l := b.logs[name]; l != nil {
+		return l, nil
+	}
+	var s jetstream.Stream
+	err := b.patiently(ctx, func(ctx context.Context) (err error) {
+		s, err = b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+			Name:      name,
+			Subjects:  []string{streamSubject(stream, shard)},
+			Retention: jetstream.LimitsPolicy,
+			Discard:   jetstream.DiscardNew,
+			Storage:   jetstream.FileStorage,
+			Replicas:  b.replicas,
+			MaxBytes:  b.maxBytes,
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
+	}
+	l := &Log{b: b, name: fmt.Sprintf("%s/%d", stream, shard), subject: streamSubject(stream, shard), stream: s}
+	if l.folder, err = b.folder(name); err != nil {
+		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
+	}
+	state := s.CachedInfo().State
+	l.last.Store(state.LastSeq)
+	l.bytes.Store(int64(state.Bytes))
+	b.logs[name] = l
+	return l, nil
+}
+
+// Shards is how many shards of the stream have had a log: one more than the highest there is.
+func (b *Buffer) Shards(ctx context.Context, stream string) (n int, err error) {
+	err = b.do(ctx, func(ctx context.Context) error {
+		names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject(streamSubjects(stream)))
+		for name := range names.Name() {
+			shard, err := strconv.Atoi(name[strings.LastIndexByte(name, '_')+1:])
+			if err != nil {
+				return fmt.Errorf("the name %s is no log's", name)
+			}
+			n = max(n, shard+1)
+		}
+		return names.Err()
+	})
+	if err != nil {
+		return 0, fmt.Errorf("list the logs of stream %s: %w", stream, err)
+	}
+	return n, nil
+}
+
+// DeleteLog forgets the log and its frames. One that is not there is no error. A log made
+// anew under the same name starts at sequence 1: forget what was kept about the old one.
+func (b *Buffer) DeleteLog(ctx context.Context, stream string, shard int) error {
+	name := streamName(stream, shard)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("delete log of stream %s, shard %d: %w", stream, shard, err)
+	}
+	delete(b.logs, name)
+	return b.measure(ctx)
+}
+
+// Append stores one frame of at most record.MaxFrameBytes and returns once it is synced.
+// It wraps record.ErrFull when there is no room: nothing was stored then. After any other
+// error the frame may be stored or not. The frame is not kept. It may run in parallel;
+// the sequence numbers say in which order.
+func (l *Log) Append(ctx context.Context, frame []byte) (seq uint64, err error) {
+	if len(frame) > record.MaxFrameBytes {
+		return 0, fmt.Errorf("append frame to %s: %d bytes, at most %d fit", l.name, len(frame), record.MaxFrameBytes)
+	}
+	if err := l.b.checkRoom(int64(len(frame))); err != nil {
+		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
+	}
+	err = l.b.do(ctx, func(ctx context.Context) error {
+		ack, err := l.b.js.Publish(ctx, l.subject, frame, jetstream.WithRetryAttempts(0))
+		if err != nil {
+			return err
+		}
+		seq = ack.Sequence
+		return l.folder.sync()
+	})
+	if err != nil {
+		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
+	}
+	failpoint.At(failpoint.Appended)
+	l.grow(seq, int64(len(frame)))
+	return seq, nil
+}
+
+func (l *Log) grow(seq uint64, n int64) {
+	l.bytes.Add(n)
+	l.b.used.Add(n)
+	for {
+		last := l.last.Load()
+		if last >= seq || l.last.CompareAndSwap(last, seq) {
+			return
+		}
+	}
+}
+
+// Trim frees the frames up to and with upTo. The newest frame stays in any case, so that
+// no crash can make sequence numbers start again. Repeating it is safe.
+func (l *Log) Trim(ctx context.Context, upTo uint64) error {
+	last := l.last.Load()
+	if last == 0 || upTo == 0 {
+		return nil
+	}
+	if err := l.b.do(ctx, func(ctx context.Context) error {
+		return l.stream.Purge(ctx, jetstream.WithPurgeSequence(min(upTo, last-1)+1))
+	}); err != nil {
+		return fmt.Errorf("trim %s: %w", l.name, err)
+	}
+	_, err := l.Stats(ctx)
+	return err
+}
+
+// Stats asks for the log's state.
+func (l *Log) Stats(ctx context.Context) (Stats, error) {
+	var info *jetstream.StreamInfo
+	if err := l.b.do(ctx, func(ctx context.Context) (err error) {
+		info, err = l.stream.Info(ctx)
+		return err
+	}); err != nil {
+		return Stats{}, fmt.Errorf("ask for the state of %s: %w", l.name, err)
+	}
+	s := Stats{First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: int64(info.State.Bytes), Oldest: info.State.FirstTime}
+	// Appends that were acknowledged meanwhile may be counted twice or not at all; the
+	// next call mends that.
+	l.b.used.Add(s.Bytes - l.bytes.Swap(s.Bytes))
+	return s, nil
+}
+
+// Codes of JetStream's API errors that mean that there is no room, or that somebody else
+// has written (a replicated stream has a code of its own for that).
+const (
+	codeAccountFull   jetstream.ErrorCode = 10002
+	codeNoPeers       jetstream.ErrorCode = 10005 // too few servers for the replicas, or known of so far
+	codeUnavailable   jetstream.ErrorCode = 10008
+	codeNotLeader     jetstream.ErrorCode = 10009
+	codeServerFull    jetstream.ErrorCode = 10023
+	codeStorageFull   jetstream.ErrorCode = 10047
+	codeStreamFull    jetstream.ErrorCode = 10077
+	codeWrongRevision jetstream.ErrorCode = 10071
+	codeWrongReplica  jetstream.ErrorCode = 10164
+)
+
+// storeError gives a JetStream error the sentinel that it stands for.
+func storeError(err error) error {
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fmt.Errorf("%w: %w", record.ErrNotFound, err)
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode {
+		case codeAccountFull, codeServerFull, codeStorageFull, codeStreamFull:
+			return fmt.Errorf("%w: %w", record.ErrFull, err)
+		case codeWrongRevision, codeWrongReplica:
+			return fmt.Errorf("%w: %w", record.ErrConflict, err)
+		}
+	}
+	return err
+}

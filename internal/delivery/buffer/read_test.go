@@ -1,0 +1,72 @@
+package buffer_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stagelog/stagelog/internal/delivery/buffer"
+)
+
+// A consumer is in one server's memory. That it is gone is what a reader must find out by
+// itself.
+func TestReadGoesOnWithANewConsumer(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	url := cluster(t, true)
+	l := openLog(t, open(t, buffer.Config{URL: url}), "s", 0)
+	appendAll(t, l, "one", "two")
+
+	deleted := false
+	var got []string
+	err := l.Read(ctx, 1, time.Minute, func(seq uint64, frame []byte) error {
+		got = append(got, fmt.Sprintf("%d:%s", seq, frame))
+		switch {
+		case seq == 2 && !deleted:
+			deleted = true
+			deleteConsumers(t, url)
+			appendAll(t, l, "three", "four")
+		case seq == 4:
+			return errEnough
+		}
+		return nil
+	})
+	if err != errEnough { //nolint:errorlint // it is promised as it is
+		t.Fatal(err)
+	}
+	diff(t, "frames", []string{"1:one", "2:two", "3:three", "4:four"}, got)
+}
+
+// deleteConsumers deletes every consumer of every stream, as another client.
+func deleteConsumers(t *testing.T, url string) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for stream := range js.ListStreams(t.Context()).Info() {
+		s, err := js.Stream(t.Context(), stream.Config.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range s.ConsumerNames(t.Context()).Name() {
+			if err := s.DeleteConsumer(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+	if n != 1 {
+		t.Fatalf("%d consumers were deleted, want the reader's", n)
+	}
+}

@@ -1,0 +1,68 @@
+package deliver
+
+import (
+	"io"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/encoding/parquet"
+)
+
+// conversion makes the good records of a cut rows of Parquet files.
+type conversion struct {
+	code, message string // why no record can be converted; "" when they can
+	compression   string
+	schema        *parquet.Schema
+	converter     *parquet.Converter
+	rows          []byte // space
+}
+
+// newConversion is nil without a Conversion. A schema that cannot be written fails the records, and not the stream: what
+// the catalog holds is others' to change.
+func newConversion(c *Conversion) *conversion {
+	if c == nil {
+		return nil
+	}
+	if c.Code != "" {
+		return &conversion{code: c.Code, message: c.Message}
+	}
+	schema, err := parquet.NewSchema(c.Columns)
+	if err != nil {
+		return &conversion{code: CodeInvalidSchema, message: "The schema is invalid: " + err.Error()}
+	}
+	return &conversion{compression: c.Compression, schema: schema, converter: parquet.NewConverter(schema)}
+}
+
+func (c *conversion) encoder(w io.Writer) (encoder, error) {
+	return parquet.NewWriter(w, c.schema, c.compression)
+}
+
+// compression is what data objects are made with.
+func (c *cut) compression() string {
+	if c.convert != nil {
+		return objectkey.Parquet
+	}
+	return c.dest.Compression
+}
+
+// addConverted adds a good record as rows. Its size counts as it was before: that is what the size hint means.
+func (c *cut) addConverted(call *call, i int, arrived time.Time) error {
+	data, conv := call.results[i].Data, c.convert
+	if conv.code != "" {
+		return c.addFailed(objectkey.ConversionFailed, call, i, arrived, conv.code, conv.message)
+	}
+	rows, err := conv.converter.AppendRows(conv.rows[:0], data)
+	if conv.rows = rows; err != nil {
+		return c.addFailed(objectkey.ConversionFailed, call, i, arrived, CodeMalformedData, "Data does not match the schema. "+err.Error())
+	}
+	o, err := c.place(call, i, arrived)
+	if o == nil || err != nil {
+		return err
+	}
+	if err := o.write(rows, arrived); err != nil {
+		return err
+	}
+	o.rawBytes += int64(len(data) - len(rows))
+	c.out(data)
+	return nil
+}

@@ -1,0 +1,409 @@
+package deliver_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/deliver"
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/encoding/parquet"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// world is what survives a crash: log, store and bucket. Its methods are called by one
+// test goroutine or by workers.
+type world struct {
+	mu      sync.Mutex
+	frames  map[uint64][]byte
+	last    uint64
+	grown   chan struct{} // closed and made anew when the log grows
+	docs    map[string][]byte
+	revs    map[string]uint64
+	rev     uint64
+	objects map[string]object // by bucket/key
+	trimmed uint64
+	puts    int // that had an effect
+	read    int // frames that were given to workers
+
+	jumped atomic.Int64 // how far the clock is from the right time, in ns
+
+	dest deliver.Destination
+	fn   deliver.Transformer
+	logs bytes.Buffer // what workers log
+}
+
+type object struct {
+	body []byte
+	meta deliver.Meta
+}
+
+func newWorld() *world {
+	return &world{
+		frames: map[uint64][]byte{}, grown: make(chan struct{}), docs: map[string][]byte{}, revs: map[string]uint64{},
+		objects: map[string]object{}, fn: function{},
+		dest: deliver.Destination{
+			Stream: "s", StreamARN: "arn:s", Version: 1, Bucket: "b", Prefix: "logs/", ErrorPrefix: "errors/",
+			Size: 1000, Interval: time.Minute, Compression: "GZIP", FunctionARN: "arn:f",
+		},
+	}
+}
+
+// now is the time on the wall. Unlike Go's own it jumps for those who measure, too.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.jumped.Load())) }
+
+// append appends one frame that arrives now.
+func (w *world) append(records ...string) {
+	b := record.Batch{Arrived: w.now()}
+	for _, r := range records {
+		b.Records = append(b.Records, []byte(r))
+	}
+	w.appendFrame(b.AppendFrame(nil))
+}
+
+func (w *world) appendFrame(frame []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last++
+	w.frames[w.last] = frame
+	close(w.grown)
+	w.grown = make(chan struct{})
+}
+
+func (w *world) destination() deliver.Destination {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dest
+}
+
+// step is asked before and after each operation of a worker with an effect: "intent",
+// "put", "commit", "trim", "take". An error before prevents the effect; an error after
+// hides it.
+type step func(name string, after bool) error
+
+// life is a world as one worker sees it, until it crashes. After that nothing has an effect.
+type life struct {
+	*world
+	step  step
+	crash context.CancelFunc
+	dead  bool // guarded by world.mu
+}
+
+var errCrash = errors.New("crashed")
+
+// do performs one operation with an effect.
+func (l *life) do(name string, effect func() error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return errCrash
+	}
+	for _, after := range []bool{false, true} {
+		if l.step != nil {
+			if err := l.step(name, after); err != nil {
+				if errors.Is(err, errCrash) {
+					l.dead = true
+					l.crash()
+				}
+				return err
+			}
+		}
+		if after {
+			break
+		}
+		if err := effect(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *life) Read(ctx context.Context, from uint64, tick time.Duration, fn func(uint64, []byte) error) error {
+	for next := max(from, 1); ; {
+		l.mu.Lock()
+		for next <= l.last && l.frames[next] == nil {
+			next++
+		}
+		frame, grown := l.frames[next], l.grown
+		if frame != nil {
+			l.read++
+		}
+		l.mu.Unlock()
+		if frame != nil {
+			frame = slices.Clone(frame)
+			if err := fn(next, frame); err != nil {
+				return err
+			}
+			for i := range frame {
+				frame[i] = 0xee // it was valid only during fn
+			}
+			next++
+			continue
+		}
+		timer := time.NewTimer(tick)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-grown:
+			timer.Stop()
+		case <-timer.C:
+			if err := fn(0, nil); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (l *life) Last(context.Context) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last, nil
+}
+
+func (l *life) Trim(_ context.Context, upTo uint64) error {
+	return l.do("trim", func() error {
+		for seq := range l.frames {
+			if seq <= upTo {
+				delete(l.frames, seq)
+			}
+		}
+		l.trimmed = upTo
+		return nil
+	})
+}
+
+func (l *life) Get(_ context.Context, key string) ([]byte, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.docs[key] == nil {
+		return nil, 0, fmt.Errorf("get %s: %w", key, record.ErrNotFound)
+	}
+	return slices.Clone(l.docs[key]), l.revs[key], nil
+}
+
+func (l *life) Put(_ context.Context, key string, value []byte, rev uint64) (uint64, error) {
+	name := "commit"
+	switch {
+	case !bytes.Contains(value, []byte(`"intent":null`)):
+		name = "intent"
+	case l.revs[key] == rev && (rev == 0 || !bytes.Contains(l.docs[key], value[:60])):
+		name = "take" // another owner than the one that stands
+	}
+	var got uint64
+	err := l.do(name, func() error {
+		if l.revs[key] != rev {
+			return fmt.Errorf("put %s: %w", key, record.ErrConflict)
+		}
+		l.rev++
+		got, l.revs[key], l.docs[key] = l.rev, l.rev, slices.Clone(value)
+		return nil
+	})
+	return got, err
+}
+
+func (l *life) Delete(_ context.Context, key string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.docs, key)
+	delete(l.revs, key)
+	return nil
+}
+
+// bucket is the life's sink: Put has another form than the store's.
+type bucket struct{ *life }
+
+func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, size int64, m deliver.Meta) error {
+	content, err := io.ReadAll(body)
+	if err != nil {
+		return err
+	}
+	if int64(len(content)) != size {
+		return fmt.Errorf("%d bytes, said %d", len(content), size)
+	}
+	return b.do("put", func() error {
+		b.objects[name+"/"+key] = object{content, m}
+		b.puts++
+		return nil
+	})
+}
+
+// function is a Transformer that a record tells what to do: one that begins with "bad"
+// fails, with "drop" is dropped, others get a newline.
+type function struct {
+	flip int // which records to treat as bad beside, by hash, if not 0
+}
+
+func (f function) Transform(_ context.Context, call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+	buf := (*call.Scratch)[:0]
+	for _, rec := range b.Records {
+		r := deliver.Result{}
+		sum := 0
+		for _, c := range rec {
+			sum += int(c)
+		}
+		switch {
+		case bytes.HasPrefix(rec, []byte("bad")), f.flip != 0 && sum%(f.flip+2) == 0:
+			r.Status = deliver.Failed
+		case bytes.HasPrefix(rec, []byte("drop")):
+			r.Status = deliver.Dropped
+		default:
+			at := len(buf)
+			buf = append(append(buf, rec...), '\n')
+			r.Data = buf[at:len(buf):len(buf)]
+			if i := bytes.IndexByte(rec, '@'); i >= 0 {
+				r.Partition = map[string]string{"customer": string(rec[i+1:])}
+			}
+		}
+		out = append(out, r)
+	}
+	*call.Scratch = buf
+	return out, nil
+}
+
+// worker makes a worker on the world, and what ends it as a crash does.
+func (w *world) worker(t testing.TB, s step) (*deliver.Worker, context.Context, context.CancelFunc) {
+	t.Helper()
+	return w.workerOf(t, s, false)
+}
+
+func (w *world) workerOf(t testing.TB, s step, shared bool) (*deliver.Worker, context.Context, context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &life{world: w, step: s, crash: cancel}
+	worker, err := deliver.New(deliver.Config{
+		Destination: w.destination, SpoolDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&w.logs, nil)), Shared: shared, Now: w.now,
+	}, l, l, bucket{l}, w.fn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return worker, ctx, cancel
+}
+
+// run runs a worker, and says when it has ended and how.
+func run(ctx context.Context, worker *deliver.Worker) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+	return ended
+}
+
+// deliverAll runs a worker until everything in the log is delivered.
+func (w *world) deliverAll(t testing.TB, s step) *deliver.Worker {
+	t.Helper()
+	worker, ctx, cancel := w.worker(t, s)
+	ended := run(ctx, worker)
+	if err := worker.Flush(ctx); err != nil {
+		t.Errorf("Flush: %v", err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	return worker
+}
+
+// contents is the decompressed object.
+func contents(t testing.TB, o object) string {
+	t.Helper()
+	if bytes.HasPrefix(o.body, []byte(parquet.Magic)) {
+		return parquetLines(t, o.body)
+	}
+	if o.meta.ContentEncoding != "gzip" {
+		return string(o.body)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(o.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Multistream(false) // readers that know one member must get everything
+	all, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
+}
+
+// keys is the keys of the bucket's objects below a prefix, sorted.
+func (w *world) keys(prefix string) []string {
+	var keys []string
+	for key := range w.objects {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// lines is the lines of the objects below a prefix, in the order of the keys.
+func (w *world) lines(t testing.TB, prefix string) []string {
+	t.Helper()
+	var lines []string
+	for _, key := range w.keys(prefix) {
+		for line := range strings.Lines(contents(t, w.objects[key])) {
+			line = strings.TrimSuffix(line, "\n")
+			if in, ok := strings.CutPrefix(line, `{"id":"`); ok {
+				line = strings.TrimSuffix(in, `"}`)
+			}
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// failures is the error records of the bucket.
+func (w *world) failures(t testing.TB) []objectkey.ErrorRecord {
+	t.Helper()
+	var all []objectkey.ErrorRecord
+	for _, line := range w.lines(t, "b/errors/") {
+		e, err := objectkey.ParseErrorLine([]byte(line))
+		if err != nil {
+			t.Fatalf("error object: %v", err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// count is how often each record is in the bucket, in data and error objects.
+func (w *world) count(t testing.TB) map[string]int {
+	t.Helper()
+	n := map[string]int{}
+	for _, line := range w.lines(t, "b/logs/") {
+		n[line]++
+	}
+	for _, e := range w.failures(t) {
+		n[string(e.RawData)]++
+	}
+	return n
+}
+
+// exactlyOnce checks that each record is in the bucket once, dropped ones never, and that
+// nothing else is.
+func (w *world) exactlyOnce(t testing.TB, records []string) {
+	t.Helper()
+	got := w.count(t)
+	for _, r := range records {
+		want := 1
+		if strings.HasPrefix(r, "drop") {
+			want = 0
+		}
+		if got[r] != want {
+			t.Errorf("record %q is delivered %d times, want %d", r, got[r], want)
+		}
+		delete(got, r)
+	}
+	for r, n := range got {
+		t.Errorf("record %q was never sent and is delivered %d times", r, n)
+	}
+}

@@ -1,0 +1,220 @@
+package deliver
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+)
+
+// Kinds of objects, and the first words of their parts.
+const (
+	kindData   = "data"
+	kindSource = "source"
+	// Error objects have the error output type as their kind.
+)
+
+// spoolBytes is how much of an object stays in memory. A partitioned cut can have 500
+// objects, so each gets little.
+const (
+	spoolBytes          = 8 << 20
+	partitionSpoolBytes = 32 << 10
+)
+
+// object is an object that grows. Most are compressed as they grow. Those of a partitioned
+// cut are too many for a compressor each: they are compressed when they are put.
+type object struct {
+	kind        string
+	part        string // kind and partition values
+	partition   map[string]string
+	compression string      // or layout.Parquet
+	convert     *conversion // of layout.Parquet
+	oldest      time.Time   // arrival of the oldest record
+	records     int
+	rawBytes    int64
+
+	spool  *spool
+	later  bool           // it is compressed when it is put; there is no encoder
+	enc    *pooledEncoder // into the spool
+	gather *bufio.Writer  // into the encoder
+	closed bool
+}
+
+// write appends p, of a record that arrived then.
+func (o *object) write(p []byte, arrived time.Time) error {
+	if o.records == 0 || arrived.Before(o.oldest) {
+		o.oldest = arrived
+	}
+	o.records++
+	return o.more(p)
+}
+
+func (o *object) more(p []byte) error {
+	o.rawBytes += int64(len(p))
+	var err error
+	if o.later {
+		_, err = o.spool.Write(p)
+	} else {
+		_, err = o.gather.Write(p)
+	}
+	return err
+}
+
+// close ends the object: everything is in the spool.
+func (o *object) close() error {
+	if o.closed || o.later {
+		return nil
+	}
+	o.closed = true
+	if err := o.gather.Flush(); err != nil {
+		return err
+	}
+	return o.enc.Close()
+}
+
+// memory is where objects come from and go back to: compressors and buffers are large.
+type memory struct {
+	dir      string
+	encoders sync.Map // compression -> *sync.Pool of *pooledEncoder
+	spools   sync.Pool
+	buffers  sync.Pool
+}
+
+// pooledEncoder is an encoder and the pool it goes back to, if it is worth keeping.
+type pooledEncoder struct {
+	encoder
+	pool *sync.Pool
+}
+
+func (e *pooledEncoder) release() {
+	if e == nil || e.pool == nil {
+		return
+	}
+	e.Reset(io.Discard)
+	e.pool.Put(e)
+}
+
+func (m *memory) spool(limit int) *spool {
+	if limit == spoolBytes {
+		if s, ok := m.spools.Get().(*spool); ok {
+			return s
+		}
+	}
+	return &spool{dir: m.dir, limit: limit}
+}
+
+func (m *memory) encoder(compression string, convert *conversion, w io.Writer) (*pooledEncoder, error) {
+	if compression == objectkey.Parquet {
+		enc, err := convert.encoder(w)
+		if err != nil {
+			return nil, err
+		}
+		return &pooledEncoder{encoder: enc}, nil
+	}
+	v, _ := m.encoders.LoadOrStore(compression, &sync.Pool{})
+	pool := v.(*sync.Pool)
+	if e, ok := pool.Get().(*pooledEncoder); ok {
+		e.Reset(w)
+		return e, nil
+	}
+	enc, err := newEncoder(compression, w, uuid.NewString())
+	if err != nil {
+		return nil, err
+	}
+	return &pooledEncoder{enc, pool}, nil
+}
+
+// object makes an open object.
+func (m *memory) object(kind, part, compression string, convert *conversion, later bool) (*object, error) {
+	o := &object{kind: kind, part: part, compression: compression, convert: convert, later: later}
+	if later {
+		o.spool = m.spool(partitionSpoolBytes)
+		return o, nil
+	}
+	o.spool = m.spool(spoolBytes)
+	var err error
+	if o.enc, err = m.encoder(compression, convert, o.spool); err != nil {
+		m.release(o)
+		return nil, err
+	}
+	if b, ok := m.buffers.Get().(*bufio.Writer); ok {
+		b.Reset(o.enc)
+		o.gather = b
+	} else {
+		o.gather = bufio.NewWriterSize(o.enc, gatherBytes)
+	}
+	return o, nil
+}
+
+// release takes back what an object holds. It must not be used after.
+func (m *memory) release(o *object) {
+	if o.gather != nil {
+		o.gather.Reset(nil)
+		m.buffers.Put(o.gather)
+	}
+	o.enc.release()
+	m.releaseSpool(o.spool)
+	o.spool, o.gather, o.enc = nil, nil, nil
+}
+
+func (m *memory) releaseSpool(s *spool) {
+	s.reset()
+	if s.limit == spoolBytes {
+		m.spools.Put(s)
+	}
+}
+
+// body calls fn with the bytes of the closed object as they are to be put.
+func (m *memory) body(o *object, fn func(body io.ReadSeeker, size int64) error) error {
+	from := o.spool
+	if o.later {
+		compressed := m.spool(spoolBytes)
+		defer m.releaseSpool(compressed)
+		if err := m.compress(o, compressed); err != nil {
+			return fmt.Errorf("compress object: %w", err)
+		}
+		from = compressed
+	}
+	body, err := from.reader()
+	if err != nil {
+		return err
+	}
+	return fn(body, from.size)
+}
+
+func (m *memory) compress(o *object, to *spool) error {
+	enc, err := m.encoder(o.compression, o.convert, to)
+	if err != nil {
+		return err
+	}
+	defer enc.release()
+	body, err := o.spool.reader()
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{enc}, struct{ io.Reader }{body}, make([]byte, gatherBytes)); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+// name is the object's key: a function of the cut and the object, and of the destination.
+func (o *object) name(d Destination, shard int, first, last uint64, prefix objectkey.Prefix) string {
+	zone := d.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	at := o.oldest.In(zone)
+	origin := objectkey.Origin{
+		Stream: d.Stream, Version: d.Version, Shard: shard,
+		First: first, Last: last, At: at, Part: o.part,
+	}
+	ext, _ := objectkey.Extension(o.compression, d.FileExtension)
+	key := prefix.Append(nil, at, objectkey.Vars{ErrorOutputType: o.kind, Partition: o.partition, Random: origin.Random()})
+	return string(append(key, objectkey.ObjectName(d.Stream, d.Version, at, origin.ID(), ext)...))
+}

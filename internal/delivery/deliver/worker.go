@@ -1,0 +1,285 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stagelog/stagelog/internal/durable/lease"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// defaultInFlight is how many calls of the function run at once. Firehose has up to five.
+const defaultInFlight = 3
+
+// Config is what a Worker needs to know.
+type Config struct {
+	// Destination gives the newest one. A new Version closes the open cut. The stream's
+	// name must not change. It is called up to twenty times a second, and for each cut.
+	Destination func() Destination
+	Shard       int
+	// SpoolDir is where objects grow that are too large for memory. By default a folder
+	// among the system's temporary files. It is made when it is needed.
+	SpoolDir string
+	// Shared says that other processes deliver from the same log and store: the worker takes
+	// turns with theirs. Without it the worker is the only one, and begins at once.
+	Shared bool
+	// InFlight is how many calls of the function run at once. By default 3.
+	InFlight int
+	Metrics  *Metrics         // by default its own
+	Logger   *slog.Logger     // by default discards
+	Now      func() time.Time // by default time.Now
+}
+
+// destinationAge is how old what was asked of Config.Destination may be, except where a
+// cut begins.
+const destinationAge = 50 * time.Millisecond
+
+// Worker delivers one shard of one stream.
+type Worker struct {
+	cfg    Config
+	log    Log
+	store  Store
+	sink   Sink
+	fn     Transformer
+	stream string
+	owner  string
+	logger *slog.Logger
+	now    func() time.Time
+
+	putTrouble, stateTrouble, trimTrouble, logTrouble, functionTrouble, runTrouble *trouble
+
+	memory  memory
+	flushes flushes
+	newest  atomic.Pointer[asked]
+	stopped chan struct{} // closed when Run returns
+	started atomic.Bool
+	standby atomic.Bool // it is another worker's turn
+
+	// Arrivals, in ms, of the oldest record that is being collected and that is being
+	// delivered; 0 is none.
+	collecting, delivering atomic.Int64
+
+	mu     sync.Mutex // guards what follows
+	counts Counts
+	done   uint64 // delivered up to here
+	last   time.Time
+}
+
+// asked is a destination and when it was asked for.
+type asked struct {
+	at time.Time
+	Destination
+}
+
+// destination is the newest destination, or one that is a little older.
+func (w *Worker) destination(now time.Time) *asked {
+	if d := w.newest.Load(); d != nil && now.Sub(d.at) < destinationAge && !now.Before(d.at) {
+		return d
+	}
+	d := &asked{now, w.cfg.Destination()}
+	w.newest.Store(d)
+	return d
+}
+
+// New makes a worker; Run starts it.
+func New(cfg Config, log Log, store Store, sink Sink, fn Transformer) (*Worker, error) {
+	if cfg.Destination == nil || log == nil || store == nil || sink == nil || fn == nil {
+		return nil, errors.New("make delivery worker: a destination, log, store, sink or transformer is missing")
+	}
+	if cfg.SpoolDir == "" {
+		cfg.SpoolDir = filepath.Join(os.TempDir(), "stagelog-spool")
+	}
+	if cfg.InFlight <= 0 {
+		cfg.InFlight = defaultInFlight
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	stream := cfg.Destination().Stream
+	w := &Worker{
+		cfg: cfg, log: log, store: store, sink: sink, fn: fn,
+		stream: stream, owner: uuid.NewString(), now: cfg.Now,
+		logger:  cfg.Logger.With("room", "deliver", "stream", stream, "shard", cfg.Shard),
+		stopped: make(chan struct{}),
+	}
+	w.memory.dir = cfg.SpoolDir
+	for what, t := range map[string]**trouble{
+		"delivery": &w.putTrouble, "writing the delivery state": &w.stateTrouble, "trimming the buffer": &w.trimTrouble,
+		"asking the buffer for its end": &w.logTrouble,
+		"the function":                  &w.functionTrouble, "the delivery worker": &w.runTrouble,
+	} {
+		*t = &trouble{what: what, log: w.logger}
+	}
+	return w, nil
+}
+
+// Run delivers until ctx ends, and then returns nil: what is not delivered stays in the
+// log. It goes on after failures of any kind, except when the delivery document cannot be
+// read. That another worker has taken over the shard is an error that wraps
+// record.ErrConflict, but for one that is Shared: it stands by then. It may be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	if !w.started.CompareAndSwap(false, true) {
+		panic("BUG: Worker.Run called twice")
+	}
+	defer close(w.stopped)
+	w.cfg.Metrics.backlog.add(w)
+	defer w.cfg.Metrics.backlog.remove(w)
+	for n := 1; ; n++ {
+		before := w.position()
+		err := w.turn(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case w.cfg.Shared && (errors.Is(err, lease.ErrLost) || errors.Is(err, record.ErrConflict)):
+			w.logger.Warn("another worker may deliver this shard by now; this one stands by", "error", err)
+			continue
+		case errors.Is(err, record.ErrConflict):
+			return fmt.Errorf("deliver %s/%d: another worker has taken over: %w", w.stream, w.cfg.Shard, err)
+		case errors.Is(err, errState):
+			return fmt.Errorf("deliver %s/%d: %w", w.stream, w.cfg.Shard, err)
+		}
+		if w.position() > before {
+			n = 1
+		}
+		w.runTrouble.failed(err)
+		if err := backoff(ctx, n); err != nil {
+			return nil
+		}
+	}
+}
+
+// turn is a session, once it is this worker's turn.
+func (w *Worker) turn(ctx context.Context) error {
+	if !w.cfg.Shared {
+		return w.session(ctx)
+	}
+	w.standby.Store(true)
+	l := &lease.Lease{Store: w.store, Key: leaseKey(w.stream, w.cfg.Shard), Owner: w.owner, What: "delivery", Log: w.logger}
+	return l.Hold(ctx, func(ctx context.Context) error {
+		w.standby.Store(false)
+		defer w.standby.Store(true)
+		return w.session(ctx)
+	})
+}
+
+// session takes the shard, finishes what stands, and goes on.
+func (w *Worker) session(ctx context.Context) error {
+	w.collecting.Store(0)
+	w.delivering.Store(0)
+	st, err := take(ctx, w.store, stateKey(w.stream, w.cfg.Shard), w.owner, w.stateTrouble)
+	if err != nil {
+		return err
+	}
+	w.setPosition(st.doc.Delivered)
+	if in := st.doc.Intent; in != nil {
+		w.logger.Info("a cut was decided and may not have been delivered; it is finished first", "first", in.First, "last", in.Last, "objects", len(in.Objects))
+		if err := w.pump(ctx, st, in.First, in.Last); err != nil {
+			return fmt.Errorf("finish the standing cut: %w", err)
+		}
+	}
+	return w.pump(ctx, st, st.doc.Delivered+1, 0)
+}
+
+// State is how a worker is doing.
+type State struct {
+	Counts    Counts
+	Delivered uint64        // every frame up to here is delivered
+	Age       time.Duration // of the oldest record that was read and is not delivered, 0 if there is none
+	Last      time.Time     // when something was last delivered by this worker; zero is never
+	Troubles  []Trouble     // what does not work now
+}
+
+// Trouble is something that is tried again and again.
+type Trouble struct {
+	What  string
+	Error string // the newest
+	Tries int64
+	Last  time.Time
+}
+
+// State says how the worker is doing.
+func (w *Worker) State() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := State{Counts: w.counts, Delivered: w.done, Age: w.backlogAge(), Last: w.last}
+	for _, t := range []*trouble{w.putTrouble, w.stateTrouble, w.trimTrouble, w.logTrouble, w.functionTrouble, w.runTrouble} {
+		if n := t.tries.Load(); n > 0 {
+			told := *t.told.Load()
+			s.Troubles = append(s.Troubles, Trouble{What: t.what, Error: told.text, Tries: n, Last: told.at})
+		}
+	}
+	return s
+}
+
+// Counts is what this worker has delivered.
+func (w *Worker) Counts() Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.counts
+}
+
+func (w *Worker) position() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done
+}
+
+func (w *Worker) setPosition(seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done = seq
+}
+
+// backlogAge is the age of the oldest record that was read and is not delivered.
+func (w *Worker) backlogAge() time.Duration {
+	oldest := w.delivering.Load()
+	if oldest == 0 {
+		oldest = w.collecting.Load()
+	}
+	if oldest == 0 {
+		return 0
+	}
+	return max(0, w.now().Sub(time.UnixMilli(oldest)))
+}
+
+// delivered notes that a cut is committed.
+func (w *Worker) delivered(c *cut) {
+	w.runTrouble.worked()
+	w.cfg.Metrics.delivered(c, w.now())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts.add(c.count)
+	w.done, w.last = c.last, w.now()
+}
+
+// put notes that an object was put.
+func (w *Worker) put(kind string, size int64) {
+	w.cfg.Metrics.objects.WithLabelValues(w.stream, kind).Inc()
+	w.cfg.Metrics.objectBytes.WithLabelValues(w.stream, kind).Add(float64(size))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts.Objects++
+}
+
+// metricKind is the kind of the object for a metric's label.
+func (o *object) metricKind() string {
+	kind, _, _ := strings.Cut(o.part, "\x00")
+	return kind
+}

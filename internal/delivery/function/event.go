@@ -1,0 +1,97 @@
+package function
+
+import (
+	"strconv"
+
+	"github.com/stagelog/stagelog/internal/encoding/base64"
+)
+
+// Record is one record on its way to a function.
+type Record struct {
+	ID      string // unique in its event
+	Arrived int64  // milliseconds since 1970
+	Data    []byte
+}
+
+// CallInput is what a function is called with.
+type CallInput struct {
+	InvocationID string // "" for a random one
+	StreamARN    string
+	Region       string
+	Records      []Record
+}
+
+// MaxBufferBytes is the largest buffering hint of a Lambda processor (BufferSizeInMBs: 3), in bytes of records before base64.
+const MaxBufferBytes = 3 << 20
+
+// AppendEvent appends the transformation event for in, laid out as Firehose does it.
+func AppendEvent(dst []byte, in CallInput) []byte {
+	dst = appendEventStart(dst, in)
+	for i, r := range in.Records {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"recordId":"`...)
+		dst = appendQuoted(dst, r.ID)
+		dst = append(dst, `","approximateArrivalTimestamp":`...)
+		dst = strconv.AppendInt(dst, r.Arrived, 10)
+		dst = append(dst, `,"data":"`...)
+		dst = base64.Append(dst, r.Data)
+		dst = append(dst, `"}`...)
+	}
+	return append(dst, `]}`...)
+}
+
+func appendEventStart(dst []byte, in CallInput) []byte {
+	id := in.InvocationID
+	if id == "" {
+		id = NewID()
+	}
+	dst = append(dst, `{"invocationId":"`...)
+	dst = appendQuoted(dst, id)
+	dst = append(dst, `","deliveryStreamArn":"`...)
+	dst = appendQuoted(dst, in.StreamARN)
+	dst = append(dst, `","region":"`...)
+	dst = appendQuoted(dst, in.Region)
+	return append(dst, `","records":[`...)
+}
+
+// eventBytes is at least what r takes in an event.
+func eventBytes(r *Record) int {
+	const frame = len(`{"recordId":"","approximateArrivalTimestamp":-9223372036854775808,"data":""},`)
+	return frame + len(appendQuoted(nil, r.ID)) + (len(r.Data)+2)/3*4
+}
+
+// Split cuts in into calls that each hold at most bufferBytes of records (0: MaxBufferBytes; one record may exceed it) and whose
+// event stays within MaxPayloadBytes. Order is kept. Each call gets its own invocation id.
+func Split(in CallInput, bufferBytes int) []CallInput {
+	if bufferBytes <= 0 {
+		bufferBytes = MaxBufferBytes
+	}
+	head := in
+	head.InvocationID = "00000000-0000-0000-0000-000000000000"
+	start := len(appendEventStart(nil, head)) + len(`]}`)
+
+	var calls []CallInput
+	first, event, buffered := 0, start, 0
+	for i := range in.Records {
+		r := &in.Records[i]
+		size := eventBytes(r)
+		if i > first && (buffered+len(r.Data) > bufferBytes || event+size > MaxPayloadBytes) {
+			calls = append(calls, in.part(first, i))
+			first, event, buffered = i, start, 0
+		}
+		event += size
+		buffered += len(r.Data)
+	}
+	if first < len(in.Records) {
+		calls = append(calls, in.part(first, len(in.Records)))
+	}
+	return calls
+}
+
+func (in CallInput) part(from, to int) CallInput {
+	in.InvocationID = ""
+	in.Records = in.Records[from:to:to]
+	return in
+}

@@ -1,0 +1,125 @@
+package objectkey
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// ErrorRecord is one line of an error object: a record that could not be delivered, with
+// what was tried. RawData is the record as it came in, so that it can be sent again.
+type ErrorRecord struct {
+	RawData       []byte
+	ErrorCode     string
+	ErrorMessage  string
+	AttemptsMade  int
+	Arrived       time.Time // to the millisecond
+	AttemptsEnded time.Time // to the millisecond
+	LambdaARN     string    // "" when no function was involved: the member is left out
+	// Table is the catalog's, when the record could not be converted to its format: the members that say what happened
+	// are then called lastErrorCode and lastErrorMessage.
+	Table *CatalogTable
+}
+
+// CatalogTable is the table in the Glue Data Catalog that has the schema of converted records, as the stream names it.
+type CatalogTable struct {
+	CatalogID string `json:"catalogId"`
+	Database  string `json:"databaseName"`
+	Name      string `json:"tableName"`
+	Region    string `json:"region"`
+	VersionID string `json:"versionId"`
+}
+
+// AppendLine appends the record as one line of JSON with its newline: the members and
+// their order are those of Firehose's objects (its documentation has another order, and
+// lambdaArn).
+func (e ErrorRecord) AppendLine(dst []byte) []byte {
+	dst = append(dst, `{"rawData":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, e.RawData)
+	code, message := `","errorCode":`, `,"errorMessage":`
+	if e.Table != nil {
+		code, message = `","lastErrorCode":`, `,"lastErrorMessage":`
+	}
+	dst = append(dst, code...)
+	dst = appendString(dst, e.ErrorCode)
+	dst = append(dst, message...)
+	dst = appendString(dst, e.ErrorMessage)
+	dst = append(dst, `,"attemptsMade":`...)
+	dst = strconv.AppendInt(dst, int64(e.AttemptsMade), 10)
+	dst = append(dst, `,"arrivalTimestamp":`...)
+	dst = strconv.AppendInt(dst, e.Arrived.UnixMilli(), 10)
+	dst = append(dst, `,"attemptEndingTimestamp":`...)
+	dst = strconv.AppendInt(dst, e.AttemptsEnded.UnixMilli(), 10)
+	if e.LambdaARN != "" {
+		dst = append(dst, `,"lambdaARN":`...)
+		dst = appendString(dst, e.LambdaARN)
+	}
+	if e.Table != nil {
+		dst = append(dst, `,"dataCatalogTable":`...)
+		table, err := json.Marshal(e.Table)
+		if err != nil {
+			panic("BUG: a table that JSON cannot hold: " + err.Error())
+		}
+		dst = append(dst, table...)
+	}
+	return append(dst, "}\n"...)
+}
+
+func appendString(dst []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		panic("BUG: a string that JSON cannot hold: " + err.Error())
+	}
+	return append(dst, quoted...)
+}
+
+// ParseErrorLine reads one line of an error object, ours or Firehose's: with lambdaARN or
+// lambdaArn, the members in any order, others ignored. Errors do not hold the content.
+func ParseErrorLine(line []byte) (ErrorRecord, error) {
+	var v struct {
+		RawData                *string       `json:"rawData"`
+		ErrorCode              string        `json:"errorCode"`
+		ErrorMessage           string        `json:"errorMessage"`
+		LastErrorCode          string        `json:"lastErrorCode"`
+		LastErrorMessage       string        `json:"lastErrorMessage"`
+		Table                  *CatalogTable `json:"dataCatalogTable"`
+		AttemptsMade           int           `json:"attemptsMade"`
+		ArrivalTimestamp       int64         `json:"arrivalTimestamp"`
+		AttemptEndingTimestamp int64         `json:"attemptEndingTimestamp"`
+		LambdaARN              string        `json:"lambdaARN"` // matches lambdaArn too
+	}
+	if err := json.Unmarshal(line, &v); err != nil {
+		return ErrorRecord{}, fmt.Errorf("read error record: not a JSON object of that form: %w", withoutContent(err))
+	}
+	if v.RawData == nil {
+		return ErrorRecord{}, fmt.Errorf("read error record: no rawData")
+	}
+	raw, err := base64.StdEncoding.DecodeString(*v.RawData)
+	if err != nil {
+		return ErrorRecord{}, fmt.Errorf("read error record: rawData is not base64: %w", err)
+	}
+	return ErrorRecord{
+		RawData:       raw,
+		ErrorCode:     cmp.Or(v.ErrorCode, v.LastErrorCode),
+		ErrorMessage:  cmp.Or(v.ErrorMessage, v.LastErrorMessage),
+		AttemptsMade:  v.AttemptsMade,
+		Arrived:       time.UnixMilli(v.ArrivalTimestamp).UTC(),
+		AttemptsEnded: time.UnixMilli(v.AttemptEndingTimestamp).UTC(),
+		LambdaARN:     v.LambdaARN,
+		Table:         v.Table,
+	}, nil
+}
+
+// withoutContent keeps where an error of JSON is and drops what stands there.
+func withoutContent(err error) error {
+	switch e := err.(type) { //nolint:errorlint // json.Unmarshal does not wrap them
+	case *json.SyntaxError:
+		return fmt.Errorf("at byte %d", e.Offset)
+	case *json.UnmarshalTypeError:
+		return fmt.Errorf("member %s at byte %d", e.Field, e.Offset)
+	}
+	return fmt.Errorf("%T", err)
+}

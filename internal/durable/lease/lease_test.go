@@ -1,0 +1,118 @@
+package lease_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/durable/lease"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// store is a store that one of its clients may be cut off from.
+type store struct {
+	mu    sync.Mutex // guards what follows
+	value []byte
+	rev   uint64
+}
+
+type client struct {
+	*store
+	away bool // guarded by store.mu
+}
+
+var errAway = errors.New("no route to host")
+
+func (c *client) Get(context.Context, string) ([]byte, uint64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.away:
+		return nil, 0, errAway
+	case c.rev == 0:
+		return nil, 0, record.ErrNotFound
+	}
+	return c.value, c.rev, nil
+}
+
+func (c *client) Put(_ context.Context, _ string, value []byte, rev uint64) (uint64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.away:
+		return 0, errAway
+	case rev != c.rev:
+		return 0, record.ErrConflict
+	}
+	c.value, c.rev = value, c.rev+1
+	return c.rev, nil
+}
+
+func wish(c *client, owner string) *lease.Lease {
+	return &lease.Lease{Store: c, Key: "k", Owner: owner, What: "test", Log: slog.New(slog.DiscardHandler)}
+}
+
+// Of many that wait, one holds the lease at a time, and each gets it.
+func TestOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		holding, held := 0, 0
+		for i := range 5 {
+			all.Go(func() {
+				err := wish(&client{store: s}, fmt.Sprint(i)).Hold(t.Context(), func(context.Context) error {
+					mu.Lock()
+					holding, held = holding+1, held+1
+					if holding > 1 {
+						t.Errorf("%d hold the lease", holding)
+					}
+					mu.Unlock()
+					time.Sleep(20 * time.Second) // in the bubble's time: longer than a lease is good for
+					mu.Lock()
+					holding--
+					mu.Unlock()
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if held != 5 {
+			t.Errorf("%d of 5 had the lease", held)
+		}
+	})
+}
+
+// A holder that is cut off knows that it may have lost the lease before another one takes it.
+func TestACutOffHolderStopsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		first := &client{store: s}
+		held, giveBack, err := wish(first, "first").Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		first.away = true
+		s.mu.Unlock()
+		began := time.Now()
+		lost := make(chan time.Duration, 1)
+		context.AfterFunc(held, func() { lost <- time.Since(began) })
+		if _, _, err := wish(&client{store: s}, "second").Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(began)
+		if after := <-lost; !errors.Is(context.Cause(held), lease.ErrLost) || after >= took {
+			t.Errorf("lost after %v (%v), taken over after %v", after, context.Cause(held), took)
+		}
+		giveBack()
+	})
+}

@@ -1,0 +1,284 @@
+// Package lines opens what stands in an object as the lines that were put into it, in
+// whatever form it was compressed, or as those that the rows of a Parquet file make. The form is found by the first bytes and not by the name:
+// Firehose gives objects no extension when they have a FileExtension of their own, and
+// people rename.
+package lines
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/stagelog/stagelog/internal/encoding/parquet"
+)
+
+// Form is how an object's bytes are compressed.
+type Form string
+
+// The forms. Hadoop's has no magic bytes: it is known by the lengths it begins with.
+const (
+	Plain  Form = "plain"
+	Gzip   Form = "gzip"
+	Zip    Form = "zip"
+	Snappy Form = "snappy" // snappy-java's stream, which Firehose calls Snappy
+	Framed Form = "framed" // Snappy's own framing
+	Hadoop Form = "hadoop" // Firehose's HADOOP_SNAPPY
+	Zstd   Form = "zstd"
+	// Parquet's rows are lines of JSON, by the names of its columns.
+	Parquet Form = "parquet"
+)
+
+var magics = []struct {
+	form  Form
+	bytes string
+}{
+	{Gzip, "\x1f\x8b"},
+	{Zip, "PK\x03\x04"},
+	{Zip, "PK\x05\x06"}, // an archive without entries
+	{Snappy, "\x82SNAPPY\x00"},
+	{Framed, "\xff\x06\x00\x00sNaPpY"},
+	{Zstd, "\x28\xb5\x2f\xfd"},
+	{Parquet, parquet.Magic},
+}
+
+const (
+	peekBytes = 16
+	// maxBlockBytes bounds a block of Snappy: its length stands in the object, and nobody
+	// writes larger ones.
+	maxBlockBytes = 64 << 20
+)
+
+// ErrCorrupt: the bytes are not what their beginning promises.
+var ErrCorrupt = errors.New("the compressed data is corrupt")
+
+// Open gives the plain bytes of an object. The caller closes it; r stays open. An object that
+// ends too soon gives what can be read of it, and then io.ErrUnexpectedEOF.
+func Open(r io.Reader) (io.ReadCloser, Form, error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	head, err := in.Peek(peekBytes)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, "", err
+	}
+	form := formOf(head)
+	plain, err := open(in, form)
+	if err != nil {
+		return nil, form, fmt.Errorf("open %s object: %w", form, err)
+	}
+	return plain, form, nil
+}
+
+func formOf(head []byte) Form {
+	for _, m := range magics {
+		if bytes.HasPrefix(head, []byte(m.bytes)) {
+			return m.form
+		}
+	}
+	if len(head) > 8 {
+		size, compressed := binary.BigEndian.Uint32(head), binary.BigEndian.Uint32(head[4:])
+		if inner, err := snappy.DecodedLen(head[8:]); err == nil && size <= maxBlockBytes &&
+			0 < inner && inner <= int(size) && int(compressed) <= snappy.MaxEncodedLen(inner) {
+			return Hadoop
+		}
+	}
+	return Plain
+}
+
+func open(in *bufio.Reader, form Form) (io.ReadCloser, error) {
+	switch form {
+	case Gzip:
+		return gzip.NewReader(in)
+	case Zip:
+		return openZip(in)
+	case Snappy:
+		if _, err := in.Discard(peekBytes); err != nil { // the magic and two versions
+			return nil, err
+		}
+		return io.NopCloser(&blocks{in: in}), nil
+	case Hadoop:
+		return io.NopCloser(&blocks{in: in, sized: true}), nil
+	case Framed:
+		return io.NopCloser(s2.NewReader(in)), nil
+	case Zstd:
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBlockBytes*2))
+		if err != nil {
+			return nil, err
+		}
+		return z.IOReadCloser(), nil
+	case Parquet:
+		return openParquet(in)
+	}
+	return io.NopCloser(in), nil
+}
+
+// blocks reads blocks of Snappy, each behind its length.
+type blocks struct {
+	in         *bufio.Reader
+	sized      bool // Hadoop's: the plain length stands first, and its blocks may be several
+	remaining  uint32
+	compressed []byte
+	plain      []byte
+	unread     []byte
+}
+
+func (b *blocks) Read(p []byte) (int, error) {
+	for len(b.unread) == 0 {
+		if err := b.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, b.unread)
+	b.unread = b.unread[n:]
+	return n, nil
+}
+
+func (b *blocks) next() error {
+	var length [4]byte
+	if b.sized && b.remaining == 0 {
+		if _, err := io.ReadFull(b.in, length[:]); err != nil {
+			return err
+		}
+		b.remaining = binary.BigEndian.Uint32(length[:])
+		if b.remaining == 0 {
+			return nil
+		}
+	}
+	if _, err := io.ReadFull(b.in, length[:]); err != nil {
+		if b.sized && errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	n := binary.BigEndian.Uint32(length[:])
+	if n > maxBlockBytes {
+		return fmt.Errorf("%w: a block of %d bytes", ErrCorrupt, n)
+	}
+	if uint32(cap(b.compressed)) < n {
+		b.compressed = make([]byte, n)
+	}
+	b.compressed = b.compressed[:n]
+	if _, err := io.ReadFull(b.in, b.compressed); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	size, err := snappy.DecodedLen(b.compressed)
+	if err != nil || size > maxBlockBytes || b.sized && uint32(size) > b.remaining {
+		return fmt.Errorf("%w: a block's length is wrong", ErrCorrupt)
+	}
+	if b.plain, err = snappy.Decode(b.plain[:cap(b.plain)], b.compressed); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	b.unread = b.plain
+	if b.sized {
+		b.remaining -= uint32(size)
+	}
+	return nil
+}
+
+// zipped is the entries of an archive, one after the other.
+type zipped struct {
+	file    *os.File // where the archive is: its directory stands at the end
+	entries []*zip.File
+	open    io.ReadCloser
+}
+
+func openZip(in io.Reader) (_ io.ReadCloser, err error) {
+	file, size, err := unnamed(in)
+	if err != nil {
+		return nil, err
+	}
+	z := &zipped{file: file}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, z.Close())
+		}
+	}()
+	archive, err := zip.NewReader(z.file, size)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	z.entries = archive.File
+	return z, nil
+}
+
+func (z *zipped) Read(p []byte) (int, error) {
+	for {
+		if z.open == nil {
+			if len(z.entries) == 0 {
+				return 0, io.EOF
+			}
+			var err error
+			if z.open, err = z.entries[0].Open(); err != nil {
+				return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
+			}
+			z.entries = z.entries[1:]
+		}
+		n, err := z.open.Read(p)
+		if errors.Is(err, io.EOF) {
+			err = z.open.Close()
+			z.open = nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// unnamed is a copy of in as a file without a name, which goes when it is closed.
+func unnamed(in io.Reader) (_ *os.File, size int64, err error) {
+	file, err := os.CreateTemp("", "stagelog-object-*")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}()
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, 0, err
+	}
+	size, err = io.Copy(file, in)
+	return file, size, err
+}
+
+// rows is the lines of a Parquet file.
+type rows struct {
+	io.ReadCloser
+	file *os.File
+}
+
+func openParquet(in io.Reader) (_ io.ReadCloser, err error) {
+	file, size, err := unnamed(in)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := parquet.Lines(file, size)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrCorrupt, err), file.Close())
+	}
+	return &rows{lines, file}, nil
+}
+
+// Close ends reading and removes the file.
+func (r *rows) Close() error { return errors.Join(r.ReadCloser.Close(), r.file.Close()) }
+
+// Close ends reading and removes the archive.
+func (z *zipped) Close() error {
+	var err error
+	if z.open != nil {
+		err = z.open.Close()
+	}
+	return errors.Join(err, z.file.Close())
+}

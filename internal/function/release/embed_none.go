@@ -1,6 +1,0 @@
-//go:build !release
-
-package release
-
-// embedded has nothing: this is no release.
-func embedded(string) []byte { return nil }

@@ -1,0 +1,238 @@
+package apigateway
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stagelog/stagelog/internal/localaws/apigateway/openapi"
+)
+
+const (
+	maxResources = 300 // AWS's quota per API
+	maxPathPart  = 255
+)
+
+var pathPart = regexp.MustCompile(`^([a-zA-Z0-9._:-]+|\{[a-zA-Z0-9._:-]+\+?\})$`)
+
+// resourceWire is Resource.
+type resourceWire struct {
+	ID       string         `json:"id"`
+	ParentID string         `json:"parentId,omitempty"`
+	PathPart string         `json:"pathPart,omitempty"`
+	Path     string         `json:"path"`
+	Methods  map[string]any `json:"resourceMethods,omitempty"`
+}
+
+// wire gives a resource; its methods are empty objects unless they were asked for.
+func (r *resource) wire(embed bool) resourceWire {
+	w := resourceWire{ID: r.ID, ParentID: r.ParentID, PathPart: r.PathPart, Path: r.Path}
+	for name, m := range r.Methods {
+		if w.Methods == nil {
+			w.Methods = map[string]any{}
+		}
+		w.Methods[name] = struct{}{}
+		if embed {
+			w.Methods[name] = m
+		}
+	}
+	return w
+}
+
+func (c *call) embeds(what string) bool {
+	return slices.ContainsFunc(c.URL.Query()["embed"], func(v string) bool { return slices.Contains(strings.Split(v, ","), what) })
+}
+
+func (s *Service) getResources(c *call) (any, error) {
+	s.mu.RLock()
+	a, err := s.api(c.PathValue("api"))
+	s.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	embed := c.embeds("methods")
+	return pageOf(c, slices.Collect(maps.Values(a.Resources)), func(r *resource) string { return r.Path },
+		func(r *resource) resourceWire { return r.wire(embed) })
+}
+
+// resource finds a resource. AWS answers an unknown API here as an unknown resource.
+func (s *Service) resource(apiID, id string) (*restAPI, *resource, error) {
+	a := s.apis[apiID]
+	if a == nil || a.Resources[id] == nil {
+		return nil, nil, notFound("Invalid Resource identifier specified")
+	}
+	return a, a.Resources[id], nil
+}
+
+func (s *Service) getResource(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, r, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
+	if err != nil {
+		return nil, err
+	}
+	return r.wire(c.embeds("methods")), nil
+}
+
+func (s *Service) createResource(c *call) (any, error) {
+	var in struct {
+		PathPart string `json:"pathPart"`
+	}
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, parent, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.newResource(parent, in.PathPart, newID())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.putAPI(c.Context(), a.withResource(r)); err != nil {
+		return nil, err
+	}
+	return r.wire(false), nil
+}
+
+// newResource checks a child of parent against its siblings. The API is left as it is.
+func (a *restAPI) newResource(parent *resource, part, id string) (*resource, error) {
+	variable := strings.HasPrefix(part, "{")
+	switch {
+	case len(part) > maxPathPart || !pathPart.MatchString(part):
+		return nil, badRequest("Resource's path part only allow a-zA-Z0-9._-: and curly braces at the beginning and the end and an optional plus sign before the closing brace.")
+	case strings.HasSuffix(parent.PathPart, "+}"):
+		return nil, badRequest("Cannot create a child of a resource with a greedy path variable: %s", parent.PathPart)
+	case len(a.Resources) >= maxResources:
+		return nil, limitExceeded("Maximum number of Resources for this API has been reached")
+	}
+	for _, sibling := range a.Resources {
+		switch {
+		case sibling.ParentID != parent.ID:
+		case sibling.PathPart == part:
+			return nil, conflict("Another resource with the same parent already has this name: %s", part)
+		case variable && strings.HasPrefix(sibling.PathPart, "{"):
+			return nil, badRequest("A sibling (%s) of this resource already has a variable path part -- only one is allowed", sibling.PathPart)
+		}
+	}
+	return &resource{ID: id, ParentID: parent.ID, PathPart: part, Path: strings.TrimSuffix(parent.Path, "/") + "/" + part}, nil
+}
+
+func (s *Service) deleteResource(c *call) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, r, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
+	if err != nil {
+		return nil, err
+	}
+	if r.ParentID == "" {
+		return nil, badRequest("Root resource cannot be deleted")
+	}
+	a := clone(old)
+	a.Resources = maps.Clone(old.Resources)
+	maps.DeleteFunc(a.Resources, func(_ string, other *resource) bool {
+		return other.ID == r.ID || strings.HasPrefix(other.Path, r.Path+"/")
+	})
+	return nil, s.putAPI(c.Context(), a)
+}
+
+// take brings the resources and methods of a document into the API, whose maps it changes.
+func (a *restAPI) take(doc *openapi.Document) error {
+	for _, p := range doc.Paths {
+		r, err := a.ensurePath(p.Path)
+		if err != nil {
+			return err
+		}
+		for _, op := range p.Operations {
+			m, err := methodOf(op, r)
+			if err != nil {
+				return badRequest("Unable to import the document: %s %s: %s", op.Method, clip(p.Path), messageOf(err))
+			}
+			r = r.withMethod(m)
+		}
+		a.Resources[r.ID] = r
+	}
+	return nil
+}
+
+// ensurePath finds the resource of a path, and makes it and its parents when missing.
+func (a *restAPI) ensurePath(path string) (*resource, error) {
+	at := a.Resources[a.Root]
+	for _, part := range strings.Split(strings.Trim(path, "/"), "/") {
+		if part == "" {
+			continue
+		}
+		child := a.child(at, part)
+		if child == nil {
+			var err error
+			id := derivedID("resource", a.ID, strings.TrimSuffix(at.Path, "/")+"/"+part)
+			if child, err = a.newResource(at, part, id); err != nil {
+				return nil, err
+			}
+			a.Resources[child.ID] = child
+		}
+		at = child
+	}
+	return at, nil
+}
+
+func (a *restAPI) child(parent *resource, part string) *resource {
+	for _, r := range a.Resources {
+		if r.ParentID == parent.ID && r.PathPart == part {
+			return r
+		}
+	}
+	return nil
+}
+
+func methodOf(op openapi.Operation, r *resource) (*method, error) {
+	m := &method{
+		HTTPMethod: op.Method, AuthorizationType: "NONE", APIKeyRequired: op.APIKeyRequired,
+		OperationName: op.OperationID, RequestParameters: op.PathParameters,
+	}
+	if op.Integration == nil {
+		return m, nil
+	}
+	in := &integration{
+		Type: IntegrationType(strings.ToUpper(op.Integration.Type)), HTTPMethod: strings.ToUpper(op.Integration.HTTPMethod),
+		URI: op.Integration.URI, ConnectionType: op.Integration.ConnectionType, RequestParameters: op.Integration.RequestParameters,
+		RequestTemplates: op.Integration.RequestTemplates, PassthroughBehavior: strings.ToUpper(op.Integration.PassthroughBehavior),
+		TimeoutInMillis: op.Integration.TimeoutInMillis,
+	}
+	for pattern, resp := range op.Integration.Responses {
+		if in.Responses == nil {
+			in.Responses = map[string]integrationResponse{}
+		}
+		if pattern == "default" {
+			pattern = ""
+		}
+		in.Responses[resp.StatusCode] = integrationResponse{
+			StatusCode: resp.StatusCode, SelectionPattern: pattern,
+			ResponseParameters: resp.ResponseParameters, ResponseTemplates: resp.ResponseTemplates,
+		}
+	}
+	if err := in.checked(r.ID); err != nil {
+		return nil, err
+	}
+	if in.Type == HTTPProxy {
+		in.Responses = nil // a proxy passes the upstream's answer on; AWS ignores them as well
+	}
+	m.Integration = in
+	return m, nil
+}
+
+func messageOf(err error) string {
+	if e, ok := err.(*Error); ok {
+		return e.Message
+	}
+	return err.Error()
+}
+
+// putResource makes a changed resource durable. Called under mu.
+func (s *Service) putResource(ctx context.Context, a *restAPI, r *resource) error {
+	return s.putAPI(ctx, a.withResource(r))
+}

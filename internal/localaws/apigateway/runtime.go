@@ -1,0 +1,209 @@
+package apigateway
+
+import (
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/localaws/apigateway/usage"
+)
+
+// valueHash stands for an API key's value. Looking a value up by its hash takes a time that
+// says nothing about how much of a guess was right.
+type valueHash [sha256.Size]byte
+
+func hashValue(value string) valueHash { return sha256.Sum256([]byte(value)) }
+
+// runtime is what the Runtime methods read: copies made for reading, changed under Service.mu.
+type runtime struct {
+	stages  shards[StageRef, *StageView]
+	keys    shards[valueHash, KeyView]
+	byID    shards[string, KeyView]
+	plans   shards[string, *planRuntime]
+	plansOf shards[string, []string] // key id -> plan ids; the slices are immutable
+}
+
+// planRuntime is one usage plan, ready to be asked.
+type planRuntime struct {
+	stages     map[StageRef]PlanView
+	quota      *Quota
+	quotaSince time.Time
+}
+
+func (r *runtime) init() {
+	r.stages.init()
+	r.keys.init()
+	r.byID.init()
+	r.plans.init()
+	r.plansOf.init()
+}
+
+// Route implements Runtime.
+func (s *Service) Route(apiID, stage string) (*StageView, bool) {
+	return s.rt.stages.get(StageRef{apiID, stage})
+}
+
+// Key implements Runtime.
+func (s *Service) Key(value string) (KeyView, bool) { return s.rt.keys.get(hashValue(value)) }
+
+// KeyByID finds an API key by its id, also one that was made this moment. Like the Runtime
+// methods it takes no lock.
+func (s *Service) KeyByID(id string) (KeyView, bool) { return s.rt.byID.get(id) }
+
+// PlanFor implements Runtime.
+func (s *Service) PlanFor(keyID, apiID, stage string) (PlanView, bool) {
+	ids, _ := s.rt.plansOf.get(keyID)
+	for _, id := range ids {
+		if p, ok := s.rt.plans.get(id); ok {
+			if view, ok := p.stages[StageRef{apiID, stage}]; ok {
+				return view, true
+			}
+		}
+	}
+	return PlanView{}, false
+}
+
+// Take implements Runtime.
+func (s *Service) Take(planID, keyID string, at time.Time) bool {
+	p, ok := s.rt.plans.get(planID)
+	switch {
+	case !ok: // deleted a moment ago
+		return true
+	case p.quota == nil:
+		s.usage.Add(planID, keyID, usage.DayOf(at))
+		return true
+	}
+	start := p.quota.Start(at)
+	return s.usage.Take(planID, keyID, usage.DayOf(at), usage.DayOf(start), p.quota.limitAt(start, p.quotaSince))
+}
+
+// limitAt is the limit of the period that starts at start: the offset counts in the period
+// in which the quota was set.
+func (q Quota) limitAt(start, since time.Time) int64 {
+	if q.Offset > 0 && q.Start(since).Equal(start) {
+		return max(0, q.Limit-int64(q.Offset))
+	}
+	return q.Limit
+}
+
+// Count implements Runtime.
+func (s *Service) Count(planID, keyID string, at time.Time) {
+	if _, ok := s.rt.plans.get(planID); ok {
+		s.usage.Add(planID, keyID, usage.DayOf(at))
+	}
+}
+
+// Used implements Runtime.
+func (s *Service) Used(planID, keyID string, from, to time.Time) int64 {
+	return s.usage.Used(planID, keyID, usage.DayOf(from), usage.DayOf(to))
+}
+
+// showKey brings a key into the view. Called under mu, or while loading.
+func (s *Service) showKey(k *apiKey) {
+	view := KeyView{ID: k.ID, Name: k.Name, Enabled: k.Enabled}
+	s.rt.keys.set(hashValue(k.Value), view)
+	s.rt.byID.set(k.ID, view)
+}
+
+func (s *Service) hideKey(k *apiKey) {
+	s.rt.keys.remove(hashValue(k.Value))
+	s.rt.byID.remove(k.ID)
+}
+
+// showMember brings a key into a plan of the view, or out of it.
+func (s *Service) showMember(planID, keyID string, in bool) {
+	s.rt.plansOf.update(keyID, func(old []string) ([]string, bool) {
+		ids := slices.DeleteFunc(slices.Clone(old), func(id string) bool { return id == planID })
+		if in {
+			ids = append(ids, planID)
+		}
+		return ids, len(ids) > 0
+	})
+}
+
+func (s *Service) showPlan(p *plan) {
+	view := PlanView{ID: p.ID, Name: p.Name}
+	if p.Throttle != nil {
+		view.Throttle = &Throttle{Rate: p.Throttle.RateLimit, Burst: p.Throttle.BurstLimit}
+	}
+	if p.Quota != nil {
+		view.Quota = &Quota{Limit: p.Quota.Limit, Period: p.Quota.Period, Offset: p.Quota.Offset}
+	}
+	rp := &planRuntime{stages: make(map[StageRef]PlanView, len(p.Stages)), quota: view.Quota, quotaSince: p.QuotaSince}
+	for _, st := range p.Stages {
+		ofStage := view
+		for name, t := range st.Throttle {
+			if ofStage.Methods == nil {
+				ofStage.Methods = make(map[string]Throttle, len(st.Throttle))
+			}
+			ofStage.Methods[name] = Throttle{Rate: t.RateLimit, Burst: t.BurstLimit}
+		}
+		rp.stages[StageRef{st.API, st.Stage}] = ofStage
+	}
+	s.rt.plans.set(p.ID, rp)
+}
+
+// showStage compiles a stage with its deployment. Called under mu, or while loading.
+func (s *Service) showStage(st *stage) {
+	a, d := s.apis[st.API], s.deployments[st.API][st.DeploymentID]
+	v := &StageView{
+		APIID: a.ID, APIName: a.Name, Stage: st.Name, DeploymentID: d.ID, KeySource: d.KeySource, Variables: st.Variables,
+	}
+	if st.AccessLog != nil {
+		v.AccessLog = AccessLog{DestinationARN: st.AccessLog.DestinationARN, Format: st.AccessLog.Format}
+	}
+	for _, r := range d.Resources {
+		v.Routes = append(v.Routes, newRoute(r, st))
+	}
+	slices.SortFunc(v.Routes, func(a, b Route) int { return comparePaths(a.Segments, b.Segments) })
+	s.rt.stages.set(StageRef{st.API, st.Name}, v)
+}
+
+func newRoute(r *resource, st *stage) Route {
+	route := Route{ResourceID: r.ID, Path: r.Path, Segments: segmentsOf(r.Path), Methods: make(map[string]Method, len(r.Methods))}
+	for name, m := range r.Methods {
+		route.Methods[name] = Method{
+			HTTPMethod: name, APIKeyRequired: m.APIKeyRequired,
+			Throttle: st.throttleOf(r.Path, name), Integration: m.Integration.view(st.Variables),
+		}
+	}
+	return route
+}
+
+func segmentsOf(path string) []Segment {
+	var out []Segment
+	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		name, isParam := strings.CutPrefix(part, "{")
+		switch {
+		case part == "":
+		case isParam:
+			name = strings.TrimSuffix(name, "}")
+			name, greedy := strings.CutSuffix(name, "+")
+			out = append(out, Segment{Param: name, Greedy: greedy})
+		default:
+			out = append(out, Segment{Literal: part})
+		}
+	}
+	return out
+}
+
+// comparePaths sorts a literal before a parameter before a greedy one, segment by segment.
+func comparePaths(a, b []Segment) int {
+	return slices.CompareFunc(a, b, func(x, y Segment) int {
+		if c := x.rank() - y.rank(); c != 0 {
+			return c
+		}
+		return strings.Compare(x.Literal+x.Param, y.Literal+y.Param)
+	})
+}
+
+func (s Segment) rank() int {
+	switch {
+	case s.Greedy:
+		return 2
+	case s.Param != "":
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,191 @@
+package apigateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/localaws/apigateway/usage"
+)
+
+// Config says where the API Gateway is that a Service stands for.
+type Config struct {
+	Region  string // default us-east-1
+	Account string // 12 digits, default 000000000000
+	// Clock is the time that documents and quotas are dated by; default time.Now.
+	Clock  func() time.Time
+	Logger *slog.Logger // default: nothing is logged
+	// OnChange is called after every change, when it is durable and seen by the Runtime
+	// methods. It may call the Service's reading methods, and must be quick.
+	OnChange func()
+}
+
+// Service is the control API with its state. All methods are safe for concurrent use.
+type Service struct {
+	cfg   Config
+	store Store
+	log   *slog.Logger
+	now   func() time.Time
+	mux   *http.ServeMux
+	usage *usage.Counters
+	rt    runtime
+
+	applyMu sync.Mutex // one ApplyLocal at a time
+
+	mu          sync.RWMutex // guards the maps; held for writing while a change goes to the store
+	apis        map[string]*restAPI
+	deployments map[string]map[string]*deployment // by API
+	stages      map[string]map[string]*stage      // by API
+	keys        map[string]*apiKey
+	keyByHash   map[valueHash]string // key id
+	plans       map[string]*plan
+	members     map[string]map[string]*member // plan id, key id
+}
+
+// Open reads the state from the store. The Service serves at once; Run keeps the usage
+// counters durable.
+func Open(ctx context.Context, cfg Config, store Store) (*Service, error) {
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
+	if cfg.Account == "" {
+		cfg.Account = "000000000000"
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{
+		cfg: cfg, store: store, log: cfg.Logger, now: cfg.Clock,
+		apis: map[string]*restAPI{}, deployments: map[string]map[string]*deployment{}, stages: map[string]map[string]*stage{},
+		keys: map[string]*apiKey{}, keyByHash: map[valueHash]string{}, plans: map[string]*plan{}, members: map[string]map[string]*member{},
+	}
+	s.mux = s.newMux()
+	s.rt.init()
+	var err error
+	if s.usage, err = usage.Open(ctx, store, s.now()); err != nil {
+		return nil, err
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// load reads the documents. A crash between the writes of one change leaves documents whose
+// owner is gone. They are deleted: kept, they would come back to life with the next thing of
+// that id, and stagelog.yaml gives the same ids again.
+func (s *Service) load(ctx context.Context) error {
+	var orphans []string
+	err := errors.Join(
+		loadAll(ctx, s.store, kindAPI, func(_ []string, a *restAPI) { s.apis[a.ID] = a }),
+		loadAll(ctx, s.store, kindDeployment, func(_ []string, d *deployment) {
+			if s.apis[d.API] == nil {
+				orphans = append(orphans, docKey(kindDeployment, d.API, d.ID))
+				return
+			}
+			inner(s.deployments, d.API)[d.ID] = d
+		}),
+		loadAll(ctx, s.store, kindStage, func(_ []string, st *stage) {
+			if s.deployments[st.API][st.DeploymentID] == nil {
+				orphans = append(orphans, docKey(kindStage, st.API, st.Name))
+				return
+			}
+			inner(s.stages, st.API)[st.Name] = st
+			s.showStage(st)
+		}),
+		loadAll(ctx, s.store, kindKey, func(_ []string, k *apiKey) {
+			s.keys[k.ID] = k
+			s.keyByHash[hashValue(k.Value)] = k.ID
+			s.showKey(k)
+		}),
+		loadAll(ctx, s.store, kindPlan, func(_ []string, p *plan) {
+			s.plans[p.ID] = p
+			s.showPlan(p)
+		}),
+		loadAll(ctx, s.store, kindMember, func(ids []string, m *member) {
+			if len(ids) != 2 || s.plans[ids[0]] == nil || s.keys[ids[1]] == nil {
+				orphans = append(orphans, docKey(kindMember, ids...))
+				return
+			}
+			inner(s.members, ids[0])[ids[1]] = m
+			s.showMember(ids[0], ids[1], true)
+		}),
+	)
+	if err != nil {
+		return err
+	}
+	for _, key := range orphans {
+		if err := s.erase(ctx, key); err != nil {
+			return err
+		}
+	}
+	return s.dropLostStages(ctx)
+}
+
+// dropLostStages takes stages that are gone out of the plans.
+func (s *Service) dropLostStages(ctx context.Context) error {
+	for _, p := range s.plans {
+		c := clonePlan(p)
+		c.Stages = slices.DeleteFunc(c.Stages, func(st planStage) bool { return s.stages[st.API][st.Stage] == nil })
+		if len(c.Stages) == len(p.Stages) {
+			continue
+		}
+		if err := s.putPlan(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inner is the map under id, made when missing.
+func inner[K comparable, V any](m map[string]map[K]V, id string) map[K]V {
+	if m[id] == nil {
+		m[id] = map[K]V{}
+	}
+	return m[id]
+}
+
+// flushInterval bounds the usage that a crash forgets.
+const flushInterval = time.Second
+
+// Run writes the usage counters every second that they changed, until ctx ends. It returns
+// nil: what could not be written is logged once and tried again.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(flushInterval)
+	defer tick.Stop()
+	failed := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		switch err := s.usage.Flush(ctx); {
+		case ctx.Err() != nil:
+			return nil // Close writes the rest
+		case err != nil:
+			if failed++; failed == 1 {
+				s.log.Error("usage could not be written; trying on", "error", err)
+			}
+		case failed > 0:
+			s.log.Info("usage is written again", "failed", failed)
+			failed = 0
+		}
+	}
+}
+
+// Close writes what Run has not written yet. The Service may still be read.
+func (s *Service) Close(ctx context.Context) error { return s.usage.Flush(ctx) }
+
+func (s *Service) notify() {
+	if s.cfg.OnChange != nil {
+		s.cfg.OnChange()
+	}
+}

@@ -1,0 +1,174 @@
+package apigateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+)
+
+const (
+	// maxBody is the most bytes of a request other than an import.
+	maxBody = 256 << 10
+	// maxImport is API Gateway's limit of a definition file, 6 MB.
+	maxImport = 6 << 20
+)
+
+// call is one request on its way through a handler.
+type call struct {
+	*http.Request
+}
+
+// handler answers a body, nil for none. Its error is an *Error, or a failure of the store.
+type handler func(*call) (any, error)
+
+type operation struct {
+	pattern string // of http.ServeMux
+	status  int
+	do      handler
+}
+
+// newMux routes the operations. What no pattern takes is refused by name.
+func (s *Service) newMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, ops := range [][]operation{s.apiOperations(), s.stageOperations(), s.keyOperations(), s.planOperations(), s.otherOperations()} {
+		for _, op := range ops {
+			mux.HandleFunc(op.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, op) })
+		}
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, unknownOperation(r)) })
+	return mux
+}
+
+func unknownOperation(r *http.Request) *Error {
+	return &Error{http.StatusNotFound, "UnknownOperationException",
+		fmt.Sprintf("stagelog does not serve the API Gateway operation %s %.200q", r.Method, r.URL.Path)}
+}
+
+// ServeHTTP answers a request whose signature was checked and whose body is readable.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p := r.URL.Path; p == "" || path.Clean(p) != p && !strings.HasPrefix(p, "/tags/") {
+		writeError(w, unknownOperation(r)) // the mux would redirect, which no SDK follows with a signature
+		return
+	}
+	if id, known := wire.IdentityFrom(r.Context()); known && id.Account != s.cfg.Account {
+		writeError(w, s.denied(id, r))
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// denied refuses another account, a reader of the bucket: API Gateway has no resource policy
+// on its control API, so nobody but the account itself may use it.
+func (s *Service) denied(id wire.Identity, r *http.Request) *Error {
+	return &Error{http.StatusForbidden, "AccessDeniedException", fmt.Sprintf(
+		"User: %s is not authorized to perform: apigateway:%s on resource: arn:aws:apigateway:%s::%s",
+		id.ARN, r.Method, s.cfg.Region, clip(r.URL.Path))}
+}
+
+func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
+	body, err := op.do(&call{r})
+	var refused *Error
+	if r.Method != http.MethodGet && !errors.As(err, &refused) {
+		s.notify() // also after a failure of the store: a part may be written
+	}
+	switch {
+	case errors.As(err, &refused):
+		writeError(w, refused)
+	case err != nil:
+		s.log.Error("control API call failed", "operation", op.pattern, "error", err)
+		writeError(w, &Error{http.StatusServiceUnavailable, "ServiceUnavailableException", "The state could not be written. Try again later."})
+	case body == nil:
+		w.WriteHeader(op.status)
+	default:
+		writeJSON(w, op.status, body)
+	}
+}
+
+// decode reads the JSON body into v. A member that v does not have is refused: it would be
+// ignored silently. Messages never quote the body, which may hold an API key's value.
+func (c *call) decode(v any) error {
+	data, err := c.body(maxBody)
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		data = []byte("{}")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return decodeError(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return serialization("more than one JSON value in the request body")
+	}
+	return nil
+}
+
+func decodeError(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrongType):
+		return serialization(fmt.Sprintf("member %.100q is not of type %s", wrongType.Field, wrongType.Type))
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		return badRequest("stagelog does not support the member %.100s", strings.TrimPrefix(err.Error(), "json: unknown field "))
+	}
+	return serialization("the request body is not valid JSON")
+}
+
+func serialization(message string) *Error {
+	return &Error{http.StatusBadRequest, "SerializationException", message}
+}
+
+func (c *call) body(limit int64) ([]byte, error) {
+	if c.Body == nil {
+		return nil, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(c.Body, limit+1))
+	if err != nil {
+		return nil, badRequest("the request body could not be read")
+	}
+	if int64(len(data)) > limit {
+		return nil, &Error{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+			fmt.Sprintf("Request size exceeded %d bytes", limit)}
+	}
+	return data, nil
+}
+
+func (c *call) query(name string) string { return c.URL.Query().Get(name) }
+
+// flag is a boolean query parameter; anything but true is false.
+func (c *call) flag(name string) bool { return strings.EqualFold(c.query(name), "true") }
+
+// epoch is a timestamp as rest-json SDKs read it: a number of seconds.
+type epoch time.Time
+
+// MarshalJSON gives whole seconds, as API Gateway does.
+func (e epoch) MarshalJSON() ([]byte, error) {
+	return strconv.AppendInt(nil, time.Time(e).Unix(), 10), nil
+}
+
+// tagsOf is how single-item answers carry tags: always, be they none.
+func tagsOf(tags map[string]string) *map[string]string {
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	return &tags
+}
+
+// tagsIfAny is how lists and answers to a create carry tags.
+func tagsIfAny(tags map[string]string) *map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	return &tags
+}

@@ -1,0 +1,154 @@
+package cloudwatchlogs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	sdk "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/smithy-go"
+
+	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+)
+
+type memory map[string][]byte
+
+func (m memory) Set(_ context.Context, key string, value []byte) (uint64, error) {
+	m[key] = value
+	return 1, nil
+}
+
+func (m memory) Delete(_ context.Context, key string) error {
+	delete(m, key)
+	return nil
+}
+
+func (m memory) All(_ context.Context, _ string, fn func(key string, value []byte, rev uint64) error) error {
+	for key, value := range m {
+		if err := fn(key, value, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type keys struct{}
+
+func (keys) Secret(id string) (string, wire.Identity, bool) {
+	return "secret", wire.Identity{AccessKeyID: id, Account: "123456789012"}, id == "AKIATEST"
+}
+
+func serve(t *testing.T, store memory) *sdk.Client {
+	t.Helper()
+	s, err := cloudwatchlogs.Open(t.Context(), "eu-west-1", "123456789012", store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(wire.NewMux(wire.Config{Verifier: wire.NewVerifier(keys{}, time.Now), Region: "eu-west-1"}, map[string]http.Handler{"logs": s}))
+	t.Cleanup(server.Close)
+	return sdk.New(sdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret", "")})
+}
+
+func code(err error) string {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		return answer.ErrorCode()
+	}
+	return fmt.Sprint(err)
+}
+
+func TestLogGroups(t *testing.T) {
+	store := memory{}
+	c := serve(t, store)
+	ctx, name, stream := t.Context(), aws.String("/aws/lambda/stagelog-acme"), aws.String("S3Delivery")
+	const arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stagelog-acme"
+	check := func(what string, err error, want string) {
+		t.Helper()
+		if want == "" && err != nil || want != "" && code(err) != want {
+			t.Errorf("%s: %v, want %q", what, err, want)
+		}
+	}
+	_, err := c.PutRetentionPolicy(ctx, &sdk.PutRetentionPolicyInput{LogGroupName: name, RetentionInDays: aws.Int32(14)})
+	check("a retention of no group", err, "ResourceNotFoundException")
+	_, err = c.CreateLogGroup(ctx, &sdk.CreateLogGroupInput{LogGroupName: name, Tags: map[string]string{"stagelog": "eu-west-1/acme"}})
+	check("create", err, "")
+	_, err = c.CreateLogGroup(ctx, &sdk.CreateLogGroupInput{LogGroupName: name})
+	check("create twice", err, "ResourceAlreadyExistsException")
+	_, err = c.CreateLogGroup(ctx, &sdk.CreateLogGroupInput{LogGroupName: aws.String("a b")})
+	check("create with a space", err, "InvalidParameterException")
+	_, err = c.PutRetentionPolicy(ctx, &sdk.PutRetentionPolicyInput{LogGroupName: name, RetentionInDays: aws.Int32(15)})
+	check("a retention of 15 days", err, "InvalidParameterException")
+	_, err = c.PutRetentionPolicy(ctx, &sdk.PutRetentionPolicyInput{LogGroupName: name, RetentionInDays: aws.Int32(14)})
+	check("a retention", err, "")
+	_, err = c.CreateLogStream(ctx, &sdk.CreateLogStreamInput{LogGroupName: name, LogStreamName: stream})
+	check("create a log stream", err, "")
+	_, err = c.CreateLogStream(ctx, &sdk.CreateLogStreamInput{LogGroupName: name, LogStreamName: stream})
+	check("create it twice", err, "ResourceAlreadyExistsException")
+	_, err = c.TagResource(ctx, &sdk.TagResourceInput{ResourceArn: aws.String(arn + ":*"), Tags: map[string]string{"team": "a"}})
+	check("tag", err, "")
+	_, err = c.UntagResource(ctx, &sdk.UntagResourceInput{ResourceArn: aws.String(arn), TagKeys: []string{"team"}})
+	check("untag", err, "")
+	_, err = c.PutLogEvents(ctx, &sdk.PutLogEventsInput{LogGroupName: name, LogStreamName: stream})
+	if err == nil {
+		t.Error("events were taken, and nothing keeps them")
+	}
+
+	c = serve(t, store) // what was made is there after a restart
+	groups, err := c.DescribeLogGroups(ctx, &sdk.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("/aws/lambda/")})
+	check("describe", err, "")
+	if len(groups.LogGroups) != 1 || aws.ToInt32(groups.LogGroups[0].RetentionInDays) != 14 || aws.ToString(groups.LogGroups[0].LogGroupArn) != arn {
+		t.Errorf("the groups are %+v", groups.LogGroups)
+	}
+	streams, err := c.DescribeLogStreams(ctx, &sdk.DescribeLogStreamsInput{LogGroupName: name, LogStreamNamePrefix: stream})
+	check("describe streams", err, "")
+	if len(streams.LogStreams) != 1 || aws.ToString(streams.LogStreams[0].LogStreamName) != *stream {
+		t.Errorf("the streams are %+v", streams.LogStreams)
+	}
+	tags, err := c.ListTagsForResource(ctx, &sdk.ListTagsForResourceInput{ResourceArn: aws.String(arn)})
+	check("list tags", err, "")
+	if len(tags.Tags) != 1 || tags.Tags["stagelog"] != "eu-west-1/acme" {
+		t.Errorf("the tags are %v", tags.Tags)
+	}
+	events, err := c.FilterLogEvents(ctx, &sdk.FilterLogEventsInput{LogGroupName: name})
+	check("filter events", err, "")
+	if len(events.Events) != 0 {
+		t.Errorf("the events are %v", events.Events)
+	}
+	_, err = c.DeleteLogGroup(ctx, &sdk.DeleteLogGroupInput{LogGroupName: name})
+	check("delete", err, "")
+	_, err = c.DeleteLogGroup(ctx, &sdk.DeleteLogGroupInput{LogGroupName: name})
+	check("delete twice", err, "ResourceNotFoundException")
+}
+
+func TestPagesOfGroups(t *testing.T) {
+	c := serve(t, memory{})
+	for n := range 120 {
+		if _, err := c.CreateLogGroup(t.Context(), &sdk.CreateLogGroupInput{LogGroupName: aws.String(fmt.Sprintf("g%03d", n))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	pages := sdk.NewDescribeLogGroupsPaginator(c, &sdk.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("g"), Limit: aws.Int32(50)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range page.LogGroups {
+			if want := fmt.Sprintf("g%03d", seen); aws.ToString(g.LogGroupName) != want {
+				t.Fatalf("group %d is %s, want %s", seen, *g.LogGroupName, want)
+			}
+			seen++
+		}
+	}
+	if seen != 120 {
+		t.Errorf("the pages have %d groups, want 120", seen)
+	}
+}

@@ -1,0 +1,138 @@
+package firehose
+
+import (
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+)
+
+// FormatConversion makes Parquet files of records that are JSON, with the columns of a table in the Glue Data Catalog.
+type FormatConversion struct {
+	Enabled                   bool
+	SchemaConfiguration       *SchemaConfiguration `json:",omitempty"`
+	InputFormatConfiguration  *InputFormat         `json:",omitempty"`
+	OutputFormatConfiguration *OutputFormat        `json:",omitempty"`
+}
+
+// SchemaConfiguration names the table.
+type SchemaConfiguration struct {
+	RoleARN      string `json:",omitempty"`
+	CatalogId    string `json:",omitempty"`
+	DatabaseName string `json:",omitempty"`
+	TableName    string `json:",omitempty"`
+	Region       string `json:",omitempty"`
+	VersionId    string `json:",omitempty"` // LATEST by default
+}
+
+// InputFormat is how records are read.
+type InputFormat struct{ Deserializer *Deserializer }
+
+// Deserializer is one of those that AWS has; here there is but this.
+type Deserializer struct {
+	OpenXJsonSerDe *OpenXJsonSerDe `json:",omitempty"`
+}
+
+// OpenXJsonSerDe reads JSON by names in any case.
+type OpenXJsonSerDe struct {
+	ConvertDotsInJsonKeysToUnderscores *bool             `json:",omitempty"`
+	CaseInsensitive                    *bool             `json:",omitempty"`
+	ColumnToJsonKeyMappings            map[string]string `json:",omitempty"`
+}
+
+// OutputFormat is how files are written.
+type OutputFormat struct{ Serializer *Serializer }
+
+// Serializer is one of those that AWS has; here there is but this.
+type Serializer struct {
+	ParquetSerDe *ParquetSerDe `json:",omitempty"`
+}
+
+// ParquetSerDe writes Parquet. Compression counts; the rest is about the layout within a file, which readers do not see,
+// and kept for DescribeDeliveryStream.
+type ParquetSerDe struct {
+	BlockSizeBytes              *int   `json:",omitempty"`
+	PageSizeBytes               *int   `json:",omitempty"`
+	Compression                 string `json:",omitempty"` // SNAPPY by default
+	EnableDictionaryCompression *bool  `json:",omitempty"`
+	MaxPaddingBytes             *int   `json:",omitempty"`
+	WriterVersion               string `json:",omitempty"`
+}
+
+// Compression is that of the files' pages.
+func (c *FormatConversion) Compression() string {
+	if p := c.OutputFormatConfiguration.Serializer.ParquetSerDe; p.Compression != "" {
+		return p.Compression
+	}
+	return "SNAPPY"
+}
+
+// conversionInput is the conversion as a request gives it. nil is not given.
+type conversionInput struct {
+	Enabled                   *bool
+	SchemaConfiguration       *SchemaConfiguration
+	InputFormatConfiguration  *InputFormat
+	OutputFormatConfiguration *OutputFormat
+}
+
+// merged is base with the members that are given. Enabled is true when nobody has said otherwise.
+func (in *conversionInput) merged(base *FormatConversion) *FormatConversion {
+	c := FormatConversion{Enabled: true}
+	if base != nil {
+		c = *base
+	}
+	if in.Enabled != nil {
+		c.Enabled = *in.Enabled
+	}
+	if in.SchemaConfiguration != nil {
+		c.SchemaConfiguration = in.SchemaConfiguration
+	}
+	if in.InputFormatConfiguration != nil {
+		c.InputFormatConfiguration = in.InputFormatConfiguration
+	}
+	if in.OutputFormatConfiguration != nil {
+		c.OutputFormatConfiguration = in.OutputFormatConfiguration
+	}
+	return &c
+}
+
+// check checks an enabled conversion and what the destination must be with it.
+func (c *FormatConversion) check(d *ExtendedS3Destination) *wire.Error {
+	schema := c.SchemaConfiguration
+	switch {
+	case schema == nil || schema.DatabaseName == "" || schema.TableName == "" || schema.RoleARN == "":
+		return invalid("SchemaConfiguration must have DatabaseName, TableName and RoleARN when data format conversion is enabled.")
+	case c.InputFormatConfiguration == nil || c.InputFormatConfiguration.Deserializer == nil || c.InputFormatConfiguration.Deserializer.OpenXJsonSerDe == nil:
+		return invalid("InputFormatConfiguration must have a deserializer when data format conversion is enabled.")
+	case c.OutputFormatConfiguration == nil || c.OutputFormatConfiguration.Serializer == nil || c.OutputFormatConfiguration.Serializer.ParquetSerDe == nil:
+		return invalid("OutputFormatConfiguration must have a serializer when data format conversion is enabled.")
+	case d.CompressionFormat != defaultCompression:
+		return invalid("The S3 destination's compression format must be set to UNCOMPRESSED when data format conversion is enabled")
+	case d.BufferingHints.SizeInMBs < minLargeMB:
+		return invalid("BufferingHints must have a SizeInMBs of at least %d when data format conversion is enabled.", minLargeMB)
+	}
+	switch in := c.InputFormatConfiguration.Deserializer.OpenXJsonSerDe; {
+	case in.CaseInsensitive != nil && !*in.CaseInsensitive:
+		return refused("an OpenXJsonSerDe with CaseInsensitive false")
+	case in.ConvertDotsInJsonKeysToUnderscores != nil && *in.ConvertDotsInJsonKeysToUnderscores:
+		return refused("an OpenXJsonSerDe with ConvertDotsInJsonKeysToUnderscores")
+	case len(in.ColumnToJsonKeyMappings) > 0:
+		return refused("an OpenXJsonSerDe with ColumnToJsonKeyMappings")
+	}
+	return nil
+}
+
+// finish completes a destination, and checks it with what is beside it.
+func (s *Service) finish(d *ExtendedS3Destination) *wire.Error {
+	if err := d.finish(); err != nil {
+		return err
+	}
+	c := d.Conversion()
+	if c == nil {
+		return nil
+	}
+	if s.cfg.CheckSchema == nil {
+		return refused("DataFormatConversionConfiguration")
+	}
+	if err := s.cfg.CheckSchema(*c.SchemaConfiguration); err != nil {
+		return invalid("%s", err.Error())
+	}
+	return nil
+}

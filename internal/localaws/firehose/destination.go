@@ -1,0 +1,209 @@
+package firehose
+
+import (
+	"errors"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+)
+
+// destinationInput is a destination as a request gives it: to create (Configuration) or to
+// merge (Update). nil is not given.
+type destinationInput struct {
+	RoleARN                  *string
+	BucketARN                *string
+	Prefix                   *string
+	ErrorOutputPrefix        *string
+	BufferingHints           *struct{ SizeInMBs, IntervalInSeconds *int }
+	CompressionFormat        *string
+	EncryptionConfiguration  *Encryption
+	CloudWatchLoggingOptions *CloudWatchLogging
+
+	ProcessingConfiguration           *Processing
+	S3BackupMode                      *string
+	S3BackupConfiguration             *destinationInput
+	S3BackupUpdate                    *destinationInput
+	DataFormatConversionConfiguration *conversionInput
+	DynamicPartitioningConfiguration  *struct {
+		Enabled      bool
+		RetryOptions *RetryOptions
+	}
+	FileExtension  *string
+	CustomTimeZone *string
+}
+
+// Defaults that the service fills in (Describe of a stream that was made with the least).
+const (
+	defaultSizeMB      = 5
+	defaultSeconds     = 300
+	defaultCompression = "UNCOMPRESSED"
+	// Dynamic partitioning and format conversion want large objects: they take 64 MB, the former a minute at least.
+	minLargeMB            = 64
+	minPartitionedSeconds = 60
+	defaultLargeMB        = 128
+)
+
+// merged is base with what in gives. Of the extended members ProcessingConfiguration is
+// replaced whole, which is what the service does.
+func (in *destinationInput) merged(base ExtendedS3Destination) (ExtendedS3Destination, *wire.Error) {
+	d := base
+	s3, err := in.mergedS3(base.S3Destination)
+	if err != nil {
+		return d, err
+	}
+	d.S3Destination = s3
+	if in.ProcessingConfiguration != nil {
+		d.ProcessingConfiguration = in.ProcessingConfiguration
+	}
+	if d.ProcessingConfiguration, err = checkedProcessing(d.ProcessingConfiguration, d.RoleARN); err != nil {
+		return d, err
+	}
+	if err := in.mergeBackup(&d, base); err != nil {
+		return d, err
+	}
+	if c := in.DataFormatConversionConfiguration; c != nil {
+		d.DataFormatConversionConfiguration = c.merged(base.DataFormatConversionConfiguration)
+	}
+	set(&d.FileExtension, in.FileExtension)
+	set(&d.CustomTimeZone, in.CustomTimeZone)
+	return d, in.mergePartitioning(&d, base)
+}
+
+func (in *destinationInput) mergedS3(d S3Destination) (S3Destination, *wire.Error) {
+	set(&d.RoleARN, in.RoleARN)
+	set(&d.BucketARN, in.BucketARN)
+	set(&d.Prefix, in.Prefix)
+	set(&d.ErrorOutputPrefix, in.ErrorOutputPrefix)
+	set(&d.CompressionFormat, in.CompressionFormat)
+	if d.CompressionFormat == "" {
+		d.CompressionFormat = defaultCompression
+	}
+	if h := in.BufferingHints; h != nil {
+		if (h.SizeInMBs == nil) != (h.IntervalInSeconds == nil) {
+			return d, invalid("BufferingHints must have both SizeInMBs and IntervalInSeconds, or neither.")
+		}
+		if h.SizeInMBs != nil {
+			d.BufferingHints = BufferingHints{*h.SizeInMBs, *h.IntervalInSeconds}
+		}
+	}
+	d.EncryptionConfiguration = Encryption{"NoEncryption"}
+	if in.CloudWatchLoggingOptions != nil {
+		d.CloudWatchLoggingOptions = *in.CloudWatchLoggingOptions
+	}
+	return d, nil
+}
+
+func (in *destinationInput) mergeBackup(d *ExtendedS3Destination, base ExtendedS3Destination) *wire.Error {
+	set(&d.S3BackupMode, in.S3BackupMode)
+	if d.S3BackupMode == "" {
+		d.S3BackupMode = "Disabled"
+	}
+	if base.S3BackupMode == "Enabled" && d.S3BackupMode != "Enabled" {
+		return invalid("S3BackupMode can not be changed from Enabled to Disabled.")
+	}
+	backup := in.S3BackupConfiguration
+	if backup == nil {
+		backup = in.S3BackupUpdate
+	}
+	if backup != nil {
+		var old S3Destination
+		if base.S3BackupDescription != nil {
+			old = *base.S3BackupDescription
+		}
+		merged, err := backup.mergedS3(old)
+		if err != nil {
+			return err
+		}
+		if merged.RoleARN == "" || merged.BucketARN == "" {
+			return invalid("S3BackupUpdate must have RoleARN and BucketARN: there is no backup yet.")
+		}
+		d.S3BackupDescription = &merged
+	}
+	if d.S3BackupMode == "Enabled" && d.S3BackupDescription == nil {
+		return invalid("S3BackupConfiguration is required when S3BackupMode is Enabled.")
+	}
+	return nil
+}
+
+// mergePartitioning holds that partitioning is decided when a stream is made.
+func (in *destinationInput) mergePartitioning(d *ExtendedS3Destination, base ExtendedS3Destination) *wire.Error {
+	p := in.DynamicPartitioningConfiguration
+	if p == nil {
+		return nil
+	}
+	if base.RoleARN != "" && p.Enabled != base.Partitioning() {
+		return invalid("Dynamic Partitioning can be enabled and disabled for a new delivery stream alone.")
+	}
+	merged := DynamicPartitioning{Enabled: p.Enabled, RetryOptions: RetryOptions{DurationInSeconds: 300}}
+	if base.DynamicPartitioningConfiguration != nil {
+		merged.RetryOptions = base.DynamicPartitioningConfiguration.RetryOptions
+	}
+	if p.RetryOptions != nil {
+		merged.RetryOptions = *p.RetryOptions
+	}
+	d.DynamicPartitioningConfiguration = &merged
+	return nil
+}
+
+// finish fills in the defaults that depend on the rest, and checks the whole.
+func (d *ExtendedS3Destination) finish() *wire.Error {
+	partitioned, conversion := d.Partitioning(), d.Conversion()
+	if d.BufferingHints == (BufferingHints{}) {
+		d.BufferingHints = BufferingHints{defaultSizeMB, defaultSeconds}
+		if partitioned || conversion != nil {
+			d.BufferingHints = BufferingHints{defaultLargeMB, defaultSeconds}
+		}
+	}
+	if conversion != nil {
+		if err := conversion.check(d); err != nil {
+			return err
+		}
+	}
+	if partitioned && (d.BufferingHints.SizeInMBs < minLargeMB || d.BufferingHints.IntervalInSeconds < minPartitionedSeconds) {
+		return invalid("BufferingHints must have a SizeInMBs of at least %d and an IntervalInSeconds of at least %d when Dynamic Partitioning is enabled.",
+			minLargeMB, minPartitionedSeconds)
+	}
+	if err := checkPrefixes(d.Prefix, d.ErrorOutputPrefix, partitioned); err != nil {
+		return err
+	}
+	if partitioned {
+		if _, ok := d.Lambda(); !ok {
+			return refused("Dynamic Partitioning by anything but keys that a Lambda processor returns")
+		}
+	}
+	if d.CustomTimeZone != "" {
+		if _, err := time.LoadLocation(d.CustomTimeZone); err != nil {
+			return invalid("CustomTimeZone '%s' is not a time zone of the IANA database.", d.CustomTimeZone)
+		}
+	}
+	b := d.S3BackupDescription
+	if b == nil {
+		return nil
+	}
+	if b.BufferingHints == (BufferingHints{}) {
+		b.BufferingHints = BufferingHints{defaultSizeMB, defaultSeconds}
+	}
+	if b.BufferingHints.IntervalInSeconds == 0 {
+		return invalid("Zero buffering (IntervalInSeconds 0) is not available for the S3 backup.")
+	}
+	return checkPrefixes(b.Prefix, b.ErrorOutputPrefix, false)
+}
+
+func checkPrefixes(prefix, errorPrefix string, partitioned bool) *wire.Error {
+	err := objectkey.Validate(prefix, errorPrefix, partitioned)
+	if err == nil {
+		return nil
+	}
+	var said *objectkey.Invalid
+	if errors.As(err, &said) {
+		return invalid("%s", said.Message)
+	}
+	return invalid("%s", err.Error())
+}
+
+func set(to *string, from *string) {
+	if from != nil {
+		*to = *from
+	}
+}

@@ -1,0 +1,265 @@
+package firehose
+
+import (
+	"context"
+	stdbase64 "encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/stagelog/stagelog/internal/encoding/base64"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+const (
+	maxRecordBytes  = record.MaxBytes
+	maxBatchRecords = record.MaxBatchRecords
+	maxBatchBytes   = record.MaxBatchBytes
+)
+
+// putRequest is a PutRecord or PutRecordBatch, taken apart. It is used again for another
+// request.
+type putRequest struct {
+	name    []byte   // aliases the body
+	encoded [][]byte // the records in base64, aliasing the body
+	decoded []byte   // space of records
+	records [][]byte
+	pieces  []piece
+	answer  []byte
+}
+
+// space is putRequests that wait for use.
+type space struct{ pool sync.Pool }
+
+func (s *space) get() *putRequest {
+	if p, ok := s.pool.Get().(*putRequest); ok {
+		return p
+	}
+	return new(putRequest)
+}
+
+func (s *space) put(p *putRequest) {
+	p.name = nil
+	clear(p.encoded)
+	clear(p.pieces)
+	p.encoded, p.records, p.pieces, p.answer = p.encoded[:0], p.records[:0], p.pieces[:0], p.answer[:0]
+	s.pool.Put(p)
+}
+
+func (s *Service) servePutRecordBatch(w http.ResponseWriter, r *http.Request, body []byte) *wire.Error {
+	p := s.puts.get()
+	defer s.puts.put(p)
+	if err := p.read("PutRecordBatch", body); err != nil {
+		return err
+	}
+	if err := s.storeAll(r.Context(), p); err != nil {
+		return err
+	}
+	failed := 0
+	var first error
+	for _, piece := range p.pieces {
+		if err := piece.group.err; err != nil {
+			failed += piece.n
+			first = err
+		}
+	}
+	if failed == len(p.records) && errors.Is(first, record.ErrFull) && p.allFull() {
+		// Nothing was stored. SDKs retry a whole request by themselves, and single records
+		// never.
+		return unavailable()
+	}
+	p.answerBatch(failed)
+	p.write(w)
+	return nil
+}
+
+func (s *Service) servePutRecord(w http.ResponseWriter, r *http.Request, body []byte) *wire.Error {
+	p := s.puts.get()
+	defer s.puts.put(p)
+	if err := p.read("PutRecord", body); err != nil {
+		return err
+	}
+	if err := s.storeAll(r.Context(), p); err != nil {
+		return err
+	}
+	piece := p.pieces[0]
+	if piece.group.err != nil {
+		return unavailable()
+	}
+	p.answer = append(p.answer, `{"Encrypted":false,"RecordId":"`...)
+	p.answer = record.AppendID(p.answer, piece.shard, piece.group.seq, piece.base)
+	p.answer = append(p.answer, `"}`...)
+	p.write(w)
+	return nil
+}
+
+// Put stores records for a caller in this process, just as PutRecordBatch would, with any
+// number of records. ids has an entry per record, "" where the record failed; errs has one
+// too, or is nil when none failed. A failed record may be stored all the same. err is about
+// all of them: an *awswire.Error as a client would get it. The bytes are not kept.
+func (s *Service) Put(ctx context.Context, stream string, records [][]byte) (ids []string, errs []error, err error) {
+	p := s.puts.get()
+	defer s.puts.put(p)
+	for _, r := range records {
+		if len(r) > maxRecordBytes {
+			return nil, nil, invalid("A record has %d bytes, at most %d are taken", len(r), maxRecordBytes)
+		}
+	}
+	l := s.find(stream)
+	if l == nil {
+		return nil, nil, s.notFound(stream)
+	}
+	p.pieces, err = l.put(ctx, records, p.pieces)
+	if err != nil {
+		return nil, nil, s.notFound(stream)
+	}
+	ids = make([]string, 0, len(records))
+	for _, piece := range p.pieces {
+		for i := range piece.n {
+			if piece.group.err == nil {
+				ids = append(ids, record.ID(piece.shard, piece.group.seq, piece.base+i))
+				continue
+			}
+			if errs == nil {
+				errs = make([]error, len(records))
+			}
+			errs[len(ids)] = piece.group.err
+			ids = append(ids, "")
+		}
+	}
+	return ids, errs, nil
+}
+
+// storeAll hands the records to the stream.
+func (s *Service) storeAll(ctx context.Context, p *putRequest) *wire.Error {
+	l := s.findBytes(p.name)
+	if l == nil {
+		return s.notFound(string(p.name))
+	}
+	var err error
+	if p.pieces, err = l.put(ctx, p.records, p.pieces); err != nil {
+		return s.notFound(string(p.name))
+	}
+	return nil
+}
+
+var errStopped = errors.New("the stream is being deleted")
+
+func (l *live) put(ctx context.Context, records [][]byte, pieces []piece) ([]piece, error) {
+	if !l.gate.enter() {
+		return pieces, errStopped
+	}
+	defer l.gate.leave()
+	at := l.next.at.Load()
+	pieces, sent := l.gatherers[at%uint64(len(l.gatherers))].put(ctx, records, pieces)
+	if sent {
+		l.next.at.CompareAndSwap(at, at+1)
+	}
+	return pieces, nil
+}
+
+// read takes the body apart and decodes the records: fast where it is written as every SDK
+// writes it, and else by the model, which also says what is wrong with it.
+func (p *putRequest) read(op string, body []byte) *wire.Error {
+	if !p.scan(op == "PutRecordBatch", body) || !p.decode() {
+		if err := p.readSlowly(op, body); err != nil {
+			return err
+		}
+	}
+	total := 0
+	for _, r := range p.records {
+		total += len(r)
+	}
+	if total > maxBatchBytes {
+		return invalid("Records size exceeds 4 MB limit") // the service's (osquery/osquery#3568)
+	}
+	return nil
+}
+
+// decode decodes p.encoded into p.records. It is false when something is unusual.
+func (p *putRequest) decode() bool {
+	if len(p.encoded) == 0 || len(p.encoded) > maxBatchRecords {
+		return false
+	}
+	size := 0
+	for _, e := range p.encoded {
+		size += len(e) / 4 * 3
+	}
+	if cap(p.decoded) < size {
+		p.decoded = make([]byte, size)
+	}
+	out := p.decoded[:0]
+	p.records = p.records[:0]
+	for _, e := range p.encoded {
+		begin, ok := len(out), false
+		if out, ok = base64.AppendDecoded(out, e); !ok || len(out)-begin > maxRecordBytes {
+			return false
+		}
+		p.records = append(p.records, out[begin:len(out):len(out)])
+	}
+	return true
+}
+
+func (p *putRequest) readSlowly(op string, body []byte) *wire.Error {
+	value, err := parse(body)
+	if err != nil {
+		return err
+	}
+	if err := putRequests[op].check(value); err != nil {
+		return err
+	}
+	name, _ := value["DeliveryStreamName"].(string)
+	p.name = []byte(name)
+	all := []any{value["Record"]}
+	if op == "PutRecordBatch" {
+		all, _ = value["Records"].([]any)
+	}
+	p.records = p.records[:0]
+	for _, r := range all {
+		data, _ := r.(map[string]any)["Data"].(string) // the model was checked
+		raw, err := stdbase64.StdEncoding.Strict().DecodeString(data)
+		if err != nil {
+			return badBase64()
+		}
+		p.records = append(p.records, raw)
+	}
+	return nil
+}
+
+// allFull says whether every piece failed for want of room, so that nothing was stored.
+func (p *putRequest) allFull() bool {
+	for _, piece := range p.pieces {
+		if !errors.Is(piece.group.err, record.ErrFull) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *putRequest) answerBatch(failed int) {
+	b := append(p.answer, `{"Encrypted":false,"FailedPutCount":`...)
+	b = strconv.AppendInt(b, int64(failed), 10)
+	b = append(b, `,"RequestResponses":[`...)
+	for _, piece := range p.pieces {
+		for i := range piece.n {
+			if piece.group.err != nil {
+				b = append(b, `{"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow down."},`...)
+				continue
+			}
+			b = append(b, `{"RecordId":"`...)
+			b = record.AppendID(b, piece.shard, piece.group.seq, piece.base+i)
+			b = append(b, `"},`...)
+		}
+	}
+	b[len(b)-1] = ']' // instead of the last comma: there is at least one record
+	p.answer = append(b, '}')
+}
+
+func (p *putRequest) write(w http.ResponseWriter) {
+	h := w.Header()
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{strconv.Itoa(len(p.answer))}
+	_, _ = w.Write(p.answer) // the client is gone: nobody to tell
+}

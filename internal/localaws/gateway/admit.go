@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+)
+
+const (
+	anyMethod    = "ANY"
+	apiKeyHeader = "X-Api-Key"
+)
+
+// admit decides whether a request may go to its integration: resource, API key, size, plan's
+// throttle, stage's throttle, quota, in that order. A request that is refused takes nothing
+// from the quota.
+func (x *exchange) admit() (failure, bool) {
+	if !x.find() {
+		return missingToken, false
+	}
+	var plan apigateway.PlanView
+	if x.method.APIKeyRequired {
+		var ok bool
+		if plan, ok = x.identifyKey(); !ok {
+			return forbidden, false
+		}
+	}
+	if x.r.ContentLength > x.g.cfg.MaxBodyBytes {
+		return tooLong, false
+	}
+	if !x.throttle(plan) {
+		x.st.metrics.throttled.Inc()
+		return tooManyRequests, false
+	}
+	if plan.ID != "" && !x.g.runtime.Take(plan.ID, x.key.ID, x.start) {
+		x.st.metrics.overQuota.Inc()
+		return limitExceeded, false
+	}
+	return failure{}, true
+}
+
+// find looks the resource and its method up. The resource is chosen by the path alone, as in
+// API Gateway: a method that it lacks is not looked for in a less specific one.
+func (x *exchange) find() bool {
+	if hasDotSegment(x.at.rest) {
+		return false
+	}
+	var rt *route
+	rt, x.params = x.st.root.match(x.at.rest, x.params[:0])
+	if rt == nil {
+		return false
+	}
+	m := rt.methods[x.r.Method]
+	if m == nil && isStandard(x.r.Method) {
+		m = rt.methods[anyMethod]
+	}
+	if m == nil {
+		return false
+	}
+	x.route, x.method = rt, m
+	return true
+}
+
+// isStandard reports whether ANY stands for a method.
+func isStandard(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions:
+		return true
+	}
+	return false
+}
+
+// identifyKey finds the caller's key and the plan that it has on this stage.
+func (x *exchange) identifyKey() (apigateway.PlanView, bool) {
+	if x.st.view.KeySource == apigateway.KeyFromAuthorizer {
+		return apigateway.PlanView{}, false
+	}
+	value := x.r.Header.Get(apiKeyHeader)
+	if value == "" {
+		return apigateway.PlanView{}, false
+	}
+	key, ok := x.g.runtime.Key(value)
+	if !ok || !key.Enabled {
+		return apigateway.PlanView{}, false
+	}
+	plan, ok := x.g.runtime.PlanFor(key.ID, x.st.view.APIID, x.st.view.Stage)
+	if ok {
+		x.key, x.keyValue = key, value
+	}
+	return plan, ok
+}
+
+// throttle draws from the key's bucket, then from the stage's for this method.
+func (x *exchange) throttle(plan apigateway.PlanView) bool {
+	stage := x.at.ref
+	if plan.ID != "" {
+		name, t := plan.ThrottleFor(x.route.path, x.r.Method)
+		if t != nil && !x.g.buckets.take(bucketName{plan.ID, x.key.ID, stage, name}, *t, x.start) {
+			return false
+		}
+	}
+	if t := x.method.Throttle; t != nil {
+		return x.g.buckets.take(bucketName{stage: stage, method: x.route.path + "/" + x.method.HTTPMethod}, *t, x.start)
+	}
+	return true
+}

@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+)
+
+// stage is a stage's view, compiled for serving. Only troubled changes.
+type stage struct {
+	view    *apigateway.StageView
+	root    node
+	stream  string // "": the stage writes no access log to a stream
+	format  *accesslog.Format
+	slots   []slot   // by variable of format
+	apiID   []string // the x-amzn-apigateway-api-id header to the upstream
+	metrics stageMetrics
+
+	troubled atomic.Bool // the last call of an upstream failed; logged when it changes
+}
+
+// route is one resource.
+type route struct {
+	id, path string
+	methods  map[string]*method
+}
+
+// method is one method of a resource.
+type method struct {
+	apigateway.Method
+	upstream *upstream // nil: the integration cannot be served
+}
+
+// node is a segment of the resource tree.
+type node struct {
+	route    *route
+	literals map[string]*node
+	params   []*node // API Gateway allows one
+	greedy   *route
+}
+
+// compile prepares a view. What cannot be served is logged once, here, and answered with 500
+// where it is called.
+func (g *Gateway) compile(view *apigateway.StageView) *stage {
+	st := &stage{view: view, apiID: []string{view.APIID}, metrics: g.cfg.Metrics.stage(view.APIID, view.Stage)}
+	log := g.log.With("api", view.APIID, "stage", view.Stage)
+	for _, r := range view.Routes {
+		rt := &route{id: r.ResourceID, path: r.Path, methods: make(map[string]*method, len(r.Methods))}
+		var names []string
+		for _, s := range r.Segments {
+			if s.Param != "" {
+				names = append(names, s.Param)
+			}
+		}
+		for name, m := range r.Methods {
+			up, err := newUpstream(m.Integration, names)
+			if err != nil {
+				log.Warn("an integration cannot be served", "resource", r.Path, "method", name, "err", err)
+			}
+			rt.methods[name] = &method{Method: m, upstream: up}
+		}
+		st.root.insert(r.Segments, rt)
+	}
+	if !view.AccessLog.Enabled() {
+		return st
+	}
+	stream, ok := streamOf(view.AccessLog.DestinationARN)
+	if !ok {
+		log.Warn("the access log's destination is no delivery stream: nothing is logged", "destination", view.AccessLog.DestinationARN)
+		return st
+	}
+	format, err := accesslog.Parse(view.AccessLog.Format)
+	if err != nil {
+		log.Warn("the access log format cannot be read: nothing is logged", "err", err)
+		return st
+	}
+	st.stream, st.format = stream, format
+	for _, v := range format.Variables() {
+		st.slots = append(st.slots, slotOf(v))
+	}
+	return st
+}
+
+// streamOf is the name in arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME.
+func streamOf(arn string) (string, bool) {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "firehose" {
+		return "", false
+	}
+	name, ok := strings.CutPrefix(parts[5], "deliverystream/")
+	return name, ok && name != ""
+}
+
+func (n *node) insert(segments []apigateway.Segment, r *route) {
+	if len(segments) == 0 {
+		if n.route == nil {
+			n.route = r
+		}
+		return
+	}
+	s := segments[0]
+	switch {
+	case s.Greedy:
+		if n.greedy == nil {
+			n.greedy = r
+		}
+	case s.Param != "":
+		child := &node{}
+		child.insert(segments[1:], r)
+		n.params = append(n.params, child)
+	default:
+		child := n.literals[s.Literal]
+		if child == nil {
+			child = &node{}
+			if n.literals == nil {
+				n.literals = map[string]*node{}
+			}
+			n.literals[s.Literal] = child
+		}
+		child.insert(segments[1:], r)
+	}
+}
+
+// match finds the resource for the rest of an escaped path: a literal segment before a
+// parameter before a greedy one, and back where that leads nowhere. Trailing slashes do not
+// count, as in API Gateway. The values of the parameters, escaped as they came, are appended
+// to params.
+func (n *node) match(rest string, params []string) (*route, []string) {
+	if rest == "" || strings.Trim(rest, "/") == "" {
+		return n.route, params
+	}
+	segment, tail, _ := strings.Cut(rest, "/")
+	if segment != "" {
+		if child := n.literals[unescaped(segment)]; child != nil {
+			if r, p := child.match(tail, params); r != nil {
+				return r, p
+			}
+		}
+		for _, child := range n.params {
+			if r, p := child.match(tail, append(params, segment)); r != nil {
+				return r, p
+			}
+		}
+	}
+	if n.greedy != nil {
+		return n.greedy, append(params, rest)
+	}
+	return nil, params
+}

@@ -1,0 +1,147 @@
+package iam_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	iamsdk "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/stagelog/stagelog/internal/localaws/iam"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+)
+
+const trust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"firehose.amazonaws.com"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"123456789012"}}}]}`
+const permissions = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject"],"Resource":"arn:aws:s3:::b/*"}]}`
+
+// serve opens IAM over a store behind an AWS endpoint and returns its client.
+func serve(t *testing.T, store iam.Store) *iamsdk.Client {
+	t.Helper()
+	s, err := iam.Open(t.Context(), "123456789012", store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(wire.NewMux(wire.Config{Verifier: wire.NewVerifier(keys{}, time.Now), Region: "eu-west-1", Account: "123456789012"},
+		map[string]http.Handler{"iam": s}))
+	t.Cleanup(server.Close)
+	return iamsdk.New(iamsdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret", "")})
+}
+
+// memory is a store, which can be made to fail.
+type memory struct {
+	values map[string][]byte
+	err    error
+}
+
+func (m *memory) Set(_ context.Context, key string, value []byte) (uint64, error) {
+	if m.err == nil {
+		m.values[key] = value
+	}
+	return 1, m.err
+}
+
+func (m *memory) Delete(_ context.Context, key string) error {
+	if m.err == nil {
+		delete(m.values, key)
+	}
+	return m.err
+}
+
+func (m *memory) All(_ context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error {
+	for key, value := range m.values {
+		if err := fn(key, value, 1); err != nil || !strings.HasPrefix(key, prefix) {
+			return err
+		}
+	}
+	return nil
+}
+
+type keys struct{}
+
+func (keys) Secret(id string) (string, wire.Identity, bool) {
+	return "secret", wire.Identity{AccessKeyID: id, Account: "123456789012", ARN: "arn:aws:iam::123456789012:root"}, id == "AKIATEST"
+}
+
+func code(err error) string {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		return answer.ErrorCode()
+	}
+	return ""
+}
+
+func TestRoles(t *testing.T) {
+	store := &memory{values: map[string][]byte{}}
+	c := serve(t, store)
+	ctx, name := t.Context(), aws.String("stagelog-acme-firehose")
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := c.GetRole(ctx, &iamsdk.GetRoleInput{RoleName: name})
+	if none := (*types.NoSuchEntityException)(nil); !errors.As(err, &none) {
+		t.Errorf("GetRole of none: %v, want NoSuchEntity", err)
+	}
+	if _, err := c.ListAttachedRolePolicies(ctx, &iamsdk.ListAttachedRolePoliciesInput{RoleName: name}); code(err) != "NoSuchEntity" {
+		t.Errorf("ListAttachedRolePolicies of no role: %v, want NoSuchEntity", err)
+	}
+	tags := []types.Tag{{Key: aws.String("stagelog"), Value: aws.String("eu-west-1/acme")}}
+	_, err = c.CreateRole(ctx, &iamsdk.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: aws.String(trust), Tags: tags, Description: aws.String("for a test")})
+	ok(err)
+	_, err = c.CreateRole(ctx, &iamsdk.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: aws.String(trust)})
+	if there := (*types.EntityAlreadyExistsException)(nil); !errors.As(err, &there) {
+		t.Errorf("CreateRole twice: %v, want EntityAlreadyExists", err)
+	}
+	_, err = c.UpdateAssumeRolePolicy(ctx, &iamsdk.UpdateAssumeRolePolicyInput{RoleName: name, PolicyDocument: aws.String("{")})
+	if bad := (*types.MalformedPolicyDocumentException)(nil); !errors.As(err, &bad) {
+		t.Errorf("a trust that is no JSON: %v, want MalformedPolicyDocument", err)
+	}
+	_, err = c.PutRolePolicy(ctx, &iamsdk.PutRolePolicyInput{RoleName: name, PolicyName: aws.String("stagelog"), PolicyDocument: aws.String(permissions)})
+	ok(err)
+	store.err = errors.New("a full disk")
+	if _, err := c.UntagRole(ctx, &iamsdk.UntagRoleInput{RoleName: name, TagKeys: []string{"stagelog"}}); code(err) != "ServiceFailure" {
+		t.Errorf("a change that cannot be stored: %v, want ServiceFailure", err)
+	}
+	store.err = nil
+
+	c = serve(t, store) // what was made is there after a restart
+	role, err := c.GetRole(ctx, &iamsdk.GetRoleInput{RoleName: name})
+	ok(err)
+	if arn := aws.ToString(role.Role.Arn); arn != "arn:aws:iam::123456789012:role/stagelog-acme-firehose" {
+		t.Errorf("the role's ARN is %s", arn)
+	}
+	if len(role.Role.Tags) != 1 || aws.ToString(role.Role.Tags[0].Value) != "eu-west-1/acme" {
+		t.Errorf("the role's tags are %v", role.Role.Tags)
+	}
+	policy, err := c.GetRolePolicy(ctx, &iamsdk.GetRolePolicyInput{RoleName: name, PolicyName: aws.String("stagelog")})
+	ok(err)
+	if text, err := url.PathUnescape(aws.ToString(policy.PolicyDocument)); text != permissions || err != nil {
+		t.Errorf("the policy is %s (%v)", text, err)
+	}
+	attached, err := c.ListAttachedRolePolicies(ctx, &iamsdk.ListAttachedRolePoliciesInput{RoleName: name})
+	ok(err)
+	if len(attached.AttachedPolicies) != 0 || attached.IsTruncated {
+		t.Errorf("attached policies: %+v, want none", attached)
+	}
+	if _, err := c.DeleteRole(ctx, &iamsdk.DeleteRoleInput{RoleName: name}); code(err) != "DeleteConflict" {
+		t.Errorf("DeleteRole with a policy: %v, want DeleteConflict", err)
+	}
+	_, err = c.DeleteRolePolicy(ctx, &iamsdk.DeleteRolePolicyInput{RoleName: name, PolicyName: aws.String("stagelog")})
+	ok(err)
+	_, err = c.DeleteRole(ctx, &iamsdk.DeleteRoleInput{RoleName: name})
+	ok(err)
+	if _, err := c.CreateUser(ctx, &iamsdk.CreateUserInput{UserName: aws.String("eva")}); code(err) != "InvalidAction" {
+		t.Errorf("CreateUser: %v, want InvalidAction", err)
+	}
+}

@@ -1,0 +1,204 @@
+package lambda
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+)
+
+func (s *Service) createFunction(w http.ResponseWriter, r *request) *apiError {
+	var in struct {
+		FunctionName  string
+		Code          *codeInput
+		Architectures []string
+		Tags          map[string]string
+		settings
+	}
+	if err := json.Unmarshal(r.body, &in); err != nil {
+		return badContent("Could not parse request body into json.")
+	}
+	name, apiErr := s.resolve(in.FunctionName, "")
+	switch {
+	case apiErr != nil:
+		return apiErr
+	case in.Role == nil:
+		return validation("null", "role", "Member must not be null")
+	case in.Code == nil:
+		return validation("null", "code", "Member must not be null")
+	case in.Runtime == nil:
+		return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	case in.Handler == nil:
+		return invalid("Handler is a mandatory parameter for functions created with deployment packages.")
+	}
+	if apiErr := unsupported(r.body); apiErr != nil {
+		return apiErr
+	}
+	doc := s.newDocument(name)
+	if apiErr := in.apply(&doc); apiErr != nil {
+		return apiErr
+	}
+	if doc.Architecture, apiErr = architecture(in.Architectures, doc.Architecture); apiErr != nil {
+		return apiErr
+	}
+	if apiErr := checkTags(in.Tags); apiErr != nil {
+		return apiErr
+	}
+	doc.Tags = in.Tags
+	zipped, apiErr := s.zipOf(r.Context(), in.Code)
+	if apiErr != nil {
+		return apiErr
+	}
+
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if _, exists := s.get(name); exists {
+		return conflict("Function already exist: %s", name)
+	}
+	if apiErr := s.putCode(&doc, zipped); apiErr != nil {
+		return apiErr
+	}
+	return s.commit(w, r, http.StatusCreated, doc)
+}
+
+func architecture(given []string, current string) (string, *apiError) {
+	switch {
+	case len(given) == 0:
+		return current, nil
+	case len(given) > 1 || !slices.Contains([]string{"x86_64", "arm64"}, given[0]):
+		return "", invalid("Architectures takes one of x86_64 and arm64.")
+	}
+	return given[0], nil
+}
+
+// commit saves doc and answers with its configuration.
+func (s *Service) commit(w http.ResponseWriter, r *request, status int, doc document) *apiError {
+	if err := s.save(r.Context(), doc); err != nil {
+		s.cfg.Logger.Error("function was not stored", "function", doc.Name, "error", err)
+		return internal("The function could not be stored.")
+	}
+	writeJSON(w, status, s.configuration(&doc))
+	return nil
+}
+
+// find gives a copy of a function's document, and whether it is a builtin.
+func (s *Service) find(name string) (doc document, builtin bool, apiErr *apiError) {
+	d, ok := s.get(name)
+	if !ok {
+		return document{}, false, notFound("Function not found: %s", s.arn(name))
+	}
+	return d.doc, d.builtin, nil
+}
+
+func (s *Service) updateCode(w http.ResponseWriter, r *request) *apiError {
+	var in struct {
+		codeInput
+		Architectures []string
+		DryRun        bool
+		RevisionID    string `json:"RevisionId"`
+	}
+	if err := json.Unmarshal(r.body, &in); err != nil {
+		return badContent("Could not parse request body into json.")
+	}
+	if apiErr := unsupported(r.body); apiErr != nil {
+		return apiErr
+	}
+	if _, _, apiErr := s.find(r.name); apiErr != nil {
+		return apiErr
+	}
+	zipped, apiErr := s.zipOf(r.Context(), &in.codeInput)
+	if apiErr != nil {
+		return apiErr
+	}
+
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	doc, _, apiErr := s.find(r.name)
+	switch {
+	case apiErr != nil:
+		return apiErr
+	case in.RevisionID != "" && in.RevisionID != doc.RevisionID:
+		return precondition()
+	}
+	if doc.Architecture, apiErr = architecture(in.Architectures, doc.Architecture); apiErr != nil {
+		return apiErr
+	}
+	if apiErr := s.putCode(&doc, zipped); apiErr != nil {
+		return apiErr
+	}
+	s.touch(&doc)
+	if in.DryRun {
+		writeJSON(w, http.StatusOK, s.configuration(&doc))
+		return nil
+	}
+	return s.commit(w, r, http.StatusOK, doc)
+}
+
+func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *apiError {
+	var in settings
+	if err := json.Unmarshal(r.body, &in); err != nil {
+		return badContent("Could not parse request body into json.")
+	}
+	if apiErr := unsupported(r.body); apiErr != nil {
+		return apiErr
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	doc, builtin, apiErr := s.find(r.name)
+	switch {
+	case apiErr != nil:
+		return apiErr
+	case builtin:
+		return invalid("%s is built in and has no settings: upload code for it first.", r.name)
+	case in.RevisionID != "" && in.RevisionID != doc.RevisionID:
+		return precondition()
+	}
+	if apiErr := in.apply(&doc); apiErr != nil {
+		return apiErr
+	}
+	s.touch(&doc)
+	return s.commit(w, r, http.StatusOK, doc)
+}
+
+func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *apiError {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, builtin, apiErr := s.find(r.name)
+	switch {
+	case apiErr != nil:
+		return apiErr
+	case builtin:
+		return invalid("%s is built in and cannot be deleted.", r.name)
+	}
+	if err := s.store.Delete(r.Context(), keyPrefix+r.name); err != nil {
+		s.cfg.Logger.Error("function was not deleted", "function", r.name, "error", err)
+		return internal("The function could not be deleted.")
+	}
+	s.replace(r.name, nil)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// annotate changes what is stored of a function and leaves its processes alone: its policy, its tags.
+func (s *Service) annotate(r *request, revision string, change func(*document) *apiError, answer func()) *apiError {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	doc, builtin, apiErr := s.find(r.name)
+	switch {
+	case apiErr != nil:
+		return apiErr
+	case builtin:
+		return invalid("%s is built in and has no policy or tags: upload code for it first.", r.name)
+	case revision != "" && revision != doc.RevisionID:
+		return precondition()
+	}
+	if apiErr := change(&doc); apiErr != nil {
+		return apiErr
+	}
+	s.touch(&doc)
+	if err := s.saveDocument(r.Context(), doc); err != nil {
+		s.cfg.Logger.Error("function was not stored", "function", doc.Name, "error", err)
+		return internal("The function could not be stored.")
+	}
+	answer()
+	return nil
+}

@@ -1,0 +1,233 @@
+// Package host runs a Lambda function on this machine: the `bootstrap` of an unpacked zip, as one or more processes that
+// speak the Lambda Runtime API (2018-06-01) with a listener of their own on loopback.
+//
+// A process is started when an invocation needs one, kept warm, and stopped when it was idle for long enough. A process
+// that crashes, or exceeds the function's timeout, is killed with its process group, and the next invocation gets a fresh
+// one. What goes wrong is answered as Lambda does: a reply with FunctionError, and an errorType that says what it was.
+//
+// It is not a sandbox: the function runs as this process's user, and may do what that user may. It gets none of this process's
+// environment but PATH. What it prints goes to a file of its own, never to our log.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/function"
+)
+
+// Limits and defaults of Lambda, and ours.
+const (
+	DefaultTimeout     = 3 * time.Second  // AWS
+	DefaultInitTimeout = 10 * time.Second // AWS
+	DefaultMemoryMB    = 128              // AWS
+	DefaultConcurrency = 2
+	DefaultIdle        = 10 * time.Minute
+	DefaultLogBytes    = 10 << 20
+)
+
+// ErrClosed says that the function was closed.
+var ErrClosed = errors.New("function is closed")
+
+// Credentials is what the function signs its own calls with. The zero value gives it none.
+type Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken string }
+
+// Config says what to run, and how.
+type Config struct {
+	Name, ARN, Version string // Version: "" for $LATEST
+	Handler, Region    string
+	CodeDir            string        // holds bootstrap: see Unpack
+	StateDir           string        // for the log file and the function's temporary files; made if missing
+	MemoryMB           int           // told to the function, not enforced
+	Timeout            time.Duration // of an invocation
+	InitTimeout        time.Duration // from the start of a process to its first request for work
+	Environment        map[string]string
+	Credentials        Credentials
+	Concurrency        int           // processes at once; more invocations wait
+	Idle               time.Duration // a process that had no work for so long is stopped
+	MaxLogBytes        int64         // of the log file; then it is moved to ….1 and begun again
+	Logger             *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	set(&c.Version, "$LATEST")
+	set(&c.MemoryMB, DefaultMemoryMB)
+	set(&c.Timeout, DefaultTimeout)
+	set(&c.InitTimeout, DefaultInitTimeout)
+	set(&c.Concurrency, DefaultConcurrency)
+	set(&c.Idle, DefaultIdle)
+	set(&c.MaxLogBytes, DefaultLogBytes)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func set[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Function runs one version of one function's code. It is a function.Invoker.
+type Function struct {
+	cfg   Config
+	log   *logFile
+	slots chan struct{} // one token per process that may run
+
+	mu      sync.Mutex // guards the rest
+	closed  bool       // no new invocations
+	cut     bool       // no new processes either
+	idle    []*process // warm ones, the newest last
+	all     map[*process]struct{}
+	working sync.WaitGroup // invocations
+	running sync.WaitGroup // processes
+}
+
+// New makes a Function. It starts no process: the first invocation does.
+func New(cfg Config) (*Function, error) {
+	cfg = cfg.withDefaults()
+	if cfg.Name == "" || cfg.CodeDir == "" || cfg.StateDir == "" {
+		return nil, errors.New("host: Name, CodeDir and StateDir are needed")
+	}
+	log, err := openLog(filepath.Join(cfg.StateDir, "function.log"), cfg.MaxLogBytes)
+	if err != nil {
+		return nil, fmt.Errorf("host function %s: %w", cfg.Name, err)
+	}
+	return &Function{cfg: cfg, log: log, slots: make(chan struct{}, cfg.Concurrency), all: map[*process]struct{}{}}, nil
+}
+
+// Invoke runs the function once. It waits for a free process while Concurrency are busy. An error is ctx's, ErrClosed, or says
+// why no process could be started; ctx ending kills the process.
+func (f *Function) Invoke(ctx context.Context, payload []byte) (function.Reply, error) {
+	if err := f.enter(); err != nil {
+		return function.Reply{}, err
+	}
+	defer f.working.Done()
+	select {
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
+	case <-ctx.Done():
+		return function.Reply{}, ctx.Err()
+	}
+	for {
+		p, fresh, err := f.process()
+		if err != nil {
+			return function.Reply{}, err
+		}
+		reply, err := p.invoke(ctx, payload)
+		if errors.Is(err, errGone) && !fresh {
+			continue // it ended while it was idle: that is not this invocation's failure
+		}
+		f.release(p)
+		if errors.Is(err, errGone) {
+			return p.initFailure(), nil
+		}
+		return reply, err
+	}
+}
+
+func (f *Function) enter() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return ErrClosed
+	}
+	f.working.Add(1)
+	return nil
+}
+
+// process gives a warm process, or a fresh one.
+func (f *Function) process() (p *process, fresh bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cut {
+		return nil, false, ErrClosed
+	}
+	for n := len(f.idle); n > 0; n = len(f.idle) {
+		p, f.idle = f.idle[n-1], f.idle[:n-1]
+		if p.wake() {
+			return p, false, nil
+		}
+	}
+	p, err = startProcess(&f.cfg, f.log)
+	if err != nil {
+		return nil, false, fmt.Errorf("start function %s: %w", f.cfg.Name, err)
+	}
+	f.all[p] = struct{}{}
+	f.running.Add(1)
+	go func() {
+		defer f.running.Done()
+		p.wait()
+		f.forget(p)
+	}()
+	return p, true, nil
+}
+
+func (f *Function) forget(p *process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.all, p)
+	for i, q := range f.idle {
+		if q == p {
+			f.idle = append(f.idle[:i], f.idle[i+1:]...)
+			break
+		}
+	}
+}
+
+// release keeps p warm if it can do more work.
+func (f *Function) release(p *process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, running := f.all[p]; running && p.reusable() && !f.closed {
+		p.rest(f.cfg.Idle)
+		f.idle = append(f.idle, p)
+		return
+	}
+	p.kill()
+}
+
+// Processes says how many processes run now.
+func (f *Function) Processes() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.all)
+}
+
+// Close lets running invocations finish until ctx ends, kills every process with its group and waits for them. New invocations
+// get ErrClosed at once.
+func (f *Function) Close(ctx context.Context) error {
+	f.mu.Lock()
+	first := !f.closed
+	f.closed = true
+	f.mu.Unlock()
+
+	drained := make(chan struct{})
+	go func() {
+		f.working.Wait()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	f.cut = true
+	for p := range f.all {
+		p.kill()
+	}
+	f.mu.Unlock()
+	<-drained
+	f.running.Wait()
+	if !first {
+		return nil
+	}
+	return f.log.close()
+}

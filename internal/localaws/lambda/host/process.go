@@ -1,0 +1,201 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/function"
+)
+
+// errGone says that a process ended before it took an invocation.
+var errGone = errors.New("process ended before it took the invocation")
+
+// process is one running bootstrap with its Runtime API.
+type process struct {
+	cfg    *Config
+	cmd    *exec.Cmd
+	server *http.Server
+	work   chan *invocation // handed to the function's request for the next one
+	exited chan struct{}    // closed when the process was waited for
+	exit   error            // of the process; read after exited
+	dead   atomic.Bool      // it was killed, or must not be used again
+	warm   atomic.Bool      // it has asked for work once
+	served sync.WaitGroup   // the server's goroutine
+
+	mu       sync.Mutex // guards the rest
+	current  *invocation
+	initFail []byte // what the function reported as the failure of its init
+	idle     *time.Timer
+}
+
+// invocation is one call on its way through a process.
+type invocation struct {
+	id       string
+	payload  []byte
+	deadline time.Time
+	done     chan function.Reply // has room for one
+}
+
+// startProcess starts a bootstrap and its Runtime API.
+func startProcess(cfg *Config, log *logFile) (*process, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the runtime api: %w", err)
+	}
+	p := &process{cfg: cfg, work: make(chan *invocation), exited: make(chan struct{})}
+	p.server = &http.Server{Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second}
+	p.cmd = exec.Command(filepath.Join(cfg.CodeDir, function.BootstrapName))
+	p.cmd.Dir = cfg.CodeDir
+	p.cmd.Env = environment(cfg, listener.Addr().String())
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.WaitDelay = time.Second // a child of the function may hold the pipe
+	ownGroup(p.cmd)
+
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	p.served.Add(1)
+	go func() {
+		defer p.served.Done()
+		_ = p.server.Serve(ownListener{listener}) // ends with ErrServerClosed when the process ended
+	}()
+	cfg.Logger.Debug("function process started", "function", cfg.Name, "pid", p.cmd.Process.Pid)
+	return p, nil
+}
+
+// run starts the process and waits for it. The kernel ties the death signal to the thread that started the process, so that
+// thread must live as long as the process.
+func (p *process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.exit = p.cmd.Wait()
+	p.dead.Store(true)
+	killGroup(p.cmd.Process.Pid) // what the function started and left behind
+	close(p.exited)
+}
+
+// wait returns when the process has ended and its Runtime API is closed.
+func (p *process) wait() {
+	<-p.exited
+	_ = p.server.Close()
+	p.served.Wait()
+	p.cfg.Logger.Debug("function process ended", "function", p.cfg.Name, "pid", p.cmd.Process.Pid, "exit", exitText(p.exit))
+}
+
+// kill ends the process and all it started. It may be repeated.
+func (p *process) kill() {
+	if p.dead.Swap(true) {
+		return
+	}
+	killGroup(p.cmd.Process.Pid)
+}
+
+// reusable says whether the process can take another invocation.
+func (p *process) reusable() bool { return !p.dead.Load() }
+
+// rest starts the idle time, after which the process is killed.
+func (p *process) rest(idle time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = time.AfterFunc(idle, p.kill)
+}
+
+// wake ends the idle time. It is false if the process has gone meanwhile.
+func (p *process) wake() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.idle != nil && !p.idle.Stop() {
+		return false
+	}
+	return p.reusable()
+}
+
+// invoke gives payload to the process and waits for its answer. errGone means that the process never took it.
+func (p *process) invoke(ctx context.Context, payload []byte) (function.Reply, error) {
+	inv := &invocation{id: function.NewID(), payload: payload, done: make(chan function.Reply, 1)}
+	limit := p.cfg.Timeout // a warm process that does not ask for work
+	if !p.warm.Load() {
+		limit = p.cfg.InitTimeout
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	inv.deadline = time.Now().Add(p.cfg.Timeout)
+	select {
+	case p.work <- inv:
+	case <-p.exited:
+		return function.Reply{}, errGone
+	case <-timer.C:
+		p.kill()
+		return timedOut(inv.id, limit), nil
+	case <-ctx.Done():
+		p.kill()
+		return function.Reply{}, ctx.Err()
+	}
+	timer.Reset(p.cfg.Timeout)
+	select {
+	case reply := <-inv.done:
+		return reply, nil
+	case <-p.exited:
+		select {
+		case reply := <-inv.done: // it answered, then ended
+			return reply, nil
+		default:
+			return exited(inv.id, p.exit), nil
+		}
+	case <-timer.C:
+		p.kill()
+		return timedOut(inv.id, p.cfg.Timeout), nil
+	case <-ctx.Done():
+		p.kill()
+		return function.Reply{}, ctx.Err()
+	}
+}
+
+// initFailure is the reply of a function that ended before it asked for work: what it reported, or how it ended.
+func (p *process) initFailure() function.Reply {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.initFail != nil {
+		return function.Reply{Payload: p.initFail, FunctionError: function.Unhandled}
+	}
+	return exited(function.NewID(), p.exit)
+}
+
+func timedOut(id string, limit time.Duration) function.Reply {
+	return function.FailedReply(function.ErrorTypeTimeout,
+		fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", id, limit.Seconds()))
+}
+
+func exited(id string, err error) function.Reply {
+	return function.FailedReply(function.ErrorTypeExit, "RequestId: "+id+" Error: "+exitText(err))
+}
+
+func exitText(err error) string {
+	var exit *exec.ExitError
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return "Runtime exited without providing a reason"
+	case errors.As(err, &exit):
+		return "Runtime exited with error: " + exit.ProcessState.String()
+	}
+	return "Runtime exited with error"
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -1,0 +1,90 @@
+package lambda
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/stagelog/stagelog/internal/delivery/function"
+)
+
+// maxEventBytes is the limit of an asynchronous invocation (AWS: 1 MB).
+const maxEventBytes = 1 << 20
+
+// invocation serves Invoke. LogType Tail is accepted and gives no log: what a function prints stays in its file.
+func (s *Service) invocation(w http.ResponseWriter, r *request) *apiError {
+	if _, _, apiErr := s.find(r.name); apiErr != nil {
+		return apiErr
+	}
+	kind := r.Header.Get("X-Amz-Invocation-Type")
+	limit := function.MaxPayloadBytes
+	switch kind {
+	case "", "RequestResponse", "DryRun":
+	case "Event":
+		limit = maxEventBytes
+	default:
+		return validation(kind, "invocationType", "Member must satisfy enum value set: [Event, RequestResponse, DryRun]")
+	}
+	payload := r.body
+	if len(payload) == 0 {
+		payload = []byte("{}")
+	}
+	switch {
+	case len(payload) > limit:
+		return tooLarge(len(payload), limit)
+	case kind == "DryRun":
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	case !json.Valid(payload):
+		return badContent("Could not parse request body into json: it is not valid JSON")
+	}
+	w.Header().Set("X-Amz-Executed-Version", latest)
+	if kind == "Event" {
+		return s.event(w, r, payload)
+	}
+	reply, err := s.invoke(r.Context(), r.name, payload)
+	if err != nil {
+		w.Header().Del("X-Amz-Executed-Version")
+		return s.invokeError(r.name, err)
+	}
+	if reply.FunctionError != "" {
+		w.Header().Set("X-Amz-Function-Error", reply.FunctionError)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(reply.Payload)
+	return nil
+}
+
+func (s *Service) invokeError(name string, err error) *apiError {
+	switch {
+	case errors.Is(err, function.ErrNotFound):
+		return notFound("Function not found: %s", s.arn(name))
+	case errors.Is(err, function.ErrThrottled):
+		return &apiError{"TooManyRequestsException", http.StatusTooManyRequests, "Rate Exceeded."}
+	}
+	s.cfg.Logger.Warn("function was not invoked", "function", name, "error", err)
+	return internal("The function could not be started.")
+}
+
+// event runs the function after the answer. It runs once: there is no queue behind it that would try again.
+func (s *Service) event(w http.ResponseWriter, r *request, payload []byte) *apiError {
+	ctx := context.WithoutCancel(r.Context())
+	started := s.settle(func() {
+		reply, err := s.invoke(ctx, r.name, payload)
+		if err != nil || reply.FunctionError != "" {
+			s.cfg.Logger.Warn("asynchronous invocation failed", "function", r.name, "functionError", reply.FunctionError, "error", err)
+		}
+	})
+	if !started {
+		return internal("The service is shutting down.")
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func tooLarge(bytes, limit int) *apiError {
+	return &apiError{"RequestTooLargeException", http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("%d byte payload is too large for the invocation type (limit %d bytes)", bytes, limit)}
+}

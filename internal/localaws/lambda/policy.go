@@ -1,0 +1,120 @@
+package lambda
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// statement is one AddPermission. It is kept and shown, not enforced: every caller here is the account itself.
+type statement struct {
+	ID, Action, Principal, SourceARN, SourceAccount string
+}
+
+var (
+	statementExpression = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,100}$`)
+	actionExpression    = regexp.MustCompile(`^(lambda:[*]|lambda:[a-zA-Z]+|[*])$`)
+	accountExpression   = regexp.MustCompile(`^\d{12}$`)
+)
+
+func (s *Service) addPermission(w http.ResponseWriter, r *request) *apiError {
+	var in struct {
+		StatementID                                             string `json:"StatementId"`
+		Action, Principal, SourceArn, SourceAccount, RevisionId string
+		EventSourceToken, PrincipalOrgID, FunctionUrlAuthType   string
+	}
+	if err := json.Unmarshal(r.body, &in); err != nil {
+		return badContent("Could not parse request body into json.")
+	}
+	switch {
+	case !statementExpression.MatchString(in.StatementID):
+		return validation(in.StatementID, "statementId", "Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+)")
+	case !actionExpression.MatchString(in.Action):
+		return validation(in.Action, "action", "Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])")
+	case in.Principal == "" || strings.ContainsAny(in.Principal, " \t\r\n"):
+		return validation(in.Principal, "principal", `Member must satisfy regular expression pattern: [^\s]+`)
+	case in.EventSourceToken != "" || in.PrincipalOrgID != "" || in.FunctionUrlAuthType != "":
+		return invalid("EventSourceToken, PrincipalOrgID and FunctionUrlAuthType are not supported here.")
+	}
+	st := statement{in.StatementID, in.Action, in.Principal, in.SourceArn, in.SourceAccount}
+	return s.annotate(r, in.RevisionId, func(doc *document) *apiError {
+		if slices.ContainsFunc(doc.Statements, func(have statement) bool { return have.ID == st.ID }) {
+			return conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.ID)
+		}
+		doc.Statements = append(slices.Clone(doc.Statements), st)
+		return nil
+	}, func() {
+		text, err := json.Marshal(s.policyStatement(r.name, st))
+		if err != nil {
+			panic("BUG: a policy does not marshal: " + err.Error())
+		}
+		writeJSON(w, http.StatusCreated, map[string]string{"Statement": string(text)})
+	})
+}
+
+func (s *Service) removePermission(w http.ResponseWriter, r *request) *apiError {
+	parts, err := pathParts(r.URL)
+	if err != nil {
+		return badContent("The path is not well encoded.")
+	}
+	id := parts[len(parts)-1]
+	return s.annotate(r, r.URL.Query().Get("RevisionId"), func(doc *document) *apiError {
+		kept := slices.DeleteFunc(slices.Clone(doc.Statements), func(st statement) bool { return st.ID == id })
+		if len(kept) == len(doc.Statements) {
+			return notFound("Statement %s is not found in resource policy.", id)
+		}
+		doc.Statements = kept
+		return nil
+	}, func() { w.WriteHeader(http.StatusNoContent) })
+}
+
+func (s *Service) getPolicy(w http.ResponseWriter, r *request) *apiError {
+	doc, _, apiErr := s.find(r.name)
+	if apiErr != nil {
+		return apiErr
+	}
+	if len(doc.Statements) == 0 {
+		return notFound("The resource you requested does not exist.")
+	}
+	policy := struct {
+		Version   string
+		ID        string `json:"Id"`
+		Statement []map[string]any
+	}{Version: "2012-10-17", ID: "default"}
+	for _, st := range doc.Statements {
+		policy.Statement = append(policy.Statement, s.policyStatement(r.name, st))
+	}
+	text, err := json.Marshal(policy)
+	if err != nil {
+		panic("BUG: a policy does not marshal: " + err.Error())
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"Policy": string(text), "RevisionId": doc.RevisionID})
+	return nil
+}
+
+// policyStatement writes a statement as IAM does.
+func (s *Service) policyStatement(name string, st statement) map[string]any {
+	principal := any(st.Principal)
+	switch {
+	case strings.HasSuffix(st.Principal, ".amazonaws.com"):
+		principal = map[string]string{"Service": st.Principal}
+	case accountExpression.MatchString(st.Principal):
+		principal = map[string]string{"AWS": "arn:" + partition(s.cfg.Region) + ":iam::" + st.Principal + ":root"}
+	case st.Principal != "*":
+		principal = map[string]string{"AWS": st.Principal}
+	}
+	out := map[string]any{"Sid": st.ID, "Effect": "Allow", "Principal": principal, "Action": st.Action, "Resource": s.arn(name)}
+	condition := map[string]any{}
+	if st.SourceARN != "" {
+		condition["ArnLike"] = map[string]string{"AWS:SourceArn": st.SourceARN}
+	}
+	if st.SourceAccount != "" {
+		condition["StringEquals"] = map[string]string{"AWS:SourceAccount": st.SourceAccount}
+	}
+	if len(condition) > 0 {
+		out["Condition"] = condition
+	}
+	return out
+}

@@ -1,0 +1,69 @@
+package lambda
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+func (s *Service) getFunction(w http.ResponseWriter, r *request) *apiError {
+	doc, builtin, apiErr := s.find(r.name)
+	if apiErr != nil {
+		return apiErr
+	}
+	// AWS gives a link to the code here. We keep the zip to ourselves: who uploaded it has it.
+	code := map[string]string{"RepositoryType": "S3"}
+	if builtin {
+		code["RepositoryType"] = "builtin"
+	}
+	answer := map[string]any{"Configuration": s.configuration(&doc), "Code": code}
+	if len(doc.Tags) > 0 {
+		answer["Tags"] = doc.Tags
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (s *Service) getConfiguration(w http.ResponseWriter, r *request) *apiError {
+	doc, _, apiErr := s.find(r.name)
+	if apiErr != nil {
+		return apiErr
+	}
+	writeJSON(w, http.StatusOK, s.configuration(&doc))
+	return nil
+}
+
+// maxPage is the most that one page of ListFunctions holds, whatever is asked for (AWS: 50).
+const maxPage = 50
+
+func (s *Service) listFunctions(w http.ResponseWriter, r *request) *apiError {
+	q := r.URL.Query()
+	items := maxPage
+	if v := q.Get("MaxItems"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > 10_000 {
+			return validation(v, "maxItems", "Member must have value between 1 and 10000")
+		}
+		items = min(n, maxPage)
+	}
+	names := s.names()
+	from, found := slices.BinarySearch(names, q.Get("Marker")) // the last name of the page before
+	if found {
+		from++
+	}
+	answer := struct {
+		NextMarker *string
+		Functions  []configuration
+	}{Functions: []configuration{}}
+	for _, name := range names[from:] {
+		if len(answer.Functions) == items {
+			answer.NextMarker = &answer.Functions[items-1].FunctionName
+			break
+		}
+		if doc, _, apiErr := s.find(name); apiErr == nil { // else it was deleted meanwhile
+			answer.Functions = append(answer.Functions, s.configuration(&doc))
+		}
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}

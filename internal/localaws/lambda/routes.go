@@ -1,0 +1,95 @@
+package lambda
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// maxRequestBytes holds a zip of Lambda's limit in base64, and the rest of a CreateFunction.
+const maxRequestBytes = maxZipBytes/3*4 + 1<<20
+
+// request is one call of the API.
+type request struct {
+	*http.Request
+	name string // of the function, resolved; "" where the route has none
+	body []byte
+}
+
+// ServeHTTP answers one request of the Lambda API. Its signature was checked before.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	parts, err := pathParts(r.URL)
+	if err != nil {
+		writeError(w, badContent("The path is not well encoded."))
+		return
+	}
+	serve, given := s.route(r.Method, parts)
+	if serve == nil {
+		writeError(w, &apiError{"UnknownOperationException", http.StatusNotFound,
+			"stagelog does not serve " + r.Method + " " + r.URL.Path + " of the Lambda API."})
+		return
+	}
+	req := request{Request: r}
+	if given != "" {
+		name, apiErr := s.resolve(given, r.URL.Query().Get("Qualifier"))
+		if apiErr != nil {
+			writeError(w, apiErr)
+			return
+		}
+		req.name = name
+	}
+	req.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			writeError(w, &apiError{"RequestTooLargeException", http.StatusRequestEntityTooLarge, "The request is too large."})
+			return
+		}
+		writeError(w, badContent("The body could not be read."))
+		return
+	}
+	if apiErr := serve(w, &req); apiErr != nil {
+		writeError(w, apiErr)
+	}
+}
+
+type operation func(w http.ResponseWriter, r *request) *apiError
+
+// pathParts splits the path before it is unescaped: an ARN in it may hold anything.
+func pathParts(u *url.URL) ([]string, error) {
+	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
+	for i := range parts {
+		part, err := url.PathUnescape(parts[i])
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = part
+	}
+	return parts, nil
+}
+
+// route finds the operation, and the function as the path names it.
+func (s *Service) route(method string, parts []string) (operation, string) {
+	if len(parts) == 3 && parts[0] == "2017-03-31" && parts[1] == "tags" {
+		return map[string]operation{"GET": s.listTags, "POST": s.tagResource, "DELETE": s.untagResource}[method], parts[2]
+	}
+	if len(parts) < 2 || parts[0] != "2015-03-31" || parts[1] != "functions" {
+		return nil, ""
+	}
+	switch parts = parts[2:]; {
+	case len(parts) == 0 || len(parts) == 1 && parts[0] == "":
+		return map[string]operation{"GET": s.listFunctions, "POST": s.createFunction}[method], ""
+	case len(parts) == 1:
+		return map[string]operation{"GET": s.getFunction, "DELETE": s.deleteFunction}[method], parts[0]
+	case len(parts) == 3 && parts[1] == "policy" && method == "DELETE":
+		return s.removePermission, parts[0]
+	case len(parts) == 2:
+		return map[string]operation{
+			"PUT code": s.updateCode, "PUT configuration": s.updateConfiguration, "GET configuration": s.getConfiguration,
+			"POST invocations": s.invocation, "GET policy": s.getPolicy, "POST policy": s.addPermission,
+		}[method+" "+parts[1]], parts[0]
+	}
+	return nil, ""
+}

@@ -1,0 +1,136 @@
+package s3server
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// lifecycle is the part of a lifecycle configuration that is carried out.
+type lifecycle struct {
+	Rules []lifecycleRule `xml:"Rule"`
+}
+
+type lifecycleRule struct {
+	ID         string
+	Status     string
+	Prefix     *string // of the old form
+	Filter     *struct{ Prefix string }
+	Expiration *struct{ Days int }
+}
+
+func (r lifecycleRule) prefix() string {
+	if r.Filter != nil {
+		return r.Filter.Prefix
+	}
+	return deref(r.Prefix)
+}
+
+// carriedOut are the elements of a lifecycle that is kept as it asks. Of uploads of parts that are not
+// finished the server itself takes care.
+var carriedOut = map[string]bool{
+	"LifecycleConfiguration": true, "Rule": true, "ID": true, "Status": true, "Prefix": true, "Filter": true, "Expiration": true, "Days": true,
+	"AbortIncompleteMultipartUpload": true, "DaysAfterInitiation": true,
+}
+
+// checkLifecycle refuses rules that would be promised and not kept.
+func checkLifecycle(body []byte) (code, message string) {
+	var l lifecycle
+	if err := xml.Unmarshal(body, &l); err != nil || len(l.Rules) == 0 {
+		return "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"
+	}
+	for dec := xml.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := dec.Token()
+		if err != nil {
+			break // at the end: it was read whole before
+		}
+		if e, ok := token.(xml.StartElement); ok && !carriedOut[e.Name.Local] {
+			return "NotImplemented", "Lifecycle rules here expire objects below a prefix after some days; " + e.Name.Local + " is not served."
+		}
+	}
+	for _, r := range l.Rules {
+		if r.Filter == nil && r.Prefix == nil { // S3 takes no rule that does not say what for
+			return "MalformedXML", "A rule has neither a Filter nor a Prefix."
+		}
+		if r.Expiration != nil && r.Expiration.Days < 1 {
+			return "InvalidArgument", "'Days' for Expiration action must be a positive integer"
+		}
+	}
+	return "", ""
+}
+
+// expireEvery is how often lifecycles are carried out. S3 does so once a day.
+const expireEvery = time.Hour
+
+// expire carries out the lifecycles until ctx ends.
+func (s *Server) expire(ctx context.Context) {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		if err := s.Ready(ctx); err == nil {
+			if err := s.ExpireOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.WarnContext(ctx, "expire objects", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// ExpireOnce deletes the objects that the lifecycles of all buckets let expire by now: those
+// that are older than the rule's days, which end at midnight UTC as S3's do.
+func (s *Server) ExpireOnce(ctx context.Context, now time.Time) error {
+	entries, err := os.ReadDir(s.root)
+	if err != nil {
+		return err
+	}
+	client := s.Client(s.cfg.Admin)
+	var failed []error
+	for _, e := range entries {
+		s.settings.mu.Lock()
+		have, err := s.settings.read(e.Name())
+		s.settings.mu.Unlock()
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		var l lifecycle
+		if have["lifecycle"] == "" || xml.Unmarshal([]byte(have["lifecycle"]), &l) != nil {
+			continue // it was checked when it was set
+		}
+		for _, r := range l.Rules {
+			if r.Status == "Enabled" && r.Expiration != nil {
+				failed = append(failed, expireRule(ctx, client, e.Name(), r, now))
+			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func expireRule(ctx context.Context, client *Client, bucket string, r lifecycleRule, now time.Time) error {
+	// An object of yesterday 15:00 with one day goes at midnight after today 15:00.
+	before := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -r.Expiration.Days)
+	var old []string
+	err := client.List(ctx, bucket, r.prefix(), func(o Object) error {
+		if o.Modified.Before(before) {
+			old = append(old, o.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("expire objects of bucket %s: %w", bucket, err)
+	}
+	for _, key := range old {
+		if err := client.Delete(ctx, bucket, key); err != nil {
+			return fmt.Errorf("expire objects of bucket %s: %w", bucket, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Config configures a Mux.
+type Config struct {
+	Verifier *Verifier
+	// Region is the region that requests must be signed for; "" takes any. STS and IAM
+	// are global: they are taken from any region.
+	Region string
+	// Account is the account of this machine, for handlers' ARNs; the Mux does not check it.
+	Account string
+	// MaxBody bounds the body of a request, in bytes. 0 is 8 MiB, which holds the largest
+	// PutRecordBatch in base64.
+	MaxBody int64
+	// MaxBodyOf bounds single services otherwise; nil is Lambda's 50 MB zip in base64.
+	MaxBodyOf map[string]int64
+}
+
+const (
+	defaultMaxBody = 8 << 20
+	lambdaMaxBody  = 72 << 20
+)
+
+type mux struct {
+	cfg      Config
+	services map[string]http.Handler
+	served   string // names of the services, for the refusal of others
+	buffers  buffers
+}
+
+// NewMux is one endpoint for several services, by their signing names: firehose,
+// apigateway, lambda, sts, s3. Which one a request is for is part of its signature. The
+// handler of s3 gets its requests unread and unverified and must check them itself; all
+// others get them verified, with IdentityFrom and Body.
+func NewMux(cfg Config, services map[string]http.Handler) http.Handler {
+	if cfg.Verifier == nil {
+		panic("BUG: a Mux without a Verifier")
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = defaultMaxBody
+	}
+	if cfg.MaxBodyOf == nil {
+		cfg.MaxBodyOf = map[string]int64{"lambda": lambdaMaxBody}
+	}
+	names := slices.Sorted(maps.Keys(services))
+	return &mux{cfg: cfg, services: services, served: strings.Join(names, ", ")}
+}
+
+// ServeHTTP checks the request and hands it on.
+func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	auth, err := readAuth(r)
+	if service := auth.scope.Service; err == nil && service == "s3" && m.services["s3"] != nil {
+		m.services["s3"].ServeHTTP(w, r)
+		return
+	}
+	if m.services["s3"] != nil && isV2(r) {
+		m.services["s3"].ServeHTTP(w, r) // only S3 ever took these; its server says what it thinks
+		return
+	}
+	w.Header()[requestIDHeader] = []string{RequestID()}
+	protocol := protocolOf(r, auth.scope.Service)
+	if err == nil {
+		err = m.serve(w, r, &auth, protocol)
+	}
+	if err != nil {
+		WriteError(w, protocol, err.inProtocol(protocol))
+	}
+}
+
+func (m *mux) serve(w http.ResponseWriter, r *http.Request, auth *auth, p Protocol) *Error {
+	handler := m.services[auth.scope.Service]
+	if handler == nil {
+		return m.notServed(auth.scope.Service, p)
+	}
+	id, secret, err := m.cfg.Verifier.begin(r, auth)
+	if err == nil {
+		err = m.checkRegion(auth.scope)
+	}
+	if err != nil {
+		return err
+	}
+	limit := m.cfg.MaxBody
+	if n := m.cfg.MaxBodyOf[auth.scope.Service]; n > 0 {
+		limit = n
+	}
+	b, err := m.buffers.read(r, limit)
+	if err != nil {
+		return err
+	}
+	defer m.buffers.put(b)
+	if err := m.cfg.Verifier.finish(r, auth, secret, b.bytes); err != nil {
+		return err
+	}
+	r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+	r.Body = b
+	r.ContentLength = int64(len(b.bytes))
+	handler.ServeHTTP(w, r)
+	return nil
+}
+
+func (m *mux) notServed(service string, p Protocol) *Error {
+	message := fmt.Sprintf("stagelog does not serve the AWS service '%s' that this request was signed for. It serves: %s.", service, m.served)
+	switch p {
+	case Query:
+		return &Error{Code: "InvalidAction", Message: message}
+	case RESTXML:
+		return &Error{Code: "NotImplemented", Message: message, Status: http.StatusNotImplemented}
+	case RESTJSON:
+		return &Error{Code: "UnknownOperationException", Message: message, Status: http.StatusNotFound}
+	}
+	return &Error{Code: "UnknownOperationException", Message: message}
+}
+
+func (m *mux) checkRegion(s Scope) *Error {
+	if m.cfg.Region == "" || s.Region == m.cfg.Region || s.Service == "sts" || s.Service == "iam" {
+		return nil
+	}
+	return &Error{Code: codeMismatch, Message: fmt.Sprintf(
+		"Credential should be scoped to a valid region, not '%s'. This endpoint is %s.", s.Region, m.cfg.Region)}
+}
+
+// isV2 says whether a request has a signature of version 2 or S3's form of it in a query.
+func isV2(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Authorization"), "AWS ") || strings.Contains(r.URL.RawQuery, "AWSAccessKeyId=")
+}
+
+type identityKey struct{}
+
+// IdentityFrom is who signed the request that a Mux handed on.
+func IdentityFrom(ctx context.Context) (Identity, bool) {
+	id, ok := ctx.Value(identityKey{}).(Identity)
+	return id, ok
+}

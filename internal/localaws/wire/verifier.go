@@ -1,0 +1,211 @@
+package wire
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Identity is whom a request's credentials stand for.
+type Identity struct {
+	AccessKeyID string
+	Account     string // 12 digits
+	ARN         string
+	UserID      string
+}
+
+// Credentials finds the secret of an access key. It is asked for every request, from many
+// goroutines.
+type Credentials interface {
+	Secret(accessKeyID string) (secret string, id Identity, ok bool)
+}
+
+// Scope is what a signature is good for.
+type Scope struct {
+	Date    string // YYYYMMDD
+	Region  string
+	Service string // signing name: firehose, apigateway, ...
+}
+
+// maxSkew is how far a request's clock may be off: 5 minutes for every service but S3.
+const maxSkew = 5 * time.Minute
+
+// Codes of a refused signature, as awsJson tells them.
+const (
+	codeMismatch   = "InvalidSignatureException"
+	codeUnknownKey = "UnrecognizedClientException"
+	codeMissing    = "MissingAuthenticationTokenException"
+	codeIncomplete = "IncompleteSignatureException"
+)
+
+// Verifier checks signatures of version 4. It may be used in parallel.
+type Verifier struct {
+	creds   Credentials
+	clock   func() time.Time
+	keys    keyCache
+	scratch sync.Pool // *[]byte: canonical requests
+}
+
+// NewVerifier makes a Verifier that takes secrets from creds and the time from clock.
+func NewVerifier(creds Credentials, clock func() time.Time) *Verifier {
+	return &Verifier{creds: creds, clock: clock}
+}
+
+// Verify checks that the request and its body were signed, in the header or in the query
+// (presigned), by somebody who has a secret, and not long ago. The error is as awsJson
+// tells it; other protocols tell the same with other codes and statuses, which a Mux does.
+// body is the whole body. r.Body is not read.
+func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, Scope, *Error) {
+	a, err := readAuth(r)
+	if err != nil {
+		return Identity{}, Scope{}, err
+	}
+	id, secret, err := v.begin(r, &a)
+	if err == nil {
+		err = v.finish(r, &a, secret, body)
+	}
+	if err != nil {
+		return Identity{}, Scope{}, err
+	}
+	return id, a.scope, nil
+}
+
+// begin checks what can be checked without the body: a stranger's body is never read.
+func (v *Verifier) begin(r *http.Request, a *auth) (Identity, string, *Error) {
+	if err := v.checkTime(a); err != nil {
+		return Identity{}, "", err
+	}
+	if err := a.checkSigned(r); err != nil {
+		return Identity{}, "", err
+	}
+	secret, id, ok := v.creds.Secret(a.accessKeyID)
+	if !ok {
+		return Identity{}, "", &Error{Code: codeUnknownKey, Message: "The security token included in the request is invalid."}
+	}
+	return id, secret, nil
+}
+
+// finish compares the signature in constant time.
+func (v *Verifier) finish(r *http.Request, a *auth, secret string, body []byte) *Error {
+	sum := sha256.Sum256(body)
+	var bodyHash [64]byte
+	hex.Encode(bodyHash[:], sum[:])
+	if given := r.Header.Get("X-Amz-Content-Sha256"); given != "" && given != string(bodyHash[:]) {
+		if given == "UNSIGNED-PAYLOAD" {
+			return &Error{Code: codeMismatch, Message: "The payload must be signed: UNSIGNED-PAYLOAD is for S3 alone."}
+		}
+		return mismatch()
+	}
+	key := v.keys.get(keyID{a.accessKeyID, a.scope}, secret)
+	scratch := v.space()
+	defer v.scratch.Put(scratch)
+	for _, path := range a.paths(r) {
+		var want [64]byte
+		*scratch = a.sign((*scratch)[:0], &want, r, path, key, bodyHash[:])
+		if subtle.ConstantTimeCompare(want[:], []byte(a.signature)) == 1 {
+			return nil
+		}
+	}
+	return mismatch()
+}
+
+func (v *Verifier) space() *[]byte {
+	if p, ok := v.scratch.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, 0, 2048)
+	return &p
+}
+
+func mismatch() *Error {
+	return &Error{Code: codeMismatch, Message: "The request signature we calculated does not match the signature you provided. " +
+		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}
+}
+
+func missing() *Error {
+	return &Error{Code: codeMissing, Message: "Missing Authentication Token"}
+}
+
+// checkTime holds the skew of 5 minutes, or the lifetime of a presigned request. The texts
+// are the service's (field reports, such as osquery/osquery#3593 and s12v/awsbeats#48).
+func (v *Verifier) checkTime(a *auth) *Error {
+	if day := a.at.Format("20060102"); day != a.scope.Date {
+		return &Error{Code: codeMismatch, Message: fmt.Sprintf(
+			"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.", a.scope.Date, day, a.date)}
+	}
+	now := v.clock().UTC()
+	lifetime := maxSkew
+	if a.presigned {
+		lifetime = a.expires
+	}
+	if oldest := now.Add(-lifetime); a.at.Before(oldest.Truncate(time.Second)) {
+		return &Error{Code: codeMismatch, Message: fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %s.)",
+			a.at.Format(amzDate), oldest.Format(amzDate), now.Format(amzDate), inWords(lifetime))}
+	}
+	if newest := now.Add(maxSkew); a.at.After(newest) {
+		return &Error{Code: codeMismatch, Message: fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %s.)",
+			a.at.Format(amzDate), newest.Format(amzDate), now.Format(amzDate), inWords(maxSkew))}
+	}
+	return nil
+}
+
+func inWords(d time.Duration) string {
+	if d%time.Minute == 0 {
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d sec", d/time.Second)
+}
+
+// keyID is what a signing key depends on, beside the secret.
+type keyID struct {
+	accessKeyID string
+	scope       Scope
+}
+
+// keyCache keeps signing keys, which cost four HMACs and change once a day.
+type keyCache struct {
+	mu   sync.RWMutex
+	keys map[keyID]signingKey // guarded by mu
+}
+
+type signingKey struct {
+	secret string
+	key    [sha256.Size]byte
+}
+
+// maxKeys bounds the cache. It holds known access keys alone, but a caller chooses region
+// and service freely.
+const maxKeys = 256
+
+func (c *keyCache) get(id keyID, secret string) [sha256.Size]byte {
+	c.mu.RLock()
+	k, ok := c.keys[id]
+	c.mu.RUnlock()
+	if ok && k.secret == secret {
+		return k.key
+	}
+	k = signingKey{secret: secret}
+	sum := hmacSHA256([]byte("AWS4"+secret), []byte(id.scope.Date))
+	sum = hmacSHA256(sum, []byte(id.scope.Region))
+	sum = hmacSHA256(sum, []byte(id.scope.Service))
+	copy(k.key[:], hmacSHA256(sum, []byte("aws4_request")))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keys == nil || len(c.keys) >= maxKeys {
+		c.keys = map[keyID]signingKey{}
+	}
+	// The id's strings are parts of a request's header: a copy lets the header go.
+	c.keys[id.clone()] = k
+	return k.key
+}
+
+func hmacSHA256(key, message []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(message)
+	return h.Sum(nil)
+}

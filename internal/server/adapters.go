@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/localaws/credentials"
+	"github.com/stagelog/stagelog/internal/localaws/gateway"
+	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/usageplan"
+)
+
+// keyring lets the wire check signatures against the accounts of this machine.
+type keyring struct{ accounts *credentials.Accounts }
+
+func (k keyring) Secret(accessKeyID string) (string, wire.Identity, bool) {
+	a, ok := k.accounts.ByAccessKey(accessKeyID)
+	return a.SecretAccessKey, wire.Identity{AccessKeyID: a.AccessKeyID, Account: a.AccountID, ARN: a.ARN(), UserID: a.AccountID}, ok
+}
+
+func bucketAccount(a credentials.Account) s3server.Account {
+	return s3server.Account{AccessKeyID: a.AccessKeyID, SecretAccessKey: a.SecretAccessKey, ARN: a.ARN()}
+}
+
+// planSource lists the usage plans of this machine's control API for the directory,
+// without a request and without a key's value.
+type planSource struct{ control *apigateway.Service }
+
+func (s planSource) List(context.Context) (usageplan.Listing, error) {
+	var l usageplan.Listing
+	plansOf := map[string][]string{}
+	for _, p := range s.control.Plans() {
+		plan := usageplan.Plan{ID: p.ID, Name: p.Name}
+		for _, st := range p.Stages {
+			plan.Stages = append(plan.Stages, usageplan.Stage{API: st.API, Stage: st.Stage})
+		}
+		l.Plans = append(l.Plans, plan)
+		for _, k := range p.Keys {
+			plansOf[k.ID] = append(plansOf[k.ID], p.ID)
+		}
+	}
+	for _, k := range s.control.Keys() {
+		l.Keys = append(l.Keys, usageplan.Key{ID: k.ID, Name: k.Name, Plans: plansOf[k.ID]})
+	}
+	return l, nil
+}
+
+// freshDirectory answers from the directory, and asks the control API itself about a key
+// that the directory has not seen yet: on one machine a key is known the moment it is made.
+type freshDirectory struct {
+	known   *usageplan.Directory
+	control *apigateway.Service
+}
+
+func (d freshDirectory) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
+	if plan, planID, customer, known = d.known.Lookup(keyID, apiID, stage); known && planID != "" {
+		return plan, planID, customer, known
+	}
+	k, ok := d.control.KeyByID(string(keyID))
+	if !ok {
+		return plan, planID, customer, known
+	}
+	if customer = k.Name; customer == "" {
+		customer = k.ID
+	}
+	if p, ok := d.control.PlanFor(k.ID, string(apiID), string(stage)); ok {
+		plan, planID = p.Name, p.ID
+	}
+	return plan, planID, customer, true
+}
+
+// putLines hands access log lines to a delivery stream, as API Gateway does.
+func (c *Chain) putLines(ctx context.Context, stream string, lines [][]byte) (failed []int, err error) {
+	_, errs, err := c.streams.Put(ctx, stream, lines)
+	var refused *wire.Error
+	if errors.As(err, &refused) && !refused.Fault && refused.HTTPStatus() < 500 {
+		// No such stream, or a line over the limit: trying again changes nothing.
+		return nil, fmt.Errorf("%w: %w", gateway.ErrRefused, err)
+	}
+	for i, e := range errs {
+		if e != nil {
+			failed = append(failed, i)
+		}
+	}
+	return failed, err
+}
+
+// functionCode reads a function's zip from the bucket, for CreateFunction with S3Bucket.
+func functionCode(objects *s3server.Client, maxBytes int64) func(ctx context.Context, bucketName, key string) ([]byte, error) {
+	return func(ctx context.Context, bucketName, key string) (_ []byte, err error) {
+		body, _, err := objects.Get(ctx, bucketName, key)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, body.Close()) }()
+		data, err := readAtMost(body, maxBytes)
+		if err != nil {
+			return nil, fmt.Errorf("read s3://%s/%s: %w", bucketName, key, err)
+		}
+		return data, nil
+	}
+}

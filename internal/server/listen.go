@@ -1,0 +1,72 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+)
+
+// Listen says where the chain listens, as host:port. Port 0 takes any free port.
+type Listen struct {
+	AWS     string // the AWS endpoint: Firehose, API Gateway, Lambda, STS and S3
+	Stages  string // the API stages
+	Console string // metrics and health
+}
+
+// Loopback is where `up` listens until told otherwise.
+var Loopback = Listen{AWS: "127.0.0.1:4580", Stages: "127.0.0.1:8080", Console: "127.0.0.1:8081"}
+
+type listeners struct{ aws, stages, console net.Listener }
+
+// listen takes all three addresses before anything else is started, so that a port
+// that is taken is the first thing a user hears of. With anyPort a taken port is
+// replaced by a free one.
+func listen(at Listen, anyPort bool) (l listeners, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	if l.aws, err = listenOn("AWS endpoint", "listen-aws", at.AWS, anyPort); err != nil {
+		return l, err
+	}
+	if l.stages, err = listenOn("API stages", "listen-stages", at.Stages, anyPort); err != nil {
+		return l, err
+	}
+	l.console, err = listenOn("metrics and health", "listen-console", at.Console, anyPort)
+	return l, err
+}
+
+func listenOn(what, flag, addr string, anyPort bool) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) && anyPort {
+		host, _, splitErr := net.SplitHostPort(addr)
+		if splitErr != nil {
+			return nil, splitErr
+		}
+		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	}
+	switch {
+	case err == nil:
+		return ln, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %s is taken by another program; stop that one, or choose another address with --%s (port 0 takes any free port)", what, addr, flag)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: not allowed to listen on %s; choose a port from 1024 up with --%s", what, addr, flag)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s: %s is not an address of this machine; choose another with --%s", what, addr, flag)
+	default:
+		return nil, fmt.Errorf("%s: listen on %s: %w; --%s takes HOST:PORT", what, addr, err, flag)
+	}
+}
+
+func (l listeners) close() error {
+	var errs []error
+	for _, ln := range []net.Listener{l.aws, l.stages, l.console} {
+		if ln != nil {
+			errs = append(errs, ln.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+)
+
+// localConfig is the pipeline's local section as the control API takes it. With lastLater
+// the last customer of each plan is left out.
+func localConfig(l *config.Local, lastLater bool) apigateway.Local {
+	var to apigateway.Local
+	for _, a := range l.APIs {
+		to.APIs = append(to.APIs, apigateway.LocalAPI{ID: a.ID, Name: a.Name, Upstream: a.Upstream, Stages: a.Stages, APIKeyRequired: *a.APIKeyRequired})
+	}
+	for _, p := range l.UsagePlans {
+		plan := apigateway.LocalPlan{ID: p.ID, Name: p.Name}
+		if p.Throttle.Rate > 0 {
+			plan.Throttle = &apigateway.Throttle{Rate: p.Throttle.Rate, Burst: p.Throttle.Burst}
+		}
+		if p.Quota.Limit > 0 {
+			plan.Quota = &apigateway.Quota{Limit: int64(p.Quota.Limit), Period: apigateway.Period(p.Quota.Period), Offset: p.Quota.Offset}
+		}
+		for _, st := range p.Stages {
+			plan.Stages = append(plan.Stages, apigateway.StageRef{API: st.API, Stage: st.Stage})
+		}
+		customers := p.Customers
+		if lastLater && len(customers) > 0 {
+			customers = customers[:len(customers)-1]
+		}
+		for _, cust := range customers {
+			plan.Customers = append(plan.Customers, apigateway.LocalCustomer{ID: cust.ID, Name: cust.Name, Value: string(cust.Key)})
+		}
+		to.Plans = append(to.Plans, plan)
+	}
+	return to
+}
+
+// faults are what the pipeline asks the control API to do wrong; nil for none.
+func (c *Chain) faults() *config.Faults {
+	if l := c.cfg.Pipeline.Local; l != nil {
+		return l.Faults
+	}
+	return nil
+}
+
+// heldBack says whether the last customer of each plan appears only in mid-traffic.
+func (c *Chain) heldBack() bool { return c.faults() != nil && c.faults().NewKeyAfter > 0 }
+
+// controlHandler is the control API over the wire, with the faults that the pipeline asks for.
+func (c *Chain) controlHandler() http.Handler {
+	f := c.faults()
+	if f == nil {
+		return c.control
+	}
+	return apigateway.Faults{PageSize: f.PageSize, ThrottleEvery: f.ThrottleEvery, Delay: f.Delay}.Wrap(c.control)
+}
+
+// addHeldBack applies the customers that were held back, once their time has come. That
+// begins when the rest is applied: the other order would leave them out for good.
+func (c *Chain) addHeldBack(ctx context.Context) error {
+	if !c.heldBack() {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-c.applied:
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(c.faults().NewKeyAfter):
+	}
+	_, err := c.control.ApplyLocal(ctx, localConfig(c.cfg.Pipeline.Local, false))
+	return err
+}

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/config"
+)
+
+// A customer that is held back for less time than the start takes appears all the same.
+func TestAHeldBackCustomerAppears(t *testing.T) {
+	stayHere(t)
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	cfg := testConfig(t, upstream.URL)
+	cfg.Pipeline.Local.Faults = &config.Faults{NewKeyAfter: time.Nanosecond}
+	err := Run(t.Context(), cfg, func(ctx context.Context, c *Chain) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for len(c.KeyIDs()) == 0 {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				t.Error("the plan's only customer, held back for a nanosecond, has no key after 10 seconds")
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

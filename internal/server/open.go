@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/enrich"
+	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
+	"github.com/stagelog/stagelog/internal/localaws/firehose"
+	"github.com/stagelog/stagelog/internal/localaws/gateway"
+	"github.com/stagelog/stagelog/internal/localaws/glue"
+	"github.com/stagelog/stagelog/internal/localaws/iam"
+	functionapi "github.com/stagelog/stagelog/internal/localaws/lambda"
+	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
+	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/usageplan"
+)
+
+// maxFunctionZip is Lambda's limit for an uploaded zip, 50 MB.
+const maxFunctionZip = 50 << 20
+
+// gather is how long a single record waits for others that share its sync: short beside a
+// client's round trip over a network, long enough for tens of clients to arrive.
+const gather = time.Millisecond
+
+// openBucket opens the embedded S3, or a client of another one.
+func (c *Chain) openBucket(ctx context.Context) (err error) {
+	if c.cfg.S3Endpoint != "" {
+		c.objects, err = s3server.NewClient(ctx, s3server.ClientConfig{Endpoint: c.cfg.S3Endpoint})
+		if err != nil {
+			return fmt.Errorf("open S3 at %s: %w", c.cfg.S3Endpoint, err)
+		}
+		return nil
+	}
+	var readers []s3server.Account
+	for _, r := range c.accounts.Readers {
+		readers = append(readers, bucketAccount(r))
+	}
+	c.server, err = s3server.New(s3server.Config{
+		Dir: filepath.Join(c.cfg.Dir, "bucket"), Region: c.Region(), Admin: bucketAccount(c.accounts.Admin), Readers: readers,
+		Logger: c.log.With("room", "bucket"),
+	})
+	if err != nil {
+		return fmt.Errorf("open the embedded S3: %w", err)
+	}
+	c.objects = c.server.Client(bucketAccount(c.accounts.Admin))
+	return nil
+}
+
+// openControl opens API Gateway's and Lambda's control APIs, the directory between them,
+// and the enrichment.
+func (c *Chain) openControl(ctx context.Context) error {
+	p := c.cfg.Pipeline
+	store, err := c.buffer.Store(ctx, "apigateway")
+	if err != nil {
+		return err
+	}
+	c.control, err = apigateway.Open(ctx, apigateway.Config{
+		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "apigateway"),
+		OnChange: func() {
+			if c.directory != nil {
+				c.directory.Poke()
+			}
+		},
+	}, store)
+	if err != nil {
+		return fmt.Errorf("open API Gateway's state: %w", err)
+	}
+	c.directory, err = usageplan.New(usageplan.Config{Source: planSource{c.control}, Logger: c.log.With("room", "usageplan")})
+	if err != nil {
+		return err
+	}
+	if c.enricher, err = c.newEnricher(); err != nil {
+		return err
+	}
+	if store, err = c.buffer.Store(ctx, "function"); err != nil {
+		return err
+	}
+	admin := c.accounts.Admin
+	c.functions, err = functionapi.New(ctx, functionapi.Config{
+		Region: p.Region, Account: p.Account, Dir: filepath.Join(c.cfg.Dir, "functions"),
+		FetchObject: functionCode(c.objects, maxFunctionZip),
+		Environment: map[string]string{"AWS_ENDPOINT_URL": url(c.at.aws)},
+		Credentials: host.Credentials{AccessKeyID: admin.AccessKeyID, SecretAccessKey: admin.SecretAccessKey},
+		Logger:      c.log.With("room", "function"),
+	}, store)
+	if err != nil {
+		return fmt.Errorf("open the functions: %w", err)
+	}
+	if c.cfg.APIsOnly {
+		return nil
+	}
+	c.functions.Builtin(c.functionName(), function.InProcess(function.NewHandler(c.enricher).Invoke), "Adds usage plan and customer; runs in this process")
+	return nil
+}
+
+// openNames opens what has names and grants nothing here: roles, log groups, and tables.
+func (c *Chain) openNames(ctx context.Context) error {
+	p := c.cfg.Pipeline
+	store, err := c.buffer.Store(ctx, "iam")
+	if err != nil {
+		return err
+	}
+	if c.roles, err = iam.Open(ctx, p.Account, store); err != nil {
+		return err
+	}
+	if store, err = c.buffer.Store(ctx, "logs"); err != nil {
+		return err
+	}
+	if c.logGroups, err = cloudwatchlogs.Open(ctx, p.Region, p.Account, store); err != nil {
+		return err
+	}
+	if store, err = c.buffer.Store(ctx, "glue"); err != nil {
+		return err
+	}
+	c.catalog, err = glue.Open(ctx, p.Account, store)
+	return err
+}
+
+// functionName is the enrichment's, also where the pipeline has no name.
+func (c *Chain) functionName() string {
+	if c.cfg.Pipeline.Name == "" {
+		return "stagelog"
+	}
+	return c.cfg.Pipeline.Function()
+}
+
+// newEnricher makes the enrichment for the pipeline's format.
+func (c *Chain) newEnricher() (*enrich.Enricher, error) {
+	p := c.cfg.Pipeline
+	fields, err := p.Fields()
+	if err != nil {
+		return nil, err
+	}
+	return enrich.New(enrich.Config{
+		Fields: fields, UsagePlan: p.Names.UsagePlan, Customer: p.Names.Customer, UsagePlanID: p.Names.UsagePlanID,
+		APIKey: enrich.APIKeyMode(p.APIKey), HashSalt: HashSalt(c.accounts.Admin.SecretAccessKey),
+	}, freshDirectory{c.directory, c.control})
+}
+
+// HashSalt is the salt for api_key: hash on this machine. It only has to be secret and stay
+// the same: it follows from the administrator's secret access key, and is not stored again.
+func HashSalt(secretAccessKey string) []byte {
+	salt := sha256.Sum256([]byte("api-key-hash:" + secretAccessKey))
+	return salt[:]
+}
+
+// openPath opens the way of a record: stage, front door, delivery.
+func (c *Chain) openPath(ctx context.Context) (err error) {
+	if c.delivery, err = newDelivery(ctx, c); err != nil {
+		return err
+	}
+	p := c.cfg.Pipeline
+	store, err := c.buffer.Store(ctx, "firehose")
+	if err != nil {
+		return err
+	}
+	c.streams, err = firehose.New(ctx, firehose.Config{
+		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "firehose"), Metrics: firehose.NewMetrics(c.registry),
+		Gather: gather, Shards: c.cfg.Shards, OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, CheckSchema: c.checkSchema,
+	}, store, c.openLog)
+	if err != nil {
+		return fmt.Errorf("open the delivery streams: %w", err)
+	}
+	metrics := gateway.NewMetrics(c.registry)
+	c.lines = gateway.NewLogger(gateway.LoggerConfig{Put: c.putLines, Metrics: metrics, Logger: c.log.With("room", "gateway")})
+	c.stages, err = gateway.New(gateway.Config{Account: p.Account, Logger: c.log.With("room", "gateway"), Metrics: metrics}, c.control, c.lines)
+	return err
+}
+
+func (c *Chain) openLog(ctx context.Context, stream string, shard int) (firehose.Log, error) {
+	return c.buffer.Log(ctx, stream, shard)
+}
+
+// url is where a listener is reached. One on all addresses is reached on loopback.
+func url(ln net.Listener) string {
+	host, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		panic("BUG: a TCP listener's address has no port: " + err.Error())
+	}
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

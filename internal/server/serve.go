@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+)
+
+// serve has handler answer on ln until ctx ends, and lets requests under way finish for
+// a few seconds.
+func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler http.Handler) {
+	var idle unused
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ConnState: idle.note,
+	}
+	group.Go(func() error {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve on %s: %w", ln.Addr(), err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		const grace = 5 * time.Second
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		idle.close()
+		if err := server.Shutdown(end); err != nil {
+			return server.Close()
+		}
+		return nil
+	})
+}
+
+// awsHandler is the AWS endpoint: one address for every service, told apart by what the
+// request was signed for.
+func (c *Chain) awsHandler() http.Handler {
+	p := c.cfg.Pipeline
+	services := map[string]http.Handler{
+		"firehose":   ownerOnly("firehose", p.Account, wire.JSON11, c.streams),
+		"apigateway": c.controlHandler(),
+		"lambda":     ownerOnly("lambda", p.Account, wire.RESTJSON, c.functions),
+		"iam":        ownerOnly("iam", p.Account, wire.Query, c.roles),
+		"logs":       ownerOnly("logs", p.Account, wire.JSON11, c.logGroups),
+		"glue":       ownerOnly("glue", p.Account, wire.JSON11, c.catalog),
+		"sts":        wire.STS(),
+	}
+	if c.server != nil {
+		services["s3"] = c.server.Handler()
+	}
+	return wire.NewMux(wire.Config{
+		Verifier: wire.NewVerifier(keyring{c.accounts}, time.Now),
+		Region:   p.Region, Account: p.Account,
+	}, services)
+}
+
+// consoleHandler answers for operators and their tools.
+func (c *Chain) consoleHandler() http.Handler {
+	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &directoryMetrics{c.directory})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.buffer.Healthy(r.Context())) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.ready(r.Context())) })
+	if !onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
+		mux.HandleFunc("/", closedPage)
+		return mux
+	}
+	mux.Handle("/", c.untilStop(c.consolePage()))
+	if onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
+		mux.Handle("GET "+LinesPath, c.untilStop(http.HandlerFunc(c.serveLines)))
+	}
+	return mux
+}
+
+// untilStop ends requests when the chain stops: those for live lines end no other way.
+func (c *Chain) untilStop(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(c.serving, cancel)()
+		handler.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// ready says whether the chain can take and deliver records.
+func (c *Chain) ready(ctx context.Context) error {
+	if err := c.buffer.Healthy(ctx); err != nil {
+		return err
+	}
+	if !c.directory.Ready() {
+		return errors.New("the directory of usage plans is not loaded yet")
+	}
+	if c.server != nil {
+		return c.server.Ready(ctx)
+	}
+	return nil
+}
+
+// answer is 200 and ok, or 503 and the reason.
+func answer(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// readAtMost reads r to its end, which must come within limit bytes.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("over %d bytes", limit)
+	}
+	return data, err
+}
