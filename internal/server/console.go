@@ -134,7 +134,7 @@ func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) 
 			if state.Last.After(shown.LastDelivered) {
 				shown.LastDelivered = state.Last
 			}
-			for _, t := range state.Troubles {
+			for _, t := range state.Failures {
 				shown.Failures = append(shown.Failures, console.Failure{Code: t.What + " is failing", Message: t.Error, Count: t.Tries, Last: t.Last})
 			}
 		}

@@ -64,9 +64,9 @@ func (d *deliverer) deliver(ctx context.Context, c *cut) error {
 		d.w.delivered(c)
 		// Trimming only frees space, and the next one covers this one too.
 		if err := d.w.log.Trim(ctx, c.last); err != nil && ctx.Err() == nil {
-			d.w.trimTrouble.failed(err)
+			d.w.trimFailures.Failed(err)
 		} else if err == nil {
-			d.w.trimTrouble.worked()
+			d.w.trimFailures.Worked()
 			failpoint.At(failpoint.Trimmed)
 		}
 	}
@@ -142,7 +142,7 @@ func (d *deliverer) putObject(ctx context.Context, c *cut, t target) error {
 	_, encoding := objectkey.Extension(t.Compression, "")
 	meta := Meta{ContentType: objectkey.ContentType, ContentEncoding: encoding}
 	return c.mem.body(o, func(body io.ReadSeeker, size int64) error {
-		return d.w.putTrouble.untilDone(ctx, func() error {
+		return untilDone(ctx, d.w.putFailures, func() error {
 			if _, err := body.Seek(0, io.SeekStart); err != nil {
 				return fmt.Errorf("rewind object %s: %w", t.Key, err)
 			}

@@ -73,7 +73,7 @@ func (w *Worker) Flush(ctx context.Context) error {
 		return nil
 	}
 	var last uint64
-	if err := w.logTrouble.untilDone(ctx, func() (err error) {
+	if err := untilDone(ctx, w.logFailures, func() (err error) {
 		last, err = w.log.Last(ctx)
 		return err
 	}); err != nil {

@@ -95,27 +95,29 @@ func (w *Worker) transform(ctx context.Context, p *pipe) error {
 // attempt calls the function until it answers or the tries are used up. It only fails
 // when ctx ends.
 func (w *Worker) attempt(ctx context.Context, c *call) error {
-	for c.attempts = 1; ; c.attempts++ {
+	c.attempts = 0
+	policy := waits
+	policy.Tries = c.retries + 1
+	policy.Again = func(error) bool { return ctx.Err() == nil }
+	err := policy.Do(ctx, func() error {
+		c.attempts++
 		results, err := w.invoke(ctx, c)
 		c.ended = w.now()
 		switch {
 		case err == nil:
-			w.functionTrouble.worked()
+			w.functionFailures.Worked()
 			c.results = complete(results, len(c.records))
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
+		case ctx.Err() == nil:
+			w.cfg.Metrics.callFailures.WithLabelValues(w.stream).Inc()
+			w.functionFailures.Failed(err)
 		}
-		w.cfg.Metrics.callFailures.WithLabelValues(w.stream).Inc()
-		w.functionTrouble.failed(err)
-		if c.attempts > c.retries {
-			c.fail(err)
-			return nil
-		}
-		if err := backoff(ctx, c.attempts); err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil && c.attempts > c.retries && ctx.Err() == nil {
+		c.fail(err)
+		return nil
 	}
+	return err
 }
 
 // invoke calls the function once. A panic is a failed call: one record that the function

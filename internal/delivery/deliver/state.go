@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/durable/failure"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -74,17 +75,17 @@ func Forget(ctx context.Context, store Store, stream string, shard int) error {
 // state is the document as this worker wrote it last. It is used by one goroutine at a
 // time.
 type state struct {
-	store   Store
-	key     string
-	trouble *trouble
-	doc     document
-	rev     uint64
+	store    Store
+	key      string
+	failures *failure.Log
+	doc      document
+	rev      uint64
 }
 
 // take reads the document and makes it this worker's own, which stops any other. It does
 // not retry.
-func take(ctx context.Context, store Store, key, owner string, t *trouble) (*state, error) {
-	s := &state{store: store, key: key, trouble: t, doc: document{Format: documentFormat}}
+func take(ctx context.Context, store Store, key, owner string, failures *failure.Log) (*state, error) {
+	s := &state{store: store, key: key, failures: failures, doc: document{Format: documentFormat}}
 	value, rev, err := store.Get(ctx, key)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
@@ -111,7 +112,7 @@ var errState = errors.New("delivery state cannot be used")
 // worker has taken over.
 func (s *state) write(ctx context.Context, doc document) error {
 	value := doc.encode()
-	return s.trouble.untilDone(ctx, func() error {
+	return untilDone(ctx, s.failures, func() error {
 		rev, err := s.store.Put(ctx, s.key, value, s.rev)
 		if errors.Is(err, record.ErrConflict) {
 			// A try before may have worked without telling.

@@ -15,7 +15,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/stagelog/stagelog/internal/durable/failure"
 	"github.com/stagelog/stagelog/internal/durable/lease"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -57,7 +59,7 @@ type Worker struct {
 	logger *slog.Logger
 	now    func() time.Time
 
-	putTrouble, stateTrouble, trimTrouble, logTrouble, functionTrouble, runTrouble *trouble
+	putFailures, stateFailures, trimFailures, logFailures, functionFailures, runFailures *failure.Log
 
 	memory  memory
 	flushes flushes
@@ -120,12 +122,12 @@ func New(cfg Config, log Log, store Store, sink Sink, fn Transformer) (*Worker, 
 		stopped: make(chan struct{}),
 	}
 	w.memory.dir = cfg.SpoolDir
-	for what, t := range map[string]**trouble{
-		"delivery": &w.putTrouble, "writing the delivery state": &w.stateTrouble, "trimming the buffer": &w.trimTrouble,
-		"asking the buffer for its end": &w.logTrouble,
-		"the function":                  &w.functionTrouble, "the delivery worker": &w.runTrouble,
+	for what, l := range map[string]**failure.Log{
+		"delivery": &w.putFailures, "writing the delivery state": &w.stateFailures, "trimming the buffer": &w.trimFailures,
+		"asking the buffer for its end": &w.logFailures,
+		"the function":                  &w.functionFailures, "the delivery worker": &w.runFailures,
 	} {
-		*t = &trouble{what: what, log: w.logger}
+		*l = failure.NewLog(w.logger, slog.LevelWarn, what)
 	}
 	return w, nil
 }
@@ -158,8 +160,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		if w.position() > before {
 			n = 1
 		}
-		w.runTrouble.failed(err)
-		if err := backoff(ctx, n); err != nil {
+		w.runFailures.Failed(err)
+		if err := retry.Sleep(ctx, waits.Wait(n)); err != nil {
 			return nil
 		}
 	}
@@ -183,7 +185,7 @@ func (w *Worker) turn(ctx context.Context) error {
 func (w *Worker) session(ctx context.Context) error {
 	w.collecting.Store(0)
 	w.delivering.Store(0)
-	st, err := take(ctx, w.store, stateKey(w.stream, w.cfg.Shard), w.owner, w.stateTrouble)
+	st, err := take(ctx, w.store, stateKey(w.stream, w.cfg.Shard), w.owner, w.stateFailures)
 	if err != nil {
 		return err
 	}
@@ -200,18 +202,10 @@ func (w *Worker) session(ctx context.Context) error {
 // State is how a worker is doing.
 type State struct {
 	Counts    Counts
-	Delivered uint64        // every frame up to here is delivered
-	Age       time.Duration // of the oldest record that was read and is not delivered, 0 if there is none
-	Last      time.Time     // when something was last delivered by this worker; zero is never
-	Troubles  []Trouble     // what does not work now
-}
-
-// Trouble is something that is tried again and again.
-type Trouble struct {
-	What  string
-	Error string // the newest
-	Tries int64
-	Last  time.Time
+	Delivered uint64           // every frame up to here is delivered
+	Age       time.Duration    // of the oldest record that was read and is not delivered, 0 if there is none
+	Last      time.Time        // when something was last delivered by this worker; zero is never
+	Failures  []failure.Series // what does not work now
 }
 
 // State says how the worker is doing.
@@ -219,10 +213,9 @@ func (w *Worker) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := State{Counts: w.counts, Delivered: w.done, Age: w.backlogAge(), Last: w.last}
-	for _, t := range []*trouble{w.putTrouble, w.stateTrouble, w.trimTrouble, w.logTrouble, w.functionTrouble, w.runTrouble} {
-		if n := t.tries.Load(); n > 0 {
-			told := *t.told.Load()
-			s.Troubles = append(s.Troubles, Trouble{What: t.what, Error: told.text, Tries: n, Last: told.at})
+	for _, l := range []*failure.Log{w.putFailures, w.stateFailures, w.trimFailures, w.logFailures, w.functionFailures, w.runFailures} {
+		if series, failing := l.Series(); failing {
+			s.Failures = append(s.Failures, series)
 		}
 	}
 	return s
@@ -261,7 +254,7 @@ func (w *Worker) backlogAge() time.Duration {
 
 // delivered notes that a cut is committed.
 func (w *Worker) delivered(c *cut) {
-	w.runTrouble.worked()
+	w.runFailures.Worked()
 	w.cfg.Metrics.delivered(c, w.now())
 	w.mu.Lock()
 	defer w.mu.Unlock()

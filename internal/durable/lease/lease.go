@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -124,7 +125,7 @@ func (l *Lease) wait(ctx context.Context) error {
 			told = true
 			l.Log.Info("another process has the lease; this one stands by", "lease", l.What)
 		}
-		if err := sleep(ctx, poll); err != nil {
+		if err := retry.Sleep(ctx, poll); err != nil {
 			return err
 		}
 	}
@@ -134,7 +135,7 @@ func (l *Lease) wait(ctx context.Context) error {
 func (l *Lease) keep(ctx context.Context) error {
 	last := time.Now()
 	for {
-		if err := sleep(ctx, renew); err != nil {
+		if err := retry.Sleep(ctx, renew); err != nil {
 			return err
 		}
 		try, cancel := context.WithTimeout(ctx, grace-time.Since(last))
@@ -177,15 +178,4 @@ func encode(owner string) []byte {
 		panic("BUG: a lease cannot be written: " + err.Error())
 	}
 	return value
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
