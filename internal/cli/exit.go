@@ -45,7 +45,7 @@ func (toDoError) Error() string { return "there is something to do" }
 
 // exitCode prints err and turns it into the process's exit code.
 func exitCode(err error, stderr io.Writer) int {
-	var mistakes config.Mistakes
+	var problems config.Problems
 	var usage usageError
 	var silent silentError
 	switch {
@@ -58,7 +58,7 @@ func exitCode(err error, stderr io.Writer) int {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "interrupted")
 		return exitInterrupt
-	case errors.As(err, &mistakes):
+	case errors.As(err, &problems):
 		fmt.Fprintln(stderr, err)
 		return exitConfig
 	case errors.As(err, &usage):

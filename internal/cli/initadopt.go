@@ -148,11 +148,11 @@ func oneLine(format string) string { return strings.TrimRight(format, "\r\n") }
 func allowed(e *env, p *config.Pipeline) (notes []string, err error) {
 	usual := config.Bare().Deliver
 	for range maxMends {
-		var mistakes config.Mistakes
-		if _, err = config.Parse(e.file, config.ExampleAWS(p), e.getenv); !errors.As(err, &mistakes) {
+		var problems config.Problems
+		if _, err = config.Parse(e.file, config.ExampleAWS(p), e.getenv); !errors.As(err, &problems) {
 			return notes, err
 		}
-		for _, m := range mistakes {
+		for _, m := range problems {
 			switch m.Path {
 			case "deliver.prefix":
 				p.Deliver.Prefix = usual.Prefix

@@ -1,11 +1,8 @@
-// Package config reads stagelog.yaml, the one file that describes a pipeline: to AWS and
-// to a machine of one's own.
+// Package config reads stagelog.yaml, the one file that describes a pipeline, for AWS and for one machine.
 //
-// The file is read strictly. Parse finds every mistake at once, each with its line and
-// column, the path of the value, what was expected and the nearest right name, and gives
-// either a Pipeline that is right in every detail, defaults filled in, or Mistakes. What is
-// right but unwise is in Warnings.
+// Parse reports every problem at once, each with its line, the path of the value, what was expected and the nearest
+// right name, and returns either a valid Pipeline with its defaults filled in, or Problems. What is valid but unwise is
+// in Pipeline.Warnings.
 //
-// A text value may be "env:NAME": the value of an environment variable. Such a value, and
-// the value of an API key, stands in no message.
+// A text may be "env:NAME": the value of an environment variable. No message contains such a value, or an API key.
 package config

@@ -9,14 +9,13 @@ import (
 //go:embed example.yaml
 var exampleYAML []byte
 
-// Example is the commented file that `stagelog init` writes. It is right as it stands if name and bucket are: it quotes
-// them where it must, and leaves it to Parse to say what is wrong with them.
+// Example returns the commented file that `stagelog init` writes. It is valid if name and bucket are; Parse checks them.
 func Example(name, bucket string) []byte {
 	y := bytes.Replace(exampleYAML, []byte("name: NAME "), []byte("name: "+plain(name)+" "), 1)
 	return bytes.Replace(y, []byte("bucket: BUCKET"), []byte("bucket: "+plain(bucket)), 1)
 }
 
-// plain is a text as a YAML value: as it is where that is safe, else in quotes.
+// plain returns a text as a YAML value, in quotes unless it is safe without.
 func plain(s string) string {
 	if safe := namePattern.MatchString(s) || bucketPattern.MatchString(s); safe && s[0] >= 'A' && !reserved(s) {
 		return s
@@ -28,7 +27,7 @@ func plain(s string) string {
 	return string(quoted)
 }
 
-// reserved says whether YAML reads the word as something else than text.
+// reserved reports whether YAML reads the word as something other than text.
 func reserved(s string) bool {
 	switch s {
 	case "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE":

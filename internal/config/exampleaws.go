@@ -10,9 +10,8 @@ import (
 //go:embed example-aws.yaml
 var exampleAWSYAML string
 
-// ExampleAWS is the commented file that `stagelog init --aws` writes: p's name, bucket, Region,
-// account, stages, readers, format, names and delivery, and defaults for the rest. It leaves it
-// to Parse to say what is wrong with them.
+// ExampleAWS returns the commented file that `stagelog init --aws` writes: p's name, bucket, Region, account, stages,
+// readers, format, names and delivery, and defaults for the rest. It does not check them; Parse does.
 func ExampleAWS(p *Pipeline) []byte {
 	format := plain(p.Format)
 	if p.FormatName != "custom" {
@@ -42,7 +41,7 @@ func ExampleAWS(p *Pipeline) []byte {
 	return []byte(strings.NewReplacer(pairs...).Replace(exampleAWSYAML))
 }
 
-// column is a line up to its comment, where the example has its comments.
+// column pads a line to the column where the example has its comments.
 func column(text string) string { return fmt.Sprintf("%-30s ", text) }
 
 func stageLines(stages []StageRef) string {
@@ -71,7 +70,7 @@ func filesWord(parquet bool) string {
 	return "json"
 }
 
-// compressionWord is how the file names what Firehose's API calls otherwise.
+// compressionWord returns the name that the file has for a compression of Firehose's API.
 func compressionWord(c string) string {
 	switch c {
 	case Uncompressed, "":

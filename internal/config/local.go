@@ -2,14 +2,14 @@ package config
 
 import "time"
 
-// Local is what API Gateway holds in AWS, for a machine of one's own.
+// Local holds for `stagelog up` what API Gateway holds in AWS.
 type Local struct {
 	APIs       []API
 	UsagePlans []UsagePlan
 	Faults     *Faults // nil: none
 }
 
-// Stages are all stages of all APIs, in the order of the file.
+// Stages returns the stages of all APIs in the order of the file.
 func (l *Local) Stages() []StageRef {
 	var all []StageRef
 	for _, api := range l.APIs {
@@ -20,19 +20,19 @@ func (l *Local) Stages() []StageRef {
 	return all
 }
 
-// API is one REST API that proxies every path to one upstream.
+// API represents a REST API that proxies every path to one upstream.
 type API struct {
 	ID             string
-	Name           string // the id unless said otherwise
+	Name           string // default: the id
 	Upstream       string // http or https URL
 	Stages         []string
-	APIKeyRequired *bool // never nil after Parse; true unless said otherwise
+	APIKeyRequired *bool // never nil after Parse; default: true
 }
 
-// UsagePlan is one usage plan with its customers.
+// UsagePlan represents a usage plan with its customers.
 type UsagePlan struct {
 	Name      string
-	ID        string // "": up to whoever creates it
+	ID        string // "": assigned on creation
 	Throttle  Throttle
 	Quota     Quota
 	Stages    []StageRef
@@ -42,7 +42,7 @@ type UsagePlan struct {
 // Throttle limits the rate of a key. Rate 0 is no limit.
 type Throttle struct {
 	Rate  float64 // requests a second
-	Burst int     // size of the token bucket; Rate rounded up unless said otherwise
+	Burst int     // size of the token bucket; default: Rate rounded up
 }
 
 // Quota limits the requests of a key in a period. Limit 0 is no limit.
@@ -52,17 +52,17 @@ type Quota struct {
 	Offset int    // days after the start of the period at which counting starts; 0 for DAY, up to 6 for WEEK, up to 27 for MONTH
 }
 
-// Customer is one API key. A customer with the same name and key may stand in several plans that share no stage.
+// Customer represents an API key. The same name and key may be in several plans that share no stage.
 type Customer struct {
 	Name string
 	Key  Secret // 20 to 128 characters
-	ID   string // of the API key; "": up to whoever creates it
+	ID   string // of the API key; "": assigned on creation
 }
 
-// Faults make the local API Gateway as awkward as the real one. 0 is never.
+// Faults make the local API Gateway fail in the ways that AWS's does. 0 disables a fault.
 type Faults struct {
-	PageSize      int           // no list answers more items at once
-	ThrottleEvery int           // each so many-th call is answered with TooManyRequestsException
-	Delay         time.Duration // before each answer
-	NewKeyAfter   time.Duration // the last customer of each plan appears only so long after the start
+	PageSize      int           // the most items in one page of a list
+	ThrottleEvery int           // every n-th call fails with TooManyRequestsException
+	Delay         time.Duration // before each response
+	NewKeyAfter   time.Duration // how long after the start the last customer of each plan appears
 }

@@ -1,248 +1,102 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/config/yamlfile"
 )
 
-// MaxBytes is the largest file that is read.
+// MaxBytes is the size of the largest file that Load and Parse accept.
 const MaxBytes = 1 << 20
 
-// Load reads the file at path. getenv answers for values that are "env:NAME". The error is Mistakes where the content is
-// wrong, and wraps the file system's where there is none to read.
+// Problem and Problems describe what is wrong, or unwise, in a file.
+type (
+	Problem  = yamlfile.Problem
+	Problems = yamlfile.Problems
+)
+
+// Load reads the file at path. getenv resolves values of the form "env:NAME". The error is Problems if the content is
+// invalid, and wraps the file system's error if the file cannot be read.
 func Load(path string, getenv func(string) string) (*Pipeline, error) {
-	f, err := os.Open(path)
+	data, err := yamlfile.Load(path, MaxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read pipeline: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read pipeline %s: %w", path, err)
 	}
 	return Parse(path, data, getenv)
 }
 
-// Parse reads the content of a file called name. The error is always Mistakes: all of them, in the order of the lines.
+// Parse reads the content of a file called name. The error is always Problems: all of them, in the order of the lines.
 func Parse(name string, data []byte, getenv func(string) string) (*Pipeline, error) {
 	if getenv == nil {
 		getenv = func(string) string { return "" }
 	}
-	f := &file{name: name, getenv: getenv}
-	p := f.read(data)
-	f.mistakes.sort()
-	f.warnings.sort()
-	if len(f.mistakes) > 0 {
-		return nil, f.mistakes
+	var p *Pipeline
+	opts := yamlfile.Options{MaxBytes: MaxBytes, Getenv: getenv, EmptyHint: "`stagelog init` writes an example"}
+	warnings, err := yamlfile.Read(name, data, opts, func(top yamlfile.Value) { p = readPipeline(top) })
+	if err != nil {
+		return nil, err
 	}
-	p.warnings = f.warnings
+	p.warnings = warnings
 	return p, nil
 }
 
-func (f *file) read(data []byte) *Pipeline {
-	whole := value{file: f}
-	if len(data) > MaxBytes {
-		whole.wrong("", "the file is larger than %d bytes", MaxBytes)
-		return nil
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, more yaml.Node
-	switch err := dec.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		whole.wrong("`stagelog init` writes one to begin with", "the file is empty")
-		return nil
-	case err != nil:
-		f.syntax(err, data)
-		return nil
-	}
-	switch err := dec.Decode(&more); {
-	case err == nil:
-		value{file: f, at: &more}.wrong("", "a second document begins here; expected one")
-	case !errors.Is(err, io.EOF):
-		f.syntax(err, data)
-	}
-	if len(doc.Content) != 1 || isNull(doc.Content[0]) {
-		whole.wrong("`stagelog init` writes one to begin with", "the file is empty")
-		return nil
-	}
-	return f.pipeline(whole.child(doc.Content[0], ""))
-}
-
-var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-// syntax records what the YAML parser said.
-func (f *file) syntax(err error, data []byte) {
-	m := Mistake{File: f.name, Message: "not YAML: " + syntaxLine.ReplaceAllString(err.Error(), "")}
-	if found := syntaxLine.FindStringSubmatch(err.Error()); found != nil && found[1] != "" {
-		m.Line, _ = strconv.Atoi(found[1])
-		m.Column = 1
-	}
-	for i, line := range strings.Split(string(data), "\n") {
-		if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") {
-			m.Line, m.Column = i+1, strings.IndexByte(line, '\t')+1
-			m.Message, m.Hint = "not YAML: a tab stands where the line is indented", "indent with spaces"
-			break
-		}
-	}
-	f.mistakes = append(f.mistakes, m)
-}
-
-func (f *file) pipeline(top value) *Pipeline {
+func readPipeline(top yamlfile.Value) *Pipeline {
 	p := defaults()
-	m := top.mapping("name", "bucket", "readers", "preset", "region", "account", "stages", "format", "api_key", "names", "deliver", "aws", "local")
-	if v := m["preset"]; v.exists() {
-		p.usePreset(v.oneOf("none", "apiable"))
+	m := top.Mapping("name", "bucket", "readers", "preset", "region", "account", "stages", "format", "api_key", "names", "deliver", "aws", "local")
+	if v := m["preset"]; v.Exists() {
+		p.usePreset(v.OneOf("none", "apiable"))
 	}
-	p.Name = top.required(m, "name").checked(checkName)
-	p.Bucket = top.required(m, "bucket").checked(checkBucket)
-	if v := m["region"]; v.exists() {
-		p.Region = v.matching(regionPattern, "an AWS Region like eu-west-1")
+	p.Name = top.Required(m, "name").Checked(checkName)
+	p.Bucket = top.Required(m, "bucket").Checked(checkBucket)
+	if v := m["region"]; v.Exists() {
+		p.Region = v.Matching(regionPattern, "an AWS Region like eu-west-1")
 		p.RegionGiven = true
 	}
-	if v := m["account"]; v.exists() {
-		p.Account = v.matching(accountPattern, "an AWS account: 12 digits")
+	if v := m["account"]; v.Exists() {
+		p.Account = v.Matching(accountPattern, expectedAccount)
 		p.AccountGiven = true
 	}
 	p.Readers = readAccounts(m["readers"], p.Account)
-	for _, v := range m["stages"].list() {
+	for _, v := range m["stages"].List() {
 		if ref, ok := readStage(v); ok {
 			p.Stages = appendOnce(p.Stages, ref, v)
 		}
 	}
-	if v := m["format"]; v.exists() {
+	if v := m["format"]; v.Exists() {
 		readFormat(p, v)
 	}
-	if v := m["api_key"]; v.exists() {
-		p.APIKey = v.oneOf("mask", "hash", "drop", "keep")
+	if v := m["api_key"]; v.Exists() {
+		p.APIKey = v.OneOf("mask", "hash", "drop", "keep")
 	}
-	readNames(p, m["names"].orNone())
-	readDeliver(p, m["deliver"].orNone())
-	readAWS(p, m["aws"].orNone())
-	if v := m["local"]; v.exists() {
+	readNames(p, m["names"], m["format"].Or(top))
+	readDeliver(p, m["deliver"])
+	readAWS(p, m["aws"])
+	if v := m["local"]; v.Exists() {
 		p.Local = readLocal(v)
 	}
 	return p
 }
 
-// orNone is v, or the value that is not there where v has nothing in it: all its keys may be commented out.
-func (v value) orNone() value {
-	if !v.exists() {
-		return value{}
-	}
-	return v
-}
-
-// required is the value of a key that must be there, and have a value. What it records a mistake about it returns as missing.
-func (v value) required(m map[string]value, key string) value {
-	c, given := m[key]
-	switch {
-	case v.node == nil || v.node.Kind != yaml.MappingNode:
-		return value{} // said already
-	case !given:
-		missing := v
-		missing.path = join(v.path, key)
-		missing.wrong("", "missing")
-		return value{}
-	case c.node != nil && c.node.Kind == yaml.ScalarNode && c.node.Value == "" || !c.exists():
-		c.wrong("", "no value given")
-		return value{}
-	}
-	return c
-}
-
-// oneOf is a word out of a few.
-func (v value) oneOf(words ...string) string {
-	text, ok := v.literal()
-	if ok && !slices.Contains(words, text) {
-		v.wrong(didYouMean(text, words), "%s is not known", v.shown())
-		return ""
-	}
-	return text
-}
-
-// matching is a text of a form.
-func (v value) matching(pattern *regexp.Regexp, expected string) string {
-	text, ok := v.text()
-	if ok && !pattern.MatchString(text) {
-		v.wrong("", "expected %s, found %s", expected, v.shown())
-		return ""
-	}
-	return text
-}
-
-// word is a text of a form that the file itself has: other places of the file, and messages, name things by it.
-func (v value) word(pattern *regexp.Regexp, expected string) string {
-	text, ok := v.literal()
-	if ok && !pattern.MatchString(text) {
-		v.wrong("", "expected %s, found %s", expected, v.shown())
-		return ""
-	}
-	return text
-}
-
-// hidden begins what a check says when the text must not stand in front of it.
-const hidden = "\x00"
-
-// checked is a text that check finds nothing against. What check says must not quote the text.
-func (v value) checked(check func(string) string) string {
-	text, ok := v.text()
-	if !ok {
-		return ""
-	}
-	problem := check(text)
-	if said, ok := strings.CutPrefix(problem, hidden); ok {
-		v.wrong("", "%s", said)
-		return ""
-	}
-	if problem != "" {
-		v.wrong("", "%s: %s", v.shown(), problem)
-		return ""
-	}
-	return text
-}
-
-// whole is a whole number between two bounds.
-func (v value) whole(least, most int) int {
-	text, ok := v.literal()
-	if !ok {
-		return 0
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		v.wrong("", "expected a whole number from %d to %d, found %s", least, most, v.shown())
-		return 0
-	}
-	return n
-}
-
-// maxReaders is how many accounts fit a bucket policy (S3: 20 KB) that names each of them for three actions.
+// maxReaders bounds the accounts so that a bucket policy (S3: at most 20 KB) can name each of them for three actions.
 const maxReaders = 120
 
-// readAccounts reads the readers. The owner is not one: its credentials may do everything.
-func readAccounts(list value, owner string) []string {
+// readAccounts reads the readers. The owner cannot be one: its credentials may do everything.
+func readAccounts(list yamlfile.Value, owner string) []string {
 	var accounts []string
-	for i, v := range list.list() {
+	for i, v := range list.List() {
 		if i == maxReaders {
-			v.wrong("", "a bucket's policy, which has at most 20 KB, holds no more than %d readers", maxReaders)
+			v.Problemf("", "too many readers: a bucket policy (at most 20 KB) has space for %d", maxReaders)
 			break
 		}
-		// The text as it stands, not the number that YAML makes of it: an account may begin with 0.
-		account := v.matching(accountPattern, "an AWS account: 12 digits")
+		// The text of the file, not the number that YAML reads: an account may begin with 0.
+		account := v.Matching(accountPattern, expectedAccount)
 		switch account {
 		case "":
 		case owner:
-			v.wrong("", "%s is the pipeline's own account, which may read everything already", owner)
+			v.Problemf("", "%s is the pipeline's own account, which can already read everything", owner)
 		default:
 			accounts = appendOnce(accounts, account, v)
 		}
@@ -250,47 +104,47 @@ func readAccounts(list value, owner string) []string {
 	return accounts
 }
 
-// appendOnce appends an item, or records that it is there already.
-func appendOnce[T comparable](all []T, item T, v value) []T {
+// appendOnce appends an item, or records a problem if the list has it.
+func appendOnce[T comparable](all []T, item T, v yamlfile.Value) []T {
 	if slices.Contains(all, item) {
-		v.wrong("", "in the list already")
+		v.Problemf("", "duplicate item")
 		return all
 	}
 	return append(all, item)
 }
 
 // readStage reads "api/stage" or {api: …, stage: …}.
-func readStage(v value) (StageRef, bool) {
-	if v.node != nil && v.node.Kind == yaml.MappingNode {
-		m := v.mapping("api", "stage")
+func readStage(v yamlfile.Value) (StageRef, bool) {
+	if v.IsMapping() {
+		m := v.Mapping("api", "stage")
 		ref := StageRef{
-			API:   v.required(m, "api").word(apiPattern, expectedAPI),
-			Stage: v.required(m, "stage").word(stagePattern, expectedStage),
+			API:   v.Required(m, "api").Word(apiPattern, expectedAPI),
+			Stage: v.Required(m, "stage").Word(stagePattern, expectedStage),
 		}
 		return ref, ref.API != "" && ref.Stage != ""
 	}
-	text, ok := v.literal()
+	text, ok := v.Literal()
 	if !ok {
 		return StageRef{}, false
 	}
 	api, stage, _ := strings.Cut(text, "/")
 	if !apiPattern.MatchString(api) || !stagePattern.MatchString(stage) {
-		v.wrong("write it like shop/prod", "expected a stage as api/stage, found %s", v.shown())
+		v.Problemf("write it like shop/prod", "expected a stage as api/stage, found %s", v.Shown())
 		return StageRef{}, false
 	}
 	return StageRef{api, stage}, true
 }
 
-// readFormat reads the name of a preset, or a format.
-func readFormat(p *Pipeline, v value) {
-	text, ok := v.literal()
+// readFormat reads the name of a preset or a format.
+func readFormat(p *Pipeline, v yamlfile.Value) {
+	text, ok := v.Literal()
 	if !ok {
 		return
 	}
 	if preset, known := accesslog.Preset(text); known {
 		p.Format, p.FormatName = preset, text
 	} else if !strings.ContainsAny(text, "{$") {
-		v.wrong(didYouMean(text, accesslog.Presets()), "%s is neither a format of ours nor one of your own", v.shown())
+		v.Problemf(yamlfile.DidYouMean(text, accesslog.Presets()), "%s is neither the name of a format nor a format", v.Shown())
 		return
 	} else {
 		p.Format, p.FormatName = text, "custom"
@@ -298,9 +152,9 @@ func readFormat(p *Pipeline, v value) {
 	for _, finding := range accesslog.Lint(p.Format) {
 		switch finding.Severity {
 		case accesslog.Error:
-			v.wrong(finding.Fix, "byte %d: %s [%s]", finding.Offset, finding.Message, finding.Code)
+			v.Problemf(finding.Fix, "byte %d: %s [%s]", finding.Offset, finding.Message, finding.Code)
 		case accesslog.Warning:
-			v.unwise(finding.Fix, "%s [%s]", finding.Message, finding.Code)
+			v.Warnf(finding.Fix, "%s [%s]", finding.Message, finding.Code)
 		}
 	}
 }

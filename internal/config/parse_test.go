@@ -133,9 +133,9 @@ func TestExampleIsRightAndHasNoWarnings(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "a: b", "x\ny: z", `"`, "a #b", strings.Repeat("a", 47)} {
-		var mistakes Mistakes
-		if _, err := Parse("stagelog.yaml", Example(name, "acme-api-logs"), nil); !errors.As(err, &mistakes) || len(mistakes) != 1 || mistakes[0].Path != "name" {
-			t.Errorf("Parse(Example(%q)) = %v, want one mistake about the name", name, err)
+		var problems Problems
+		if _, err := Parse("stagelog.yaml", Example(name, "acme-api-logs"), nil); !errors.As(err, &problems) || len(problems) != 1 || problems[0].Path != "name" {
+			t.Errorf("Parse(Example(%q)) = %v, want one problem about the name", name, err)
 		}
 	}
 }
@@ -211,9 +211,9 @@ func checkRefusedSoon(t *testing.T, text string) {
 	}()
 	select {
 	case err := <-done:
-		var mistakes Mistakes
-		if !errors.As(err, &mistakes) || len(err.Error()) > 1<<20 {
-			t.Errorf("Parse = %.200v, want mistakes", err)
+		var problems Problems
+		if !errors.As(err, &problems) || len(err.Error()) > 1<<20 {
+			t.Errorf("Parse = %.200v, want problems", err)
 		}
 	case <-time.After(time.Minute): // a thousand times what it takes
 		t.Fatal("Parse is not done after a minute")
@@ -230,7 +230,7 @@ func TestSecretsAreMaskedEverywhere(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{minimal, string(Example("acme", "acme-logs")), eightMistakes, "a: &a [*a]", "<<: [*x]", "- - -", "\t", "name: !!binary aGk=",
+	for _, seed := range []string{minimal, string(Example("acme", "acme-logs")), wrongFile, "a: &a [*a]", "<<: [*x]", "- - -", "\t", "name: !!binary aGk=",
 		"? [a]\n: b", "readers: &x [*x, *x]", "local: {usage_plans: [{customers: [{key: env:ACME_KEY}]}]}", "{<<: {<<: {name: a}}}", "---\na: b\n---\nc: d\n", "%YAML 1.1\n---\n"} {
 		f.Add([]byte(seed))
 	}
@@ -242,15 +242,15 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		var mistakes Mistakes
-		if !errors.As(err, &mistakes) || len(mistakes) == 0 || p != nil {
+		var problems Problems
+		if !errors.As(err, &problems) || len(problems) == 0 || p != nil {
 			t.Fatalf("Parse(%q) = %v, %v", data, p, err)
 		}
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("Parse(%q) tells the secret: %v", data, err)
 		}
-		if strings.Count(err.Error(), "\n") > min(len(mistakes), maxMistakes+1)-1 {
-			t.Errorf("Parse(%q): a mistake is not one line: %q", data, err)
+		if strings.Count(err.Error(), "\n") > min(len(problems), 100+1)-1 {
+			t.Errorf("Parse(%q): a problem is not one line: %q", data, err)
 		}
 	})
 }

@@ -3,9 +3,11 @@ package config
 import (
 	"slices"
 	"strconv"
+
+	"github.com/stagelog/stagelog/internal/config/yamlfile"
 )
 
-// AWS is what `stagelog deploy` makes that has no counterpart on one machine.
+// AWS holds settings of the resources that `stagelog deploy` creates and `stagelog up` does not need.
 type AWS struct {
 	Architecture string // of the function: arm64 or x86_64, as Lambda names them; "" when the file says nothing
 	Memory       int    // of the function, MiB: 128 to 10240
@@ -25,25 +27,25 @@ const maxExpireDays = 36500
 // retentionSteps is what CloudWatch Logs takes for retentionInDays (its API model).
 var retentionSteps = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
-func readAWS(p *Pipeline, v value) {
-	m := v.mapping("architecture", "memory", "expire_days", "error_days", "log_days")
+func readAWS(p *Pipeline, v yamlfile.Value) {
+	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days")
 	a := &p.AWS
-	if c := m["architecture"]; c.exists() {
-		a.Architecture = c.oneOf("arm64", "x86_64")
+	if c := m["architecture"]; c.Exists() {
+		a.Architecture = c.OneOf("arm64", "x86_64")
 	}
-	if c := m["memory"]; c.exists() {
-		a.Memory = c.whole(minMemory, maxMemory)
+	if c := m["memory"]; c.Exists() {
+		a.Memory = int(c.Whole(minMemory, maxMemory))
 	}
-	if c := m["expire_days"]; c.exists() {
-		a.ExpireDays = c.whole(0, maxExpireDays)
+	if c := m["expire_days"]; c.Exists() {
+		a.ExpireDays = int(c.Whole(0, maxExpireDays))
 	}
-	if c := m["error_days"]; c.exists() {
-		a.ErrorDays = c.whole(0, maxExpireDays)
+	if c := m["error_days"]; c.Exists() {
+		a.ErrorDays = int(c.Whole(0, maxExpireDays))
 	}
-	if c := m["log_days"]; c.exists() {
-		a.LogDays = c.whole(1, 3653)
+	if c := m["log_days"]; c.Exists() {
+		a.LogDays = int(c.Whole(1, 3653))
 		if a.LogDays != 0 && !slices.Contains(retentionSteps, a.LogDays) {
-			c.wrong("write "+strconv.Itoa(nextStep(a.LogDays)), "CloudWatch Logs keeps a log for 1, 3, 5, 7, 14, 30, 60, 90, 120 ... days, not for %s", c.shown())
+			c.Problemf("write "+strconv.Itoa(nextStep(a.LogDays)), "expected a retention that CloudWatch Logs accepts: 1, 3, 5, 7, 14, 30, 60, 90, 120 ... days, found %s", c.Shown())
 		}
 	}
 }

@@ -6,12 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/config/yamlfile"
 )
 
-func readLocal(v value) *Local {
-	m := v.mapping("apis", "usage_plans", "faults")
+func readLocal(v yamlfile.Value) *Local {
+	m := v.Mapping("apis", "usage_plans", "faults")
 	l := &Local{}
-	for _, item := range m["apis"].list() {
+	for _, item := range m["apis"].List() {
 		l.APIs = append(l.APIs, readAPI(item, l.APIs))
 	}
 	keys := newKeyRing()
@@ -19,90 +21,94 @@ func readLocal(v value) *Local {
 	for _, ref := range l.Stages() {
 		known[ref] = true
 	}
-	for _, item := range m["usage_plans"].list() {
+	for _, item := range m["usage_plans"].List() {
 		plan := readPlan(item, l, known, keys)
 		if plan.Name != "" && names[plan.Name] {
-			item.wrong("", "there is a usage plan of this name already")
+			item.Problemf("", "duplicate usage plan name")
 		}
 		names[plan.Name] = true
 		l.UsagePlans = append(l.UsagePlans, plan)
 	}
-	if f := m["faults"]; f.exists() {
+	if f := m["faults"]; f.Exists() {
 		l.Faults = readFaults(f)
 	}
 	return l
 }
 
-func readAPI(v value, before []API) API {
-	m := v.mapping("id", "name", "upstream", "stages", "api_key_required")
+func readAPI(v yamlfile.Value, before []API) API {
+	m := v.Mapping("id", "name", "upstream", "stages", "api_key_required")
 	required := true
 	api := API{APIKeyRequired: &required}
-	api.ID = v.required(m, "id").word(apiPattern, expectedAPI)
+	api.ID = v.Required(m, "id").Word(apiPattern, expectedAPI)
 	api.Name = api.ID
-	if c := m["name"]; c.exists() {
-		api.Name = c.checked(checkLabel)
+	if c := m["name"]; c.Exists() {
+		api.Name = c.Checked(checkLabel)
 	}
-	api.Upstream = v.required(m, "upstream").upstream()
-	for _, item := range v.required(m, "stages").list() {
-		if stage := item.word(stagePattern, expectedStage); stage != "" {
+	api.Upstream = readUpstream(v.Required(m, "upstream"))
+	for _, item := range v.Required(m, "stages").List() {
+		if stage := item.Word(stagePattern, expectedStage); stage != "" {
 			api.Stages = appendOnce(api.Stages, stage, item)
 		}
 	}
-	if c := m["stages"]; c.exists() && len(c.node.Content) == 0 {
-		c.wrong("", "an API needs a stage to be called")
+	if c := m["stages"]; c.Exists() && c.Len() == 0 {
+		c.Problemf("", "expected at least one stage")
 	}
-	if c := m["api_key_required"]; c.exists() {
-		required = c.oneOf("true", "false") != "false"
+	if c := m["api_key_required"]; c.Exists() {
+		required = c.OneOf("true", "false") != "false"
 	}
 	if api.ID != "" && slices.ContainsFunc(before, func(b API) bool { return b.ID == api.ID }) {
-		m["id"].wrong("", "there is an API of this id already")
+		m["id"].Problemf("", "duplicate API id")
 	}
 	return api
 }
 
-// upstream is a URL. A message shows it only if no password can be in it.
-func (v value) upstream() string {
-	return v.checked(func(text string) string {
-		if strings.Contains(text, "@") {
-			return hidden + "an upstream's URL has no user and no password"
-		}
-		return checkUpstream(text)
-	})
+// readUpstream reads a URL. Messages quote it only if it cannot contain a password.
+func readUpstream(v yamlfile.Value) string {
+	text, ok := v.Text()
+	if ok && strings.Contains(text, "@") {
+		v.Problemf("", "expected a URL without user and password")
+		return ""
+	}
+	if problem := checkUpstream(text); ok && problem != "" {
+		v.Problemf("", "%s: %s", v.Shown(), problem)
+		return ""
+	}
+	return text
 }
 
-func readPlan(v value, l *Local, known map[StageRef]bool, keys *keyRing) UsagePlan {
-	m := v.mapping("name", "id", "throttle", "quota", "stages", "customers")
+func readPlan(v yamlfile.Value, l *Local, known map[StageRef]bool, keys *keyRing) UsagePlan {
+	m := v.Mapping("name", "id", "throttle", "quota", "stages", "customers")
 	plan := UsagePlan{}
-	plan.Name = v.required(m, "name").checked(checkLabel)
-	if c := m["id"]; c.exists() {
-		plan.ID = c.word(idPattern, "the id of a usage plan: letters and digits")
+	plan.Name = v.Required(m, "name").Checked(checkLabel)
+	if c := m["id"]; c.Exists() {
+		plan.ID = c.Word(idPattern, "the id of a usage plan: letters and digits")
 	}
-	if c := m["throttle"]; c.exists() {
+	if c := m["throttle"]; c.Exists() {
 		plan.Throttle = readThrottle(c)
 	}
-	if c := m["quota"]; c.exists() {
+	if c := m["quota"]; c.Exists() {
 		plan.Quota = readQuota(c)
 	}
-	for _, item := range m["stages"].list() {
+	for _, item := range m["stages"].List() {
 		ref, ok := readStage(item)
 		if !ok {
 			continue
 		}
 		if !known[ref] {
-			item.wrong(nearStage(ref, l), "local.apis has no stage %s", ref)
+			item.Problemf(nearStage(ref, l), "local.apis has no stage %s", ref)
 			continue
 		}
 		plan.Stages = appendOnce(plan.Stages, ref, item)
 	}
-	for _, item := range m["customers"].list() {
+	for _, item := range m["customers"].List() {
 		c := readCustomer(item)
-		keys.add(item, v, c, plan.Stages)
+		keys.add(item, len(l.UsagePlans), c, plan.Stages)
 		plan.Customers = append(plan.Customers, c)
 	}
 	return plan
 }
 
-// nearStage is what a reference to a stage that is not there may have meant.
+// nearStage returns the hint for a reference to a stage that does not exist.
 func nearStage(ref StageRef, l *Local) string {
 	var names []string
 	for _, s := range l.Stages() {
@@ -111,32 +117,32 @@ func nearStage(ref StageRef, l *Local) string {
 	if len(names) == 0 || len(names) > 20 {
 		return "add it to local.apis"
 	}
-	return didYouMean(ref.String(), names)
+	return yamlfile.DidYouMean(ref.String(), names)
 }
 
-func readThrottle(v value) Throttle {
-	m := v.mapping("rate", "burst")
+func readThrottle(v yamlfile.Value) Throttle {
+	m := v.Mapping("rate", "burst")
 	var t Throttle
-	c := v.required(m, "rate")
-	if text, ok := c.literal(); ok {
+	c := v.Required(m, "rate")
+	if text, ok := c.Literal(); ok {
 		rate, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(rate > 0) || rate > 1e6 {
-			c.wrong("", "expected requests per second, over 0 and up to 1000000, found %s", c.shown())
+			c.Problemf("", "expected requests per second, above 0 and up to 1000000, found %s", c.Shown())
 		} else {
 			t = Throttle{Rate: rate, Burst: int(math.Ceil(rate))}
 		}
 	}
-	if c := m["burst"]; c.exists() {
-		t.Burst = c.whole(1, 1_000_000)
+	if c := m["burst"]; c.Exists() {
+		t.Burst = int(c.Whole(1, 1_000_000))
 	}
 	return t
 }
 
-func readQuota(v value) Quota {
-	m := v.mapping("limit", "period", "offset")
-	q := Quota{Limit: v.required(m, "limit").whole(1, math.MaxInt32), Period: v.required(m, "period").oneOf("DAY", "WEEK", "MONTH")}
-	if c := m["offset"]; c.exists() {
-		q.Offset = c.whole(0, map[string]int{"": 27, "DAY": 0, "WEEK": 6, "MONTH": 27}[q.Period])
+func readQuota(v yamlfile.Value) Quota {
+	m := v.Mapping("limit", "period", "offset")
+	q := Quota{Limit: int(v.Required(m, "limit").Whole(1, math.MaxInt32)), Period: v.Required(m, "period").OneOf("DAY", "WEEK", "MONTH")}
+	if c := m["offset"]; c.Exists() {
+		q.Offset = int(c.Whole(0, map[string]int64{"": 27, "DAY": 0, "WEEK": 6, "MONTH": 27}[q.Period]))
 	}
 	return q
 }
@@ -147,40 +153,40 @@ const (
 	maxKeyLength = 128
 )
 
-func readCustomer(v value) Customer {
-	m := v.mapping("name", "key", "id")
+func readCustomer(v yamlfile.Value) Customer {
+	m := v.Mapping("name", "key", "id")
 	var c Customer
-	c.Name = v.required(m, "name").checked(checkLabel)
-	if key, ok := v.required(m, "key").text(); ok {
-		// Never the value itself in a message.
+	c.Name = v.Required(m, "name").Checked(checkLabel)
+	if key, ok := v.Required(m, "key").Text(); ok {
+		// Messages must not show the key.
 		if len(key) < minKeyLength || len(key) > maxKeyLength {
-			m["key"].wrong("", "expected an API key of %d to %d characters, found one of %d", minKeyLength, maxKeyLength, len(key))
+			m["key"].Problemf("", "expected an API key of %d to %d characters, found %d characters", minKeyLength, maxKeyLength, len(key))
 		} else if i := slices.IndexFunc([]rune(key), func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
-			m["key"].wrong("", "expected an API key that a header can hold, found another character at %d", i+1)
+			m["key"].Problemf("", "expected printable ASCII without spaces, found another character at position %d", i+1)
 		} else {
 			c.Key = Secret(key)
 		}
 	}
-	if id := m["id"]; id.exists() {
-		c.ID = id.word(idPattern, "the id of an API key: letters and digits")
+	if id := m["id"]; id.Exists() {
+		c.ID = id.Word(idPattern, "the id of an API key: letters and digits")
 	}
 	return c
 }
 
-func readFaults(v value) *Faults {
-	m := v.mapping("page_size", "throttle_every", "delay", "new_key_after")
+func readFaults(v yamlfile.Value) *Faults {
+	m := v.Mapping("page_size", "throttle_every", "delay", "new_key_after")
 	f := &Faults{}
-	if c := m["page_size"]; c.exists() {
-		f.PageSize = c.whole(1, 500)
+	if c := m["page_size"]; c.Exists() {
+		f.PageSize = int(c.Whole(1, 500))
 	}
-	if c := m["throttle_every"]; c.exists() {
-		f.ThrottleEvery = c.whole(2, math.MaxInt32)
+	if c := m["throttle_every"]; c.Exists() {
+		f.ThrottleEvery = int(c.Whole(2, math.MaxInt32))
 	}
-	if c := m["delay"]; c.exists() {
-		f.Delay = c.duration(0, time.Minute)
+	if c := m["delay"]; c.Exists() {
+		f.Delay = c.Duration(0, time.Minute)
 	}
-	if c := m["new_key_after"]; c.exists() {
-		f.NewKeyAfter = c.duration(0, time.Hour)
+	if c := m["new_key_after"]; c.Exists() {
+		f.NewKeyAfter = c.Duration(0, time.Hour)
 	}
 	return f
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-// What a pipeline has where the file says nothing.
+// Defaults of a pipeline.
 const (
 	DefaultRegion      = "us-east-1"
 	DefaultAccount     = "000000000000"
@@ -35,7 +35,7 @@ const (
 	HadoopSnappy = "HADOOP_SNAPPY"
 )
 
-// Pipeline is a stagelog.yaml that was found right, with its defaults filled in. It does not change.
+// Pipeline holds a valid stagelog.yaml with its defaults filled in. It is read-only.
 type Pipeline struct {
 	Name    string // the stream is amazon-apigateway-NAME
 	Bucket  string
@@ -44,8 +44,7 @@ type Pipeline struct {
 	Region  string   // of the machine's AWS endpoint and of the resources in AWS
 	Account string   // 12 digits: the account of the machine's AWS endpoint
 
-	// Whether the file says the Region and the account, or they are the defaults. In AWS
-	// what the credentials say counts, and must agree with what is given.
+	// Whether the file has the Region and the account. In AWS the credentials decide, and must agree with given values.
 	RegionGiven, AccountGiven bool
 
 	Stages     []StageRef // the stages in AWS that log to the stream; names here need not be in Local
@@ -57,13 +56,13 @@ type Pipeline struct {
 	AWS        AWS
 	Local      *Local // nil when the file has no local section
 
-	warnings Mistakes
+	warnings Problems
 }
 
 // StageRef names one stage of one API.
 type StageRef struct{ API, Stage string }
 
-// String is "api/stage", as the file has it.
+// String returns "api/stage", as the file has it.
 func (s StageRef) String() string { return s.API + "/" + s.Stage }
 
 // OutputNames are the fields that enrichment adds; "" leaves one out.
@@ -73,7 +72,7 @@ type OutputNames struct {
 	UsagePlanID string
 }
 
-// Deliver says when and where objects are put.
+// Deliver holds when, where and how objects are put.
 type Deliver struct {
 	Interval    time.Duration // Firehose's IntervalInSeconds: whole seconds, 0 to 900
 	Size        int64         // bytes; Firehose's SizeInMBs: whole MiB, 1 to 128
@@ -83,8 +82,8 @@ type Deliver struct {
 	ErrorPrefix string
 }
 
-// ErrorOutput is what the keys of all error objects begin with: the error prefix up to its first
-// expression, which may be nothing, or where Firehose puts them when there is no prefix.
+// ErrorOutput returns what the keys of all error objects begin with: the error prefix up to its first expression, which
+// may be "". Without an error prefix it returns Firehose's default.
 func (d Deliver) ErrorOutput() string {
 	if d.ErrorPrefix == "" {
 		return d.Logs() + "processing-failed/"
@@ -93,13 +92,13 @@ func (d Deliver) ErrorOutput() string {
 	return fixed
 }
 
-// Logs is what the keys of all delivered objects begin with.
+// Logs returns what the keys of all delivered objects begin with.
 func (d Deliver) Logs() string {
 	fixed, _, _ := strings.Cut(d.Prefix, "!{")
 	return fixed
 }
 
-// CompressionFormat is that of whole objects, in Firehose's words: Parquet files compress their own pages.
+// CompressionFormat returns the compression of whole objects by Firehose's name: Parquet files compress their own pages.
 func (d Deliver) CompressionFormat() string {
 	if d.Parquet {
 		return Uncompressed
@@ -107,12 +106,12 @@ func (d Deliver) CompressionFormat() string {
 	return d.Compression
 }
 
-// ParquetCompression is that of a Parquet file's pages, in the words of Firehose's ParquetSerDe.
+// ParquetCompression returns the compression of a Parquet file's pages by the name that Firehose's ParquetSerDe has for it.
 func (d Deliver) ParquetCompression() string { return strings.ToUpper(d.Compression) }
 
-// Columns are those of the Parquet files and of their table in the Glue Data Catalog: the format's fields in their
-// order, then those that enrichment adds, in lower case as the catalog has them. All are text: API Gateway writes "-"
-// where it has no value, and one in a column of numbers would send its record to the error output.
+// Columns returns the columns of the Parquet files and of their table in the Glue Data Catalog: the format's fields in
+// their order, then those that enrichment adds, in lower case as the catalog has them. All are text: API Gateway writes
+// "-" for a missing value, which in a numeric column would send the record to the error output.
 func (p *Pipeline) Columns() ([]string, error) {
 	format, err := accesslog.Parse(p.Format)
 	if err != nil {
@@ -128,23 +127,22 @@ func (p *Pipeline) Columns() ([]string, error) {
 	return columns, nil
 }
 
-// Database is the pipeline's in the Glue Data Catalog; LinesTable is its table.
+// Database returns the name of the pipeline's database in the Glue Data Catalog; LinesTable is its table.
 func (p *Pipeline) Database() string {
 	return "stagelog_" + strings.ToLower(strings.ReplaceAll(p.Name, "-", "_"))
 }
 
-// LinesTable is the table whose columns are those of Columns.
+// LinesTable names the table that has the columns of Columns.
 const LinesTable = "lines"
 
-// Stream is the name of the delivery stream. API Gateway logs to no stream whose name begins otherwise.
+// Stream returns the name of the delivery stream. API Gateway requires the prefix.
 func (p *Pipeline) Stream() string { return streamPrefix + p.Name }
 
-// Function is the name of the enrichment function.
+// Function returns the name of the enrichment function.
 func (p *Pipeline) Function() string { return "stagelog-" + p.Name }
 
-// Fields says which field of a log line holds what. What the format lacks is looked for under
-// the classic names: a stream that was made by hand may bring such lines, and a key's value is
-// to be masked there, too.
+// Fields returns the names of the fields that enrichment reads. A field that the format lacks gets its name in the
+// classic format: a stream that was built by hand may receive such lines, and their keys must be masked as well.
 func (p *Pipeline) Fields() (accesslog.Fields, error) {
 	classic, err := accesslog.Parse(accesslog.Classic)
 	if err != nil {
@@ -171,11 +169,11 @@ func (p *Pipeline) Fields() (accesslog.Fields, error) {
 
 const streamPrefix = "amazon-apigateway-"
 
-// Warnings is what is right and unwise, in the order of the file.
-func (p *Pipeline) Warnings() Mistakes { return p.warnings }
+// Warnings returns what is valid but unwise, in the order of the file.
+func (p *Pipeline) Warnings() Problems { return p.warnings }
 
-// Bare is a pipeline that describes nothing: no name, no bucket, no stages, all defaults. With it the machine's AWS
-// endpoint starts empty, and clients create what they need.
+// Bare returns a pipeline of defaults, without name, bucket and stages. With it `stagelog up` starts with nothing
+// configured, and clients create what they need.
 func Bare() *Pipeline { return defaults() }
 
 func defaults() *Pipeline {
@@ -189,7 +187,7 @@ func defaults() *Pipeline {
 	}
 }
 
-// usePreset changes the defaults to those of a preset.
+// usePreset replaces the defaults with those of a preset.
 func (p *Pipeline) usePreset(name string) {
 	if name != "apiable" {
 		return

@@ -25,42 +25,43 @@ var (
 )
 
 const (
-	expectedAPI   = "the id of an API: lower-case letters, digits and -"
-	expectedStage = "the name of a stage: letters, digits, _ and -"
+	expectedAccount = "an AWS account: 12 digits"
+	expectedAPI     = "the id of an API: lower-case letters, digits and -"
+	expectedStage   = "the name of a stage: letters, digits, _ and -"
 )
 
-// checkName says what keeps a name from being part of the names of a stream and a function.
+// checkName returns why a name cannot be part of the names of a stream and a function, or "".
 func checkName(name string) string {
 	if most := maxStreamName - len(streamPrefix); len(name) > most {
-		return fmt.Sprintf("the name has %d characters; at most %d fit, as the stream is called %sNAME and a stream's name has at most %d", len(name), most, streamPrefix, maxStreamName)
+		return fmt.Sprintf("the name has %d characters, at most %d are allowed: the stream is called %sNAME, and stream names have at most %d", len(name), most, streamPrefix, maxStreamName)
 	}
 	if !namePattern.MatchString(name) {
-		return "a name has letters, digits, - and _, and begins with a letter or a digit"
+		return "expected letters, digits, - and _, beginning with a letter or a digit"
 	}
 	return ""
 }
 
-// checkBucket says what keeps a name from being a bucket's (S3's rules for general purpose buckets).
+// checkBucket returns why a name cannot be a bucket's, or "" (S3's rules for general purpose buckets).
 func checkBucket(name string) string {
 	switch {
 	case len(name) < 3 || len(name) > 63:
-		return fmt.Sprintf("a bucket's name has 3 to 63 characters, this one %d", len(name))
+		return fmt.Sprintf("expected a bucket name of 3 to 63 characters, found %d", len(name))
 	case !bucketPattern.MatchString(name):
-		return "a bucket's name has lower-case letters, digits, - and ., and begins and ends with a letter or a digit"
+		return "a bucket name has lower-case letters, digits, - and ., and begins and ends with a letter or a digit"
 	case strings.Contains(name, ".."):
-		return "a bucket's name has no two dots in a row"
+		return "a bucket name must not have two dots in a row"
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
-		return "a bucket's name is not an IP address"
+		return "a bucket name must not be an IP address"
 	}
 	for _, prefix := range []string{"xn--", "sthree-", "amzn-s3-demo-"} {
 		if strings.HasPrefix(name, prefix) {
-			return "S3 keeps names that begin with " + prefix + " for itself"
+			return "S3 reserves names that begin with " + prefix
 		}
 	}
 	for _, suffix := range []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"} {
 		if strings.HasSuffix(name, suffix) {
-			return "S3 keeps names that end in " + suffix + " for itself"
+			return "S3 reserves names that end in " + suffix
 		}
 	}
 	return ""
@@ -72,20 +73,20 @@ func checkUpstream(text string) string {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return "expected a URL like http://127.0.0.1:9000"
 	case u.RawQuery != "" || u.Fragment != "":
-		return "an upstream's URL has neither ? nor #"
+		return "expected a URL without ? and #"
 	}
 	return ""
 }
 
-// checkLabel says what keeps a text from being the name of a customer, a usage plan or an API.
+// checkLabel returns why a text cannot be the name of a customer, a usage plan or an API, or "".
 func checkLabel(name string) string {
 	switch {
 	case strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name):
-		return "a name is one line of text, without spaces around it"
+		return "a name is one line of text without spaces around it"
 	case utf8.RuneCountInString(name) > maxLabel:
 		return fmt.Sprintf("a name has at most %d characters", maxLabel)
 	case name == "-":
-		return "records have - where there is no name"
+		return "- is reserved: records have it instead of a missing name"
 	}
 	return ""
 }

@@ -6,22 +6,22 @@ import (
 	"log/slog"
 )
 
-// Secret is a text that no message, log line or document shows. string(s) is the text itself.
+// Secret holds a text that prints as "****" in messages, logs and documents. string(s) returns the text itself.
 type Secret string
 
 const masked = "****"
 
-// String is "****", whatever the secret is.
+// String returns "****".
 func (Secret) String() string { return masked }
 
-// Format writes "****" for every verb: fmt would show the text for those that it takes for a mistake.
+// Format writes "****" for every verb: for an invalid verb fmt would print the text.
 func (Secret) Format(w fmt.State, _ rune) { io.WriteString(w, masked) }
 
-// LogValue is "****".
+// LogValue returns "****".
 func (Secret) LogValue() slog.Value { return slog.StringValue(masked) }
 
-// MarshalText is "****", for JSON and other encodings.
+// MarshalText returns "****", for JSON and other encodings.
 func (Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
 
-// MarshalYAML is "****".
+// MarshalYAML returns "****".
 func (Secret) MarshalYAML() (any, error) { return masked, nil }

@@ -1,39 +1,30 @@
 package invoice
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"math/big"
-	"os"
 	"regexp"
 	"slices"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/stagelog/stagelog/internal/config/yamlfile"
 )
 
-// maxPriceFile is the largest price file that is read. Ten thousand customers take about one MiB.
+// maxPriceFile bounds the size of a price file. Ten thousand customers take about one MiB.
 const maxPriceFile = 16 << 20
 
 // LoadPrices reads the price file at path.
 func LoadPrices(path string) (*PriceFile, error) {
-	f, err := os.Open(path)
+	data, err := yamlfile.Load(path, maxPriceFile)
 	if err != nil {
 		return nil, fmt.Errorf("read prices: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxPriceFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read prices %s: %w", path, err)
 	}
 	return ParsePrices(path, data)
 }
 
-// ParsePrices reads the content of a price file called name. The error has a line for each mistake, with where it stands and
-// what was expected. A price file with everything in it:
+// ParsePrices reads the content of a price file called name. The error is yamlfile.Problems. A price file
+// with every key:
 //
 //	version: "2026-11"                    # the name of these prices
 //	currency: EUR
@@ -55,128 +46,101 @@ func LoadPrices(path string) (*PriceFile, error) {
 //
 // Tiers begin after the requests that are included. What a key uses in each of two plans is on two lines, each with its fee.
 func ParsePrices(name string, data []byte) (*PriceFile, error) {
-	f := &file{name: name}
-	top := value{file: f}
-	if len(data) > maxPriceFile {
-		top.wrong("larger than %d bytes", maxPriceFile)
-		return nil, f.err()
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, more yaml.Node
-	switch err := dec.Decode(&doc); {
-	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) != 1:
-		top.wrong("the file is empty: expected version, currency and plans")
-		return nil, f.err()
-	case err != nil:
-		top.wrong("not YAML: %v", err)
-		return nil, f.err()
-	}
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		value{file: f, node: &more}.wrong("a second document begins here: expected one")
-	}
-	top.node = doc.Content[0]
-	p := top.prices()
-	sum := sha256.Sum256(data)
-	p.SHA256 = hex.EncodeToString(sum[:])
-	if err := f.err(); err != nil {
+	var p *PriceFile
+	opts := yamlfile.Options{MaxBytes: maxPriceFile, EmptyHint: "expected version, currency and plans"}
+	_, err := yamlfile.Read(name, data, opts, func(top yamlfile.Value) { p = readPrices(top) })
+	if err != nil {
 		return nil, err
 	}
+	sum := sha256.Sum256(data)
+	p.SHA256 = hex.EncodeToString(sum[:])
 	return p, nil
 }
 
 var currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
 
-func (v value) prices() *PriceFile {
-	m := v.mapping("version", "currency", "rounding", "decimals", "count", "plans", "customers")
-	p := &PriceFile{Version: v.required(m, "version").text(), Currency: v.required(m, "currency").text()}
-	if c := m["currency"]; c.given() && !currencyPattern.MatchString(p.Currency) {
-		c.wrong("expected a currency of ISO 4217 like EUR, found %q", p.Currency)
+func readPrices(top yamlfile.Value) *PriceFile {
+	m := top.Filled("version", "currency", "rounding", "decimals", "count", "plans", "customers")
+	p := &PriceFile{Version: text(top.Required(m, "version")), Currency: text(top.Required(m, "currency"))}
+	if c := m["currency"]; c.Given() && !currencyPattern.MatchString(p.Currency) {
+		c.Problemf("", "expected an ISO 4217 currency like EUR, found %s", c.Shown())
 	}
-	p.Rounding = Rounding(m["rounding"].oneOf(string(HalfUp), string(HalfEven)))
-	if p.Decimals = int(m["decimals"].whole(0, int64(minorDigits(p.Currency)))); p.Decimals > 12 {
-		m["decimals"].wrong("expected at most 12")
+	p.Rounding = Rounding(oneOf(m["rounding"], string(HalfUp), string(HalfEven)))
+	if p.Decimals = int(whole(m["decimals"], 0, int64(minorDigits(p.Currency)))); p.Decimals > 12 {
+		m["decimals"].Problemf("", "expected at most 12")
 	}
-	general := m["count"].rules()
-	for _, item := range v.required(m, "plans").list() {
-		plan := item.plan(general)
+	general := readRules(m["count"])
+	for _, item := range top.Required(m, "plans").List() {
+		plan := readPlan(item, general)
 		if slices.ContainsFunc(p.Plans, func(o Plan) bool { return o.ID == plan.ID && o.Name == plan.Name }) {
-			item.wrong("this plan has a price already")
+			item.Problemf("", "duplicate plan")
 		}
 		p.Plans = append(p.Plans, plan)
 	}
-	for _, item := range m["customers"].list() {
-		a := item.account()
+	for _, item := range m["customers"].List() {
+		a := readAccount(item)
 		if slices.ContainsFunc(p.Customers, func(o Account) bool { return o.KeyID == a.KeyID && o.Customer == a.Customer }) {
-			item.wrong("this customer is in the list already")
+			item.Problemf("", "duplicate customer")
 		}
 		p.Customers = append(p.Customers, a)
 	}
 	return p
 }
 
-// required is the value of a key that must be there.
-func (v value) required(m map[string]value, key string) value {
-	c := m[key]
-	if !c.given() && v.node != nil && v.node.Kind == yaml.MappingNode {
-		v.wrong("%s is missing", key)
-	}
-	return c
-}
-
-func (v value) plan(general Rules) Plan {
-	m := v.mapping("id", "name", "free", "fee", "included", "per", "price", "mode", "tiers", "count")
+func readPlan(v yamlfile.Value, general Rules) Plan {
+	m := v.Filled("id", "name", "free", "fee", "included", "per", "price", "mode", "tiers", "count")
 	p := Plan{
-		ID: m["id"].text(), Name: m["name"].text(), Free: m["free"].yes(), Fee: m["fee"].decimal(),
-		Included: m["included"].whole(0, 0), Per: m["per"].whole(1, 1), Volume: m["mode"].oneOf("graduated", "volume") == "volume", Count: general,
+		ID: text(m["id"]), Name: text(m["name"]), Free: oneOf(m["free"], "false", "true") == "true", Fee: decimal(m["fee"]),
+		Included: whole(m["included"], 0, 0), Per: whole(m["per"], 1, 1), Volume: oneOf(m["mode"], "graduated", "volume") == "volume", Count: general,
 	}
 	if p.ID == "" && p.Name == "" {
-		v.wrong("expected the id of a usage plan, or its name")
+		v.Problemf("", "expected the id or the name of a usage plan")
 	}
 	if !isPowerOfTen(p.Per) {
-		m["per"].wrong("expected 1, 10, 100, 1000, ..., found %d", p.Per)
+		m["per"].Problemf("", "expected 1, 10, 100, 1000, ..., found %d", p.Per)
 	}
-	if c := m["count"]; c.given() {
-		p.Count = c.rules()
+	if c := m["count"]; c.Given() {
+		p.Count = readRules(c)
 	}
 	price, tiers := m["price"], m["tiers"]
 	switch {
 	case p.Free:
 		for _, key := range []string{"fee", "included", "per", "price", "mode", "tiers"} {
-			if m[key].given() {
-				m[key].wrong("a free plan has no %s: remove it, or free", key)
+			if m[key].Given() {
+				m[key].Problemf("remove it, or free", "a free plan has no %s", key)
 			}
 		}
-	case price.given() && tiers.given():
-		price.wrong("a plan has a price or tiers, not both")
-	case price.given():
-		p.Tiers = []Tier{{Price: price.decimal()}}
-	case tiers.given():
-		p.Tiers = tiers.tiers()
-	case !m["fee"].given():
-		v.wrong("expected a fee, a price or tiers, or free: true")
+	case price.Given() && tiers.Given():
+		price.Problemf("", "expected price or tiers, found both")
+	case price.Given():
+		p.Tiers = []Tier{{Price: decimal(price)}}
+	case tiers.Given():
+		p.Tiers = readTiers(tiers)
+	case !m["fee"].Given():
+		v.Problemf("", "expected a fee, a price or tiers, or free: true")
 	}
 	return p
 }
 
-func (v value) tiers() []Tier {
-	list := v.list()
+func readTiers(v yamlfile.Value) []Tier {
+	list := v.List()
 	if len(list) == 0 {
-		v.wrong("expected at least one tier")
+		v.Problemf("", "expected at least one tier")
 	}
 	tiers := make([]Tier, len(list))
 	var below int64
 	for i, item := range list {
-		m := item.mapping("up_to", "price")
-		tiers[i].Price = item.required(m, "price").decimal()
+		m := item.Filled("up_to", "price")
+		tiers[i].Price = decimal(item.Required(m, "price"))
 		upTo := m["up_to"]
 		switch last := i == len(list)-1; {
-		case last && upTo.given():
-			upTo.wrong("the last tier has no end: remove it, or add a tier for what is beyond")
-		case !last && !upTo.given():
-			item.wrong("up_to is missing: only the last tier has none")
+		case last && upTo.Given():
+			upTo.Problemf("remove it, or add a tier for the requests beyond it", "the last tier has no up_to")
+		case !last && !upTo.Given():
+			item.Problemf("only the last tier has none", "up_to is missing")
 		case !last:
-			if tiers[i].UpTo = upTo.whole(1, below+1); tiers[i].UpTo <= below {
-				upTo.wrong("expected more than the %d of the tier before", below)
+			if tiers[i].UpTo = whole(upTo, 1, below+1); tiers[i].UpTo <= below {
+				upTo.Problemf("", "expected more than %d, the up_to of the previous tier", below)
 			}
 			below = tiers[i].UpTo
 		}
@@ -184,51 +148,79 @@ func (v value) tiers() []Tier {
 	return tiers
 }
 
-func (v value) account() Account {
-	m := v.mapping("key", "customer", "stripe", "openmeter")
-	a := Account{m["key"].text(), m["customer"].text(), m["stripe"].text(), m["openmeter"].text()}
+func readAccount(v yamlfile.Value) Account {
+	m := v.Filled("key", "customer", "stripe", "openmeter")
+	a := Account{text(m["key"]), text(m["customer"]), text(m["stripe"]), text(m["openmeter"])}
 	if (a.KeyID == "") == (a.Customer == "") {
-		v.wrong("expected the id of an API key (key), or, for requests without one, the name (customer)")
+		v.Problemf("", "expected either key, the id of an API key, or customer, the name of a customer without API keys")
 	}
 	if a.Stripe == "" && a.OpenMeter == "" {
-		v.wrong("expected a Stripe customer (stripe), an OpenMeter subject (openmeter), or both")
+		v.Problemf("", "expected stripe, the id of a Stripe customer, or openmeter, the subject, or both")
 	}
 	return a
 }
 
 var statusPattern = regexp.MustCompile(`^([1-9][0-9][0-9]|[1-9]xx|-)$`)
 
-func (v value) rules() Rules {
-	m := v.mapping("statuses", "except_statuses", "routes", "except_routes")
-	texts := func(v value) []string {
-		var all []string
-		for _, item := range v.list() {
-			all = append(all, item.text())
-		}
-		if v.given() && len(all) == 0 {
-			v.wrong("an empty list: remove it, or name something")
-		}
-		return all
-	}
-	statuses := func(v value) []string {
-		for _, item := range v.list() {
-			if !statusPattern.MatchString(item.text()) {
-				item.wrong("expected a status like 404 or 4xx, or - for none, found %q", item.text())
-			}
-		}
-		return texts(v)
-	}
-	return Rules{statuses(m["statuses"]), statuses(m["except_statuses"]), texts(m["routes"]), texts(m["except_routes"])}
+func readRules(v yamlfile.Value) Rules {
+	m := v.Filled("statuses", "except_statuses", "routes", "except_routes")
+	return Rules{readStatuses(m["statuses"]), readStatuses(m["except_statuses"]), readTexts(m["routes"]), readTexts(m["except_routes"])}
 }
 
-// decimal is an exact number, by default 0.
-func (v value) decimal() *big.Rat {
-	if !v.given() {
+func readStatuses(v yamlfile.Value) []string {
+	return readList(v, func(item yamlfile.Value) string {
+		return item.Word(statusPattern, "a status like 404 or 4xx, or - for none")
+	})
+}
+
+func readTexts(v yamlfile.Value) []string { return readList(v, text) }
+
+func readList(v yamlfile.Value, read func(yamlfile.Value) string) []string {
+	var all []string
+	for _, item := range v.List() {
+		all = append(all, read(item))
+	}
+	if v.Given() && len(all) == 0 {
+		v.Problemf("remove it, or add an item", "the list is empty")
+	}
+	return all
+}
+
+// text returns a scalar exactly as the file has it: 0.10 keeps its zero.
+func text(v yamlfile.Value) string {
+	text, _ := v.Literal()
+	return text
+}
+
+// oneOf returns one of words, by default the first.
+func oneOf(v yamlfile.Value, words ...string) string {
+	if !v.Given() {
+		return words[0]
+	}
+	return v.OneOf(words...)
+}
+
+// whole returns a whole number of at least least. It returns otherwise if the file has none, or an invalid one.
+func whole(v yamlfile.Value, least, otherwise int64) int64 {
+	if n := v.Whole(least, maxRequests); n >= least && v.Given() {
+		return n
+	}
+	return otherwise
+}
+
+// maxRequests bounds the whole numbers of a price file. It is more requests than API Gateway answers in a century, and
+// far from where int64 ends.
+const maxRequests = int64(1_000_000_000_000_000)
+
+// decimal returns an exact number, by default 0.
+func decimal(v yamlfile.Value) *big.Rat {
+	text, ok := v.Literal()
+	if !ok {
 		return new(big.Rat)
 	}
-	r, err := parseDecimal(v.text())
+	r, err := parseDecimal(text)
 	if err != nil {
-		v.wrong("%v, found %q", err, v.text())
+		v.Problemf("", "%v, found %s", err, v.Shown())
 		return new(big.Rat)
 	}
 	return r

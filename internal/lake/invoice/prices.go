@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// PriceFile is what requests cost, read by ParsePrices.
+// PriceFile holds what requests cost. ParsePrices reads it.
 type PriceFile struct {
-	Version   string // the name that its owner gave these prices
+	Version   string // chosen by the file's author
 	SHA256    string // of the file, in hex
 	Currency  string // as in ISO 4217
 	Rounding  Rounding
@@ -18,38 +18,38 @@ type PriceFile struct {
 	Customers []Account
 }
 
-// Plan is the price of one usage plan.
+// Plan holds the price of one usage plan.
 type Plan struct {
-	ID, Name string // of the usage plan; a request is of the plan with its id, else of the one with its name
-	Free     bool   // requests are listed, and cost nothing
+	ID, Name string // of the usage plan; a request has the price with its plan's id, else the one with its plan's name
+	Free     bool   // requests are listed and cost nothing
 	Fee      *big.Rat
 	Included int64 // requests that the fee covers
-	Per      int64 // Tier.Price is for so many requests: a power of ten, so that every amount is a decimal
-	Volume   bool  // all requests cost what the last one costs; otherwise each costs what its tier says
+	Per      int64 // the number of requests that Tier.Price is for: a power of ten, so that every amount is a decimal
+	Volume   bool  // all requests have the price of the last one's tier; otherwise each has the price of its own tier
 	Tiers    []Tier
 	Count    Rules
 }
 
-// Tier is a price for the requests beyond the ones included, up to a number of them.
+// Tier holds the price of the requests up to a number, counted after the included ones.
 type Tier struct {
-	UpTo  int64 // 0 is without end
+	UpTo  int64 // 0 means no limit
 	Price *big.Rat
 }
 
-// Account is where a customer is billed. Lines without a key id go by the name.
+// Account maps a customer to its accounts in billing systems. Lines without a key id are matched by the customer's name.
 type Account struct {
-	KeyID, Customer   string // one of them
-	Stripe, OpenMeter string // customer id, subject; "" where the customer has none
+	KeyID, Customer   string // exactly one is set
+	Stripe, OpenMeter string // customer id and subject; "" if the customer has none
 }
 
-// Rules say which requests count. Statuses are like 404 or 4xx, routes may have stars; "-" is one that is missing. A request
-// counts that is among the first, or there are none, and is not among the exceptions.
+// Rules select the requests that count: those that match Statuses and Routes, if given, and none of the exceptions.
+// Statuses are like 404 or 4xx, routes may have stars, and "-" stands for a missing one.
 type Rules struct {
 	Statuses, ExceptStatuses []string
 	Routes, ExceptRoutes     []string
 }
 
-// Charge is one part of an amount.
+// Charge represents one part of an amount.
 type Charge struct {
 	Requests int64
 	Price    *big.Rat // for Per requests
@@ -57,7 +57,7 @@ type Charge struct {
 	Amount   *big.Rat // exact
 }
 
-// charges is what a number of counted requests costs apart from the fee, and how many of them are included.
+// charges returns the charges for a number of counted requests apart from the fee, and how many of them are included.
 func (p *Plan) charges(counted int64) (charges []Charge, included int64) {
 	included = min(counted, p.Included)
 	left := counted - included
@@ -85,7 +85,7 @@ func (p *Plan) charges(counted int64) (charges []Charge, included int64) {
 	return charges, included
 }
 
-// plan is the price of a usage plan, or nil.
+// plan returns the price of a usage plan, or nil.
 func (f *PriceFile) plan(id, name string) *Plan {
 	for i := range f.Plans {
 		if f.Plans[i].ID != "" && f.Plans[i].ID == id {
@@ -100,7 +100,7 @@ func (f *PriceFile) plan(id, name string) *Plan {
 	return nil
 }
 
-// account is where a line is billed, or the zero Account.
+// account returns the accounts of a line's customer, or the zero Account.
 func (f *PriceFile) account(keyID, customer string) Account {
 	for _, a := range f.Customers {
 		if a.KeyID != "" && a.KeyID == keyID || keyID == missing && a.Customer != "" && a.Customer == customer {
@@ -110,14 +110,15 @@ func (f *PriceFile) account(keyID, customer string) Account {
 	return Account{}
 }
 
-// matcher is Rules made ready.
+// matcher holds compiled Rules.
 type matcher struct{ statuses, exceptStatuses, routes, exceptRoutes *regexp.Regexp }
 
 func (r Rules) matcher() matcher {
 	return matcher{anyOf(r.Statuses, `[0-9]{2}`, "xx"), anyOf(r.ExceptStatuses, `[0-9]{2}`, "xx"), anyOf(r.Routes, `.*`, "*"), anyOf(r.ExceptRoutes, `.*`, "*")}
 }
 
-// anyOf matches any of the patterns, in which wild stands for what any says. It is nil when there are none.
+// anyOf returns an expression that matches any of the patterns, in which wild stands for the expression any. It returns
+// nil if there are no patterns.
 func anyOf(patterns []string, any, wild string) *regexp.Regexp {
 	if len(patterns) == 0 {
 		return nil
@@ -133,7 +134,7 @@ func anyOf(patterns []string, any, wild string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^(?:` + strings.Join(all, "|") + `)$`)
 }
 
-// counts says whether a request counts. A status of 0 is missing.
+// counts reports whether a request counts. A status of 0 means that it is missing.
 func (m matcher) counts(status int, route string) bool {
 	text := missing
 	if status != 0 {

@@ -168,24 +168,28 @@ func TestTheDocumentedPriceFile(t *testing.T) {
 	}
 }
 
-func TestAWrongPriceFileNamesEveryMistake(t *testing.T) {
+func TestPriceFileProblems(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
-		{"unknown key", "currency:", "curency:", `p.yaml:2:1: unknown key "curency": did you mean currency?`},
-		{"missing", "currency: EUR\n", "", "currency is missing"},
-		{"currency", "EUR", "euro", `p.yaml:2:11: currency: expected a currency of ISO 4217 like EUR, found "euro"`},
+		{"unknown key", "currency:", "curency:", `p.yaml:2:1: curency: unknown key; did you mean currency?`},
+		{"missing", "currency: EUR\n", "", "p.yaml:1:1: currency: required key is missing"},
+		{"currency", "EUR", "euro", `p.yaml:2:11: currency: expected an ISO 4217 currency like EUR, found euro`},
 		{"number", `"0.0125"`, "1e-3", `p.yaml:12:12: plans[1].price: expected a decimal like 0.0025`},
 		{"negative", `"0.0125"`, "-1", "expected a decimal"},
 		{"order", "up_to: 200", "up_to: 0", "p.yaml:10:21: plans[0].tiers[0].up_to: expected a whole number from 1"},
-		{"last tier", "{price: 25}", "{up_to: 300, price: 25}", "the last tier has no end"},
+		{"last tier", "{price: 25}", "{up_to: 300, price: 25}", "the last tier has no up_to"},
 		{"middle tier", "up_to: 200, ", "", "plans[0].tiers[0]: up_to is missing"},
 		{"power", "per: 1000", "per: 300", "expected 1, 10, 100, 1000"},
 		{"status", "[2xx]", "[2x]", "plans[1].count.statuses[0]: expected a status like 404 or 4xx"},
 		{"free", "free: true", "free: true, fee: 1", "a free plan has no fee"},
 		{"nothing", `    price: "0.0125"` + "\n", "", "expected a fee, a price or tiers, or free: true"},
-		{"twice given", "currency: EUR", "currency: EUR\ncurrency: USD", "given twice"},
-		{"no account", "stripe: cus_3, openmeter: acme", "", "expected a Stripe customer"},
-		{"same plan", "- {id: plan2, free: true}", "- {name: Gold, free: true}", "p.yaml:14:5: plans[2]: this plan has a price already"},
-		{"second document", "customers:", "---\ncustomers:", "a second document begins here"},
+		{"duplicate key", "currency: EUR", "currency: EUR\ncurrency: USD", "duplicate key"},
+		{"no account", "stripe: cus_3, openmeter: acme", "", "expected stripe"},
+		{"same plan", "- {id: plan2, free: true}", "- {name: Gold, free: true}", "p.yaml:14:5: plans[2]: duplicate plan"},
+		{"second document", "customers:", "---\ncustomers:", "expected one document, found a second"},
+		{"empty fee", `"49.00"`, "", "fee: value is missing"},
+		{"empty currency", "currency: EUR", "currency:", "p.yaml:2:1: currency: value is missing"},
+		{"environment", "EUR", "env:EUR", "found \"env:EUR\""},
+		{"empty list", "[2xx]", "[]", "the list is empty"},
 		{"not YAML", "currency: EUR", "currency: [EUR", "not YAML"},
 	} {
 		data := strings.Replace(goodPrices, c.old, c.new, 1)
@@ -196,7 +200,7 @@ func TestAWrongPriceFileNamesEveryMistake(t *testing.T) {
 	}
 	_, err := ParsePrices("p.yaml", []byte("version: 1\nplans:\n  - {id: a, fee: x}\n  - {fee: y}\n"))
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
-		t.Errorf("all mistakes at once: %v", err)
+		t.Errorf("all problems at once: %v", err)
 	}
 }
 
