@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,10 +19,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"golang.org/x/time/rate"
+
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 const (
-	maxBody    = 32 << 20         // bytes of an answer
+	maxBody    = 32 << 20 // bytes of an answer
+	firstWait  = 400 * time.Millisecond
 	maxWait    = 20 * time.Second // between two tries, unless Retry-After asks for more
 	maxRetry   = 2 * time.Minute  // the most that Retry-After is believed
 	callWithin = 30 * time.Second // for one try
@@ -114,6 +116,9 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("status %d", e.status)
 }
 
+// RetryAfter returns the wait that the answer asks for.
+func (e *statusError) RetryAfter() time.Duration { return e.retryAfter }
+
 func isStatus(err error, statuses ...int) bool {
 	var e *statusError
 	if errors.As(err, &e) {
@@ -148,33 +153,25 @@ type answer struct {
 }
 
 // do makes a call until it succeeds, fails for good or has been tried often enough.
-func (c *client) do(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (answer, error) {
-	for try := 1; ; try++ {
+func (c *client) do(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (a answer, err error) {
+	policy := retry.Policy{
+		First: firstWait, Max: maxWait, Tries: c.cfg.tries,
+		Again: func(err error) bool { return ctx.Err() == nil && mayPass(err) },
+	}
+	err = policy.Do(ctx, func() (err error) {
 		if c.cfg.pace != nil {
 			if err := c.cfg.pace.Wait(ctx); err != nil {
-				return answer{}, fmt.Errorf("wait for a call's turn: %w", err)
+				return fmt.Errorf("%w: %w", errPace, err)
 			}
 		}
-		a, err := c.once(ctx, method, u, header, body)
-		if err == nil {
-			return a, nil
-		}
-		wait, again := backoff(err, try)
-		if !again || try >= c.cfg.tries || ctx.Err() != nil {
-			return answer{}, err
-		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return answer{}, err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return answer{}, err
-		}
-	}
+		a, err = c.once(ctx, method, u, header, body)
+		return err
+	})
+	return a, err
 }
+
+// errPace wraps what ended the wait that keeps calls below AWS's quota.
+var errPace = errors.New("wait for a call's turn")
 
 func (c *client) once(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
@@ -240,17 +237,12 @@ func newStatusError(resp *http.Response, body []byte) *statusError {
 	return e
 }
 
-// backoff says how long to wait after the given try, and whether another one makes sense: too many
-// requests, the service's own mistakes, and calls that did not get through.
-func backoff(err error, try int) (wait time.Duration, again bool) {
+// mayPass reports whether another try makes sense: after too many requests, a fault of the service, or a call that
+// did not get through.
+func mayPass(err error) bool {
 	var status *statusError
-	if errors.As(err, &status) && status.status != http.StatusTooManyRequests && status.status < 500 {
-		return 0, false
+	if errors.As(err, &status) {
+		return status.status == http.StatusTooManyRequests || status.status >= 500
 	}
-	ceiling := min(200*time.Millisecond<<min(try, 10), maxWait)
-	wait = ceiling/2 + rand.N(ceiling/2+1)
-	if status != nil {
-		wait = max(wait, status.retryAfter+rand.N(status.retryAfter/10+1))
-	}
-	return wait, true
+	return !errors.Is(err, errPace)
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 )
 
 // Source lists everything there is. A call may be repeated, is bounded by ctx, and is never made
@@ -70,6 +72,8 @@ type Directory struct {
 	loaded chan struct{} // closed once there is a whole snapshot
 	turn   chan struct{} // held by the one refresh at a time
 
+	listings, single *failurelog.Log // of refreshes, and of look-ups of single keys
+
 	mu      sync.Mutex // guards pending and asked; held for moments only
 	pending map[string]struct{}
 	asked   map[string]time.Time // until when the answer stands
@@ -79,7 +83,6 @@ type Directory struct {
 	nextPoked  time.Time // before this even a poke waits
 	nextSingle time.Time // before this unknown keys wait
 	poked      bool      // since the last listing
-	failing    int       // listings that failed since the last good one
 }
 
 // New checks cfg. The directory is empty until the first refresh.
@@ -107,7 +110,9 @@ func New(cfg Config) (*Directory, error) {
 	return &Directory{
 		cfg: cfg, log: cfg.Logger,
 		wake: make(chan struct{}, 1), poke: make(chan struct{}, 1), loaded: make(chan struct{}), turn: make(chan struct{}, 1),
-		pending: map[string]struct{}{}, asked: map[string]time.Time{},
+		listings: failurelog.New(cfg.Logger, slog.LevelWarn, "refreshing the usage plan index"),
+		single:   failurelog.New(cfg.Logger, slog.LevelWarn, "looking up an unknown key"),
+		pending:  map[string]struct{}{}, asked: map[string]time.Time{},
 	}, nil
 }
 

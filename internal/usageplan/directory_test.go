@@ -300,7 +300,7 @@ func TestAFailureKeepsTheLastGoodSnapshot(t *testing.T) {
 				g.change(func() { g.keys[0].Name = "Renamed" })
 				pass(2 * time.Minute)
 				wantWho(t, d, "k1", "prod", "Gold/Renamed")
-				if n := strings.Count(log.String(), "keeps what it has"); n != 1 || !strings.Contains(log.String(), "recovered") {
+				if n := strings.Count(log.String(), "index is failing"); n != 1 || !strings.Contains(log.String(), "recovered") {
 					t.Errorf("log tells of the failure %d times, want once, and of the recovery:\n%s", n, &log)
 				}
 				if strings.Contains(log.String(), secret) {

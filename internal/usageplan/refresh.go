@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 // Run refreshes until ctx ends: on a timer, when poked, and for unknown keys at most every
@@ -88,18 +90,14 @@ func (d *Directory) full(ctx context.Context) error {
 	took := time.Since(began)
 	if err != nil {
 		d.failures.Add(1)
-		wait := time.Second << min(d.failing, 10)
-		if d.failing++; d.failing == 1 {
-			d.log.Warn("usage plan directory keeps what it has", "error", err)
-		}
-		d.nextFull = time.Now().Add(jitter(min(wait, d.cfg.Every)))
+		d.listings.Failed(err)
+		series, _ := d.listings.Series()
+		waits := retry.Policy{First: min(time.Second, d.cfg.Every), Max: d.cfg.Every}
+		d.nextFull = time.Now().Add(waits.Wait(int(series.Tries)))
 		d.nextPoked = d.nextFull
 		return err
 	}
-	if d.failing > 0 {
-		d.log.Info("usage plan directory recovered", "failures", d.failing)
-		d.failing = 0
-	}
+	d.listings.Worked()
 	d.poked = false
 	d.nextPoked = time.Now().Add((loadShare - 1) * took)
 	if d.nextFull = next; next.Before(d.nextPoked) {
@@ -149,9 +147,10 @@ func (d *Directory) forUnknown(ctx context.Context) error {
 		if lookupErr != nil {
 			d.failures.Add(1)
 			err = fmt.Errorf("look up a key: %w", lookupErr)
-			d.log.Warn("unknown key was not looked up", "error", err)
+			d.single.Failed(err)
 			break
 		}
+		d.single.Worked()
 		d.lookups.Add(1)
 		d.answered(id)
 		if found {

@@ -27,6 +27,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -163,10 +164,8 @@ func (b *Buffer) patiently(ctx context.Context, request func(context.Context) er
 		if late {
 			continue
 		}
-		select {
-		case <-ctx.Done():
+		if retry.Sleep(ctx, clusterPause) != nil {
 			return err
-		case <-time.After(clusterPause):
 		}
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 const (
@@ -130,7 +133,7 @@ func (e *embedded) watch() {
 		case <-e.trouble:
 		}
 		for _, after := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second} {
-			if !e.pause(after) {
+			if retry.Sleep(e.quit, after) != nil {
 				return
 			}
 			if err := e.healthy(); err != nil {
@@ -149,30 +152,11 @@ func (e *embedded) replace() {
 	e.end()
 	e.mu.Unlock()
 	shutdown(old)
-	for tries := 1; ; tries++ {
-		err := e.start()
-		if err == nil {
-			e.logger.Info("the buffer's server runs again", "tries", tries)
-			return
-		}
-		if tries == 1 {
-			e.logger.Error("start the buffer's server again", "error", err)
-		}
-		if !e.pause(restartPause) {
-			return
-		}
-	}
-}
-
-// pause waits, and says false when stop was called meanwhile.
-func (e *embedded) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-e.quit.Done():
-		return false
-	case <-t.C:
-		return true
+	starts := failurelog.New(e.logger, slog.LevelError, "starting the buffer's server again")
+	policy := retry.Policy{First: restartPause, Max: restartPause, Failed: func(err error, _ time.Duration) { starts.Failed(err) }}
+	if policy.Do(e.quit, e.start) == nil {
+		starts.Worked()
+		e.logger.Info("the buffer's server runs again")
 	}
 }
 

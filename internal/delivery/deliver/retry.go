@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/durable/failure"
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -15,7 +15,7 @@ var waits = retry.Policy{First: 100 * time.Millisecond, Max: 30 * time.Second}
 
 // untilDone calls fn until it works, ctx ends, or another worker has taken over. fn must
 // return soon after its context ends.
-func untilDone(ctx context.Context, failures *failure.Log, fn func() error) error {
+func untilDone(ctx context.Context, failures *failurelog.Log, fn func() error) error {
 	policy := waits
 	policy.Again = func(err error) bool { return ctx.Err() == nil && !errors.Is(err, record.ErrConflict) }
 	policy.Failed = func(err error, _ time.Duration) { failures.Failed(err) }

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/durable/failure"
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -77,14 +77,14 @@ func Forget(ctx context.Context, store Store, stream string, shard int) error {
 type state struct {
 	store    Store
 	key      string
-	failures *failure.Log
+	failures *failurelog.Log
 	doc      document
 	rev      uint64
 }
 
 // take reads the document and makes it this worker's own, which stops any other. It does
 // not retry.
-func take(ctx context.Context, store Store, key, owner string, failures *failure.Log) (*state, error) {
+func take(ctx context.Context, store Store, key, owner string, failures *failurelog.Log) (*state, error) {
 	s := &state{store: store, key: key, failures: failures, doc: document{Format: documentFormat}}
 	value, rev, err := store.Get(ctx, key)
 	switch {

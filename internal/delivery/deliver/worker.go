@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/stagelog/stagelog/internal/durable/failure"
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/durable/lease"
 	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
@@ -59,7 +59,7 @@ type Worker struct {
 	logger *slog.Logger
 	now    func() time.Time
 
-	putFailures, stateFailures, trimFailures, logFailures, functionFailures, runFailures *failure.Log
+	putFailures, stateFailures, trimFailures, logFailures, functionFailures, runFailures *failurelog.Log
 
 	memory  memory
 	flushes flushes
@@ -122,12 +122,12 @@ func New(cfg Config, log Log, store Store, sink Sink, fn Transformer) (*Worker, 
 		stopped: make(chan struct{}),
 	}
 	w.memory.dir = cfg.SpoolDir
-	for what, l := range map[string]**failure.Log{
+	for what, l := range map[string]**failurelog.Log{
 		"delivery": &w.putFailures, "writing the delivery state": &w.stateFailures, "trimming the buffer": &w.trimFailures,
 		"asking the buffer for its end": &w.logFailures,
 		"the function":                  &w.functionFailures, "the delivery worker": &w.runFailures,
 	} {
-		*l = failure.NewLog(w.logger, slog.LevelWarn, what)
+		*l = failurelog.New(w.logger, slog.LevelWarn, what)
 	}
 	return w, nil
 }
@@ -202,10 +202,10 @@ func (w *Worker) session(ctx context.Context) error {
 // State is how a worker is doing.
 type State struct {
 	Counts    Counts
-	Delivered uint64           // every frame up to here is delivered
-	Age       time.Duration    // of the oldest record that was read and is not delivered, 0 if there is none
-	Last      time.Time        // when something was last delivered by this worker; zero is never
-	Failures  []failure.Series // what does not work now
+	Delivered uint64              // every frame up to here is delivered
+	Age       time.Duration       // of the oldest record that was read and is not delivered, 0 if there is none
+	Last      time.Time           // when something was last delivered by this worker; zero is never
+	Failures  []failurelog.Series // what does not work now
 }
 
 // State says how the worker is doing.
@@ -213,7 +213,7 @@ func (w *Worker) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := State{Counts: w.counts, Delivered: w.done, Age: w.backlogAge(), Last: w.last}
-	for _, l := range []*failure.Log{w.putFailures, w.stateFailures, w.trimFailures, w.logFailures, w.functionFailures, w.runFailures} {
+	for _, l := range []*failurelog.Log{w.putFailures, w.stateFailures, w.trimFailures, w.logFailures, w.functionFailures, w.runFailures} {
 		if series, failing := l.Series(); failing {
 			s.Failures = append(s.Failures, series)
 		}

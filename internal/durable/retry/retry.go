@@ -70,6 +70,9 @@ func (p Policy) Do(ctx context.Context, fn func() error) error {
 // Sleep waits for d. When ctx ends before, it returns ctx.Err() at once: the cause of a context that a signal
 // ended is not context.Canceled.
 func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

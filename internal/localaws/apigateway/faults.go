@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 // Faults makes the control API as awkward as the real one, for tests of clients. The zero
@@ -23,7 +25,7 @@ func (f Faults) Wrap(next http.Handler) http.Handler {
 	}
 	var calls atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !wait(r, f.Delay) {
+		if retry.Sleep(r.Context(), f.Delay) != nil {
 			return
 		}
 		if n := calls.Add(1); f.ThrottleEvery > 0 && n%int64(f.ThrottleEvery) == 0 {
@@ -33,21 +35,6 @@ func (f Faults) Wrap(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, f.paged(r))
 	})
-}
-
-// wait is false when the client has gone.
-func wait(r *http.Request, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-r.Context().Done():
-		return false
-	}
 }
 
 // paged lowers the limit that a GET asks for.

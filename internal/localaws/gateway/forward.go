@@ -121,9 +121,7 @@ func (x *exchange) modifyResponse(res *http.Response) error {
 		x.patience = nil
 		return errTimeout
 	}
-	if x.st.troubled.Load() && x.st.troubled.CompareAndSwap(true, false) {
-		x.g.log.Info("an upstream answers again", "api", x.st.view.APIID, "stage", x.st.view.Stage, "resource", x.route.path)
-	}
+	x.st.failures.Worked()
 	x.headersAt = x.g.cfg.Clock()
 	x.upstreamStatus = res.StatusCode
 	x.identify(res.Header)
@@ -148,20 +146,13 @@ func (x *exchange) proxyFailed(_ http.ResponseWriter, r *http.Request, err error
 	case errors.As(err, &long):
 		x.refuse(tooLong)
 	case errors.Is(err, errTimeout) || errors.Is(context.Cause(r.Context()), errTimeout):
-		x.trouble("an upstream does not answer in time", errTimeout)
+		x.st.failures.Failed(errTimeout, "resource", x.route.path)
 		x.refuse(timedOut)
 	case x.r.Context().Err() != nil:
 		x.status, x.failure = StatusClientClosed, clientClosed
 	default:
-		x.trouble("an upstream fails", err)
+		x.st.failures.Failed(err, "resource", x.route.path)
 		x.refuse(badGateway)
-	}
-}
-
-// trouble logs the first of a row of failures.
-func (x *exchange) trouble(what string, err error) {
-	if x.st.troubled.CompareAndSwap(false, true) {
-		x.g.log.Warn(what, "api", x.st.view.APIID, "stage", x.st.view.Stage, "resource", x.route.path, "err", err)
 	}
 }
 

@@ -135,7 +135,7 @@ func (l *Logger) queue(stream string) *queue {
 	if q, ok := l.queues.Load(stream); ok {
 		return q.(*queue)
 	}
-	q, loaded := l.queues.LoadOrStore(stream, newQueue(stream))
+	q, loaded := l.queues.LoadOrStore(stream, l.newQueue(stream))
 	if !loaded {
 		select {
 		case l.news <- struct{}{}:

@@ -175,7 +175,7 @@ func TestFailedLinesAreTriedAgain(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		log := text.String()
-		if strings.Count(log, "they wait") != 1 || strings.Count(log, "again") != 1 || strings.Contains(log, "line 1") {
+		if strings.Count(log, "is failing") != 1 || strings.Count(log, "waiting=6") != 1 || strings.Count(log, "recovered after 4 tries") != 1 || strings.Contains(log, "line 1") {
 			t.Errorf("the log says:\n%s", log)
 		}
 	})
@@ -189,11 +189,15 @@ func TestAStreamThatRefusesLosesItsLinesAlone(t *testing.T) {
 			}
 			return nil, nil
 		}}
-		l := NewLogger(LoggerConfig{Put: s.put})
+		var text bytes.Buffer
+		l := NewLogger(LoggerConfig{Put: s.put, Logger: slog.New(slog.NewTextHandler(&text, nil))})
 		l.logAll("gone", numbered(3))
 		l.logAll("a", numbered(2))
 		if err := l.Drain(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if log := text.String(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "lost=3") {
+			t.Errorf("the log does not say that 3 lines are lost:\n%s", log)
 		}
 		want := LoggerStats{Accepted: 5, Delivered: 2, Lost: 3, Failures: 1}
 		if diff := cmp.Diff(want, l.Stats()); diff != "" {

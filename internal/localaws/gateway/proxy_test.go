@@ -544,7 +544,7 @@ func TestTroubleWithAnUpstreamIsLoggedWhenItChanges(t *testing.T) {
 		b.do(t, "GET", "/shop/prod/orders/secret-id?api_key=secret", nil, "X-Api-Key", goodKey)
 	}
 	log := text.String()
-	if strings.Count(log, "an upstream fails") != 1 || strings.Count(log, "an upstream answers again") != 1 {
+	if strings.Count(log, "an upstream is failing") != 1 || strings.Count(log, "an upstream recovered after 3 tries") != 1 {
 		t.Errorf("the log says:\n%s", log)
 	}
 	if strings.Contains(log, goodKey) || strings.Contains(log, "secret") {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -50,13 +52,16 @@ type queue struct {
 	spare   *batch
 
 	// The following are owned by who has the turn.
-	troubled  bool // the last put failed
-	backoff   time.Duration
-	notBefore time.Time // of the next try
+	puts, refusals *failurelog.Log
+	failed         int       // tries of the first batch
+	notBefore      time.Time // of the next try
 }
 
-func newQueue(stream string) *queue {
+func (l *Logger) newQueue(stream string) *queue {
 	q := &queue{stream: stream, turn: make(chan struct{}, 1), some: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	log := l.log.With("stream", stream)
+	q.puts = failurelog.New(log, slog.LevelWarn, "handing access log lines to a stream")
+	q.refusals = failurelog.New(log, slog.LevelError, "handing access log lines to a stream")
 	q.turn <- struct{}{}
 	return q
 }
@@ -210,11 +215,12 @@ func (l *Logger) sendAll(ctx context.Context, q *queue, n int) error {
 // backOff sets when the next try may be. The caller has the turn.
 func (l *Logger) backOff(q *queue, done bool) {
 	if done {
-		q.backoff, q.notBefore = 0, time.Time{}
+		q.failed, q.notBefore = 0, time.Time{}
 		return
 	}
-	q.backoff = min(max(2*q.backoff, l.cfg.Backoff), l.cfg.MaxBackoff)
-	q.notBefore = time.Now().Add(q.backoff/2 + rand.N(q.backoff))
+	q.failed++
+	waits := retry.Policy{First: l.cfg.Backoff, Max: l.cfg.MaxBackoff}
+	q.notBefore = time.Now().Add(waits.Wait(q.failed))
 }
 
 // sendFirst puts the first batch, and answers false when lines of it are still there.
@@ -234,7 +240,7 @@ func (l *Logger) sendFirst(ctx context.Context, q *queue) (done bool) {
 		b.keep(failed)
 		l.delivered.Add(int64(lines - len(b.ends)))
 	}
-	l.note(q, b, err)
+	l.note(q, b, lines, err)
 	gone := bytes - len(b.text)
 	l.bytes.Add(-int64(gone))
 	l.cfg.Metrics.queueBytes.Sub(float64(gone))
@@ -262,25 +268,25 @@ func (b *batch) keep(indexes []int) {
 	b.text, b.ends = b.text[:text], b.ends[:lines]
 }
 
-// note logs when a stream stops taking lines, and when it takes them again.
-func (l *Logger) note(q *queue, b *batch, err error) {
-	failing := err != nil || len(b.ends) > 0
-	if failing {
-		l.retries.Add(1)
-		l.cfg.Metrics.putRetries.Inc()
-	}
-	if failing == q.troubled {
-		return
-	}
-	q.troubled = failing
+// errPartly stands for the failures of single lines.
+var errPartly = errors.New("the stream took only a part of the lines")
+
+// note counts a put of so many lines, and logs when a stream stops taking them or takes them again. b holds what is left.
+func (l *Logger) note(q *queue, b *batch, lines int, err error) {
 	switch {
 	case errors.Is(err, ErrRefused):
-		l.log.Error("a stream refuses access log lines: they are lost", "stream", q.stream, "err", err)
-	case failing:
-		l.log.Warn("a stream does not take access log lines: they wait", "stream", q.stream, "lines", len(b.ends), "err", err)
+		q.refusals.Failed(err, "lost", lines)
+	case err != nil:
+		q.puts.Failed(err, "waiting", lines)
+	case len(b.ends) > 0:
+		q.puts.Failed(errPartly, "waiting", len(b.ends))
 	default:
-		l.log.Info("a stream takes access log lines again", "stream", q.stream)
+		q.puts.Worked()
+		q.refusals.Worked()
+		return
 	}
+	l.retries.Add(1)
+	l.cfg.Metrics.putRetries.Inc()
 }
 
 // pause waits for d, or until early has a token, or ctx ends.

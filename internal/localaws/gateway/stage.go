@@ -1,14 +1,15 @@
 package gateway
 
 import (
+	"log/slog"
 	"strings"
-	"sync/atomic"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
-// stage is a stage's view, compiled for serving. Only troubled changes.
+// stage is a stage's view, compiled for serving. Only failures changes.
 type stage struct {
 	view    *apigateway.StageView
 	root    node
@@ -18,7 +19,7 @@ type stage struct {
 	apiID   []string // the x-amzn-apigateway-api-id header to the upstream
 	metrics stageMetrics
 
-	troubled atomic.Bool // the last call of an upstream failed; logged when it changes
+	failures *failurelog.Log // of calls of the upstreams
 }
 
 // route is one resource.
@@ -46,6 +47,7 @@ type node struct {
 func (g *Gateway) compile(view *apigateway.StageView) *stage {
 	st := &stage{view: view, apiID: []string{view.APIID}, metrics: g.cfg.Metrics.stage(view.APIID, view.Stage)}
 	log := g.log.With("api", view.APIID, "stage", view.Stage)
+	st.failures = failurelog.New(log, slog.LevelWarn, "an upstream")
 	for _, r := range view.Routes {
 		rt := &route{id: r.ResourceID, path: r.Path, methods: make(map[string]*method, len(r.Methods))}
 		var names []string

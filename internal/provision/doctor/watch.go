@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 // watch looks for a marked record in the objects that come into the bucket.
@@ -63,12 +64,8 @@ func (w *watch) await(ctx context.Context, limit time.Duration, tell func(waited
 			told = time.Now()
 			tell(time.Since(begun))
 		}
-		timer := time.NewTimer(min(pause, limit-time.Since(begun)))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		case <-timer.C:
+		if err := retry.Sleep(ctx, min(pause, limit-time.Since(begun))); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 // Orders is how many orders there are: 1 to Orders.
@@ -101,12 +103,8 @@ func slow(w http.ResponseWriter, r *http.Request) {
 	if ms, err := strconv.Atoi(r.URL.Query().Get("ms")); err == nil && ms >= 0 {
 		delay = min(time.Duration(ms)*time.Millisecond, maxDelay)
 	}
-	t := time.NewTimer(delay)
-	defer t.Stop()
-	select {
-	case <-t.C:
+	if retry.Sleep(r.Context(), delay) == nil {
 		answer(w, http.StatusOK, map[string]any{"waited_ms": delay.Milliseconds()})
-	case <-r.Context().Done():
 	}
 }
 

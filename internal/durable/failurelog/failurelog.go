@@ -1,6 +1,6 @@
-// Package failure logs a series of failures as what it is: one line at its beginning, few while it lasts, and one
+// Package failurelog logs a series of failures as what it is: one line at its beginning, few while it lasts, and one
 // at its end.
-package failure
+package failurelog
 
 import (
 	"context"
@@ -37,8 +37,8 @@ type Series struct {
 	Last  time.Time
 }
 
-// NewLog returns a Log. What names what can fail, as a subject: "trimming the buffer". Failures are logged at level.
-func NewLog(logger *slog.Logger, level slog.Level, what string) *Log {
+// New returns a Log. What names what can fail, as a subject: "trimming the buffer". Failures are logged at level.
+func New(logger *slog.Logger, level slog.Level, what string) *Log {
 	return &Log{logger: logger, level: level, what: what}
 }
 

@@ -1,4 +1,4 @@
-package failure_test
+package failurelog_test
 
 import (
 	"bytes"
@@ -12,10 +12,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/durable/failure"
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 )
 
-func newLog(level slog.Level) (*failure.Log, *bytes.Buffer) {
+func newLog(level slog.Level) (*failurelog.Log, *bytes.Buffer) {
 	var out bytes.Buffer
 	handler := slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -23,7 +23,7 @@ func newLog(level slog.Level) (*failure.Log, *bytes.Buffer) {
 		}
 		return a
 	}})
-	return failure.NewLog(slog.New(handler), level, "the put"), &out
+	return failurelog.New(slog.New(handler), level, "the put"), &out
 }
 
 func TestASeriesIsLoggedAtItsEndsAndRarelyBetween(t *testing.T) {
@@ -58,7 +58,7 @@ func TestSeries(t *testing.T) {
 		l.Failed(errors.New("first"))
 		time.Sleep(time.Minute)
 		l.Failed(errors.New("second"))
-		want := failure.Series{What: "the put", Error: "second", Tries: 2, Last: time.Now()}
+		want := failurelog.Series{What: "the put", Error: "second", Tries: 2, Last: time.Now()}
 		if got, failing := l.Series(); !failing || got != want {
 			t.Errorf("Series = %+v, %v; want %+v", got, failing, want)
 		}
