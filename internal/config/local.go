@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/stagelog/stagelog/internal/encoding/openapi"
+)
 
 // Local holds for `stagelog up` what API Gateway holds in AWS.
 type Local struct {
@@ -20,13 +24,14 @@ func (l *Local) Stages() []StageRef {
 	return all
 }
 
-// API represents a REST API that proxies every path to one upstream.
+// API represents a REST API that proxies its paths to one upstream.
 type API struct {
 	ID             string
 	Name           string // default: the id
 	Upstream       string // http or https URL
 	Stages         []string
-	APIKeyRequired *bool // never nil after Parse; default: true
+	APIKeyRequired *bool             // never nil after Parse; of methods for which Document gives no security; default: true
+	Document       *openapi.Document // its paths and methods are the API's; nil: all paths and methods are
 }
 
 // UsagePlan represents a usage plan with its customers.

@@ -36,7 +36,7 @@ func readLocal(v yamlfile.Value) *Local {
 }
 
 func readAPI(v yamlfile.Value, before []API) API {
-	m := v.Mapping("id", "name", "upstream", "stages", "api_key_required")
+	m := v.Mapping("id", "name", "upstream", "openapi", "stages", "api_key_required")
 	required := true
 	api := API{APIKeyRequired: &required}
 	api.ID = v.Required(m, "id").Word(apiPattern, expectedAPI)
@@ -45,6 +45,9 @@ func readAPI(v yamlfile.Value, before []API) API {
 		api.Name = c.Checked(checkLabel)
 	}
 	api.Upstream = readUpstream(v.Required(m, "upstream"))
+	if c := m["openapi"]; c.Exists() {
+		api.Document = readDocument(c)
+	}
 	for _, item := range v.Required(m, "stages").List() {
 		if stage := item.Word(stagePattern, expectedStage); stage != "" {
 			api.Stages = appendOnce(api.Stages, stage, item)

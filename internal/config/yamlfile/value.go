@@ -34,6 +34,9 @@ func (v Value) Exists() bool { return v.node != nil && !isNull(v.node) }
 // IsMapping reports whether the value is a mapping.
 func (v Value) IsMapping() bool { return v.node != nil && v.node.Kind == yaml.MappingNode }
 
+// File returns the name of the value's file, as it was given to Read.
+func (v Value) File() string { return v.file.name }
+
 // Line returns the line of the value, or 0 if it has none.
 func (v Value) Line() int {
 	if v.at == nil {

@@ -20,6 +20,8 @@ const (
 	responseHeader = "method.response.header."
 )
 
+const badEndpoint = "Invalid HTTP endpoint specified for URI"
+
 var (
 	stageVariable = regexp.MustCompile(`\$\{stageVariables\.([a-zA-Z0-9_]+)\}`)
 	uriVariable   = regexp.MustCompile(`\{([^{}]+?)\+?\}`)
@@ -68,7 +70,7 @@ func (in *integration) checkProxy() error {
 		return badRequest(badMethod)
 	}
 	if !validEndpoint(in.URI) {
-		return badRequest("Invalid HTTP endpoint specified for URI")
+		return badRequest(badEndpoint)
 	}
 	switch in.ConnectionType {
 	case "", "INTERNET":

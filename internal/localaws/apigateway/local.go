@@ -6,21 +6,24 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/stagelog/stagelog/internal/encoding/openapi"
 )
 
-// Local is what stagelog.yaml's local: section says API Gateway holds.
+// Local is what API Gateway should hold by the local: section of stagelog.yaml.
 type Local struct {
 	APIs  []LocalAPI
 	Plans []LocalPlan
 }
 
-// LocalAPI is an API that passes everything on to one upstream.
+// LocalAPI is an API that passes its requests on to one upstream.
 type LocalAPI struct {
 	ID             string // as it stands: shop
 	Name           string // default: the id
 	Upstream       string // http or https, the path before the request's own
 	Stages         []string
-	APIKeyRequired bool
+	APIKeyRequired bool              // of methods for which Document gives no security
+	Document       *openapi.Document // its paths and methods are the API's; nil: every path and method is
 }
 
 // LocalPlan is a usage plan with its customers.

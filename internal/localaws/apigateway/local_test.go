@@ -2,6 +2,8 @@ package apigateway_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/encoding/openapi"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
@@ -192,6 +195,73 @@ func TestApplyLocalSaysWhatIsWrong(t *testing.T) {
 	}
 	if s := fmt.Sprintf("%v %+v %#v", localShop().Plans, localShop(), localShop()); strings.Contains(s, acmeValue) {
 		t.Error("printing the configuration shows a key's value")
+	}
+}
+
+const shopDocument = `
+openapi: 3.0.3
+info: {title: Shop}
+components: {securitySchemes: {key: {type: apiKey, name: x-api-key, in: header}}}
+SECURITY
+paths:
+  /orders: {get: {}, post: {security: [{key: []}]}}
+  /orders/{id}: {get: {}}
+  /files/{path+}: {x-amazon-apigateway-any-method: {security: []}}
+`
+
+func TestApplyLocalDocument(t *testing.T) {
+	w := newWorld(t)
+	with := func(security string, keyRequired bool) apigateway.Local {
+		doc := must[*openapi.Document](t)(openapi.ParseRoutes([]byte(strings.Replace(shopDocument, "SECURITY", security, 1))))
+		return apigateway.Local{APIs: []apigateway.LocalAPI{{ID: "shop", Upstream: "http://127.0.0.1:9000/v1", Stages: []string{"prod"}, APIKeyRequired: keyRequired, Document: doc}}}
+	}
+	routes := func() (out []string) {
+		view, _ := w.svc.Route("shop", "prod")
+		for _, r := range view.Routes {
+			for _, name := range slices.Sorted(maps.Keys(r.Methods)) {
+				m := r.Methods[name]
+				out = append(out, fmt.Sprintf("%s %s %s %v %v", name, r.Path, m.Integration.URI, m.Integration.Params, m.APIKeyRequired))
+			}
+		}
+		return out
+	}
+	want := func(rest bool) []string {
+		return []string{
+			"GET /orders/{id} http://127.0.0.1:9000/v1/orders/{id} map[id:id] " + fmt.Sprint(rest),
+			"GET /orders http://127.0.0.1:9000/v1/orders map[] " + fmt.Sprint(rest),
+			"POST /orders http://127.0.0.1:9000/v1/orders map[] true",
+			"ANY /files/{path+} http://127.0.0.1:9000/v1/files/{path} map[path:path] false",
+		}
+	}
+	for _, tt := range []struct {
+		security            string
+		keyRequired, wanted bool
+	}{
+		{"x-none: 1", true, true}, // as an API without a document
+		{"x-none: 1", false, false},
+		{"security: [{key: []}]", false, true}, // the document's security counts for every method without its own
+		{"security: []", true, false},
+	} {
+		done := w.apply(with(tt.security, tt.keyRequired))
+		got, want := routes(), want(tt.wanted)
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, api_key_required %v (-want +got):\n%s", tt.security, tt.keyRequired, diff)
+		}
+		if again := w.apply(with(tt.security, tt.keyRequired)); done.Nothing() || !again.Nothing() {
+			t.Errorf("applied %+v, the same again %+v", done, again)
+		}
+	}
+	l := with("x-none: 1", true)
+	l.APIs[0].Document = nil
+	w.apply(l)
+	if got := routes(); len(got) != 2 || !strings.HasPrefix(got[1], "ANY /{proxy+} ") {
+		t.Errorf("without the document: %q", got)
+	}
+	l.APIs[0].Document = must[*openapi.Document](t)(openapi.ParseRoutes([]byte(`{"openapi":"3.0.1","paths":{"/a b":{"get":{}}}}`)))
+	if _, err := w.svc.ApplyLocal(t.Context(), l); err == nil || !strings.Contains(err.Error(), `API "shop": Unable to create resource at path '/a b': Resource's path part only`) {
+		t.Errorf("a path that API Gateway refuses: %v", err)
 	}
 }
 

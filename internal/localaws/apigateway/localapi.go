@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/encoding/openapi"
 )
 
 func (a *applier) ensureAPIs(ctx context.Context, want Local) error {
@@ -27,10 +30,10 @@ func (a *applier) ensureAPIs(ctx context.Context, want Local) error {
 func (a *applier) ensureAPI(ctx context.Context, want LocalAPI) error {
 	old := a.s.apis[want.ID]
 	if !validID(want.ID) {
-		return fmt.Errorf("invalid id: letters a-z, digits, - and _, at most 64")
+		return errors.New("invalid id: letters a-z, digits, - and _, at most 64")
 	}
 	if old != nil && !isLocal(old.Tags) {
-		return fmt.Errorf("an API with this id exists that was made otherwise")
+		return errors.New("an API with this id exists that was made otherwise")
 	}
 	api, err := a.s.localAPI(want)
 	if err != nil {
@@ -58,46 +61,71 @@ func (a *applier) ensureAPI(ctx context.Context, want LocalAPI) error {
 	return a.pruneDeployments(ctx, api.ID)
 }
 
-// localAPI is an API whose every path and method goes to the upstream.
+// localAPI makes an API whose methods all pass their requests on to the upstream.
 func (s *Service) localAPI(want LocalAPI) (*restAPI, error) {
 	name := want.Name
 	if name == "" {
 		name = want.ID
 	}
-	api, err := s.newRestAPI(restAPIInput{Name: name, EndpointConfiguration: &endpointInput{Types: []string{"REGIONAL"}}, Tags: localTags()}, want.ID)
+	in := restAPIInput{Name: name, EndpointConfiguration: &endpointInput{Types: []string{"REGIONAL"}}, Tags: localTags()}
+	api, err := s.newRestAPI(in, want.ID)
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(want.Upstream, "?") || strings.Contains(want.Upstream, "#") || strings.ContainsAny(want.Upstream, "{}$") {
-		return nil, fmt.Errorf("upstream must be an address without a query, a fragment or variables")
+	if strings.ContainsAny(want.Upstream, "?#{}$") {
+		return nil, errors.New("upstream must be an address without a query, a fragment or variables")
 	}
-	base := strings.TrimSuffix(want.Upstream, "/")
-	const proxy = "proxy"
-	for path, uri := range map[string]string{"/": base + "/", "/{" + proxy + "+}": base + "/{" + proxy + "}"} {
-		r, err := api.ensurePath(path)
-		if err != nil {
-			return nil, err
-		}
-		in := &integration{Type: HTTPProxy, HTTPMethod: "ANY", URI: uri}
-		m := &method{HTTPMethod: "ANY", AuthorizationType: "NONE", APIKeyRequired: want.APIKeyRequired, Integration: in}
-		if r.ParentID != "" {
-			in.RequestParameters = map[string]string{pathParamTo + proxy: pathParamFrom + proxy}
-			m.RequestParameters = map[string]bool{pathParamFrom + proxy: true}
-		}
-		if err := in.checked(r.ID); err != nil {
-			return nil, err
-		}
-		api.Resources[r.ID] = r.withMethod(m)
+	if !validEndpoint(want.Upstream) {
+		return nil, badRequest(badEndpoint)
 	}
-	return api, nil
+	return api, api.addPaths(want.paths())
 }
 
-// ensureStage makes the stage show the API as it is.
+// paths returns the document's paths, or two that match every request, with integrations
+// that lead to the upstream.
+func (want LocalAPI) paths() []openapi.Path {
+	paths := []openapi.Path{{Path: "/", Operations: []openapi.Operation{{Method: "ANY"}}}, {Path: "/{proxy+}", Operations: []openapi.Operation{{Method: "ANY"}}}}
+	if want.Document != nil {
+		paths = want.Document.Paths
+	}
+	out := make([]openapi.Path, 0, len(paths))
+	for _, p := range paths {
+		ops := make([]openapi.Operation, 0, len(p.Operations))
+		for _, op := range p.Operations {
+			if !op.SecurityGiven {
+				op.APIKeyRequired = want.APIKeyRequired
+			}
+			op.PathParameters, op.Integration = want.integration(p.Path, op.Method)
+			ops = append(ops, op)
+		}
+		out = append(out, openapi.Path{Path: p.Path, Operations: ops})
+	}
+	return out
+}
+
+// integration leads a method to the upstream. Each parameter of the path is passed on.
+func (want LocalAPI) integration(path, httpMethod string) (params map[string]bool, in *openapi.Integration) {
+	in = &openapi.Integration{Type: string(HTTPProxy), HTTPMethod: httpMethod}
+	in.URI = strings.TrimSuffix(want.Upstream, "/") + strings.ReplaceAll(path, "+}", "}")
+	for _, segment := range segmentsOf(path) {
+		if segment.Param != "" {
+			put(&params, pathParamFrom+segment.Param, true)
+			put(&in.RequestParameters, pathParamTo+segment.Param, pathParamFrom+segment.Param)
+		}
+	}
+	return params, in
+}
+
+// ensureStage deploys the API to the stage, unless the stage shows it already.
 func (a *applier) ensureStage(ctx context.Context, api *restAPI, name string) error {
+	resources, err := api.snapshot()
+	if err != nil {
+		return err
+	}
 	st := a.s.stages[api.ID][name]
 	if st != nil {
 		d := a.s.deployments[api.ID][st.DeploymentID]
-		if d.KeySource == api.KeySource && sameJSON(d.Resources, api.Resources) {
+		if d.KeySource == api.KeySource && sameJSON(d.Resources, resources) {
 			return nil
 		}
 	}

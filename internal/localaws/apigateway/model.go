@@ -166,6 +166,14 @@ type member struct {
 
 func clone[T any](p *T) *T { c := *p; return &c }
 
+// put sets a value in a map, which it makes when there is none.
+func put[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
+}
+
 // withResource is the API with r put in.
 func (a *restAPI) withResource(r *resource) *restAPI {
 	c := clone(a)

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/stagelog/stagelog/internal/localaws/apigateway/openapi"
 )
 
 const (
@@ -26,7 +24,7 @@ type resourceWire struct {
 	Methods  map[string]any `json:"resourceMethods,omitempty"`
 }
 
-// wire gives a resource; its methods are empty objects unless they were asked for.
+// wire returns a resource; its methods are empty objects unless they were asked for.
 func (r *resource) wire(embed bool) resourceWire {
 	w := resourceWire{ID: r.ID, ParentID: r.ParentID, PathPart: r.PathPart, Path: r.Path}
 	for name, m := range r.Methods {
@@ -138,98 +136,6 @@ func (s *Service) deleteResource(c *call) (any, error) {
 		return other.ID == r.ID || strings.HasPrefix(other.Path, r.Path+"/")
 	})
 	return nil, s.putAPI(c.Context(), a)
-}
-
-// take brings the resources and methods of a document into the API, whose maps it changes.
-func (a *restAPI) take(doc *openapi.Document) error {
-	for _, p := range doc.Paths {
-		r, err := a.ensurePath(p.Path)
-		if err != nil {
-			return err
-		}
-		for _, op := range p.Operations {
-			m, err := methodOf(op, r)
-			if err != nil {
-				return badRequest("Unable to import the document: %s %s: %s", op.Method, clip(p.Path), messageOf(err))
-			}
-			r = r.withMethod(m)
-		}
-		a.Resources[r.ID] = r
-	}
-	return nil
-}
-
-// ensurePath finds the resource of a path, and makes it and its parents when missing.
-func (a *restAPI) ensurePath(path string) (*resource, error) {
-	at := a.Resources[a.Root]
-	for _, part := range strings.Split(strings.Trim(path, "/"), "/") {
-		if part == "" {
-			continue
-		}
-		child := a.child(at, part)
-		if child == nil {
-			var err error
-			id := derivedID("resource", a.ID, strings.TrimSuffix(at.Path, "/")+"/"+part)
-			if child, err = a.newResource(at, part, id); err != nil {
-				return nil, err
-			}
-			a.Resources[child.ID] = child
-		}
-		at = child
-	}
-	return at, nil
-}
-
-func (a *restAPI) child(parent *resource, part string) *resource {
-	for _, r := range a.Resources {
-		if r.ParentID == parent.ID && r.PathPart == part {
-			return r
-		}
-	}
-	return nil
-}
-
-func methodOf(op openapi.Operation, r *resource) (*method, error) {
-	m := &method{
-		HTTPMethod: op.Method, AuthorizationType: "NONE", APIKeyRequired: op.APIKeyRequired,
-		OperationName: op.OperationID, RequestParameters: op.PathParameters,
-	}
-	if op.Integration == nil {
-		return m, nil
-	}
-	in := &integration{
-		Type: IntegrationType(strings.ToUpper(op.Integration.Type)), HTTPMethod: strings.ToUpper(op.Integration.HTTPMethod),
-		URI: op.Integration.URI, ConnectionType: op.Integration.ConnectionType, RequestParameters: op.Integration.RequestParameters,
-		RequestTemplates: op.Integration.RequestTemplates, PassthroughBehavior: strings.ToUpper(op.Integration.PassthroughBehavior),
-		TimeoutInMillis: op.Integration.TimeoutInMillis,
-	}
-	for pattern, resp := range op.Integration.Responses {
-		if in.Responses == nil {
-			in.Responses = map[string]integrationResponse{}
-		}
-		if pattern == "default" {
-			pattern = ""
-		}
-		in.Responses[resp.StatusCode] = integrationResponse{
-			StatusCode: resp.StatusCode, SelectionPattern: pattern,
-			ResponseParameters: resp.ResponseParameters, ResponseTemplates: resp.ResponseTemplates,
-		}
-	}
-	if err := in.checked(r.ID); err != nil {
-		return nil, err
-	}
-	if in.Type == HTTPProxy {
-		in.Responses = nil // a proxy passes the upstream's answer on; AWS ignores them as well
-	}
-	m.Integration = in
-	return m, nil
-}
-
-func messageOf(err error) string {
-	if e, ok := err.(*Error); ok {
-		return e.Message
-	}
-	return err.Error()
 }
 
 // putResource makes a changed resource durable. Called under mu.

@@ -13,6 +13,7 @@ const (
 	maxName        = 1024
 	maxDescription = 1024
 	maxAPIs        = 600 // AWS's quota of regional APIs per account and Region
+	maxVersion     = 64
 	maxMediaTypes  = 50
 )
 
@@ -55,7 +56,6 @@ type restAPIWire struct {
 	Description               string             `json:"description,omitempty"`
 	CreatedDate               epoch              `json:"createdDate"`
 	Version                   string             `json:"version,omitempty"`
-	Warnings                  []string           `json:"warnings,omitempty"`
 	BinaryMediaTypes          []string           `json:"binaryMediaTypes,omitempty"`
 	APIKeySource              KeySource          `json:"apiKeySource"`
 	EndpointConfiguration     endpoint           `json:"endpointConfiguration"`
@@ -73,6 +73,7 @@ func (a *restAPI) wire(tags *map[string]string) restAPIWire {
 }
 
 func (a *restAPI) listWire() restAPIWire { return a.wire(tagsIfAny(a.Tags)) }
+func (a *restAPI) fullWire() restAPIWire { return a.wire(tagsOf(a.Tags)) }
 
 type restAPIInput struct {
 	Name                      string            `json:"name"`
@@ -159,8 +160,8 @@ func (in *restAPIInput) check() error {
 		return badRequest("Description cannot be an empty string")
 	case in.Description != nil && len(*in.Description) > maxDescription:
 		return badRequest("Description can be at most %d characters", maxDescription)
-	case len(in.Version) > 64:
-		return badRequest("Version can be at most 64 characters")
+	case len(in.Version) > maxVersion:
+		return badRequest("Version can be at most %d characters", maxVersion)
 	case len(in.BinaryMediaTypes) > maxMediaTypes:
 		return badRequest("At most %d binary media types are allowed", maxMediaTypes)
 	case !in.APIKeySource.valid():
@@ -280,7 +281,7 @@ func (a *restAPI) patch(op patchOp) error {
 		a.Name = v
 	case op.Path == "/description" && len(v) <= maxDescription:
 		a.Description = v
-	case op.Path == "/version" && len(v) <= 64:
+	case op.Path == "/version" && len(v) <= maxVersion:
 		a.Version = v
 	case op.Path == "/apiKeySource" && v != "" && KeySource(v).valid():
 		a.KeySource = KeySource(v)

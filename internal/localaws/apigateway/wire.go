@@ -149,6 +149,14 @@ func (c *call) query(name string) string { return c.URL.Query().Get(name) }
 // flag is a boolean query parameter; anything but true is false.
 func (c *call) flag(name string) bool { return strings.EqualFold(c.query(name), "true") }
 
+// answer returns v as wire writes it, or err.
+func answer[T, W any](v T, err error, wire func(T) W) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return wire(v), nil
+}
+
 // epoch is a timestamp as rest-json SDKs read it: a number of seconds.
 type epoch time.Time
 

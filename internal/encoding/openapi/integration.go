@@ -2,13 +2,34 @@ package openapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 )
 
+// Integration is x-amazon-apigateway-integration, with its members as they are written.
+type Integration struct {
+	Type                string
+	HTTPMethod          string
+	URI                 string
+	ConnectionType      string
+	PassthroughBehavior string
+	TimeoutInMillis     int
+	RequestParameters   map[string]string
+	RequestTemplates    map[string]string
+	Responses           map[string]IntegrationResponse // by selection pattern, "default" for none
+}
+
+// IntegrationResponse is one of an integration's responses.
+type IntegrationResponse struct {
+	StatusCode         string
+	ResponseParameters map[string]string
+	ResponseTemplates  map[string]string
+}
+
 func integrationOf(in object) (*Integration, error) {
-	out := &Integration{Responses: map[string]Response{}}
+	out := &Integration{Responses: map[string]IntegrationResponse{}}
 	var err error
 	for name, v := range in {
 		switch name {
@@ -27,7 +48,7 @@ func integrationOf(in object) (*Integration, error) {
 			out.PassthroughBehavior = text(v)
 		case "timeoutInMillis":
 			if out.TimeoutInMillis, err = strconv.Atoi(text(v)); err != nil {
-				return nil, fmt.Errorf("timeoutInMillis is not a number")
+				return nil, errors.New("timeoutInMillis is not a number")
 			}
 		case "requestParameters":
 			out.RequestParameters, err = texts(name, v)
@@ -44,7 +65,7 @@ func integrationOf(in object) (*Integration, error) {
 		}
 	}
 	if out.Type == "" {
-		return nil, fmt.Errorf("the integration has no type")
+		return nil, errors.New("the integration has no type")
 	}
 	return out, nil
 }
@@ -52,15 +73,15 @@ func integrationOf(in object) (*Integration, error) {
 func (in *Integration) responses(v any) error {
 	all, ok := v.(object)
 	if !ok {
-		return fmt.Errorf("responses is not an object")
+		return errors.New("responses is not an object")
 	}
 	for pattern, e := range all {
 		o, ok := e.(object)
 		if !ok {
 			return fmt.Errorf("response %.100q is not an object", pattern)
 		}
-		r := Response{StatusCode: text(o["statusCode"])}
-		if len(r.StatusCode) != 3 || r.StatusCode[0] < '1' || r.StatusCode[0] > '5' || strings.Trim(r.StatusCode[1:], "0123456789") != "" {
+		r := IntegrationResponse{StatusCode: text(o["statusCode"])}
+		if !validStatus(r.StatusCode) {
 			return fmt.Errorf("response %.100q has no valid statusCode", pattern)
 		}
 		var err error
@@ -75,7 +96,7 @@ func (in *Integration) responses(v any) error {
 	return nil
 }
 
-// text is a scalar as it was written, "" for anything else.
+// text returns a scalar as it was written, "" for anything else.
 func text(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -88,7 +109,7 @@ func text(v any) string {
 	return ""
 }
 
-// texts is an object of scalars; a template may also be written out as JSON.
+// texts reads an object of scalars; a template may also be written out as JSON.
 func texts(name string, v any) (map[string]string, error) {
 	if v == nil {
 		return nil, nil

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds of a document: what is beyond them is an attack or a mistake. Aliases count as often
-// as they are used.
+// Bounds of a document. Aliases count as often as they are used.
 const (
 	maxDepth = 64
 	maxNodes = 200_000
@@ -49,12 +50,22 @@ func decodeJSON(data []byte, nodes *int) (any, error) {
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
-		return nil, errors.New("the document is not valid JSON")
+		return nil, invalidJSON(data, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the document has something behind its end")
+		return nil, errors.New("the document continues after its end")
 	}
 	return fromJSON(v, 0, nodes)
+}
+
+// invalidJSON names the line of a syntax error.
+func invalidJSON(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return errors.New("the document is not valid JSON: it ends too early")
+	}
+	line := 1 + bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n"))
+	return fmt.Errorf("the document is not valid JSON: line %d: %s", line, syntax)
 }
 
 func fromJSON(v any, depth int, nodes *int) (any, error) {
@@ -84,7 +95,7 @@ func fromJSON(v any, depth int, nodes *int) (any, error) {
 func decodeYAML(data []byte, nodes *int) (any, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, errors.New("the document is not valid YAML")
+		return nil, fmt.Errorf("the document is not valid YAML: %.200s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	return fromYAML(&doc, 0, nodes)
 }
@@ -117,7 +128,7 @@ func fromYAML(n *yaml.Node, depth int, nodes *int) (any, error) {
 	return scalar(n), nil
 }
 
-// fromMapping reads a mapping; what it merges in (<<) gives way to its own keys.
+// fromMapping reads a mapping. Its own keys win over those that it merges in (<<).
 func fromMapping(n *yaml.Node, depth int, nodes *int) (any, error) {
 	o := make(object, len(n.Content)/2)
 	var merged []any
