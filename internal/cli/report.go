@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/report"
 )
 
@@ -61,7 +62,7 @@ func newReport(e *env) *cobra.Command {
 
 func dimensions() string {
 	var names []string
-	for _, d := range report.Dimensions() {
+	for _, d := range query.Dimensions() {
 		names = append(names, string(d))
 	}
 	return strings.Join(names, ", ")
@@ -70,18 +71,18 @@ func dimensions() string {
 // recent is what is looked at where nobody says from when.
 const recent = 30 * 24 * time.Hour
 
-func (f *reportFlags) query() (q report.Query, err error) {
+func (f *reportFlags) query() (q query.Query, err error) {
 	if q.Zone, err = time.LoadLocation(f.zone); err != nil {
 		return q, usageError{fmt.Errorf("--zone %s: expected a name like Europe/Berlin", f.zone)}
 	}
 	for _, name := range f.by {
-		d, err := report.ParseDimension(name)
+		d, err := query.ParseDimension(name)
 		if err != nil {
 			return q, usageError{fmt.Errorf("--by: %w", err)}
 		}
 		q.By = append(q.By, d)
 	}
-	if q.Filter, err = report.ParseFilter(f.where...); err != nil {
+	if q.Filter, err = query.ParseFilter(f.where...); err != nil {
 		return q, usageError{fmt.Errorf("--where: %w", err)}
 	}
 	q.From, q.To, q.Top, q.Compare = f.from.Time, f.to.Time, f.top, f.compare

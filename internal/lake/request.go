@@ -6,7 +6,8 @@ import "time"
 type Request struct {
 	Time                                time.Time // zero is none
 	RequestID, API, Stage               string
-	KeyID, Customer, UsagePlan          string
+	KeyID, Customer                     string
+	UsagePlan, UsagePlanID              string
 	Method, Route, Path, Status, IP     string
 	Latency, Bytes, UserAgent, ErrorMsg string
 }
@@ -27,7 +28,7 @@ func (m Mapping) Read(line []byte) (q Request, ok bool) {
 	}
 	for c, to := range map[column]*string{
 		colRequestID: &q.RequestID, colAPIID: &q.API, colStage: &q.Stage, colKeyID: &q.KeyID, colCustomer: &q.Customer,
-		colUsagePlan: &q.UsagePlan, colMethod: &q.Method, colRoute: &q.Route, colPath: &q.Path, colStatus: &q.Status, colIP: &q.IP,
+		colUsagePlan: &q.UsagePlan, colUsagePlanID: &q.UsagePlanID, colMethod: &q.Method, colRoute: &q.Route, colPath: &q.Path, colStatus: &q.Status, colIP: &q.IP,
 		colLatency: &q.Latency, colBytes: &q.Bytes, colUserAgent: &q.UserAgent, colError: &q.ErrorMsg,
 	} {
 		*to = string(r.row[c])

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
 var (

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
 // A key that was unknown at first, renamed, and named as before has each name in its time.

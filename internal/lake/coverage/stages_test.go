@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
 // metered is a StageCounter that has its counts in memory. An API without a name is no REST API.

@@ -20,7 +20,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // BenchmarkRun is the time of one report over a million rows of a month, or over STAGELOG_BENCH_ROWS.
@@ -29,24 +30,24 @@ func BenchmarkRun(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	filter, err := ParseFilter("route=/orders/*", "status=5xx")
+	filter, err := query.ParseFilter("route=/orders/*", "status=5xx")
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, c := range []struct {
 		name  string
-		query Query
+		query query.Query
 	}{
-		{"counts by customer", Query{By: []Dimension{Customer}, CountsOnly: true}},
-		{"by customer", Query{By: []Dimension{Customer}}},
-		{"by customer top 20", Query{By: []Dimension{Customer}, Top: 20}},
-		{"by customer and route", Query{By: []Dimension{Customer, Route}, Top: 50}},
-		{"by path top 50", Query{By: []Dimension{Path}, Top: 50}},
-		{"by day in Berlin", Query{By: []Dimension{Day}, Zone: berlin}},
-		{"by hour", Query{By: []Dimension{Hour}}},
-		{"by status", Query{By: []Dimension{Status}}},
-		{"by customer filtered", Query{By: []Dimension{Customer}, Filter: filter}},
-		{"by customer compared", Query{By: []Dimension{Customer}, From: begin.AddDate(0, 0, 15), To: begin.AddDate(0, 0, 30), Compare: true, Top: 20}},
+		{"counts by customer", query.Query{By: []query.Dimension{query.Customer}, CountsOnly: true}},
+		{"by customer", query.Query{By: []query.Dimension{query.Customer}}},
+		{"by customer top 20", query.Query{By: []query.Dimension{query.Customer}, Top: 20}},
+		{"by customer and route", query.Query{By: []query.Dimension{query.Customer, query.Route}, Top: 50}},
+		{"by path top 50", query.Query{By: []query.Dimension{query.Path}, Top: 50}},
+		{"by day in Berlin", query.Query{By: []query.Dimension{query.Day}, Zone: berlin}},
+		{"by hour", query.Query{By: []query.Dimension{query.Hour}}},
+		{"by status", query.Query{By: []query.Dimension{query.Status}}},
+		{"by customer filtered", query.Query{By: []query.Dimension{query.Customer}, Filter: filter}},
+		{"by customer compared", query.Query{By: []query.Dimension{query.Customer}, From: begin.AddDate(0, 0, 15), To: begin.AddDate(0, 0, 30), Compare: true, Top: 20}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
@@ -58,7 +59,7 @@ func BenchmarkRun(b *testing.B) {
 	}
 	b.Run("page", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := RunPage(b.Context(), db, Query{By: []Dimension{Customer}, Top: 20}); err != nil {
+			if _, err := RunPage(b.Context(), db, query.Query{By: []query.Dimension{query.Customer}, Top: 20}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -66,7 +67,7 @@ type series struct {
 
 func (p *Page) charts() []chart {
 	points := p.Times.points()
-	pick := func(value func(Measures) float64) []float64 {
+	pick := func(value func(query.Measures) float64) []float64 {
 		values := make([]float64, len(points))
 		for i, pt := range points {
 			values[i] = value(pt.Measures)
@@ -77,16 +78,16 @@ func (p *Page) charts() []chart {
 	each := string(p.Times.Query.By[0])
 	charts := []chart{
 		draw("Requests by "+each, points, true, true, count,
-			series{"ok", "below 400", pick(func(m Measures) float64 { return float64(m.Requests - m.Errors) })},
-			series{"client", "4xx", pick(func(m Measures) float64 { return float64(m.Client) })},
-			series{"server", "5xx and above", pick(func(m Measures) float64 { return float64(m.Errors - m.Client) })}),
+			series{"ok", "below 400", pick(func(m query.Measures) float64 { return float64(m.Requests - m.Errors) })},
+			series{"client", "4xx", pick(func(m query.Measures) float64 { return float64(m.Client) })},
+			series{"server", "5xx and above", pick(func(m query.Measures) float64 { return float64(m.Errors - m.Client) })}),
 		draw("Error rate by "+each, points, false, false, func(v float64) string { return fmt.Sprintf("%.4g%%", v) },
-			series{"client", "4xx", pick(func(m Measures) float64 { return 100 * rate(m.Client, m.Requests) })},
-			series{"server", "5xx", pick(func(m Measures) float64 { return 100 * rate(m.Server, m.Requests) })}),
+			series{"client", "4xx", pick(func(m query.Measures) float64 { return 100 * query.Share(m.Client, m.Requests) })},
+			series{"server", "5xx", pick(func(m query.Measures) float64 { return 100 * query.Share(m.Server, m.Requests) })}),
 	}
 	if !p.Times.Query.CountsOnly {
-		ms := func(of func(Measures) *int64) []float64 {
-			return pick(func(m Measures) float64 {
+		ms := func(of func(query.Measures) *int64) []float64 {
+			return pick(func(m query.Measures) float64 {
 				if v := of(m); v != nil {
 					return float64(*v)
 				}
@@ -94,25 +95,25 @@ func (p *Page) charts() []chart {
 			})
 		}
 		charts = append(charts, draw("Latency by "+each, points, false, true, func(v float64) string { n := int64(v); return table.Latency(&n) },
-			series{"p50", "p50", ms(func(m Measures) *int64 { return m.P50 })},
-			series{"p95", "p95", ms(func(m Measures) *int64 { return m.P95 })},
-			series{"p99", "p99", ms(func(m Measures) *int64 { return m.P99 })}))
+			series{"p50", "p50", ms(func(m query.Measures) *int64 { return m.P50 })},
+			series{"p95", "p95", ms(func(m query.Measures) *int64 { return m.P95 })},
+			series{"p99", "p99", ms(func(m query.Measures) *int64 { return m.P99 })}))
 	}
 	return append(charts, p.Customers.bars())
 }
 
 // points is the rows of a report by time, with those between in which nothing happened.
-func (r *Report) points() []Row {
-	known := map[string]Row{}
+func (r *Report) points() []query.Row {
+	known := map[string]query.Row{}
 	for _, row := range r.Rows {
 		known[row.Keys[0].Value] = row
 	}
-	from, to := r.span()
-	var points []Row
+	from, to := r.Span()
+	var points []query.Row
 	for _, name := range pieces(r.Query.By[0], from.In(r.Query.Zone), to) {
 		row, ok := known[name]
 		if !ok {
-			row.Keys = []Key{{Value: name}}
+			row.Keys = []query.Value{{Value: name}}
 		}
 		points = append(points, row)
 	}
@@ -128,21 +129,21 @@ func (r *Report) points() []Row {
 }
 
 // pieces is the names of all pieces of time from from until before to.
-func pieces(d Dimension, from, to time.Time) []string {
+func pieces(d query.Dimension, from, to time.Time) []string {
 	var names []string
 	for t := from; t.Before(to) && len(names) < mostPoints; {
 		var name string
 		year, month, day := t.Date()
 		switch d {
-		case Hour:
+		case query.Hour:
 			name = t.Format("2006-01-02T15:00Z07:00")
 			// Half hours, as there are clocks that change by one.
 			t = t.Truncate(halfHour).Add(halfHour)
-		case Day:
-			name = t.Format(dayLayout)
+		case query.Day:
+			name = t.Format(query.DayLayout)
 			t = time.Date(year, month, day+1, 0, 0, 0, 0, t.Location())
 		default:
-			name = t.Format(monthLayout)
+			name = t.Format(query.MonthLayout)
 			t = time.Date(year, month+1, 1, 0, 0, 0, 0, t.Location())
 		}
 		if len(names) == 0 || names[len(names)-1] != name {
@@ -153,7 +154,7 @@ func pieces(d Dimension, from, to time.Time) []string {
 }
 
 // draw places series over points of time. Where whole, the ticks are whole numbers.
-func draw(title string, points []Row, stacked, whole bool, unit func(float64) string, all ...series) chart {
+func draw(title string, points []query.Row, stacked, whole bool, unit func(float64) string, all ...series) chart {
 	c := chart{Title: title, Width: chartWidth, Height: chartHeight, Stacked: stacked}
 	n := len(points)
 	if n == 0 {
@@ -215,10 +216,10 @@ func draw(title string, points []Row, stacked, whole bool, unit func(float64) st
 
 // short is the name of a piece of time as an axis has room for it.
 func short(name string) string {
-	if t, err := time.Parse(hourLayout, name); err == nil {
+	if t, err := time.Parse(query.HourLayout, name); err == nil {
 		return t.Format("01-02 15:04")
 	}
-	if t, err := time.Parse(dayLayout, name); err == nil {
+	if t, err := time.Parse(query.DayLayout, name); err == nil {
 		return t.Format("01-02")
 	}
 	return name
@@ -270,7 +271,7 @@ func (r *Report) bars() chart {
 	rows := r.Rows
 	if r.Others != nil {
 		others := *r.Others
-		others.Keys = []Key{{Name: table.Plural(r.OtherRows, "other")}}
+		others.Keys = []query.Value{{Name: table.Plural(r.OtherRows, "other")}}
 		rows = append(rows[:len(rows):len(rows)], others)
 	}
 	c := chart{Title: "Customers with the most requests", Width: chartWidth, Height: barHeight*float64(len(rows)) + 8, Stacked: true}
@@ -291,7 +292,7 @@ func (r *Report) bars() chart {
 }
 
 // barNames is what bars of customers are called: by name, and by id too where two have one name.
-func barNames(rows []Row) []string {
+func barNames(rows []query.Row) []string {
 	shared := map[string]int{}
 	for _, row := range rows {
 		shared[row.Keys[0].Name]++

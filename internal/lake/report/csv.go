@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -19,8 +20,8 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	record := []string{"row"}
 	for _, d := range r.Query.By {
 		record = append(record, string(d))
-		if d.named() {
-			record = append(record, d.idName())
+		if d.Named() {
+			record = append(record, d.IDName())
 		}
 	}
 	record = append(record, "requests", "errors", "client_errors", "server_errors", "error_rate", "bytes",
@@ -43,14 +44,14 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	return nil
 }
 
-func (r *Report) record(kind string, row Row) []string {
+func (r *Report) record(kind string, row query.Row) []string {
 	record := []string{kind}
 	for i, d := range r.Query.By {
-		key := Key{}
+		key := query.Value{}
 		if len(row.Keys) > 0 {
 			key = row.Keys[i]
 		}
-		if d.named() {
+		if d.Named() {
 			record = append(record, table.Cell(key.Name))
 		}
 		record = append(record, table.Cell(key.Value))

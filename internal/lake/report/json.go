@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -70,7 +71,7 @@ type jsonBefore struct {
 	ChangeErrorRate float64 `json:"change_error_rate"`
 }
 
-func (r *Report) jsonRow(row Row) jsonRow {
+func (r *Report) jsonRow(row query.Row) jsonRow {
 	out := jsonRow{
 		Requests: row.Requests, Errors: row.Errors, ClientErrors: row.Client, ServerErrors: row.Server, ErrorRate: row.ErrorRate(),
 		Bytes: row.Bytes, P50: row.P50, P95: row.P95, P99: row.P99,
@@ -81,8 +82,8 @@ func (r *Report) jsonRow(row Row) jsonRow {
 	}
 	for i, key := range row.Keys {
 		d := r.Query.By[i]
-		if d.named() {
-			out.Keys[string(d)], out.Keys[d.idName()] = key.Name, key.Value
+		if d.Named() {
+			out.Keys[string(d)], out.Keys[d.IDName()] = key.Name, key.Value
 			continue
 		}
 		out.Keys[string(d)] = key.Value

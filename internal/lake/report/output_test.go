@@ -18,7 +18,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -33,12 +34,12 @@ func goldenPage(t *testing.T) *Page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	filter, err := ParseFilter("status!=301", "api=*")
+	filter, err := query.ParseFilter("status!=301", "api=*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := RunPage(t.Context(), db, Query{
-		By: []Dimension{Customer, Route}, From: goldenFrom.AddDate(0, 0, 7), To: goldenFrom.AddDate(0, 0, 14),
+	p, err := RunPage(t.Context(), db, query.Query{
+		By: []query.Dimension{query.Customer, query.Route}, From: goldenFrom.AddDate(0, 0, 7), To: goldenFrom.AddDate(0, 0, 14),
 		Filter: filter, Top: 8, Compare: true, Zone: berlin,
 	})
 	if err != nil {
@@ -93,7 +94,7 @@ func TestHostileValues(t *testing.T) {
 			Line: int64(i + 1), Time: laketest.P(goldenFrom), KeyID: &text, Customer: &text, Path: &text, UserAgent: &text, Error: &text, Status: laketest.P(int16(200)),
 		})
 	}
-	p, err := RunPage(t.Context(), db, Query{By: []Dimension{Customer, Path, UserAgent, Error}})
+	p, err := RunPage(t.Context(), db, query.Query{By: []query.Dimension{query.Customer, query.Path, query.UserAgent, query.Error}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func TestHostileFilters(t *testing.T) {
 		laketest.AddRows(t, db, laketest.Row{Line: int64(i + 1), Time: laketest.P(goldenFrom), Path: &text})
 	}
 	for _, text := range append(hostile, "' OR '1'='1", "?", "$1", "%", "_", `\`) {
-		r, err := Run(t.Context(), db, Query{Filter: Filter{{Dimension: Path, Pattern: text}}})
+		r, err := Run(t.Context(), db, query.Query{Filter: query.Filter{{Dimension: query.Path, Pattern: text}}})
 		if err != nil {
 			t.Fatalf("path=%q: %v", text, err)
 		}
@@ -177,32 +178,32 @@ func TestHostileFilters(t *testing.T) {
 func TestAWrongQueryNamesTheCauseAndTheFix(t *testing.T) {
 	day := goldenFrom
 	for _, c := range []struct {
-		query Query
+		query query.Query
 		want  string
 	}{
-		{Query{By: []Dimension{"custommer"}}, "did you mean customer?"},
-		{Query{By: []Dimension{Day, Day}}, "given twice"},
-		{Query{From: day, To: day}, "is empty"},
-		{Query{Compare: true, From: day}, "give from and to"},
-		{Query{Top: -1}, "0 for every row"},
-		{Query{Filter: Filter{{Dimension: "x\x1b[2J", Pattern: "1"}}}, `x\x1b[2J`},
+		{query.Query{By: []query.Dimension{"custommer"}}, "did you mean customer?"},
+		{query.Query{By: []query.Dimension{query.Day, query.Day}}, "given twice"},
+		{query.Query{From: day, To: day}, "is empty"},
+		{query.Query{Compare: true, From: day}, "give from and to"},
+		{query.Query{Top: -1}, "0 for every row"},
+		{query.Query{Filter: query.Filter{{Dimension: "x\x1b[2J", Pattern: "1"}}}, `x\x1b[2J`},
 	} {
 		if _, err := Run(t.Context(), nil, c.query); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Run(%+v): %v, want %q", c.query, err, c.want)
 		}
 	}
-	if _, err := ParseFilter("status"); err == nil || !strings.Contains(err.Error(), "dimension=value") {
+	if _, err := query.ParseFilter("status"); err == nil || !strings.Contains(err.Error(), "dimension=value") {
 		t.Errorf("ParseFilter(status): %v", err)
 	}
-	f, err := ParseFilter("path!=/a=b", "status=5xx")
-	if diff := gocmp.Diff(Filter{{Path, true, "/a=b"}, {Status, false, "5xx"}}, f); err != nil || diff != "" {
+	f, err := query.ParseFilter("path!=/a=b", "status=5xx")
+	if diff := gocmp.Diff(query.Filter{{Dimension: query.Path, Not: true, Pattern: "/a=b"}, {Dimension: query.Status, Pattern: "5xx"}}, f); err != nil || diff != "" {
 		t.Errorf("ParseFilter: %v %s", err, diff)
 	}
 }
 
 // TestAnEmptyLake has a report and a page, without rows.
 func TestAnEmptyLake(t *testing.T) {
-	p, err := RunPage(t.Context(), laketest.Open(t), Query{By: []Dimension{Customer}})
+	p, err := RunPage(t.Context(), laketest.Open(t), query.Query{By: []query.Dimension{query.Customer}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,8 +231,8 @@ func TestTimesFarAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range []Dimension{Hour, Day, Month} {
-			p, err := RunPage(t.Context(), db, Query{By: []Dimension{d}, Zone: zone})
+		for _, d := range []query.Dimension{query.Hour, query.Day, query.Month} {
+			p, err := RunPage(t.Context(), db, query.Query{By: []query.Dimension{d}, Zone: zone})
 			if err != nil {
 				t.Errorf("by %s in %s: %v", d, name, err)
 				continue

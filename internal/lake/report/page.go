@@ -10,6 +10,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -24,8 +25,20 @@ type Page struct {
 	Customers *Report // the largest
 }
 
+// Report is the answer to a query, which writes itself as a table, CSV, JSON or a page of HTML.
+type Report struct{ query.Result }
+
+// Run answers a query.
+func Run(ctx context.Context, db *sql.DB, q query.Query) (*Report, error) {
+	r, err := query.Run(ctx, db, q)
+	if err != nil {
+		return nil, err
+	}
+	return &Report{*r}, nil
+}
+
 // RunPage answers a query, and with it what the charts show of the same requests.
-func RunPage(ctx context.Context, db *sql.DB, q Query) (*Page, error) {
+func RunPage(ctx context.Context, db *sql.DB, q query.Query) (*Page, error) {
 	var p Page
 	var err error
 	if p.Main, err = Run(ctx, db, q); err != nil {
@@ -33,40 +46,28 @@ func RunPage(ctx context.Context, db *sql.DB, q Query) (*Page, error) {
 	}
 	charts := p.Main.Query
 	charts.Top, charts.Compare = 0, false
-	from, to := p.Main.span()
-	charts.By = []Dimension{piece(to.Sub(from))}
+	from, to := p.Main.Span()
+	charts.By = []query.Dimension{piece(to.Sub(from))}
 	if p.Times, err = Run(ctx, db, charts); err != nil {
 		return nil, err
 	}
-	charts.By, charts.Top = []Dimension{Customer}, topCustomers
+	charts.By, charts.Top = []query.Dimension{query.Customer}, topCustomers
 	if p.Customers, err = Run(ctx, db, charts); err != nil {
 		return nil, err
 	}
 	return &p, nil
 }
 
-// span is the period of the report, as far as the query or the requests bound it.
-func (r *Report) span() (from, to time.Time) {
-	from, to = r.Query.From, r.Query.To
-	if from.IsZero() {
-		from = r.Total.First
-	}
-	if to.IsZero() && !r.Total.Last.IsZero() {
-		to = r.Total.Last.Add(time.Microsecond)
-	}
-	return from, to
-}
-
 // piece is what a chart of so long a period has points for.
-func piece(length time.Duration) Dimension {
+func piece(length time.Duration) query.Dimension {
 	const day = 24 * time.Hour
 	switch {
 	case length <= 4*day:
-		return Hour
+		return query.Hour
 	case length <= 400*day:
-		return Day
+		return query.Day
 	}
-	return Month
+	return query.Month
 }
 
 //go:embed page.html

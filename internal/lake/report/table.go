@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -98,11 +99,11 @@ func (r *Report) columns() []table.Column {
 			}
 			values, names = append(values, value), append(names, name)
 		}
-		if !d.named() {
+		if !d.Named() {
 			columns = append(columns, table.Column{Head: string(d), Cells: values})
 			continue
 		}
-		columns = append(columns, table.Column{Head: string(d), Cells: names}, table.Column{Head: strings.ReplaceAll(d.idName(), "_", " "), Cells: values})
+		columns = append(columns, table.Column{Head: string(d), Cells: names}, table.Column{Head: strings.ReplaceAll(d.IDName(), "_", " "), Cells: values})
 	}
 	if len(columns) == 0 {
 		columns = []table.Column{{Cells: []string{""}}}
@@ -111,30 +112,30 @@ func (r *Report) columns() []table.Column {
 		columns[0].Cells[len(r.Rows)] = table.Plural(r.OtherRows, "other")
 	}
 	columns[0].Cells[len(all)-1] = "total"
-	add := func(head string, spare int, cell func(Row) string) {
+	add := func(head string, spare int, cell func(query.Row) string) {
 		c := table.Column{Head: head, Right: true, Spare: spare}
 		for _, row := range all {
 			c.Cells = append(c.Cells, cell(row))
 		}
 		columns = append(columns, c)
 	}
-	add("requests", 0, func(r Row) string { return table.Thousands(r.Requests) })
+	add("requests", 0, func(r query.Row) string { return table.Thousands(r.Requests) })
 	if r.Query.Compare {
-		add("before", 7, func(r Row) string { return table.Thousands(r.Before.Requests) })
-		add("change", 2, func(r Row) string { return table.Signed(r.MoreRequests()) })
+		add("before", 7, func(r query.Row) string { return table.Thousands(r.Before.Requests) })
+		add("change", 2, func(r query.Row) string { return table.Signed(r.MoreRequests()) })
 	}
-	add("errors", 0, func(r Row) string { return table.Thousands(r.Errors) })
-	add("error rate", 1, func(r Row) string { return table.Percent(r.Errors, r.Requests) })
+	add("errors", 0, func(r query.Row) string { return table.Thousands(r.Errors) })
+	add("error rate", 1, func(r query.Row) string { return table.Percent(r.Errors, r.Requests) })
 	if r.Query.Compare {
-		add("rate change", 5, func(r Row) string { return fmt.Sprintf("%+.2f pp", 100*r.MoreErrors()) })
+		add("rate change", 5, func(r query.Row) string { return fmt.Sprintf("%+.2f pp", 100*r.MoreErrors()) })
 	}
-	add("4xx", 8, func(r Row) string { return table.Thousands(r.Client) })
-	add("5xx", 6, func(r Row) string { return table.Thousands(r.Server) })
-	add("bytes", 4, func(r Row) string { return table.Size(r.Bytes) })
+	add("4xx", 8, func(r query.Row) string { return table.Thousands(r.Client) })
+	add("5xx", 6, func(r query.Row) string { return table.Thousands(r.Server) })
+	add("bytes", 4, func(r query.Row) string { return table.Size(r.Bytes) })
 	if !r.Query.CountsOnly {
-		add("p50", 9, func(r Row) string { return table.Latency(r.P50) })
-		add("p95", 3, func(r Row) string { return table.Latency(r.P95) })
-		add("p99", 10, func(r Row) string { return table.Latency(r.P99) })
+		add("p50", 9, func(r query.Row) string { return table.Latency(r.P50) })
+		add("p95", 3, func(r query.Row) string { return table.Latency(r.P95) })
+		add("p99", 10, func(r query.Row) string { return table.Latency(r.P99) })
 	}
 	moment := func(t time.Time) string {
 		if t.IsZero() {
@@ -142,7 +143,7 @@ func (r *Report) columns() []table.Column {
 		}
 		return t.In(r.Query.Zone).Format("2006-01-02 15:04:05")
 	}
-	add("first", 12, func(r Row) string { return moment(r.First) })
-	add("last", 11, func(r Row) string { return moment(r.Last) })
+	add("first", 12, func(r query.Row) string { return moment(r.First) })
+	add("last", 11, func(r query.Row) string { return moment(r.Last) })
 	return columns
 }

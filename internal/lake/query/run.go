@@ -1,4 +1,4 @@
-package report
+package query
 
 import (
 	"cmp"
@@ -10,8 +10,8 @@ import (
 )
 
 // Run answers a query. All of the answer is of one state of the lake, whatever is imported meanwhile.
-func Run(ctx context.Context, db *sql.DB, q Query) (*Report, error) {
-	if err := q.check(); err != nil {
+func Run(ctx context.Context, db *sql.DB, q Query) (*Result, error) {
+	if err := q.prepare(); err != nil {
 		return nil, err
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -21,17 +21,43 @@ func Run(ctx context.Context, db *sql.DB, q Query) (*Report, error) {
 	defer tx.Rollback() // nothing was written
 	r, err := run(ctx, tx, q)
 	if err != nil {
-		return nil, fmt.Errorf("report by %v: %w", q.By, err)
+		return nil, fmt.Errorf("count requests by %v: %w", q.By, err)
 	}
 	return r, nil
 }
 
-func run(ctx context.Context, tx *sql.Tx, q Query) (*Report, error) {
+// Where returns the condition on rows of the view requests that the query's period and filter make.
+func Where(ctx context.Context, db *sql.DB, q Query) (Clause, error) {
+	q.Compare = false
+	if err := q.prepare(); err != nil {
+		return Clause{}, err
+	}
+	s, err := newStatement(ctx, db, q)
+	if err != nil {
+		return Clause{}, err
+	}
+	where := q.Filter.where(s.scope)
+	if !q.From.IsZero() {
+		where = where.And("time >= ?", q.From.UTC())
+	}
+	if !q.To.IsZero() {
+		where = where.And("time < ?", q.To.UTC())
+	}
+	where.SQL = where.text()
+	return where, nil
+}
+
+// reader is a database or a transaction.
+type reader interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func run(ctx context.Context, tx *sql.Tx, q Query) (*Result, error) {
 	s, err := newStatement(ctx, tx, q)
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Query: q}
+	r := &Result{Query: q}
 	if err := s.read(ctx, tx, r); err != nil {
 		return nil, err
 	}
@@ -44,13 +70,24 @@ func run(ctx context.Context, tx *sql.Tx, q Query) (*Report, error) {
 	return r, nil
 }
 
-// newStatement learns the clock changes of the query's period. Where that is open, the lake bounds it.
-func newStatement(ctx context.Context, tx *sql.Tx, q Query) (statement, error) {
+// newStatement finds the clock changes of the query's period. Where that is open, the lake bounds it.
+func newStatement(ctx context.Context, db reader, q Query) (statement, error) {
 	s := statement{query: q}
-	from, to := s.begin(), q.To
+	if q.Compare {
+		s.scope.time = "t"
+	} else {
+		s.scope.time = "time"
+	}
+	if len(q.By) > 0 && slices.Contains(q.By, Step) {
+		s.scope.steps = fmt.Sprintf("(epoch_us(%s) - %d) // %d", s.scope.time, q.From.UnixMicro(), q.Every.Microseconds())
+	}
+	from, to := q.begin(), q.To
+	if !q.Filter.timed() && !slices.ContainsFunc(q.By, Dimension.Timed) {
+		return s, nil
+	}
 	if from.IsZero() || to.IsZero() {
 		var first, last sql.NullTime
-		if err := tx.QueryRowContext(ctx, "SELECT min(time), max(time) FROM requests").Scan(&first, &last); err != nil {
+		if err := db.QueryRowContext(ctx, "SELECT min(time), max(time) FROM requests").Scan(&first, &last); err != nil {
 			return s, fmt.Errorf("find the first and last request: %w", err)
 		}
 		if from.IsZero() {
@@ -60,12 +97,12 @@ func newStatement(ctx context.Context, tx *sql.Tx, q Query) (statement, error) {
 			to = last.Time.Add(time.Microsecond)
 		}
 	}
-	s.zone = newZone(q.Zone, from, to)
+	s.scope.zone = newZone(q.Zone, from, to)
 	return s, nil
 }
 
 // read fills in the rows, the others and the total.
-func (s statement) read(ctx context.Context, tx *sql.Tx, r *Report) error {
+func (s statement) read(ctx context.Context, tx *sql.Tx, r *Result) error {
 	sql, args := s.sql()
 	rows, err := tx.QueryContext(ctx, sql, args...)
 	if err != nil {
@@ -89,7 +126,7 @@ func (s statement) read(ctx context.Context, tx *sql.Tx, r *Report) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("count requests: %w", err)
 	}
-	if len(r.Rows) > 0 && s.query.By[0].timed() {
+	if len(r.Rows) > 0 && s.query.By[0].Timed() {
 		slices.SortStableFunc(r.Rows, func(a, b Row) int { return a.began(s.query.By[0]).Compare(b.began(s.query.By[0])) })
 	}
 	return nil
@@ -97,11 +134,11 @@ func (s statement) read(ctx context.Context, tx *sql.Tx, r *Report) error {
 
 // scan reads a row, its kind, and for how many rows it stands. Only rows have keys.
 func (s statement) scan(rows *sql.Rows) (row Row, kind int, n int64, err error) {
-	keys := make([]Key, len(s.query.By))
+	keys := make([]Value, len(s.query.By))
 	to := []any{&kind, &n}
 	for i, d := range s.query.By {
 		to = append(to, &keys[i].Value)
-		if d.named() {
+		if d.Named() {
 			to = append(to, &keys[i].Name)
 		}
 	}
@@ -134,9 +171,9 @@ func milliseconds(v any) *int64 {
 	return &ms
 }
 
-// began is the instant at which the piece of time of the first key begins. Missing times come last.
+// began returns the instant at which the piece of time of the first key begins. Missing times come last.
 func (r Row) began(d Dimension) time.Time {
-	layout := cmp.Or(map[Dimension]string{Hour: hourLayout, Day: dayLayout}[d], monthLayout)
+	layout := cmp.Or(map[Dimension]string{Hour: HourLayout, Day: DayLayout}[d], MonthLayout)
 	t, err := time.Parse(layout, r.Keys[0].Value)
 	if err != nil {
 		return time.Unix(1<<40, 0)
@@ -144,9 +181,9 @@ func (r Row) began(d Dimension) time.Time {
 	return t
 }
 
-// How rows show pieces of time.
+// How rows show hours, days and months.
 const (
-	hourLayout  = "2006-01-02T15:04Z07:00"
-	dayLayout   = "2006-01-02"
-	monthLayout = "2006-01"
+	HourLayout  = "2006-01-02T15:04Z07:00"
+	DayLayout   = "2006-01-02"
+	MonthLayout = "2006-01"
 )

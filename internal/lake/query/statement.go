@@ -1,25 +1,25 @@
-package report
+package query
 
 import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 )
 
 // statement writes the SQL of a query: one statement for everything, so that the requests are read once for the counts, and
 // once or twice more only where latencies are asked for. Its parts are
 //
 //	s      the requests of the period, with t, the time that decides where a row belongs, and now: whether it is this period
-//	r      those that the filter takes, with x0, x1, ...: the columns of the dimensions
-//	cells  counts for each combination of those and the status, few enough to be looked at again and again
-//	ranks  the rows of the report from the cells, with g0, g1, ..., which tell them apart, and place, the busiest first
+//	r      those that the filter selects, with x0, x1, ...: the columns of the dimensions
+//	cells  counts for each combination of those and the status, few enough to be read repeatedly
+//	sums   the cells by group, with g0, g1, ..., which distinguish the groups
+//	ranks  the sums with place, from 1, in the query's order
 //	times  the latencies of each place, of the others at place Top + 1, and of all at 0
 //
 // r is never materialized, which DuckDB would do with what is named twice: it can be all of the lake.
 type statement struct {
 	query Query
-	zone  zone
+	scope scope
 }
 
 // The kinds of rows that the statement answers with, in their order.
@@ -32,14 +32,14 @@ const (
 // quantiles is exact: quantile_disc sorts, and takes the value at ceil(n × share).
 const quantiles = "quantile_disc(latency, [0.5, 0.95, 0.99])"
 
-// sql is the statement, and its parameters.
+// sql returns the statement and its parameters.
 func (s statement) sql() (string, []any) {
 	source, args := s.source()
 	top := int64(math.MaxInt32)
 	if s.query.Top > 0 {
 		top = int64(s.query.Top)
 	}
-	parts := []string{source, s.cells(), s.ranks()}
+	parts := append([]string{source, s.cells(), s.sums()}, s.ranks()...)
 	quantile, join := "NULL", ""
 	if !s.query.CountsOnly {
 		parts = append(parts, s.times(top))
@@ -51,7 +51,7 @@ func (s statement) sql() (string, []any) {
 	for i := range s.shown() {
 		fmt.Fprintf(&blank, " '' AS k%d,", i)
 	}
-	answers := []string{fmt.Sprintf("SELECT %d AS kind, 0 AS place, count(*) AS n,%s %s FROM ranks", kindTotal, blank.String(), sums)}
+	answers := []string{fmt.Sprintf("SELECT %d AS kind, 0 AS place, count(*) AS n,%s %s FROM sums", kindTotal, blank.String(), sums)}
 	if len(s.query.By) > 0 {
 		answers = append(answers,
 			fmt.Sprintf("SELECT %d, place, 1,%s requests, errors, client, server, bytes, first, last, before, errors_before FROM ranks WHERE place <= %d", kindRow, s.keys(), top),
@@ -65,7 +65,7 @@ FROM answers%s ORDER BY kind, place`, strings.Join(parts, ",\n"), s.list("k", le
 		s.list("k", len(s.shown())), int64(math.MaxInt64), quantile, join), args
 }
 
-// list is prefix0, prefix1, ..., each with a comma after it.
+// list returns prefix0, prefix1, ..., each with a comma after it.
 func (s statement) list(prefix string, n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -74,59 +74,51 @@ func (s statement) list(prefix string, n int) string {
 	return b.String()
 }
 
-// source is s and r, and their parameters.
+// source returns s and r, and their parameters.
 func (s statement) source() (string, []any) {
 	q := s.query
 	t, now := "time", "true"
-	var bounds []string
+	var bounds Clause
 	var args []any
 	if q.Compare {
 		// The parameters of the SELECT list come before those of WHERE.
 		t, now = fmt.Sprintf("if(time < ?, time + to_microseconds(%d), time)", q.To.Sub(q.From).Microseconds()), "time >= ?"
 		args = []any{q.From.UTC(), q.From.UTC()}
 	}
-	if from := s.begin(); !from.IsZero() {
-		bounds, args = append(bounds, "time >= ?"), append(args, from.UTC())
+	if from := q.begin(); !from.IsZero() {
+		bounds = bounds.And("time >= ?", from.UTC())
 	}
 	if !q.To.IsZero() {
-		bounds, args = append(bounds, "time < ?"), append(args, q.To.UTC())
+		bounds = bounds.And("time < ?", q.To.UTC())
 	}
-	if len(bounds) == 0 {
-		bounds = []string{"true"}
+	if q.Compare && !q.CompareUntil.IsZero() {
+		bounds = bounds.And("(time < ? OR time >= ?)", q.CompareUntil.UTC(), q.From.UTC())
 	}
-	where, more := q.Filter.where(s.zone)
+	where := q.Filter.where(s.scope)
 	var columns strings.Builder
 	for i, c := range s.columns() {
 		fmt.Fprintf(&columns, "%s AS x%d, ", c, i)
 	}
 	return fmt.Sprintf(`WITH s AS NOT MATERIALIZED (SELECT *, %s AS t, %s AS now FROM requests WHERE %s),
 r AS NOT MATERIALIZED (SELECT %sstatus, now, bytes, time, latency FROM s WHERE %s)`,
-		t, now, strings.Join(bounds, " AND "), columns.String(), where), append(args, more...)
+		t, now, bounds.text(), columns.String(), where.text()), append(append(args, bounds.Args...), where.Args...)
 }
 
-// begin is the first instant that is read.
-func (s statement) begin() time.Time {
-	if s.query.Compare {
-		return s.query.From.Add(-s.query.To.Sub(s.query.From))
-	}
-	return s.query.From
-}
-
-// columns is the expressions behind x0, x1, ...
+// columns returns the expressions behind x0, x1, ...
 func (s statement) columns() []string {
 	var all []string
 	for _, d := range s.query.By {
-		all = append(all, d.columns(s.zone)...)
+		all = append(all, s.scope.columns(d)...)
 	}
 	return all
 }
 
-// groups is the expressions behind g0, g1, ..., over x0, x1, ...
+// groups returns the expressions behind g0, g1, ..., over x0, x1, ...
 func (s statement) groups() []string {
 	var all []string
 	i := 0
 	for _, d := range s.query.By {
-		n := len(d.columns(s.zone))
+		n := len(s.scope.columns(d))
 		x := make([]string, n)
 		for j := range x {
 			x[j] = fmt.Sprintf("x%d", i+j)
@@ -142,66 +134,111 @@ func (s statement) cells() string {
 		s.list("x", len(s.columns())))
 }
 
-func (s statement) ranks() string {
+func (s statement) sums() string {
 	count := func(condition string) string { return "coalesce(sum(n) FILTER (" + condition + "), 0)" }
 	var groups, names, ids []string
 	for i, g := range s.groups() {
 		groups, ids = append(groups, fmt.Sprintf("%s AS g%d", g, i)), append(ids, fmt.Sprintf("g%d", i))
 	}
-	order := []string{"requests DESC", "sum(n) DESC"}
-	for _, id := range ids {
-		order = append(order, id+" ASC NULLS LAST")
-	}
 	x := 0
 	for i, d := range s.query.By {
-		if d.named() {
-			// Rows without a time have the least say about the newest name.
+		if d.Named() {
+			// Rows without a time count least for the newest name.
 			names = append(names, fmt.Sprintf("arg_max(x%d, coalesce(l, make_timestamp(0))) AS n%d", x+1, i))
 		}
-		x += len(d.columns(s.zone))
+		x += len(s.scope.columns(d))
 	}
 	columns := append(append(groups, names...),
 		count("now")+" AS requests", count("now AND status >= 400")+" AS errors", count("now AND status BETWEEN 400 AND 499")+" AS client",
 		count("now AND status BETWEEN 500 AND 599")+" AS server", "coalesce(sum(b) FILTER (now), 0) AS bytes",
 		"min(f) FILTER (now) AS first", "max(l) FILTER (now) AS last", count("NOT now")+" AS before", count("NOT now AND status >= 400")+" AS errors_before",
-		"row_number() OVER (ORDER BY "+strings.Join(order, ", ")+") AS place")
+		"sum(n) AS either")
 	by := ""
 	if len(ids) > 0 {
 		by = " GROUP BY " + strings.Join(ids, ", ")
 	}
-	return fmt.Sprintf("ranks AS MATERIALIZED (SELECT %s FROM cells%s)", strings.Join(columns, ", "), by)
+	return fmt.Sprintf("sums AS MATERIALIZED (SELECT %s FROM cells%s)", strings.Join(columns, ", "), by)
 }
+
+// ranks returns ranks, and before it what its order needs.
+func (s statement) ranks() []string {
+	var parts []string
+	groups := s.groups()
+	order, join, where := []string{}, "", ""
+	switch s.query.Order {
+	case Change:
+		order = append(order, "abs(requests - before) DESC")
+	case Errors:
+		order = append(order, "errors DESC")
+	case ErrorsChange:
+		order = append(order, "abs(errors - errors_before) DESC")
+	case Bytes:
+		order = append(order, "bytes DESC")
+	case Latency:
+		as, grouped := s.grouped(groups)
+		parts = append(parts, fmt.Sprintf("p95s AS (SELECT %s quantile_disc(latency, 0.95) AS p95 FROM r WHERE now GROUP BY ALL)", as))
+		order, join = append(order, "p95 DESC NULLS LAST"), " LEFT JOIN p95s ON "+grouped
+	}
+	order = append(order, "requests DESC", "either DESC")
+	for i := range groups {
+		order = append(order, fmt.Sprintf("g%d ASC NULLS LAST", i))
+	}
+	if s.query.Current {
+		where = " WHERE requests > 0"
+	}
+	return append(parts, fmt.Sprintf("ranks AS MATERIALIZED (SELECT sums.*, row_number() OVER (ORDER BY %s) AS place FROM sums%s%s)", strings.Join(order, ", "), join, where))
+}
+
+// grouped returns the groups as columns y0, y1, ..., each with a comma after it, and the condition that they are g0, g1, ...
+func (s statement) grouped(groups []string) (columns, same string) {
+	var as, is []string
+	for i, g := range groups {
+		as = append(as, fmt.Sprintf("%s AS y%d,", g, i))
+		is = append(is, fmt.Sprintf("y%d IS NOT DISTINCT FROM g%d", i, i))
+	}
+	if len(is) == 0 {
+		is = []string{"true"}
+	}
+	return strings.Join(as, " "), strings.Join(is, " AND ")
+}
+
+// total is the percentiles of all requests. Counting each latency is several times faster than sorting them all.
+const total = `histogram AS (SELECT latency, count(*) AS n FROM r WHERE now AND latency IS NOT NULL GROUP BY latency),
+heights AS (SELECT latency, sum(n) OVER (ORDER BY latency) AS upto, sum(n) OVER () AS whole FROM histogram)`
+
+const ofTotal = `SELECT 0 AS place, [min(latency) FILTER (upto * 100 >= whole * 50), min(latency) FILTER (upto * 100 >= whole * 95),
+	min(latency) FILTER (upto * 100 >= whole * 99)] AS q FROM heights`
 
 func (s statement) times(top int64) string {
-	all := fmt.Sprintf("SELECT 0 AS place, %s AS q FROM r WHERE now", quantiles)
 	if len(s.query.By) == 0 {
-		return "times AS (" + all + ")"
+		return total + ",\ntimes AS (" + ofTotal + ")"
 	}
-	var groups, same, grouped []string
-	for i, g := range s.groups() {
-		groups, same = append(groups, fmt.Sprintf("%s AS y%d", g, i)), append(same, fmt.Sprintf("%s IS NOT DISTINCT FROM g%d", g, i))
-		grouped = append(grouped, fmt.Sprintf("y%d IS NOT DISTINCT FROM g%d", i, i))
-	}
+	groups := s.groups()
 	if s.query.Top == 0 {
-		return fmt.Sprintf("times AS (%s UNION ALL SELECT place, q FROM (SELECT %s, %s AS q FROM r WHERE now GROUP BY ALL) JOIN ranks ON %s)",
-			all, strings.Join(groups, ", "), quantiles, strings.Join(grouped, " AND "))
+		as, grouped := s.grouped(groups)
+		return fmt.Sprintf("%s,\ntimes AS (%s UNION ALL SELECT place, q FROM (SELECT %s %s AS q FROM r WHERE now GROUP BY ALL) JOIN ranks ON %s)",
+			total, ofTotal, as, quantiles, grouped)
 	}
-	return fmt.Sprintf("times AS (%s UNION ALL SELECT least(place, %d), %s FROM r JOIN ranks ON %s WHERE now GROUP BY 1)",
-		all, top+1, quantiles, strings.Join(same, " AND "))
+	var same []string
+	for i, g := range groups {
+		same = append(same, fmt.Sprintf("%s IS NOT DISTINCT FROM g%d", g, i))
+	}
+	return fmt.Sprintf("%s,\ntimes AS (%s UNION ALL SELECT least(place, %d), %s FROM r JOIN ranks ON %s WHERE now GROUP BY 1)",
+		total, ofTotal, top+1, quantiles, strings.Join(same, " AND "))
 }
 
-// shown is what rows show of all dimensions, over g0, g1, ... and the names.
+// shown returns what rows show of all dimensions, over g0, g1, ... and the names.
 func (s statement) shown() []string {
 	var all []string
 	g := 0
 	for i, d := range s.query.By {
-		n := len(d.columns(s.zone))
+		n := len(s.scope.columns(d))
 		groups := make([]string, n)
 		for j := range groups {
 			groups[j] = fmt.Sprintf("g%d", g+j)
 		}
-		all = append(all, d.text(s.zone, groups))
-		if d.named() {
+		all = append(all, s.scope.text(d, groups))
+		if d.Named() {
 			all = append(all, fmt.Sprintf("coalesce(n%d, '-')", i))
 		}
 		g += n
@@ -209,7 +246,7 @@ func (s statement) shown() []string {
 	return all
 }
 
-// keys is shown, each with a comma after it.
+// keys returns shown, each with a comma after it.
 func (s statement) keys() string {
 	var b strings.Builder
 	for _, k := range s.shown() {
@@ -218,8 +255,8 @@ func (s statement) keys() string {
 	return b.String()
 }
 
-// undated is the statement for how many requests have no time.
+// undated returns the statement that counts the requests without a time.
 func (s statement) undated() (string, []any) {
-	where, args := s.query.Filter.where(s.zone)
-	return "WITH s AS (SELECT *, time AS t FROM requests WHERE time IS NULL) SELECT count(*) FROM s WHERE " + where, args
+	where := s.query.Filter.where(s.scope)
+	return "WITH s AS (SELECT *, time AS t FROM requests WHERE time IS NULL) SELECT count(*) FROM s WHERE " + where.text(), where.Args
 }

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package report
+package query
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
 // TestRunAgreesWithPlainGo compares every figure with the same figure computed over the rows, without SQL.
@@ -45,6 +45,7 @@ func randomQuery(t *testing.T, rng *rand.Rand, from time.Time) Query {
 	for _, i := range rng.Perm(len(Dimensions()))[:rng.IntN(4)] {
 		q.By = append(q.By, Dimensions()[i])
 	}
+	q.Order = []Order{"", Requests, Change, Errors, ErrorsChange, Latency, Bytes}[rng.IntN(7)]
 	zones := []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"}
 	zone, err := time.LoadLocation(zones[rng.IntN(len(zones))])
 	if err != nil {
@@ -55,14 +56,13 @@ func randomQuery(t *testing.T, rng *rand.Rand, from time.Time) Query {
 		q.From = from.Add(time.Duration(rng.IntN(7*24*60)) * time.Minute)
 		q.To = q.From.Add(time.Duration(1+rng.IntN(7*24*60)) * time.Minute)
 		q.Compare = rng.IntN(2) == 0
-	}
-	conditions := []string{
-		"status=5xx", "status=404", "status!=2*", "status!=-", "class=4xx", "class!=2xx", "customer!=-", "customer=-", "customer=key3",
-		"customer=Customer 2", "customer=Cust*", "plan=Gold", "plan!=plan1", "plan=-", "route=/orders/*", "route=-", "path=/orders/1_%",
-		"path=/orders/*_%", "path!=/it*", "api=shop", "api!=shop", "stage=-", "stage=prod", "method=GET", "method!=*E*", "ip=10.*", "ip=2001:db8::1",
-		"user_agent=\x1b[2J*", "user_agent!=curl*", "user_agent=*" + "\u202e" + "*", "error=-", "error!=-", "error=*server*",
-		"day=2026-10-25", "day=2026-10-2*", "day!=-", "hour=2026-10-25T02:*", "month=2026-10", "month!=2026-10", "hour=*+01:00",
-		"path=' OR 1=1 --", "customer=\\*", "path=*'*",
+		if q.Compare && rng.IntN(2) == 0 {
+			q.CompareUntil = q.From.Add(-time.Duration(rng.Int64N(int64(q.To.Sub(q.From)))))
+		}
+		q.Current = rng.IntN(3) == 0
+		if rng.IntN(3) == 0 {
+			q.By, q.Every = append(q.By, Step), time.Duration(1+rng.IntN(600))*time.Minute
+		}
 	}
 	for _, i := range rng.Perm(len(conditions))[:rng.IntN(4)] {
 		f, err := ParseFilter(conditions[i])
@@ -74,9 +74,20 @@ func randomQuery(t *testing.T, rng *rand.Rand, from time.Time) Query {
 	return q
 }
 
+// conditions are filters of every kind.
+var conditions = []string{
+	"status=5xx", "status=404", "status!=2*", "status!=-", "class=4xx", "class!=2xx", "customer!=-", "customer=-", "customer=key3",
+	"customer=Customer 2", "customer=Cust*", "plan=Gold", "plan!=plan1", "plan=-", "route=/orders/*", "route=-", "path=/orders/1_%",
+	"path=/orders/*_%", "path!=/it*", "api=shop", "api!=shop", "stage=-", "stage=prod", "method=GET", "method!=*E*", "ip=10.*", "ip=2001:db8::1",
+	"user_agent=\x1b[2J*", "user_agent!=curl*", "user_agent=*" + "\u202e" + "*", "error=-", "error!=-", "error=*server*",
+	"day=2026-10-25", "day=2026-10-2*", "day!=-", "hour=2026-10-25T02:*", "month=2026-10", "month!=2026-10", "hour=*+01:00",
+	"path=' OR 1=1 --", "customer=\\*", "path=*'*",
+	"status=errors", "status!=errors", "status=400-499", "status!=404-500", "status=4XX", "key=key3", "key!=key*", "key=-",
+}
+
 // compute is Run, over rows.
-func compute(rows []laketest.Row, q Query) *Report {
-	r := &Report{Query: q}
+func compute(rows []laketest.Row, q Query) *Result {
+	r := &Result{Query: q}
 	length := q.To.Sub(q.From)
 	groups := map[string]*group{}
 	total := &group{}
@@ -99,6 +110,9 @@ func compute(rows []laketest.Row, q Query) *Report {
 			if !q.From.IsZero() && at.Before(begin) || !q.To.IsZero() && !at.Before(q.To) {
 				continue
 			}
+			if q.Compare && !q.CompareUntil.IsZero() && at.Before(q.From) && !at.Before(q.CompareUntil) {
+				continue
+			}
 			if q.Compare && at.Before(q.From) {
 				now, at = false, laketest.P(at.Add(length))
 			}
@@ -107,7 +121,7 @@ func compute(rows []laketest.Row, q Query) *Report {
 			continue
 		}
 		var ids []string
-		var keys []Key
+		var keys []Value
 		for _, d := range q.By {
 			id, key := keyOf(q, d, row, at)
 			ids, keys = append(ids, id), append(keys, key)
@@ -128,8 +142,11 @@ func compute(rows []laketest.Row, q Query) *Report {
 			}
 		}
 	})
+	if q.Current {
+		all = slices.DeleteFunc(all, func(g *group) bool { return len(g.now) == 0 })
+	}
 	slices.SortFunc(all, func(a, b *group) int {
-		return cmp.Or(cmp.Compare(len(b.now), len(a.now)), cmp.Compare(len(b.before), len(a.before)), slices.Compare(a.order, b.order))
+		return cmp.Or(cmp.Compare(b.measure(q), a.measure(q)), cmp.Compare(len(b.now), len(a.now)), cmp.Compare(len(b.before), len(a.before)), slices.Compare(a.order, b.order))
 	})
 	others := &group{}
 	for i, g := range all {
@@ -143,7 +160,7 @@ func compute(rows []laketest.Row, q Query) *Report {
 		r.OtherRows++
 		others.now, others.before = append(others.now, g.now...), append(others.before, g.before...)
 	}
-	if len(r.Rows) > 0 && q.By[0].timed() {
+	if len(r.Rows) > 0 && q.By[0].Timed() {
 		slices.SortStableFunc(r.Rows, func(a, b Row) int { return a.began(q.By[0]).Compare(b.began(q.By[0])) })
 	}
 	if r.OtherRows > 0 {
@@ -155,13 +172,13 @@ func compute(rows []laketest.Row, q Query) *Report {
 }
 
 type group struct {
-	keys        []Key
+	keys        []Value
 	newest      []time.Time
 	order       []string
 	now, before []laketest.Row
 }
 
-func (g *group) add(row laketest.Row, now bool, keys []Key) {
+func (g *group) add(row laketest.Row, now bool, keys []Value) {
 	if now {
 		g.now = append(g.now, row)
 	} else {
@@ -179,6 +196,28 @@ func (g *group) add(row laketest.Row, now bool, keys []Key) {
 			g.keys[i].Name, g.newest[i] = k.Name, at
 		}
 	}
+}
+
+// measure returns what the query sorts the group by.
+func (g *group) measure(q Query) int64 {
+	q.Compare, q.CountsOnly = true, false
+	row := g.row(q)
+	switch q.Order {
+	case Change:
+		return max(row.MoreRequests(), -row.MoreRequests())
+	case Errors:
+		return row.Errors
+	case ErrorsChange:
+		return max(row.Errors-row.Before.Errors, row.Before.Errors-row.Errors)
+	case Bytes:
+		return row.Bytes
+	case Latency:
+		if row.P95 == nil {
+			return -1
+		}
+		return *row.P95
+	}
+	return 0
 }
 
 func (g *group) row(q Query) Row {
@@ -229,16 +268,16 @@ func one(yes bool) int64 {
 }
 
 // keyOf is what tells the row's group apart, in an order that SQL's agrees with, and its key.
-func keyOf(q Query, d Dimension, row laketest.Row, at *time.Time) (string, Key) {
+func keyOf(q Query, d Dimension, row laketest.Row, at *time.Time) (string, Value) {
 	const last = "\U0010ffff" // NULLs come last
-	text := func(p *string) (string, Key) {
+	text := func(p *string) (string, Value) {
 		if p == nil {
-			return last, Key{Value: "-"}
+			return last, Value{Value: "-"}
 		}
-		return *p, Key{Value: *p}
+		return *p, Value{Value: *p}
 	}
-	named := func(id, name *string) (string, Key) {
-		key := Key{Value: "-", Name: "-"}
+	named := func(id, name *string) (string, Value) {
+		key := Value{Value: "-", Name: "-"}
 		if name != nil {
 			key.Name = *name
 		}
@@ -251,24 +290,26 @@ func keyOf(q Query, d Dimension, row laketest.Row, at *time.Time) (string, Key) 
 		}
 		return last + "\x01" + last, key
 	}
-	when := func(layout string) (string, Key) {
+	when := func(layout string) (string, Value) {
 		if at == nil {
-			return last, Key{Value: "-"}
+			return last, Value{Value: "-"}
 		}
 		local := at.In(q.Zone)
 		value := local.Format(layout)
 		if d == Hour {
 			_, offset := local.Zone()
 			wall := local.Format("2006-01-02T15:00")
-			return fmt.Sprintf("%s %08d", wall, offset+math.MaxInt16), Key{Value: wall + local.Format("Z07:00")}
+			return fmt.Sprintf("%s %08d", wall, offset+math.MaxInt16), Value{Value: wall + local.Format("Z07:00")}
 		}
-		return value, Key{Value: value}
+		return value, Value{Value: value}
 	}
 	switch d {
 	case Customer:
 		return named(row.KeyID, row.Customer)
 	case Plan:
 		return named(row.PlanID, row.Plan)
+	case Key:
+		return text(row.KeyID)
 	case API:
 		return text(row.API)
 	case Stage:
@@ -291,15 +332,18 @@ func keyOf(q Query, d Dimension, row laketest.Row, at *time.Time) (string, Key) 
 		return when("2006-01-02")
 	case Month:
 		return when("2006-01")
+	case Step:
+		n := int64(at.Sub(q.From) / q.Every)
+		return fmt.Sprintf("%09d", n), Value{Value: fmt.Sprint(n)}
 	}
 	if row.Status == nil {
-		return last, Key{Value: "-"}
+		return last, Value{Value: "-"}
 	}
 	status := fmt.Sprint(*row.Status)
 	if d == Class {
 		status = status[:1] + "xx"
 	}
-	return status, Key{Value: status}
+	return status, Value{Value: status}
 }
 
 // accepts says whether the filter of q takes the row.
@@ -311,8 +355,14 @@ func accepts(q Query, row laketest.Row, at *time.Time) bool {
 		if key.Name != "" {
 			matches = matches && c.Pattern != "-" || globMatches(c.Pattern, key.Name)
 		}
-		if c.Dimension == Status && regexp.MustCompile(`^\dxx$`).MatchString(c.Pattern) {
+		if c.Dimension == Status && regexp.MustCompile(`^(?i)\dxx$`).MatchString(c.Pattern) {
 			matches = key.Value[:1] == c.Pattern[:1]
+		}
+		if first, last, ok := strings.Cut(c.Pattern, "-"); c.Dimension == Status && ok && first != "" {
+			matches = key.Value >= first && key.Value <= last
+		}
+		if c.Dimension == Status && c.Pattern == "errors" {
+			matches = key.Value >= "4"
 		}
 		if c.Not && matches {
 			return false

@@ -49,7 +49,7 @@ func Open(t testing.TB) *sql.DB {
 func OpenAt(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
-	schema, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "..", "schema.sql"))
+	schema, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "schema.sql"))
 	if err != nil {
 		t.Fatal(err)
 	}

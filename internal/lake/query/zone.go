@@ -1,4 +1,4 @@
-package report
+package query
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// maxChanges bounds the changes of the clock that one statement knows: those of more than two centuries. A time beyond them
+// maxChanges bounds the clock changes in one statement: those of more than two centuries. A time beyond them
 // has the offset of the last.
 const maxChanges = 500
 
@@ -18,7 +18,7 @@ type zone struct {
 	offsets []int   // seconds east of UTC
 }
 
-// newZone knows the offsets of loc from from to to.
+// newZone returns the offsets of loc between two times.
 func newZone(loc *time.Location, from, to time.Time) zone {
 	var z zone
 	for t := from.In(loc); ; {
@@ -33,10 +33,10 @@ func newZone(loc *time.Location, from, to time.Time) zone {
 	}
 }
 
-// offset is the SQL for the seconds east of UTC at t.
+// offset returns the SQL for the seconds east of UTC at t.
 func (z zone) offset(t string) string { return z.scaled(t, 1) }
 
-// local is the SQL for what clocks show at t. It adds integers, as intervals take twice as long.
+// local returns the SQL for what clocks show at t. It adds integers, as intervals take twice as long.
 func (z zone) local(t string) string {
 	if o := z.scaled(t, microseconds); o != "0" {
 		return fmt.Sprintf("make_timestamp(epoch_us(%s) + %s)", t, o)
@@ -46,7 +46,7 @@ func (z zone) local(t string) string {
 
 const microseconds = 1_000_000 // of a second
 
-// scaled is the SQL for the offset at t in parts of a second.
+// scaled returns the SQL for the offset at t in parts of a second.
 func (z zone) scaled(t string, parts int64) string {
 	if len(z.until) == 0 {
 		return fmt.Sprint(int64(z.offsets[0]) * parts)
@@ -60,7 +60,7 @@ func (z zone) scaled(t string, parts int64) string {
 	return b.String()
 }
 
-// suffix is the SQL that writes an offset as in +02:00.
+// suffix returns the SQL that writes an offset as in +02:00.
 func (z zone) suffix(offset string) string {
 	all := slices.Compact(slices.Sorted(slices.Values(z.offsets)))
 	var b strings.Builder
