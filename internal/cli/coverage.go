@@ -12,6 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/coverage"
 	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -85,10 +86,10 @@ func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 	if err != nil {
 		return provision.Explain(err)
 	}
-	var asked []coverage.Stage
+	var asked []record.StageRef
 	if at.pipeline != nil {
 		for _, s := range at.pipeline.Stages {
-			asked = append(asked, coverage.Stage{APIID: s.API, Stage: s.Stage})
+			asked = append(asked, record.StageRef{API: s.API, Stage: s.Stage})
 		}
 	}
 	counts := stageCounts{clients.APIGateway, clients.CloudWatch}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/lake/coverage"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -33,7 +34,7 @@ type stageCounts struct {
 }
 
 // Metrics implements coverage.StageCounter. An API that is no REST API of the account is looked for by its id, as HTTP APIs are.
-func (c stageCounts) Metrics(ctx context.Context, stages []coverage.Stage) ([]coverage.Metric, error) {
+func (c stageCounts) Metrics(ctx context.Context, stages []record.StageRef) ([]coverage.Metric, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	names, shared := map[string]string{}, map[string]int{}
@@ -51,8 +52,8 @@ func (c stageCounts) Metrics(ctx context.Context, stages []coverage.Stage) ([]co
 	}
 	metrics := make([]coverage.Metric, len(stages))
 	for i, s := range stages {
-		metrics[i] = coverage.Metric{API: s.APIID, Stage: s.Stage}
-		if name, ok := names[s.APIID]; ok {
+		metrics[i] = coverage.Metric{API: s.API, Stage: s.Stage}
+		if name, ok := names[s.API]; ok {
 			metrics[i] = coverage.Metric{API: name, ByName: true, Shared: shared[name], Stage: s.Stage}
 		}
 	}

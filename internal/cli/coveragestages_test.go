@@ -22,6 +22,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/lake/coverage"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 var countedDay = time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
@@ -42,7 +43,7 @@ func (r restAPIs) GetRestApis(_ context.Context, in *apigateway.GetRestApisInput
 func TestStagesAreCountedByTheNamesOfRESTAPIs(t *testing.T) {
 	api := func(id, name string) gateway.RestApi { return gateway.RestApi{Id: &id, Name: &name} }
 	c := stageCounts{gateway: restAPIs{api("a1", "Shop"), api("a2", "Çafé"), api("a3", "店"), api("a4", "Shop"), api("a5", "af")}}
-	stages := []coverage.Stage{{APIID: "a1", Stage: "prod"}, {APIID: "a2", Stage: "prod"}, {APIID: "a3", Stage: "prod"}, {APIID: "http", Stage: "$default"}, {APIID: "a5", Stage: "prod"}}
+	stages := []record.StageRef{{API: "a1", Stage: "prod"}, {API: "a2", Stage: "prod"}, {API: "a3", Stage: "prod"}, {API: "http", Stage: "$default"}, {API: "a5", Stage: "prod"}}
 	got, err := c.Metrics(t.Context(), stages)
 	if err != nil {
 		t.Fatal(err)

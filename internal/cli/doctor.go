@@ -15,6 +15,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 type doctorFlags struct {
@@ -124,7 +125,7 @@ func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *
 			if !ok || api == "" || stage == "" {
 				return doctor.Report{}, usageError{fmt.Errorf("--stage %s: expected api/stage, like a1b2c3d4e5/prod", text)}
 			}
-			target.Stages = append(target.Stages, config.StageRef{API: api, Stage: stage})
+			target.Stages = append(target.Stages, record.StageRef{API: api, Stage: stage})
 		}
 	}
 	opts := doctor.Options{Record: !f.noRecord, Timeout: f.timeout, Progress: f.tell(e)}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/delivery/replay"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -40,7 +41,7 @@ func (b replayBucket) Head(ctx context.Context, key string) (map[string]string, 
 	out, err := b.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key}, b.there)
 	var code smithy.APIError
 	if errors.As(err, &code) && (code.ErrorCode() == "NotFound" || code.ErrorCode() == "NoSuchKey") {
-		return nil, replay.ErrNotFound
+		return nil, record.ErrNotFound
 	} else if err != nil {
 		return nil, fmt.Errorf("look at object %s/%s: %w", b.name, key, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 //go:embed example-aws.yaml
@@ -44,7 +46,7 @@ func ExampleAWS(p *Pipeline) []byte {
 // column pads a line to the column where the example has its comments.
 func column(text string) string { return fmt.Sprintf("%-30s ", text) }
 
-func stageLines(stages []StageRef) string {
+func stageLines(stages []record.StageRef) string {
 	if len(stages) == 0 {
 		return " []"
 	}

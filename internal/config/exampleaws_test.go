@@ -8,16 +8,17 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // What init writes for a pipeline in AWS reads back as that pipeline.
 func TestExampleAWSReadsBack(t *testing.T) {
 	plain, full := mustParse(t, minimal), mustParse(t, minimal)
-	plain.Region, plain.Account, plain.Stages = "eu-west-1", "012345678901", []StageRef{{"a1b2c3d4e5", "prod"}}
+	plain.Region, plain.Account, plain.Stages = "eu-west-1", "012345678901", []record.StageRef{{API: "a1b2c3d4e5", Stage: "prod"}}
 	plain.RegionGiven, plain.AccountGiven = true, true
 	*full = *plain
 	full.Name, full.Bucket, full.Readers = "null", "123456789012-logs", []string{"098765432109", "444455556666"}
-	full.Stages = append(full.Stages, StageRef{"0000000000", "true"})
+	full.Stages = append(full.Stages, record.StageRef{API: "0000000000", Stage: "true"})
 	full.Format, full.FormatName = `{"request_id":"$context.requestId","key_id":"$context.identity.apiKeyId","api_id":"$context.apiId","stage":"$context.stage","it's":"#: $context.status"}`, "custom"
 	full.Names = OutputNames{UsagePlan: "yes", Customer: "a.b"}
 	full.Deliver = Deliver{Interval: 15 * time.Minute, Size: 128 << 20, Compression: "HADOOP_SNAPPY", Prefix: "a b/!{timestamp:yyyy}/", ErrorPrefix: "e/!{firehose:error-output-type}/"}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/stagelog/stagelog/internal/config/yamlfile"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // keyRing finds duplicate customers and keys. Its messages name lines, never keys.
@@ -18,7 +19,7 @@ type keyUse struct {
 	Customer
 	line   int
 	plan   int // the number of its usage plan in the file
-	stages []StageRef
+	stages []record.StageRef
 }
 
 func newKeyRing() *keyRing {
@@ -26,7 +27,7 @@ func newKeyRing() *keyRing {
 }
 
 // add compares the customer c, read from v, with those added before.
-func (k *keyRing) add(v yamlfile.Value, plan int, c Customer, stages []StageRef) {
+func (k *keyRing) add(v yamlfile.Value, plan int, c Customer, stages []record.StageRef) {
 	if c.Key == "" || c.Name == "" {
 		return // reported by readCustomer
 	}
@@ -39,7 +40,7 @@ func (k *keyRing) add(v yamlfile.Value, plan int, c Customer, stages []StageRef)
 			v.Problemf("", "the usage plan already has this customer in line %d", other.line)
 			return
 		}
-		if slices.ContainsFunc(stages, func(s StageRef) bool { return slices.Contains(other.stages, s) }) {
+		if slices.ContainsFunc(stages, func(s record.StageRef) bool { return slices.Contains(other.stages, s) }) {
 			v.Problemf("", "the key already has a usage plan for this stage in line %d: a key has one plan per stage", other.line)
 			return
 		}

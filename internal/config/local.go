@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/encoding/openapi"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Local holds for `stagelog up` what API Gateway holds in AWS.
@@ -14,11 +15,11 @@ type Local struct {
 }
 
 // Stages returns the stages of all APIs in the order of the file.
-func (l *Local) Stages() []StageRef {
-	var all []StageRef
+func (l *Local) Stages() []record.StageRef {
+	var all []record.StageRef
 	for _, api := range l.APIs {
 		for _, stage := range api.Stages {
-			all = append(all, StageRef{api.ID, stage})
+			all = append(all, record.StageRef{API: api.ID, Stage: stage})
 		}
 	}
 	return all
@@ -40,7 +41,7 @@ type UsagePlan struct {
 	ID        string // "": assigned on creation
 	Throttle  Throttle
 	Quota     Quota
-	Stages    []StageRef
+	Stages    []record.StageRef
 	Customers []Customer
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config/yamlfile"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // MaxBytes is the size of the largest file that Load and Parse accept.
@@ -114,10 +115,10 @@ func appendOnce[T comparable](all []T, item T, v yamlfile.Value) []T {
 }
 
 // readStage reads "api/stage" or {api: …, stage: …}.
-func readStage(v yamlfile.Value) (StageRef, bool) {
+func readStage(v yamlfile.Value) (record.StageRef, bool) {
 	if v.IsMapping() {
 		m := v.Mapping("api", "stage")
-		ref := StageRef{
+		ref := record.StageRef{
 			API:   v.Required(m, "api").Word(apiPattern, expectedAPI),
 			Stage: v.Required(m, "stage").Word(stagePattern, expectedStage),
 		}
@@ -125,14 +126,14 @@ func readStage(v yamlfile.Value) (StageRef, bool) {
 	}
 	text, ok := v.Literal()
 	if !ok {
-		return StageRef{}, false
+		return record.StageRef{}, false
 	}
 	api, stage, _ := strings.Cut(text, "/")
 	if !apiPattern.MatchString(api) || !stagePattern.MatchString(stage) {
 		v.Problemf("write it like shop/prod", "expected a stage as api/stage, found %s", v.Shown())
-		return StageRef{}, false
+		return record.StageRef{}, false
 	}
-	return StageRef{api, stage}, true
+	return record.StageRef{API: api, Stage: stage}, true
 }
 
 // readFormat reads the name of a preset or a format.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -71,7 +72,7 @@ local:
 	yes, no := true, false
 	want := &Pipeline{
 		Name: "acme", Bucket: "acme-api-logs", Readers: []string{"111122223333"}, Preset: "apiable", Region: "eu-west-1", Account: "012345678901", RegionGiven: true, AccountGiven: true,
-		Stages: []StageRef{{"a1b2c3d4e5", "prod"}, {"a1b2c3d4e5", "test"}},
+		Stages: []record.StageRef{{API: "a1b2c3d4e5", Stage: "prod"}, {API: "a1b2c3d4e5", Stage: "test"}},
 		Format: accesslog.Classic, FormatName: "classic", APIKey: "hash",
 		Names:   OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"},
 		Deliver: Deliver{Interval: 90 * time.Second, Size: 64 << 20, Compression: "UNCOMPRESSED", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
@@ -83,8 +84,8 @@ local:
 			},
 			UsagePlans: []UsagePlan{
 				{Name: "Gold", ID: "gold1", Throttle: Throttle{Rate: 99.5, Burst: 100}, Quota: Quota{Limit: 100000, Period: "MONTH", Offset: 3},
-					Stages: []StageRef{{"shop", "prod"}, {"open", "prod"}}, Customers: []Customer{{Name: "Acme Corp", Key: secret, ID: "acmekey"}}},
-				{Name: "Free", Throttle: Throttle{Rate: 1, Burst: 7}, Stages: []StageRef{{"shop", "test"}},
+					Stages: []record.StageRef{{API: "shop", Stage: "prod"}, {API: "open", Stage: "prod"}}, Customers: []Customer{{Name: "Acme Corp", Key: secret, ID: "acmekey"}}},
+				{Name: "Free", Throttle: Throttle{Rate: 1, Burst: 7}, Stages: []record.StageRef{{API: "shop", Stage: "test"}},
 					Customers: []Customer{{Name: "Acme Corp", Key: secret, ID: "acmekey"}}},
 			},
 			Faults: &Faults{PageSize: 3, ThrottleEvery: 5, Delay: 20 * time.Millisecond, NewKeyAfter: 2 * time.Second},

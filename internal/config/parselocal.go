@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/config/yamlfile"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func readLocal(v yamlfile.Value) *Local {
@@ -17,7 +18,7 @@ func readLocal(v yamlfile.Value) *Local {
 		l.APIs = append(l.APIs, readAPI(item, l.APIs))
 	}
 	keys := newKeyRing()
-	names, known := map[string]bool{}, map[StageRef]bool{}
+	names, known := map[string]bool{}, map[record.StageRef]bool{}
 	for _, ref := range l.Stages() {
 		known[ref] = true
 	}
@@ -79,7 +80,7 @@ func readUpstream(v yamlfile.Value) string {
 	return text
 }
 
-func readPlan(v yamlfile.Value, l *Local, known map[StageRef]bool, keys *keyRing) UsagePlan {
+func readPlan(v yamlfile.Value, l *Local, known map[record.StageRef]bool, keys *keyRing) UsagePlan {
 	m := v.Mapping("name", "id", "throttle", "quota", "stages", "customers")
 	plan := UsagePlan{}
 	plan.Name = v.Required(m, "name").Checked(checkLabel)
@@ -112,7 +113,7 @@ func readPlan(v yamlfile.Value, l *Local, known map[StageRef]bool, keys *keyRing
 }
 
 // nearStage returns the hint for a reference to a stage that does not exist.
-func nearStage(ref StageRef, l *Local) string {
+func nearStage(ref record.StageRef, l *Local) string {
 	var names []string
 	for _, s := range l.Stages() {
 		names = append(names, s.String())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Defaults of a pipeline.
@@ -47,10 +48,10 @@ type Pipeline struct {
 	// Whether the file has the Region and the account. In AWS the credentials decide, and must agree with given values.
 	RegionGiven, AccountGiven bool
 
-	Stages     []StageRef // the stages in AWS that log to the stream; names here need not be in Local
-	Format     string     // the access log format itself
-	FormatName string     // its preset's name, or "custom"
-	APIKey     string     // what becomes of the API key's value: mask, hash, drop or keep
+	Stages     []record.StageRef // the stages in AWS that log to the stream; names here need not be in Local
+	Format     string            // the access log format itself
+	FormatName string            // its preset's name, or "custom"
+	APIKey     string            // what becomes of the API key's value: mask, hash, drop or keep
 	Names      OutputNames
 	Deliver    Deliver
 	AWS        AWS
@@ -58,12 +59,6 @@ type Pipeline struct {
 
 	warnings Problems
 }
-
-// StageRef names one stage of one API.
-type StageRef struct{ API, Stage string }
-
-// String returns "api/stage", as the file has it.
-func (s StageRef) String() string { return s.API + "/" + s.Stage }
 
 // OutputNames are the fields that enrichment adds; "" leaves one out.
 type OutputNames struct {

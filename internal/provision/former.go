@@ -18,7 +18,7 @@ import (
 	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // former is what a stage's access log settings were before deploy changed them, as the bucket
@@ -210,16 +210,16 @@ func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 }
 
 // LeftStages are the stages that deploy took and that are no longer in the pipeline.
-func LeftStages(ctx context.Context, s *Spec, c *Clients) ([]config.StageRef, error) {
+func LeftStages(ctx context.Context, s *Spec, c *Clients) ([]record.StageRef, error) {
 	buckets, err := stateBuckets(ctx, s, c)
 	if err != nil {
 		return nil, fmt.Errorf("look for stages that left the pipeline: %w", err)
 	}
-	in := map[config.StageRef]bool{}
+	in := map[record.StageRef]bool{}
 	for _, st := range s.Pipeline.Stages {
 		in[st] = true
 	}
-	var left []config.StageRef
+	var left []record.StageRef
 	for _, bucket := range buckets {
 		known, err := rememberedIn(ctx, c, bucket)
 		if err != nil {
@@ -235,7 +235,7 @@ func LeftStages(ctx context.Context, s *Spec, c *Clients) ([]config.StageRef, er
 }
 
 // rememberedIn are the stages of which a bucket remembers the settings.
-func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []config.StageRef, err error) {
+func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []record.StageRef, err error) {
 	prefix := statePrefix + "former/"
 	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
@@ -249,7 +249,7 @@ func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []config
 		for _, o := range page.Contents {
 			name := strings.TrimSuffix(strings.TrimPrefix(aws.ToString(o.Key), prefix), ".json")
 			if api, stage, ok := strings.Cut(name, "/"); ok {
-				refs = append(refs, config.StageRef{API: api, Stage: stage})
+				refs = append(refs, record.StageRef{API: api, Stage: stage})
 			}
 		}
 	}

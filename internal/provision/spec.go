@@ -2,6 +2,7 @@ package provision
 
 import (
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // OwnerTag is the key of the tag that every resource of a pipeline carries. Its value is
@@ -84,7 +85,7 @@ func (s *Spec) SnapshotKey() string { return statePrefix + "directory.json" }
 
 // FormerKey is the object that remembers a stage's access log settings as they were before
 // deploy replaced them, so that destroy can put them back.
-func (s *Spec) FormerKey(st config.StageRef) string {
+func (s *Spec) FormerKey(st record.StageRef) string {
 	return statePrefix + "former/" + st.API + "/" + st.Stage + ".json"
 }
 

@@ -14,7 +14,7 @@ import (
 	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Stage is the access log settings of one stage of a REST API. They are the pipeline's when
@@ -22,11 +22,11 @@ import (
 type Stage struct {
 	s      *Spec
 	c      *Clients
-	ref    config.StageRef
+	ref    record.StageRef
 	stream *streamOwner
 }
 
-func newStage(s *Spec, c *Clients, st config.StageRef) *Stage {
+func newStage(s *Spec, c *Clients, st record.StageRef) *Stage {
 	return &Stage{s: s, c: c, ref: st, stream: &streamOwner{stream: newStream(s, c)}}
 }
 

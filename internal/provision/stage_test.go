@@ -20,15 +20,15 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // stageAccount is an account with the pipeline's bucket and one API that was deployed to prod.
 type stageAccount struct {
 	testing.TB
 	*Clients
-	ref config.StageRef
+	ref record.StageRef
 	s   *Spec
 }
 
@@ -36,7 +36,7 @@ func newStageAccount(t *testing.T, m *moto.Server) *stageAccount {
 	t.Helper()
 	m.Reset()
 	a := &stageAccount{TB: t, Clients: NewClients(m.Config(nil))}
-	a.ref = config.StageRef{API: a.api("shop", "prod"), Stage: "prod"}
+	a.ref = record.StageRef{API: a.api("shop", "prod"), Stage: "prod"}
 	a.s = streamSpec(t, a.ref)
 	_, err := a.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(a.s.Bucket()),
 		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}})
@@ -201,15 +201,15 @@ func TestStageThatIsNotThere(t *testing.T) {
 	a.ok(err)
 	tests := []struct {
 		name string
-		ref  config.StageRef
+		ref  record.StageRef
 		says []string
 	}{
-		{"a stage with a typing error", config.StageRef{API: a.ref.API, Stage: "prd"}, []string{"no stage prd", "did you mean prod?"}},
-		{"a stage of another name", config.StageRef{API: a.ref.API, Stage: "integration"}, []string{"no stage integration", "it has prod"}},
-		{"an API by its name", config.StageRef{API: "shop", Stage: "prod"}, []string{"no API shop", "did you mean " + a.ref.API + " (shop)?"}},
-		{"no such API", config.StageRef{API: "zzzzzzzzzz", Stage: "prod"}, []string{"no API zzzzzzzzzz", a.ref.API + " (shop)", "Region"}},
-		{"never deployed", config.StageRef{API: undeployed, Stage: "prod"}, []string{"never deployed", "create-deployment --rest-api-id " + undeployed + " --stage-name prod --region " + moto.Region}},
-		{"an HTTP API", config.StageRef{API: *http.ApiId, Stage: "prod"}, []string{"HTTP API", "CloudWatch Logs", "REST API instead"}},
+		{"a stage with a typing error", record.StageRef{API: a.ref.API, Stage: "prd"}, []string{"no stage prd", "did you mean prod?"}},
+		{"a stage of another name", record.StageRef{API: a.ref.API, Stage: "integration"}, []string{"no stage integration", "it has prod"}},
+		{"an API by its name", record.StageRef{API: "shop", Stage: "prod"}, []string{"no API shop", "did you mean " + a.ref.API + " (shop)?"}},
+		{"no such API", record.StageRef{API: "zzzzzzzzzz", Stage: "prod"}, []string{"no API zzzzzzzzzz", a.ref.API + " (shop)", "Region"}},
+		{"never deployed", record.StageRef{API: undeployed, Stage: "prod"}, []string{"never deployed", "create-deployment --rest-api-id " + undeployed + " --stage-name prod --region " + moto.Region}},
+		{"an HTTP API", record.StageRef{API: *http.ApiId, Stage: "prod"}, []string{"HTTP API", "CloudWatch Logs", "REST API instead"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestStageThatIsNotThere(t *testing.T) {
 
 func TestLeftStages(t *testing.T) {
 	a := newStageAccount(t, moto.Start(t))
-	left := func() []config.StageRef {
+	left := func() []record.StageRef {
 		t.Helper()
 		refs, err := LeftStages(t.Context(), a.s, a.Clients)
 		a.ok(err)
@@ -239,7 +239,7 @@ func TestLeftStages(t *testing.T) {
 		t.Errorf("LeftStages = %v, while the stage is in the pipeline", refs)
 	}
 	a.s.Pipeline.Stages = nil
-	if diff := cmp.Diff([]config.StageRef{a.ref}, left()); diff != "" {
+	if diff := cmp.Diff([]record.StageRef{a.ref}, left()); diff != "" {
 		t.Errorf("LeftStages of a pipeline without it (-want +got):\n%s", diff)
 	}
 	a.s.Pipeline.Bucket = "acme-no-such-bucket"

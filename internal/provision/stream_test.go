@@ -17,10 +17,11 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // streamSpec is a pipeline with one stage, in moto's account.
-func streamSpec(t testing.TB, stages ...config.StageRef) *Spec {
+func streamSpec(t testing.TB, stages ...record.StageRef) *Spec {
 	t.Helper()
 	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"), func(string) string { return "" })
 	if err != nil {
@@ -229,7 +230,7 @@ func TestStreamThatFailedIsMadeAgain(t *testing.T) {
 func TestRemovalsPassOverWhatCannotBeOurs(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
-	s := streamSpec(t, config.StageRef{API: "nosuchapi1", Stage: "prod"})
+	s := streamSpec(t, record.StageRef{API: "nosuchapi1", Stage: "prod"})
 	_, err := c.Firehose.CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: aws.String(s.Stream()),
 		HttpEndpointDestinationConfiguration: &types.HttpEndpointDestinationConfiguration{
 			EndpointConfiguration: &types.HttpEndpointConfiguration{Url: aws.String("https://example.com")},

@@ -10,6 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/gateway"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -35,7 +36,7 @@ func (s planSource) List(context.Context) (usageplan.Listing, error) {
 	for _, p := range s.control.Plans() {
 		plan := usageplan.Plan{ID: p.ID, Name: p.Name}
 		for _, st := range p.Stages {
-			plan.Stages = append(plan.Stages, usageplan.Stage{API: st.API, Stage: st.Stage})
+			plan.Stages = append(plan.Stages, record.StageRef{API: st.API, Stage: st.Stage})
 		}
 		l.Plans = append(l.Plans, plan)
 		for _, k := range p.Keys {

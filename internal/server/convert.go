@@ -15,7 +15,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/encoding/parquet"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
-	"github.com/stagelog/stagelog/internal/localaws/glue"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // columns are those of the table that a stream converts with.
@@ -34,7 +34,7 @@ func (c *Chain) columns(schema firehose.SchemaConfiguration) ([]parquet.Column, 
 // checkSchema says why no record can be converted with a table.
 func (c *Chain) checkSchema(schema firehose.SchemaConfiguration) error {
 	columns, err := c.columns(schema)
-	if errors.Is(err, glue.ErrNotFound) {
+	if errors.Is(err, record.ErrNotFound) {
 		return fmt.Errorf("%s", deliver.MessageNoTable)
 	}
 	if err == nil {

@@ -13,13 +13,14 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // delivery runs one worker per shard of each delivery stream, from the moment the stream is
 // there until it is deleted or the chain ends.
 type delivery struct {
 	chain   *Chain
-	store   deliver.Store
+	store   record.Store
 	metrics *deliver.Metrics
 	log     *slog.Logger
 

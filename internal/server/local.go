@@ -7,6 +7,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // localConfig is the pipeline's local section as the control API takes it. With lastLater
@@ -25,7 +26,7 @@ func localConfig(l *config.Local, lastLater bool) apigateway.Local {
 			plan.Quota = &apigateway.Quota{Limit: int64(p.Quota.Limit), Period: apigateway.Period(p.Quota.Period), Offset: p.Quota.Offset}
 		}
 		for _, st := range p.Stages {
-			plan.Stages = append(plan.Stages, apigateway.StageRef{API: st.API, Stage: st.Stage})
+			plan.Stages = append(plan.Stages, record.StageRef{API: st.API, Stage: st.Stage})
 		}
 		customers := p.Customers
 		if lastLater && len(customers) > 0 {

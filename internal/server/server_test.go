@@ -16,7 +16,6 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
-	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -176,7 +175,7 @@ func TestDeletedWithoutWorker(t *testing.T) {
 }
 
 // stuck is a store that deletes nothing.
-type stuck struct{ deliver.Store }
+type stuck struct{ record.Store }
 
 func (stuck) Delete(context.Context, string) error { return errors.New("no answer") }
 

@@ -16,8 +16,8 @@ import (
 	firehosesdk "github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
-	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Step is one of the four steps that make a pipeline, named as AWS users know them.
@@ -209,7 +209,7 @@ func (c *Chain) applyStages(ctx context.Context) (string, error) {
 }
 
 // setAccessLog turns a stage's access logging on, unless it is on just so.
-func setAccessLog(ctx context.Context, client *apigatewaysdk.Client, st config.StageRef, arn, format string) error {
+func setAccessLog(ctx context.Context, client *apigatewaysdk.Client, st record.StageRef, arn, format string) error {
 	have, err := client.GetStage(ctx, &apigatewaysdk.GetStageInput{RestApiId: &st.API, StageName: &st.Stage})
 	if err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // APIConfig says which API Gateway to ask, and how hard.
@@ -157,7 +159,7 @@ func (s *APISource) plans(ctx context.Context, keyID string) ([]Plan, error) {
 	err := pages(ctx, s, "/usageplans", query, func(p planJSON) {
 		plan := Plan{ID: p.ID, Name: p.Name}
 		for _, st := range p.APIStages {
-			plan.Stages = append(plan.Stages, Stage{API: st.APIID, Stage: st.Stage})
+			plan.Stages = append(plan.Stages, record.StageRef{API: st.APIID, Stage: st.Stage})
 		}
 		plans = append(plans, plan)
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -46,7 +47,7 @@ func TestListReadsEveryShape(t *testing.T) {
 				t.Fatalf("List: %v", err)
 			}
 			want := usageplan.Listing{
-				Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Stage: "prod"}}}},
+				Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []record.StageRef{{API: "shop", Stage: "prod"}}}},
 				Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p"}}},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

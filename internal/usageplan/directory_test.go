@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -394,7 +395,7 @@ func TestASourceWithoutSingleKeys(t *testing.T) {
 		run(t, d)
 		synctest.Wait()
 		l = usageplan.Listing{
-			Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Stage: "prod"}}}},
+			Plans: []usageplan.Plan{{ID: "p", Name: "Gold", Stages: []record.StageRef{{API: "shop", Stage: "prod"}}}},
 			Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p", "gone"}}},
 		}
 		wantWho(t, d, "k", "prod", "unknown")

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // The stored form: magic, version, lease, time, plans, keys, CRC-32C. Numbers are unsigned varints,
@@ -74,9 +76,9 @@ func decode(data []byte) (*Snapshot, lease, error) {
 	s := &Snapshot{at: fromMilliseconds(r.number()), whole: r.byte() == 1}
 	s.plans = make([]Plan, r.count(3))
 	for i := range s.plans {
-		p := Plan{ID: r.string(), Name: r.string(), Stages: make([]Stage, r.count(2))}
+		p := Plan{ID: r.string(), Name: r.string(), Stages: make([]record.StageRef, r.count(2))}
 		for k := range p.Stages {
-			p.Stages[k] = Stage{API: r.string(), Stage: r.string()}
+			p.Stages[k] = record.StageRef{API: r.string(), Stage: r.string()}
 		}
 		s.plans[i] = p
 	}

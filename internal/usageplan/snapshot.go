@@ -5,15 +5,14 @@ import (
 	"slices"
 	"strings"
 	"time"
-)
 
-// Stage is one stage of one API.
-type Stage struct{ API, Stage string }
+	"github.com/stagelog/stagelog/internal/record"
+)
 
 // Plan is a usage plan and the stages that it covers.
 type Plan struct {
 	ID, Name string
-	Stages   []Stage
+	Stages   []record.StageRef
 }
 
 // Key is an API key, without its value.
@@ -218,7 +217,7 @@ func (p *Plan) covers(apiID, stage []byte) bool {
 	return false
 }
 
-func compareStages(a, b Stage) int {
+func compareStages(a, b record.StageRef) int {
 	if c := strings.Compare(a.API, b.API); c != 0 {
 		return c
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -17,9 +18,9 @@ func lookup(s *usageplan.Snapshot, key, api, stage string) string {
 }
 
 func TestSnapshotLookup(t *testing.T) {
-	stages := func(names ...string) (all []usageplan.Stage) {
+	stages := func(names ...string) (all []record.StageRef) {
 		for i := 0; i < len(names); i += 2 {
-			all = append(all, usageplan.Stage{API: names[i], Stage: names[i+1]})
+			all = append(all, record.StageRef{API: names[i], Stage: names[i+1]})
 		}
 		return all
 	}
@@ -70,9 +71,9 @@ func TestSnapshotLookup(t *testing.T) {
 
 func TestAPlanOfManyStages(t *testing.T) {
 	for _, n := range []int{1, 8, 9, 10, 100} {
-		var stages []usageplan.Stage
+		var stages []record.StageRef
 		for i := range n {
-			stages = append(stages, usageplan.Stage{API: fmt.Sprint("api", i%7), Stage: fmt.Sprint("s", i*2)})
+			stages = append(stages, record.StageRef{API: fmt.Sprint("api", i%7), Stage: fmt.Sprint("s", i*2)})
 		}
 		s := usageplan.NewSnapshot(day0, usageplan.Listing{
 			Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: stages}, {ID: "p2", Name: "Silver"}},
@@ -131,7 +132,7 @@ func TestTheMostRecentlyDeletedAreRemembered(t *testing.T) {
 
 func TestWithLeavesTheOriginal(t *testing.T) {
 	s := usageplan.NewSnapshot(day0, usageplan.Listing{
-		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: []usageplan.Stage{{API: "shop", Stage: "prod"}}}},
+		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: []record.StageRef{{API: "shop", Stage: "prod"}}}},
 		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1"}}},
 	}, nil)
 	next := s.With([]usageplan.Plan{{ID: "p1", Name: "Platinum"}, {ID: "p2", Name: "Silver"}},
@@ -223,7 +224,7 @@ func thousands(n int) *usageplan.Snapshot {
 	for p := range 20 {
 		l.Plans = append(l.Plans, usageplan.Plan{
 			ID: fmt.Sprintf("plan%02d", p), Name: fmt.Sprint("Plan ", p),
-			Stages: []usageplan.Stage{{API: "a1b2c3d4e5", Stage: fmt.Sprint("s", p)}, {API: "shop", Stage: "prod"}},
+			Stages: []record.StageRef{{API: "a1b2c3d4e5", Stage: fmt.Sprint("s", p)}, {API: "shop", Stage: "prod"}},
 		})
 	}
 	for k := range n {

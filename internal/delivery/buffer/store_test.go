@@ -9,6 +9,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 func openStore(t testing.TB, b *buffer.Buffer, name string) *buffer.Store {
@@ -20,52 +21,8 @@ func openStore(t testing.TB, b *buffer.Buffer, name string) *buffer.Store {
 	return s
 }
 
-func TestStoreRevisionsFence(t *testing.T) {
-	s := openStore(t, open(t, buffer.Config{Dir: t.TempDir()}), "delivery")
-	ctx := t.Context()
-	if _, _, err := s.Get(ctx, "k"); !errors.Is(err, record.ErrNotFound) {
-		t.Fatalf("Get of nothing = %v, want ErrNotFound", err)
-	}
-	if _, err := s.Put(ctx, "k", []byte("x"), 7); !errors.Is(err, record.ErrConflict) {
-		t.Errorf("Put of rev 7 onto nothing = %v, want ErrConflict", err)
-	}
-	first, err := s.Put(ctx, "k", []byte("one"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Put(ctx, "k", []byte("x"), 0); !errors.Is(err, record.ErrConflict) {
-		t.Errorf("Put of rev 0 onto a value = %v, want ErrConflict", err)
-	}
-	second, err := s.Put(ctx, "k", []byte("two"), first)
-	if err != nil || second <= first {
-		t.Fatalf("Put of the current rev = %d, %v, want more than %d", second, err, first)
-	}
-	if _, err := s.Put(ctx, "k", []byte("x"), first); !errors.Is(err, record.ErrConflict) {
-		t.Errorf("Put of an old rev = %v, want ErrConflict", err)
-	}
-	value, rev, err := s.Get(ctx, "k")
-	if err != nil || string(value) != "two" || rev != second {
-		t.Errorf("Get = %q, %d, %v, want two, %d", value, rev, err, second)
-	}
-	third, err := s.Set(ctx, "k", []byte("three"))
-	if err != nil || third <= second {
-		t.Errorf("Set = %d, %v, want more than %d", third, err, second)
-	}
-	if err := s.Delete(ctx, "k"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Delete(ctx, "never there"); err != nil {
-		t.Errorf("Delete of nothing = %v, want nil", err)
-	}
-	if _, _, err := s.Get(ctx, "k"); !errors.Is(err, record.ErrNotFound) {
-		t.Errorf("Get after Delete = %v, want ErrNotFound", err)
-	}
-	if _, err := s.Put(ctx, "k", []byte("x"), third); !errors.Is(err, record.ErrConflict) {
-		t.Errorf("Put of the rev before Delete = %v, want ErrConflict", err)
-	}
-	if rev, err := s.Put(ctx, "k", []byte("four"), 0); err != nil || rev <= third {
-		t.Errorf("Put of rev 0 after Delete = %d, %v, want more than %d", rev, err, third)
-	}
+func TestStoreKeepsTheContract(t *testing.T) {
+	recordtest.TestStore(t, openStore(t, open(t, buffer.Config{Dir: t.TempDir()}), "delivery"))
 }
 
 func TestStoreHoldsAnyKeyAndReopens(t *testing.T) {
@@ -114,16 +71,6 @@ func all(t *testing.T, s *buffer.Store, prefix string) map[string]string {
 		t.Fatalf("All(%q): %v", prefix, err)
 	}
 	return got
-}
-
-func TestAllReturnsTheErrorOfFn(t *testing.T) {
-	s := openStore(t, open(t, buffer.Config{Dir: t.TempDir()}), "s")
-	if _, err := s.Set(t.Context(), "k", nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.All(t.Context(), "", func(string, []byte, uint64) error { return errEnough }); err != errEnough { //nolint:errorlint // it is promised as it is
-		t.Errorf("All = %v, want the error of fn", err)
-	}
 }
 
 func TestOneOfManyWritersWinsEachRevision(t *testing.T) {

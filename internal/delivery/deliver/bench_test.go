@@ -90,7 +90,7 @@ func BenchmarkWorker(b *testing.B) {
 			}
 			log := endless{frames: frames, n: b.N}
 			worker, err := deliver.New(deliver.Config{Destination: w.destination, SpoolDir: b.TempDir()},
-				log, &life{world: w}, discard{}, identity{})
+				log, w.store, discard{}, identity{})
 			if err != nil {
 				b.Fatal(err)
 			}

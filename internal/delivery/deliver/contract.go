@@ -73,17 +73,6 @@ type Log interface {
 	Trim(ctx context.Context, upTo uint64) error
 }
 
-// Store keeps the delivery document. A Put that returned is durable.
-type Store interface {
-	// Get wraps record.ErrNotFound when there is no such key.
-	Get(ctx context.Context, key string) (value []byte, rev uint64, err error)
-	// Put writes the value if rev is current still, 0 being none, and else wraps
-	// record.ErrConflict. After any other error the value may be written or not.
-	Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error)
-	// Delete removes the key; one that is not there is no error.
-	Delete(ctx context.Context, key string) error
-}
-
 // Sink stores objects. Every error is taken as passing, and the put repeated. After an
 // error the object may be there or not.
 type Sink interface {

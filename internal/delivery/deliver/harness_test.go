@@ -19,6 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/encoding/parquet"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 // world is what survives a crash: log, store and bucket. Its methods are called by one
@@ -28,9 +29,7 @@ type world struct {
 	frames  map[uint64][]byte
 	last    uint64
 	grown   chan struct{} // closed and made anew when the log grows
-	docs    map[string][]byte
-	revs    map[string]uint64
-	rev     uint64
+	store   *recordtest.Store
 	objects map[string]object // by bucket/key
 	trimmed uint64
 	puts    int // that had an effect
@@ -50,7 +49,7 @@ type object struct {
 
 func newWorld() *world {
 	return &world{
-		frames: map[uint64][]byte{}, grown: make(chan struct{}), docs: map[string][]byte{}, revs: map[string]uint64{},
+		frames: map[uint64][]byte{}, grown: make(chan struct{}), store: &recordtest.Store{},
 		objects: map[string]object{}, fn: function{},
 		dest: deliver.Destination{
 			Stream: "s", StreamARN: "arn:s", Version: 1, Bucket: "b", Prefix: "logs/", ErrorPrefix: "errors/",
@@ -183,41 +182,26 @@ func (l *life) Trim(_ context.Context, upTo uint64) error {
 	})
 }
 
-func (l *life) Get(_ context.Context, key string) ([]byte, uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.docs[key] == nil {
-		return nil, 0, fmt.Errorf("get %s: %w", key, record.ErrNotFound)
-	}
-	return slices.Clone(l.docs[key]), l.revs[key], nil
+// documents is the life's store.
+type documents struct {
+	record.Store
+	*life
 }
 
-func (l *life) Put(_ context.Context, key string, value []byte, rev uint64) (uint64, error) {
+func (d documents) Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error) {
+	before, current, getErr := d.Store.Get(ctx, key)
 	name := "commit"
 	switch {
 	case !bytes.Contains(value, []byte(`"intent":null`)):
 		name = "intent"
-	case l.revs[key] == rev && (rev == 0 || !bytes.Contains(l.docs[key], value[:60])):
+	case current == rev && (getErr != nil || !bytes.Contains(before, value[:60])):
 		name = "take" // another owner than the one that stands
 	}
-	var got uint64
-	err := l.do(name, func() error {
-		if l.revs[key] != rev {
-			return fmt.Errorf("put %s: %w", key, record.ErrConflict)
-		}
-		l.rev++
-		got, l.revs[key], l.docs[key] = l.rev, l.rev, slices.Clone(value)
-		return nil
+	err = d.do(name, func() (err error) {
+		newRev, err = d.Store.Put(context.WithoutCancel(ctx), key, value, rev)
+		return err
 	})
-	return got, err
-}
-
-func (l *life) Delete(_ context.Context, key string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.docs, key)
-	delete(l.revs, key)
-	return nil
+	return newRev, err
 }
 
 // bucket is the life's sink: Put has another form than the store's.
@@ -283,7 +267,7 @@ func (w *world) workerOf(t testing.TB, s step, shared bool) (*deliver.Worker, co
 	l := &life{world: w, step: s, crash: cancel}
 	worker, err := deliver.New(deliver.Config{
 		Destination: w.destination, SpoolDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&w.logs, nil)), Shared: shared, Now: w.now,
-	}, l, l, bucket{l}, w.fn)
+	}, l, documents{w.store, l}, bucket{l}, w.fn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func leaseKey(stream string, shard int) string { return fmt.Sprintf("%s/%d/lease
 // Forget removes the document of a deleted stream's shard. It belongs before the deletion
 // of the shard's log: a document that is left over would make a new stream of that name
 // skip its first records.
-func Forget(ctx context.Context, store Store, stream string, shard int) error {
+func Forget(ctx context.Context, store record.Store, stream string, shard int) error {
 	if err := store.Delete(ctx, stateKey(stream, shard)); err != nil {
 		return fmt.Errorf("forget the delivery of %s/%d: %w", stream, shard, err)
 	}
@@ -75,7 +75,7 @@ func Forget(ctx context.Context, store Store, stream string, shard int) error {
 // state is the document as this worker wrote it last. It is used by one goroutine at a
 // time.
 type state struct {
-	store    Store
+	store    record.Store
 	key      string
 	failures *failurelog.Log
 	doc      document
@@ -84,7 +84,7 @@ type state struct {
 
 // take reads the document and makes it this worker's own, which stops any other. It does
 // not retry.
-func take(ctx context.Context, store Store, key, owner string, failures *failurelog.Log) (*state, error) {
+func take(ctx context.Context, store record.Store, key, owner string, failures *failurelog.Log) (*state, error) {
 	s := &state{store: store, key: key, failures: failures, doc: document{Format: documentFormat}}
 	value, rev, err := store.Get(ctx, key)
 	switch {

@@ -51,7 +51,7 @@ const destinationAge = 50 * time.Millisecond
 type Worker struct {
 	cfg    Config
 	log    Log
-	store  Store
+	store  record.Store
 	sink   Sink
 	fn     Transformer
 	stream string
@@ -95,7 +95,7 @@ func (w *Worker) destination(now time.Time) *asked {
 }
 
 // New makes a worker; Run starts it.
-func New(cfg Config, log Log, store Store, sink Sink, fn Transformer) (*Worker, error) {
+func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*Worker, error) {
 	if cfg.Destination == nil || log == nil || store == nil || sink == nil || fn == nil {
 		return nil, errors.New("make delivery worker: a destination, log, store, sink or transformer is missing")
 	}

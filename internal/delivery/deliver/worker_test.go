@@ -19,6 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 func diff(t testing.TB, what string, want, got any) {
@@ -312,7 +313,7 @@ func TestFlushOfALogThatKnowsItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		l := &life{world: w, crash: func() {}}
-		worker, err := deliver.New(deliver.Config{Destination: w.destination}, counted{l}, l, bucket{l}, w.fn)
+		worker, err := deliver.New(deliver.Config{Destination: w.destination}, counted{l}, documents{w.store, l}, bucket{l}, w.fn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +346,7 @@ func TestAPutThatHangsIsRepeated(t *testing.T) {
 		defer cancel()
 		l := &life{world: w, crash: cancel}
 		hanging := &hangs{bucket: bucket{l}}
-		worker, err := deliver.New(deliver.Config{Destination: w.destination}, l, l, hanging, w.fn)
+		worker, err := deliver.New(deliver.Config{Destination: w.destination}, l, documents{w.store, l}, hanging, w.fn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -391,14 +392,14 @@ func TestAnUnknownDocumentIsNotTouched(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
-			w.docs["s/0"], w.revs["s/0"], w.rev = []byte(doc), 1, 1
+			w.store = recordtest.StoreOf(map[string]string{"s/0": doc})
 			worker, ctx, cancel := w.worker(t, nil)
 			defer cancel()
 			if err := <-run(ctx, worker); err == nil || !strings.Contains(err.Error(), "delivery state") {
 				t.Errorf("%s: Run = %v, want an error of the document", name, err)
 			}
-			if string(w.docs["s/0"]) != doc {
-				t.Errorf("%s: the document became %s", name, w.docs["s/0"])
+			if got := w.store.Docs()["s/0"]; got != doc {
+				t.Errorf("%s: the document became %s", name, got)
 			}
 		})
 	}
@@ -409,7 +410,7 @@ func TestForgetBeginsAnew(t *testing.T) {
 		w := newWorld()
 		w.append("ok-1")
 		w.deliverAll(t, nil)
-		if err := deliver.Forget(t.Context(), &life{world: w}, "s", 0); err != nil {
+		if err := deliver.Forget(t.Context(), w.store, "s", 0); err != nil {
 			t.Fatal(err)
 		}
 		w.last, w.frames = 0, map[uint64][]byte{} // the log, too
@@ -471,7 +472,7 @@ func TestMetrics(t *testing.T) {
 			}
 			return nil
 		}
-		worker, err := deliver.New(deliver.Config{Destination: w.destination, Metrics: deliver.NewMetrics(reg)}, l, l, bucket{l}, w.fn)
+		worker, err := deliver.New(deliver.Config{Destination: w.destination, Metrics: deliver.NewMetrics(reg)}, l, documents{w.store, l}, bucket{l}, w.fn)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/encoding/base64"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Status is what became of a record.
@@ -119,7 +120,7 @@ func invokeError(ctx, bounded context.Context, err error) error {
 		return ctx.Err()
 	case bounded.Err() != nil:
 		return &CallError{Code: CodeTimedOut, Message: messageTimedOut, Retryable: true, Err: err}
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		return &CallError{Code: CodeNotFound, Message: messageNotFound, Err: err}
 	}
 	return &CallError{Code: CodeInvokeLimit, Message: messageInvokeLimit, Retryable: true, Err: err}

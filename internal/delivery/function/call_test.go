@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // says is a function that answers the same whatever it is asked.
@@ -94,7 +96,7 @@ func TestCallFailsAsAWhole(t *testing.T) {
 		{name: "reply over the limit", inv: says(Reply{Payload: make([]byte, MaxPayloadBytes+1)}, nil), code: CodeFunctionError, retryable: true},
 		{name: "throttled", inv: says(Reply{}, fmt.Errorf("no: %w", ErrThrottled)), code: CodeInvokeLimit, retryable: true},
 		{name: "network", inv: says(Reply{}, io.ErrUnexpectedEOF), code: CodeInvokeLimit, retryable: true},
-		{name: "deleted", inv: says(Reply{}, ErrNotFound), code: CodeNotFound},
+		{name: "deleted", inv: says(Reply{}, record.ErrNotFound), code: CodeNotFound},
 		{name: "panic in process", inv: InProcess(func(context.Context, []byte) ([]byte, error) { panic("customer secret") }), code: CodeFunctionError, retryable: true},
 		{name: "answer over the limit in process", code: CodeFunctionError, retryable: true,
 			inv: InProcess(func(context.Context, []byte) ([]byte, error) { return make([]byte, MaxPayloadBytes+1), nil })},

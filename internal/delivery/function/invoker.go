@@ -24,9 +24,6 @@ const Unhandled = "Unhandled"
 // ErrThrottled says that a function has no room for another invocation now. Errors of an Invoker may wrap it.
 var ErrThrottled = errors.New("function is at its concurrency limit")
 
-// ErrNotFound says that the function does not exist, or no longer. Errors of an Invoker may wrap it.
-var ErrNotFound = errors.New("function not found")
-
 // Reply is what a function answered.
 type Reply struct {
 	Payload       []byte // the answer's JSON, or Failure's JSON when FunctionError is set; the caller owns it

@@ -36,7 +36,7 @@ type Bucket interface {
 	List(ctx context.Context, prefix string, fn func(Object) error) error
 	// Get opens an object as it is stored.
 	Get(ctx context.Context, key string) (io.ReadCloser, error)
-	// Head gives what Put was given as meta. It wraps ErrNotFound.
+	// Head gives what Put was given as meta. It wraps record.ErrNotFound when there is no such object.
 	Head(ctx context.Context, key string) (meta map[string]string, err error)
 	// Put stores an object of size bytes and returns once it is durable.
 	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, encoding string, meta map[string]string) error
@@ -47,9 +47,6 @@ type Bucket interface {
 // MaxRecordBytes is the most that a line of an object holds. An enriched record may be longer
 // than Firehose lets one be that comes in.
 const MaxRecordBytes = 4 << 20
-
-// ErrNotFound: there is no such object.
-var ErrNotFound = errors.New("no such object")
 
 // Enricher enriches one record. An error says that the record is at fault, without its
 // content.

@@ -17,6 +17,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/delivery/replay"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 var delivered = time.Date(2026, 11, 23, 8, 30, 0, 0, time.UTC)
@@ -81,7 +82,7 @@ func (b *bucket) Get(_ context.Context, key string) (r io.ReadCloser, err error)
 	err = b.call(func() error {
 		o, ok := b.objects[key]
 		if !ok {
-			return replay.ErrNotFound
+			return record.ErrNotFound
 		}
 		r = io.NopCloser(bytes.NewReader(o.body))
 		return nil
@@ -93,7 +94,7 @@ func (b *bucket) Head(_ context.Context, key string) (meta map[string]string, er
 	err = b.call(func() error {
 		o, ok := b.objects[key]
 		if !ok {
-			return replay.ErrNotFound
+			return record.ErrNotFound
 		}
 		meta = o.meta
 		return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // What an object of ours says about itself.
@@ -78,7 +79,7 @@ func (r *result) stands(ctx context.Context) (stands [2]map[string]string, err e
 	for i, out := range []*output{&r.failed, &r.good} {
 		meta, err := r.cfg.Bucket.Head(ctx, out.key)
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, record.ErrNotFound):
 			continue
 		case err != nil:
 			return stands, err

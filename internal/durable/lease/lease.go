@@ -28,21 +28,12 @@ const (
 	poll    = 500 * time.Millisecond
 )
 
-// Store keeps the document. A Put that returned is durable.
-type Store interface {
-	// Get wraps record.ErrNotFound when there is no such key.
-	Get(ctx context.Context, key string) (value []byte, rev uint64, err error)
-	// Put writes the value if rev is current still, 0 being none, and else wraps
-	// record.ErrConflict. After any other error the value may be written or not.
-	Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error)
-}
-
 // ErrLost: another process may have the lease.
 var ErrLost = errors.New("the lease is lost")
 
 // Lease is one process's wish for, or hold of, a lease. It is used by one goroutine at a time.
 type Lease struct {
-	Store Store
+	Store record.Store
 	Key   string
 	Owner string // tells processes apart
 	What  string // is done under it, for the log: "delivery of a shard"

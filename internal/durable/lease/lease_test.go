@@ -6,51 +6,35 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/durable/lease"
-	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-// store is a store that one of its clients may be cut off from.
-type store struct {
-	mu    sync.Mutex // guards what follows
-	value []byte
-	rev   uint64
-}
-
+// client is a store that its process may be cut off from.
 type client struct {
-	*store
-	away bool // guarded by store.mu
+	*recordtest.Store
+	away atomic.Bool
 }
 
 var errAway = errors.New("no route to host")
 
-func (c *client) Get(context.Context, string) ([]byte, uint64, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.away:
+func (c *client) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if c.away.Load() {
 		return nil, 0, errAway
-	case c.rev == 0:
-		return nil, 0, record.ErrNotFound
 	}
-	return c.value, c.rev, nil
+	return c.Store.Get(ctx, key)
 }
 
-func (c *client) Put(_ context.Context, _ string, value []byte, rev uint64) (uint64, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.away:
+func (c *client) Put(ctx context.Context, key string, value []byte, rev uint64) (uint64, error) {
+	if c.away.Load() {
 		return 0, errAway
-	case rev != c.rev:
-		return 0, record.ErrConflict
 	}
-	c.value, c.rev = value, c.rev+1
-	return c.rev, nil
+	return c.Store.Put(ctx, key, value, rev)
 }
 
 func wish(c *client, owner string) *lease.Lease {
@@ -60,13 +44,13 @@ func wish(c *client, owner string) *lease.Lease {
 // Of many that wait, one holds the lease at a time, and each gets it.
 func TestOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{}
+		s := &recordtest.Store{}
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		holding, held := 0, 0
 		for i := range 5 {
 			all.Go(func() {
-				err := wish(&client{store: s}, fmt.Sprint(i)).Hold(t.Context(), func(context.Context) error {
+				err := wish(&client{Store: s}, fmt.Sprint(i)).Hold(t.Context(), func(context.Context) error {
 					mu.Lock()
 					holding, held = holding+1, held+1
 					if holding > 1 {
@@ -94,19 +78,17 @@ func TestOneAtATime(t *testing.T) {
 // A holder that is cut off knows that it may have lost the lease before another one takes it.
 func TestACutOffHolderStopsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{}
-		first := &client{store: s}
+		s := &recordtest.Store{}
+		first := &client{Store: s}
 		held, giveBack, err := wish(first, "first").Take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.mu.Lock()
-		first.away = true
-		s.mu.Unlock()
+		first.away.Store(true)
 		began := time.Now()
 		lost := make(chan time.Duration, 1)
 		context.AfterFunc(held, func() { lost <- time.Since(began) })
-		if _, _, err := wish(&client{store: s}, "second").Take(t.Context()); err != nil {
+		if _, _, err := wish(&client{Store: s}, "second").Take(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		took := time.Since(began)

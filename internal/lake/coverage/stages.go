@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -18,9 +20,6 @@ const (
 	// interval of at most 15 minutes, and the quarter of an hour that CloudWatch asks for.
 	settling = time.Hour
 )
-
-// Stage is a stage of an API, as log lines name them.
-type Stage struct{ APIID, Stage string }
 
 // Metric is what CloudWatch counts as one.
 type Metric struct {
@@ -33,7 +32,7 @@ type Metric struct {
 // StageCounter knows what CloudWatch counted of stages: every request, with a key or without.
 type StageCounter interface {
 	// Metrics says which metric each of the stages is counted in, in their order.
-	Metrics(ctx context.Context, stages []Stage) ([]Metric, error)
+	Metrics(ctx context.Context, stages []record.StageRef) ([]Metric, error)
 	// Sums hands the requests of each metric and day from first to last, both included, to fn, in any order, and nothing for a
 	// day without any. It stops at the first error of fn and returns it.
 	Sums(ctx context.Context, metrics []Metric, first, last time.Time, fn func(m Metric, day time.Time, requests int64) error) error
@@ -68,7 +67,7 @@ type stageDay struct {
 
 // CompareStages counts the days from first to last, both included, in UTC, as far as CloudWatch remembers them at now. Stages
 // that are asked for are compared even where the lake has no request of them. A counter that fails is no error: Without has it.
-func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, asked []Stage, first, last, now time.Time) (*Stages, error) {
+func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, asked []record.StageRef, first, last, now time.Time) (*Stages, error) {
 	s := &Stages{First: day(first), Last: day(last)}
 	if oldest := day(now.Add(-retained)).AddDate(0, 0, 1); s.First.Before(oldest) {
 		s.First, s.Forgotten = oldest, true
@@ -85,8 +84,8 @@ func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, asked 
 	for _, l := range inLake {
 		stages = append(stages, l.stage)
 	}
-	slices.SortFunc(stages, func(a, b Stage) int {
-		return cmp.Or(strings.Compare(a.APIID, b.APIID), strings.Compare(a.Stage, b.Stage))
+	slices.SortFunc(stages, func(a, b record.StageRef) int {
+		return cmp.Or(strings.Compare(a.API, b.API), strings.Compare(a.Stage, b.Stage))
 	})
 	stages = slices.Compact(stages)
 	metrics, counts, err := s.count(ctx, counter, stages)
@@ -102,7 +101,7 @@ func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, asked 
 }
 
 // count asks for what was counted of stages.
-func (s *Stages) count(ctx context.Context, counter StageCounter, stages []Stage) (metrics []Metric, counts map[stageDay]int64, err error) {
+func (s *Stages) count(ctx context.Context, counter StageCounter, stages []record.StageRef) (metrics []Metric, counts map[stageDay]int64, err error) {
 	if len(stages) == 0 {
 		return nil, nil, nil
 	}
@@ -128,11 +127,11 @@ func (s *Stages) count(ctx context.Context, counter StageCounter, stages []Stage
 }
 
 // compare makes rows of the two sides.
-func (s *Stages) compare(inLake []lakeStage, stages []Stage, metrics []Metric, counts map[stageDay]int64, now time.Time) {
-	of, ids := map[Stage]Metric{}, map[Metric][]string{}
+func (s *Stages) compare(inLake []lakeStage, stages []record.StageRef, metrics []Metric, counts map[stageDay]int64, now time.Time) {
+	of, ids := map[record.StageRef]Metric{}, map[Metric][]string{}
 	for i, st := range stages {
 		of[st] = metrics[i]
-		ids[metrics[i]] = append(ids[metrics[i]], st.APIID)
+		ids[metrics[i]] = append(ids[metrics[i]], st.API)
 	}
 	days, totals := map[stageDay]*Figures{}, map[Metric]*Figures{}
 	counted, young := map[Metric]bool{}, map[Metric]bool{}
@@ -184,7 +183,7 @@ func (s *Stages) compare(inLake []lakeStage, stages []Stage, metrics []Metric, c
 // lakeStage is what the lake has of a stage on a day.
 type lakeStage struct {
 	day   time.Time
-	stage Stage
+	stage record.StageRef
 	Figures
 }
 
@@ -209,7 +208,7 @@ func (s *Stages) readLake(ctx context.Context, db *sql.DB) ([]lakeStage, error) 
 			s.Stageless += f.Lake
 			return nil
 		}
-		all = append(all, lakeStage{day(at), Stage{api.String, stage.String}, f})
+		all = append(all, lakeStage{day(at), record.StageRef{API: api.String, Stage: stage.String}, f})
 		return nil
 	})
 	if err != nil {

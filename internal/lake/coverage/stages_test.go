@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/lake/laketest"
+	"github.com/stagelog/stagelog/internal/lake/report/laketest"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // metered is a StageCounter that has its counts in memory. An API without a name is no REST API.
@@ -31,12 +33,12 @@ type sum struct {
 	requests   int64
 }
 
-func (m *metered) Metrics(_ context.Context, stages []Stage) (metrics []Metric, err error) {
+func (m *metered) Metrics(_ context.Context, stages []record.StageRef) (metrics []Metric, err error) {
 	for _, s := range stages {
-		if name := m.names[s.APIID]; name != "" {
+		if name := m.names[s.API]; name != "" {
 			metrics = append(metrics, Metric{API: name, ByName: true, Shared: max(1, m.shared[name]), Stage: s.Stage})
 		} else {
-			metrics = append(metrics, Metric{API: s.APIID, Stage: s.Stage})
+			metrics = append(metrics, Metric{API: s.API, Stage: s.Stage})
 		}
 	}
 	return metrics, nil
@@ -127,7 +129,7 @@ func TestCompareStagesAgreesWithPlainGo(t *testing.T) {
 			counter.sums = append(counter.sums, sum{"silent", "prod", last, 7}) // nothing of it came
 			want[id{"2026-10-07", "silent", "prod"}] = &Figures{Counted: 7}
 
-			got, err := CompareStages(t.Context(), db, counter, []Stage{{"silent", "prod"}, {"shop", "prod"}, {"unused", "prod"}}, first, last, later)
+			got, err := CompareStages(t.Context(), db, counter, []record.StageRef{{API: "silent", Stage: "prod"}, {API: "shop", Stage: "prod"}, {API: "unused", Stage: "prod"}}, first, last, later)
 			if err != nil || got.Without != nil {
 				t.Fatal(err, got.Without)
 			}
@@ -247,7 +249,7 @@ func TestStagesOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Stages, err = CompareStages(t.Context(), db, counter, []Stage{{"b1", "prod"}}, first, last, last.Add(time.Hour)); err != nil {
+	if r.Stages, err = CompareStages(t.Context(), db, counter, []record.StageRef{{API: "b1", Stage: "prod"}}, first, last, last.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	var text, csv, doc bytes.Buffer

@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,80 +16,13 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
-	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
-
-// memStore is a Store in memory. It counts writes, and fails them while broken is set.
-type memStore struct {
-	mu     sync.Mutex
-	docs   map[string][]byte
-	writes int
-	broken error
-}
-
-func newMemStore() *memStore { return &memStore{docs: map[string][]byte{}} }
-
-func (s *memStore) Set(ctx context.Context, key string, value []byte) (uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := errors.Join(s.broken, ctx.Err()); err != nil {
-		return 0, err
-	}
-	s.writes++
-	s.docs[key] = bytes.Clone(value)
-	return uint64(s.writes), nil
-}
-
-func (s *memStore) Delete(ctx context.Context, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := errors.Join(s.broken, ctx.Err()); err != nil {
-		return err
-	}
-	if _, ok := s.docs[key]; !ok {
-		return record.ErrNotFound
-	}
-	s.writes++
-	delete(s.docs, key)
-	return nil
-}
-
-func (s *memStore) All(_ context.Context, prefix string, fn func(string, []byte, uint64) error) error {
-	s.mu.Lock()
-	docs := maps.Clone(s.docs)
-	s.mu.Unlock()
-	for _, key := range slices.Sorted(maps.Keys(docs)) {
-		if !strings.HasPrefix(key, prefix) {
-			continue
-		}
-		value := bytes.Clone(docs[key])
-		err := fn(key, value, 1)
-		for i := range value {
-			value[i] = 0xff // the value is valid only during the call
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *memStore) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.broken = err
-}
-
-func (s *memStore) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.writes
-}
 
 // world is a Service with a client, at a time that the test sets.
 type world struct {
 	t     *testing.T
-	store *memStore
+	store *recordtest.Store
 	svc   *apigateway.Service
 	c     *sdk.Client
 	log   *bytes.Buffer
@@ -104,7 +34,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, store: newMemStore(), log: &bytes.Buffer{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, store: &recordtest.Store{}, log: &bytes.Buffer{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	w.open(apigateway.Faults{})
 	return w
 }

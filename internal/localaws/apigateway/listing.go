@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Plans lists the usage plans with their stages and keys, in the order of their names, then ids.
@@ -14,7 +16,7 @@ func (s *Service) Plans() []PlanInfo {
 	for p := range maps.Values(s.plans) {
 		info := PlanInfo{ID: p.ID, Name: p.Name}
 		for _, st := range p.Stages {
-			info.Stages = append(info.Stages, StageRef{st.API, st.Stage})
+			info.Stages = append(info.Stages, record.StageRef{API: st.API, Stage: st.Stage})
 		}
 		var keys []*apiKey
 		for keyID := range s.members[p.ID] {

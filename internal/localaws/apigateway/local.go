@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/stagelog/stagelog/internal/encoding/openapi"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Local is what API Gateway should hold by the local: section of stagelog.yaml.
@@ -32,7 +33,7 @@ type LocalPlan struct {
 	Name      string
 	Throttle  *Throttle // nil: none
 	Quota     *Quota    // nil: none
-	Stages    []StageRef
+	Stages    []record.StageRef
 	Customers []LocalCustomer
 }
 
@@ -214,7 +215,7 @@ func (a *applier) removePlans(ctx context.Context, _ Local) error {
 			default:
 				c := clonePlan(p)
 				c.Stages = slices.DeleteFunc(c.Stages, func(st planStage) bool {
-					return !slices.Contains(lp.Stages, StageRef{st.API, st.Stage})
+					return !slices.Contains(lp.Stages, record.StageRef{API: st.API, Stage: st.Stage})
 				})
 				if len(c.Stages) == len(p.Stages) {
 					continue

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/encoding/openapi"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -21,13 +22,13 @@ const (
 )
 
 func localShop() apigateway.Local {
-	prod := apigateway.StageRef{API: "shop", Stage: "prod"}
+	prod := record.StageRef{API: "shop", Stage: "prod"}
 	return apigateway.Local{
 		APIs: []apigateway.LocalAPI{{ID: "shop", Name: "Shop", Upstream: "http://127.0.0.1:9000/base/", Stages: []string{"prod", "dev"}, APIKeyRequired: true}},
 		Plans: []apigateway.LocalPlan{
 			{Name: "Gold", Throttle: &apigateway.Throttle{Rate: 100, Burst: 200}, Quota: &apigateway.Quota{Limit: 1000, Period: apigateway.Month},
-				Stages: []apigateway.StageRef{prod}, Customers: []apigateway.LocalCustomer{{Name: "Acme", Value: acmeValue}}},
-			{Name: "Dev", ID: "devplan", Stages: []apigateway.StageRef{{API: "shop", Stage: "dev"}},
+				Stages: []record.StageRef{prod}, Customers: []apigateway.LocalCustomer{{Name: "Acme", Value: acmeValue}}},
+			{Name: "Dev", ID: "devplan", Stages: []record.StageRef{{API: "shop", Stage: "dev"}},
 				Customers: []apigateway.LocalCustomer{{Name: "Acme", Value: acmeValue}, {Name: "Bob", ID: "bob", Value: bobsValue}}},
 		},
 	}
@@ -67,13 +68,13 @@ func TestApplyLocal(t *testing.T) {
 		t.Errorf("Bob's key id = %s", bob.ID)
 	}
 
-	writes, changes := w.store.count(), w.changed()
-	if again := w.apply(localShop()); !again.Nothing() || w.store.count() != writes || w.changed() != changes {
-		t.Errorf("the same again: %+v, %d writes", again, w.store.count()-writes)
+	writes, changes := w.store.Writes(), w.changed()
+	if again := w.apply(localShop()); !again.Nothing() || w.store.Writes() != writes || w.changed() != changes {
+		t.Errorf("the same again: %+v, %d writes", again, w.store.Writes()-writes)
 	}
 	w.open(apigateway.Faults{})
-	if again := w.apply(localShop()); !again.Nothing() || w.store.count() != writes {
-		t.Errorf("the same after a restart: %+v, %d writes", again, w.store.count()-writes)
+	if again := w.apply(localShop()); !again.Nothing() || w.store.Writes() != writes {
+		t.Errorf("the same after a restart: %+v, %d writes", again, w.store.Writes()-writes)
 	}
 	// The ids are the same on every machine.
 	other := newWorld(t)
@@ -167,7 +168,7 @@ func TestApplyLocalSaysWhatIsWrong(t *testing.T) {
 			l.Plans[0].Customers = []apigateway.LocalCustomer{{Name: "x", Value: "too-short-a-secret"}}
 		}, "at least 20 characters"},
 		{"unknown stage", func(l *apigateway.Local) {
-			l.Plans = []apigateway.LocalPlan{{Name: "x", Stages: []apigateway.StageRef{{API: "shop", Stage: "nope"}}}}
+			l.Plans = []apigateway.LocalPlan{{Name: "x", Stages: []record.StageRef{{API: "shop", Stage: "nope"}}}}
 		}, "Invalid API Stage {api: shop, stage: nope}"},
 		{"upstream", func(l *apigateway.Local) { l.APIs[0].Upstream = "not an address" }, `API "shop": Invalid HTTP endpoint`},
 		{"id", func(l *apigateway.Local) { l.APIs[0].ID = "Not/An/Id" }, "invalid id"},

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func (w *world) plan(name string, stages ...string) string {
@@ -150,9 +151,9 @@ func TestOnePlanPerKeyAndStage(t *testing.T) {
 	wantError(t, w.join(gold, "nope"), "NotFoundException", "Invalid API Key identifier specified")
 
 	want := []apigateway.PlanInfo{
-		{ID: bank, Name: "Bank", Stages: []apigateway.StageRef{{API: other, Stage: "prod"}}, Keys: []apigateway.KeyInfo{{ID: key, Name: "Acme", Enabled: true}}},
-		{ID: gold, Name: "Gold", Stages: []apigateway.StageRef{{API: api, Stage: "prod"}}, Keys: []apigateway.KeyInfo{{ID: key, Name: "Acme", Enabled: true}}},
-		{ID: silver, Name: "Silver", Stages: []apigateway.StageRef{{API: api, Stage: "prod"}}, Keys: []apigateway.KeyInfo{}},
+		{ID: bank, Name: "Bank", Stages: []record.StageRef{{API: other, Stage: "prod"}}, Keys: []apigateway.KeyInfo{{ID: key, Name: "Acme", Enabled: true}}},
+		{ID: gold, Name: "Gold", Stages: []record.StageRef{{API: api, Stage: "prod"}}, Keys: []apigateway.KeyInfo{{ID: key, Name: "Acme", Enabled: true}}},
+		{ID: silver, Name: "Silver", Stages: []record.StageRef{{API: api, Stage: "prod"}}, Keys: []apigateway.KeyInfo{}},
 	}
 	if diff := cmp.Diff(want, w.svc.Plans()); diff != "" {
 		t.Errorf("Plans (-want +got):\n%s", diff)

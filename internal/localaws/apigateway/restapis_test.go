@@ -140,7 +140,7 @@ func TestRestAPILifecycle(t *testing.T) {
 	}
 	_, err = w.c.GetRestApi(ctx, &sdk.GetRestApiInput{RestApiId: &id})
 	wantError(t, err, "NotFoundException", "Invalid API identifier specified 000000000000:"+id)
-	for key := range w.store.docs {
+	for key := range w.store.Docs() {
 		if strings.Contains(key, id) {
 			t.Errorf("document %s is left over", key)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway/usage"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // valueHash stands for an API key's value. Looking a value up by its hash takes a time that
@@ -17,7 +18,7 @@ func hashValue(value string) valueHash { return sha256.Sum256([]byte(value)) }
 
 // runtime is what the Runtime methods read: copies made for reading, changed under Service.mu.
 type runtime struct {
-	stages  shards[StageRef, *StageView]
+	stages  shards[record.StageRef, *StageView]
 	keys    shards[valueHash, KeyView]
 	byID    shards[string, KeyView]
 	plans   shards[string, *planRuntime]
@@ -26,7 +27,7 @@ type runtime struct {
 
 // planRuntime is one usage plan, ready to be asked.
 type planRuntime struct {
-	stages     map[StageRef]PlanView
+	stages     map[record.StageRef]PlanView
 	quota      *Quota
 	quotaSince time.Time
 }
@@ -41,7 +42,7 @@ func (r *runtime) init() {
 
 // Route implements Runtime.
 func (s *Service) Route(apiID, stage string) (*StageView, bool) {
-	return s.rt.stages.get(StageRef{apiID, stage})
+	return s.rt.stages.get(record.StageRef{API: apiID, Stage: stage})
 }
 
 // Key implements Runtime.
@@ -56,7 +57,7 @@ func (s *Service) PlanFor(keyID, apiID, stage string) (PlanView, bool) {
 	ids, _ := s.rt.plansOf.get(keyID)
 	for _, id := range ids {
 		if p, ok := s.rt.plans.get(id); ok {
-			if view, ok := p.stages[StageRef{apiID, stage}]; ok {
+			if view, ok := p.stages[record.StageRef{API: apiID, Stage: stage}]; ok {
 				return view, true
 			}
 		}
@@ -130,7 +131,7 @@ func (s *Service) showPlan(p *plan) {
 	if p.Quota != nil {
 		view.Quota = &Quota{Limit: p.Quota.Limit, Period: p.Quota.Period, Offset: p.Quota.Offset}
 	}
-	rp := &planRuntime{stages: make(map[StageRef]PlanView, len(p.Stages)), quota: view.Quota, quotaSince: p.QuotaSince}
+	rp := &planRuntime{stages: make(map[record.StageRef]PlanView, len(p.Stages)), quota: view.Quota, quotaSince: p.QuotaSince}
 	for _, st := range p.Stages {
 		ofStage := view
 		for name, t := range st.Throttle {
@@ -139,7 +140,7 @@ func (s *Service) showPlan(p *plan) {
 			}
 			ofStage.Methods[name] = Throttle{Rate: t.RateLimit, Burst: t.BurstLimit}
 		}
-		rp.stages[StageRef{st.API, st.Stage}] = ofStage
+		rp.stages[record.StageRef{API: st.API, Stage: st.Stage}] = ofStage
 	}
 	s.rt.plans.set(p.ID, rp)
 }
@@ -157,7 +158,7 @@ func (s *Service) showStage(st *stage) {
 		v.Routes = append(v.Routes, newRoute(r, st))
 	}
 	slices.SortFunc(v.Routes, func(a, b Route) int { return comparePaths(a.Segments, b.Segments) })
-	s.rt.stages.set(StageRef{st.API, st.Name}, v)
+	s.rt.stages.set(record.StageRef{API: st.API, Stage: st.Name}, v)
 }
 
 func newRoute(r *resource, st *stage) Route {

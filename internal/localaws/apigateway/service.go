@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway/usage"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Config says where the API Gateway is that a Service stands for.
@@ -27,7 +28,7 @@ type Config struct {
 // Service is the control API with its state. All methods are safe for concurrent use.
 type Service struct {
 	cfg   Config
-	store Store
+	store record.Store
 	log   *slog.Logger
 	now   func() time.Time
 	mux   *http.ServeMux
@@ -48,7 +49,7 @@ type Service struct {
 
 // Open reads the state from the store. The Service serves at once; Run keeps the usage
 // counters durable.
-func Open(ctx context.Context, cfg Config, store Store) (*Service, error) {
+func Open(ctx context.Context, cfg Config, store record.Store) (*Service, error) {
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}

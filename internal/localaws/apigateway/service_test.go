@@ -18,6 +18,8 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 var _ apigateway.Runtime = (*apigateway.Service)(nil)
@@ -114,7 +116,7 @@ func TestAClientThatGoesAway(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w.svc.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "DELETE", "/restapis/shop", nil))
-	for key := range w.store.docs {
+	for key := range w.store.Docs() {
 		if strings.Contains(key, "shop") {
 			t.Errorf("document %s is left over", key)
 		}
@@ -184,7 +186,7 @@ func TestTenThousandCustomers(t *testing.T) {
 	w := newWorld(t)
 	l := apigateway.Local{APIs: []apigateway.LocalAPI{{ID: "shop", Upstream: "http://127.0.0.1:9000", Stages: []string{"prod"}}}}
 	for p := range 20 {
-		plan := apigateway.LocalPlan{Name: fmt.Sprintf("plan-%02d", p), Stages: []apigateway.StageRef{{API: "shop", Stage: "prod"}}}
+		plan := apigateway.LocalPlan{Name: fmt.Sprintf("plan-%02d", p), Stages: []record.StageRef{{API: "shop", Stage: "prod"}}}
 		for c := range 500 {
 			plan.Customers = append(plan.Customers, apigateway.LocalCustomer{Name: fmt.Sprintf("customer-%02d-%03d", p, c), Value: fmt.Sprintf("value-%020d-%020d", p, c)})
 		}
@@ -211,7 +213,7 @@ func FuzzPatches(f *testing.F) {
 		f.Add(s[0], s[1], s[2])
 	}
 	f.Fuzz(func(t *testing.T, op, path, value string) {
-		svc, err := apigateway.Open(t.Context(), apigateway.Config{}, newMemStore())
+		svc, err := apigateway.Open(t.Context(), apigateway.Config{}, &recordtest.Store{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,7 +253,7 @@ func patchBody(op, path, value string) (string, error) {
 }
 
 func BenchmarkKeyAndPlan(b *testing.B) {
-	svc, err := apigateway.Open(b.Context(), apigateway.Config{}, newMemStore())
+	svc, err := apigateway.Open(b.Context(), apigateway.Config{}, &recordtest.Store{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -245,7 +247,7 @@ func (s *Service) dropStage(ctx context.Context, st *stage) error {
 		return err
 	}
 	delete(s.stages[st.API], st.Name)
-	s.rt.stages.remove(StageRef{st.API, st.Name})
+	s.rt.stages.remove(record.StageRef{API: st.API, Stage: st.Name})
 	for _, p := range s.plans {
 		if i := p.stageIndex(st.API, st.Name); i >= 0 {
 			c := clonePlan(p)
@@ -296,7 +298,7 @@ func (s *Service) patchStage(ctx context.Context, apiID, name string, ops []patc
 
 // SetAccessLog sets a stage's access log as UpdateStage does, with its checks; a zero setting
 // removes it. Nothing is written when the stage has it already.
-func (s *Service) SetAccessLog(ctx context.Context, at StageRef, to AccessLog) error {
+func (s *Service) SetAccessLog(ctx context.Context, at record.StageRef, to AccessLog) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st, err := s.stage(at.API, at.Stage)
@@ -325,12 +327,12 @@ func (s *Service) SetAccessLog(ctx context.Context, at StageRef, to AccessLog) e
 }
 
 // StageRefs lists the stages of an API, in the order of their names.
-func (s *Service) StageRefs(apiID string) []StageRef {
+func (s *Service) StageRefs(apiID string) []record.StageRef {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var out []StageRef
+	var out []record.StageRef
 	for _, name := range slices.Sorted(maps.Keys(s.stages[apiID])) {
-		out = append(out, StageRef{apiID, name})
+		out = append(out, record.StageRef{API: apiID, Stage: name})
 	}
 	return out
 }

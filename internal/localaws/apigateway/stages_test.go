@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -102,13 +103,13 @@ func TestAccessLogIsSetSeenAndRemoved(t *testing.T) {
 		t.Errorf("after the removal: %+v, %+v", out.AccessLogSettings, v.AccessLog)
 	}
 
-	ref := apigateway.StageRef{API: id, Stage: "prod"}
+	ref := record.StageRef{API: id, Stage: "prod"}
 	if err := w.svc.SetAccessLog(t.Context(), ref, want); err != nil {
 		t.Fatal(err)
 	}
-	writes := w.store.count()
-	if err := w.svc.SetAccessLog(t.Context(), ref, want); err != nil || w.store.count() != writes {
-		t.Errorf("setting the same again: %v, %d writes", err, w.store.count()-writes)
+	writes := w.store.Writes()
+	if err := w.svc.SetAccessLog(t.Context(), ref, want); err != nil || w.store.Writes() != writes {
+		t.Errorf("setting the same again: %v, %d writes", err, w.store.Writes()-writes)
 	}
 	if err := w.svc.SetAccessLog(t.Context(), ref, apigateway.AccessLog{DestinationARN: "x", Format: "y"}); err == nil || !strings.Contains(err.Error(), "The ARN must be") {
 		t.Errorf("a wrong destination: %v", err)
@@ -198,7 +199,7 @@ func TestGetStagesOfADeployment(t *testing.T) {
 	if _, ok := w.svc.Route(id, "b"); ok {
 		t.Error("a deleted stage is served")
 	}
-	if diff := cmp.Diff([]apigateway.StageRef{{API: id, Stage: "a"}}, w.svc.StageRefs(id)); diff != "" {
+	if diff := cmp.Diff([]record.StageRef{{API: id, Stage: "a"}}, w.svc.StageRefs(id)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -3,22 +3,12 @@ package apigateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/record"
 )
-
-// Store keeps the documents. Set returns once the value is durable; Delete of a missing key
-// is no error, or record.ErrNotFound. The value is valid only during the call of fn. One
-// Service owns the documents alone.
-type Store interface {
-	Set(ctx context.Context, key string, value []byte) (rev uint64, err error)
-	Delete(ctx context.Context, key string) error
-	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
-}
 
 // writeTimeout bounds one durable write. A caller that goes away does not stop it: half of
 // a change that touches several documents would be worse than one nobody waits for.
@@ -52,14 +42,14 @@ func (s *Service) save(ctx context.Context, key string, doc any) error {
 func (s *Service) erase(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if err := s.store.Delete(ctx, key); err != nil && !errors.Is(err, record.ErrNotFound) {
+	if err := s.store.Delete(ctx, key); err != nil {
 		return fmt.Errorf("delete %s: %w", key, err)
 	}
 	return nil
 }
 
 // loadAll reads every document of a kind. The ids are those behind the kind in the key.
-func loadAll[T any](ctx context.Context, store Store, kind string, take func(ids []string, doc *T)) error {
+func loadAll[T any](ctx context.Context, store record.Store, kind string, take func(ids []string, doc *T)) error {
 	err := store.All(ctx, kind+"/", func(key string, value []byte, _ uint64) error {
 		doc := new(T)
 		if err := json.Unmarshal(value, doc); err != nil {

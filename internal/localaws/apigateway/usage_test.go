@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 func date(s string) time.Time {
@@ -165,13 +166,14 @@ func TestStateSurvivesARestart(t *testing.T) {
 func TestOrphansOfACrashAreDeleted(t *testing.T) {
 	w := newWorld(t)
 	w.apply(localShop())
-	delete(w.store.docs, "api/shop")
-	delete(w.store.docs, "key/bob")
+	if err := errors.Join(w.store.Delete(t.Context(), "api/shop"), w.store.Delete(t.Context(), "key/bob")); err != nil {
+		t.Fatal(err)
+	}
 	w.open(apigateway.Faults{})
 	if _, ok := w.svc.Route("shop", "prod"); ok {
 		t.Error("a stage without an API is served")
 	}
-	for key := range w.store.docs {
+	for key := range w.store.Docs() {
 		if strings.Contains(key, "shop") || strings.Contains(key, "bob") {
 			t.Errorf("document %s is left over", key)
 		}
@@ -186,22 +188,22 @@ func TestOrphansOfACrashAreDeleted(t *testing.T) {
 // What is not written is not answered, and not seen.
 func TestAFailingStoreRefuses(t *testing.T) {
 	w := newWorld(t)
-	w.store.fail(errors.New("disk full"))
+	w.store.Fail(errors.New("disk full"))
 	_, err := w.c.CreateApiKey(t.Context(), &sdk.CreateApiKeyInput{Name: aws.String("a")})
 	wantError(t, err, "ServiceUnavailableException", "The state could not be written. Try again later.")
 	if got := w.svc.Keys(); len(got) != 0 {
 		t.Errorf("keys = %v", got)
 	}
-	w.store.fail(nil)
+	w.store.Fail(nil)
 	w.key("a", "")
 }
 
 func TestRunWritesUsageEverySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemStore()
+		store := &recordtest.Store{}
 		svc := must[*apigateway.Service](t)(apigateway.Open(t.Context(), apigateway.Config{}, store))
 		must[apigateway.Applied](t)(svc.ApplyLocal(t.Context(), apigateway.Local{Plans: []apigateway.LocalPlan{{ID: "p", Name: "p"}}}))
-		before := store.count()
+		before := store.Writes()
 		done := make(chan error, 1)
 		ctx, stop := context.WithCancel(t.Context())
 		go func() { done <- svc.Run(ctx) }()
@@ -209,7 +211,7 @@ func TestRunWritesUsageEverySecond(t *testing.T) {
 			t.Helper()
 			time.Sleep(time.Second) // synctest's clock
 			synctest.Wait()
-			if got := store.count() - before; got != want {
+			if got := store.Writes() - before; got != want {
 				t.Errorf("%s: %d writes, want %d", why, got, want)
 			}
 		}
@@ -219,16 +221,16 @@ func TestRunWritesUsageEverySecond(t *testing.T) {
 		step(1, "two requests counted")
 		step(1, "nothing new")
 		svc.Count("p", "k", time.Now())
-		store.fail(errors.New("full"))
+		store.Fail(errors.New("full"))
 		step(1, "the store fails")
-		store.fail(nil)
+		store.Fail(nil)
 		step(2, "the store works again")
 		svc.Count("p", "k", time.Now())
 		stop()
 		if err := errors.Join(<-done, svc.Close(t.Context())); err != nil {
 			t.Error(err)
 		}
-		if got := store.count() - before; got != 3 {
+		if got := store.Writes() - before; got != 3 {
 			t.Errorf("Close: %d writes, want the last count written", got)
 		}
 	})

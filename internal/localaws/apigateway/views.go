@@ -1,6 +1,10 @@
 package apigateway
 
-import "time"
+import (
+	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
 
 // Runtime is what the stage server reads. A *Service implements it. Every method may be
 // called by many goroutines at once, and none waits for the store. What is returned is
@@ -179,12 +183,9 @@ type KeyInfo struct {
 	Enabled              bool
 }
 
-// StageRef names a stage of an API.
-type StageRef struct{ API, Stage string }
-
 // PlanInfo is a usage plan in a listing, with its stages and keys.
 type PlanInfo struct {
 	ID, Name string
-	Stages   []StageRef
+	Stages   []record.StageRef
 	Keys     []KeyInfo // in the order of their names, then ids
 }

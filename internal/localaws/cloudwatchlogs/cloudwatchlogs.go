@@ -16,15 +16,8 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
-
-// Store keeps one document for each log group. Set returns once the value is durable; Delete
-// of a missing key is no error.
-type Store interface {
-	Set(ctx context.Context, key string, value []byte) (rev uint64, err error)
-	Delete(ctx context.Context, key string) error
-	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
-}
 
 const (
 	keyPrefix  = "group/"
@@ -39,7 +32,7 @@ var retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545,
 // Service is CloudWatch Logs.
 type Service struct {
 	arn   string // of a log group, before its name
-	store Store
+	store record.Store
 	now   func() time.Time
 
 	mu     sync.Mutex // guards groups, and keeps the order of writes
@@ -56,7 +49,7 @@ type group struct {
 }
 
 // Open reads the log groups. account is of 12 digits; it and the Region stand in their ARNs.
-func Open(ctx context.Context, region, account string, store Store) (*Service, error) {
+func Open(ctx context.Context, region, account string, store record.Store) (*Service, error) {
 	s := &Service{arn: "arn:aws:logs:" + region + ":" + account + ":log-group:", store: store, now: time.Now, groups: map[string]*group{}}
 	err := store.All(ctx, keyPrefix, func(key string, value []byte, _ uint64) error {
 		var g group

@@ -1,7 +1,6 @@
 package cloudwatchlogs_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,28 +15,8 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
-
-type memory map[string][]byte
-
-func (m memory) Set(_ context.Context, key string, value []byte) (uint64, error) {
-	m[key] = value
-	return 1, nil
-}
-
-func (m memory) Delete(_ context.Context, key string) error {
-	delete(m, key)
-	return nil
-}
-
-func (m memory) All(_ context.Context, _ string, fn func(key string, value []byte, rev uint64) error) error {
-	for key, value := range m {
-		if err := fn(key, value, 1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 type keys struct{}
 
@@ -45,7 +24,7 @@ func (keys) Secret(id string) (string, wire.Identity, bool) {
 	return "secret", wire.Identity{AccessKeyID: id, Account: "123456789012"}, id == "AKIATEST"
 }
 
-func serve(t *testing.T, store memory) *sdk.Client {
+func serve(t *testing.T, store *recordtest.Store) *sdk.Client {
 	t.Helper()
 	s, err := cloudwatchlogs.Open(t.Context(), "eu-west-1", "123456789012", store)
 	if err != nil {
@@ -65,7 +44,7 @@ func code(err error) string {
 }
 
 func TestLogGroups(t *testing.T) {
-	store := memory{}
+	store := &recordtest.Store{}
 	c := serve(t, store)
 	ctx, name, stream := t.Context(), aws.String("/aws/lambda/stagelog-acme"), aws.String("S3Delivery")
 	const arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stagelog-acme"
@@ -128,7 +107,7 @@ func TestLogGroups(t *testing.T) {
 }
 
 func TestPagesOfGroups(t *testing.T) {
-	c := serve(t, memory{})
+	c := serve(t, &recordtest.Store{})
 	for n := range 120 {
 		if _, err := c.CreateLogGroup(t.Context(), &sdk.CreateLogGroupInput{LogGroupName: aws.String(fmt.Sprintf("g%03d", n))}); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 // discard is a ResponseWriter that keeps the status alone.
@@ -47,7 +48,7 @@ func batchBody(n, size int) []byte {
 
 func benchService(b *testing.B) *firehose.Service {
 	b.Helper()
-	s, err := firehose.New(context.Background(), firehose.Config{Region: region, Account: account}, newStore(),
+	s, err := firehose.New(context.Background(), firehose.Config{Region: region, Account: account}, &recordtest.Store{},
 		func(context.Context, string, int) (firehose.Log, error) { return nowhere{}, nil })
 	if err != nil {
 		b.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 const (
@@ -25,7 +26,7 @@ func conversion(deserializer, serializer string) string {
 }
 
 func TestConversionIsKeptAndSwitched(t *testing.T) {
-	s := newService(t, firehose.Config{}, newStore(), newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", create(conversion(openX, `"ParquetSerDe":{"Compression":"GZIP","BlockSizeBytes":268435456,"WriterVersion":"V1"}`)), nil)
 	get := func() firehose.ExtendedS3Destination {

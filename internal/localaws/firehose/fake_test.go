@@ -4,59 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record"
 )
-
-// memStore is a Store in memory.
-type memStore struct {
-	mu     sync.Mutex
-	values map[string][]byte
-	revs   map[string]uint64
-	rev    uint64
-	fail   error // of every Put
-}
-
-func newStore() *memStore { return &memStore{values: map[string][]byte{}, revs: map[string]uint64{}} }
-
-func (s *memStore) Put(_ context.Context, key string, value []byte, rev uint64) (uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fail != nil {
-		return 0, s.fail
-	}
-	if s.revs[key] != rev {
-		return 0, fmt.Errorf("put %s: %w", key, record.ErrConflict)
-	}
-	s.rev++
-	s.values[key], s.revs[key] = slices.Clone(value), s.rev
-	return s.rev, nil
-}
-
-func (s *memStore) Delete(_ context.Context, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.values, key)
-	delete(s.revs, key)
-	return nil
-}
-
-func (s *memStore) All(_ context.Context, prefix string, fn func(string, []byte, uint64) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for k, v := range s.values {
-		if strings.HasPrefix(k, prefix) {
-			if err := fn(k, v, s.revs[k]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // memLog is a Log in memory.
 type memLog struct {

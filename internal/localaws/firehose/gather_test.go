@@ -17,6 +17,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 const createBody = `{"DeliveryStreamName":"s","S3DestinationConfiguration":{"RoleARN":"` + roleARN + `","BucketARN":"` + bucketARN + `"}}`
@@ -25,7 +26,7 @@ const createBody = `{"DeliveryStreamName":"s","S3DestinationConfiguration":{"Rol
 func withStream(t testing.TB, cfg firehose.Config) (*firehose.Service, *memLogs) {
 	t.Helper()
 	logs := newLogs()
-	s := newService(t, cfg, newStore(), logs)
+	s := newService(t, cfg, &recordtest.Store{}, logs)
 	var r reply
 	if call(handler(s, clock), signed(t, "CreateDeliveryStream", createBody, nil), &r); r.Status != 200 {
 		t.Fatalf("create: %d %s", r.Status, r.Body)
@@ -230,7 +231,7 @@ func TestDeleteWaitsForRecordsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logs := newLogs()
 		deleted := make(chan string, 1)
-		s := newService(t, firehose.Config{OnDelete: func(name string) { deleted <- name }}, newStore(), logs)
+		s := newService(t, firehose.Config{OnDelete: func(name string) { deleted <- name }}, &recordtest.Store{}, logs)
 		var r reply
 		call(handler(s, clock), signed(t, "CreateDeliveryStream", createBody, nil), &r)
 		release := make(chan struct{})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 const (
@@ -38,7 +39,7 @@ func (oneKey) Secret(id string) (string, wire.Identity, bool) {
 }
 
 // newService fails the test when it can't be made.
-func newService(t testing.TB, cfg firehose.Config, store firehose.Store, logs *memLogs) *firehose.Service {
+func newService(t testing.TB, cfg firehose.Config, store *recordtest.Store, logs *memLogs) *firehose.Service {
 	t.Helper()
 	cfg.Region, cfg.Account = region, account
 	cfg.CheckSchema = func(c firehose.SchemaConfiguration) error {
@@ -81,7 +82,7 @@ func TestGoSDKDoesAllOperations(t *testing.T) {
 	s := newService(t, firehose.Config{
 		OnChange: func(s firehose.Stream) { changed = append(changed, s.Name+" "+s.VersionID) },
 		OnDelete: func(name string) { deleted = append(deleted, name) },
-	}, newStore(), logs)
+	}, &recordtest.Store{}, logs)
 	c := client(t, s)
 	name := aws.String("amazon-apigateway-x")
 

@@ -22,18 +22,6 @@ type Log interface {
 	Append(ctx context.Context, frame []byte) (seq uint64, err error)
 }
 
-// Store keeps the definitions of streams. What was written is durable.
-type Store interface {
-	// Put writes the value if the key's revision is rev, 0 meaning that there is none; else
-	// the error wraps record.ErrConflict.
-	Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error)
-	// Delete removes the key; one that is not there is no error.
-	Delete(ctx context.Context, key string) error
-	// All calls fn with every key that begins with prefix, in any order. An error of fn
-	// ends it.
-	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
-}
-
 // Config configures a Service. Region and Account are required.
 type Config struct {
 	Region  string
@@ -62,7 +50,7 @@ type Config struct {
 // Service is the delivery streams of one account in one region. It may be used in parallel.
 type Service struct {
 	cfg     Config
-	store   Store
+	store   record.Store
 	openLog func(ctx context.Context, stream string, shard int) (Log, error)
 	puts    space
 
@@ -90,7 +78,7 @@ func (l *live) current() Stream {
 }
 
 // New reads the streams from the store and opens their Logs. It starts nothing.
-func New(ctx context.Context, cfg Config, store Store, openLog func(ctx context.Context, stream string, shard int) (Log, error)) (*Service, error) {
+func New(ctx context.Context, cfg Config, store record.Store, openLog func(ctx context.Context, stream string, shard int) (Log, error)) (*Service, error) {
 	if cfg.Region == "" || cfg.Account == "" {
 		return nil, errors.New("firehose needs a region and an account")
 	}
@@ -217,7 +205,7 @@ func (s *Service) finishDelete(ctx context.Context, name string) error {
 	s.cfg.OnDelete(name)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if err := s.store.Delete(ctx, keyPrefix+name); err != nil && !errors.Is(err, record.ErrNotFound) {
+	if err := s.store.Delete(ctx, keyPrefix+name); err != nil {
 		return fmt.Errorf("delete stream %s: %w", name, err)
 	}
 	s.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 // do is a request that must be answered 200; out may be nil.
@@ -56,7 +57,7 @@ func pretty(t *testing.T, raw []byte) string {
 }
 
 func TestDescribeFillsInDefaults(t *testing.T) {
-	s := newService(t, firehose.Config{Clock: clock}, newStore(), newLogs())
+	s := newService(t, firehose.Config{Clock: clock}, &recordtest.Store{}, newLogs())
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", processors(lambda("LambdaArn", lambdaARN)), nil)
 	var got json.RawMessage
@@ -85,7 +86,7 @@ func TestDescribeFillsInDefaults(t *testing.T) {
 }
 
 func TestProcessingIsOffWhenEnabledIsOmitted(t *testing.T) {
-	s := newService(t, firehose.Config{}, newStore(), newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
 	do(t, handler(s, clock), "CreateDeliveryStream", create(`,"ProcessingConfiguration":{"Processors":[`+lambda("LambdaArn", lambdaARN)+`]}`), nil)
 	stream, _ := s.Stream("new")
 	if _, ok := stream.Destination.Lambda(); ok {
@@ -94,7 +95,7 @@ func TestProcessingIsOffWhenEnabledIsOmitted(t *testing.T) {
 }
 
 func TestUpdateMergesAndReplacesProcessing(t *testing.T) {
-	s := newService(t, firehose.Config{}, newStore(), newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", create(`,"Prefix":"a/","ErrorOutputPrefix":"e/","FileExtension":".log","CustomTimeZone":"Europe/Berlin","S3BackupMode":"Enabled",
 		"S3BackupConfiguration":{"RoleARN":"`+roleARN+`","BucketARN":"`+bucketARN+`","Prefix":"raw/"},
@@ -135,7 +136,7 @@ func TestPlainS3DestinationIsDescribedAsBoth(t *testing.T) {
 }
 
 func TestStreamsSurviveARestart(t *testing.T) {
-	store, logs := newStore(), newLogs()
+	store, logs := &recordtest.Store{}, newLogs()
 	s := newService(t, firehose.Config{Clock: clock}, store, logs)
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", processors(lambda("LambdaArn", lambdaARN)), nil)
@@ -162,20 +163,20 @@ func TestStreamsSurviveARestart(t *testing.T) {
 }
 
 func TestDeleteIsFinishedAfterACrash(t *testing.T) {
-	store := newStore()
+	store := &recordtest.Store{}
 	s := newService(t, firehose.Config{}, store, newLogs())
 	do(t, handler(s, clock), "CreateDeliveryStream", createBody, nil)
 	// The definition as it stands when the process ends while OnDelete runs.
-	store.values["stream/s"] = []byte(strings.Replace(string(store.values["stream/s"]), `"ACTIVE"`, `"DELETING"`, 1))
+	store = recordtest.StoreOf(map[string]string{"stream/s": strings.Replace(store.Docs()["stream/s"], `"ACTIVE"`, `"DELETING"`, 1)})
 	var deleted []string
 	s = newService(t, firehose.Config{OnDelete: func(name string) { deleted = append(deleted, name) }}, store, newLogs())
-	if diff := cmp.Diff([]string{"s"}, deleted); diff != "" || len(s.Streams()) != 0 || len(store.values) != 0 {
-		t.Errorf("OnDelete %v, streams %v, store %v", deleted, s.Streams(), store.values)
+	if diff := cmp.Diff([]string{"s"}, deleted); diff != "" || len(s.Streams()) != 0 || len(store.Docs()) != 0 {
+		t.Errorf("OnDelete %v, streams %v, store %v", deleted, s.Streams(), store.Docs())
 	}
 }
 
 func TestListsArePaged(t *testing.T) {
-	s := newService(t, firehose.Config{}, newStore(), newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
 	h := handler(s, clock)
 	for i := range 12 {
 		do(t, h, "CreateDeliveryStream", strings.Replace(createBody, `"s"`, fmt.Sprintf(`"s%02d"`, 11-i), 1), nil)
@@ -213,10 +214,10 @@ func TestListsArePaged(t *testing.T) {
 }
 
 func TestFailuresOfTheStoreAreNotTold(t *testing.T) {
-	store := newStore()
+	store := &recordtest.Store{}
 	s := newService(t, firehose.Config{}, store, newLogs())
 	h := handler(s, clock)
-	store.fail = errors.New("secret path of the disk")
+	store.Fail(errors.New("secret path of the disk"))
 	var r reply
 	call(h, signed(t, "CreateDeliveryStream", createBody, nil), &r)
 	if r.Status != 500 || r.Type != "InternalFailure" || strings.Contains(r.Body, "secret") {
@@ -229,11 +230,10 @@ func TestFailuresOfTheStoreAreNotTold(t *testing.T) {
 
 func TestNewRefusesWhatItCanNotUse(t *testing.T) {
 	logs := newLogs()
-	if _, err := firehose.New(context.Background(), firehose.Config{Region: region}, newStore(), logs.open); err == nil {
+	if _, err := firehose.New(context.Background(), firehose.Config{Region: region}, &recordtest.Store{}, logs.open); err == nil {
 		t.Error("no account: New took it")
 	}
-	store := newStore()
-	store.values["stream/x"] = []byte("{")
+	store := recordtest.StoreOf(map[string]string{"stream/x": "{"})
 	if _, err := firehose.New(context.Background(), firehose.Config{Region: region, Account: account}, store, logs.open); err == nil {
 		t.Error("a definition that does not decode: New took it")
 	}

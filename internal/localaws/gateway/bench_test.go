@@ -19,6 +19,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // BenchmarkProxy compares a bare ReverseProxy, and one with the gateway's transport and buffers,
@@ -51,7 +52,7 @@ func BenchmarkProxy(b *testing.B) {
 		c := openService(b, time.Now, apigateway.Local{
 			APIs: []apigateway.LocalAPI{{ID: "shop", Upstream: upstream.URL, Stages: []string{"prod"}, APIKeyRequired: true}},
 			Plans: []apigateway.LocalPlan{{
-				Name: "Gold", Stages: []apigateway.StageRef{shopProd}, Throttle: &apigateway.Throttle{Rate: 1e6, Burst: 1e6},
+				Name: "Gold", Stages: []record.StageRef{shopProd}, Throttle: &apigateway.Throttle{Rate: 1e6, Burst: 1e6},
 				Quota: &apigateway.Quota{Limit: 1e9, Period: apigateway.Month}, Customers: []apigateway.LocalCustomer{{Name: "Acme Corp", Value: goodKey}},
 			}},
 		}, accesslog.Classic)

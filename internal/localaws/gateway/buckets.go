@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // bucketName says whose tokens a bucket holds. A stage's own method throttling has no plan and no key.
 type bucketName struct {
 	plan, key string
-	stage     apigateway.StageRef
+	stage     record.StageRef
 	method    string // which override, or which method of the stage; "" for the plan's own limits
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -23,24 +24,24 @@ const (
 // control is a Runtime whose state is given.
 type control struct {
 	mu    sync.Mutex // guards all below
-	views map[apigateway.StageRef]*apigateway.StageView
+	views map[record.StageRef]*apigateway.StageView
 	keys  map[string]apigateway.KeyView
-	plans map[string]map[apigateway.StageRef]apigateway.PlanView // by key id
-	used  map[string]int64                                       // by plan/key/day
-	panic bool                                                   // in PlanFor
+	plans map[string]map[record.StageRef]apigateway.PlanView // by key id
+	used  map[string]int64                                   // by plan/key/day
+	panic bool                                               // in PlanFor
 }
 
 func newControl() *control {
 	return &control{
-		views: map[apigateway.StageRef]*apigateway.StageView{}, keys: map[string]apigateway.KeyView{},
-		plans: map[string]map[apigateway.StageRef]apigateway.PlanView{}, used: map[string]int64{},
+		views: map[record.StageRef]*apigateway.StageView{}, keys: map[string]apigateway.KeyView{},
+		plans: map[string]map[record.StageRef]apigateway.PlanView{}, used: map[string]int64{},
 	}
 }
 
 func (c *control) Route(api, stage string) (*apigateway.StageView, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v, ok := c.views[apigateway.StageRef{API: api, Stage: stage}]
+	v, ok := c.views[record.StageRef{API: api, Stage: stage}]
 	return v, ok
 }
 
@@ -57,7 +58,7 @@ func (c *control) PlanFor(keyID, api, stage string) (apigateway.PlanView, bool) 
 	if c.panic {
 		panic("the test's panic")
 	}
-	p, ok := c.plans[keyID][apigateway.StageRef{API: api, Stage: stage}]
+	p, ok := c.plans[keyID][record.StageRef{API: api, Stage: stage}]
 	return p, ok
 }
 
@@ -213,7 +214,7 @@ func newBench(t testing.TB, cfg Config, upstream http.Handler, routes ...apigate
 	return b
 }
 
-var shopProd = apigateway.StageRef{API: "shop", Stage: "prod"}
+var shopProd = record.StageRef{API: "shop", Stage: "prod"}
 
 // setView changes the stage as a new deployment does.
 func (b *bench) setView(change func(v *apigateway.StageView)) {
@@ -245,7 +246,7 @@ func (b *bench) requireKeys() {
 func (b *bench) setPlan(keyID string, p apigateway.PlanView) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.plans[keyID] = map[apigateway.StageRef]apigateway.PlanView{shopProd: p}
+	b.plans[keyID] = map[record.StageRef]apigateway.PlanView{shopProd: p}
 }
 
 func newRoute(path, method, uri string) apigateway.Route {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // API Gateway's limits for a REST API.
@@ -50,7 +51,7 @@ type Gateway struct {
 	proxyLog  *log.Logger // ReverseProxy's own complaints: they are in the log line already
 	transport http.RoundTripper
 	compileMu sync.Mutex // held by who replaces stages
-	stages    atomic.Pointer[map[apigateway.StageRef]*stage]
+	stages    atomic.Pointer[map[record.StageRef]*stage]
 	buckets   *buckets
 	exchanges sync.Pool // *exchange
 	copies    copyBuffers
@@ -85,7 +86,7 @@ func New(cfg Config, runtime apigateway.Runtime, sink Sink) (*Gateway, error) {
 		cfg: cfg, runtime: runtime, sink: sink, log: cfg.Logger,
 		proxyLog: log.New(io.Discard, "", 0), transport: cfg.Transport, buckets: newBuckets(),
 	}
-	g.stages.Store(&map[apigateway.StageRef]*stage{})
+	g.stages.Store(&map[record.StageRef]*stage{})
 	g.exchanges.New = func() any { return newExchange(g) }
 	return g, nil
 }
@@ -125,7 +126,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // stage is the compiled form of a stage as it is now.
-func (g *Gateway) stage(ref apigateway.StageRef) (*stage, bool) {
+func (g *Gateway) stage(ref record.StageRef) (*stage, bool) {
 	view, ok := g.runtime.Route(ref.API, ref.Stage)
 	st := (*g.stages.Load())[ref]
 	if ok && st != nil && st.view == view {
@@ -140,7 +141,7 @@ func (g *Gateway) stage(ref apigateway.StageRef) (*stage, bool) {
 
 // recompile brings the compiled form of a stage up to its view. It returns nil for a stage
 // that is gone.
-func (g *Gateway) recompile(ref apigateway.StageRef) *stage {
+func (g *Gateway) recompile(ref record.StageRef) *stage {
 	g.compileMu.Lock()
 	defer g.compileMu.Unlock()
 	next := maps.Clone(*g.stages.Load())

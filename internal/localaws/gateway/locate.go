@@ -5,12 +5,12 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // location is what a request's address says.
 type location struct {
-	ref  apigateway.StageRef
+	ref  record.StageRef
 	path string // escaped as it came, with the stage in front: $context.path
 	rest string // path after the stage, without the slashes that lead it
 }

@@ -2,55 +2,22 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
-
-// memory is a Store that forgets.
-type memory struct {
-	mu   sync.Mutex // guards docs
-	docs map[string][]byte
-}
-
-func (m *memory) Set(_ context.Context, key string, value []byte) (uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.docs[key] = bytes.Clone(value)
-	return 1, nil
-}
-
-func (m *memory) Delete(_ context.Context, key string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.docs, key)
-	return nil
-}
-
-func (m *memory) All(_ context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for key, value := range m.docs {
-		if strings.HasPrefix(key, prefix) {
-			if err := fn(key, value, 1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // openService is the real control API with what local says, and the access log of shop/prod on.
 func openService(t testing.TB, clock func() time.Time, local apigateway.Local, format string) *apigateway.Service {
 	t.Helper()
-	s, err := apigateway.Open(t.Context(), apigateway.Config{Clock: clock}, &memory{docs: map[string][]byte{}})
+	s, err := apigateway.Open(t.Context(), apigateway.Config{Clock: clock}, &recordtest.Store{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +52,9 @@ func TestOverTheControlAPI(t *testing.T) {
 	service := openService(t, clock.Now, apigateway.Local{
 		APIs: []apigateway.LocalAPI{{ID: "shop", Upstream: upstream.URL + "/base", Stages: []string{"prod"}, APIKeyRequired: true}},
 		Plans: []apigateway.LocalPlan{
-			{Name: "Small", Stages: []apigateway.StageRef{shopProd}, Quota: &apigateway.Quota{Limit: 2, Period: apigateway.Month},
+			{Name: "Small", Stages: []record.StageRef{shopProd}, Quota: &apigateway.Quota{Limit: 2, Period: apigateway.Month},
 				Customers: []apigateway.LocalCustomer{{Name: "Initech", ID: "initech", Value: small}}},
-			{Name: "Big", Stages: []apigateway.StageRef{shopProd}, Throttle: &apigateway.Throttle{Rate: 1, Burst: 3},
+			{Name: "Big", Stages: []record.StageRef{shopProd}, Throttle: &apigateway.Throttle{Rate: 1, Burst: 3},
 				Customers: []apigateway.LocalCustomer{{Name: "Acme", ID: "acme", Value: big}}},
 		},
 	}, fullFormat())

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -17,14 +16,8 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
-
-// Store keeps one document for each database. Set returns once the value is durable; Delete of a missing key is no error.
-type Store interface {
-	Set(ctx context.Context, key string, value []byte) (rev uint64, err error)
-	Delete(ctx context.Context, key string) error
-	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
-}
 
 const (
 	keyPrefix    = "database/"
@@ -38,7 +31,7 @@ const (
 // Service is the Data Catalog of one account. It may be used in parallel.
 type Service struct {
 	account string
-	store   Store
+	store   record.Store
 	now     func() time.Time
 
 	mu        sync.RWMutex // guards databases, and keeps the order of writes
@@ -65,7 +58,7 @@ type table struct {
 type Column struct{ Name, Type string }
 
 // Open reads the catalog. account is of 12 digits, and the catalog's id.
-func Open(ctx context.Context, account string, store Store) (*Service, error) {
+func Open(ctx context.Context, account string, store record.Store) (*Service, error) {
 	s := &Service{account: account, store: store, now: time.Now, databases: map[string]*database{}}
 	err := store.All(ctx, keyPrefix, func(key string, value []byte, _ uint64) error {
 		var d database
@@ -81,16 +74,14 @@ func Open(ctx context.Context, account string, store Store) (*Service, error) {
 	return s, nil
 }
 
-// ErrNotFound: there is no such database or table.
-var ErrNotFound = errors.New("not in the Data Catalog")
-
-// Columns are a table's, without those of its partitions.
+// Columns returns a table's columns, without those of its partitions. It wraps record.ErrNotFound
+// when there is no such database or table.
 func (s *Service) Columns(databaseName, tableName string) ([]Column, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	d := s.databases[strings.ToLower(databaseName)]
 	if d == nil || d.Tables[strings.ToLower(tableName)] == nil {
-		return nil, fmt.Errorf("table %s.%s: %w", databaseName, tableName, ErrNotFound)
+		return nil, fmt.Errorf("table %s.%s: %w", databaseName, tableName, record.ErrNotFound)
 	}
 	var in tableInput
 	if err := json.Unmarshal(d.Tables[strings.ToLower(tableName)].Input, &in); err != nil {

@@ -1,7 +1,6 @@
 package glue_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,35 +18,9 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/glue"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
-
-type memory struct {
-	docs map[string][]byte
-	fail error
-}
-
-func (m *memory) Set(_ context.Context, key string, value []byte) (uint64, error) {
-	if m.fail == nil {
-		m.docs[key] = value
-	}
-	return 1, m.fail
-}
-
-func (m *memory) Delete(_ context.Context, key string) error {
-	if m.fail == nil {
-		delete(m.docs, key)
-	}
-	return m.fail
-}
-
-func (m *memory) All(_ context.Context, _ string, fn func(key string, value []byte, rev uint64) error) error {
-	for key, value := range m.docs {
-		if err := fn(key, value, 1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 type keys struct{}
 
@@ -55,7 +28,7 @@ func (keys) Secret(id string) (string, wire.Identity, bool) {
 	return "secret", wire.Identity{AccessKeyID: id, Account: "123456789012"}, id == "AKIATEST"
 }
 
-func serve(t *testing.T, store *memory) (*glue.Service, *sdk.Client) {
+func serve(t *testing.T, store *recordtest.Store) (*glue.Service, *sdk.Client) {
 	t.Helper()
 	s, err := glue.Open(t.Context(), "123456789012", store)
 	if err != nil {
@@ -91,7 +64,7 @@ func must(t *testing.T, err error) {
 }
 
 func TestDatabasesAndTables(t *testing.T) {
-	ctx, store := t.Context(), &memory{docs: map[string][]byte{}}
+	ctx, store := t.Context(), &recordtest.Store{}
 	_, c := serve(t, store)
 	db, name := aws.String("stagelog_acme"), aws.String("lines")
 	_, err := c.CreateDatabase(ctx, &sdk.CreateDatabaseInput{DatabaseInput: &types.DatabaseInput{Name: aws.String("Stagelog_Acme"), Description: aws.String("logs")}})
@@ -129,16 +102,16 @@ func TestDatabasesAndTables(t *testing.T) {
 	must(t, err)
 	_, err = c.DeleteDatabase(ctx, &sdk.DeleteDatabaseInput{Name: db})
 	must(t, err)
-	if len(store.docs) != 0 {
-		t.Errorf("left: %v", store.docs)
+	if len(store.Docs()) != 0 {
+		t.Errorf("left: %v", store.Docs())
 	}
-	if _, err := s.Columns("stagelog_acme", "lines"); !errors.Is(err, glue.ErrNotFound) {
+	if _, err := s.Columns("stagelog_acme", "lines"); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("columns of what is gone: %v, want ErrNotFound", err)
 	}
 }
 
 func TestRefusals(t *testing.T) {
-	ctx, store := t.Context(), &memory{docs: map[string][]byte{}}
+	ctx, store := t.Context(), &recordtest.Store{}
 	_, c := serve(t, store)
 	db := aws.String("d")
 	create := func(name string) error {
@@ -177,10 +150,10 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
 		}
 	}
-	store.fail = errors.New("the disk said no")
+	store.Fail(errors.New("the disk said no"))
 	if got := code(create("e")); got != "InternalServiceException" {
 		t.Errorf("on a bad disk: %s, want InternalServiceException", got)
 	}
-	store.fail = nil
+	store.Fail(nil)
 	must(t, create("e"))
 }

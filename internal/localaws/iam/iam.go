@@ -18,15 +18,8 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
-
-// Store keeps one document for each role. Set returns once the value is durable; Delete of a
-// missing key is no error.
-type Store interface {
-	Set(ctx context.Context, key string, value []byte) (rev uint64, err error)
-	Delete(ctx context.Context, key string) error
-	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
-}
 
 // IAM's quotas: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 const (
@@ -39,7 +32,7 @@ const (
 // Service is IAM.
 type Service struct {
 	account string
-	store   Store
+	store   record.Store
 	now     func() time.Time
 
 	mu    sync.Mutex // guards roles, and keeps the order of writes
@@ -61,7 +54,7 @@ type role struct {
 const keyPrefix = "role/"
 
 // Open reads the roles. account is of 12 digits and stands in their ARNs.
-func Open(ctx context.Context, account string, store Store) (*Service, error) {
+func Open(ctx context.Context, account string, store record.Store) (*Service, error) {
 	s := &Service{account: account, store: store, now: time.Now, roles: map[string]*role{}}
 	err := store.All(ctx, keyPrefix, func(key string, value []byte, _ uint64) error {
 		var r role

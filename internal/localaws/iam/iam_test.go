@@ -1,12 +1,10 @@
 package iam_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,13 +16,14 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/iam"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 const trust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"firehose.amazonaws.com"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"123456789012"}}}]}`
 const permissions = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject"],"Resource":"arn:aws:s3:::b/*"}]}`
 
 // serve opens IAM over a store behind an AWS endpoint and returns its client.
-func serve(t *testing.T, store iam.Store) *iamsdk.Client {
+func serve(t *testing.T, store *recordtest.Store) *iamsdk.Client {
 	t.Helper()
 	s, err := iam.Open(t.Context(), "123456789012", store)
 	if err != nil {
@@ -34,35 +33,6 @@ func serve(t *testing.T, store iam.Store) *iamsdk.Client {
 		map[string]http.Handler{"iam": s}))
 	t.Cleanup(server.Close)
 	return iamsdk.New(iamsdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret", "")})
-}
-
-// memory is a store, which can be made to fail.
-type memory struct {
-	values map[string][]byte
-	err    error
-}
-
-func (m *memory) Set(_ context.Context, key string, value []byte) (uint64, error) {
-	if m.err == nil {
-		m.values[key] = value
-	}
-	return 1, m.err
-}
-
-func (m *memory) Delete(_ context.Context, key string) error {
-	if m.err == nil {
-		delete(m.values, key)
-	}
-	return m.err
-}
-
-func (m *memory) All(_ context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error {
-	for key, value := range m.values {
-		if err := fn(key, value, 1); err != nil || !strings.HasPrefix(key, prefix) {
-			return err
-		}
-	}
-	return nil
 }
 
 type keys struct{}
@@ -80,7 +50,7 @@ func code(err error) string {
 }
 
 func TestRoles(t *testing.T) {
-	store := &memory{values: map[string][]byte{}}
+	store := &recordtest.Store{}
 	c := serve(t, store)
 	ctx, name := t.Context(), aws.String("stagelog-acme-firehose")
 	ok := func(err error) {
@@ -109,11 +79,11 @@ func TestRoles(t *testing.T) {
 	}
 	_, err = c.PutRolePolicy(ctx, &iamsdk.PutRolePolicyInput{RoleName: name, PolicyName: aws.String("stagelog"), PolicyDocument: aws.String(permissions)})
 	ok(err)
-	store.err = errors.New("a full disk")
+	store.Fail(errors.New("a full disk"))
 	if _, err := c.UntagRole(ctx, &iamsdk.UntagRoleInput{RoleName: name, TagKeys: []string{"stagelog"}}); code(err) != "ServiceFailure" {
 		t.Errorf("a change that cannot be stored: %v, want ServiceFailure", err)
 	}
-	store.err = nil
+	store.Fail(nil)
 
 	c = serve(t, store) // what was made is there after a restart
 	role, err := c.GetRole(ctx, &iamsdk.GetRoleInput{RoleName: name})

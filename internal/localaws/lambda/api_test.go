@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const arnOfF = "arn:aws:lambda:us-east-1:000000000000:function:f"
@@ -77,7 +78,7 @@ func TestLifeOfAFunction(t *testing.T) {
 		t.Errorf("GetFunctionConfiguration after delete: got %d %s", r.status, r.text)
 	}
 	w.restart()
-	if _, ok := w.Invoker("f"); ok || len(w.store.docs) != 0 {
+	if _, ok := w.Invoker("f"); ok || len(w.store.Docs()) != 0 {
 		t.Errorf("a deleted function is there after a restart")
 	}
 	if left, err := os.ReadDir(w.cfg.Dir); err != nil || len(left) != 0 {
@@ -239,8 +240,8 @@ func TestInvoke(t *testing.T) {
 	}
 	inv, _ := w.Invoker("f")
 	w.call("DELETE", functions+"/f", "")
-	if _, err := inv.Invoke(context.Background(), nil); !errors.Is(err, function.ErrNotFound) {
-		t.Errorf("invoker of a deleted function: got %v, want %v", err, function.ErrNotFound)
+	if _, err := inv.Invoke(context.Background(), nil); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("invoker of a deleted function: got %v, want %v", err, record.ErrNotFound)
 	}
 }
 
@@ -343,7 +344,7 @@ func TestPolicyAndTags(t *testing.T) {
 func TestFullStoreChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.create("f", "one")
-	w.store.full = true
+	w.store.Fail(errors.New("no space left"))
 	for name, r := range map[string]reply{
 		"create": w.create("g", "g"), "delete": w.call("DELETE", functions+"/f", ""),
 		"configuration": w.call("PUT", functions+"/f/configuration", `{"Timeout":9}`), "tags": w.call("POST", "/2017-03-31/tags/f", `{"Tags":{"a":"1"}}`),
@@ -353,7 +354,7 @@ func TestFullStoreChangesNothing(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, r.status, r.text)
 		}
 	}
-	w.store.full = false
+	w.store.Fail(nil)
 	if doc := w.find0("f"); doc.TimeoutS != 60 || len(doc.Tags) != 0 || w.said("f", "said") != "one" {
 		t.Errorf("the function changed: %+v", doc)
 	}

@@ -14,13 +14,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 // TestMain is also the function under test: the bootstrap of a test is a script that runs this binary with an argument.
@@ -74,56 +74,16 @@ func otherZip(t testing.TB, name string) []byte {
 	return b.Bytes()
 }
 
-// fakeStore is a Store in memory. When full, it takes no more.
-type fakeStore struct {
-	mu   sync.Mutex
-	docs map[string][]byte
-	full bool
-}
-
-func (s *fakeStore) Set(_ context.Context, key string, value []byte) (uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.full {
-		return 0, fmt.Errorf("no space left")
-	}
-	s.docs[key] = bytes.Clone(value)
-	return 1, nil
-}
-
-func (s *fakeStore) Delete(_ context.Context, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.full {
-		return fmt.Errorf("no space left")
-	}
-	delete(s.docs, key)
-	return nil
-}
-
-func (s *fakeStore) All(_ context.Context, prefix string, fn func(string, []byte, uint64) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, value := range s.docs {
-		if strings.HasPrefix(key, prefix) {
-			if err := fn(key, value, 1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // world is one service with its disk and its store.
 type world struct {
 	*Service
 	t     testing.TB
 	cfg   Config
-	store *fakeStore
+	store *recordtest.Store
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, store: &fakeStore{docs: map[string][]byte{}}, cfg: Config{Region: "us-east-1", Account: "000000000000",
+	w := &world{t: t, store: &recordtest.Store{}, cfg: Config{Region: "us-east-1", Account: "000000000000",
 		Dir: filepath.Join(t.TempDir(), "functions"), Environment: map[string]string{"BASE": "base", "VAR": "base"},
 		Now: func() time.Time { return time.UnixMilli(1_795_000_000_123) },
 		FetchObject: func(_ context.Context, bucket, key string) ([]byte, error) {

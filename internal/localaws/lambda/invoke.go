@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // maxEventBytes is the limit of an asynchronous invocation (AWS: 1 MB).
@@ -59,7 +60,7 @@ func (s *Service) invocation(w http.ResponseWriter, r *request) *apiError {
 
 func (s *Service) invokeError(name string, err error) *apiError {
 	switch {
-	case errors.Is(err, function.ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		return notFound("Function not found: %s", s.arn(name))
 	case errors.Is(err, function.ErrThrottled):
 		return &apiError{"TooManyRequestsException", http.StatusTooManyRequests, "Rate Exceeded."}

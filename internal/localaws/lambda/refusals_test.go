@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
 func TestRefusals(t *testing.T) {
@@ -121,7 +123,7 @@ func TestUnknownRoutes(t *testing.T) {
 }
 
 func TestNewChecks(t *testing.T) {
-	store := &fakeStore{docs: map[string][]byte{}}
+	store := &recordtest.Store{}
 	for _, cfg := range []Config{{}, {Region: "r", Account: "a"}, {Region: "r", Dir: t.TempDir()}} {
 		if _, err := New(context.Background(), cfg, store); err == nil {
 			t.Errorf("New(%+v): got no error", cfg)
@@ -129,7 +131,7 @@ func TestNewChecks(t *testing.T) {
 	}
 	ok := Config{Region: "r", Account: "a", Dir: t.TempDir()}
 	for _, doc := range []string{"no json", `{"Version":2,"Name":"f"}`} {
-		store.docs["function/f"] = []byte(doc)
+		store := recordtest.StoreOf(map[string]string{"function/f": doc})
 		if _, err := New(context.Background(), ok, store); err == nil {
 			t.Errorf("New with document %s: got no error", doc)
 		}

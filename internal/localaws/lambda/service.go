@@ -25,14 +25,8 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
+	"github.com/stagelog/stagelog/internal/record"
 )
-
-// Store keeps small documents. Each call is synced when it returns.
-type Store interface {
-	Set(ctx context.Context, key string, value []byte) (rev uint64, err error)
-	Delete(ctx context.Context, key string) error
-	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
-}
 
 // Config says where the functions live and what they run with.
 type Config struct {
@@ -54,7 +48,7 @@ const keyPrefix = "function/"
 // Service holds the functions of one account in one region. It is an http.Handler for requests whose signature was checked.
 type Service struct {
 	cfg   Config
-	store Store
+	store record.Store
 
 	writing sync.Mutex // held over a change of one function, disk and store included
 
@@ -74,7 +68,7 @@ type deployed struct {
 }
 
 // New opens the functions that the store knows. Nothing is started: the first invocation of a function does.
-func New(ctx context.Context, cfg Config, store Store) (*Service, error) {
+func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) {
 	if cfg.Region == "" || cfg.Account == "" || cfg.Dir == "" {
 		return nil, errors.New("lambda: Region, Account and Dir are needed")
 	}
@@ -135,7 +129,7 @@ func (s *Service) Builtin(name string, inv function.Invoker, description string)
 }
 
 // Invoker finds a function by its name, partial or full ARN. It keeps working when the function's code changes, and answers
-// function.ErrNotFound once the function is deleted. An ARN of another account or region is not found.
+// record.ErrNotFound once the function is deleted. An ARN of another account or region is not found.
 func (s *Service) Invoker(arnOrName string) (function.Invoker, bool) {
 	name, apiErr := s.resolve(arnOrName, "")
 	if apiErr != nil {
@@ -165,7 +159,7 @@ func (s *Service) invoke(ctx context.Context, name string, payload []byte) (func
 	for {
 		d, ok := s.get(name)
 		if !ok {
-			return function.Reply{}, function.ErrNotFound
+			return function.Reply{}, fmt.Errorf("function %s: %w", name, record.ErrNotFound)
 		}
 		reply, err := d.invoker.Invoke(ctx, payload)
 		if !errors.Is(err, host.ErrClosed) {

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const readerID = "111122223333"
@@ -186,10 +187,10 @@ func TestPutListGet(t *testing.T) {
 	if err := c.Delete(t.Context(), name, "other"); err != nil {
 		t.Error(err)
 	}
-	if _, err := get(t, c, name, "other"); !errors.Is(err, s3server.ErrNotFound) {
+	if _, err := get(t, c, name, "other"); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("Get of a deleted object = %v, want ErrNotFound", err)
 	}
-	if _, err := list(t, c, "no-such-bucket", ""); !errors.Is(err, s3server.ErrNotFound) {
+	if _, err := list(t, c, "no-such-bucket", ""); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("List of no bucket = %v, want ErrNotFound", err)
 	}
 }

@@ -17,10 +17,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
-)
 
-// ErrNotFound: there is no such bucket or object.
-var ErrNotFound = errors.New("not found in S3")
+	"github.com/stagelog/stagelog/internal/record"
+)
 
 // ClientConfig says which S3 to talk to, and as whom.
 type ClientConfig struct {
@@ -131,7 +130,7 @@ func (c *Client) Put(ctx context.Context, bucket, key string, body io.ReadSeeker
 }
 
 // Get opens an object as it is stored: a gzip object comes compressed. The caller closes
-// the body. It wraps ErrNotFound.
+// the body. It wraps record.ErrNotFound.
 func (c *Client) Get(ctx context.Context, bucket, key string) (io.ReadCloser, Meta, error) {
 	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
@@ -176,7 +175,7 @@ func (c *Client) EnsureBucket(ctx context.Context, bucket string) error {
 	if err == nil {
 		return nil
 	}
-	if err = notFound(err); !errors.Is(err, ErrNotFound) {
+	if err = notFound(err); !errors.Is(err, record.ErrNotFound) {
 		return fmt.Errorf("look for bucket %s: %w", bucket, err)
 	}
 	in := &s3.CreateBucketInput{Bucket: &bucket}
@@ -224,7 +223,7 @@ func notFound(err error) error {
 	var bucket *types.NoSuchBucket
 	var head *types.NotFound
 	if errors.As(err, &key) || errors.As(err, &bucket) || errors.As(err, &head) {
-		return fmt.Errorf("%w: %w", ErrNotFound, err)
+		return fmt.Errorf("%w: %w", record.ErrNotFound, err)
 	}
 	return err
 }

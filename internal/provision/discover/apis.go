@@ -14,7 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // pageSize is the most that API Gateway gives in one answer.
@@ -99,7 +99,7 @@ func (l *look) stagesOf(ctx context.Context, api API) ([]Stage, error) {
 
 // plans finds the usage plans that hold each stage.
 func (l *look) plans(ctx context.Context) error {
-	of := map[config.StageRef][]string{}
+	of := map[record.StageRef][]string{}
 	pages := apigateway.NewGetUsagePlansPaginator(l.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(pageSize)})
 	for pages.HasMorePages() {
 		if err := l.pace.Wait(ctx); err != nil {
@@ -111,7 +111,7 @@ func (l *look) plans(ctx context.Context) error {
 		}
 		for _, p := range page.Items {
 			for _, st := range p.ApiStages {
-				ref := config.StageRef{API: aws.ToString(st.ApiId), Stage: aws.ToString(st.Stage)}
+				ref := record.StageRef{API: aws.ToString(st.ApiId), Stage: aws.ToString(st.Stage)}
 				of[ref] = append(of[ref], aws.ToString(p.Name))
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -54,7 +55,7 @@ type Stage struct {
 }
 
 // Ref is the stage as stagelog.yaml names it.
-func (s Stage) Ref() config.StageRef { return config.StageRef{API: s.API.ID, Stage: s.Name} }
+func (s Stage) Ref() record.StageRef { return record.StageRef{API: s.API.ID, Stage: s.Name} }
 
 // Chain is a delivery stream to a bucket.
 type Chain struct {

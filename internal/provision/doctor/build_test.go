@@ -30,6 +30,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/provision/policy"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -59,7 +60,7 @@ type built struct {
 	noPlan         bool
 
 	c   *provision.Clients
-	ref config.StageRef
+	ref record.StageRef
 	key string // the id of the customer's key
 }
 
@@ -147,7 +148,7 @@ func (b *built) log(ctx context.Context, t *testing.T, destination, format strin
 func (b *built) buildAPI(ctx context.Context, t *testing.T) {
 	t.Helper()
 	api := must(b.c.APIGateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("shop")}))(t)
-	b.ref = config.StageRef{API: *api.Id, Stage: "prod"}
+	b.ref = record.StageRef{API: *api.Id, Stage: "prod"}
 	root := must(b.c.APIGateway.GetResources(ctx, &apigateway.GetResourcesInput{RestApiId: api.Id}))(t).Items[0].Id
 	must(b.c.APIGateway.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), AuthorizationType: aws.String("NONE"), ApiKeyRequired: true}))(t)
 	must(b.c.APIGateway.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: api.Id, ResourceId: root, HttpMethod: aws.String("GET"), Type: gatewaytypes.IntegrationTypeHttpProxy,
@@ -198,7 +199,7 @@ func (b *built) spec() *provision.Spec {
 	return &provision.Spec{
 		Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64",
 		Pipeline: &config.Pipeline{
-			Name: "acme", Bucket: testBucket, Readers: []string{testReader}, Stages: []config.StageRef{b.ref}, Format: accesslog.Usage,
+			Name: "acme", Bucket: testBucket, Readers: []string{testReader}, Stages: []record.StageRef{b.ref}, Format: accesslog.Usage,
 			Names:   config.OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
 			Deliver: config.Deliver{Compression: "GZIP", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
 		},
@@ -207,7 +208,7 @@ func (b *built) spec() *provision.Spec {
 
 // target is the chain as doctor is asked to examine it, as somebody else's.
 func (b *built) target() doctor.Target {
-	return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []config.StageRef{b.ref}}
+	return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []record.StageRef{b.ref}}
 }
 
 // own is the chain as the pipeline's.
@@ -288,8 +289,8 @@ func answer(status int, body string) *http.Response {
 }
 
 // onlyStage is the one stage of the one API that there is.
-func onlyStage(t *testing.T, c *provision.Clients) config.StageRef {
+func onlyStage(t *testing.T, c *provision.Clients) record.StageRef {
 	t.Helper()
 	apis := must(c.APIGateway.GetRestApis(t.Context(), &apigateway.GetRestApisInput{}))(t)
-	return config.StageRef{API: *apis.Items[0].Id, Stage: "prod"}
+	return record.StageRef{API: *apis.Items[0].Id, Stage: "prod"}
 }

@@ -13,10 +13,10 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // apiableChain is what Apiable's templates build today: no function, the plan and the
@@ -106,17 +106,17 @@ func TestAStageThatIsNoneSaysWhy(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name  string
-		ref   config.StageRef
+		ref   record.StageRef
 		check string
 		says  []string
 	}{
-		{"no such API", config.StageRef{API: "nosuch1234", Stage: "prod"}, "stage: exists", []string{"no API nosuch1234", "get-rest-apis"}},
-		{"no such stage", config.StageRef{API: b.ref.API, Stage: "prd"}, "stage: exists", []string{"did you mean prod"}},
-		{"an HTTP API", config.StageRef{API: make2(v2.ProtocolTypeHttp), Stage: "$default"}, "stage: REST API", []string{"HTTP API", "CloudWatch Logs alone", "no API keys"}},
-		{"a WebSocket API", config.StageRef{API: make2(v2.ProtocolTypeWebsocket), Stage: "prod"}, "stage: REST API", []string{"WebSocket API", "CloudWatch Logs alone"}},
+		{"no such API", record.StageRef{API: "nosuch1234", Stage: "prod"}, "stage: exists", []string{"no API nosuch1234", "get-rest-apis"}},
+		{"no such stage", record.StageRef{API: b.ref.API, Stage: "prd"}, "stage: exists", []string{"did you mean prod"}},
+		{"an HTTP API", record.StageRef{API: make2(v2.ProtocolTypeHttp), Stage: "$default"}, "stage: REST API", []string{"HTTP API", "CloudWatch Logs alone", "no API keys"}},
+		{"a WebSocket API", record.StageRef{API: make2(v2.ProtocolTypeWebsocket), Stage: "prod"}, "stage: REST API", []string{"WebSocket API", "CloudWatch Logs alone"}},
 	} {
 		target := b.target()
-		target.Stages = []config.StageRef{tc.ref}
+		target.Stages = []record.StageRef{tc.ref}
 		f := examine(t, b.c, target, doctor.Options{})
 		f.wants(t, tc.check, doctor.Failed, tc.says...)
 		if failed := f.with(doctor.Failed); len(failed) != 1 {
@@ -159,8 +159,8 @@ func (d denier) RoundTrip(req *http.Request) (*http.Response, error) {
 func TestWhatMayNotBeSeenIsSkippedAndNeverTakenForGood(t *testing.T) {
 	s := moto.Start(t)
 	good().build(t, provision.NewClients(s.Config(nil)))
-	target := func(ref config.StageRef) doctor.Target {
-		return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []config.StageRef{ref}}
+	target := func(ref record.StageRef) doctor.Target {
+		return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []record.StageRef{ref}}
 	}
 	c := provision.NewClients(s.Config(nil))
 	ref := onlyStage(t, c)

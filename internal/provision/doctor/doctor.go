@@ -6,8 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Target is what to examine.
@@ -17,7 +17,7 @@ type Target struct {
 	// Spec is the pipeline that the chain should be; nil for a chain that somebody else built.
 	Spec *provision.Spec
 	// Stages are where chains begin. Without any, Spec's stream is where it begins.
-	Stages []config.StageRef
+	Stages []record.StageRef
 	// Readers are the AWS accounts that must be able to read the bucket. Without any, those are
 	// examined that the bucket's policy names.
 	Readers []string

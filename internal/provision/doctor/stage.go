@@ -16,11 +16,12 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // stage is a stage as it is.
 type stage struct {
-	ref         config.StageRef
+	ref         record.StageRef
 	err         error // it could not be read
 	destination string
 	format      string
@@ -28,7 +29,7 @@ type stage struct {
 }
 
 // readStage reads a stage's access log settings.
-func (r *run) readStage(ctx context.Context, ref config.StageRef) *stage {
+func (r *run) readStage(ctx context.Context, ref record.StageRef) *stage {
 	st := &stage{ref: ref}
 	out, err := r.c.APIGateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &ref.API, StageName: &ref.Stage})
 	if err != nil {
@@ -88,7 +89,7 @@ func (r *run) checkMissingStage(ctx context.Context, st *stage) {
 	})
 }
 
-func otherAPI(ref config.StageRef, name string, protocol v2.ProtocolType) finding {
+func otherAPI(ref record.StageRef, name string, protocol v2.ProtocolType) finding {
 	f := finding{
 		found:       fmt.Sprintf("%s (%s) is an HTTP API", ref.API, name),
 		cause:       "AWS lets HTTP APIs log to CloudWatch Logs alone, never to a Firehose delivery stream",
@@ -105,9 +106,9 @@ func otherAPI(ref config.StageRef, name string, protocol v2.ProtocolType) findin
 }
 
 // whyMissing is what deploy would say: the API was never deployed, or which names are near.
-func (r *run) whyMissing(ctx context.Context, ref config.StageRef) string {
+func (r *run) whyMissing(ctx context.Context, ref record.StageRef) string {
 	spec := &provision.Spec{
-		Pipeline:  &config.Pipeline{Format: accesslog.Usage, Stages: []config.StageRef{ref}},
+		Pipeline:  &config.Pipeline{Format: accesslog.Usage, Stages: []record.StageRef{ref}},
 		Partition: r.t.Partition, Region: r.t.Region, Account: r.t.Account,
 	}
 	for _, resource := range provision.Resources(spec, r.c) {

@@ -30,6 +30,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/provision/policy"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func TestCloudFormationLinter(t *testing.T) {
@@ -305,7 +306,7 @@ func (a *motoAccount) theBucket(st *stack) {
 }
 
 // deployedAPI makes a REST API with a stage.
-func (a *motoAccount) deployedAPI(stage string) config.StageRef {
+func (a *motoAccount) deployedAPI(stage string) record.StageRef {
 	a.Helper()
 	ctx := a.Context()
 	api, err := a.APIGateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("shop")})
@@ -319,7 +320,7 @@ func (a *motoAccount) deployedAPI(stage string) config.StageRef {
 	a.ok(err)
 	_, err = a.APIGateway.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: api.Id, StageName: &stage})
 	a.ok(err)
-	return config.StageRef{API: *api.Id, Stage: stage}
+	return record.StageRef{API: *api.Id, Stage: stage}
 }
 
 // TestAStackLeavesNothingToDeploy applies templates, and then plans: what CloudFormation made
@@ -336,7 +337,7 @@ func TestAStackLeavesNothingToDeploy(t *testing.T) {
 			a.ok(err)
 			_, err = a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(codeBucket), Key: aws.String(codeKey), Body: strings.NewReader(string(s.Zip))})
 			a.ok(err)
-			s.Pipeline.Stages = []config.StageRef{a.deployedAPI("prod")}
+			s.Pipeline.Stages = []record.StageRef{a.deployedAPI("prod")}
 
 			template := exported(t, CloudFormation, s)
 			a.createStack(template)

@@ -24,13 +24,6 @@ const KeepDays = 100
 
 const prefix = "usage/"
 
-// Store keeps the documents.
-type Store interface {
-	Set(ctx context.Context, key string, value []byte) (rev uint64, err error)
-	Delete(ctx context.Context, key string) error
-	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
-}
-
 // Day is a UTC day, counted from 1970-01-01.
 type Day int64
 
@@ -58,7 +51,7 @@ func floorDiv(a, b int64) int64 {
 
 // Counters is the counts of all plans. It is safe for concurrent use.
 type Counters struct {
-	store Store
+	store record.Store
 	plans sync.Map // plan id -> *plan; few, and they stay
 
 	flushMu sync.Mutex // one Flush at a time
@@ -84,7 +77,7 @@ type dayCount struct {
 }
 
 // Open reads what is stored and forgets the days before KeepDays from now.
-func Open(ctx context.Context, store Store, now time.Time) (*Counters, error) {
+func Open(ctx context.Context, store record.Store, now time.Time) (*Counters, error) {
 	c := &Counters{store: store}
 	var old []string
 	oldest := DayOf(now) - KeepDays
@@ -110,7 +103,7 @@ func Open(ctx context.Context, store Store, now time.Time) (*Counters, error) {
 		return nil, fmt.Errorf("read usage: %w", err)
 	}
 	for _, key := range old {
-		if err := store.Delete(ctx, key); err != nil && !errors.Is(err, record.ErrNotFound) {
+		if err := store.Delete(ctx, key); err != nil {
 			return nil, fmt.Errorf("delete %s: %w", key, err)
 		}
 	}
@@ -196,7 +189,7 @@ func (c *Counters) Forget(ctx context.Context, planID string) error {
 		return nil
 	})
 	for _, key := range keys {
-		if e := c.store.Delete(ctx, key); e != nil && !errors.Is(e, record.ErrNotFound) {
+		if e := c.store.Delete(ctx, key); e != nil {
 			err = errors.Join(err, fmt.Errorf("delete %s: %w", key, e))
 		}
 	}

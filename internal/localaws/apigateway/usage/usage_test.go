@@ -1,53 +1,17 @@
 package usage
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
-
-type memStore struct {
-	mu   sync.Mutex
-	docs map[string]string
-	err  error
-}
-
-func (s *memStore) Set(_ context.Context, key string, value []byte) (uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.docs[key] = string(value)
-	}
-	return 1, s.err
-}
-
-func (s *memStore) Delete(_ context.Context, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.docs, key)
-	return s.err
-}
-
-func (s *memStore) All(_ context.Context, prefix string, fn func(string, []byte, uint64) error) error {
-	s.mu.Lock()
-	docs := maps.Clone(s.docs)
-	s.mu.Unlock()
-	for k, v := range docs {
-		if strings.HasPrefix(k, prefix) {
-			if err := fn(k, []byte(v), 1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 func day(s string) Day {
 	d, err := ParseDay(s)
@@ -57,7 +21,7 @@ func day(s string) Day {
 	return d
 }
 
-func open(t *testing.T, s Store, now string) *Counters {
+func open(t *testing.T, s record.Store, now string) *Counters {
 	t.Helper()
 	c, err := Open(t.Context(), s, day(now).Time())
 	if err != nil {
@@ -82,7 +46,7 @@ func TestDays(t *testing.T) {
 }
 
 func TestFlushWritesChangedDaysAlone(t *testing.T) {
-	s := &memStore{docs: map[string]string{}}
+	s := &recordtest.Store{}
 	c := open(t, s, "2026-11-23")
 	c.Add("p", "a", day("2026-11-22"))
 	c.Add("p", "a", day("2026-11-23"))
@@ -93,36 +57,38 @@ func TestFlushWritesChangedDaysAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"usage/p/2026-11-22": `{"a":2}`, "usage/p/2026-11-23": `{"a":2,"b":1}`}
-	if diff := cmp.Diff(want, s.docs); diff != "" {
+	if diff := cmp.Diff(want, s.Docs()); diff != "" {
 		t.Errorf("documents (-want +got):\n%s", diff)
 	}
-	delete(s.docs, "usage/p/2026-11-22")
+	if err := s.Delete(t.Context(), "usage/p/2026-11-22"); err != nil {
+		t.Fatal(err)
+	}
 	c.Add("p", "b", day("2026-11-23"))
-	s.err = errors.New("full")
+	s.Fail(errors.New("full"))
 	if err := c.Flush(t.Context()); err == nil {
 		t.Error("a failed write is no error")
 	}
-	s.err = nil
+	s.Fail(nil)
 	if err := c.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{"usage/p/2026-11-23": `{"a":2,"b":2}`}, s.docs); diff != "" {
+	if diff := cmp.Diff(map[string]string{"usage/p/2026-11-23": `{"a":2,"b":2}`}, s.Docs()); diff != "" {
 		t.Errorf("documents (-want +got):\n%s", diff)
 	}
 	again := open(t, s, "2026-11-23")
 	if got := again.Used("p", "b", day("2026-11-01"), day("2026-11-30")); got != 2 {
 		t.Errorf("after a restart: %d, want 2", got)
 	}
-	if err := again.Forget(t.Context(), "p"); err != nil || len(s.docs) != 0 || again.Used("p", "b", 0, day("2026-11-30")) != 0 {
-		t.Errorf("Forget: %v, %v left", err, s.docs)
+	if err := again.Forget(t.Context(), "p"); err != nil || len(s.Docs()) != 0 || again.Used("p", "b", 0, day("2026-11-30")) != 0 {
+		t.Errorf("Forget: %v, %v left", err, s.Docs())
 	}
 }
 
 func TestOldDaysAreForgotten(t *testing.T) {
-	s := &memStore{docs: map[string]string{"usage/p/2026-01-01": `{"a":2}`, "usage/p/2026-11-01": `{"a":3}`}}
+	s := recordtest.StoreOf(map[string]string{"usage/p/2026-01-01": `{"a":2}`, "usage/p/2026-11-01": `{"a":3}`})
 	c := open(t, s, "2026-11-23")
-	if got := c.Used("p", "a", 0, day("2026-12-31")); got != 3 || len(s.docs) != 1 {
-		t.Errorf("used %d with documents %v, want 3 and one", got, s.docs)
+	if got := c.Used("p", "a", 0, day("2026-12-31")); got != 3 || len(s.Docs()) != 1 {
+		t.Errorf("used %d with documents %v, want 3 and one", got, s.Docs())
 	}
 	for i := range Day(300) {
 		c.Add("p", "a", day("2026-11-02")+i)
@@ -134,7 +100,7 @@ func TestOldDaysAreForgotten(t *testing.T) {
 
 // However many ask at once, a quota is never passed, and no count is lost.
 func TestTakeIsExact(t *testing.T) {
-	s := &memStore{docs: map[string]string{}}
+	s := &recordtest.Store{}
 	c := open(t, s, "2026-11-23")
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -173,7 +139,7 @@ func TestTakeIsExact(t *testing.T) {
 }
 
 func BenchmarkTake(b *testing.B) {
-	c, err := Open(b.Context(), &memStore{docs: map[string]string{}}, time.Now())
+	c, err := Open(b.Context(), &recordtest.Store{}, time.Now())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,146 @@
+// Package recordtest holds what tests of several packages need for the types of package record:
+// a Store in memory, and the suite that every Store passes.
+package recordtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// Store is a record.Store in memory. The zero value is empty.
+type Store struct {
+	mu     sync.Mutex // guards what follows
+	docs   map[string]document
+	rev    uint64 // of the newest write
+	writes int
+	err    error
+}
+
+type document struct {
+	value []byte
+	rev   uint64
+}
+
+var _ record.Store = (*Store)(nil)
+
+// StoreOf returns a Store that holds docs.
+func StoreOf(docs map[string]string) *Store {
+	s := &Store{}
+	for key, value := range docs {
+		s.write(key, []byte(value))
+	}
+	s.writes = 0
+	return s
+}
+
+// Fail makes every write return err until the next call; nil lets them succeed again.
+func (s *Store) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// Writes returns how many writes have changed a document.
+func (s *Store) Writes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writes
+}
+
+// Docs returns a copy of the documents by key.
+func (s *Store) Docs() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	docs := make(map[string]string, len(s.docs))
+	for key, doc := range s.docs {
+		docs[key] = string(doc.value)
+	}
+	return docs
+}
+
+// Get implements record.Store.
+func (s *Store) Get(_ context.Context, key string) (value []byte, rev uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	doc, ok := s.docs[key]
+	if !ok {
+		return nil, 0, fmt.Errorf("get %q: %w", key, record.ErrNotFound)
+	}
+	return bytes.Clone(doc.value), doc.rev, nil
+}
+
+// Put implements record.Store.
+func (s *Store) Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(s.err, ctx.Err()); err != nil {
+		return 0, err
+	}
+	if s.docs[key].rev != rev {
+		return 0, fmt.Errorf("put %q: %w", key, record.ErrConflict)
+	}
+	return s.write(key, value), nil
+}
+
+// Set implements record.Store.
+func (s *Store) Set(ctx context.Context, key string, value []byte) (newRev uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(s.err, ctx.Err()); err != nil {
+		return 0, err
+	}
+	return s.write(key, value), nil
+}
+
+func (s *Store) write(key string, value []byte) (rev uint64) {
+	if s.docs == nil {
+		s.docs = map[string]document{}
+	}
+	s.rev++
+	s.writes++
+	s.docs[key] = document{bytes.Clone(value), s.rev}
+	return s.rev
+}
+
+// Delete implements record.Store.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(s.err, ctx.Err()); err != nil {
+		return err
+	}
+	if _, ok := s.docs[key]; ok {
+		s.writes++
+		delete(s.docs, key)
+	}
+	return nil
+}
+
+// All implements record.Store. It overwrites each value after fn.
+func (s *Store) All(_ context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error {
+	s.mu.Lock()
+	docs := maps.Clone(s.docs)
+	s.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(docs)) {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		value := bytes.Clone(docs[key].value)
+		err := fn(key, value, docs[key].rev)
+		for i := range value {
+			value[i] = 0xff
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

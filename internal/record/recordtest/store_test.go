@@ -1,0 +1,11 @@
+package recordtest_test
+
+import (
+	"testing"
+
+	"github.com/stagelog/stagelog/internal/record/recordtest"
+)
+
+func TestStoreKeepsTheContract(t *testing.T) {
+	recordtest.TestStore(t, &recordtest.Store{})
+}

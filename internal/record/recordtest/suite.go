@@ -1,0 +1,100 @@
+package recordtest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// TestStore checks that s, which must be empty, keeps the contract of record.Store.
+func TestStore(t *testing.T, s record.Store) {
+	t.Run("revisions", func(t *testing.T) { testRevisions(t, s) })
+	t.Run("all", func(t *testing.T) { testAll(t, s) })
+}
+
+func testRevisions(t *testing.T, s record.Store) {
+	ctx := t.Context()
+	if _, _, err := s.Get(ctx, "k"); !errors.Is(err, record.ErrNotFound) {
+		t.Fatalf("Get of a missing key = %v, want ErrNotFound", err)
+	}
+	conflict := func(what string, rev uint64) {
+		t.Helper()
+		if _, err := s.Put(ctx, "k", []byte("x"), rev); !errors.Is(err, record.ErrConflict) {
+			t.Errorf("Put %s = %v, want ErrConflict", what, err)
+		}
+	}
+	conflict("of revision 7 for a missing key", 7)
+	first, err := s.Put(ctx, "k", []byte("one"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conflict("of revision 0 for an existing key", 0)
+	second, err := s.Put(ctx, "k", []byte("two"), first)
+	if err != nil || second <= first {
+		t.Fatalf("Put of the current revision = %d, %v, want more than %d", second, err, first)
+	}
+	conflict("of an old revision", first)
+	value, rev, err := s.Get(ctx, "k")
+	if err != nil || string(value) != "two" || rev != second {
+		t.Errorf("Get = %q, %d, %v, want two, %d", value, rev, err, second)
+	}
+	third, err := s.Set(ctx, "k", []byte("three"))
+	if err != nil || third <= second {
+		t.Errorf("Set = %d, %v, want more than %d", third, err, second)
+	}
+	if err := s.Delete(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(ctx, "missing"); err != nil {
+		t.Errorf("Delete of a missing key = %v, want nil", err)
+	}
+	if _, _, err := s.Get(ctx, "k"); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("Get after Delete = %v, want ErrNotFound", err)
+	}
+	conflict("of the revision before Delete", third)
+	if rev, err := s.Put(ctx, "k", []byte("four"), 0); err != nil || rev <= third {
+		t.Errorf("Put of revision 0 after Delete = %d, %v, want more than %d", rev, err, third)
+	}
+	if err := s.Delete(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testAll(t *testing.T, s record.Store) {
+	ctx := t.Context()
+	revs := map[string]uint64{}
+	for _, key := range []string{"a/b", "a.b", "a b", "k"} {
+		rev, err := s.Set(ctx, key, []byte("of "+key))
+		if err != nil {
+			t.Fatalf("Set(%q): %v", key, err)
+		}
+		revs[key] = rev
+	}
+	for prefix, want := range map[string]map[string]string{
+		"a":    {"a/b": "of a/b", "a.b": "of a.b", "a b": "of a b"},
+		"k":    {"k": "of k"},
+		"none": {},
+	} {
+		got := map[string]string{}
+		if err := s.All(ctx, prefix, func(key string, value []byte, rev uint64) error {
+			if rev != revs[key] {
+				t.Errorf("All(%q): revision %d of %q, want %d", prefix, rev, key, revs[key])
+			}
+			got[key] = string(value)
+			return nil
+		}); err != nil {
+			t.Fatalf("All(%q): %v", prefix, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("All(%q) (-want +got):\n%s", prefix, diff)
+		}
+	}
+	enough := errors.New("enough")
+	err := s.All(ctx, "", func(string, []byte, uint64) error { return enough })
+	if err != enough { //nolint:errorlint // All returns it as it is
+		t.Errorf("All = %v, want the error of fn", err)
+	}
+}
