@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/lake/laketest"
-	"github.com/stagelog/stagelog/internal/lake/report/laketest"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
