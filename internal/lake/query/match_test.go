@@ -113,4 +113,3 @@ func FuzzIs(f *testing.F) {
 		}
 	})
 }
-
