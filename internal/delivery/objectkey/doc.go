@@ -1,22 +1,22 @@
-// Package objectkey is the word for where a delivered record lives in the bucket: prefix
-// expressions with their timestamps in Java's patterns, object names, the extension and
+// Package objectkey decides where delivered records are stored in the bucket: prefix
+// expressions with timestamps in Java's patterns, object names, the extension and
 // encoding of each compression, and the JSON envelope of a record in the error output.
-// All of it is Firehose's, so that what reads Firehose's objects reads ours.
+// All of it matches Firehose, so programs that read Firehose's objects can read ours.
 //
-// The package is pure: no I/O, no clock, no randomness of its own. A name is a function
-// of what it is given, so that a put that is repeated after a crash overwrites itself.
+// The package has no I/O, no clock and no randomness of its own. A name depends only on
+// its arguments, so a put that is repeated after a crash overwrites the same object.
 package objectkey
 
-// Invalid is a prefix or a pair of prefixes that Firehose refuses. Message is Firehose's
-// own where it is known; it goes into an InvalidArgumentException as it is.
+// Invalid reports a prefix or a pair of prefixes that Firehose rejects. Message is
+// Firehose's own text where it is known, ready for an InvalidArgumentException.
 type Invalid struct {
 	Message string
 }
 
-// Error is the message.
+// Error returns the message.
 func (e *Invalid) Error() string { return e.Message }
 
-// The values of !{firehose:error-output-type} that this chain writes.
+// The values of !{firehose:error-output-type} that this pipeline writes.
 const (
 	// ConversionFailed is for records that do not fit the schema of their format conversion.
 	ConversionFailed = "format-conversion-failed"

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ErrorRecord is one line of an error object: a record that could not be delivered, with
-// what was tried. RawData is the record as it came in, so that it can be sent again.
+// ErrorRecord is one line of an error object: a record that could not be delivered, and the
+// attempts that were made. RawData is the record as it was received, so it can be resent.
 type ErrorRecord struct {
 	RawData       []byte
 	ErrorCode     string
@@ -18,13 +18,13 @@ type ErrorRecord struct {
 	AttemptsMade  int
 	Arrived       time.Time // to the millisecond
 	AttemptsEnded time.Time // to the millisecond
-	LambdaARN     string    // "" when no function was involved: the member is left out
-	// Table is the catalog's, when the record could not be converted to its format: the members that say what happened
-	// are then called lastErrorCode and lastErrorMessage.
+	LambdaARN     string    // "" if no function was involved; the member is then omitted
+	// Table is the catalog's table if format conversion failed. The members for the code and
+	// the message are then named lastErrorCode and lastErrorMessage.
 	Table *CatalogTable
 }
 
-// CatalogTable is the table in the Glue Data Catalog that has the schema of converted records, as the stream names it.
+// CatalogTable names the table in the Glue Data Catalog whose schema a stream converts its records with.
 type CatalogTable struct {
 	CatalogID string `json:"catalogId"`
 	Database  string `json:"databaseName"`
@@ -33,9 +33,8 @@ type CatalogTable struct {
 	VersionID string `json:"versionId"`
 }
 
-// AppendLine appends the record as one line of JSON with its newline: the members and
-// their order are those of Firehose's objects (its documentation has another order, and
-// lambdaArn).
+// AppendLine appends the record as one line of JSON and a newline. The members and their
+// order are those of Firehose's objects; its documentation has another order, and lambdaArn.
 func (e ErrorRecord) AppendLine(dst []byte) []byte {
 	dst = append(dst, `{"rawData":"`...)
 	dst = base64.StdEncoding.AppendEncode(dst, e.RawData)
@@ -61,7 +60,7 @@ func (e ErrorRecord) AppendLine(dst []byte) []byte {
 		dst = append(dst, `,"dataCatalogTable":`...)
 		table, err := json.Marshal(e.Table)
 		if err != nil {
-			panic("BUG: a table that JSON cannot hold: " + err.Error())
+			panic("BUG: encode a table: " + err.Error())
 		}
 		dst = append(dst, table...)
 	}
@@ -71,13 +70,13 @@ func (e ErrorRecord) AppendLine(dst []byte) []byte {
 func appendString(dst []byte, s string) []byte {
 	quoted, err := json.Marshal(s)
 	if err != nil {
-		panic("BUG: a string that JSON cannot hold: " + err.Error())
+		panic("BUG: encode a string: " + err.Error())
 	}
 	return append(dst, quoted...)
 }
 
-// ParseErrorLine reads one line of an error object, ours or Firehose's: with lambdaARN or
-// lambdaArn, the members in any order, others ignored. Errors do not hold the content.
+// ParseErrorLine parses one line of an error object, ours or Firehose's: with lambdaARN or
+// lambdaArn, members in any order, unknown members ignored. Errors do not include the content.
 func ParseErrorLine(line []byte) (ErrorRecord, error) {
 	var v struct {
 		RawData                *string       `json:"rawData"`
@@ -92,14 +91,14 @@ func ParseErrorLine(line []byte) (ErrorRecord, error) {
 		LambdaARN              string        `json:"lambdaARN"` // matches lambdaArn too
 	}
 	if err := json.Unmarshal(line, &v); err != nil {
-		return ErrorRecord{}, fmt.Errorf("read error record: not a JSON object of that form: %w", withoutContent(err))
+		return ErrorRecord{}, fmt.Errorf("parse error record: not a JSON object of the expected form: %w", withoutContent(err))
 	}
 	if v.RawData == nil {
-		return ErrorRecord{}, fmt.Errorf("read error record: no rawData")
+		return ErrorRecord{}, fmt.Errorf("parse error record: rawData is missing")
 	}
 	raw, err := base64.StdEncoding.DecodeString(*v.RawData)
 	if err != nil {
-		return ErrorRecord{}, fmt.Errorf("read error record: rawData is not base64: %w", err)
+		return ErrorRecord{}, fmt.Errorf("parse error record: rawData is not base64: %w", err)
 	}
 	return ErrorRecord{
 		RawData:       raw,
@@ -113,7 +112,7 @@ func ParseErrorLine(line []byte) (ErrorRecord, error) {
 	}, nil
 }
 
-// withoutContent keeps where an error of JSON is and drops what stands there.
+// withoutContent keeps the position of a JSON error and removes the content from it.
 func withoutContent(err error) error {
 	switch e := err.(type) { //nolint:errorlint // json.Unmarshal does not wrap them
 	case *json.SyntaxError:

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// append appends the time as Java's DateTimeFormatter prints it in the locale en_US.
+// append appends the time as Java's DateTimeFormatter formats it in the locale en_US.
 func (p pattern) append(dst []byte, at time.Time) []byte {
 	for _, t := range p {
 		if t.letter == 0 {
@@ -35,7 +35,7 @@ func (t token) append(dst []byte, at time.Time) []byte {
 	case 'd':
 		return appendNumber(dst, at.Day(), n)
 	case 'F':
-		// Java's field up to version 18; the page that Firehose names documents it.
+		// The field as Java defined it up to version 18, in the page that Firehose's documentation links to.
 		return appendNumber(dst, (at.Day()-1)%7+1, n)
 	case 'M', 'L':
 		return appendText(dst, int(at.Month()), at.Month().String(), n)
@@ -53,7 +53,7 @@ func (t token) append(dst []byte, at time.Time) []byte {
 	return t.appendClock(dst, at)
 }
 
-// appendClock appends the fields of the day.
+// appendClock appends the fields of the time of day.
 func (t token) appendClock(dst []byte, at time.Time) []byte {
 	n, hour := t.count, at.Hour()
 	switch t.letter {
@@ -121,8 +121,8 @@ func (t token) appendZone(dst []byte, at time.Time) []byte {
 	return appendOffset(dst, offset, [...]string{1: "+HH", 2: "+HHmm", 3: "+HH:mm", 4: "+HHmm", 5: "+HH:mm"}[n])
 }
 
-// appendOffset appends an offset in seconds. Zones of today have none, so seconds are
-// left out. +HH has minutes only when there are some.
+// appendOffset appends an offset, given in seconds, as hours and minutes: today's zones
+// have no seconds. The forms +HH and +H:mm omit minutes that are zero.
 func appendOffset(dst []byte, offset int, form string) []byte {
 	sign := byte('+')
 	if offset < 0 {
@@ -144,13 +144,13 @@ func appendOffset(dst []byte, offset int, form string) []byte {
 	return appendNumber(dst, minutes, 2)
 }
 
-// weekSaturday is the last day of the week that t is in. Weeks begin on Sunday and the
-// week of 1 January is the first (en_US), so its year is the year of the week.
+// weekSaturday returns the last day of t's week. In en_US weeks begin on Sunday and the
+// first week contains 1 January, so the Saturday's year is the week's year.
 func weekSaturday(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day()+int(time.Saturday-t.Weekday()), 0, 0, 0, 0, time.UTC)
 }
 
-// appendYear appends a year: two letters are its last two digits, else it is padded.
+// appendYear appends a year: its last two digits for two letters, otherwise padded to n digits.
 func appendYear(dst []byte, year, n int) []byte {
 	if n == 2 {
 		return appendNumber(dst, int(mod(int64(year), 100)), 2)
@@ -161,8 +161,8 @@ func appendYear(dst []byte, year, n int) []byte {
 	return appendNumber(dst, year, n)
 }
 
-// appendText appends a month or day of the week: its number for up to two letters, then
-// three letters of its name, the name, and its first letter.
+// appendText appends a month or day of the week: its number for n up to 2, an
+// abbreviation of three letters for 3, its name for 4, and its first letter for 5.
 func appendText(dst []byte, number int, name string, n int) []byte {
 	switch n {
 	case 1, 2:
@@ -203,5 +203,5 @@ func appendNumber(dst []byte, v, width int) []byte {
 	return strconv.AppendInt(dst, int64(v), 10)
 }
 
-// mod is the remainder that is never negative.
+// mod returns the remainder of a / b, never negative.
 func mod(a, b int64) int64 { return (a%b + b) % b }

@@ -15,14 +15,14 @@ const (
 	Zip          = "ZIP"
 	Snappy       = "Snappy"
 	HadoopSnappy = "HADOOP_SNAPPY"
-	// Parquet is no CompressionFormat: it is what objects are when their format is converted.
+	// Parquet is not a CompressionFormat; it stands for objects with record format conversion.
 	Parquet = "PARQUET"
 )
 
-// ContentType is the Content-Type of every object that Firehose writes, whatever is in it.
+// ContentType is the Content-Type of every object that Firehose writes, whatever its contents.
 const ContentType = "application/octet-stream"
 
-// ObjectName is the name that stands behind the evaluated prefix:
+// ObjectName returns the name that follows the evaluated prefix:
 // <stream>-<version>-<yyyy>-<MM>-<dd>-<HH>-<mm>-<ss>-<id><ext>. at is in the stream's time
 // zone.
 func ObjectName(stream string, version int, at time.Time, id, ext string) string {
@@ -33,18 +33,18 @@ func ObjectName(stream string, version int, at time.Time, id, ext string) string
 	return string(append(append(name, id...), ext...))
 }
 
-// Origin is where the records of an object come from. Two objects with the same records of
-// the same stream have the same Origin.
+// Origin identifies the records of an object. Two objects with the same records of the
+// same stream have the same Origin.
 type Origin struct {
 	Stream  string
 	Version int
 	Shard   int
-	// First and Last are the sequence numbers of the object's cut.
+	// First and Last are the sequence numbers of the first and last frame of the object's flush.
 	First, Last uint64
-	// At is the arrival of the oldest record, to the millisecond. It sets a stream apart
+	// At is the arrival of the oldest record, to the millisecond. It distinguishes a stream
 	// from a deleted one of the same name, whose sequence numbers were the same.
 	At time.Time
-	// Part tells the objects of one cut apart: its kind and partition.
+	// Part distinguishes the objects of one flush: the object's kind and partition.
 	Part string
 }
 
@@ -52,9 +52,9 @@ func (o Origin) sum() [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%q %d %d %d %d %d %q", o.Stream, o.Version, o.Shard, o.First, o.Last, o.At.UnixMilli(), o.Part))
 }
 
-// ID is the id of the object in its name: it has the form of a UUID (version 8: made by
-// own rules) and is a function of the origin alone. So a put that is repeated has the
-// same name, and two cuts within one second do not.
+// ID returns the id in the object's name: a UUID of version 8 (vendor-specific) that
+// depends only on the origin. A repeated put has the same name; two flushes within one
+// second have different names.
 func (o Origin) ID() string {
 	sum := o.sum()
 	sum[6] = sum[6]&0x0f | 0x80
@@ -63,8 +63,9 @@ func (o Origin) ID() string {
 	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
 }
 
-// Random gives the values of !{firehose:random-string}, one after the other, as a function
-// of the origin: 11 characters like the first ones of a UUID, as Firehose's are.
+// Random returns a function that generates the successive values of
+// !{firehose:random-string} from the origin: 11 characters that look like the beginning
+// of a UUID, as Firehose's do.
 func (o Origin) Random() func() string {
 	sum, n := o.sum(), 0
 	return func() string {
@@ -75,10 +76,10 @@ func (o Origin) Random() func() string {
 	}
 }
 
-// Extension is the extension of an object's name and its Content-Encoding for a
-// CompressionFormat ("" is UNCOMPRESSED), or for Parquet. fileExtension, when it is not "", replaces the
-// extension. The values are those that Firehose writes, which for HADOOP_SNAPPY are not
-// those that it documents.
+// Extension returns the extension of an object's name and its Content-Encoding for a
+// CompressionFormat ("" means UNCOMPRESSED), or for Parquet. A fileExtension that is not ""
+// replaces the extension. The values are those that Firehose writes; for HADOOP_SNAPPY they
+// differ from its documentation.
 func Extension(compression, fileExtension string) (ext, contentEncoding string) {
 	switch compression {
 	case Gzip:
@@ -90,7 +91,7 @@ func Extension(compression, fileExtension string) (ext, contentEncoding string) 
 	case HadoopSnappy:
 		ext, contentEncoding = ".snappy", "hadoop-snappy"
 	case Parquet:
-		ext = ".parquet" // Firehose says hadoop-snappy, which it is not, and readers that believe it fail
+		ext = ".parquet" // Firehose sets hadoop-snappy, which is wrong and breaks readers that rely on it
 	}
 	if fileExtension != "" {
 		ext = fileExtension

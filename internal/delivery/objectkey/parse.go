@@ -11,9 +11,9 @@ const (
 	errorPrefixMember = "ErrorOutputPrefix"
 )
 
-// ParsePrefix parses the Prefix of a destination. "" is the default, yyyy/MM/dd/HH/. A
-// prefix without a timestamp expression gets the default appended, without a slash of its
-// own (Firehose's s3-prefixes page). The error is an *Invalid.
+// ParsePrefix parses the Prefix of a destination. "" means the default, yyyy/MM/dd/HH/. The
+// default is also appended, without a slash before it, to a prefix without a timestamp
+// expression (Firehose's s3-prefixes page). The error is an *Invalid.
 func ParsePrefix(s string) (Prefix, error) {
 	p, err := parse(s, prefixMember)
 	if err != nil {
@@ -28,10 +28,10 @@ func ParsePrefix(s string) (Prefix, error) {
 	return p, checkLength(p, "prefix")
 }
 
-// ParseErrorPrefix parses the ErrorOutputPrefix of a destination. One without expressions
-// evaluates to itself, the error output type, and yyyy/MM/dd/HH/. A destination without
-// one uses its Prefix in that way, which then must be literal: see ParsePrefixes. The
-// error is an *Invalid.
+// ParseErrorPrefix parses the ErrorOutputPrefix of a destination. A prefix without
+// expressions evaluates to its text, the error output type, and yyyy/MM/dd/HH/. A
+// destination without an ErrorOutputPrefix uses its Prefix in the same way, which must
+// then be literal: see ParsePrefixes. The error is an *Invalid.
 func ParseErrorPrefix(s string) (Prefix, error) {
 	p, err := parse(s, errorPrefixMember)
 	if err != nil {
@@ -51,8 +51,8 @@ func ParseErrorPrefix(s string) (Prefix, error) {
 	return p, checkLength(p, errorPrefixMember)
 }
 
-// ParsePrefixes parses the two prefixes of a destination as they belong together: without
-// an ErrorOutputPrefix the error output lies below the Prefix.
+// ParsePrefixes parses the two prefixes of a destination. Without an ErrorOutputPrefix, the
+// error output is stored below the Prefix. The error is an *Invalid.
 func ParsePrefixes(prefix, errorPrefix string) (good, failed Prefix, err error) {
 	if good, err = ParsePrefix(prefix); err != nil {
 		return Prefix{}, Prefix{}, err
@@ -69,8 +69,8 @@ func ParsePrefixes(prefix, errorPrefix string) (good, failed Prefix, err error) 
 	return good, failed, nil
 }
 
-// Validate says whether Firehose takes the two prefixes ("" is a missing one) on a stream
-// with or without dynamic partitioning. The error is an *Invalid.
+// Validate reports, as an *Invalid, why Firehose rejects the two prefixes ("" means none)
+// on a stream with or without dynamic partitioning. It returns nil if Firehose accepts them.
 func Validate(prefix, errorPrefix string, dynamicPartitioning bool) error {
 	good, _, err := ParsePrefixes(prefix, errorPrefix)
 	switch {
@@ -84,8 +84,8 @@ func Validate(prefix, errorPrefix string, dynamicPartitioning bool) error {
 	return nil
 }
 
-// Warnings is what Firehose takes in a prefix and people regret: the week year, the day
-// of the year, and so on. Nothing for a prefix that is refused.
+// Warnings returns the likely mistakes in a prefix that Firehose accepts: the week year, the
+// day of the year, and so on. It returns nil for a prefix that Firehose rejects.
 func Warnings(prefix string) []string {
 	p, err := parse(prefix, prefixMember)
 	if err != nil {
@@ -101,7 +101,7 @@ func Warnings(prefix string) []string {
 		all = append(all, fmt.Sprintf("the date is appended without a slash: objects go to %s2026/07/13/14/; end the prefix with /", prefix))
 	}
 	if p.has(kindRandom, kindPartition) && !p.has(kindTimestamp) {
-		all = append(all, "there is no timestamp expression, so yyyy/MM/dd/HH/ is appended; write where the date shall stand")
+		all = append(all, "there is no timestamp expression, so yyyy/MM/dd/HH/ is appended; add an expression where the date belongs")
 	}
 	return all
 }
@@ -113,7 +113,7 @@ func checkLength(p Prefix, what string) error {
 	return nil
 }
 
-// parse takes s apart. member is the name of the field in messages.
+// parse splits s into literals and expressions. member is the name of the field in messages.
 func parse(s, member string) (Prefix, error) {
 	var p Prefix
 	for s != "" {

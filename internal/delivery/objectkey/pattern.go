@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// rejected is the letters that Firehose refuses in a timestamp expression, measured
-// letter by letter: those that Java's DateTimeFormatter does not take alone.
+// rejected lists the letters that Firehose rejects in a timestamp expression, measured
+// letter by letter: those that Java's DateTimeFormatter does not accept on their own.
 const rejected = "CIJPRTUVbfijloprt"
 
-// unsupported is letters that Firehose takes and this package has no data for: the period
-// of the day in words and the generic name of a time zone.
+// unsupported lists letters that Firehose accepts but this package has no data for: the
+// period of the day in words and the generic name of a time zone.
 const unsupported = "Bv"
 
-// errPattern: Firehose does not take the pattern.
+// errPattern reports a pattern that Firehose rejects.
 var errPattern = errors.New("not a pattern")
 
 // pattern is a compiled Java DateTimeFormatter pattern, in the locale en_US.
@@ -28,8 +28,8 @@ type token struct {
 	literal string
 }
 
-// compile compiles a pattern. The error is errPattern, or says what is not supported.
-// The brackets of an optional section only matter when parsing and print nothing.
+// compile compiles a pattern. The error is errPattern, or names what is not supported.
+// The brackets of an optional section matter only for parsing dates and print nothing.
 func compile(s string) (pattern, error) {
 	var p pattern
 	literal := func(text string) {
@@ -85,8 +85,8 @@ func mustCompile(s string) pattern {
 	return p
 }
 
-// quoted reads a quoted literal at the start of s and says how long it is, 0 when it does
-// not end. Two quotes are one quote, inside and outside of a literal.
+// quoted reads a quoted literal at the start of s and returns its text and its length in s,
+// 0 if the closing quote is missing. Two quotes stand for one, inside and outside of a literal.
 func quoted(s string) (text string, n int) {
 	if strings.HasPrefix(s, "''") {
 		return "'", 2
@@ -106,8 +106,8 @@ func quoted(s string) (text string, n int) {
 	return "", 0
 }
 
-// maxRun is the most letters in a row, as in Java's DateTimeFormatterBuilder; letters
-// that are not here may stand any number of times up to 19.
+// maxRun limits how often a letter may be repeated, as in Java's DateTimeFormatterBuilder.
+// The limit of other letters is 19.
 var maxRun = map[byte]int{
 	'G': 5, 'E': 5, 'M': 5, 'L': 5, 'Q': 5, 'q': 5, 'e': 5, 'c': 5,
 	'D': 3, 'd': 2, 'h': 2, 'H': 2, 'k': 2, 'K': 2, 'm': 2, 's': 2, 'w': 2,
@@ -131,13 +131,13 @@ func checkRun(c byte, n int) error {
 	return nil
 }
 
-// warnings is what the pattern does that its writer may not have meant.
+// warnings returns the uses of the pattern that are probably mistakes.
 func (p pattern) warnings() []string {
-	says := map[byte]string{
+	advice := map[byte]string{
 		'Y': "YYYY is the year of the week: the last days of December can get the next year's number; write yyyy",
 		'D': "D is the day of the year (1 to 366); write dd for the day of the month",
-		'h': "h is the hour of half a day (1 to 12), so night and noon share a folder; write HH",
-		'K': "K is the hour of half a day (0 to 11), so night and noon share a folder; write HH",
+		'h': "h is the hour of half a day (1 to 12), so midnight and noon share a folder; write HH",
+		'K': "K is the hour of half a day (0 to 11), so midnight and noon share a folder; write HH",
 		'k': "k counts the hours from 1 to 24; write HH",
 	}
 	halfOfDay := slices.ContainsFunc(p, func(t token) bool { return t.letter == 'a' })
@@ -146,7 +146,7 @@ func (p pattern) warnings() []string {
 		if t.letter == 'm' && i >= 2 && strings.ContainsRune("yu", rune(p[i-2].letter)) {
 			all = append(all, "mm is the minute; write MM for the month")
 		}
-		text, ok := says[t.letter]
+		text, ok := advice[t.letter]
 		if ok && (!halfOfDay || t.letter != 'h' && t.letter != 'K') && !slices.Contains(all, text) {
 			all = append(all, text)
 		}

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// MaxEvaluated is the most characters of an evaluated prefix (Firehose's limit).
+// MaxEvaluated is the largest number of characters of an evaluated prefix (Firehose's limit).
 const MaxEvaluated = 512
 
-// defaultPattern is what Firehose appends to a prefix without a timestamp expression.
+// defaultPattern is appended by Firehose to a prefix without a timestamp expression.
 const defaultPattern = "yyyy/MM/dd/HH/"
 
-// Prefix is a parsed Prefix or ErrorOutputPrefix. The zero value evaluates to nothing.
+// Prefix is a parsed Prefix or ErrorOutputPrefix. The zero value evaluates to "".
 type Prefix struct {
 	parts []part
 }
@@ -33,21 +33,21 @@ const (
 	kindPartition
 )
 
-// Vars is what the expressions of a prefix evaluate to, apart from the time.
+// Vars holds the values of a prefix's expressions, except for the time.
 type Vars struct {
 	// ErrorOutputType is the value of !{firehose:error-output-type}.
 	ErrorOutputType string
-	// Partition holds the partition keys. A missing one evaluates to nothing; callers
-	// look at PartitionKeys before.
+	// Partition holds the partition keys. A missing key evaluates to ""; callers check
+	// PartitionKeys first.
 	Partition map[string]string
-	// Random gives the 11 characters of the next !{firehose:random-string}. A
-	// deterministic one makes the name deterministic: see Origin.Random. Without one the
-	// expression evaluates to zeros.
+	// Random returns the 11 characters of the next !{firehose:random-string}. A
+	// deterministic function makes the name deterministic: see Origin.Random. If it is nil,
+	// the expression evaluates to zeros.
 	Random func() string
 }
 
 // Append appends the evaluated prefix to dst. The timestamps are those of at in its
-// location, so the caller converts it to the stream's time zone. It may run in parallel.
+// location, so the caller converts it to the stream's time zone. It is safe for concurrent use.
 func (p Prefix) Append(dst []byte, at time.Time, v Vars) []byte {
 	for _, part := range p.parts {
 		switch part.kind {
@@ -70,7 +70,7 @@ func (p Prefix) Append(dst []byte, at time.Time, v Vars) []byte {
 	return dst
 }
 
-// PartitionKeys is the partition keys that the prefix names, each once, in their order.
+// PartitionKeys returns the distinct partition keys of the prefix, in order.
 func (p Prefix) PartitionKeys() []string {
 	var keys []string
 	for _, part := range p.parts {
@@ -85,8 +85,8 @@ func (p Prefix) has(kinds ...kind) bool {
 	return slices.ContainsFunc(p.parts, func(part part) bool { return slices.Contains(kinds, part.kind) })
 }
 
-// longest is at least how many characters the prefix evaluates to, whatever the time;
-// partition keys count as one character each.
+// longest returns an upper bound for the length of the evaluated prefix, in characters, at
+// any time. Partition keys count as one character each.
 func (p Prefix) longest() int {
 	// The longest names: a Wednesday in September, with two digits everywhere.
 	at := time.Date(2026, time.September, 30, 22, 59, 59, 999_999_999, time.UTC)
