@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// awsFormatBytes is the length that AWS's guides name for a format (API Gateway's quota page has none for REST APIs).
+// awsFormatBytes is the maximum length of a format in AWS's guides (API Gateway's quota page names none for REST APIs).
 const awsFormatBytes = 3 << 10
 
-const noRequestID = "neither $context.requestId nor $context.extendedRequestId: API Gateway refuses the format"
+const noRequestID = "the format has neither $context.requestId nor $context.extendedRequestId: API Gateway rejects it"
 
-// advise notes what a format says and leaves out, on the mended text.
+// advise reports problems that need a decision of the user. It examines the repaired text.
 func (d *draft) advise() {
 	if len(d.text) > awsFormatBytes {
-		d.note(Warning, "too-long", 0, fmt.Sprintf("the format has %d bytes: AWS's guides allow %d, and API Gateway may refuse it", len(d.text), awsFormatBytes), "leave fields out")
+		d.note(Warning, "too-long", 0, fmt.Sprintf("the format has %d bytes: AWS's guides allow %d, and API Gateway may reject it", len(d.text), awsFormatBytes), "remove fields")
 	}
 	d.adviseVariables()
 	d.adviseTemplates()
@@ -25,7 +25,7 @@ func (d *draft) advise() {
 	}
 }
 
-// adviseVariables looks at each variable once.
+// adviseVariables examines the first use of each variable.
 func (d *draft) adviseVariables() {
 	seen := map[string]bool{}
 	for _, u := range uses(d.text) {
@@ -39,62 +39,64 @@ func (d *draft) adviseVariables() {
 		case !known:
 			d.unknown(name, u.start)
 		case v.Secret:
-			d.note(Warning, "api-key-in-clear", u.start, name+" is the API key itself: the stream's source backup and error output hold it in clear, and everybody who may read them can call the API as that customer",
-				"leave the field out: $context.identity.apiKeyId names the customer as well")
-		case isFamily(name) && u.end+1 < len(d.text) && d.text[u.end] == '-' && isNameByte(d.text[u.end+1]):
-			d.note(Warning, "name-cut", u.start, fmt.Sprintf("the variable's name ends at the hyphen: API Gateway reads %s and leaves the rest as text", name),
-				"let the authorizer return a name of letters, digits and _")
+			d.note(Warning, "api-key-in-clear", u.start, name+" is the API key's value: it is stored in plain text in the stream's source backup and error output, where every reader can use it to call the API as that customer",
+				"remove the field; $context.identity.apiKeyId identifies the customer as well")
+		case hasCustomName(name) && u.end+1 < len(d.text) && d.text[u.end] == '-' && isNameByte(d.text[u.end+1]):
+			d.note(Warning, "name-cut", u.start, fmt.Sprintf("the variable name ends at the hyphen: API Gateway reads %s and treats the rest as text", name),
+				"return a name of letters, digits and _ from the authorizer")
 		}
 	}
 	if i := strings.Index(d.text, varRequestTime); seen[varRequestTime] && !seen[varRequestTimeEpoch] {
-		d.note(Info, "clf-time", i, varRequestTime+" has the form 10/Jul/2024:18:14:22 +0000, which Athena and Parquet cannot read as a time", "add "+varRequestTimeEpoch)
+		d.note(Info, "clf-time", i, varRequestTime+" has the form 10/Jul/2024:18:14:22 +0000: Athena and Parquet cannot read it as a time", "add "+varRequestTimeEpoch)
 	}
 	if i := strings.Index(d.text, varPath); seen[varPath] && !seen[varResourcePath] {
-		d.note(Info, "path-only", i, varPath+" has as many values as clients send, ids and all: nothing to group by", "add "+varResourcePath)
+		d.note(Info, "path-only", i, varPath+" contains ids and whatever else clients send: it has too many values to group by", "add "+varResourcePath)
 	}
 }
 
-// isFamily says whether a variable's name is the user's own.
-func isFamily(name string) bool {
+// hasCustomName reports whether the last part of a known variable's name was chosen by the user.
+func hasCustomName(name string) bool {
 	_, known := index()[name]
 	return !known
 }
 
+// unknown reports a variable that REST APIs do not have.
 func (d *draft) unknown(name string, i int) {
-	message := name + " is not a variable of REST APIs: it is - in every record"
+	message := name + ` is not a variable of REST APIs: its value is "-" in every record`
 	switch strings.TrimPrefix(name, contextPrefix) {
 	case "routeKey", "dataProcessed":
-		d.note(Warning, "unknown-variable", i, name+" is a variable of HTTP APIs, which cannot log to Firehose: for REST APIs it is - in every record", "leave it out")
+		d.note(Warning, "unknown-variable", i, name+` is a variable of HTTP APIs, which cannot log to Firehose: for REST APIs its value is "-" in every record`, "remove it")
 		return
 	case "connectionId", "connectedAt", "eventType", "messageId", "messageDirection":
-		d.note(Warning, "unknown-variable", i, name+" is a variable of WebSocket APIs, which cannot log to Firehose: for REST APIs it is - in every record", "leave it out")
+		d.note(Warning, "unknown-variable", i, name+` is a variable of WebSocket APIs, which cannot log to Firehose: for REST APIs its value is "-" in every record`, "remove it")
 		return
 	}
-	fix := "`stagelog format explain` lists the variables"
+	fix := "run `stagelog format explain` to list the variables"
 	if like, ok := suggest(name); ok {
 		fix = "did you mean " + like + "?"
 	}
 	d.note(Warning, "unknown-variable", i, message, fix)
 }
 
-// adviseTemplates finds what mapping templates know and access logs do not.
+// adviseTemplates reports variables of mapping templates, which access logs do not have.
 func (d *draft) adviseTemplates() {
 	for _, other := range []string{"$input.", "$stageVariables.", "$util.", "$request.", "$response.", "$method."} {
 		if i := strings.Index(d.text, other); i >= 0 {
-			d.note(Warning, "not-substituted", i, other+"… is for mapping templates: access logs replace $context variables alone, so it stays in every record as it is", "leave it out")
+			d.note(Warning, "not-substituted", i, other+"… works only in mapping templates: access logs replace $context variables only, so this text appears unchanged in every record", "remove it")
 		}
 	}
 }
 
+// adviseNames reports fields with the same name and names that vary with the request.
 func (d *draft) adviseNames(members []member) {
 	seen := map[string]bool{}
 	for _, m := range members {
 		if seen[m.name] {
-			d.note(Error, "duplicate-field", d.lastIndexOf(m.name), fmt.Sprintf("the field %q comes twice: some readers keep the first value, some the last, Athena reads none of the record", m.name), "give each field its own name")
+			d.note(Error, "duplicate-field", d.lastIndexOf(m.name), fmt.Sprintf("the field %q appears twice: some JSON readers keep the first value, some the last, and Athena cannot read the record", m.name), "give each field a different name")
 		}
 		seen[m.name] = true
 		if len(uses(m.name)) > 0 {
-			d.note(Warning, "variable-as-name", d.lastIndexOf(m.name), fmt.Sprintf("the field's name %q is a value of the request: every record may have other fields", m.name), "use a fixed name")
+			d.note(Warning, "variable-as-name", d.lastIndexOf(m.name), fmt.Sprintf("the field name %q contains a variable: each record may have different fields", m.name), "use a fixed name")
 		}
 	}
 }
@@ -103,7 +105,7 @@ func (d *draft) lastIndexOf(name string) int {
 	return max(0, strings.LastIndex(d.text, `"`+name+`"`))
 }
 
-// adviseFields says what the chain misses.
+// adviseFields reports the fields that enrichment and reports need and the format lacks.
 func (d *draft) adviseFields(members []member) {
 	has := map[string]bool{}
 	for _, m := range members {
@@ -111,21 +113,22 @@ func (d *draft) adviseFields(members []member) {
 	}
 	end := strings.LastIndexByte(d.text, '}')
 	missing := func(severity Severity, code, variable, field, consequence string) {
-		d.note(severity, code, end, fmt.Sprintf("no field holds %s: %s", variable, consequence), fmt.Sprintf(`add "%s":"%s"`, field, variable))
+		d.note(severity, code, end, fmt.Sprintf("no field contains %s: %s", variable, consequence), fmt.Sprintf(`add "%s":"%s"`, field, variable))
 	}
+	const unknownPlan = "usage plans of a key differ by API stage, so the usage plan of a request is unknown"
 	if !has[varKeyID] {
-		missing(Warning, "no-key-id", varKeyID, "key_id", "the customer and the usage plan of a request stay unknown")
+		missing(Warning, "no-key-id", varKeyID, "key_id", "the customer and the usage plan of a request are unknown")
 	}
 	if !has[varAPIID] {
-		missing(Warning, "no-api-id", varAPIID, "api_id", "a key has a usage plan for each API stage, so the plan stays unknown")
+		missing(Warning, "no-api-id", varAPIID, "api_id", unknownPlan)
 	}
 	if !has[varStage] {
-		missing(Warning, "no-stage", varStage, "stage", "a key has a usage plan for each API stage, so the plan stays unknown")
+		missing(Warning, "no-stage", varStage, "stage", unknownPlan)
 	}
 	if !hasRequestID(d.text) {
 		d.note(Error, "no-request-id", end, noRequestID, `add "extended_request_id":"$context.extendedRequestId"`)
 	} else if !has[varExtendedRequestID] {
 		missing(Warning, "no-extended-request-id", varExtendedRequestID, "extended_request_id",
-			"clients can set $context.requestId, so requests cannot be counted each once")
+			"clients can set $context.requestId, so it cannot be used to count each request once")
 	}
 }

@@ -1,12 +1,12 @@
-// Package accesslog is the word room for API Gateway's access log formats.
+// Package accesslog parses, checks, repairs and renders the access log formats of API Gateway.
 //
-// A format is a line of text with $context variables in it. API Gateway replaces each
-// variable by its value, or by "-" when it has none, and changes nothing else: quotes,
-// commas and the newline at the end are the format's own. Parse reads a format, Fields
-// says which JSON field holds which variable, AppendValues renders a line, Lint says what
-// is wrong with a format and Fix mends what can be mended. Presets are the formats that we
-// offer, the Catalogue says what each variable holds.
+// A format is one line of text with $context variables. API Gateway replaces each variable
+// by its value, or by "-" when there is none, and copies all other text unchanged, including
+// quotes, commas and the newline at the end. Parse reads a format, Fields maps variables to
+// JSON fields, AppendValues renders a log line, Lint reports problems and Fix repairs those
+// with only one possible repair. Preset returns the built-in formats, Catalogue describes
+// every variable.
 //
-// Variables are named as they are written, with "$context." in front. The package is pure:
-// no I/O, no state, and every Format may be used by several goroutines at once.
+// Variables are named as they are written, including "$context.". The package does no I/O
+// and keeps no mutable state; a Format is safe for concurrent use.
 package accesslog

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The variables that the chain itself reads.
+// The variables that the pipeline itself reads.
 const (
 	varAPIID             = "$context.apiId"
 	varAPIKey            = "$context.identity.apiKey"
@@ -20,8 +20,7 @@ const (
 	varResourcePath      = "$context.resourcePath"
 )
 
-// Fields says which field of a record holds which variable: names of fields at the top level of the JSON object, "" where
-// the format has no such field.
+// Fields names the top-level field of a record's JSON object that holds each variable, "" where the format has no such field.
 type Fields struct {
 	KeyID             string
 	APIID             string
@@ -33,18 +32,18 @@ type Fields struct {
 	RequestTimeEpoch  string // in milliseconds
 	Status            string
 
-	// ByVariable has the field of every variable that stands alone in one; of several, the first.
+	// ByVariable maps each variable to the first field whose whole value it is. It is never nil.
 	ByVariable map[string]string
 }
 
-// Fields reads the format as JSON and says which field holds which variable. A field counts when its whole value is one
-// variable, in quotes or not. Curly quotes are read as straight ones: records of such a format are mended on their way, and
-// have the same fields. A format that is not a JSON object has no fields.
+// Fields returns the fields that hold variables. A field counts when its whole value is one variable, quoted or not. Curly
+// quotes count as straight ones, because enrichment repairs the records of such a format, which gives them the same fields.
+// A format that is not a JSON object has no fields.
 func (f *Format) Fields() Fields {
 	members := f.members()
 	by := make(map[string]string, len(members))
 	for _, m := range members {
-		if _, taken := by[m.variable]; m.variable != "" && !taken {
+		if _, found := by[m.variable]; m.variable != "" && !found {
 			by[m.variable] = m.name
 		}
 	}
@@ -56,7 +55,7 @@ func (f *Format) Fields() Fields {
 	}
 }
 
-// Names are the fields at the top level of the format's JSON object, in their order; none where it is no JSON object.
+// Names returns the names of the top-level fields in order, and nil for a format that is not a JSON object.
 func (f *Format) Names() []string {
 	var names []string
 	for _, m := range f.members() {
@@ -73,13 +72,13 @@ func (f *Format) members() []member {
 	return members
 }
 
-// member is one field at the top level of a format.
+// member is one top-level field of a format.
 type member struct {
 	name     string
-	variable string // "" unless the value is one variable and nothing else
+	variable string // "" unless the whole value is one variable
 }
 
-// membersOf are the top-level fields of a format that is a JSON object once its variables are filled in.
+// membersOf returns the top-level fields of a format, and false unless the format is a JSON object once its variables have values.
 func membersOf(format string, quotes quoteStyle) ([]member, bool) {
 	skeleton := skeleton(format, quotes)
 	if !json.Valid([]byte(skeleton)) {
@@ -108,15 +107,14 @@ func membersOf(format string, quotes quoteStyle) ([]member, bool) {
 	return all, true
 }
 
-// isVariable says whether text is one variable and nothing else.
+// isVariable reports whether the whole text is one variable.
 func isVariable(text string) bool {
 	return strings.HasPrefix(text, contextPrefix) && len(text) > len(contextPrefix) &&
 		nameEnd(text, len(contextPrefix)) == len(text)
 }
 
-// skeleton is the format with each variable that stands outside of a JSON string put into quotes, and all quotes straight.
-// Inside of a string a variable's name is text that needs no escape, so the skeleton is JSON exactly when lines with
-// harmless values are.
+// skeleton returns the format with straight quotes, and with quotes around each variable outside a JSON string. Variable
+// names need no escaping inside a string, so the skeleton is valid JSON exactly when lines with harmless values are.
 func skeleton(format string, quotes quoteStyle) string {
 	var b strings.Builder
 	s := scanner{text: format, quotes: quotes}

@@ -7,37 +7,36 @@ import (
 	"strings"
 )
 
-// MaxFormatBytes bounds what Parse reads. It is far over what API Gateway takes (AWS names about 3 KB).
+// MaxFormatBytes is the longest format that Parse accepts. API Gateway's limit is far lower (AWS's guides give about 3 KB).
 const MaxFormatBytes = 64 << 10
 
 // contextPrefix starts every variable of an access log format.
 const contextPrefix = "$context."
 
-// messageString is the one variable whose value brings its own double quotes.
+// messageString is the only variable whose value includes double quotes around it.
 const messageString = "$context.error.messageString"
 
-// ErrTooLong says that a format is over MaxFormatBytes.
+// ErrTooLong is returned for a format over MaxFormatBytes.
 var ErrTooLong = errors.New("format is too long")
 
-// Format is a parsed access log format: literal text with variables between. It does not change after Parse.
+// Format is a parsed access log format: literal text and variables in turn. It is immutable.
 type Format struct {
 	text      string
-	literals  []string // literals[i] stands before slots[i]; the last one ends the line
+	literals  []string // literals[i] precedes slots[i]; the last one ends the line
 	slots     []int    // index into variables
 	variables []string // distinct, in order of first use
-	quoted    []bool   // by variable: the value brings its own quotes
-	fixed     int      // bytes of all literals
+	quoted    []bool   // by variable: API Gateway puts the value in quotes
 }
 
-// Parse reads a format as API Gateway does: "$context." and the longest name of letters, digits, "_" and "." that does not
-// end in a dot is a variable, whether or not it is a known one; all else is literal text. The only error is ErrTooLong:
-// API Gateway takes any text, so what is wrong with it is Lint's to say.
+// Parse reads a format as API Gateway does: "$context." with the longest following name of letters, digits, "_" and "."
+// that does not end in a dot is a variable, known or not; everything else is literal text. The only error is ErrTooLong,
+// because API Gateway accepts any text. Lint reports the problems.
 func Parse(format string) (*Format, error) {
 	if len(format) > MaxFormatBytes {
 		return nil, fmt.Errorf("parse format of %d bytes: %w (limit %d)", len(format), ErrTooLong, MaxFormatBytes)
 	}
 	f := &Format{text: format}
-	rest := 0
+	done := 0
 	for _, use := range uses(format) {
 		name := format[use.start:use.end]
 		i := slices.Index(f.variables, name)
@@ -46,28 +45,25 @@ func Parse(format string) (*Format, error) {
 			f.variables = append(f.variables, name)
 			f.quoted = append(f.quoted, name == messageString)
 		}
-		f.literals = append(f.literals, format[rest:use.start])
+		f.literals = append(f.literals, format[done:use.start])
 		f.slots = append(f.slots, i)
-		rest = use.end
+		done = use.end
 	}
-	f.literals = append(f.literals, format[rest:])
-	for _, l := range f.literals {
-		f.fixed += len(l)
-	}
+	f.literals = append(f.literals, format[done:])
 	return f, nil
 }
 
-// String is the format's text as it was given to Parse.
+// String returns the text that was passed to Parse.
 func (f *Format) String() string { return f.text }
 
-// Variables are the distinct variables of the format in order of first use, as written ("$context.apiId").
-// It is the order of AppendValues. The caller must not change it.
+// Variables returns the distinct variables of the format in order of first use, as written ("$context.apiId").
+// AppendValues expects values in this order. The caller must not modify the slice.
 func (f *Format) Variables() []string { return f.variables }
 
-// use is one variable in a format's text: the bytes from start to end.
+// use is one occurrence of a variable: the bytes text[start:end].
 type use struct{ start, end int }
 
-// uses finds the variables of a format in order.
+// uses returns every occurrence of a variable, in order.
 func uses(format string) []use {
 	var found []use
 	for at := 0; ; {
@@ -84,7 +80,7 @@ func uses(format string) []use {
 	}
 }
 
-// nameEnd is where the variable name that begins at i ends: i itself when there is none.
+// nameEnd returns the end of the variable name that starts at i, or i if there is none.
 func nameEnd(s string, i int) int {
 	if i >= len(s) || s[i] == '.' {
 		return i

@@ -18,7 +18,7 @@ func mustParse(t testing.TB, format string) *Format {
 	return f
 }
 
-func TestParseFindsVariablesAsAPIGatewayDoes(t *testing.T) {
+func TestParseFindsVariables(t *testing.T) {
 	for _, tt := range []struct {
 		name, format string
 		want         []string
@@ -29,15 +29,15 @@ func TestParseFindsVariablesAsAPIGatewayDoes(t *testing.T) {
 		{"trailing dot is text", "seen $context.stage.", []string{"$context.stage"}},
 		{"trailing dots are text", "$context.stage...", []string{"$context.stage"}},
 		{"hyphen ends the name", "$context.authorizer.my-prop", []string{"$context.authorizer.my"}},
-		{"underscore does not", "$context.authorizer.my_prop", []string{"$context.authorizer.my_prop"}},
+		{"underscore is part of the name", "$context.authorizer.my_prop", []string{"$context.authorizer.my_prop"}},
 		{"side by side", "$context.stage$context.path", []string{"$context.stage", "$context.path"}},
-		{"twice is once", "$context.stage $context.path $context.stage", []string{"$context.stage", "$context.path"}},
-		{"unknown too", "$context.nope", []string{"$context.nope"}},
+		{"repeated", "$context.stage $context.path $context.stage", []string{"$context.stage", "$context.path"}},
+		{"unknown variable", "$context.nope", []string{"$context.nope"}},
 		{"no name", "$context. $context $context..x $contextual", nil},
-		{"other case is text", "$Context.stage", nil},
+		{"different case is text", "$Context.stage", nil},
 		{"braces are text", "${context.stage}", nil},
 		{"other roots are text", "$input.path $stageVariables.x", nil},
-		{"dollar before", "$$context.stage", []string{"$context.stage"}},
+		{"preceded by a dollar", "$$context.stage", []string{"$context.stage"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := mustParse(t, tt.format)
@@ -51,7 +51,7 @@ func TestParseFindsVariablesAsAPIGatewayDoes(t *testing.T) {
 	}
 }
 
-func TestParseRefusesOnlyWhatIsTooLong(t *testing.T) {
+func TestParseLimitsLength(t *testing.T) {
 	if _, err := Parse(strings.Repeat("x", MaxFormatBytes)); err != nil {
 		t.Errorf("Parse of %d bytes: %v", MaxFormatBytes, err)
 	}
@@ -77,13 +77,13 @@ func TestFields(t *testing.T) {
 		want         Fields
 	}{
 		{"classic", Classic, classic},
-		{"the page's format, whose records are mended later", Seed(), classic},
-		{"names are the user's", `{"k":"$context.identity.apiKeyId"}`,
+		{"the published format, whose records are repaired later", Seed(), classic},
+		{"field names are free", `{"k":"$context.identity.apiKeyId"}`,
 			Fields{KeyID: "k", ByVariable: map[string]string{"$context.identity.apiKeyId": "k"}}},
 		{"without quotes", `{"code":$context.status}`, Fields{Status: "code", ByVariable: map[string]string{"$context.status": "code"}}},
 		{"escaped name", `{"a\"b":"$context.stage"}`, Fields{Stage: `a"b`, ByVariable: map[string]string{"$context.stage": `a"b`}}},
-		{"more than the variable is not its field", `{"a":"$context.stage/$context.path","b":" $context.stage"}`, Fields{ByVariable: map[string]string{}}},
-		{"deeper is not at the top", `{"a":{"b":"$context.stage"}}`, Fields{ByVariable: map[string]string{}}},
+		{"value with more than a variable", `{"a":"$context.stage/$context.path","b":" $context.stage"}`, Fields{ByVariable: map[string]string{}}},
+		{"nested object", `{"a":{"b":"$context.stage"}}`, Fields{ByVariable: map[string]string{}}},
 		{"first of two", `{"a":"$context.stage","b":"$context.stage"}`, Fields{Stage: "a", ByVariable: map[string]string{"$context.stage": "a"}}},
 		{"not an object", `["$context.stage"]`, Fields{ByVariable: map[string]string{}}},
 		{"not JSON", `$context.stage $context.path`, Fields{ByVariable: map[string]string{}}},
@@ -97,7 +97,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-func TestPresetsAreValidAndKeepTheirPromises(t *testing.T) {
+func TestPresetsAreValid(t *testing.T) {
 	for _, name := range Presets() {
 		t.Run(name, func(t *testing.T) {
 			format, ok := Preset(name)
@@ -115,31 +115,31 @@ func TestPresetsAreValidAndKeepTheirPromises(t *testing.T) {
 			}
 			fields := mustParse(t, format).Fields()
 			if (fields.APIKey != "") != (name == "classic") {
-				t.Errorf("field of the key's value is %q", fields.APIKey)
+				t.Errorf("field of the key's value: %q", fields.APIKey)
 			}
 			if (fields.ExtendedRequestID == "") != (name == "classic") {
-				t.Errorf("field of the extended request id is %q", fields.ExtendedRequestID)
+				t.Errorf("field of the extended request id: %q", fields.ExtendedRequestID)
 			}
 			if fields.KeyID != "key_id" || fields.APIID != "api_id" || fields.Stage != "stage" || fields.RequestID != "request_id" {
-				t.Errorf("fields of the join are %+v", fields)
+				t.Errorf("fields used by enrichment: %+v", fields)
 			}
 			for _, v := range mustParse(t, format).Variables() {
 				if _, known := Explain(v); !known {
-					t.Errorf("the catalogue does not know %s", v)
+					t.Errorf("the catalogue lacks %s", v)
 				}
 			}
 		})
 	}
 	if _, ok := Preset("nope"); ok {
-		t.Error("Preset(nope) is known")
+		t.Error("Preset(nope) returned true")
 	}
 }
 
-// The fields and their order, from the page.
-func TestClassicHasTheThirteenFieldsOfThePage(t *testing.T) {
+// The fields and their order are those of the published format.
+func TestClassicHasThePublishedFields(t *testing.T) {
 	want := []string{"api_id", "api_key", "key_id", "ip", "method", "uri", "response_size", "response_status", "resource_id",
 		"request_id", "request_latency", "request_time", "stage"}
-	for name, format := range map[string]string{"Classic": Classic, "Seed, mended": fixed(Seed())} {
+	for name, format := range map[string]string{"Classic": Classic, "fixed Seed": fixed(Seed())} {
 		members, ok := membersOf(format, straightQuotes)
 		var got []string
 		for _, m := range members {
@@ -156,7 +156,7 @@ func fixed(format string) string {
 	return text
 }
 
-func TestSeedIsThePagesFormatToTheByte(t *testing.T) {
+func TestSeedIsThePublishedFormat(t *testing.T) {
 	seed := Seed()
 	if n := strings.Count(seed, "\u201c"); n != 26 || strings.Count(seed, "\u201d") != 26 {
 		t.Errorf("Seed() has %d opening quotes, want 26 and as many closing ones", n)
@@ -164,18 +164,18 @@ func TestSeedIsThePagesFormatToTheByte(t *testing.T) {
 	for _, part := range []string{"{\u201capi_id\u201d: \u201c$context.apiId\u201d,\u201capi_key\u201d", "\u201cresponse_size\u201d:\u201c$context.responseLength\u201d",
 		"\u201crequest_time\u201d:\u201c$context.requestTime\u201d,\u201cstage\u201d: \u201c$context.stage\u201d}"} {
 		if !strings.Contains(seed, part) {
-			t.Errorf("Seed() does not hold %q", part)
+			t.Errorf("Seed() lacks %q", part)
 		}
 	}
 	if strings.ContainsAny(seed, "\"\n") || len(seed) != 0x230 {
 		t.Errorf("Seed() has %d bytes, want 560, no straight quote and no newline", len(seed))
 	}
 	if err := ValidateAccessLogFormat(seed); err != nil {
-		t.Errorf("API Gateway takes the page's format; ValidateAccessLogFormat: %v", err)
+		t.Errorf("API Gateway accepts the published format; ValidateAccessLogFormat: %v", err)
 	}
 }
 
-func TestValidateAccessLogFormatRefusesInAWSsWords(t *testing.T) {
+func TestValidateReturnsAWSMessages(t *testing.T) {
 	const (
 		empty  = "Access Log value must not be empty"
 		single = "Access Log format must be single line, new line character is allowed only at end of the format"
@@ -183,17 +183,17 @@ func TestValidateAccessLogFormatRefusesInAWSsWords(t *testing.T) {
 	)
 	for _, tt := range []struct{ name, format, want string }{
 		{"empty", "", empty},
-		{"line inside", "$context.requestId\n$context.stage", single},
-		{"line before", "\n$context.requestId", single},
-		{"two at the end", "$context.requestId\n\n", single},
+		{"newline inside", "$context.requestId\n$context.stage", single},
+		{"newline before", "\n$context.requestId", single},
+		{"two newlines at the end", "$context.requestId\n\n", single},
 		{"carriage return inside", "$context.requestId\r$context.stage", single},
 		{"no id", "$context.stage\n", noID},
 		{"another id", "$context.integration.requestId $context.requestIdx", noID},
 		{"request id", "$context.requestId", ""},
 		{"extended request id", "$context.extendedRequestId", ""},
 		{"newline at the end", "$context.requestId\n", ""},
-		{"as Windows ends lines", "$context.requestId\r\n", ""},
-		{"not JSON is none of its business", "{“a”:$context.requestId", ""},
+		{"CRLF at the end", "$context.requestId\r\n", ""},
+		{"invalid JSON", "{“a”:$context.requestId", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
@@ -216,10 +216,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// A line in which each variable stands for itself is the format.
+		// A line whose values are the names of their variables equals the format.
 		line := string(format.AppendLine(nil, func(v string) (string, bool) {
 			if !isVariable(v) {
-				t.Errorf("%q is no variable", v)
+				t.Errorf("%q is not a variable", v)
 			}
 			return v, true
 		}))
@@ -232,7 +232,7 @@ func FuzzParse(f *testing.F) {
 		if _, ok := membersOf(text, straightQuotes); ok {
 			filled := format.AppendLine(nil, func(string) (string, bool) { return "0", true })
 			if !strings.Contains(text, messageString) && !json.Valid(filled) {
-				t.Errorf("Parse(%q) is JSON, its line %q is not", text, filled)
+				t.Errorf("format %q is JSON, but its line %q is not", text, filled)
 			}
 		}
 	})

@@ -3,23 +3,24 @@ package accesslog
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
 
-// Severity says how bad a finding is.
+// Severity is the importance of a finding.
 type Severity int
 
 const (
-	// Info is worth knowing.
+	// Info marks advice.
 	Info Severity = iota
-	// Warning works, and somebody will be sorry: a secret that travels, a customer that nobody finds.
+	// Warning marks a format that works with a disadvantage, such as a logged secret or unknown customers.
 	Warning
-	// Error is refused by API Gateway, or makes records that are not JSON.
+	// Error marks a format that API Gateway rejects or whose records are not JSON.
 	Error
 )
 
-// String is "info", "warning" or "error".
+// String returns "info", "warning" or "error".
 func (s Severity) String() string {
 	switch s {
 	case Error:
@@ -30,52 +31,51 @@ func (s Severity) String() string {
 	return "info"
 }
 
-// MarshalText is String.
+// MarshalText returns the same text as String.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Finding is one thing that Lint has to say about a format.
+// Finding is one problem of a format.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	Code     string   `json:"code"`          // for programs: stable, such as "curly-quotes"
-	Message  string   `json:"message"`       // the cause and the consequence
-	Fix      string   `json:"fix,omitempty"` // what to do about it
-	Offset   int      `json:"offset"`        // byte of the format, where the first cause stands
+	Code     string   `json:"code"`          // stable, for programs, such as "curly-quotes"
+	Message  string   `json:"message"`       // "cause: consequence"; callers may cut it at the first ": "
+	Fix      string   `json:"fix,omitempty"` // what to do; `add "name":"$context.variable"` for a field that the format lacks
+	Offset   int      `json:"offset"`        // byte of the format where the first cause is
 }
 
-// String is the finding on one line.
+// String formats the finding as one line.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s at byte %d: %s [%s]", f.Severity, f.Offset, f.Message, f.Code)
 }
 
-// Lint says what is wrong with a format: what API Gateway refuses, what breaks the JSON of records, what leaks a secret, what
-// leaves the customer unknown. Findings are in the order of the format; each code comes once for each cause it has.
+// Lint reports the problems of a format: what API Gateway rejects, what makes records invalid JSON, what exposes a secret and
+// what leaves the customer unknown. Findings are in the order of their offsets, one for each cause.
 func Lint(format string) []Finding {
 	d := newDraft(format)
-	if !d.refuses() {
-		d.mend()
+	if !d.rejected() {
+		d.repair()
 		d.advise()
 	}
 	return d.sorted()
 }
 
-// Fix mends what can be mended without guessing what was meant: quotes, newlines, commas, the case of names, a missing request
-// id. It never removes a field. The findings are one of severity Info for each kind of thing that it mended, its message
-// beginning "mended: ", and then all that Lint still has to say about the result. Fixing twice changes nothing more.
+// Fix repairs what it can without guessing the intention: quotes, newlines, commas, the case of "$context", a missing request
+// id. It never removes a field. The findings are one of severity Info for each kind of repair, whose message starts with
+// "fixed: ", followed by Lint's findings on the result. Fixing the result again changes nothing.
 func Fix(format string) (string, []Finding) {
-	text, mended := format, []Finding(nil)
-	// A mend may lay open the next one (quotes within quotes); each round shortens the way, and the bound keeps a
-	// hostile text from going on for ever.
+	text, fixed := format, []Finding(nil)
+	// One repair can expose the next problem (quotes within quotes). The limit protects against hostile input.
 	for range maxFixRounds {
 		d := newDraft(text)
-		if d.refuses() {
+		if d.rejected() {
 			break
 		}
-		d.mend()
+		d.repair()
 		d.addRequestID()
 		for _, f := range d.sorted() {
-			known := slices.ContainsFunc(mended, func(m Finding) bool { return m.Code == f.Code })
-			if d.mends[f.Code] && !known {
-				mended = append(mended, Finding{Severity: Info, Code: f.Code, Message: "mended: " + f.Message, Offset: f.Offset})
+			known := slices.ContainsFunc(fixed, func(m Finding) bool { return m.Code == f.Code })
+			if d.repairs[f.Code] && !known {
+				fixed = append(fixed, Finding{Severity: Info, Code: f.Code, Message: "fixed: " + f.Message, Offset: f.Offset})
 			}
 		}
 		if d.text == text {
@@ -83,36 +83,36 @@ func Fix(format string) (string, []Finding) {
 		}
 		text = d.text
 	}
-	return text, append(mended, Lint(text)...)
+	return text, append(fixed, Lint(text)...)
 }
 
 const maxFixRounds = 8
 
-// draft is a format while it is being mended. It remembers where each byte stood in the original.
+// draft is a format under repair. It maps each byte to its offset in the original.
 type draft struct {
 	text     string
 	at       []int // at[i] is the offset in the original of text[i]; one more for the end
 	findings []Finding
-	mends    map[string]bool // codes of findings whose cause is mended in text
+	repairs  map[string]bool // codes of findings whose cause is removed from text
 }
 
 func newDraft(format string) *draft {
-	d := &draft{text: format, at: make([]int, len(format)+1), mends: map[string]bool{}}
+	d := &draft{text: format, at: make([]int, len(format)+1), repairs: map[string]bool{}}
 	for i := range d.at {
 		d.at[i] = i
 	}
 	return d
 }
 
-// note records a finding about the byte i of the text as it stands now.
+// note adds a finding at byte i of the current text.
 func (d *draft) note(severity Severity, code string, i int, message, fix string) {
 	d.findings = append(d.findings, Finding{Severity: severity, Code: code, Message: message, Fix: fix, Offset: d.at[i]})
 }
 
-// mended records a finding whose cause the draft's next edit removes.
-func (d *draft) mended(severity Severity, code string, i int, message, fix string) {
+// repaired adds a finding whose cause the caller's next edit removes.
+func (d *draft) repaired(severity Severity, code string, i int, message, fix string) {
 	d.note(severity, code, i, message, fix)
-	d.mends[code] = true
+	d.repairs[code] = true
 }
 
 func (d *draft) sorted() []Finding {
@@ -122,24 +122,24 @@ func (d *draft) sorted() []Finding {
 	return d.findings
 }
 
-// isJSON says whether the text is one JSON object once its variables are filled in.
+// isJSON reports whether the text is one JSON object once its variables have values.
 func (d *draft) isJSON() bool {
 	_, ok := membersOf(d.text, straightQuotes)
 	return ok
 }
 
-// syntaxError is what keeps the text from being JSON, and the byte of the text where that is.
-func (d *draft) syntaxError() (string, int) {
-	var any any
-	err := json.Unmarshal([]byte(skeleton(d.text, straightQuotes)), &any)
-	syntax, ok := err.(*json.SyntaxError)
+// syntaxError returns the reason why the text is not a JSON object, and the byte of the text where the error is.
+func (d *draft) syntaxError() (reason string, i int) {
+	var value any
+	err := json.Unmarshal([]byte(skeleton(d.text, straightQuotes)), &value)
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
 	if !ok {
-		return "it is not an object", 0
+		return "it is another JSON value", 0
 	}
 	return syntax.Error(), d.fromSkeleton(int(syntax.Offset) - 1)
 }
 
-// fromSkeleton is the byte of the text that byte i of its skeleton came from.
+// fromSkeleton returns the byte of the text that byte i of its skeleton comes from.
 func (d *draft) fromSkeleton(i int) int {
 	s := scanner{text: d.text}
 	for written := 0; s.next(); {
@@ -154,7 +154,7 @@ func (d *draft) fromSkeleton(i int) int {
 	return len(d.text)
 }
 
-// edit writes the next text of a draft.
+// edit builds the next text of a draft.
 type edit struct {
 	d    *draft
 	text []byte
@@ -163,13 +163,13 @@ type edit struct {
 
 func (d *draft) edit() *edit { return &edit{d: d, text: make([]byte, 0, len(d.text)+16)} }
 
-// keep takes bytes i to j over as they are.
+// keep copies bytes i to j of the draft.
 func (e *edit) keep(i, j int) {
 	e.text = append(e.text, e.d.text[i:j]...)
 	e.at = append(e.at, e.d.at[i:j]...)
 }
 
-// put writes new text that stands for byte i.
+// put inserts new text with the offset of byte i.
 func (e *edit) put(s string, i int) {
 	e.text = append(e.text, s...)
 	for range len(s) {
@@ -177,7 +177,7 @@ func (e *edit) put(s string, i int) {
 	}
 }
 
-// done makes the edit the draft's text.
+// done replaces the draft's text.
 func (e *edit) done() {
 	e.at = append(e.at, e.d.at[len(e.d.text)])
 	e.d.text, e.d.at = string(e.text), e.at

@@ -15,10 +15,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// good is a format that the linter has nothing against.
+// good is a format without findings.
 const good = `{"id":"$context.extendedRequestId","key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage"}` + "\n"
 
-// body is good without its braces and newline.
+// body is good without braces and newline.
 var body = strings.TrimSuffix(strings.TrimPrefix(good, "{"), "}\n")
 
 func TestLintAndFix(t *testing.T) {
@@ -48,44 +48,44 @@ func TestLintAndFix(t *testing.T) {
 		{"in curly quotes", "\u201c" + strings.TrimSpace(good) + "\u201d\n", []string{"error wrapped-in-quotes 0"}, good},
 		{"as a JSON string", asJSON(good) + "\n", []string{"error wrapped-in-quotes 0", "error escaped-quotes 2", fmt.Sprintf("error literal-newline %d", len(asJSON(good))-3)}, good},
 		{"quotes escaped", strings.ReplaceAll(good, `"`, `\"`), []string{"error escaped-quotes 1"}, good},
-		{"space of a web page", "{\u00a0" + body + "}\n", []string{"error foreign-space 1"}, "{ " + body + "}\n"},
-		{"without quotes", `{"p":$context.path,` + body + "}\n", []string{"error unquoted-value 5", "info path-only 5"}, `{"p":"$context.path",` + body + "}\n"},
-		{"status without quotes", `{"s":$context.status,` + body + "}\n", nil, `{"s":$context.status,` + body + "}\n"},
-		{"message string bare", `{"e":$context.error.messageString,` + body + "}\n", []string{"error message-string 5"}, `{"e":"$context.error.message",` + body + "}\n"},
-		{"message string in quotes", `{"e":"$context.error.messageString",` + body + "}\n", []string{"error message-string 6"}, `{"e":"$context.error.message",` + body + "}\n"},
-		{"comma missing", `{"p":"x" ` + body + "}\n", []string{"error missing-comma 9"}, `{"p":"x" ,` + body + "}\n"},
-		{"comma missing after an object", `{"p":{}` + body + "}\n", []string{"error missing-comma 7"}, `{"p":{},` + body + "}\n"},
-		{"comma too many", "{" + body + " , }\n", []string{fmt.Sprintf("error extra-comma %d", len(body)+2)}, "{" + body + "  }\n"},
+		{"no-break space", "{\u00a0" + body + "}\n", []string{"error foreign-space 1"}, "{ " + body + "}\n"},
+		{"unquoted value", `{"p":$context.path,` + body + "}\n", []string{"error unquoted-value 5", "info path-only 5"}, `{"p":"$context.path",` + body + "}\n"},
+		{"unquoted status", `{"s":$context.status,` + body + "}\n", nil, `{"s":$context.status,` + body + "}\n"},
+		{"unquoted message string", `{"e":$context.error.messageString,` + body + "}\n", []string{"error message-string 5"}, `{"e":"$context.error.message",` + body + "}\n"},
+		{"quoted message string", `{"e":"$context.error.messageString",` + body + "}\n", []string{"error message-string 6"}, `{"e":"$context.error.message",` + body + "}\n"},
+		{"missing comma", `{"p":"x" ` + body + "}\n", []string{"error missing-comma 9"}, `{"p":"x" ,` + body + "}\n"},
+		{"missing comma after an object", `{"p":{}` + body + "}\n", []string{"error missing-comma 7"}, `{"p":{},` + body + "}\n"},
+		{"extra comma", "{" + body + " , }\n", []string{fmt.Sprintf("error extra-comma %d", len(body)+2)}, "{" + body + "  }\n"},
 		{"braces", strings.ReplaceAll(good, "$context.stage", "${context.stage}"), []string{fmt.Sprintf("error not-substituted %d", strings.Index(good, "$context.stage"))}, good},
-		{"case of the root", strings.ReplaceAll(good, "$context", "$Context"), []string{"error not-substituted 7"}, good},
+		{"wrong case of context", strings.ReplaceAll(good, "$context", "$Context"), []string{"error not-substituted 7"}, good},
 		{"no request id", `{"key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage"}` + "\n", []string{"error no-request-id 83"},
 			`{"key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage","extended_request_id":"$context.extendedRequestId"}` + "\n"},
-		{"nothing in it", "{}\n", []string{"error no-request-id 1", "warning no-key-id 1", "warning no-api-id 1", "warning no-stage 1"},
+		{"empty object", "{}\n", []string{"error no-request-id 1", "warning no-key-id 1", "warning no-api-id 1", "warning no-stage 1"},
 			`{"extended_request_id":"$context.extendedRequestId"}` + "\n"},
 		{"common log format", `$context.identity.sourceIp "$context.httpMethod" $context.requestId` + "\n", []string{"error not-json 27"},
 			`$context.identity.sourceIp "$context.httpMethod" $context.requestId` + "\n"},
 		{"a list", "[" + `"$context.requestId"` + "]\n", []string{"error not-json 0"}, "[" + `"$context.requestId"` + "]\n"},
-		{"broken beyond mending", `{"a" "b",` + body + "}\n", []string{"error not-json 5"}, `{"a" "b",` + body + "}\n"},
-		{"stops short", `{"a":"$context.requestId"`, []string{"error not-json 25", "warning no-trailing-newline 25"}, `{"a":"$context.requestId"` + "\n"},
+		{"not repairable", `{"a" "b",` + body + "}\n", []string{"error not-json 5"}, `{"a" "b",` + body + "}\n"},
+		{"unterminated object", `{"a":"$context.requestId"`, []string{"error not-json 25", "warning no-trailing-newline 25"}, `{"a":"$context.requestId"` + "\n"},
 		{"key in clear", `{"k":"$context.identity.apiKey",` + body + "}\n", []string{"warning api-key-in-clear 6"}, `{"k":"$context.identity.apiKey",` + body + "}\n"},
 		{"unknown variable", `{"k":"$context.identity.apikeyid",` + body + "}\n", []string{"warning unknown-variable 6"}, `{"k":"$context.identity.apikeyid",` + body + "}\n"},
-		{"variable of HTTP APIs", `{"k":"$context.routeKey",` + body + "}\n", []string{"warning unknown-variable 6"}, `{"k":"$context.routeKey",` + body + "}\n"},
-		{"variable of mapping templates", `{"k":"$stageVariables.x",` + body + "}\n", []string{"warning not-substituted 6"}, `{"k":"$stageVariables.x",` + body + "}\n"},
+		{"HTTP API variable", `{"k":"$context.routeKey",` + body + "}\n", []string{"warning unknown-variable 6"}, `{"k":"$context.routeKey",` + body + "}\n"},
+		{"mapping template variable", `{"k":"$stageVariables.x",` + body + "}\n", []string{"warning not-substituted 6"}, `{"k":"$stageVariables.x",` + body + "}\n"},
 		{"hyphen in a name", `{"k":"$context.authorizer.my-plan",` + body + "}\n", []string{"warning name-cut 6"}, `{"k":"$context.authorizer.my-plan",` + body + "}\n"},
 		{"hyphen after a known name", `{"k":"$context.httpMethod-x",` + body + "}\n", nil, `{"k":"$context.httpMethod-x",` + body + "}\n"},
-		{"field twice", `{"api":"x",` + body + "}\n", []string{fmt.Sprintf("error duplicate-field %d", strings.Index(`{"api":"x",`+body, `"api":"$`))}, `{"api":"x",` + body + "}\n"},
-		{"variable as a name", `{"$context.httpMethod":"x",` + body + "}\n", []string{"warning variable-as-name 1"}, `{"$context.httpMethod":"x",` + body + "}\n"},
-		{"client's request id only", strings.ReplaceAll(good, "extendedRequestId", "requestId"), []string{fmt.Sprintf("warning no-extended-request-id %d", len(good)-10)},
+		{"duplicate field", `{"api":"x",` + body + "}\n", []string{fmt.Sprintf("error duplicate-field %d", strings.Index(`{"api":"x",`+body, `"api":"$`))}, `{"api":"x",` + body + "}\n"},
+		{"variable as field name", `{"$context.httpMethod":"x",` + body + "}\n", []string{"warning variable-as-name 1"}, `{"$context.httpMethod":"x",` + body + "}\n"},
+		{"only the request id that clients can set", strings.ReplaceAll(good, "extendedRequestId", "requestId"), []string{fmt.Sprintf("warning no-extended-request-id %d", len(good)-10)},
 			strings.ReplaceAll(good, "extendedRequestId", "requestId")},
-		{"time that Athena cannot read", `{"t":"$context.requestTime",` + body + "}\n", []string{"info clf-time 6"}, `{"t":"$context.requestTime",` + body + "}\n"},
-		{"long", `{"t":"` + strings.Repeat("x", 3000) + `",` + body + "}\n", []string{"warning too-long 0"}, `{"t":"` + strings.Repeat("x", 3000) + `",` + body + "}\n"},
+		{"common log format time", `{"t":"$context.requestTime",` + body + "}\n", []string{"info clf-time 6"}, `{"t":"$context.requestTime",` + body + "}\n"},
+		{"over the limit of AWS's guides", `{"t":"` + strings.Repeat("x", 3000) + `",` + body + "}\n", []string{"warning too-long 0"}, `{"t":"` + strings.Repeat("x", 3000) + `",` + body + "}\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			for _, f := range Lint(tt.format) {
 				got = append(got, fmt.Sprintf("%s %s %d", f.Severity, f.Code, f.Offset))
 				if f.Message == "" || f.Severity > Info && f.Fix == "" && f.Code != "empty" {
-					t.Errorf("%v says not enough: %+v", f, f)
+					t.Errorf("%v lacks a message or fix: %+v", f, f)
 				}
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -106,8 +106,8 @@ func asJSON(s string) string {
 	return string(b)
 }
 
-// A format that came through everything that mail, a web page and a console do to it.
-func TestFixMendsSeveralMistakesAtOnce(t *testing.T) {
+// The format has the errors that mail, a web page and a console introduce.
+func TestFixRepairsSeveralProblems(t *testing.T) {
 	format := "\ufeff'{\u201cid\u201d:\u00a0\u201c$context.extendedRequestId\u201d,\n \u201cp\u201d: $context.path \u201ckey\u201d:\u201c$context.identity.apiKeyId\u201d," +
 		"\u201capi\u201d:\u201c${context.apiId}\u201d,\u201cstage\u201d:\u201c$context.stage\u201d,}\\n'"
 	want := `{"id": "$context.extendedRequestId","p": "$context.path" ,"key":"$context.identity.apiKeyId","api":"$context.apiId","stage":"$context.stage"}` + "\n"
@@ -117,14 +117,14 @@ func TestFixMendsSeveralMistakesAtOnce(t *testing.T) {
 	}
 	for _, code := range []string{"byte-order-mark", "wrapped-in-quotes", "curly-quotes", "foreign-space", "newline-inside", "unquoted-value", "missing-comma", "not-substituted", "extra-comma", "literal-newline"} {
 		if !slices.ContainsFunc(findings, func(f Finding) bool {
-			return f.Code == code && f.Severity == Info && strings.HasPrefix(f.Message, "mended: ")
+			return f.Code == code && f.Severity == Info && strings.HasPrefix(f.Message, "fixed: ")
 		}) {
-			t.Errorf("Fix does not say that it mended %s: %v", code, findings)
+			t.Errorf("Fix does not report that it repaired %s: %v", code, findings)
 		}
 	}
 }
 
-// The texts that people read, as they read them.
+// TestLintTexts compares all user-visible texts with a golden file.
 func TestLintTexts(t *testing.T) {
 	var b strings.Builder
 	for _, format := range []string{
@@ -141,7 +141,7 @@ func TestLintTexts(t *testing.T) {
 			}
 		}
 		text, findings := Fix(format)
-		fmt.Fprintf(&b, "mended: %s\n", asJSON(text))
+		fmt.Fprintf(&b, "fixed: %s\n", asJSON(text))
 		for _, f := range findings {
 			fmt.Fprintf(&b, "  %v\n", f)
 		}
@@ -160,10 +160,10 @@ func golden(t *testing.T, name, got string) {
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
+		t.Fatalf("%v (run go test -update to write it)", err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; go test -update rewrites it):\n%s", path, diff)
+		t.Errorf("%s (-want +got; run go test -update to rewrite it):\n%s", path, diff)
 	}
 }
 
@@ -184,25 +184,25 @@ func FuzzFix(f *testing.F) {
 	f.Fuzz(func(t *testing.T, format string) {
 		for _, finding := range Lint(format) {
 			if finding.Offset < 0 || finding.Offset > len(format) {
-				t.Errorf("Lint(%q): offset out of the format: %+v", format, finding)
+				t.Errorf("Lint(%q): offset outside the format: %+v", format, finding)
 			}
 		}
 		text, findings := Fix(format)
 		if again, _ := Fix(text); again != text {
-			t.Errorf("Fix(%q) = %q, fixed again %q", format, text, again)
+			t.Errorf("Fix(%q) = %q, and Fix of that = %q", format, text, again)
 		}
-		// What Fix leaves without an error is what it promises to be.
+		// A result without errors must be valid.
 		if slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error }) {
 			return
 		}
 		if err := ValidateAccessLogFormat(text); err != nil {
-			t.Errorf("Fix(%q) = %q without an error, which API Gateway refuses: %v", format, text, err)
+			t.Errorf("Fix(%q) = %q without an error, but API Gateway rejects it: %v", format, text, err)
 		}
 		checkJSON(t, text)
 	})
 }
 
-// checkJSON holds that lines of a format are JSON, whatever the values.
+// checkJSON checks that lines of a format are JSON for different values.
 func checkJSON(t *testing.T, format string) {
 	t.Helper()
 	p := mustParse(t, format)
@@ -214,7 +214,7 @@ func checkJSON(t *testing.T, format string) {
 			return v, true
 		})
 		if !json.Valid(line) {
-			t.Errorf("the format %q has no error, and gives %q", format, line)
+			t.Errorf("the format %q has no error, but renders the invalid line %q", format, line)
 		}
 	}
 }

@@ -2,19 +2,19 @@ package accesslog
 
 import "strings"
 
-// The formats that we offer. Each is one line of JSON that ends in a newline. Fields that several presets share have the
-// same name in all of them. All but Classic leave the API key's value out: a stream's source backup and error output hold
-// lines as they came, so masking later would be too late there.
+// The built-in formats. Each is one line of JSON that ends with a newline. A field that several presets share has the same
+// name in all of them. Only Classic contains the API key's value: a stream's source backup and error output store lines
+// unchanged, so masking during enrichment would be too late there.
 const (
-	// Classic has the 13 fields, in the order, that partners of long standing expect. It holds the API key's value, and
-	// identifies a request by a number that clients can set.
+	// Classic has the 13 fields that existing consumers expect, in their order. It contains the API key's value, and its
+	// request id can be set by clients.
 	Classic = `{"api_id":"$context.apiId","api_key":"$context.identity.apiKey","key_id":"$context.identity.apiKeyId",` +
 		`"ip":"$context.identity.sourceIp","method":"$context.httpMethod","uri":"$context.path",` +
 		`"response_size":"$context.responseLength","response_status":"$context.status","resource_id":"$context.resourceId",` +
 		`"request_id":"$context.requestId","request_latency":"$context.responseLatency",` +
 		`"request_time":"$context.requestTime","stage":"$context.stage"}` + "\n"
 
-	// Usage says who called what, on which plan, and how it went.
+	// Usage has the fields that show who called what, on which plan, with which outcome.
 	Usage = `{"api_id":"$context.apiId","stage":"$context.stage","key_id":"$context.identity.apiKeyId",` +
 		`"ip":"$context.identity.sourceIp","method":"$context.httpMethod","uri":"$context.path",` +
 		`"resource_path":"$context.resourcePath","resource_id":"$context.resourceId",` +
@@ -23,7 +23,7 @@ const (
 		`"request_time_epoch":"$context.requestTimeEpoch","request_id":"$context.requestId",` +
 		`"extended_request_id":"$context.extendedRequestId"}` + "\n"
 
-	// Full is Usage, and what finds the cause of an error: the client, the upstream, the authorizer, the firewall.
+	// Full adds fields to Usage that help to find the cause of an error: client, integration, authorizer, firewall.
 	Full = `{"api_id":"$context.apiId","stage":"$context.stage","key_id":"$context.identity.apiKeyId",` +
 		`"ip":"$context.identity.sourceIp","method":"$context.httpMethod","uri":"$context.path",` +
 		`"resource_path":"$context.resourcePath","resource_id":"$context.resourceId",` +
@@ -40,8 +40,8 @@ const (
 		`"validation_error":"$context.error.validationErrorString","waf_response_code":"$context.wafResponseCode",` +
 		`"xray_trace_id":"$context.xrayTraceId"}` + "\n"
 
-	// Apiable has the fields of Apiable's usage import: the time in milliseconds, and the plan and the subscription from an
-	// authorizer where there is one ("-" is filled in later).
+	// Apiable has the fields of Apiable's usage import, with the time in milliseconds. Plan and subscription come from an
+	// authorizer; where there is none, enrichment replaces the "-".
 	Apiable = `{"api_id":"$context.apiId","key_id":"$context.identity.apiKeyId","ip":"$context.identity.sourceIp",` +
 		`"method":"$context.httpMethod","uri":"$context.path","response_size":"$context.responseLength",` +
 		`"response_status":"$context.status","resource_id":"$context.resourceId","request_id":"$context.requestId",` +
@@ -51,10 +51,10 @@ const (
 		`"subscription_id":"$context.authorizer.apiable_subscription_id"}` + "\n"
 )
 
-// Presets are the names that Preset knows, the most used first.
+// Presets returns the names of the presets, the most used first.
 func Presets() []string { return []string{"classic", "usage", "full", "apiable"} }
 
-// Preset is the format of that name.
+// Preset returns the format with the given name.
 func Preset(name string) (string, bool) {
 	switch name {
 	case "classic":
@@ -69,8 +69,8 @@ func Preset(name string) (string, bool) {
 	return "", false
 }
 
-// Seed is the format as the web page that this project replaces shows it, curly quotes, uneven spaces and missing newline
-// included. API Gateway takes it, and every line that it then writes is invalid JSON. Fix makes Classic's fields of it.
+// Seed returns the format exactly as published on the web page that this project replaces, with curly quotes, uneven spaces
+// and no newline. API Gateway accepts it and writes lines that are invalid JSON. Fix turns it into the fields of Classic.
 func Seed() string {
 	return strings.NewReplacer("<", "\u201c", ">", "\u201d").Replace(
 		`{<api_id>: <$context.apiId>,<api_key>: <$context.identity.apiKey>,<key_id>: <$context.identity.apiKeyId>,` +

@@ -5,8 +5,8 @@ import "unicode/utf8"
 // unset is what API Gateway writes for a variable that has no value.
 const unset = '-'
 
-// AppendLine appends one log line. value answers for a variable as Variables names it; false or "" is no value, which
-// renders as "-". Values are escaped as in AppendValues.
+// AppendLine appends one log line. It calls value with each variable, named as in Variables; false or "" means no value,
+// which renders as "-". Values are escaped as in AppendValues.
 func (f *Format) AppendLine(dst []byte, value func(variable string) (string, bool)) []byte {
 	for i, slot := range f.slots {
 		dst = append(dst, f.literals[i]...)
@@ -16,11 +16,10 @@ func (f *Format) AppendLine(dst []byte, value func(variable string) (string, boo
 	return append(dst, f.literals[len(f.slots)]...)
 }
 
-// AppendValues appends one log line with values in the order of Variables; "" is no value, which renders as "-", and so do
-// values that are missing at the end. Values are escaped as text of a JSON string: no value can end the string or the line
-// it stands in, and a JSON parser reads back exactly the value, with each byte that is not UTF-8 replaced by U+FFFD. "<" is
-// escaped too, so that a line may stand in a web page's script. The line ends in a newline only if the format does.
-// Nothing is allocated but the growth of dst.
+// AppendValues appends one log line with values in the order of Variables. "" and values missing at the end render as "-".
+// Values are escaped as the content of a JSON string: no value can end its string or its line, and a JSON parser reads back
+// exactly the value, with each invalid UTF-8 byte replaced by U+FFFD. "<" is escaped too, so that a line can be embedded in
+// a script of a web page. The line ends with a newline only if the format does. AppendValues allocates only to grow dst.
 func (f *Format) AppendValues(dst []byte, values []string) []byte {
 	for i, slot := range f.slots {
 		dst = append(dst, f.literals[i]...)
@@ -47,7 +46,7 @@ func (f *Format) appendSlot(dst []byte, slot int, v string) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// plainBytes holds the bytes that stand in a JSON string as they are. It is never written.
+// plainBytes marks the bytes that need no escaping in a JSON string. It is read-only.
 var plainBytes = [256]bool(plainTable())
 
 func plainTable() (t [256]bool) {
@@ -57,7 +56,7 @@ func plainTable() (t [256]bool) {
 	return t
 }
 
-// appendEscaped appends s as the inside of a JSON string. DEL is escaped as well: JSON allows it bare, terminals do not like it.
+// appendEscaped appends s as the content of a JSON string. It escapes DEL too, which JSON allows but terminals interpret.
 func appendEscaped(dst []byte, s string) []byte {
 	done := 0
 	for i := 0; i < len(s); {

@@ -9,14 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hostile is what clients send.
+// hostile holds values that clients may send to break a line.
 var hostile = []string{
 	"", "-", "plain", `"`, `\`, `\"`, `","customer":"me`, "\n", "a\r\nb", "\x00\x01\x1f\x7f", "\xff\xfe", "a\xc3", "\u2028\u2029",
 	"</script><script>alert(1)</script>", "日本語 😀", "\xed\xa0\x80", "{\"a\":1}", "$context.stage", "\ufffd", strings.Repeat(`\`, 100),
 	"%22%0a", "\u0085", "\t\b\f", "curl/8.5.0 (x86_64; \"quoted\") \\o/",
 }
 
-func TestAppendValuesRendersAsAPIGatewayDoes(t *testing.T) {
+func TestAppendValuesRendersLikeAPIGateway(t *testing.T) {
 	for _, tt := range []struct {
 		name, format string
 		values       []string
@@ -29,12 +29,12 @@ func TestAppendValuesRendersAsAPIGatewayDoes(t *testing.T) {
 		{"same variable twice", "$context.stage $context.path $context.stage", []string{"a", "b"}, "a b a"},
 		{"quotes", `{"p":"$context.path"}`, []string{`/a"b\c`}, `{"p":"/a\"b\\c"}`},
 		{"control characters", "$context.path", []string{"a\nb\tc\x00\x7f"}, `a\nb\tc\u0000\u007f`},
-		{"no UTF-8", "$context.path", []string{"a\xffb"}, "a\ufffdb"},
+		{"invalid UTF-8", "$context.path", []string{"a\xffb"}, "a\ufffdb"},
 		{"line separators", "$context.path", []string{"a\u2028b\u2029"}, `a\u2028b\u2029`},
 		{"markup", "$context.path", []string{"</script>"}, `\u003c/script>`},
 		{"a value is not a format", "$context.path", []string{"$context.stage"}, "$context.stage"},
-		{"message string brings its quotes", `{"e":$context.error.messageString}`, []string{`bad "x"`}, `{"e":"bad \"x\""}`},
-		{"message string unset does not", `{"e":$context.error.messageString}`, []string{""}, `{"e":-}`},
+		{"message string in its quotes", `{"e":$context.error.messageString}`, []string{`bad "x"`}, `{"e":"bad \"x\""}`},
+		{"message string without value", `{"e":$context.error.messageString}`, []string{""}, `{"e":-}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := mustParse(t, tt.format)
@@ -53,7 +53,7 @@ func TestAppendValuesRendersAsAPIGatewayDoes(t *testing.T) {
 	}
 }
 
-func TestHostileValuesCannotBreakALine(t *testing.T) {
+func TestHostileValuesStayInTheirField(t *testing.T) {
 	for _, name := range Presets() {
 		format, _ := Preset(name)
 		for _, v := range hostile {
@@ -62,7 +62,8 @@ func TestHostileValuesCannotBreakALine(t *testing.T) {
 	}
 }
 
-// checkLine holds that a line of a JSON format whose every variable is v is one line of JSON, with exactly v in every field.
+// checkLine renders a JSON format with v for every variable, and checks that the result is one line of JSON with exactly v in
+// every field.
 func checkLine(t *testing.T, format, v string) {
 	t.Helper()
 	f := mustParse(t, format)
@@ -72,17 +73,17 @@ func checkLine(t *testing.T, format, v string) {
 	}
 	line := f.AppendValues(nil, values)
 	if i := bytes.IndexByte(line, '\n'); i != len(line)-1 {
-		t.Fatalf("value %q: a newline at byte %d of %d in %q", v, i, len(line), line)
+		t.Fatalf("value %q: newline at byte %d of %d in %q", v, i, len(line), line)
 	}
 	if bytes.ContainsRune(line, '\u2028') || bytes.ContainsRune(line, '\u2029') || bytes.Contains(line, []byte("</")) {
-		t.Errorf("value %q: the line ends a line or a script of a web page: %q", v, line)
+		t.Errorf("value %q: the line contains the end of a JavaScript line or of a script element: %q", v, line)
 	}
 	var got map[string]string
 	dec := json.NewDecoder(bytes.NewReader(line))
 	if err := dec.Decode(&got); err != nil || dec.More() {
 		t.Fatalf("value %q: the line is not one JSON object (%v): %q", v, err, line)
 	}
-	want := string([]rune(v)) // each byte that is not UTF-8 becomes U+FFFD
+	want := string([]rune(v)) // each invalid UTF-8 byte becomes U+FFFD
 	if v == "" {
 		want = "-"
 	}
@@ -118,7 +119,7 @@ func TestAppendValuesAllocatesNothing(t *testing.T) {
 	values[5] = `/prod/"quoted"\` + "\n\xff\u2028<"
 	buf := make([]byte, 0, 8<<10)
 	if n := testing.AllocsPerRun(100, func() { buf = f.AppendValues(buf[:0], values) }); n != 0 {
-		t.Errorf("AppendValues allocates %v times a line, want 0", n)
+		t.Errorf("AppendValues: %v allocations per line, want 0", n)
 	}
 }
 

@@ -9,13 +9,13 @@ const (
 	variableToken                  // a whole $context variable
 )
 
-// quoteStyle says which characters a scanner takes for the quotes of a JSON string.
+// quoteStyle selects the characters that a scanner treats as quotes of a JSON string.
 type quoteStyle uint8
 
 const (
 	straightQuotes quoteStyle = iota
-	curlyQuotes               // straight ones too
-	singleQuotes              // no others
+	curlyQuotes               // and straight ones
+	singleQuotes              // and no others
 )
 
 func (q quoteStyle) isQuote(r rune) bool {
@@ -28,11 +28,11 @@ func (q quoteStyle) isQuote(r rune) bool {
 	return r == '"'
 }
 
-// isCurly says whether r is a double quote that word processors put in the place of a straight one.
+// isCurly reports whether r is a double quote that word processors insert instead of a straight one.
 func isCurly(r rune) bool { return r >= '\u201c' && r <= '\u201f' || r == '\uff02' }
 
-// scanner walks a format character by character and variable by variable, and knows whether it is inside of a JSON string.
-// It takes any text: what is not JSON has no strings worth the name, and the caller finds that out elsewhere.
+// scanner splits a format into variables and single characters and tracks JSON strings. It accepts any text: for a text
+// that is not JSON the strings have no meaning, which the caller has to check.
 type scanner struct {
 	text   string
 	quotes quoteStyle
@@ -42,13 +42,13 @@ type scanner struct {
 	kind     tokenKind
 	char     rune // of a textToken
 	isQuote  bool // the current token begins or ends a string
-	inString bool // the current token is inside of a string, its closing quote included
+	inString bool // the current token is inside a string or is its closing quote
 
-	open    bool // inside of a string after the current token
+	open    bool // the next token is inside a string
 	escaped bool // the next character follows a backslash in a string
 }
 
-// next goes on to the next token; false at the end.
+// next advances to the next token and returns false at the end.
 func (s *scanner) next() bool {
 	if s.end >= len(s.text) {
 		return false
@@ -74,7 +74,7 @@ func (s *scanner) next() bool {
 
 func (s *scanner) token() string { return s.text[s.start:s.end] }
 
-// variableEnd is where the variable that begins at i ends, or i when none begins there.
+// variableEnd returns the end of the variable that starts at i, or i if none starts there.
 func variableEnd(s string, i int) int {
 	if s[i] != '$' || len(s)-i <= len(contextPrefix) || s[i:i+len(contextPrefix)] != contextPrefix {
 		return i

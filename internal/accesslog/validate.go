@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// The messages with which UpdateStage refuses a format (all are BadRequestException).
+// The messages of UpdateStage for an invalid format (a BadRequestException).
 var (
-	// ErrEmpty refuses an empty format.
-	ErrEmpty = errors.New("Access Log value must not be empty") //lint:ignore ST1005 AWS's words
-	// ErrNotSingleLine refuses a newline that is not the last character.
-	ErrNotSingleLine = errors.New("Access Log format must be single line, new line character is allowed only at end of the format") //lint:ignore ST1005 AWS's words
-	// ErrNoRequestID refuses a format that identifies no request.
-	ErrNoRequestID = errors.New("Access Log format must include either $context.requestId or $context.extendedRequestId") //lint:ignore ST1005 AWS's words
+	// ErrEmpty is returned for an empty format.
+	ErrEmpty = errors.New("Access Log value must not be empty") //lint:ignore ST1005 AWS's message
+	// ErrNotSingleLine is returned for a newline before the end.
+	ErrNotSingleLine = errors.New("Access Log format must be single line, new line character is allowed only at end of the format") //lint:ignore ST1005 AWS's message
+	// ErrNoRequestID is returned for a format without a request id.
+	ErrNoRequestID = errors.New("Access Log format must include either $context.requestId or $context.extendedRequestId") //lint:ignore ST1005 AWS's message
 )
 
-// ValidateAccessLogFormat refuses exactly what API Gateway's UpdateStage refuses, in AWS's words. It takes formats that
-// give invalid JSON, as AWS does: those are Lint's to find. The order of the checks where several fail is ours.
+// ValidateAccessLogFormat returns an error with AWS's message for exactly the formats that API Gateway's UpdateStage
+// rejects. Like AWS it accepts formats that produce invalid JSON, which Lint reports. Which error comes first when several
+// apply is not known from AWS.
 func ValidateAccessLogFormat(format string) error {
 	switch {
 	case format == "":
@@ -30,7 +31,7 @@ func ValidateAccessLogFormat(format string) error {
 	return nil
 }
 
-// innerNewline is the offset of the first newline that does not end the format, or -1.
+// innerNewline returns the offset of the first newline before the end of the format, or -1.
 func innerNewline(format string) int {
 	body := strings.TrimSuffix(strings.TrimSuffix(format, "\n"), "\r")
 	return strings.IndexAny(body, "\r\n")

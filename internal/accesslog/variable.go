@@ -7,22 +7,22 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
 )
 
-// Variable is one $context variable of a REST API's access log. All values are text, and "-" where there is none.
+// Variable describes a $context variable of a REST API's access log. All values are text; "-" stands for no value.
 type Variable struct {
-	Name    string `json:"name"` // as written: "$context.apiId"; "<name>" stands for names of the user's own
+	Name    string `json:"name"` // as written: "$context.apiId"; "<name>" stands for a name that the user chooses
 	Meaning string `json:"meaning"`
 	Example string `json:"example"`
 	Notes   string `json:"notes,omitempty"`
 
-	// Secret: the value opens doors. It must not travel.
+	// Secret marks a value that grants access and must not be logged.
 	Secret bool `json:"secret,omitempty"`
-	// Hostile: clients or upstreams choose the text. It may hold quotes, markup, and anything else.
+	// Hostile marks text that clients or integrations choose. It may contain quotes, markup or anything else.
 	Hostile bool `json:"hostile,omitempty"`
-	// Always: there is a value for every request, and it is a number, so that it may stand without quotes.
+	// Always marks a number that every request has, so that the format needs no quotes around it.
 	Always bool `json:"always_a_number,omitempty"`
 }
 
-// Catalogue is every variable that AWS documents for REST APIs, in AWS's order of subjects. The caller owns the slice.
+// Catalogue returns every variable that AWS documents for REST APIs, in the order of AWS's page. The caller owns the slice.
 func Catalogue() []Variable {
 	var all []Variable
 	for _, group := range [][]Variable{requestVariables(), callerVariables(), phaseVariables(), resultVariables()} {
@@ -31,7 +31,7 @@ func Catalogue() []Variable {
 	return all
 }
 
-// index is the catalogue by name. It is built once and never written again.
+// index returns the catalogue by name. It is built once and read-only.
 var index = sync.OnceValue(func() map[string]Variable {
 	byName := map[string]Variable{}
 	for _, v := range Catalogue() {
@@ -40,8 +40,8 @@ var index = sync.OnceValue(func() map[string]Variable {
 	return byName
 })
 
-// Explain is what the catalogue says about a variable, named with or without "$context." in front. A name of the user's own,
-// such as $context.authorizer.tenant, is explained by its family, under the name asked for.
+// Explain returns the catalogue's entry for a variable, named with or without "$context.". For a name that the user chooses,
+// such as $context.authorizer.tenant, it returns the entry of the family ("<name>") under the requested name.
 func Explain(variable string) (Variable, bool) {
 	name := variable
 	if !strings.HasPrefix(name, contextPrefix) {
@@ -53,7 +53,7 @@ func Explain(variable string) (Variable, bool) {
 	if v, ok := index()[name]; ok {
 		return v, true
 	}
-	// The names of the user's own have no dots: the last dot ends the name of the family.
+	// Names that the user chooses contain no dots, so the last dot ends the name of the family.
 	family, ok := index()[name[:strings.LastIndexByte(name, '.')+1]+"<name>"]
 	family.Name = name
 	if !ok {
@@ -64,7 +64,7 @@ func Explain(variable string) (Variable, bool) {
 
 const authorizerPrefix = "$context.authorizer."
 
-// suggest is the known variable most like name.
+// suggest returns the known variable that is most similar to name.
 func suggest(name string) (string, bool) {
 	var known []string
 	for _, v := range Catalogue() {
@@ -73,7 +73,7 @@ func suggest(name string) (string, bool) {
 		}
 	}
 	short := strings.TrimPrefix(name, contextPrefix)
-	// The last part of a long name is often all that people remember: apiKeyId, sourceIp, userAgent.
+	// People often remember only the last part of a long name: apiKeyId, sourceIp, userAgent.
 	for _, k := range known {
 		if len(k) > len(short) && strings.EqualFold(k[len(k)-len(short)-1:], "."+short) {
 			return contextPrefix + k, true

@@ -9,14 +9,14 @@ func TestCatalogueIsComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, v := range Catalogue() {
 		if seen[v.Name] {
-			t.Errorf("%s is in the catalogue twice", v.Name)
+			t.Errorf("%s appears twice in the catalogue", v.Name)
 		}
 		seen[v.Name] = true
 		if v.Meaning == "" || v.Example == "" {
-			t.Errorf("%s has no meaning or no example", v.Name)
+			t.Errorf("%s lacks a meaning or an example", v.Name)
 		}
 		if name := strings.TrimSuffix(v.Name, "<name>"); !strings.HasPrefix(name, contextPrefix) || name == v.Name && !isVariable(name) {
-			t.Errorf("%s is not the name of a variable", v.Name)
+			t.Errorf("%s is not a variable name", v.Name)
 		}
 	}
 	for _, name := range []string{
@@ -36,28 +36,28 @@ func TestCatalogueIsComplete(t *testing.T) {
 		"status", "responseLength", "responseLatency", "error.message", "error.messageString", "error.responseType", "error.validationErrorString",
 	} {
 		if !seen[contextPrefix+name] {
-			t.Errorf("the catalogue has no %s", contextPrefix+name)
+			t.Errorf("the catalogue lacks %s", contextPrefix+name)
 		}
 	}
 	if v, _ := Explain("$context.identity.apiKey"); !v.Secret {
-		t.Error("the API key's value is no secret")
+		t.Error("the API key's value is not marked secret")
 	}
 	for _, name := range []string{"path", "identity.userAgent", "domainName", "error.message", "authorizer.x", "authorizer.claims.x", "identity.clientCert.clientCertPem"} {
 		if v, _ := Explain(name); !v.Hostile {
-			t.Errorf("clients or upstreams write %s, and it is not hostile", name)
+			t.Errorf("clients or integrations choose %s, but it is not marked hostile", name)
 		}
 	}
 }
 
 func TestExplain(t *testing.T) {
 	for _, tt := range []struct {
-		variable, name string // name "": not known
+		variable, name string // name "": unknown
 		meaning        string
 	}{
 		{"$context.status", "$context.status", "status of the response"},
 		{"status", "$context.status", "status of the response"},
 		{"$context.authorizer.latency", "$context.authorizer.latency", "time that the authorizer took, in milliseconds"},
-		{"$context.authorizer.tenant_id", "$context.authorizer.tenant_id", "value that the Lambda authorizer put in its context"},
+		{"$context.authorizer.tenant_id", "$context.authorizer.tenant_id", "value of the Lambda authorizer's context"},
 		{"authorizer.claims.email", "$context.authorizer.claims.email", "claim of the Cognito user pool's token"},
 		{"$context.requestOverride.header.accept", "$context.requestOverride.header.accept", "request header that a mapping template overrode"},
 		{"$context.authorizer.claims", "", ""},

@@ -13,7 +13,7 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-// maxFormatBytes bounds what lint reads: API Gateway's own limit is near 3 KB.
+// maxFormatBytes is the largest input of lint. API Gateway's own limit is about 3 KB.
 const maxFormatBytes = 64 << 10
 
 func newFormat(e *env) *cobra.Command {
@@ -32,7 +32,7 @@ func newFormat(e *env) *cobra.Command {
 func newFormatPrint(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:       "print [classic|usage|full|apiable]",
-		Short:     "Print a format, ready for the stage's access log settings",
+		Short:     "Print a format for a stage's access log settings",
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: accesslog.Presets(),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -54,10 +54,9 @@ func newFormatLint(e *env) *cobra.Command {
 	var fix bool
 	cmd := &cobra.Command{
 		Use:   "lint FILE|-",
-		Short: "Check a format: what API Gateway refuses, what breaks the JSON, what leaks a secret",
-		Long: `Checks a format and says for each finding the cause, the consequence and the fix.
-Ends with 1 when there is an error. With --fix the mended format goes to stdout and the
-findings to stderr.`,
+		Short: "Check a format for errors, invalid JSON and exposed secrets",
+		Long: `Checks a format and prints the cause, consequence and fix of each problem. Exits with 1 if
+there is an error. With --fix, the fixed format goes to stdout and the problems to stderr.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			format, err := readFormat(e.stdin, args[0])
@@ -65,24 +64,24 @@ findings to stderr.`,
 				return err
 			}
 			findings := accesslog.Lint(format)
-			talk := e.stdout
+			out := e.stdout
 			if fix {
-				talk = e.stderr
+				out = e.stderr
 				var fixed string
 				fixed, findings = accesslog.Fix(format)
 				if _, err := io.WriteString(e.stdout, fixed); err != nil {
 					return err
 				}
 			}
-			return reportFindings(e, talk, findings, fix)
+			return reportFindings(e, out, findings, fix)
 		},
 	}
-	cmd.Flags().BoolVar(&fix, "fix", false, "print the format with everything mended that can be")
+	cmd.Flags().BoolVar(&fix, "fix", false, "print the format with every repairable problem fixed")
 	return cmd
 }
 
-// reportFindings prints the findings and ends with a failure when one is an error.
-func reportFindings(e *env, talk io.Writer, findings []accesslog.Finding, fixed bool) error {
+// reportFindings prints the findings and returns an error if one of them is an error.
+func reportFindings(e *env, out io.Writer, findings []accesslog.Finding, fixed bool) error {
 	errs := 0
 	for _, f := range findings {
 		if f.Severity == accesslog.Error {
@@ -91,16 +90,16 @@ func reportFindings(e *env, talk io.Writer, findings []accesslog.Finding, fixed 
 	}
 	switch {
 	case e.json && !fixed:
-		if err := printJSON(talk, map[string]any{"findings": findings, "errors": errs}); err != nil {
+		if err := printJSON(out, map[string]any{"findings": findings, "errors": errs}); err != nil {
 			return err
 		}
 	case len(findings) == 0:
-		fmt.Fprintln(talk, "ok: nothing to say about this format")
+		fmt.Fprintln(out, "ok: no problems found")
 	default:
 		for _, f := range findings {
-			fmt.Fprintf(talk, "%s at byte %d: %s [%s]\n", f.Severity, f.Offset, f.Message, f.Code)
+			fmt.Fprintf(out, "%s at byte %d: %s [%s]\n", f.Severity, f.Offset, f.Message, f.Code)
 			if f.Fix != "" {
-				fmt.Fprintf(talk, "  fix: %s\n", f.Fix)
+				fmt.Fprintf(out, "  fix: %s\n", f.Fix)
 			}
 		}
 	}
@@ -113,7 +112,7 @@ func reportFindings(e *env, talk io.Writer, findings []accesslog.Finding, fixed 
 func newFormatExplain(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain [VARIABLE]",
-		Short: "Say what a $context variable holds, or list all of them",
+		Short: "Explain a $context variable or list all of them",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			all := accesslog.Catalogue()
@@ -154,7 +153,7 @@ func readFormat(stdin io.Reader, name string) (string, error) {
 		return "", fmt.Errorf("read format: %w", err)
 	}
 	if len(data) > maxFormatBytes {
-		return "", fmt.Errorf("read format: %s is over %d bytes; a format is one line of under 3 KB", name, maxFormatBytes)
+		return "", fmt.Errorf("read format: %s is over %d bytes; a format is one line of at most about 3 KB", name, maxFormatBytes)
 	}
 	return strings.ToValidUTF8(string(data), "\uFFFD"), nil
 }

@@ -204,7 +204,7 @@ func TestProblemMessages(t *testing.T) {
 
 func TestFormatsAreLinted(t *testing.T) {
 	_, err := Parse("stagelog.yaml", []byte(minimal+"format: '{\"a\": $context.path}'\n"), nil)
-	if err == nil || !strings.Contains(err.Error(), "stagelog.yaml:3:9: format: byte 6: $context.path stands without quotes") || !strings.Contains(err.Error(), "[no-request-id]") {
+	if err == nil || !strings.Contains(err.Error(), "stagelog.yaml:3:9: format: byte 6: $context.path is not quoted") || !strings.Contains(err.Error(), "[no-request-id]") {
 		t.Errorf("Parse of a wrong format: %v", err)
 	}
 	p := mustParse(t, minimal+"format: classic\n")

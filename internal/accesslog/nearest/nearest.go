@@ -1,12 +1,12 @@
-// Package nearest finds the right name for a wrong one: the "did you mean" of messages
-// about variables and about keys of a file.
+// Package nearest finds the known name that is most similar to an unknown one, for
+// "did you mean" in error messages.
 package nearest
 
 import "strings"
 
-// Name is the name among names that is most like got, and whether one is like enough: at most a third of its letters away,
-// counting a swap of neighbours as one, or one being the beginning of the other, and at least half of it. Upper and lower
-// case are the same. Of equals the first wins.
+// Name returns the name that is most similar to got, ignoring case, and false if none is similar enough. A name is similar
+// if it differs in at most a third of its letters, where swapped neighbours count once, or if one of the two is a prefix of
+// the other and at least half as long. Of equally similar names the first wins.
 func Name(got string, names []string) (string, bool) {
 	if len(got) > 128 {
 		return "", false
@@ -23,7 +23,7 @@ func Name(got string, names []string) (string, bool) {
 	return best, bestDistance >= 0
 }
 
-// isHalf says whether one begins with the other, and is at most twice as long.
+// isHalf reports whether one of a and b is a prefix of the other and at least half as long.
 func isHalf(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
@@ -31,7 +31,7 @@ func isHalf(a, b string) bool {
 	return len(a) > 1 && strings.HasPrefix(b, a) && 2*len(a) >= len(b)
 }
 
-// distance is the least number of inserted, deleted, replaced and swapped bytes that makes b of a.
+// distance returns the smallest number of insertions, deletions, replacements and swaps of bytes that turn a into b.
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

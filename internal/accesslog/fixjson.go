@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// mendQuotes makes quotes of a style straight, where the text is not JSON as it stands.
-func (d *draft) mendQuotes(style quoteStyle, code, message, fix string) {
+// repairQuotes replaces quotes of the given style by straight ones, unless the text is already JSON.
+func (d *draft) repairQuotes(style quoteStyle, code, message, fix string) {
 	if d.isJSON() || style == singleQuotes && strings.Contains(d.text, `"`) {
 		return
 	}
@@ -27,12 +27,12 @@ func (d *draft) mendQuotes(style quoteStyle, code, message, fix string) {
 	if n == 0 {
 		return
 	}
-	d.mended(Error, code, first, fmt.Sprintf(message, n), fix)
+	d.repaired(Error, code, first, fmt.Sprintf(message, n), fix)
 	e.done()
 }
 
-// mendSpaces replaces spaces between fields that JSON does not know: those that come along when a web page is copied.
-func (d *draft) mendSpaces() {
+// repairSpaces replaces spaces between fields that JSON does not allow. They come from web pages.
+func (d *draft) repairSpaces() {
 	e, first := d.edit(), -1
 	s := scanner{text: d.text}
 	for s.next() {
@@ -48,13 +48,13 @@ func (d *draft) mendSpaces() {
 		e.put(" ", s.start)
 	}
 	if first >= 0 {
-		d.mended(Error, "foreign-space", first, "a space that JSON does not know stands between fields, as web pages have them: no record will be valid JSON", "use ordinary spaces, or none")
+		d.repaired(Error, "foreign-space", first, "there is a space between fields that JSON does not allow, as in text from a web page: no record is valid JSON", "use ordinary spaces or none")
 		e.done()
 	}
 }
 
-// mendValues puts variables into quotes, and the one that brings its own out of the way.
-func (d *draft) mendValues() {
+// repairValues puts variables in quotes, and replaces the one whose value includes quotes.
+func (d *draft) repairValues() {
 	e := d.edit()
 	unquoted, message := map[string]int{}, -1
 	var order []string
@@ -80,18 +80,18 @@ func (d *draft) mendValues() {
 		e.put(name, s.start)
 	}
 	if message >= 0 {
-		d.mended(Error, "message-string", message, messageString+" brings its own quotes when there is an error, and none when there is not: one of the two breaks the JSON, wherever it stands",
+		d.repaired(Error, "message-string", message, messageString+" adds its own quotes when there is an error and none when there is not: the record is invalid JSON in one of the two cases, with or without quotes in the format",
 			`use "$context.error.message" in quotes`)
 	}
 	for _, name := range order {
-		d.mended(Error, "unquoted-value", unquoted[name], name+" stands without quotes: where it has no value API Gateway writes a bare -, and the record is not valid JSON", `write "`+name+`"`)
+		d.repaired(Error, "unquoted-value", unquoted[name], name+" is not quoted: when it has no value, API Gateway writes a bare -, and the record is not valid JSON", `write "`+name+`"`)
 	}
 	e.done()
 }
 
-// mendCommas adds a comma between a value and the next name, and removes one before a closing brace, where the text is not JSON
-// as it stands.
-func (d *draft) mendCommas() {
+// repairCommas adds missing commas between fields and removes commas before a closing brace or bracket, unless the text is
+// already JSON.
+func (d *draft) repairCommas() {
 	if d.isJSON() {
 		return
 	}
@@ -116,23 +116,23 @@ func (d *draft) mendCommas() {
 	}
 	e.keep(done, len(d.text))
 	if missing >= 0 {
-		d.mended(Error, "missing-comma", missing, "a comma is missing between two fields: no record will be valid JSON", "put a comma between the fields")
+		d.repaired(Error, "missing-comma", missing, "a comma is missing between two fields: no record is valid JSON", "put a comma between the fields")
 	}
 	if extra >= 0 {
-		d.mended(Error, "extra-comma", extra, "a comma stands before a closing brace: no record will be valid JSON", "remove the last comma")
+		d.repaired(Error, "extra-comma", extra, "there is a comma before a closing brace: no record is valid JSON", "remove the last comma")
 	}
 	if missing >= 0 || extra >= 0 {
 		e.done()
 	}
 }
 
-// endsValue says whether a value ends with the lexeme last, before which stands before.
+// endsValue reports whether a value ends with the lexeme last, which follows before.
 func endsValue(before, last lexeme) bool {
 	return last.kind == '}' || last.kind == ']' || before.kind == ':' && (last.kind == '"' || last.kind == 'v')
 }
 
-// lexeme is a part of a text as JSON sees it. Its kind is '"' for a whole string, 'v' for other values and the character
-// itself for {}[]:, .
+// lexeme is a JSON token of a text that may not be valid JSON. Its kind is '"' for a string, 'v' for another value, and the
+// character itself for {}[]:, .
 type lexeme struct {
 	kind       byte
 	start, end int
@@ -140,7 +140,7 @@ type lexeme struct {
 
 func lexemes(text string) []lexeme {
 	var all []lexeme
-	glued := false // the last lexeme is a value that the next character may belong to
+	inValue := false // the next character may belong to the last lexeme, a value
 	s := scanner{text: text}
 	for s.next() {
 		switch {
@@ -148,23 +148,23 @@ func lexemes(text string) []lexeme {
 			all[len(all)-1].end = s.end
 		case s.isQuote:
 			all = append(all, lexeme{'"', s.start, s.end})
-			glued = false
+			inValue = false
 		case s.kind == textToken && strings.ContainsRune("{}[]:,", s.char):
 			all = append(all, lexeme{byte(s.char), s.start, s.end})
-			glued = false
+			inValue = false
 		case s.kind == textToken && strings.ContainsRune(space, s.char):
-			glued = false
-		case glued:
+			inValue = false
+		case inValue:
 			all[len(all)-1].end = s.end
 		default:
 			all = append(all, lexeme{'v', s.start, s.end})
-			glued = true
+			inValue = true
 		}
 	}
 	return all
 }
 
-// addRequestID adds the field without which API Gateway refuses the format, at the end of a format that is JSON otherwise.
+// addRequestID adds a field with the request id, which API Gateway requires, at the end of a JSON format that has none.
 func (d *draft) addRequestID() {
 	members, ok := membersOf(d.text, straightQuotes)
 	if !ok || hasRequestID(d.text) {
@@ -177,7 +177,7 @@ func (d *draft) addRequestID() {
 		}
 	}
 	end := strings.LastIndexByte(d.text, '}')
-	d.mended(Error, "no-request-id", end, noRequestID, "")
+	d.repaired(Error, "no-request-id", end, noRequestID, "")
 	e := d.edit()
 	e.keep(0, end)
 	if len(members) > 0 {
