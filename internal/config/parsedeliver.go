@@ -8,14 +8,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config/yamlfile"
-)
-
-// Firehose's limits (API model: BufferingHints).
-const (
-	maxInterval = 900 * time.Second
-	maxSizeMiB  = 128
-	// minParquetMiB is the least size with format conversion.
-	minParquetMiB = 64
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // readNames reads the names of the added fields. Problems of a default name are reported at the position of format.
@@ -59,7 +52,7 @@ func readDeliver(p *Pipeline, v yamlfile.Value) {
 	m := v.Mapping("interval", "size", "format", "compression", "prefix", "error_prefix")
 	d := &p.Deliver
 	if c := m["interval"]; c.Exists() {
-		d.Interval = c.Duration(0, maxInterval)
+		d.Interval = c.Duration(0, record.MaxInterval)
 		if d.Interval%time.Second != 0 {
 			c.Problemf("", "expected whole seconds, found %s", c.Shown())
 		}
@@ -68,14 +61,14 @@ func readDeliver(p *Pipeline, v yamlfile.Value) {
 		if text, ok := c.Literal(); ok && text != "json" && text != "parquet" {
 			c.Problemf(yamlfile.DidYouMean(text, []string{"json", "parquet"}), "unknown object format %s", c.Shown())
 		} else if d.Parquet = text == "parquet"; d.Parquet {
-			d.Size, d.Compression = minParquetMiB*mebibyte, Snappy
+			d.Size, d.Compression = record.MinLargeSizeMiB*mebibyte, Snappy
 			checkColumns(p, c)
 		}
 	}
 	if c := m["size"]; c.Exists() {
-		d.Size = readMebibytes(c, 1, maxSizeMiB)
-		if d.Parquet && d.Size > 0 && d.Size < minParquetMiB*mebibyte {
-			c.Problemf("", "expected at least %dMiB, Firehose's minimum with format parquet, found %s", minParquetMiB, c.Shown())
+		d.Size = readMebibytes(c, 1, record.MaxSizeMiB)
+		if d.Parquet && d.Size > 0 && d.Size < record.MinLargeSizeMiB*mebibyte {
+			c.Problemf("", "expected at least %dMiB, Firehose's minimum with format parquet, found %s", record.MinLargeSizeMiB, c.Shown())
 		}
 	}
 	if c := m["compression"]; c.Exists() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -141,28 +140,15 @@ const (
 // heldBy is how long a stream with this destination may hold a record: for the function, and then
 // for the object.
 func heldBy(to *types.ExtendedS3DestinationDescription) time.Duration {
-	held := int32(defaultS3Seconds)
-	if h := to.BufferingHints; h != nil && h.IntervalInSeconds != nil {
-		held = *h.IntervalInSeconds
-	}
-	return time.Duration(held+heldForFunction(to.ProcessingConfiguration)) * time.Second
-}
-
-func heldForFunction(p *types.ProcessingConfiguration) int32 {
-	if p == nil || !aws.ToBool(p.Enabled) {
-		return 0
-	}
-	for _, proc := range p.Processors {
-		for _, param := range proc.Parameters {
-			if param.ParameterName != types.ProcessorParameterNameBufferIntervalInSeconds {
-				continue
-			}
-			if n, err := strconv.ParseInt(aws.ToString(param.ParameterValue), 10, 32); err == nil {
-				return int32(n)
+	held := HintsOf(to).Interval
+	if p := to.ProcessingConfiguration; p != nil && aws.ToBool(p.Enabled) {
+		for _, processor := range p.Processors {
+			if processor.Type == types.ProcessorTypeLambda {
+				held += FunctionHintsOf(processor.Parameters).Interval
 			}
 		}
 	}
-	return defaultLambdaSeconds
+	return held
 }
 
 // describe is the stream as it is, or nil where there is none.

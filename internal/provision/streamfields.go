@@ -11,21 +11,13 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
-)
-
-// What Firehose takes where nothing is said, and does not always show.
-const (
-	defaultRetries       = 3
-	defaultLambdaMB      = "1"
-	defaultLambdaSeconds = 60
-	defaultS3Seconds     = 300
-	defaultS3MB          = 5
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // lambdaSeconds is how long the stream gathers records for one call of the function: not
 // longer than for an object, or the object would wait for the function's buffer.
 func lambdaSeconds(s *Spec) int {
-	return int(min(s.Pipeline.Deliver.Interval, defaultLambdaSeconds*time.Second).Seconds())
+	return int(min(s.Pipeline.Deliver.Interval, record.DefaultFunctionInterval).Seconds())
 }
 
 // destinationField is one property of the destination: its normal form in a description, the
@@ -52,8 +44,8 @@ func (r *Stream) fields() []destinationField {
 			deliver.Prefix, func(u *types.ExtendedS3DestinationUpdate) { u.Prefix = &deliver.Prefix }},
 		{"error prefix", func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(d.ErrorOutputPrefix) },
 			deliver.ErrorPrefix, func(u *types.ExtendedS3DestinationUpdate) { u.ErrorOutputPrefix = &deliver.ErrorPrefix }},
-		{"buffering", func(d *types.ExtendedS3DestinationDescription) string { return bufferingText(d.BufferingHints) },
-			bufferingText(&types.BufferingHints{IntervalInSeconds: &seconds, SizeInMBs: &mb}),
+		{"buffering", func(d *types.ExtendedS3DestinationDescription) string { return hintsText(HintsOf(d)) },
+			hintsText(record.Hints{Interval: deliver.Interval, SizeMiB: int(mb)}),
 			func(u *types.ExtendedS3DestinationUpdate) {
 				u.BufferingHints = &types.BufferingHints{IntervalInSeconds: &seconds, SizeInMBs: &mb}
 			}},
@@ -118,9 +110,9 @@ func (r *Stream) processing() *types.ProcessingConfiguration {
 		Enabled: aws.Bool(true), // omitted it means disabled
 		Processors: []types.Processor{{Type: types.ProcessorTypeLambda, Parameters: []types.ProcessorParameter{
 			param(types.ProcessorParameterNameLambdaArn, r.s.FunctionARN()+latest),
-			param(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(defaultRetries)),
+			param(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)),
 			param(types.ProcessorParameterNameRoleArn, r.s.RoleARN(r.s.FirehoseRole())),
-			param(types.ProcessorParameterNameBufferSizeInMb, defaultLambdaMB),
+			param(types.ProcessorParameterNameBufferSizeInMb, strconv.Itoa(record.DefaultFunctionSizeMiB)),
 			param(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(lambdaSeconds(r.s))),
 		}}},
 	}

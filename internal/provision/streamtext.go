@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // processingText is what happens to records, one processor a line; "" when nothing does. role
@@ -47,9 +49,9 @@ func lambdaText(given map[types.ProcessorParameterName]string, role string) stri
 	}
 	text := fmt.Sprintf("%s, %s s or %s MiB, %s retries",
 		strings.TrimSuffix(given[types.ProcessorParameterNameLambdaArn], latest),
-		or(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(defaultLambdaSeconds)),
-		strings.TrimSuffix(or(types.ProcessorParameterNameBufferSizeInMb, defaultLambdaMB), ".0"),
-		or(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(defaultRetries)))
+		or(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(int(record.DefaultFunctionInterval.Seconds()))),
+		strings.TrimSuffix(or(types.ProcessorParameterNameBufferSizeInMb, strconv.Itoa(record.DefaultFunctionSizeMiB)), ".0"),
+		or(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)))
 	return text + ", as " + or(types.ProcessorParameterNameRoleArn, role)
 }
 
@@ -71,15 +73,8 @@ func statusText(d *types.DeliveryStreamDescription) string {
 	return string(d.DeliveryStreamStatus)
 }
 
-func bufferingText(h *types.BufferingHints) string {
-	seconds, mb := int32(defaultS3Seconds), int32(defaultS3MB)
-	if h != nil && h.IntervalInSeconds != nil {
-		seconds = *h.IntervalInSeconds
-	}
-	if h != nil && h.SizeInMBs != nil {
-		mb = *h.SizeInMBs
-	}
-	return fmt.Sprintf("%d s or %d MiB", seconds, mb)
+func hintsText(h record.Hints) string {
+	return fmt.Sprintf("%d s or %d MiB", int(h.Interval.Seconds()), h.SizeMiB)
 }
 
 func compressionText(c types.CompressionFormat) string {

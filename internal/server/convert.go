@@ -66,7 +66,7 @@ func (c *Chain) conversion(from *firehose.FormatConversion) *deliver.Conversion 
 // nothing but the columns is read.
 func (c *Chain) applyTable(ctx context.Context) error {
 	p := c.cfg.Pipeline
-	client := gluesdk.New(gluesdk.Options{Region: p.Region, BaseEndpoint: aws.String(c.Endpoints().AWS), Credentials: c.adminCredentials(), HTTPClient: localHTTP()})
+	client := c.clients().Glue
 	database := aws.String(p.Database())
 	var there *gluetypes.AlreadyExistsException
 	if _, err := client.CreateDatabase(ctx, &gluesdk.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{Name: database}}); err != nil && !errors.As(err, &there) {

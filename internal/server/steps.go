@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -99,7 +100,7 @@ func (c *Chain) applyStream(ctx context.Context) (string, error) {
 	if p.Deliver.Parquet {
 		detail += ", as Parquet"
 	}
-	client := firehosesdk.New(firehosesdk.Options{Region: p.Region, BaseEndpoint: aws.String(c.Endpoints().AWS), Credentials: c.adminCredentials(), HTTPClient: localHTTP()})
+	client := c.clients().Firehose
 	found, err := client.DescribeDeliveryStream(ctx, &firehosesdk.DescribeDeliveryStreamInput{DeliveryStreamName: &name})
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
@@ -193,7 +194,7 @@ func (c *Chain) applyStages(ctx context.Context) (string, error) {
 		return "", err
 	}
 	stages := p.Local.Stages()
-	client := apigatewaysdk.New(apigatewaysdk.Options{Region: p.Region, BaseEndpoint: aws.String(c.Endpoints().AWS), Credentials: c.adminCredentials(), HTTPClient: localHTTP()})
+	client := c.clients().APIGateway
 	arn := "arn:aws:firehose:" + p.Region + ":" + p.Account + ":deliverystream/" + p.Stream()
 	var names []string
 	for _, st := range stages {
@@ -224,12 +225,13 @@ func setAccessLog(ctx context.Context, client *apigatewaysdk.Client, st record.S
 	return err
 }
 
-func (c *Chain) adminCredentials() aws.CredentialsProvider {
+// clients returns the administrator's clients of this machine's AWS endpoint. They take no proxy and no CA bundle from the
+// environment.
+func (c *Chain) clients() *provision.Clients {
 	a := c.accounts.Admin
-	return credentials.NewStaticCredentialsProvider(a.AccessKeyID, a.SecretAccessKey, "")
-}
-
-// localHTTP reaches this machine whatever proxy or CA bundle the environment names.
-func localHTTP() *http.Client {
-	return &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+	return provision.NewClients(aws.Config{
+		Region: c.Region(), BaseEndpoint: aws.String(c.Endpoints().AWS),
+		Credentials: credentials.NewStaticCredentialsProvider(a.AccessKeyID, a.SecretAccessKey, ""),
+		HTTPClient:  &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
+	})
 }

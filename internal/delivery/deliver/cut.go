@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Bounds of a cut.
@@ -16,7 +17,6 @@ const (
 	// maxCutBytes closes a cut whatever the size hint: Firehose's largest, and no cut
 	// shall take long to repeat.
 	maxCutBytes = 128 << 20
-	defaultSize = 5 << 20
 	// zeroBuffering is the interval that an interval of 0 stands for.
 	zeroBuffering = time.Second
 	// maxSegmentBytes is the most bytes between two slashes of a key with partition
@@ -77,7 +77,7 @@ func (c *Counts) add(o Counts) {
 func newCut(d Destination, mem *memory, first uint64, now time.Time) (*cut, error) {
 	c := &cut{dest: d, mem: mem, first: first, since: now, objects: map[string]*object{}}
 	if d.Size <= 0 {
-		c.dest.Size = defaultSize
+		c.dest.Size = int64(record.DefaultHints(false).SizeMiB) << 20
 	}
 	if d.Interval <= 0 {
 		c.dest.Interval = zeroBuffering

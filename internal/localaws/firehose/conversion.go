@@ -2,6 +2,7 @@ package firehose
 
 import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // FormatConversion makes Parquet files of records that are JSON, with the columns of a table in the Glue Data Catalog.
@@ -105,8 +106,8 @@ func (c *FormatConversion) check(d *ExtendedS3Destination) *wire.Error {
 		return invalid("OutputFormatConfiguration must have a serializer when data format conversion is enabled.")
 	case d.CompressionFormat != defaultCompression:
 		return invalid("The S3 destination's compression format must be set to UNCOMPRESSED when data format conversion is enabled")
-	case d.BufferingHints.SizeInMBs < minLargeMB:
-		return invalid("BufferingHints must have a SizeInMBs of at least %d when data format conversion is enabled.", minLargeMB)
+	case d.BufferingHints.SizeInMBs < record.MinLargeSizeMiB:
+		return invalid("BufferingHints must have a SizeInMBs of at least %d when data format conversion is enabled.", record.MinLargeSizeMiB)
 	}
 	switch in := c.InputFormatConfiguration.Deserializer.OpenXJsonSerDe; {
 	case in.CaseInsensitive != nil && !*in.CaseInsensitive:

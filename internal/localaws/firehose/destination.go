@@ -6,6 +6,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // destinationInput is a destination as a request gives it: to create (Configuration) or to
@@ -33,16 +34,16 @@ type destinationInput struct {
 	CustomTimeZone *string
 }
 
-// Defaults that the service fills in (Describe of a stream that was made with the least).
 const (
-	defaultSizeMB      = 5
-	defaultSeconds     = 300
-	defaultCompression = "UNCOMPRESSED"
-	// Dynamic partitioning and format conversion want large objects: they take 64 MB, the former a minute at least.
-	minLargeMB            = 64
+	defaultCompression    = "UNCOMPRESSED"
 	minPartitionedSeconds = 60
-	defaultLargeMB        = 128
 )
+
+// defaultHints returns the hints that the service fills in where a request gives none.
+func defaultHints(large bool) BufferingHints {
+	h := record.DefaultHints(large)
+	return BufferingHints{h.SizeMiB, int(h.Interval.Seconds())}
+}
 
 // merged is base with what in gives. Of the extended members ProcessingConfiguration is
 // replaced whole, which is what the service does.
@@ -150,19 +151,16 @@ func (in *destinationInput) mergePartitioning(d *ExtendedS3Destination, base Ext
 func (d *ExtendedS3Destination) finish() *wire.Error {
 	partitioned, conversion := d.Partitioning(), d.Conversion()
 	if d.BufferingHints == (BufferingHints{}) {
-		d.BufferingHints = BufferingHints{defaultSizeMB, defaultSeconds}
-		if partitioned || conversion != nil {
-			d.BufferingHints = BufferingHints{defaultLargeMB, defaultSeconds}
-		}
+		d.BufferingHints = defaultHints(partitioned || conversion != nil)
 	}
 	if conversion != nil {
 		if err := conversion.check(d); err != nil {
 			return err
 		}
 	}
-	if partitioned && (d.BufferingHints.SizeInMBs < minLargeMB || d.BufferingHints.IntervalInSeconds < minPartitionedSeconds) {
+	if partitioned && (d.BufferingHints.SizeInMBs < record.MinLargeSizeMiB || d.BufferingHints.IntervalInSeconds < minPartitionedSeconds) {
 		return invalid("BufferingHints must have a SizeInMBs of at least %d and an IntervalInSeconds of at least %d when Dynamic Partitioning is enabled.",
-			minLargeMB, minPartitionedSeconds)
+			record.MinLargeSizeMiB, minPartitionedSeconds)
 	}
 	if err := checkPrefixes(d.Prefix, d.ErrorOutputPrefix, partitioned); err != nil {
 		return err
@@ -182,7 +180,7 @@ func (d *ExtendedS3Destination) finish() *wire.Error {
 		return nil
 	}
 	if b.BufferingHints == (BufferingHints{}) {
-		b.BufferingHints = BufferingHints{defaultSizeMB, defaultSeconds}
+		b.BufferingHints = defaultHints(false)
 	}
 	if b.BufferingHints.IntervalInSeconds == 0 {
 		return invalid("Zero buffering (IntervalInSeconds 0) is not available for the S3 backup.")

@@ -3,7 +3,10 @@ package firehose
 import (
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // The requests of the API, with the constraints of the service's model (botocore 1.43.11,
@@ -25,8 +28,8 @@ var (
 	backupMode  = &shape{enum: []string{"Disabled", "Enabled"}}
 
 	buffering = &shape{kind: structure, members: []member{
-		{name: "SizeInMBs", shape: &shape{kind: integer, min: 1, max: 128}},
-		{name: "IntervalInSeconds", shape: &shape{kind: integer, min: 0, max: 900}},
+		{name: "SizeInMBs", shape: &shape{kind: integer, min: 1, max: record.MaxSizeMiB}},
+		{name: "IntervalInSeconds", shape: &shape{kind: integer, min: 0, max: int(record.MaxInterval / time.Second)}},
 	}}
 	encryption = &shape{kind: structure, members: []member{
 		{name: "NoEncryptionConfig", shape: &shape{enum: []string{"NoEncryption"}}},

@@ -3,8 +3,10 @@ package firehose
 import (
 	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Limits of a Lambda processor's buffer. NumberOfRetries has no range: the service takes 0
@@ -13,7 +15,7 @@ const (
 	maxProcessors    = 5
 	minLambdaMB      = 0.2
 	maxLambdaMB      = 3
-	maxLambdaSeconds = 900
+	maxLambdaSeconds = int(record.MaxInterval / time.Second)
 )
 
 // lambdaARN is a function with or without a qualifier. It need not exist.
@@ -89,7 +91,7 @@ func filledLambda(p Processor, role string) (Processor, *wire.Error) {
 		return p, invalid("Both BufferSizeInMBs and BufferIntervalInSeconds are required to configure buffering for lambda processor.")
 	}
 	if !hasSize {
-		size, interval = "1", "60"
+		size, interval = strconv.Itoa(record.DefaultFunctionSizeMiB), strconv.Itoa(int(record.DefaultFunctionInterval.Seconds()))
 	}
 	if mb, err := strconv.ParseFloat(size, 64); err != nil || !(mb >= minLambdaMB && mb <= maxLambdaMB) {
 		return p, invalid("BufferSizeInMBs of a Lambda processor must be a number from 0.2 to 3.")
@@ -99,7 +101,7 @@ func filledLambda(p Processor, role string) (Processor, *wire.Error) {
 	}
 	retries, ok := p.get("NumberOfRetries")
 	if !ok {
-		retries = "3"
+		retries = strconv.Itoa(record.DefaultFunctionRetries)
 	}
 	if n, err := strconv.Atoi(retries); err != nil || n < 0 {
 		return p, invalid("NumberOfRetries of a Lambda processor must be a whole number.")

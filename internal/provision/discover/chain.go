@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // chains looks behind the destinations that are delivery streams, at each once.
@@ -76,35 +76,27 @@ func (l *look) chain(ctx context.Context, stream string) (*Chain, error) {
 
 // formatOf is what a stream converts its records to; nil where they stay as they are.
 func formatOf(c *types.DataFormatConversionConfiguration) *types.Serializer {
-	if c == nil || c.Enabled != nil && !*c.Enabled || c.OutputFormatConfiguration == nil {
+	if !provision.Converts(c) || c.OutputFormatConfiguration == nil {
 		return nil
 	}
 	return c.OutputFormatConfiguration.Serializer
 }
 
-// convertedMiB is Firehose's size of objects with format conversion, where the stream says nothing.
-const convertedMiB = 128
-
 func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain {
 	_, bucket, _ := strings.Cut(aws.ToString(to.BucketARN), ":::")
+	hints := provision.HintsOf(to)
 	c := &Chain{Stream: stream, Bucket: bucket, Deliver: config.Deliver{
 		Prefix: aws.ToString(to.Prefix), ErrorPrefix: aws.ToString(to.ErrorOutputPrefix), Compression: string(to.CompressionFormat),
-		Interval: 300 * time.Second, Size: 5 << 20, // Firehose's, where the stream says nothing
+		Interval: hints.Interval, Size: int64(hints.SizeMiB) << 20,
 	}}
 	if c.Deliver.Compression == "" {
 		c.Deliver.Compression = config.Uncompressed
 	}
 	if format := formatOf(to.DataFormatConversionConfiguration); format != nil {
-		c.Deliver.Size, c.ORC = convertedMiB<<20, format.OrcSerDe != nil
+		c.ORC = format.OrcSerDe != nil
 		if format.ParquetSerDe != nil {
 			c.Deliver.Parquet, c.Deliver.Compression = true, pagesOf(format.ParquetSerDe)
 		}
-	}
-	if h := to.BufferingHints; h != nil && h.IntervalInSeconds != nil {
-		c.Deliver.Interval = time.Duration(*h.IntervalInSeconds) * time.Second
-	}
-	if h := to.BufferingHints; h != nil && h.SizeInMBs != nil {
-		c.Deliver.Size = int64(*h.SizeInMBs) << 20
 	}
 	if p := to.ProcessingConfiguration; p != nil && aws.ToBool(p.Enabled) {
 		for _, processor := range p.Processors {

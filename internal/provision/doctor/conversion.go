@@ -8,13 +8,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
+
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// converts says whether the stream makes another format of its records.
-func (s *stream) converts() bool {
-	c := s.to.DataFormatConversionConfiguration
-	return c != nil && (c.Enabled == nil || *c.Enabled)
-}
+// converts reports whether the stream converts its records to another format.
+func (s *stream) converts() bool { return provision.Converts(s.to.DataFormatConversionConfiguration) }
 
 // tableCalls are what Firehose needs to read the columns that it converts with, where it does that with the stream's role.
 func (s *stream) tableCalls() (calls []call) {

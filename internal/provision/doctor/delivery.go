@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // checkProcessing examines what happens to records on their way.
@@ -37,7 +38,7 @@ func (r *run) checkProcessing(s *stream) {
 	if s.function == "" {
 		return
 	}
-	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", seconds(s.lambdaWait), s.lambdaMB); s.lambdaMB > maxLambdaMB {
+	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", seconds(s.gathers.Interval), s.gathers.SizeMiB); s.gathers.SizeMiB > maxLambdaMB {
 		r.out.problem(Warning, linkStream, "processor buffer", finding{
 			found: text, cause: "in base64, and with what enrichment adds, an answer of the function may be over Lambda's 6 MB",
 			consequence: "then the whole batch fails, is tried again, and ends in the error output", fix: r.mend(s, "set BufferSizeInMBs of the processor to 1, in: "+s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration})),
@@ -75,13 +76,14 @@ func (s *stream) namesCustomers() bool {
 
 // checkDelivery examines how objects are made.
 func (r *run) checkDelivery(ctx context.Context, s *stream) {
-	if wait := s.wait(); wait > slowDelivery {
+	hints, usual := provision.HintsOf(s.to), record.DefaultHints(s.converts())
+	if hints.Interval > usual.Interval {
 		r.out.problem(Warning, linkStream, "buffering", finding{
-			found: fmt.Sprintf("an object every %s or %d MiB", seconds(wait), s.bufferMB()), cause: "the interval is long",
-			consequence: "a request is seen in the bucket that much later", fix: r.mend(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": 300, "SizeInMBs": int(s.bufferMB())}})),
+			found: fmt.Sprintf("an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB), cause: "the interval is long",
+			consequence: "a request is seen in the bucket that much later", fix: r.mend(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": int(usual.Interval.Seconds()), "SizeInMBs": hints.SizeMiB}})),
 		})
 	} else {
-		r.out.ok(linkStream, "buffering", "an object every %s or %d MiB", seconds(wait), s.bufferMB())
+		r.out.ok(linkStream, "buffering", "an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB)
 	}
 	r.checkCompression(s)
 	r.checkPrefix(s)
@@ -89,8 +91,6 @@ func (r *run) checkDelivery(ctx context.Context, s *stream) {
 	r.checkBackup(s)
 	r.checkConversion(ctx, s)
 }
-
-const slowDelivery = 5 * time.Minute
 
 func (r *run) checkCompression(s *stream) {
 	if s.converts() {

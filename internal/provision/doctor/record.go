@@ -63,7 +63,7 @@ func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) s
 	if limit == 0 {
 		limit = s.wait() + marginOfWait
 		if s.function != "" {
-			limit += s.lambdaWait
+			limit += s.gathers.Interval
 		}
 	}
 	r.tell(fmt.Sprintf("waiting for the record %s, for up to %s: the stream gathers records for %s", m.id, limit, r.bufferText(s)))
@@ -91,7 +91,7 @@ func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) s
 
 func (r *run) bufferText(s *stream) string {
 	if s.function != "" {
-		return fmt.Sprintf("%s before the function and %s before the bucket", seconds(s.lambdaWait), seconds(s.wait()))
+		return fmt.Sprintf("%s before the function and %s before the bucket", seconds(s.gathers.Interval), seconds(s.wait()))
 	}
 	return seconds(s.wait())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,13 +28,12 @@ type stream struct {
 	d              *types.DeliveryStreamDescription
 	to             *types.ExtendedS3DestinationDescription // nil: it does not deliver to S3
 	destinationID  string
-	bucket         string // name
-	role           *role  // of the destination
-	function       string // ARN as the processor has it; "" without one
-	functionRole   string // ARN of the role that calls the function
-	lambdaWait     time.Duration
-	lambdaMB       float64
-	delimiter      bool // a processor adds newlines
+	bucket         string                  // name
+	role           *role                   // of the destination
+	function       string                  // ARN as the processor has it; "" without one
+	functionRole   string                  // ARN of the role that calls the function
+	gathers        provision.FunctionHints // for one call of the function
+	delimiter      bool                    // a processor adds newlines
 	functionExists bool
 	ownFunction    bool // the function is stagelog's
 	policy         *bucketPolicy
@@ -44,17 +42,9 @@ type stream struct {
 	blocked        string // why no record can come through; "" when one might
 }
 
-// What Firehose does where a stream does not say.
-const (
-	defaultWait       = 300 * time.Second
-	defaultMB         = 5
-	defaultLambdaWait = 60 * time.Second
-	defaultLambdaMB   = 1
-)
-
 // readStream describes a stream, and finds what it leads to.
 func (r *run) readStream(ctx context.Context, streamARN string) *stream {
-	s := &stream{arn: streamARN, lambdaWait: defaultLambdaWait, lambdaMB: defaultLambdaMB}
+	s := &stream{arn: streamARN}
 	if at, err := arn.Parse(streamARN); err == nil {
 		s.region, s.account, s.name = at.Region, at.AccountID, strings.TrimPrefix(at.Resource, streamResource)
 	}
@@ -132,6 +122,7 @@ func (s *stream) readProcessor(p types.Processor) {
 	if p.Type != types.ProcessorTypeLambda {
 		return
 	}
+	s.gathers = provision.FunctionHintsOf(p.Parameters)
 	for _, param := range p.Parameters {
 		value := aws.ToString(param.ParameterValue)
 		switch param.ParameterName {
@@ -139,32 +130,12 @@ func (s *stream) readProcessor(p types.Processor) {
 			s.function = value
 		case types.ProcessorParameterNameRoleArn:
 			s.functionRole = value
-		case types.ProcessorParameterNameBufferIntervalInSeconds:
-			if n, err := strconv.Atoi(value); err == nil {
-				s.lambdaWait = time.Duration(n) * time.Second
-			}
-		case types.ProcessorParameterNameBufferSizeInMb:
-			if n, err := strconv.ParseFloat(value, 64); err == nil {
-				s.lambdaMB = n
-			}
 		}
 	}
 }
 
-// wait is how long the buffer before the bucket may hold a record.
-func (s *stream) wait() time.Duration {
-	if h := s.to.BufferingHints; h != nil && h.IntervalInSeconds != nil {
-		return time.Duration(*h.IntervalInSeconds) * time.Second
-	}
-	return defaultWait
-}
-
-func (s *stream) bufferMB() int32 {
-	if h := s.to.BufferingHints; h != nil && h.SizeInMBs != nil {
-		return *h.SizeInMBs
-	}
-	return defaultMB
-}
+// wait returns how long the buffer before the bucket may hold a record.
+func (s *stream) wait() time.Duration { return provision.HintsOf(s.to).Interval }
 
 func (s *stream) prefix() string      { return aws.ToString(s.to.Prefix) }
 func (s *stream) errorPrefix() string { return aws.ToString(s.to.ErrorOutputPrefix) }

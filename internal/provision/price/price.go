@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -20,11 +21,10 @@ const (
 
 // What is assumed, as it cannot be known.
 const (
-	addedBytes    = 80    // by enrichment
-	callSeconds   = 0.020 // one invocation, with up to lambdaBuffer of records
-	callLogBytes  = 400   // Lambda's own three lines about it
-	lambdaBuffer  = megabyte
-	lambdaSeconds = 60 // Firehose gathers for no longer
+	addedBytes   = 80    // by enrichment
+	callSeconds  = 0.020 // one invocation, with up to lambdaBuffer of records
+	callLogBytes = 400   // Lambda's own three lines about it
+	lambdaBuffer = record.DefaultFunctionSizeMiB * megabyte
 )
 
 // smaller is how many times smaller access logs are when they are compressed.
@@ -71,7 +71,7 @@ func New(p *config.Pipeline, region, architecture string, requests int64) Estima
 		e.add("Format conversion", billed*of.conversionGB, "to Parquet, of the same %.2f GB", billed)
 	}
 
-	calls := deliveries(n, n*float64(e.RecordBytes)/lambdaBuffer, math.Min(lambdaSeconds, p.Deliver.Interval.Seconds()))
+	calls := deliveries(n, n*float64(e.RecordBytes)/lambdaBuffer, math.Min(record.DefaultFunctionInterval.Seconds(), p.Deliver.Interval.Seconds()))
 	second := of.lambdaX86
 	if architecture == "arm64" {
 		second = of.lambdaArm
