@@ -1,8 +1,8 @@
 // Package atomicfile writes files that must survive a crash.
 //
-// It is the one place that knows the order of steps: a temporary file beside the
-// target, write, sync, rename, sync the folder. A reader of the target sees the
-// old content or the new one, never a part, also after a power loss.
+// It writes and syncs a temporary file in the target's directory, renames it to the
+// target and syncs the directory. A reader of the target sees the old or the new
+// content, never a part of it, even after a power loss.
 package atomicfile
 
 import (
@@ -13,9 +13,9 @@ import (
 	"path/filepath"
 )
 
-// WriteFile replaces the file at path with data and returns once both the content
-// and the name are on disk. perm is the mode of the new file whatever the umask:
-// 0600 for anything that holds a credential.
+// WriteFile replaces the file at path with data and returns when both content and
+// name are on disk. The file gets mode perm regardless of the umask; use 0600 for
+// credentials.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
@@ -45,8 +45,8 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// SyncDir makes the names in dir durable: a rename or a removal is on disk only
-// once its folder is.
+// SyncDir syncs a directory. A rename or removal is durable only after its directory
+// is synced.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

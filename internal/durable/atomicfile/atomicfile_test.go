@@ -8,7 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 )
 
-func TestWriteFileReplacesWholeAndSetsMode(t *testing.T) {
+func TestWriteFileReplacesContentAndMode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(path, []byte("old and longer"), 0o644); err != nil {
 		t.Fatal(err)
@@ -30,17 +30,17 @@ func TestWriteFileReplacesWholeAndSetsMode(t *testing.T) {
 	assertOnlyFile(t, filepath.Dir(path), "credentials")
 }
 
-func TestWriteFileLeavesNothingBehindOnFailure(t *testing.T) {
+func TestFailedWriteFileLeavesNoFile(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "dir"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := atomicfile.WriteFile(filepath.Join(dir, "taken"), []byte("x"), 0o600); err == nil {
-		t.Fatal("WriteFile over a folder succeeded")
+	if err := atomicfile.WriteFile(filepath.Join(dir, "dir"), []byte("x"), 0o600); err == nil {
+		t.Fatal("WriteFile over a directory succeeded")
 	}
-	assertOnlyFile(t, dir, "taken")
+	assertOnlyFile(t, dir, "dir")
 	if err := atomicfile.WriteFile(filepath.Join(dir, "no", "such"), []byte("x"), 0o600); err == nil {
-		t.Fatal("WriteFile into a missing folder succeeded")
+		t.Fatal("WriteFile into a missing directory succeeded")
 	}
 }
 
@@ -51,6 +51,6 @@ func assertOnlyFile(t *testing.T, dir, name string) {
 		t.Fatal(err)
 	}
 	if len(entries) != 1 || entries[0].Name() != name {
-		t.Errorf("folder holds %v, want only %s", entries, name)
+		t.Errorf("directory contains %v, want only %s", entries, name)
 	}
 }
