@@ -1,25 +1,25 @@
-// Package failpoint names the steps at which a test may kill the process: where a crash could
-// lose a record or deliver one twice. In every ordinary build At does nothing and costs
-// nothing. Built with the tag faults, the variable STAGELOG_FAULT says at which step, and at
-// which time that it is reached, the process kills itself.
+// Package failpoint marks the steps of delivery where a crash could lose a record or deliver
+// it twice, so that tests can kill the process there. In a normal build At is a no-op. With
+// the build tag faults, the environment variable STAGELOG_FAULT selects the step, and the
+// number of times that it must be reached, at which the process kills itself.
 package failpoint
 
-// Step is a moment between two writes, of which the first has happened and the second has not.
+// Step is a point between two writes: the first is done, the second is not.
 type Step string
 
-// The steps of a record's way, in order.
+// The steps of delivery, in order.
 const (
-	Received  Step = "received"  // records have come, and none is stored
-	Appended  Step = "appended"  // a frame is synced, and its clients have no answer yet
-	Collected Step = "collected" // a cut is closed, and nothing says so
-	Decided   Step = "decided"   // its intent is written, and no object is put
-	PutOne    Step = "put-one"   // one of its objects is put, and others may not be
-	PutAll    Step = "put-all"   // all are put, and the intent stands
-	Committed Step = "committed" // the range is delivered, and its frames are still there
-	Trimmed   Step = "trimmed"   // its frames are gone
+	Received  Step = "received"  // records are received, none is stored
+	Appended  Step = "appended"  // a frame is synced, its clients have no response yet
+	Collected Step = "collected" // a flush is decided, nothing records it
+	Decided   Step = "decided"   // the pending flush is recorded, no object is put
+	PutOne    Step = "put-one"   // one object of the flush is put, others may be missing
+	PutAll    Step = "put-all"   // all objects are put, the pending flush is still recorded
+	Committed Step = "committed" // the range is recorded as delivered, its frames still exist
+	Trimmed   Step = "trimmed"   // the frames are deleted
 )
 
-// Steps are all of them.
+// Steps returns all steps in order.
 func Steps() []Step {
 	return []Step{Received, Appended, Collected, Decided, PutOne, PutAll, Committed, Trimmed}
 }

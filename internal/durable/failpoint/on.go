@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Variable is STEP or STEP:N: the process ends at the N-th time (by default the first) that
-// the step is reached.
+// Variable is the environment variable with the step: STEP or STEP:N. The process kills itself
+// when it reaches the step for the N-th time, by default the first.
 const Variable = "STAGELOG_FAULT"
 
 var (
 	fatal   Step
-	when    int64
+	count   int64
 	reached atomic.Int64
 )
 
@@ -27,27 +27,27 @@ func init() {
 	if text == "" {
 		return
 	}
-	name, n, given := strings.Cut(text, ":")
-	fatal, when = Step(name), 1
+	name, n, hasCount := strings.Cut(text, ":")
+	fatal, count = Step(name), 1
 	var err error
-	if given {
-		when, err = strconv.ParseInt(n, 10, 64)
+	if hasCount {
+		count, err = strconv.ParseInt(n, 10, 64)
 	}
 	if err != nil || !slices.Contains(Steps(), fatal) {
-		panic(fmt.Sprintf("%s=%s: expected STEP or STEP:N, of the steps %v", Variable, text, Steps()))
+		panic(fmt.Sprintf("%s=%s: expected STEP or STEP:N with one of the steps %v", Variable, text, Steps()))
 	}
 }
 
-// lag is how long the process outlives the step: whoever is at the step goes no further, and
-// what all others do meanwhile has to be safe, too.
-const lag = 100 * time.Millisecond
+// delay is the time between the step and the kill. The goroutine at the step does not continue;
+// the others do, because what they do in the meantime must be safe too.
+const delay = 100 * time.Millisecond
 
-// At marks that a step is reached, and kills the process when it is the one to die at.
+// At marks a step, and kills the process if the step is the selected one.
 func At(s Step) {
-	if s != fatal || reached.Add(1) != when {
+	if s != fatal || reached.Add(1) != count {
 		return
 	}
-	time.Sleep(lag)
+	time.Sleep(delay)
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
 		err = self.Kill()
