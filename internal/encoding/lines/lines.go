@@ -6,18 +6,17 @@ import (
 	"io"
 )
 
-// Lines calls fn with each line of r, without its newline; blank ones are left out. A line
-// that holds objects that run together, as streams without a delimiter deliver them, comes
-// in parts of whole objects where it is much longer than most bytes. What is longer than max all
-// the same comes as its first max bytes with cut set, and the rest of it is passed over. The
-// line is valid only during fn, whose error ends it and is returned as it is.
-func Lines(r io.Reader, most, max int, fn func(line []byte, cut bool) error) error {
+// Lines calls fn with each non-blank line of r, without surrounding space. When a line is longer than partBytes and
+// consists of JSON objects that run together, as streams without a delimiter deliver them, fn gets it in parts of complete
+// objects. A line or part that is longer than maxBytes even so is truncated to maxBytes, and its rest is skipped. fn must
+// not keep line. Lines stops at the first error of fn and returns it unchanged.
+func Lines(r io.Reader, partBytes, maxBytes int, fn func(line []byte, truncated bool) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
-	l := lines{most: most, max: max, fn: fn}
+	l := lines{partBytes: partBytes, maxBytes: maxBytes, fn: fn}
 	for {
 		part, err := in.ReadSlice('\n')
-		if takeErr := l.take(part); takeErr != nil {
-			return takeErr
+		if fnErr := l.add(part); fnErr != nil {
+			return fnErr
 		}
 		switch {
 		case err == nil:
@@ -37,84 +36,83 @@ func Lines(r io.Reader, most, max int, fn func(line []byte, cut bool) error) err
 	}
 }
 
-// lines gathers one line.
+// lines collects one line.
 type lines struct {
-	most, max int
-	fn        func([]byte, bool) error
+	partBytes, maxBytes int
+	fn                  func([]byte, bool) error
 
-	buf    []byte
-	over   bool // buf is full, and the rest of the line is passed over
-	seen   int  // bytes of buf that were looked at
-	depth  int  // of braces at seen
-	quoted bool // seen is inside a string
-	escape bool // seen is behind a backslash
-	whole  int  // the end of the last object that stands whole in buf
+	buf      []byte
+	full     bool // buf reached maxBytes, the rest of the line is skipped
+	scanned  int  // bytes of buf that scan has read
+	depth    int  // depth of braces at scanned
+	inString bool // scanned is inside a string
+	escaped  bool // scanned follows a backslash
+	complete int  // end of the last complete object in buf
 }
 
-func (l *lines) take(part []byte) error {
-	if l.over {
+func (l *lines) add(part []byte) error {
+	if l.full {
 		return nil
 	}
 	l.buf = append(l.buf, part...)
-	if len(l.buf) <= l.most {
+	if len(l.buf) <= l.partBytes {
 		return nil
 	}
 	l.scan()
-	if l.whole > 0 {
-		rest := l.buf[l.whole:]
-		if err := l.fn(l.buf[:l.whole], false); err != nil {
+	if l.complete > 0 {
+		rest := l.buf[l.complete:]
+		if err := l.fn(l.buf[:l.complete], false); err != nil {
 			return err
 		}
 		l.buf = l.buf[:copy(l.buf, rest)]
-		l.seen -= l.whole
-		l.whole = 0
+		l.scanned -= l.complete
+		l.complete = 0
 	}
-	if len(l.buf) > l.max {
-		l.over = true
+	if len(l.buf) > l.maxBytes {
+		l.full = true
 	}
 	return nil
 }
 
-// scan finds the ends of objects. It is only right for JSON, and for anything else only says
-// where such objects would end: whoever reads the parts finds that they are none.
+// scan finds the ends of objects. In text that is not JSON the ends are arbitrary; the parser of the parts reports that.
 func (l *lines) scan() {
-	for ; l.seen < len(l.buf); l.seen++ {
-		c := l.buf[l.seen]
+	for ; l.scanned < len(l.buf); l.scanned++ {
+		c := l.buf[l.scanned]
 		switch {
-		case l.escape:
-			l.escape = false
-		case l.quoted && c == '\\':
-			l.escape = true
+		case l.escaped:
+			l.escaped = false
+		case l.inString && c == '\\':
+			l.escaped = true
 		case c == '"':
-			l.quoted = !l.quoted
-		case l.quoted:
+			l.inString = !l.inString
+		case l.inString:
 		case c == '{':
 			l.depth++
 		case c == '}' && l.depth > 0:
 			if l.depth--; l.depth == 0 {
-				l.whole = l.seen + 1
+				l.complete = l.scanned + 1
 			}
 		}
 	}
 }
 
-// end hands over what is left of the line and begins the next.
+// end passes the rest of the line to fn and starts the next line.
 func (l *lines) end() error {
-	line, cut := l.buf, l.over
+	line, truncated := l.buf, l.full
 	for len(line) > 0 && space(line[len(line)-1]) {
 		line = line[:len(line)-1]
 	}
 	for len(line) > 0 && space(line[0]) {
 		line = line[1:]
 	}
-	*l = lines{most: l.most, max: l.max, fn: l.fn, buf: l.buf[:0]}
+	*l = lines{partBytes: l.partBytes, maxBytes: l.maxBytes, fn: l.fn, buf: l.buf[:0]}
 	if len(line) == 0 {
 		return nil
 	}
-	if cut {
-		line = line[:min(len(line), l.max)]
+	if truncated {
+		line = line[:min(len(line), l.maxBytes)]
 	}
-	return l.fn(line, cut)
+	return l.fn(line, truncated)
 }
 
 func space(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

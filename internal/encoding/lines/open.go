@@ -1,7 +1,7 @@
-// Package lines opens what stands in an object as the lines that were put into it, in
-// whatever form it was compressed, or as those that the rows of a Parquet file make. The form is found by the first bytes and not by the name:
-// Firehose gives objects no extension when they have a FileExtension of their own, and
-// people rename.
+// Package lines reads the lines of a delivered object. It decompresses every format that
+// Firehose and common tools write, and turns rows of Parquet files into lines of JSON. It
+// detects the format by the first bytes, not by the object's name: a stream's FileExtension
+// replaces Firehose's own extensions, and people rename objects.
 package lines
 
 import (
@@ -22,10 +22,10 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/parquet"
 )
 
-// Form is how an object's bytes are compressed.
+// Form is the compression or file format of an object.
 type Form string
 
-// The forms. Hadoop's has no magic bytes: it is known by the lengths it begins with.
+// The forms. Hadoop has no magic bytes; it is detected by the lengths at its start.
 const (
 	Plain  Form = "plain"
 	Gzip   Form = "gzip"
@@ -34,7 +34,7 @@ const (
 	Framed Form = "framed" // Snappy's own framing
 	Hadoop Form = "hadoop" // Firehose's HADOOP_SNAPPY
 	Zstd   Form = "zstd"
-	// Parquet's rows are lines of JSON, by the names of its columns.
+	// Parquet rows are read as lines of JSON with the columns as fields.
 	Parquet Form = "parquet"
 )
 
@@ -53,16 +53,17 @@ var magics = []struct {
 
 const (
 	peekBytes = 16
-	// maxBlockBytes bounds a block of Snappy: its length stands in the object, and nobody
-	// writes larger ones.
+	// maxBlockBytes limits the memory for a Snappy block, because its length comes from the
+	// object. No writer uses larger blocks.
 	maxBlockBytes = 64 << 20
 )
 
-// ErrCorrupt: the bytes are not what their beginning promises.
+// ErrCorrupt is returned when data does not match the form that its first bytes indicate.
 var ErrCorrupt = errors.New("the compressed data is corrupt")
 
-// Open gives the plain bytes of an object. The caller closes it; r stays open. An object that
-// ends too soon gives what can be read of it, and then io.ErrUnexpectedEOF.
+// Open returns a reader of the decompressed bytes of an object, and the object's form. The
+// caller must close the reader; Open does not close r. The reader of a truncated object
+// returns what can be read, and then io.ErrUnexpectedEOF.
 func Open(r io.Reader) (io.ReadCloser, Form, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	head, err := in.Peek(peekBytes)
@@ -120,11 +121,11 @@ func open(in *bufio.Reader, form Form) (io.ReadCloser, error) {
 	return io.NopCloser(in), nil
 }
 
-// blocks reads blocks of Snappy, each behind its length.
+// blocks reads Snappy blocks, each preceded by its compressed length.
 type blocks struct {
 	in         *bufio.Reader
-	sized      bool // Hadoop's: the plain length stands first, and its blocks may be several
-	remaining  uint32
+	sized      bool   // Hadoop: a plain length precedes one or more blocks
+	remaining  uint32 // of that plain length
 	compressed []byte
 	plain      []byte
 	unread     []byte
@@ -160,7 +161,7 @@ func (b *blocks) next() error {
 	}
 	n := binary.BigEndian.Uint32(length[:])
 	if n > maxBlockBytes {
-		return fmt.Errorf("%w: a block of %d bytes", ErrCorrupt, n)
+		return fmt.Errorf("%w: block of %d bytes", ErrCorrupt, n)
 	}
 	if uint32(cap(b.compressed)) < n {
 		b.compressed = make([]byte, n)
@@ -174,7 +175,7 @@ func (b *blocks) next() error {
 	}
 	size, err := snappy.DecodedLen(b.compressed)
 	if err != nil || size > maxBlockBytes || b.sized && uint32(size) > b.remaining {
-		return fmt.Errorf("%w: a block's length is wrong", ErrCorrupt)
+		return fmt.Errorf("%w: wrong length of a block", ErrCorrupt)
 	}
 	if b.plain, err = snappy.Decode(b.plain[:cap(b.plain)], b.compressed); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -186,9 +187,9 @@ func (b *blocks) next() error {
 	return nil
 }
 
-// zipped is the entries of an archive, one after the other.
+// zipped reads the entries of a zip archive one after the other.
 type zipped struct {
-	file    *os.File // where the archive is: its directory stands at the end
+	file    *os.File // copy of the archive: its directory is at the end, so it cannot be streamed
 	entries []*zip.File
 	open    io.ReadCloser
 }
@@ -235,7 +236,7 @@ func (z *zipped) Read(p []byte) (int, error) {
 	}
 }
 
-// unnamed is a copy of in as a file without a name, which goes when it is closed.
+// unnamed copies in to a temporary file without a name, which disappears when it is closed.
 func unnamed(in io.Reader) (_ *os.File, size int64, err error) {
 	file, err := os.CreateTemp("", "stagelog-object-*")
 	if err != nil {
@@ -253,7 +254,7 @@ func unnamed(in io.Reader) (_ *os.File, size int64, err error) {
 	return file, size, err
 }
 
-// rows is the lines of a Parquet file.
+// rows reads a Parquet file as lines.
 type rows struct {
 	io.ReadCloser
 	file *os.File
@@ -271,10 +272,10 @@ func openParquet(in io.Reader) (_ io.ReadCloser, err error) {
 	return &rows{lines, file}, nil
 }
 
-// Close ends reading and removes the file.
+// Close closes the reader and the temporary file, which removes it.
 func (r *rows) Close() error { return errors.Join(r.ReadCloser.Close(), r.file.Close()) }
 
-// Close ends reading and removes the archive.
+// Close closes the open entry and the temporary file, which removes it.
 func (z *zipped) Close() error {
 	var err error
 	if z.open != nil {

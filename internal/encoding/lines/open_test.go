@@ -21,7 +21,7 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/parquet"
 )
 
-func TestOpenOfParquetGivesALineForEachRow(t *testing.T) {
+func TestOpenReadsParquetRowsAsLines(t *testing.T) {
 	schema, err := parquet.NewSchema([]parquet.Column{{Name: "requestid", Type: parquet.String}, {Name: "status", Type: parquet.String}})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestOpenOfParquetGivesALineForEachRow(t *testing.T) {
 	}
 	for n := range file.Len() {
 		if _, _, err := read(file.Bytes()[:n]); n > 4 && !errors.Is(err, lines.ErrCorrupt) {
-			t.Fatalf("the first %d bytes: %v, want ErrCorrupt", n, err)
+			t.Fatalf("first %d bytes: %v, want ErrCorrupt", n, err)
 		}
 	}
 }
@@ -69,30 +69,30 @@ func TestOpenReadsEveryForm(t *testing.T) {
 	}
 }
 
-func TestOpenOfWhatEndsTooSoonGivesItsBeginning(t *testing.T) {
+func TestOpenReadsStartOfTruncatedObject(t *testing.T) {
 	for form, packed := range packings(t) {
-		if form == lines.Plain || form == lines.Zip { // one has no end, the other no beginning
+		if form == lines.Plain || form == lines.Zip { // Plain has no end marker, and Zip has its directory at the end
 			continue
 		}
 		got, _, err := read(packed[:len(packed)-10])
 		if err == nil || !strings.HasPrefix(plain, got) {
-			t.Errorf("%s: %d bytes and %v, want the first bytes and an error", form, len(got), err)
+			t.Errorf("%s: %d bytes and error %v, want the first bytes and an error", form, len(got), err)
 		}
 	}
 }
 
-func TestOpenOfACorruptArchive(t *testing.T) {
-	if _, _, err := lines.Open(strings.NewReader("PK\x03\x04 and nothing of an archive")); !errors.Is(err, lines.ErrCorrupt) {
+func TestOpenDetectsCorruptObject(t *testing.T) {
+	if _, _, err := lines.Open(strings.NewReader("PK\x03\x04 and no archive")); !errors.Is(err, lines.ErrCorrupt) {
 		t.Errorf("Open = %v, want ErrCorrupt", err)
 	}
-	// A block that says that it has 4 GiB.
+	// The block's length is 4 GiB.
 	got, form, err := read([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\xff\xff\xff\xff"))
 	if form != lines.Snappy || got != "" || !errors.Is(err, lines.ErrCorrupt) {
 		t.Errorf("Open = %q, %s, %v, want ErrCorrupt", got, form, err)
 	}
 }
 
-func TestOpenOfLittle(t *testing.T) {
+func TestOpenReadsShortObject(t *testing.T) {
 	for _, text := range []string{"", "{", "{}\n"} {
 		if got, form, err := read([]byte(text)); got != text || form != lines.Plain || err != nil {
 			t.Errorf("Open(%q) = %q, %s, %v", text, got, form, err)
@@ -104,18 +104,18 @@ func TestLines(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"lines":                                {"{1}\n{2}\n", "{1}|{2}"},
 		"no newline at the end":                {"{1}\n{2}", "{1}|{2}"},
-		"blank lines and carriages":            {"\r\n {1} \r\n\n\t{2}\n", "{1}|{2}"},
-		"run together and short":               {`{"a":1}{"b":2}`, `{"a":1}{"b":2}`},
-		"run together, the last one not whole": {`{"a":"0123456789"}{"b":"}{\"}{"}{"c":"01`, `{"a":"0123456789"}{"b":"}{\"}{"}|{"c":"01`},
-		"longer than anything":                 {"{1}\n" + strings.Repeat("x", 100) + "\n{2}\n", "{1}|" + strings.Repeat("x", 40) + "!|{2}"},
-		"longer, and nothing behind":           {strings.Repeat("x", 100), strings.Repeat("x", 40) + "!"},
-		"nothing":                              {"", ""},
+		"blank lines and carriage returns":     {"\r\n {1} \r\n\n\t{2}\n", "{1}|{2}"},
+		"short, run together":                  {`{"a":1}{"b":2}`, `{"a":1}{"b":2}`},
+		"run together, last one incomplete":    {`{"a":"0123456789"}{"b":"}{\"}{"}{"c":"01`, `{"a":"0123456789"}{"b":"}{\"}{"}|{"c":"01`},
+		"too long":                             {"{1}\n" + strings.Repeat("x", 100) + "\n{2}\n", "{1}|" + strings.Repeat("x", 40) + "!|{2}"},
+		"too long at the end":                  {strings.Repeat("x", 100), strings.Repeat("x", 40) + "!"},
+		"empty":                                {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			err := lines.Lines(strings.NewReader(c.in), 20, 40, func(line []byte, cut bool) error {
+			err := lines.Lines(strings.NewReader(c.in), 20, 40, func(line []byte, truncated bool) error {
 				text := string(line)
-				if cut {
+				if truncated {
 					text += "!"
 				}
 				got = append(got, text)
@@ -128,16 +128,16 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// However a text of objects runs together, the parts are all of it and are whole.
-func TestLinesLoseNothingOfLongLines(t *testing.T) {
+// The parts are complete objects, and together they are the whole line.
+func TestLinesSplitsLongLinesLosslessly(t *testing.T) {
 	var all []string
 	for i := range 2000 {
 		all = append(all, fmt.Sprintf(`{"n":%d,"s":%q,"o":{"x":"}"}}`, i, strings.Repeat(`"{\`, i%7)))
 	}
 	var got strings.Builder
-	err := lines.Lines(strings.NewReader(strings.Join(all, "")), 1000, 2000, func(line []byte, cut bool) error {
-		if cut || line[0] != '{' || line[len(line)-1] != '}' {
-			return fmt.Errorf("a part that is not whole: %.80s", line)
+	err := lines.Lines(strings.NewReader(strings.Join(all, "")), 1000, 2000, func(line []byte, truncated bool) error {
+		if truncated || line[0] != '{' || line[len(line)-1] != '}' {
+			return fmt.Errorf("incomplete part: %.80s", line)
 		}
 		got.Write(line)
 		return nil
@@ -157,10 +157,10 @@ func read(packed []byte) (string, lines.Form, error) {
 	return string(got), form, err
 }
 
-// packings is plain in every form.
+// packings returns plain in every form.
 func packings(t *testing.T) map[lines.Form][]byte {
 	t.Helper()
-	through := func(open func(io.Writer) (io.WriteCloser, error), text string) []byte {
+	packed := func(open func(io.Writer) (io.WriteCloser, error), text string) []byte {
 		var out bytes.Buffer
 		w, err := open(&out)
 		if err != nil {
@@ -194,17 +194,17 @@ func packings(t *testing.T) map[lines.Form][]byte {
 		half := len(block) / 2
 		hadoop = binary.BigEndian.AppendUint32(hadoop, uint32(len(block)))
 		for _, part := range [][]byte{block[:half], block[half:]} {
-			packed := snappy.Encode(nil, part)
-			hadoop = append(binary.BigEndian.AppendUint32(hadoop, uint32(len(packed))), packed...)
+			block := snappy.Encode(nil, part)
+			hadoop = append(binary.BigEndian.AppendUint32(hadoop, uint32(len(block))), block...)
 		}
 	}
 	return map[lines.Form][]byte{
 		lines.Plain:  []byte(plain),
-		lines.Gzip:   slices.Concat(through(gz, plain[:5000]), through(gz, plain[5000:])), // two members
+		lines.Gzip:   slices.Concat(packed(gz, plain[:5000]), packed(gz, plain[5000:])), // two members
 		lines.Zip:    archive.Bytes(),
 		lines.Snappy: xerial.Encode(nil, []byte(plain)),
-		lines.Framed: through(func(w io.Writer) (io.WriteCloser, error) { return s2.NewWriter(w, s2.WriterSnappyCompat()), nil }, plain),
+		lines.Framed: packed(func(w io.Writer) (io.WriteCloser, error) { return s2.NewWriter(w, s2.WriterSnappyCompat()), nil }, plain),
 		lines.Hadoop: hadoop,
-		lines.Zstd:   through(func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }, plain),
+		lines.Zstd:   packed(func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }, plain),
 	}
 }
