@@ -102,14 +102,14 @@ func TestOpenReadsShortObject(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
-		"lines":                                {"{1}\n{2}\n", "{1}|{2}"},
-		"no newline at the end":                {"{1}\n{2}", "{1}|{2}"},
-		"blank lines and carriage returns":     {"\r\n {1} \r\n\n\t{2}\n", "{1}|{2}"},
-		"short, run together":                  {`{"a":1}{"b":2}`, `{"a":1}{"b":2}`},
-		"run together, last one incomplete":    {`{"a":"0123456789"}{"b":"}{\"}{"}{"c":"01`, `{"a":"0123456789"}{"b":"}{\"}{"}|{"c":"01`},
-		"too long":                             {"{1}\n" + strings.Repeat("x", 100) + "\n{2}\n", "{1}|" + strings.Repeat("x", 40) + "!|{2}"},
-		"too long at the end":                  {strings.Repeat("x", 100), strings.Repeat("x", 40) + "!"},
-		"empty":                                {"", ""},
+		"lines":                             {"{1}\n{2}\n", "{1}|{2}"},
+		"no newline at the end":             {"{1}\n{2}", "{1}|{2}"},
+		"blank lines and carriage returns":  {"\r\n {1} \r\n\n\t{2}\n", "{1}|{2}"},
+		"short, run together":               {`{"a":1}{"b":2}`, `{"a":1}{"b":2}`},
+		"run together, last one incomplete": {`{"a":"0123456789"}{"b":"}{\"}{"}{"c":"01`, `{"a":"0123456789"}{"b":"}{\"}{"}|{"c":"01`},
+		"too long":                          {"{1}\n" + strings.Repeat("x", 100) + "\n{2}\n", "{1}|" + strings.Repeat("x", 40) + "!|{2}"},
+		"too long at the end":               {strings.Repeat("x", 100), strings.Repeat("x", 40) + "!"},
+		"empty":                             {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
