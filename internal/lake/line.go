@@ -54,7 +54,7 @@ func (r *lineReader) line(line []byte) *jsonscan.Bad {
 	begin, n, count := len(r.out), r.n, r.count
 	bad := r.objects(line)
 	if bad != nil && bad != envelope {
-		if mended := jsonscan.Mend(line); mended != nil {
+		if mended := jsonscan.FixQuotes(line); mended != nil {
 			r.out, r.n, r.count = r.out[:begin], n, count
 			if bad = r.objects(mended); bad == nil {
 				r.count.mended++

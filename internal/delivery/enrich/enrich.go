@@ -129,7 +129,7 @@ func (e *Enricher) appendMended(dst, rec []byte, bad *Bad) ([]byte, bool) {
 	if bad != jsonscan.BadJSON && bad != jsonscan.BadTruncated {
 		return dst, false
 	}
-	mended := jsonscan.Mend(rec)
+	mended := jsonscan.FixQuotes(rec)
 	if mended == nil {
 		return dst, false
 	}

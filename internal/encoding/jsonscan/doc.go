@@ -1,13 +1,13 @@
-// Package jsonscan reads JSON where it stands, byte by byte and without allocation: strictly what
-// RFC 8259 allows. The functions take the bytes and an index, and give the index behind what
-// they read. It also mends the curly quotes that a log format copied from a web page has.
+// Package jsonscan scans JSON in place, without allocation, strictly as RFC 8259 defines it.
+// Its functions take the bytes and an index, and return the index after what they read.
+// FixQuotes repairs the curly quotes of a log format that was copied from a web page.
 package jsonscan
 
-// Bad says why bytes are no JSON. Reason is one of a few fixed texts: it never holds any of
-// the content, so it may be logged and counted.
+// Bad is the reason why bytes are not valid JSON. Reason is one of a few fixed texts without
+// any of the content, so it may be logged and counted.
 type Bad struct{ Reason string }
 
-// Error is the reason.
+// Error returns the reason.
 func (b *Bad) Error() string { return b.Reason }
 
 // The reasons. They are values, not constructors, so that a bad record costs no allocation.

@@ -20,7 +20,7 @@ func FuzzAgainstEncodingJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := bytes.Clone(data)
 		checkAgainstEncodingJSON(t, data)
-		if repaired := Mend(data); repaired != nil {
+		if repaired := FixQuotes(data); repaired != nil {
 			checkAgainstEncodingJSON(t, repaired)
 		}
 		if !bytes.Equal(before, data) {
@@ -121,7 +121,7 @@ func checkMembers(t *testing.T, data []byte, at int) {
 	if bad != nil || SpaceEnd(data, next) != len(data) || dec.More() {
 		t.Fatalf("Members(%q) ended at %d with %v; encoding/json has more: %v", data, next, bad, dec.More())
 	}
-	if got, want := Repeats(data), repeated || len(names) > maxMended; got != want {
+	if got, want := Repeats(data), repeated || len(names) > maxMembers; got != want {
 		t.Fatalf("Repeats(%q) = %v, want %v", data, got, want)
 	}
 }

@@ -99,7 +99,7 @@ func TestUnescapeKeepsWhatItAppendsTo(t *testing.T) {
 	}
 }
 
-func TestMendRepairsCurlyQuotes(t *testing.T) {
+func TestFixQuotes(t *testing.T) {
 	for _, tt := range []struct{ name, rec, want string }{
 		{"straight quotes only", `{"a":"b"}`, ""},
 		{"all curly", `{“a”: “b”,„c‟:＂d＂}`, `{"a": "b","c":"d"}`},
@@ -108,8 +108,8 @@ func TestMendRepairsCurlyQuotes(t *testing.T) {
 		{"an escape is kept", `{“a”:“x\n\"y”}`, `{"a":"x\n\"y"}`},
 		{"curly inside straight ones", `{"a":"“b”",“c”:1}`, `{"a":"“b”","c":1}`},
 	} {
-		if got := Mend([]byte(tt.rec)); string(got) != tt.want || (got == nil) != (tt.want == "") {
-			t.Errorf("%s: Mend(%s) = %s, want %s", tt.name, tt.rec, got, tt.want)
+		if got := FixQuotes([]byte(tt.rec)); string(got) != tt.want || (got == nil) != (tt.want == "") {
+			t.Errorf("%s: FixQuotes(%s) = %s, want %s", tt.name, tt.rec, got, tt.want)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func TestRepeatsFindsANameTwice(t *testing.T) {
 	for rec, want := range map[string]bool{
 		`{}`: false, `{"a":1,"b":2}`: false, `{"a":{"a":1}}`: false, `{"a":1}{"a":1}`: false, ` {"a":1} {"b":2} `: false,
 		`{"a":1,"b":2,"a":3}`: true, `{"a":1,"\u0061":2}`: true, `{"a":1} {"b":1,"b":2}`: true,
-		many(maxMended): false, many(maxMended + 1): true,
+		many(maxMembers): false, many(maxMembers + 1): true,
 	} {
 		if got := Repeats([]byte(rec)); got != want {
 			t.Errorf("Repeats(%.60s) = %v, want %v", rec, got, want)

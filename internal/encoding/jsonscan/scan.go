@@ -18,8 +18,8 @@ const (
 	eight80 = 0x8080808080808080
 )
 
-// special marks, with the top bit of its byte, each byte of w that does not simply stand for itself
-// in a JSON string: a quote, a backslash, a control character, or the top bit set. Only the lowest
+// special marks, with the top bit of its byte, each byte of w that needs attention in a JSON
+// string: a quote, a backslash, a control character, or the top bit set. Only the lowest
 // mark is exact: a borrow may set marks above it.
 //
 // XOR with 2 maps the quote to 0x20 and keeps the control characters below it, so one subtraction
@@ -38,7 +38,7 @@ func PlainEnd(b []byte, i int) int {
 	return plainTail(b, i)
 }
 
-// plainTail is plainEnd for the last bytes, fewer than eight.
+// plainTail does the same as PlainEnd for the last bytes, fewer than eight.
 func plainTail(b []byte, i int) int {
 	for i < len(b) && b[i] >= 0x20 && b[i] < 0x80 && b[i] != '"' && b[i] != '\\' {
 		i++
@@ -46,8 +46,8 @@ func plainTail(b []byte, i int) int {
 	return i
 }
 
-// StringEnd returns the index of the quote that ends the string whose content continues at i, and
-// whether there were escapes on the way.
+// StringEnd returns the index of the quote that ends the string whose content is at i, and whether
+// the content has escapes.
 func StringEnd(b []byte, i int) (end int, escaped bool, bad *Bad) {
 	for {
 		i = PlainEnd(b, i)
@@ -74,7 +74,7 @@ func StringEnd(b []byte, i int) (end int, escaped bool, bad *Bad) {
 	}
 }
 
-// escapeEnd returns the index after the escape that begins at i.
+// escapeEnd returns the index after the escape at i.
 func escapeEnd(b []byte, i int) (int, *Bad) {
 	if i+1 >= len(b) {
 		return i, BadTruncated
@@ -108,8 +108,8 @@ func SpaceEnd(b []byte, i int) int {
 	return i
 }
 
-// ValueEnd returns the index after the value that begins at i. Strict: what RFC 8259 allows and
-// nothing else.
+// ValueEnd returns the index after the value at i, which must be valid according to RFC 8259. depth
+// is the number of arrays and objects around it.
 func ValueEnd(b []byte, i, depth int) (int, *Bad) {
 	if i >= len(b) {
 		return i, BadTruncated
@@ -227,7 +227,7 @@ func objectEnd(b []byte, i, depth int) (int, *Bad) {
 	return i, nil
 }
 
-// nameEnd returns the index of the value that belongs to the name that begins at i.
+// nameEnd returns the index of the value that belongs to the name at i.
 func nameEnd(b []byte, i int) (int, *Bad) {
 	if i >= len(b) {
 		return i, BadTruncated
@@ -254,8 +254,9 @@ func ColonEnd(b []byte, i int) (int, *Bad) {
 	return SpaceEnd(b, i+1), nil
 }
 
-// MoreOrEnd reads what follows a value in an array or object: a comma (more; i is then where the
-// next one begins) or the closing bracket (i is then the index after it).
+// MoreOrEnd reads what follows a value in an array or object. After a comma, more is true and next
+// is the index of the next element; after the closing bracket, more is false and next is the index
+// after it.
 func MoreOrEnd(b []byte, i int, closing byte) (next int, more bool, bad *Bad) {
 	i = SpaceEnd(b, i)
 	if i >= len(b) {
@@ -270,8 +271,8 @@ func MoreOrEnd(b []byte, i int, closing byte) (next int, more bool, bad *Bad) {
 	return i, false, BadJSON
 }
 
-// Members calls fn with each member of the object that begins at i, in order: its name as it stands between the quotes,
-// whether that has escapes, and its value as it stands. It ends behind the object, or where fn returns a Bad.
+// Members calls fn with each member of the object at i, in order: the raw name without its quotes, whether the name has
+// escapes, and the raw value. It returns the index after the object, or stops at the first Bad of fn and returns it.
 func Members(b []byte, i int, fn func(name []byte, escaped bool, value []byte) *Bad) (next int, bad *Bad) {
 	if i = SpaceEnd(b, i+1); i < len(b) && b[i] == '}' {
 		return i + 1, nil

@@ -2,14 +2,16 @@ package jsonscan
 
 import "bytes"
 
-// curlyBytes is how many bytes each of the curly quotes takes in UTF-8.
+// curlyBytes is the length of each curly quote in UTF-8.
 const curlyBytes = 3
 
-// Mend rewrites a record whose strings stand between curly quotes, as a log format that was copied
-// from a web page produces, or returns nil if it has none. A curly quote ends a string only where
-// one can end: before a colon, a comma, a bracket or the end. Others, and straight quotes inside,
-// belong to the value. The caller checks the result.
-func Mend(rec []byte) []byte {
+// FixQuotes returns a copy of a record with straight quotes instead of the curly quotes around
+// its strings, as written by a log format that was copied from a web page. It returns nil if the
+// record has no curly quotes, or an invalid string in straight quotes. A curly quote ends a
+// string only before a colon, a comma, a closing bracket or the end of the record; other curly
+// quotes and straight quotes inside belong to the value. The result may be invalid JSON, so the
+// caller must check it.
+func FixQuotes(rec []byte) []byte {
 	if !bytes.ContainsAny(rec, "\u201c\u201d\u201e\u201f\uff02") {
 		return nil
 	}
@@ -17,7 +19,7 @@ func Mend(rec []byte) []byte {
 	for i := 0; i < len(rec); {
 		switch {
 		case curlyAt(rec, i):
-			out, i = mendString(out, rec, i)
+			out, i = fixString(out, rec, i)
 		case rec[i] == '"':
 			end, _, bad := StringEnd(rec, i+1)
 			if bad != nil {
@@ -33,8 +35,8 @@ func Mend(rec []byte) []byte {
 	return out
 }
 
-// mendString rewrites the string that a curly quote at i opens, and returns the index after it.
-func mendString(out, rec []byte, i int) ([]byte, int) {
+// fixString appends the string that starts with a curly quote at i, and returns the index after it.
+func fixString(out, rec []byte, i int) ([]byte, int) {
 	out = append(out, '"')
 	for i += curlyBytes; i < len(rec); {
 		if curlyAt(rec, i) && endsHere(rec, i+curlyBytes) {
@@ -53,7 +55,7 @@ func mendString(out, rec []byte, i int) ([]byte, int) {
 	return out, i
 }
 
-// curlyAt says whether a double quote other than the straight one begins at i: U+201C to U+201F, U+FF02.
+// curlyAt reports whether a double quote other than the straight one is at i: U+201C to U+201F or U+FF02.
 func curlyAt(b []byte, i int) bool {
 	if i+curlyBytes > len(b) {
 		return false
@@ -61,18 +63,19 @@ func curlyAt(b []byte, i int) bool {
 	return b[i] == 0xe2 && b[i+1] == 0x80 && b[i+2]&^3 == 0x9c || b[i] == 0xef && b[i+1] == 0xbc && b[i+2] == 0x82
 }
 
-// endsHere says whether a string may have ended before i.
+// endsHere reports whether a string can end before i.
 func endsHere(b []byte, i int) bool {
 	i = SpaceEnd(b, i)
 	return i == len(b) || b[i] == ':' || b[i] == ',' || b[i] == '}' || b[i] == ']'
 }
 
-// maxMended is the most members of an object that is mended. A log format has fewer.
-const maxMended = 256
+// maxMembers is the most members of an object that Repeats checks. A log format has fewer.
+const maxMembers = 256
 
-// Repeats says whether an object of a valid record has a name twice. Where quotes are curly, API
-// Gateway does not escape them in values, so a caller could end a string in a path of theirs and write
-// members of their own: another key id, for one. Those would be repeated, because the format has them.
+// Repeats reports whether an object of a valid record has two members with the same name, or more
+// members than a log format can have. API Gateway does not escape curly quotes in values, so with
+// such a format a client could end a string within the request path and add its own members, such
+// as another key id. Those names repeat, because the format has them too.
 func Repeats(rec []byte) bool {
 	for i := SpaceEnd(rec, 0); i < len(rec); i = SpaceEnd(rec, i) {
 		names := make([][]byte, 0, 32)
@@ -85,7 +88,7 @@ func Repeats(rec []byte) bool {
 					return true
 				}
 			}
-			if names = append(names, name); len(names) > maxMended {
+			if names = append(names, name); len(names) > maxMembers {
 				return true
 			}
 			i, _ = ColonEnd(rec, end+1)
@@ -94,7 +97,7 @@ func Repeats(rec []byte) bool {
 				i--
 			}
 		}
-		i++ // the brace
+		i++ // skip the brace
 	}
 	return false
 }
