@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/stagelog/stagelog/internal/config/yamlfile"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // AWS holds settings of the resources that `stagelog deploy` creates and `stagelog up` does not need.
@@ -24,9 +25,6 @@ const (
 
 const maxExpireDays = 36500
 
-// retentionSteps is what CloudWatch Logs takes for retentionInDays (its API model).
-var retentionSteps = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
-
 func readAWS(p *Pipeline, v yamlfile.Value) {
 	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days")
 	a := &p.AWS
@@ -44,13 +42,14 @@ func readAWS(p *Pipeline, v yamlfile.Value) {
 	}
 	if c := m["log_days"]; c.Exists() {
 		a.LogDays = int(c.Whole(1, 3653))
-		if a.LogDays != 0 && !slices.Contains(retentionSteps, a.LogDays) {
+		if a.LogDays != 0 && !slices.Contains(record.LogRetentionDays(), a.LogDays) {
 			c.Problemf("write "+strconv.Itoa(nextStep(a.LogDays)), "expected a retention that CloudWatch Logs accepts: 1, 3, 5, 7, 14, 30, 60, 90, 120 ... days, found %s", c.Shown())
 		}
 	}
 }
 
 func nextStep(days int) int {
-	i, _ := slices.BinarySearch(retentionSteps, days)
-	return retentionSteps[min(i, len(retentionSteps)-1)]
+	steps := record.LogRetentionDays()
+	i, _ := slices.BinarySearch(steps, days)
+	return steps[min(i, len(steps)-1)]
 }

@@ -85,15 +85,15 @@ func Open(ctx context.Context, cfg Config, store record.Store) (*Service, error)
 func (s *Service) load(ctx context.Context) error {
 	var orphans []string
 	err := errors.Join(
-		loadAll(ctx, s.store, kindAPI, func(_ []string, a *restAPI) { s.apis[a.ID] = a }),
-		loadAll(ctx, s.store, kindDeployment, func(_ []string, d *deployment) {
+		loadAll(ctx, s, kindAPI, func(_ []string, a *restAPI) { s.apis[a.ID] = a }),
+		loadAll(ctx, s, kindDeployment, func(_ []string, d *deployment) {
 			if s.apis[d.API] == nil {
 				orphans = append(orphans, docKey(kindDeployment, d.API, d.ID))
 				return
 			}
 			inner(s.deployments, d.API)[d.ID] = d
 		}),
-		loadAll(ctx, s.store, kindStage, func(_ []string, st *stage) {
+		loadAll(ctx, s, kindStage, func(_ []string, st *stage) {
 			if s.deployments[st.API][st.DeploymentID] == nil {
 				orphans = append(orphans, docKey(kindStage, st.API, st.Name))
 				return
@@ -101,16 +101,16 @@ func (s *Service) load(ctx context.Context) error {
 			inner(s.stages, st.API)[st.Name] = st
 			s.showStage(st)
 		}),
-		loadAll(ctx, s.store, kindKey, func(_ []string, k *apiKey) {
+		loadAll(ctx, s, kindKey, func(_ []string, k *apiKey) {
 			s.keys[k.ID] = k
 			s.keyByHash[hashValue(k.Value)] = k.ID
 			s.showKey(k)
 		}),
-		loadAll(ctx, s.store, kindPlan, func(_ []string, p *plan) {
+		loadAll(ctx, s, kindPlan, func(_ []string, p *plan) {
 			s.plans[p.ID] = p
 			s.showPlan(p)
 		}),
-		loadAll(ctx, s.store, kindMember, func(ids []string, m *member) {
+		loadAll(ctx, s, kindMember, func(ids []string, m *member) {
 			if len(ids) != 2 || s.plans[ids[0]] == nil || s.keys[ids[1]] == nil {
 				orphans = append(orphans, docKey(kindMember, ids...))
 				return

@@ -6,12 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-)
 
-const (
-	maxTags     = 50
-	maxTagKey   = 128
-	maxTagValue = 256
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 func (s *Service) otherOperations() []operation {
@@ -34,15 +30,15 @@ func (s *Service) getAccount(*call) (any, error) {
 }
 
 func checkTags(tags map[string]string) error {
-	if len(tags) > maxTags {
-		return badRequest("At most %d tags are allowed", maxTags)
+	if len(tags) > wire.MaxTags {
+		return badRequest("At most %d tags are allowed", wire.MaxTags)
 	}
 	for k, v := range tags {
-		if k == "" || len(k) > maxTagKey || strings.HasPrefix(strings.ToLower(k), "aws:") {
-			return badRequest("Invalid tag key: it must have 1 to %d characters and not begin with aws:", maxTagKey)
+		if !wire.ValidTag(k, "") || strings.HasPrefix(strings.ToLower(k), "aws:") {
+			return badRequest("Invalid tag key: it must have 1 to %d characters and not begin with aws:", wire.MaxTagKey)
 		}
-		if len(v) > maxTagValue {
-			return badRequest("Invalid tag value: it can be at most %d characters", maxTagValue)
+		if !wire.ValidTag(k, v) {
+			return badRequest("Invalid tag value: it can be at most %d characters", wire.MaxTagValue)
 		}
 	}
 	return nil

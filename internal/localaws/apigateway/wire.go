@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
@@ -83,6 +84,8 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	switch {
 	case errors.As(err, &refused):
 		writeError(w, refused)
+	case errors.Is(err, documents.ErrTooLarge):
+		writeError(w, badRequest("stagelog keeps no definition of over %d KiB", documents.MaxBytes>>10))
 	case err != nil:
 		s.log.Error("control API call failed", "operation", op.pattern, "error", err)
 		writeError(w, &Error{http.StatusServiceUnavailable, "ServiceUnavailableException", "The state could not be written. Try again later."})

@@ -1,46 +1,24 @@
 package cloudwatchlogs_test
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	"github.com/aws/smithy-go"
 
 	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
-	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/localaws/wire/wiretest"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-type keys struct{}
-
-func (keys) Secret(id string) (string, wire.Identity, bool) {
-	return "secret", wire.Identity{AccessKeyID: id, Account: "123456789012"}, id == "AKIATEST"
-}
-
 func serve(t *testing.T, store *recordtest.Store) *sdk.Client {
 	t.Helper()
-	s, err := cloudwatchlogs.Open(t.Context(), "eu-west-1", "123456789012", store)
+	s, err := cloudwatchlogs.Open(t.Context(), wiretest.Region, wiretest.Account, store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(wire.NewMux(wire.Config{Verifier: wire.NewVerifier(keys{}, time.Now), Region: "eu-west-1"}, map[string]http.Handler{"logs": s}))
-	t.Cleanup(server.Close)
-	return sdk.New(sdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret", "")})
-}
-
-func code(err error) string {
-	var answer smithy.APIError
-	if errors.As(err, &answer) {
-		return answer.ErrorCode()
-	}
-	return fmt.Sprint(err)
+	return sdk.New(sdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "logs", s)), RetryMaxAttempts: 1, Credentials: wiretest.Credentials()})
 }
 
 func TestLogGroups(t *testing.T) {
@@ -50,7 +28,7 @@ func TestLogGroups(t *testing.T) {
 	const arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stagelog-acme"
 	check := func(what string, err error, want string) {
 		t.Helper()
-		if want == "" && err != nil || want != "" && code(err) != want {
+		if want == "" && err != nil || want != "" && wiretest.Code(err) != want {
 			t.Errorf("%s: %v, want %q", what, err, want)
 		}
 	}

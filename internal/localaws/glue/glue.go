@@ -1,5 +1,6 @@
-// Package glue is the Glue Data Catalog for one machine, as far as delivery needs it: databases and tables, whose columns
-// are the schema of records that are converted. Tables are kept as they were given.
+// Package glue is the part of the Glue Data Catalog that delivery needs, on one machine: databases
+// and tables, whose columns are the schema of records that are converted. Tables are kept as they
+// were given.
 package glue
 
 import (
@@ -8,39 +9,35 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
-	keyPrefix    = "database/"
 	maxDatabases = 1000
 	maxTables    = 1000 // of a database
 	maxNameBytes = 255
-	// maxBytes bounds a database with its tables: it is one document, and NATS's default max_payload is 1 MiB.
-	maxBytes = 512 << 10
 )
 
 // Service is the Data Catalog of one account. It may be used in parallel.
 type Service struct {
-	account string
-	store   record.Store
-	now     func() time.Time
-
-	mu        sync.RWMutex // guards databases, and keeps the order of writes
-	databases map[string]*database
+	account   string
+	now       func() time.Time
+	databases *documents.Set[database]
+	operations
 }
 
-// database is a database as it is stored. What others gave is kept as it came.
+type operations = wire.JSONService[request]
+
+// database is a database with its tables as it is stored. Inputs are kept as clients gave them.
 type database struct {
-	Name    string            `json:"name"`
+	Name    string            `json:"name"` // in lower case
 	Created time.Time         `json:"created"`
 	Input   json.RawMessage   `json:"input"`
 	Tables  map[string]*table `json:"tables,omitempty"`
@@ -57,46 +54,58 @@ type table struct {
 // Column is a column of a table, with its type as Hive writes it.
 type Column struct{ Name, Type string }
 
-// Open reads the catalog. account is of 12 digits, and the catalog's id.
+// Open reads the catalog. account has 12 digits and is the catalog's id.
 func Open(ctx context.Context, account string, store record.Store) (*Service, error) {
-	s := &Service{account: account, store: store, now: time.Now, databases: map[string]*database{}}
-	err := store.All(ctx, keyPrefix, func(key string, value []byte, _ uint64) error {
-		var d database
-		if err := json.Unmarshal(value, &d); err != nil {
-			return fmt.Errorf("read %s: %w", key, err)
-		}
-		s.databases[d.Name] = &d
-		return nil
-	})
+	s := &Service{account: account, now: time.Now}
+	var err error
+	s.databases, err = documents.Open[database](ctx, store, documents.Config{Prefix: "database/", Max: maxDatabases, Errors: documents.Errors{
+		NotFound: func(name string) *wire.Error {
+			return &wire.Error{Code: "EntityNotFoundException", Message: "Database " + name + " not found."}
+		},
+		Exists:    func(string) *wire.Error { return exists("Database") },
+		Limit:     limit(),
+		TooLarge:  invalid("A database and its tables are larger than stagelog keeps (960 KiB)."),
+		NotStored: &wire.Error{Code: "InternalServiceException", Message: "The service cannot complete the request.", Fault: true},
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("open the Data Catalog: %w", err)
 	}
+	s.operations = operations{Target: "AWSGlue.", Serves: "databases and tables of the Data Catalog", Operations: map[string]func(context.Context, *request) (any, *wire.Error){
+		"CreateDatabase": s.createDatabase,
+		"UpdateDatabase": s.updateDatabase,
+		"GetDatabase":    s.getDatabase,
+		"GetDatabases":   s.getDatabases,
+		"DeleteDatabase": s.deleteDatabase,
+		"CreateTable":    s.createTable,
+		"UpdateTable":    s.updateTable,
+		"GetTable":       s.getTable,
+		"GetTables":      s.getTables,
+		"DeleteTable":    s.deleteTable,
+	}}
 	return s, nil
 }
 
 // Columns returns a table's columns, without those of its partitions. It wraps record.ErrNotFound
 // when there is no such database or table.
 func (s *Service) Columns(databaseName, tableName string) ([]Column, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	d := s.databases[strings.ToLower(databaseName)]
-	if d == nil || d.Tables[strings.ToLower(tableName)] == nil {
+	_, t, refused := s.table(databaseName, tableName)
+	if refused != nil {
 		return nil, fmt.Errorf("table %s.%s: %w", databaseName, tableName, record.ErrNotFound)
 	}
 	var in tableInput
-	if err := json.Unmarshal(d.Tables[strings.ToLower(tableName)].Input, &in); err != nil {
+	if err := json.Unmarshal(t.Input, &in); err != nil {
 		return nil, fmt.Errorf("read table %s.%s: %w", databaseName, tableName, err)
 	}
 	return in.StorageDescriptor.Columns, nil
 }
 
-// tableInput is what this package reads of a TableInput.
+// tableInput holds what this package reads of a TableInput.
 type tableInput struct {
 	Name              string
 	StorageDescriptor struct{ Columns []Column }
 }
 
-// request is the members of all requests that are served.
+// request holds the members of all requests that are served.
 type request struct {
 	Name          string
 	DatabaseName  string
@@ -104,67 +113,14 @@ type request struct {
 	TableInput    json.RawMessage
 }
 
-// targetPrefix is before the operation in X-Amz-Target.
-const targetPrefix = "AWSGlue."
-
-var operations = map[string]struct {
-	serve  func(*Service, context.Context, *request) (any, *wire.Error)
-	writes bool
-}{
-	"CreateDatabase": {(*Service).createDatabase, true},
-	"UpdateDatabase": {(*Service).updateDatabase, true},
-	"GetDatabase":    {(*Service).getDatabase, false},
-	"GetDatabases":   {(*Service).getDatabases, false},
-	"DeleteDatabase": {(*Service).deleteDatabase, true},
-	"CreateTable":    {(*Service).createTable, true},
-	"UpdateTable":    {(*Service).updateTable, true},
-	"GetTable":       {(*Service).getTable, false},
-	"GetTables":      {(*Service).getTables, false},
-	"DeleteTable":    {(*Service).deleteTable, true},
-}
-
-// ServeHTTP answers a request that awswire has verified.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), targetPrefix)
-	op, ok := operations[name]
-	if !ok {
-		wire.WriteError(w, wire.JSON11, &wire.Error{Code: "UnknownOperationException", Message: "stagelog serves databases and tables of the Data Catalog, and not the operation " + name + "."})
-		return
-	}
-	var in request
-	if err := json.Unmarshal(wire.Body(r), &in); err != nil {
-		wire.WriteError(w, wire.JSON11, &wire.Error{Code: "SerializationException", Message: "The request's body is not the JSON that " + name + " takes."})
-		return
-	}
-	if op.writes {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-	} else {
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-	}
-	result, refused := op.serve(s, r.Context(), &in)
-	if refused != nil {
-		wire.WriteError(w, wire.JSON11, refused)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	_ = json.NewEncoder(w).Encode(result) // the client has gone, or gets it
-}
-
 type empty struct{}
 
 func (s *Service) createDatabase(ctx context.Context, in *request) (any, *wire.Error) {
 	name, refused := nameOf(in.DatabaseInput)
-	switch {
-	case refused != nil:
+	if refused != nil {
 		return nil, refused
-	case s.databases[name] != nil:
-		return nil, &wire.Error{Code: "AlreadyExistsException", Message: "Database already exists."}
-	case len(s.databases) >= maxDatabases:
-		return nil, limit
 	}
-	return empty{}, s.save(ctx, &database{Name: name, Created: s.now().UTC(), Input: in.DatabaseInput})
+	return empty{}, s.databases.Create(ctx, name, &database{Name: name, Created: s.now().UTC(), Input: in.DatabaseInput})
 }
 
 func (s *Service) updateDatabase(ctx context.Context, in *request) (any, *wire.Error) {
@@ -173,7 +129,7 @@ func (s *Service) updateDatabase(ctx context.Context, in *request) (any, *wire.E
 	case refused != nil:
 		return nil, refused
 	case name != strings.ToLower(in.Name):
-		return nil, invalid("A database keeps its name.")
+		return nil, invalid("The name of a database cannot change.")
 	}
 	return s.change(ctx, in.Name, func(d *database) *wire.Error {
 		d.Input = in.DatabaseInput
@@ -181,7 +137,7 @@ func (s *Service) updateDatabase(ctx context.Context, in *request) (any, *wire.E
 	})
 }
 
-// nameOf is the name of a DatabaseInput or TableInput, in lower case as the catalog has it.
+// nameOf returns the name in a DatabaseInput or TableInput, in lower case as the catalog has it.
 func nameOf(input json.RawMessage) (string, *wire.Error) {
 	var in tableInput
 	if err := json.Unmarshal(input, &in); err != nil {
@@ -202,7 +158,7 @@ func nameOf(input json.RawMessage) (string, *wire.Error) {
 }
 
 func (s *Service) getDatabase(_ context.Context, in *request) (any, *wire.Error) {
-	d, refused := s.find(in.Name)
+	d, refused := s.databases.Get(strings.ToLower(in.Name))
 	if refused != nil {
 		return nil, refused
 	}
@@ -211,8 +167,8 @@ func (s *Service) getDatabase(_ context.Context, in *request) (any, *wire.Error)
 
 func (s *Service) getDatabases(context.Context, *request) (any, *wire.Error) {
 	all := []any{}
-	for _, name := range slices.Sorted(maps.Keys(s.databases)) {
-		all = append(all, s.describe(s.databases[name]))
+	for _, d := range s.databases.All() {
+		all = append(all, s.describe(d))
 	}
 	return map[string]any{"DatabaseList": all}, nil
 }
@@ -223,7 +179,7 @@ func (s *Service) describe(d *database) map[string]any {
 	return out
 }
 
-// members are those of what was given.
+// members decodes an input.
 func members(input json.RawMessage) map[string]any {
 	out := map[string]any{}
 	dec := json.NewDecoder(bytes.NewReader(input))
@@ -237,15 +193,7 @@ func members(input json.RawMessage) map[string]any {
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func (s *Service) deleteDatabase(ctx context.Context, in *request) (any, *wire.Error) {
-	d, refused := s.find(in.Name)
-	if refused != nil {
-		return nil, refused
-	}
-	if err := s.store.Delete(ctx, keyPrefix+d.Name); err != nil {
-		return nil, notStored
-	}
-	delete(s.databases, d.Name)
-	return empty{}, nil
+	return empty{}, s.databases.Delete(ctx, strings.ToLower(in.Name), nil)
 }
 
 func (s *Service) createTable(ctx context.Context, in *request) (any, *wire.Error) {
@@ -256,9 +204,9 @@ func (s *Service) createTable(ctx context.Context, in *request) (any, *wire.Erro
 	return s.change(ctx, in.DatabaseName, func(d *database) *wire.Error {
 		switch {
 		case d.Tables[name] != nil:
-			return &wire.Error{Code: "AlreadyExistsException", Message: "Table already exists."}
+			return exists("Table")
 		case len(d.Tables) >= maxTables:
-			return limit
+			return limit()
 		case d.Tables == nil:
 			d.Tables = map[string]*table{}
 		}
@@ -284,19 +232,28 @@ func (s *Service) updateTable(ctx context.Context, in *request) (any, *wire.Erro
 }
 
 func (s *Service) getTable(_ context.Context, in *request) (any, *wire.Error) {
-	d, refused := s.find(in.DatabaseName)
+	d, t, refused := s.table(in.DatabaseName, in.Name)
 	if refused != nil {
 		return nil, refused
-	}
-	t := d.Tables[strings.ToLower(in.Name)]
-	if t == nil {
-		return nil, noTable(in.Name)
 	}
 	return map[string]any{"Table": s.describeTable(d, t)}, nil
 }
 
+// table finds a table and its database.
+func (s *Service) table(databaseName, name string) (*database, *table, *wire.Error) {
+	d, refused := s.databases.Get(strings.ToLower(databaseName))
+	if refused != nil {
+		return nil, nil, refused
+	}
+	t := d.Tables[strings.ToLower(name)]
+	if t == nil {
+		return nil, nil, noTable(name)
+	}
+	return d, t, nil
+}
+
 func (s *Service) getTables(_ context.Context, in *request) (any, *wire.Error) {
-	d, refused := s.find(in.DatabaseName)
+	d, refused := s.databases.Get(strings.ToLower(in.DatabaseName))
 	if refused != nil {
 		return nil, refused
 	}
@@ -325,51 +282,23 @@ func (s *Service) deleteTable(ctx context.Context, in *request) (any, *wire.Erro
 	})
 }
 
-func (s *Service) find(name string) (*database, *wire.Error) {
-	if d := s.databases[strings.ToLower(name)]; d != nil {
-		return d, nil
-	}
-	return nil, &wire.Error{Code: "EntityNotFoundException", Message: "Database " + name + " not found."}
-}
-
-// change stores a changed copy of a database, and keeps it once it is durable.
-func (s *Service) change(ctx context.Context, name string, do func(*database) *wire.Error) (any, *wire.Error) {
-	found, refused := s.find(name)
-	if refused != nil {
-		return nil, refused
-	}
-	d := *found
-	d.Tables = maps.Clone(d.Tables)
-	if refused := do(&d); refused != nil {
-		return nil, refused
-	}
-	return empty{}, s.save(ctx, &d)
-}
-
-func (s *Service) save(ctx context.Context, d *database) *wire.Error {
-	value, err := json.Marshal(d)
-	if len(value) > maxBytes {
-		return invalid("A database and its tables are larger than stagelog keeps (512 KiB).")
-	}
-	if err == nil {
-		_, err = s.store.Set(ctx, keyPrefix+d.Name, value)
-	}
-	if err != nil {
-		return notStored
-	}
-	s.databases[d.Name] = d
-	return nil
+// change changes a database or one of its tables.
+func (s *Service) change(ctx context.Context, name string, change func(*database) *wire.Error) (any, *wire.Error) {
+	return empty{}, s.databases.Change(ctx, strings.ToLower(name), change)
 }
 
 func invalid(message string) *wire.Error {
 	return &wire.Error{Code: "InvalidInputException", Message: message}
 }
 
+func exists(what string) *wire.Error {
+	return &wire.Error{Code: "AlreadyExistsException", Message: what + " already exists."}
+}
+
 func noTable(name string) *wire.Error {
 	return &wire.Error{Code: "EntityNotFoundException", Message: "Table " + name + " not found."}
 }
 
-var (
-	limit     = &wire.Error{Code: "ResourceNumberLimitExceededException", Message: "The limit of this resource is reached."}
-	notStored = &wire.Error{Code: "InternalServiceException", Message: "The service cannot complete the request.", Fault: true}
-)
+func limit() *wire.Error {
+	return &wire.Error{Code: "ResourceNumberLimitExceededException", Message: "The limit of this resource is reached."}
+}

@@ -2,49 +2,27 @@ package glue_test
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
-	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/localaws/glue"
-	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/localaws/wire/wiretest"
 	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-type keys struct{}
-
-func (keys) Secret(id string) (string, wire.Identity, bool) {
-	return "secret", wire.Identity{AccessKeyID: id, Account: "123456789012"}, id == "AKIATEST"
-}
-
 func serve(t *testing.T, store *recordtest.Store) (*glue.Service, *sdk.Client) {
 	t.Helper()
-	s, err := glue.Open(t.Context(), "123456789012", store)
+	s, err := glue.Open(t.Context(), wiretest.Account, store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(wire.NewMux(wire.Config{Verifier: wire.NewVerifier(keys{}, time.Now), Region: "eu-west-1"}, map[string]http.Handler{"glue": s}))
-	t.Cleanup(server.Close)
-	return s, sdk.New(sdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret", "")})
-}
-
-func code(err error) string {
-	var answer smithy.APIError
-	if errors.As(err, &answer) {
-		return answer.ErrorCode()
-	}
-	return fmt.Sprint(err)
+	return s, sdk.New(sdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "glue", s)), RetryMaxAttempts: 1, Credentials: wiretest.Credentials()})
 }
 
 func lines(columns ...string) *types.TableInput {
@@ -125,7 +103,7 @@ func TestRefusals(t *testing.T) {
 	must(t, create("d"))
 	must(t, table(lines("a")))
 	large := lines("a")
-	large.Name, large.Parameters = aws.String("large"), map[string]string{"x": strings.Repeat("y", 600<<10)}
+	large.Name, large.Parameters = aws.String("large"), map[string]string{"x": strings.Repeat("y", 1<<20)}
 	_, noTable := c.GetTable(ctx, &sdk.GetTableInput{DatabaseName: db, Name: aws.String("other")})
 	_, noDatabase := c.GetTable(ctx, &sdk.GetTableInput{DatabaseName: aws.String("other"), Name: aws.String("lines")})
 	_, notUpdated := c.UpdateTable(ctx, &sdk.UpdateTableInput{DatabaseName: db, TableInput: &types.TableInput{Name: aws.String("other")}})
@@ -146,12 +124,12 @@ func TestRefusals(t *testing.T) {
 		{"a database's new name", "InvalidInputException", renamed},
 		{"an operation that is not served", "UnknownOperationException", unserved},
 	} {
-		if got := code(tt.err); got != tt.want {
+		if got := wiretest.Code(tt.err); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
 		}
 	}
 	store.Fail(errors.New("the disk said no"))
-	if got := code(create("e")); got != "InternalServiceException" {
+	if got := wiretest.Code(create("e")); got != "InternalServiceException" {
 		t.Errorf("on a bad disk: %s, want InternalServiceException", got)
 	}
 	store.Fail(nil)

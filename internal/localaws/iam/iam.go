@@ -1,12 +1,10 @@
-// Package iam is IAM's control API for one machine, as far as roles and their inline policies
-// go. Roles are kept and checked as IAM does, and grant nothing here: functions run with the
-// administrator's credentials, and Firehose is this process. It is there so that what builds a
-// pipeline in AWS builds it here as well.
+// Package iam is the part of IAM's control API that a pipeline needs, on one machine: roles and
+// their inline policies. Roles are kept and checked as IAM does, and grant nothing here: functions
+// run with the administrator's credentials, and Firehose is this process.
 package iam
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,9 +12,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -26,18 +24,18 @@ const (
 	maxRoles       = 1000
 	maxTrust       = 2048  // characters of a trust policy
 	maxPermissions = 10240 // characters of all inline policies of a role, without white space
-	maxTags        = 50
 )
 
-// Service is IAM.
+// Service is IAM of one account. It may be used in parallel.
 type Service struct {
 	account string
-	store   record.Store
 	now     func() time.Time
-
-	mu    sync.Mutex // guards roles, and keeps the order of writes
-	roles map[string]*role
+	roles   *documents.Set[role]
+	actions map[string]action
 }
+
+// action serves one action of the API. Its result is nil if the response has none.
+type action func(context.Context, url.Values) (any, *wire.Error)
 
 // role is a role as it is stored.
 type role struct {
@@ -51,26 +49,42 @@ type role struct {
 	Policies    map[string]string `json:"policies,omitempty"`
 }
 
-const keyPrefix = "role/"
-
-// Open reads the roles. account is of 12 digits and stands in their ARNs.
+// Open reads the roles. account has 12 digits and is part of their ARNs.
 func Open(ctx context.Context, account string, store record.Store) (*Service, error) {
-	s := &Service{account: account, store: store, now: time.Now, roles: map[string]*role{}}
-	err := store.All(ctx, keyPrefix, func(key string, value []byte, _ uint64) error {
-		var r role
-		if err := json.Unmarshal(value, &r); err != nil {
-			return fmt.Errorf("read %s: %w", key, err)
-		}
-		s.roles[r.Name] = &r
-		return nil
-	})
+	s := &Service{account: account, now: time.Now}
+	var err error
+	s.roles, err = documents.Open[role](ctx, store, documents.Config{Prefix: "role/", Max: maxRoles, Errors: documents.Errors{
+		NotFound: func(name string) *wire.Error { return noEntity("role with name " + name) },
+		Exists: func(name string) *wire.Error {
+			return &wire.Error{Code: "EntityAlreadyExists", Message: "Role with name " + name + " already exists.", Status: http.StatusConflict}
+		},
+		Limit:     limit("RolesPerAccount", maxRoles),
+		TooLarge:  limit("size of a role", documents.MaxBytes),
+		NotStored: &wire.Error{Code: "ServiceFailure", Message: "The request processing has failed because of an unknown error.", Fault: true},
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("open IAM's state: %w", err)
+	}
+	s.actions = map[string]action{
+		"CreateRole":                  s.createRole,
+		"GetRole":                     s.getRole,
+		"ListRoles":                   s.listRoles,
+		"DeleteRole":                  s.deleteRole,
+		"UpdateAssumeRolePolicy":      s.updateTrust,
+		"TagRole":                     s.tagRole,
+		"UntagRole":                   s.untagRole,
+		"ListRoleTags":                s.listTags,
+		"PutRolePolicy":               s.putPolicy,
+		"GetRolePolicy":               s.getPolicy,
+		"DeleteRolePolicy":            s.deletePolicy,
+		"ListRolePolicies":            s.listPolicies,
+		"ListAttachedRolePolicies":    s.listAttached,
+		"ListInstanceProfilesForRole": s.listProfiles,
 	}
 	return s, nil
 }
 
-// ServeHTTP answers a request that awswire has verified.
+// ServeHTTP answers a request that a wire.Mux has verified.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	form := r.URL.Query()
 	if r.Method == http.MethodPost {
@@ -80,39 +94,19 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	action := form.Get("Action")
-	serve, ok := actions[action]
+	name := form.Get("Action")
+	serve, ok := s.actions[name]
 	if !ok {
-		wire.WriteError(w, wire.Query, &wire.Error{Code: "InvalidAction", Message: "Could not find operation " + action +
+		wire.WriteError(w, wire.Query, &wire.Error{Code: "InvalidAction", Message: "Could not find operation " + name +
 			" for version 2010-05-08: stagelog serves IAM's actions on roles and their inline policies."})
 		return
 	}
-	s.mu.Lock()
-	result, refused := serve(s, r.Context(), form)
-	s.mu.Unlock()
+	result, refused := serve(r.Context(), form)
 	if refused != nil {
 		wire.WriteError(w, wire.Query, refused)
 		return
 	}
-	writeAnswer(w, action, result)
-}
-
-// actions are what is served. Each runs with s.mu held.
-var actions = map[string]func(*Service, context.Context, url.Values) (any, *wire.Error){
-	"CreateRole":                  (*Service).createRole,
-	"GetRole":                     (*Service).getRole,
-	"ListRoles":                   (*Service).listRoles,
-	"DeleteRole":                  (*Service).deleteRole,
-	"UpdateAssumeRolePolicy":      (*Service).updateTrust,
-	"TagRole":                     (*Service).tagRole,
-	"UntagRole":                   (*Service).untagRole,
-	"ListRoleTags":                (*Service).listTags,
-	"PutRolePolicy":               (*Service).putPolicy,
-	"GetRolePolicy":               (*Service).getPolicy,
-	"DeleteRolePolicy":            (*Service).deletePolicy,
-	"ListRolePolicies":            (*Service).listPolicies,
-	"ListAttachedRolePolicies":    (*Service).listAttached,
-	"ListInstanceProfilesForRole": (*Service).listProfiles,
+	writeResult(w, name, result)
 }
 
 var (
@@ -121,7 +115,10 @@ var (
 )
 
 func (s *Service) createRole(ctx context.Context, form url.Values) (any, *wire.Error) {
-	r := &role{Name: form.Get("RoleName"), Path: form.Get("Path"), Description: form.Get("Description"), Trust: form.Get("AssumeRolePolicyDocument"), Created: s.now().UTC().Truncate(time.Second), ID: newID()}
+	r := &role{
+		Name: form.Get("RoleName"), Path: form.Get("Path"), ID: newID(), Description: form.Get("Description"),
+		Trust: form.Get("AssumeRolePolicyDocument"), Created: s.now().UTC().Truncate(time.Second),
+	}
 	if r.Path == "" {
 		r.Path = "/"
 	}
@@ -135,23 +132,16 @@ func (s *Service) createRole(ctx context.Context, form url.Values) (any, *wire.E
 		return nil, invalid("The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
 	case len(r.Description) > 1000:
 		return nil, invalid("The specified value for description has more than 1000 characters.")
-	case s.roles[r.Name] != nil:
-		return nil, &wire.Error{Code: "EntityAlreadyExists", Message: "Role with name " + r.Name + " already exists.", Status: http.StatusConflict}
-	case len(s.roles) >= maxRoles:
-		return nil, limit("RolesPerAccount", maxRoles)
 	}
-	if refused := checkDocument(r.Trust, maxTrust, true); refused != nil {
+	if refused := checkDocument(r.Trust, maxTrust, trustProblem); refused != nil {
 		return nil, refused
 	}
 	r.Tags = tags
-	if refused := s.save(ctx, r); refused != nil {
-		return nil, refused
-	}
-	return struct{ Role roleXML }{s.xml(r)}, nil
+	return struct{ Role roleXML }{s.xml(r)}, s.roles.Create(ctx, r.Name, r)
 }
 
 func (s *Service) getRole(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.find(form)
+	r, refused := s.roles.Get(form.Get("RoleName"))
 	if refused != nil {
 		return nil, refused
 	}
@@ -160,8 +150,8 @@ func (s *Service) getRole(_ context.Context, form url.Values) (any, *wire.Error)
 
 func (s *Service) listRoles(_ context.Context, form url.Values) (any, *wire.Error) {
 	all := []roleXML{}
-	for _, name := range slices.Sorted(maps.Keys(s.roles)) {
-		if r := s.roles[name]; strings.HasPrefix(r.Path, form.Get("PathPrefix")) {
+	for _, r := range s.roles.All() {
+		if strings.HasPrefix(r.Path, form.Get("PathPrefix")) {
 			listed := s.xml(r)
 			listed.Tags = nil // a list has none, as in AWS
 			all = append(all, listed)
@@ -174,24 +164,18 @@ func (s *Service) listRoles(_ context.Context, form url.Values) (any, *wire.Erro
 }
 
 func (s *Service) deleteRole(ctx context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.find(form)
-	switch {
-	case refused != nil:
-		return nil, refused
-	case len(r.Policies) > 0:
-		return nil, &wire.Error{Code: "DeleteConflict", Message: "Cannot delete entity, must delete policies first.", Status: http.StatusConflict}
-	}
-	if err := s.store.Delete(ctx, keyPrefix+r.Name); err != nil {
-		return nil, notStored
-	}
-	delete(s.roles, r.Name)
-	return nil, nil
+	return nil, s.roles.Delete(ctx, form.Get("RoleName"), func(r *role) *wire.Error {
+		if len(r.Policies) > 0 {
+			return &wire.Error{Code: "DeleteConflict", Message: "Cannot delete entity, must delete policies first.", Status: http.StatusConflict}
+		}
+		return nil
+	})
 }
 
 func (s *Service) updateTrust(ctx context.Context, form url.Values) (any, *wire.Error) {
 	return s.change(ctx, form, func(r *role) *wire.Error {
 		r.Trust = form.Get("PolicyDocument")
-		return checkDocument(r.Trust, maxTrust, true)
+		return checkDocument(r.Trust, maxTrust, trustProblem)
 	})
 }
 
@@ -202,8 +186,8 @@ func (s *Service) tagRole(ctx context.Context, form url.Values) (any, *wire.Erro
 			r.Tags = map[string]string{}
 		}
 		maps.Copy(r.Tags, tags)
-		if len(r.Tags) > maxTags {
-			return limit("TagsPerRole", maxTags)
+		if len(r.Tags) > wire.MaxTags {
+			return limit("TagsPerRole", wire.MaxTags)
 		}
 		return refused
 	})
@@ -219,7 +203,7 @@ func (s *Service) untagRole(ctx context.Context, form url.Values) (any, *wire.Er
 }
 
 func (s *Service) listTags(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.find(form)
+	r, refused := s.roles.Get(form.Get("RoleName"))
 	if refused != nil {
 		return nil, refused
 	}
@@ -246,19 +230,19 @@ func (s *Service) putPolicy(ctx context.Context, form url.Values) (any, *wire.Er
 		if all > maxPermissions {
 			return limit("size of all inline policies", maxPermissions)
 		}
-		return checkDocument(text, 1<<20, false)
+		return checkDocument(text, 1<<20, permissionProblem)
 	})
 }
 
 func (s *Service) getPolicy(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.find(form)
+	r, refused := s.roles.Get(form.Get("RoleName"))
 	if refused != nil {
 		return nil, refused
 	}
 	name := form.Get("PolicyName")
 	text, ok := r.Policies[name]
 	if !ok {
-		return nil, noPolicy(name)
+		return nil, noEntity("role policy with name " + name)
 	}
 	return struct{ RoleName, PolicyName, PolicyDocument string }{r.Name, name, encoded(text)}, nil
 }
@@ -267,7 +251,7 @@ func (s *Service) deletePolicy(ctx context.Context, form url.Values) (any, *wire
 	return s.change(ctx, form, func(r *role) *wire.Error {
 		name := form.Get("PolicyName")
 		if _, ok := r.Policies[name]; !ok {
-			return noPolicy(name)
+			return noEntity("role policy with name " + name)
 		}
 		delete(r.Policies, name)
 		return nil
@@ -275,7 +259,7 @@ func (s *Service) deletePolicy(ctx context.Context, form url.Values) (any, *wire
 }
 
 func (s *Service) listPolicies(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.find(form)
+	r, refused := s.roles.Get(form.Get("RoleName"))
 	if refused != nil {
 		return nil, refused
 	}
@@ -285,9 +269,9 @@ func (s *Service) listPolicies(_ context.Context, form url.Values) (any, *wire.E
 	}{PolicyNames: slices.Sorted(maps.Keys(r.Policies))}, nil
 }
 
-// listAttached answers none: there are no managed policies here.
+// listAttached returns none: there are no managed policies here.
 func (s *Service) listAttached(_ context.Context, form url.Values) (any, *wire.Error) {
-	_, refused := s.find(form)
+	_, refused := s.roles.Get(form.Get("RoleName"))
 	return struct {
 		IsTruncated      bool
 		AttachedPolicies struct{}
@@ -295,43 +279,14 @@ func (s *Service) listAttached(_ context.Context, form url.Values) (any, *wire.E
 }
 
 func (s *Service) listProfiles(_ context.Context, form url.Values) (any, *wire.Error) {
-	_, refused := s.find(form)
+	_, refused := s.roles.Get(form.Get("RoleName"))
 	return struct {
 		IsTruncated      bool
 		InstanceProfiles struct{}
 	}{}, refused
 }
 
-func (s *Service) find(form url.Values) (*role, *wire.Error) {
-	name := form.Get("RoleName")
-	if r := s.roles[name]; r != nil {
-		return r, nil
-	}
-	return nil, &wire.Error{Code: "NoSuchEntity", Message: "The role with name " + name + " cannot be found.", Status: http.StatusNotFound}
-}
-
-// change stores a changed copy of a role, and keeps it once it is durable.
-func (s *Service) change(ctx context.Context, form url.Values, do func(*role) *wire.Error) (any, *wire.Error) {
-	found, refused := s.find(form)
-	if refused != nil {
-		return nil, refused
-	}
-	r := *found
-	r.Tags, r.Policies = maps.Clone(r.Tags), maps.Clone(r.Policies)
-	if refused := do(&r); refused != nil {
-		return nil, refused
-	}
-	return nil, s.save(ctx, &r)
-}
-
-func (s *Service) save(ctx context.Context, r *role) *wire.Error {
-	value, err := json.Marshal(r)
-	if err == nil {
-		_, err = s.store.Set(ctx, keyPrefix+r.Name, value)
-	}
-	if err != nil {
-		return notStored
-	}
-	s.roles[r.Name] = r
-	return nil
+// change changes the role that a request names.
+func (s *Service) change(ctx context.Context, form url.Values, change func(*role) *wire.Error) (any, *wire.Error) {
+	return nil, s.roles.Change(ctx, form.Get("RoleName"), change)
 }

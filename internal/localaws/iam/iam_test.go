@@ -2,20 +2,15 @@ package iam_test
 
 import (
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	iamsdk "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/stagelog/stagelog/internal/localaws/iam"
-	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/localaws/wire/wiretest"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
@@ -25,28 +20,11 @@ const permissions = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Act
 // serve opens IAM over a store behind an AWS endpoint and returns its client.
 func serve(t *testing.T, store *recordtest.Store) *iamsdk.Client {
 	t.Helper()
-	s, err := iam.Open(t.Context(), "123456789012", store)
+	s, err := iam.Open(t.Context(), wiretest.Account, store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(wire.NewMux(wire.Config{Verifier: wire.NewVerifier(keys{}, time.Now), Region: "eu-west-1", Account: "123456789012"},
-		map[string]http.Handler{"iam": s}))
-	t.Cleanup(server.Close)
-	return iamsdk.New(iamsdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret", "")})
-}
-
-type keys struct{}
-
-func (keys) Secret(id string) (string, wire.Identity, bool) {
-	return "secret", wire.Identity{AccessKeyID: id, Account: "123456789012", ARN: "arn:aws:iam::123456789012:root"}, id == "AKIATEST"
-}
-
-func code(err error) string {
-	var answer smithy.APIError
-	if errors.As(err, &answer) {
-		return answer.ErrorCode()
-	}
-	return ""
+	return iamsdk.New(iamsdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "iam", s)), RetryMaxAttempts: 1, Credentials: wiretest.Credentials()})
 }
 
 func TestRoles(t *testing.T) {
@@ -63,7 +41,7 @@ func TestRoles(t *testing.T) {
 	if none := (*types.NoSuchEntityException)(nil); !errors.As(err, &none) {
 		t.Errorf("GetRole of none: %v, want NoSuchEntity", err)
 	}
-	if _, err := c.ListAttachedRolePolicies(ctx, &iamsdk.ListAttachedRolePoliciesInput{RoleName: name}); code(err) != "NoSuchEntity" {
+	if _, err := c.ListAttachedRolePolicies(ctx, &iamsdk.ListAttachedRolePoliciesInput{RoleName: name}); wiretest.Code(err) != "NoSuchEntity" {
 		t.Errorf("ListAttachedRolePolicies of no role: %v, want NoSuchEntity", err)
 	}
 	tags := []types.Tag{{Key: aws.String("stagelog"), Value: aws.String("eu-west-1/acme")}}
@@ -80,7 +58,7 @@ func TestRoles(t *testing.T) {
 	_, err = c.PutRolePolicy(ctx, &iamsdk.PutRolePolicyInput{RoleName: name, PolicyName: aws.String("stagelog"), PolicyDocument: aws.String(permissions)})
 	ok(err)
 	store.Fail(errors.New("a full disk"))
-	if _, err := c.UntagRole(ctx, &iamsdk.UntagRoleInput{RoleName: name, TagKeys: []string{"stagelog"}}); code(err) != "ServiceFailure" {
+	if _, err := c.UntagRole(ctx, &iamsdk.UntagRoleInput{RoleName: name, TagKeys: []string{"stagelog"}}); wiretest.Code(err) != "ServiceFailure" {
 		t.Errorf("a change that cannot be stored: %v, want ServiceFailure", err)
 	}
 	store.Fail(nil)
@@ -104,14 +82,14 @@ func TestRoles(t *testing.T) {
 	if len(attached.AttachedPolicies) != 0 || attached.IsTruncated {
 		t.Errorf("attached policies: %+v, want none", attached)
 	}
-	if _, err := c.DeleteRole(ctx, &iamsdk.DeleteRoleInput{RoleName: name}); code(err) != "DeleteConflict" {
+	if _, err := c.DeleteRole(ctx, &iamsdk.DeleteRoleInput{RoleName: name}); wiretest.Code(err) != "DeleteConflict" {
 		t.Errorf("DeleteRole with a policy: %v, want DeleteConflict", err)
 	}
 	_, err = c.DeleteRolePolicy(ctx, &iamsdk.DeleteRolePolicyInput{RoleName: name, PolicyName: aws.String("stagelog")})
 	ok(err)
 	_, err = c.DeleteRole(ctx, &iamsdk.DeleteRoleInput{RoleName: name})
 	ok(err)
-	if _, err := c.CreateUser(ctx, &iamsdk.CreateUserInput{UserName: aws.String("eva")}); code(err) != "InvalidAction" {
+	if _, err := c.CreateUser(ctx, &iamsdk.CreateUserInput{UserName: aws.String("eva")}); wiretest.Code(err) != "InvalidAction" {
 		t.Errorf("CreateUser: %v, want InvalidAction", err)
 	}
 }

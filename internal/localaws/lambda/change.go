@@ -1,9 +1,10 @@
 package lambda
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
+
+	"github.com/stagelog/stagelog/internal/localaws/documents"
 )
 
 func (s *Service) createFunction(w http.ResponseWriter, r *request) *apiError {
@@ -14,8 +15,8 @@ func (s *Service) createFunction(w http.ResponseWriter, r *request) *apiError {
 		Tags          map[string]string
 		settings
 	}
-	if err := json.Unmarshal(r.body, &in); err != nil {
-		return badContent("Could not parse request body into json.")
+	if apiErr := r.decode(&in); apiErr != nil {
+		return apiErr
 	}
 	name, apiErr := s.resolve(in.FunctionName, "")
 	switch {
@@ -96,8 +97,8 @@ func (s *Service) updateCode(w http.ResponseWriter, r *request) *apiError {
 		DryRun        bool
 		RevisionID    string `json:"RevisionId"`
 	}
-	if err := json.Unmarshal(r.body, &in); err != nil {
-		return badContent("Could not parse request body into json.")
+	if apiErr := r.decode(&in); apiErr != nil {
+		return apiErr
 	}
 	if apiErr := unsupported(r.body); apiErr != nil {
 		return apiErr
@@ -135,8 +136,8 @@ func (s *Service) updateCode(w http.ResponseWriter, r *request) *apiError {
 
 func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *apiError {
 	var in settings
-	if err := json.Unmarshal(r.body, &in); err != nil {
-		return badContent("Could not parse request body into json.")
+	if apiErr := r.decode(&in); apiErr != nil {
+		return apiErr
 	}
 	if apiErr := unsupported(r.body); apiErr != nil {
 		return apiErr
@@ -169,7 +170,7 @@ func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *apiError {
 	case builtin:
 		return invalid("%s is built in and cannot be deleted.", r.name)
 	}
-	if err := s.store.Delete(r.Context(), keyPrefix+r.name); err != nil {
+	if err := documents.Erase(r.Context(), s.store, keyPrefix+r.name); err != nil {
 		s.cfg.Logger.Error("function was not deleted", "function", r.name, "error", err)
 		return internal("The function could not be deleted.")
 	}

@@ -25,8 +25,8 @@ func (s *Service) addPermission(w http.ResponseWriter, r *request) *apiError {
 		Action, Principal, SourceArn, SourceAccount, RevisionId string
 		EventSourceToken, PrincipalOrgID, FunctionUrlAuthType   string
 	}
-	if err := json.Unmarshal(r.body, &in); err != nil {
-		return badContent("Could not parse request body into json.")
+	if apiErr := r.decode(&in); apiErr != nil {
+		return apiErr
 	}
 	switch {
 	case !statementExpression.MatchString(in.StatementID):

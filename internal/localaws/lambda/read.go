@@ -2,8 +2,9 @@ package lambda
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 func (s *Service) getFunction(w http.ResponseWriter, r *request) *apiError {
@@ -46,20 +47,15 @@ func (s *Service) listFunctions(w http.ResponseWriter, r *request) *apiError {
 		}
 		items = min(n, maxPage)
 	}
-	names := s.names()
-	from, found := slices.BinarySearch(names, q.Get("Marker")) // the last name of the page before
-	if found {
-		from++
-	}
+	names, next := wire.Page(s.names(), q.Get("Marker"), items)
 	answer := struct {
 		NextMarker *string
 		Functions  []configuration
 	}{Functions: []configuration{}}
-	for _, name := range names[from:] {
-		if len(answer.Functions) == items {
-			answer.NextMarker = &answer.Functions[items-1].FunctionName
-			break
-		}
+	if next != "" {
+		answer.NextMarker = &next
+	}
+	for _, name := range names {
 		if doc, _, apiErr := s.find(name); apiErr == nil { // else it was deleted meanwhile
 			answer.Functions = append(answer.Functions, s.configuration(&doc))
 		}

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -16,6 +17,14 @@ type request struct {
 	*http.Request
 	name string // of the function, resolved; "" where the route has none
 	body []byte
+}
+
+// decode reads the JSON body into v.
+func (r *request) decode(v any) *apiError {
+	if err := json.Unmarshal(r.body, v); err != nil {
+		return badContent("Could not parse request body into json.")
+	}
+	return nil
 }
 
 // ServeHTTP answers one request of the Lambda API. Its signature was checked before.

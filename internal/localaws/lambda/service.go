@@ -11,7 +11,6 @@ package lambda
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +23,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -87,18 +87,14 @@ func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) 
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{cfg: cfg, store: store, functions: map[string]*deployed{}, builtins: map[string]*deployed{}}
-	err = store.All(ctx, keyPrefix, func(key string, value []byte, _ uint64) error {
-		var doc document
-		if err := json.Unmarshal(value, &doc); err != nil {
-			return fmt.Errorf("read %s: %w", key, err)
-		}
+	err = documents.Load(ctx, store, keyPrefix, func(_ string, doc *document) error {
 		if doc.Version != 1 {
 			return fmt.Errorf("function %s was written by a newer version of stagelog", doc.Name)
 		}
-		d, err := s.deploy(doc)
+		d, err := s.deploy(*doc)
 		if err != nil {
 			cfg.Logger.Error("function cannot run any more; upload its code again", "function", doc.Name, "error", err)
-			d = &deployed{doc: doc, invoker: broken()}
+			d = &deployed{doc: *doc, invoker: broken()}
 		}
 		s.functions[doc.Name] = d
 		return nil
@@ -197,7 +193,7 @@ func (s *Service) save(ctx context.Context, doc document) error {
 	if err != nil {
 		return err
 	}
-	if err := s.put(ctx, doc); err != nil {
+	if err := documents.Save(ctx, s.store, keyPrefix+doc.Name, doc); err != nil {
 		return err
 	}
 	s.replace(doc.Name, d)
@@ -207,7 +203,7 @@ func (s *Service) save(ctx context.Context, doc document) error {
 
 // saveDocument stores doc and leaves what runs alone. The caller holds writing, and the function is not a builtin.
 func (s *Service) saveDocument(ctx context.Context, doc document) error {
-	if err := s.put(ctx, doc); err != nil {
+	if err := documents.Save(ctx, s.store, keyPrefix+doc.Name, doc); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -215,17 +211,6 @@ func (s *Service) saveDocument(ctx context.Context, doc document) error {
 	d := *s.functions[doc.Name]
 	d.doc = doc
 	s.functions[doc.Name] = &d
-	return nil
-}
-
-func (s *Service) put(ctx context.Context, doc document) error {
-	value, err := json.Marshal(doc)
-	if err != nil {
-		panic("BUG: a function's document does not marshal: " + err.Error())
-	}
-	if _, err := s.store.Set(ctx, keyPrefix+doc.Name, value); err != nil {
-		return fmt.Errorf("store function %s: %w", doc.Name, err)
-	}
 	return nil
 }
 

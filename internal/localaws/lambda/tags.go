@@ -1,26 +1,19 @@
 package lambda
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
-	"unicode/utf8"
-)
 
-// Limits of tags (AWS).
-const (
-	maxTags          = 50
-	maxTagKeyRunes   = 128
-	maxTagValueRunes = 256
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 func checkTags(tags map[string]string) *apiError {
-	if len(tags) > maxTags {
-		return invalid("A function may have %d tags.", maxTags)
+	if len(tags) > wire.MaxTags {
+		return invalid("A function may have %d tags.", wire.MaxTags)
 	}
 	for key, value := range tags {
-		if n := utf8.RuneCountInString(key); n < 1 || n > maxTagKeyRunes || utf8.RuneCountInString(value) > maxTagValueRunes {
-			return invalid("A tag's key has 1 to %d characters, its value at most %d.", maxTagKeyRunes, maxTagValueRunes)
+		if !wire.ValidTag(key, value) {
+			return invalid("A tag's key has 1 to %d characters, its value at most %d.", wire.MaxTagKey, wire.MaxTagValue)
 		}
 	}
 	return nil
@@ -41,8 +34,8 @@ func (s *Service) listTags(w http.ResponseWriter, r *request) *apiError {
 
 func (s *Service) tagResource(w http.ResponseWriter, r *request) *apiError {
 	var in struct{ Tags map[string]string }
-	if err := json.Unmarshal(r.body, &in); err != nil {
-		return badContent("Could not parse request body into json.")
+	if apiErr := r.decode(&in); apiErr != nil {
+		return apiErr
 	}
 	return s.annotate(r, "", func(doc *document) *apiError {
 		tags := maps.Clone(doc.Tags)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,5 +220,25 @@ func TestSTSWithTheGoSDK(t *testing.T) {
 	}
 	if _, err := client.GetSessionToken(context.Background(), &sts.GetSessionTokenInput{}); err == nil || !strings.Contains(err.Error(), "InvalidAction") {
 		t.Errorf("GetSessionToken: %v, want InvalidAction", err)
+	}
+}
+
+func TestPage(t *testing.T) {
+	names := []string{"a", "b", "c", "d"}
+	for _, tt := range []struct {
+		after string
+		limit int
+		want  []string
+		next  string
+	}{
+		{"", 2, []string{"a", "b"}, "b"},
+		{"b", 2, []string{"c", "d"}, ""},
+		{"bb", 1, []string{"c"}, "c"}, // b was deleted between two pages
+		{"d", 2, []string{}, ""},
+		{"", 9, names, ""},
+	} {
+		if page, next := wire.Page(names, tt.after, tt.limit); !slices.Equal(page, tt.want) || next != tt.next {
+			t.Errorf("Page(after %q, %d) = %v, %q, want %v, %q", tt.after, tt.limit, page, next, tt.want, tt.next)
+		}
 	}
 }

@@ -1,0 +1,173 @@
+package documents
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// Config describes the resources of a Set.
+type Config struct {
+	Prefix string // of their keys in the store: "role/"
+	Max    int    // how many there may be
+	Errors Errors
+	Logger *slog.Logger // for failures of the store; nil: none
+}
+
+// Errors holds the responses of the service when an operation on a resource fails.
+type Errors struct {
+	NotFound  func(name string) *wire.Error
+	Exists    func(name string) *wire.Error
+	Limit     *wire.Error // there are Max of them
+	TooLarge  *wire.Error // one would have over MaxBytes
+	NotStored *wire.Error // the store failed
+}
+
+// Set holds all resources of one kind by name. It may be used in parallel.
+type Set[T any] struct {
+	cfg     Config
+	store   record.Store
+	writing sync.Mutex // held during a change, the write to the store included
+
+	mu   sync.RWMutex // guards docs
+	docs map[string]*T
+}
+
+// Open loads the resources from the store, which the Set owns from then on as far as the keys
+// with its prefix go.
+func Open[T any](ctx context.Context, store record.Store, cfg Config) (*Set[T], error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Set[T]{cfg: cfg, store: store, docs: map[string]*T{}}
+	err := Load(ctx, store, cfg.Prefix, func(name string, doc *T) error {
+		s.docs[name] = doc
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Get returns a resource, which must not be changed.
+func (s *Set[T]) Get(name string) (*T, *wire.Error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if doc := s.docs[name]; doc != nil {
+		return doc, nil
+	}
+	return nil, s.cfg.Errors.NotFound(name)
+}
+
+// Names returns the names of all resources, sorted.
+func (s *Set[T]) Names() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.docs))
+}
+
+// All returns all resources in the order of their names. They must not be changed.
+func (s *Set[T]) All() []*T {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]*T, 0, len(s.docs))
+	for _, name := range slices.Sorted(maps.Keys(s.docs)) {
+		all = append(all, s.docs[name])
+	}
+	return all
+}
+
+// Create adds a resource and returns once it is durable.
+func (s *Set[T]) Create(ctx context.Context, name string, doc *T) *wire.Error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.RLock()
+	_, exists := s.docs[name]
+	n := len(s.docs)
+	s.mu.RUnlock()
+	switch {
+	case exists:
+		return s.cfg.Errors.Exists(name)
+	case n >= s.cfg.Max:
+		return s.cfg.Errors.Limit
+	}
+	return s.save(ctx, name, doc)
+}
+
+// Change calls change with a copy of a resource. If change returns no error, the copy takes the
+// resource's place once it is durable.
+func (s *Set[T]) Change(ctx context.Context, name string, change func(*T) *wire.Error) *wire.Error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	old, refused := s.Get(name)
+	if refused != nil {
+		return refused
+	}
+	doc := copyOf(old)
+	if refused := change(doc); refused != nil {
+		return refused
+	}
+	return s.save(ctx, name, doc)
+}
+
+// Delete removes a resource unless check, which may be nil, returns an error for it.
+func (s *Set[T]) Delete(ctx context.Context, name string, check func(*T) *wire.Error) *wire.Error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	doc, refused := s.Get(name)
+	if refused != nil {
+		return refused
+	}
+	if check != nil {
+		if refused := check(doc); refused != nil {
+			return refused
+		}
+	}
+	if err := Erase(ctx, s.store, s.cfg.Prefix+name); err != nil {
+		return s.notStored(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.docs, name)
+	return nil
+}
+
+// save makes doc durable, and then visible. The caller holds writing.
+func (s *Set[T]) save(ctx context.Context, name string, doc *T) *wire.Error {
+	if err := Save(ctx, s.store, s.cfg.Prefix+name, doc); err != nil {
+		return s.notStored(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.docs[name] = doc
+	return nil
+}
+
+func (s *Set[T]) notStored(err error) *wire.Error {
+	if errors.Is(err, ErrTooLarge) {
+		return s.cfg.Errors.TooLarge
+	}
+	s.cfg.Logger.Error("resource not stored", "error", err)
+	return s.cfg.Errors.NotStored
+}
+
+// copyOf returns a copy that shares nothing with doc.
+func copyOf[T any](doc *T) *T {
+	data, err := json.Marshal(doc)
+	c := new(T)
+	if err == nil {
+		err = json.Unmarshal(data, c)
+	}
+	if err != nil {
+		panic("BUG: a stored document does not encode: " + err.Error())
+	}
+	return c
+}
