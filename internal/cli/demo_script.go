@@ -17,7 +17,8 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/stagelog/stagelog/internal/config"
-	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/server"
 )
 
@@ -128,7 +129,7 @@ func (d *demo) showFirstObject(ctx context.Context) error {
 	}
 }
 
-func (d *demo) printFirst(ctx context.Context, reader *s3server.Client, key string) error {
+func (d *demo) printFirst(ctx context.Context, reader *bucket.Client, key string) error {
 	lines, err := readLines(ctx, reader, d.pipeline.Bucket, key)
 	if err != nil || len(lines) == 0 {
 		return err
@@ -200,7 +201,7 @@ func (d *demo) readBack(ctx context.Context, res *demoResult) error {
 		}
 	}
 	probe := d.pipeline.Deliver.Prefix + "reader-was-here"
-	res.Reader.Put = outcome(reader.Put(ctx, d.pipeline.Bucket, probe, strings.NewReader("x"), 1, s3server.Meta{}))
+	res.Reader.Put = outcome(reader.Put(ctx, d.pipeline.Bucket, probe, strings.NewReader("x"), record.Meta{Size: 1}))
 	failed, err := listKeys(ctx, admin, d.pipeline.Bucket, "errors/")
 	if err != nil {
 		return fmt.Errorf("list the error output: %w", err)
@@ -264,8 +265,8 @@ func outcome(err error) string {
 	return "failed"
 }
 
-func listKeys(ctx context.Context, c *s3server.Client, name, prefix string) (keys []string, err error) {
-	err = c.List(ctx, name, prefix, func(o s3server.Object) error {
+func listKeys(ctx context.Context, c *bucket.Client, name, prefix string) (keys []string, err error) {
+	err = c.List(ctx, name, prefix, "", func(o record.Object) error {
 		keys = append(keys, o.Key)
 		return nil
 	})
@@ -273,7 +274,7 @@ func listKeys(ctx context.Context, c *s3server.Client, name, prefix string) (key
 }
 
 // readLines reads an object, unpacked, as lines.
-func readLines(ctx context.Context, c *s3server.Client, name, key string) (lines [][]byte, err error) {
+func readLines(ctx context.Context, c *bucket.Client, name, key string) (lines [][]byte, err error) {
 	body, _, err := c.Get(ctx, name, key)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -13,9 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/replay"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/server"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
@@ -107,7 +110,7 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 func (f *replayFlags) config(p *config.Pipeline, s *awsSession) replay.Config {
 	failed := p.Deliver.ErrorOutput()
 	cfg := replay.Config{
-		Bucket: replayBucket{newS3Bucket(s.Clients.S3, p.Bucket)}, From: f.prefix, Errors: f.prefix == "", Into: f.into,
+		Bucket: bucket.Of(s.Clients.S3).Bucket(p.Bucket), From: f.prefix, Errors: f.prefix == "", Into: f.into,
 		Since: f.since.Time, Until: f.until.Time, Parallel: f.parallel, Failed: failed + "replay/", Except: []string{"stagelog/"},
 	}
 	if cfg.Errors {
@@ -164,7 +167,7 @@ func hashSalt(ctx context.Context, p *config.Pipeline, s *awsSession) ([]byte, e
 
 // customers is the usage plans as API Gateway lists them now, with what the functions of the
 // bucket's pipeline remember of keys that are gone.
-func customers(ctx context.Context, c *provision.Clients, bucket string) (*usageplan.Snapshot, error) {
+func customers(ctx context.Context, c *provision.Clients, name string) (*usageplan.Snapshot, error) {
 	o := c.APIGateway.Options()
 	source, err := usageplan.NewAPISource(usageplan.APIConfig{Region: o.Region, Endpoint: aws.ToString(o.BaseEndpoint), Credentials: o.Credentials})
 	if err != nil {
@@ -174,11 +177,33 @@ func customers(ctx context.Context, c *provision.Clients, bucket string) (*usage
 	if err != nil {
 		return nil, fmt.Errorf("list the usage plans: %w", err)
 	}
-	remembered, err := replayBucket{newS3Bucket(c.S3, bucket)}.snapshot(ctx, (&provision.Spec{}).SnapshotKey())
+	remembered, err := sharedSnapshot(ctx, bucket.Of(c.S3).Bucket(name))
 	if err != nil {
 		return nil, err
 	}
 	return usageplan.NewSnapshot(time.Now(), listing, remembered), nil
+}
+
+// sharedSnapshot returns what the functions of the bucket's pipeline share about its customers; nil
+// when they have shared nothing.
+func sharedSnapshot(ctx context.Context, b bucket.Bucket) (*usageplan.Snapshot, error) {
+	key := (&provision.Spec{}).SnapshotKey()
+	body, err := b.Get(ctx, key)
+	if errors.Is(err, record.ErrNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return nil, fmt.Errorf("read object %s/%s: %w", b.Bucket(), key, err)
+	}
+	s, err := usageplan.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("object %s/%s: %w", b.Bucket(), key, err)
+	}
+	return s, nil
 }
 
 // replayProgress tells how far a replay is: again and again in one line of a terminal, and

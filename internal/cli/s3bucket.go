@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // s3Bucket is a bucket over the SDK, and a lake.Source. It may be in another Region than the client:
@@ -116,9 +116,9 @@ func (b s3Bucket) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 func (b s3Bucket) Bucket() string { return b.name }
 
 // List implements lake.Source.
-func (b s3Bucket) List(ctx context.Context, prefix, startAfter string, fn func(lake.Object) error) error {
+func (b s3Bucket) List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error {
 	return b.list(ctx, prefix, startAfter, func(o types.Object) error {
-		return fn(lake.Object{Key: aws.ToString(o.Key), ETag: etag(o), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)})
+		return fn(record.Object{Key: aws.ToString(o.Key), ETag: etag(o), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)})
 	})
 }
 

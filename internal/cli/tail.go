@@ -19,6 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/server"
 )
 
@@ -142,7 +143,7 @@ func (t *tail) follow(ctx context.Context, at *logs) (err error) {
 	fmt.Fprintf(t.env.stderr, "waiting for new objects below s3://%s/%s\n", at.bucket, at.prefix)
 	seen := map[string]bool{}
 	for first := true; ; first = false {
-		err := lake.ListSince(ctx, at.source, at.prefix, time.Now().Add(-tailBack), func(o lake.Object) error {
+		err := lake.ListSince(ctx, at.source, at.prefix, time.Now().Add(-tailBack), func(o record.Object) error {
 			name := o.Key + "\x00" + o.ETag
 			for _, other := range at.except() {
 				if strings.HasPrefix(o.Key, other) {

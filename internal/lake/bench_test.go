@@ -16,18 +16,19 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // bucket is a bucket in memory.
 type bucket struct {
 	name    string
-	objects []lake.Object // in the order of keys
+	objects []record.Object // in the order of keys
 	bodies  map[string][]byte
 }
 
 func (b *bucket) Bucket() string { return b.name }
 
-func (b *bucket) List(_ context.Context, prefix, startAfter string, fn func(lake.Object) error) error {
+func (b *bucket) List(_ context.Context, prefix, startAfter string, fn func(record.Object) error) error {
 	for _, o := range b.objects {
 		if o.Key > startAfter && len(o.Key) >= len(prefix) && o.Key[:len(prefix)] == prefix {
 			if err := fn(o); err != nil {

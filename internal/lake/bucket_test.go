@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // sort makes the listing of the bodies.
@@ -17,7 +17,7 @@ func (b *bucket) sort() {
 	b.objects = nil
 	for _, key := range slices.Sorted(maps.Keys(b.bodies)) {
 		body := b.bodies[key]
-		b.objects = append(b.objects, lake.Object{
+		b.objects = append(b.objects, record.Object{
 			Key: key, Size: int64(len(body)), ETag: fmt.Sprintf("%x", sha256.Sum256(body)), Modified: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC),
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Forgetting takes what the listing would have had and did not, and nothing else.
@@ -81,9 +82,9 @@ type halfway struct {
 	at int
 }
 
-func (h halfway) List(ctx context.Context, prefix, startAfter string, fn func(lake.Object) error) error {
+func (h halfway) List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error {
 	n := 0
-	return h.bucket.List(ctx, prefix, startAfter, func(o lake.Object) error {
+	return h.bucket.List(ctx, prefix, startAfter, func(o record.Object) error {
 		if n++; n > h.at {
 			return errAway
 		}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // A transaction takes so many rows or objects, about, unless it is told otherwise. Each of DuckDB's threads begins row
@@ -99,7 +101,7 @@ func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(im.opts.Parallel)
 	var listed error
-	im.left, listed = list(ctx, im.src, im.opts.Prefix, windowOf(im.opts.From, im.opts.To), func(o Object) error {
+	im.left, listed = list(ctx, im.src, im.opts.Prefix, windowOf(im.opts.From, im.opts.To), func(o record.Object) error {
 		if im.opts.Forget {
 			im.seen[o.Key] = true
 		}
@@ -260,7 +262,7 @@ func (im *importer) forget(ctx context.Context, tx *sql.Tx, sum *Summary) error 
 		return nil
 	}
 	if len(im.seen) == 0 {
-		err := im.src.List(ctx, im.opts.Prefix, "", func(Object) error { return errEnough })
+		err := im.src.List(ctx, im.opts.Prefix, "", func(record.Object) error { return errEnough })
 		if err == nil {
 			sum.Spared = len(gone)
 			return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // killEnv makes the test binary a process that imports into the folder it names.
@@ -28,7 +29,7 @@ func TestAnImportThatIsKilledGoesOn(t *testing.T) {
 	const objects, each = 1000, 200
 	b := made{bucket: &bucket{name: "b"}, each: each}
 	for i := range objects {
-		b.objects = append(b.objects, lake.Object{Key: fmt.Sprintf("logs/o%03d.gz", i), ETag: "e", Modified: time.Unix(1_795_000_000, 0)})
+		b.objects = append(b.objects, record.Object{Key: fmt.Sprintf("logs/o%03d.gz", i), ETag: "e", Modified: time.Unix(1_795_000_000, 0)})
 	}
 	if dir := os.Getenv(killEnv); dir != "" {
 		l, err := lake.Open(t.Context(), filepath.Join(dir, "lake.duckdb"), lake.Options{})

@@ -23,6 +23,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func open(t testing.TB, path string) *lake.Lake {
@@ -166,7 +167,7 @@ func TestALargeObjectPassesThrough(t *testing.T) {
 		}
 	}
 	line := []byte(`{"request_id":"","status":"200","uri":"/` + strings.Repeat("x", 950) + `"}` + "\n")
-	src := repeated{&bucket{name: "b", objects: []lake.Object{{Key: "large", ETag: "e"}}}, line, size << 20 / len(line)}
+	src := repeated{&bucket{name: "b", objects: []record.Object{{Key: "large", ETag: "e"}}}, line, size << 20 / len(line)}
 	l, err := lake.Open(t.Context(), filepath.Join(t.TempDir(), "lake.duckdb"), lake.Options{MemoryMiB: 256})
 	if err != nil {
 		t.Fatal(err)
@@ -329,8 +330,8 @@ type counting struct {
 	listed, got int
 }
 
-func (c *counting) List(ctx context.Context, prefix, startAfter string, fn func(lake.Object) error) error {
-	return c.bucket.List(ctx, prefix, startAfter, func(o lake.Object) error {
+func (c *counting) List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error {
+	return c.bucket.List(ctx, prefix, startAfter, func(o record.Object) error {
 		c.listed++
 		return fn(o)
 	})

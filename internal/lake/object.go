@@ -9,6 +9,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 
 // read is an object that was read: its rows stand in a file.
 type read struct {
-	Object
+	record.Object
 	id      int32
 	file    string // CSV
 	count   counts
@@ -39,7 +40,7 @@ type badLine struct {
 
 // readObject reads one object into a file in dir. An error is the machine's or the bucket's; what
 // is wrong with the object is its problem.
-func readObject(ctx context.Context, src Source, o Object, id int32, m Mapping, dir string) (_ *read, err error) {
+func readObject(ctx context.Context, src Source, o record.Object, id int32, m Mapping, dir string) (_ *read, err error) {
 	r := &read{Object: o, id: id}
 	body, err := src.Get(ctx, o.Key)
 	if err != nil {

@@ -5,15 +5,9 @@ import (
 	"io"
 	"strings"
 	"time"
-)
 
-// Object is one entry of a bucket's listing.
-type Object struct {
-	Key      string
-	ETag     string // without quotes
-	Size     int64
-	Modified time.Time
-}
+	"github.com/stagelog/stagelog/internal/record"
+)
 
 // Source is a bucket. It may be used in parallel.
 type Source interface {
@@ -21,7 +15,7 @@ type Source interface {
 	Bucket() string
 	// List calls fn with the objects whose keys begin with prefix and come after startAfter,
 	// in the order of keys. An error of fn ends it and is returned as it is.
-	List(ctx context.Context, prefix, startAfter string, fn func(Object) error) error
+	List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error
 	// Get opens an object as it is stored.
 	Get(ctx context.Context, key string) (io.ReadCloser, error)
 }
@@ -58,9 +52,9 @@ func (l leftOut) holds(key string) bool { return l.first <= key && key <= l.last
 
 // list calls fn with the objects below prefix of the window. Where dates stand behind the
 // prefix, what is outside is not even listed.
-func list(ctx context.Context, src Source, prefix string, w window, fn func(Object) error) (left leftOut, err error) {
+func list(ctx context.Context, src Source, prefix string, w window, fn func(record.Object) error) (left leftOut, err error) {
 	if !w.from.IsZero() {
-		err := src.List(ctx, prefix, "", func(first Object) error {
+		err := src.List(ctx, prefix, "", func(first record.Object) error {
 			if d, ok := dateIn(first.Key[len(prefix):]); ok {
 				left = leftOut{first.Key, prefix + first.Key[len(prefix):][:d.at] + d.form(w.from)}
 			}
@@ -70,7 +64,7 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(Obje
 			return left, err
 		}
 	}
-	err = src.List(ctx, prefix, left.last, func(o Object) error {
+	err = src.List(ctx, prefix, left.last, func(o record.Object) error {
 		if strings.HasSuffix(o.Key, "/") {
 			return nil // a folder
 		}
@@ -88,7 +82,7 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(Obje
 
 // ListSince calls fn with the objects below prefix that were delivered since a time. Where dates
 // stand behind the prefix, what is before is not even listed.
-func ListSince(ctx context.Context, src Source, prefix string, since time.Time, fn func(Object) error) error {
+func ListSince(ctx context.Context, src Source, prefix string, since time.Time, fn func(record.Object) error) error {
 	_, err := list(ctx, src, prefix, window{from: since}, fn)
 	return err
 }

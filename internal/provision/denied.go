@@ -32,6 +32,9 @@ type on struct {
 
 func (o *on) Unwrap() error { return o.error }
 
+// Resource returns the ARN of the resource.
+func (o *on) Resource() string { return o.resource }
+
 // On names the resource that a call was about, for a denial that names none.
 func On(resource string, err error) error { return &on{resource, err} }
 
@@ -44,9 +47,9 @@ func sayDenied(err error, answer smithy.APIError) string {
 	if action == "" {
 		return "access denied: " + plainAnswer(err, answer)
 	}
-	about := (*on)(nil)
+	var about interface{ Resource() string }
 	if resource == "" && action == deniedAction(err) && errors.As(err, &about) {
-		resource = about.resource
+		resource = about.Resource()
 	}
 	text := fmt.Sprintf("access denied: %s may not %s", who, action)
 	if resource != "" {

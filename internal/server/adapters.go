@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 	"github.com/stagelog/stagelog/internal/localaws/credentials"
 	"github.com/stagelog/stagelog/internal/localaws/gateway"
@@ -90,7 +91,7 @@ func (c *Chain) putLines(ctx context.Context, stream string, lines [][]byte) (fa
 }
 
 // functionCode reads a function's zip from the bucket, for CreateFunction with S3Bucket.
-func functionCode(objects *s3server.Client, maxBytes int64) func(ctx context.Context, bucketName, key string) ([]byte, error) {
+func functionCode(objects *bucket.Client, maxBytes int64) func(ctx context.Context, bucketName, key string) ([]byte, error) {
 	return func(ctx context.Context, bucketName, key string) (_ []byte, err error) {
 		body, _, err := objects.Get(ctx, bucketName, key)
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/console"
 	"github.com/stagelog/stagelog/internal/lake"
-	"github.com/stagelog/stagelog/internal/localaws/s3server"
 )
 
 // consolePage is the console over this chain's own bucket, its stages' live lines and its
@@ -235,7 +233,7 @@ func (c *Chain) fillLake(ctx context.Context, l *lake.Lake) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.Import(ctx, lakeSource{c, p.Bucket}, lake.ImportOptions{Prefix: p.Deliver.Logs(), Except: []string{p.Deliver.ErrorOutput(), "stagelog/"}, Mapping: mapping, Parallel: 2})
+	_, err = l.Import(ctx, c.objects.Bucket(p.Bucket), lake.ImportOptions{Prefix: p.Deliver.Logs(), Except: []string{p.Deliver.ErrorOutput(), "stagelog/"}, Mapping: mapping, Parallel: 2})
 	return err
 }
 
@@ -250,29 +248,4 @@ func (c *Chain) mapping() (lake.Mapping, error) {
 		return lake.Mapping{}, fmt.Errorf("the pipeline's format: %w", err)
 	}
 	return lake.MappingOf(format, p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID), nil
-}
-
-// lakeSource is the chain's bucket.
-type lakeSource struct {
-	chain  *Chain
-	bucket string
-}
-
-// Bucket implements lake.Source.
-func (s lakeSource) Bucket() string { return s.bucket }
-
-// List implements lake.Source.
-func (s lakeSource) List(ctx context.Context, prefix, startAfter string, fn func(lake.Object) error) error {
-	return s.chain.objects.List(ctx, s.bucket, prefix, func(o s3server.Object) error {
-		if o.Key <= startAfter {
-			return nil
-		}
-		return fn(lake.Object{Key: o.Key, ETag: o.ETag, Size: o.Size, Modified: o.Modified})
-	})
-}
-
-// Get implements lake.Source.
-func (s lakeSource) Get(ctx context.Context, key string) (io.ReadCloser, error) {
-	body, _, err := s.chain.objects.Get(ctx, s.bucket, key)
-	return body, err
 }

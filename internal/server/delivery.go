@@ -175,7 +175,7 @@ func (d *delivery) makeLocked(s *streamDelivery) error {
 			Shared:      d.chain.cfg.NATS != "",
 			Metrics:     d.metrics,
 			Logger:      d.log,
-		}, deliverLog{log}, d.store, sink{d.chain}, transform{d.chain})
+		}, deliverLog{log}, d.store, d.chain.objects, transform{d.chain})
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
@@ -32,7 +33,7 @@ const gather = time.Millisecond
 // openBucket opens the embedded S3, or a client of another one.
 func (c *Chain) openBucket(ctx context.Context) (err error) {
 	if c.cfg.S3Endpoint != "" {
-		c.objects, err = s3server.NewClient(ctx, s3server.ClientConfig{Endpoint: c.cfg.S3Endpoint})
+		c.objects, err = bucket.New(ctx, bucket.Config{Endpoint: c.cfg.S3Endpoint})
 		if err != nil {
 			return fmt.Errorf("open S3 at %s: %w", c.cfg.S3Endpoint, err)
 		}

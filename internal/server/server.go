@@ -25,6 +25,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/console/live"
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/durable/lease"
@@ -79,7 +80,7 @@ type Chain struct {
 
 	buffer    *buffer.Buffer
 	server    *s3server.Server // nil with Config.S3Endpoint
-	objects   *s3server.Client // as the administrator
+	objects   *bucket.Client   // as the administrator
 	control   *apigateway.Service
 	functions *functionapi.Service
 	directory *usageplan.Directory
@@ -267,10 +268,10 @@ func (c *Chain) Profiles() []string {
 func (c *Chain) Region() string { return c.cfg.Pipeline.Region }
 
 // Admin is an S3 client that may do everything.
-func (c *Chain) Admin() *s3server.Client { return c.objects }
+func (c *Chain) Admin() *bucket.Client { return c.objects }
 
 // Reader is an S3 client of the pipeline's first reader, over the embedded server.
-func (c *Chain) Reader() *s3server.Client {
+func (c *Chain) Reader() *bucket.Client {
 	return c.server.Client(bucketAccount(c.accounts.Readers[0]))
 }
 

@@ -73,7 +73,7 @@ func (c *Chain) applyBucket(ctx context.Context) (string, error) {
 	}
 	if len(p.Readers) == 0 {
 		// The readers of an earlier run must not stay.
-		return p.Bucket, c.objects.DropReaderPolicy(ctx, p.Bucket)
+		return p.Bucket, s3server.DropReaderPolicy(ctx, c.objects, p.Bucket)
 	}
 	if err := c.objects.PutPolicy(ctx, p.Bucket, s3server.ReaderPolicy(p.Bucket, p.Deliver.Prefix, p.Readers)); err != nil {
 		return "", fmt.Errorf("let the readers in: %w", err)

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/function"
-	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -109,12 +107,4 @@ func statusOf(s function.Status) deliver.Status {
 	default:
 		return deliver.Failed
 	}
-}
-
-// sink hands delivery's objects to the bucket.
-type sink struct{ chain *Chain }
-
-// Put implements deliver.Sink.
-func (s sink) Put(ctx context.Context, name, key string, body io.ReadSeeker, size int64, m deliver.Meta) error {
-	return s.chain.objects.Put(ctx, name, key, body, size, s3server.Meta{ContentType: m.ContentType, ContentEncoding: m.ContentEncoding})
 }

@@ -52,7 +52,7 @@ func (l endless) Last(context.Context) (uint64, error) { return uint64(l.n), nil
 
 type discard struct{}
 
-func (discard) Put(_ context.Context, _, _ string, body io.ReadSeeker, _ int64, _ deliver.Meta) error {
+func (discard) Put(_ context.Context, _, _ string, body io.ReadSeeker, _ record.Meta) error {
 	_, err := io.Copy(io.Discard, body)
 	return err
 }

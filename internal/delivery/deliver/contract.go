@@ -76,15 +76,9 @@ type Log interface {
 // Sink stores objects. Every error is taken as passing, and the put repeated. After an
 // error the object may be there or not.
 type Sink interface {
-	// Put stores one object of size bytes and returns once it is durable. Repeating it
+	// Put stores one object of m.Size bytes and returns once it is durable. Repeating it
 	// replaces the object. It may run in parallel.
-	Put(ctx context.Context, bucket, key string, body io.ReadSeeker, size int64, m Meta) error
-}
-
-// Meta is the headers of an object.
-type Meta struct {
-	ContentType     string
-	ContentEncoding string // "" is none
+	Put(ctx context.Context, bucket, key string, body io.ReadSeeker, m record.Meta) error
 }
 
 // Transformer is the stream's function.

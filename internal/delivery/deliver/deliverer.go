@@ -10,6 +10,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/durable/failpoint"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -140,8 +141,9 @@ func (d *deliverer) putObject(ctx context.Context, c *cut, t target) error {
 		}
 	}
 	_, encoding := objectkey.Extension(t.Compression, "")
-	meta := Meta{ContentType: objectkey.ContentType, ContentEncoding: encoding}
+	meta := record.Meta{ContentType: objectkey.ContentType, ContentEncoding: encoding}
 	return c.mem.body(o, func(body io.ReadSeeker, size int64) error {
+		meta.Size = size
 		return untilDone(ctx, d.w.putFailures, func() error {
 			if _, err := body.Seek(0, io.SeekStart); err != nil {
 				return fmt.Errorf("rewind object %s: %w", t.Key, err)
@@ -149,7 +151,7 @@ func (d *deliverer) putObject(ctx context.Context, c *cut, t target) error {
 			limit := putTimeout + time.Duration(size/putBytesPerSecond)*time.Second
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
-			if err := d.w.sink.Put(ctx, t.Bucket, t.Key, body, size, meta); err != nil {
+			if err := d.w.sink.Put(ctx, t.Bucket, t.Key, body, meta); err != nil {
 				d.w.cfg.Metrics.putFailures.WithLabelValues(d.w.stream).Inc()
 				return fmt.Errorf("put object %s into bucket %s: %w", t.Key, t.Bucket, err)
 			}

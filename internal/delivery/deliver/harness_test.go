@@ -44,7 +44,7 @@ type world struct {
 
 type object struct {
 	body []byte
-	meta deliver.Meta
+	meta record.Meta
 }
 
 func newWorld() *world {
@@ -207,13 +207,13 @@ func (d documents) Put(ctx context.Context, key string, value []byte, rev uint64
 // bucket is the life's sink: Put has another form than the store's.
 type bucket struct{ *life }
 
-func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, size int64, m deliver.Meta) error {
+func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, m record.Meta) error {
 	content, err := io.ReadAll(body)
 	if err != nil {
 		return err
 	}
-	if int64(len(content)) != size {
-		return fmt.Errorf("%d bytes, said %d", len(content), size)
+	if int64(len(content)) != m.Size {
+		return fmt.Errorf("%d bytes, said %d", len(content), m.Size)
 	}
 	return b.do("put", func() error {
 		b.objects[name+"/"+key] = object{content, m}

@@ -451,12 +451,12 @@ type hangs struct {
 	once atomic.Bool
 }
 
-func (h *hangs) Put(ctx context.Context, name, key string, body io.ReadSeeker, size int64, m deliver.Meta) error {
+func (h *hangs) Put(ctx context.Context, name, key string, body io.ReadSeeker, m record.Meta) error {
 	if h.once.CompareAndSwap(false, true) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return h.bucket.Put(ctx, name, key, body, size, m)
+	return h.bucket.Put(ctx, name, key, body, m)
 }
 
 func TestMetrics(t *testing.T) {

@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // output is an object that grows in a file: one of a day may be larger than memory.
@@ -73,11 +76,11 @@ func (o *output) put(ctx context.Context, b Bucket, meta map[string]string) erro
 	if _, err := o.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	encoding := ""
+	m := record.Meta{Size: size, ContentType: objectkey.ContentType, User: meta}
 	if o.packed {
-		encoding = "gzip"
+		m.ContentEncoding = "gzip"
 	}
-	return b.Put(ctx, o.key, o.file, size, encoding, meta)
+	return b.Put(ctx, o.key, o.file, m)
 }
 
 func (o *output) discard() error {

@@ -20,26 +20,22 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-)
 
-// Object is one entry of a bucket's listing.
-type Object struct {
-	Key      string
-	Size     int64
-	Modified time.Time
-	ETag     string
-}
+	"github.com/stagelog/stagelog/internal/record"
+)
 
 // Bucket is the bucket that is read and written. It may be used in parallel.
 type Bucket interface {
-	// List calls fn with every object whose key begins with prefix, in the order of keys.
-	List(ctx context.Context, prefix string, fn func(Object) error) error
+	// List calls fn with every object whose key begins with prefix and comes after startAfter, in
+	// the order of keys.
+	List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error
 	// Get opens an object as it is stored.
 	Get(ctx context.Context, key string) (io.ReadCloser, error)
-	// Head gives what Put was given as meta. It wraps record.ErrNotFound when there is no such object.
-	Head(ctx context.Context, key string) (meta map[string]string, err error)
-	// Put stores an object of size bytes and returns once it is durable.
-	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, encoding string, meta map[string]string) error
+	// Head returns the metadata that Put was given. It wraps record.ErrNotFound when there is no
+	// such object.
+	Head(ctx context.Context, key string) (record.Meta, error)
+	// Put stores an object of m.Size bytes and returns once it is durable.
+	Put(ctx context.Context, key string, body io.ReadSeeker, m record.Meta) error
 	// Delete removes an object. One that is not there is no error.
 	Delete(ctx context.Context, key string) error
 }
@@ -119,10 +115,10 @@ func (c *Config) Check() error {
 }
 
 // Find lists the objects that Run will go through.
-func (c *Config) Find(ctx context.Context) ([]Object, Summary, error) {
-	var found []Object
+func (c *Config) Find(ctx context.Context) ([]record.Object, Summary, error) {
+	var found []record.Object
 	var sum Summary
-	err := c.Bucket.List(ctx, c.From, func(o Object) error {
+	err := c.Bucket.List(ctx, c.From, "", func(o record.Object) error {
 		for _, other := range append([]string{c.Into, c.Failed}, c.Except...) {
 			if strings.HasPrefix(o.Key, other) {
 				return nil

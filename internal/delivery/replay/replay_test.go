@@ -58,12 +58,12 @@ func (b *bucket) call(work func() error) error {
 	return nil
 }
 
-func (b *bucket) List(_ context.Context, prefix string, fn func(replay.Object) error) error {
-	var found []replay.Object
+func (b *bucket) List(_ context.Context, prefix, startAfter string, fn func(record.Object) error) error {
+	var found []record.Object
 	if err := b.call(func() error {
 		for _, key := range slices.Sorted(maps.Keys(b.objects)) {
-			if o := b.objects[key]; strings.HasPrefix(key, prefix) {
-				found = append(found, replay.Object{Key: key, Size: int64(len(o.body)), Modified: o.modified, ETag: fmt.Sprintf("%x", len(o.body))})
+			if o := b.objects[key]; strings.HasPrefix(key, prefix) && key > startAfter {
+				found = append(found, record.Object{Key: key, Size: int64(len(o.body)), Modified: o.modified, ETag: fmt.Sprintf("%x", len(o.body))})
 			}
 		}
 		return nil
@@ -90,26 +90,26 @@ func (b *bucket) Get(_ context.Context, key string) (r io.ReadCloser, err error)
 	return r, err
 }
 
-func (b *bucket) Head(_ context.Context, key string) (meta map[string]string, err error) {
+func (b *bucket) Head(_ context.Context, key string) (meta record.Meta, err error) {
 	err = b.call(func() error {
 		o, ok := b.objects[key]
 		if !ok {
 			return record.ErrNotFound
 		}
-		meta = o.meta
+		meta.User = o.meta
 		return nil
 	})
 	return meta, err
 }
 
-func (b *bucket) Put(_ context.Context, key string, body io.ReadSeeker, size int64, _ string, meta map[string]string) error {
+func (b *bucket) Put(_ context.Context, key string, body io.ReadSeeker, m record.Meta) error {
 	all, err := io.ReadAll(body)
-	if err != nil || int64(len(all)) != size {
-		return fmt.Errorf("%d bytes, %d were promised: %w", len(all), size, err)
+	if err != nil || int64(len(all)) != m.Size {
+		return fmt.Errorf("%d bytes, %d were promised: %w", len(all), m.Size, err)
 	}
 	return b.call(func() error {
 		b.puts++
-		b.objects[key] = object{all, meta, delivered}
+		b.objects[key] = object{all, m.User, delivered}
 		return nil
 	})
 }

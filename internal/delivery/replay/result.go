@@ -35,7 +35,7 @@ const partBytes = 256 << 10
 // a replay that is killed often still comes to its end.
 type result struct {
 	cfg          *Config
-	of           Object
+	of           record.Object
 	good, failed output
 	skipped      bool
 	scratch      []byte
@@ -83,11 +83,11 @@ func (r *result) stands(ctx context.Context) (stands [2]map[string]string, err e
 			continue
 		case err != nil:
 			return stands, err
-		case meta[metaSource] == "":
+		case meta.User[metaSource] == "":
 			return stands, fmt.Errorf("%s is there, and no replay has put it: choose another prefix", out.key)
 		}
-		stands[i] = meta
-		r.skipped = out == &r.good && meta[metaSource] == r.of.ETag && meta[metaFailed] == "0"
+		stands[i] = meta.User
+		r.skipped = out == &r.good && meta.User[metaSource] == r.of.ETag && meta.User[metaFailed] == "0"
 	}
 	return stands, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -90,7 +91,7 @@ func run(m *testing.M) int {
 }
 
 // newBucket makes a bucket for this test, with some objects, as the admin.
-func newBucket(t testing.TB, keys ...string) (*s3server.Client, string) {
+func newBucket(t testing.TB, keys ...string) (*bucket.Client, string) {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", "=", "-", "#", "-").Replace(t.Name()))
 	name = name[:min(len(name), 40)] + "-" + strings.ToLower(rand.Text()[:8])
@@ -104,24 +105,24 @@ func newBucket(t testing.TB, keys ...string) (*s3server.Client, string) {
 	return c, name
 }
 
-func put(t testing.TB, c *s3server.Client, name, key, body string) {
+func put(t testing.TB, c *bucket.Client, name, key, body string) {
 	t.Helper()
-	if err := c.Put(t.Context(), name, key, strings.NewReader(body), int64(len(body)), s3server.Meta{}); err != nil {
+	if err := c.Put(t.Context(), name, key, strings.NewReader(body), record.Meta{Size: int64(len(body))}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func list(t testing.TB, c *s3server.Client, name, prefix string) ([]string, error) {
+func list(t testing.TB, c *bucket.Client, name, prefix string) ([]string, error) {
 	t.Helper()
 	keys := []string{}
-	err := c.List(t.Context(), name, prefix, func(o s3server.Object) error {
+	err := c.List(t.Context(), name, prefix, "", func(o record.Object) error {
 		keys = append(keys, o.Key)
 		return nil
 	})
 	return keys, err
 }
 
-func get(t testing.TB, c *s3server.Client, name, key string) (string, error) {
+func get(t testing.TB, c *bucket.Client, name, key string) (string, error) {
 	t.Helper()
 	body, _, err := c.Get(t.Context(), name, key)
 	if err != nil {
@@ -159,8 +160,8 @@ func TestPutListGet(t *testing.T) {
 		t.Errorf("EnsureBucket of one that is there: %v", err)
 	}
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	if err := c.Put(t.Context(), name, "logs/2026/12/31/a.gz", bytes.NewReader(body), int64(len(body)),
-		s3server.Meta{ContentType: "application/octet-stream", ContentEncoding: "gzip"}); err != nil {
+	if err := c.Put(t.Context(), name, "logs/2026/12/31/a.gz", bytes.NewReader(body),
+		record.Meta{Size: int64(len(body)), ContentType: "application/octet-stream", ContentEncoding: "gzip", User: map[string]string{"source": "etag"}}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, c, name, "logs/2026/12/31/b", "first")
@@ -174,8 +175,15 @@ func TestPutListGet(t *testing.T) {
 	if err != nil || !bytes.Equal(data, body) {
 		t.Errorf("Get gave %d bytes, %v, want the %d that were put", len(data), err, len(body))
 	}
-	if want := (s3server.Meta{ContentType: "application/octet-stream", ContentEncoding: "gzip"}); meta != want {
-		t.Errorf("Get gave %+v, want %+v", meta, want)
+	want := record.Meta{Size: int64(len(body)), ContentType: "application/octet-stream", ContentEncoding: "gzip", User: map[string]string{"source": "etag"}}
+	if diff := cmp.Diff(want, meta); diff != "" {
+		t.Errorf("metadata of Get (-want +got):\n%s", diff)
+	}
+	if meta, err = c.Head(t.Context(), name, "logs/2026/12/31/a.gz"); err != nil || !cmp.Equal(want, meta) {
+		t.Errorf("Head = %+v, %v, want %+v", meta, err, want)
+	}
+	if _, err := c.Head(t.Context(), name, "none"); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("Head of no object = %v, want ErrNotFound", err)
 	}
 	if got, err := get(t, c, name, "logs/2026/12/31/b"); err != nil || got != "second" {
 		t.Errorf("Get = %q, %v, want second", got, err)
@@ -183,6 +191,16 @@ func TestPutListGet(t *testing.T) {
 	keys, err := list(t, c, name, "logs/")
 	if diff := cmp.Diff([]string{"logs/2026/12/31/a.gz", "logs/2026/12/31/b"}, keys); diff != "" || err != nil {
 		t.Errorf("List (-want +got):\n%s%v", diff, err)
+	}
+	var after []string
+	if err := c.List(t.Context(), name, "logs/", "logs/2026/12/31/a.gz", func(o record.Object) error {
+		after = append(after, o.Key)
+		return nil
+	}); err != nil || len(after) != 1 || after[0] != "logs/2026/12/31/b" {
+		t.Errorf("List after a.gz = %v, %v, want b", after, err)
+	}
+	if below, err := c.Children(t.Context(), name, "", 10); err != nil || !cmp.Equal([]string{"logs/", "other"}, below) {
+		t.Errorf("Children = %v, %v, want logs/ and other", below, err)
 	}
 	if err := c.Delete(t.Context(), name, "other"); err != nil {
 		t.Error(err)
@@ -440,7 +458,7 @@ func TestDropReaderPolicyLeavesWhatOthersWrote(t *testing.T) {
 		}
 		return *out.Policy, nil
 	}
-	if err := c.DropReaderPolicy(t.Context(), name); err != nil {
+	if err := s3server.DropReaderPolicy(t.Context(), c, name); err != nil {
 		t.Errorf("DropReaderPolicy without a policy = %v, want nil", err)
 	}
 	own := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Sid":"Mine","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::%s"}]}`, readerID, name)
@@ -451,7 +469,7 @@ func TestDropReaderPolicyLeavesWhatOthersWrote(t *testing.T) {
 		if err := c.PutPolicy(t.Context(), name, []byte(tt.policy)); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.DropReaderPolicy(t.Context(), name); err != nil {
+		if err := s3server.DropReaderPolicy(t.Context(), c, name); err != nil {
 			t.Errorf("DropReaderPolicy = %v", err)
 		}
 		got, err := policyOf()

@@ -20,12 +20,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func TestClientOfAnEndpointTakesNothingFromTheEnvironment(t *testing.T) {
 	_, name := newBucket(t, "logs/a")
-	c, err := s3server.NewClient(t.Context(), s3server.ClientConfig{Endpoint: front.URL, Region: "us-east-1",
+	c, err := bucket.New(t.Context(), bucket.Config{Endpoint: front.URL, Region: "us-east-1",
 		AccessKeyID: admin.AccessKeyID, SecretAccessKey: admin.SecretAccessKey})
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +236,7 @@ func BenchmarkPut(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				n++
-				if err := c.Put(b.Context(), name, fmt.Sprintf("logs/2026/01/01/00/%d", n), bytes.NewReader(body), int64(size), s3server.Meta{}); err != nil {
+				if err := c.Put(b.Context(), name, fmt.Sprintf("logs/2026/01/01/00/%d", n), bytes.NewReader(body), record.Meta{Size: int64(size)}); err != nil {
 					b.Fatal(err)
 				}
 			}

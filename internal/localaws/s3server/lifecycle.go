@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // lifecycle is the part of a lifecycle configuration that is carried out.
@@ -114,22 +117,22 @@ func (s *Server) ExpireOnce(ctx context.Context, now time.Time) error {
 	return errors.Join(failed...)
 }
 
-func expireRule(ctx context.Context, client *Client, bucket string, r lifecycleRule, now time.Time) error {
+func expireRule(ctx context.Context, client *bucket.Client, name string, r lifecycleRule, now time.Time) error {
 	// An object of yesterday 15:00 with one day goes at midnight after today 15:00.
 	before := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -r.Expiration.Days)
 	var old []string
-	err := client.List(ctx, bucket, r.prefix(), func(o Object) error {
+	err := client.List(ctx, name, r.prefix(), "", func(o record.Object) error {
 		if o.Modified.Before(before) {
 			old = append(old, o.Key)
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("expire objects of bucket %s: %w", bucket, err)
+		return fmt.Errorf("expire objects of bucket %s: %w", name, err)
 	}
 	for _, key := range old {
-		if err := client.Delete(ctx, bucket, key); err != nil {
-			return fmt.Errorf("expire objects of bucket %s: %w", bucket, err)
+		if err := client.Delete(ctx, name, key); err != nil {
+			return fmt.Errorf("expire objects of bucket %s: %w", name, err)
 		}
 	}
 	return nil

@@ -1,8 +1,13 @@
 package s3server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 type policy struct {
@@ -62,4 +67,19 @@ func isReaderPolicy(text string) bool {
 		}
 	}
 	return len(p.Statement) > 0
+}
+
+// DropReaderPolicy deletes the policy of a bucket if ReaderPolicy made it. A policy that someone
+// else wrote stays as it is.
+func DropReaderPolicy(ctx context.Context, objects *bucket.Client, name string) error {
+	text, err := objects.Policy(ctx, name)
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !isReaderPolicy(text):
+		return nil
+	}
+	return objects.DeletePolicy(ctx, name)
 }

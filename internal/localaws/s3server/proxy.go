@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
 )
 
 // Handler serves S3 by handing each request to the server as it came: signatures cover
@@ -46,6 +48,17 @@ func (s *Server) proxy() http.Handler {
 
 // transport is a client's way to the socket, with nothing added or undone on the way and
 // nothing taken from the environment.
+// Client returns a client of this server for one of its accounts, over its socket.
+func (s *Server) Client(as Account) *bucket.Client {
+	return bucket.Isolated(bucket.Config{
+		Endpoint:        "http://s3",
+		Region:          s.cfg.Region,
+		AccessKeyID:     as.AccessKeyID,
+		SecretAccessKey: as.SecretAccessKey,
+		Transport:       s.transport(),
+	})
+}
+
 func (s *Server) transport() *http.Transport {
 	return &http.Transport{
 		DialContext:           s.dial,

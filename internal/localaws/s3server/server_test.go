@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // childEnv makes the test binary a process of its own with one server on that directory.
@@ -34,8 +35,8 @@ func child() {
 	check(s.Ready(ctx))
 	c := s.Client(admin)
 	check(c.EnsureBucket(ctx, "child"))
-	check(c.Put(ctx, "child", "logs/a", strings.NewReader("body"), 4, s3server.Meta{}))
-	if err := s.Client(reader).Put(ctx, "child", "x", strings.NewReader("x"), 1, s3server.Meta{}); code(err) != "AccessDenied" {
+	check(c.Put(ctx, "child", "logs/a", strings.NewReader("body"), record.Meta{Size: 4}))
+	if err := s.Client(reader).Put(ctx, "child", "x", strings.NewReader("x"), record.Meta{Size: 1}); code(err) != "AccessDenied" {
 		check(fmt.Errorf("put as reader: %w", err))
 	}
 	wd, err := os.Getwd()

@@ -1,0 +1,50 @@
+package bucket
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// callError is a failed call to S3.
+type callError struct {
+	action   string // "get object"
+	name     string // bucket, or bucket/key
+	resource string
+	err      error
+}
+
+// Error returns the action, the name and the cause.
+func (e *callError) Error() string { return e.action + " " + e.name + ": " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *callError) Unwrap() error { return e.err }
+
+// Resource returns the ARN that a policy has to allow: the bucket's, or that of all its objects.
+// It completes a denial that names no resource.
+func (e *callError) Resource() string { return e.resource }
+
+// failed returns err with the action and the object; key is "" for the bucket itself. It wraps
+// record.ErrNotFound where S3 answered that the thing does not exist.
+func (c *Client) failed(action, bucket, key string, err error) error {
+	if answered(err, "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchBucketPolicy") {
+		err = fmt.Errorf("%w: %w", record.ErrNotFound, err)
+	}
+	e := &callError{action: action, name: bucket, resource: "arn:" + partition(c.s3.Options().Region) + ":s3:::" + bucket, err: err}
+	if key != "" {
+		e.name += "/" + key
+		e.resource += "/*"
+	}
+	return e
+}
+
+func partition(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
