@@ -127,7 +127,7 @@ func TestDeployPlanDriftDestroyAgainstMoto(t *testing.T) {
 
 	m.put("amazon-apigateway-acme", `{"request_id":"1"}`)
 	stdout, stderr, code := runBinary(t, dir, m.env(), "destroy", "--yes", "--no-drain", "--delete-bucket")
-	if code != 0 || !strings.Contains(stderr, "delete with everything in it: ") {
+	if code != 0 || !strings.Contains(stderr, "delete with all objects: ") {
 		t.Fatalf("destroy ended with %d and should name how many objects go\n%s\n%s", code, stdout, stderr)
 	}
 	m.nothingIsLeft(api)

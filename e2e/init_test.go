@@ -54,12 +54,12 @@ func TestInitChoosesStages(t *testing.T) {
 		says []string
 		file []string // what the file says; nil when there is to be none
 	}{
-		{"two stages, and nobody to choose", []string{"--aws"}, 3, []string{shop + "/prod (shop), in 1 usage plans; logs nothing", admin + "/live", "--stage " + admin + "/live"}, nil},
+		{"two stages, stdin is not a terminal", []string{"--aws"}, 3, []string{shop + "/prod (shop), in 1 usage plans; access logging is off", admin + "/live", "--stage " + admin + "/live"}, nil},
 		{"both by name", []string{"--stage", shop + "/prod," + admin + "/live"}, 0, nil, []string{"{api: " + shop + ", stage: prod}", "{api: " + admin + ", stage: live}", "name: shop"}},
 		{"a typing error", []string{"--stage", shop + "/prd"}, 1, []string{"did you mean " + shop + "/prod?"}, nil},
 		{"no such API", []string{"--stage", "zzzzzzzzzz/zzz"}, 1, []string{shop + "/prod", admin + "/live"}, nil},
 		{"never deployed", []string{"--stage", bare + "/prod"}, 1, []string{"never deployed", "create-deployment --rest-api-id " + bare}, nil},
-		{"nothing to adopt", []string{"--adopt"}, 1, []string{"no chain to adopt"}, nil},
+		{"nothing to adopt", []string{"--adopt"}, 1, []string{"no stage logs to a delivery stream"}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestInitAdoptsAChain(t *testing.T) {
 		d.BufferingHints = &types.BufferingHints{IntervalInSeconds: aws.Int32(300), SizeInMBs: aws.Int32(5)}
 	})
 	m.setAccessLog(api, "prod", "arn:aws:firehose:"+motoRegion+":"+motoAccount+":deliverystream/amazon-apigateway-theirs", curlyFormat)
-	if _, stderr, code := runBinary(t, dir, m.env(), "init", "--adopt"); code != 0 || !strings.Contains(stderr, "mended") {
+	if _, stderr, code := runBinary(t, dir, m.env(), "init", "--adopt"); code != 0 || !strings.Contains(stderr, "is fixed in the file") {
 		t.Fatalf("init --adopt ended with %d\n%s", code, stderr)
 	}
 	data := string(must(os.ReadFile(filepath.Join(dir, "stagelog.yaml")))(t, "read the file"))

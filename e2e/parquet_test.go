@@ -96,7 +96,7 @@ func TestParquetDelivery(t *testing.T) {
 	call(5)
 	report("the answers from both", 25)
 	write(t, dir, "parquet.yaml", fmt.Sprintf(parquetYAML, "parquet", api.URL))
-	if _, stderr, code := runBinary(t, dir, u.clientEnv("stagelog"), "replay", "--file", "parquet.yaml", "--into", "logs/again/", "--endpoint-url", u.Endpoints.AWS); code != 3 || !strings.Contains(stderr, "choose a prefix beside it") {
+	if _, stderr, code := runBinary(t, dir, u.clientEnv("stagelog"), "replay", "--file", "parquet.yaml", "--into", "logs/again/", "--endpoint-url", u.Endpoints.AWS); code != 3 || !strings.Contains(stderr, "choose a prefix outside of it") {
 		t.Errorf("replay of JSON among Parquet = %d: %s", code, stderr)
 	}
 	if stdout, stderr, code := runBinary(t, dir, u.clientEnv("stagelog"), "replay", "--into", "again/", "--endpoint-url", u.Endpoints.AWS); code != 0 {

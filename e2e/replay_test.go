@@ -198,7 +198,7 @@ func TestReplaySaysWhatIsWrong(t *testing.T) {
 		code int
 		want string
 	}{
-		{"", 3, "--into is missing"},
+		{"", 3, "--into is required"},
 		{"--into logs", 3, "write logs/"},
 		{"--into logs/again/ --prefix logs/", 3, "there twice"},
 		{"--into errors/", 3, "no place for logs"},

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"runtime"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -19,28 +21,28 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// awsFlags say which AWS to work in; the rest is AWS's usual environment and files.
+// awsFlags select the AWS account and endpoint, in addition to AWS's usual environment and files.
 type awsFlags struct{ profile, region, endpoint string }
 
 func (a *awsFlags) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&a.profile, "profile", "", "the profile of AWS's configuration files (default AWS_PROFILE)")
-	f.StringVar(&a.region, "region", "", "the AWS Region (default stagelog.yaml's, else AWS_REGION, else the profile's)")
-	f.StringVar(&a.endpoint, "endpoint-url", "", "another AWS endpoint, like http://127.0.0.1:4580 of stagelog up")
+	f.StringVar(&a.profile, "profile", "", "profile in the AWS configuration files (default AWS_PROFILE)")
+	f.StringVar(&a.region, "region", "", "AWS Region (default: from stagelog.yaml, AWS_REGION or the profile)")
+	f.StringVar(&a.endpoint, "endpoint-url", "", "AWS endpoint to use instead of AWS, like http://127.0.0.1:4580 of stagelog up")
 }
 
-// awsSession is AWS, as somebody.
+// awsSession holds the clients for one account and Region.
 type awsSession struct {
 	Clients   *provision.Clients
 	Partition string // aws, aws-cn, aws-us-gov
 	Region    string
 	Account   string // 12 digits
-	Caller    string // ARN of who the credentials belong to
-	Endpoint  string // "" is AWS itself
+	Caller    string // ARN of the credentials' owner
+	Endpoint  string // "" for AWS itself
 }
 
-// load finds credentials and asks AWS whose they are. Where p is given, its Region and
-// account count, and must not contradict the flags and the credentials.
+// load finds credentials and asks AWS for their account. If p is not nil, its Region and account must agree with the
+// flags and the credentials.
 func (a *awsFlags) load(ctx context.Context, e *env, p *config.Pipeline) (*awsSession, error) {
 	cfg, err := a.config(ctx, p)
 	if err != nil {
@@ -52,14 +54,14 @@ func (a *awsFlags) load(ctx context.Context, e *env, p *config.Pipeline) (*awsSe
 	s := &awsSession{Clients: provision.NewClients(cfg), Region: cfg.Region, Endpoint: aws.ToString(cfg.BaseEndpoint)}
 	who, err := s.Clients.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return nil, provision.Explain(fmt.Errorf("find out whose credentials these are: %w", err))
+		return nil, provision.Explain(fmt.Errorf("get the account of the credentials: %w", err))
 	}
 	s.Account, s.Caller, s.Partition = aws.ToString(who.Account), aws.ToString(who.Arn), "aws"
 	if parsed, err := arn.Parse(s.Caller); err == nil {
 		s.Partition = parsed.Partition
 	}
 	if p != nil && p.AccountGiven && p.Account != s.Account {
-		return nil, fmt.Errorf("%s says account %s, and the credentials are of %s (%s): use another profile (--profile), or correct account: in %s", e.file, p.Account, s.Account, s.Caller, e.file)
+		return nil, fmt.Errorf("account %s in %s differs from account %s of the credentials (%s); use another --profile, or correct account: in the file", p.Account, e.file, s.Account, s.Caller)
 	}
 	return s, nil
 }
@@ -68,7 +70,7 @@ func (a *awsFlags) config(ctx context.Context, p *config.Pipeline) (aws.Config, 
 	region := a.region
 	if p != nil && p.RegionGiven {
 		if region != "" && region != p.Region {
-			return aws.Config{}, fmt.Errorf("--region %s, and the pipeline's file says region: %s: change one of them", region, p.Region)
+			return aws.Config{}, fmt.Errorf("--region %s differs from region: %s in the pipeline's file; change one of them", region, p.Region)
 		}
 		region = p.Region
 	}
@@ -78,18 +80,18 @@ func (a *awsFlags) config(ctx context.Context, p *config.Pipeline) (aws.Config, 
 	}
 	cfg, err := awsconfig.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return aws.Config{}, provision.Explain(fmt.Errorf("read AWS's configuration: %w", err))
+		return aws.Config{}, provision.Explain(fmt.Errorf("read the AWS configuration: %w", err))
 	}
 	if a.endpoint != "" {
 		cfg.BaseEndpoint = aws.String(a.endpoint)
 	}
 	if cfg.Region == "" {
-		return aws.Config{}, fmt.Errorf("no AWS Region: give one with --region or AWS_REGION, as region: in stagelog.yaml, or with `aws configure set region eu-west-1`")
+		return aws.Config{}, fmt.Errorf("no AWS Region; set --region, AWS_REGION, region: in stagelog.yaml, or run `aws configure set region eu-west-1`")
 	}
 	return cfg, nil
 }
 
-// noCredentials says what to do about a lookup that found nothing that could sign a request.
+// noCredentials returns the error for a failed lookup of credentials, with what to do about it.
 func (a *awsFlags) noCredentials(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -100,15 +102,14 @@ func (a *awsFlags) noCredentials(ctx context.Context, err error) error {
 		if a.profile != "" {
 			login += " --profile " + a.profile
 		}
-		return fmt.Errorf("the SSO session has expired: `%s` renews it", login)
+		return fmt.Errorf("the SSO session has expired; run `%s`", login)
 	}
-	return fmt.Errorf("no AWS credentials: choose a profile with --profile or AWS_PROFILE, make one with `aws configure sso`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; "+
-		"without an account, `stagelog up` runs everything on this machine\nThe AWS SDK says: %w", err)
+	return fmt.Errorf("no AWS credentials; choose a profile with --profile or AWS_PROFILE, create one with `aws configure sso`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; "+
+		"without an account, run `stagelog up` on this machine\nAWS SDK: %w", err)
 }
 
-// spec places a pipeline in the session's account and Region. Where the file says nothing,
-// the function is built for arm64, which costs less, and on this machine's endpoint for this
-// machine.
+// spec places a pipeline in the session's account and Region. By default the function is built for arm64, which costs
+// less, and for a local endpoint for this machine's architecture.
 func (s *awsSession) spec(p *config.Pipeline) *provision.Spec {
 	arch := p.AWS.Architecture
 	if arch == "" {
@@ -132,20 +133,20 @@ func onThisMachine(endpoint string) bool {
 	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// again is a command of stagelog for the same file and the same AWS, to be run as it is.
-func (a *awsFlags) again(e *env, command string) string {
+// command returns a command of stagelog with the flags for the same file and the same AWS account.
+func (a *awsFlags) command(e *env, name string) string {
+	line := "stagelog " + name
 	for _, flag := range []struct{ name, value, usual string }{
 		{"--file", e.file, "stagelog.yaml"}, {"--profile", a.profile, ""}, {"--region", a.region, ""}, {"--endpoint-url", a.endpoint, ""},
 	} {
 		if flag.value != flag.usual {
-			command += " " + flag.name + " " + shellWord(flag.value)
+			line += " " + flag.name + " " + shellWord(flag.value)
 		}
 	}
-	return "stagelog " + command
+	return line
 }
 
-// withLocalStages lets the pipeline of this machine's own endpoint log the stages that its file
-// has for this machine, where it names none in AWS.
+// withLocalStages returns p with the stages of its local section if the endpoint is local and p names no stages in AWS.
 func (s *awsSession) withLocalStages(p *config.Pipeline) *config.Pipeline {
 	if !onThisMachine(s.Endpoint) || len(p.Stages) > 0 || p.Local == nil {
 		return p
@@ -153,4 +154,14 @@ func (s *awsSession) withLocalStages(p *config.Pipeline) *config.Pipeline {
 	here := *p
 	here.Stages = p.Local.Stages()
 	return &here
+}
+
+var safeInShell = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
+
+// shellWord quotes a text for a shell if necessary.
+func shellWord(s string) string {
+	if safeInShell.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

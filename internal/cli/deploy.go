@@ -15,16 +15,17 @@ func newDeploy(e *env) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "deploy",
-		Short: "Build the pipeline in AWS: bucket, function, delivery stream, access logging",
-		Long: `Shows the plan, asks, and carries it out: the S3 bucket and who may read it, the enrichment
-function, the Firehose delivery stream, and access logging on each stage. Waits until AWS calls
-everything ready. After any failure run it again: it goes on from what is there.
+		Short: "Create or update the pipeline in AWS",
+		Long: `Shows the plan, asks for confirmation and carries it out: the S3 bucket and its readers, the enrichment
+function, the Firehose delivery stream, and access logging on each stage. Waits until all resources are
+active. After a failure, run it again: it continues from the current state.
 
-What stagelog did not make it leaves alone. --adopt takes over resources of the same names,
---replace-logging replaces access log settings that somebody made, and remembers them.`,
+deploy does not change resources that stagelog did not create, unless --adopt lets it manage existing
+resources of the same names, or --replace-logging lets it replace a stage's access log settings.
+destroy restores those settings.`,
 		Example: `  stagelog deploy
   stagelog deploy --yes                                   in a script
-  stagelog deploy --adopt --replace-logging               take over a chain that was built by hand
+  stagelog deploy --adopt --replace-logging               adopt a pipeline that was built by hand
   stagelog deploy --endpoint-url http://127.0.0.1:4580    on this machine, against ` + "`stagelog up --apis-only`",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -32,7 +33,7 @@ What stagelog did not make it leaves alone. --adopt takes over resources of the 
 		},
 	}
 	flags.bind(cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not prompt")
 	return cmd
 }
 
@@ -46,32 +47,29 @@ func runDeploy(ctx context.Context, e *env, flags *planFlags, yes bool) error {
 		return flags.refusal(e, refused)
 	}
 	if p.plan.ToDo() == 0 {
-		fmt.Fprintln(e.stderr, "\nNothing to do.")
+		fmt.Fprintln(e.stderr, "\nNo changes.")
 		return p.result(e, "nothing to do")
 	}
-	if !yes {
-		fmt.Fprintln(e.stderr)
-		if err := e.ask("Make these changes?"); err != nil {
-			return err
-		}
-	}
 	fmt.Fprintln(e.stderr)
+	if err := e.prompter(yes).confirm("Make these changes?"); err != nil {
+		return err
+	}
 	if err := p.plan.Execute(ctx, flags.consents(), progress(e)); err != nil {
 		if ctx.Err() != nil {
-			fmt.Fprintf(e.stderr, "What was made stays. `%s` goes on from there.\n", flags.deploy(e))
+			fmt.Fprintf(e.stderr, "The changes so far stay. `%s` continues from there.\n", flags.deploy(e))
 			return ctx.Err()
 		}
-		return fmt.Errorf("%w\nWhat was made stays. Run `%s` again: it goes on from there", err, flags.deploy(e))
+		return fmt.Errorf("%w\nThe changes so far stay. Run `%s` again to continue from there", err, flags.deploy(e))
 	}
 	fmt.Fprintf(e.stderr, "\n%s is deployed.\n", p.spec.Pipeline.Name)
 	if len(p.spec.Pipeline.Stages) == 0 {
-		fmt.Fprintf(e.stderr, "Nothing logs to it yet: %s names no stages. `stagelog init --aws` lists those of the account.\n", e.file)
+		fmt.Fprintf(e.stderr, "No stage logs to it yet: %s names no stages. `stagelog init --aws` lists the stages of the account.\n", e.file)
 	}
-	fmt.Fprintf(e.stderr, "Next: `%s` sends a record through and shows it come out of the bucket.\n", flags.aws.again(e, "doctor"))
+	fmt.Fprintf(e.stderr, "Next: run `%s` to send a test record through the pipeline.\n", flags.aws.command(e, "doctor"))
 	return p.result(e, "deployed")
 }
 
-// result is what a script wants to know of a deployed pipeline.
+// result prints the deployed pipeline.
 func (p *prepared) result(e *env, state string) error {
 	s := p.spec
 	if e.json {
@@ -85,8 +83,8 @@ func (p *prepared) result(e *env, state string) error {
 	return err
 }
 
-// progress tells of a deploy or a destroy as it goes: one line for each resource, and one
-// for each thing that is waited for.
+// progress returns a function that prints the events of a deploy or destroy: a line for each resource, and one for each
+// condition that it waits for.
 func progress(e *env) func(provision.Event) {
 	colour := e.paintFor(e.stderr)
 	var began time.Time

@@ -31,19 +31,19 @@ func newDoctor(e *env) *cobra.Command {
 	var flags doctorFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Prove that the chain works, link by link, with a record sent through it",
-		Long: `Checks the chain as it really is: the stage's access logging and format, the delivery stream and
-its role, the function and what it may do, the bucket and who may read it. Then it sends one
-marked record through the stream and waits until it comes out of the bucket, enriched. Each
-failure says the cause, the consequence, and the command that mends it.
+		Short: "Verify the pipeline in AWS by sending a test record through it",
+		Long: `Checks the resources in AWS: each stage's access logging and format, the delivery stream and its role, the
+function and its permissions, the bucket and its readers. Then it sends a marked record through the stream
+and waits until the enriched record is in the bucket. Each failure has a cause, a consequence and the
+command that fixes it.
 
-Without a stagelog.yaml, --stage checks any chain: one built by hand, or by somebody else's
-template. With --as-reader the credentials are a reader's, and only what a reader may do is
-proven; --reader-profile proves it beside everything else.
+Without a stagelog.yaml, --stage checks any pipeline, such as one built by hand or by another template. With
+--as-reader, doctor checks only what a reader with these credentials can do; --reader-profile adds these
+checks to the others.
 
-Ends with 1 when a check failed. Warnings do not count.`,
+Exits with 1 if a check failed. Warnings do not count.`,
 		Example: `  stagelog doctor
-  stagelog doctor --stage a1b2c3d4e5/prod             a chain that stagelog did not build
+  stagelog doctor --stage a1b2c3d4e5/prod             a pipeline that stagelog did not build
   stagelog doctor --no-record                         read only, send nothing
   stagelog doctor --as-reader --profile partner       with the credentials of a reader`,
 		Args: cobra.NoArgs,
@@ -53,11 +53,11 @@ Ends with 1 when a check failed. Warnings do not count.`,
 	}
 	flags.aws.bind(cmd)
 	f := cmd.Flags()
-	f.StringSliceVar(&flags.stages, "stage", nil, "api/stage to check; may be repeated (default stagelog.yaml's)")
+	f.StringSliceVar(&flags.stages, "stage", nil, "API/STAGE to check; may be repeated (default: from stagelog.yaml)")
 	f.BoolVar(&flags.noRecord, "no-record", false, "do not send a record through the stream")
-	f.DurationVar(&flags.timeout, "timeout", 0, "how long to wait for the record (default: what the stream's buffers may take)")
-	f.StringVar(&flags.readerProfile, "reader-profile", "", "a profile with a reader's credentials, to prove its view as well")
-	f.BoolVar(&flags.asReader, "as-reader", false, "the credentials are a reader's: prove its view alone")
+	f.DurationVar(&flags.timeout, "timeout", 0, "how long to wait for the record (default: as long as the stream may buffer it)")
+	f.StringVar(&flags.readerProfile, "reader-profile", "", "profile with a reader's credentials, to check the reader's access as well")
+	f.BoolVar(&flags.asReader, "as-reader", false, "check only the access of a reader, whose credentials these are")
 	return cmd
 }
 
@@ -88,21 +88,21 @@ func runDoctor(ctx context.Context, e *env, flags *doctorFlags) error {
 	return finishDoctor(e, out, colour)
 }
 
-// pipeline is stagelog.yaml's, or nil where --stage names a chain without one.
+// pipeline loads stagelog.yaml. It returns nil if there is none and --stage names what to check.
 func (f *doctorFlags) pipeline(e *env) (*config.Pipeline, error) {
 	p, err := config.Load(e.file, e.getenv)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.asReader:
-		return nil, fmt.Errorf("%s is not here: it says which bucket and prefix a reader has", e.file)
+		return nil, fmt.Errorf("%s not found; --as-reader reads bucket and prefix from it", e.file)
 	case errors.Is(err, fs.ErrNotExist) && len(f.stages) > 0:
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s is not here; name the stage to check with --stage api/stage", e.file)
+		return nil, fmt.Errorf("%s not found; name the stage to check with --stage API/STAGE", e.file)
 	}
 	return p, err
 }
 
-// session does without the owner's account where the credentials are a reader's.
+// session loads the AWS session. A reader's credentials need not be of the pipeline's account.
 func (f *doctorFlags) session(ctx context.Context, e *env, p *config.Pipeline) (*awsSession, error) {
 	if f.asReader {
 		reader := *p
@@ -123,14 +123,14 @@ func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *
 		for _, text := range f.stages {
 			api, stage, ok := strings.Cut(text, "/")
 			if !ok || api == "" || stage == "" {
-				return doctor.Report{}, usageError{fmt.Errorf("--stage %s: expected api/stage, like a1b2c3d4e5/prod", text)}
+				return doctor.Report{}, usageError{fmt.Errorf("--stage %s: expected API/STAGE, like a1b2c3d4e5/prod", text)}
 			}
 			target.Stages = append(target.Stages, record.StageRef{API: api, Stage: stage})
 		}
 	}
-	opts := doctor.Options{Record: !f.noRecord, Timeout: f.timeout, Progress: f.tell(e)}
+	opts := doctor.Options{Record: !f.noRecord, Timeout: f.timeout, Progress: showWaiting(e)}
 	if f.readerProfile != "" {
-		reader, err := f.readerClient(ctx, e, p)
+		reader, err := f.readerClient(ctx, p)
 		if err != nil {
 			return doctor.Report{}, err
 		}
@@ -139,7 +139,7 @@ func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *
 	return doctor.Run(ctx, s.Clients, target, opts, report)
 }
 
-func (f *doctorFlags) readerClient(ctx context.Context, e *env, p *config.Pipeline) (*s3.Client, error) {
+func (f *doctorFlags) readerClient(ctx context.Context, p *config.Pipeline) (*s3.Client, error) {
 	as := f.aws
 	as.profile = f.readerProfile
 	cfg, err := as.config(ctx, p)
@@ -149,12 +149,13 @@ func (f *doctorFlags) readerClient(ctx context.Context, e *env, p *config.Pipeli
 	return provision.NewClients(cfg).S3, nil
 }
 
-func (f *doctorFlags) tell(e *env) func(string) {
+// showWaiting returns a function that prints what doctor waits for.
+func showWaiting(e *env) func(string) {
 	colour := e.paintFor(e.stderr)
 	return func(text string) { fmt.Fprintln(e.stderr, colour.it(faint, "     … "+text)) }
 }
 
-// printCheck writes a check in one line, and what is wrong in the lines below.
+// printCheck writes a check on one line, and its cause, consequence and fix below.
 func printCheck(w io.Writer, c doctor.Check, colour paint) {
 	shown := map[doctor.Status]struct{ word, colour string }{
 		"ok": {"ok  ", green}, "warning": {"warn", yellow}, "failed": {"FAIL", red}, "skipped": {"skip", faint},
@@ -173,7 +174,7 @@ func finishDoctor(e *env, r doctor.Report, colour paint) error {
 			return err
 		}
 	} else {
-		verdict := colour.it(green, "The chain works.")
+		verdict := colour.it(green, "The pipeline works.")
 		if r.Failed > 0 {
 			verdict = colour.it(red, fmt.Sprintf("%d checks failed.", r.Failed))
 		}

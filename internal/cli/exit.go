@@ -20,30 +20,30 @@ const (
 )
 
 const exitHelp = `Exit codes:
-  0    done
-  1    failed; stderr says why and what to do
-  2    plan: there is something to do
-  3    the command line is wrong
-  4    stagelog.yaml is wrong; every mistake is listed with its line
-  130  interrupted before it was done`
+  0    success
+  1    failure; stderr has the cause and what to do
+  2    plan: there are changes to make
+  3    invalid command line
+  4    invalid stagelog.yaml or price file; stderr lists every problem with its line
+  130  interrupted`
 
-// usageError is a mistake on the command line.
+// usageError is an error in the command line.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// silentError ends the program with a failure whose story has been told already.
+// silentError ends the program with a failure whose cause was already printed.
 type silentError struct{}
 
 func (silentError) Error() string { return "failed" }
 
-// toDoError ends plan when there is something to do.
+// toDoError ends plan if there are changes to make.
 type toDoError struct{}
 
-func (toDoError) Error() string { return "there is something to do" }
+func (toDoError) Error() string { return "there are changes to make" }
 
-// exitCode prints err and turns it into the process's exit code.
+// exitCode prints err and returns the exit code for it.
 func exitCode(err error, stderr io.Writer) int {
 	var problems config.Problems
 	var usage usageError

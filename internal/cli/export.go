@@ -19,9 +19,9 @@ import (
 func newExport(e *env) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "export",
-		Short: "Print the pipeline as Terraform or CloudFormation, its logs for Athena, or the function's zip",
-		Long: `The same resources that deploy makes, as code for people who deploy otherwise. Nothing is read
-from AWS and nothing is changed. Each begins with what to run.`,
+		Short: "Export the pipeline for Terraform, CloudFormation or Athena, or the function's zip",
+		Long: `Exports the resources that deploy would create, to deploy them with other tools. It neither reads nor
+changes AWS. Each file begins with the command to run.`,
 		Example: `  stagelog export terraform > stagelog.tf
   stagelog export cloudformation > stagelog-cloudformation.yaml
   stagelog export athena > athena.sql
@@ -58,15 +58,15 @@ func newExportCode(e *env, name, short string, write func(*provision.Spec) ([]by
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&region, "region", "", "the AWS Region (default stagelog.yaml's, else AWS_REGION)")
-	cmd.Flags().StringVar(&zip, "function-zip", "", "the enrichment function's zip (default: the release's, else built now with Go)")
+	cmd.Flags().StringVar(&region, "region", "", "AWS Region (default: from stagelog.yaml or AWS_REGION)")
+	cmd.Flags().StringVar(&zip, "function-zip", "", "zip file of the enrichment function (default: from the release, or built with Go)")
 	return cmd
 }
 
 func newExportAthena(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "athena",
-		Short: "Print a table, a view and the usual reports over the logs for Amazon Athena",
+		Short: "Print SQL for Amazon Athena: a table, a view and reports",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			p, err := config.Load(e.file, e.getenv)
@@ -86,7 +86,7 @@ func newExportAthena(e *env) *cobra.Command {
 	}
 }
 
-// exportSpec needs no account: code for Terraform and CloudFormation asks for it where it runs.
+// exportSpec returns the spec without an AWS account: Terraform and CloudFormation look it up when they run.
 func exportSpec(ctx context.Context, e *env, region, zip string) (*provision.Spec, error) {
 	p, err := loadForAWS(e)
 	if err != nil {
@@ -99,7 +99,7 @@ func exportSpec(ctx context.Context, e *env, region, zip string) (*provision.Spe
 		region = e.getenv("AWS_REGION")
 	}
 	if region == "" {
-		return nil, errors.New("no AWS Region: give one with --region or AWS_REGION, or as region: in " + e.file)
+		return nil, errors.New("no AWS Region; set --region, AWS_REGION, or region: in " + e.file)
 	}
 	arch := p.AWS.Architecture
 	if arch == "" {
@@ -118,13 +118,13 @@ func newExportZip(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if arch != "arm64" && arch != "x86_64" {
-				return usageError{fmt.Errorf("--arch %s: Lambda has arm64 and x86_64", arch)}
+				return usageError{fmt.Errorf("--arch %s: expected arm64 or x86_64", arch)}
 			}
 			return writeZip(cmd.Context(), e, out, arch)
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "stagelog-enricher.zip", "the file to write")
-	cmd.Flags().StringVar(&arch, "arch", config.DefaultArchitecture, "arm64 or x86_64")
+	cmd.Flags().StringVar(&out, "out", "stagelog-enricher.zip", "file to write")
+	cmd.Flags().StringVar(&arch, "arch", config.DefaultArchitecture, "architecture: arm64 or x86_64")
 	return cmd
 }
 
@@ -144,7 +144,7 @@ func writeZip(ctx context.Context, e *env, out, arch string) error {
 	return nil
 }
 
-// partition is the part of AWS that a Region is in, as ARNs name it.
+// partition returns the AWS partition of a Region.
 func partition(region string) string {
 	switch {
 	case strings.HasPrefix(region, "cn-"):

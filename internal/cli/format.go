@@ -119,7 +119,7 @@ func newFormatExplain(e *env) *cobra.Command {
 			if len(args) == 1 {
 				v, ok := accesslog.Explain(args[0])
 				if !ok {
-					return fmt.Errorf("%s is not a $context variable of access logs; `stagelog format explain` lists them", args[0])
+					return fmt.Errorf("unknown variable %s; `stagelog format explain` lists all", args[0])
 				}
 				all = []accesslog.Variable{v}
 			}

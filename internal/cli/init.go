@@ -31,36 +31,36 @@ func newInit(e *env) *cobra.Command {
 	var flags initFlags
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Write a stagelog.yaml to begin with; --aws looks at an account first",
-		Long: `Writes a commented stagelog.yaml: what is logged, the bucket, and who may read it. Every line that
-you may want to change says what it is for.
+		Short: "Write a stagelog.yaml, optionally for API stages of an AWS account",
+		Long: `Writes a commented stagelog.yaml: what is logged, the bucket, and who may read it.
 
 With --local it describes an API on this machine, with its usage plans and customers, for
-` + "`stagelog up`" + `. With --aws, --stage or --adopt it looks at the AWS account and describes a pipeline for
-stages that are there, for ` + "`stagelog deploy`" + `; --adopt describes the chain that a stage logs to already, so
-that deploy takes it over. In the account it only reads.
+` + "`stagelog up`" + `. With --aws, --stage or --adopt it reads the AWS account and describes a pipeline for
+existing API stages, for ` + "`stagelog deploy`" + `; --adopt describes the delivery stream that a stage already
+logs to, so that deploy can manage it. It changes nothing in the account.
 
-Without any of them it asks, where there are AWS credentials and somebody to ask; a script gets --local.`,
+Without these flags, init prompts if stdin is a terminal and there are AWS credentials. Otherwise it acts
+like --local.`,
 		Example: `  stagelog init
   stagelog init --local --name acme --bucket acme-api-logs
   stagelog init --aws --profile prod
   stagelog init --stage a1b2c3d4e5/prod --reader 111122223333
-  stagelog init --adopt                                       a chain that was built by hand`,
+  stagelog init --adopt                                       a pipeline that was built by hand`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runInit(cmd.Context(), e, &flags)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.name, "name", "", "the pipeline's name: the stream is amazon-apigateway-NAME (default acme, or the API's name)")
-	f.StringVar(&flags.bucket, "bucket", "", "the bucket for the logs (default NAME-api-logs, in AWS with the account behind it)")
-	f.StringSliceVar(&flags.readers, "reader", nil, "an AWS account that may read the logs; may be repeated")
-	f.BoolVar(&flags.look, "aws", false, "look at the AWS account for stages to log")
-	f.BoolVar(&flags.local, "local", false, "describe an API on this machine; no AWS account is looked at")
-	f.StringSliceVar(&flags.stages, "stage", nil, "api/stage in AWS to log, the API by its id or its name; may be repeated")
-	f.BoolVar(&flags.adopt, "adopt", false, "describe the chain that the stage logs to already")
-	f.BoolVarP(&flags.yes, "yes", "y", false, "do not ask")
-	f.BoolVar(&flags.force, "force", false, "replace a file that is there")
+	f.StringVar(&flags.name, "name", "", "name of the pipeline; its delivery stream is amazon-apigateway-NAME (default acme, or the API's name)")
+	f.StringVar(&flags.bucket, "bucket", "", "bucket for the logs (default NAME-api-logs, in AWS with the account appended)")
+	f.StringSliceVar(&flags.readers, "reader", nil, "AWS account that may read the logs; may be repeated")
+	f.BoolVar(&flags.look, "aws", false, "find stages to log in the AWS account")
+	f.BoolVar(&flags.local, "local", false, "describe an API on this machine; do not read an AWS account")
+	f.StringSliceVar(&flags.stages, "stage", nil, "API/STAGE in AWS to log, with the API's id or name; may be repeated")
+	f.BoolVar(&flags.adopt, "adopt", false, "describe the delivery stream that the stages already log to")
+	f.BoolVarP(&flags.yes, "yes", "y", false, "do not prompt")
+	f.BoolVar(&flags.force, "force", false, "overwrite an existing file")
 	flags.aws.bind(cmd)
 	return cmd
 }
@@ -69,10 +69,10 @@ func runInit(ctx context.Context, e *env, f *initFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if err := f.notThere(e); err != nil {
+	if err := f.checkFile(e); err != nil {
 		return err
 	}
-	ask := newAsker(e, f.yes)
+	ask := e.prompter(f.yes)
 	switch {
 	case f.inAWS():
 		session, err := f.aws.load(ctx, e, nil)
@@ -80,7 +80,7 @@ func runInit(ctx context.Context, e *env, f *initFlags) error {
 			return err
 		}
 		return initAWS(ctx, e, f, session, ask)
-	case !f.local && len(f.readers) == 0 && ask.somebody():
+	case !f.local && len(f.readers) == 0 && ask.interactive():
 		session, err := f.offer(ctx, e, ask)
 		if err != nil {
 			return err
@@ -92,7 +92,7 @@ func runInit(ctx context.Context, e *env, f *initFlags) error {
 	return initLocal(e, f)
 }
 
-// inAWS says whether init is to look at an AWS account.
+// inAWS reports whether the flags require an AWS account.
 func (f *initFlags) inAWS() bool {
 	return f.look || f.adopt || len(f.stages) > 0 || f.aws != awsFlags{}
 }
@@ -100,20 +100,21 @@ func (f *initFlags) inAWS() bool {
 func (f *initFlags) check() error {
 	switch {
 	case f.local && f.inAWS():
-		return usageError{errors.New("--local looks at no AWS account: leave it out, or --aws, --stage, --adopt and what says which account")}
+		return usageError{errors.New("--local cannot be combined with flags for an AWS account")}
 	case f.adopt && (f.name != "" || f.bucket != ""):
-		return usageError{errors.New("--adopt describes a chain with the name and the bucket that it has: leave out --name and --bucket")}
+		return usageError{errors.New("--adopt keeps the existing name and bucket; leave out --name and --bucket")}
 	case len(f.readers) > 0 && (f.local || !f.inAWS()):
-		return usageError{errors.New("--reader goes with --aws; a file for this machine has a line readers: to change")}
+		return usageError{errors.New("--reader requires --aws; for a local pipeline, edit readers: in the file")}
 	}
 	return nil
 }
 
-// offerTime is how long init looks for credentials that nobody told it to use.
+// offerTime bounds how long init looks for AWS credentials without having been asked to.
 const offerTime = 3 * time.Second
 
-// offer asks whether to look at the AWS account that the credentials here belong to; nil is no.
-func (f *initFlags) offer(ctx context.Context, e *env, ask *asker) (*awsSession, error) {
+// offer asks whether to read the AWS account of the credentials in the environment. It returns nil if there are none, or
+// the answer is no.
+func (f *initFlags) offer(ctx context.Context, e *env, ask *prompter) (*awsSession, error) {
 	quick, cancel := context.WithTimeout(ctx, offerTime)
 	defer cancel()
 	session, err := f.aws.load(quick, e, nil)
@@ -121,10 +122,10 @@ func (f *initFlags) offer(ctx context.Context, e *env, ask *asker) (*awsSession,
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		e.log().Debug("no AWS account to offer", "error", err)
+		e.log().Debug("no AWS credentials found", "error", err)
 		return nil, nil
 	}
-	yes, err := ask.yes(fmt.Sprintf("There are AWS credentials for account %s, Region %s. Look there for stages to log? No describes an API on this machine.", session.Account, session.Region))
+	yes, err := ask.choose(fmt.Sprintf("Found AWS credentials for account %s, Region %s. Find stages to log there? No describes an API on this machine.", session.Account, session.Region))
 	if err != nil || !yes {
 		return nil, err
 	}
@@ -140,7 +141,7 @@ func initLocal(e *env, f *initFlags) error {
 		bucket = name + "-api-logs"
 	}
 	data := config.Example(name, bucket)
-	// The names come from the command line: the loader says what is wrong with them.
+	// The names come from the command line; Parse checks them.
 	if _, err := config.Parse(e.file, data, e.getenv); err != nil {
 		return err
 	}
@@ -150,14 +151,14 @@ func initLocal(e *env, f *initFlags) error {
 	if e.json {
 		return printJSON(e.stdout, map[string]string{"file": e.file, "name": name, "bucket": bucket})
 	}
-	fmt.Fprintf(e.stderr, "wrote %s\nNext: look it over, then `stagelog up` runs it here. For an AWS account: `stagelog init --aws --force`.\n", e.file)
+	fmt.Fprintf(e.stderr, "wrote %s\nNext: review the file, then run `stagelog up`. For an AWS account: `stagelog init --aws --force`.\n", e.file)
 	return nil
 }
 
-// notThere refuses to replace a file, before anybody is asked anything.
-func (f *initFlags) notThere(e *env) error {
+// checkFile fails if the file exists and --force was not given.
+func (f *initFlags) checkFile(e *env) error {
 	if _, err := os.Stat(e.file); !errors.Is(err, fs.ErrNotExist) && !f.force {
-		return fmt.Errorf("%s is there already; use --force to replace it, or --file to write another", e.file)
+		return fmt.Errorf("%s already exists; use --force to overwrite it, or --file to write another file", e.file)
 	}
 	return nil
 }

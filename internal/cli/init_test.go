@@ -26,8 +26,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// inAccount makes the process's AWS environment that of an account at endpoint: of nobody
-// where that is "".
+// inAccount sets the process's AWS environment to an account at endpoint; "" means no credentials.
 func inAccount(t *testing.T, endpoint string) {
 	t.Helper()
 	for name, value := range map[string]string{
@@ -90,8 +89,8 @@ func (a account) logTo(api, stage, destination, format string) {
 	a.ok(err)
 }
 
-// chain makes a delivery stream to a bucket, and lets the stage log to it.
-func (a account) chain(api, stage, stream, format string, to types.ExtendedS3DestinationConfiguration) {
+// stream creates a delivery stream to a bucket, and makes the stage log to it.
+func (a account) stream(api, stage, stream, format string, to types.ExtendedS3DestinationConfiguration) {
 	a.Helper()
 	to.BucketARN, to.RoleARN = aws.String("arn:aws:s3:::their-logs"), aws.String("arn:aws:iam::"+moto.Account+":role/firehose")
 	_, err := a.c.Firehose.CreateDeliveryStream(a.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: &stream, ExtendedS3DestinationConfiguration: &to})
@@ -140,11 +139,11 @@ func TestInitInAnAccount(t *testing.T) {
 		{"unknown API", []string{"--stage", "petz/v1"}, exitFailed, []string{"did you mean " + pets + " (pets)?"}, ""},
 		{"never deployed", []string{"--stage", "bare/prod"}, exitFailed, []string{"never deployed", "create-deployment --rest-api-id " + bare}, ""},
 		{"an HTTP API", []string{"--stage", *web.ApiId + "/prod"}, exitFailed, []string{"is an HTTP API", "CloudWatch Logs"}, ""},
-		{"nothing to adopt", []string{"--adopt"}, exitFailed, []string{"no chain to adopt"}, ""},
+		{"nothing to adopt", []string{"--adopt"}, exitFailed, []string{"no stage logs to a delivery stream"}, ""},
 		{"adopt under another name", []string{"--adopt", "--name", "mine"}, exitUsage, []string{"--adopt"}, ""},
 		{"local and AWS", []string{"--local", "--aws"}, exitUsage, []string{"--local"}, ""},
 		{"local", []string{"--local"}, exitOK, []string{"stagelog up"}, "acme acme-api-logs"},
-		{"nobody to ask", nil, exitOK, []string{"stagelog up"}, "acme acme-api-logs"},
+		{"stdin is not a terminal", nil, exitOK, []string{"stagelog up"}, "acme acme-api-logs"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -185,7 +184,7 @@ func TestInitSaysInJSONWhatItWrote(t *testing.T) {
 	a.logTo(api, "prod", "arn:aws:logs:"+moto.Region+":"+moto.Account+":log-group:shop", "$context.requestId")
 	file := filepath.Join(t.TempDir(), "my pipeline.yaml")
 	stdout, stderr, code := call(t, nil, "", "init", "--aws", "--json", "--file", file, "--endpoint-url", s.URL)
-	var got initialised
+	var got initResult
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != exitOK {
 		t.Fatalf("init --json ended with %d, %v: %s%s", code, err, stdout, stderr)
 	}
@@ -201,13 +200,13 @@ func TestInitSaysInJSONWhatItWrote(t *testing.T) {
 	}
 }
 
-// byHand is a chain's delivery as the web page builds it.
+// byHand returns a delivery stream's destination as the console creates it.
 func byHand() types.ExtendedS3DestinationConfiguration {
 	return types.ExtendedS3DestinationConfiguration{Prefix: aws.String("apiable/aws/logs/"), ErrorOutputPrefix: aws.String("apiable/aws/errors/"),
 		CompressionFormat: types.CompressionFormatUncompressed, BufferingHints: &types.BufferingHints{IntervalInSeconds: aws.Int32(300), SizeInMBs: aws.Int32(5)}}
 }
 
-func TestInitAdoptDescribesTheChainAsItIs(t *testing.T) {
+func TestInitAdoptDescribesTheStream(t *testing.T) {
 	own := `{"id": "$context.requestId", "key_id": "$context.identity.apiKeyId", "api_id": "$context.apiId", "stage": "$context.stage", "it's": "<$context.status>"}`
 	deliver := config.Deliver{Interval: 300 * time.Second, Size: 5 << 20, Compression: config.Uncompressed, Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}
 	dynamic := byHand()
@@ -220,18 +219,18 @@ func TestInitAdoptDescribesTheChainAsItIs(t *testing.T) {
 		wantPrefix   string
 		says         []string
 	}{
-		{"a format of their own", own, byHand(), "custom", config.Bare().Names, deliver.Prefix, []string{"no function"}},
-		{"curly quotes", accesslog.Seed(), byHand(), "classic", config.Bare().Names, deliver.Prefix, []string{"mended", "curly quotes", "API key's value"}},
+		{"a format of their own", own, byHand(), "custom", config.Bare().Names, deliver.Prefix, []string{"has no function"}},
+		{"curly quotes", accesslog.Seed(), byHand(), "classic", config.Bare().Names, deliver.Prefix, []string{"fixed in the file", "curly quotes", "API key's value"}},
 		{"Apiable's", accesslog.Apiable, byHand(), "apiable", config.OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}, deliver.Prefix, nil},
 		{"no JSON", `$context.identity.sourceIp - $context.requestId`, byHand(), "usage", config.Bare().Names, deliver.Prefix, []string{"cannot be enriched"}},
-		{"partition keys", accesslog.Usage, dynamic, "usage", config.Bare().Names, "logs/", []string{"deliver.prefix is not kept"}},
+		{"partition keys", accesslog.Usage, dynamic, "usage", config.Bare().Names, "logs/", []string{"deliver.prefix is replaced by the default"}},
 	}
 	a, s := newAccount(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s.Reset()
 			api := a.api("shop", "prod", "dev")
-			a.chain(api, "prod", "amazon-apigateway-theirs", tt.format, tt.to)
+			a.stream(api, "prod", "amazon-apigateway-theirs", tt.format, tt.to)
 			a.logTo(api, "dev", streamARN("amazon-apigateway-theirs"), tt.format)
 			file := filepath.Join(t.TempDir(), "stagelog.yaml")
 			stdout, stderr, code := call(t, nil, "", "init", "--adopt", "--json", "--file", file)
@@ -274,11 +273,11 @@ func TestInitAdoptOfAFormatConversion(t *testing.T) {
 		want string // compression in the file; "" when there is none
 	}{
 		{"Parquet", &types.Serializer{ParquetSerDe: &types.ParquetSerDe{Compression: types.ParquetCompressionGzip}}, exitOK, "deploy --file", config.GZIP},
-		{"ORC", &types.Serializer{OrcSerDe: &types.OrcSerDe{}}, exitFailed, "converts its records to ORC, and a pipeline delivers JSON or Parquet: leave --adopt out", ""},
+		{"ORC", &types.Serializer{OrcSerDe: &types.OrcSerDe{}}, exitFailed, "converts its records to ORC, and a pipeline delivers JSON or Parquet; leave out --adopt", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s.Reset()
-			a.chain(a.api("shop", "prod"), "prod", "amazon-apigateway-theirs", accesslog.Usage, converting(tt.to))
+			a.stream(a.api("shop", "prod"), "prod", "amazon-apigateway-theirs", accesslog.Usage, converting(tt.to))
 			file := filepath.Join(t.TempDir(), "stagelog.yaml")
 			_, stderr, code := call(t, nil, "", "init", "--adopt", "--file", file)
 			if code != tt.code || !strings.Contains(stderr, tt.says) {
@@ -308,10 +307,10 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 		wantPrefix, wantErrors    string
 		says                      string
 	}{
-		{"as they are", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "has them as readers"},
-		{"errors where readers may get them", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is not kept"},
-		{"everything at the top", "", "", nil, nil, "", "", "goes on doing so"},
-		{"everything at the top, and a reader", "", "", []string{"--reader", "444455556666"}, []string{"444455556666"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is not kept"},
+		{"as they are", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "lists them as readers"},
+		{"errors where readers may get them", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
+		{"everything at the top", "", "", nil, nil, "", "", "stays as it is"},
+		{"everything at the top, and a reader", "", "", []string{"--reader", "444455556666"}, []string{"444455556666"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
 	}
 	a, s := newAccount(t)
 	for _, tt := range tests {
@@ -319,7 +318,7 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 			s.Reset()
 			to := byHand()
 			to.Prefix, to.ErrorOutputPrefix = &tt.prefix, &tt.errorPrefix
-			a.chain(a.api("shop", "prod"), "prod", "amazon-apigateway-theirs", accesslog.Usage, to)
+			a.stream(a.api("shop", "prod"), "prod", "amazon-apigateway-theirs", accesslog.Usage, to)
 			_, err := a.c.S3.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("their-logs"),
 				CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}})
 			a.ok(err)
@@ -341,8 +340,8 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 func TestInitAdoptTakesOneStream(t *testing.T) {
 	a, _ := newAccount(t)
 	api := a.api("shop", "prod", "dev", "test")
-	a.chain(api, "prod", "amazon-apigateway-one", accesslog.Usage, byHand())
-	a.chain(api, "dev", "amazon-apigateway-two", accesslog.Usage, byHand())
+	a.stream(api, "prod", "amazon-apigateway-one", accesslog.Usage, byHand())
+	a.stream(api, "dev", "amazon-apigateway-two", accesslog.Usage, byHand())
 	file := filepath.Join(t.TempDir(), "stagelog.yaml")
 	for want, stages := range map[string]string{
 		"logs to amazon-apigateway-one, and " + api + "/dev to amazon-apigateway-two": "shop/prod,shop/dev",
@@ -364,26 +363,26 @@ func TestInitAdoptTakesOneStream(t *testing.T) {
 func TestInitAsks(t *testing.T) {
 	a, _ := newAccount(t)
 	api := a.api("shop", "prod", "dev")
-	a.chain(api, "prod", "amazon-apigateway-theirs", accesslog.Usage, byHand())
+	a.stream(api, "prod", "amazon-apigateway-theirs", accesslog.Usage, byHand())
 	tests := []struct{ name, answers, want, says string }{
 		{"a stage", "1\n", "shop " + api + "/dev", ""},
 		{"both", "2, 1,2\n", "shop " + api + "/prod " + api + "/dev", ""},
-		{"its chain", "2\nwhat?\nyes\n", "theirs " + api + "/prod", "Take that chain over?"},
-		{"not its chain", "2\nno\n", "shop " + api + "/prod", "Take that chain over?"},
-		{"a wrong number", "3\n", "", `"3" is no number from 1 to 2`},
-		{"nothing", "", "", "nothing was chosen"},
+		{"its chain", "2\nwhat?\nyes\n", "theirs " + api + "/prod", "Adopt it?"},
+		{"not its chain", "2\nno\n", "shop " + api + "/prod", "Adopt it?"},
+		{"a wrong number", "3\n", "", `"3" is not a number from 1 to 2`},
+		{"nothing", "", "", "nothing was selected"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var talk strings.Builder
-			e := &env{getenv: func(string) string { return "" }, stdout: &talk, stderr: &talk, file: filepath.Join(t.TempDir(), "stagelog.yaml")}
+			var out strings.Builder
+			e := &env{getenv: func(string) string { return "" }, stdout: &out, stderr: &out, file: filepath.Join(t.TempDir(), "stagelog.yaml")}
 			f := &initFlags{}
 			session, err := f.aws.load(t.Context(), e, nil)
 			a.ok(err)
-			err = initAWS(t.Context(), e, f, session, &asker{in: bufio.NewReader(strings.NewReader(tt.answers)), talk: &talk})
+			err = initAWS(t.Context(), e, f, session, &prompter{in: bufio.NewReader(strings.NewReader(tt.answers)), out: &out})
 			got := ""
 			if err != nil {
-				talk.WriteString(err.Error())
+				out.WriteString(err.Error())
 			} else {
 				p := written(t, e.file)
 				got = p.Name
@@ -391,8 +390,8 @@ func TestInitAsks(t *testing.T) {
 					got += " " + st.String()
 				}
 			}
-			if got != tt.want || !strings.Contains(talk.String(), tt.says) {
-				t.Errorf("answers %q: wrote %q, want %q, and %q in\n%s", tt.answers, got, tt.want, tt.says, talk.String())
+			if got != tt.want || !strings.Contains(out.String(), tt.says) {
+				t.Errorf("answers %q: wrote %q, want %q, and %q in\n%s", tt.answers, got, tt.want, tt.says, out.String())
 			}
 		})
 	}
@@ -402,16 +401,16 @@ func TestInitOffersTheAccountOfTheCredentials(t *testing.T) {
 	s := moto.Start(t)
 	for answer, want := range map[string]bool{"yes\n": true, "no\n": false, "": false} {
 		inAccount(t, s.URL)
-		var talk strings.Builder
-		e := &env{getenv: func(string) string { return "" }, stderr: &talk}
-		session, err := (&initFlags{}).offer(t.Context(), e, &asker{in: bufio.NewReader(strings.NewReader(answer)), talk: &talk})
-		if err != nil || (session != nil) != want || !strings.Contains(talk.String(), "account "+moto.Account) {
-			t.Errorf("answer %q: session %v, %v, %q; want one: %v", answer, session != nil, err, talk.String(), want)
+		var out strings.Builder
+		e := &env{getenv: func(string) string { return "" }, stderr: &out}
+		session, err := (&initFlags{}).offer(t.Context(), e, &prompter{in: bufio.NewReader(strings.NewReader(answer)), out: &out})
+		if err != nil || (session != nil) != want || !strings.Contains(out.String(), "account "+moto.Account) {
+			t.Errorf("answer %q: session %v, %v, %q; want one: %v", answer, session != nil, err, out.String(), want)
 		}
 	}
 	inAccount(t, "")
 	e := &env{getenv: func(string) string { return "" }, stderr: os.Stderr}
-	if session, err := (&initFlags{}).offer(t.Context(), e, &asker{}); session != nil || err != nil {
+	if session, err := (&initFlags{}).offer(t.Context(), e, &prompter{}); session != nil || err != nil {
 		t.Errorf("without credentials init offers %v, %v; want nothing, and no question", session, err)
 	}
 }

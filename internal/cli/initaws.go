@@ -2,30 +2,31 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/discover"
 )
 
-// initialised is what init wrote for an AWS account: the document of init --json.
-type initialised struct {
+// initResult is the document of init --json for an AWS account.
+type initResult struct {
 	File    string   `json:"file"`
 	Name    string   `json:"name"`
 	Bucket  string   `json:"bucket"`
 	Region  string   `json:"region"`
 	Account string   `json:"account"`
 	Stages  []string `json:"stages"`
-	Adopted string   `json:"adopted,omitempty"` // the delivery stream that deploy takes over
+	Adopted string   `json:"adopted,omitempty"` // the delivery stream that deploy --adopt manages from then on
 	Notes   []string `json:"notes"`
 	Next    []string `json:"next"` // commands
 }
 
-// initAWS writes a stagelog.yaml for stages that an account has.
-func initAWS(ctx context.Context, e *env, f *initFlags, s *awsSession, ask *asker) error {
-	fmt.Fprintf(e.stderr, "Looking at account %s, Region %s ...\n", s.Account, s.Region)
+// initAWS writes a stagelog.yaml for stages of an account.
+func initAWS(ctx context.Context, e *env, f *initFlags, s *awsSession, ask *prompter) error {
+	fmt.Fprintf(e.stderr, "Reading account %s, Region %s ...\n", s.Account, s.Region)
 	found, err := discover.Find(ctx, s.Clients)
 	if err != nil {
 		return err
@@ -37,32 +38,37 @@ func initAWS(ctx context.Context, e *env, f *initFlags, s *awsSession, ask *aske
 		}
 		return err
 	}
-	if chain := oneChain(stages); !f.adopt && f.name == "" && f.bucket == "" && chain != nil && !chain.ORC && ask.somebody() {
-		if f.adopt, err = ask.yes(fmt.Sprintf("The delivery stream %s takes these logs to s3://%s/%s. Take that chain over? No builds another.", chain.Stream, chain.Bucket, chain.Deliver.Prefix)); err != nil {
+	if stream := discover.CommonStream(stages); !f.adopt && f.name == "" && f.bucket == "" && stream != nil && !stream.ORC && ask.interactive() {
+		question := fmt.Sprintf("The delivery stream %s delivers these logs to s3://%s/%s. Adopt it? No creates a new one.", stream.Name, stream.Bucket, stream.Deliver.Prefix)
+		if f.adopt, err = ask.choose(question); err != nil {
 			return err
 		}
 	}
-	out := initialised{File: e.file, Notes: append([]string{}, found.Notes...)}
-	p, data, err := f.describe(e, s, stages, &out)
+	described, err := discover.Describe(stages, discover.Options{
+		Region: s.Region, Account: s.Account, Name: f.name, Bucket: f.bucket, Readers: f.readers, Adopt: f.adopt, File: e.file, Getenv: e.getenv,
+	})
 	if err != nil {
 		return err
 	}
-	if err := f.write(e, data); err != nil {
+	if err := f.write(e, described.File); err != nil {
 		return err
 	}
-	for _, w := range p.Warnings() {
-		out.Notes = append(out.Notes, w.String())
+	p := described.Pipeline
+	out := initResult{
+		File: e.file, Name: p.Name, Bucket: p.Bucket, Region: p.Region, Account: p.Account,
+		Notes: slices.Concat([]string{}, found.Notes, described.Notes, found.LoggingNotes(stages), f.streamNotes(stages)),
+		Next:  f.next(e, p, stages),
 	}
-	out.Notes = append(out.Notes, f.about(found, stages)...)
-	out.Name, out.Bucket, out.Region, out.Account = p.Name, p.Bucket, p.Region, p.Account
 	for _, st := range p.Stages {
 		out.Stages = append(out.Stages, st.String())
 	}
-	out.Next = f.next(e, p, stages)
+	if f.adopt {
+		out.Adopted = p.Stream()
+	}
 	return out.print(e)
 }
 
-func (out *initialised) print(e *env) error {
+func (out *initResult) print(e *env) error {
 	if e.json {
 		return printJSON(e.stdout, out)
 	}
@@ -70,101 +76,129 @@ func (out *initialised) print(e *env) error {
 	for _, n := range out.Notes {
 		fmt.Fprintln(e.stderr, colour.it(yellow, "note: "+n))
 	}
-	what := "a new chain"
+	what := "a new pipeline"
 	if out.Adopted != "" {
-		what = "the chain of " + out.Adopted
+		what = "the existing delivery stream " + out.Adopted
 	}
-	fmt.Fprintf(e.stderr, "wrote %s: %s for %s, with the bucket %s\nNext: look it over, above all readers:, then\n  %s\n", out.File, what, strings.Join(out.Stages, " and "), out.Bucket, strings.Join(out.Next, "\n  "))
+	fmt.Fprintf(e.stderr, "wrote %s: %s for %s, with the bucket %s\nNext: review the file, especially readers:, then run\n  %s\n", out.File, what, strings.Join(out.Stages, " and "), out.Bucket, strings.Join(out.Next, "\n  "))
 	return nil
 }
 
-// describe is the pipeline for the stages, and its file.
-func (f *initFlags) describe(e *env, s *awsSession, stages []discover.Stage, out *initialised) (*config.Pipeline, []byte, error) {
-	p := config.Bare()
-	p.Region, p.Account, p.Readers = s.Region, s.Account, f.readers
-	for _, st := range stages {
-		p.Stages = append(p.Stages, st.Ref())
+// choose returns the stages of --stage, or the only stage, or the stages that the user picks.
+func (f *initFlags) choose(e *env, s *awsSession, found discover.Found, ask *prompter) ([]discover.Stage, error) {
+	if len(f.stages) > 0 {
+		return namedStages(f.stages, found)
 	}
+	offered := found.Stages
 	if f.adopt {
-		notes, err := adopt(e, p, stages)
-		out.Adopted, out.Notes = p.Stream(), append(out.Notes, notes...)
-		if err != nil {
-			return nil, nil, err
-		}
-	} else {
-		if p.Name = f.name; p.Name == "" {
-			p.Name = nameOf(stages[0].API.Name)
-		}
-		if p.Bucket = f.bucket; p.Bucket == "" {
-			p.Bucket = bucketOf(p.Name, s.Account)
-		}
+		offered = slices.DeleteFunc(slices.Clone(offered), func(st discover.Stage) bool { return st.Stream == nil })
 	}
-	data := config.ExampleAWS(p)
-	p, err := config.Parse(e.file, data, e.getenv)
-	return p, data, err
+	switch {
+	case len(offered) == 0:
+		return nil, nothingToLog(s, found, f.adopt)
+	case len(offered) == 1:
+		fmt.Fprintf(e.stderr, "There is one stage: %s\n", stageLine(found, offered[0]))
+		return offered, nil
+	case f.adopt && discover.CommonStream(offered) != nil:
+		return offered, nil
+	}
+	fmt.Fprintln(e.stderr, "Stages:")
+	for i, st := range offered {
+		fmt.Fprintf(e.stderr, "  %2d  %s\n", i+1, stageLine(found, st))
+	}
+	if !ask.interactive() {
+		return nil, usageError{fmt.Errorf("found %d stages; choose with --stage %s, which may be repeated", len(offered), offered[0].Ref())}
+	}
+	picked, err := ask.pick("Which stages, like 1 or 1,3?", len(offered))
+	if err != nil {
+		return nil, err
+	}
+	var stages []discover.Stage
+	for _, i := range picked {
+		stages = append(stages, offered[i])
+	}
+	return stages, nil
 }
 
-// about is what is worth knowing about the stages before they are logged.
-func (f *initFlags) about(found discover.Found, stages []discover.Stage) (notes []string) {
-	for _, st := range stages {
-		if found.PlansKnown && len(st.Plans) == 0 && !strings.Contains(st.Format, "$context.authorizer.") {
-			notes = append(notes, fmt.Sprintf("%s is in no usage plan: until it is in one, and its methods want API keys, no request has a customer", st.Ref()))
+// namedStages finds the stages of --stage, each once.
+func namedStages(names []string, found discover.Found) ([]discover.Stage, error) {
+	var all []discover.Stage
+	for _, name := range names {
+		st, err := found.Stage(name)
+		if err != nil {
+			return nil, err
 		}
+		if !slices.ContainsFunc(all, func(other discover.Stage) bool { return other.Ref() == st.Ref() }) {
+			all = append(all, st)
+		}
+	}
+	return all, nil
+}
+
+func stageLine(found discover.Found, st discover.Stage) string {
+	line := fmt.Sprintf("%s (%s)", st.Ref(), st.API.Name)
+	if found.PlansKnown {
+		line += fmt.Sprintf(", in %d usage plans", len(st.Plans))
+	}
+	switch {
+	case st.Stream != nil:
+		line += fmt.Sprintf("; logs to delivery stream %s and s3://%s/%s", st.Stream.Name, st.Stream.Bucket, st.Stream.Deliver.Prefix)
+	case st.Destination != "":
+		line += "; logs to " + st.Destination
+	default:
+		line += "; access logging is off"
+	}
+	return line
+}
+
+func nothingToLog(s *awsSession, found discover.Found, adopt bool) error {
+	switch {
+	case adopt && len(found.Stages) > 0:
+		return errors.New("no stage logs to a delivery stream that delivers to S3; leave out --adopt to create a new pipeline")
+	case len(found.Undeployed) > 0:
+		var more []string
+		for _, a := range found.Undeployed[1:] {
+			more = append(more, a.String())
+		}
+		text := discover.Undeployed(found.Undeployed[0])
+		if len(more) > 0 {
+			text += fmt.Sprintf("\nThe same applies to %d more, like %s", len(more), strings.Join(more[:min(3, len(more))], ", "))
+		}
+		return errors.New(text)
+	case found.APIs > 0:
+		return fmt.Errorf("no permission to read the stages of the %d REST APIs in %s; see the note, or use other credentials (--profile)", found.APIs, s.Region)
+	case len(found.Other) > 0:
+		return fmt.Errorf("account %s has no REST API in %s, and %s is %s: %s", s.Account, s.Region, found.Other[0], discover.Kind(found.Other[0]), discover.OnlyREST)
+	}
+	return fmt.Errorf("account %s has no REST API in %s; try another --region or --profile, or `stagelog init --local` to try stagelog on this machine", s.Account, s.Region)
+}
+
+// streamNotes returns the consequences for the destinations that the stages log to now.
+func (f *initFlags) streamNotes(stages []discover.Stage) (notes []string) {
+	for _, st := range stages {
 		switch {
 		case f.adopt || st.Destination == "":
-		case st.Chain != nil && !st.Chain.ORC:
-			notes = append(notes, fmt.Sprintf("%s logs to the delivery stream %s now, which would get no more: `stagelog init --adopt --force` describes that chain instead, and deploy then takes it over", st.Ref(), st.Chain.Stream))
+		case st.Stream != nil && !st.Stream.ORC:
+			notes = append(notes, fmt.Sprintf("%s logs to delivery stream %s now, which would receive nothing more; `stagelog init --adopt --force` describes that stream instead", st.Ref(), st.Stream.Name))
 		default:
-			notes = append(notes, fmt.Sprintf("%s logs to %s now, which would get no more: deploy asks for --replace-logging, and destroy puts it back", st.Ref(), st.Destination))
+			notes = append(notes, fmt.Sprintf("%s logs to %s now, which would receive nothing more: deploy requires --replace-logging, and destroy restores the previous logging", st.Ref(), st.Destination))
 		}
 	}
 	return notes
 }
 
-// next is the commands that come next, to be run as they are.
+// next returns the commands to run after init.
 func (f *initFlags) next(e *env, p *config.Pipeline, stages []discover.Stage) []string {
-	var consent string
+	var required string
 	if f.adopt {
-		consent = " --adopt"
+		required = " --adopt"
 	}
-	for _, st := range stages {
-		if st.Destination != "" && !strings.HasSuffix(st.Destination, ":deliverystream/"+p.Stream()) {
-			consent += " --replace-logging"
-			break
-		}
+	if slices.ContainsFunc(stages, func(st discover.Stage) bool {
+		return st.Destination != "" && !strings.HasSuffix(st.Destination, ":deliverystream/"+p.Stream())
+	}) {
+		required += " --replace-logging"
 	}
 	here := f.aws
 	here.region = "" // the file has it
-	return []string{here.again(e, "plan") + consent, here.again(e, "deploy") + consent, here.again(e, "doctor")}
-}
-
-var safeInShell = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
-
-// shellWord is a text as a shell reads it back.
-func shellWord(s string) string {
-	if safeInShell.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-var notInName = regexp.MustCompile(`[^a-z0-9]+`)
-
-// nameOf makes a pipeline's name of an API's.
-func nameOf(api string) string {
-	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(api), "-"), "-")
-	if name = strings.TrimRight(name[:min(len(name), 20)], "-"); name == "" {
-		return "api"
-	}
-	return name
-}
-
-// maxBucket is S3's limit for the name of a bucket.
-const maxBucket = 63
-
-// bucketOf is a name for a bucket that nobody else is likely to have: names are everybody's.
-func bucketOf(name, account string) string {
-	end := "-api-logs-" + account
-	begin := strings.Trim(notInName.ReplaceAllString(strings.ToLower(name), "-"), "-")
-	return begin[:min(len(begin), maxBucket-len(end))] + end
+	return []string{here.command(e, "plan") + required, here.command(e, "deploy") + required, here.command(e, "doctor")}
 }

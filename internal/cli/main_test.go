@@ -13,8 +13,7 @@ import (
 func call(t *testing.T, env map[string]string, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	err := run(t.Context(), args, func(name string) string { return env[name] }, strings.NewReader(stdin), &out, &errs)
-	code = exitCode(err, &errs)
+	code = Run(t.Context(), Process{Args: args, Getenv: func(name string) string { return env[name] }, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs})
 	return out.String(), errs.String(), code
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -16,7 +17,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/price"
 )
 
-// planFlags are what plan and deploy have in common.
+// planFlags are the common flags of plan and deploy.
 type planFlags struct {
 	aws      awsFlags
 	adopt    bool
@@ -27,10 +28,10 @@ type planFlags struct {
 
 func (f *planFlags) bind(cmd *cobra.Command) {
 	f.aws.bind(cmd)
-	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "take over resources of these names that stagelog did not make")
-	cmd.Flags().BoolVar(&f.replace, "replace-logging", false, "replace access log settings that somebody made; destroy puts them back")
-	cmd.Flags().StringVar(&f.zip, "function-zip", "", "the enrichment function's zip (default: the release's, else built now with Go)")
-	cmd.Flags().Int64Var(&f.requests, "requests", 1_000_000, "requests a month, for the estimate of costs")
+	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "manage existing resources of the same names that stagelog did not create")
+	cmd.Flags().BoolVar(&f.replace, "replace-logging", false, "replace a stage's previous access log settings; destroy restores them")
+	cmd.Flags().StringVar(&f.zip, "function-zip", "", "zip file of the enrichment function (default: from the release, or built with Go)")
+	cmd.Flags().Int64Var(&f.requests, "requests", 1_000_000, "requests per month, for the cost estimate")
 }
 
 func (f *planFlags) consents() []provision.Consent {
@@ -48,16 +49,16 @@ func newPlan(e *env) *cobra.Command {
 	var flags planFlags
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "Show what deploy would change in AWS, and what it costs",
-		Long: `Reads what is in the AWS account, compares it with stagelog.yaml, and shows each difference:
-what would be made, what would be changed with both values, what is as it should be, and what
-is not stagelog's to touch. Nothing is changed.
+		Short: "Show what deploy would change in AWS and what it costs",
+		Long: `Reads the AWS account, compares it with stagelog.yaml and shows each difference: resources to create,
+settings to change with both values, unchanged resources, and resources that deploy must not change
+without a flag. It changes nothing.
 
-Ends with 2 when there is something to do, and with 0 when there is nothing.`,
+Exits with 2 if there are changes to make, and with 0 if there are none.`,
 		Example: `  stagelog plan
   stagelog plan --profile prod --requests 50000000
   stagelog plan --json | jq '.steps[] | select(.action != "keep")'
-  stagelog plan --endpoint-url http://127.0.0.1:4580      against ` + "`stagelog up --apis-only`" + `, with what it says to export`,
+  stagelog plan --endpoint-url http://127.0.0.1:4580      against ` + "`stagelog up --apis-only`" + ` and its environment variables`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runPlan(cmd.Context(), e, &flags)
@@ -79,7 +80,7 @@ func runPlan(ctx context.Context, e *env, flags *planFlags) error {
 		if refused := prepared.plan.Refused(); len(refused) > 0 {
 			fmt.Fprintf(e.stderr, "\n%v\n", flags.refusal(e, refused))
 		} else if prepared.plan.ToDo() > 0 {
-			fmt.Fprintf(e.stderr, "\nNext: `%s` does it.\n", flags.deploy(e))
+			fmt.Fprintf(e.stderr, "\nNext: run `%s`.\n", flags.deploy(e))
 		}
 	}
 	if err == nil && prepared.plan.ToDo() > 0 {
@@ -88,7 +89,7 @@ func runPlan(ctx context.Context, e *env, flags *planFlags) error {
 	return err
 }
 
-// prepared is a plan and what it was made from.
+// prepared holds a plan and what it was made from.
 type prepared struct {
 	session *awsSession
 	spec    *provision.Spec
@@ -97,11 +98,10 @@ type prepared struct {
 	notes   []string // about the plan as a whole
 }
 
-// prepare makes a plan. Without the function's zip there is none to compare; mustZip makes
-// that an error.
+// prepare makes a plan. If the function's zip is not available, its code is not compared; mustZip makes that an error.
 func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prepared, error) {
 	if flags.requests < 0 {
-		return nil, usageError{fmt.Errorf("--requests %d: expected how many requests a month has", flags.requests)}
+		return nil, usageError{fmt.Errorf("--requests %d: expected 0 or more", flags.requests)}
 	}
 	p, err := loadForAWS(e)
 	if err != nil {
@@ -116,7 +116,7 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 		out.notes = append(out.notes, w.String())
 	}
 	if len(out.spec.Pipeline.Stages) == 0 {
-		out.notes = append(out.notes, e.file+" names no stages: nothing will log to the stream; `stagelog init --aws` lists those of the account")
+		out.notes = append(out.notes, e.file+" names no stages, so none will log to the delivery stream; `stagelog init --aws` lists the stages of the account")
 	}
 	out.spec.Zip, err = functionZip(ctx, e, flags.zip, out.spec.Architecture)
 	if err != nil {
@@ -136,12 +136,12 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 func loadForAWS(e *env) (*config.Pipeline, error) {
 	p, err := config.Load(e.file, e.getenv)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not here; `stagelog init` looks at the AWS account and writes one", e.file)
+		return nil, fmt.Errorf("%s not found; `stagelog init` writes one", e.file)
 	}
 	return p, err
 }
 
-// functionZip is the enrichment function's deployment package.
+// functionZip returns the enrichment function's deployment package.
 func functionZip(ctx context.Context, e *env, file, arch string) ([]byte, error) {
 	if file != "" {
 		data, err := os.ReadFile(file)
@@ -160,19 +160,23 @@ func functionZip(ctx context.Context, e *env, file, arch string) ([]byte, error)
 	return zip, err
 }
 
-func (p *prepared) print(w interface{ Write([]byte) (int, error) }, colour paint) {
-	s := p.session
-	fmt.Fprintf(w, "%s in %s, account %s", colour.it(bold, p.spec.Pipeline.Name), s.Region, s.Account)
-	if s.Endpoint != "" {
-		fmt.Fprintf(w, ", at %s", s.Endpoint)
-	}
-	fmt.Fprintf(w, "\n\n")
+func (p *prepared) print(w io.Writer, colour paint) {
+	printHeader(w, p.session, p.spec, colour)
 	printPlan(w, p.plan, colour)
 	fmt.Fprintf(w, "\n%s\n", planSummary(p.plan))
 	for _, n := range p.notes {
 		fmt.Fprintln(w, colour.it(yellow, "note: "+n))
 	}
 	fmt.Fprintf(w, "\n%s", p.cost.Text())
+}
+
+// printHeader names the pipeline and where it is.
+func printHeader(w io.Writer, s *awsSession, spec *provision.Spec, colour paint) {
+	fmt.Fprintf(w, "%s in %s, account %s", colour.it(bold, spec.Pipeline.Name), s.Region, s.Account)
+	if s.Endpoint != "" {
+		fmt.Fprintf(w, ", at %s", s.Endpoint)
+	}
+	fmt.Fprint(w, "\n\n")
 }
 
 func (p *prepared) document() map[string]any {
@@ -182,9 +186,9 @@ func (p *prepared) document() map[string]any {
 	}
 }
 
-// deploy is the command that does what was planned.
+// deploy returns the command that carries out the plan.
 func (f *planFlags) deploy(e *env) string {
-	command := f.aws.again(e, "deploy")
+	command := f.aws.command(e, "deploy")
 	if f.adopt {
 		command += " --adopt"
 	}
@@ -197,13 +201,13 @@ func (f *planFlags) deploy(e *env) string {
 	return command
 }
 
-// refusal says which flags would let a plan go on, and what they mean here.
+// refusal returns an error that lists the blocked resources with the flags that they require.
 func (f *planFlags) refusal(e *env, refused []provision.Step) error {
 	var lines []string
 	flags := map[provision.Consent]string{provision.Adopt: "--adopt", provision.Replace: "--replace-logging"}
 	for _, s := range refused {
 		lines = append(lines, fmt.Sprintf("  %s %s: %s (%s)", s.Kind, s.Name, s.Why, flags[s.Needs]))
 	}
-	return fmt.Errorf("not stagelog's to change, unless you say so:\n%s\n"+
+	return fmt.Errorf("deploy must not change these resources without a flag:\n%s\n"+
 		"Run `%s` with the flag in brackets, or choose another name in %s", strings.Join(lines, "\n"), f.deploy(e), e.file)
 }

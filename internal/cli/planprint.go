@@ -9,19 +9,18 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// mark is how a plan shows an action: a sign that is read without colour, and its colour.
+// marks hold how a plan shows each action.
 var marks = map[provision.Action]struct{ sign, colour, word string }{
 	provision.Create:   {"+", green, "create"},
 	provision.Change:   {"~", yellow, "change"},
 	provision.TakeOver: {"~", yellow, "adopt"},
-	provision.Put:      {"~", yellow, "replace, and remember what was there"},
-	provision.Restore:  {"-", red, "put back what was there before"},
+	provision.Put:      {"~", yellow, "replace the previous logging, which destroy restores"},
+	provision.Restore:  {"-", red, "restore the previous logging"},
 	provision.Keep:     {"=", faint, ""},
-	provision.Refuse:   {"!", red, "not ours"},
+	provision.Refuse:   {"!", red, "blocked"},
 }
 
-// printPlan writes a plan for people: a line for each resource, and under it each field
-// that changes, with what is there and what is wanted.
+// printPlan writes a line for each resource, and below it each field that changes, with both values.
 func printPlan(w io.Writer, p *provision.Plan, colour paint) {
 	wide := 0
 	for _, s := range p.Steps {
@@ -30,7 +29,7 @@ func printPlan(w io.Writer, p *provision.Plan, colour paint) {
 	for _, s := range p.Steps {
 		m := marks[s.Action]
 		if s.OfStage() && s.Action == provision.Create {
-			m.word = "switch its access logs on"
+			m.word = "turn on access logging"
 		}
 		line := fmt.Sprintf("%s %-*s  %s", m.sign, wide, s.Kind, s.Name)
 		if m.word != "" {
@@ -69,9 +68,9 @@ func printFields(w io.Writer, s provision.Step, colour paint) {
 	}
 }
 
-// printLines shows a document as the lines that go and the lines that come.
+// printLines writes the diff of a document.
 func printLines(w io.Writer, f provision.Field, colour paint) {
-	for _, l := range diffLines(split(f.Have), split(f.Want)) {
+	for _, l := range provision.DiffLines(f.Have, f.Want) {
 		switch l[0] {
 		case '+':
 			l = colour.it(green, l)
@@ -82,48 +81,7 @@ func printLines(w io.Writer, f provision.Field, colour paint) {
 	}
 }
 
-func split(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, "\n")
-}
-
-// diffLines is have turned into want, by a longest common subsequence: lines that begin
-// with "- " go, those with "+ " come, the others stay.
-func diffLines(have, want []string) []string {
-	longest := make([][]int, len(have)+1)
-	for i := range longest {
-		longest[i] = make([]int, len(want)+1)
-	}
-	for i := len(have) - 1; i >= 0; i-- {
-		for j := len(want) - 1; j >= 0; j-- {
-			if have[i] == want[j] {
-				longest[i][j] = longest[i+1][j+1] + 1
-			} else {
-				longest[i][j] = max(longest[i+1][j], longest[i][j+1])
-			}
-		}
-	}
-	var lines []string
-	i, j := 0, 0
-	for i < len(have) || j < len(want) {
-		switch {
-		case i < len(have) && j < len(want) && have[i] == want[j]:
-			lines = append(lines, "  "+have[i])
-			i, j = i+1, j+1
-		case j == len(want) || i < len(have) && longest[i+1][j] >= longest[i][j+1]:
-			lines = append(lines, "- "+have[i])
-			i++
-		default:
-			lines = append(lines, "+ "+want[j])
-			j++
-		}
-	}
-	return lines
-}
-
-// planSummary counts in a sentence.
+// planSummary returns the number of resources for each action.
 func planSummary(p *provision.Plan) string {
 	counts := p.Counts()
 	var parts []string
@@ -135,9 +93,9 @@ func planSummary(p *provision.Plan) string {
 		{provision.Change, "to change"},
 		{provision.TakeOver, "to adopt"},
 		{provision.Put, "to replace"},
-		{provision.Restore, "to put back"},
-		{provision.Refuse, "not ours"},
-		{provision.Keep, "as it should be"},
+		{provision.Restore, "to restore"},
+		{provision.Refuse, "blocked"},
+		{provision.Keep, "unchanged"},
 	} {
 		if n := counts[c.action]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, c.words))

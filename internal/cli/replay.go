@@ -35,38 +35,38 @@ func newReplay(e *env) *cobra.Command {
 	flags := replayFlags{since: when{now: time.Now}, until: when{now: time.Now}}
 	cmd := &cobra.Command{
 		Use:   "replay --into PREFIX",
-		Short: "Take error objects, or delivered ones, through enrichment again",
-		Long: `Reads the pipeline's error output, enriches each record with the usage plans and customers
-of now, and puts the result below --into. With --prefix it reads delivered objects instead:
-lines whose customer is "-", because their key was unknown then, get it now.
+		Short: "Reprocess failed or delivered records",
+		Long: `Reads the pipeline's error output, enriches each record with the current usage plans and customers, and
+puts the result below --into. With --prefix it reads delivered objects instead: records whose customer
+is "-", because their key was unknown, get their customer.
 
-The objects that are read stay as they are. Each record is in the result once, however often
-replay is interrupted or repeated: what is done is not done again, and what failed again, which
-is put below the error output in replay/, is tried again.
+replay does not change the objects that it reads. Each record is in the result exactly once, even if replay
+is interrupted or repeated: finished objects are skipped. Records that fail again are put below the error
+output in replay/, and the next replay includes them.
 
-Readers see what lies below the delivery prefix: --into logs/replayed/ is for them, too.
---since and --until are about when an object was delivered.`,
+Readers can read what is below the delivery prefix, so also --into logs/replayed/. --since and --until
+compare the time of an object's delivery.`,
 		Example: `  stagelog replay --into logs/replayed/ --dry-run      what would be replayed
   stagelog replay --into logs/replayed/                every record that failed
-  stagelog replay --prefix logs/ --since 24h --into mended/
+  stagelog replay --prefix logs/ --since 24h --into fixed/
   stagelog replay --into logs/replayed/ --endpoint-url http://127.0.0.1:4580`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runReplay(cmd.Context(), e, &flags) },
 	}
 	flags.aws.bind(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.into, "into", "", "the prefix to put objects below, like logs/replayed/")
-	f.StringVar(&flags.prefix, "prefix", "", "read the delivered objects below this prefix (default: the error output)")
-	f.Var(&flags.since, "since", "objects delivered from then on: "+whenHelp)
-	f.Var(&flags.until, "until", "objects delivered before then")
-	f.IntVar(&flags.parallel, "parallel", 4, "objects at once")
-	f.BoolVar(&flags.dryRun, "dry-run", false, "only say how many objects there are")
+	f.StringVar(&flags.into, "into", "", "prefix of the new objects, like logs/replayed/")
+	f.StringVar(&flags.prefix, "prefix", "", "reprocess the delivered objects below this prefix (default: the error output)")
+	f.Var(&flags.since, "since", "only objects delivered at this time or later: "+whenHelp)
+	f.Var(&flags.until, "until", "only objects delivered before this time")
+	f.IntVar(&flags.parallel, "parallel", 4, "objects to process in parallel")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "only count the objects")
 	return cmd
 }
 
 func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 	if flags.into == "" {
-		return usageError{errors.New("--into is missing: the prefix to put objects below, like logs/replayed/")}
+		return usageError{errors.New("--into is required: the prefix of the new objects, like logs/replayed/")}
 	}
 	p, err := config.Load(e.file, e.getenv)
 	if err != nil {
@@ -77,10 +77,10 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 		return err
 	}
 	if p.Deliver.ErrorOutput() == "" {
-		return fmt.Errorf("%s: error_prefix %s begins with an expression, so error objects are told from others by nothing: give it a beginning such as errors/", e.file, p.Deliver.ErrorPrefix)
+		return fmt.Errorf("%s: error_prefix %s begins with an expression, so error objects cannot be distinguished from others; begin it with a text like errors/", e.file, p.Deliver.ErrorPrefix)
 	}
 	if logs := p.Deliver.Logs(); p.Deliver.Parquet && strings.HasPrefix(flags.into, logs) {
-		return usageError{fmt.Errorf("--into %s: replayed objects are JSON, and below %s a table says that all are Parquet: choose a prefix beside it", flags.into, cmp.Or(logs, "the bucket's root"))}
+		return usageError{fmt.Errorf("--into %s: replayed objects are JSON, but the table of the objects below %s expects Parquet; choose a prefix outside of it", flags.into, cmp.Or(logs, "the bucket's root"))}
 	}
 	cfg := flags.config(p, session)
 	if err := cfg.Check(); err != nil {
@@ -91,7 +91,7 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 		if err != nil {
 			return provision.Explain(err)
 		}
-		return flags.tell(e, cfg, sum)
+		return flags.print(e, cfg, sum)
 	}
 	if cfg.Enricher, err = flags.enricher(ctx, p, session); err != nil {
 		return provision.Explain(err)
@@ -100,11 +100,11 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 	sum, err := replay.Run(ctx, cfg)
 	if err != nil {
 		if sum.Done > 0 {
-			fmt.Fprintf(e.stderr, "%d of %d objects are done; the same command goes on from there\n", sum.Done, sum.Objects)
+			fmt.Fprintf(e.stderr, "%d of %d objects are done; run the same command to continue\n", sum.Done, sum.Objects)
 		}
 		return provision.Explain(err)
 	}
-	return flags.tell(e, cfg, sum)
+	return flags.print(e, cfg, sum)
 }
 
 func (f *replayFlags) config(p *config.Pipeline, s *awsSession) replay.Config {
@@ -121,8 +121,7 @@ func (f *replayFlags) config(p *config.Pipeline, s *awsSession) replay.Config {
 	return cfg
 }
 
-// enricher is the pipeline's, over the usage plans of now and the customers that its functions
-// remember.
+// enricher returns the pipeline's enricher with the current usage plans and the customers that its functions remember.
 func (f *replayFlags) enricher(ctx context.Context, p *config.Pipeline, s *awsSession) (*enrich.Enricher, error) {
 	fields, err := p.Fields()
 	if err != nil {
@@ -134,19 +133,19 @@ func (f *replayFlags) enricher(ctx context.Context, p *config.Pipeline, s *awsSe
 	}
 	if cfg.APIKey == enrich.Hash {
 		if f.prefix != "" {
-			cfg.APIKey = enrich.Keep // it is a hash already
+			cfg.APIKey = enrich.Keep // already hashed
 		} else if cfg.HashSalt, err = hashSalt(ctx, p, s); err != nil {
 			return nil, err
 		}
 	}
-	directory, err := customers(ctx, s.Clients, p.Bucket)
+	index, err := customers(ctx, s.Clients, p.Bucket)
 	if err != nil {
 		return nil, err
 	}
-	return enrich.New(cfg, directory)
+	return enrich.New(cfg, index)
 }
 
-// hashSalt is the one that the pipeline's function has, so that a key has one hash.
+// hashSalt returns the salt of the pipeline's function, so that a key always has the same hash.
 func hashSalt(ctx context.Context, p *config.Pipeline, s *awsSession) ([]byte, error) {
 	if onThisMachine(s.Endpoint) {
 		as, err := s.Clients.S3.Options().Credentials.Retrieve(ctx)
@@ -160,13 +159,12 @@ func hashSalt(ctx context.Context, p *config.Pipeline, s *awsSession) ([]byte, e
 		return nil, fmt.Errorf("read the salt of api_key: hash from the function: %w", err)
 	}
 	if f.Environment == nil || f.Environment.Variables[provision.SaltVariable] == "" {
-		return nil, fmt.Errorf("the function %s has no salt (%s) for api_key: hash: `stagelog deploy` gives it one", p.Function(), provision.SaltVariable)
+		return nil, fmt.Errorf("function %s has no salt (%s) for api_key: hash; run `stagelog deploy` to set it", p.Function(), provision.SaltVariable)
 	}
 	return []byte(f.Environment.Variables[provision.SaltVariable]), nil
 }
 
-// customers is the usage plans as API Gateway lists them now, with what the functions of the
-// bucket's pipeline remember of keys that are gone.
+// customers returns the current usage plans of API Gateway, and the deleted keys that the pipeline's functions remember.
 func customers(ctx context.Context, c *provision.Clients, name string) (*usageplan.Snapshot, error) {
 	o := c.APIGateway.Options()
 	source, err := usageplan.NewAPISource(usageplan.APIConfig{Region: o.Region, Endpoint: aws.ToString(o.BaseEndpoint), Credentials: o.Credentials})
@@ -184,8 +182,7 @@ func customers(ctx context.Context, c *provision.Clients, name string) (*usagepl
 	return usageplan.NewSnapshot(time.Now(), listing, remembered), nil
 }
 
-// sharedSnapshot returns what the functions of the bucket's pipeline share about its customers; nil
-// when they have shared nothing.
+// sharedSnapshot returns the snapshot that the pipeline's functions share, or nil.
 func sharedSnapshot(ctx context.Context, b bucket.Bucket) (*usageplan.Snapshot, error) {
 	key := (&provision.Spec{}).SnapshotKey()
 	body, err := b.Get(ctx, key)
@@ -206,8 +203,8 @@ func sharedSnapshot(ctx context.Context, b bucket.Bucket) (*usageplan.Snapshot, 
 	return s, nil
 }
 
-// replayProgress tells how far a replay is: again and again in one line of a terminal, and
-// elsewhere in a line now and then.
+// replayProgress returns a function that prints the progress: on one line of a terminal, or else on a new line every
+// ten seconds.
 func replayProgress(e *env) func(replay.Summary) {
 	every, before, after := 10*time.Second, "", "\n"
 	if isTerminal(e.stderr) {
@@ -228,26 +225,26 @@ func replayProgress(e *env) func(replay.Summary) {
 	}
 }
 
-// tell says what a replay has done, or would do.
-func (f *replayFlags) tell(e *env, cfg replay.Config, sum replay.Summary) error {
+// print prints what a replay has done, or would do.
+func (f *replayFlags) print(e *env, cfg replay.Config, sum replay.Summary) error {
 	if e.json {
 		if err := printJSON(e.stdout, sum); err != nil {
 			return err
 		}
 	} else if f.dryRun {
-		fmt.Fprintf(e.stdout, "%d objects below %s, %d bytes, would be replayed into %s.\n", sum.Objects, cfg.From, sum.Bytes, cfg.Into)
+		fmt.Fprintf(e.stdout, "%d objects (%d bytes) below %s would be replayed to %s.\n", sum.Objects, sum.Bytes, cfg.From, cfg.Into)
 	} else {
-		fmt.Fprintf(e.stdout, "%d objects below %s replayed into %s: %d records enriched, %d failed again", sum.Done-len(sum.Unread), cfg.From, cfg.Into, sum.Records, sum.Failed)
+		fmt.Fprintf(e.stdout, "%d objects below %s replayed to %s: %d records enriched, %d failed again", sum.Done-len(sum.Unread), cfg.From, cfg.Into, sum.Records, sum.Failed)
 		if sum.Failed > 0 {
-			fmt.Fprintf(e.stdout, " (they are below %s)", cfg.Failed)
+			fmt.Fprintf(e.stdout, " (now below %s)", cfg.Failed)
 		}
 		if sum.Skipped > 0 {
-			fmt.Fprintf(e.stdout, "; %d objects were done before", sum.Skipped)
+			fmt.Fprintf(e.stdout, "; %d finished objects skipped", sum.Skipped)
 		}
 		fmt.Fprintln(e.stdout, ".")
 	}
 	for _, u := range sum.Unread {
-		fmt.Fprintf(e.stderr, "%s: %s\n  nothing of it was replayed\n", u.Key, u.Reason)
+		fmt.Fprintf(e.stderr, "%s: %s\n  none of its records were replayed\n", u.Key, u.Reason)
 	}
 	if len(sum.Unread) > 0 {
 		return silentError{}

@@ -13,47 +13,50 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// env is what a command has of the world outside, handed down from main so that a
-// test can hand down its own.
+// Process holds the arguments, environment and streams of a process. Results go to Stdout; progress, diagnostics and the
+// final error go to Stderr.
+type Process struct {
+	Args           []string // without the program's name
+	Getenv         func(string) string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// env holds what the commands share: the process's environment and streams, and the persistent flags.
 type env struct {
 	getenv         func(string) string
 	stdin          io.Reader
-	stdout, stderr io.Writer // the result, and the talk about it
-	json           bool      // --json: stdout is one JSON document
-	verbose        bool      // --verbose: the log at debug level
-	file           string    // --file: where stagelog.yaml is
+	stdout, stderr io.Writer
+	json           bool   // --json: stdout is one JSON document
+	verbose        bool   // --verbose: log at debug level
+	file           string // --file: path of stagelog.yaml
 }
 
-// Run runs the command line args and returns the exit code of the process. Results go to
-// stdout; progress, diagnostics and the final error go to stderr.
-func Run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return exitCode(run(ctx, args, getenv, stdin, stdout, stderr), stderr)
-}
-
-func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
-	e := &env{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+// Run runs the command line and returns the exit code of the process.
+func Run(ctx context.Context, p Process) int {
+	e := &env{getenv: p.Getenv, stdin: p.Stdin, stdout: p.Stdout, stderr: p.Stderr}
 	root := newRoot(e)
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return root.ExecuteContext(ctx)
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	return exitCode(root.ExecuteContext(ctx), p.Stderr)
 }
 
 func newRoot(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stagelog",
-		Short: "Who calls your API, on which plan, and how is it going",
-		Long: `stagelog turns the access logs of an Amazon API Gateway stage into customer-aware
-log objects in an S3 bucket: which customer called, on which usage plan.
+		Short: "Attribute API Gateway access logs to customers and usage plans",
+		Long: `stagelog adds the customer and the usage plan to each access log record of an Amazon API Gateway stage,
+and delivers the records to an S3 bucket.
 
 Start here:
-  stagelog demo        everything on this machine, with sample customers
-  stagelog init        write a stagelog.yaml for your own API
-  stagelog up          run the pipeline that stagelog.yaml describes, on this machine
-  stagelog deploy      build it in AWS; stagelog doctor proves that it works
+  stagelog demo        run a sample pipeline on this machine
+  stagelog init        write a stagelog.yaml for your API
+  stagelog up          run the pipeline of stagelog.yaml on this machine
+  stagelog deploy      create it in AWS; stagelog doctor verifies it
 
-Each flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is --for 20s.
+Every flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is --for 20s.
 
 ` + exitHelp,
 		Version:           version(),
@@ -62,9 +65,9 @@ Each flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is 
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.PersistentFlags().BoolVar(&e.json, "json", false, "print the result as one JSON document on stdout")
-	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "log more to stderr")
-	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "the pipeline's file")
+	root.PersistentFlags().BoolVar(&e.json, "json", false, "print the result as one JSON document")
+	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "log at debug level")
+	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "path of the pipeline's file")
 	root.AddCommand(newDemo(e), newInit(e), newUp(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newReplay(e), newReport(e), newQuery(e), newTail(e), newConsole(e), newExport(e), newFormat(e), newBench(e))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(e, cmd) }
 	group(root)
@@ -72,8 +75,8 @@ Each flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is 
 	return root
 }
 
-// group makes cmd one that only holds others: alone it prints its help, and an unknown
-// name after it is a usage error with the nearest right one.
+// group makes cmd a command that only has subcommands: alone it prints its help, and an unknown subcommand is a usage
+// error with the nearest right name.
 func group(cmd *cobra.Command) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.SuggestionsMinimumDistance = 2
@@ -81,17 +84,16 @@ func group(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		err := fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])
+		err := fmt.Errorf("%s: unknown command %q", cmd.CommandPath(), args[0])
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+			err = fmt.Errorf("%w, did you mean %s?", err, strings.Join(near, " or "))
 		}
 		return err
 	}
 	return cmd
 }
 
-// flagsFromEnv sets each flag that was not given from STAGELOG_<FLAG>, so that a
-// service manager can configure a run without a command line.
+// flagsFromEnv sets each flag that was not given from STAGELOG_<FLAG>, so that a service manager can configure a run.
 func flagsFromEnv(e *env, cmd *cobra.Command) error {
 	var first error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -107,7 +109,7 @@ func flagsFromEnv(e *env, cmd *cobra.Command) error {
 	return first
 }
 
-// wrapUsage makes wrong arguments usage errors, as wrong flags are.
+// wrapUsage turns errors about arguments into usage errors, like those about flags.
 func wrapUsage(cmd *cobra.Command) {
 	if args := cmd.Args; args != nil {
 		cmd.Args = func(cmd *cobra.Command, a []string) error {
@@ -122,7 +124,7 @@ func wrapUsage(cmd *cobra.Command) {
 	}
 }
 
-// log is the program's own log: changes of state on stderr, never records.
+// log returns the program's logger. It logs changes of state to stderr, never records.
 func (e *env) log() *slog.Logger {
 	level := slog.LevelInfo
 	if e.verbose {

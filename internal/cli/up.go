@@ -29,22 +29,22 @@ type upOptions struct {
 	password   string
 }
 
-// maxShards is more than one machine has a use for.
+// maxShards bounds --shards; one machine does not benefit from more.
 const maxShards = 64
 
 func newUp(e *env) *cobra.Command {
 	opts := upOptions{listen: server.Loopback, bufferSize: buffer.DefaultMaxBytes}
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Run the pipeline of stagelog.yaml on this machine until stopped",
-		Long: `Runs the whole chain in one process: API stages, the AWS endpoint, durable delivery, the bucket.
-Everything listens on 127.0.0.1 unless told otherwise. State is in .stagelog/, with AWS credentials
-and config files inside, so that the AWS CLI and every SDK work against it as they are.
+		Short: "Run the pipeline of stagelog.yaml on this machine",
+		Long: `Runs the pipeline in one process until it is stopped: API stages, AWS endpoint, delivery and bucket. By
+default everything listens on 127.0.0.1. State is in .stagelog/, together with AWS credentials and config
+files for the AWS CLI and SDKs.
 
-With --json one JSON document with the endpoints is printed once everything is ready.`,
+With --json, up prints one JSON document with the endpoints when everything is ready.`,
 		Example: `  stagelog up
-  stagelog up --bare             with nothing configured: build the chain with AWS clients
-  stagelog up --apis-only        the APIs alone: try ` + "`stagelog deploy`" + ` against this machine
+  stagelog up --bare             without a stagelog.yaml: create the pipeline with AWS clients
+  stagelog up --apis-only        the APIs only: try ` + "`stagelog deploy`" + ` against this machine
   stagelog up --listen-stages 127.0.0.1:0
 
   export AWS_CONFIG_FILE=.stagelog/config AWS_SHARED_CREDENTIALS_FILE=.stagelog/credentials
@@ -55,18 +55,18 @@ With --json one JSON document with the endpoints is printed once everything is r
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.dir, "dir", ".stagelog", "the folder for state and credentials")
-	f.BoolVar(&opts.bare, "bare", false, "run without a stagelog.yaml, with nothing configured")
-	f.BoolVar(&opts.apisOnly, "apis-only", false, "make the APIs and usage plans of stagelog.yaml alone; stagelog deploy --endpoint-url builds the rest")
+	f.StringVar(&opts.dir, "dir", ".stagelog", "folder for state and credentials")
+	f.BoolVar(&opts.bare, "bare", false, "run without a stagelog.yaml")
+	f.BoolVar(&opts.apisOnly, "apis-only", false, "create only the APIs and usage plans; stagelog deploy --endpoint-url creates the rest")
 	f.StringVar(&opts.listen.AWS, "listen-aws", opts.listen.AWS, "address of the AWS endpoint")
 	f.StringVar(&opts.listen.Stages, "listen-stages", opts.listen.Stages, "address of the API stages")
 	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of the console, /metrics, /healthz and /readyz")
-	f.StringVar(&opts.password, "console-password-file", "", "the file that holds the console's password; needed where others than this machine reach it")
-	f.StringVar(&opts.nats, "nats", "", "use the JetStream of this NATS cluster instead of the embedded one (nats://host:port)")
-	f.IntVar(&opts.replicas, "nats-replicas", 1, "how many servers of the NATS cluster hold each record: 1, 3 or 5")
-	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 instead of the embedded one, with AWS's usual credentials")
-	f.IntVar(&opts.shards, "shards", 1, "how many parts, each delivered by itself, a stream's records are spread over; order is kept within one")
-	f.Var(&opts.bufferSize, "buffer-size", "how much may wait on disk for delivery; near it clients are told to come again")
+	f.StringVar(&opts.password, "console-password-file", "", "file with the console's password; required if other machines can reach the console")
+	f.StringVar(&opts.nats, "nats", "", "use JetStream of this NATS cluster (nats://host:port) instead of the embedded server")
+	f.IntVar(&opts.replicas, "nats-replicas", 1, "replicas of each record in the NATS cluster: 1, 3 or 5")
+	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 endpoint instead of the embedded one, with the usual AWS credentials")
+	f.IntVar(&opts.shards, "shards", 1, "shards per stream; each is delivered on its own and keeps its order")
+	f.Var(&opts.bufferSize, "buffer-size", "disk space for undelivered records; when full, PutRecord returns ServiceUnavailable")
 	return cmd
 }
 
@@ -99,24 +99,24 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 			return err
 		}
 		<-ctx.Done()
-		log.Info("stopping: delivering what is on its way; a second signal cuts at once")
+		log.Info("stopping: delivering the remaining records; a second signal stops at once")
 		return nil
 	})
 }
 
-// loadPipeline reads stagelog.yaml, or makes a pipeline with nothing in it.
+// loadPipeline reads stagelog.yaml. With bare it returns a pipeline of defaults.
 func loadPipeline(e *env, bare bool) (*config.Pipeline, error) {
 	if bare {
 		return config.Bare(), nil
 	}
 	p, err := config.Load(e.file, e.getenv)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not here; `stagelog init` writes one, and `stagelog up --bare` runs with nothing configured", e.file)
+		return nil, fmt.Errorf("%s not found; `stagelog init` writes one, and `stagelog up --bare` runs without", e.file)
 	}
 	return p, err
 }
 
-// announce says where everything is, in the words of the client that will use it.
+// announce prints the endpoints, and commands that use them.
 func announce(e *env, c *server.Chain, dir, bucket string, apisOnly bool) error {
 	at := c.Endpoints()
 	if e.json {
@@ -137,7 +137,7 @@ func announce(e *env, c *server.Chain, dir, bucket string, apisOnly bool) error 
 	}
 	for i, profile := range c.Profiles() {
 		command := "firehose list-delivery-streams"
-		if i > 0 { // a reader: it may list the one bucket, and not all buckets
+		if i > 0 { // a reader may list this bucket, and not all buckets
 			command = fmt.Sprintf("s3 ls s3://%s/ --recursive", bucket)
 		}
 		fmt.Fprintf(e.stderr, "  aws --profile %s %s\n", profile, command)
@@ -146,7 +146,7 @@ func announce(e *env, c *server.Chain, dir, bucket string, apisOnly bool) error 
 	return nil
 }
 
-// quietLog is the log of commands that tell their story themselves.
+// quietLog returns the logger of commands that print their own progress.
 func (e *env) quietLog() *slog.Logger {
 	if e.verbose {
 		return e.log()

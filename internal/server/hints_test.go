@@ -173,11 +173,11 @@ func discovered(t *testing.T, c *Chain, s *provision.Spec) shown {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := found.Stages[0].Chain
-	if chain == nil || chain.Stream != s.Stream() {
-		t.Fatalf("the stage's chain is %+v, want the stream %s", chain, s.Stream())
+	stream := found.Stages[0].Stream
+	if stream == nil || stream.Name != s.Stream() {
+		t.Fatalf("the stage logs to %+v, want the stream %s", stream, s.Stream())
 	}
-	return shown{Buffering: hints(chain.Deliver.Interval, chain.Deliver.Size)}
+	return shown{Buffering: hints(stream.Deliver.Interval, stream.Deliver.Size)}
 }
 
 func delivered(c *Chain, s *provision.Spec) shown {

@@ -17,10 +17,10 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// pageSize is the most that API Gateway gives in one answer.
+// pageSize is the largest page of API Gateway's lists.
 const pageSize = 500
 
-func (l *look) restAPIs(ctx context.Context) ([]API, error) {
+func (l *finder) restAPIs(ctx context.Context) ([]API, error) {
 	var all []API
 	pages := apigateway.NewGetRestApisPaginator(l.c.APIGateway, &apigateway.GetRestApisInput{Limit: aws.Int32(pageSize)})
 	for pages.HasMorePages() {
@@ -39,15 +39,15 @@ func (l *look) restAPIs(ctx context.Context) ([]API, error) {
 		return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.ID, b.ID))
 	})
 	if len(all) > maxAPIs {
-		l.found.Notes = append(l.found.Notes, fmt.Sprintf("of %d REST APIs the first %d by name were looked at", len(all), maxAPIs))
+		l.found.Notes = append(l.found.Notes, fmt.Sprintf("of %d REST APIs only the first %d by name were read", len(all), maxAPIs))
 		all = all[:maxAPIs]
 	}
 	l.found.APIs = len(all)
 	return all, nil
 }
 
-// stages looks at each API. However many may not be looked at, they make one note.
-func (l *look) stages(ctx context.Context, apis []API) {
+// stages reads the stages of each API. The APIs that cannot be read make one note.
+func (l *finder) stages(ctx context.Context, apis []API) {
 	stages, errs := make([][]Stage, len(apis)), make([]error, len(apis))
 	inGroup(len(apis), func(i int) { stages[i], errs[i] = l.stagesOf(ctx, apis[i]) })
 	var refused []string
@@ -74,10 +74,10 @@ func inGroup(n int, do func(i int)) {
 	for i := range n {
 		group.Go(func() error { do(i); return nil })
 	}
-	_ = group.Wait() // do keeps its errors itself
+	_ = group.Wait() // do never fails
 }
 
-func (l *look) stagesOf(ctx context.Context, api API) ([]Stage, error) {
+func (l *finder) stagesOf(ctx context.Context, api API) ([]Stage, error) {
 	if err := l.pace.Wait(ctx); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (l *look) stagesOf(ctx context.Context, api API) ([]Stage, error) {
 }
 
 // plans finds the usage plans that hold each stage.
-func (l *look) plans(ctx context.Context) error {
+func (l *finder) plans(ctx context.Context) error {
 	of := map[record.StageRef][]string{}
 	pages := apigateway.NewGetUsagePlansPaginator(l.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(pageSize)})
 	for pages.HasMorePages() {
@@ -125,7 +125,7 @@ func (l *look) plans(ctx context.Context) error {
 	return nil
 }
 
-func (l *look) otherAPIs(ctx context.Context) error {
+func (l *finder) otherAPIs(ctx context.Context) error {
 	in := &apigatewayv2.GetApisInput{MaxResults: aws.String(fmt.Sprint(pageSize))}
 	for len(l.found.Other) < maxAPIs {
 		if err := l.pace.Wait(ctx); err != nil {
@@ -133,7 +133,7 @@ func (l *look) otherAPIs(ctx context.Context) error {
 		}
 		out, err := l.c.APIGatewayV2.GetApis(ctx, in)
 		if answered(err, "UnknownOperationException") {
-			return nil // an endpoint that is not AWS's, and has no such APIs
+			return nil // an endpoint other than AWS may not have such APIs
 		}
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func (l *look) otherAPIs(ctx context.Context) error {
 	return nil
 }
 
-// answered says whether AWS answered with one of the codes.
+// answered reports whether err is an API error with one of the codes.
 func answered(err error, codes ...string) bool {
 	var answer smithy.APIError
 	return errors.As(err, &answer) && slices.Contains(codes, answer.ErrorCode())

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,8 +10,8 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
 )
 
-// Stage is the stage that is meant by "api/stage", where api is an API's id, or its name if no
-// other has it. Where there is none, the error says what there is and what to do.
+// Stage finds the stage for "api/stage", where api is the id of an API, or its name if the name is unique. If there is
+// none, the error lists what there is and what to do.
 func (f Found) Stage(wanted string) (Stage, error) {
 	api, stage := wanted, ""
 	if cut := strings.LastIndexByte(wanted, '/'); cut >= 0 { // names of APIs may have a slash, stages' have none
@@ -28,15 +29,15 @@ func (f Found) Stage(wanted string) (Stage, error) {
 		names, refs = append(names, st.Name), append(refs, st.Ref().String())
 	}
 	if stage == "" {
-		return Stage{}, fmt.Errorf("%s names no stage: write api/stage; there is %s", wanted, listed(refs))
+		return Stage{}, fmt.Errorf("%s has no stage: expected api/stage, like one of %s", wanted, listed(refs))
 	}
 	if near, ok := nearest.Name(stage, names); ok {
-		return Stage{}, fmt.Errorf("the API %s has no stage %s: did you mean %s/%s?", of[0].API, stage, api, near)
+		return Stage{}, fmt.Errorf("API %s has no stage %s, did you mean %s/%s?", of[0].API, stage, api, near)
 	}
-	return Stage{}, fmt.Errorf("the API %s has no stage %s: there is %s", of[0].API, stage, listed(refs))
+	return Stage{}, fmt.Errorf("API %s has no stage %s; its stages are %s", of[0].API, stage, listed(refs))
 }
 
-// stagesOf are the stages, at least one, of the API of that id or name.
+// stagesOf returns the stages, at least one, of the API with the id or name.
 func (f Found) stagesOf(wanted string) ([]Stage, error) {
 	var byID, byName []Stage
 	ids := map[string]bool{} // of the APIs of that name
@@ -52,23 +53,23 @@ func (f Found) stagesOf(wanted string) ([]Stage, error) {
 	case len(byID) > 0:
 		return byID, nil
 	case len(ids) > 1:
-		return nil, fmt.Errorf("%d APIs have the name %s: write the id of one, %s", len(ids), wanted, listed(slices.Sorted(maps.Keys(ids))))
+		return nil, fmt.Errorf("%d APIs have the name %s; use the id of one: %s", len(ids), wanted, listed(slices.Sorted(maps.Keys(ids))))
 	case len(ids) == 1:
 		return byName, nil
 	}
 	return nil, f.missing(wanted)
 }
 
-// missing says why an API has no stage that could be chosen.
+// missing returns the reason why an API has no stage to choose.
 func (f Found) missing(wanted string) error {
 	for _, a := range f.Undeployed {
 		if wanted == a.ID || wanted == a.Name {
-			return fmt.Errorf("%s", Undeployed(a))
+			return errors.New(Undeployed(a))
 		}
 	}
 	for _, a := range f.Other {
 		if wanted == a.ID || wanted == a.Name {
-			return fmt.Errorf("the API %s is %s: %s", a, Kind(a), OnlyREST)
+			return fmt.Errorf("API %s is %s: %s", a, Kind(a), OnlyREST)
 		}
 	}
 	var ids, names, refs []string
@@ -77,25 +78,25 @@ func (f Found) missing(wanted string) error {
 	}
 	for _, list := range [][]string{ids, names} {
 		if near, ok := nearest.Name(wanted, list); ok {
-			return fmt.Errorf("there is no API %s: did you mean %s?", wanted, f.Stages[slices.Index(list, near)].API)
+			return fmt.Errorf("no API %s, did you mean %s?", wanted, f.Stages[slices.Index(list, near)].API)
 		}
 	}
 	if len(refs) == 0 {
-		return fmt.Errorf("there is no API %s, and no stage of a REST API at all", wanted)
+		return fmt.Errorf("no API %s, and no REST API has a stage", wanted)
 	}
-	return fmt.Errorf("there is no API %s: the stages are %s", wanted, listed(refs))
+	return fmt.Errorf("no API %s; the stages are %s", wanted, listed(refs))
 }
 
-// OnlyREST is what AWS does not allow, and what to use instead.
-const OnlyREST = "AWS lets only stages of REST APIs log to a delivery stream, these to CloudWatch Logs alone; " +
-	"a REST API can stand in front of the same backend, with an HTTP proxy integration"
+// OnlyREST explains why other APIs cannot be logged, and what to use instead.
+const OnlyREST = "it can log to CloudWatch Logs only, not to a delivery stream; " +
+	"a REST API with an HTTP proxy integration can serve the same backend"
 
-// Undeployed says what to do about an API that was never deployed.
+// Undeployed returns a message about an API that was never deployed, with the command that deploys it.
 func Undeployed(a API) string {
-	return fmt.Sprintf("the API %s was never deployed, so it has no stage: `aws apigateway create-deployment --rest-api-id %s --stage-name prod` makes one", a, a.ID)
+	return fmt.Sprintf("API %s was never deployed and has no stage; create one with `aws apigateway create-deployment --rest-api-id %s --stage-name prod`", a, a.ID)
 }
 
-// Kind is what AWS calls an API's kind.
+// Kind returns AWS's name for the kind of an API.
 func Kind(a API) string {
 	switch a.Protocol {
 	case "HTTP":
@@ -106,7 +107,7 @@ func Kind(a API) string {
 	return "a REST API"
 }
 
-// maxListed keeps a message on a screen.
+// maxListed bounds the names in a message.
 const maxListed = 8
 
 func listed(names []string) string {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestStageByItsName(t *testing.T) {
+func TestStageByName(t *testing.T) {
 	api := func(id, name string) API { return API{id, name, "REST"} }
 	f := Found{
 		Stages: []Stage{
@@ -27,10 +27,10 @@ func TestStageByItsName(t *testing.T) {
 		{"twin/prod", "", []string{"2 APIs have the name twin", "twin1, twin2"}},
 		{"shop/prd", "", []string{"has no stage prd", "did you mean shop/prod?"}},
 		{"shop/xxxxxxx", "", []string{"has no stage xxxxxxx", "a1b2c3d4e5/dev, a1b2c3d4e5/prod"}},
-		{"shop", "", []string{"names no stage", "a1b2c3d4e5/prod"}},
-		{"a1b2c3d4f5/prod", "", []string{"there is no API a1b2c3d4f5", "did you mean a1b2c3d4e5 (shop)?"}},
+		{"shop", "", []string{"has no stage: expected api/stage", "a1b2c3d4e5/prod"}},
+		{"a1b2c3d4f5/prod", "", []string{"no API a1b2c3d4f5", "did you mean a1b2c3d4e5 (shop)?"}},
 		{"shpo/prod", "", []string{"did you mean a1b2c3d4e5 (shop)?"}},
-		{"nothing-like-it/prod", "", []string{"there is no API nothing-like-it", "zzzz999999/prod"}},
+		{"nothing-like-it/prod", "", []string{"no API nothing-like-it", "zzzz999999/prod"}},
 		{"bare/prod", "", []string{"never deployed", "create-deployment --rest-api-id b000000000"}},
 		{"web/prod", "", []string{"is an HTTP API", "CloudWatch Logs", "HTTP proxy integration"}},
 		{"w111111111/prod", "", []string{"is a WebSocket API"}},
@@ -47,7 +47,7 @@ func TestStageByItsName(t *testing.T) {
 			}
 		}
 	}
-	if _, err := (Found{}).Stage("shop/prod"); err == nil || !strings.Contains(err.Error(), "no stage of a REST API at all") {
+	if _, err := (Found{}).Stage("shop/prod"); err == nil || !strings.Contains(err.Error(), "no REST API has a stage") {
 		t.Errorf("Stage in an empty account: %v", err)
 	}
 }

@@ -134,8 +134,8 @@ func TestFindLooksAtEverything(t *testing.T) {
 		Stages: []discover.Stage{
 			{API: discover.API{ID: pets, Name: "pets", Protocol: "REST"}, Name: "v1", Destination: group, Format: "$context.apiId"},
 			{API: shopAPI, Name: "dev", Destination: streamARN("amazon-apigateway-gone"), Format: "$context.requestId"},
-			{API: shopAPI, Name: "prod", Destination: streamARN("amazon-apigateway-theirs"), Format: "$context.requestId", Plans: []string{"Free", "Gold"}, Chain: &discover.Chain{
-				Stream: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function, Readers: []string{"111122223333", "444455556666", "888888888888"},
+			{API: shopAPI, Name: "prod", Destination: streamARN("amazon-apigateway-theirs"), Format: "$context.requestId", Plans: []string{"Free", "Gold"}, Stream: &discover.Stream{
+				Name: "amazon-apigateway-theirs", Bucket: "their-logs", Function: function, Readers: []string{"111122223333", "444455556666", "888888888888"},
 				Deliver: config.Deliver{Interval: 2 * time.Minute, Size: 7 << 20, Compression: "GZIP", Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}}},
 		},
 		Undeployed: []discover.API{{ID: bare, Name: "bare", Protocol: "REST"}},
@@ -234,10 +234,10 @@ func TestWhatMayNotBeLookedAtIsANote(t *testing.T) {
 		stages int
 		note   string
 	}{
-		{"/usageplans", 3, "the usage plans could not be looked at: access denied"},
-		{"/v2/apis", 3, "the HTTP and WebSocket APIs could not be looked at: access denied"},
-		{"/restapis/api1/stages", 2, "the stages of api1 (name1) could not be looked at: access denied"},
-		{"/stages", 0, "the stages of api0 (name0), api1 (name1), api2 (name2) could not be looked at: access denied"},
+		{"/usageplans", 3, "cannot read the usage plans: access denied"},
+		{"/v2/apis", 3, "cannot read the HTTP and WebSocket APIs: access denied"},
+		{"/restapis/api1/stages", 2, "cannot read the stages of api1 (name1): access denied"},
+		{"/stages", 0, "cannot read the stages of api0 (name0), api1 (name1), api2 (name2): access denied"},
 	}
 	for _, tt := range tests {
 		got, err := discover.Find(t.Context(), (&paged{apis: 3, denied: tt.denied}).clients(t))

@@ -11,9 +11,9 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// readers fills in the chain's readers. stream is the ARN of its delivery stream.
-func (l *look) readers(ctx context.Context, stream string, c *Chain) error {
-	out, err := l.c.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &c.Bucket})
+// readers sets the stream's readers. arn is the stream's.
+func (l *finder) readers(ctx context.Context, arn string, st *Stream) error {
+	out, err := l.c.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &st.Bucket})
 	if answered(err, "NoSuchBucketPolicy", "NoSuchBucket") {
 		return nil
 	}
@@ -25,24 +25,24 @@ func (l *look) readers(ctx context.Context, stream string, c *Chain) error {
 		return err
 	}
 	owner, bucket := "", ""
-	if parts := strings.Split(stream, ":"); len(parts) > 4 {
-		owner, bucket = parts[4], "arn:"+parts[1]+":s3:::"+c.Bucket
+	if parts := strings.Split(arn, ":"); len(parts) > 4 {
+		owner, bucket = parts[4], "arn:"+parts[1]+":s3:::"+st.Bucket
 	}
 	for _, s := range doc.Statements {
-		if s.Effect != "Allow" || len(s.Conditions) > 0 || !slices.ContainsFunc(s.Actions, gets) || !reaches(s, bucket, c.Deliver.Prefix) {
+		if s.Effect != "Allow" || len(s.Conditions) > 0 || !slices.ContainsFunc(s.Actions, gets) || !reaches(s, bucket, st.Deliver.Prefix) {
 			continue
 		}
 		for _, principal := range s.Principal.AWS {
-			if id := accountOf(principal); id != "" && id != owner && !slices.Contains(c.Readers, id) {
-				c.Readers = append(c.Readers, id)
+			if id := accountOf(principal); id != "" && id != owner && !slices.Contains(st.Readers, id) {
+				st.Readers = append(st.Readers, id)
 			}
 		}
 	}
 	return nil
 }
 
-// reaches says whether a statement is about what is delivered below the prefix of a bucket, or about
-// the bucket alone: who means its objects often writes that, and doctor says so.
+// reaches reports whether a statement covers the objects below the prefix, or the bucket itself: statements that are
+// meant for its objects often name the bucket, which doctor reports.
 func reaches(s policy.Statement, bucket, prefix string) bool {
 	if slices.Contains(s.Resources, bucket) {
 		return true
@@ -54,13 +54,13 @@ func reaches(s policy.Statement, bucket, prefix string) bool {
 	return decision == policy.Allow
 }
 
-// gets says whether an action of a policy has s3:GetObject in it.
+// gets reports whether an action of a policy includes s3:GetObject.
 func gets(action string) bool {
 	begin, _, open := strings.Cut(strings.ToLower(action), "*")
 	return begin == "s3:getobject" || open && strings.HasPrefix("s3:getobject", begin)
 }
 
-// accountOf is the account that a principal stands for as a whole; "" for one of its users or roles.
+// accountOf returns the account that a principal stands for as a whole, or "" for a user or a role.
 func accountOf(principal string) string {
 	if parts := strings.Split(principal, ":"); len(parts) == 6 && parts[2] == "iam" && parts[5] == "root" {
 		principal = parts[4]

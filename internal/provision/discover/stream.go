@@ -15,38 +15,38 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// chains looks behind the destinations that are delivery streams, at each once.
-func (l *look) chains(ctx context.Context) {
+// streams reads each destination that is a delivery stream, once.
+func (l *finder) streams(ctx context.Context) {
 	var arns []string
 	for _, st := range l.found.Stages {
 		if strings.Contains(st.Destination, ":deliverystream/") && !slices.Contains(arns, st.Destination) {
 			arns = append(arns, st.Destination)
 		}
 	}
-	chains, errs := make([]*Chain, len(arns)), make([]error, len(arns))
+	streams, errs := make([]*Stream, len(arns)), make([]error, len(arns))
 	inGroup(len(arns), func(i int) {
-		_, stream, _ := strings.Cut(arns[i], ":deliverystream/")
-		chains[i], errs[i] = l.chain(ctx, stream)
+		_, name, _ := strings.Cut(arns[i], ":deliverystream/")
+		streams[i], errs[i] = l.stream(ctx, name)
 	})
 	for i, arn := range arns {
-		_, stream, _ := strings.Cut(arn, ":deliverystream/")
-		if errors.Is(errs[i], errGone) {
-			l.found.Notes = append(l.found.Notes, fmt.Sprintf("%s log to the delivery stream %s, which does not exist: their access logs are lost", l.loggingTo(arn), stream))
+		_, name, _ := strings.Cut(arn, ":deliverystream/")
+		if errors.Is(errs[i], errNoStream) {
+			l.found.Notes = append(l.found.Notes, fmt.Sprintf("%s log to the delivery stream %s, which does not exist: their access logs are lost", l.loggingTo(arn), name))
 			continue
 		}
-		l.note("delivery stream "+stream, errs[i])
-		if chains[i] != nil {
-			l.note("policy of the bucket "+chains[i].Bucket, l.readers(ctx, arn, chains[i]))
+		l.note("delivery stream "+name, errs[i])
+		if streams[i] != nil {
+			l.note("policy of the bucket "+streams[i].Bucket, l.readers(ctx, arn, streams[i]))
 		}
 		for j := range l.found.Stages {
 			if l.found.Stages[j].Destination == arn {
-				l.found.Stages[j].Chain = chains[i]
+				l.found.Stages[j].Stream = streams[i]
 			}
 		}
 	}
 }
 
-func (l *look) loggingTo(arn string) string {
+func (l *finder) loggingTo(arn string) string {
 	var refs []string
 	for _, st := range l.found.Stages {
 		if st.Destination == arn {
@@ -56,13 +56,13 @@ func (l *look) loggingTo(arn string) string {
 	return listed(refs)
 }
 
-var errGone = errors.New("no such delivery stream")
+var errNoStream = errors.New("no such delivery stream")
 
-// chain is what is behind a delivery stream; nil where it does not deliver to S3.
-func (l *look) chain(ctx context.Context, stream string) (*Chain, error) {
-	out, err := l.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &stream})
+// stream reads a delivery stream. It returns nil if the stream does not deliver to S3.
+func (l *finder) stream(ctx context.Context, name string) (*Stream, error) {
+	out, err := l.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &name})
 	if gone := (*types.ResourceNotFoundException)(nil); errors.As(err, &gone) {
-		return nil, errGone
+		return nil, errNoStream
 	}
 	if err != nil {
 		return nil, err
@@ -71,10 +71,10 @@ func (l *look) chain(ctx context.Context, stream string) (*Chain, error) {
 	if len(to) == 0 || to[0].ExtendedS3DestinationDescription == nil {
 		return nil, nil
 	}
-	return newChain(stream, to[0].ExtendedS3DestinationDescription), nil
+	return newStream(name, to[0].ExtendedS3DestinationDescription), nil
 }
 
-// formatOf is what a stream converts its records to; nil where they stay as they are.
+// formatOf returns the format that a stream converts its records to, or nil.
 func formatOf(c *types.DataFormatConversionConfiguration) *types.Serializer {
 	if !provision.Converts(c) || c.OutputFormatConfiguration == nil {
 		return nil
@@ -82,35 +82,35 @@ func formatOf(c *types.DataFormatConversionConfiguration) *types.Serializer {
 	return c.OutputFormatConfiguration.Serializer
 }
 
-func newChain(stream string, to *types.ExtendedS3DestinationDescription) *Chain {
+func newStream(name string, to *types.ExtendedS3DestinationDescription) *Stream {
 	_, bucket, _ := strings.Cut(aws.ToString(to.BucketARN), ":::")
 	hints := provision.HintsOf(to)
-	c := &Chain{Stream: stream, Bucket: bucket, Deliver: config.Deliver{
+	s := &Stream{Name: name, Bucket: bucket, Deliver: config.Deliver{
 		Prefix: aws.ToString(to.Prefix), ErrorPrefix: aws.ToString(to.ErrorOutputPrefix), Compression: string(to.CompressionFormat),
 		Interval: hints.Interval, Size: int64(hints.SizeMiB) << 20,
 	}}
-	if c.Deliver.Compression == "" {
-		c.Deliver.Compression = config.Uncompressed
+	if s.Deliver.Compression == "" {
+		s.Deliver.Compression = config.Uncompressed
 	}
 	if format := formatOf(to.DataFormatConversionConfiguration); format != nil {
-		c.ORC = format.OrcSerDe != nil
+		s.ORC = format.OrcSerDe != nil
 		if format.ParquetSerDe != nil {
-			c.Deliver.Parquet, c.Deliver.Compression = true, pagesOf(format.ParquetSerDe)
+			s.Deliver.Parquet, s.Deliver.Compression = true, pagesOf(format.ParquetSerDe)
 		}
 	}
 	if p := to.ProcessingConfiguration; p != nil && aws.ToBool(p.Enabled) {
 		for _, processor := range p.Processors {
 			for _, param := range processor.Parameters {
 				if param.ParameterName == types.ProcessorParameterNameLambdaArn {
-					c.Function = aws.ToString(param.ParameterValue)
+					s.Function = aws.ToString(param.ParameterValue)
 				}
 			}
 		}
 	}
-	return c
+	return s
 }
 
-// pagesOf is how the pages of a Parquet file are compressed: with Snappy, where the stream says nothing.
+// pagesOf returns the compression of a Parquet file's pages. Firehose's default is Snappy.
 func pagesOf(p *types.ParquetSerDe) string {
 	switch p.Compression {
 	case types.ParquetCompressionGzip:

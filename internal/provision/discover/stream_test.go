@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 )
 
-func TestChainReadsFormatConversion(t *testing.T) {
+func TestStreamReadsFormatConversion(t *testing.T) {
 	to := func(s *types.Serializer) *types.DataFormatConversionConfiguration {
 		return &types.DataFormatConversionConfiguration{OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: s}}
 	}
@@ -38,10 +38,10 @@ func TestChainReadsFormatConversion(t *testing.T) {
 		{"ORC", to(&types.Serializer{OrcSerDe: &types.OrcSerDe{}}), nil, false, true, config.Uncompressed, 128},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := newChain("s", &types.ExtendedS3DestinationDescription{DataFormatConversionConfiguration: tt.have, BufferingHints: tt.hints})
-			want := &Chain{Stream: "s", ORC: tt.orc, Deliver: config.Deliver{Interval: 300 * time.Second, Size: tt.sizeMiB << 20, Parquet: tt.parquet, Compression: tt.pages}}
+			got := newStream("s", &types.ExtendedS3DestinationDescription{DataFormatConversionConfiguration: tt.have, BufferingHints: tt.hints})
+			want := &Stream{Name: "s", ORC: tt.orc, Deliver: config.Deliver{Interval: 300 * time.Second, Size: tt.sizeMiB << 20, Parquet: tt.parquet, Compression: tt.pages}}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("newChain (-want +got):\n%s", diff)
+				t.Errorf("newStream (-want +got):\n%s", diff)
 			}
 		})
 	}

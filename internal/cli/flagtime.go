@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// when is a flag for a time: RFC 3339, a date, a date and a time, all UTC where they do not say
-// otherwise, or how long ago, like 90m, 24h and 7d.
+// when is a flag value for a time: RFC 3339, a date, or a date and a time, in UTC by default, or a time ago, like 90m,
+// 24h and 7d.
 type when struct {
 	time.Time
 	now func() time.Time
 }
 
-const whenHelp = "2026-11-23, 2026-11-23T08:00, with a zone as in RFC 3339, or how long ago: 90m, 24h, 7d"
+const whenHelp = "2026-11-23, 2026-11-23T08:00, RFC 3339 with a zone, or a time ago: 90m, 24h, 7d"
 
-// String is the time as it was understood.
+// String returns the parsed time.
 func (w *when) String() string {
 	if w.IsZero() {
 		return ""
@@ -24,10 +24,10 @@ func (w *when) String() string {
 	return w.Format(time.RFC3339)
 }
 
-// Type is what --help calls the value.
+// Type returns the name of the value in the help.
 func (w *when) Type() string { return "time" }
 
-// Set reads the flag's value.
+// Set parses the flag's value.
 func (w *when) Set(text string) error {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
 		if at, err := time.Parse(layout, text); err == nil {

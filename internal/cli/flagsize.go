@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// size is a flag for a number of bytes: whole KiB, MiB, GiB or TiB.
+// size is a flag value for a number of bytes: whole KiB, MiB, GiB or TiB.
 type size int64
 
 var sizeUnits = []struct {
@@ -15,7 +15,7 @@ var sizeUnits = []struct {
 	bytes int64
 }{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}}
 
-// String is the size in the largest unit of which it is a whole number.
+// String returns the size in the largest unit of which it is a whole number.
 func (s *size) String() string {
 	if *s == 0 {
 		return ""
@@ -29,10 +29,10 @@ func (s *size) String() string {
 	return shown
 }
 
-// Type is what --help calls the value.
+// Type returns the name of the value in the help.
 func (s *size) Type() string { return "size" }
 
-// Set reads the flag's value.
+// Set parses the flag's value.
 func (s *size) Set(text string) error {
 	for _, u := range sizeUnits {
 		number, ok := strings.CutSuffix(text, u.name)
