@@ -18,11 +18,11 @@ const (
 
 func (s *Service) keyOperations() []operation {
 	return []operation{
-		{"POST /apikeys", http.StatusCreated, s.createAPIKey},
+		{"POST /apikeys", http.StatusCreated, s.writing(s.createAPIKey)},
 		{"GET /apikeys", http.StatusOK, s.getAPIKeys},
-		{"GET /apikeys/{key}", http.StatusOK, s.getAPIKey},
-		{"PATCH /apikeys/{key}", http.StatusOK, s.updateAPIKey},
-		{"DELETE /apikeys/{key}", http.StatusAccepted, s.deleteAPIKey},
+		{"GET /apikeys/{key}", http.StatusOK, s.reading(s.getAPIKey)},
+		{"PATCH /apikeys/{key}", http.StatusOK, s.writing(s.updateAPIKey)},
+		{"DELETE /apikeys/{key}", http.StatusAccepted, s.writing(s.deleteAPIKey)},
 	}
 }
 
@@ -51,6 +51,9 @@ func (k *apiKey) wire(withValue bool, tags *map[string]string) apiKeyWire {
 	return w
 }
 
+func (k *apiKey) madeWire() apiKeyWire { return k.wire(true, tagsIfAny(k.Tags)) }
+func (k *apiKey) fullWire() apiKeyWire { return k.wire(false, tagsOf(k.Tags)) }
+
 type apiKeyInput struct {
 	Name               string            `json:"name"`
 	Description        string            `json:"description"`
@@ -73,16 +76,11 @@ func (s *Service) createAPIKey(c *call) (any, error) {
 	if len(in.StageKeys) > 0 {
 		return nil, unsupported("stageKeys, which usage plans have replaced")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	k, err := s.newAPIKey(in, "")
 	if err != nil {
 		return nil, err
 	}
-	if err := s.putKey(c.Context(), k); err != nil {
-		return nil, err
-	}
-	return k.wire(true, tagsIfAny(k.Tags)), nil
+	return answer(k, s.putKey(c.Context(), k), (*apiKey).madeWire)
 }
 
 // newAPIKey checks the input and makes a key, which is not yet stored; id "" makes one up.
@@ -165,37 +163,18 @@ func (s *Service) getAPIKeys(c *call) (any, error) {
 }
 
 func (s *Service) getAPIKey(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	k, err := s.key(c.PathValue("key"))
-	if err != nil {
-		return nil, err
-	}
-	return k.wire(c.flag("includeValue"), tagsOf(k.Tags)), nil
+	return answer(k, err, func(k *apiKey) apiKeyWire { return k.wire(c.flag("includeValue"), tagsOf(k.Tags)) })
 }
 
 func (s *Service) updateAPIKey(c *call) (any, error) {
-	ops, err := c.patches("updateApiKeyInput")
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	old, err := s.key(c.PathValue("key"))
+	k, err := patched(c, old, err, update[apiKey]{"updateApiKeyInput", clone[apiKey], (*apiKey).patch})
 	if err != nil {
 		return nil, err
-	}
-	k := clone(old)
-	for _, op := range ops {
-		if err := k.patch(op); err != nil {
-			return nil, err
-		}
 	}
 	k.Updated = s.now()
-	if err := s.putKey(c.Context(), k); err != nil {
-		return nil, err
-	}
-	return k.wire(false, tagsOf(k.Tags)), nil
+	return answer(k, s.putKey(c.Context(), k), (*apiKey).fullWire)
 }
 
 func (k *apiKey) patch(op patchOp) error {
@@ -217,8 +196,6 @@ func (k *apiKey) patch(op patchOp) error {
 }
 
 func (s *Service) deleteAPIKey(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	k, err := s.key(c.PathValue("key"))
 	if err != nil {
 		return nil, err

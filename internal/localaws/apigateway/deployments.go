@@ -36,6 +36,8 @@ func (d *deployment) wire(summary bool) deploymentWire {
 	return w
 }
 
+func (d *deployment) listWire() deploymentWire { return d.wire(false) }
+
 type deploymentInput struct {
 	StageName           string            `json:"stageName"`
 	StageDescription    string            `json:"stageDescription"`
@@ -62,17 +64,12 @@ func (s *Service) createDeployment(c *call) (any, error) {
 	case len(in.Description) > maxDescription || len(in.StageDescription) > maxDescription:
 		return nil, badRequest("Description can be at most %d characters", maxDescription)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	a, err := s.api(c.PathValue("api"))
 	if err != nil {
 		return nil, err
 	}
 	d, err := s.deploy(c.Context(), a, in)
-	if err != nil {
-		return nil, err
-	}
-	return d.wire(false), nil
+	return answer(d, err, (*deployment).listWire)
 }
 
 // deploy takes a snapshot of the API, and points the named stage at it, which is made when it
@@ -94,10 +91,9 @@ func (s *Service) deploy(ctx context.Context, a *restAPI, in deploymentInput) (*
 			return nil, err
 		}
 	}
-	if err := s.save(ctx, docKey(kindDeployment, a.ID, d.ID), d); err != nil {
+	if err := s.putDeployment(ctx, d); err != nil {
 		return nil, err
 	}
-	inner(s.deployments, a.ID)[d.ID] = d
 	if st != nil {
 		return d, s.putStage(ctx, st)
 	}
@@ -167,13 +163,8 @@ func (s *Service) deployment(apiID, id string) (*deployment, error) {
 }
 
 func (s *Service) getDeployment(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	d, err := s.deployment(c.PathValue("api"), c.PathValue("deployment"))
-	if err != nil {
-		return nil, err
-	}
-	return d.wire(c.embeds("apisummary")), nil
+	return answer(d, err, func(d *deployment) deploymentWire { return d.wire(c.embeds("apisummary")) })
 }
 
 func (s *Service) getDeployments(c *call) (any, error) {
@@ -184,37 +175,37 @@ func (s *Service) getDeployments(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(c, all, func(d *deployment) string { return orderOf(d.Created, d.ID) }, func(d *deployment) deploymentWire { return d.wire(false) })
+	return pageOf(c, all, func(d *deployment) string { return orderOf(d.Created, d.ID) }, (*deployment).listWire)
 }
 
 func (s *Service) updateDeployment(c *call) (any, error) {
-	ops, err := c.patches("updateDeploymentInput")
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	old, err := s.deployment(c.PathValue("api"), c.PathValue("deployment"))
+	d, err := patched(c, old, err, update[deployment]{"updateDeploymentInput", clone[deployment], (*deployment).patch})
 	if err != nil {
 		return nil, err
 	}
-	d := clone(old)
-	for _, op := range ops {
-		if op.Op != "replace" || op.Path != "/description" || len(op.value()) > maxDescription {
-			return nil, allowed{"replace": {"/description"}}.refuse(op)
-		}
-		d.Description = op.value()
+	return answer(d, s.putDeployment(c.Context(), d), (*deployment).listWire)
+}
+
+func (d *deployment) patch(op patchOp) error {
+	takes := allowed{"replace": {"/description"}}
+	if !takes.has(op) || len(op.value()) > maxDescription {
+		return takes.refuse(op)
 	}
-	if err := s.save(c.Context(), docKey(kindDeployment, d.API, d.ID), d); err != nil {
-		return nil, err
+	d.Description = op.value()
+	return nil
+}
+
+// putDeployment makes a deployment durable. Called under mu.
+func (s *Service) putDeployment(ctx context.Context, d *deployment) error {
+	if err := s.save(ctx, docKey(kindDeployment, d.API, d.ID), d); err != nil {
+		return err
 	}
-	s.deployments[d.API][d.ID] = d
-	return d.wire(false), nil
+	inner(s.deployments, d.API)[d.ID] = d
+	return nil
 }
 
 func (s *Service) deleteDeployment(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	d, err := s.deployment(c.PathValue("api"), c.PathValue("deployment"))
 	if err != nil {
 		return nil, err

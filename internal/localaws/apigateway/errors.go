@@ -28,9 +28,9 @@ func conflict(format string, args ...any) *Error {
 	return &Error{http.StatusConflict, "ConflictException", fmt.Sprintf(format, args...)}
 }
 
-// limitExceeded refuses what would pass one of the account's quotas. AWS answers it with 429.
-func limitExceeded(format string, args ...any) *Error {
-	return &Error{http.StatusTooManyRequests, "LimitExceededException", fmt.Sprintf(format, args...)}
+// limitExceeded refuses what would exceed one of the account's quotas. AWS returns 429 for it.
+func limitExceeded(message string) *Error {
+	return &Error{http.StatusTooManyRequests, "LimitExceededException", message}
 }
 
 // invalid is the refusal of AWS's first layer, which checks the model's constraints.
@@ -39,7 +39,7 @@ func invalid(value, member, constraint string) *Error {
 		fmt.Sprintf("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: %s", value, member, constraint)}
 }
 
-// unsupported refuses what API Gateway can do and this package cannot: said, not ignored.
+// unsupported refuses what API Gateway can do and this package cannot.
 func unsupported(what string) *Error {
 	return badRequest("stagelog does not support %s", what)
 }
@@ -58,5 +58,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 		panic("BUG: answer does not encode: " + err.Error())
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(data) // the client is gone: there is nobody to tell
+	_, _ = w.Write(data) // an error means that the client has disconnected
 }

@@ -193,11 +193,7 @@ func (c *call) importInput() (in importInput, err error) {
 			return in, unsupported("the import parameter " + clip(name) + "=" + clip(v))
 		}
 	}
-	body, err := c.body(maxImport)
-	if err != nil {
-		return in, err
-	}
-	in.doc, err = openapi.Parse(body)
+	in.doc, err = openapi.Parse(c.body)
 	switch {
 	case err != nil:
 		return in, badRequest("Unable to import the document: %s", err)

@@ -48,8 +48,6 @@ func (s *Service) integrated(c *call) (at, error) {
 
 // change applies fn to a copy of the call's method and makes it durable.
 func (s *Service) change(c *call, find func(*call) (at, error), fn func(at, *method) error) (*method, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	p, err := find(c)
 	if err != nil {
 		return nil, err
@@ -85,8 +83,6 @@ func (s *Service) putMethod(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	a, r, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
 	if err != nil {
 		return nil, err
@@ -114,8 +110,6 @@ func (s *Service) putMethod(c *call) (any, error) {
 }
 
 func (s *Service) getMethod(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	p, err := s.method(c)
 	return p.m, err
 }
@@ -141,8 +135,6 @@ func (s *Service) updateMethod(c *call) (any, error) {
 }
 
 func (s *Service) deleteMethod(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	p, err := s.method(c)
 	if err != nil {
 		return nil, err
@@ -199,8 +191,6 @@ func (s *Service) putIntegration(c *call) (any, error) {
 }
 
 func (s *Service) getIntegration(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	p, err := s.integrated(c)
 	if err != nil {
 		return nil, err

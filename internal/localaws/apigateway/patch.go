@@ -69,6 +69,32 @@ func (c *call) patches(input string) ([]patchOp, error) {
 	return in.PatchOperations, nil
 }
 
+// patched applies the operations of the call's update to a copy of old. It returns err, the error
+// of finding old, unless the operations themselves are malformed.
+func patched[T any](c *call, old *T, err error, u update[T]) (*T, error) {
+	ops, malformed := c.patches(u.input)
+	switch {
+	case malformed != nil:
+		return nil, malformed
+	case err != nil:
+		return nil, err
+	}
+	changed := u.clone(old)
+	for _, op := range ops {
+		if err := u.patch(changed, op); err != nil {
+			return nil, err
+		}
+	}
+	return changed, nil
+}
+
+// update describes how one kind of resource is updated.
+type update[T any] struct {
+	input string // the operation's input in AWS's messages, "updateStageInput"
+	clone func(*T) *T
+	patch func(*T, patchOp) error
+}
+
 // allowed are the paths that one kind of update takes, by operation, in the order of AWS's messages.
 type allowed map[string][]string
 

@@ -25,8 +25,6 @@ func (s *Service) createUsagePlanKey(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	p, err := s.plan(c.PathValue("plan"))
 	if err != nil {
 		return nil, err
@@ -100,8 +98,6 @@ func (s *Service) planKey(c *call) (*plan, *apiKey, error) {
 }
 
 func (s *Service) getUsagePlanKey(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	_, k, err := s.planKey(c)
 	if err != nil {
 		return nil, err
@@ -110,8 +106,6 @@ func (s *Service) getUsagePlanKey(c *call) (any, error) {
 }
 
 func (s *Service) deleteUsagePlanKey(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	p, k, err := s.planKey(c)
 	if err != nil {
 		return nil, err

@@ -18,16 +18,16 @@ const (
 
 func (s *Service) planOperations() []operation {
 	return []operation{
-		{"POST /usageplans", http.StatusCreated, s.createUsagePlan},
+		{"POST /usageplans", http.StatusCreated, s.writing(s.createUsagePlan)},
 		{"GET /usageplans", http.StatusOK, s.getUsagePlans},
-		{"GET /usageplans/{plan}", http.StatusOK, s.getUsagePlan},
-		{"PATCH /usageplans/{plan}", http.StatusOK, s.updateUsagePlan},
-		{"DELETE /usageplans/{plan}", http.StatusAccepted, s.deleteUsagePlan},
+		{"GET /usageplans/{plan}", http.StatusOK, s.reading(s.getUsagePlan)},
+		{"PATCH /usageplans/{plan}", http.StatusOK, s.writing(s.updateUsagePlan)},
+		{"DELETE /usageplans/{plan}", http.StatusAccepted, s.writing(s.deleteUsagePlan)},
 
-		{"POST /usageplans/{plan}/keys", http.StatusCreated, s.createUsagePlanKey},
+		{"POST /usageplans/{plan}/keys", http.StatusCreated, s.writing(s.createUsagePlanKey)},
 		{"GET /usageplans/{plan}/keys", http.StatusOK, s.getUsagePlanKeys},
-		{"GET /usageplans/{plan}/keys/{key}", http.StatusOK, s.getUsagePlanKey},
-		{"DELETE /usageplans/{plan}/keys/{key}", http.StatusAccepted, s.deleteUsagePlanKey},
+		{"GET /usageplans/{plan}/keys/{key}", http.StatusOK, s.reading(s.getUsagePlanKey)},
+		{"DELETE /usageplans/{plan}/keys/{key}", http.StatusAccepted, s.writing(s.deleteUsagePlanKey)},
 		{"GET /usageplans/{plan}/usage", http.StatusOK, s.getUsage},
 	}
 }
@@ -55,6 +55,9 @@ func (p *plan) wire(tags *map[string]string) planWire {
 	}
 }
 
+func (p *plan) listWire() planWire { return p.wire(tagsIfAny(p.Tags)) }
+func (p *plan) fullWire() planWire { return p.wire(tagsOf(p.Tags)) }
+
 type planInput struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description"`
@@ -69,16 +72,11 @@ func (s *Service) createUsagePlan(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	p, err := s.newPlan(in, "")
 	if err != nil {
 		return nil, err
 	}
-	if err := s.putPlan(c.Context(), p); err != nil {
-		return nil, err
-	}
-	return p.wire(tagsIfAny(p.Tags)), nil
+	return answer(p, s.putPlan(c.Context(), p), (*plan).listWire)
 }
 
 // newPlan checks the input and makes a plan, which is not yet stored; id "" makes one up.
@@ -264,35 +262,19 @@ func (s *Service) getUsagePlans(c *call) (any, error) {
 		}
 	}
 	s.mu.RUnlock()
-	return pageOf(c, all, func(p *plan) string { return orderOf(p.Created, p.ID) }, func(p *plan) planWire { return p.wire(tagsIfAny(p.Tags)) })
+	return pageOf(c, all, func(p *plan) string { return orderOf(p.Created, p.ID) }, (*plan).listWire)
 }
 
 func (s *Service) getUsagePlan(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	p, err := s.plan(c.PathValue("plan"))
-	if err != nil {
-		return nil, err
-	}
-	return p.wire(tagsOf(p.Tags)), nil
+	return answer(p, err, (*plan).fullWire)
 }
 
 func (s *Service) updateUsagePlan(c *call) (any, error) {
-	ops, err := c.patches("updateUsagePlanInput")
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	old, err := s.plan(c.PathValue("plan"))
+	p, err := patched(c, old, err, update[plan]{"updateUsagePlanInput", clonePlan, s.patchPlan})
 	if err != nil {
 		return nil, err
-	}
-	p := clonePlan(old)
-	for _, op := range ops {
-		if err := s.patchPlan(p, op); err != nil {
-			return nil, err
-		}
 	}
 	if p.Quota != nil && (old.Quota == nil || *old.Quota != *p.Quota) {
 		p.QuotaSince = s.now()
@@ -300,15 +282,10 @@ func (s *Service) updateUsagePlan(c *call) (any, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	if err := s.putPlan(c.Context(), p); err != nil {
-		return nil, err
-	}
-	return p.wire(tagsOf(p.Tags)), nil
+	return answer(p, s.putPlan(c.Context(), p), (*plan).fullWire)
 }
 
 func (s *Service) deleteUsagePlan(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	p, err := s.plan(c.PathValue("plan"))
 	if err != nil {
 		return nil, err

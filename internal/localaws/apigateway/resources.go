@@ -65,8 +65,6 @@ func (s *Service) resource(apiID, id string) (*restAPI, *resource, error) {
 }
 
 func (s *Service) getResource(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	_, r, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
 	if err != nil {
 		return nil, err
@@ -81,8 +79,6 @@ func (s *Service) createResource(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	a, parent, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
 	if err != nil {
 		return nil, err
@@ -121,8 +117,6 @@ func (a *restAPI) newResource(parent *resource, part, id string) (*resource, err
 }
 
 func (s *Service) deleteResource(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	old, r, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
 	if err != nil {
 		return nil, err

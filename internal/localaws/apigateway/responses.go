@@ -34,8 +34,6 @@ func (s *Service) putMethodResponse(c *call) (any, error) {
 }
 
 func (s *Service) getMethodResponse(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	p, err := s.method(c)
 	if err != nil {
 		return nil, err
@@ -91,8 +89,6 @@ func (s *Service) putIntegrationResponse(c *call) (any, error) {
 }
 
 func (s *Service) getIntegrationResponse(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	p, err := s.integrated(c)
 	if err != nil {
 		return nil, err

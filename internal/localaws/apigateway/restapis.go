@@ -21,31 +21,31 @@ func (s *Service) apiOperations() []operation {
 	return []operation{
 		{"POST /restapis", http.StatusCreated, s.createRestAPI},
 		{"GET /restapis", http.StatusOK, s.getRestAPIs},
-		{"GET /restapis/{api}", http.StatusOK, s.getRestAPI},
+		{"GET /restapis/{api}", http.StatusOK, s.reading(s.getRestAPI)},
 		{"PUT /restapis/{api}", http.StatusOK, s.putRestAPI},
-		{"PATCH /restapis/{api}", http.StatusOK, s.updateRestAPI},
-		{"DELETE /restapis/{api}", http.StatusAccepted, s.deleteRestAPI},
+		{"PATCH /restapis/{api}", http.StatusOK, s.writing(s.updateRestAPI)},
+		{"DELETE /restapis/{api}", http.StatusAccepted, s.writing(s.deleteRestAPI)},
 
 		{"GET /restapis/{api}/resources", http.StatusOK, s.getResources},
-		{"GET /restapis/{api}/resources/{resource}", http.StatusOK, s.getResource},
-		{"POST /restapis/{api}/resources/{resource}", http.StatusCreated, s.createResource},
-		{"DELETE /restapis/{api}/resources/{resource}", http.StatusAccepted, s.deleteResource},
+		{"GET /restapis/{api}/resources/{resource}", http.StatusOK, s.reading(s.getResource)},
+		{"POST /restapis/{api}/resources/{resource}", http.StatusCreated, s.writing(s.createResource)},
+		{"DELETE /restapis/{api}/resources/{resource}", http.StatusAccepted, s.writing(s.deleteResource)},
 
-		{"PUT /restapis/{api}/resources/{resource}/methods/{method}", http.StatusCreated, s.putMethod},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.getMethod},
-		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.updateMethod},
-		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}", http.StatusNoContent, s.deleteMethod},
-		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusCreated, s.putMethodResponse},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusOK, s.getMethodResponse},
-		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusNoContent, s.deleteMethodResponse},
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}", http.StatusCreated, s.writing(s.putMethod)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.reading(s.getMethod)},
+		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.writing(s.updateMethod)},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}", http.StatusNoContent, s.writing(s.deleteMethod)},
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusCreated, s.writing(s.putMethodResponse)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusOK, s.reading(s.getMethodResponse)},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusNoContent, s.writing(s.deleteMethodResponse)},
 
-		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusCreated, s.putIntegration},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.getIntegration},
-		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.updateIntegration},
-		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusNoContent, s.deleteIntegration},
-		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusCreated, s.putIntegrationResponse},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusOK, s.getIntegrationResponse},
-		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusNoContent, s.deleteIntegrationResponse},
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusCreated, s.writing(s.putIntegration)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.reading(s.getIntegration)},
+		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.writing(s.updateIntegration)},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusNoContent, s.writing(s.deleteIntegration)},
+		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusCreated, s.writing(s.putIntegrationResponse)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusOK, s.reading(s.getIntegrationResponse)},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusNoContent, s.writing(s.deleteIntegrationResponse)},
 	}
 }
 
@@ -115,10 +115,7 @@ func (s *Service) createRestAPI(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.putAPI(c.Context(), a); err != nil {
-		return nil, err
-	}
-	return a.listWire(), nil
+	return answer(a, s.putAPI(c.Context(), a), (*restAPI).listWire)
 }
 
 // newRestAPI checks the input and makes an API with a root resource; id "" makes one up.
@@ -234,36 +231,17 @@ func orderOf(created time.Time, id string) string {
 }
 
 func (s *Service) getRestAPI(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	a, err := s.api(c.PathValue("api"))
-	if err != nil {
-		return nil, err
-	}
-	return a.listWire(), nil
+	return answer(a, err, (*restAPI).listWire)
 }
 
 func (s *Service) updateRestAPI(c *call) (any, error) {
-	ops, err := c.patches("updateRestApiInput")
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	old, err := s.api(c.PathValue("api"))
+	a, err := patched(c, old, err, update[restAPI]{"updateRestApiInput", clone[restAPI], (*restAPI).patch})
 	if err != nil {
 		return nil, err
 	}
-	a := clone(old)
-	for _, op := range ops {
-		if err := a.patch(op); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.putAPI(c.Context(), a); err != nil {
-		return nil, err
-	}
-	return a.wire(tagsOf(a.Tags)), nil
+	return answer(a, s.putAPI(c.Context(), a), (*restAPI).fullWire)
 }
 
 func (a *restAPI) patch(op patchOp) error {
@@ -313,8 +291,6 @@ func (a *restAPI) patchMediaTypes(op patchOp, mediaType string) error {
 }
 
 func (s *Service) deleteRestAPI(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	a, err := s.api(c.PathValue("api"))
 	if err != nil {
 		return nil, err

@@ -23,17 +23,17 @@ var (
 
 func (s *Service) stageOperations() []operation {
 	return []operation{
-		{"POST /restapis/{api}/deployments", http.StatusCreated, s.createDeployment},
+		{"POST /restapis/{api}/deployments", http.StatusCreated, s.writing(s.createDeployment)},
 		{"GET /restapis/{api}/deployments", http.StatusOK, s.getDeployments},
-		{"GET /restapis/{api}/deployments/{deployment}", http.StatusOK, s.getDeployment},
-		{"PATCH /restapis/{api}/deployments/{deployment}", http.StatusOK, s.updateDeployment},
-		{"DELETE /restapis/{api}/deployments/{deployment}", http.StatusAccepted, s.deleteDeployment},
+		{"GET /restapis/{api}/deployments/{deployment}", http.StatusOK, s.reading(s.getDeployment)},
+		{"PATCH /restapis/{api}/deployments/{deployment}", http.StatusOK, s.writing(s.updateDeployment)},
+		{"DELETE /restapis/{api}/deployments/{deployment}", http.StatusAccepted, s.writing(s.deleteDeployment)},
 
-		{"POST /restapis/{api}/stages", http.StatusCreated, s.createStage},
-		{"GET /restapis/{api}/stages", http.StatusOK, s.getStages},
-		{"GET /restapis/{api}/stages/{stage}", http.StatusOK, s.getStage},
-		{"PATCH /restapis/{api}/stages/{stage}", http.StatusOK, s.updateStage},
-		{"DELETE /restapis/{api}/stages/{stage}", http.StatusAccepted, s.deleteStage},
+		{"POST /restapis/{api}/stages", http.StatusCreated, s.writing(s.createStage)},
+		{"GET /restapis/{api}/stages", http.StatusOK, s.reading(s.getStages)},
+		{"GET /restapis/{api}/stages/{stage}", http.StatusOK, s.reading(s.getStage)},
+		{"PATCH /restapis/{api}/stages/{stage}", http.StatusOK, s.writing(s.updateStage)},
+		{"DELETE /restapis/{api}/stages/{stage}", http.StatusAccepted, s.writing(s.deleteStage)},
 	}
 }
 
@@ -121,8 +121,6 @@ func (s *Service) createStage(c *call) (any, error) {
 	case in.TracingEnabled:
 		return nil, unsupported("X-Ray tracing")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	a, err := s.api(c.PathValue("api"))
 	if err != nil {
 		return nil, err
@@ -138,10 +136,7 @@ func (s *Service) createStage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.putStage(c.Context(), st); err != nil {
-		return nil, err
-	}
-	return st.wire(), nil
+	return answer(st, s.putStage(c.Context(), st), (*stage).wire)
 }
 
 // newStage checks the input and makes a stage, which is not yet stored.
@@ -206,19 +201,12 @@ func (s *Service) stage(apiID, name string) (*stage, error) {
 }
 
 func (s *Service) getStage(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	st, err := s.stage(c.PathValue("api"), c.PathValue("stage"))
-	if err != nil {
-		return nil, err
-	}
-	return st.wire(), nil
+	return answer(st, err, (*stage).wire)
 }
 
 // getStages answers all at once: the operation has no paging.
 func (s *Service) getStages(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	if _, err := s.api(c.PathValue("api")); err != nil {
 		return nil, err
 	}
@@ -232,8 +220,6 @@ func (s *Service) getStages(c *call) (any, error) {
 }
 
 func (s *Service) deleteStage(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	st, err := s.stage(c.PathValue("api"), c.PathValue("stage"))
 	if err != nil {
 		return nil, err
@@ -265,13 +251,8 @@ func (s *Service) updateStage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	st, err := s.patchStage(c.Context(), c.PathValue("api"), c.PathValue("stage"), ops)
-	if err != nil {
-		return nil, err
-	}
-	return st.wire(), nil
+	return answer(st, err, (*stage).wire)
 }
 
 // patchStage applies all operations or none. Called under mu.

@@ -13,9 +13,9 @@ import (
 func (s *Service) otherOperations() []operation {
 	return []operation{
 		{"GET /account", http.StatusOK, s.getAccount},
-		{"GET /tags/{arn...}", http.StatusOK, s.getTags},
-		{"PUT /tags/{arn...}", http.StatusNoContent, s.tagResource},
-		{"DELETE /tags/{arn...}", http.StatusNoContent, s.untagResource},
+		{"GET /tags/{arn...}", http.StatusOK, s.reading(s.getTags)},
+		{"PUT /tags/{arn...}", http.StatusNoContent, s.writing(s.tagResource)},
+		{"DELETE /tags/{arn...}", http.StatusNoContent, s.writing(s.untagResource)},
 	}
 }
 
@@ -44,13 +44,13 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
-// tagged is something with tags: how to read them, and how to write changed ones.
+// tagged holds the tags of a document, and what makes changed ones durable.
 type tagged struct {
 	tags map[string]string
 	put  func(context.Context, map[string]string) error
 }
 
-// tagged finds what an ARN names. Called under mu.
+// tagged finds the document that an ARN names. Called under mu.
 func (s *Service) tagged(arn string) (tagged, error) {
 	if u, err := url.PathUnescape(arn); err == nil {
 		arn = u
@@ -63,51 +63,34 @@ func (s *Service) tagged(arn string) (tagged, error) {
 	switch {
 	case len(parts) == 2 && parts[0] == "restapis":
 		a, err := s.api(parts[1])
-		if err != nil {
-			return tagged{}, err
-		}
-		return tagged{a.Tags, func(ctx context.Context, tags map[string]string) error {
-			c := clone(a)
-			c.Tags = tags
-			return s.putAPI(ctx, c)
-		}}, nil
+		return taggedBy(a, err, func(a *restAPI) *map[string]string { return &a.Tags }, s.putAPI)
 	case len(parts) == 4 && parts[0] == "restapis" && parts[2] == "stages":
 		st, err := s.stage(parts[1], parts[3])
-		if err != nil {
-			return tagged{}, err
-		}
-		return tagged{st.Tags, func(ctx context.Context, tags map[string]string) error {
-			c := cloneStage(st)
-			c.Tags = tags
-			return s.putStage(ctx, c)
-		}}, nil
+		return taggedBy(st, err, func(st *stage) *map[string]string { return &st.Tags }, s.putStage)
 	case len(parts) == 2 && parts[0] == "apikeys":
 		k, err := s.key(parts[1])
-		if err != nil {
-			return tagged{}, err
-		}
-		return tagged{k.Tags, func(ctx context.Context, tags map[string]string) error {
-			c := clone(k)
-			c.Tags = tags
-			return s.putKey(ctx, c)
-		}}, nil
+		return taggedBy(k, err, func(k *apiKey) *map[string]string { return &k.Tags }, s.putKey)
 	case len(parts) == 2 && parts[0] == "usageplans":
 		p, err := s.plan(parts[1])
-		if err != nil {
-			return tagged{}, err
-		}
-		return tagged{p.Tags, func(ctx context.Context, tags map[string]string) error {
-			c := clonePlan(p)
-			c.Tags = tags
-			return s.putPlan(ctx, c)
-		}}, nil
+		return taggedBy(p, err, func(p *plan) *map[string]string { return &p.Tags }, s.putPlan)
 	}
 	return tagged{}, badRequest("Invalid ARN. ARN is not well formed %s", clip(arn))
 }
 
+// taggedBy returns the tags of a document that was found, unless err is set. put makes a changed
+// copy of it durable.
+func taggedBy[T any](doc *T, err error, tags func(*T) *map[string]string, put func(context.Context, *T) error) (tagged, error) {
+	if err != nil {
+		return tagged{}, err
+	}
+	return tagged{*tags(doc), func(ctx context.Context, changed map[string]string) error {
+		c := clone(doc)
+		*tags(c) = changed
+		return put(ctx, c)
+	}}, nil
+}
+
 func (s *Service) getTags(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	t, err := s.tagged(c.PathValue("arn"))
 	if err != nil {
 		return nil, err
@@ -139,8 +122,6 @@ func (s *Service) untagResource(c *call) (any, error) {
 }
 
 func (s *Service) changeTags(c *call, change func(map[string]string)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	t, err := s.tagged(c.PathValue("arn"))
 	if err != nil {
 		return err

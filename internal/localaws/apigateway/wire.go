@@ -23,13 +23,33 @@ const (
 	maxImport = 6 << 20
 )
 
-// call is one request on its way through a handler.
+// call is one request with its body.
 type call struct {
 	*http.Request
+	body []byte // at most maxImport bytes
 }
 
-// handler answers a body, nil for none. Its error is an *Error, or a failure of the store.
+// handler returns the body of a response, nil for none. Its error is an *Error, or a failure of
+// the store.
 type handler func(*call) (any, error)
+
+// reading holds mu for reading while do runs.
+func (s *Service) reading(do handler) handler {
+	return func(c *call) (any, error) {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		return do(c)
+	}
+}
+
+// writing holds mu while do runs.
+func (s *Service) writing(do handler) handler {
+	return func(c *call) (any, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return do(c)
+	}
+}
 
 type operation struct {
 	pattern string // of http.ServeMux
@@ -76,7 +96,11 @@ func (s *Service) denied(id wire.Identity, r *http.Request) *Error {
 }
 
 func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
-	body, err := op.do(&call{r})
+	var body any
+	data, err := readBody(r)
+	if err == nil {
+		body, err = op.do(&call{r, data})
+	}
 	var refused *Error
 	if r.Method != http.MethodGet && !errors.As(err, &refused) {
 		s.notify() // also after a failure of the store: a part may be written
@@ -99,9 +123,9 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
 // decode reads the JSON body into v. A member that v does not have is refused: it would be
 // ignored silently. Messages never quote the body, which may hold an API key's value.
 func (c *call) decode(v any) error {
-	data, err := c.body(maxBody)
-	if err != nil {
-		return err
+	data := c.body
+	if len(data) > maxBody {
+		return tooLarge(maxBody)
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		data = []byte("{}")
@@ -132,19 +156,23 @@ func serialization(message string) *Error {
 	return &Error{http.StatusBadRequest, "SerializationException", message}
 }
 
-func (c *call) body(limit int64) ([]byte, error) {
-	if c.Body == nil {
+// readBody reads a request's body before anything is locked.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
 		return nil, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(c.Body, limit+1))
-	if err != nil {
+	data, err := io.ReadAll(io.LimitReader(r.Body, maxImport+1))
+	switch {
+	case err != nil:
 		return nil, badRequest("the request body could not be read")
-	}
-	if int64(len(data)) > limit {
-		return nil, &Error{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
-			fmt.Sprintf("Request size exceeded %d bytes", limit)}
+	case len(data) > maxImport:
+		return nil, tooLarge(maxImport)
 	}
 	return data, nil
+}
+
+func tooLarge(limit int) *Error {
+	return &Error{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", fmt.Sprintf("Request size exceeded %d bytes", limit)}
 }
 
 func (c *call) query(name string) string { return c.URL.Query().Get(name) }
