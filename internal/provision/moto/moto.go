@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,20 +24,60 @@ const Account = "123456789012"
 // Region is where the tests work.
 const Region = "eu-west-1"
 
-// Server is a running moto_server.
+// Server is the test process's moto_server, lent to one test at a time.
 type Server struct {
 	URL string
 	t   testing.TB
 }
 
-// Start runs a moto_server of the test's own until the test ends. Where the machine has
-// none, the test is skipped, loudly.
+// shared is the one moto_server of the test process: it takes seconds to start, and milliseconds to reset.
+var shared struct {
+	mu     sync.Mutex
+	url    string // empty before the first Start
+	holder string // the test that uses it
+	stop   func()
+}
+
+// Main runs a package's tests and stops the moto_server that they used: every package that calls
+// Start has it as its TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.stop != nil {
+		shared.stop()
+	}
+	os.Exit(code)
+}
+
+// Start returns a moto_server without any resource, for this test alone until it ends. Where the
+// machine has none, the test is skipped, loudly.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
 		t.Skip("SKIPPED: no moto_server on this machine (pip install 'moto[server]'): the AWS face is not tested against an AWS that we did not write")
 	}
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.holder != "" {
+		t.Fatalf("%s still uses moto_server: use its Server, or run after it", shared.holder)
+	}
+	if shared.url == "" {
+		launch(t, path)
+	}
+	s := &Server{URL: shared.url, t: t}
+	s.Reset()
+	shared.holder = t.Name()
+	t.Cleanup(func() {
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		shared.holder = ""
+	})
+	return s
+}
+
+// launch starts moto_server and returns when it answers.
+func launch(t testing.TB, path string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -52,32 +93,30 @@ func Start(t testing.TB) *Server {
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	t.Cleanup(func() {
+	stop := func() {
 		_ = cmd.Process.Kill()
 		<-exited
-	})
-	s := &Server{URL: fmt.Sprintf("http://127.0.0.1:%d", addr.Port), t: t}
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
 	deadline, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	for {
-		if err := s.get(deadline, "/moto-api/"); err == nil {
-			return s
-		}
+	for get(deadline, url+"/moto-api/") != nil {
 		select {
 		case <-again.C:
 		case err := <-exited:
-			exited <- err
 			t.Fatalf("moto_server ended before it was ready: %v", err)
 		case <-deadline.Done():
+			stop()
 			t.Fatal("moto_server was not ready within a minute")
 		}
 	}
+	shared.url, shared.stop = url, stop
 }
 
-func (s *Server) get(ctx context.Context, path string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+path, nil)
+func get(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
@@ -94,7 +133,7 @@ func (s *Server) get(ctx context.Context, path string) error {
 	return nil
 }
 
-// Reset makes the server's AWS empty again.
+// Reset deletes every resource.
 func (s *Server) Reset() {
 	s.t.Helper()
 	res, err := http.Post(s.URL+"/moto-api/reset", "", nil)
@@ -106,7 +145,7 @@ func (s *Server) Reset() {
 	}
 }
 
-// Config is what AWS's clients need to talk to the server. transport may be nil.
+// Config returns the settings with which AWS's clients reach the server. transport may be nil.
 func (s *Server) Config(transport http.RoundTripper) aws.Config {
 	return aws.Config{
 		Region:       Region,

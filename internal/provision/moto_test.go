@@ -1,0 +1,9 @@
+package provision
+
+import (
+	"testing"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+)
+
+func TestMain(m *testing.M) { moto.Main(m) }
