@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -13,9 +15,8 @@ import (
 	"testing"
 	"time"
 
+	duckdb "github.com/duckdb/duckdb-go/v2"
 	"golang.org/x/net/html"
-
-	_ "github.com/duckdb/duckdb-go/v2"
 )
 
 // testNow is what the clock says in tests.
@@ -49,26 +50,36 @@ func newLake(t testing.TB, rows ...row) *sql.DB {
 			t.Fatal(err)
 		}
 	}
-	tx, err := db.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	insert, err := tx.Prepare(`INSERT INTO request_rows (object, line, duplicate, time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id,
-		method, route, path, status, latency, integration_latency, bytes, ip, user_agent, error, extra)
-		VALUES (1, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, r := range rows {
-		if _, err := insert.Exec(i+1, r.duplicate, r.time, r.id, r.api, r.stage, r.key, r.customer, r.plan, r.planID, r.method, r.route, r.path,
-			r.status, r.latency, r.bytes, r.ip, r.agent, r.error, r.extra); err != nil {
-			t.Fatalf("insert row %d: %v", i, err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	appendRows(t, db, rows)
 	return db
+}
+
+// appendRows writes the requests in one batch: thousands of INSERT statements take seconds.
+func appendRows(t testing.TB, db *sql.DB, rows []row) {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	err = conn.Raw(func(c any) error {
+		to, err := duckdb.NewAppenderWithColumns(c.(driver.Conn), "", "", "request_rows", []string{
+			"object", "line", "duplicate", "time", "request_id", "api_id", "stage", "key_id", "customer", "usage_plan", "usage_plan_id",
+			"method", "route", "path", "status", "latency", "bytes", "ip", "user_agent", "error", "extra"})
+		if err != nil {
+			return err
+		}
+		for i, r := range rows {
+			if err := to.AppendRow(1, i+1, r.duplicate, r.time, r.id, r.api, r.stage, r.key, r.customer, r.plan, r.planID,
+				r.method, r.route, r.path, r.status, r.latency, r.bytes, r.ip, r.agent, r.error, r.extra); err != nil {
+				return errors.Join(fmt.Errorf("row %d: %w", i, err), to.Close())
+			}
+		}
+		return to.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // randomRows are requests of the two days before testNow, some of them duplicates, some without values.
