@@ -10,10 +10,9 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
-// exchange is one request and its answer. It is the http.ResponseWriter that the proxy writes
-// to, and it remembers what the log line will say. Exchanges are used again and again: nothing
-// that may outlive ServeHTTP holds one, but the connection of an upgrade, after which it is left
-// to the garbage collector.
+// exchange is one request and its response. It is the http.ResponseWriter that the proxy writes
+// to, and keeps what the log line needs. Exchanges are reused: nothing that may outlive ServeHTTP
+// holds one, except the connection of an upgrade, after which it is left to the garbage collector.
 type exchange struct {
 	g     *Gateway
 	proxy httputil.ReverseProxy // its hooks are methods of this exchange
@@ -31,7 +30,7 @@ type exchange struct {
 	key                   apigateway.KeyView
 	keyValue              string // set with key, and only when the key counts
 
-	status     int // 0: nothing answered yet
+	status     int // 0: no response yet
 	length     int64
 	tunnel     *tunnel // set once the connection was upgraded
 	clientGone bool    // a write to the client failed
@@ -41,8 +40,8 @@ type exchange struct {
 	headersAt      time.Time // when the upstream's headers had come
 	upstreamStatus int
 	stop           context.CancelCauseFunc
-	patience       *patience
-	waiting        bool // patience has begun and not ended
+	timer          *upstreamTimer
+	waiting        bool // timer has started and not ended
 	body           upstreamBody
 
 	// Scratch space of the log line.
@@ -69,8 +68,8 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, st *stage, at l
 	}
 }
 
-// end writes the log line and lets go of the exchange. It is deferred: a panic of ours is
-// answered with 500, the one with which net/http's proxy cuts a connection goes on.
+// end writes the log line and releases the exchange. It is deferred: a panic of this package is
+// answered with 500, the one with which net/http's proxy aborts a connection continues.
 func (x *exchange) end() {
 	caught := recover()
 	if caught != nil && caught != http.ErrAbortHandler {
@@ -92,10 +91,10 @@ func (x *exchange) end() {
 	}
 }
 
-// settle decides the status of a request that was never answered.
+// settle sets the status of a request without a response.
 func (x *exchange) settle() {
 	if x.waiting && !x.answered() || x.r.ContentLength != 0 {
-		x.patience = nil // expire or the client's body may still hold it
+		x.timer = nil // expire or the client's body may still hold it
 	}
 	if x.stop != nil {
 		x.stop(nil)
@@ -113,7 +112,7 @@ func (x *exchange) recycle() {
 	clear(x.params)
 	clear(x.values)
 	*x = exchange{
-		g: x.g, proxy: x.proxy, patience: x.patience, params: x.params[:0],
+		g: x.g, proxy: x.proxy, timer: x.timer, params: x.params[:0],
 		values: x.values[:0], spans: x.spans[:0], text: x.text[:0], line: x.line[:0],
 	}
 	x.g.exchanges.Put(x)
@@ -149,7 +148,7 @@ func (x *exchange) mock(m apigateway.MockAnswer) {
 	}
 }
 
-// identify puts the request's ids into an answer, in the place of any that the upstream sent.
+// identify puts the request's ids into a response, and replaces any that the upstream sent.
 func (x *exchange) identify(h http.Header) {
 	ids := []string{x.requestID, x.extendedID}
 	h[requestIDHeader] = ids[0:1:1]

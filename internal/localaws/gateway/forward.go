@@ -35,8 +35,8 @@ func newTransport() http.RoundTripper {
 	}
 }
 
-// forward passes the request to the upstream. Its patience ends with the upstream's headers:
-// after that the answer may stream for as long as it likes, which goes beyond API Gateway.
+// forward passes the request to the upstream. The timer ends with the upstream's headers: after
+// that the response may stream without a limit, which goes beyond API Gateway.
 func (x *exchange) forward() {
 	ctx, stop := context.WithCancelCause(x.r.Context())
 	x.stop = stop
@@ -46,14 +46,14 @@ func (x *exchange) forward() {
 	}
 	r := x.r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.patience = newPatience()
-		r.Body = &clientBody{http.MaxBytesReader(x.w, r.Body, x.g.cfg.MaxBodyBytes), x.patience}
-	} else if x.patience == nil {
-		x.patience = newPatience()
+		x.timer = newUpstreamTimer()
+		r.Body = &clientBody{http.MaxBytesReader(x.w, r.Body, x.g.cfg.MaxBodyBytes), x.timer}
+	} else if x.timer == nil {
+		x.timer = newUpstreamTimer()
 	}
 	x.sent = x.g.cfg.Clock()
 	x.waiting = true
-	x.patience.begin(timeout, stop)
+	x.timer.start(timeout, stop)
 	defer func() {
 		if caught := recover(); caught != nil {
 			x.cutShort(caught)
@@ -63,10 +63,10 @@ func (x *exchange) forward() {
 	x.proxy.ServeHTTP(x, r)
 }
 
-// answered ends the patience, and answers false when it had run out.
+// answered ends the timer and returns false if it had expired.
 func (x *exchange) answered() bool {
 	x.waiting = false
-	return x.patience.end()
+	return x.timer.end()
 }
 
 // cutShort notes why an answer that had begun did not end. What was counted as sent is sent,
@@ -118,7 +118,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 
 func (x *exchange) modifyResponse(res *http.Response) error {
 	if !x.answered() {
-		x.patience = nil
+		x.timer = nil
 		return errTimeout
 	}
 	x.st.failures.Worked()

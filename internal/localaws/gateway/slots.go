@@ -1,10 +1,10 @@
 package gateway
 
-// slot says which value a $context variable has here.
+// slot identifies the value that a $context variable has here.
 type slot uint8
 
 const (
-	slotUnset slot = iota // known or not: nothing here gives it a value
+	slotUnset slot = iota // a variable, known or not, that has no value here
 	slotAccountID
 	slotAPIID
 	slotAPIKey
@@ -36,73 +36,38 @@ const (
 	slotUserAgent
 )
 
-// slotOf finds the slot of a variable as a format writes it.
-func slotOf(variable string) slot {
-	switch variable {
-	case "$context.accountId":
-		return slotAccountID
-	case "$context.apiId":
-		return slotAPIID
-	case "$context.identity.apiKey":
-		return slotAPIKey
-	case "$context.identity.apiKeyId":
-		return slotAPIKeyID
-	case "$context.cipherSuite":
-		return slotCipherSuite
-	case "$context.domainName":
-		return slotDomainName
-	case "$context.domainPrefix":
-		return slotDomainPrefix
-	case "$context.error.message", "$context.error.messageString":
-		return slotErrorMessage
-	case "$context.error.responseType":
-		return slotErrorType
-	case "$context.extendedRequestId":
-		return slotExtendedID
-	case "$context.httpMethod":
-		return slotHTTPMethod
-	case "$context.integration.error", "$context.integrationErrorMessage":
-		return slotIntegrationError
-	case "$context.integration.timeToAllHeaders":
-		return slotIntegrationHeaders
-	case "$context.integration.latency", "$context.integrationLatency":
-		return slotIntegrationLatency
-	case "$context.integration.status":
-		return slotIntegrationStatus
-	case "$context.path":
-		return slotPath
-	case "$context.protocol":
-		return slotProtocol
-	case "$context.requestId":
-		return slotRequestID
-	case "$context.requestTime":
-		return slotRequestTime
-	case "$context.requestTimeEpoch":
-		return slotRequestTimeEpoch
-	}
-	return slotOfRest(variable)
-}
-
-func slotOfRest(variable string) slot {
-	switch variable {
-	case "$context.resourceId":
-		return slotResourceID
-	case "$context.resourcePath":
-		return slotResourcePath
-	case "$context.responseLatency":
-		return slotResponseLatency
-	case "$context.responseLength":
-		return slotResponseLength
-	case "$context.identity.sourceIp":
-		return slotSourceIP
-	case "$context.stage":
-		return slotStage
-	case "$context.status":
-		return slotStatus
-	case "$context.tlsVersion":
-		return slotTLSVersion
-	case "$context.identity.userAgent":
-		return slotUserAgent
-	}
-	return slotUnset
+// slots holds the slots of the variables as a format writes them.
+var slots = map[string]slot{
+	"$context.accountId":                    slotAccountID,
+	"$context.apiId":                        slotAPIID,
+	"$context.identity.apiKey":              slotAPIKey,
+	"$context.identity.apiKeyId":            slotAPIKeyID,
+	"$context.cipherSuite":                  slotCipherSuite,
+	"$context.domainName":                   slotDomainName,
+	"$context.domainPrefix":                 slotDomainPrefix,
+	"$context.error.message":                slotErrorMessage,
+	"$context.error.messageString":          slotErrorMessage,
+	"$context.error.responseType":           slotErrorType,
+	"$context.extendedRequestId":            slotExtendedID,
+	"$context.httpMethod":                   slotHTTPMethod,
+	"$context.integration.error":            slotIntegrationError,
+	"$context.integrationErrorMessage":      slotIntegrationError,
+	"$context.integration.timeToAllHeaders": slotIntegrationHeaders,
+	"$context.integration.latency":          slotIntegrationLatency,
+	"$context.integrationLatency":           slotIntegrationLatency,
+	"$context.integration.status":           slotIntegrationStatus,
+	"$context.path":                         slotPath,
+	"$context.protocol":                     slotProtocol,
+	"$context.requestId":                    slotRequestID,
+	"$context.requestTime":                  slotRequestTime,
+	"$context.requestTimeEpoch":             slotRequestTimeEpoch,
+	"$context.resourceId":                   slotResourceID,
+	"$context.resourcePath":                 slotResourcePath,
+	"$context.responseLatency":              slotResponseLatency,
+	"$context.responseLength":               slotResponseLength,
+	"$context.identity.sourceIp":            slotSourceIP,
+	"$context.stage":                        slotStage,
+	"$context.status":                       slotStatus,
+	"$context.tlsVersion":                   slotTLSVersion,
+	"$context.identity.userAgent":           slotUserAgent,
 }

@@ -80,7 +80,7 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 	}
 	st.stream, st.format = stream, format
 	for _, v := range format.Variables() {
-		st.slots = append(st.slots, slotOf(v))
+		st.slots = append(st.slots, slots[v])
 	}
 	return st
 }

@@ -12,9 +12,8 @@ import (
 	"strings"
 )
 
-// sign writes the signature that the request should have to out, in hexadecimal. It works
-// in dst and returns it, grown.
-func (a *auth) sign(dst []byte, out *[64]byte, r *http.Request, path string, key [sha256.Size]byte, bodyHash []byte) []byte {
+// stringToSign builds what the request's signature signs in dst, and returns it, grown.
+func (a *auth) stringToSign(dst []byte, r *http.Request, path string, bodyHash []byte) []byte {
 	dst = a.appendCanonical(dst, r, path, bodyHash)
 	sum := sha256.Sum256(dst)
 	dst = append(dst[:0], algorithm+"\n"...)
@@ -26,12 +25,16 @@ func (a *auth) sign(dst []byte, out *[64]byte, r *http.Request, path string, key
 	dst = append(dst, '/')
 	dst = append(dst, a.scope.Service...)
 	dst = append(dst, "/aws4_request\n"...)
-	dst = hex.AppendEncode(dst, sum[:])
+	return hex.AppendEncode(dst, sum[:])
+}
+
+// sign replaces text by its signature, which it writes to out in hexadecimal.
+func sign(text []byte, out *[64]byte, key [sha256.Size]byte) []byte {
 	h := hmac.New(sha256.New, key[:])
-	h.Write(dst)
-	dst = h.Sum(dst[:0])
-	hex.Encode(out[:], dst)
-	return dst
+	h.Write(text)
+	text = h.Sum(text[:0])
+	hex.Encode(out[:], text)
+	return text
 }
 
 // appendCanonical appends the canonical request.

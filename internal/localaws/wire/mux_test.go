@@ -57,7 +57,7 @@ func TestMuxHandsOnWhatWasSigned(t *testing.T) {
 	h := newMux(0)
 	for _, service := range []string{"firehose", "apigateway", "lambda"} {
 		r := request("POST", "http://localhost:4580/x", "hello")
-		sign(t, r, "hello", testKey, testSecret, service, testRegion, now())
+		sign(t, r, "hello", signer{testKey, testSecret, service, testRegion})
 		w := serve(t, h, r)
 		if w.Code != 200 || w.Body.String() != "000000000000 hello" || !uuid.MatchString(w.Header().Get("x-amzn-RequestId")) {
 			t.Errorf("%s: %d %s %v", service, w.Code, w.Body, w.Header())
@@ -70,7 +70,7 @@ func TestBodyOfUnknownLength(t *testing.T) {
 	for _, size := range []int{0, 1, 64} {
 		body := strings.Repeat("x", size)
 		r := request("POST", "http://localhost:4580/", body)
-		sign(t, r, body, testKey, testSecret, "firehose", testRegion, now())
+		sign(t, r, body, signer{testKey, testSecret, "firehose", testRegion})
 		// As a chunked request arrives: signed without a length.
 		r = chunked(t, body)
 		if w := serve(t, h, r); w.Code != 200 || w.Body.String() != "000000000000 "+body {
@@ -87,14 +87,14 @@ func chunked(t *testing.T, body string) *http.Request {
 	r := request("POST", "http://localhost:4580/", body)
 	r.ContentLength = -1
 	r.Body = io.NopCloser(strings.NewReader(body))
-	sign(t, r, body, testKey, testSecret, "firehose", testRegion, now())
+	sign(t, r, body, signer{testKey, testSecret, "firehose", testRegion})
 	return r
 }
 
 func TestS3IsPassedOnUnread(t *testing.T) {
 	h := newMux(4)
 	v4 := request("PUT", "http://localhost:4580/bucket/key", "longer than the limit")
-	sign(t, v4, "not what is signed", testKey, "another secret", "s3", "eu-west-1", now())
+	sign(t, v4, "not what is signed", signer{testKey, "another secret", "s3", "eu-west-1"})
 	for name, r := range map[string]*http.Request{
 		"version 4":            v4,
 		"version 2":            request("GET", "http://localhost:4580/bucket", "", "Authorization", "AWS AKIA:c2ln"),
@@ -111,7 +111,7 @@ func TestRefusalsAreInTheProtocolOfTheService(t *testing.T) {
 	const target, amzJSON, form = "X-Amz-Target", "application/x-amz-json-1.1", "application/x-www-form-urlencoded; charset=utf-8"
 	signed := func(service, key, secret string, header ...string) *http.Request {
 		r := request("POST", "http://localhost:4580/", "Action=GetCallerIdentity", header...)
-		sign(t, r, "Action=GetCallerIdentity", key, secret, service, testRegion, now())
+		sign(t, r, "Action=GetCallerIdentity", signer{key, secret, service, testRegion})
 		return r
 	}
 	const mismatch = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -169,7 +169,7 @@ func (w *watched) Read([]byte) (int, error) { w.read = true; return 0, io.EOF }
 
 func TestBodyOfAStrangerIsNotRead(t *testing.T) {
 	r := request("POST", "http://localhost:4580/", "x")
-	sign(t, r, "x", "AKIANOBODY", "x", "firehose", testRegion, now())
+	sign(t, r, "x", signer{"AKIANOBODY", "x", "firehose", testRegion})
 	body := &watched{}
 	r.Body = io.NopCloser(body)
 	if w := serve(t, newMux(0), r); w.Code != 400 || body.read {
@@ -181,7 +181,7 @@ func TestBodyOfAStrangerIsNotRead(t *testing.T) {
 func TestAnnouncedBodyIsNotReserved(t *testing.T) {
 	h := newMux(0)
 	r := request("POST", "http://localhost:4580/", "x")
-	sign(t, r, "x", testKey, "no secret", "lambda", testRegion, now())
+	sign(t, r, "x", signer{testKey, "no secret", "lambda", testRegion})
 	r.ContentLength = 60 << 20
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -198,7 +198,7 @@ func TestBodiesOfAllSizes(t *testing.T) {
 	for _, size := range []int{0, 1, 16<<10 + 1, 1<<20 - 1, 1 << 20, 1<<20 + 1, 5 << 20, 3, 8 << 20} {
 		body := strings.Repeat("abcdefghijk", size/11+1)[:size]
 		r := request("POST", "http://localhost:4580/", body)
-		sign(t, r, body, testKey, testSecret, "firehose", testRegion, now())
+		sign(t, r, body, signer{testKey, testSecret, "firehose", testRegion})
 		if w := serve(t, h, r); w.Code != 200 || w.Body.String() != "000000000000 "+body {
 			t.Errorf("%d bytes: %d, answered with %d bytes", size, w.Code, w.Body.Len())
 		}

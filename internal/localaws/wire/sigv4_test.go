@@ -33,12 +33,15 @@ func (oneKey) Secret(id string) (string, wire.Identity, bool) {
 
 func now() time.Time { return time.Date(2026, 11, 23, 12, 0, 30, 500_000_000, time.UTC) }
 
+// signer holds what a request is signed with and for.
+type signer struct{ key, secret, service, region string }
+
 // sign signs as the Go SDK does.
-func sign(t testing.TB, r *http.Request, body, key, secret, service, region string, at time.Time) {
+func sign(t testing.TB, r *http.Request, body string, by signer) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(body))
-	err := v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}, r,
-		hex.EncodeToString(sum[:]), service, region, at)
+	err := v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{AccessKeyID: by.key, SecretAccessKey: by.secret}, r,
+		hex.EncodeToString(sum[:]), by.service, by.region, now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +73,7 @@ func TestSignaturesOfTheGoSDKAreTaken(t *testing.T) {
 	for name, r := range tests {
 		t.Run(name, func(t *testing.T) {
 			body, _ := io.ReadAll(r.Body)
-			sign(t, r, string(body), testKey, testSecret, "apigateway", testRegion, now())
+			sign(t, r, string(body), signer{testKey, testSecret, "apigateway", testRegion})
 			id, scope, err := v.Verify(r, body)
 			if err != nil {
 				t.Fatalf("Verify: %v", err)
@@ -137,14 +140,14 @@ func TestEveryChangeOfASignedRequestIsSeen(t *testing.T) {
 		"date":            func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261123T120031Z") },
 	} {
 		r := request("POST", "http://localhost:4580/a?x=1", "{}", "X-Amz-Target", "Firehose_20150804.PutRecord", "Content-Type", "application/x-amz-json-1.1")
-		sign(t, r, "{}", testKey, testSecret, "firehose", testRegion, now())
+		sign(t, r, "{}", signer{testKey, testSecret, "firehose", testRegion})
 		change(r)
 		if _, _, err := v.Verify(r, []byte("{}")); err == nil {
 			t.Errorf("changed %s: Verify took it", name)
 		}
 	}
 	r := request("POST", "http://localhost:4580/", "{}")
-	sign(t, r, "{}", testKey, testSecret, "firehose", testRegion, now())
+	sign(t, r, "{}", signer{testKey, testSecret, "firehose", testRegion})
 	if _, _, err := v.Verify(r, []byte("{ }")); err == nil {
 		t.Error("changed body: Verify took it")
 	}
@@ -159,7 +162,7 @@ func TestNewSecretIsNotServedFromTheCache(t *testing.T) {
 	v := wire.NewVerifier(creds, now)
 	verify := func(secret string) *wire.Error {
 		r := request("POST", "http://localhost:4580/", "{}")
-		sign(t, r, "{}", testKey, secret, "firehose", testRegion, now())
+		sign(t, r, "{}", signer{testKey, secret, "firehose", testRegion})
 		_, _, err := v.Verify(r, []byte("{}"))
 		return err
 	}
@@ -203,7 +206,7 @@ func BenchmarkVerify256KiB(b *testing.B) {
 		body := bytes.Repeat([]byte("x"), size)
 		r := request("POST", "http://localhost:4580/", string(body), "X-Amz-Target", "Firehose_20150804.PutRecordBatch",
 			"Content-Type", "application/x-amz-json-1.1", "Amz-Sdk-Request", "attempt=1; max=3", "Amz-Sdk-Invocation-Id", "e8d5c2b4-0c0c-4c0c-9c0c-0c0c0c0c0c0c")
-		sign(b, r, string(body), testKey, testSecret, "firehose", testRegion, now())
+		sign(b, r, string(body), signer{testKey, testSecret, "firehose", testRegion})
 		b.Run(map[int]string{0: "empty", 256 << 10: "256KiB"}[size], func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(size))

@@ -106,7 +106,7 @@ func (v *Verifier) finish(r *http.Request, a *auth, secret string, body []byte) 
 	defer v.scratch.Put(scratch)
 	for _, path := range a.paths(r) {
 		var want [64]byte
-		*scratch = a.sign((*scratch)[:0], &want, r, path, key, bodyHash[:])
+		*scratch = sign(a.stringToSign((*scratch)[:0], r, path, bodyHash[:]), &want, key)
 		if subtle.ConstantTimeCompare(want[:], []byte(a.signature)) == 1 {
 			return nil
 		}
