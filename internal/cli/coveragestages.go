@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	"github.com/aws/smithy-go"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/lake/coverage"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
@@ -139,15 +139,14 @@ func countOf(m coverage.Metric) *types.Metric {
 
 // inALine says why there are no counts, and what it takes where somebody may not ask.
 func inALine(err error) error {
-	var answer smithy.APIError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %v", patience)
-	case errors.As(err, &answer) && slices.Contains([]string{"InvalidAction", "UnknownOperationException"}, answer.ErrorCode()):
+	case awserr.Unsupported(err):
 		return errors.New("this endpoint has no CloudWatch")
 	}
 	why, _, _ := strings.Cut(provision.Explain(err).Error(), "\n")
-	if provision.Denied(err) {
+	if awserr.Denied(err) {
 		why += "; comparing them takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"
 	}
 	return errors.New(why)

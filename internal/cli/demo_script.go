@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -14,8 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/smithy-go"
-
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/record"
@@ -258,11 +258,7 @@ func outcome(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	var refused smithy.APIError
-	if errors.As(err, &refused) {
-		return refused.ErrorCode()
-	}
-	return "failed"
+	return cmp.Or(awserr.Code(err), "failed")
 }
 
 func listKeys(ctx context.Context, c *bucket.Client, name, prefix string) (keys []string, err error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -37,13 +38,13 @@ func (b s3Bucket) there(o *s3.Options) {
 // follow calls S3, and once more where S3 answers that the bucket is in another Region.
 func follow[T any](ctx context.Context, b s3Bucket, call func(where func(*s3.Options)) (T, error)) (T, error) {
 	out, err := call(b.there)
-	if err == nil || !provision.Elsewhere(err) {
+	if err == nil || !awserr.OtherRegion(err) {
 		return out, err
 	}
-	region := provision.RegionIn(err)
+	region := awserr.BucketRegion(err)
 	if region == "" { // it always says so to HEAD
 		answer, headErr := b.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name}, b.there)
-		if region = provision.RegionIn(headErr); headErr == nil {
+		if region = awserr.BucketRegion(headErr); headErr == nil {
 			region = aws.ToString(answer.BucketRegion)
 		}
 	}

@@ -2,15 +2,15 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go"
+
+	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 // Bucket is the bucket that objects are delivered to. Who may read it is in its policy, which
@@ -116,15 +116,15 @@ func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) 
 // a repeated request gets whose first answer was lost.
 func (r *Bucket) create(ctx context.Context, progress func(string)) (State, error) {
 	err := r.settled(ctx, progress, func(ctx context.Context) error { return r.createCall(ctx, true) })
-	if answered(err, "UnsupportedArgument") {
+	if awserr.Is(err, "UnsupportedArgument") {
 		// Not every partition takes tags here yet. Without the tag, the bucket counts as the
 		// pipeline's as long as it is bare.
 		err = r.settled(ctx, progress, func(ctx context.Context) error { return r.createCall(ctx, false) })
 	}
 	switch {
-	case answered(err, "BucketAlreadyExists"):
+	case awserr.Is(err, "BucketAlreadyExists"):
 		return State{}, r.taken()
-	case err != nil && !answered(err, "BucketAlreadyOwnedByYou"):
+	case err != nil && !awserr.Is(err, "BucketAlreadyOwnedByYou"):
 		return State{}, err
 	}
 	for left := bucketWait; ; left -= bucketPoll {
@@ -140,7 +140,7 @@ func (r *Bucket) create(ctx context.Context, progress func(string)) (State, erro
 			return State{}, fmt.Errorf("S3 made it, and does not know it after %s", bucketWait)
 		}
 		progress("waiting until S3 knows it everywhere")
-		if err := pause(ctx, bucketPoll); err != nil {
+		if err := retry.Sleep(ctx, bucketPoll); err != nil {
 			return State{}, err
 		}
 	}
@@ -164,31 +164,7 @@ func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 
 // settled repeats a call while a change of the bucket is on its way through S3.
 func (r *Bucket) settled(ctx context.Context, progress func(string), call func(context.Context) error) error {
-	return whileAnswered(ctx, progress, func() error { return call(ctx) }, "NoSuchBucket", "OperationAborted")
-}
-
-// whileAnswered repeats a call as long as AWS answers with one of the codes, which tell that
-// an earlier change is not everywhere yet, for two minutes at most.
-func whileAnswered(ctx context.Context, progress func(string), call func() error, codes ...string) error {
-	for left := bucketWait; ; left -= bucketPoll {
-		err := call()
-		if !answered(err, codes...) || left <= 0 {
-			return err
-		}
-		progress("waiting until AWS has carried out an earlier change of it")
-		if err := pause(ctx, bucketPoll); err != nil {
-			return err
-		}
-	}
-}
-
-// answered says whether AWS answered with one of the codes.
-func answered(err error, codes ...string) bool {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	return slices.Contains(codes, api.ErrorCode())
+	return repeatWhile(ctx, notSettled, progress, func() error { return call(ctx) })
 }
 
 // Destroy keeps the bucket, without what stagelog keeps in it for itself, or deletes it with

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // Contents counts the objects that the bucket lists, without former versions. A bucket that
@@ -59,7 +61,7 @@ func (r *Bucket) delete(ctx context.Context, progress func(string)) (string, err
 		switch {
 		case err == nil, isNothing(err):
 			return "deleted, with " + objectsText(gone), nil
-		case !answered(err, "BucketNotEmpty"):
+		case !awserr.Is(err, "BucketNotEmpty"):
 			return "", err
 		case try == deletions:
 			return "", &explained{fmt.Sprintf("it was emptied %d times, and is not empty: somebody writes to it; stop that, and run `stagelog destroy` again", try), err}
@@ -130,7 +132,7 @@ func (r *Bucket) abortUploads(ctx context.Context) error {
 		}
 		for _, u := range page.Uploads {
 			_, err := r.c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String(r.Name()), Key: u.Key, UploadId: u.UploadId})
-			if err != nil && !answered(err, "NoSuchUpload") {
+			if err != nil && !awserr.Is(err, "NoSuchUpload") {
 				return fmt.Errorf("abort an upload that was never completed: %w", err)
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // Lifecycle rules with these IDs are the pipeline's. Others are left as they are, whatever else their
@@ -84,7 +86,7 @@ func (r *Bucket) wantedRules() []types.LifecycleRule {
 // lifecycle is the bucket's; one without rules where it has none.
 func (r *Bucket) lifecycle(ctx context.Context) (*s3.GetBucketLifecycleConfigurationOutput, error) {
 	out, err := r.c.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: aws.String(r.Name())})
-	if answered(err, "NoSuchLifecycleConfiguration") {
+	if awserr.Is(err, "NoSuchLifecycleConfiguration") {
 		return &s3.GetBucketLifecycleConfigurationOutput{}, nil
 	}
 	return out, err

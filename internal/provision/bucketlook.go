@@ -10,7 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // ErrElsewhere: the bucket's name is that of a bucket in another account or Region.
@@ -46,7 +47,7 @@ func (r *Bucket) look(ctx context.Context) (bool, error) {
 	// alone says whose a bucket is.
 	mine, listErr := r.listed(ctx)
 	switch {
-	case answered(listErr, denials...) && status == http.StatusForbidden:
+	case awserr.Denied(listErr) && status == http.StatusForbidden:
 		return false, &refusal{errPerhapsElsewhere, fmt.Sprintf("there is a bucket %s, and these credentials may not look at it: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or they lack s3:ListBucket on %s; nor may they ask whose it is, which takes s3:ListAllMyBuckets",
 			r.Name(), r.s.BucketARN())}
 	case listErr != nil:
@@ -71,8 +72,8 @@ func (r *Bucket) head(ctx context.Context, owner *string) (status int, err error
 	if err == nil {
 		region, status = aws.ToString(out.BucketRegion), http.StatusOK
 	}
-	if answer := (*smithyhttp.ResponseError)(nil); errors.As(err, &answer) {
-		region, status = answer.Response.Header.Get("X-Amz-Bucket-Region"), answer.HTTPStatusCode()
+	if s := awserr.Status(err); s != 0 {
+		region, status = awserr.BucketRegion(err), s
 	}
 	switch {
 	case status == http.StatusForbidden, status == http.StatusNotFound:
@@ -105,7 +106,7 @@ func (r *Bucket) taken() error {
 // tags are the bucket's, in the order that S3 has them.
 func (r *Bucket) tags(ctx context.Context) ([]types.Tag, error) {
 	out, err := r.c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: aws.String(r.Name())})
-	if answered(err, "NoSuchTagSet", "NoSuchTagSetError") {
+	if awserr.Is(err, "NoSuchTagSet", "NoSuchTagSetError") {
 		return nil, nil
 	}
 	if err != nil {
@@ -169,7 +170,7 @@ func (r *Bucket) bare(ctx context.Context) (bool, error) {
 	if err == nil {
 		return false, nil
 	}
-	if !answered(err, "NoSuchBucketPolicy") {
+	if !awserr.Is(err, "NoSuchBucketPolicy") {
 		return false, err
 	}
 	out, err := r.c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(r.Name()), MaxKeys: aws.Int32(1)})

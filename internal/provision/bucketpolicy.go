@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -99,7 +100,7 @@ func (r *bucketPolicy) owned(ctx context.Context, state *State) error {
 // read is the policy as it is; one without statements where there is none.
 func (r *bucketPolicy) read(ctx context.Context) (policy.Document, error) {
 	out, err := r.c.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: aws.String(r.Name())})
-	if answered(err, "NoSuchBucketPolicy", "NoSuchBucket") {
+	if awserr.Is(err, "NoSuchBucketPolicy", "NoSuchBucket") {
 		return policy.Document{}, nil
 	}
 	if err != nil {
@@ -139,7 +140,7 @@ func (r *bucketPolicy) Destroy(ctx context.Context, found State, progress func(s
 func (r *bucketPolicy) put(ctx context.Context, d policy.Document, progress func(string)) error {
 	if len(d.Statements) == 0 {
 		_, err := r.c.DeleteBucketPolicy(ctx, &s3.DeleteBucketPolicyInput{Bucket: aws.String(r.Name())})
-		if answered(err, "NoSuchBucket", "NoSuchBucketPolicy") {
+		if awserr.Is(err, "NoSuchBucket", "NoSuchBucketPolicy") {
 			return nil
 		}
 		return err
@@ -156,11 +157,11 @@ func (r *bucketPolicy) put(ctx context.Context, d policy.Document, progress func
 		return fmt.Errorf("with the pipeline's statements it would have %d bytes, and S3 takes %d: take readers out of stagelog.yaml, or statements of others out of the policy", len(text), maxPolicy)
 	}
 	var answer answerBody
-	err := whileAnswered(ctx, progress, func() error {
+	err := repeatWhile(ctx, notSettled, progress, func() error {
 		_, err := r.c.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: aws.String(r.Name()), Policy: &text}, answer.keep)
 		return err
-	}, "NoSuchBucket", "OperationAborted")
-	if answered(err, "MalformedPolicy") {
+	})
+	if awserr.Is(err, "MalformedPolicy") {
 		return r.malformed(err, answer.detail())
 	}
 	return err

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -207,7 +208,7 @@ func TestBucketPolicyWithAReaderThatIsNone(t *testing.T) {
 			return &http.Response{StatusCode: 400, Header: http.Header{"Content-Type": {"application/xml"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 		}))
 		err := r.Apply(t.Context(), State{}, quiet)
-		if err == nil || !strings.Contains(Explain(err).Error(), tt.says) || !answered(err, "MalformedPolicy") {
+		if err == nil || !strings.Contains(Explain(err).Error(), tt.says) || !awserr.Is(err, "MalformedPolicy") {
 			t.Errorf("Apply with the detail %q: %v, want one that says %q", tt.detail, err, tt.says)
 		}
 	}

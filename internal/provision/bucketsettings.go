@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // bucketSetting is one setting of the bucket: its normal form as it is and as wanted, and the
@@ -60,7 +62,7 @@ func publicAccessText(c *types.PublicAccessBlockConfiguration) string {
 
 func (r *Bucket) publicAccess(ctx context.Context) (string, error) {
 	out, err := r.c.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: aws.String(r.Name())})
-	if answered(err, "NoSuchPublicAccessBlockConfiguration") {
+	if awserr.Is(err, "NoSuchPublicAccessBlockConfiguration") {
 		return "", nil
 	}
 	if err != nil {
@@ -78,7 +80,7 @@ func (r *Bucket) putPublicAccess(ctx context.Context) error {
 
 func (r *Bucket) ownership(ctx context.Context) (string, error) {
 	out, err := r.c.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: aws.String(r.Name())})
-	if answered(err, "OwnershipControlsNotFoundError") {
+	if awserr.Is(err, "OwnershipControlsNotFoundError") {
 		return "", nil
 	}
 	if err != nil || out.OwnershipControls == nil || len(out.OwnershipControls.Rules) == 0 {
@@ -94,7 +96,7 @@ func (r *Bucket) putOwnership(ctx context.Context) error {
 			Rules: []types.OwnershipControlsRule{{ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}},
 		},
 	})
-	if answered(err, "InvalidBucketAclWithObjectOwnership") {
+	if awserr.Is(err, "InvalidBucketAclWithObjectOwnership") {
 		return &explained{fmt.Sprintf("the bucket's ACL lets others in, which BucketOwnerEnforced does not allow: look at it with `aws s3api get-bucket-acl --bucket %s`, and take the grants away with `aws s3api put-bucket-acl --bucket %s --acl private`", r.Name(), r.Name()), err}
 	}
 	return err
@@ -103,7 +105,7 @@ func (r *Bucket) putOwnership(ctx context.Context) error {
 // encryptionRule is the default encryption; nil where there is none.
 func (r *Bucket) encryptionRule(ctx context.Context) (*types.ServerSideEncryptionRule, error) {
 	out, err := r.c.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: aws.String(r.Name())})
-	if answered(err, "ServerSideEncryptionConfigurationNotFoundError") {
+	if awserr.Is(err, "ServerSideEncryptionConfigurationNotFoundError") {
 		return nil, nil
 	}
 	if err != nil || out.ServerSideEncryptionConfiguration == nil || len(out.ServerSideEncryptionConfiguration.Rules) == 0 {
@@ -171,7 +173,7 @@ func (r *Bucket) suspendVersioning(ctx context.Context) error {
 		Bucket:                  aws.String(r.Name()),
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusSuspended},
 	})
-	if answered(err, "InvalidBucketState") {
+	if awserr.Is(err, "InvalidBucketState") {
 		return &explained{"the bucket has Object Lock, so its versioning cannot be suspended: choose another bucket: in stagelog.yaml", err}
 	}
 	return err

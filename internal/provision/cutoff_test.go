@@ -152,7 +152,6 @@ func spoil(t *testing.T, s *Spec, c *Clients) {
 // A deploy or a destroy that is killed after any of its calls and then run again ends as one
 // that was not, and so does one that loses an answer and asks again.
 func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
-	fast(t)
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	s.Zip = someZip(t, "one")
@@ -226,7 +225,6 @@ func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
 
 // A first deploy that was killed goes on without anybody's consent.
 func TestRolesFunctionAndTableNeedNoConsentAfterAKill(t *testing.T) {
-	fast(t)
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	s.Zip = someZip(t, "one")

@@ -5,20 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/aws/smithy-go"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
-
-// denials are the codes by which AWS's services say that IAM does not allow a call.
-var denials = []string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden"}
-
-// Denied says whether an error is IAM's refusal of a call.
-func Denied(err error) bool {
-	var answer smithy.APIError
-	return errors.As(err, &answer) && slices.Contains(denials, answer.ErrorCode())
-}
 
 // denialText is how AWS says who may not do what: "User: ARN is not authorized to perform:
 // ACTION on resource: ARN because …". Some services leave out the resource, or the reason.
@@ -39,13 +31,13 @@ func (o *on) Resource() string { return o.resource }
 func On(resource string, err error) error { return &on{resource, err} }
 
 // sayDenied names the action, the resource and the statement that would allow it.
-func sayDenied(err error, answer smithy.APIError) string {
+func sayDenied(err error) string {
 	who, action, resource, why := "these credentials", deniedAction(err), "", ""
-	if m := denialText.FindStringSubmatch(strings.TrimSpace(answer.ErrorMessage())); m != nil {
+	if m := denialText.FindStringSubmatch(strings.TrimSpace(awserr.Message(err))); m != nil {
 		who, action, resource, why = m[1], m[2], strings.Trim(m[3], `"`), m[4]
 	}
 	if action == "" {
-		return "access denied: " + plainAnswer(err, answer)
+		return "access denied: " + plainAnswer(err)
 	}
 	var about interface{ Resource() string }
 	if resource == "" && action == deniedAction(err) && errors.As(err, &about) {

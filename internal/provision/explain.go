@@ -10,7 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // explained is an error in words that say the cause and the next step.
@@ -75,28 +76,31 @@ func sayUnreachable(err error) string {
 
 // sayAnswer knows what AWS answered.
 func sayAnswer(err error) string {
-	var answer smithy.APIError
-	if !errors.As(err, &answer) {
+	code := awserr.Code(err)
+	if code == "" {
 		return ""
 	}
-	code := answer.ErrorCode()
-	if Denied(err) {
-		return sayDenied(err, answer)
+	if awserr.Denied(err) {
+		return sayDenied(err)
 	}
-	plain := plainAnswer(err, answer)
-	if region := RegionIn(err); region != "" && Elsewhere(err) {
+	plain := plainAnswer(err)
+	if region := awserr.BucketRegion(err); region != "" && awserr.OtherRegion(err) {
 		return fmt.Sprintf("the bucket is in the Region %s: give --region %s\nAWS says: %s", region, region, plain)
 	}
-	if next, ok := nextSteps[code]; ok {
+	next, ok := nextSteps[code]
+	if awserr.Throttled(err) {
+		next, ok = "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again", true
+	}
+	if ok {
 		return next + "\nAWS says: " + plain
 	}
 	return plain
 }
 
 // plainAnswer is AWS's answer without the SDK's words around it.
-func plainAnswer(err error, answer smithy.APIError) string {
-	text := answer.ErrorCode()
-	if m := answer.ErrorMessage(); m != "" {
+func plainAnswer(err error) string {
+	text := awserr.Code(err)
+	if m := awserr.Message(err); m != "" {
 		text += ": " + m
 	}
 	op := (*smithy.OperationError)(nil)
@@ -107,20 +111,6 @@ func plainAnswer(err error, answer smithy.APIError) string {
 		text += " (request " + id + ")"
 	}
 	return text
-}
-
-// Elsewhere says whether S3 answered that a bucket is in another Region than the one asked.
-func Elsewhere(err error) bool {
-	return answered(err, "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "MovedPermanently") // the last one is of HEAD, which has no body
-}
-
-// RegionIn is the Region of which S3 says in an answer that the bucket is there, or "".
-func RegionIn(err error) string {
-	answer := (*smithyhttp.ResponseError)(nil)
-	if !errors.As(err, &answer) || answer.Response == nil {
-		return ""
-	}
-	return answer.Response.Header.Get("X-Amz-Bucket-Region")
 }
 
 func requestID(err error) string {
@@ -146,10 +136,7 @@ var nextSteps = map[string]string{
 	"RequestTimeTooSkewed":        "this machine's clock is wrong by more than a few minutes: set it, and try again",
 	"RequestExpired":              "this machine's clock is wrong by more than a few minutes: set it, and try again",
 	"OptInRequired":               "the account may not use this service yet: finish its sign-up in the AWS console",
-	"TooManyRequestsException":    "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
-	"SlowDown":                    "S3 asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
 	"PermanentRedirect":           "the bucket is in another Region: give that one with --region",
-	"ThrottlingException":         "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again",
 	"LimitExceededException":      "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
 	"LimitExceeded":               "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
 	"TooManyBuckets":              "the account's quota of buckets is used up: delete one, or ask for more in the Service Quotas console",

@@ -15,9 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
-	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -179,7 +179,7 @@ func (r *Stage) forget(ctx context.Context) error {
 }
 
 // isNothing goes by the code: the SDK has a type for NoSuchBucket, and not for every call.
-func isNothing(err error) bool { return answered(err, "NoSuchKey", "NoSuchBucket") }
+func isNothing(err error) bool { return awserr.Is(err, "NoSuchKey", "NoSuchBucket") }
 
 // gone says whether a former destination exists no more. What cannot be known counts as
 // there: API Gateway is asked then.
@@ -203,8 +203,7 @@ func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 	}
 	if stream, ok := strings.CutPrefix(at.Resource, "deliverystream/"); ok {
 		_, err := r.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &stream})
-		none := (*firehosetypes.ResourceNotFoundException)(nil)
-		return errors.As(err, &none), ctx.Err()
+		return awserr.NotFound(err), ctx.Err()
 	}
 	return false, nil
 }
@@ -298,7 +297,7 @@ func moveOne(ctx context.Context, s *Spec, c *Clients, old, key string) error {
 	}
 	_, err = c.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(s.Bucket()), Key: &key, Body: bytes.NewReader(body),
 		ContentType: aws.String("application/json"), IfNoneMatch: aws.String("*")})
-	if answered(err, "PreconditionFailed") {
+	if awserr.Is(err, "PreconditionFailed") {
 		return nil
 	}
 	return err

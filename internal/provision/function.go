@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // The enrichment function, but for its size. The timeout is the most that Firehose waits for
@@ -191,12 +193,12 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Code: &types.FunctionCode{ZipFile: r.s.Zip},
 		Environment: &types.Environment{Variables: r.environment(env)}, Tags: r.tags(),
 	}
-	err := r.untilReady(ctx, progress, func() error {
+	err := untilReady(ctx, progress, func() error {
 		_, err := r.c.CreateFunction(ctx, in)
 		return err
 	})
 	// A repeated request gets this answer when the first one's was lost.
-	if there := (*types.ResourceConflictException)(nil); errors.As(err, &there) {
+	if awserr.Exists(err) {
 		var now *lambda.GetFunctionOutput
 		if now, err = r.get(ctx); err == nil && (now == nil || now.Tags[OwnerTag] != r.s.Owner()) {
 			err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
@@ -212,7 +214,7 @@ func (r *function) updateCode(ctx context.Context, progress func(string)) error 
 	if r.s.Zip == nil {
 		return ErrNoZip // another architecture takes other code
 	}
-	return r.untilReady(ctx, progress, func() error {
+	return untilReady(ctx, progress, func() error {
 		_, err := r.c.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
 			FunctionName: aws.String(r.Name()), ZipFile: r.s.Zip, Architectures: []types.Architecture{types.Architecture(r.s.Architecture)},
 		})
@@ -226,7 +228,7 @@ func (r *function) updateConfiguration(ctx context.Context, now *types.FunctionC
 		MemorySize: aws.Int32(int32(r.s.Pipeline.AWS.Memory)), Timeout: aws.Int32(FunctionTimeout),
 		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Environment: &types.Environment{Variables: r.environment(variables(now))},
 	}
-	return r.untilReady(ctx, progress, func() error {
+	return untilReady(ctx, progress, func() error {
 		_, err := r.c.UpdateFunctionConfiguration(ctx, in)
 		return err
 	})
@@ -238,7 +240,7 @@ func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (st
 		return "", nil
 	}
 	_, err := r.c.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String(r.Name())})
-	if gone := (*types.ResourceNotFoundException)(nil); err != nil && !errors.As(err, &gone) {
+	if err != nil && !awserr.NotFound(err) {
 		return "", err
 	}
 	return "deleted", nil
@@ -249,7 +251,7 @@ func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (st
 // they may not list: without them it would count as somebody else's.
 func (r *function) get(ctx context.Context) (*lambda.GetFunctionOutput, error) {
 	out, err := r.c.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(r.Name())})
-	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		return nil, nil
 	}
 	if err != nil {

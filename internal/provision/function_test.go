@@ -68,7 +68,6 @@ func mustApply(t *testing.T, r Resource) {
 }
 
 func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
-	fast(t)
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
@@ -155,7 +154,6 @@ func TestFunctionOfOthersNeedsAConsent(t *testing.T) {
 
 // The salt is drawn once and never shown.
 func TestTheSaltStays(t *testing.T) {
-	fast(t)
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)

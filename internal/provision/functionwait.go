@@ -2,50 +2,25 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
-var (
-	functionPoll     = time.Second     // Lambda's own waiters' interval
-	functionWait     = 5 * time.Minute // their limit
-	functionRoleWait = roleWait
+const (
+	functionPoll = time.Second     // Lambda's own waiters' interval
+	functionWait = 5 * time.Minute // their limit
 )
 
 // untilReady repeats a call while Lambda does not know a new role yet, or still carries out an
 // earlier change.
-func (r *function) untilReady(ctx context.Context, progress func(string), call func() error) error {
-	for waited, next := time.Duration(0), functionPoll; ; waited, next = waited+next, min(2*next, 8*functionPoll) {
-		err := call()
-		busy := (*types.ResourceConflictException)(nil)
-		switch {
-		case roleNotKnown(err):
-			progress("waiting until Lambda may use the new role")
-		case errors.As(err, &busy) && !strings.Contains(busy.ErrorMessage(), "already exist"):
-			progress("waiting until Lambda has carried out an earlier change")
-		default:
-			return err
-		}
-		if waited >= functionRoleWait {
-			return err
-		}
-		if err := pause(ctx, next); err != nil {
-			return err
-		}
-	}
-}
-
-// roleNotKnown knows the answers that a new role causes, the second one from the key that
-// encrypts the variables. Only their words tell them from other invalid parameters.
-func roleNotKnown(err error) bool {
-	invalid := (*types.InvalidParameterValueException)(nil)
-	return errors.As(err, &invalid) &&
-		(strings.Contains(invalid.ErrorMessage(), "cannot be assumed by Lambda") || strings.Contains(invalid.ErrorMessage(), "ARN does not refer to a valid principal"))
+func untilReady(ctx context.Context, progress func(string), call func() error) error {
+	return repeatWhile(ctx, func(err error) bool { return awserr.RoleNotReady(err) || awserr.Conflict(err) }, progress, call)
 }
 
 // ready waits until what was asked for is done, and says why it was not.
@@ -80,7 +55,7 @@ func (r *function) settled(ctx context.Context, progress func(string)) (*types.F
 			return nil, fmt.Errorf("it is still %s after %s, and its last update %s", c.State, functionWait, c.LastUpdateStatus)
 		}
 		progress("waiting until it is Active")
-		if err := pause(ctx, functionPoll); err != nil {
+		if err := retry.Sleep(ctx, functionPoll); err != nil {
 			return nil, err
 		}
 	}

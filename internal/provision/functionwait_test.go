@@ -10,19 +10,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// fast makes waiting short.
-func fast(t *testing.T) {
-	t.Helper()
-	poll, wait := functionPoll, functionRoleWait
-	functionPoll, functionRoleWait = time.Millisecond, 20*time.Millisecond
-	t.Cleanup(func() { functionPoll, functionRoleWait = poll, wait })
+// synctestRun runs a subtest whose waits take no time.
+func synctestRun(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // script is a Lambda with an answer to each call, by the call's name: they are used in order,
@@ -113,7 +112,6 @@ var (
 
 // What Lambda does and moto does not: it does not know a new role, it takes its time, it fails.
 func TestFunctionWaitsForLambda(t *testing.T) {
-	fast(t)
 	tests := []struct {
 		name    string
 		found   State
@@ -151,7 +149,7 @@ func TestFunctionWaitsForLambda(t *testing.T) {
 			answers: map[string][]string{"GET": {notFound}}, calls: []string{callCode}, reads: 1, wantErr: "deleted meanwhile"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		synctestRun(t, tt.name, func(t *testing.T) {
 			s := &script{answers: tt.answers}
 			var said []string
 			err := s.function(t).Apply(t.Context(), tt.found, func(s string) { said = append(said, s) })
@@ -170,73 +168,71 @@ func TestFunctionWaitsForLambda(t *testing.T) {
 
 // No waiting is for ever.
 func TestFunctionWaitEnds(t *testing.T) {
-	t.Run("with the role's time", func(t *testing.T) {
-		fast(t)
-		s := &script{answers: map[string][]string{callCreate: {roleIsNew}}}
-		if err := s.function(t).Apply(t.Context(), State{}, quiet); !roleNotKnown(err) || len(s.calls) != 6 {
-			t.Errorf("Apply: %v after %d calls, want Lambda's error after 6: 1, 2, 4, 8 and 8 ms between them pass 20 ms", err, len(s.calls))
-		}
-	})
-	t.Run("with the function's time", func(t *testing.T) {
-		fast(t)
-		wait := functionWait
-		functionWait = 3 * functionPoll
-		t.Cleanup(func() { functionWait = wait })
-		s := &script{answers: map[string][]string{"GET": {isPending}}}
-		if err := s.function(t).Apply(t.Context(), State{}, quiet); err == nil || !strings.Contains(err.Error(), "still Pending") {
-			t.Errorf("Apply: %v, want that it is still Pending", err)
-		}
-	})
-	// Here nothing is fast: what ends the wait is ctx.
-	for name, answers := range map[string]map[string][]string{
-		"with the context, for the role":     {callCreate: {roleIsNew}},
-		"with the context, for the function": {"GET": {isPending}},
+	for _, tt := range []struct {
+		name    string
+		answers map[string][]string
+		cancel  bool // the context, once something is waited for
+		least   time.Duration
+		most    time.Duration
+		wantErr func(error) bool
+	}{
+		{"with the role's time", map[string][]string{callCreate: {roleIsNew}}, false, settleTime - 8*time.Second, settleTime, awserr.RoleNotReady},
+		{"with the function's time", map[string][]string{"GET": {isPending}}, false, functionWait, functionWait,
+			func(err error) bool { return err != nil && strings.Contains(err.Error(), "still Pending") }},
+		{"with the context, for the role", map[string][]string{callCreate: {roleIsNew}}, true, 0, 0, cancelled},
+		{"with the context, for the function", map[string][]string{"GET": {isPending}}, true, 0, 0, cancelled},
 	} {
-		t.Run(name, func(t *testing.T) {
-			poll := functionPoll
-			functionPoll = time.Hour
-			t.Cleanup(func() { functionPoll = poll })
+		synctestRun(t, tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
-			s := &script{answers: answers}
-			if err := s.function(t).Apply(ctx, State{}, func(string) { cancel() }); !errors.Is(err, context.Canceled) {
-				t.Errorf("Apply: %v, want that it was cancelled", err)
+			defer cancel()
+			began := time.Now()
+			err := (&script{answers: tt.answers}).function(t).Apply(ctx, State{}, func(string) {
+				if tt.cancel {
+					cancel()
+				}
+			})
+			if took := time.Since(began); !tt.wantErr(err) || took < tt.least || took > tt.most {
+				t.Errorf("Apply: %v after %v, want it after %v to %v", err, took, tt.least, tt.most)
 			}
 		})
 	}
 }
 
+func cancelled(err error) bool { return errors.Is(err, context.Canceled) }
+
 // A function that Failed is made again, with the same salt: the same keys keep their hashes.
 func TestFunctionThatFailedIsMadeAgain(t *testing.T) {
-	fast(t)
-	withSalt := as(`"State":"Failed","StateReason":"no room","Environment":{"Variables":{"STAGELOG_HASH_SALT":"pepper","THEIRS":"1"}}`)
-	s := &script{answers: map[string][]string{"GET": {withSalt, withSalt, isActive}}}
-	r := s.function(t)
-	r.s.Pipeline.APIKey = "hash"
-	found := mustRead(t, r)
-	if !found.Differs(fieldState) {
-		t.Fatalf("Read = %+v, want the state to differ", found)
-	}
-	zip := r.s.Zip
-	r.s.Zip = nil
-	if err := r.Apply(t.Context(), found, quiet); !errors.Is(err, ErrNoZip) || s.calls != nil {
-		t.Errorf("Apply without a zip: %v after the calls %v, want ErrNoZip and the function left as it is", err, s.calls)
-	}
-	r.s.Zip = zip
-	if err := r.Apply(t.Context(), found, quiet); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{callDelete, callCreate}, s.calls); diff != "" {
-		t.Fatalf("the calls (-want +got):\n%s", diff)
-	}
-	var made struct {
-		Environment struct{ Variables map[string]string }
-	}
-	if err := json.Unmarshal([]byte(s.bodies[callCreate][0]), &made); err != nil {
-		t.Fatal(err)
-	}
-	if env := made.Environment.Variables; env[SaltVariable] != "pepper" || env["THEIRS"] != "1" || env["STAGELOG_API_KEY"] != "hash" {
-		t.Errorf("it was made again with the variables %v, want the old salt and those of others", env)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		withSalt := as(`"State":"Failed","StateReason":"no room","Environment":{"Variables":{"STAGELOG_HASH_SALT":"pepper","THEIRS":"1"}}`)
+		s := &script{answers: map[string][]string{"GET": {withSalt, withSalt, isActive}}}
+		r := s.function(t)
+		r.s.Pipeline.APIKey = "hash"
+		found := mustRead(t, r)
+		if !found.Differs(fieldState) {
+			t.Fatalf("Read = %+v, want the state to differ", found)
+		}
+		zip := r.s.Zip
+		r.s.Zip = nil
+		if err := r.Apply(t.Context(), found, quiet); !errors.Is(err, ErrNoZip) || s.calls != nil {
+			t.Errorf("Apply without a zip: %v after the calls %v, want ErrNoZip and the function left as it is", err, s.calls)
+		}
+		r.s.Zip = zip
+		if err := r.Apply(t.Context(), found, quiet); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{callDelete, callCreate}, s.calls); diff != "" {
+			t.Fatalf("the calls (-want +got):\n%s", diff)
+		}
+		var made struct {
+			Environment struct{ Variables map[string]string }
+		}
+		if err := json.Unmarshal([]byte(s.bodies[callCreate][0]), &made); err != nil {
+			t.Fatal(err)
+		}
+		if env := made.Environment.Variables; env[SaltVariable] != "pepper" || env["THEIRS"] != "1" || env["STAGELOG_API_KEY"] != "hash" {
+			t.Errorf("it was made again with the variables %v, want the old salt and those of others", env)
+		}
+	})
 }
 
 func TestFunctionThatCannotBeRead(t *testing.T) {
@@ -303,19 +299,20 @@ func TestFunctionOfAnotherArchitecture(t *testing.T) {
 
 // A deploy that was killed while Lambda made the function is waited for by the next one.
 func TestFunctionThatIsPendingIsWaitedFor(t *testing.T) {
-	fast(t)
-	s := &script{answers: map[string][]string{"GET": {isPending, isPending, isActive}}}
-	r := s.function(t)
-	r.s.Zip = nil
-	found := mustRead(t, r)
-	if !found.Differs(fieldState) {
-		t.Fatalf("Read = %+v, want the state to differ", found)
-	}
-	var said []string
-	if err := r.Apply(t.Context(), State{Exists: true, Fields: []Field{{fieldState, "Pending", "Active"}}}, func(text string) { said = append(said, text) }); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(fmt.Sprint(said), "Active") || slices.Contains(s.calls, callDelete) {
-		t.Errorf("said %q and called %v, want it waited for and not deleted", said, s.calls)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: map[string][]string{"GET": {isPending, isPending, isActive}}}
+		r := s.function(t)
+		r.s.Zip = nil
+		found := mustRead(t, r)
+		if !found.Differs(fieldState) {
+			t.Fatalf("Read = %+v, want the state to differ", found)
+		}
+		var said []string
+		if err := r.Apply(t.Context(), State{Exists: true, Fields: []Field{{fieldState, "Pending", "Active"}}}, func(text string) { said = append(said, text) }); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(fmt.Sprint(said), "Active") || slices.Contains(s.calls, callDelete) {
+			t.Errorf("said %q and called %v, want it waited for and not deleted", said, s.calls)
+		}
+	})
 }

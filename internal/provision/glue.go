@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/config"
 )
 
@@ -84,7 +84,7 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 // madeTwice passes over a database that is there already and the pipeline's: a repeated request gets this answer when the
 // first one's was lost.
 func (r *database) madeTwice(ctx context.Context, err error) error {
-	if there := (*types.AlreadyExistsException)(nil); !errors.As(err, &there) {
+	if !awserr.Exists(err) {
 		return err
 	}
 	have, err := r.describe(ctx)
@@ -120,8 +120,7 @@ func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (st
 }
 
 func notInCatalog(err error) bool {
-	var none *types.EntityNotFoundException
-	return errors.As(err, &none)
+	return awserr.NotFound(err)
 }
 
 // table is the one whose columns Firehose converts with, and which Athena reads the objects by.
@@ -254,7 +253,7 @@ func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
 	in := aws.String(r.s.Pipeline.Database())
 	if !found.Exists {
 		_, err = r.c.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: in, TableInput: want})
-		if there := (*types.AlreadyExistsException)(nil); !errors.As(err, &there) {
+		if !awserr.Exists(err) {
 			return err
 		}
 		out, err := r.c.GetTable(ctx, &glue.GetTableInput{DatabaseName: in, Name: want.Name})

@@ -2,12 +2,13 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // logGroup is one of the pipeline's CloudWatch log groups. Its tag is part of the call that
@@ -62,12 +63,12 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 
 func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
-		err := r.call(ctx, progress, r.create, "OperationAbortedException")
+		err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return r.create(ctx) })
 		if err := r.madeTwice(ctx, err); err != nil {
 			return err
 		}
 	} else if found.Differs(fieldTag) {
-		if err := r.call(ctx, progress, r.tag, "OperationAbortedException"); err != nil {
+		if err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return r.tag(ctx) }); err != nil {
 			return fmt.Errorf("tag it: %w", err)
 		}
 	}
@@ -79,15 +80,11 @@ func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)
 			continue
 		}
 		// A group that was just made is not known everywhere at once.
-		if err := r.call(ctx, progress, mend.call, "OperationAbortedException", "ResourceNotFoundException"); err != nil {
+		if err := repeatWhile(ctx, notSettled, progress, func() error { return mend.call(ctx) }); err != nil {
 			return fmt.Errorf("set its %s: %w", mend.field, err)
 		}
 	}
 	return nil
-}
-
-func (r *logGroup) call(ctx context.Context, progress func(string), call func(context.Context) error, codes ...string) error {
-	return whileAnswered(ctx, progress, func() error { return call(ctx) }, codes...)
 }
 
 func (r *logGroup) create(ctx context.Context) error {
@@ -109,7 +106,7 @@ func (r *logGroup) retain(ctx context.Context) error {
 
 func (r *logGroup) createStream(ctx context.Context) error {
 	_, err := r.c.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &r.group, LogStreamName: &r.stream})
-	if there := (*types.ResourceAlreadyExistsException)(nil); errors.As(err, &there) {
+	if awserr.Exists(err) {
 		return nil
 	}
 	return err
@@ -118,7 +115,7 @@ func (r *logGroup) createStream(ctx context.Context) error {
 // madeTwice passes over a group that is there already and the pipeline's: a repeated request
 // gets this answer when the first one's was lost.
 func (r *logGroup) madeTwice(ctx context.Context, err error) error {
-	if there := (*types.ResourceAlreadyExistsException)(nil); !errors.As(err, &there) {
+	if !awserr.Exists(err) {
 		return err
 	}
 	owner, err := r.owner(ctx)
@@ -133,7 +130,7 @@ func (r *logGroup) Destroy(ctx context.Context, found State, _ func(string)) (st
 		return "", nil
 	}
 	_, err := r.c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &r.group})
-	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		return "", nil
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -97,10 +97,10 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 		return nil
 	}
 	// A role that was just made is not known everywhere at once.
-	err := whileAnswered(ctx, progress, func() error {
+	err := repeatWhile(ctx, notSettled, progress, func() error {
 		_, err := r.c.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy), PolicyDocument: aws.String(r.permissions.JSON())})
 		return err
-	}, "NoSuchEntity", "ConcurrentModification")
+	})
 	if err != nil {
 		return fmt.Errorf("set what the role may do: %w", err)
 	}
@@ -110,7 +110,7 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 // madeTwice passes over a role that is there already and the pipeline's: a repeated request
 // gets this answer when the first one's was lost.
 func (r *role) madeTwice(ctx context.Context, err error) error {
-	if there := (*types.EntityAlreadyExistsException)(nil); !errors.As(err, &there) {
+	if !awserr.Exists(err) {
 		return err
 	}
 	now, err := r.get(ctx)
@@ -157,7 +157,7 @@ func (r *role) remove(ctx context.Context, p otherPolicy) error {
 // get is the role as it is, or nil.
 func (r *role) get(ctx context.Context) (*types.Role, error) {
 	out, err := r.c.GetRole(ctx, &iam.GetRoleInput{RoleName: &r.name})
-	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -169,7 +169,7 @@ func (r *role) get(ctx context.Context) (*types.Role, error) {
 // inline is what the inline policy means; "" without one.
 func (r *role) inline(ctx context.Context) (string, error) {
 	out, err := r.c.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy)})
-	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		return "", nil
 	}
 	if err != nil {
@@ -233,7 +233,7 @@ func roleOwner(tags []types.Tag) string {
 }
 
 func ignoreNoEntity(err error) error {
-	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		return nil
 	}
 	return err

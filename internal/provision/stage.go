@@ -11,9 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
-	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -48,7 +49,7 @@ func (o *streamOwner) state(ctx context.Context, state *State) error {
 	want := o.stream.s.Owner()
 	if !o.known {
 		owner, err := o.stream.owner(ctx)
-		if none := (*firehosetypes.ResourceNotFoundException)(nil); errors.As(err, &none) {
+		if awserr.NotFound(err) {
 			owner, err = want, nil
 		}
 		if err != nil {
@@ -219,7 +220,7 @@ func (r *Stage) putBack(ctx context.Context, was settings) error {
 // settings are the stage's as they are.
 func (r *Stage) settings(ctx context.Context) (settings, error) {
 	out, err := r.c.APIGateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &r.ref.API, StageName: &r.ref.Stage})
-	if none := (*types.NotFoundException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		return settings{}, r.missing(ctx, err)
 	}
 	if err != nil || out.AccessLogSettings == nil {
@@ -232,15 +233,10 @@ func (r *Stage) settings(ctx context.Context) (settings, error) {
 // passes.
 func (r *Stage) patch(ctx context.Context, ops ...types.PatchOperation) error {
 	in := &apigateway.UpdateStageInput{RestApiId: &r.ref.API, StageName: &r.ref.Stage, PatchOperations: ops}
-	for try := 1; ; try++ {
+	return retry.Policy{First: time.Second, Max: 2 * time.Second, Tries: maxPatches, Again: awserr.Conflict}.Do(ctx, func() error {
 		_, err := r.c.APIGateway.UpdateStage(ctx, in)
-		if conflict := (*types.ConflictException)(nil); !errors.As(err, &conflict) || try == maxPatches {
-			return err
-		}
-		if err := pause(ctx, time.Second); err != nil {
-			return err
-		}
-	}
+		return err
+	})
 }
 
 const maxPatches = 5

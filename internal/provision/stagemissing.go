@@ -8,20 +8,19 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
-	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // missing says why there is no such stage: no such API, an API of another kind, no such
 // stage, never deployed. cause is what AWS answered.
 func (r *Stage) missing(ctx context.Context, cause error) error {
 	stages, err := r.c.APIGateway.GetStages(ctx, &apigateway.GetStagesInput{RestApiId: &r.ref.API})
-	none := (*types.NotFoundException)(nil)
 	switch {
-	case errors.As(err, &none):
+	case awserr.NotFound(err):
 		return r.missingAPI(ctx)
 	case err != nil:
 		return errors.Join(cause, err)

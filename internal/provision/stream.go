@@ -2,15 +2,15 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
-	"github.com/aws/smithy-go"
+
+	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 // Stream is the delivery stream.
@@ -40,7 +40,6 @@ func (r *Stream) Name() string { return r.s.Stream() }
 const (
 	streamPoll = 2 * time.Second  // Firehose has 5 control calls a second for an account
 	streamWait = 10 * time.Minute // a stream is ready, or gone, within one or two
-	roleWait   = 2 * time.Minute  // IAM's changes are everywhere within seconds, seldom a minute
 
 	maxUpdates = 3 // of one destination that others change at the same time
 )
@@ -125,7 +124,7 @@ func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)
 func drain(ctx context.Context, left time.Duration, progress func(string)) error {
 	for ; left > 0; left -= drainStep {
 		progress(fmt.Sprintf("%s more, for what it holds to reach the bucket", left))
-		if err := pause(ctx, min(left, drainStep)); err != nil {
+		if err := retry.Sleep(ctx, min(left, drainStep)); err != nil {
 			return err
 		}
 	}
@@ -154,7 +153,7 @@ func heldBy(to *types.ExtendedS3DestinationDescription) time.Duration {
 // describe is the stream as it is, or nil where there is none.
 func (r *Stream) describe(ctx context.Context) (*types.DeliveryStreamDescription, error) {
 	out, err := r.c.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name())})
-	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -174,7 +173,7 @@ func (r *Stream) described(ctx context.Context, progress func(string), waiting s
 			return nil, fmt.Errorf("it is still %s after %s", statusText(d), streamWait)
 		}
 		progress(waiting)
-		if err := pause(ctx, streamPoll); err != nil {
+		if err := retry.Sleep(ctx, streamPoll); err != nil {
 			return nil, err
 		}
 	}
@@ -194,7 +193,7 @@ func (r *Stream) create(ctx context.Context, progress func(string)) error {
 		ExtendedS3DestinationConfiguration: r.wanted(),
 		Tags:                               r.tags(),
 	}
-	err := untilAssumable(ctx, progress, func() error {
+	err := repeatWhile(ctx, awserr.RoleNotReady, progress, func() error {
 		_, err := r.c.CreateDeliveryStream(ctx, in)
 		return err
 	})
@@ -234,7 +233,7 @@ func (r *Stream) mend(ctx context.Context, progress func(string)) error {
 				return err
 			}
 		}
-		err = untilAssumable(ctx, progress, func() error {
+		err = repeatWhile(ctx, awserr.RoleNotReady, progress, func() error {
 			_, err := r.c.UpdateDestination(ctx, &firehose.UpdateDestinationInput{
 				DeliveryStreamName:             aws.String(r.Name()),
 				CurrentDeliveryStreamVersionId: d.VersionId,
@@ -243,7 +242,7 @@ func (r *Stream) mend(ctx context.Context, progress func(string)) error {
 			})
 			return err
 		})
-		if other := (*types.ConcurrentModificationException)(nil); !errors.As(err, &other) {
+		if !awserr.Is(err, "ConcurrentModificationException") {
 			return err
 		}
 	}
@@ -257,7 +256,7 @@ func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription,
 			in.AllowForceDelete = aws.Bool(true) // a grant of a KMS key that is gone cannot be retired
 		}
 		_, err := r.c.DeleteDeliveryStream(ctx, in)
-		if gone := (*types.ResourceNotFoundException)(nil); err != nil && !errors.As(err, &gone) {
+		if err != nil && !awserr.NotFound(err) {
 			return err
 		}
 	}
@@ -296,41 +295,4 @@ func (r *Stream) owner(ctx context.Context) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// untilAssumable repeats a call while Firehose does not know a new role yet.
-func untilAssumable(ctx context.Context, progress func(string), call func() error) error {
-	for waited, next := time.Duration(0), time.Second; ; waited, next = waited+next, min(2*next, 8*time.Second) {
-		err := call()
-		if !notAssumable(err) || waited >= roleWait {
-			return err
-		}
-		progress("waiting until Firehose may use the new role")
-		if err := pause(ctx, next); err != nil {
-			return err
-		}
-	}
-}
-
-// notAssumable knows the answers that a new role or a new policy of it causes. Only their
-// words tell them from other invalid arguments.
-func notAssumable(err error) bool {
-	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorCode() != "InvalidArgumentException" {
-		return false
-	}
-	text := strings.ToLower(api.ErrorMessage())
-	return strings.Contains(text, "unable to assume role") || strings.Contains(text, "verify that the iam role has access")
-}
-
-// pause waits, or ends with ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -10,6 +10,7 @@ import (
 	gluesdk "github.com/aws/aws-sdk-go-v2/service/glue"
 	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
@@ -68,8 +69,7 @@ func (c *Chain) applyTable(ctx context.Context) error {
 	p := c.cfg.Pipeline
 	client := c.clients().Glue
 	database := aws.String(p.Database())
-	var there *gluetypes.AlreadyExistsException
-	if _, err := client.CreateDatabase(ctx, &gluesdk.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{Name: database}}); err != nil && !errors.As(err, &there) {
+	if _, err := client.CreateDatabase(ctx, &gluesdk.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{Name: database}}); err != nil && !awserr.Exists(err) {
 		return err
 	}
 	names, err := p.Columns()
@@ -82,7 +82,7 @@ func (c *Chain) applyTable(ctx context.Context) error {
 	for _, name := range names {
 		table.StorageDescriptor.Columns = append(table.StorageDescriptor.Columns, gluetypes.Column{Name: aws.String(name), Type: aws.String(string(parquet.String))})
 	}
-	if _, err = client.CreateTable(ctx, &gluesdk.CreateTableInput{DatabaseName: database, TableInput: table}); errors.As(err, &there) {
+	if _, err = client.CreateTable(ctx, &gluesdk.CreateTableInput{DatabaseName: database, TableInput: table}); awserr.Exists(err) {
 		_, err = client.UpdateTable(ctx, &gluesdk.UpdateTableInput{DatabaseName: database, TableInput: table})
 	}
 	return err

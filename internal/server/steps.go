@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	firehosesdk "github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
@@ -102,8 +102,7 @@ func (c *Chain) applyStream(ctx context.Context) (string, error) {
 	}
 	client := c.clients().Firehose
 	found, err := client.DescribeDeliveryStream(ctx, &firehosesdk.DescribeDeliveryStreamInput{DeliveryStreamName: &name})
-	var missing *types.ResourceNotFoundException
-	if errors.As(err, &missing) {
+	if awserr.NotFound(err) {
 		_, err = client.CreateDeliveryStream(ctx, &firehosesdk.CreateDeliveryStreamInput{DeliveryStreamName: &name, ExtendedS3DestinationConfiguration: want})
 		return detail, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -28,7 +29,7 @@ func (e *callError) Resource() string { return e.resource }
 // failed returns err with the action and the object; key is "" for the bucket itself. It wraps
 // record.ErrNotFound where S3 answered that the thing does not exist.
 func (c *Client) failed(action, bucket, key string, err error) error {
-	if answered(err, "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchBucketPolicy") {
+	if awserr.NotFound(err) || awserr.Is(err, "NoSuchBucketPolicy") {
 		err = fmt.Errorf("%w: %w", record.ErrNotFound, err)
 	}
 	e := &callError{action: action, name: bucket, resource: "arn:" + partition(c.s3.Options().Region) + ":s3:::" + bucket, err: err}

@@ -3,7 +3,6 @@ package discover
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,9 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
-	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -132,7 +131,7 @@ func (l *finder) otherAPIs(ctx context.Context) error {
 			return err
 		}
 		out, err := l.c.APIGatewayV2.GetApis(ctx, in)
-		if answered(err, "UnknownOperationException") {
+		if awserr.Unsupported(err) {
 			return nil // an endpoint other than AWS may not have such APIs
 		}
 		if err != nil {
@@ -146,10 +145,4 @@ func (l *finder) otherAPIs(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// answered reports whether err is an API error with one of the codes.
-func answered(err error, codes ...string) bool {
-	var answer smithy.APIError
-	return errors.As(err, &answer) && slices.Contains(codes, answer.ErrorCode())
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
 // readers sets the stream's readers. arn is the stream's.
 func (l *finder) readers(ctx context.Context, arn string, st *Stream) error {
 	out, err := l.c.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &st.Bucket})
-	if answered(err, "NoSuchBucketPolicy", "NoSuchBucket") {
+	if awserr.Is(err, "NoSuchBucketPolicy", "NoSuchBucket") {
 		return nil
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 )
@@ -61,7 +62,7 @@ var errNoStream = errors.New("no such delivery stream")
 // stream reads a delivery stream. It returns nil if the stream does not deliver to S3.
 func (l *finder) stream(ctx context.Context, name string) (*Stream, error) {
 	out, err := l.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &name})
-	if gone := (*types.ResourceNotFoundException)(nil); errors.As(err, &gone) {
+	if awserr.NotFound(err) {
 		return nil, errNoStream
 	}
 	if err != nil {

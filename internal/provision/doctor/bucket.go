@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,7 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // checkBucket examines the bucket that the stream delivers to.
@@ -32,10 +32,10 @@ func (r *run) checkBucketExists(ctx context.Context, s *stream) bool {
 	if err == nil {
 		region = aws.ToString(out.BucketRegion)
 	}
-	if answer := (*smithyhttp.ResponseError)(nil); errors.As(err, &answer) {
-		region = answer.Response.Header.Get("X-Amz-Bucket-Region")
+	if err != nil {
+		region = awserr.BucketRegion(err)
 	}
-	switch status := httpStatus(err); {
+	switch status := awserr.Status(err); {
 	case status == http.StatusNotFound:
 		s.blocked = "there is no bucket " + s.bucket
 		r.out.problem(Failed, linkBucket, "exists", finding{
@@ -64,7 +64,7 @@ func (r *run) checkBucketExists(ctx context.Context, s *stream) bool {
 func (r *run) checkOwnership(ctx context.Context, s *stream) {
 	const name = "object ownership"
 	out, err := r.c.S3.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: aws.String(s.bucket)})
-	if err != nil && !answered(err, "OwnershipControlsNotFoundError") {
+	if err != nil && !awserr.Is(err, "OwnershipControlsNotFoundError") {
 		r.unknown(linkBucket, name, "object ownership of "+s.bucket, need{"s3:GetBucketOwnershipControls", s.bucketARN()}, err)
 		return
 	}
@@ -86,7 +86,7 @@ func (r *run) checkOwnership(ctx context.Context, s *stream) {
 func (r *run) checkPublicAccess(ctx context.Context, s *stream) {
 	const name = "public access block"
 	out, err := r.c.S3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: aws.String(s.bucket)})
-	if err != nil && !answered(err, "NoSuchPublicAccessBlockConfiguration") {
+	if err != nil && !awserr.Is(err, "NoSuchPublicAccessBlockConfiguration") {
 		r.unknown(linkBucket, name, "the public access block of "+s.bucket, need{"s3:GetBucketPublicAccessBlock", s.bucketARN()}, err)
 		return
 	}
@@ -135,7 +135,7 @@ func (r *run) checkVersioning(ctx context.Context, s *stream) {
 func (r *run) checkLifecycle(ctx context.Context, s *stream) {
 	const name = "lifecycle"
 	out, err := r.c.S3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: aws.String(s.bucket)})
-	if answered(err, "NoSuchLifecycleConfiguration") {
+	if awserr.Is(err, "NoSuchLifecycleConfiguration") {
 		if r.t.Spec != nil && r.ours(s) && s.owned {
 			r.out.ok(linkBucket, name, "none: logs are kept for ever, as stagelog.yaml has it")
 			return

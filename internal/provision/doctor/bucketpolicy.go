@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -25,7 +26,7 @@ func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
 	b := &bucketPolicy{elsewhere: r.isElsewhere(ctx, s.bucket)}
 	out, err := r.c.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: aws.String(s.bucket)})
 	switch {
-	case answered(err, "NoSuchBucketPolicy", "NoSuchBucket"):
+	case awserr.Is(err, "NoSuchBucketPolicy", "NoSuchBucket"):
 		return b
 	case err != nil:
 		b.err = err
@@ -56,7 +57,7 @@ func (r *run) isElsewhere(ctx context.Context, bucket string) bool {
 		}
 	}
 	_, err := r.c.S3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
-	return err == nil || httpStatus(err) == http.StatusForbidden
+	return err == nil || awserr.Status(err) == http.StatusForbidden
 }
 
 // checkBucketPolicy looks for statements that keep Firehose out. They do so silently: the

@@ -1,15 +1,10 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
-	"slices"
 	"strings"
 
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
-
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
@@ -89,23 +84,16 @@ type need struct{ action, resource string }
 // unknown says that something could not be looked at, and what is missing for that. What is
 // no answer of AWS (no network, no credentials) ends the run.
 func (r *run) unknown(link, name, what string, n need, err error) {
-	var answer smithy.APIError
-	if !errors.As(err, &answer) && httpStatus(err) == 0 || answered(err, badCredentials...) {
+	if !awserr.Answered(err) || awserr.BadCredentials(err) {
 		r.fatal = fmt.Errorf("examine %s: %w", what, err)
 		return
 	}
 	r.out.add(unknownCheck(link, name, what, n, err))
 }
 
-// badCredentials are the codes that every further call would get, too.
-var badCredentials = []string{
-	"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId",
-	"SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired",
-}
-
 func unknownCheck(link, name, what string, n need, err error) Check {
 	c := Check{Link: link, Name: name, Status: Skipped, Found: "not checked: " + what}
-	if !isDenied(err) {
+	if !awserr.Denied(err) {
 		c.Cause = firstLine(provision.Explain(err).Error())
 		return c
 	}
@@ -118,28 +106,4 @@ func unknownCheck(link, name, what string, n need, err error) Check {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
-}
-
-// isDenied says whether AWS refused to answer for want of permission.
-func isDenied(err error) bool {
-	var answer smithy.APIError
-	if errors.As(err, &answer) && slices.Contains([]string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden"}, answer.ErrorCode()) {
-		return true
-	}
-	return httpStatus(err) == http.StatusForbidden
-}
-
-// answered says whether err is AWS's answer with one of the codes.
-func answered(err error, codes ...string) bool {
-	var answer smithy.APIError
-	return errors.As(err, &answer) && slices.Contains(codes, answer.ErrorCode())
-}
-
-// httpStatus is that of the answer, 0 without one.
-func httpStatus(err error) int {
-	var answer *smithyhttp.ResponseError
-	if errors.As(err, &answer) {
-		return answer.HTTPStatusCode()
-	}
-	return 0
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
@@ -53,7 +54,7 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 	region := cmp.Or(aws.ToString(c.SchemaConfiguration.Region), r.t.Region)
 	out, err := r.c.Glue.GetTable(ctx, in, func(o *glue.Options) { o.Region = region })
 	switch {
-	case answered(err, "EntityNotFoundException"):
+	case awserr.Is(err, "EntityNotFoundException"):
 		r.out.problem(Failed, linkStream, checkedConversion, finding{
 			found: fmt.Sprintf("there is no table %s.%s in the Glue Data Catalog", database, name), cause: "the stream converts records with its columns",
 			consequence: "every record ends below the error prefix, in format-conversion-failed", fix: r.mend(s, "make the table, with a column of type string for each field"),

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -35,7 +36,7 @@ func (r *run) checkEncryption(ctx context.Context, s *stream) {
 	switch {
 	case k.managed:
 		r.out.ok(linkBucket, name, "SSE-KMS with AWS's own key %s, which the account's roles may use", awsKey)
-	case k.err != nil && answered(k.err, "NotFoundException"):
+	case k.err != nil && awserr.Is(k.err, "NotFoundException"):
 		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, "there is no key "+id+" in "+s.region, "it was deleted, or is in another Region or account: S3 takes keys of the bucket's Region alone"))
 	case k.state != "" && k.state != "Enabled":
 		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, fmt.Sprintf("the key %s is %s", k.arn, k.state), "somebody disabled it, or scheduled its deletion"))
@@ -59,7 +60,7 @@ func (r *run) encryptionKey(ctx context.Context, s *stream) (id string, ok bool)
 		return aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN), true
 	}
 	out, err := r.c.S3.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: aws.String(s.bucket)})
-	if answered(err, "ServerSideEncryptionConfigurationNotFoundError") {
+	if awserr.Is(err, "ServerSideEncryptionConfigurationNotFoundError") {
 		return "", true
 	}
 	if err != nil {

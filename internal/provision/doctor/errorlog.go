@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -11,7 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // recently is how far back errors count.
@@ -34,9 +34,8 @@ func (r *run) checkErrorLog(ctx context.Context, s *stream) {
 	}
 	group, logStream := aws.ToString(log.LogGroupName), aws.ToString(log.LogStreamName)
 	errs, err := r.recentErrors(ctx, group, logStream)
-	none := (*types.ResourceNotFoundException)(nil)
 	switch {
-	case errors.As(err, &none):
+	case awserr.NotFound(err):
 		r.out.problem(Warning, linkStream, name, finding{
 			found: fmt.Sprintf("there is no log stream %s in a log group %s", logStream, group), cause: "Firehose makes neither: only its console does",
 			consequence: "when delivery fails, nothing says so or why",
@@ -124,9 +123,8 @@ func (r *run) checkFunctionErrors(ctx context.Context, s *stream, group string) 
 		LogGroupName: &group, FilterPattern: aws.String(`?"Task timed out" ?"Runtime exited" ?"Runtime.ExitError" ?"[ERROR]" ?"errorType"`),
 		StartTime: aws.Int64(time.Now().Add(-recently).UnixMilli()), Limit: aws.Int32(1000),
 	})
-	none := (*types.ResourceNotFoundException)(nil)
 	switch {
-	case errors.As(err, &none):
+	case awserr.NotFound(err):
 		r.out.ok(linkFunction, name, "none: it has no log group %s yet", group)
 		return
 	case err != nil:

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // functionName is the name in a function's ARN, with its qualifier where it has one.
@@ -44,9 +44,8 @@ func (r *run) checkFunction(ctx context.Context, s *stream) {
 		in.Qualifier = &q
 	}
 	f, err := r.c.Lambda.GetFunctionConfiguration(ctx, in)
-	none := (*types.ResourceNotFoundException)(nil)
 	switch {
-	case errors.As(err, &none):
+	case awserr.NotFound(err):
 		r.out.problem(Failed, linkFunction, "exists", finding{
 			found: "there is no function " + functionName(s.function), cause: "the stream's processor names it; Firehose does not look when it is set, or it was deleted since",
 			consequence: "every record goes to the error output (Lambda.ResourceNotFoundException)",

@@ -2,15 +2,14 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/stagelog/stagelog/internal/awserr"
 )
 
 // Reader proves what a reader's credentials may do: list below the prefix, get an object, and
@@ -135,11 +134,11 @@ func (rd *reader) mayNotRead(ctx context.Context, prefix string) error {
 	}
 	err := rd.first(ctx, key)
 	switch {
-	case err != nil && httpStatus(err) == 0 && !isAnswer(err):
+	case err != nil && !awserr.Answered(err):
 		return err
-	case err != nil && isDenied(err):
+	case err != nil && awserr.Denied(err):
 		rd.out.ok(linkReaders, name, "it may not read below %s", prefix)
-	case err != nil && !answered(err, "NoSuchKey", "NotFound") && httpStatus(err) != http.StatusRequestedRangeNotSatisfiable:
+	case err != nil && !awserr.Is(err, "NoSuchKey", "NotFound") && awserr.Status(err) != http.StatusRequestedRangeNotSatisfiable:
 		rd.out.add(unknownCheck(linkReaders, name, "whether it may read below "+prefix, need{"s3:GetObject", rd.arn() + "/" + key}, err))
 	default:
 		rd.out.problem(Failed, linkReaders, name, finding{
@@ -151,29 +150,20 @@ func (rd *reader) mayNotRead(ctx context.Context, prefix string) error {
 	return nil
 }
 
-func isAnswer(err error) bool {
-	var answer smithy.APIError
-	return errors.As(err, &answer)
-}
-
 // denied says why S3 refused. What is no refusal of S3, or would be every call's, is fatal.
 func (rd *reader) denied(err error, action, resource string) (finding, error) {
-	var answer smithy.APIError
-	if !errors.As(err, &answer) && httpStatus(err) == 0 || answered(err, badCredentials...) {
+	if !awserr.Answered(err) || awserr.BadCredentials(err) {
 		return finding{}, err
 	}
-	message := ""
-	if answer != nil {
-		message = answer.ErrorMessage()
-	}
+	message := awserr.Message(err)
 	f := finding{
 		cause: "either the bucket's policy does not allow the reader's account, or the reader's own account does not allow this user or role: S3 needs both",
 		fix:   "the bucket's owner runs stagelog doctor, which evaluates the bucket's policy; the reader's account adds:\n" + allowStatement([]string{action}, []string{resource}),
 	}
-	switch region := regionOf(err); {
-	case answered(err, "NoSuchBucket"):
+	switch region := awserr.BucketRegion(err); {
+	case awserr.Is(err, "NoSuchBucket"):
 		f.cause, f.fix = "there is no bucket of that name", "look at bucket: in stagelog.yaml"
-	case region != "" && region != rd.s3.Options().Region && !isDenied(err):
+	case region != "" && region != rd.s3.Options().Region && !awserr.Denied(err):
 		f.cause, f.fix = fmt.Sprintf("the bucket is in %s, and the reader asks in %s", region, rd.s3.Options().Region), "stagelog doctor --as-reader --region "+region
 	case strings.Contains(message, "kms:"):
 		f.cause = "the object is encrypted with a KMS key that the reader may not use: " + cut(message, 200)
@@ -185,16 +175,8 @@ func (rd *reader) denied(err error, action, resource string) (finding, error) {
 		f.fix = "the bucket's owner adds the reader's account: stagelog deploy, with readers: in stagelog.yaml"
 	case strings.Contains(message, "no identity-based policy"):
 		f.cause = "the reader's own account does not allow this user or role"
-	case !isDenied(err):
+	case !awserr.Denied(err):
 		f.cause = firstLine(err.Error())
 	}
 	return f, nil
-}
-
-func regionOf(err error) string {
-	var answer *smithyhttp.ResponseError
-	if errors.As(err, &answer) {
-		return answer.Response.Header.Get("X-Amz-Bucket-Region")
-	}
-	return ""
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -235,7 +236,7 @@ func (v view) checkKey() {
 	k := v.s.key
 	f := finding{consequence: "it gets 403 AccessDenied for each object, though the bucket's policy is right"}
 	switch {
-	case k == nil, answered(k.err, "NotFoundException"): // the bucket's check has said it
+	case k == nil, awserr.Is(k.err, "NotFoundException"): // the bucket's check has said it
 		return
 	case k.managed:
 		f.found = "objects are encrypted with AWS's own key " + awsKey

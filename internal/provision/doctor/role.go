@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -32,7 +31,7 @@ type role struct {
 func (r *run) readRole(ctx context.Context, roleARN string) *role {
 	ro := &role{arn: roleARN, name: roleARN[strings.LastIndexByte(roleARN, '/')+1:]}
 	out, err := r.c.IAM.GetRole(ctx, &iam.GetRoleInput{RoleName: &ro.name})
-	if none := (*types.NoSuchEntityException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		ro.missing = true
 		return ro
 	}
@@ -94,7 +93,7 @@ func (r *run) readAttached(ctx context.Context, ro *role) {
 	pages := iam.NewListAttachedRolePoliciesPaginator(r.c.IAM, &iam.ListAttachedRolePoliciesInput{RoleName: &ro.name})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if answered(err, "InvalidAction", "NotImplemented", "UnknownOperation") {
+		if awserr.Unsupported(err) {
 			return // an endpoint that has no managed policies
 		}
 		if err != nil {

@@ -2,18 +2,17 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
-	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
@@ -71,8 +70,7 @@ func (r *run) checkStage(ctx context.Context, st *stage, s *stream) {
 }
 
 func (r *run) checkMissingStage(ctx context.Context, st *stage) {
-	none := (*types.NotFoundException)(nil)
-	if !errors.As(st.err, &none) {
+	if !awserr.NotFound(st.err) {
 		r.unknown(linkStage, "exists", "the stage "+st.ref.String(), need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/stages/" + st.ref.Stage)}, st.err)
 		return
 	}

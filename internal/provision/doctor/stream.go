@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
@@ -53,7 +54,7 @@ func (r *run) readStream(ctx context.Context, streamARN string) *stream {
 		return s
 	}
 	out, err := r.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &s.name})
-	if none := (*types.ResourceNotFoundException)(nil); errors.As(err, &none) {
+	if awserr.NotFound(err) {
 		s.missing = true
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/durable/retry"
 )
@@ -151,7 +152,7 @@ const largestObject = 512 << 20
 
 func (w *watch) read(ctx context.Context, key string) (*sighting, error) {
 	out, err := w.c.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(w.s.bucket), Key: &key})
-	if answered(err, "NoSuchKey") {
+	if awserr.Is(err, "NoSuchKey") {
 		return nil, nil
 	}
 	if err != nil {
