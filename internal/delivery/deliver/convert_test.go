@@ -86,7 +86,7 @@ func TestGoodRecordsBecomeParquetFiles(t *testing.T) {
 		if len(failures) != 2 || len(w.keys("b/errors/format-conversion-failed/")) != 1 {
 			t.Fatalf("error records %+v in %q", failures, w.keys("b/errors/"))
 		}
-		for i, want := range []struct{ raw, message string }{{`{"requestId":"b","status":"-"}`, "column status is no int"}, {"not JSON", "no JSON object"}} {
+		for i, want := range []struct{ raw, message string }{{`{"requestId":"b","status":"-"}`, "column status is not of type int"}, {"not JSON", "not a sequence of JSON objects"}} {
 			f := failures[i]
 			if string(f.RawData) != want.raw || f.ErrorCode != deliver.CodeMalformedData || !strings.Contains(f.ErrorMessage, want.message) || f.Table == nil || *f.Table != table {
 				t.Errorf("error record %+v with table %+v, want %q of %q", f, f.Table, want.message, want.raw)

@@ -3,21 +3,22 @@ package parquet
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
 
-// Converter makes rows of records, as the OpenX JSON SerDe does: names in any case, fields that are no column left out,
-// columns that are no field null, and text for whatever stands in a column of text. It is one goroutine's at a time.
+// Converter converts records to rows as the OpenX JSON SerDe does: it ignores the case of names and fields without a column,
+// sets columns without a field to null, and stores any value as text in a string column. It must not be used concurrently.
 type Converter struct {
 	schema *Schema
-	known  map[string]namedColumn // of the names that were seen: their column, or none
-	before []namedColumn          // of the object before, whose order most keep
-	at     int                    // how many fields of the open row were seen
-	values [][]byte               // of the open row; nil is null
-	spare  []byte                 // where unescaped values stand
-	row    []byte
+	known  map[string]namedColumn // columns of names in earlier records
+	before []namedColumn          // columns of the previous object in order, because most objects have the same order
+	at     int                    // number of fields read of the current object
+	values [][]byte               // values of the current row by column; nil is null
+	spare  []byte                 // memory of unescaped values
+	row    []byte                 // the current row, encoded
 }
 
 type namedColumn struct {
@@ -26,23 +27,23 @@ type namedColumn struct {
 }
 
 const (
-	none = -1
-	// maxKnown bounds the names that are remembered: clients may be able to make new ones.
+	none = -1 // the field has no column
+	// maxKnown limits the names in memory, because clients may be able to send new ones.
 	maxKnown = 1000
 )
 
-// NewConverter makes rows for files of that schema.
+// NewConverter returns a converter to rows of the given schema.
 func NewConverter(s *Schema) *Converter {
 	return &Converter{schema: s, known: map[string]namedColumn{}, values: make([][]byte, len(s.columns))}
 }
 
-// AppendRows appends a record as the rows that a Writer of the same schema takes: one for each JSON object in it. With an
-// error, which does not hold the record's content, dst is as it was.
+// AppendRows appends one row for each JSON object of the record, in the encoding that a Writer of the same schema reads. On
+// an error it returns dst unchanged. Errors contain nothing of the record.
 func (c *Converter) AppendRows(dst, record []byte) ([]byte, error) {
 	out, objects := dst, 0
 	for i := jsonscan.SpaceEnd(record, 0); i < len(record); objects++ {
 		if record[i] != '{' {
-			return dst, fmt.Errorf("the record is no JSON object, nor several behind each other")
+			return dst, errors.New("the record is not a sequence of JSON objects")
 		}
 		end, err := c.object(record, i)
 		if err != nil {
@@ -54,12 +55,12 @@ func (c *Converter) AppendRows(dst, record []byte) ([]byte, error) {
 		i = jsonscan.SpaceEnd(record, end)
 	}
 	if objects == 0 {
-		return dst, fmt.Errorf("the record is empty")
+		return dst, errors.New("the record is empty")
 	}
 	return out, nil
 }
 
-// object reads the members of the object at i.
+// object reads the object at i into c.values.
 func (c *Converter) object(b []byte, i int) (next int, err error) {
 	clear(c.values)
 	c.spare, c.at = c.spare[:0], 0
@@ -75,7 +76,7 @@ func (c *Converter) object(b []byte, i int) (next int, err error) {
 	return next, nil
 }
 
-// column is the column of a field, or none.
+// column returns the column of a field, or none.
 func (c *Converter) column(name []byte, escaped bool) int {
 	if escaped {
 		name = jsonscan.Unescape(nil, name)
@@ -98,7 +99,7 @@ func (c *Converter) column(name []byte, escaped bool) int {
 	return col.column
 }
 
-// find looks for the column of a name that was not seen before.
+// find searches the schema for the column of a name.
 func (c *Converter) find(name []byte) int {
 	col, lower := none, string(bytes.ToLower(name))
 	for i := range c.schema.columns {
@@ -109,7 +110,7 @@ func (c *Converter) find(name []byte) int {
 	return col
 }
 
-// text is the content of a value: a string's, or the value as it stands; nil is null.
+// text returns the content of a string, or the JSON text of another value; nil for null.
 func (c *Converter) text(value []byte) []byte {
 	if string(value) == "null" {
 		return nil
@@ -126,7 +127,8 @@ func (c *Converter) text(value []byte) []byte {
 	return text
 }
 
-// appendRow appends the row behind its length: of each column the length of its text and one, and the text; 0 is null.
+// appendRow appends the length of the current row and the row: for each column the length of its text plus one and the
+// text, or 0 for null.
 func (c *Converter) appendRow(dst []byte) ([]byte, error) {
 	c.row = c.row[:0]
 	for i, text := range c.values {
@@ -136,7 +138,7 @@ func (c *Converter) appendRow(dst []byte) ([]byte, error) {
 		}
 		if col := c.schema.columns[i]; col.Type != String {
 			if _, err := col.Type.value(text); err != nil {
-				return dst, fmt.Errorf("the value of column %s is no %s", col.Name, col.Type)
+				return dst, fmt.Errorf("the value of column %s is not of type %s", col.Name, col.Type)
 			}
 		}
 		c.row = append(binary.AppendUvarint(c.row, uint64(len(text))+1), text...)

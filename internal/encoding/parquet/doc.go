@@ -1,3 +1,4 @@
-// Package parquet makes Parquet files of JSON records, and JSON lines of Parquet files: Firehose's record format
-// conversion with the OpenX JSON SerDe in and the Parquet SerDe out. Pure: it reads and writes what it is given.
+// Package parquet converts JSON records to Parquet files and Parquet files to JSON lines. It
+// follows Firehose's record format conversion with the OpenX JSON SerDe as input format and the
+// Parquet SerDe as output format. It does no I/O of its own.
 package parquet

@@ -31,7 +31,7 @@ var usage = []parquet.Column{
 	{Name: "bytes", Type: parquet.BigInt}, {Name: "share", Type: parquet.Double}, {Name: "hit", Type: parquet.Boolean}, {Name: "extra", Type: parquet.String},
 }
 
-// file is the records as a file, written in pieces of that many bytes.
+// file returns a file of the records, written in pieces of the given size.
 func file(t testing.TB, s *parquet.Schema, compression string, piece int, records ...string) []byte {
 	t.Helper()
 	c := parquet.NewConverter(s)
@@ -53,7 +53,7 @@ func file(t testing.TB, s *parquet.Schema, compression string, piece int, record
 		if _, err := w.Write(part); err != nil {
 			t.Fatal(err)
 		}
-		clear(part) // the memory is the caller's again
+		clear(part) // Write must not keep it
 		rows = rows[n:]
 	}
 	if err := w.Close(); err != nil {
@@ -62,7 +62,7 @@ func file(t testing.TB, s *parquet.Schema, compression string, piece int, record
 	return out.Bytes()
 }
 
-// read is a file's lines, decoded.
+// read returns the decoded lines of a file.
 func read(t testing.TB, b []byte) (all []map[string]any) {
 	t.Helper()
 	r, err := parquet.Lines(bytes.NewReader(b), int64(len(b)))
@@ -85,7 +85,7 @@ func read(t testing.TB, b []byte) (all []map[string]any) {
 	return all
 }
 
-func TestRecordsBecomeRowsAndLinesAgain(t *testing.T) {
+func TestRecordsRoundTrip(t *testing.T) {
 	records := []string{
 		`{"requestId":"a","ip":"10.0.0.1","status":200,"bytes":"12","share":0.5,"hit":true,"unknown":1}` + "\n",
 		`{"REQUESTID":"b \"quoted\" \u00e9\n","status":"404","extra":{"a":[1,2]}}{"requestId":null,"ip":"-"} {}`,
@@ -107,7 +107,7 @@ func TestRecordsBecomeRowsAndLinesAgain(t *testing.T) {
 	}
 }
 
-func TestAnEmptyFileHasItsColumns(t *testing.T) {
+func TestEmptyFileHasColumns(t *testing.T) {
 	b := file(t, schema(t, usage...), "", 1)
 	if got := read(t, b); len(got) != 0 {
 		t.Errorf("rows = %v, want none", got)
@@ -121,29 +121,29 @@ func TestAnEmptyFileHasItsColumns(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoRowLeavesNothing(t *testing.T) {
+func TestAppendRowsRejectsInvalidRecord(t *testing.T) {
 	tests := map[string]string{
-		``: "empty", `[{"ip":"a"}]`: "no JSON object", `{"ip":"a"} x`: "no JSON object", `{"ip":"a"`: "", `{"ip":}`: "",
-		`{"ip":"a"}{"status":"-"}`: "column status is no int", `{"bytes":1.5}`: "column bytes is no bigint",
-		`{"share":"-"}`: "column share is no double", `{"hit":"-"}`: "column hit is no boolean", `{"status":99999999999}`: "column status is no int",
+		``: "empty", `[{"ip":"a"}]`: "not a sequence of JSON objects", `{"ip":"a"} x`: "not a sequence of JSON objects", `{"ip":"a"`: "", `{"ip":}`: "",
+		`{"ip":"a"}{"status":"-"}`: "column status is not of type int", `{"bytes":1.5}`: "column bytes is not of type bigint",
+		`{"share":"-"}`: "column share is not of type double", `{"hit":"-"}`: "column hit is not of type boolean", `{"status":99999999999}`: "column status is not of type int",
 	}
 	c := parquet.NewConverter(schema(t, usage...))
 	for record, want := range tests {
 		rows, err := c.AppendRows([]byte("before"), []byte(record))
 		if err == nil || !strings.Contains(err.Error(), want) || string(rows) != "before" {
-			t.Errorf("AppendRows(%s) = %q, %v, want nothing and %q", record, rows, err, want)
+			t.Errorf("AppendRows(%s) = %q, %v, want dst unchanged and the error %q", record, rows, err, want)
 		}
 	}
 }
 
-func TestSchemasThatCannotBeWrittenSayWhy(t *testing.T) {
+func TestNewSchemaRejectsUnsupportedColumns(t *testing.T) {
 	tests := []struct {
 		columns []parquet.Column
 		want    string
 	}{
 		{nil, "0 columns"},
-		{[]parquet.Column{{Name: "time", Type: "timestamp"}}, "column time is of type timestamp"},
-		{[]parquet.Column{{Name: "a", Type: "string"}, {Name: "A", Type: "string"}}, `column "A" is there twice`},
+		{[]parquet.Column{{Name: "time", Type: "timestamp"}}, "column time has the unsupported type timestamp"},
+		{[]parquet.Column{{Name: "a", Type: "string"}, {Name: "A", Type: "string"}}, `column name "A" is empty or a duplicate`},
 	}
 	for _, tt := range tests {
 		if _, err := parquet.NewSchema(tt.columns); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -152,7 +152,7 @@ func TestSchemasThatCannotBeWrittenSayWhy(t *testing.T) {
 	}
 }
 
-func TestManyRowsInSeveralGroups(t *testing.T) {
+func TestFileWithSeveralRowGroups(t *testing.T) {
 	s := schema(t, parquet.Column{Name: "id", Type: parquet.String}, parquet.Column{Name: "n", Type: parquet.BigInt})
 	c := parquet.NewConverter(s)
 	var out bytes.Buffer
@@ -184,8 +184,8 @@ func TestManyRowsInSeveralGroups(t *testing.T) {
 	}
 }
 
-// Files of others have time stamps and nested columns.
-func TestAFileOfAnotherProgram(t *testing.T) {
+// Files of other programs may have timestamps and nested columns.
+func TestLinesReadsForeignFile(t *testing.T) {
 	at := time.Date(2026, 7, 13, 14, 5, 9, 123_000_000, time.UTC)
 	type inner struct {
 		A string `parquet:"a"`
@@ -207,7 +207,7 @@ func TestAFileOfAnotherProgram(t *testing.T) {
 	}
 }
 
-func TestABrokenFileIsAnErrorAndNoPanic(t *testing.T) {
+func TestLinesReportsCorruptFile(t *testing.T) {
 	whole := file(t, schema(t, usage...), "", 1<<20, strings.Repeat(`{"requestId":"a","ip":"10.0.0.1","status":200}`, 500))
 	rnd := rand.New(rand.NewPCG(1, 2))
 	broken := 0
@@ -230,7 +230,7 @@ func TestABrokenFileIsAnErrorAndNoPanic(t *testing.T) {
 		}
 	}
 	if broken < 100 {
-		t.Errorf("%d of 300 broken files were errors", broken)
+		t.Errorf("%d of 300 corrupt files were reported, want at least 100", broken)
 	}
 }
 
@@ -273,7 +273,7 @@ func BenchmarkConvert(b *testing.B) {
 	})
 }
 
-// Whatever a record holds, it is refused or becomes rows that the file takes.
+// FuzzRecord checks that any record either is rejected or becomes rows that can be written and read.
 func FuzzRecord(f *testing.F) {
 	for _, record := range []string{`{"requestId":"a","status":"200"}`, `{"IP":"\u0000\ud800"}{}`, `{"status":null}`, `[]`, `{"bytes":1e3}`, "{\"extra\":{\"a\":[]}}\n"} {
 		f.Add([]byte(record))
@@ -283,12 +283,12 @@ func FuzzRecord(f *testing.F) {
 		rows, err := parquet.NewConverter(s).AppendRows(nil, record)
 		if err != nil {
 			if len(rows) > 0 {
-				t.Errorf("%d bytes of rows beside %v", len(rows), err)
+				t.Errorf("%d bytes of rows with error %v", len(rows), err)
 			}
 			return
 		}
 		if !json.Valid(record) && bytes.Count(record, []byte("{")) < 2 {
-			t.Errorf("%q became rows", record)
+			t.Errorf("invalid record %q was accepted", record)
 		}
 		var out bytes.Buffer
 		w, err := parquet.NewWriter(&out, s, parquet.Uncompressed)

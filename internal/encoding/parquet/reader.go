@@ -13,14 +13,14 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// Magic is what a Parquet file begins and ends with.
+// Magic is at the start and the end of each Parquet file.
 const Magic = "PAR1"
 
-// ErrCorrupt: the bytes are no Parquet file, or a broken one.
+// ErrCorrupt is returned for bytes that are not a valid Parquet file.
 var ErrCorrupt = errors.New("the Parquet file is corrupt")
 
-// Lines reads a file as JSON lines: one object for each row, with the columns that are not null, nested ones by their
-// path with dots. Columns that repeat are left out: access logs have none.
+// Lines returns a reader of the file's rows as lines of JSON. Each object has the columns that are not null; the name of a
+// nested column is its path with dots. Repeated columns are skipped, because access logs have none.
 func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 	defer caught(&err)
 	file, err := pq.OpenFile(r, size, pq.SkipBloomFilters(true), pq.SkipPageIndex(true))
@@ -32,21 +32,21 @@ func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 		leaf, _ := file.Schema().Lookup(path...)
 		c := leafColumn{repeats: leaf.MaxRepetitionLevel > 0, unit: timeUnit(leaf.Node)}
 		if c.name, err = json.Marshal(strings.Join(path, ".")); err != nil {
-			return nil, fmt.Errorf("name of a column: %w", err)
+			return nil, fmt.Errorf("encode column name: %w", err)
 		}
 		l.columns = append(l.columns, c)
 	}
 	return l, nil
 }
 
-// leafColumn is a column as the file has it.
+// leafColumn is a column of the file.
 type leafColumn struct {
 	name    []byte // as JSON
 	repeats bool
-	unit    time.Duration // of a time stamp; 0 is none
+	unit    time.Duration // of a timestamp, 0 for other types
 }
 
-// timeUnit is what a time stamp counts.
+// timeUnit returns the unit of a timestamp column, and 0 for other types.
 func timeUnit(n pq.Node) time.Duration {
 	if t := n.Type().LogicalType(); t != nil {
 		if stamp, ok := t.Value.(*format.TimestampType); ok && stamp.Unit.Value != nil {
@@ -56,7 +56,7 @@ func timeUnit(n pq.Node) time.Duration {
 	return 0
 }
 
-// lines is a file that is read as text.
+// lines reads a file as text.
 type lines struct {
 	file    *pq.GenericReader[any]
 	columns []leafColumn
@@ -78,7 +78,7 @@ func (l *lines) Read(p []byte) (int, error) {
 
 func (l *lines) Close() error { return l.file.Close() }
 
-// next reads some rows.
+// next reads up to rowsAtOnce rows.
 func (l *lines) next() (err error) {
 	defer caught(&err)
 	n, err := l.file.ReadRows(l.rows)
@@ -89,7 +89,7 @@ func (l *lines) next() (err error) {
 	l.unread = l.out
 	switch {
 	case n > 0:
-		return nil // an error comes again
+		return nil // the next call returns the error again
 	case err == nil:
 		return io.ErrNoProgress
 	case errors.Is(err, io.EOF):
@@ -126,7 +126,7 @@ func (c leafColumn) appendValue(dst []byte, v pq.Value) []byte {
 			return appendTime(dst, time.Unix(0, 0).Add(time.Duration(v.Int64())*c.unit))
 		}
 		return strconv.AppendInt(dst, v.Int64(), 10)
-	case pq.Int96: // Hive's and Spark's time stamps: nanoseconds of a Julian day
+	case pq.Int96: // timestamp of Hive and Spark: nanoseconds of the day and Julian day
 		const julianEpoch = 2440588
 		i := v.Int96()
 		return appendTime(dst, time.Unix((int64(i[2])-julianEpoch)*24*60*60, int64(i[1])<<32|int64(i[0])))
@@ -142,7 +142,7 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(t.UTC().AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
 }
 
-// appendFloat has the numbers that JSON does not know as text.
+// appendFloat appends NaN and infinities as strings, because JSON has no such numbers.
 func appendFloat(dst []byte, f float64, bits int) []byte {
 	if f-f != 0 {
 		return append(strconv.AppendFloat(append(dst, '"'), f, 'g', -1, bits), '"')
@@ -166,7 +166,7 @@ func appendText(dst, text []byte) []byte {
 	return append(dst, '"')
 }
 
-// caught makes an error of a panic: the reader below trusts what a file says about itself.
+// caught converts a panic to an error: the Parquet library panics on some inconsistent files.
 func caught(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %v", ErrCorrupt, p)

@@ -9,10 +9,10 @@ import (
 	pq "github.com/parquet-go/parquet-go"
 )
 
-// Type is the type of a column, as Hive and the Glue Data Catalog call it.
+// Type is the type of a column by its name in Hive and the Glue Data Catalog.
 type Type string
 
-// The types that are served.
+// The supported types.
 const (
 	String  Type = "string"
 	Int     Type = "int"
@@ -27,31 +27,31 @@ type Column struct {
 	Type Type   `json:"type"`
 }
 
-// maxColumns bounds a schema: it is part of what delivery writes down for each object.
+// maxColumns limits a schema, because the pending flush stores it for each object.
 const maxColumns = 1000
 
-// Schema is the columns of a file. It does not change.
+// Schema is the columns of a file. It is immutable.
 type Schema struct {
 	columns []Column
 	file    *pq.Schema
-	leaves  []int // of each column: where it is in the file, which has them by name
+	leaves  []int // index in the file by column; the file orders columns by name
 }
 
-// NewSchema is the schema of a table's columns. An error says which of them cannot be written.
+// NewSchema returns the schema of a table with the given columns. An error names the unsupported column.
 func NewSchema(columns []Column) (*Schema, error) {
 	if len(columns) == 0 || len(columns) > maxColumns {
-		return nil, fmt.Errorf("a table of %d columns: 1 to %d can be written", len(columns), maxColumns)
+		return nil, fmt.Errorf("the table has %d columns, expected 1 to %d", len(columns), maxColumns)
 	}
 	group := pq.Group{}
 	s := &Schema{columns: slices.Clone(columns)}
 	for i, c := range columns {
 		node, ok := nodes[c.Type]
 		if !ok {
-			return nil, fmt.Errorf("column %s is of type %s: string, int, bigint, double and boolean can be written", c.Name, c.Type)
+			return nil, fmt.Errorf("column %s has the unsupported type %s; use string, int, bigint, double or boolean", c.Name, c.Type)
 		}
 		name := strings.ToLower(c.Name)
-		if _, twice := group[name]; twice || name == "" {
-			return nil, fmt.Errorf("column %q is there twice or has no name", c.Name)
+		if _, duplicate := group[name]; duplicate || name == "" {
+			return nil, fmt.Errorf("column name %q is empty or a duplicate", c.Name)
 		}
 		s.columns[i].Name, group[name] = name, pq.Optional(node())
 	}
@@ -63,7 +63,7 @@ func NewSchema(columns []Column) (*Schema, error) {
 	return s, nil
 }
 
-// nodes are the types as Parquet has them. Texts share a dictionary until it grows large.
+// nodes maps types to Parquet's types. Strings use a dictionary up to dictionaryBytes. It is read-only.
 var nodes = map[Type]func() pq.Node{
 	String:  func() pq.Node { return pq.Encoded(pq.String(), &pq.RLEDictionary) },
 	Int:     func() pq.Node { return pq.Int(32) },
@@ -72,15 +72,15 @@ var nodes = map[Type]func() pq.Node{
 	Boolean: func() pq.Node { return pq.Leaf(pq.BooleanType) },
 }
 
-// Columns are the schema's, in the table's order. The caller must not change them.
+// Columns returns the columns in the table's order. The caller must not modify them.
 func (s *Schema) Columns() []Column { return s.columns }
 
-// Equal says whether both write the same columns.
+// Equal reports whether s and o have the same columns in the same order.
 func (s *Schema) Equal(o *Schema) bool {
 	return s == o || s != nil && o != nil && slices.Equal(s.columns, o.columns)
 }
 
-// value is a text as a column's value.
+// value parses text as a value of type t.
 func (t Type) value(text []byte) (pq.Value, error) {
 	switch t {
 	case Int:

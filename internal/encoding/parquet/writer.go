@@ -11,35 +11,35 @@ import (
 )
 
 const (
-	// rowsAtOnce go into the file together.
+	// rowsAtOnce is the number of rows per call of the Parquet library.
 	rowsAtOnce = 256
-	// groupRows is a row group's: of access log lines some 40 MiB before compression, which
-	// is what is held of a file in memory, compressed.
+	// groupRows is the number of rows in a row group: about 40 MiB of access log lines before
+	// compression. The writer keeps one row group in memory, compressed.
 	groupRows = 100_000
-	// dictionaryBytes bounds a column's dictionary: ids differ in every row.
+	// dictionaryBytes limits the dictionary of a column, because ids differ in every row.
 	dictionaryBytes = 256 << 10
 )
 
-// Compressions of a file's pages, as Firehose's ParquetSerDe calls them.
+// The compressions of a file's pages, by their names in Firehose's ParquetSerDe.
 const (
 	Uncompressed = "UNCOMPRESSED"
 	Snappy       = "SNAPPY"
 	Gzip         = "GZIP"
 )
 
-// errRow: what was written is not what a Converter makes.
+// errRow is returned for bytes that no Converter of the schema produces.
 var errRow = errors.New("write Parquet: not a row of the schema")
 
-// Writer writes a file of the rows of a Converter. It takes them in any pieces.
+// Writer writes the rows of a Converter to a Parquet file. Write calls may split rows anywhere.
 type Writer struct {
 	schema  *Schema
 	file    *pq.GenericWriter[any]
-	pending []byte // the begin of a row
+	pending []byte // start of an incomplete row
 	rows    []pq.Row
-	n       int // of rows
+	n       int // number of rows that wait for flush
 }
 
-// NewWriter makes a writer. compression is one of the constants; "" is SNAPPY.
+// NewWriter returns a writer of a file with the given schema and compression; "" means SNAPPY.
 func NewWriter(w io.Writer, s *Schema, compression string) (*Writer, error) {
 	var codec compress.Codec
 	switch compression {
@@ -50,7 +50,7 @@ func NewWriter(w io.Writer, s *Schema, compression string) (*Writer, error) {
 	case Gzip:
 		codec = &pq.Gzip
 	default:
-		return nil, fmt.Errorf("compression %q of Parquet is not known", compression)
+		return nil, fmt.Errorf("unknown Parquet compression %q", compression)
 	}
 	out := &Writer{schema: s, rows: make([]pq.Row, rowsAtOnce)}
 	for i := range out.rows {
@@ -61,7 +61,7 @@ func NewWriter(w io.Writer, s *Schema, compression string) (*Writer, error) {
 	return out, nil
 }
 
-// Write takes rows, or pieces of them.
+// Write adds encoded rows. It does not keep p.
 func (w *Writer) Write(p []byte) (int, error) {
 	in := p
 	if len(w.pending) > 0 {
@@ -86,7 +86,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 			}
 		}
 	}
-	// The rows alias the memory that is the caller's again.
+	// The rows refer to p, which belongs to the caller after the return.
 	if err := w.flush(); err != nil {
 		return 0, err
 	}
@@ -94,7 +94,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// row takes one row in.
+// row decodes one row.
 func (w *Writer) row(b []byte) error {
 	row := w.rows[w.n]
 	for i, c := range w.schema.columns {
@@ -134,18 +134,18 @@ func (w *Writer) flush() error {
 	return nil
 }
 
-// Close ends the file; what is below stays open.
+// Close writes the end of the file. It does not close the underlying writer.
 func (w *Writer) Close() error {
 	if len(w.pending) > 0 {
 		return errRow
 	}
 	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("end Parquet file: %w", err)
+		return fmt.Errorf("write end of Parquet file: %w", err)
 	}
 	return nil
 }
 
-// Reset begins anew on another writer.
+// Reset discards all state and starts a new file on another writer.
 func (w *Writer) Reset(to io.Writer) {
 	w.file.Reset(to)
 	w.pending, w.n = w.pending[:0], 0
