@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestCheckKnowsADeploymentPackage(t *testing.T) {
+func TestCheck(t *testing.T) {
 	with := func(name string) []byte {
 		var b bytes.Buffer
 		z := zip.NewWriter(&b)
@@ -22,15 +22,15 @@ func TestCheckKnowsADeploymentPackage(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		data []byte
-		says string
+		want string
 	}{
-		{"a package", with("bootstrap"), ""},
-		{"another function's", with("lambda_function.py"), "no bootstrap"},
-		{"a text", []byte("x"), "no zip"},
+		{"deployment package", with("bootstrap"), ""},
+		{"another function", with("lambda_function.py"), "no file bootstrap"},
+		{"text", []byte("x"), "not a zip"},
 	} {
 		err := Check(tt.data)
-		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
-			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
 }

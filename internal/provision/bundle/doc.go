@@ -1,7 +1,7 @@
-// Package bundle is the enrichment function's deployment package: the zip with cmd/enricher
-// as `bootstrap` that Lambda's provided.al2023 runs.
+// Package bundle provides the deployment package of the enrichment function: a zip with
+// cmd/enricher as `bootstrap`, for Lambda's runtime provided.al2023.
 //
-// A release of stagelog has it embedded: it is built with the tag release, after both zips were
-// put into this folder (make release). Any other build makes it when it is asked for, with
-// the go command and stagelog's source.
+// Releases of stagelog embed the zips: `make release` puts them into this directory and builds
+// with the tag release. Other builds make the zip on demand with the go command from
+// stagelog's source.
 package bundle

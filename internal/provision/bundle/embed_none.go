@@ -2,5 +2,5 @@
 
 package bundle
 
-// embedded has nothing: this is no release.
+// embedded returns nil, because this build is not a release.
 func embedded(string) []byte { return nil }

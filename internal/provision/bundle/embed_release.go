@@ -4,8 +4,8 @@ package bundle
 
 import _ "embed" // for the zips
 
-// `make release` puts the zips here before it builds with this tag; without them the compiler
-// finds no matching files.
+// `make release` puts the zips here before it builds with this tag. Without them the compiler
+// reports "no matching files found".
 
 //go:embed enricher-arm64.zip
 var arm64 []byte

@@ -14,54 +14,55 @@ import (
 	"time"
 )
 
-// handed are the user's settings of Go that a build gets, from the environment or Go's own
-// settings file: where modules and toolchains come from and are kept. None but the last
-// changes the program.
-var handed = []string{
+// passedSettings are the user's Go settings, from the environment or Go's settings file, that
+// a build uses: the sources and caches of modules and toolchains. Only the last, GOTOOLCHAIN,
+// can change the program.
+var passedSettings = []string{
 	"GOAUTH", "GOCACHE", "GOCACHEPROG", "GOINSECURE", "GOMODCACHE", "GONOPROXY", "GONOSUMDB", "GOPATH", "GOPRIVATE", "GOPROXY",
 	"GOSUMDB", "GOVCS", "GOTOOLCHAIN",
 }
 
-// kept are the variables for the go command itself that no settings file holds.
-var kept = []string{"GOROOT", "GOMAXPROCS", "GOMEMLIMIT"}
+// passedVariables are variables of the go command that only the environment can contain.
+var passedVariables = []string{"GOROOT", "GOMAXPROCS", "GOMEMLIMIT"}
 
-// goCommand is this machine's go command, in an environment that is the same everywhere as
-// far as it changes a program.
+// goCommand is the go command of this machine with an environment in which every machine
+// builds the same program.
 type goCommand struct {
-	path, tmp string // tmp is what it may write to
-	env       []string
+	path string
+	tmp  string // temporary directory for its output
+	env  []string
 }
 
 func findGo(ctx context.Context, tmp string) (*goCommand, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return nil, fmt.Errorf("%w: there is no go command: install Go from https://go.dev/dl%s", ErrCannotBuild, otherWays)
+		return nil, fmt.Errorf("%w: go command not found; install Go from https://go.dev/dl%s", ErrCannotBuild, alternatives)
 	}
-	asSet := &goCommand{path: path, tmp: tmp, env: os.Environ()}
-	out, err := asSet.run(ctx, tmp, nil, append([]string{"env", "-json"}, handed...)...)
+	user := &goCommand{path: path, tmp: tmp, env: os.Environ()}
+	out, err := user.run(ctx, tmp, nil, append([]string{"env", "-json"}, passedSettings...)...)
 	if err != nil {
 		return nil, err
 	}
 	var settings map[string]string
 	if err := json.Unmarshal(out, &settings); err != nil {
-		return nil, fmt.Errorf("%w: go env: %w%s", ErrCannotBuild, err, otherWays)
+		return nil, fmt.Errorf("%w: go env: %w%s", ErrCannotBuild, err, alternatives)
 	}
-	return &goCommand{path: path, tmp: tmp, env: environment(asSet.env, settings, tmp)}, nil
+	return &goCommand{path: path, tmp: tmp, env: environment(user.env, settings, tmp)}, nil
 }
 
-// environment is env with settings in the place of all that Go reads. What only gets removed
-// could come back from the settings file, so that is off.
+// environment returns env without variables that influence Go, and with settings and fixed
+// values instead. It disables Go's settings file, which could set removed variables again.
 func environment(env []string, settings map[string]string, tmp string) []string {
 	var all []string
 	for _, kv := range env {
 		name, _, _ := strings.Cut(kv, "=")
-		ofGo := strings.HasPrefix(name, "GO") && !strings.HasPrefix(name, "GOOGLE_")
-		if !ofGo && !strings.HasPrefix(name, "CGO_") && name != "PWD" || slices.Contains(kept, name) {
+		isGo := strings.HasPrefix(name, "GO") && !strings.HasPrefix(name, "GOOGLE_")
+		if !isGo && !strings.HasPrefix(name, "CGO_") && name != "PWD" || slices.Contains(passedVariables, name) {
 			all = append(all, kv)
 		}
 	}
-	for _, name := range handed {
-		if v := settings[name]; v != "" && (name != "GOCACHE" || v != "off") { // off: it found no place for it
+	for _, name := range passedSettings {
+		if v := settings[name]; v != "" && (name != "GOCACHE" || v != "off") { // off: Go found no directory for it
 			all = append(all, name+"="+v)
 		}
 	}
@@ -69,8 +70,8 @@ func environment(env []string, settings map[string]string, tmp string) []string 
 		"GOTMPDIR="+tmp)
 }
 
-// run gives what the command printed, also when it failed. The end of ctx kills it with all
-// that it started.
+// run returns the output of the command, even if it failed. When ctx ends, run kills the
+// command and all processes that it started.
 func (g *goCommand) run(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, g.path, args...)
 	cmd.Dir, cmd.Env = dir, slices.Concat(g.env, env)
@@ -84,9 +85,9 @@ func (g *goCommand) run(ctx context.Context, dir string, env []string, args ...s
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	said := ""
+	stderr := ""
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && len(exit.Stderr) > 0 {
-		said = ":\n" + string(bytes.TrimSpace(exit.Stderr))
+		stderr = ":\n" + string(bytes.TrimSpace(exit.Stderr))
 	}
-	return out, fmt.Errorf("%w: go %s in %s: %w%s%s", ErrCannotBuild, args[0], dir, err, otherWays, said)
+	return out, fmt.Errorf("%w: go %s in %s: %w%s%s", ErrCannotBuild, args[0], dir, err, alternatives, stderr)
 }

@@ -13,30 +13,32 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/function"
 )
 
-// Options are how a zip is made where none is embedded.
+// Options controls the build of a zip that is not embedded.
 type Options struct {
-	// Dir is the folder of stagelog's source. By default it is where this program was built
-	// from, else the module of the current folder, else the program's own version from Go's
-	// module proxy.
-	Dir      string
-	Progress func(string) // told what takes time; may be nil
+	// Dir is the directory of stagelog's source. The default is the first that exists of: the
+	// directory that this program was built from, the module that contains the current
+	// directory, this program's version from Go's module proxy.
+	Dir string
+	// Progress, if not nil, is called with a message before a step that takes long.
+	Progress func(string)
 }
 
-// ErrCannotBuild: this machine cannot make the zip. The text says what would help.
+// ErrCannotBuild is returned when this machine cannot build the zip. The error's text names
+// the alternatives.
 var ErrCannotBuild = errors.New("the enrichment function cannot be built here")
 
-const otherWays = "; otherwise use a release of stagelog, which has it embedded, or give its zip with --function-zip"
+const alternatives = "; alternatively use a release of stagelog, which embeds the function, or pass its zip with --function-zip"
 
-// goArch is how Go names Lambda's architectures.
+// goArch maps Lambda's architectures to Go's.
 var goArch = map[string]string{"arm64": "arm64", "x86_64": "amd64"}
 
-// Zip is the deployment package for "arm64" or "x86_64", and how it was come by. The same
-// source and Go version give the same bytes, on any machine and in any folder. It wraps
-// ErrCannotBuild where the go command or the source is missing, or the build fails, and is
-// ctx's error where that ended the build. Nothing of a build is left but in Go's cache.
-func Zip(ctx context.Context, arch string, opts Options) (data []byte, how string, err error) {
+// Zip returns the deployment package for "arm64" or "x86_64", and a description of its origin.
+// The same source and Go version give the same bytes on any machine and in any directory. The
+// error wraps ErrCannotBuild if the go command or the source is missing or the build fails,
+// and is ctx's error if ctx ended the build. A build leaves files only in Go's cache.
+func Zip(ctx context.Context, arch string, opts Options) (data []byte, origin string, err error) {
 	if goArch[arch] == "" {
-		return nil, "", fmt.Errorf("architecture %q: Lambda has arm64 and x86_64", arch)
+		return nil, "", fmt.Errorf("unknown architecture %q; Lambda supports arm64 and x86_64", arch)
 	}
 	if data := embedded(arch); data != nil {
 		return data, "embedded in this release", nil
@@ -55,13 +57,13 @@ func Zip(ctx context.Context, arch string, opts Options) (data []byte, how strin
 		return nil, "", err
 	}
 	if opts.Progress != nil {
-		opts.Progress(fmt.Sprintf("building the enrichment function for %s (the first time takes up to a minute)", arch))
+		opts.Progress(fmt.Sprintf("building the enrichment function for %s (up to a minute the first time)", arch))
 	}
 	return build(ctx, command, dir, arch)
 }
 
-// build makes the program from the source in dir, and packs it.
-func build(ctx context.Context, command *goCommand, dir, arch string) (data []byte, how string, err error) {
+// build builds the program from the source in dir and zips it.
+func build(ctx context.Context, command *goCommand, dir, arch string) (data []byte, origin string, err error) {
 	path := filepath.Join(command.tmp, function.BootstrapName)
 	if _, err := command.run(ctx, dir, []string{"GOARCH=" + goArch[arch]}, "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc",
 		"-ldflags", "-s -w -buildid=", "-o", path, "./cmd/enricher"); err != nil {
@@ -83,16 +85,16 @@ func build(ctx context.Context, command *goCommand, dir, arch string) (data []by
 	return b.Bytes(), fmt.Sprintf("built from %s with %s", dir, info.GoVersion), nil
 }
 
-// Check says why a file cannot be the deployment package: it is no zip, or has no bootstrap.
+// Check returns an error if data is not a deployment package: a zip that contains bootstrap.
 func Check(data []byte) error {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return fmt.Errorf("it is no zip (%w): `stagelog export zip` writes one", err)
+		return fmt.Errorf("not a zip file (%w); run `stagelog export zip` to write one", err)
 	}
 	for _, f := range z.File {
 		if f.Name == "bootstrap" {
 			return nil
 		}
 	}
-	return errors.New("it holds no bootstrap, which is what Lambda would run: `stagelog export zip` writes one that does")
+	return errors.New("the zip has no file bootstrap, which Lambda runs; run `stagelog export zip` to write a correct one")
 }

@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// maxBytes is the promise for the zip.
+// maxBytes is the documented limit of the zip.
 const maxBytes = 8 << 20
 
-// unpacked is the program in a zip, which must hold nothing else.
+// unpacked returns the program in a zip, and fails the test if the zip contains anything else.
 func unpacked(t *testing.T, data []byte) []byte {
 	t.Helper()
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
@@ -24,7 +24,7 @@ func unpacked(t *testing.T, data []byte) []byte {
 		t.Fatal(err)
 	}
 	if len(z.File) != 1 || z.File[0].Name != "bootstrap" || z.File[0].Mode() != 0o755 {
-		t.Fatalf("the zip has %d files, the first %s %v, want bootstrap alone, for all to run", len(z.File), z.File[0].Name, z.File[0].Mode())
+		t.Fatalf("the zip has %d files, the first %s %v, want only bootstrap with mode 0755", len(z.File), z.File[0].Name, z.File[0].Mode())
 	}
 	f, err := z.File[0].Open()
 	if err != nil {
@@ -37,17 +37,17 @@ func unpacked(t *testing.T, data []byte) []byte {
 	return program
 }
 
-// here is the folder of the source.
+// here returns the directory of the source.
 func here(t *testing.T) string {
 	t.Helper()
 	dir := above(".")
 	if dir == "" {
-		t.Fatal("the tests do not run in stagelog's source")
+		t.Fatal("the test does not run in stagelog's source")
 	}
 	return dir
 }
 
-// copied is a copy of what the function is built from, in a folder of its own.
+// copied copies the source of the function to a temporary directory and returns it.
 func copied(t *testing.T) string {
 	t.Helper()
 	dir, from := t.TempDir(), here(t)
@@ -76,8 +76,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// odd is a user whose every setting would make another program.
-func odd(t *testing.T) {
+// setOddEnvironment sets every user setting that could change the program.
+func setOddEnvironment(t *testing.T) {
 	t.Helper()
 	settings := filepath.Join(t.TempDir(), "env")
 	write(t, settings, "GOFLAGS=-tags=other\nGOEXPERIMENT=nogreenteagc\nGOAMD64=v3\nGOARM64=v9.0\nGOFIPS140=latest\nCGO_ENABLED=1\n")
@@ -92,40 +92,40 @@ func odd(t *testing.T) {
 	t.Cleanup(func() { syscall.Umask(old) })
 }
 
-func TestTheZipIsTheSameWhereverItIsBuilt(t *testing.T) {
+func TestZipIsReproducible(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the function four times")
 	}
 	source, other := here(t), copied(t)
 	first := map[string][]byte{}
 	for arch, machine := range map[string]elf.Machine{"arm64": elf.EM_AARCH64, "x86_64": elf.EM_X86_64} {
-		var told []string
-		data, how, err := Zip(t.Context(), arch, Options{Progress: func(s string) { told = append(told, s) }})
+		var progress []string
+		data, origin, err := Zip(t.Context(), arch, Options{Progress: func(s string) { progress = append(progress, s) }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		first[arch] = data
 		program := unpacked(t, data)
 		if len(data) > maxBytes {
-			t.Errorf("%s: the zip has %d bytes, the promise is %d", arch, len(data), maxBytes)
+			t.Errorf("%s: the zip has %d bytes, want at most %d", arch, len(data), maxBytes)
 		}
-		if !strings.HasPrefix(how, "built from "+source+" with go1.") || len(told) != 1 || !strings.Contains(told[0], arch) {
-			t.Errorf("%s: how it was come by: %q; told: %q", arch, how, told)
+		if !strings.HasPrefix(origin, "built from "+source+" with go1.") || len(progress) != 1 || !strings.Contains(progress[0], arch) {
+			t.Errorf("%s: origin %q; progress %q", arch, origin, progress)
 		}
 		file, err := elf.NewFile(bytes.NewReader(program))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if libraries, err := file.ImportedLibraries(); file.Machine != machine || file.Type != elf.ET_EXEC || len(libraries) > 0 || err != nil {
-			t.Errorf("%s: the program is a %v for %v and needs %v (%v), want it static", arch, file.Type, file.Machine, libraries, err)
+			t.Errorf("%s: the program is a %v for %v and needs %v (%v), want a static one", arch, file.Type, file.Machine, libraries, err)
 		}
 		if bytes.Contains(program, []byte(source)) {
-			t.Errorf("%s: the program names the folder that it was built in", arch)
+			t.Errorf("%s: the program contains the directory of its source", arch)
 		}
 	}
-	odd(t)
+	setOddEnvironment(t)
 	for arch, want := range first {
-		// From a cache of its own, as on another machine: what both builds share proves nothing.
+		// An empty cache, as on another machine: results shared through the cache would prove nothing.
 		if arch == "arm64" {
 			t.Setenv("GOCACHE", t.TempDir())
 		}
@@ -134,12 +134,12 @@ func TestTheZipIsTheSameWhereverItIsBuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s: two builds differ: %d bytes, and elsewhere %d\n%v\n%v", arch, len(want), len(got), settings(t, want), settings(t, got))
+			t.Errorf("%s: two builds differ: %d bytes, and %d in another directory\n%v\n%v", arch, len(want), len(got), settings(t, want), settings(t, got))
 		}
 	}
 }
 
-// settings are what the build of a zip's program recorded.
+// settings returns the build settings that the program of a zip records.
 func settings(t *testing.T, data []byte) string {
 	t.Helper()
 	info, err := buildinfo.Read(bytes.NewReader(unpacked(t, data)))

@@ -13,11 +13,11 @@ import (
 
 const module = "github.com/stagelog/stagelog"
 
-// source is the folder of stagelog's source.
+// source returns the directory of stagelog's source, as described at Options.Dir.
 func source(ctx context.Context, command *goCommand, given string) (string, error) {
 	if given != "" {
 		if !isSource(given) {
-			return "", fmt.Errorf("%w: %s does not hold stagelog's source", ErrCannotBuild, given)
+			return "", fmt.Errorf("%w: %s is not the directory of stagelog's source", ErrCannotBuild, given)
 		}
 		return given, nil
 	}
@@ -29,13 +29,13 @@ func source(ctx context.Context, command *goCommand, given string) (string, erro
 	}
 	version := publishedVersion(debug.ReadBuildInfo())
 	if version == "" {
-		return "", fmt.Errorf("%w: stagelog's source is not where this program was built, nor in the current folder: run stagelog in its source's folder%s", ErrCannotBuild, otherWays)
+		return "", fmt.Errorf("%w: stagelog's source not found; run stagelog in the directory of its source%s", ErrCannotBuild, alternatives)
 	}
 	return downloaded(ctx, command, version)
 }
 
-// builtFrom is where this file was when the program was built; a program that was built with
-// -trimpath does not know.
+// builtFrom returns the directory of the source when the program was built, and "" for a
+// program built with -trimpath.
 func builtFrom() string {
 	_, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) {
@@ -44,7 +44,7 @@ func builtFrom() string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
-// above is the nearest folder that is or holds dir and is stagelog's source.
+// above returns the nearest directory at or above dir that is stagelog's source, or "".
 func above(dir string) string {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -69,8 +69,8 @@ func isSource(dir string) bool {
 	return err == nil && strings.TrimSpace(first) == "module "+module
 }
 
-// publishedVersion is the program's version where others can get it, too: not of a folder,
-// and without changes that were never committed.
+// publishedVersion returns the program's version if a module proxy can have it, or "": builds
+// of a directory and builds with uncommitted changes are not published.
 func publishedVersion(info *debug.BuildInfo, ok bool) string {
 	if !ok || info.Main.Path != module || info.Main.Version == "(devel)" || strings.HasSuffix(info.Main.Version, "+dirty") {
 		return ""
@@ -78,19 +78,19 @@ func publishedVersion(info *debug.BuildInfo, ok bool) string {
 	return info.Main.Version
 }
 
-// downloaded is the source of one version, from Go's module proxy.
+// downloaded returns the directory of the source of a version, downloaded from Go's module proxy.
 func downloaded(ctx context.Context, command *goCommand, version string) (string, error) {
 	out, err := command.run(ctx, command.tmp, nil, "mod", "download", "-json", module+"@"+version)
-	var answer struct{ Dir, Error string }
-	// On a failure the reason is in the answer, or there is no answer.
-	if bad := json.Unmarshal(out, &answer); bad != nil && err == nil {
+	var result struct{ Dir, Error string }
+	// A failed download reports its reason in the JSON; other failures print none.
+	if bad := json.Unmarshal(out, &result); bad != nil && err == nil {
 		err = bad
 	}
 	switch {
-	case answer.Error != "":
-		return "", fmt.Errorf("%w: the source of stagelog %s cannot be downloaded (%s)%s", ErrCannotBuild, version, answer.Error, otherWays)
+	case result.Error != "":
+		return "", fmt.Errorf("%w: download the source of stagelog %s: %s%s", ErrCannotBuild, version, result.Error, alternatives)
 	case err != nil:
 		return "", err
 	}
-	return answer.Dir, nil
+	return result.Dir, nil
 }

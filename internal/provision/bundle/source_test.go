@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-func TestTheSourceIsFoundFromBelow(t *testing.T) {
+func TestAboveFindsSource(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "go.mod"), "module "+module+"\n\ngo 1.26.0\n")
 	write(t, filepath.Join(dir, "example/go.mod"), "module example.com/other\n")
@@ -27,11 +27,11 @@ func TestTheSourceIsFoundFromBelow(t *testing.T) {
 		}
 	}
 	if got := above(t.TempDir()); got != "" {
-		t.Errorf("above a folder without it = %q, want none", got)
+		t.Errorf("above a directory without the source = %q, want none", got)
 	}
 }
 
-func TestOnlyAVersionThatOthersCanGetIsDownloaded(t *testing.T) {
+func TestPublishedVersion(t *testing.T) {
 	tests := []struct {
 		path, version string
 		ok            bool
@@ -52,8 +52,8 @@ func TestOnlyAVersionThatOthersCanGetIsDownloaded(t *testing.T) {
 	}
 }
 
-// published makes a module proxy with version v1.2.3 of the source in dir, and has a module
-// cache of the test's own use it.
+// published creates a module proxy with version v1.2.3 of the source in dir, and makes Go use
+// it with an empty module cache.
 func published(t *testing.T, dir string) {
 	t.Helper()
 	proxy, cache := t.TempDir(), t.TempDir()
@@ -84,12 +84,12 @@ func published(t *testing.T, dir string) {
 	write(t, at+".mod", string(goMod))
 	write(t, at+".info", `{"Version":"v1.2.3"}`)
 	write(t, at+".zip", b.String())
-	// What the source needs comes from what this machine has downloaded before.
+	// Dependencies come from the modules that this machine has already downloaded.
 	modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // Go makes the folders of a module cache read-only, and they are to be removed
+	t.Cleanup(func() { // Go makes directories of a module cache read-only, which prevents their removal
 		err := filepath.WalkDir(cache, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
 				err = os.Chmod(path, 0o700)
@@ -105,7 +105,7 @@ func published(t *testing.T, dir string) {
 	t.Setenv("GOSUMDB", "off")
 }
 
-func TestADownloadedVersionGivesTheSameZip(t *testing.T) {
+func TestZipOfDownloadedSource(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the function twice")
 	}
@@ -119,18 +119,18 @@ func TestADownloadedVersionGivesTheSameZip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := downloaded(t.Context(), command, "v9.9.9"); !errors.Is(err, ErrCannotBuild) || !strings.Contains(err.Error(), "stagelog v9.9.9 cannot be downloaded") || !strings.Contains(err.Error(), "--function-zip") {
-		t.Errorf("a version that is not there: %v, want what to do", err)
+	if _, err := downloaded(t.Context(), command, "v9.9.9"); !errors.Is(err, ErrCannotBuild) || !strings.Contains(err.Error(), "download the source of stagelog v9.9.9") || !strings.Contains(err.Error(), "--function-zip") {
+		t.Errorf("version that does not exist: %v, want an error with alternatives", err)
 	}
 	dir, err := downloaded(t.Context(), command, "v1.2.3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, how, err := Zip(t.Context(), "x86_64", Options{Dir: dir})
+	got, origin, err := Zip(t.Context(), "x86_64", Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s: %d bytes, and from its own folder %d\n%v\n%v", how, len(got), len(want), settings(t, got), settings(t, want))
+		t.Errorf("%s: %d bytes, and %d from the original directory\n%v\n%v", origin, len(got), len(want), settings(t, got), settings(t, want))
 	}
 }

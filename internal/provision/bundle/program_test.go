@@ -16,7 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 )
 
-// apiGateway has one usage plan with one key.
+// apiGateway starts an API with one usage plan and one key, and returns its URL.
 func apiGateway(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -34,8 +34,8 @@ func apiGateway(t *testing.T) string {
 	return s.URL
 }
 
-// TestTheProgramAnswers is that what gets deployed is the function: its zip, run as Lambda runs it, enriches a batch.
-func TestTheProgramAnswers(t *testing.T) {
+// TestZippedProgramEnriches runs the zip as Lambda does, and checks that it enriches a batch.
+func TestZippedProgramEnriches(t *testing.T) {
 	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	if testing.Short() || runtime.GOOS != "linux" || arch == "" {
 		t.Skip("builds the function and runs it, a Linux program")
@@ -81,6 +81,6 @@ func TestTheProgramAnswers(t *testing.T) {
 		"false " + function.CodeStatusFailed,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the program's answer (-want +got):\n%s", diff)
+		t.Errorf("the program's outcomes (-want +got):\n%s", diff)
 	}
 }
