@@ -1,4 +1,4 @@
-// Package price estimates what a pipeline costs a month in AWS.
+// Package price estimates the monthly cost of a pipeline in AWS.
 package price
 
 import (
@@ -15,28 +15,28 @@ const (
 	kilobyte      = 1 << 10
 	megabyte      = 1 << 20
 	gigabyte      = 1 << 30
-	firehoseRound = 5 * kilobyte   // Firehose bills each record in steps of this
+	firehoseRound = 5 * kilobyte   // Firehose rounds each record up to a multiple of it
 	month         = 30 * 24 * 3600 // seconds
 )
 
-// What is assumed, as it cannot be known.
+// Assumptions about values that are not known in advance.
 const (
-	addedBytes   = 80    // by enrichment
-	callSeconds  = 0.020 // one invocation, with up to lambdaBuffer of records
-	callLogBytes = 400   // Lambda's own three lines about it
+	addedBytes   = 80    // added to a record by enrichment
+	callSeconds  = 0.020 // of an invocation with up to lambdaBuffer bytes of records
+	callLogBytes = 400   // of Lambda's three log lines per invocation
 	lambdaBuffer = record.DefaultFunctionSizeMiB * megabyte
 )
 
-// smaller is how many times smaller access logs are when they are compressed.
-var smaller = map[string]float64{
+// ratio is the compression ratio of access logs.
+var ratio = map[string]float64{
 	config.Uncompressed: 1, config.GZIP: 8, config.ZIP: 8, config.Snappy: 4, config.HadoopSnappy: 4,
 }
 
-// Estimate is what a number of requests costs in a month.
+// Estimate is the cost of a number of requests per month.
 type Estimate struct {
 	Requests    int64       `json:"requests_a_month"`
 	Region      string      `json:"region"`
-	PricesOf    string      `json:"prices_of"` // the Region and the date of the list prices
+	PricesOf    string      `json:"prices_of"` // Region and date of the list prices
 	Components  []Component `json:"components"`
 	Total       float64     `json:"total_usd"`
 	PerMillion  float64     `json:"usd_per_million_requests"`
@@ -44,14 +44,14 @@ type Estimate struct {
 	Assumptions []string    `json:"assumptions"`
 }
 
-// Component is one thing that AWS bills.
+// Component is one item of AWS's bill.
 type Component struct {
 	Name string  `json:"name"`
 	USD  float64 `json:"usd"`
-	How  string  `json:"how"` // what it is made of
+	How  string  `json:"how"` // calculation of the amount
 }
 
-// New estimates a month with that many requests, spread evenly.
+// New estimates the cost of a month with the given number of evenly distributed requests.
 func New(p *config.Pipeline, region, architecture string, requests int64) Estimate {
 	of, known := listed[region]
 	from := region
@@ -61,14 +61,14 @@ func New(p *config.Pipeline, region, architecture string, requests int64) Estima
 	e := Estimate{Requests: requests, Region: region, PricesOf: from + ", " + Date, RecordBytes: recordBytes(p.Format)}
 	e.Assumptions = assumptions(e.RecordBytes, p)
 	n := float64(requests)
-	e.add("API Gateway", 0, "nothing for access logs; its requests cost what they did before")
+	e.add("API Gateway", 0, "access logs are free; the price of requests does not change")
 
 	billed := n * math.Ceil(float64(e.RecordBytes)/firehoseRound) * firehoseRound / gigabyte
-	e.add("Firehose", billed*of.firehoseGB, "%.2f GB: a record of %d bytes counts as %d KB", billed, e.RecordBytes,
+	e.add("Firehose", billed*of.firehoseGB, "%.2f GB; a record of %d bytes is billed as %d KB", billed, e.RecordBytes,
 		(e.RecordBytes+firehoseRound-1)/firehoseRound*5)
 
 	if p.Deliver.Parquet {
-		e.add("Format conversion", billed*of.conversionGB, "to Parquet, of the same %.2f GB", billed)
+		e.add("Format conversion", billed*of.conversionGB, "the same %.2f GB, to Parquet", billed)
 	}
 
 	calls := deliveries(n, n*float64(e.RecordBytes)/lambdaBuffer, math.Min(record.DefaultFunctionInterval.Seconds(), p.Deliver.Interval.Seconds()))
@@ -80,20 +80,20 @@ func New(p *config.Pipeline, region, architecture string, requests int64) Estima
 
 	out := n * float64(e.RecordBytes+addedBytes)
 	objects := deliveries(n, out/float64(p.Deliver.Size), p.Deliver.Interval.Seconds())
-	e.add("S3 writes", objects*of.s3Put, "%.0f objects, one every %.0f s or %d MiB", objects, p.Deliver.Interval.Seconds(), p.Deliver.Size/megabyte)
-	months, kept := 1.0, "of the first month; each further month adds as much"
+	e.add("S3 writes", objects*of.s3Put, "%.0f objects, one per %.0f s or %d MiB", objects, p.Deliver.Interval.Seconds(), p.Deliver.Size/megabyte)
+	months, kept := 1.0, "after the first month; each further month adds the same"
 	if p.AWS.ExpireDays > 0 {
-		months, kept = float64(p.AWS.ExpireDays)/30, fmt.Sprintf("once there are logs of %d days", p.AWS.ExpireDays)
+		months, kept = float64(p.AWS.ExpireDays)/30, fmt.Sprintf("kept for %d days", p.AWS.ExpireDays)
 	}
-	stored := out / smaller[p.Deliver.Compression] * months / gigabyte
+	stored := out / ratio[p.Deliver.Compression] * months / gigabyte
 	e.add("S3 storage", stored*of.s3GBMonth, "%.2f GB %s", stored, kept)
-	// The bucket's owner pays for what readers of other accounts get.
+	// The bucket's owner pays for the requests of readers in other accounts.
 	if readers := len(p.Readers); readers > 0 {
-		e.add("S3 reads", objects*float64(readers)*of.s3Get, "each object once for each of the readers (%d)", readers)
-		e.add("Data transfer", 0, "nothing to readers in the Region; what goes out of it is paid by you")
+		e.add("S3 reads", objects*float64(readers)*of.s3Get, "each object once per reader (%d)", readers)
+		e.add("Data transfer", 0, "free within the Region; you pay for transfer to readers elsewhere")
 	}
 	logs := calls * callLogBytes / gigabyte
-	e.add("CloudWatch Logs", logs*of.cloudWatchGB, "%.3f GB of the function's log", logs)
+	e.add("CloudWatch Logs", logs*of.cloudWatchGB, "%.3f GB of function logs", logs)
 	if requests > 0 {
 		e.PerMillion = e.Total / n * 1e6
 	}
@@ -105,14 +105,14 @@ func (e *Estimate) add(name string, usd float64, how string, args ...any) {
 	e.Total += usd
 }
 
-// deliveries is how often something is handed on that goes when it is full or after some
-// seconds, with requests that come evenly: none goes empty.
+// deliveries returns the number of deliveries per month of a buffer that is delivered when it is
+// full or after the given seconds. full is the number of full buffers. Requests are evenly
+// distributed, and empty buffers are not delivered.
 func deliveries(requests, full, seconds float64) float64 {
 	return math.Ceil(math.Max(full, math.Min(requests, month/math.Max(1, seconds))))
 }
 
-// recordBytes is the length of a line of the format, with the examples of the catalogue for
-// values.
+// recordBytes returns the length of a line of the format, with the catalogue's examples as values.
 func recordBytes(format string) int {
 	parsed, err := accesslog.Parse(strings.TrimSpace(format))
 	if err != nil {
@@ -122,38 +122,38 @@ func recordBytes(format string) int {
 		v, ok := accesslog.Explain(name)
 		return v.Example, ok
 	})
-	return len(line) + 1 // the newline that deploy gives it
+	return len(line) + 1 // deploy adds a newline
 }
 
 func assumptions(record int, p *config.Pipeline) []string {
-	of := fmt.Sprintf("records of %d bytes, and %d more by enrichment", record, addedBytes)
-	if by := smaller[p.Deliver.Compression]; by > 1 {
-		of += fmt.Sprintf(", %s makes them %.0f times smaller", p.Deliver.Compression, by)
+	of := fmt.Sprintf("records of %d bytes, plus %d bytes from enrichment", record, addedBytes)
+	if by := ratio[p.Deliver.Compression]; by > 1 {
+		of += fmt.Sprintf(", compressed %.0f:1 with %s", by, p.Deliver.Compression)
 	}
 	return []string{
-		"requests spread evenly over a month of 30 days",
+		"requests evenly distributed over a month of 30 days",
 		of,
-		fmt.Sprintf("%.0f ms for an invocation", callSeconds*1000),
+		fmt.Sprintf("%.0f ms per invocation", callSeconds*1000),
 	}
 }
 
-// Text is the estimate as a table.
+// Text formats the estimate as a table.
 func (e Estimate) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Estimated cost of %s requests a month: $%.2f ($%.2f per million)\n", count(e.Requests), e.Total, e.PerMillion)
+	fmt.Fprintf(&b, "Estimated cost of %s requests per month: $%.2f ($%.2f per million)\n", count(e.Requests), e.Total, e.PerMillion)
 	for _, c := range e.Components {
 		fmt.Fprintf(&b, "  %-16s $%8.4f  %s\n", c.Name, c.USD, c.How)
 	}
-	fmt.Fprintf(&b, "  Assumed: %s.\n", strings.Join(e.Assumptions, "; "))
+	fmt.Fprintf(&b, "  Assumptions: %s.\n", strings.Join(e.Assumptions, "; "))
 	fmt.Fprintf(&b, "  List prices of %s, without free tiers", e.PricesOf)
 	if _, known := listed[e.Region]; !known {
-		fmt.Fprintf(&b, "; those of %s are not in the table, and may be higher", e.Region)
+		fmt.Fprintf(&b, "; those of %s are not known and may be higher", e.Region)
 	}
 	b.WriteString(".\n")
 	return b.String()
 }
 
-// count is a number with commas.
+// count formats a number with commas.
 func count(n int64) string {
 	digits := fmt.Sprint(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
