@@ -17,6 +17,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // maxZipBytes is the promise for the size of the function's zip.
@@ -114,7 +115,7 @@ func TestRealFunctionGivesTheSameBytes(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("with %v (-in process +real function):\n%s", env, diff)
 		}
-		if !strings.Contains(want[0], "Customer plan00-key0000") || want[7] != function.CodeStatusFailed {
+		if !strings.Contains(want[0], "Customer plan00-key0000") || want[7] != string(record.CodeProcessingFailed) {
 			t.Errorf("with %v: the records prove nothing: %q", env, want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -37,14 +38,14 @@ func transform(t testing.TB, inv function.Invoker, records ...string) []string {
 	for i, r := range records {
 		in.Records = append(in.Records, function.Record{ID: fmt.Sprintf("%056d", i), Data: []byte(r)})
 	}
-	outcomes, err := function.Call(context.Background(), inv, in)
+	outcomes, err := function.Call(context.Background(), inv, in, nil)
 	if err != nil {
 		t.Fatalf("Call: %v", err)
 	}
 	out := make([]string, len(outcomes))
 	for i, o := range outcomes {
-		if out[i] = string(o.Data); o.Status != function.OK {
-			out[i] = o.Code
+		if out[i] = string(o.Data); o.Status != record.OK {
+			out[i] = string(o.Code)
 		}
 	}
 	return out

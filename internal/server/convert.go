@@ -36,7 +36,7 @@ func (c *Chain) columns(schema firehose.SchemaConfiguration) ([]parquet.Column, 
 func (c *Chain) checkSchema(schema firehose.SchemaConfiguration) error {
 	columns, err := c.columns(schema)
 	if errors.Is(err, record.ErrNotFound) {
-		return fmt.Errorf("%s", deliver.MessageNoTable)
+		return fmt.Errorf("%s", record.MessageNoTable)
 	}
 	if err == nil {
 		_, err = parquet.NewSchema(columns)
@@ -58,7 +58,7 @@ func (c *Chain) conversion(from *firehose.FormatConversion) *deliver.Conversion 
 	}
 	var err error
 	if to.Columns, err = c.columns(schema); err != nil {
-		to.Code, to.Message = deliver.CodeNoTable, deliver.MessageNoTable
+		to.Code, to.Message = record.CodeNoTable, record.MessageNoTable
 	}
 	return to
 }

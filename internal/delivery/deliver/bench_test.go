@@ -60,12 +60,12 @@ func (discard) Put(_ context.Context, _, _ string, body io.ReadSeeker, _ record.
 // identity is a Transformer that gives records back with a newline.
 type identity struct{}
 
-func (identity) Transform(_ context.Context, call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+func (identity) Transform(_ context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	buf := (*call.Scratch)[:0]
 	for _, rec := range b.Records {
 		at := len(buf)
 		buf = append(append(buf, rec...), '\n')
-		out = append(out, deliver.Result{Data: buf[at:len(buf):len(buf)]})
+		out = append(out, record.Result{Data: buf[at:len(buf):len(buf)]})
 	}
 	*call.Scratch = buf
 	return out, nil

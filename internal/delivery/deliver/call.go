@@ -22,7 +22,7 @@ type call struct {
 	spans   []span
 	oldest  time.Time
 
-	results  []Result
+	results  []record.Result
 	scratch  []byte
 	attempts int
 	ended    time.Time     // when the last attempt did

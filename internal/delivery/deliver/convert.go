@@ -6,15 +6,16 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/encoding/parquet"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // conversion makes the good records of a cut rows of Parquet files.
 type conversion struct {
-	code, message string // why no record can be converted; "" when they can
-	compression   string
-	schema        *parquet.Schema
-	converter     *parquet.Converter
-	rows          []byte // space
+	broken      *failure // of every record; nil when they can be converted
+	compression string
+	schema      *parquet.Schema
+	converter   *parquet.Converter
+	rows        []byte // space
 }
 
 // newConversion is nil without a Conversion. A schema that cannot be written fails the records, and not the stream: what
@@ -24,11 +25,11 @@ func newConversion(c *Conversion) *conversion {
 		return nil
 	}
 	if c.Code != "" {
-		return &conversion{code: c.Code, message: c.Message}
+		return &conversion{broken: &failure{objectkey.ConversionFailed, c.Code, c.Message}}
 	}
 	schema, err := parquet.NewSchema(c.Columns)
 	if err != nil {
-		return &conversion{code: CodeInvalidSchema, message: "The schema is invalid: " + err.Error()}
+		return &conversion{broken: &failure{objectkey.ConversionFailed, record.CodeInvalidSchema, "The schema is invalid: " + err.Error()}}
 	}
 	return &conversion{compression: c.Compression, schema: schema, converter: parquet.NewConverter(schema)}
 }
@@ -48,12 +49,12 @@ func (c *cut) compression() string {
 // addConverted adds a good record as rows. Its size counts as it was before: that is what the size hint means.
 func (c *cut) addConverted(call *call, i int, arrived time.Time) error {
 	data, conv := call.results[i].Data, c.convert
-	if conv.code != "" {
-		return c.addFailed(objectkey.ConversionFailed, call, i, arrived, conv.code, conv.message)
+	if conv.broken != nil {
+		return c.addFailed(call, i, arrived, *conv.broken)
 	}
 	rows, err := conv.converter.AppendRows(conv.rows[:0], data)
 	if conv.rows = rows; err != nil {
-		return c.addFailed(objectkey.ConversionFailed, call, i, arrived, CodeMalformedData, "Data does not match the schema. "+err.Error())
+		return c.addFailed(call, i, arrived, failure{objectkey.ConversionFailed, record.CodeMalformedData, "Data does not match the schema. " + err.Error()})
 	}
 	o, err := c.place(call, i, arrived)
 	if o == nil || err != nil {

@@ -31,16 +31,16 @@ var conversions = []*deliver.Conversion{
 	toParquet(parquet.Column{Name: "ID", Type: parquet.String}, parquet.Column{Name: "other", Type: parquet.Int}),
 	toParquet(parquet.Column{Name: "id", Type: parquet.BigInt}), // which no record fits
 	toParquet(parquet.Column{Name: "id", Type: "struct<a:int>"}),
-	{Table: table, Code: deliver.CodeNoTable, Message: deliver.MessageNoTable},
+	{Table: table, Code: record.CodeNoTable, Message: record.MessageNoTable},
 }
 
 // inJSON makes what a function answers the field of a JSON object.
 type inJSON struct{ deliver.Transformer }
 
-func (j inJSON) Transform(ctx context.Context, call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+func (j inJSON) Transform(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	out, err := j.Transformer.Transform(ctx, call, b, out)
 	for i := range out {
-		if out[i].Status == deliver.OK {
+		if out[i].Status == record.OK {
 			out[i].Data = fmt.Appendf(nil, "{\"id\":%q}\n", bytes.TrimSpace(out[i].Data))
 		}
 	}
@@ -88,7 +88,7 @@ func TestGoodRecordsBecomeParquetFiles(t *testing.T) {
 		}
 		for i, want := range []struct{ raw, message string }{{`{"requestId":"b","status":"-"}`, "column status is not of type int"}, {"not JSON", "not a sequence of JSON objects"}} {
 			f := failures[i]
-			if string(f.RawData) != want.raw || f.ErrorCode != deliver.CodeMalformedData || !strings.Contains(f.ErrorMessage, want.message) || f.Table == nil || *f.Table != table {
+			if string(f.RawData) != want.raw || f.ErrorCode != record.CodeMalformedData || !strings.Contains(f.ErrorMessage, want.message) || f.Table == nil || *f.Table != table {
 				t.Errorf("error record %+v with table %+v, want %q of %q", f, f.Table, want.message, want.raw)
 			}
 		}
@@ -96,9 +96,9 @@ func TestGoodRecordsBecomeParquetFiles(t *testing.T) {
 }
 
 func TestWithoutASchemaAllGoToTheErrorOutput(t *testing.T) {
-	for code, conversion := range map[string]*deliver.Conversion{
-		deliver.CodeNoTable:       {Table: table, Code: deliver.CodeNoTable, Message: deliver.MessageNoTable},
-		deliver.CodeInvalidSchema: toParquet(parquet.Column{Name: "a", Type: "map<string,string>"}),
+	for code, conversion := range map[record.ErrorCode]*deliver.Conversion{
+		record.CodeNoTable:       {Table: table, Code: record.CodeNoTable, Message: record.MessageNoTable},
+		record.CodeInvalidSchema: toParquet(parquet.Column{Name: "a", Type: "map<string,string>"}),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()

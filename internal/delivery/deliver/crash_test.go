@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -220,11 +219,11 @@ func TestAStandingIntentKeepsItsNames(t *testing.T) {
 }
 
 // always is a Transformer that answers every record alike.
-type always deliver.Status
+type always record.Status
 
-func (a always) Transform(_ context.Context, _ deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+func (a always) Transform(_ context.Context, _ record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	for _, rec := range b.Records {
-		out = append(out, deliver.Result{Status: deliver.Status(a), Data: append(slices.Clone(rec), '\n')})
+		out = append(out, record.Result{Status: record.Status(a), Data: append(slices.Clone(rec), '\n')})
 	}
 	return out, nil
 }
@@ -240,7 +239,7 @@ func TestRecoveryWithAnotherAnswerMovesRecords(t *testing.T) {
 				w := newWorld()
 				records := []string{"ok-1", "ok-2"}
 				w.append(records...)
-				live := func(status deliver.Status, s step) {
+				live := func(status record.Status, s step) {
 					w.fn = always(status)
 					worker, ctx, _ := w.worker(t, s)
 					ended := run(ctx, worker)
@@ -249,12 +248,12 @@ func TestRecoveryWithAnotherAnswerMovesRecords(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				live(deliver.OK, crash)
-				live(deliver.Failed, crashAt("commit", 1, false)) // a kind that was not in the intent
+				live(record.OK, crash)
+				live(record.Failed, crashAt("commit", 1, false)) // a kind that was not in the intent
 				if got := w.count(t); got["ok-1"] != 1 || got["ok-2"] != 1 || len(w.failures(t)) != 2 {
 					t.Errorf("as failed: %v, want each once, in the error object", got)
 				}
-				live(deliver.OK, crashAt("commit", 1, false)) // and back
+				live(record.OK, crashAt("commit", 1, false)) // and back
 				w.exactlyOnce(t, records)
 				w.deliverAll(t, nil)
 				w.exactlyOnce(t, records)

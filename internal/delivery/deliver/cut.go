@@ -133,13 +133,13 @@ func (c *cut) add(call *call, i int, arrived time.Time) error {
 		}
 	}
 	switch res.Status {
-	case OK:
+	case record.OK:
 		return c.addGood(call, i, arrived)
-	case Dropped:
+	case record.Dropped:
 		c.count.Dropped++
 		return nil
 	}
-	return c.addFailed(objectkey.ProcessingFailed, call, i, arrived, res.Code, res.Message)
+	return c.addFailed(call, i, arrived, failure{objectkey.ProcessingFailed, res.Code, res.Message})
 }
 
 func (c *cut) addGood(call *call, i int, arrived time.Time) error {
@@ -170,24 +170,24 @@ func (c *cut) out(data []byte) {
 func (c *cut) place(call *call, i int, arrived time.Time) (*object, error) {
 	o := c.data
 	if o == nil || len(c.keys) > 0 {
-		var code, message string
+		var why failure
 		var err error
-		if o, code, message, err = c.dataObject(call.results[i].Partition, arrived); err != nil {
+		if o, why, err = c.dataObject(call.results[i].Partition, arrived); err != nil {
 			return nil, err
 		}
 		if o == nil {
-			return nil, c.addFailed(objectkey.PartitioningFailed, call, i, arrived, code, message)
+			return nil, c.addFailed(call, i, arrived, why)
 		}
 	}
 	return o, nil
 }
 
-// dataObject is the object for records of that partition; nil, and why, when there can
-// be none.
-func (c *cut) dataObject(partition map[string]string, arrived time.Time) (o *object, code, message string, err error) {
+// dataObject returns the object for records of that partition; nil, and the reason, when there
+// can be none.
+func (c *cut) dataObject(partition map[string]string, arrived time.Time) (o *object, why failure, err error) {
 	if len(c.keys) == 0 {
 		c.data, err = c.object(kindData, kindData, c.compression())
-		return c.data, "", "", err
+		return c.data, failure{}, err
 	}
 	part := append(c.line[:0], kindData...)
 	for _, key := range c.keys {
@@ -195,19 +195,19 @@ func (c *cut) dataObject(partition map[string]string, arrived time.Time) (o *obj
 	}
 	c.line = part
 	if o = c.objects[string(part)]; o != nil {
-		return o, "", "", nil
+		return o, failure{}, nil
 	}
 	for _, key := range c.keys {
 		if !usable(partition[key]) {
-			return nil, CodePartitionKeys, MessagePartitionKeys, nil
+			return nil, failure{objectkey.PartitioningFailed, record.CodePartitionKeys, record.MessagePartitionKeys}, nil
 		}
 	}
 	prefix := c.good.Append(nil, arrived, objectkey.Vars{Partition: partition})
 	if !c.fits(prefix) {
-		return nil, CodePartitionKeys, "The evaluated prefix is too long for an object's key", nil
+		return nil, failure{objectkey.PartitioningFailed, record.CodePartitionKeys, "The evaluated prefix is too long for an object's key"}, nil
 	}
 	if c.active >= maxPartitions || c.names+len(part)+len(prefix) > maxNamesBytes {
-		return nil, CodeTooManyPartitions, MessageTooManyPartitions, nil
+		return nil, failure{objectkey.PartitioningFailed, record.CodeTooManyPartitions, record.MessageTooManyPartitions}, nil
 	}
 	c.active++
 	c.names += len(part) + len(prefix)
@@ -217,7 +217,7 @@ func (c *cut) dataObject(partition map[string]string, arrived time.Time) (o *obj
 			o.partition[key] = partition[key]
 		}
 	}
-	return o, "", "", err
+	return o, failure{}, err
 }
 
 // usable says whether a partition value can stand in a key.
@@ -248,25 +248,32 @@ func (c *cut) fits(prefix []byte) bool {
 	return true
 }
 
+// failure is the reason for which a record goes to the error output. kind selects the object.
+type failure struct {
+	kind    string
+	code    record.ErrorCode // by default CodeProcessingFailed with its message
+	message string
+}
+
 // addFailed adds the source record to the error output.
-func (c *cut) addFailed(kind string, call *call, i int, arrived time.Time, code, message string) error {
-	if code == "" {
-		code, message = CodeProcessingFailed, MessageProcessingFailed
+func (c *cut) addFailed(call *call, i int, arrived time.Time, why failure) error {
+	if why.code == "" {
+		why.code, why.message = record.CodeProcessingFailed, record.MessageProcessingFailed
 	}
 	attempts := call.results[i].Attempts
 	if attempts == 0 {
 		attempts = call.attempts
 	}
-	o, err := c.object(kind, kind, c.dest.Compression)
+	o, err := c.object(why.kind, why.kind, c.dest.Compression)
 	if err != nil {
 		return err
 	}
 	var table *objectkey.CatalogTable
-	if kind == objectkey.ConversionFailed {
+	if why.kind == objectkey.ConversionFailed {
 		table = &c.dest.Conversion.Table
 	}
 	c.line = objectkey.ErrorRecord{
-		RawData: call.records[i], ErrorCode: code, ErrorMessage: message,
+		RawData: call.records[i], ErrorCode: why.code, ErrorMessage: why.message,
 		AttemptsMade: attempts, Arrived: arrived, AttemptsEnded: call.ended,
 		LambdaARN: call.functionARN, Table: table,
 	}.AppendLine(c.line[:0])

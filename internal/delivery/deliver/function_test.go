@@ -18,7 +18,7 @@ import (
 
 // answers is a Transformer made of a function; it counts and keeps what it saw.
 type answers struct {
-	fn func(call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error)
+	fn func(call record.Call, b record.Batch, out []record.Result) ([]record.Result, error)
 
 	mu    sync.Mutex // guards calls
 	calls []seen
@@ -30,11 +30,11 @@ type seen struct {
 	Arrived []time.Time
 }
 
-func (a *answers) Transform(_ context.Context, call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+func (a *answers) Transform(_ context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	var s seen
 	for i, rec := range b.Records {
 		s.Bytes += len(rec)
-		s.IDs, s.Arrived = append(s.IDs, call.IDs(i)), append(s.Arrived, call.Arrived(i).UTC())
+		s.IDs, s.Arrived = append(s.IDs, call.ID(i)), append(s.Arrived, call.Arrived(i).UTC())
 	}
 	a.mu.Lock()
 	a.calls = append(a.calls, s)
@@ -42,47 +42,54 @@ func (a *answers) Transform(_ context.Context, call deliver.Call, b record.Batch
 	return a.fn(call, b, out)
 }
 
-func pass(_ deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+func pass(_ record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	for _, rec := range b.Records {
-		out = append(out, deliver.Result{Data: append(slices.Clone(rec), '\n')})
+		out = append(out, record.Result{Data: append(slices.Clone(rec), '\n')})
 	}
 	return out, nil
 }
 
 func TestAFunctionThatFailsGoesToTheErrorOutput(t *testing.T) {
 	tests := map[string]struct {
-		fn            func(deliver.Call, record.Batch, []deliver.Result) ([]deliver.Result, error)
-		code, message string
-		attempts      int
+		fn       func(record.Call, record.Batch, []record.Result) ([]record.Result, error)
+		code     record.ErrorCode
+		message  string
+		attempts int
 	}{
 		"unknown error": {
-			func(deliver.Call, record.Batch, []deliver.Result) ([]deliver.Result, error) {
+			func(record.Call, record.Batch, []record.Result) ([]record.Result, error) {
 				return nil, errors.New("boom")
 			},
-			"Lambda.FunctionError", deliver.MessageFunctionError, 4,
+			"Lambda.FunctionError", record.MessageFunctionError, 4,
 		},
 		"timed out": {
-			func(deliver.Call, record.Batch, []deliver.Result) ([]deliver.Result, error) {
-				return nil, fmt.Errorf("invoke: %w", &deliver.CallError{Code: deliver.CodeTimedOut, Message: deliver.MessageTimedOut})
+			func(record.Call, record.Batch, []record.Result) ([]record.Result, error) {
+				return nil, fmt.Errorf("invoke: %w", &record.CallError{Code: record.CodeTimedOut, Message: record.MessageTimedOut, Retryable: true})
 			},
-			"Lambda.FunctionTimedOut", deliver.MessageTimedOut, 4,
+			"Lambda.FunctionTimedOut", record.MessageTimedOut, 4,
+		},
+		"is gone": {
+			func(record.Call, record.Batch, []record.Result) ([]record.Result, error) {
+				return nil, &record.CallError{Code: record.CodeFunctionNotFound, Message: record.MessageFunctionNotFound}
+			},
+			"Lambda.ResourceNotFound", record.MessageFunctionNotFound, 1,
 		},
 		"panics": {
-			func(_ deliver.Call, b record.Batch, _ []deliver.Result) ([]deliver.Result, error) {
+			func(_ record.Call, b record.Batch, _ []record.Result) ([]record.Result, error) {
 				panic(string(b.Records[0]))
 			},
-			"Lambda.FunctionError", deliver.MessageFunctionError, 4,
+			"Lambda.FunctionError", record.MessageFunctionError, 4,
 		},
 		"answers too little": {
-			func(_ deliver.Call, _ record.Batch, out []deliver.Result) ([]deliver.Result, error) { return out, nil },
-			"Lambda.MissingRecordId", deliver.MessageMissingRecord, 1,
+			func(_ record.Call, _ record.Batch, out []record.Result) ([]record.Result, error) { return out, nil },
+			"Lambda.MissingRecordId", record.MessageMissingRecord, 1,
 		},
 		"code of its own": {
-			func(_ deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+			func(_ record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 				for range b.Records {
-					out = append(out, deliver.Result{Status: deliver.Failed, Code: deliver.CodeInvalidReturn, Message: "m", Attempts: 2})
+					out = append(out, record.Result{Status: record.Failed, Code: record.CodeInvalidReturn, Message: "m", Attempts: 2})
 				}
-				return append(out, deliver.Result{}), nil // one too many
+				return append(out, record.Result{}), nil // one too many
 			},
 			"Lambda.InvalidReturnFormat", "m", 2,
 		},
@@ -92,7 +99,7 @@ func TestAFunctionThatFailsGoesToTheErrorOutput(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				w.dest.Retries = 3
-				a := &answers{fn: func(call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+				a := &answers{fn: func(call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 					if strings.HasPrefix(string(b.Records[0]), "fine") {
 						return pass(call, b, out)
 					}
@@ -125,9 +132,9 @@ func TestAFunctionThatRecoversLosesNothing(t *testing.T) {
 		w := newWorld()
 		w.dest.Retries = 3
 		n := 0
-		w.fn = &answers{fn: func(call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+		w.fn = &answers{fn: func(call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 			if n++; n < 4 {
-				return append(out, deliver.Result{}), errors.New("not yet")
+				return append(out, record.Result{}), errors.New("not yet")
 			}
 			return pass(call, b, out)
 		}}
@@ -264,8 +271,8 @@ func TestPartitions(t *testing.T) {
 			t.Errorf("objects %q, want 3 of data and 2 of errors", w.keys(""))
 		}
 		for _, e := range w.failures(t) {
-			if !bytes.HasPrefix(e.RawData, []byte("bad")) && (e.ErrorCode != deliver.CodePartitionKeys || e.ErrorMessage == "") {
-				t.Errorf("error record %+v, want %s", e, deliver.CodePartitionKeys)
+			if !bytes.HasPrefix(e.RawData, []byte("bad")) && (e.ErrorCode != record.CodePartitionKeys || e.ErrorMessage == "") {
+				t.Errorf("error record %+v, want %s", e, record.CodePartitionKeys)
 			}
 		}
 	})
@@ -286,7 +293,7 @@ func TestThe501stPartitionOverflows(t *testing.T) {
 			t.Errorf("%d data objects, want 500", n)
 		}
 		all := w.failures(t)
-		if len(all) != 4 || all[0].ErrorCode != deliver.CodeTooManyPartitions || all[0].LambdaARN != "arn:f" {
+		if len(all) != 4 || all[0].ErrorCode != record.CodeTooManyPartitions || all[0].LambdaARN != "arn:f" {
 			t.Errorf("error records %+v, want 4 beyond the limit", all)
 		}
 	})

@@ -228,19 +228,19 @@ type function struct {
 	flip int // which records to treat as bad beside, by hash, if not 0
 }
 
-func (f function) Transform(_ context.Context, call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+func (f function) Transform(_ context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	buf := (*call.Scratch)[:0]
 	for _, rec := range b.Records {
-		r := deliver.Result{}
+		r := record.Result{}
 		sum := 0
 		for _, c := range rec {
 			sum += int(c)
 		}
 		switch {
 		case bytes.HasPrefix(rec, []byte("bad")), f.flip != 0 && sum%(f.flip+2) == 0:
-			r.Status = deliver.Failed
+			r.Status = record.Failed
 		case bytes.HasPrefix(rec, []byte("drop")):
-			r.Status = deliver.Dropped
+			r.Status = record.Dropped
 		default:
 			at := len(buf)
 			buf = append(append(buf, rec...), '\n')

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // pipe is what joins the goroutines of one run of a worker:
@@ -98,7 +100,7 @@ func (w *Worker) attempt(ctx context.Context, c *call) error {
 	c.attempts = 0
 	policy := waits
 	policy.Tries = c.retries + 1
-	policy.Again = func(error) bool { return ctx.Err() == nil }
+	policy.Again = func(err error) bool { return ctx.Err() == nil && retryable(err) }
 	err := policy.Do(ctx, func() error {
 		c.attempts++
 		results, err := w.invoke(ctx, c)
@@ -113,16 +115,21 @@ func (w *Worker) attempt(ctx context.Context, c *call) error {
 		}
 		return err
 	})
-	if err != nil && c.attempts > c.retries && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && (c.attempts > c.retries || !retryable(err)) {
 		c.fail(err)
 		return nil
 	}
 	return err
 }
 
+func retryable(err error) bool {
+	var failed *record.CallError
+	return !errors.As(err, &failed) || failed.Retryable
+}
+
 // invoke calls the function once. A panic is a failed call: one record that the function
 // does not survive must not stop the others.
-func (w *Worker) invoke(ctx context.Context, c *call) (results []Result, err error) {
+func (w *Worker) invoke(ctx context.Context, c *call) (results []record.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// What it says can hold a record.
@@ -130,24 +137,24 @@ func (w *Worker) invoke(ctx context.Context, c *call) (results []Result, err err
 			err = fmt.Errorf("the function panicked: %T", p)
 		}
 	}()
-	return w.fn.Transform(ctx, Call{
+	return w.fn.Transform(ctx, record.Call{
 		StreamARN: c.streamARN, FunctionARN: c.functionARN,
-		IDs: c.id, Arrived: c.arrived, Scratch: &c.scratch,
+		ID: c.id, Arrived: c.arrived, Scratch: &c.scratch,
 	}, c.batch(), c.results[:0])
 }
 
 // complete makes results one per record.
-func complete(results []Result, n int) []Result {
+func complete(results []record.Result, n int) []record.Result {
 	for len(results) < n {
-		results = append(results, Result{Status: Failed, Code: CodeMissingRecord, Message: MessageMissingRecord})
+		results = append(results, record.Result{Status: record.Failed, Code: record.CodeMissingRecord, Message: record.MessageMissingRecord})
 	}
 	return results[:n]
 }
 
 // fail fails every record of the call.
 func (c *call) fail(err error) {
-	r := Result{Status: Failed, Code: CodeFunctionError, Message: MessageFunctionError}
-	var known *CallError
+	r := record.Result{Status: record.Failed, Code: record.CodeFunctionError, Message: record.MessageFunctionError}
+	var known *record.CallError
 	if errors.As(err, &known) {
 		r.Code, r.Message = known.Code, known.Message
 	}
@@ -161,9 +168,9 @@ func (c *call) fail(err error) {
 func (c *call) pass(now time.Time) {
 	c.results, c.attempts, c.ended = c.results[:0], 1, now
 	for _, rec := range c.records {
-		r := Result{Data: rec}
+		r := record.Result{Data: rec}
 		if c.kind == callCorrupt {
-			r = Result{Status: Failed, Code: CodeCorruptFrame, Message: "The stored batch of records cannot be read."}
+			r = record.Result{Status: record.Failed, Code: record.CodeCorruptFrame, Message: record.MessageCorruptFrame}
 		}
 		c.results = append(c.results, r)
 	}

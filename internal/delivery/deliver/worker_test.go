@@ -71,7 +71,7 @@ func TestOrderIsKept(t *testing.T) {
 // uneven is a function whose calls take different times.
 type uneven struct{ function }
 
-func (u uneven) Transform(ctx context.Context, call deliver.Call, b record.Batch, out []deliver.Result) ([]deliver.Result, error) {
+func (u uneven) Transform(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	time.Sleep(time.Duration(int(b.Records[0][len(b.Records[0])-1]-'0')%4) * time.Millisecond) // the bubble's time
 	return u.function.Transform(ctx, call, b, out)
 }
@@ -433,7 +433,7 @@ func TestAFrameThatCannotBeReadIsKept(t *testing.T) {
 		w.deliverAll(t, nil)
 		diff(t, "data", []string{"ok-1", "ok-2"}, w.lines(t, "b/logs/"))
 		all := w.failures(t)
-		if len(all) != 1 || string(all[0].RawData) != "SLF1 torn" || all[0].ErrorCode != deliver.CodeCorruptFrame {
+		if len(all) != 1 || string(all[0].RawData) != "SLF1 torn" || all[0].ErrorCode != record.CodeCorruptFrame {
 			t.Errorf("error records %+v, want the frame", all)
 		}
 	})

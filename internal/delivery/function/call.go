@@ -12,98 +12,69 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Status is what became of a record.
-type Status uint8
-
-// The outcomes of a record. The zero value is not one of them.
-const (
-	OK      Status = iota + 1 // deliver Data
-	Dropped                   // the function dropped it on purpose: it leaves no trace
-	Failed                    // to the error output, with Code and Message
-)
-
-// Outcome is a function's answer for one record, checked.
-type Outcome struct {
-	Status        Status
-	Data          []byte // for OK; not nil
-	Code, Message string // for Failed, as they stand in Firehose's error output
-	Partition     map[string]string
-}
-
-// CallError says that a call failed as a whole. Every record of it goes to the error output with Code and Message once
-// retries are used up.
-type CallError struct {
-	Code, Message string // as they stand in Firehose's error output
-	Retryable     bool
-	Err           error // why, where there is more to say; never part of a record
-}
-
-// Error says the code and the message, and the reason if there is one.
-func (e *CallError) Error() string {
-	if e.Err != nil {
-		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.Err)
-	}
-	return e.Code + ": " + e.Message
-}
-
-// Unwrap gives the reason.
-func (e *CallError) Unwrap() error { return e.Err }
-
-// Codes that Firehose writes into its error output.
-const (
-	CodeFunctionError  = "Lambda.FunctionError"
-	CodeTimedOut       = "Lambda.FunctionTimedOut"
-	CodeInvokeLimit    = "Lambda.InvokeLimitExceeded"
-	CodeNotFound       = "Lambda.ResourceNotFound"
-	CodeMissingID      = "Lambda.MissingRecordId"
-	CodeDuplicateID    = "Lambda.DuplicatedRecordId"
-	CodeStatusFailed   = "Lambda.ProcessingFailedStatus"
-	CodeInvalidReturn  = "Lambda.InvalidReturnFormat"
-	CodeJSONProcessing = "Lambda.JsonProcessingException"
-)
-
-const (
-	messageFunctionError = "The Lambda function was successfully invoked but it returned an error result."
-	messageTimedOut      = "The Lambda function invocation timed out. Increase the Timeout setting in the Lambda function."
-	messageInvokeLimit   = "The Lambda function could not be invoked now. Firehose retries the invocation."
-	messageNotFound      = "The Lambda function does not exist. Check its ARN in the stream's processing configuration."
-	messageMissingID     = "One or more record Ids were not returned. Ensure that the Lambda function returns all received record Ids."
-	messageDuplicateID   = "Multiple records were returned with the same record Id. Ensure that the Lambda function returns a unique record Id for each record."
-	messageStatusFailed  = "ProcessingFailed status set for record"
-	messageNullData      = "The data field cannot be null when the SourceType is DirectPut or KinesisStreamAsSource and processing result is Ok. The value field cannot be null when the SourceType is MSKAsSource and processing result is Ok."
-	messageFormat        = "Check your function and make sure the output is in required format. In addition to that, make sure the processed records contain valid result status of Dropped, Ok, or ProcessingFailed"
-	messageJSON          = "There was an error parsing JSON object(s) in the returned records."
-)
-
 // maxCallTime is how long Firehose waits for a function, whatever the function's own timeout.
 const maxCallTime = 5 * time.Minute
 
-// Call invokes a function with the records of in and checks its answer. The outcomes are in the order of the records, one
-// each. It may be repeated. An error is ctx's, or a *CallError. A malformed answer is never an error: Firehose does not retry it,
-// and fails what it touches.
-func Call(ctx context.Context, inv Invoker, in CallInput) ([]Outcome, error) {
+// Transform implements a stream's function by inv: it invokes it in as many calls as Lambda's limits need, and appends the
+// results to out[:0]. A part that fails for good fails its own records; an error that a repeat may cure ends Transform.
+func Transform(ctx context.Context, inv Invoker, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
+	in := CallInput{StreamARN: call.StreamARN, Region: regionOf(call.StreamARN), Records: make([]Record, len(b.Records))}
+	for i, rec := range b.Records {
+		in.Records[i] = Record{ID: call.ID(i), Arrived: call.Arrived(i).UnixMilli(), Data: rec}
+	}
+	out = out[:0]
+	for _, part := range Split(in, 0) {
+		results, err := Call(ctx, inv, part, out)
+		var failed *record.CallError
+		switch {
+		case err == nil:
+			out = results
+		case errors.As(err, &failed) && !failed.Retryable:
+			for range part.Records {
+				out = append(out, record.Result{Status: record.Failed, Code: failed.Code, Message: failed.Message})
+			}
+		default:
+			return out, fmt.Errorf("call the function: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// regionOf returns the Region in an ARN; "" when there is none.
+func regionOf(arn string) string {
+	const regionField, fields = 3, 6 // arn:partition:service:region:account:resource
+	if parts := strings.SplitN(arn, ":", fields); len(parts) == fields {
+		return parts[regionField]
+	}
+	return ""
+}
+
+// Call invokes a function with the records of in, checks its answer, and appends one result for each record to out, in the
+// order of the records. It may be repeated. An error is ctx's, or a *record.CallError. A malformed answer is never an error:
+// Firehose does not retry it, and fails what it touches.
+func Call(ctx context.Context, inv Invoker, in CallInput, out []record.Result) ([]record.Result, error) {
 	if len(in.Records) == 0 {
-		return nil, nil
+		return out, nil
 	}
 	event := AppendEvent(make([]byte, 0, eventCapacity(in)), in)
 	if len(event) > MaxPayloadBytes {
-		return nil, &CallError{Code: CodeFunctionError, Message: messageFunctionError,
+		return out, &record.CallError{Code: record.CodeFunctionError, Message: record.MessageFunctionError,
 			Err: fmt.Errorf("an event of %d bytes exceeds %d; split it", len(event), MaxPayloadBytes)}
 	}
 	bounded, cancel := context.WithTimeout(ctx, maxCallTime)
 	defer cancel()
 	reply, err := inv.Invoke(bounded, event)
 	if err != nil {
-		return nil, invokeError(ctx, bounded, err)
+		return out, invokeError(ctx, bounded, err)
 	}
 	if reply.FunctionError != "" {
-		return nil, functionError(reply.Payload)
+		return out, functionError(reply.Payload)
 	}
 	if len(reply.Payload) > MaxPayloadBytes {
-		return nil, &CallError{Code: CodeFunctionError, Message: messageFunctionError, Retryable: true,
+		return out, &record.CallError{Code: record.CodeFunctionError, Message: record.MessageFunctionError, Retryable: true,
 			Err: fmt.Errorf("a reply of %d bytes exceeds %d", len(reply.Payload), MaxPayloadBytes)}
 	}
-	return outcomes(in.Records, reply.Payload), nil
+	return appendResults(out, in.Records, reply.Payload), nil
 }
 
 func eventCapacity(in CallInput) int {
@@ -119,11 +90,11 @@ func invokeError(ctx, bounded context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case bounded.Err() != nil:
-		return &CallError{Code: CodeTimedOut, Message: messageTimedOut, Retryable: true, Err: err}
+		return &record.CallError{Code: record.CodeTimedOut, Message: record.MessageTimedOut, Retryable: true, Err: err}
 	case errors.Is(err, record.ErrNotFound):
-		return &CallError{Code: CodeNotFound, Message: messageNotFound, Err: err}
+		return &record.CallError{Code: record.CodeFunctionNotFound, Message: record.MessageFunctionNotFound, Err: err}
 	}
-	return &CallError{Code: CodeInvokeLimit, Message: messageInvokeLimit, Retryable: true, Err: err}
+	return &record.CallError{Code: record.CodeLimitExceeded, Message: record.MessageLimitExceeded, Retryable: true, Err: err}
 }
 
 func functionError(payload []byte) error {
@@ -131,9 +102,9 @@ func functionError(payload []byte) error {
 	_ = json.Unmarshal(payload, &f) // a payload of another shape is still an error of the function
 	// Lambda names a timeout by its type since 2023, and before by the text alone.
 	if f.Type == ErrorTypeTimeout || f.Type == "" && strings.Contains(f.Message, "Task timed out after") {
-		return &CallError{Code: CodeTimedOut, Message: messageTimedOut, Retryable: true}
+		return &record.CallError{Code: record.CodeTimedOut, Message: record.MessageTimedOut, Retryable: true}
 	}
-	e := &CallError{Code: CodeFunctionError, Message: messageFunctionError, Retryable: true}
+	e := &record.CallError{Code: record.CodeFunctionError, Message: record.MessageFunctionError, Retryable: true}
 	// The message of a function may quote a record, the type is a name.
 	if f.Type != "" && len(f.Type) <= 128 {
 		e.Err = errors.New(f.Type)
@@ -141,35 +112,40 @@ func functionError(payload []byte) error {
 	return e
 }
 
-func failed(code, message string) Outcome {
-	return Outcome{Status: Failed, Code: code, Message: message}
+func failed(code record.ErrorCode, message string) record.Result {
+	return record.Result{Status: record.Failed, Code: code, Message: message}
 }
 
-// outcomes matches the answered records to the ones that were sent.
-func outcomes(records []Record, payload []byte) []Outcome {
+// unanswered is the status of a record until its answer is found.
+const unanswered record.Status = 255
+
+// appendResults matches the answered records to the ones that were sent.
+func appendResults(out []record.Result, records []Record, payload []byte) []record.Result {
 	if answered, ok := scanReply(payload, len(records)); ok {
-		if out, ok := match(records, answered, len(payload)); ok {
+		if out, ok := match(out, records, answered, len(payload)); ok {
 			return out
 		}
 	}
 	answered, err := decodeReply(payload)
 	if err != nil {
-		out := make([]Outcome, len(records))
-		for i := range out {
-			out[i] = failed(CodeJSONProcessing, messageJSON)
+		for range records {
+			out = append(out, failed(record.CodeInvalidJSON, record.MessageInvalidJSON))
 		}
 		return out
 	}
-	out, ok := match(records, answered, len(payload))
+	out, ok := match(out, records, answered, len(payload))
 	if !ok {
 		panic("BUG: a decoded reply asks to be decoded")
 	}
 	return out
 }
 
-// match is false when the answer has escapes and must be decoded first.
-func match(records []Record, answered []replyRecord, payloadBytes int) ([]Outcome, bool) {
-	out := make([]Outcome, len(records))
+// match appends the results. It is false when the answer has escapes and must be decoded first.
+func match(dst []record.Result, records []Record, answered []replyRecord, payloadBytes int) ([]record.Result, bool) {
+	for range records {
+		dst = append(dst, record.Result{Status: unanswered})
+	}
+	out := dst[len(dst)-len(records):]
 	find := finder(records)
 	arena := make([]byte, 0, payloadBytes/4*3)
 	for i := range answered {
@@ -177,21 +153,21 @@ func match(records []Record, answered []replyRecord, payloadBytes int) ([]Outcom
 		at, ok := find(i, r.id)
 		switch {
 		case !ok: // an id that was not sent: Firehose ignores it
-		case out[at].Status != 0:
-			out[at] = failed(CodeDuplicateID, messageDuplicateID)
+		case out[at].Status != unanswered:
+			out[at] = failed(record.CodeDuplicatedRecord, record.MessageDuplicatedRecord)
 		default:
-			out[at], arena, ok = r.outcome(arena)
+			out[at], arena, ok = r.check(arena)
 			if !ok {
 				return nil, false
 			}
 		}
 	}
 	for i := range out {
-		if out[i].Status == 0 {
-			out[i] = failed(CodeMissingID, messageMissingID)
+		if out[i].Status == unanswered {
+			out[i] = failed(record.CodeMissingRecord, record.MessageMissingRecord)
 		}
 	}
-	return out, true
+	return dst, true
 }
 
 // finder finds a record by id. Most functions answer in order, so the i-th answer is looked for at i first.
@@ -212,28 +188,28 @@ func finder(records []Record) func(i int, id []byte) (int, bool) {
 	}
 }
 
-// outcome checks one answered record. Data of a good one is appended to arena. It is false when data has to go through a
+// check checks one answered record. Data of a good one is appended to arena. It is false when data has to go through a
 // JSON decoder before it can be judged.
-func (r *replyRecord) outcome(arena []byte) (out Outcome, grown []byte, ok bool) {
+func (r *replyRecord) check(arena []byte) (out record.Result, grown []byte, ok bool) {
 	if !r.checked && string(r.result) != "Ok" && !plainString(r.data) {
-		return Outcome{}, arena, false
+		return record.Result{}, arena, false
 	}
 	switch {
 	case r.malformed:
-		return failed(CodeFunctionError, messageFormat), arena, true
+		return failed(record.CodeFunctionError, record.MessageInvalidResult), arena, true
 	case string(r.result) == "Dropped":
-		return Outcome{Status: Dropped}, arena, true
+		return record.Result{Status: record.Dropped}, arena, true
 	case string(r.result) == "ProcessingFailed":
-		return failed(CodeStatusFailed, messageStatusFailed), arena, true
+		return failed(record.CodeProcessingFailed, record.MessageProcessingFailed), arena, true
 	case string(r.result) != "Ok":
-		return failed(CodeFunctionError, messageFormat), arena, true
+		return failed(record.CodeFunctionError, record.MessageInvalidResult), arena, true
 	case !r.hasData:
-		return failed(CodeInvalidReturn, messageNullData), arena, true
+		return failed(record.CodeInvalidReturn, record.MessageInvalidReturn), arena, true
 	}
 	at := len(arena)
 	grown, ok = base64.AppendDecoded(arena, r.data)
 	if !ok {
-		return failed(CodeFunctionError, messageFormat), arena, r.checked || plainString(r.data)
+		return failed(record.CodeFunctionError, record.MessageInvalidResult), arena, r.checked || plainString(r.data)
 	}
-	return Outcome{Status: OK, Data: grown[at:len(grown):len(grown)], Partition: r.partition}, grown, true
+	return record.Result{Status: record.OK, Data: grown[at:len(grown):len(grown)], Partition: r.partition}, grown, true
 }

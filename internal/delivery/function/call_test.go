@@ -21,53 +21,53 @@ func says(reply Reply, err error) Invoker {
 }
 
 func TestCallChecksEveryAnswer(t *testing.T) {
-	ok := func(data string) Outcome { return Outcome{Status: OK, Data: []byte(data)} }
-	missing := failed(CodeMissingID, messageMissingID)
-	format := failed(CodeFunctionError, messageFormat)
-	json := failed(CodeJSONProcessing, messageJSON)
+	ok := func(data string) record.Result { return record.Result{Status: record.OK, Data: []byte(data)} }
+	missing := failed(record.CodeMissingRecord, record.MessageMissingRecord)
+	format := failed(record.CodeFunctionError, record.MessageInvalidResult)
+	json := failed(record.CodeInvalidJSON, record.MessageInvalidJSON)
 	const good = `{"recordId":"b","result":"Ok","data":"Yg=="}`
 	for _, tt := range []struct {
 		name, reply string
-		want        []Outcome // for the records a and b
+		want        []record.Result // for the records a and b
 	}{
-		{"both", `{"records":[{"recordId":"a","result":"Ok","data":"YQ=="},` + good + `]}`, []Outcome{ok("a"), ok("b")}},
-		{"other order", `{"records":[` + good + `,{"recordId":"a","result":"Ok","data":"YQ=="}]}`, []Outcome{ok("a"), ok("b")}},
-		{"white space, other members", "{ \"x\":1, \"records\" : [\n{\"y\":{},\"result\":\"Ok\",\"data\":\"YQ==\",\"recordId\":\"a\"}, " + good + "]}", []Outcome{ok("a"), ok("b")}},
+		{"both", `{"records":[{"recordId":"a","result":"Ok","data":"YQ=="},` + good + `]}`, []record.Result{ok("a"), ok("b")}},
+		{"other order", `{"records":[` + good + `,{"recordId":"a","result":"Ok","data":"YQ=="}]}`, []record.Result{ok("a"), ok("b")}},
+		{"white space, other members", "{ \"x\":1, \"records\" : [\n{\"y\":{},\"result\":\"Ok\",\"data\":\"YQ==\",\"recordId\":\"a\"}, " + good + "]}", []record.Result{ok("a"), ok("b")}},
 		{"the stock Go response", `{"records":[{"recordId":"a","result":"Ok","data":"YQ==","metadata":{"partitionKeys":null,"otfMetadata":{"destinationDatabaseName":"","destinationTableName":"","operation":""}}},` + good + `]}`,
-			[]Outcome{ok("a"), ok("b")}},
+			[]record.Result{ok("a"), ok("b")}},
 		{"partition keys", `{"records":[{"recordId":"a","result":"Ok","data":"YQ==","metadata":{"partitionKeys":{"customer":"Acme"}}},` + good + `]}`,
-			[]Outcome{{Status: OK, Data: []byte("a"), Partition: map[string]string{"customer": "Acme"}}, ok("b")}},
-		{"dropped", `{"records":[{"recordId":"a","result":"Dropped"},` + good + `]}`, []Outcome{{Status: Dropped}, ok("b")}},
+			[]record.Result{{Status: record.OK, Data: []byte("a"), Partition: map[string]string{"customer": "Acme"}}, ok("b")}},
+		{"dropped", `{"records":[{"recordId":"a","result":"Dropped"},` + good + `]}`, []record.Result{{Status: record.Dropped}, ok("b")}},
 		{"failed", `{"records":[{"recordId":"a","result":"ProcessingFailed","data":"YQ=="},` + good + `]}`,
-			[]Outcome{failed(CodeStatusFailed, messageStatusFailed), ok("b")}},
-		{"missing id", `{"records":[` + good + `]}`, []Outcome{missing, ok("b")}},
+			[]record.Result{failed(record.CodeProcessingFailed, record.MessageProcessingFailed), ok("b")}},
+		{"missing id", `{"records":[` + good + `]}`, []record.Result{missing, ok("b")}},
 		{"duplicate id", `{"records":[` + good + `,{"recordId":"a","result":"Ok","data":"YQ=="},{"recordId":"a","result":"Ok","data":"YQ=="},{"recordId":"a","result":"Dropped"}]}`,
-			[]Outcome{failed(CodeDuplicateID, messageDuplicateID), ok("b")}},
-		{"unknown id", `{"records":[{"recordId":"z","result":"Ok","data":"YQ=="},{"recordId":"a","result":"Ok","data":"YQ=="},` + good + `]}`, []Outcome{ok("a"), ok("b")}},
-		{"null data", `{"records":[{"recordId":"a","result":"Ok","data":null},` + good + `]}`, []Outcome{failed(CodeInvalidReturn, messageNullData), ok("b")}},
-		{"no data", `{"records":[{"recordId":"a","result":"Ok"},` + good + `]}`, []Outcome{failed(CodeInvalidReturn, messageNullData), ok("b")}},
-		{"empty data", `{"records":[{"recordId":"a","result":"Ok","data":""},` + good + `]}`, []Outcome{ok(""), ok("b")}},
-		{"unknown result", `{"records":[{"recordId":"a","result":"OK","data":"YQ=="},` + good + `]}`, []Outcome{format, ok("b")}},
-		{"no result", `{"records":[{"recordId":"a","data":"YQ=="},` + good + `]}`, []Outcome{format, ok("b")}},
-		{"not base64", `{"records":[{"recordId":"a","result":"Ok","data":"YQ="},` + good + `]}`, []Outcome{format, ok("b")}},
-		{"base64 of another alphabet", `{"records":[{"recordId":"a","result":"Ok","data":"-_-_"},` + good + `]}`, []Outcome{format, ok("b")}},
-		{"escapes", `{"records":[{"recordId":"\u0061","result":"Ok","data":"Pz8\/"},` + good + `]}`, []Outcome{ok("???"), ok("b")}},
-		{"a line break in base64", `{"records":[{"recordId":"a","result":"Ok","data":"YW\nFh"},` + good + `]}`, []Outcome{format, ok("b")}},
-		{"data is a number", `{"records":[{"recordId":"a","result":"Ok","data":5},` + good + `]}`, []Outcome{format, ok("b")}},
-		{"id is a number", `{"records":[{"recordId":5,"result":"Ok","data":"YQ=="},` + good + `]}`, []Outcome{missing, ok("b")}},
-		{"record is a string", `{"records":["a",` + good + `,null]}`, []Outcome{missing, ok("b")}},
-		{"no records", `{}`, []Outcome{missing, missing}},
-		{"null", `null`, []Outcome{missing, missing}},
-		{"empty records", `{"records":[]}`, []Outcome{missing, missing}},
-		{"records is an object", `{"records":{}}`, []Outcome{json, json}},
-		{"not an object", `"done"`, []Outcome{json, json}},
-		{"nothing", ``, []Outcome{json, json}},
-		{"not JSON", `{"records":[` + good + `]`, []Outcome{json, json}},
-		{"not JSON in a dropped record", "{\"records\":[{\"recordId\":\"a\",\"result\":\"Dropped\",\"data\":\"\n\"}," + good + "]}", []Outcome{json, json}},
+			[]record.Result{failed(record.CodeDuplicatedRecord, record.MessageDuplicatedRecord), ok("b")}},
+		{"unknown id", `{"records":[{"recordId":"z","result":"Ok","data":"YQ=="},{"recordId":"a","result":"Ok","data":"YQ=="},` + good + `]}`, []record.Result{ok("a"), ok("b")}},
+		{"null data", `{"records":[{"recordId":"a","result":"Ok","data":null},` + good + `]}`, []record.Result{failed(record.CodeInvalidReturn, record.MessageInvalidReturn), ok("b")}},
+		{"no data", `{"records":[{"recordId":"a","result":"Ok"},` + good + `]}`, []record.Result{failed(record.CodeInvalidReturn, record.MessageInvalidReturn), ok("b")}},
+		{"empty data", `{"records":[{"recordId":"a","result":"Ok","data":""},` + good + `]}`, []record.Result{ok(""), ok("b")}},
+		{"unknown result", `{"records":[{"recordId":"a","result":"OK","data":"YQ=="},` + good + `]}`, []record.Result{format, ok("b")}},
+		{"no result", `{"records":[{"recordId":"a","data":"YQ=="},` + good + `]}`, []record.Result{format, ok("b")}},
+		{"not base64", `{"records":[{"recordId":"a","result":"Ok","data":"YQ="},` + good + `]}`, []record.Result{format, ok("b")}},
+		{"base64 of another alphabet", `{"records":[{"recordId":"a","result":"Ok","data":"-_-_"},` + good + `]}`, []record.Result{format, ok("b")}},
+		{"escapes", `{"records":[{"recordId":"\u0061","result":"Ok","data":"Pz8\/"},` + good + `]}`, []record.Result{ok("???"), ok("b")}},
+		{"a line break in base64", `{"records":[{"recordId":"a","result":"Ok","data":"YW\nFh"},` + good + `]}`, []record.Result{format, ok("b")}},
+		{"data is a number", `{"records":[{"recordId":"a","result":"Ok","data":5},` + good + `]}`, []record.Result{format, ok("b")}},
+		{"id is a number", `{"records":[{"recordId":5,"result":"Ok","data":"YQ=="},` + good + `]}`, []record.Result{missing, ok("b")}},
+		{"record is a string", `{"records":["a",` + good + `,null]}`, []record.Result{missing, ok("b")}},
+		{"no records", `{}`, []record.Result{missing, missing}},
+		{"null", `null`, []record.Result{missing, missing}},
+		{"empty records", `{"records":[]}`, []record.Result{missing, missing}},
+		{"records is an object", `{"records":{}}`, []record.Result{json, json}},
+		{"not an object", `"done"`, []record.Result{json, json}},
+		{"nothing", ``, []record.Result{json, json}},
+		{"not JSON", `{"records":[` + good + `]`, []record.Result{json, json}},
+		{"not JSON in a dropped record", "{\"records\":[{\"recordId\":\"a\",\"result\":\"Dropped\",\"data\":\"\n\"}," + good + "]}", []record.Result{json, json}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := CallInput{Records: []Record{{ID: "a", Data: []byte("1")}, {ID: "b", Data: []byte("2")}}}
-			got, err := Call(context.Background(), says(Reply{Payload: []byte(tt.reply)}, nil), in)
+			got, err := Call(context.Background(), says(Reply{Payload: []byte(tt.reply)}, nil), in, nil)
 			if err != nil {
 				t.Fatalf("Call: %v", err)
 			}
@@ -85,25 +85,25 @@ func TestCallFailsAsAWhole(t *testing.T) {
 		name      string
 		ctx       context.Context
 		inv       Invoker
-		code      string
+		code      record.ErrorCode
 		retryable bool
 	}{
-		{name: "function error", inv: says(FailedReply("Error", "customer secret"), nil), code: CodeFunctionError, retryable: true},
-		{name: "crash", inv: says(FailedReply(ErrorTypeExit, "x"), nil), code: CodeFunctionError, retryable: true},
-		{name: "function error of another shape", inv: says(Reply{Payload: []byte("boom"), FunctionError: "Handled"}, nil), code: CodeFunctionError, retryable: true},
-		{name: "timeout", inv: says(FailedReply(ErrorTypeTimeout, "x"), nil), code: CodeTimedOut, retryable: true},
-		{name: "timeout, as before 2023", inv: says(FailedReply("", "2022-01-01T00:00:00Z id Task timed out after 3.00 seconds"), nil), code: CodeTimedOut, retryable: true},
-		{name: "reply over the limit", inv: says(Reply{Payload: make([]byte, MaxPayloadBytes+1)}, nil), code: CodeFunctionError, retryable: true},
-		{name: "throttled", inv: says(Reply{}, fmt.Errorf("no: %w", ErrThrottled)), code: CodeInvokeLimit, retryable: true},
-		{name: "network", inv: says(Reply{}, io.ErrUnexpectedEOF), code: CodeInvokeLimit, retryable: true},
-		{name: "deleted", inv: says(Reply{}, record.ErrNotFound), code: CodeNotFound},
-		{name: "panic in process", inv: InProcess(func(context.Context, []byte) ([]byte, error) { panic("customer secret") }), code: CodeFunctionError, retryable: true},
-		{name: "answer over the limit in process", code: CodeFunctionError, retryable: true,
+		{name: "function error", inv: says(FailedReply("Error", "customer secret"), nil), code: record.CodeFunctionError, retryable: true},
+		{name: "crash", inv: says(FailedReply(ErrorTypeExit, "x"), nil), code: record.CodeFunctionError, retryable: true},
+		{name: "function error of another shape", inv: says(Reply{Payload: []byte("boom"), FunctionError: "Handled"}, nil), code: record.CodeFunctionError, retryable: true},
+		{name: "timeout", inv: says(FailedReply(ErrorTypeTimeout, "x"), nil), code: record.CodeTimedOut, retryable: true},
+		{name: "timeout, as before 2023", inv: says(FailedReply("", "2022-01-01T00:00:00Z id Task timed out after 3.00 seconds"), nil), code: record.CodeTimedOut, retryable: true},
+		{name: "reply over the limit", inv: says(Reply{Payload: make([]byte, MaxPayloadBytes+1)}, nil), code: record.CodeFunctionError, retryable: true},
+		{name: "throttled", inv: says(Reply{}, fmt.Errorf("no: %w", ErrThrottled)), code: record.CodeLimitExceeded, retryable: true},
+		{name: "network", inv: says(Reply{}, io.ErrUnexpectedEOF), code: record.CodeLimitExceeded, retryable: true},
+		{name: "deleted", inv: says(Reply{}, record.ErrNotFound), code: record.CodeFunctionNotFound},
+		{name: "panic in process", inv: InProcess(func(context.Context, []byte) ([]byte, error) { panic("customer secret") }), code: record.CodeFunctionError, retryable: true},
+		{name: "answer over the limit in process", code: record.CodeFunctionError, retryable: true,
 			inv: InProcess(func(context.Context, []byte) ([]byte, error) { return make([]byte, MaxPayloadBytes+1), nil })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Call(context.Background(), tt.inv, CallInput{Records: []Record{{ID: "a", Data: []byte("x")}}})
-			var e *CallError
+			_, err := Call(context.Background(), tt.inv, CallInput{Records: []Record{{ID: "a", Data: []byte("x")}}}, nil)
+			var e *record.CallError
 			if !errors.As(err, &e) || e.Code != tt.code || e.Retryable != tt.retryable || e.Message == "" {
 				t.Fatalf("Call: got %#v, want code %s, retryable %v", err, tt.code, tt.retryable)
 			}
@@ -112,7 +112,7 @@ func TestCallFailsAsAWhole(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Call(gone, says(Reply{}, io.EOF), CallInput{Records: []Record{{ID: "a"}}}); !errors.Is(err, context.Canceled) {
+	if _, err := Call(gone, says(Reply{}, io.EOF), CallInput{Records: []Record{{ID: "a"}}}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Call with an ended context: got %v, want context.Canceled", err)
 	}
 }
@@ -122,16 +122,50 @@ func TestCallRoundTrip(t *testing.T) {
 	in := CallInput{StreamARN: "arn:x", Region: "us-east-1", Records: []Record{
 		{ID: "1", Arrived: 1495072949453, Data: []byte("one")}, {ID: `2"`, Data: []byte("bad")}, {ID: "3", Data: nil},
 	}}
-	want := []Outcome{{Status: OK, Data: []byte("<one>\n")}, failed(CodeStatusFailed, messageStatusFailed), {Status: OK, Data: []byte("<>\n")}}
-	got, err := Call(context.Background(), InProcess(h.Invoke), in)
+	want := []record.Result{{Status: record.OK, Data: []byte("<one>\n")}, failed(record.CodeProcessingFailed, record.MessageProcessingFailed), {Status: record.OK, Data: []byte("<>\n")}}
+	got, err := Call(context.Background(), InProcess(h.Invoke), in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Call (-want +got):\n%s", diff)
 	}
-	if got, err := Call(context.Background(), says(Reply{}, io.EOF), CallInput{}); err != nil || got != nil {
+	if got, err := Call(context.Background(), says(Reply{}, io.EOF), CallInput{}, nil); err != nil || got != nil {
 		t.Errorf("Call without records: got %v, %v, want nothing and no call", got, err)
+	}
+}
+
+// Each part of a large batch is called on its own: one that fails for good fails its records alone.
+func TestTransformFailsOnlyTheFailedPart(t *testing.T) {
+	const streamARN = "arn:aws:firehose:eu-west-1:000000000000:deliverystream/s"
+	large := make([]byte, MaxBufferBytes)
+	copies := NewHandler(copier{})
+	calls := 0
+	inv := InvokerFunc(func(_ context.Context, payload []byte) (Reply, error) {
+		if !strings.Contains(string(payload[:300]), `"deliveryStreamArn":"`+streamARN+`","region":"eu-west-1"`) {
+			t.Errorf("the event begins %.300s", payload)
+		}
+		if calls++; calls == 2 {
+			return Reply{}, record.ErrNotFound
+		}
+		out, err := copies.Append(nil, payload)
+		return Reply{Payload: out}, err
+	})
+	call := record.Call{
+		StreamARN: streamARN, ID: func(i int) string { return fmt.Sprint(i) }, Arrived: func(int) time.Time { return time.UnixMilli(1) },
+	}
+	got, err := Transform(context.Background(), inv, call, record.Batch{Records: [][]byte{large, large, []byte("c")}}, make([]record.Result, 9))
+	if err != nil || len(got) != 3 || calls != 3 {
+		t.Fatalf("Transform: %d results of %d calls, %v, want 3 of 3", len(got), calls, err)
+	}
+	if got[0].Status != record.OK || got[1].Status != record.Failed || got[1].Code != record.CodeFunctionNotFound || string(got[2].Data) != "c" {
+		t.Errorf("results: %v, %v %s, %v %q, want ok, failed, ok", got[0].Status, got[1].Status, got[1].Code, got[2].Status, got[2].Data)
+	}
+	calls = 0
+	busy := InvokerFunc(func(context.Context, []byte) (Reply, error) { calls++; return Reply{}, ErrThrottled })
+	var failed *record.CallError
+	if _, err := Transform(context.Background(), busy, call, record.Batch{Records: [][]byte{large, large}}, nil); !errors.As(err, &failed) || !failed.Retryable || calls != 1 {
+		t.Errorf("Transform by a busy function: %v after %d calls, want a retryable error after 1", err, calls)
 	}
 }
 
@@ -142,10 +176,10 @@ func TestCallWaitsFiveMinutes(t *testing.T) {
 			<-ctx.Done()
 			return Reply{}, ctx.Err()
 		})
-		_, err := Call(context.Background(), hang, CallInput{Records: []Record{{ID: "a"}}})
-		var e *CallError
-		if !errors.As(err, &e) || e.Code != CodeTimedOut || !e.Retryable || time.Since(start) != 5*time.Minute {
-			t.Errorf("Call: got %v after %v, want %s after 5 minutes", err, time.Since(start), CodeTimedOut)
+		_, err := Call(context.Background(), hang, CallInput{Records: []Record{{ID: "a"}}}, nil)
+		var e *record.CallError
+		if !errors.As(err, &e) || e.Code != record.CodeTimedOut || !e.Retryable || time.Since(start) != 5*time.Minute {
+			t.Errorf("Call: got %v after %v, want %s after 5 minutes", err, time.Since(start), record.CodeTimedOut)
 		}
 	})
 }

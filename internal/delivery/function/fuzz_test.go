@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // FuzzHandler compares the handler with one that is written with encoding/json alone, and holds the limit.
@@ -87,17 +89,17 @@ func FuzzReply(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		got := outcomes(records, payload)
-		want := make([]Outcome, len(records))
+		got := appendResults(nil, records, payload)
+		want := make([]record.Result, len(records))
 		if decoded, err := decodeReply(payload); err != nil {
 			for i := range want {
-				want[i] = failed(CodeJSONProcessing, messageJSON)
+				want[i] = failed(record.CodeInvalidJSON, record.MessageInvalidJSON)
 			}
 		} else {
-			want, _ = match(records, decoded, len(payload))
+			want, _ = match(nil, records, decoded, len(payload))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("outcomes(%s) (-encoding/json +got):\n%s", payload, diff)
+			t.Fatalf("appendResults(%s) (-encoding/json +got):\n%s", payload, diff)
 		}
 	})
 }

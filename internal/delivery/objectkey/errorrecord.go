@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // ErrorRecord is one line of an error object: a record that could not be delivered, and the
 // attempts that were made. RawData is the record as it was received, so it can be resent.
 type ErrorRecord struct {
 	RawData       []byte
-	ErrorCode     string
+	ErrorCode     record.ErrorCode
 	ErrorMessage  string
 	AttemptsMade  int
 	Arrived       time.Time // to the millisecond
@@ -43,7 +45,7 @@ func (e ErrorRecord) AppendLine(dst []byte) []byte {
 		code, message = `","lastErrorCode":`, `,"lastErrorMessage":`
 	}
 	dst = append(dst, code...)
-	dst = appendString(dst, e.ErrorCode)
+	dst = appendString(dst, string(e.ErrorCode))
 	dst = append(dst, message...)
 	dst = appendString(dst, e.ErrorMessage)
 	dst = append(dst, `,"attemptsMade":`...)
@@ -79,16 +81,16 @@ func appendString(dst []byte, s string) []byte {
 // lambdaArn, members in any order, unknown members ignored. Errors do not include the content.
 func ParseErrorLine(line []byte) (ErrorRecord, error) {
 	var v struct {
-		RawData                *string       `json:"rawData"`
-		ErrorCode              string        `json:"errorCode"`
-		ErrorMessage           string        `json:"errorMessage"`
-		LastErrorCode          string        `json:"lastErrorCode"`
-		LastErrorMessage       string        `json:"lastErrorMessage"`
-		Table                  *CatalogTable `json:"dataCatalogTable"`
-		AttemptsMade           int           `json:"attemptsMade"`
-		ArrivalTimestamp       int64         `json:"arrivalTimestamp"`
-		AttemptEndingTimestamp int64         `json:"attemptEndingTimestamp"`
-		LambdaARN              string        `json:"lambdaARN"` // matches lambdaArn too
+		RawData                *string          `json:"rawData"`
+		ErrorCode              record.ErrorCode `json:"errorCode"`
+		ErrorMessage           string           `json:"errorMessage"`
+		LastErrorCode          record.ErrorCode `json:"lastErrorCode"`
+		LastErrorMessage       string           `json:"lastErrorMessage"`
+		Table                  *CatalogTable    `json:"dataCatalogTable"`
+		AttemptsMade           int              `json:"attemptsMade"`
+		ArrivalTimestamp       int64            `json:"arrivalTimestamp"`
+		AttemptEndingTimestamp int64            `json:"attemptEndingTimestamp"`
+		LambdaARN              string           `json:"lambdaARN"` // matches lambdaArn too
 	}
 	if err := json.Unmarshal(line, &v); err != nil {
 		return ErrorRecord{}, fmt.Errorf("parse error record: not a JSON object of the expected form: %w", withoutContent(err))

@@ -153,7 +153,7 @@ func (r *result) line(line []byte, cut bool) error {
 		r.scratch = out
 		return r.good.write(out, out)
 	}
-	failed.RawData, failed.ErrorCode, failed.ErrorMessage = rec, "Lambda.ProcessingFailedStatus", err.Error()
+	failed.RawData, failed.ErrorCode, failed.ErrorMessage = rec, record.CodeProcessingFailed, err.Error()
 	failed.AttemptsMade++
 	failed.AttemptsEnded = now
 	r.scratch = failed.AppendLine(r.scratch[:0])

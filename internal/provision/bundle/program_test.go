@@ -14,6 +14,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // apiGateway starts an API with one usage plan and one key, and returns its URL.
@@ -68,17 +69,17 @@ func TestZippedProgramEnriches(t *testing.T) {
 	outcomes, err := function.Call(t.Context(), f, function.CallInput{
 		StreamARN: "arn:aws:firehose:us-east-1:000000000000:deliverystream/amazon-apigateway-x", Region: "us-east-1",
 		Records: []function.Record{{ID: "1", Data: []byte(line)}, {ID: "2", Data: []byte("not JSON")}},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, o := range outcomes {
-		got = append(got, fmt.Sprintf("%v %s%s", o.Status == function.OK, o.Code, o.Data))
+		got = append(got, fmt.Sprintf("%v %s%s", o.Status == record.OK, o.Code, o.Data))
 	}
 	want := []string{
 		"true " + line[:len(line)-1] + `,"usage_plan":"Gold","customer":"Acme Corp","usage_plan_id":"p1"}` + "\n",
-		"false " + function.CodeStatusFailed,
+		"false " + string(record.CodeProcessingFailed),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the program's outcomes (-want +got):\n%s", diff)

@@ -120,7 +120,7 @@ func (r *run) errorFinding(s *stream, found *sighting) finding {
 	e := found.failed
 	f := finding{
 		found:       fmt.Sprintf("the record came out in the error output, s3://%s/%s, after %d attempts", s.bucket, found.key, e.AttemptsMade),
-		cause:       e.ErrorCode + ": " + cut(e.ErrorMessage, 300),
+		cause:       string(e.ErrorCode) + ": " + cut(e.ErrorMessage, 300),
 		consequence: "so do the records of requests: they are kept there as they came, and not delivered",
 		fix:         "mend what the other checks name, then stagelog replay",
 	}
