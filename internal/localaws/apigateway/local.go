@@ -50,7 +50,7 @@ func (c LocalCustomer) String() string { return fmt.Sprintf("customer %q", c.Nam
 // GoString does as String.
 func (c LocalCustomer) GoString() string { return c.String() }
 
-// Applied says what ApplyLocal did, one entry per thing: "API shop", "usage plan Gold".
+// Applied lists what ApplyLocal did, one entry per thing: "API shop", "usage plan Gold".
 type Applied struct {
 	Created, Changed, Removed []string
 }
@@ -69,7 +69,7 @@ func isLocal(tags map[string]string) bool { return tags[sourceTag] == sourceLoca
 
 // ApplyLocal brings the state to what want says, through the same code as the wire's
 // operations and with their checks. What it made before and want no longer holds is removed;
-// what anybody else made is left alone. Applying the same again does nothing.
+// what clients made is left alone. Applying the same again does nothing.
 func (s *Service) ApplyLocal(ctx context.Context, want Local) (Applied, error) {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()

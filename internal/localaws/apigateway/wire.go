@@ -88,7 +88,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // denied refuses another account, a reader of the bucket: API Gateway has no resource policy
-// on its control API, so nobody but the account itself may use it.
+// on its control API, so only the account itself may use it.
 func (s *Service) denied(id wire.Identity, r *http.Request) *Error {
 	return &Error{http.StatusForbidden, "AccessDeniedException", fmt.Sprintf(
 		"User: %s is not authorized to perform: apigateway:%s on resource: arn:aws:apigateway:%s::%s",

@@ -1,10 +1,10 @@
 // Package credentials holds the accounts of one machine: the administrator, whose key
-// signs everything that `stagelog up` is asked, and one reader per AWS account that
+// signs every request to `stagelog up`, and one reader per AWS account that
 // the pipeline names, who may list and read the bucket and nothing else.
 //
 // The accounts live in the two files that every AWS SDK and the AWS CLI read,
-// `credentials` and `config`. They are made once; a key that stands is kept, so that
-// a client configured yesterday works today. Both files are mode 0600.
+// `credentials` and `config`. They are made once and kept, so that a client that was
+// configured yesterday works today. Both files are mode 0600.
 package credentials
 
 import (
@@ -23,13 +23,13 @@ import (
 // AdminProfile is the AWS profile of the administrator.
 const AdminProfile = "stagelog"
 
-// Account is one pair of credentials and whom it stands for.
+// Account is one pair of credentials and the AWS account that they belong to.
 type Account struct {
 	Profile         string // the AWS profile that holds the credentials
 	AccessKeyID     string // 20 characters, as AWS's
 	SecretAccessKey string // 40 characters, as AWS's
 	AccountID       string // 12 digits
-	Admin           bool   // may do everything; a reader may do what the bucket policy says
+	Admin           bool   // may do everything; a reader may do what the bucket policy allows
 }
 
 // ARN names the account's root user, which a bucket policy's Principal names too.
@@ -40,7 +40,7 @@ func (a Account) String() string {
 	return fmt.Sprintf("%s (%s, account %s)", a.Profile, a.AccessKeyID, a.AccountID)
 }
 
-// Config says which accounts there are and how their clients find the machine.
+// Config lists the accounts and how their clients find the machine.
 type Config struct {
 	Dir       string   // holds credentials and config; made when missing
 	AccountID string   // the administrator's account
@@ -57,7 +57,7 @@ type Accounts struct {
 }
 
 // Open reads the accounts from cfg.Dir, makes the ones that are missing, and writes
-// both files when anything changed.
+// both files if anything changed.
 func Open(cfg Config) (*Accounts, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make folder for credentials: %w", err)
@@ -107,7 +107,7 @@ func random(n int, alphabet string) string {
 	for range n {
 		i, err := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet))))
 		if err != nil {
-			panic("BUG: crypto/rand failed, which it says it never does: " + err.Error())
+			panic("BUG: crypto/rand failed: " + err.Error())
 		}
 		b.WriteByte(alphabet[i.Int64()])
 	}

@@ -7,11 +7,11 @@ import (
 
 // StatusClientClosed is the status in the log line of a request whose client went away before
 // anything was answered. It is never sent. Once an answer has begun, its own status stays, and
-// error.message says that it was cut short.
+// error.message notes that it was cut short.
 const StatusClientClosed = 499
 
-// failure is why a request was not answered by its integration: what the client is told and
-// what the log line says.
+// failure describes why a request was not answered by its integration: the response that the
+// client gets, and what the log line has.
 type failure struct {
 	status       int
 	body         string // as API Gateway writes it, its spaces included

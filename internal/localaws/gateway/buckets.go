@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// bucketName says whose tokens a bucket holds. A stage's own method throttling has no plan and no key.
+// bucketName identifies whose tokens a bucket holds. A stage's own method throttling has no plan and no key.
 type bucketName struct {
 	plan, key string
 	stage     record.StageRef
@@ -50,7 +50,7 @@ func newBuckets() *buckets {
 	return b
 }
 
-// take takes one token, or answers false. A new bucket is full. When the limits change, the
+// take removes one token, or returns false if there is none. A new bucket is full. When the limits change, the
 // tokens that were left stay, up to the new burst.
 func (b *buckets) take(name bucketName, t apigateway.Throttle, now time.Time) bool {
 	s := &b.shards[maphash.Comparable(b.seed, name)%uint64(len(b.shards))]

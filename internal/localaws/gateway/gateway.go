@@ -29,7 +29,7 @@ type Sink interface {
 	Log(stream string, line []byte)
 }
 
-// Config says how stages are served. The zero value is what API Gateway does.
+// Config configures how stages are served. The zero value is what API Gateway does.
 type Config struct {
 	Account      string           // $context.accountId, default 000000000000
 	Timeout      time.Duration    // for integrations that set none; default and at most MaxTimeout

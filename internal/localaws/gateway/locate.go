@@ -8,7 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// location is what a request's address says.
+// location holds the parts of a request's address.
 type location struct {
 	ref  record.StageRef
 	path string // escaped as it came, with the stage in front: $context.path

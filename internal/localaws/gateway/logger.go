@@ -11,11 +11,11 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// ErrRefused says that a stream will never take the lines: it does not exist, say. A put that
+// ErrRefused means that a stream will never accept the lines, because it does not exist, for example. A put that
 // returns an error which wraps it is not tried again, and its lines are lost and counted.
 var ErrRefused = errors.New("the stream refuses the lines")
 
-// LoggerConfig says how lines are gathered and handed over.
+// LoggerConfig configures how lines are gathered and sent.
 type LoggerConfig struct {
 	// Put hands lines to a stream, and may be called again with lines that it took: a failure
 	// may come after the taking. It is called by one goroutine at a time for a stream, at most
@@ -24,7 +24,7 @@ type LoggerConfig struct {
 	Put func(ctx context.Context, stream string, records [][]byte) (failed []int, err error)
 
 	MaxBytes int64         // of lines that wait, default 64 MiB. One stream may fill half of it
-	Linger   time.Duration // how long a line waits for company, default 10 ms
+	Linger   time.Duration // how long a line waits to be sent with others, default 10 ms
 	Backoff  time.Duration // before the second try, default 50 ms; doubles up to MaxBackoff
 	// MaxBackoff is the longest wait between two tries, default 5 s.
 	MaxBackoff time.Duration
@@ -48,7 +48,7 @@ type Logger struct {
 	lostAt atomic.Int64
 }
 
-// NewLogger returns a Logger. It takes lines at once; Run or Drain hands them over.
+// NewLogger returns a Logger. It accepts lines at once; Run or Drain sends them.
 func NewLogger(cfg LoggerConfig) *Logger {
 	setDefault(&cfg.MaxBytes, 64<<20)
 	setDefault(&cfg.Linger, 10*time.Millisecond)
@@ -88,7 +88,7 @@ func (l *Logger) Stats() LoggerStats {
 	}
 }
 
-// Log implements Sink. It never waits: a line that finds no room is lost and counted.
+// Log implements Sink. It never waits: a line that does not fit the queue is lost and counted.
 func (l *Logger) Log(stream string, line []byte) {
 	n := int64(len(line))
 	if n > record.MaxBytes {
@@ -127,7 +127,7 @@ func (l *Logger) full(stream string) {
 // does not fill the log.
 func (l *Logger) roomAgain() {
 	if l.losing.CompareAndSwap(true, false) {
-		l.log.Warn("the queue of access log lines has room again", "lost", l.lost.Load()-l.lostAt.Load())
+		l.log.Warn("the queue of access log lines accepts lines again", "lost", l.lost.Load()-l.lostAt.Load())
 	}
 }
 

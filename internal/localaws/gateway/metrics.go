@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the room's collectors. Only stages that exist become labels, so that callers
+// Metrics are the gateway's collectors. Only stages that exist become labels, so that callers
 // cannot make up series.
 type Metrics struct {
 	requests  *prometheus.CounterVec

@@ -42,7 +42,7 @@ func (b *batch) records() [][]byte {
 // queue is the lines that wait for one stream, in the order in which they came.
 type queue struct {
 	stream string
-	turn   chan struct{} // holds a token while nobody sends
+	turn   chan struct{} // holds a token while no send is running
 	some   chan struct{} // a token: there is something to send
 	full   chan struct{} // a token: a whole batch need not linger
 
@@ -135,7 +135,7 @@ func (q *queue) giveBack(b *batch, gone int) {
 	}
 }
 
-// lingering is how long the first batch still waits for company, and whether there is one.
+// lingering returns how long the first batch still waits for more lines, and whether there is a batch.
 func (q *queue) lingering(linger time.Duration) (time.Duration, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -81,7 +81,7 @@ func (s *Service) commit(w http.ResponseWriter, r *request, status int, doc docu
 	return nil
 }
 
-// find gives a copy of a function's document, and whether it is a builtin.
+// find returns a copy of a function's document, and whether it is a builtin.
 func (s *Service) find(name string) (doc document, builtin bool, apiErr *apiError) {
 	d, ok := s.get(name)
 	if !ok {

@@ -24,7 +24,7 @@ const maxZipBytes = 50 << 20
 
 func (s *Service) functionDir(name string) string { return filepath.Join(s.cfg.Dir, name) }
 
-// zipOf gives the zip that a request names.
+// zipOf returns the zip that a request names.
 func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *apiError) {
 	switch {
 	case c.ImageURI != "":

@@ -6,7 +6,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/function"
 )
 
-// document is what the store knows of a function.
+// document is a function as it is stored.
 type document struct {
 	Version       int // of this layout: 1
 	Name          string

@@ -203,7 +203,7 @@ func checkEnvironment(variables map[string]string) *apiError {
 	return nil
 }
 
-// isReserved says whether Lambda sets the variable itself.
+// isReserved reports whether Lambda sets the variable itself.
 func isReserved(name string) bool {
 	switch name {
 	case "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_KEY", "AWS_SECRET_ACCESS_KEY",

@@ -15,7 +15,7 @@ const latest = "$LATEST"
 
 var nameExpression = regexp.MustCompile(`^` + namePattern + `$`)
 
-// resolve gives the name of the function that a request names. The function need not exist.
+// resolve returns the name of the function that a request names. The function need not exist.
 func (s *Service) resolve(given, qualifier string) (name string, err *apiError) {
 	m := nameExpression.FindStringSubmatch(given)
 	if m == nil || len(m[3]) > maxNameBytes {

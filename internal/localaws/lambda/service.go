@@ -6,7 +6,7 @@
 // this process that looks like any other; uploading code for it replaces it, deleting it brings it back.
 //
 // What Lambda has and we have not (versions, aliases, layers, images, VPC, concurrency settings…) is refused with
-// InvalidParameterValueException, never ignored. MemorySize and EphemeralStorage are kept and told to the function, not enforced.
+// InvalidParameterValueException, never ignored. MemorySize and EphemeralStorage are kept and passed to the function, not enforced.
 package lambda
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Config says where the functions live and what they run with.
+// Config configures where the functions are stored and what they run with.
 type Config struct {
 	Region, Account string
 	Dir             string // holds the zips and what is unpacked from them; made if missing
@@ -139,7 +139,7 @@ func (s *Service) Invoker(arnOrName string) (function.Invoker, bool) {
 	}), true
 }
 
-// IsBuiltin says whether the name, partial or full ARN stands for a function of this process just now: one that
+// IsBuiltin reports whether the name, partial or full ARN stands for a function of this process just now: one that
 // Builtin registered, and that no uploaded code replaces.
 func (s *Service) IsBuiltin(arnOrName string) bool {
 	name, apiErr := s.resolve(arnOrName, "")

@@ -17,7 +17,7 @@ const (
 	maxExpires = 7 * 24 * time.Hour
 )
 
-// auth is what a request says about its signature, before any of it is believed.
+// auth holds what a request states about its signature, before any of it is verified.
 type auth struct {
 	accessKeyID   string
 	scope         Scope
@@ -150,7 +150,7 @@ func (a *auth) readDate() *Error {
 	return incomplete("Date must be in ISO-8601 'basic format'. Got something else. See http://en.wikipedia.org/wiki/ISO_8601")
 }
 
-// checkSigned holds that what gives a request its meaning is signed: the host, and every
+// checkSigned checks that what gives a request its meaning is signed: the host, and every
 // X-Amz-* header, which the service demands as well.
 func (a *auth) checkSigned(r *http.Request) *Error {
 	if !a.signs("host") {
@@ -167,7 +167,7 @@ func (a *auth) checkSigned(r *http.Request) *Error {
 	return nil
 }
 
-// signs says whether the header, in lower case, is among the signed ones.
+// signs reports whether the header, in lower case, is among the signed ones.
 func (a *auth) signs(name string) bool {
 	for signed := range strings.SplitSeq(a.signedHeaders, ";") {
 		if signed == name {

@@ -19,7 +19,7 @@ const (
 	RESTXML                  // rest-xml, which is S3: <Error>
 )
 
-// Error is an error as AWS tells it: a code that programs branch on and a message for
+// Error is an error of an AWS service: a code that programs branch on and a message for
 // people. Neither holds a secret or a record's content.
 type Error struct {
 	Code    string // without namespace: InvalidArgumentException
@@ -78,7 +78,7 @@ func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone: nobody to tell
+	_, _ = w.Write(body) // an error means that the client has disconnected
 }
 
 func xmlError(p Protocol, e *Error, requestID string) []byte {
@@ -104,7 +104,7 @@ func escape(s string) string {
 	return b.String()
 }
 
-// authCode says how a protocol tells one refusal of a signature.
+// authCode holds how a protocol reports one refusal of a signature.
 //
 // awsJson answers 400 to all of them (DynamoDB's error page; Firehose: "Signature expired"
 // with 400 in awslabs/amazon-kinesis-agent#177). REST services answer 403 (Lambda:
@@ -131,7 +131,7 @@ func authCodeOf(code string) (authCode, bool) {
 	return authCode{}, false
 }
 
-// inProtocol is e, which Verify tells as awsJson does, as the protocol tells it.
+// inProtocol returns e, which Verify reports as awsJson does, in the form of the protocol.
 func (e *Error) inProtocol(p Protocol) *Error {
 	a, ok := authCodeOf(e.Code)
 	if !ok || p == JSON11 || p == JSON10 {
@@ -143,8 +143,7 @@ func (e *Error) inProtocol(p Protocol) *Error {
 	return &Error{Code: a.query, Message: e.Message, Status: a.queryStatus}
 }
 
-// protocolOf tells a request's protocol by how it is written, also where its service is
-// not one that is known here.
+// protocolOf returns a request's protocol by its form, also if its service is unknown.
 func protocolOf(r *http.Request, service string) Protocol {
 	kind := r.Header.Get("Content-Type")
 	switch {

@@ -54,7 +54,7 @@ func NewMux(cfg Config, services map[string]http.Handler) http.Handler {
 	return &mux{cfg: cfg, services: services, served: strings.Join(names, ", ")}
 }
 
-// ServeHTTP checks the request and hands it on.
+// ServeHTTP checks the request and passes it on.
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	auth, err := readAuth(r)
 	if service := auth.scope.Service; err == nil && service == "s3" && m.services["s3"] != nil {
@@ -62,7 +62,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if m.services["s3"] != nil && isV2(r) {
-		m.services["s3"].ServeHTTP(w, r) // only S3 ever took these; its server says what it thinks
+		m.services["s3"].ServeHTTP(w, r) // only S3 ever accepted these; its server decides
 		return
 	}
 	w.Header()[requestIDHeader] = []string{RequestID()}
@@ -127,14 +127,14 @@ func (m *mux) checkRegion(s Scope) *Error {
 		"Credential should be scoped to a valid region, not '%s'. This endpoint is %s.", s.Region, m.cfg.Region)}
 }
 
-// isV2 says whether a request has a signature of version 2 or S3's form of it in a query.
+// isV2 reports whether a request has a signature of version 2 or S3's form of it in a query.
 func isV2(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Authorization"), "AWS ") || strings.Contains(r.URL.RawQuery, "AWSAccessKeyId=")
 }
 
 type identityKey struct{}
 
-// IdentityFrom is who signed the request that a Mux handed on.
+// IdentityFrom returns the signer of a request that a Mux passed on.
 func IdentityFrom(ctx context.Context) (Identity, bool) {
 	id, ok := ctx.Value(identityKey{}).(Identity)
 	return id, ok

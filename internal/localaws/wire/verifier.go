@@ -35,7 +35,7 @@ type Scope struct {
 // maxSkew is how far a request's clock may be off: 5 minutes for every service but S3.
 const maxSkew = 5 * time.Minute
 
-// Codes of a refused signature, as awsJson tells them.
+// Codes of a refused signature in awsJson.
 const (
 	codeMismatch   = "InvalidSignatureException"
 	codeUnknownKey = "UnrecognizedClientException"
@@ -51,14 +51,14 @@ type Verifier struct {
 	scratch sync.Pool // *[]byte: canonical requests
 }
 
-// NewVerifier makes a Verifier that takes secrets from creds and the time from clock.
+// NewVerifier returns a Verifier that reads secrets from creds and the time from clock.
 func NewVerifier(creds Credentials, clock func() time.Time) *Verifier {
 	return &Verifier{creds: creds, clock: clock}
 }
 
 // Verify checks that the request and its body were signed, in the header or in the query
-// (presigned), by somebody who has a secret, and not long ago. The error is as awsJson
-// tells it; other protocols tell the same with other codes and statuses, which a Mux does.
+// (presigned), by a client that has a secret, and recently. The error is in the form of
+// awsJson; other protocols have other codes and statuses, which a Mux sets.
 // body is the whole body. r.Body is not read.
 func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, Scope, *Error) {
 	a, err := readAuth(r)

@@ -31,19 +31,19 @@ const (
 	DefaultLogBytes    = 10 << 20
 )
 
-// ErrClosed says that the function was closed.
+// ErrClosed means that the function was closed.
 var ErrClosed = errors.New("function is closed")
 
 // Credentials is what the function signs its own calls with. The zero value gives it none.
 type Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken string }
 
-// Config says what to run, and how.
+// Config configures what to run, and how.
 type Config struct {
 	Name, ARN, Version string // Version: "" for $LATEST
 	Handler, Region    string
 	CodeDir            string        // holds bootstrap: see Unpack
 	StateDir           string        // for the log file and the function's temporary files; made if missing
-	MemoryMB           int           // told to the function, not enforced
+	MemoryMB           int           // passed to the function, not enforced
 	Timeout            time.Duration // of an invocation
 	InitTimeout        time.Duration // from the start of a process to its first request for work
 	Environment        map[string]string
@@ -143,7 +143,7 @@ func (f *Function) enter() error {
 	return nil
 }
 
-// process gives a warm process, or a fresh one.
+// process returns a warm process, or a new one.
 func (f *Function) process() (p *process, fresh bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -194,7 +194,7 @@ func (f *Function) release(p *process) {
 	p.kill()
 }
 
-// Processes says how many processes run now.
+// Processes returns how many processes run now.
 func (f *Function) Processes() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -53,8 +53,8 @@ func (l *logFile) Write(b []byte) (int, error) {
 		l.rotateLocked()
 	}
 	part := b
-	if room := l.max - l.size; int64(len(part)) > room {
-		part = part[:max(room, 0)]
+	if free := l.max - l.size; int64(len(part)) > free {
+		part = part[:max(free, 0)]
 	}
 	if l.file != nil {
 		n, _ := l.file.Write(part)

@@ -17,7 +17,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/function"
 )
 
-// errGone says that a process ended before it took an invocation.
+// errGone means that a process ended before it took an invocation.
 var errGone = errors.New("process ended before it took the invocation")
 
 // process is one running bootstrap with its Runtime API.
@@ -43,7 +43,7 @@ type invocation struct {
 	id       string
 	payload  []byte
 	deadline time.Time
-	done     chan function.Reply // has room for one
+	done     chan function.Reply // buffers one
 }
 
 // startProcess starts a bootstrap and its Runtime API.
@@ -107,7 +107,7 @@ func (p *process) kill() {
 	killGroup(p.cmd.Process.Pid)
 }
 
-// reusable says whether the process can take another invocation.
+// reusable reports whether the process can take another invocation.
 func (p *process) reusable() bool { return !p.dead.Load() }
 
 // rest starts the idle time, after which the process is killed.

@@ -21,7 +21,7 @@ const (
 	MaxFiles         = 20_000    // ours: a zip of empty files is a bomb too
 )
 
-// ErrZip says that a zip cannot be a function's code. Errors that wrap it say why, and are fit for the one who sent it.
+// ErrZip means that a zip cannot be a function's code. Errors that wrap it say why, and are fit for the one who sent it.
 var ErrZip = errors.New("could not unzip uploaded file")
 
 // Unpack writes the files of a zip below dir, which must not exist, and is made for its owner alone. It refuses names that lead
@@ -106,10 +106,10 @@ func unpackFile(f *zip.File, path string, left int64) (n int64, err error) {
 	return n, nil
 }
 
-// ErrRuntime says that the unpacked code cannot run here. Errors that wrap it say why.
+// ErrRuntime means that the unpacked code cannot run here. Errors that wrap it say why.
 var ErrRuntime = errors.New("Runtime.InvalidEntrypoint")
 
-// Check says whether this machine can run the bootstrap in dir. architecture is Lambda's word for what the function was
+// Check reports whether this machine can run the bootstrap in dir. architecture is Lambda's word for what the function was
 // created for: x86_64 or arm64.
 func Check(dir, architecture string) error {
 	path := filepath.Join(dir, function.BootstrapName)
