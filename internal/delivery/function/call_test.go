@@ -139,7 +139,7 @@ func TestCallRoundTrip(t *testing.T) {
 func TestTransformFailsOnlyTheFailedPart(t *testing.T) {
 	const streamARN = "arn:aws:firehose:eu-west-1:000000000000:deliverystream/s"
 	large := make([]byte, MaxBufferBytes)
-	copies := NewHandler(copier{})
+	marks := NewHandler(marker{})
 	calls := 0
 	inv := InvokerFunc(func(_ context.Context, payload []byte) (Reply, error) {
 		if !strings.Contains(string(payload[:300]), `"deliveryStreamArn":"`+streamARN+`","region":"eu-west-1"`) {
@@ -148,7 +148,7 @@ func TestTransformFailsOnlyTheFailedPart(t *testing.T) {
 		if calls++; calls == 2 {
 			return Reply{}, record.ErrNotFound
 		}
-		out, err := copies.Append(nil, payload)
+		out, err := marks.Append(nil, payload)
 		return Reply{Payload: out}, err
 	})
 	call := record.Call{
@@ -158,7 +158,7 @@ func TestTransformFailsOnlyTheFailedPart(t *testing.T) {
 	if err != nil || len(got) != 3 || calls != 3 {
 		t.Fatalf("Transform: %d results of %d calls, %v, want 3 of 3", len(got), calls, err)
 	}
-	if got[0].Status != record.OK || got[1].Status != record.Failed || got[1].Code != record.CodeFunctionNotFound || string(got[2].Data) != "c" {
+	if got[0].Status != record.OK || got[1].Status != record.Failed || got[1].Code != record.CodeFunctionNotFound || string(got[2].Data) != "<c>\n" {
 		t.Errorf("results: %v, %v %s, %v %q, want ok, failed, ok", got[0].Status, got[1].Status, got[1].Code, got[2].Status, got[2].Data)
 	}
 	calls = 0
