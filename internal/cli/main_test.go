@@ -115,16 +115,3 @@ func TestFormatExplain(t *testing.T) {
 		t.Errorf("an unknown variable: code %d, %q", code, stderr)
 	}
 }
-
-func TestTrafficSharesAreKept(t *testing.T) {
-	counts := map[string]int{}
-	cs := demoCustomers()
-	for n := range 100 {
-		counts[cs.pick(n).name]++
-	}
-	for _, c := range cs {
-		if counts[c.name] != c.share {
-			t.Errorf("%s makes %d of 100 requests, want %d", c.name, counts[c.name], c.share)
-		}
-	}
-}

@@ -1,4 +1,4 @@
-package cli
+package bench
 
 import (
 	"bytes"
@@ -21,34 +21,33 @@ import (
 	"github.com/stagelog/stagelog/internal/server"
 )
 
-// resignAfter keeps a signature that is sent again and again well inside the five
-// minutes that SigV4 allows.
+// resignAfter bounds the reuse of a signature. SigV4 allows five minutes.
 const resignAfter = time.Minute
 
-// load is the bench's clients and what they saw.
+// load holds the clients' requests and results.
 type load struct {
-	opts     benchOptions
+	cfg      Config
 	chain    *server.Chain
 	endpoint string
 	target   string
 	bodies   [][]byte
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	accepted  int64
 	refused   int64
 	latencies []time.Duration
-	err       error // the first failure that is not an answer
+	err       error // the first failure other than a server error
 }
 
-func newLoad(opts benchOptions, p *config.Pipeline, c *server.Chain) (*load, error) {
-	l := &load{opts: opts, chain: c, endpoint: c.Endpoints().AWS, target: "Firehose_20150804.PutRecordBatch"}
-	if opts.batch == 1 {
+func newLoad(cfg Config, p *config.Pipeline, c *server.Chain) (*load, error) {
+	l := &load{cfg: cfg, chain: c, endpoint: c.Endpoints().AWS, target: "Firehose_20150804.PutRecordBatch"}
+	if cfg.Batch == 1 {
 		l.target = "Firehose_20150804.PutRecord"
 	}
 	keys := c.KeyIDs()
 	const distinctBodies = 8
 	for n := range distinctBodies {
-		body, err := benchBody(opts, p.Stream(), keys, n)
+		body, err := requestBody(cfg, p.Stream(), keys, n)
 		if err != nil {
 			return nil, err
 		}
@@ -57,14 +56,14 @@ func newLoad(opts benchOptions, p *config.Pipeline, c *server.Chain) (*load, err
 	return l, nil
 }
 
-// run sends from all clients for d and returns when the last answer is in.
+// run sends from all clients for d and returns after the last response.
 func (l *load) run(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	transport := &http.Transport{MaxIdleConnsPerHost: l.opts.clients, MaxConnsPerHost: l.opts.clients, DisableCompression: true, WriteBufferSize: 64 << 10}
+	transport := &http.Transport{MaxIdleConnsPerHost: l.cfg.Clients, MaxConnsPerHost: l.cfg.Clients, DisableCompression: true, WriteBufferSize: 64 << 10}
 	defer transport.CloseIdleConnections()
 	var clients sync.WaitGroup
-	for n := range l.opts.clients {
+	for n := range l.cfg.Clients {
 		clients.Go(func() { l.client(ctx, transport, n) })
 	}
 	clients.Wait()
@@ -91,7 +90,7 @@ func (l *load) client(ctx context.Context, transport *http.Transport, n int) {
 		case err != nil:
 			failure = err
 		case ok:
-			accepted += int64(l.opts.batch)
+			accepted += int64(l.cfg.Batch)
 		default:
 			refused++
 		}
@@ -106,7 +105,7 @@ func (l *load) client(ctx context.Context, transport *http.Transport, n int) {
 	}
 }
 
-// sign makes the header of a request with this body.
+// sign returns the signed header of a request with the body.
 func (l *load) sign(body []byte, at time.Time) (http.Header, error) {
 	req, err := http.NewRequest(http.MethodPost, l.endpoint+"/", nil)
 	if err != nil {
@@ -122,7 +121,7 @@ func (l *load) sign(body []byte, at time.Time) (http.Header, error) {
 	return req.Header, err
 }
 
-// send puts the body once. ok is false when not every record of it was accepted.
+// send sends the body once. ok reports whether every record was accepted.
 func (l *load) send(transport *http.Transport, header http.Header, body []byte) (ok bool, err error) {
 	req, err := http.NewRequest(http.MethodPost, l.endpoint+"/", bytes.NewReader(body))
 	if err != nil {
@@ -133,7 +132,7 @@ func (l *load) send(transport *http.Transport, header http.Header, body []byte) 
 	if err != nil {
 		return false, err
 	}
-	answer, err := io.ReadAll(resp.Body)
+	response, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return false, err
 	}
@@ -142,44 +141,28 @@ func (l *load) send(transport *http.Transport, header http.Header, body []byte) 
 	}
 	if resp.StatusCode != http.StatusOK {
 		if resp.StatusCode < 500 {
-			return false, fmt.Errorf("the endpoint answered %d: %s", resp.StatusCode, answer)
+			return false, fmt.Errorf("the endpoint returned %d: %s", resp.StatusCode, response)
 		}
 		return false, nil
 	}
-	return l.opts.batch == 1 || bytes.Contains(answer, []byte(`"FailedPutCount":0`)), nil
+	return l.cfg.Batch == 1 || bytes.Contains(response, []byte(`"FailedPutCount":0`)), nil
 }
 
-// benchBody is a request of records in the classic format, each of about opts.bytes.
-func benchBody(opts benchOptions, stream string, keys []string, seed int) ([]byte, error) {
+// requestBody returns a request with records in the classic format, each of about cfg.RecordBytes.
+func requestBody(cfg Config, stream string, keys []string, seed int) ([]byte, error) {
 	type data struct{ Data string }
-	records := make([]data, opts.batch)
+	records := make([]data, cfg.Batch)
 	for i := range records {
-		n := seed*opts.batch + i
+		n := seed*cfg.Batch + i
 		line := fmt.Sprintf(`{"api_id":"shop","api_key":"%s","key_id":"%s","ip":"192.0.2.%d","method":"GET","uri":"/prod/orders/%d","response_size":"%d","response_status":"200","resource_id":"r%d","request_id":"%08x-0000-4000-8000-%012x","request_latency":"%d","request_time":"10/Jul/2026:18:14:22 +0000","stage":"prod"}`,
 			strings.Repeat("k", 36)+"tail", keys[n%len(keys)], n%250, n%9973, 200+n%5000, n%20, n*2654435761&0xffffffff, n, n%180)
-		if pad := opts.bytes - len(line) - len(`,"pad":""`); pad > 0 {
+		if pad := cfg.RecordBytes - len(line) - len(`,"pad":""`); pad > 0 {
 			line = line[:len(line)-1] + `,"pad":"` + strings.Repeat("p", pad) + `"}`
 		}
 		records[i] = data{base64.StdEncoding.EncodeToString([]byte(line))}
 	}
-	if opts.batch == 1 {
+	if cfg.Batch == 1 {
 		return json.Marshal(map[string]any{"DeliveryStreamName": stream, "Record": records[0]})
 	}
 	return json.Marshal(map[string]any{"DeliveryStreamName": stream, "Records": records})
-}
-
-// benchPipeline is the pipeline that is measured: delivery as it is by default, and
-// as many keys as asked for.
-func benchPipeline(keys int) (*config.Pipeline, error) {
-	var y strings.Builder
-	y.WriteString("name: bench\nbucket: bench-api-logs\nreaders: [\"111122223333\"]\nformat: classic\n")
-	y.WriteString("local:\n  apis: [{id: shop, upstream: \"http://127.0.0.1:9\", stages: [prod]}]\n  usage_plans:\n")
-	plans := min(keys, 20)
-	for plan := range plans {
-		fmt.Fprintf(&y, "    - name: Plan %d\n      stages: [shop/prod]\n      customers:\n", plan)
-		for k := plan; k < keys; k += plans {
-			fmt.Fprintf(&y, "        - {name: Customer %d, key: bench-key-of-customer-number-%06d}\n", k, k)
-		}
-	}
-	return config.Parse("bench.yaml", []byte(y.String()), func(string) string { return "" })
 }
