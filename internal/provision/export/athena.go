@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,24 +13,24 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// Athena is the pipeline's logs for Amazon Athena: a table over the objects, with partitions that
+// Athena returns SQL for Amazon Athena: a table of the pipeline's objects, with partitions that
 // Athena computes from the dates in their keys (partition projection), a view with the columns
-// and types of the lake's view, and the usual reports as queries. The layout must be one that
-// Athena can compute: Firehose's own dates, or year=/month=/day=(/hour=) ones.
+// and types of the lake's view, and queries for the usual reports. Partition projection requires
+// a prefix with Firehose's default dates or with year=/month=/day=(/hour=).
 func Athena(p *config.Pipeline) ([]byte, error) {
 	projection, err := provision.ProjectionOf(p.Deliver.Prefix)
 	if err != nil {
 		return nil, err
 	}
 	if strings.ContainsFunc(projection.Root, func(r rune) bool { return r == '\'' || r == '\\' || unicode.IsControl(r) }) {
-		return nil, fmt.Errorf("prefix %q: the location of Athena's table takes no quotes, backslashes and control characters", p.Deliver.Prefix)
+		return nil, fmt.Errorf("prefix %q: the location of an Athena table cannot contain quotes, backslashes or control characters", p.Deliver.Prefix)
 	}
 	if p.Deliver.Compression == config.ZIP {
-		return nil, fmt.Errorf("Athena reads no ZIP: set deliver: {compression: gzip}")
+		return nil, errors.New("Athena cannot read ZIP; set deliver: {compression: gzip}")
 	}
 	format, err := accesslog.Parse(p.Format)
 	if err != nil {
-		return nil, fmt.Errorf("the pipeline's format: %w", err)
+		return nil, fmt.Errorf("parse the pipeline's format: %w", err)
 	}
 	a := athena{p: p, layout: projection, fields: format.Fields().ByVariable, database: p.Database()}
 	if p.Deliver.Parquet {
@@ -54,21 +55,21 @@ type athena struct {
 	columns  []string
 }
 
-// text is the whole file.
+// text returns the whole file.
 func (a *athena) text() string {
 	return strings.Join([]string{a.head(), a.table(), a.view(), a.reports()}, "\n")
 }
 
 func (a *athena) head() string {
-	return fmt.Sprintf(`-- The access logs of %s in s3://%s/%s for Amazon Athena, by stagelog export athena.
--- Run one statement after the other in Athena's editor. Partitions need no upkeep: Athena computes
--- them. Queries that bound "date" read, and cost, no more than those days.
+	return fmt.Sprintf(`-- SQL for Amazon Athena over the access logs of %s in s3://%s/%s, written by stagelog export athena.
+-- Run the statements one by one in Athena's query editor. Partitions need no maintenance, because
+-- Athena computes them. A query with a condition on "date" reads, and is billed for, those days only.
 
 CREATE DATABASE IF NOT EXISTS %s;
 `, a.p.Name, a.p.Bucket, a.layout.Root, a.database)
 }
 
-// table has every field as text: what cannot be read as a number is no error then.
+// table returns the table. All columns are strings, so that a value that is not a number is no error.
 func (a *athena) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE EXTERNAL TABLE IF NOT EXISTS %s.lines (\n", a.database)
@@ -76,7 +77,7 @@ func (a *athena) table() string {
 		if i > 0 {
 			b.WriteString(",\n")
 		}
-		fmt.Fprintf(&b, "  %s string", named('`', c))
+		fmt.Fprintf(&b, "  %s string", quoteName('`', c))
 	}
 	fmt.Fprintf(&b, "\n)\nPARTITIONED BY (`%s` string)\n%s\nLOCATION %s\nTBLPROPERTIES (\n", provision.PartitionColumn, a.serde(), sqlText(a.layout.Location(a.p.Bucket)))
 	properties := a.layout.Properties(a.p.Bucket)
@@ -90,7 +91,7 @@ func (a *athena) table() string {
 	return b.String()
 }
 
-// serde is how Athena reads the objects.
+// serde returns the clauses with the format of the objects.
 func (a *athena) serde() string {
 	if a.p.Deliver.Parquet {
 		return "STORED AS PARQUET"
@@ -98,7 +99,7 @@ func (a *athena) serde() string {
 	return "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nWITH SERDEPROPERTIES ('ignore.malformed.json' = 'true', 'case.insensitive' = 'true')"
 }
 
-// added are the fields of enrichment.
+// added returns the fields that enrichment adds.
 func (a *athena) added() (names []string) {
 	for _, name := range []string{a.p.Names.UsagePlan, a.p.Names.Customer, a.p.Names.UsagePlanID} {
 		if name != "" {
@@ -108,10 +109,11 @@ func (a *athena) added() (names []string) {
 	return names
 }
 
-// column is a column of the view: the first field that the format has, read as its type.
+// athenaColumn is a column of the view: the first of the fields with a value, converted to its type.
 type athenaColumn struct {
-	name, read string // {} is the field's text, or NULL
-	fields     []string
+	name   string
+	read   string // SQL expression with {} for the field's text or NULL
+	fields []string
 }
 
 func (a *athena) view() string {
@@ -148,10 +150,10 @@ func (a *athena) view() string {
 	var lines []string
 	for _, c := range append([]athenaColumn{a.time()}, columns...) {
 		value := "CAST(NULL AS varchar)"
-		if len(c.fields) > 0 { // its first field that is set
+		if len(c.fields) > 0 {
 			var texts []string
 			for _, f := range c.fields {
-				texts = append(texts, textOf(f))
+				texts = append(texts, fieldText(f))
 			}
 			if value = texts[0]; len(texts) > 1 {
 				value = "coalesce(" + strings.Join(texts, ", ") + ")"
@@ -161,8 +163,8 @@ func (a *athena) view() string {
 	}
 	lines = append(lines, `  coalesce({0}, {1}) AS id`)
 	last := len(lines) - 1
-	lines[last] = strings.NewReplacer("{0}", columnOr(a.fields, "$context.extendedRequestId"), "{1}", columnOr(a.fields, "$context.requestId")).Replace(lines[last])
-	return fmt.Sprintf(`-- A request that was delivered twice is there twice, as Firehose delivers at least once: count its id.
+	lines[last] = strings.NewReplacer("{0}", variableText(a.fields, "$context.extendedRequestId"), "{1}", variableText(a.fields, "$context.requestId")).Replace(lines[last])
+	return fmt.Sprintf(`-- Firehose delivers at least once, so a request may appear twice: count distinct ids.
 CREATE OR REPLACE VIEW %[1]s.requests AS
 SELECT
 %[2]s,
@@ -171,10 +173,10 @@ FROM %[1]s.lines;
 `, a.database, strings.Join(lines, ",\n"))
 }
 
-// columnOr is the field of a variable, or NULL.
-func columnOr(fields map[string]string, variable string) string {
+// variableText returns SQL for the text of a variable's field, or NULL without such a field.
+func variableText(fields map[string]string, variable string) string {
 	if f, ok := fields[variable]; ok {
-		return textOf(f)
+		return fieldText(f)
 	}
 	return "CAST(NULL AS varchar)"
 }
@@ -189,9 +191,9 @@ func (a *athena) time() athenaColumn {
 	return athenaColumn{"time", "CAST({} AS timestamp)", nil}
 }
 
-// reports are the usual ones, over the last month of partitions.
+// reports returns the queries of the usual reports over the last 30 days.
 func (a *athena) reports() string {
-	// The bound is by partition: nothing else keeps Athena from reading, and charging for, all of them.
+	// The condition is on the partition, because nothing else prevents Athena from reading, and billing, all objects.
 	day := strings.NewReplacer("'", "", "yyyy", "%Y", "MM", "%m", "dd", "%d", "HH", "00").Replace(a.layout.Format)
 	bound := fmt.Sprintf(`WHERE "date" >= date_format(date_add('day', -30, current_timestamp), %s)`, sqlText(day))
 	queries := []struct{ about, columns, group string }{
@@ -202,7 +204,7 @@ func (a *athena) reports() string {
 		{"Usage by day", "date_trunc('day', time) AS day", "date_trunc('day', time)"},
 	}
 	var b strings.Builder
-	b.WriteString("-- The usual reports, of the last 30 days.\n")
+	b.WriteString("-- Reports of the last 30 days.\n")
 	for _, q := range queries {
 		fmt.Fprintf(&b, `
 -- %s
@@ -216,14 +218,16 @@ GROUP BY %s ORDER BY requests DESC;
 	return b.String()
 }
 
-// textOf is a field of the table's, with NULL for the - that stands where there is nothing.
-func textOf(field string) string { return "nullif(" + named('"', strings.ToLower(field)) + ", '-')" }
+// fieldText returns SQL for the text of a field, with NULL instead of "-", which means no value.
+func fieldText(field string) string {
+	return "nullif(" + quoteName('"', strings.ToLower(field)) + ", '-')"
+}
 
-// named is a name in quotes. A format's fields may have any characters.
-func named(quote rune, name string) string {
+// quoteName quotes an identifier. The fields of a format may contain any characters.
+func quoteName(quote rune, name string) string {
 	q := string(quote)
 	return q + strings.ReplaceAll(name, q, q+q) + q
 }
 
-// sqlText is text as SQL has it.
+// sqlText returns text as an SQL string.
 func sqlText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

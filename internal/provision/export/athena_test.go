@@ -24,9 +24,9 @@ func athena(t *testing.T, yaml string) (string, error) {
 	return string(text), err
 }
 
-// Athena is not here. DuckDB runs the view and the reports, with the few functions that Athena has
-// under other names.
-func TestAthenasViewAndReportsRun(t *testing.T) {
+// DuckDB runs the view and the reports in place of Athena, with macros for the few functions that
+// have different names.
+func TestAthenaViewAndReportsRun(t *testing.T) {
 	for name, yaml := range map[string]string{
 		"usage":   "name: acme-shop\nbucket: acme-logs\n",
 		"classic": "name: acme\nbucket: acme-logs\nformat: classic\n",
@@ -106,20 +106,20 @@ func TestAthenasViewAndReportsRun(t *testing.T) {
 			var requests, errors int
 			row := db.QueryRow("SELECT max(customer), count(DISTINCT id), count(DISTINCT CASE WHEN status >= 400 THEN id END) FROM " + schema + ".requests WHERE year(time) = 2026")
 			if err := row.Scan(&customer, &requests, &errors); err != nil || customer != "Acme" || requests != 3 || errors != 2 {
-				t.Errorf("%s made %d requests and %d errors (%v), want Acme, 3 and 2", customer, requests, errors, err)
+				t.Errorf("customer %s with %d requests and %d errors (%v), want Acme, 3 and 2", customer, requests, errors, err)
 			}
 		})
 	}
 }
 
-func TestAthenaSaysWhatItCannotCompute(t *testing.T) {
+func TestAthenaRejectsUnsupportedDelivery(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"name: a\nbucket: acme-logs\ndeliver: {compression: zip}\n":                                          "reads no ZIP",
+		"name: a\nbucket: acme-logs\ndeliver: {compression: zip}\n":                                          "cannot read ZIP",
 		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs/!{timestamp:yyyy}-x/\"}\n":                     "partition projection",
 		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs/!{timestamp:yyyy/MM/dd}/\"}\n":                 "",
 		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs/!{firehose:random-string}/\"}\nformat: full\n": "partition projection",
-		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"lo'; DROP TABLE x; --/\"}\n":                        "no quotes",
-		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs\\nDROP TABLE x;/\"}\n":                         "no quotes",
+		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"lo'; DROP TABLE x; --/\"}\n":                        "cannot contain quotes",
+		"name: a\nbucket: acme-logs\ndeliver: {prefix: \"logs\\nDROP TABLE x;/\"}\n":                         "cannot contain quotes",
 	} {
 		if _, err := athena(t, yaml); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", yaml, err, want)
@@ -127,15 +127,15 @@ func TestAthenaSaysWhatItCannotCompute(t *testing.T) {
 	}
 }
 
-// The fields of a format are names, whatever they look like.
-func TestAthenasNamesAreQuoted(t *testing.T) {
+// The fields of a format may contain any characters.
+func TestAthenaQuotesNames(t *testing.T) {
 	text, err := athena(t, `{name: a, bucket: acme-logs, format: '{"id`+"`"+` string);--": "$context.requestId", "s\", (SELECT 1), \"": "$context.stage", "api": "$context.apiId", "key": "$context.identity.apiKeyId"}'}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"  `id`` string);--` string,\n", "nullif(\"id` string);--\", '-')", `nullif("s"", (select 1), """, '-') AS stage`} {
 		if !strings.Contains(text, want) {
-			t.Errorf("the text has no %s:\n%s", want, text)
+			t.Errorf("the text lacks %s:\n%s", want, text)
 		}
 	}
 }

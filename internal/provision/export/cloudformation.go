@@ -24,23 +24,23 @@ func CloudFormation(s *provision.Spec) ([]byte, error) {
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
 	if err := enc.Encode(t.reference(t.tree())); err != nil {
-		return nil, fmt.Errorf("write the template: %w", err)
+		return nil, fmt.Errorf("encode template: %w", err)
 	}
 	return b.Bytes(), nil
 }
 
-// template is a pipeline on its way to CloudFormation.
+// template generates a CloudFormation template.
 type template struct {
 	*settings
-	home string // the Region that it is exported for
+	home string // Region of the commands in the header
 }
 
 func (t *template) header() string {
 	lines := []string{
 		"The pipeline " + t.Pipeline.Name + " as a CloudFormation template, written by `stagelog export cloudformation`.",
-		"Change stagelog.yaml and export it again instead of editing this.",
+		"Do not edit it; change stagelog.yaml and export again.",
 		"",
-		"What to run, with the name of a bucket of yours in " + t.home + " for CODE_BUCKET:",
+		"To deploy it, replace CODE_BUCKET with the name of a bucket in " + t.home + " and run:",
 		"",
 		"  stagelog export zip --arch " + t.Architecture + " --out " + zipFile,
 		"  aws s3 cp " + zipFile + " s3://CODE_BUCKET/" + t.zipKey(),
@@ -51,44 +51,44 @@ func (t *template) header() string {
 	}
 	if t.hashes() {
 		lines = append(lines,
-			"The first time, add HashSalt=\"$(openssl rand -hex 32)\" at the end. Leave it out later: the stack keeps it,",
-			"and with another one the same API key would have another hash.",
+			"For the first deployment, append HashSalt=\"$(openssl rand -hex 32)\". Omit it later: the stack keeps the value,",
+			"and a different value changes the hashes of all API keys.",
 			"")
 	}
 	lines = append(lines,
 		"The sha256 of "+zipFile+" is "+t.zipHex()+".",
 		"",
-		"Access log settings are a part of the stage, so they are in the template that has the stage. Give its",
-		"AWS::ApiGateway::Stage an AccessLogSetting with the outputs AccessLogDestinationArn and AccessLogFormat.",
+		"Access log settings are part of the stage. In the template with the AWS::ApiGateway::Stage, add an",
+		"AccessLogSetting with the outputs AccessLogDestinationArn and AccessLogFormat.",
 		"")
 	if len(t.Pipeline.Stages) > 0 {
-		lines = append(lines, "For a stage that is in no template, look at what it logs now, which is replaced, and change it:", "")
+		lines = append(lines, "For a stage without a template, show its current settings, which are replaced, and change them:", "")
 		lines = append(lines, t.stageCommands(t.home, "aws cloudformation describe-stacks --region "+t.home+" --stack-name "+t.stack()+
 			" --output text --query \"Stacks[0].Outputs[?OutputKey=='AccessLogPatch'].OutputValue\"")...)
 		lines = append(lines, "")
 	}
 	return comment(append(lines,
-		"Only stages of REST APIs log to Firehose. The stack takes over nothing that exists under its names, and the",
-		"bucket stays when the stack is deleted.")...)
+		"Only stages of REST APIs can log to Firehose. The stack does not adopt existing resources with its names.",
+		"Deleting the stack keeps the bucket.")...)
 }
 
 func (t *template) tree() *yaml.Node {
 	parameters := object(
-		"CodeBucket", object("Type", "String", "Description", "The bucket, in this Region, with the function's zip"),
-		"CodeKey", object("Type", "String", "Description", "The key of the function's zip in it", "Default", t.zipKey()),
+		"CodeBucket", object("Type", "String", "Description", "Bucket in this Region that contains the function's zip"),
+		"CodeKey", object("Type", "String", "Description", "Key of the function's zip in CodeBucket", "Default", t.zipKey()),
 	)
 	if t.hashes() {
 		parameters.Content = append(parameters.Content, value("HashSalt"), object(
 			"Type", "String", "NoEcho", true, "MinLength", 16,
-			"Description", "The secret of the hashes of API keys: with another one the same key has another hash"))
+			"Description", "Secret for hashing API keys; a different value changes all hashes"))
 	}
-	var database, table any // of Parquet alone
+	var database, table any // nil unless the stream delivers Parquet
 	if t.want.Table != nil {
 		database, table = t.database(), t.table()
 	}
 	return object(
 		"AWSTemplateFormatVersion", "2010-09-09",
-		"Description", "stagelog: the access logs of API Gateway, with usage plan and customer, in the bucket "+t.Bucket(),
+		"Description", "stagelog: API Gateway access logs with usage plan and customer in bucket "+t.Bucket(),
 		"Parameters", parameters,
 		"Resources", object(
 			"Bucket", t.bucket(),
@@ -171,7 +171,7 @@ func (t *template) function() *yaml.Node {
 		env.Content = append(env.Content, value(provision.SaltVariable), ref("HashSalt"))
 	}
 	return object("Type", "AWS::Lambda::Function",
-		"DependsOn", "FunctionLogGroup", // or Lambda makes one that keeps everything for ever
+		"DependsOn", "FunctionLogGroup", // otherwise Lambda creates one without retention
 		"Metadata", object("ZipSha256", t.zipBase64()),
 		"Properties", object(
 			"FunctionName", t.Function(),
@@ -202,8 +202,8 @@ func (t *template) stream() *yaml.Node {
 	destination := object(
 		"RoleARN", aws.ToString(to.RoleARN),
 		"BucketARN", aws.ToString(to.BucketARN),
-		"Prefix", given(to.Prefix),
-		"ErrorOutputPrefix", given(to.ErrorOutputPrefix),
+		"Prefix", optional(to.Prefix),
+		"ErrorOutputPrefix", optional(to.ErrorOutputPrefix),
 		"BufferingHints", object(
 			"IntervalInSeconds", aws.ToInt32(to.BufferingHints.IntervalInSeconds),
 			"SizeInMBs", aws.ToInt32(to.BufferingHints.SizeInMBs)),
@@ -226,7 +226,7 @@ func (t *template) stream() *yaml.Node {
 	))
 }
 
-// reference replaces what only AWS knows by references to it.
+// reference replaces placeholders, and ARNs with them, by references.
 func (t *template) reference(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.ScalarNode && !known(n.Value) {
 		*n = *t.text(n.Value)
@@ -237,8 +237,8 @@ func (t *template) reference(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// text is !Sub, or what is shorter and means the same. What stands for itself and looks like
-// one of !Sub's references is escaped.
+// text returns s as !Sub, or as the shorter !Ref or !GetAtt if s is a single reference. It
+// escapes "${" of the original text.
 func (t *template) text(s string) *yaml.Node {
 	s = strings.NewReplacer(
 		"${", "${!",

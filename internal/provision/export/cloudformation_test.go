@@ -47,10 +47,10 @@ func TestCloudFormationLinter(t *testing.T) {
 	}
 }
 
-// stack is a template that was applied, with what its references mean.
+// stack is a template with all references resolved.
 type stack struct {
 	testing.TB
-	parts map[string]any // resources and outputs, by their names
+	parts map[string]any // resources and outputs by name
 }
 
 // newStack resolves a template as CloudFormation does.
@@ -87,7 +87,7 @@ func resolve(t testing.TB, n *yaml.Node, values map[string]string) {
 	look := func(name string) string {
 		v, ok := values[name]
 		if !ok {
-			t.Errorf("the template refers to %s, which is nothing", name)
+			t.Errorf("the template refers to unknown %s", name)
 		}
 		return v
 	}
@@ -110,8 +110,8 @@ func resolve(t testing.TB, n *yaml.Node, values map[string]string) {
 	}
 }
 
-// properties fills the input of one of AWS's calls with properties of a resource. What the
-// call does not have by that name is an error.
+// properties fills the input of an AWS call with properties of a resource. A property that the
+// call does not have fails the test.
 func (s *stack) properties(input any, path ...string) {
 	s.Helper()
 	text, err := json.Marshal(s.at(path...))
@@ -131,20 +131,20 @@ func (s *stack) at(path ...string) any {
 	for _, name := range path {
 		m, _ := v.(map[string]any)
 		if v = m[name]; v == nil {
-			s.Fatalf("the template has no %v", path)
+			s.Fatalf("the template lacks %v", path)
 		}
 	}
 	return v
 }
 
 const (
-	codeBucket = "code-of-ours"
+	codeBucket = "code-bucket"
 	codeKey    = "enricher.zip"
 	hashSalt   = "0123456789abcdef0123456789abcdef"
 )
 
-// motoAccount is an account of moto's with a template applied: by moto's own CloudFormation, as
-// far as that goes, and the rest by the calls that CloudFormation would make.
+// motoAccount is a moto account with a template applied: by moto's CloudFormation as far as it
+// supports it, and otherwise by the calls that CloudFormation would make.
 type motoAccount struct {
 	testing.TB
 	*provision.Clients
@@ -159,8 +159,8 @@ func (a *motoAccount) ok(err error) {
 	}
 }
 
-// createStack calls CloudFormation, whose SDK is not among ours. moto passes over resources
-// of types that it does not know, but not over outputs that are about them.
+// createStack calls CloudFormation over HTTP, because its SDK is not a dependency. moto ignores
+// resources of unknown types, but not outputs that refer to them.
 func (a *motoAccount) createStack(template string) {
 	a.Helper()
 	template, _, _ = strings.Cut(template, "\nOutputs:\n")
@@ -190,13 +190,13 @@ func (a *motoAccount) createStack(template string) {
 	}
 }
 
-// theRest makes what moto's CloudFormation leaves out, of the values that the template has.
-func (a *motoAccount) theRest(st *stack) {
+// createRest creates what moto's CloudFormation ignores, with the values of the template.
+func (a *motoAccount) createRest(st *stack) {
 	a.Helper()
-	a.theBucket(st)
-	a.theFunction(st)
+	a.configureBucket(st)
+	a.tagFunction(st)
 	for _, role := range []string{a.s.FunctionRole(), a.s.FirehoseRole()} {
-		a.writtenAsJSON(role)
+		a.fixRolePolicy(role)
 	}
 	ctx := a.Context()
 	var logStream cloudwatchlogs.CreateLogStreamInput
@@ -230,9 +230,9 @@ func (a *motoAccount) theRest(st *stack) {
 	a.ok(err)
 }
 
-// theFunction gives it the tags, which moto's CloudFormation passes over. It passes over the
-// architecture as well, and has no call that changes it: that is compared here.
-func (a *motoAccount) theFunction(st *stack) {
+// tagFunction adds the function's tags, which moto's CloudFormation ignores, and checks the
+// architecture in the template, which moto ignores too and has no call to change.
+func (a *motoAccount) tagFunction(st *stack) {
 	a.Helper()
 	var tags []struct{ Key, Value string }
 	st.properties(&tags, "Function", "Properties", "Tags")
@@ -249,9 +249,9 @@ func (a *motoAccount) theFunction(st *stack) {
 	}
 }
 
-// writtenAsJSON mends the inline policy of a role, which moto's CloudFormation keeps as
-// Python writes it.
-func (a *motoAccount) writtenAsJSON(role string) {
+// fixRolePolicy rewrites the inline policy of a role as JSON, because moto's CloudFormation
+// stores it in Python's syntax.
+func (a *motoAccount) fixRolePolicy(role string) {
 	a.Helper()
 	now, err := a.IAM.GetRolePolicy(a.Context(), &iam.GetRolePolicyInput{RoleName: &role, PolicyName: aws.String("stagelog")})
 	a.ok(err)
@@ -262,7 +262,7 @@ func (a *motoAccount) writtenAsJSON(role string) {
 	a.ok(err)
 }
 
-func (a *motoAccount) theBucket(st *stack) {
+func (a *motoAccount) configureBucket(st *stack) {
 	a.Helper()
 	ctx, bucket := a.Context(), aws.String(a.s.Bucket())
 	var access types.PublicAccessBlockConfiguration
@@ -273,7 +273,7 @@ func (a *motoAccount) theBucket(st *stack) {
 	st.properties(&ownership, "Bucket", "Properties", "OwnershipControls")
 	_, err = a.S3.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{Bucket: bucket, OwnershipControls: &ownership})
 	a.ok(err)
-	var rules []struct { // CloudFormation has names of its own for them
+	var rules []struct { // CloudFormation uses different names
 		Id, Status, Prefix             string
 		AbortIncompleteMultipartUpload *types.AbortIncompleteMultipartUpload
 		ExpirationInDays               *int32
@@ -291,13 +291,13 @@ func (a *motoAccount) theBucket(st *stack) {
 	_, err = a.S3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: bucket, LifecycleConfiguration: lifecycle})
 	a.ok(err)
 
-	// The endpoint has no TLS, and so deploy does not ask for it here.
+	// The endpoint has no TLS, so deploy does not require it here.
 	text, err := json.Marshal(st.at("BucketPolicy", "Properties", "PolicyDocument"))
 	a.ok(err)
 	doc, err := policy.Parse(string(text))
 	a.ok(err)
 	if doc.Statements[0].Sid != "StagelogDenyInsecureTransport" {
-		a.Errorf("the bucket policy does not begin with TLS: %s", text)
+		a.Errorf("the bucket policy does not start with the statement about TLS: %s", text)
 	}
 	if doc.Statements = doc.Statements[1:]; len(doc.Statements) > 0 {
 		_, err = a.S3.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: bucket, Policy: aws.String(doc.JSON())})
@@ -305,7 +305,7 @@ func (a *motoAccount) theBucket(st *stack) {
 	}
 }
 
-// deployedAPI makes a REST API with a stage.
+// deployedAPI creates a REST API with a stage.
 func (a *motoAccount) deployedAPI(stage string) record.StageRef {
 	a.Helper()
 	ctx := a.Context()
@@ -323,9 +323,9 @@ func (a *motoAccount) deployedAPI(stage string) record.StageRef {
 	return record.StageRef{API: *api.Id, Stage: stage}
 }
 
-// TestAStackLeavesNothingToDeploy applies templates, and then plans: what CloudFormation made
-// is what deploy would have made, field by field.
-func TestAStackLeavesNothingToDeploy(t *testing.T) {
+// TestPlanAfterStackIsEmpty applies templates and plans: CloudFormation must create exactly what
+// deploy creates.
+func TestPlanAfterStackIsEmpty(t *testing.T) {
 	m := moto.Start(t)
 	for name, yaml := range pipelines {
 		t.Run(name, func(t *testing.T) {
@@ -341,7 +341,7 @@ func TestAStackLeavesNothingToDeploy(t *testing.T) {
 
 			template := exported(t, CloudFormation, s)
 			a.createStack(template)
-			a.theRest(newStack(t, template, s))
+			a.createRest(newStack(t, template, s))
 
 			plan, err := provision.MakePlan(t.Context(), s, a.Clients, nil)
 			a.ok(err)

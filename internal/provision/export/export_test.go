@@ -17,7 +17,7 @@ import (
 
 const top = "name: acme_eu\nbucket: acme-api-logs\n"
 
-// pipelines are those that make a difference in what is written.
+// pipelines cover all variants of the exported text.
 var pipelines = map[string]string{
 	"small": top,
 	"all": top + `readers: ["111122223333", "444455556666"]
@@ -26,13 +26,13 @@ format: full
 deliver: {interval: 300s, size: 64MiB, compression: none, prefix: "logs/!{timestamp:yyyy/MM/dd}/", error_prefix: "errors/!{firehose:error-output-type}/"}
 aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_days: 60}
 `,
-	"apiable, with an interval that is short": top + `preset: apiable
+	"apiable with short interval": top + `preset: apiable
 readers: ["111122223333"]
 deliver: {interval: 15s, size: 1MiB}
 `,
 	"Parquet":     top + "deliver: {format: parquet, compression: gzip}\n",
 	"hashed keys": top + "format: classic\napi_key: hash\n",
-	"a format of one's own": top + `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","odd":"it''s ${x} %{y} \\ #{z} é < > &"}'
+	"custom format": top + `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","odd":"it''s ${x} %{y} \\ #{z} é < > &"}'
 names: {customer: who, usage_plan: "", usage_plan_id: ""}
 `,
 }
@@ -61,24 +61,24 @@ func exported(t *testing.T, write func(*provision.Spec) ([]byte, error), s *prov
 
 var languages = map[string]func(*provision.Spec) ([]byte, error){"terraform": Terraform, "cloudformation": CloudFormation}
 
-func TestNothingDependsOnTheAccount(t *testing.T) {
+func TestTextIsIndependentOfAccount(t *testing.T) {
 	for language, write := range languages {
 		here := load(t, pipelines["all"])
 		there := *here
 		there.Account, there.Partition = "999988887777", "aws-cn"
 		if d := cmp.Diff(exported(t, write, here), exported(t, write, &there)); d != "" {
-			t.Errorf("%s: another account and partition gave another text:\n%s", language, d)
+			t.Errorf("%s: different text for another account and partition:\n%s", language, d)
 		}
 		text := exported(t, write, here)
 		for _, not := range []string{moto.Account, "arn:aws:", partition, region, account} {
 			if strings.Contains(text, not) {
-				t.Errorf("%s has %q in it", language, not)
+				t.Errorf("%s contains %q", language, not)
 			}
 		}
 	}
 }
 
-func TestTextsSayWhatToRun(t *testing.T) {
+func TestHeaderContainsCommands(t *testing.T) {
 	// printf PK | sha256sum
 	const sum = "fcab7fcc2b4cffd9bb45003bfc2e468a04ef6f77ca8200a7341f027631584d25"
 	for language, wants := range map[string][]string{
@@ -91,13 +91,13 @@ func TestTextsSayWhatToRun(t *testing.T) {
 			"aws apigateway update-stage --region eu-west-1 --rest-api-id a1b2c3d4e5 --stage-name prod",
 			"aws apigateway update-stage --region eu-west-1 --rest-api-id f6g7h8i9j0 --stage-name beta") {
 			if !strings.Contains(text, want) {
-				t.Errorf("%s does not say %q:\n%s", language, want, text)
+				t.Errorf("%s lacks %q:\n%s", language, want, text)
 			}
 		}
 	}
 }
 
-func TestSecretsAreAskedFor(t *testing.T) {
+func TestHashSaltIsParameter(t *testing.T) {
 	for language, wants := range map[string][]string{
 		"terraform":      {`variable "hash_salt"`, "sensitive ", "STAGELOG_HASH_SALT     = var.hash_salt", "TF_VAR_hash_salt"},
 		"cloudformation": {"NoEcho: true", "STAGELOG_HASH_SALT: !Ref HashSalt", "HashSalt="},
@@ -105,16 +105,16 @@ func TestSecretsAreAskedFor(t *testing.T) {
 		text, without := exported(t, languages[language], load(t, pipelines["hashed keys"])), exported(t, languages[language], load(t, top))
 		for _, want := range wants {
 			if !strings.Contains(text, want) {
-				t.Errorf("%s with hashed keys does not have %q:\n%s", language, want, text)
+				t.Errorf("%s with hashed keys lacks %q:\n%s", language, want, text)
 			}
 			if strings.Contains(without, want) {
-				t.Errorf("%s without hashed keys has %q", language, want)
+				t.Errorf("%s without hashed keys contains %q", language, want)
 			}
 		}
 	}
 }
 
-func TestWhatDeployRefusesIsNotExported(t *testing.T) {
+func TestExportRejectsInvalidPipeline(t *testing.T) {
 	tests := []struct {
 		name string
 		spec func() *provision.Spec
@@ -138,12 +138,12 @@ func TestWhatDeployRefusesIsNotExported(t *testing.T) {
 	}
 }
 
-// tool runs a program that machines of engineers have, and ours may lack.
+// tool runs a program, and skips the test if the machine does not have it.
 func tool(t *testing.T, stdin string, name string, args ...string) (output string, err error) {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("SKIPPED: no %s on this machine: what is exported was not given to it", name)
+		t.Skipf("SKIPPED: %s not found; the exported text was not checked with it", name)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
 	cmd.Env = append(cmd.Environ(), "TF_CLI_CONFIG_FILE=/dev/null", "CHECKPOINT_DISABLE=1")

@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// What a pipeline that delivers Parquet has beside the others: a table, and the stream's conversion with its columns.
+// A pipeline that delivers Parquet also has a table, and a stream with a format conversion to the table's columns.
 
 func (t *template) database() *yaml.Node {
 	return resource("AWS::Glue::Database", object(
@@ -51,7 +51,7 @@ func (t *template) table() *yaml.Node {
 	))
 }
 
-// texts is a mapping of texts, in the order of names.
+// texts returns a mapping of strings, sorted by name.
 func texts(m map[string]string) *yaml.Node {
 	n := object()
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -118,7 +118,7 @@ func column(b *body, c types.Column) {
 	b.set("type", aws.ToString(c.Type))
 }
 
-// formatConversion is the stream's, into its S3 configuration.
+// formatConversion adds the stream's format conversion to its S3 configuration.
 func (c *configuration) formatConversion(s3 *body) {
 	if c.want.Table == nil {
 		return

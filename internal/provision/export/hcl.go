@@ -9,31 +9,31 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// body is the inside of a block of HCL, in the layout of `terraform fmt`.
+// body is the content of an HCL file or block, in the layout of `terraform fmt`.
 type body struct{ parts []part }
 
-// part is a line or more of a body.
+// part is an argument, a block or literal text of a body.
 type part struct {
-	name  string // of an argument, or the header of a block; "" is text as it is
-	value string // of an argument, written out
-	inner *body  // of a block
-	text  string
+	name  string // name of an argument or header of a block; "" for literal text
+	value string // value of an argument, in HCL
+	inner *body  // content of a block
+	text  string // literal text
 }
 
-// set gives an argument its value.
+// set adds an argument.
 func (b *body) set(name string, v any) {
-	b.parts = append(b.parts, part{name: name, value: written(v)})
+	b.parts = append(b.parts, part{name: name, value: hclValue(v)})
 }
 
-// line separates what comes next.
+// line adds an empty line.
 func (b *body) line() { b.parts = append(b.parts, part{}) }
 
-// comment adds lines with # before them.
+// comment adds lines as a comment.
 func (b *body) comment(lines ...string) {
 	b.parts = append(b.parts, part{text: strings.TrimSuffix(comment(lines...), "\n")})
 }
 
-// block adds a block and answers its inside. Labels come with the header, quoted.
+// block adds a block and returns its content. It quotes labels and appends them to the header.
 func (b *body) block(header string, labels ...string) *body {
 	for _, l := range labels {
 		header += " " + strconv.Quote(l)
@@ -43,8 +43,8 @@ func (b *body) block(header string, labels ...string) *body {
 	return inner
 }
 
-// String is the body as text. Arguments of one line that follow each other have their equals
-// signs in one column.
+// String returns the body as text. It aligns the equals signs of consecutive single-line
+// arguments.
 func (b *body) String() string {
 	var out strings.Builder
 	for i, p := range b.parts {
@@ -62,19 +62,19 @@ func (b *body) String() string {
 	return out.String()
 }
 
-// column is where the equals sign of part i goes.
+// column returns the column of the equals sign of part i.
 func (b *body) column(i int) int {
-	flat := func(i int) bool {
+	singleLine := func(i int) bool {
 		return i >= 0 && i < len(b.parts) && b.parts[i].inner == nil && b.parts[i].name != "" && !strings.Contains(b.parts[i].value, "\n")
 	}
 	width := len(b.parts[i].name)
-	if !flat(i) {
+	if !singleLine(i) {
 		return width
 	}
-	for k := i; flat(k); k-- {
+	for k := i; singleLine(k); k-- {
 		width = max(width, len(b.parts[k].name))
 	}
-	for k := i; flat(k); k++ {
+	for k := i; singleLine(k); k++ {
 		width = max(width, len(b.parts[k].name))
 	}
 	return width
@@ -90,29 +90,29 @@ func indent(text string) string {
 	return strings.Join(lines, "")
 }
 
-// expression is HCL as it is, such as a reference.
+// expression is the tag of a scalar that is an HCL expression, such as a reference.
 const expression = "!hcl"
 
 func hcl(text string) *yaml.Node { return scalar(expression, text) }
 
-// written is a value in HCL. What is longer than a line goes on without indentation.
-func written(v any) string {
+// hclValue returns a value in HCL. The caller indents values of several lines.
+func hclValue(v any) string {
 	n := value(v)
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!str":
-		return quoted(n.Value)
+		return hclString(n.Value)
 	case n.Kind == yaml.ScalarNode:
 		return n.Value
-	case n.Kind == yaml.SequenceNode && flat(n):
+	case n.Kind == yaml.SequenceNode && fitsOnLine(n):
 		var items []string
 		for _, c := range n.Content {
-			items = append(items, written(c))
+			items = append(items, hclValue(c))
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case n.Kind == yaml.SequenceNode:
 		var items strings.Builder
 		for _, c := range n.Content {
-			items.WriteString(written(c) + ",\n")
+			items.WriteString(hclValue(c) + ",\n")
 		}
 		return "[\n" + indent(items.String()) + "]"
 	}
@@ -120,20 +120,20 @@ func written(v any) string {
 	for i := 0; i < len(n.Content); i += 2 {
 		key := n.Content[i].Value
 		if strings.ContainsFunc(key, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-			key = quoted(key)
+			key = hclString(key)
 		}
 		inner.set(key, n.Content[i+1])
 	}
 	return "{\n" + indent(inner.String()) + "}"
 }
 
-// flat says whether a list fits into a line.
-func flat(n *yaml.Node) bool {
+// fitsOnLine reports whether a list is written on one line.
+func fitsOnLine(n *yaml.Node) bool {
 	return len(n.Content) == 0 || len(n.Content) == 1 && n.Content[0].Kind == yaml.ScalarNode
 }
 
-// quoted is a text as HCL writes it, in which nothing stands for anything else.
-func quoted(text string) string {
+// hclString returns text as an HCL string, with everything escaped that HCL would interpret.
+func hclString(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for i, r := range text {

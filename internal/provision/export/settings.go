@@ -15,10 +15,10 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// zipFile is the function's deployment package, where `stagelog export zip` writes it.
+// zipFile is the file name of the function's deployment package in the exported texts.
 const zipFile = "stagelog-enricher.zip"
 
-// settings are a pipeline's, with characters in the place of what only AWS knows.
+// settings are the values of a pipeline, with placeholders.
 type settings struct {
 	*provision.Spec
 	want provision.Values
@@ -43,18 +43,19 @@ func newSettings(s *provision.Spec) (*settings, error) {
 func (s *settings) zipHex() string    { return hex.EncodeToString(s.zip[:]) }
 func (s *settings) zipBase64() string { return base64.StdEncoding.EncodeToString(s.zip[:]) }
 
-// zipKey is another one for another zip: CloudFormation takes new code for new by its key.
+// zipKey returns a key that differs for each zip, because CloudFormation updates the code only when
+// the key changes.
 func (s *settings) zipKey() string {
 	return strings.TrimSuffix(zipFile, ".zip") + "-" + s.zipHex()[:16] + ".zip"
 }
 
-// stack is a name for what is made together. Stacks have no underscores.
+// stack returns the name of the stack. Stack names cannot contain underscores.
 func (s *settings) stack() string { return strings.ReplaceAll(s.Function(), "_", "-") }
 
 // hashes says whether the function needs a secret.
 func (s *settings) hashes() bool { return s.Pipeline.APIKey == "hash" }
 
-// environment is the function's, without the secret.
+// environment returns the function's environment variables without the secret.
 func (s *settings) environment() *yaml.Node {
 	env, n := s.FunctionEnvironment(), object()
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -63,7 +64,7 @@ func (s *settings) environment() *yaml.Node {
 	return n
 }
 
-// patch makes a stage log to the stream, as API Gateway's UpdateStage takes it.
+// patch returns the patch operations of UpdateStage that make a stage log to the stream.
 func (s *settings) patch() string {
 	type operation struct {
 		Op    string `json:"op"`
@@ -78,12 +79,12 @@ func (s *settings) patch() string {
 		{"replace", "/accessLogSettings/format", s.want.AccessLogFormat},
 	})
 	if err != nil {
-		panic("BUG: a patch of strings cannot be written: " + err.Error())
+		panic("BUG: encode patch: " + err.Error())
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// comment makes lines a comment, which both languages begin with #.
+// comment returns lines as a comment. Both languages start comments with #.
 func comment(lines ...string) string {
 	var b strings.Builder
 	for _, line := range lines {
@@ -92,8 +93,8 @@ func comment(lines ...string) string {
 	return b.String()
 }
 
-// stageCommands are those that show what the pipeline's stages log now, and change it. patch
-// prints what the stack, or Terraform, knows.
+// stageCommands returns shell commands that show and then change the access log settings of the
+// pipeline's stages. patch is the command that prints the patch operations.
 func (s *settings) stageCommands(home, patch string) []string {
 	lines := []string{"  PATCH=\"$(" + patch + ")\""}
 	for _, st := range s.Pipeline.Stages {

@@ -20,19 +20,19 @@ func Terraform(s *provision.Spec) ([]byte, error) {
 	return []byte(c.header() + "\n" + c.reference(c.body().String())), nil
 }
 
-// configuration is a pipeline on its way to Terraform.
+// configuration generates a Terraform configuration.
 type configuration struct {
 	*settings
-	home string // the Region that it is exported for
+	home string // Region of the provider and of the commands in the header
 	top  body
 }
 
 func (c *configuration) header() string {
 	lines := []string{
 		"The pipeline " + c.Pipeline.Name + " for Terraform, written by `stagelog export terraform`.",
-		"Change stagelog.yaml and export it again instead of editing this.",
+		"Do not edit it; change stagelog.yaml and export again.",
 		"",
-		"What to run, in the directory of this file:",
+		"To deploy it, run in the directory of this file:",
 		"",
 		"  stagelog export zip --arch " + c.Architecture + " --out " + zipFile,
 		"  terraform init",
@@ -44,12 +44,12 @@ func (c *configuration) header() string {
 	}
 	if c.hashes() {
 		lines = append(lines,
-			"Before plan and apply, set TF_VAR_hash_salt to a secret that `openssl rand -hex 32` draws once. Keep it: with",
-			"another one the same API key would have another hash.",
+			"Before plan and apply, set TF_VAR_hash_salt to a secret, generated once with `openssl rand -hex 32`. Keep it:",
+			"a different value changes the hashes of all API keys.",
 			"")
 	}
 	lines = append(lines,
-		"Access log settings are a part of the stage, so they are where the stage is. Where this configuration has it:",
+		"Access log settings are part of the stage. If this configuration contains the stage:",
 		"",
 		"  resource \"aws_api_gateway_stage\" \"...\" {",
 		"    access_log_settings {",
@@ -58,16 +58,16 @@ func (c *configuration) header() string {
 		"    }",
 		"  }",
 		"",
-		"Another configuration takes the outputs access_log_destination_arn and access_log_format.",
+		"Other configurations use the outputs access_log_destination_arn and access_log_format.",
 		"")
 	if len(c.Pipeline.Stages) > 0 {
-		lines = append(lines, "For a stage that Terraform has not, look at what it logs now, which is replaced, and change it:", "")
+		lines = append(lines, "For a stage that Terraform does not manage, show its current settings, which are replaced, and change them:", "")
 		lines = append(lines, c.stageCommands(c.home, "terraform output -raw access_log_patch")...)
 		lines = append(lines, "")
 	}
 	return comment(append(lines,
-		"Only stages of REST APIs log to Firehose. What exists under these names, `terraform import` takes over; the",
-		"bucket cannot be destroyed while it has objects.")...)
+		"Only stages of REST APIs can log to Firehose. Use `terraform import` to adopt existing resources with",
+		"these names. The bucket can be destroyed only when it is empty.")...)
 }
 
 func (c *configuration) body() *body {
@@ -105,14 +105,14 @@ func (c *configuration) required() {
 	if c.hashes() {
 		c.top.line()
 		v := c.top.block("variable", "hash_salt")
-		v.set("description", "The secret of the hashes of API keys")
+		v.set("description", "Secret for hashing API keys")
 		v.set("type", hcl("string"))
 		v.set("sensitive", true)
 		v.set("nullable", false)
 	}
 }
 
-// resource begins a resource.
+// resource adds a resource and returns its body.
 func (c *configuration) resource(kind, name string) *body {
 	c.top.line()
 	return c.top.block("resource", kind, name)
@@ -156,11 +156,11 @@ func (c *configuration) bucket() {
 		}
 	}
 	p := of("aws_s3_bucket_policy")
-	p.set("policy", encoded(document(c.want.BucketPolicy)))
+	p.set("policy", jsonencode(document(c.want.BucketPolicy)))
 }
 
-// encoded is a tree that AWS takes as JSON.
-func encoded(n *yaml.Node) *yaml.Node { return hcl("jsonencode(" + written(n) + ")") }
+// jsonencode returns a call of Terraform's function jsonencode.
+func jsonencode(n *yaml.Node) *yaml.Node { return hcl("jsonencode(" + hclValue(n) + ")") }
 
 func (c *configuration) logGroups() {
 	for _, g := range []struct{ label, name string }{{"firehose", c.StreamLogGroup()}, {"function", c.FunctionLogGroup()}} {
@@ -180,13 +180,13 @@ func (c *configuration) role(label string, r provision.RoleValues) {
 	b.set("description", r.Description)
 	b.set("tags", hcl("local.tags"))
 	b.line()
-	b.set("assume_role_policy", encoded(document(r.Trust)))
+	b.set("assume_role_policy", jsonencode(document(r.Trust)))
 
 	b = c.resource("aws_iam_role_policy", label)
 	b.set("name", provision.RolePolicy)
 	b.set("role", hcl("aws_iam_role."+label+".id"))
 	b.line()
-	b.set("policy", encoded(document(r.Permissions)))
+	b.set("policy", jsonencode(document(r.Permissions)))
 }
 
 func (c *configuration) function() {
@@ -211,9 +211,9 @@ func (c *configuration) function() {
 	b.line()
 	check := b.block("lifecycle").block("precondition")
 	check.set("condition", hcl("filebase64sha256(local.zip) == local.zip_sha256"))
-	check.set("error_message", zipFile+" is not the one that this was exported with: write it with `stagelog export zip --arch "+c.Architecture+"`, or export this again.")
+	check.set("error_message", zipFile+" differs from the zip at the time of the export; write it with `stagelog export zip --arch "+c.Architecture+"` or export again.")
 	b.line()
-	b.comment("Without the log group, Lambda makes one that keeps everything for ever.")
+	b.comment("Otherwise Lambda creates a log group without retention.")
 	b.set("depends_on", list(hcl("aws_cloudwatch_log_group.function"), hcl("aws_iam_role_policy.function")))
 }
 
@@ -258,14 +258,14 @@ func (c *configuration) stream() {
 	}
 	c.formatConversion(s3)
 	b.line()
-	b.comment("Firehose tries what its role may do.")
+	b.comment("Firehose checks the permissions of its role when the stream is created.")
 	b.set("depends_on", list(hcl("aws_iam_role_policy.firehose")))
 }
 
-// parameters leaves out what Firehose fills in: the provider drops such values when it reads
-// a stream, and each plan would then find them missing. Firehose takes the two buffering
-// hints together or not at all, so beside another interval the default size is written
-// differently.
+// parameters returns the parameters without those that have Firehose's defaults: the provider
+// drops them when it reads a stream, so each plan would report them as missing. Firehose accepts
+// the two buffering hints only together, so with another interval the default size must remain;
+// it is written as 1.0, which the provider does not drop.
 func (c *configuration) parameters(all []types.ProcessorParameter) []types.ProcessorParameter {
 	interval := ""
 	for _, p := range all {
@@ -275,21 +275,21 @@ func (c *configuration) parameters(all []types.ProcessorParameter) []types.Proce
 	}
 	var kept []types.ProcessorParameter
 	for _, p := range all {
-		filled := false
+		isDefault := false
 		switch v := aws.ToString(p.ParameterValue); p.ParameterName {
 		case types.ProcessorParameterNameLambdaNumberOfRetries:
-			filled = v == "3"
+			isDefault = v == "3"
 		case types.ProcessorParameterNameRoleArn:
-			filled = v == aws.ToString(c.want.Destination.RoleARN)
+			isDefault = v == aws.ToString(c.want.Destination.RoleARN)
 		case types.ProcessorParameterNameBufferIntervalInSeconds:
-			filled = v == "60"
+			isDefault = v == "60"
 		case types.ProcessorParameterNameBufferSizeInMb:
-			filled = v == "1" && interval == "60"
+			isDefault = v == "1" && interval == "60"
 			if v == "1" {
 				p.ParameterValue = aws.String("1.0")
 			}
 		}
-		if !filled {
+		if !isDefault {
 			kept = append(kept, p)
 		}
 	}
@@ -309,13 +309,13 @@ func (c *configuration) outputs() {
 	operation := func(path string, v *yaml.Node) *yaml.Node {
 		return object("op", "replace", "path", path, "value", v)
 	}
-	output("access_log_patch", "Both, as --patch-operations of aws apigateway update-stage", encoded(list(
+	output("access_log_patch", "Both, as --patch-operations of aws apigateway update-stage", jsonencode(list(
 		operation("/accessLogSettings/destinationArn", destination),
 		operation("/accessLogSettings/format", hcl("local.access_log_format")),
 	)))
 }
 
-// reference replaces what only AWS knows by references to it.
+// reference replaces placeholders, and ARNs with them, by references.
 func (c *configuration) reference(text string) string {
 	const role, bucket, function = "aws_iam_role.", "aws_s3_bucket.logs.arn", "aws_lambda_function.enricher.arn"
 	var pairs []string

@@ -17,7 +17,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-func TestTerraformFindsNothingToFormat(t *testing.T) {
+func TestTerraformIsFormatted(t *testing.T) {
 	for name, yaml := range pipelines {
 		t.Run(name, func(t *testing.T) {
 			if out, err := tool(t, exported(t, Terraform, load(t, yaml)), "terraform", "fmt", "-check", "-diff", "-"); err != nil {
@@ -27,7 +27,7 @@ func TestTerraformFindsNothingToFormat(t *testing.T) {
 	}
 }
 
-// references are what the account of the tests has for what the text refers to.
+// references maps references in the text to their values in the test account.
 var references = map[string]string{
 	"data.aws_caller_identity.current.account_id":       "123456789012",
 	"data.aws_partition.current.partition":              "aws",
@@ -51,8 +51,8 @@ var (
 	argument    = regexp.MustCompile(`(?m)^( +)([a-z_0-9]+) += (.*)$`)
 )
 
-// arguments are those of a block of the layout of `terraform fmt`, nested blocks included,
-// with their expressions.
+// arguments returns names and expressions of the arguments of a block and its nested blocks. The
+// block must have the layout of `terraform fmt`.
 func arguments(block string) (all [][2]string) {
 	for {
 		at := argument.FindStringSubmatchIndex(block)
@@ -72,12 +72,12 @@ func arguments(block string) (all [][2]string) {
 	}
 }
 
-// evaluated has Terraform say what each argument is, by its resource and name; one that comes
-// several times is a list. Each becomes an output, which takes no provider.
+// evaluated returns the values of all arguments by resource and name; repeated ones are a list.
+// Terraform evaluates them as outputs, which need no provider.
 func evaluated(t *testing.T, text string) map[string]any {
 	t.Helper()
-	for reference, is := range references {
-		text = strings.ReplaceAll(text, reference, fmt.Sprintf("%q", is))
+	for reference, value := range references {
+		text = strings.ReplaceAll(text, reference, fmt.Sprintf("%q", value))
 	}
 	outputs := localsBlock.FindString(text)
 	var names []string
@@ -123,7 +123,7 @@ func asList(v any) []any {
 	return []any{v}
 }
 
-func TestTerraformMeansWhatDeployDoes(t *testing.T) {
+func TestTerraformMatchesDeploy(t *testing.T) {
 	for name, yaml := range pipelines {
 		t.Run(name, func(t *testing.T) {
 			s := load(t, yaml)
@@ -172,9 +172,9 @@ func TestTerraformMeansWhatDeployDoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			set.Spec = s // in the account of the tests
+			set.Spec = s // with the values of the test account
 			if err := errors.Join(json.Unmarshal([]byte(text), &patch), json.Unmarshal([]byte(set.patch()), &wantPatch)); err != nil {
-				t.Fatalf("the patch is %s: %v", text, err)
+				t.Fatalf("patch %s: %v", text, err)
 			}
 			if d := cmp.Diff(wantPatch, patch); d != "" {
 				t.Errorf("the patch of a stage (-cloudformation +terraform):\n%s", d)
@@ -221,7 +221,7 @@ func TestTerraformMeansWhatDeployDoes(t *testing.T) {
 				wants[glue+"serialization_library"] = aws.ToString(table.StorageDescriptor.SerdeInfo.SerializationLibrary)
 				wants["aws_glue_catalog_database.stagelog.parameters"] = tags
 				wants[stream+"compression"] = "GZIP"
-				wants[stream+"role_arn"] = []any{aws.ToString(to.RoleARN), aws.ToString(to.RoleARN)} // the conversion has it, too
+				wants[stream+"role_arn"] = []any{aws.ToString(to.RoleARN), aws.ToString(to.RoleARN)} // also in the conversion
 				wants[stream+"table_name"], wants[stream+"database_name"] = "lines", s.Pipeline.Database()
 				var columns, types []any
 				for _, c := range append(table.PartitionKeys[:1:1], table.StorageDescriptor.Columns...) {

@@ -11,8 +11,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// What only AWS knows stands in a value as one of these characters, which are nobody's: they
-// are for private use.
+// Placeholders for values that are known only when the text is applied. They are characters of
+// Unicode's private use area, so they do not occur in other text.
 const (
 	partition = "\uE001"
 	region    = "\uE002"
@@ -26,13 +26,13 @@ func elsewhere(s *provision.Spec) *provision.Spec {
 	return &moved
 }
 
-// known says whether a text has none of the characters.
+// known reports whether a text contains no placeholder.
 func known(text string) bool { return !strings.ContainsAny(text, partition+region+account) }
 
-// The values of a resource are a tree of YAML nodes: mappings have an order, and a policy's
-// JSON is YAML as it is. Both languages are written from it.
+// The values of a resource are a tree of YAML nodes, because their mappings are ordered and the
+// JSON of a policy is valid YAML. Both languages are generated from it.
 
-// object is a mapping of names and values, in turns. A value that is nil leaves its name out.
+// object returns a mapping of alternating names and values. It omits names with a nil value.
 func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for i := 0; i < len(pairs); i += 2 {
@@ -43,8 +43,8 @@ func object(pairs ...any) *yaml.Node {
 	return n
 }
 
-// given is a text that may be missing, or empty, which means the same.
-func given(text *string) any {
+// optional returns nil for a nil or empty text.
+func optional(text *string) any {
 	if text == nil || *text == "" {
 		return nil
 	}
@@ -78,10 +78,10 @@ func value(v any) *yaml.Node {
 	case policy.Document:
 		return document(v)
 	}
-	panic(fmt.Sprintf("BUG: a value of type %T", v))
+	panic(fmt.Sprintf("BUG: unsupported value of type %T", v))
 }
 
-// document is a policy as a tree.
+// document returns a policy as a tree.
 func document(d policy.Document) *yaml.Node {
 	var n yaml.Node
 	if err := yaml.Unmarshal([]byte(d.JSON()), &n); err != nil {
@@ -91,7 +91,7 @@ func document(d policy.Document) *yaml.Node {
 	return n.Content[0]
 }
 
-// plain forgets how JSON wrote the nodes.
+// plain removes the JSON style from the nodes.
 func plain(n *yaml.Node) {
 	n.Style = 0
 	for _, c := range n.Content {
