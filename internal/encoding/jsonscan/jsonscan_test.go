@@ -47,7 +47,7 @@ func TestValueEndReasons(t *testing.T) {
 	}
 }
 
-// TestPlainEndFindsEachByte has every byte at every place of a group of eight, and behind it.
+// TestPlainEndFindsEachByte tests every byte at every position within and after groups of eight.
 func TestPlainEndFindsEachByte(t *testing.T) {
 	for c := range 256 {
 		for at := range 20 {
@@ -66,7 +66,7 @@ func TestPlainEndFindsEachByte(t *testing.T) {
 	}
 }
 
-func TestMembersInOrderAndUntilABad(t *testing.T) {
+func TestMembersStopsAtBad(t *testing.T) {
 	rec := []byte(`x{"a":1, "b\u0041" : {"c":[2,3]} ,"a":"z"} rest`)
 	var got []string
 	next, bad := Members(rec, 1, func(name []byte, escaped bool, value []byte) *Bad {
@@ -92,7 +92,7 @@ func TestMembersInOrderAndUntilABad(t *testing.T) {
 	}
 }
 
-func TestUnescapeKeepsWhatItAppendsTo(t *testing.T) {
+func TestUnescapeAppends(t *testing.T) {
 	dst := append(make([]byte, 0, 64), "kept "...)
 	if got := string(Unescape(dst, []byte(`a\/\u00e9\ud83d\ude00\ud800\u0041`))); got != "kept a/é😀\ufffdA" {
 		t.Errorf("Unescape = %q", got)
@@ -114,7 +114,7 @@ func TestFixQuotes(t *testing.T) {
 	}
 }
 
-func TestRepeatsFindsANameTwice(t *testing.T) {
+func TestRepeats(t *testing.T) {
 	many := func(n int) string {
 		var b strings.Builder
 		for i := range n {
