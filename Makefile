@@ -1,12 +1,13 @@
-# What CI calls, and what a person calls before a commit. Each target stands alone.
+# What CI calls, and what a person calls before a commit. Each target stands alone. CONTRIBUTING.md says when to use which.
 GO      ?= go
 FUZZ    ?= 1000x
-E2E     ?= .
+RUN     ?= .
 PKGS    := ./...
+LEVELS  := e2e interop browser cluster kill zip
 
-.PHONY: all build release test race lint fuzz bench e2e demo
+.PHONY: all build release check test race lint fuzz bench demo $(LEVELS)
 
-all: lint race
+all: lint test
 
 build:            ## both binaries into dist/
 	$(GO) build -o dist/stagelog ./cmd/stagelog
@@ -18,11 +19,21 @@ release:          ## dist/stagelog with the enrichment function's zips embedded
 	done
 	$(GO) build -tags release -trimpath -o dist/stagelog ./cmd/stagelog
 
-test:             ## the command of the README
-	$(GO) test $(PKGS)
+check:            ## before a commit: format, vet, staticcheck, and the tests of the packages that changed since the last one
+	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
+	$(GO) vet $(PKGS)
+	@changed=$$(.ci/changed); if [ -n "$$changed" ]; then set -x; $(GO) tool staticcheck $$changed && $(GO) test -timeout 20m $$changed; fi
 
-race:             ## the same under the race detector
-	$(GO) test -race -timeout 20m $(PKGS)
+test:             ## the command of the README, with a time limit that a busy machine keeps
+	$(GO) test -timeout 20m $(PKGS)
+
+race:             ## the same under the race detector; e2e runs a binary that is built without it
+	$(GO) test -race -timeout 30m $$($(GO) list $(PKGS) | grep -v '/e2e$$')
+
+# The slow tests, by level: internal/testenv describes each. RUN names tests.
+$(LEVELS):
+	STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run '$(RUN)' \
+	  $$(grep -rli --include='*_test.go' '(t, testenv\.$@)' . | xargs -n1 dirname | sort -u)
 
 lint:             ## format, vet, staticcheck, and builds that nothing else covers
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
@@ -32,18 +43,15 @@ lint:             ## format, vet, staticcheck, and builds that nothing else cove
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -tags lambda.norpc -o /dev/null ./cmd/enricher
 
 fuzz:             ## every fuzz target, FUZZ runs (1000x) or time (30s) each
-	@for pkg in $$($(GO) list $(PKGS)); do \
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r pkg; do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "fuzz $$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) $$pkg </dev/null || exit 1; \
 	  done; \
 	done
 
 bench:            ## every benchmark, a few rounds: that they run, not how fast
-	$(GO) test -run '^$$' -bench . -benchtime 3x $(PKGS)
-
-e2e:              ## the real binary, with the AWS CLI and boto3 as clients where the machine has them; E2E names tests
-	$(GO) test -count=1 -v -timeout 40m -run '$(E2E)' ./e2e/...
+	$(GO) test -run '^$$' -bench . -benchtime 3x $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
 
 demo:
 	$(GO) run ./cmd/stagelog demo --for 20s

@@ -29,12 +29,13 @@ var mayImport = map[string]string{
 	"internal/usageplan": "",
 	"internal/delivery":  "",
 	"internal/localaws":  "internal/delivery",
-	"internal/provision": "internal/config internal/usageplan internal/delivery",
+	"internal/provision": "internal/config internal/usageplan internal/delivery internal/testenv",
 	"internal/lake":      "internal/config",
 	"internal/console":   "internal/lake",
 	"internal/encoding":  "",
 	"internal/durable":   "",
-	"e2e":                "",
+	"internal/testenv":   "", // of tests, like internal/provision/moto
+	"e2e":                "internal/testenv internal/provision/moto",
 }
 
 type pkg struct {

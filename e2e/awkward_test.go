@@ -19,30 +19,35 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	apitypes "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// staleConfig is an AWS config file as it may lie on a machine, of another account and of
-// an endpoint where nobody is.
-const staleConfig = `[default]
+// staleConfig returns an AWS config file that a machine may have: of another account, of an endpoint where
+// no server listens, and of files that are missing.
+func staleConfig(missing string) string {
+	return strings.ReplaceAll(`[default]
 region = mars-north-1
 endpoint_url = http://127.0.0.1:1
-ca_bundle = /nonexistent/ca.pem
+ca_bundle = MISSING
 [profile stale]
 region = mars-north-1
-credential_process = /nonexistent/credentials
+credential_process = MISSING
 endpoint_url = http://127.0.0.1:1
 retry_mode = nonsense
-`
+`, "MISSING", missing)
+}
 
 // The control API pages by two, throttles every fourth call and is slow, and one key
 // appears only in mid-traffic. The environment points every AWS client elsewhere. The real
 // function, which reads that API over HTTP, attributes all keys all the same.
 func TestAnAwkwardAPIInAHostileEnvironment(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{}") }))
 	t.Cleanup(upstream.Close)
-	write(t, dir, "stale", staleConfig)
+	write(t, dir, "stale", staleConfig(filepath.Join(dir, "missing")))
 	write(t, dir, "stagelog.yaml", fmt.Sprintf(`name: hand
 bucket: hand-api-logs
 readers: ["111122223333"]
@@ -55,7 +60,7 @@ local:
   faults: {page_size: 2, throttle_every: 4, delay: 20ms, new_key_after: 4s}
 `, upstream.URL, keyValue("a"), keyValue("b"), keyValue("c"), keyValue("late")))
 	stale := filepath.Join(dir, "stale")
-	u := startUp(t, dir, append(append(cleanEnv(), hostileEnv...), "AWS_CONFIG_FILE="+stale, "AWS_SHARED_CREDENTIALS_FILE="+stale))
+	u := startUp(t, dir, append(append(cleanEnv(), hostileEnv(t)...), "AWS_CONFIG_FILE="+stale, "AWS_SHARED_CREDENTIALS_FILE="+stale))
 	began := time.Now()
 	admin := sdk(t, u, "stagelog")
 	if status := u.call(t, "/shop/prod/x", keyValue("late")); status != http.StatusForbidden && time.Since(began) < 2*time.Second {
@@ -120,6 +125,7 @@ local:
 // Without --for the demo runs until Ctrl-C, and then still ends in order: its summary
 // adds up, and it ends with 0.
 func TestDemoRunsUntilInterrupted(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	cmd := exec.Command(bin.stagelog, "demo")
 	var out, errs lockedBuffer
@@ -150,8 +156,9 @@ func TestDemoRunsUntilInterrupted(t *testing.T) {
 
 // The bench sends and delivers for real, and its figures add up.
 func TestBenchAddsUp(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
-	stdout, stderr, code := runBinary(t, t.TempDir(), append(cleanEnv(), hostileEnv...), "bench", "--for", "500ms", "--clients", "8", "--batch", "50", "--json")
+	stdout, stderr, code := runBinary(t, t.TempDir(), append(cleanEnv(), hostileEnv(t)...), "bench", "--for", "500ms", "--clients", "8", "--batch", "50", "--json")
 	var got struct {
 		Accepted  int64   `json:"records_accepted"`
 		Delivered int64   `json:"records_delivered"`

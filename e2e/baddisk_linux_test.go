@@ -13,12 +13,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // A small disk runs full while the bucket is away: records that do not fit are refused one by one
 // with the code that SDKs retry on, and nothing that was answered is gone. Once the bucket is
 // back there is room again.
 func TestAFullDiskRefusesAndLosesNothing(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	storeDir, dir := t.TempDir(), t.TempDir()
 	state := filepath.Join(dir, ".stagelog")
 	if err := os.Mkdir(state, 0o700); err != nil {

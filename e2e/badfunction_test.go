@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // buildTestdata builds a bootstrap of testdata.
@@ -34,6 +36,7 @@ func buildTestdata(t *testing.T, name string) string {
 // happens, each is in exactly one object, and only those are in the error output that the
 // function did not answer for.
 func TestABadFunctionHarmsNoOther(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	const all = 3
 	tests := []struct {

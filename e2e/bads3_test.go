@@ -20,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // badS3 is a proxy before an S3 server that misbehaves as it is told.
@@ -105,6 +107,7 @@ func deliverThroughBadS3(t *testing.T, deliver string) (u, store *up, b *badS3) 
 // A bucket that resets, stalls, answers 500, 503 and 403, takes half of a body, and one that
 // stores an object without saying so: delivery goes on trying, and each record is there once.
 func TestABadBucketLosesAndDoublesNothing(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	u, store, b := deliverThroughBadS3(t, "deliver: {interval: 1s, size: 1MiB}\n")
 	fh, _ := clients(t, u)
 	l := &load{answered: map[string]bool{}, sent: map[string]bool{}}
@@ -154,6 +157,7 @@ func checkOnce(t *testing.T, l *load, store *up) {
 // While the bucket is away records go to disk, and the process does not grow. Afterwards all
 // are delivered. STAGELOG_E2E_OUTAGE=6000000 is ten minutes of 10,000 records a second.
 func TestAnOutageGoesToDiskAndNotToMemory(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	records := 300_000
 	if text := os.Getenv("STAGELOG_E2E_OUTAGE"); text != "" {
 		records = must(strconv.Atoi(text))(t, "STAGELOG_E2E_OUTAGE")

@@ -16,10 +16,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// bin holds the two binaries, built once by TestMain.
-var bin struct{ stagelog, bootstrap string }
+// bin holds the two binaries, built once by TestMain, and the home directory in which they run.
+var bin struct{ stagelog, bootstrap, home string }
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -32,7 +35,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	bin.stagelog, bin.bootstrap = filepath.Join(dir, "stagelog"), filepath.Join(dir, "bootstrap")
+	bin.stagelog, bin.bootstrap, bin.home = filepath.Join(dir, "stagelog"), filepath.Join(dir, "bootstrap"), filepath.Join(dir, "home")
 	for _, args := range [][]string{
 		{"build", "-o", bin.stagelog, "../cmd/stagelog"},
 		{"build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bin.bootstrap, "../cmd/enricher"},
@@ -46,19 +49,12 @@ func buildAndRun(m *testing.M) int {
 			return 1
 		}
 	}
+	defer moto.Stop()
 	return m.Run()
 }
 
-// cleanEnv is this process's environment without what would steer an AWS client.
-func cleanEnv(extra ...string) []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "AWS_") && !strings.HasPrefix(kv, "STAGELOG_") {
-			env = append(env, kv)
-		}
-	}
-	return append(env, extra...)
-}
+// cleanEnv returns this process's environment without settings of AWS's clients and of stagelog.
+func cleanEnv(extra ...string) []string { return testenv.Environ(bin.home, extra...) }
 
 // up is a running `stagelog up`.
 type up struct {

@@ -23,6 +23,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // chainYAML is a pipeline of 30 plans, one of which has 30 customers, and of an API that
@@ -54,6 +56,7 @@ local:
 
 // TestChain runs one `stagelog up` and has every test of the whole chain use it at once.
 func TestChain(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{}") }))

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // cluster is three NATS servers, each a process.
@@ -122,6 +124,7 @@ func (n *node) client() *firehose.Client {
 // the five is killed under load and comes back: nothing that was answered is lost or twice, and
 // delivery goes on.
 func TestAClusterLosesNoProcessesRecords(t *testing.T) {
+	testenv.Need(t, testenv.Cluster)
 	storeDir := t.TempDir()
 	write(t, storeDir, "stagelog.yaml", "name: store\nbucket: store-logs\n")
 	store := startUp(t, storeDir, cleanEnv())

@@ -15,6 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // coverageStage is a stage of `report coverage --json`.
@@ -29,7 +32,7 @@ type coverageStage struct {
 
 // What CloudWatch counted of a stage shows the lines that never came, with and without a key.
 func TestCoverageOfStagesAgainstMoto(t *testing.T) {
-	t.Parallel()
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	rest := *must(m.gateway.CreateRestApi(t.Context(), &apigateway.CreateRestApiInput{Name: aws.String("Shöp")}))(t, "create API").Id
 	today := time.Now().UTC().Truncate(24 * time.Hour)
@@ -70,7 +73,7 @@ func TestCoverageOfStagesAgainstMoto(t *testing.T) {
 	must(m.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("coverage-logs"), Key: aws.String("logs/" + first.Format("2006/01/02/15") + "/lines"), Body: strings.NewReader(body.String())}))(t, "put lines")
 
 	dir := t.TempDir()
-	write(t, dir, "stagelog.yaml", fmt.Sprintf("name: coverage\nbucket: coverage-logs\nregion: %s\nstages: [{api: %s, stage: prod}, {api: %[2]s, stage: silent}]\n", motoRegion, rest))
+	write(t, dir, "stagelog.yaml", fmt.Sprintf("name: coverage\nbucket: coverage-logs\nregion: %s\nstages: [{api: %s, stage: prod}, {api: %[2]s, stage: silent}]\n", moto.Region, rest))
 	run := func(args ...string) string {
 		t.Helper()
 		stdout, stderr, code := runBinary(t, dir, m.env(), append([]string{"report", "coverage", "--from", first.Format(time.DateOnly), "--to", last.AddDate(0, 0, 1).Format(time.DateOnly)}, args...)...)
@@ -120,7 +123,7 @@ func TestCoverageOfStagesAgainstMoto(t *testing.T) {
 
 // Who may not ask CloudWatch, or for the names of APIs, has the rest of the report.
 func TestCoverageGoesOnWhereCountsAreDeniedAgainstMoto(t *testing.T) {
-	t.Parallel()
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	m.createBucket("coverage-logs")
 	body := fmt.Sprintf(`{"request_id":"id-1","api_id":"a1","stage":"prod","request_time_epoch":"%d"}`, time.Now().Add(-48*time.Hour).UnixMilli())
@@ -164,13 +167,13 @@ func TestCoverageGoesOnWhereCountsAreDeniedAgainstMoto(t *testing.T) {
 }
 
 // putMetric sends PutMetricData once. The SDK may send a second time what is answered at once, and metrics add up.
-func (m *moto) putMetric(form url.Values) {
+func (m *account) putMetric(form url.Values) {
 	m.t.Helper()
 	form.Set("Action", "PutMetricData")
 	form.Set("Version", "2010-08-01")
 	req := must(http.NewRequestWithContext(m.t.Context(), http.MethodPost, m.URL, strings.NewReader(form.Encode())))(m.t, "put metric")
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAMOTO/20261123/"+motoRegion+"/monitoring/aws4_request, SignedHeaders=host, Signature=00")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAMOTO/20261123/"+moto.Region+"/monitoring/aws4_request, SignedHeaders=host, Signature=00")
 	req.Close = true // or an old connection may be used that moto just closed
 	res := must(http.DefaultClient.Do(req))(m.t, "put metric")
 	defer res.Body.Close()

@@ -3,20 +3,27 @@ package e2e
 import (
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// hostileEnv is the environment of a machine whose AWS settings point anywhere but here.
-var hostileEnv = []string{
-	"AWS_CA_BUNDLE=/nonexistent/ca.pem", "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_ENDPOINT_URL_S3=http://127.0.0.1:1",
-	"AWS_PROFILE=stale", "AWS_DEFAULT_PROFILE=stale", "AWS_CONFIG_FILE=/nonexistent/config", "AWS_REGION=mars-north-1",
-	"AWS_ACCESS_KEY_ID=AKIASTALE", "AWS_SECRET_ACCESS_KEY=stale", "AWS_SESSION_TOKEN=stale",
-	"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1",
+// hostileEnv returns the settings of a machine whose AWS clients are sent elsewhere.
+func hostileEnv(t *testing.T) []string {
+	missing := filepath.Join(t.TempDir(), "missing")
+	return []string{
+		"AWS_CA_BUNDLE=" + missing, "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_ENDPOINT_URL_S3=http://127.0.0.1:1",
+		"AWS_PROFILE=stale", "AWS_DEFAULT_PROFILE=stale", "AWS_CONFIG_FILE=" + missing, "AWS_REGION=mars-north-1",
+		"AWS_ACCESS_KEY_ID=AKIASTALE", "AWS_SECRET_ACCESS_KEY=stale", "AWS_SESSION_TOKEN=stale",
+		"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1",
+	}
 }
 
 func TestDemoDeliversEveryRequestAndProvesTheReadersView(t *testing.T) {
-	stdout, stderr, code := runBinary(t, t.TempDir(), append(cleanEnv(), hostileEnv...), "demo", "--for", "8s", "--json")
+	testenv.NeedPlain(t, testenv.E2E)
+	stdout, stderr, code := runBinary(t, t.TempDir(), append(cleanEnv(), hostileEnv(t)...), "demo", "--for", "8s", "--json")
 	if code != 0 {
 		t.Fatalf("demo ended with %d\n%s", code, stderr)
 	}

@@ -25,6 +25,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const deployBucket = "acme-api-logs-e2e"
@@ -37,11 +40,11 @@ region: %s
 readers: ["111122223333"]
 stages: [{api: %s, stage: %s}]
 aws: {expire_days: 400, error_days: 30, log_days: 14}
-`, deployBucket, motoRegion, api, stage)
+`, deployBucket, moto.Region, api, stage)
 }
 
 // deployDir is a folder with a stagelog.yaml for an API of m, and the function's zip.
-func deployDir(t *testing.T, m *moto) (dir, api string) {
+func deployDir(t *testing.T, m *account) (dir, api string) {
 	t.Helper()
 	dir = t.TempDir()
 	api = m.api("shop", "prod")
@@ -61,7 +64,7 @@ type planOf struct {
 	ToDo int `json:"to_do"`
 }
 
-func (m *moto) plan(dir string, wantCode int) (p planOf) {
+func (m *account) plan(dir string, wantCode int) (p planOf) {
 	m.t.Helper()
 	stdout, stderr, code := runBinary(m.t, dir, m.env(), "plan", "--json", "--function-zip", "function.zip")
 	if code != wantCode {
@@ -92,7 +95,7 @@ func (p planOf) todo() (lines []string) {
 	return lines
 }
 
-func (m *moto) deploy(dir string, args ...string) string {
+func (m *account) deploy(dir string, args ...string) string {
 	m.t.Helper()
 	_, stderr, code := runBinary(m.t, dir, m.env(), append([]string{"deploy", "--yes", "--function-zip", "function.zip"}, args...)...)
 	if code != 0 {
@@ -102,6 +105,7 @@ func (m *moto) deploy(dir string, args ...string) string {
 }
 
 func TestDeployPlanDriftDestroyAgainstMoto(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir, api := deployDir(t, m)
 
@@ -140,7 +144,7 @@ type drift struct {
 	plan []string
 }
 
-func drifts(m *moto, api string) []drift {
+func drifts(m *account, api string) []drift {
 	stream := "amazon-apigateway-acme"
 	return []drift{
 		{"public access allowed", func(t *testing.T) {
@@ -179,7 +183,7 @@ func drifts(m *moto, api string) []drift {
 }
 
 // nothingIsLeft asks the AWS CLI, which knows nothing of stagelog.
-func (m *moto) nothingIsLeft(api string) {
+func (m *account) nothingIsLeft(api string) {
 	m.t.Helper()
 	if _, err := exec.LookPath("aws"); err != nil {
 		m.t.Log("SKIPPED: no AWS CLI on this machine: that nothing is left was not listed by it")
@@ -210,7 +214,7 @@ type killer struct {
 	process *os.Process
 }
 
-func (k *killer) serve(t *testing.T, m *moto) string {
+func (k *killer) serve(t *testing.T, m *account) string {
 	target := must(url.Parse(m.URL))(t, "parse URL")
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -262,6 +266,7 @@ func callName(r *http.Request) string {
 }
 
 func TestADeployKilledAfterAnyCallGoesOnFromThere(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	whole := &killer{after: -1}
 	dir, api := deployDir(t, m)
@@ -283,7 +288,7 @@ func TestADeployKilledAfterAnyCallGoesOnFromThere(t *testing.T) {
 	want := m.state(api, "prod", deployBucket)
 	t.Logf("a deploy is %d calls that change something (or may): %v", len(whole.calls), whole.calls)
 	for after := 1; after < len(whole.calls); after++ {
-		m.reset()
+		m.Reset()
 		api = m.api("shop", "prod")
 		write(t, dir, "stagelog.yaml", deployYAML(api, "prod"))
 		if err := run(&killer{after: after}); err == nil {
@@ -299,6 +304,7 @@ func TestADeployKilledAfterAnyCallGoesOnFromThere(t *testing.T) {
 
 // The zip of the function is the same whoever builds it, wherever.
 func TestTheFunctionsZipIsReproducible(t *testing.T) {
+	testenv.Need(t, testenv.Zip)
 	for _, arch := range []string{"arm64", "x86_64"} {
 		var sums []string
 		for i, env := range [][]string{cleanEnv(), cleanEnv("GOFLAGS=-race", "CGO_ENABLED=1", "GOAMD64=v3", "TZ=Asia/Tokyo")} {

@@ -13,10 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // instead is a proxy before moto that answers some calls itself.
-func instead(t *testing.T, m *moto, answer func(w http.ResponseWriter, r *http.Request) bool) string {
+func instead(t *testing.T, m *account, answer func(w http.ResponseWriter, r *http.Request) bool) string {
 	t.Helper()
 	proxy := httputil.NewSingleHostReverseProxy(must(url.Parse(m.URL))(t, "parse URL"))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,6 +41,7 @@ func reply(w http.ResponseWriter, status int, contentType, body string) bool {
 // Failures that people have with an AWS account: each says the cause and the next step, and
 // nobody has to know stagelog to go on.
 func TestDeployFailuresSayWhatToDo(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir, api := deployDir(t, m)
 	empty := must(m.gateway.CreateRestApi(t.Context(), &apigateway.CreateRestApiInput{Name: aws.String("never deployed")}))(t, "create API")
@@ -63,7 +67,7 @@ func TestDeployFailuresSayWhatToDo(t *testing.T) {
 	}{
 		{"no credentials", "", without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 			[]string{"no AWS credentials", "aws configure sso", "AWS_PROFILE"}},
-		{"no region", strings.Replace(deployYAML(api, "prod"), "region: "+motoRegion+"\n", "", 1), without("AWS_REGION", "AWS_DEFAULT_REGION"),
+		{"no region", strings.Replace(deployYAML(api, "prod"), "region: "+moto.Region+"\n", "", 1), without("AWS_REGION", "AWS_DEFAULT_REGION"),
 			[]string{"no AWS Region", "--region", "region:"}},
 		{"expired credentials", "", append(m.env(), "AWS_ENDPOINT_URL="+instead(t, m, func(w http.ResponseWriter, r *http.Request) bool {
 			return reply(w, http.StatusForbidden, "text/xml", `<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error><RequestId>1</RequestId></ErrorResponse>`)
@@ -81,7 +85,7 @@ func TestDeployFailuresSayWhatToDo(t *testing.T) {
 		{"no such stage", strings.Replace(deployYAML(api, "prod"), "stage: prod", "stage: prd", 1), m.env(), []string{"prd", "did you mean", "prod"}},
 		{"a stage never deployed", deployYAML(*empty.Id, "prod"), m.env(), []string{"never deployed", "aws apigateway create-deployment --rest-api-id " + *empty.Id}},
 		{"nobody answers", "", append(m.env(), "AWS_ENDPOINT_URL=http://127.0.0.1:1"), []string{"127.0.0.1:1", "stagelog up"}},
-		{"another account", strings.Replace(deployYAML(api, "prod"), "region:", "account: \"999999999999\"\nregion:", 1), m.env(), []string{"999999999999", motoAccount, "--profile"}},
+		{"another account", strings.Replace(deployYAML(api, "prod"), "region:", "account: \"999999999999\"\nregion:", 1), m.env(), []string{"999999999999", moto.Account, "--profile"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,9 +108,10 @@ func TestDeployFailuresSayWhatToDo(t *testing.T) {
 
 // What somebody else made is left alone until told otherwise, and comes back with destroy.
 func TestDeployTakesNothingOverUnasked(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir, api := deployDir(t, m)
-	group := fmt.Sprintf("arn:aws:logs:%s:%s:log-group:theirs", motoRegion, motoAccount)
+	group := fmt.Sprintf("arn:aws:logs:%s:%s:log-group:theirs", moto.Region, moto.Account)
 	m.createBucket(deployBucket)
 	must(m.s3.PutObject(t.Context(), putText(deployBucket, "theirs.txt")))(t, "put object")
 	m.createStream("amazon-apigateway-acme", deployBucket, nil)

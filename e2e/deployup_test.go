@@ -7,12 +7,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // The AWS face against the one-machine face: deploy builds the chain over the AWS endpoint of
 // `up`, with the function's real zip, doctor's record comes back enriched, requests arrive,
 // destroy leaves nothing.
 func TestDeployDoctorDestroyAgainstUp(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	for format, deliver := range map[string]string{"json": "{interval: 1s, size: 1MiB}", "parquet": "{interval: 1s, format: parquet}"} {
 		t.Run(format, func(t *testing.T) { deployDoctorDestroy(t, deliver) })
 	}

@@ -17,11 +17,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // Records that were answered with 200 survive a kill -9, once each, and so do the
 // stream and the bucket.
 func TestAnsweredRecordsSurviveAKill(t *testing.T) {
+	testenv.NeedPlain(t, testenv.E2E)
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", handYAML+"deliver: {interval: 2s}\n")
 	u := startUp(t, dir, cleanEnv())

@@ -13,14 +13,17 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // The disk answers EIO now and then: to syncs, or to writes of what the buffer keeps. Whatever
 // was answered is kept, the rest is refused, and the process goes on by itself. strace makes
 // the system calls of the process fail.
 func TestADiskWithErrorsLosesNothing(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
-	need(t, "strace with the right to trace", "strace", "-f", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1", "true")
+	testenv.NeedTool(t, "strace with the right to trace", "strace", "-f", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1", "true")
 	for _, fault := range []string{"fsync:error=EIO:when=10+40", "pwrite64,write:error=EIO:when=5+40"} {
 		calls, _, _ := strings.Cut(fault, ":")
 		t.Run(calls, func(t *testing.T) {

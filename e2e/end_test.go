@@ -5,11 +5,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // An end while the bucket is away keeps what is not delivered and comes by its deadline; a
 // second signal does not wait for that. Either way nothing is lost or twice.
 func TestAnEndHasADeadlineAndASecondSignalCuts(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	for name, cut := range map[string]bool{"deadline": false, "second signal": true} {
 		t.Run(name, func(t *testing.T) {

@@ -7,11 +7,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // Each failure that a user meets says what is wrong and what to do, and ends with the
 // exit code that --help promises.
 func TestFailuresSayWhatToDo(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +67,7 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 }
 
 func TestEightMistakesAreReportedAtOnceWithTheirLines(t *testing.T) {
+	testenv.NeedPlain(t, testenv.E2E)
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", `name: Acme!
 bucket: Acme_Logs
@@ -93,6 +97,7 @@ local:
 }
 
 func TestLintFixMendsTheSeedsFormat(t *testing.T) {
+	testenv.NeedPlain(t, testenv.E2E)
 	dir := t.TempDir()
 	write(t, dir, "f", curlyFormat)
 	stdout, stderr, _ := runBinary(t, dir, cleanEnv(), "format", "lint", "--fix", "f")

@@ -10,11 +10,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // From nothing to a deployed pipeline: init looks at the account, and what it writes is what
 // plan and deploy take.
 func TestInitPlanDeploy(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir := t.TempDir()
 	api := m.api("Webshop API", "prod")
@@ -26,7 +30,7 @@ func TestInitPlanDeploy(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &said); code != 0 || err != nil {
 		t.Fatalf("init --aws ended with %d (%v)\n%s\n%s", code, err, stdout, stderr)
 	}
-	if said.Name != "webshop-api" || said.Bucket != "webshop-api-api-logs-"+motoAccount || said.Region != motoRegion || said.Account != motoAccount ||
+	if said.Name != "webshop-api" || said.Bucket != "webshop-api-api-logs-"+moto.Account || said.Region != moto.Region || said.Account != moto.Account ||
 		len(said.Stages) != 1 || said.Stages[0] != api+"/prod" {
 		t.Errorf("init --aws says %+v", said)
 	}
@@ -44,6 +48,7 @@ func TestInitPlanDeploy(t *testing.T) {
 }
 
 func TestInitChoosesStages(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	shop, admin := m.api("shop", "prod"), m.api("admin", "live")
 	bare := *must(m.gateway.CreateRestApi(t.Context(), &apigateway.CreateRestApiInput{Name: aws.String("never deployed")}))(t, "create API").Id
@@ -84,8 +89,8 @@ func TestInitChoosesStages(t *testing.T) {
 			}
 		})
 	}
-	m.reset()
-	if _, stderr, code := runBinary(t, t.TempDir(), m.env(), "init", "--aws"); code != 1 || !strings.Contains(stderr, "no REST API in "+motoRegion) {
+	m.Reset()
+	if _, stderr, code := runBinary(t, t.TempDir(), m.env(), "init", "--aws"); code != 1 || !strings.Contains(stderr, "no REST API in "+moto.Region) {
 		t.Errorf("init in an empty account ended with %d\n%s", code, stderr)
 	}
 }
@@ -93,6 +98,7 @@ func TestInitChoosesStages(t *testing.T) {
 // A chain that was built by hand is described by init and taken over by deploy, which changes
 // it and makes no second one.
 func TestInitAdoptsAChain(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir, api := t.TempDir(), m.api("shop", "prod")
 	m.createBucket("theirs-logs")
@@ -101,7 +107,7 @@ func TestInitAdoptsAChain(t *testing.T) {
 		d.Prefix, d.CompressionFormat = aws.String("apis/"), types.CompressionFormatUncompressed
 		d.BufferingHints = &types.BufferingHints{IntervalInSeconds: aws.Int32(300), SizeInMBs: aws.Int32(5)}
 	})
-	m.setAccessLog(api, "prod", "arn:aws:firehose:"+motoRegion+":"+motoAccount+":deliverystream/amazon-apigateway-theirs", curlyFormat)
+	m.setAccessLog(api, "prod", "arn:aws:firehose:"+moto.Region+":"+moto.Account+":deliverystream/amazon-apigateway-theirs", curlyFormat)
 	if _, stderr, code := runBinary(t, dir, m.env(), "init", "--adopt"); code != 0 || !strings.Contains(stderr, "is fixed in the file") {
 		t.Fatalf("init --adopt ended with %d\n%s", code, stderr)
 	}

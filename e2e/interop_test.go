@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // handYAML is a pipeline beside which the tests build another by hand. Its one reader is
@@ -36,18 +38,11 @@ func startHandChain(t *testing.T) (u *up, upstream string) {
 	return startUp(t, dir, cleanEnv()), api.URL
 }
 
-// need skips, loudly, when a client program is missing on this machine.
-func need(t *testing.T, what string, probe ...string) {
-	t.Helper()
-	if err := exec.Command(probe[0], probe[1:]...).Run(); err != nil {
-		t.Skipf("SKIPPED: this machine has no %s (%v: %v)", what, probe, err)
-	}
-}
-
 type line map[string]string
 
 func TestBoto3BuildsTheChainByHandWithTheRealFunction(t *testing.T) {
-	need(t, "boto3", "python3", "-c", "import boto3")
+	testenv.Need(t, testenv.Interop)
+	testenv.NeedTool(t, "boto3", "python3", "-c", "import boto3")
 	u, upstream := startHandChain(t)
 	cmd := exec.CommandContext(t.Context(), "python3", "testdata/chain.py", "boto-logs", "amazon-apigateway-boto", upstream,
 		strings.NewReplacer("“", `"`, "”", `"`).Replace(curlyFormat)+"\n")
@@ -88,8 +83,9 @@ func TestBoto3BuildsTheChainByHandWithTheRealFunction(t *testing.T) {
 }
 
 func TestAWSCLIBuildsTheChainByHandWithTheSeedsOwnFormat(t *testing.T) {
-	need(t, "AWS CLI", "aws", "--version")
-	need(t, "curl", "curl", "--version")
+	testenv.Need(t, testenv.Interop)
+	testenv.NeedTool(t, "AWS CLI", "aws", "--version")
+	testenv.NeedTool(t, "curl", "curl", "--version")
 	u, upstream := startHandChain(t)
 	cli := awsCLI{t: t, env: u.clientEnv("stagelog"), dir: u.dir}
 	reader := awsCLI{t: t, env: u.clientEnv("reader-111122223333"), dir: u.dir}

@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // kills is how often the kill test kills; STAGELOG_E2E_KILLS=200 is the long run.
@@ -54,6 +56,7 @@ func buildFaulty(t *testing.T) string {
 // at each named step of the cut. In the end every answered record is in exactly one object,
 // good or error, no record is in two, and none is there that was not sent.
 func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
+	testenv.Need(t, testenv.Kill)
 	binary, dir := buildFaulty(t), t.TempDir()
 	write(t, dir, "stagelog.yaml", handYAML+"deliver: {interval: 1s, size: 3MiB}\n")
 	seed := uint64(time.Now().UnixNano())

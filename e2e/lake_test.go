@@ -18,6 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const answersYAML = `name: answers
@@ -41,6 +43,7 @@ plans:
 // Requests through a stage become answers: the report, SQL, the invoice, the live tail and the
 // console all know them, for the owner and for a reader.
 func TestAnswersAboutRequests(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,6 +180,7 @@ func tailLines(t *testing.T, dir string) <-chan []byte {
 // A bucket that a chain without stagelog wrote, the seed's 13 fields and Apiable's names, in objects
 // of many kinds, has answers as well.
 func TestAnswersAboutOthersBuckets(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", "name: store\nbucket: store-logs\n")
@@ -212,6 +216,7 @@ func TestAnswersAboutOthersBuckets(t *testing.T) {
 // The tail of a bucket shows the lines of objects that come, those asked for alone, and the console
 // of a bucket has its customers.
 func TestABucketIsFollowedAndShown(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", "name: store\nbucket: store-logs\n")

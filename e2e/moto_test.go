@@ -3,15 +3,10 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -20,69 +15,38 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-const (
-	motoRegion  = "eu-west-1"
-	motoAccount = "123456789012"
-)
-
-// moto is a running moto_server: an AWS that stagelog did not write.
-type moto struct {
-	t   *testing.T
-	URL string
+// account is the account of a moto_server: an AWS that stagelog did not write.
+type account struct {
+	t *testing.T
+	*moto.Server
 	awsClients
 	iam  *iam.Client
 	logs *cloudwatchlogs.Client
 }
 
-// startMoto runs a moto_server until the test ends, or skips the test where there is none.
-func startMoto(t *testing.T) *moto {
+// startMoto returns an account without any resource, or skips the test where there is no moto_server.
+func startMoto(t *testing.T) *account {
 	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("SKIPPED: no moto_server on this machine (pip install 'moto[server]'): deploy is not tested against an AWS that we did not write")
-	}
-	ln := must(net.Listen("tcp", "127.0.0.1:0"))(t, "find a free port")
-	port := ln.Addr().(*net.TCPAddr).Port
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", fmt.Sprint(port))
-	cmd.Env = cleanEnv()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	m := &moto{t: t, URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	eventually(t, "moto_server answers", func() bool {
-		res, err := http.Get(m.URL + "/moto-api/")
-		return err == nil && res.Body.Close() == nil && res.StatusCode == http.StatusOK
-	})
-	cfg := aws.Config{Region: motoRegion, BaseEndpoint: &m.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIAMOTOMOTOMOTOMOTO", "moto", "")}
+	m := &account{t: t, Server: moto.Start(t)}
+	cfg := m.Config(nil)
 	m.awsClients = awsClients{t, cfg, firehose.NewFromConfig(cfg), apigateway.NewFromConfig(cfg), lambda.NewFromConfig(cfg),
 		s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })}
 	m.iam, m.logs = iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
 	return m
 }
 
-// reset empties the account.
-func (m *moto) reset() {
-	m.t.Helper()
-	res := must(http.Post(m.URL+"/moto-api/reset", "", nil))(m.t, "reset moto")
-	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
-		m.t.Fatalf("reset moto: %s %v", res.Status, err)
-	}
-}
-
-// env is the environment of a platform engineer with credentials for m.
-func (m *moto) env(extra ...string) []string {
-	return cleanEnv(append([]string{"AWS_ACCESS_KEY_ID=AKIAMOTOMOTOMOTOMOTO", "AWS_SECRET_ACCESS_KEY=moto", "AWS_REGION=" + motoRegion, "AWS_DEFAULT_REGION=" + motoRegion,
-		"AWS_ENDPOINT_URL=" + m.URL, "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent"}, extra...)...)
+// env returns the environment of a platform engineer with credentials for m.
+func (m *account) env(extra ...string) []string {
+	return cleanEnv(append([]string{"AWS_ACCESS_KEY_ID=AKIAMOTOMOTOMOTOMOTO", "AWS_SECRET_ACCESS_KEY=moto", "AWS_REGION=" + moto.Region, "AWS_DEFAULT_REGION=" + moto.Region,
+		"AWS_ENDPOINT_URL=" + m.URL, "AWS_PAGER="}, extra...)...)
 }
 
 // api makes a REST API with one deployed stage and a method that needs a key, a usage plan and a customer.
-func (m *moto) api(name, stage string) (id string) {
+func (m *account) api(name, stage string) (id string) {
 	m.t.Helper()
 	ctx := m.t.Context()
 	api := must(m.gateway.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: &name}))(m.t, "create API")
@@ -99,7 +63,7 @@ func (m *moto) api(name, stage string) (id string) {
 }
 
 // state is everything that a deploy may touch, in words that do not change from run to run.
-func (m *moto) state(api, stage, bucket string) map[string]string {
+func (m *account) state(api, stage, bucket string) map[string]string {
 	m.t.Helper()
 	ctx, all := m.t.Context(), map[string]string{}
 	note := func(what string, v any, err error) {
@@ -146,7 +110,7 @@ func (m *moto) state(api, stage, bucket string) map[string]string {
 	return all
 }
 
-func (m *moto) bucketState(bucket string, note func(string, any, error)) {
+func (m *account) bucketState(bucket string, note func(string, any, error)) {
 	ctx := m.t.Context()
 	tags, err := m.s3.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &bucket})
 	if err == nil {
@@ -190,7 +154,7 @@ func errorCode(err error) string {
 }
 
 // setAccessLog sets a stage's access log settings, as somebody would by hand.
-func (m *moto) setAccessLog(api, stage, destination, format string) {
+func (m *account) setAccessLog(api, stage, destination, format string) {
 	m.t.Helper()
 	must(m.gateway.UpdateStage(m.t.Context(), &apigateway.UpdateStageInput{RestApiId: &api, StageName: &stage, PatchOperations: []types.PatchOperation{
 		{Op: types.OpReplace, Path: aws.String("/accessLogSettings/destinationArn"), Value: &destination},
@@ -199,10 +163,10 @@ func (m *moto) setAccessLog(api, stage, destination, format string) {
 }
 
 // createBucket makes a bucket in moto's Region.
-func (m *moto) createBucket(name string) {
+func (m *account) createBucket(name string) {
 	m.t.Helper()
 	must(m.s3.CreateBucket(m.t.Context(), &s3.CreateBucketInput{Bucket: &name,
-		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: motoRegion}}))(m.t, "create bucket "+name)
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: moto.Region}}))(m.t, "create bucket "+name)
 }
 
 func putText(bucket, key string) *s3.PutObjectInput {

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"syscall"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const openapiPipeline = `name: routes
@@ -29,6 +31,7 @@ paths:
 
 // The user's document gives the records their resource paths, and its security the methods that need a key.
 func TestOpenAPIDocumentRoutes(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 	_ "github.com/duckdb/duckdb-go/v2"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const parquetYAML = `name: columns
@@ -30,6 +32,7 @@ local:
 // A stream delivers Parquet files that another program reads, and the answers are those of JSON: also when the stream goes
 // from one to the other, and when the table's columns do not fit the records any more.
 func TestParquetDelivery(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }))

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // The bucket is away until the buffer's quota is reached, and then until the memory of the
@@ -21,6 +23,7 @@ import (
 // what could not be logged is counted. Once the bucket is back, every line that is not in that
 // count is in it.
 func TestPressureStopsTheLogsAndNotTheAPI(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	storeDir, dir := t.TempDir(), t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{}") }))

@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const replayYAML = `name: again
@@ -36,6 +38,7 @@ func requestOf(n int, keyID string) string {
 // A key that is in no plan yet is used: its requests are delivered without one. Once it has
 // one, replay puts it into them, and what is right already stays as it is.
 func TestReplayOfDeliveredObjectsNamesThePlan(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", replayYAML)
@@ -117,6 +120,7 @@ func (d *deadly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Error objects are replayed by a process that is killed again and again: in the end each
 // record is there once, and those that fail again are below the error output.
 func TestReplayThatIsKilledGoesOn(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", replayYAML)
@@ -189,6 +193,7 @@ func TestReplayThatIsKilledGoesOn(t *testing.T) {
 }
 
 func TestReplaySaysWhatIsWrong(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", replayYAML)

@@ -19,6 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const handFormat = `{"request_id":"$context.requestId","key_id":"$context.identity.apiKeyId","api_id":"$context.apiId","stage":"$context.stage","status":"$context.status"}`
@@ -26,6 +28,7 @@ const handFormat = `{"request_id":"$context.requestId","key_id":"$context.identi
 // What clients made by hand is there after a restart: streams, functions, APIs, stages,
 // keys, plans and what was used of a quota. What had not been delivered is delivered.
 func TestRestartKeepsEverything(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", handYAML)
@@ -165,6 +168,7 @@ func (c awsClients) everything(api, plan string) map[string]string {
 // A stagelog.yaml that was changed between two runs is what counts in the second: the
 // stream's destination follows with a new version, and a reader who was taken out stays out.
 func TestAChangedPipelineIsApplied(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\nreaders: [\"111122223333\", \"444455556666\"]\ndeliver: {interval: 1s, prefix: \"logs/\"}\n")

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/uuid"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // seedFields are those of the seed's log format, in its order, and the two that its function adds.
@@ -134,6 +136,7 @@ func figuresOf(t *testing.T, all []line, customer string) (f figures) {
 // A bucket that the seed's chain wrote, set up by hand as its page says, is answered from as it is:
 // by the report, by SQL and in the console.
 func TestAnswersFromTheSeedsOwnBucket(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", "name: store\nbucket: store-logs\n")

@@ -94,7 +94,7 @@ func TestRealFunctionGivesTheSameBytes(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 	t.Setenv("AWS_PROFILE", "stale")
-	t.Setenv("AWS_CA_BUNDLE", "/nowhere")
+	t.Setenv("AWS_CA_BUNDLE", filepath.Join(t.TempDir(), "missing"))
 	t.Setenv("STAGELOG_PRESET", "nonsense")
 
 	f := newFakeAWS(t, 3, 20)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // fakeS3 is one bucket, which answers and refuses in S3's own words.
@@ -34,9 +36,9 @@ func newFakeS3(t *testing.T, name string, objects map[string]string) *fakeS3 {
 	t.Cleanup(server.Close)
 	f.endpoint = server.URL
 	t.Chdir(t.TempDir())
+	testenv.Isolate(t)
 	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "AKIAFAKEFAKEFAKEFAKE", "AWS_SECRET_ACCESS_KEY": "fake", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": f.region,
-		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+		"AWS_ACCESS_KEY_ID": "AKIAFAKEFAKEFAKEFAKE", "AWS_SECRET_ACCESS_KEY": "fake", "AWS_REGION": f.region, "AWS_MAX_ATTEMPTS": "1",
 	} {
 		t.Setenv(name, value)
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // browser is a tab of a chromium that knows only the test's console.
@@ -186,6 +188,7 @@ func testConsole(t testing.TB) (*Console, *feed) {
 }
 
 func TestBrowserShowsEveryPage(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
 	for name, path := range everyPage {

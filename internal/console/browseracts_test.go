@@ -8,9 +8,12 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func TestBrowserFilters(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
 	b.open("/?range=7d")
@@ -39,6 +42,7 @@ func TestBrowserFilters(t *testing.T) {
 
 // The pointer reads all charts; a drag looks closer; so do the keys.
 func TestBrowserReadsCharts(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
 	b.open("/")
@@ -79,6 +83,7 @@ func (b *browser) run(script string) {
 }
 
 func TestBrowserLiveTail(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	c, live := testConsole(t)
 	b := newBrowser(t, c)
 	b.open("/live")
@@ -131,6 +136,7 @@ func TestBrowserLiveTail(t *testing.T) {
 }
 
 func TestBrowserThemeAndKeys(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
 	b.scheme("light")
@@ -153,6 +159,7 @@ func TestBrowserThemeAndKeys(t *testing.T) {
 }
 
 func TestBrowserRunsSQL(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
 	b.open("/sql")
@@ -168,6 +175,7 @@ func TestBrowserRunsSQL(t *testing.T) {
 }
 
 func TestBrowserSignsIn(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	cfg := config(newLake(t, randomRows(3, 200)...))
 	cfg.Password = "correct horse"
 	b := newBrowser(t, New(cfg))
@@ -182,6 +190,7 @@ func TestBrowserSignsIn(t *testing.T) {
 
 // The frame is painted before the figures are there; with STAGELOG_CONSOLE_ROWS over a lake of so many requests.
 func TestBrowserPaintsSoon(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	db := newLake(t, randomRows(3, 500)...)
 	if os.Getenv("STAGELOG_CONSOLE_ROWS") != "" {
 		db = benchLake(t, benchRows(t))
@@ -201,6 +210,7 @@ func TestBrowserPaintsSoon(t *testing.T) {
 }
 
 func TestBrowserLoadsDeliveryAgain(t *testing.T) {
+	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
 	b.open("/delivery")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -136,7 +137,7 @@ func TestEndpoints(t *testing.T) {
 func TestTheEnvironmentDoesNotMatter(t *testing.T) {
 	for name, value := range map[string]string{
 		"HTTP_PROXY": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-		"AWS_CA_BUNDLE": "/nonexistent", "AWS_PROFILE": "stale", "AWS_REGION": "mars-1", "AWS_ACCESS_KEY_ID": "stale",
+		"AWS_CA_BUNDLE": filepath.Join(t.TempDir(), "missing"), "AWS_PROFILE": "stale", "AWS_REGION": "mars-1", "AWS_ACCESS_KEY_ID": "stale",
 	} {
 		t.Setenv(name, value)
 	}

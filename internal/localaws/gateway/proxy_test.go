@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -448,7 +449,7 @@ func TestTheEnvironmentChangesNothing(t *testing.T) {
 		t.Setenv(name, "http://127.0.0.1:1")
 	}
 	for _, name := range []string{"AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION"} {
-		t.Setenv(name, "/no/such/thing")
+		t.Setenv(name, filepath.Join(t.TempDir(), "missing"))
 	}
 	if proxy := newTransport().(*http.Transport).Proxy; proxy != nil {
 		t.Error("the transport asks for a proxy")

@@ -23,6 +23,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func TestClientOfAnEndpointTakesNothingFromTheEnvironment(t *testing.T) {
@@ -122,19 +123,12 @@ func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(status int)      { r.status = status }
 func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }
 
-// clientEnv is an environment for a program of AWS's, without what this test set.
+// clientEnv returns an environment for a program of AWS's, without what this test set.
 func clientEnv(t *testing.T, as s3server.Account) []string {
-	env := []string{
-		"AWS_ACCESS_KEY_ID=" + as.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + as.SecretAccessKey, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
-		"AWS_ENDPOINT_URL=" + front.URL, "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent", "AWS_PAGER=",
-	}
-	for _, e := range os.Environ() {
-		name, _, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, "AWS_") && !strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
-			env = append(env, e)
-		}
-	}
-	return env
+	t.Helper()
+	return testenv.Environ(t.TempDir(), "HTTP_PROXY=", "HTTPS_PROXY=", "ALL_PROXY=", "http_proxy=", "https_proxy=", "all_proxy=",
+		"AWS_ACCESS_KEY_ID="+as.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+as.SecretAccessKey, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
+		"AWS_ENDPOINT_URL="+front.URL, "AWS_PAGER=")
 }
 
 func program(t *testing.T, as s3server.Account, name string, args ...string) (string, error) {
@@ -146,9 +140,8 @@ func program(t *testing.T, as s3server.Account, name string, args ...string) (st
 }
 
 func TestAWSCLI(t *testing.T) {
-	if _, err := exec.LookPath("aws"); err != nil || testing.Short() {
-		t.Skip("SKIPPED: this machine has no AWS CLI")
-	}
+	testenv.Need(t, testenv.Interop)
+	testenv.NeedTool(t, "AWS CLI", "aws", "--version")
 	_, name := newBucket(t)
 	dir := t.TempDir()
 	large := bytes.Repeat([]byte("large "), 4<<20) // 24 MiB: the CLI uploads it in parts
@@ -213,9 +206,8 @@ print([o["Key"] for o in s3.list_objects_v2(Bucket=name, Prefix="logs/")["Conten
 `
 
 func TestBoto3(t *testing.T) {
-	if testing.Short() || exec.Command("python3", "-c", "import boto3").Run() != nil {
-		t.Skip("SKIPPED: this machine has no Python with boto3")
-	}
+	testenv.Need(t, testenv.Interop)
+	testenv.NeedTool(t, "boto3", "python3", "-c", "import boto3")
 	_, name := newBucket(t)
 	out, err := program(t, admin, "python3", "-c", boto3Script, name)
 	if err != nil {

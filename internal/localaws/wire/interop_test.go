@@ -3,14 +3,13 @@ package wire_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func nowReally() time.Time { return time.Now() }
@@ -42,19 +41,6 @@ except ClientError as e:
     print(e.response['Error']['Code'], e.response['ResponseMetadata']['HTTPStatusCode'])
 `
 
-// python3 is botocore's Python; the test is skipped where there is none.
-func python3(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("SKIPPED: python3 is not on PATH")
-	}
-	if err := exec.Command(path, "-c", "import botocore.session").Run(); err != nil {
-		t.Skip("SKIPPED: python3 has no botocore")
-	}
-	return path
-}
-
 func emptyJSON(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte("{}"))
@@ -71,20 +57,17 @@ func interopServer(t *testing.T) *httptest.Server {
 	return server
 }
 
-// environment is one that knows nothing of AWS but what is given.
+// environment returns one without AWS settings but those given, and without proxies.
 func environment(t *testing.T, more ...string) []string {
 	t.Helper()
-	env := []string{"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=" + filepath.Join(t.TempDir(), "none"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(t.TempDir(), "none")}
-	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); !strings.HasPrefix(name, "AWS_") && !strings.HasSuffix(strings.ToLower(name), "_proxy") {
-			env = append(env, v)
-		}
-	}
-	return append(env, more...)
+	noProxies := []string{"HTTP_PROXY=", "HTTPS_PROXY=", "ALL_PROXY=", "http_proxy=", "https_proxy=", "all_proxy="}
+	return testenv.Environ(t.TempDir(), append(noProxies, more...)...)
 }
 
 func TestBotocoreSignsWhatIsTaken(t *testing.T) {
-	cmd := exec.Command(python3(t), "-c", boto3Script, interopServer(t).URL)
+	testenv.Need(t, testenv.Interop)
+	testenv.NeedTool(t, "botocore", "python3", "-c", "import botocore.session")
+	cmd := exec.Command("python3", "-c", boto3Script, interopServer(t).URL)
 	cmd.Env = environment(t)
 	out, err := cmd.CombinedOutput()
 	const want = "sts 000000000000\nfirehose ok\napigateway ok\nlambda ok\npresigned 200\nInvalidSignatureException 400\n"
@@ -94,11 +77,9 @@ func TestBotocoreSignsWhatIsTaken(t *testing.T) {
 }
 
 func TestAWSCommandLineIsTaken(t *testing.T) {
-	path, err := exec.LookPath("aws")
-	if err != nil {
-		t.Skip("SKIPPED: aws is not on PATH")
-	}
-	cmd := exec.Command(path, "sts", "get-caller-identity", "--output", "text", "--query", "Arn", "--endpoint-url", interopServer(t).URL)
+	testenv.Need(t, testenv.Interop)
+	testenv.NeedTool(t, "AWS CLI", "aws", "--version")
+	cmd := exec.Command("aws", "sts", "get-caller-identity", "--output", "text", "--query", "Arn", "--endpoint-url", interopServer(t).URL)
 	cmd.Env = environment(t, "AWS_ACCESS_KEY_ID="+testKey, "AWS_SECRET_ACCESS_KEY="+testSecret, "AWS_DEFAULT_REGION="+testRegion)
 	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "arn:aws:iam::000000000000:root" {
 		t.Errorf("aws: %v\n%s", err, out)

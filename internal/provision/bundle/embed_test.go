@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // probe is a program that prints each zip and its origin.
@@ -27,9 +29,7 @@ func main() {
 `
 
 func TestReleaseEmbedsZips(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds programs")
-	}
+	testenv.Need(t, testenv.Zip)
 	dir := copied(t)
 	write(t, filepath.Join(dir, "cmd/probe/main.go"), probe)
 	bundleDir := filepath.Join(dir, "internal/provision/bundle")
@@ -57,7 +57,7 @@ func TestReleaseEmbedsZips(t *testing.T) {
 		t.Fatalf("release build: %v\n%s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), program)
-	cmd.Dir, cmd.Env = t.TempDir(), []string{"PATH=/nowhere"}
+	cmd.Dir, cmd.Env = t.TempDir(), []string{"PATH=" + t.TempDir()}
 	got, err := cmd.CombinedOutput()
 	want := "zip for arm64 embedded in this release <nil>\nzip for x86_64 embedded in this release <nil>\n"
 	if string(got) != want || err != nil {

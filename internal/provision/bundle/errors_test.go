@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // fakeGo puts a go command in PATH that runs the shell script for everything but `go env`.
@@ -69,9 +71,7 @@ func checkNoTempFiles(t *testing.T) {
 }
 
 func TestZipReportsCompilerErrors(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs the go command")
-	}
+	testenv.Need(t, testenv.Zip)
 	broken := copied(t)
 	write(t, filepath.Join(broken, "cmd/enricher/broken.go"), "package main\nfunc {")
 	if _, _, err := Zip(t.Context(), "arm64", Options{Dir: broken}); err == nil || !strings.Contains(err.Error(), "broken.go:2") {

@@ -15,6 +15,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // apiGateway starts an API with one usage plan and one key, and returns its URL.
@@ -37,8 +38,9 @@ func apiGateway(t *testing.T) string {
 
 // TestZippedProgramEnriches runs the zip as Lambda does, and checks that it enriches a batch.
 func TestZippedProgramEnriches(t *testing.T) {
+	testenv.Need(t, testenv.Zip)
 	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	if testing.Short() || runtime.GOOS != "linux" || arch == "" {
+	if runtime.GOOS != "linux" || arch == "" {
 		t.Skip("builds the function and runs it, a Linux program")
 	}
 	data, _, err := Zip(t.Context(), arch, Options{})

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // maxBytes is the documented limit of the zip.
@@ -83,8 +85,8 @@ func setOddEnvironment(t *testing.T) {
 	write(t, settings, "GOFLAGS=-tags=other\nGOEXPERIMENT=nogreenteagc\nGOAMD64=v3\nGOARM64=v9.0\nGOFIPS140=latest\nCGO_ENABLED=1\n")
 	for name, value := range map[string]string{
 		"GOENV": settings, "GOFLAGS": "-race -ldflags=-linkmode=external", "GOOS": "windows", "GOARCH": "386", "GOAMD64": "v2", "GO111MODULE": "off",
-		"GOWORK": "/nowhere/go.work", "CGO_ENABLED": "1", "GO_EXTLINK_ENABLED": "1", "GODEBUG": "panicnil=1",
-		"TZ": "Asia/Tokyo", "LC_ALL": "tr_TR.UTF-8", "USER": "someone", "PWD": "/nowhere",
+		"GOWORK": filepath.Join(t.TempDir(), "go.work"), "CGO_ENABLED": "1", "GO_EXTLINK_ENABLED": "1", "GODEBUG": "panicnil=1",
+		"TZ": "Asia/Tokyo", "LC_ALL": "tr_TR.UTF-8", "USER": "someone", "PWD": filepath.Join(t.TempDir(), "elsewhere"),
 	} {
 		t.Setenv(name, value)
 	}
@@ -93,9 +95,7 @@ func setOddEnvironment(t *testing.T) {
 }
 
 func TestZipIsReproducible(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the function four times")
-	}
+	testenv.Need(t, testenv.Zip)
 	source, other := here(t), copied(t)
 	first := map[string][]byte{}
 	for arch, machine := range map[string]elf.Machine{"arm64": elf.EM_AARCH64, "x86_64": elf.EM_X86_64} {

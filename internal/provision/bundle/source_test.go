@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func TestAboveFindsSource(t *testing.T) {
@@ -106,9 +108,7 @@ func published(t *testing.T, dir string) {
 }
 
 func TestZipOfDownloadedSource(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the function twice")
-	}
+	testenv.Need(t, testenv.Zip)
 	source := copied(t)
 	want, _, err := Zip(t.Context(), "x86_64", Options{Dir: source})
 	if err != nil {

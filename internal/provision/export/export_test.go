@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const top = "name: acme_eu\nbucket: acme-api-logs\n"
@@ -141,12 +143,9 @@ func TestExportRejectsInvalidPipeline(t *testing.T) {
 // tool runs a program, and skips the test if the machine does not have it.
 func tool(t *testing.T, stdin string, name string, args ...string) (output string, err error) {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("SKIPPED: %s not found; the exported text was not checked with it", name)
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
-	cmd.Env = append(cmd.Environ(), "TF_CLI_CONFIG_FILE=/dev/null", "CHECKPOINT_DISABLE=1")
+	testenv.NeedTool(t, name, name, "--version")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
+	cmd.Env = testenv.Environ(t.TempDir(), "TF_CLI_CONFIG_FILE="+filepath.Join(t.TempDir(), "none"), "CHECKPOINT_DISABLE=1")
 	cmd.Stdin = strings.NewReader(stdin)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

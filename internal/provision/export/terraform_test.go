@@ -15,9 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/provision/policy"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func TestTerraformIsFormatted(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	for name, yaml := range pipelines {
 		t.Run(name, func(t *testing.T) {
 			if out, err := tool(t, exported(t, Terraform, load(t, yaml)), "terraform", "fmt", "-check", "-diff", "-"); err != nil {
@@ -124,6 +126,7 @@ func asList(v any) []any {
 }
 
 func TestTerraformMatchesDeploy(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	for name, yaml := range pipelines {
 		t.Run(name, func(t *testing.T) {
 			s := load(t, yaml)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // Account is the account that moto gives every caller.
@@ -39,30 +41,32 @@ var shared struct {
 }
 
 // Main runs a package's tests and stops the moto_server that they used: every package that calls
-// Start has it as its TestMain.
+// Start has it as its TestMain, or calls Stop there.
 func Main(m *testing.M) {
 	code := m.Run()
+	Stop()
+	os.Exit(code)
+}
+
+// Stop ends the moto_server, if one was started.
+func Stop() {
 	if shared.stop != nil {
 		shared.stop()
 	}
-	os.Exit(code)
 }
 
 // Start returns a moto_server without any resource, for this test alone until it ends. Where the
 // machine has none, the test is skipped, loudly.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("SKIPPED: no moto_server on this machine (pip install 'moto[server]'): the AWS face is not tested against an AWS that we did not write")
-	}
+	testenv.NeedTool(t, "moto (pip install 'moto[server]')", "sh", "-c", "command -v moto_server")
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.holder != "" {
 		t.Fatalf("%s still uses moto_server: use its Server, or run after it", shared.holder)
 	}
 	if shared.url == "" {
-		launch(t, path)
+		launch(t)
 	}
 	s := &Server{URL: shared.url, t: t}
 	s.Reset()
@@ -76,7 +80,7 @@ func Start(t testing.TB) *Server {
 }
 
 // launch starts moto_server and returns when it answers.
-func launch(t testing.TB, path string) {
+func launch(t testing.TB) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,8 +90,12 @@ func launch(t testing.TB, path string) {
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", fmt.Sprint(addr.Port))
-	cmd.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=false", "MOTO_LAMBDA_STUB_ECR=true")
+	home, err := os.MkdirTemp("", "stagelog-moto-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("moto_server", "-H", "127.0.0.1", "-p", fmt.Sprint(addr.Port))
+	cmd.Env = testenv.Environ(home, "MOTO_IAM_LOAD_MANAGED_POLICIES=false", "MOTO_LAMBDA_STUB_ECR=true")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +104,7 @@ func launch(t testing.TB, path string) {
 	stop := func() {
 		_ = cmd.Process.Kill()
 		<-exited
+		_ = os.RemoveAll(home)
 	}
 	url := fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
 	deadline, cancel := context.WithTimeout(t.Context(), 60*time.Second)
