@@ -81,7 +81,7 @@ func runInit(ctx context.Context, e *env, f *initFlags) error {
 		}
 		return initAWS(ctx, e, f, session, ask)
 	case !f.local && len(f.readers) == 0 && ask.interactive():
-		session, err := f.offer(ctx, e, ask)
+		session, err := f.offer(ctx, e, ask, offerTime)
 		if err != nil {
 			return err
 		}
@@ -112,10 +112,10 @@ func (f *initFlags) check() error {
 // offerTime bounds how long init looks for AWS credentials without having been asked to.
 const offerTime = 3 * time.Second
 
-// offer asks whether to read the AWS account of the credentials in the environment. It returns nil if there are none, or
-// the answer is no.
-func (f *initFlags) offer(ctx context.Context, e *env, ask *prompter) (*awsSession, error) {
-	quick, cancel := context.WithTimeout(ctx, offerTime)
+// offer asks whether to read the AWS account of the credentials in the environment. It returns nil if it
+// finds none within the given time, or the answer is no.
+func (f *initFlags) offer(ctx context.Context, e *env, ask *prompter, within time.Duration) (*awsSession, error) {
+	quick, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	session, err := f.aws.load(quick, e, nil)
 	if ctx.Err() != nil {

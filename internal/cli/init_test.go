@@ -403,14 +403,14 @@ func TestInitOffersTheAccountOfTheCredentials(t *testing.T) {
 		inAccount(t, s.URL)
 		var out strings.Builder
 		e := &env{getenv: func(string) string { return "" }, stderr: &out}
-		session, err := (&initFlags{}).offer(t.Context(), e, &prompter{in: bufio.NewReader(strings.NewReader(answer)), out: &out})
+		session, err := (&initFlags{}).offer(t.Context(), e, &prompter{in: bufio.NewReader(strings.NewReader(answer)), out: &out}, time.Minute)
 		if err != nil || (session != nil) != want || !strings.Contains(out.String(), "account "+moto.Account) {
 			t.Errorf("answer %q: session %v, %v, %q; want one: %v", answer, session != nil, err, out.String(), want)
 		}
 	}
 	inAccount(t, "")
 	e := &env{getenv: func(string) string { return "" }, stderr: os.Stderr}
-	if session, err := (&initFlags{}).offer(t.Context(), e, &prompter{}); session != nil || err != nil {
+	if session, err := (&initFlags{}).offer(t.Context(), e, &prompter{}, offerTime); session != nil || err != nil {
 		t.Errorf("without credentials init offers %v, %v; want nothing, and no question", session, err)
 	}
 }

@@ -89,9 +89,6 @@ func readDeliver(p *Pipeline, v yamlfile.Value) {
 // columnPattern matches the names of columns that need no quotes in any SQL engine.
 var columnPattern = regexp.MustCompile(`^[a-z0-9_]{1,255}$`)
 
-// partitionColumn names the column of the table's partitions; no field may have this name.
-const partitionColumn = "date"
-
 // checkColumns reports the fields that cannot be columns of a table.
 func checkColumns(p *Pipeline, v yamlfile.Value) {
 	format, err := accesslog.Parse(p.Format)
@@ -105,7 +102,7 @@ func checkColumns(p *Pipeline, v yamlfile.Value) {
 		case name == "" || other == name:
 		case other != "":
 			v.Problemf("rename one", "the format's fields %s and %s are the same column: column names are case-insensitive", other, name)
-		case column == partitionColumn:
+		case column == PartitionColumn:
 			v.Problemf("rename it", "the format's field %s has the name of the table's partition column", name)
 		case !columnPattern.MatchString(column):
 			v.Problemf("use letters, digits and _", "the format's field %s cannot be a column name", name)

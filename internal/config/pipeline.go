@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -29,11 +30,11 @@ const mebibyte int64 = 1 << 20
 
 // Compression formats as Firehose's API names them.
 const (
-	Uncompressed = "UNCOMPRESSED"
-	GZIP         = "GZIP"
-	ZIP          = "ZIP"
-	Snappy       = "Snappy"
-	HadoopSnappy = "HADOOP_SNAPPY"
+	Uncompressed = objectkey.Uncompressed
+	GZIP         = objectkey.Gzip
+	ZIP          = objectkey.Zip
+	Snappy       = objectkey.Snappy
+	HadoopSnappy = objectkey.HadoopSnappy
 )
 
 // Pipeline holds a valid stagelog.yaml with its defaults filled in. It is read-only.
@@ -126,6 +127,9 @@ func (p *Pipeline) Columns() ([]string, error) {
 func (p *Pipeline) Database() string {
 	return "stagelog_" + strings.ToLower(strings.ReplaceAll(p.Name, "-", "_"))
 }
+
+// PartitionColumn names the column of the table's partitions, the dates. No field may have this name.
+const PartitionColumn = "date"
 
 // LinesTable names the table that has the columns of Columns.
 const LinesTable = "lines"

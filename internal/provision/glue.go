@@ -161,7 +161,7 @@ func (s *Spec) Table() (*types.TableInput, error) {
 	}
 	if projection, err := ProjectionOf(p.Deliver.Prefix); err == nil {
 		t.StorageDescriptor.Location = aws.String(projection.Location(s.Bucket()))
-		t.PartitionKeys = []types.Column{{Name: aws.String(PartitionColumn), Type: aws.String("string")}}
+		t.PartitionKeys = []types.Column{{Name: aws.String(config.PartitionColumn), Type: aws.String("string")}}
 		for _, property := range projection.Properties(s.Bucket()) {
 			t.Parameters[property[0]] = property[1]
 		}
@@ -232,7 +232,7 @@ func columnsText(columns []types.Column) string {
 func partitionsText(keys []types.Column, parameters map[string]string) string {
 	text := columnsText(keys)
 	for _, name := range []string{"type", "format", "range", "interval", "interval.unit"} {
-		if v := parameters["projection."+PartitionColumn+"."+name]; v != "" {
+		if v := parameters["projection."+config.PartitionColumn+"."+name]; v != "" {
 			text += "\n" + name + " " + v
 		}
 	}

@@ -3,6 +3,8 @@ package provision
 import (
 	"fmt"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/config"
 )
 
 // Projection is where objects lie, for Amazon Athena: partitions that it computes from the dates in their keys.
@@ -36,9 +38,6 @@ func ProjectionOf(prefix string) (Projection, error) {
 	return Projection{}, fmt.Errorf("prefix %s: Athena's partition projection can compute yyyy/MM/dd/HH/ (the default), yyyy/MM/dd/ and year=/month=/day=(/hour=) behind a fixed prefix", prefix)
 }
 
-// PartitionColumn is the column of the dates.
-const PartitionColumn = "date"
-
 // Location is where the objects of a table over the bucket begin.
 func (p Projection) Location(bucket string) string { return "s3://" + bucket + "/" + p.Root }
 
@@ -46,11 +45,11 @@ func (p Projection) Location(bucket string) string { return "s3://" + bucket + "
 func (p Projection) Properties(bucket string) [][2]string {
 	return [][2]string{
 		{"projection.enabled", "true"},
-		{"projection." + PartitionColumn + ".type", "date"},
-		{"projection." + PartitionColumn + ".format", p.Format},
-		{"projection." + PartitionColumn + ".range", "NOW-3YEARS,NOW+1DAYS"},
-		{"projection." + PartitionColumn + ".interval", "1"},
-		{"projection." + PartitionColumn + ".interval.unit", p.Unit},
-		{"storage.location.template", p.Location(bucket) + "${" + PartitionColumn + "}/"},
+		{"projection." + config.PartitionColumn + ".type", "date"},
+		{"projection." + config.PartitionColumn + ".format", p.Format},
+		{"projection." + config.PartitionColumn + ".range", "NOW-3YEARS,NOW+1DAYS"},
+		{"projection." + config.PartitionColumn + ".interval", "1"},
+		{"projection." + config.PartitionColumn + ".interval.unit", p.Unit},
+		{"storage.location.template", p.Location(bucket) + "${" + config.PartitionColumn + "}/"},
 	}
 }

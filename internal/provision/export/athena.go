@@ -79,7 +79,7 @@ func (a *athena) table() string {
 		}
 		fmt.Fprintf(&b, "  %s string", quoteName('`', c))
 	}
-	fmt.Fprintf(&b, "\n)\nPARTITIONED BY (`%s` string)\n%s\nLOCATION %s\nTBLPROPERTIES (\n", provision.PartitionColumn, a.serde(), sqlText(a.layout.Location(a.p.Bucket)))
+	fmt.Fprintf(&b, "\n)\nPARTITIONED BY (`%s` string)\n%s\nLOCATION %s\nTBLPROPERTIES (\n", config.PartitionColumn, a.serde(), sqlText(a.layout.Location(a.p.Bucket)))
 	properties := a.layout.Properties(a.p.Bucket)
 	for i, p := range properties {
 		end := ",\n"
