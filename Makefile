@@ -35,10 +35,24 @@ $(LEVELS):
 	STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run '$(RUN)' \
 	  $$(grep -rli --include='*_test.go' '(t, testenv\.$@)' . | xargs -n1 dirname | sort -u)
 
-lint:             ## format, vet, staticcheck, and builds that nothing else covers
+# empty runs a tool that must print nothing but lines that match the second argument.
+empty = out=$$($(GO) tool $(1)) || exit 1; \
+	if [ -n '$(2)' ]; then out=$$(printf '%s' "$$out" | grep -vE '$(2)'); fi; \
+	test -z "$$out" || { echo '$(1):'; echo "$$out"; exit 1; }
+
+# TESTS_ONLY are the functions that tests alone may call: test helpers, which are packages because several packages'
+# tests share them; the inverses of record's frame and id, with which tests read what the product writes; and the format
+# of the web page that this project replaces, accesslog.Seed.
+TESTS_ONLY := ^internal/(lake/laketest|localaws/wire/wiretest|provision/moto|record/recordtest)/|: (ParseFrame|ParseID|parseDigits|Seed)$$
+
+lint:             ## format, vet, staticcheck, unused and complex code, and builds that nothing else covers
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
 	$(GO) vet $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
+	$(GO) tool unparam $(PKGS)
+	@$(call empty,deadcode -test -tags failpoint $(PKGS))
+	@$(call empty,deadcode $(PKGS),$(TESTS_ONLY))
+	$(GO) tool gocyclo -over 20 -ignore '_test\.go' cmd internal
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/stagelog
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -tags lambda.norpc -o /dev/null ./cmd/enricher
 

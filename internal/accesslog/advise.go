@@ -112,23 +112,23 @@ func (d *draft) adviseFields(members []member) {
 		has[m.variable] = true
 	}
 	end := strings.LastIndexByte(d.text, '}')
-	missing := func(severity Severity, code, variable, field, consequence string) {
-		d.note(severity, code, end, fmt.Sprintf("no field contains %s: %s", variable, consequence), fmt.Sprintf(`add "%s":"%s"`, field, variable))
+	missing := func(code, variable, field, consequence string) {
+		d.note(Warning, code, end, fmt.Sprintf("no field contains %s: %s", variable, consequence), fmt.Sprintf(`add "%s":"%s"`, field, variable))
 	}
 	const unknownPlan = "usage plans of a key differ by API stage, so the usage plan of a request is unknown"
 	if !has[varKeyID] {
-		missing(Warning, "no-key-id", varKeyID, "key_id", "the customer and the usage plan of a request are unknown")
+		missing("no-key-id", varKeyID, "key_id", "the customer and the usage plan of a request are unknown")
 	}
 	if !has[varAPIID] {
-		missing(Warning, "no-api-id", varAPIID, "api_id", unknownPlan)
+		missing("no-api-id", varAPIID, "api_id", unknownPlan)
 	}
 	if !has[varStage] {
-		missing(Warning, "no-stage", varStage, "stage", unknownPlan)
+		missing("no-stage", varStage, "stage", unknownPlan)
 	}
 	if !hasRequestID(d.text) {
 		d.note(Error, "no-request-id", end, noRequestID, `add "extended_request_id":"$context.extendedRequestId"`)
 	} else if !has[varExtendedRequestID] {
-		missing(Warning, "no-extended-request-id", varExtendedRequestID, "extended_request_id",
+		missing("no-extended-request-id", varExtendedRequestID, "extended_request_id",
 			"clients can set $context.requestId, so it cannot be used to count each request once")
 	}
 }

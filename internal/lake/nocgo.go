@@ -11,7 +11,7 @@ import (
 // Lake is one database. Without cgo there is none.
 type Lake struct{}
 
-// ErrNoCgo: this binary has no DuckDB.
+// ErrNoCgo means that this binary has no DuckDB.
 var ErrNoCgo = errors.New("this stagelog was built without DuckDB, which needs a C compiler: build it with CGO_ENABLED=1, or take a release; every other command works")
 
 // Open says that there is no lake.

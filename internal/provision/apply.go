@@ -16,7 +16,7 @@ type Event struct {
 	Done       string // what was done, in a few words; empty until then
 }
 
-// ErrChanged: somebody changed a resource between the plan and its execution such that it
+// ErrChanged means that a resource was changed between the plan and its execution such that it
 // needs a consent that was not given.
 var ErrChanged = errors.New("it changed since the plan was made; run `stagelog plan` again")
 

@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/awserr"
 )
 
-// ErrElsewhere: the bucket's name is that of a bucket in another account or Region.
+// ErrElsewhere means that the bucket's name is that of a bucket in another account or Region.
 var ErrElsewhere = errors.New("the bucket is elsewhere")
 
 // errPerhapsElsewhere: it is there, and whose it is these credentials may not ask.

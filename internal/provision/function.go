@@ -52,7 +52,7 @@ const (
 	fieldState       = "state"
 )
 
-// ErrNoZip: the function is to be made, and the plan came without its code.
+// ErrNoZip means that the function has to be made and the plan came without its code.
 var ErrNoZip = errors.New("the function's zip is missing: it is built with the go command, or given with --function-zip")
 
 // Read compares the function. Where the Spec has no zip, its code is not compared.

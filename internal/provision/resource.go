@@ -5,10 +5,10 @@ import (
 	"errors"
 )
 
-// ErrNoParent: what a resource is a part of does not exist, such as the API of a stage.
+// ErrNoParent means that what a resource is a part of does not exist, such as the API of a stage.
 var ErrNoParent = errors.New("what it belongs to does not exist")
 
-// ErrOtherKind: what has the name of a resource is of another kind, which AWS lets nobody change:
+// ErrOtherKind means that what has the name of a resource is of another kind, which cannot be changed:
 // a delivery stream to another place than S3, a function made of a container image. It cannot be
 // the pipeline's.
 var ErrOtherKind = errors.New("it is of another kind")

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrChanged: the stored snapshot is not the one that Put named, so another process has written.
+// ErrChanged means that the stored snapshot is not the one that Put named, so another process has written.
 var ErrChanged = errors.New("shared snapshot has changed")
 
 // SnapshotStore keeps one snapshot for many processes, as bytes. It is safe for parallel use by

@@ -18,8 +18,3 @@ const (
 	Committed Step = "committed" // the range is recorded as delivered, its frames still exist
 	Trimmed   Step = "trimmed"   // the frames are deleted
 )
-
-// Steps returns all steps in order.
-func Steps() []Step {
-	return []Step{Received, Appended, Collected, Decided, PutOne, PutAll, Committed, Trimmed}
-}

@@ -28,7 +28,7 @@ const (
 	poll    = 500 * time.Millisecond
 )
 
-// ErrLost: another process may have the lease.
+// ErrLost means that another process may have the lease.
 var ErrLost = errors.New("the lease is lost")
 
 // Lease is one process's wish for, or hold of, a lease. It is used by one goroutine at a time.

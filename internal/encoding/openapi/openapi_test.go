@@ -160,8 +160,8 @@ func TestParseRoutesWarns(t *testing.T) {
 
 func TestSyntaxErrorsNameTheLine(t *testing.T) {
 	for doc, want := range map[string]string{
-		"{\n\"openapi\": \"3.0.1\",\n,}":        "not valid JSON: line 3: ",
-		"{\"openapi\": ":                        "not valid JSON: it ends too early",
+		"{\n\"openapi\": \"3.0.1\",\n,}":         "not valid JSON: line 3: ",
+		"{\"openapi\": ":                         "not valid JSON: it ends too early",
 		"openapi: 3.0.1\ninfo: {title: x\npaths": "not valid YAML: line ",
 	} {
 		if _, err := Parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {

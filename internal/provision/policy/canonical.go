@@ -9,16 +9,6 @@ import (
 	"unicode"
 )
 
-// Canonical is what a policy's text means, as lines to compare and to show; a text that
-// cannot be read is its own.
-func Canonical(text string) string {
-	d, err := Parse(text)
-	if err != nil {
-		return strings.TrimSpace(text)
-	}
-	return d.Canonical()
-}
-
 // Canonical is what the document means: a sorted line for each action on each resource by
 // each principal. Two documents have the same lines when they differ only in order, in Sids, in
 // what is a list, in how an account is written, in the case of actions, or in how the same

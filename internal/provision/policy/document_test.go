@@ -42,8 +42,8 @@ func TestCanonicalIsEqualWhenTheMeaningIs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Canonical(tt.text) == Canonical(base); got != tt.same {
-				t.Errorf("the same: %v, want %v:\n%s\n\n%s", got, tt.same, Canonical(tt.text), Canonical(base))
+			if got := canonicalText(tt.text) == canonicalText(base); got != tt.same {
+				t.Errorf("the same: %v, want %v:\n%s\n\n%s", got, tt.same, canonicalText(tt.text), canonicalText(base))
 			}
 		})
 	}
@@ -59,8 +59,8 @@ func TestCanonicalIsEqualWhenTheMeaningIs(t *testing.T) {
 	if !strings.Contains(whole.Show(), "s3:GetObject") {
 		t.Errorf("what is shown has lost its case: %s", whole.Show())
 	}
-	if a, b := Canonical(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`),
-		Canonical(`{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`); a == b {
+	if a, b := canonicalText(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`),
+		canonicalText(`{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}"}}`); a == b {
 		t.Error("the version makes a difference where there are variables, and the normal form does not show it")
 	}
 }
@@ -78,7 +78,7 @@ func TestCanonicalTellsValuesFromTheirList(t *testing.T) {
 		{`{"Statement":{"Effect":"Allow","Action":"s3:A","Resource":["x","y"]}}`, `{"Statement":{"Effect":"Allow","Action":"s3:A","Resource":"x\nAllow s3:a on y"}}`},
 	}
 	for _, p := range pairs {
-		if a, b := Canonical(p[0]), Canonical(p[1]); a == b {
+		if a, b := canonicalText(p[0]), canonicalText(p[1]); a == b {
 			t.Errorf("%s and %s have one normal form: %s", p[0], p[1], a)
 		}
 	}
@@ -170,7 +170,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
 		}
 	}
-	if got := Canonical(" {“} "); got != "{“}" {
+	if got := canonicalText(" {“} "); got != "{“}" {
 		t.Errorf("the normal form of what cannot be read is %q", got)
 	}
 }
@@ -192,4 +192,13 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("the meaning changed on the way: %q, want %q", got, want)
 		}
 	})
+}
+
+// canonicalText returns the canonical form of a policy's text; one that cannot be read is its own.
+func canonicalText(text string) string {
+	d, err := Parse(text)
+	if err != nil {
+		return strings.TrimSpace(text)
+	}
+	return d.Canonical()
 }
