@@ -6,11 +6,11 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// call is what moves through a worker's pipeline: records for one call of the function,
-// or a word to the collector behind the records that came before it.
+// call moves through a worker's goroutines: records for one call of the function, or a
+// signal to the collector behind the records that came before it.
 type call struct {
-	kind    callKind
-	flushes []*flush // of callFlush
+	kind     callKind
+	requests []*flushRequest // of callFlush
 
 	functionARN string
 	streamARN   string
@@ -34,9 +34,9 @@ type callKind uint8
 const (
 	callRecords callKind = iota
 	callCorrupt          // records[0] is a frame that cannot be read
-	callTick             // look at the time
-	callFlush            // close the cut
-	callEnd              // close the cut and stop
+	callTick             // compare the age with the interval
+	callFlush            // close the open flush
+	callEnd              // close the open flush and stop
 )
 
 // span is records of one frame that follow each other, and where they stand.

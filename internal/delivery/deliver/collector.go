@@ -5,26 +5,26 @@ import (
 	"fmt"
 )
 
-// collector puts the results into the open cut, in order, and decides when it is full.
+// collector adds the results to the open flush, in order, and closes it when it is due.
 type collector struct {
 	w    *Worker
 	pipe *pipe
-	// standing, when not nil, makes one cut of everything up to callEnd: that intent's.
-	standing *intent
+	// pending, when not nil, makes one flush of everything up to callEnd: the pending one.
+	pending *pendingFlush
 
-	open     *cut
-	midFrame bool // the last call ended within a frame: no cut can end here
+	open     *flush
+	midFrame bool // the last call ended within a frame: no flush can end here
 }
 
 func (c *collector) run(ctx context.Context) (err error) {
-	defer close(c.pipe.cuts)
+	defer close(c.pipe.flushes)
 	defer func() {
 		if c.open != nil {
 			c.open.release()
 		}
 	}()
-	if c.standing != nil {
-		if err := c.begin(c.standing.First); err != nil {
+	if c.pending != nil {
+		if err := c.begin(c.pending.First); err != nil {
 			return err
 		}
 	}
@@ -39,11 +39,11 @@ func (c *collector) run(ctx context.Context) (err error) {
 		case callRecords, callCorrupt:
 			err = c.collect(ctx, next)
 		case callTick:
-			err = c.cutIfDue(ctx)
+			err = c.flushIfDue(ctx)
 		case callFlush:
-			err = c.flush(ctx, next.flushes)
+			err = c.flushNow(ctx, next.requests)
 		case callEnd:
-			c.open.last = c.standing.Last
+			c.open.last = c.pending.Last
 			return c.send(ctx)
 		}
 		if err != nil {
@@ -52,7 +52,7 @@ func (c *collector) run(ctx context.Context) (err error) {
 	}
 }
 
-// collect waits for the results of a call and takes them into the cut.
+// collect waits for the results of a call and adds them to the flush.
 func (c *collector) collect(ctx context.Context, next *call) error {
 	if !next.oldest.IsZero() {
 		c.w.collecting.CompareAndSwap(0, next.oldest.UnixMilli())
@@ -76,39 +76,39 @@ func (c *collector) collect(ctx context.Context, next *call) error {
 		}
 		c.open.last = s.seq
 		c.open.count.Batches++
-		if err := c.cutIfDue(ctx); err != nil {
+		if err := c.flushIfDue(ctx); err != nil {
 			return err
 		}
 	}
 	return give(ctx, c.pipe.free, next)
 }
 
-// begin makes sure that a cut is open.
+// begin opens a flush unless one is open.
 func (c *collector) begin(seq uint64) error {
 	if c.open != nil {
 		return nil
 	}
 	dest := c.w.cfg.Destination()
-	if c.standing != nil {
-		dest.Conversion = c.standing.Conversion
+	if c.pending != nil {
+		dest.Conversion = c.pending.Conversion
 	}
-	cut, err := newCut(dest, &c.w.memory, seq, c.w.now())
+	f, err := newFlush(dest, &c.w.memory, seq, c.w.now())
 	if err != nil {
 		return fmt.Errorf("the destination of %s cannot be used: %w", c.w.stream, err)
 	}
-	if c.standing != nil {
-		cut.targets = map[string]target{}
-		for _, t := range c.standing.Objects {
-			cut.targets[t.Part] = t
+	if c.pending != nil {
+		f.targets = map[string]target{}
+		for _, t := range c.pending.Objects {
+			f.targets[t.Part] = t
 		}
 	}
-	c.open = cut
+	c.open = f
 	return nil
 }
 
-// cutIfDue closes the cut if its size, its age or a new destination asks for it.
-func (c *collector) cutIfDue(ctx context.Context) error {
-	if c.open == nil || c.midFrame || c.standing != nil {
+// flushIfDue closes the flush if its size, its age or a new destination requires it.
+func (c *collector) flushIfDue(ctx context.Context) error {
+	if c.open == nil || c.midFrame || c.pending != nil {
 		return nil
 	}
 	now := c.w.now()
@@ -118,17 +118,17 @@ func (c *collector) cutIfDue(ctx context.Context) error {
 	return nil
 }
 
-// flush closes the cut whatever it holds. Without one, an empty one takes the word behind
-// those that are being delivered.
-func (c *collector) flush(ctx context.Context, wishes []*flush) error {
+// flushNow closes the flush whatever it holds. If none is open, an empty one carries the requests
+// behind those that are being delivered.
+func (c *collector) flushNow(ctx context.Context, requests []*flushRequest) error {
 	if c.open == nil {
-		c.open = &cut{mem: &c.w.memory}
+		c.open = &flush{mem: &c.w.memory}
 	}
-	c.open.flushes = wishes
+	c.open.requests = requests
 	return c.send(ctx)
 }
 
-// send hands the cut to the deliverer, which may be busy for as long as the bucket is away.
+// send passes the flush to the deliverer, which may be busy for as long as the bucket is unavailable.
 func (c *collector) send(ctx context.Context) error {
 	if c.open == nil {
 		return nil
@@ -136,7 +136,7 @@ func (c *collector) send(ctx context.Context) error {
 	if err := c.open.close(); err != nil {
 		return fmt.Errorf("close objects: %w", err)
 	}
-	if err := give(ctx, c.pipe.cuts, c.open); err != nil {
+	if err := give(ctx, c.pipe.flushes, c.open); err != nil {
 		return err
 	}
 	c.open = nil

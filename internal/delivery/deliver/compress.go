@@ -21,7 +21,7 @@ import (
 const gatherBytes = 64 << 10
 
 // encoder compresses what is written to it. Close ends the format and leaves what is below
-// open. Reset begins anew on another writer.
+// open. Reset starts over on another writer.
 type encoder interface {
 	io.WriteCloser
 	Reset(w io.Writer)
@@ -93,7 +93,7 @@ func (z *zipped) Close() error {
 
 func (z *zipped) Reset(w io.Writer) { z.w, z.zip, z.entry = w, nil, nil }
 
-// blocks cuts the bytes into blocks and writes each as block appends it.
+// blocks splits the bytes into blocks and writes each as block appends it.
 type blocks struct {
 	w     io.Writer
 	in    *bufio.Writer

@@ -10,8 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Destination is where and how a stream is delivered: its S3 destination, as the newest
-// version of its configuration says.
+// Destination is the S3 destination of a stream, by the newest version of its configuration.
 type Destination struct {
 	Stream    string
 	StreamARN string
@@ -20,9 +19,9 @@ type Destination struct {
 	Bucket      string
 	Prefix      string // "" is yyyy/MM/dd/HH/
 	ErrorPrefix string // "" is below Prefix
-	// Size is how many bytes, before compression, close a cut. By default 5 MiB.
+	// Size is the number of bytes, before compression, that closes a flush. By default 5 MiB.
 	Size int64
-	// Interval is the age that closes a cut. 0 is Firehose's zero buffering: a second.
+	// Interval is the age that closes a flush. 0 is Firehose's zero buffering: a second.
 	Interval      time.Duration
 	Compression   string         // a CompressionFormat; "" is UNCOMPRESSED
 	FileExtension string         // replaces the compression's when not ""
@@ -45,7 +44,7 @@ type Destination struct {
 	FunctionInterval time.Duration
 }
 
-// Backup is where source records go, as they came, cut together with the others.
+// Backup is the destination of the unchanged source records, flushed together with the others.
 type Backup struct {
 	Bucket, Prefix, ErrorPrefix, Compression string
 }

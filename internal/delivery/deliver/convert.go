@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// conversion makes the good records of a cut rows of Parquet files.
+// conversion turns the good records of a flush into rows of Parquet files.
 type conversion struct {
 	broken      *failure // of every record; nil when they can be converted
 	compression string
@@ -39,24 +39,24 @@ func (c *conversion) encoder(w io.Writer) (encoder, error) {
 }
 
 // compression is what data objects are made with.
-func (c *cut) compression() string {
-	if c.convert != nil {
+func (f *flush) compression() string {
+	if f.convert != nil {
 		return objectkey.Parquet
 	}
-	return c.dest.Compression
+	return f.dest.Compression
 }
 
 // addConverted adds a good record as rows. Its size counts as it was before: that is what the size hint means.
-func (c *cut) addConverted(call *call, i int, arrived time.Time) error {
-	data, conv := call.results[i].Data, c.convert
+func (f *flush) addConverted(call *call, i int, arrived time.Time) error {
+	data, conv := call.results[i].Data, f.convert
 	if conv.broken != nil {
-		return c.addFailed(call, i, arrived, *conv.broken)
+		return f.addFailed(call, i, arrived, *conv.broken)
 	}
 	rows, err := conv.converter.AppendRows(conv.rows[:0], data)
 	if conv.rows = rows; err != nil {
-		return c.addFailed(call, i, arrived, failure{objectkey.ConversionFailed, record.CodeMalformedData, "Data does not match the schema. " + err.Error()})
+		return f.addFailed(call, i, arrived, failure{objectkey.ConversionFailed, record.CodeMalformedData, "Data does not match the schema. " + err.Error()})
 	}
-	o, err := c.place(call, i, arrived)
+	o, err := f.place(call, i, arrived)
 	if o == nil || err != nil {
 		return err
 	}
@@ -64,6 +64,6 @@ func (c *cut) addConverted(call *call, i int, arrived time.Time) error {
 		return err
 	}
 	o.rawBytes += int64(len(data) - len(rows))
-	c.out(data)
+	f.out(data)
 	return nil
 }

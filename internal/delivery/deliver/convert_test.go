@@ -119,7 +119,7 @@ func TestWithoutASchemaAllGoToTheErrorOutput(t *testing.T) {
 	}
 }
 
-// A cut that is finished after a crash keeps its columns: the object that may stand has them.
+// A flush that is finished after a crash keeps its columns: an object that may exist has them.
 func TestAStandingIntentKeepsItsConversion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

@@ -61,8 +61,8 @@ func TestACrashAtEachStepLosesAndRepeatsNothing(t *testing.T) {
 		nth  int
 	}{
 		{"taking over", "take", 1},
-		{"first intent", "intent", 1},
-		{"second intent", "intent", 2},
+		{"first pending flush", "pending", 1},
+		{"second pending flush", "pending", 2},
 		{"first put", "put", 1},
 		{"second put", "put", 2},
 		{"third put", "put", 3},
@@ -164,7 +164,7 @@ func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
 // their effect.
 func TestErrorsAtEachStepAreOvercome(t *testing.T) {
 	errPassing := errors.New("passing failure")
-	for _, op := range []string{"take", "intent", "put", "commit", "trim"} {
+	for _, op := range []string{"take", "pending", "put", "commit", "trim"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/after=%v", op, after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -230,9 +230,9 @@ func (a always) Transform(_ context.Context, _ record.Call, b record.Batch, out 
 
 func TestRecoveryWithAnotherAnswerMovesRecords(t *testing.T) {
 	for name, crash := range map[string]step{
-		"all put":       crashAt("commit", 1, false),
-		"nothing put":   crashAt("put", 1, false),
-		"intent hidden": crashAt("intent", 1, true),
+		"all put":              crashAt("commit", 1, false),
+		"nothing put":          crashAt("put", 1, false),
+		"pending flush hidden": crashAt("pending", 1, true),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestRecoveryWithAnotherAnswerMovesRecords(t *testing.T) {
 					}
 				}
 				live(record.OK, crash)
-				live(record.Failed, crashAt("commit", 1, false)) // a kind that was not in the intent
+				live(record.Failed, crashAt("commit", 1, false)) // a kind that was not in the pending flush
 				if got := w.count(t); got["ok-1"] != 1 || got["ok-2"] != 1 || len(w.failures(t)) != 2 {
 					t.Errorf("as failed: %v, want each once, in the error object", got)
 				}

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// parallelPuts is how many objects of one cut are put at once.
+	// parallelPuts is the number of objects of one flush that are put at once.
 	parallelPuts = 4
 	// A put may take this long, and a second more per so many bytes: one that hangs must
 	// not hold up the stream.
@@ -22,23 +22,23 @@ const (
 	putBytesPerSecond = 1 << 20
 )
 
-// deliverer brings one cut after the other into the bucket.
+// deliverer puts one flush after the other into the bucket.
 type deliverer struct {
 	w     *Worker
 	state *state
 }
 
-func (d *deliverer) run(ctx context.Context, cuts <-chan *cut) error {
+func (d *deliverer) run(ctx context.Context, flushes <-chan *flush) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case c, ok := <-cuts:
+		case f, ok := <-flushes:
 			if !ok {
 				return nil
 			}
-			err := d.deliver(ctx, c)
-			c.release()
+			err := d.deliver(ctx, f)
+			f.release()
 			if err != nil {
 				return err
 			}
@@ -46,42 +46,42 @@ func (d *deliverer) run(ctx context.Context, cuts <-chan *cut) error {
 	}
 }
 
-// deliver is one cut, from its intent to its end.
-func (d *deliverer) deliver(ctx context.Context, c *cut) error {
-	if c.last != 0 {
-		if !c.oldest.IsZero() {
-			d.w.delivering.Store(c.oldest.UnixMilli())
+// deliver delivers one flush, from the pending flush in the delivery state to the trimmed log.
+func (d *deliverer) deliver(ctx context.Context, f *flush) error {
+	if f.last != 0 {
+		if !f.oldest.IsZero() {
+			d.w.delivering.Store(f.oldest.UnixMilli())
 			defer d.w.delivering.Store(0)
 		}
 		failpoint.At(failpoint.Collected)
-		if err := d.put(ctx, c); err != nil {
+		if err := d.put(ctx, f); err != nil {
 			return err
 		}
 		failpoint.At(failpoint.PutAll)
-		if err := d.state.commit(ctx, c.last); err != nil {
+		if err := d.state.commit(ctx, f.last); err != nil {
 			return err
 		}
 		failpoint.At(failpoint.Committed)
-		d.w.delivered(c)
+		d.w.delivered(f)
 		// Trimming only frees space, and the next one covers this one too.
-		if err := d.w.log.Trim(ctx, c.last); err != nil && ctx.Err() == nil {
+		if err := d.w.log.Trim(ctx, f.last); err != nil && ctx.Err() == nil {
 			d.w.trimFailures.Failed(err)
 		} else if err == nil {
 			d.w.trimFailures.Worked()
 			failpoint.At(failpoint.Trimmed)
 		}
 	}
-	d.w.flushes.fulfilled(c.flushes)
+	d.w.requests.fulfilled(f.requests)
 	return nil
 }
 
-// put decides the cut, if it is not decided, and puts its objects.
-func (d *deliverer) put(ctx context.Context, c *cut) error {
-	in, anew := d.plan(c)
+// put records the pending flush, if it is not recorded, and puts its objects.
+func (d *deliverer) put(ctx context.Context, f *flush) error {
+	in, changed := d.plan(f)
 	if len(in.Objects) == 0 {
 		return nil
 	}
-	if anew {
+	if changed {
 		if err := d.state.decide(ctx, in); err != nil {
 			return err
 		}
@@ -90,59 +90,59 @@ func (d *deliverer) put(ctx context.Context, c *cut) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelPuts)
 	for _, t := range in.Objects {
-		group.Go(func() error { return d.putObject(ctx, c, t) })
+		group.Go(func() error { return d.putObject(ctx, f, t) })
 	}
 	return group.Wait()
 }
 
-// plan is the cut's intent, and whether it has to be written: it is not when the standing
-// one names every object already.
-func (d *deliverer) plan(c *cut) (in *intent, anew bool) {
-	in = &intent{First: c.first, Last: c.last, Decided: d.w.now().UTC(), Conversion: c.dest.Conversion}
-	if standing := d.state.doc.Intent; standing != nil {
-		in.Decided, in.Objects = standing.Decided, standing.Objects[:len(standing.Objects):len(standing.Objects)]
+// plan returns the pending flush of f, and whether it has to be written: not if the recorded one
+// names every object.
+func (d *deliverer) plan(f *flush) (in *pendingFlush, changed bool) {
+	in = &pendingFlush{First: f.first, Last: f.last, Decided: d.w.now().UTC(), Conversion: f.dest.Conversion}
+	if pending := d.state.doc.Pending; pending != nil {
+		in.Decided, in.Objects = pending.Decided, pending.Objects[:len(pending.Objects):len(pending.Objects)]
 	}
-	for _, o := range c.order {
-		if _, ok := c.targets[o.part]; !ok {
-			in.Objects = append(in.Objects, c.target(o, d.w.cfg.Shard))
-			anew = true
+	for _, o := range f.order {
+		if _, ok := f.targets[o.part]; !ok {
+			in.Objects = append(in.Objects, f.target(o, d.w.cfg.Shard))
+			changed = true
 		}
 	}
-	return in, anew
+	return in, changed
 }
 
-// target is where a new object goes.
-func (c *cut) target(o *object, shard int) target {
-	t := target{Part: o.part, Bucket: c.dest.Bucket, Compression: o.compression}
-	prefix, dest := c.failed, c.dest
+// target returns the place of a new object.
+func (f *flush) target(o *object, shard int) target {
+	t := target{Part: o.part, Bucket: f.dest.Bucket, Compression: o.compression}
+	prefix, dest := f.failed, f.dest
 	switch o.kind {
 	case kindData:
-		prefix = c.good
+		prefix = f.good
 	case kindSource:
-		prefix, t.Bucket = c.source, c.dest.Backup.Bucket
+		prefix, t.Bucket = f.source, f.dest.Backup.Bucket
 		dest.FileExtension = "" // a backup has none of its own
 	}
-	t.Key = o.name(dest, shard, c.first, c.last, prefix)
+	t.Key = o.name(dest, shard, f.first, f.last, prefix)
 	return t
 }
 
-// putObject puts one object of the intent until it works. One that has no records now is
-// put empty: see document.
-func (d *deliverer) putObject(ctx context.Context, c *cut, t target) error {
-	o := c.objects[t.Part]
+// putObject puts one object of the pending flush and retries until it succeeds. An object that has
+// no records now is put empty: see document.
+func (d *deliverer) putObject(ctx context.Context, f *flush, t target) error {
+	o := f.objects[t.Part]
 	if o == nil {
 		var err error
-		if o, err = c.mem.object("", t.Part, t.Compression, c.convert, false); err != nil {
+		if o, err = f.mem.object("", t.Part, t.Compression, f.convert, false); err != nil {
 			return err
 		}
-		defer c.mem.release(o)
+		defer f.mem.release(o)
 		if err := o.close(); err != nil {
 			return err
 		}
 	}
 	_, encoding := objectkey.Extension(t.Compression, "")
 	meta := record.Meta{ContentType: objectkey.ContentType, ContentEncoding: encoding}
-	return c.mem.body(o, func(body io.ReadSeeker, size int64) error {
+	return f.mem.body(o, func(body io.ReadSeeker, size int64) error {
 		meta.Size = size
 		return untilDone(ctx, d.w.putFailures, func() error {
 			if _, err := body.Seek(0, io.SeekStart); err != nil {

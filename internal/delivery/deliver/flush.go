@@ -1,98 +1,318 @@
 package deliver
 
 import (
-	"context"
-	"errors"
-	"slices"
-	"sync"
+	"bytes"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
-// flush is a wish that everything that is in the log now be delivered.
+// Bounds of a flush.
+const (
+	// maxPartitions is the most active partitions of a stream (Firehose's quota).
+	maxPartitions = 500
+	// maxFlushBytes closes a flush whatever the size hint: it is Firehose's largest, and no flush
+	// may take long to repeat.
+	maxFlushBytes = 128 << 20
+	// zeroBuffering is the interval that an interval of 0 stands for.
+	zeroBuffering = time.Second
+	// maxSegmentBytes is the most bytes between two slashes of a key with partition
+	// values. S3 takes more; stores that keep objects in folders do not, and a key that
+	// the bucket never takes would hold up the stream for ever.
+	maxSegmentBytes = 255
+	// maxKeyBytes is S3's limit of a key.
+	maxKeyBytes = 1024
+	// maxNamesBytes bounds the names of a flush's partitions: the delivery state is one document,
+	// and NATS's default max_payload is 1 MiB.
+	maxNamesBytes = 400 << 10
+)
+
+// flush is a range of frames and the objects that are put for it.
 type flush struct {
-	last  uint64 // everything up to here
-	taken bool   // it is in the pipeline; guarded by flushes.mu
-	done  chan struct{}
+	dest                 Destination
+	good, failed, source objectkey.Prefix
+	keys                 []string // partition keys
+
+	first, last uint64
+	since       time.Time // when it was opened
+	oldest      time.Time // arrival of the oldest record
+	count       Counts
+
+	mem     *memory
+	objects map[string]*object // by part
+	order   []*object
+	data    *object           // the one data object of a flush without partitions
+	targets map[string]target // of the pending flush, in recovery
+	active  int               // data objects of partitions
+	names   int               // bytes of their parts and prefixes
+	line    []byte            // space for error lines and parts
+	convert *conversion       // of good records; nil is none
+
+	requests []*flushRequest
 }
 
-// flushes is the wishes that are not fulfilled.
-type flushes struct {
-	mu  sync.Mutex // guards all
-	all []*flush
+// Counts counts what was delivered.
+type Counts struct {
+	In, Out, Failed, Dropped int64 // records; In is the sum of the others
+	BytesIn, BytesOut        int64 // of source records, and of records in data objects before compression
+	Batches                  int64
+	Objects                  int64
 }
 
-// take gives the wishes that are due and not taken yet.
-func (s *flushes) take(due func(*flush) bool) []*flush {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var taken []*flush
-	for _, f := range s.all {
-		if !f.taken && due(f) {
-			f.taken = true
-			taken = append(taken, f)
+func (c *Counts) add(o Counts) {
+	c.In += o.In
+	c.Out += o.Out
+	c.Failed += o.Failed
+	c.Dropped += o.Dropped
+	c.BytesIn += o.BytesIn
+	c.BytesOut += o.BytesOut
+	c.Batches += o.Batches
+	c.Objects += o.Objects
+}
+
+// newFlush opens a flush whose first frame is first.
+func newFlush(d Destination, mem *memory, first uint64, now time.Time) (*flush, error) {
+	f := &flush{dest: d, mem: mem, first: first, since: now, objects: map[string]*object{}}
+	if d.Size <= 0 {
+		f.dest.Size = int64(record.DefaultHints(false).SizeMiB) << 20
+	}
+	if d.Interval <= 0 {
+		f.dest.Interval = zeroBuffering
+	}
+	var err error
+	if f.good, f.failed, err = objectkey.ParsePrefixes(d.Prefix, d.ErrorPrefix); err != nil {
+		return nil, err
+	}
+	if d.Backup != nil {
+		if f.source, err = objectkey.ParsePrefix(d.Backup.Prefix); err != nil {
+			return nil, err
 		}
 	}
-	return taken
-}
-
-// anew makes wishes that were lost with a pipeline due again.
-func (s *flushes) anew() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.all {
-		f.taken = false
+	if d.Partitioning {
+		f.keys = f.good.PartitionKeys()
 	}
+	f.convert = newConversion(d.Conversion)
+	return f, nil
 }
 
-func (s *flushes) add(f *flush) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = append(s.all, f)
+// full reports whether the size closes the flush.
+func (f *flush) full() bool {
+	return f.biggest() >= f.dest.Size || f.count.BytesIn >= max(maxFlushBytes, f.dest.Size)
 }
 
-func (s *flushes) remove(f *flush) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = slices.DeleteFunc(s.all, func(o *flush) bool { return o == f })
-}
-
-func (s *flushes) fulfilled(done []*flush) {
-	for _, f := range done {
-		s.remove(f)
-		close(f.done)
+// biggest returns the size of the largest object.
+func (f *flush) biggest() int64 {
+	var n int64
+	for _, o := range f.order {
+		n = max(n, o.rawBytes)
 	}
+	return n
 }
 
-// errStopped: nobody delivers any more.
-var errStopped = errors.New("flush: the worker has stopped")
+// aged reports whether the age closes the flush.
+func (f *flush) aged(now time.Time) bool { return now.Sub(f.since) >= f.dest.Interval }
 
-// Flush closes the open cut now and returns once everything that was appended to the log
-// before the call is delivered. It waits for Run to begin, as long as delivery fails, and
-// at most until ctx ends. A worker that stands by for another has nothing to flush.
-func (w *Worker) Flush(ctx context.Context) error {
-	if w.standby.Load() {
-		return nil
+// add adds record i of the call with its result.
+func (f *flush) add(call *call, i int, arrived time.Time) error {
+	rec, res := call.records[i], &call.results[i]
+	if f.oldest.IsZero() || arrived.Before(f.oldest) {
+		f.oldest = arrived
 	}
-	var last uint64
-	if err := untilDone(ctx, w.logFailures, func() (err error) {
-		last, err = w.log.Last(ctx)
-		return err
-	}); err != nil {
-		return err
-	}
-	f := &flush{last: last, done: make(chan struct{})}
-	w.flushes.add(f)
-	defer w.flushes.remove(f)
-	select {
-	case <-f.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-w.stopped:
-		select {
-		case <-f.done:
-			return nil
-		default:
-			return errStopped
+	f.count.In++
+	f.count.BytesIn += int64(len(rec))
+	if b := f.dest.Backup; b != nil && call.kind != callCorrupt {
+		o, err := f.object(kindSource, kindSource, b.Compression)
+		if err != nil {
+			return err
+		}
+		if err := o.write(rec, arrived); err != nil {
+			return err
 		}
 	}
+	switch res.Status {
+	case record.OK:
+		return f.addGood(call, i, arrived)
+	case record.Dropped:
+		f.count.Dropped++
+		return nil
+	}
+	return f.addFailed(call, i, arrived, failure{objectkey.ProcessingFailed, res.Code, res.Message})
+}
+
+func (f *flush) addGood(call *call, i int, arrived time.Time) error {
+	res := &call.results[i]
+	if f.convert != nil {
+		return f.addConverted(call, i, arrived)
+	}
+	o, err := f.place(call, i, arrived)
+	if o == nil || err != nil {
+		return err
+	}
+	if err := o.write(res.Data, arrived); err != nil {
+		return err
+	}
+	f.out(res.Data)
+	if n := len(res.Data); f.dest.AppendDelimiter && (n == 0 || res.Data[n-1] != '\n') {
+		return o.more([]byte{'\n'})
+	}
+	return nil
+}
+
+func (f *flush) out(data []byte) {
+	f.count.Out++
+	f.count.BytesOut += int64(len(data))
+}
+
+// place returns the data object of a good record; nil when the record went to the error output.
+func (f *flush) place(call *call, i int, arrived time.Time) (*object, error) {
+	o := f.data
+	if o == nil || len(f.keys) > 0 {
+		var why failure
+		var err error
+		if o, why, err = f.dataObject(call.results[i].Partition, arrived); err != nil {
+			return nil, err
+		}
+		if o == nil {
+			return nil, f.addFailed(call, i, arrived, why)
+		}
+	}
+	return o, nil
+}
+
+// dataObject returns the object for records of that partition; nil, and the reason, when there
+// can be none.
+func (f *flush) dataObject(partition map[string]string, arrived time.Time) (o *object, why failure, err error) {
+	if len(f.keys) == 0 {
+		f.data, err = f.object(kindData, kindData, f.compression())
+		return f.data, failure{}, err
+	}
+	part := append(f.line[:0], kindData...)
+	for _, key := range f.keys {
+		part = append(append(part, 0), partition[key]...)
+	}
+	f.line = part
+	if o = f.objects[string(part)]; o != nil {
+		return o, failure{}, nil
+	}
+	for _, key := range f.keys {
+		if !usable(partition[key]) {
+			return nil, failure{objectkey.PartitioningFailed, record.CodePartitionKeys, record.MessagePartitionKeys}, nil
+		}
+	}
+	prefix := f.good.Append(nil, arrived, objectkey.Vars{Partition: partition})
+	if !f.fits(prefix) {
+		return nil, failure{objectkey.PartitioningFailed, record.CodePartitionKeys, "The evaluated prefix is too long for an object's key"}, nil
+	}
+	if f.active >= maxPartitions || f.names+len(part)+len(prefix) > maxNamesBytes {
+		return nil, failure{objectkey.PartitioningFailed, record.CodeTooManyPartitions, record.MessageTooManyPartitions}, nil
+	}
+	f.active++
+	f.names += len(part) + len(prefix)
+	if o, err = f.object(kindData, string(part), f.compression()); err == nil {
+		o.partition = make(map[string]string, len(f.keys))
+		for _, key := range f.keys {
+			o.partition[key] = partition[key]
+		}
+	}
+	return o, failure{}, err
+}
+
+// usable reports whether a partition value can be part of a key.
+func usable(value string) bool {
+	if value == "" || !utf8.ValidString(value) {
+		return false
+	}
+	for segment := range strings.SplitSeq(value, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// fits reports whether an object's key can begin with that prefix.
+func (f *flush) fits(prefix []byte) bool {
+	const restBytes = 80 // version, time and id
+	if utf8.RuneCount(prefix) > objectkey.MaxEvaluated ||
+		len(prefix)+len(f.dest.Stream)+restBytes+max(len(f.dest.FileExtension), 10) > maxKeyBytes {
+		return false
+	}
+	for segment := range bytes.SplitSeq(prefix, []byte("/")) {
+		if len(segment) > maxSegmentBytes {
+			return false
+		}
+	}
+	return true
+}
+
+// failure is the reason for which a record goes to the error output. kind selects the object.
+type failure struct {
+	kind    string
+	code    record.ErrorCode // by default CodeProcessingFailed with its message
+	message string
+}
+
+// addFailed adds the source record to the error output.
+func (f *flush) addFailed(call *call, i int, arrived time.Time, why failure) error {
+	if why.code == "" {
+		why.code, why.message = record.CodeProcessingFailed, record.MessageProcessingFailed
+	}
+	attempts := call.results[i].Attempts
+	if attempts == 0 {
+		attempts = call.attempts
+	}
+	o, err := f.object(why.kind, why.kind, f.dest.Compression)
+	if err != nil {
+		return err
+	}
+	var table *objectkey.CatalogTable
+	if why.kind == objectkey.ConversionFailed {
+		table = &f.dest.Conversion.Table
+	}
+	f.line = objectkey.ErrorRecord{
+		RawData: call.records[i], ErrorCode: why.code, ErrorMessage: why.message,
+		AttemptsMade: attempts, Arrived: arrived, AttemptsEnded: call.ended,
+		LambdaARN: call.functionARN, Table: table,
+	}.AppendLine(f.line[:0])
+	f.count.Failed++
+	return o.write(f.line, arrived)
+}
+
+// object returns the object of that part, and makes it if needed. In recovery it keeps the
+// compression that it had.
+func (f *flush) object(kind, part, compression string) (*object, error) {
+	if o := f.objects[part]; o != nil {
+		return o, nil
+	}
+	if t, ok := f.targets[part]; ok {
+		compression = t.Compression
+	}
+	o, err := f.mem.object(kind, part, compression, f.convert, len(f.keys) > 0 && kind == kindData)
+	if err != nil {
+		return nil, err
+	}
+	f.objects[part] = o
+	f.order = append(f.order, o)
+	return o, nil
+}
+
+// close ends all objects.
+func (f *flush) close() error {
+	for _, o := range f.order {
+		if err := o.close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release returns the memory of the flush.
+func (f *flush) release() {
+	for _, o := range f.order {
+		f.mem.release(o)
+	}
+	f.order, f.objects, f.data = nil, nil, nil
 }

@@ -185,7 +185,7 @@ func TestCallsAreGathered(t *testing.T) {
 		time.Sleep(time.Second)
 		w.append("333")                    // fits
 		w.append("4444", "555555", "6666") // two calls
-		w.append()                         // nobody's
+		w.append()                         // no record
 		w.append("a record that is larger than a call")
 		w.deliverAll(t, nil)
 		diff(t, "records", []string{"1111", "222", "333", "4444", "555555", "6666", "a record that is larger than a call"}, w.lines(t, "b/logs/"))
@@ -299,7 +299,7 @@ func TestThe501stPartitionOverflows(t *testing.T) {
 	})
 }
 
-// TestPartitionsSurviveACrash repeats a partitioned cut under the names of its intent.
+// TestPartitionsSurviveACrash repeats a partitioned flush under the names of the pending one.
 func TestPartitionsSurviveACrash(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		synctest.Test(t, func(t *testing.T) {

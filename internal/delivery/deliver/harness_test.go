@@ -28,7 +28,7 @@ type world struct {
 	mu      sync.Mutex
 	frames  map[uint64][]byte
 	last    uint64
-	grown   chan struct{} // closed and made anew when the log grows
+	grown   chan struct{} // replaced, after it is closed, when the log grows
 	store   *recordtest.Store
 	objects map[string]object // by bucket/key
 	trimmed uint64
@@ -85,7 +85,7 @@ func (w *world) destination() deliver.Destination {
 	return w.dest
 }
 
-// step is asked before and after each operation of a worker with an effect: "intent",
+// step is asked before and after each operation of a worker with an effect: "pending",
 // "put", "commit", "trim", "take". An error before prevents the effect; an error after
 // hides it.
 type step func(name string, after bool) error
@@ -193,9 +193,9 @@ func (d documents) Put(ctx context.Context, key string, value []byte, rev uint64
 	name := "commit"
 	switch {
 	case !bytes.Contains(value, []byte(`"intent":null`)):
-		name = "intent"
+		name = "pending"
 	case current == rev && (getErr != nil || !bytes.Contains(before, value[:60])):
-		name = "take" // another owner than the one that stands
+		name = "take" // by another owner
 	}
 	err = d.do(name, func() (err error) {
 		newRev, err = d.Store.Put(context.WithoutCancel(ctx), key, value, rev)
@@ -222,7 +222,7 @@ func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, m r
 	})
 }
 
-// function is a Transformer that a record tells what to do: one that begins with "bad"
+// function is a Transformer that follows the record: one that begins with "bad"
 // fails, with "drop" is dropped, others get a newline.
 type function struct {
 	flip int // which records to treat as bad beside, by hash, if not 0

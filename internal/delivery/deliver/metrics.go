@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics is what delivery counts, for all workers of a process, by stream. Records are
+// Metrics holds the counters of delivery, for all workers of a process, by stream. Records are
 // counted when they are delivered, so that in = out + failed + dropped at any moment.
 type Metrics struct {
 	recordsIn, recordsOut, recordsFailed, recordsDropped *prometheus.CounterVec
@@ -46,7 +46,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"stream"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "stagelog_delivery_latency_seconds",
-			Help:    "From the arrival of a cut's oldest record to the cut's delivery.",
+			Help:    "From the arrival of a flush's oldest record to the delivery of the flush.",
 			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
 		}, []string{"stream"}),
 		backlog: &backlog{desc: prometheus.NewDesc("stagelog_delivery_backlog_age_seconds",
@@ -56,8 +56,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// delivered counts a cut.
-func (m *Metrics) delivered(c *cut, now time.Time) {
+// delivered counts a flush.
+func (m *Metrics) delivered(c *flush, now time.Time) {
 	stream := c.dest.Stream
 	m.recordsIn.WithLabelValues(stream).Add(float64(c.count.In))
 	m.recordsOut.WithLabelValues(stream).Add(float64(c.count.Out))
@@ -73,7 +73,7 @@ func (m *Metrics) delivered(c *cut, now time.Time) {
 }
 
 // backlog asks the workers for the age of what they hold when metrics are collected, so
-// that it grows also while delivery stands still.
+// that it also grows while nothing is delivered.
 type backlog struct {
 	desc *prometheus.Desc
 

@@ -19,7 +19,7 @@ const (
 	// Error objects have the error output type as their kind.
 )
 
-// spoolBytes is how much of an object stays in memory. A partitioned cut can have 500
+// spoolBytes is how much of an object stays in memory. A partitioned flush can have 500
 // objects, so each gets little.
 const (
 	spoolBytes          = 8 << 20
@@ -27,7 +27,7 @@ const (
 )
 
 // object is an object that grows. Most are compressed as they grow. Those of a partitioned
-// cut are too many for a compressor each: they are compressed when they are put.
+// flush are too many for a compressor each: they are compressed when they are put.
 type object struct {
 	kind        string
 	part        string // kind and partition values
@@ -203,7 +203,7 @@ func (m *memory) compress(o *object, to *spool) error {
 	return enc.Close()
 }
 
-// name is the object's key: a function of the cut and the object, and of the destination.
+// name is the object's key: a function of the flush and the object, and of the destination.
 func (o *object) name(d Destination, shard int, first, last uint64, prefix objectkey.Prefix) string {
 	zone := d.Zone
 	if zone == nil {

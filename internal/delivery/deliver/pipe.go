@@ -12,27 +12,27 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// pipe is what joins the goroutines of one run of a worker:
+// pipe joins the goroutines of one run of a worker:
 //
 //	reader ─► work ─► transformers, several at once
-//	       └► order ───────────────► collector ─► cuts ─► deliverer
+//	       └► order ───────────────► collector ─► flushes ─► deliverer
 //
 // The collector takes the calls in the reader's order and waits for each one's results, so
 // that transforming may overlap and nothing changes places.
 type pipe struct {
-	work  chan *call
-	order chan *call
-	free  chan *call
-	cuts  chan *cut
+	work    chan *call
+	order   chan *call
+	free    chan *call
+	flushes chan *flush
 }
 
 func newPipe(shard, inFlight int) *pipe {
 	calls := inFlight + 2 // one that gathers, one that is collected
 	p := &pipe{
-		work:  make(chan *call, calls),
-		order: make(chan *call, calls),
-		free:  make(chan *call, calls),
-		cuts:  make(chan *cut),
+		work:    make(chan *call, calls),
+		order:   make(chan *call, calls),
+		free:    make(chan *call, calls),
+		flushes: make(chan *flush),
 	}
 	for range calls {
 		p.free <- &call{shard: shard, done: make(chan struct{}, 1)}
@@ -61,18 +61,18 @@ func give[T any](ctx context.Context, ch chan<- T, v T) error {
 }
 
 // pump delivers the frames from sequence from on, until ctx ends or, if until is not 0,
-// those through until, in one cut that finishes the intent in st.
+// those through until, in one flush that finishes the pending one in st.
 func (w *Worker) pump(ctx context.Context, st *state, from, until uint64) error {
 	group, ctx := errgroup.WithContext(ctx)
-	standing := st.doc.Intent // the deliverer's from now on
+	pending := st.doc.Pending // the deliverer's from now on
 	p := newPipe(w.cfg.Shard, w.cfg.InFlight)
-	w.flushes.anew()
+	w.requests.again()
 	group.Go(func() error { return (&reader{w: w, pipe: p, until: until}).run(ctx, from) })
 	for range w.cfg.InFlight {
 		group.Go(func() error { return w.transform(ctx, p) })
 	}
-	group.Go(func() error { return (&collector{w: w, pipe: p, standing: standing}).run(ctx) })
-	group.Go(func() error { return (&deliverer{w: w, state: st}).run(ctx, p.cuts) })
+	group.Go(func() error { return (&collector{w: w, pipe: p, pending: pending}).run(ctx) })
+	group.Go(func() error { return (&deliverer{w: w, state: st}).run(ctx, p.flushes) })
 	return group.Wait()
 }
 

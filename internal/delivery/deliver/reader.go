@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// tick is how often the reader is asked for the time when nothing comes.
+// tick is the interval of calls of idle when no frame comes.
 const tick = 200 * time.Millisecond
 
 // errEnd ends reading at the last frame of a range.
@@ -49,7 +49,7 @@ func (r *reader) run(ctx context.Context, from uint64) error {
 
 // idle is called when no frame came for a tick.
 func (r *reader) idle(ctx context.Context) error {
-	if err := r.flush(ctx); err != nil {
+	if err := r.passRequests(ctx); err != nil {
 		return err
 	}
 	if r.open != nil && r.w.now().Sub(r.since) >= r.dest.FunctionInterval {
@@ -57,21 +57,21 @@ func (r *reader) idle(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.word(ctx, callTick, nil)
+	return r.signal(ctx, callTick, nil)
 }
 
-// frame takes one frame in.
+// frame processes one frame.
 func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
 	if r.until != 0 && seq > r.until {
-		r.w.logger.Error("the buffer does not hold frames that were to be delivered", "from", r.next, "to", r.until)
+		r.w.logger.Error("frames are missing in the buffer; they cannot be delivered", "from", r.next, "to", r.until)
 		return r.end(ctx)
 	}
 	if seq != r.next && r.next > 1 {
-		r.w.logger.Error("the buffer does not hold frames that were to be delivered", "from", r.next, "to", seq-1)
+		r.w.logger.Error("frames are missing in the buffer; they cannot be delivered", "from", r.next, "to", seq-1)
 	}
 	r.next = seq + 1
 	if err := r.batch.Parse(frame); err != nil {
-		r.w.logger.Error("a stored frame cannot be read; it goes to the error output whole", "sequence", seq, "error", err)
+		r.w.logger.Error("stored frame is unreadable; writing it whole to the error output", "sequence", seq, "error", err)
 		if err := r.corrupt(ctx, seq, frame); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
 	if seq == r.until {
 		return r.end(ctx)
 	}
-	return r.flush(ctx)
+	return r.passRequests(ctx)
 }
 
 // take adds the parsed frame to the open call.
@@ -155,32 +155,32 @@ func (r *reader) send(ctx context.Context) error {
 	return give(ctx, r.pipe.order, c)
 }
 
-// flush sends the flushes that are due: the reader is past what they ask for.
-func (r *reader) flush(ctx context.Context) error {
+// passRequests sends the flush requests that are due: the reader is past their last frame.
+func (r *reader) passRequests(ctx context.Context) error {
 	if r.until != 0 {
-		return nil // the range ends in a cut anyway, and ends soon
+		return nil // the range ends in a flush anyway, and soon
 	}
-	due := r.w.flushes.take(func(f *flush) bool { return r.next > f.last })
+	due := r.w.requests.take(func(f *flushRequest) bool { return r.next > f.last })
 	if len(due) == 0 {
 		return nil
 	}
 	if err := r.send(ctx); err != nil {
 		return err
 	}
-	return r.word(ctx, callFlush, due)
+	return r.signal(ctx, callFlush, due)
 }
 
 func (r *reader) end(ctx context.Context) error {
 	if err := r.send(ctx); err != nil {
 		return err
 	}
-	if err := r.word(ctx, callEnd, nil); err != nil {
+	if err := r.signal(ctx, callEnd, nil); err != nil {
 		return err
 	}
 	return errEnd
 }
 
-// word sends a call without records.
-func (r *reader) word(ctx context.Context, kind callKind, flushes []*flush) error {
-	return give(ctx, r.pipe.order, &call{kind: kind, flushes: flushes})
+// signal sends a call without records.
+func (r *reader) signal(ctx context.Context, kind callKind, requests []*flushRequest) error {
+	return give(ctx, r.pipe.order, &call{kind: kind, requests: requests})
 }

@@ -41,7 +41,7 @@ func (s *spool) Write(p []byte) (int, error) {
 // allows that: a crash leaves nothing behind.
 func (s *spool) spill() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("make spool directory: %w", err)
+		return fmt.Errorf("make spool folder: %w", err)
 	}
 	f, err := os.CreateTemp(s.dir, "object-*")
 	if err != nil {

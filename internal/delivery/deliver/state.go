@@ -13,47 +13,47 @@ import (
 )
 
 // documentFormat is the newest form of the document that this code reads and writes.
-const documentFormat = 2 // 1 knew no conversion
+const documentFormat = 2 // 1 had no conversion
 
 // document is the state of a shard's delivery. It is written only with its current
 // revision, so each write is at once a decision, its commit, and the proof that no other
 // worker has taken over.
 //
 // What recovery relies on: every object that may ever have been put for the range of the
-// intent is in Objects. Transforming again may give other kinds of objects than before,
-// since the function, the directory or the destination can have changed. So
+// pending flush is in Objects. Transforming again may give other kinds of objects than before,
+// since the function, the usage plan index or the destination can have changed. So
 //
-//   - an object of the intent keeps its bucket, key and compression, and the cut its
-//     conversion, whatever the destination says now;
-//   - an object of the intent that has no records now is put empty: it may stand in the
+//   - an object of the pending flush keeps its bucket, key and compression, and the flush its
+//     conversion, whatever the destination is now;
+//   - an object of the pending flush that has no records now is put empty: it may be in the
 //     bucket with records that are now in another object;
-//   - an object that is not in the intent gets a name from the destination of now, and
-//     the intent is written again with it before it is put.
+//   - an object that is not in the pending flush gets a name from the present destination, and
+//     the pending flush is written again with it before it is put.
 type document struct {
 	Format int `json:"format"`
-	// Owner tells one worker's writes from another's, also when they are otherwise equal.
-	Owner     string  `json:"owner"`
-	Delivered uint64  `json:"delivered"` // every frame up to here is done with
-	Intent    *intent `json:"intent"`
+	// Owner distinguishes the writes of workers that are otherwise equal.
+	Owner     string        `json:"owner"`
+	Delivered uint64        `json:"delivered"` // every frame up to here is delivered
+	Pending   *pendingFlush `json:"intent"`
 }
 
-// intent is a cut that was decided on.
-type intent struct {
+// pendingFlush is a flush that was decided, and may be partly delivered.
+type pendingFlush struct {
 	First   uint64    `json:"first"`
 	Last    uint64    `json:"last"`
 	Decided time.Time `json:"decided"`
 	Objects []target  `json:"objects"`
-	// Conversion is the cut's; nil is none.
+	// Conversion of the flush; nil is none.
 	Conversion *Conversion `json:"conversion,omitempty"`
 }
 
-// target is an object of an intent.
+// target is an object of a pending flush.
 type target struct {
 	// Part is the kind of object and, behind NULs, the values of its partition keys.
 	Part        string `json:"part"`
 	Bucket      string `json:"bucket"`
 	Key         string `json:"key"`
-	Compression string `json:"compression,omitempty"` // or layout.Parquet
+	Compression string `json:"compression,omitempty"` // or objectkey.Parquet
 }
 
 // stateKey is the key of the shard's document.
@@ -96,7 +96,7 @@ func take(ctx context.Context, store record.Store, key, owner string, failures *
 			return nil, fmt.Errorf("read delivery state of %s: %w: %w", key, errState, err)
 		}
 		if s.doc.Format > documentFormat {
-			return nil, fmt.Errorf("%w: delivery of %s has format %d, this version knows %d: it was written by a newer stagelog",
+			return nil, fmt.Errorf("%w: delivery of %s has format %d, this version knows %d: written by a newer stagelog",
 				errState, key, s.doc.Format, documentFormat)
 		}
 		s.rev = rev
@@ -105,23 +105,23 @@ func take(ctx context.Context, store record.Store, key, owner string, failures *
 	return s, s.write(ctx, s.doc)
 }
 
-// errState: the document cannot be used, and trying again will not change that.
+// errState is the error of a document that cannot be used; a retry does not help.
 var errState = errors.New("delivery state cannot be used")
 
-// write writes the document until it works. It wraps record.ErrConflict when another
+// write writes the document and retries until it succeeds. The error wraps record.ErrConflict when another
 // worker has taken over.
 func (s *state) write(ctx context.Context, doc document) error {
 	value := doc.encode()
 	return untilDone(ctx, s.failures, func() error {
 		rev, err := s.store.Put(ctx, s.key, value, s.rev)
 		if errors.Is(err, record.ErrConflict) {
-			// A try before may have worked without telling.
-			stands, standsRev, readErr := s.store.Get(ctx, s.key)
+			// An earlier try may have succeeded although its answer was lost.
+			current, currentRev, readErr := s.store.Get(ctx, s.key)
 			switch {
 			case readErr != nil && !errors.Is(readErr, record.ErrNotFound):
 				return fmt.Errorf("read delivery state: %w", readErr)
-			case readErr == nil && bytes.Equal(stands, value):
-				rev, err = standsRev, nil
+			case readErr == nil && bytes.Equal(current, value):
+				rev, err = currentRev, nil
 			}
 		}
 		if err != nil {
@@ -132,7 +132,7 @@ func (s *state) write(ctx context.Context, doc document) error {
 	})
 }
 
-// encode leaves the characters of HTML as they are: an intent of 500 partitions must stay
+// encode leaves the characters of HTML as they are: a pending flush of 500 partitions must stay
 // below NATS's default max_payload.
 func (d document) encode() []byte {
 	var b bytes.Buffer
@@ -144,16 +144,16 @@ func (d document) encode() []byte {
 	return b.Bytes()
 }
 
-// decide writes the intent.
-func (s *state) decide(ctx context.Context, in *intent) error {
+// decide writes the pending flush.
+func (s *state) decide(ctx context.Context, in *pendingFlush) error {
 	doc := s.doc
-	doc.Intent = in
+	doc.Pending = in
 	return s.write(ctx, doc)
 }
 
-// commit writes that everything up to last is delivered.
+// commit writes that everything up to last is delivered, and that no flush is pending.
 func (s *state) commit(ctx context.Context, last uint64) error {
 	doc := s.doc
-	doc.Delivered, doc.Intent = last, nil
+	doc.Delivered, doc.Pending = last, nil
 	return s.write(ctx, doc)
 }

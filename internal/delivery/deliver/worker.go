@@ -21,30 +21,30 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// defaultInFlight is how many calls of the function run at once. Firehose has up to five.
+// defaultInFlight is the default of Config.InFlight. Firehose makes up to five calls at once.
 const defaultInFlight = 3
 
-// Config is what a Worker needs to know.
+// Config configures a Worker.
 type Config struct {
-	// Destination gives the newest one. A new Version closes the open cut. The stream's
-	// name must not change. It is called up to twenty times a second, and for each cut.
+	// Destination returns the newest destination. A new Version closes the open flush. The stream's
+	// name must not change. It is called up to twenty times a second, and for each flush.
 	Destination func() Destination
 	Shard       int
 	// SpoolDir is where objects grow that are too large for memory. By default a folder
 	// among the system's temporary files. It is made when it is needed.
 	SpoolDir string
-	// Shared says that other processes deliver from the same log and store: the worker takes
+	// Shared is set when other processes deliver from the same log and store: the worker takes
 	// turns with theirs. Without it the worker is the only one, and begins at once.
 	Shared bool
-	// InFlight is how many calls of the function run at once. By default 3.
+	// InFlight bounds the calls of the function that run at once. By default 3.
 	InFlight int
 	Metrics  *Metrics         // by default its own
 	Logger   *slog.Logger     // by default discards
 	Now      func() time.Time // by default time.Now
 }
 
-// destinationAge is how old what was asked of Config.Destination may be, except where a
-// cut begins.
+// destinationAge bounds the age of a remembered answer of Config.Destination, except where a
+// flush begins.
 const destinationAge = 50 * time.Millisecond
 
 // Worker delivers one shard of one stream.
@@ -61,12 +61,12 @@ type Worker struct {
 
 	putFailures, stateFailures, trimFailures, logFailures, functionFailures, runFailures *failurelog.Log
 
-	memory  memory
-	flushes flushes
-	newest  atomic.Pointer[asked]
-	stopped chan struct{} // closed when Run returns
-	started atomic.Bool
-	standby atomic.Bool // it is another worker's turn
+	memory   memory
+	requests requests
+	newest   atomic.Pointer[asked]
+	stopped  chan struct{} // closed when Run returns
+	started  atomic.Bool
+	standby  atomic.Bool // another worker holds the shard
 
 	// Arrivals, in ms, of the oldest record that is being collected and that is being
 	// delivered; 0 is none.
@@ -78,13 +78,13 @@ type Worker struct {
 	last   time.Time
 }
 
-// asked is a destination and when it was asked for.
+// asked is a destination and the time of its reading.
 type asked struct {
 	at time.Time
 	Destination
 }
 
-// destination is the newest destination, or one that is a little older.
+// destination returns the newest destination, or one that is a little older.
 func (w *Worker) destination(now time.Time) *asked {
 	if d := w.newest.Load(); d != nil && now.Sub(d.at) < destinationAge && !now.Before(d.at) {
 		return d
@@ -133,9 +133,9 @@ func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*W
 }
 
 // Run delivers until ctx ends, and then returns nil: what is not delivered stays in the
-// log. It goes on after failures of any kind, except when the delivery document cannot be
-// read. That another worker has taken over the shard is an error that wraps
-// record.ErrConflict, but for one that is Shared: it stands by then. It may be called once.
+// log. It continues after failures of any kind, except when the delivery state cannot be read.
+// When another worker has taken over the shard, the error wraps record.ErrConflict; a Shared
+// worker goes to standby instead. It may be called once.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		panic("BUG: Worker.Run called twice")
@@ -150,7 +150,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case w.cfg.Shared && (errors.Is(err, lease.ErrLost) || errors.Is(err, record.ErrConflict)):
-			w.logger.Warn("another worker may deliver this shard by now; this one stands by", "error", err)
+			w.logger.Warn("another worker may deliver this shard now; standing by", "error", err)
 			continue
 		case errors.Is(err, record.ErrConflict):
 			return fmt.Errorf("deliver %s/%d: another worker has taken over: %w", w.stream, w.cfg.Shard, err)
@@ -167,7 +167,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// turn is a session, once it is this worker's turn.
+// turn runs a session, once the shard's lease is held.
 func (w *Worker) turn(ctx context.Context) error {
 	if !w.cfg.Shared {
 		return w.session(ctx)
@@ -181,7 +181,7 @@ func (w *Worker) turn(ctx context.Context) error {
 	})
 }
 
-// session takes the shard, finishes what stands, and goes on.
+// session takes the shard, finishes the pending flush, and continues.
 func (w *Worker) session(ctx context.Context) error {
 	w.collecting.Store(0)
 	w.delivering.Store(0)
@@ -190,25 +190,25 @@ func (w *Worker) session(ctx context.Context) error {
 		return err
 	}
 	w.setPosition(st.doc.Delivered)
-	if in := st.doc.Intent; in != nil {
-		w.logger.Info("a cut was decided and may not have been delivered; it is finished first", "first", in.First, "last", in.Last, "objects", len(in.Objects))
+	if in := st.doc.Pending; in != nil {
+		w.logger.Info("found a pending flush from an earlier run; finishing it first", "first", in.First, "last", in.Last, "objects", len(in.Objects))
 		if err := w.pump(ctx, st, in.First, in.Last); err != nil {
-			return fmt.Errorf("finish the standing cut: %w", err)
+			return fmt.Errorf("finish the pending flush: %w", err)
 		}
 	}
 	return w.pump(ctx, st, st.doc.Delivered+1, 0)
 }
 
-// State is how a worker is doing.
+// State describes the progress of a worker.
 type State struct {
 	Counts    Counts
 	Delivered uint64              // every frame up to here is delivered
 	Age       time.Duration       // of the oldest record that was read and is not delivered, 0 if there is none
 	Last      time.Time           // when something was last delivered by this worker; zero is never
-	Failures  []failurelog.Series // what does not work now
+	Failures  []failurelog.Series // what fails now
 }
 
-// State says how the worker is doing.
+// State returns the progress of the worker.
 func (w *Worker) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -221,7 +221,7 @@ func (w *Worker) State() State {
 	return s
 }
 
-// Counts is what this worker has delivered.
+// Counts returns what this worker has delivered.
 func (w *Worker) Counts() Counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -252,8 +252,8 @@ func (w *Worker) backlogAge() time.Duration {
 	return max(0, w.now().Sub(time.UnixMilli(oldest)))
 }
 
-// delivered notes that a cut is committed.
-func (w *Worker) delivered(c *cut) {
+// delivered notes that a flush is committed.
+func (w *Worker) delivered(c *flush) {
 	w.runFailures.Worked()
 	w.cfg.Metrics.delivered(c, w.now())
 	w.mu.Lock()

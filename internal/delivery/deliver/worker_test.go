@@ -273,13 +273,13 @@ func TestASinkThatIsAwayIsWaitedFor(t *testing.T) {
 }
 
 // TestNothingIsReadAheadOfAnOutage holds that memory does not grow with the backlog: one
-// cut waits to be put, one is collected, and a few calls are under way.
+// flush waits to be put, one is collected, and a few calls are under way.
 func TestNothingIsReadAheadOfAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.Size = 1000
 		for range 1000 {
-			w.append(strings.Repeat("x", 99)) // ten frames are a cut
+			w.append(strings.Repeat("x", 99)) // ten frames are a flush
 		}
 		worker, ctx, cancel := w.worker(t, func(name string, _ bool) error {
 			if name == "put" {
@@ -292,7 +292,7 @@ func TestNothingIsReadAheadOfAnOutage(t *testing.T) {
 		synctest.Wait()
 		w.mu.Lock()
 		if w.read < 20 || w.read > 40 {
-			t.Errorf("%d frames were read during the outage, want two cuts and a little", w.read)
+			t.Errorf("%d frames were read during the outage, want two flushes and a little", w.read)
 		}
 		w.mu.Unlock()
 		cancel()
@@ -414,7 +414,7 @@ func TestForgetBeginsAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.last, w.frames = 0, map[uint64][]byte{} // the log, too
-		time.Sleep(time.Millisecond)              // in the bubble's time: a name tells arrivals apart by it
+		time.Sleep(time.Millisecond)              // in the bubble's time: names differ by it
 		w.append("ok-2")
 		w.deliverAll(t, nil)
 		w.exactlyOnce(t, []string{"ok-1", "ok-2"})
