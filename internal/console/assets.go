@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/lake/chart"
 )
 
 //go:embed assets templates
@@ -33,13 +35,19 @@ func newAssets() assets {
 		if err != nil {
 			panic("BUG: embedded assets: " + err.Error())
 		}
-		sum := sha256.Sum256(body)
-		ext := path.Ext(e.Name())
-		name := strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		a.byName[name], a.names[e.Name()] = body, name
+		a.add(e.Name(), body)
 	}
-	a.templates = template.Must(template.New("").Funcs(a.funcs()).ParseFS(files, "templates/*.html"))
+	a.add("chart.css", []byte(chart.CSS))
+	a.templates = template.Must(chart.Define(template.New("").Funcs(a.funcs())).ParseFS(files, "templates/*.html"))
 	return a
+}
+
+// add adds a file under a name with its hash.
+func (a assets) add(file string, body []byte) {
+	sum := sha256.Sum256(body)
+	ext := path.Ext(file)
+	name := strings.TrimSuffix(file, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+	a.byName[name], a.names[file] = body, name
 }
 
 // funcs are what templates call.

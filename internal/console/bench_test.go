@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // benchRows is how many requests the benchmarks' lake has: a million, or what STAGELOG_CONSOLE_ROWS says.
@@ -27,16 +29,12 @@ func benchRows(b testing.TB) int {
 // benchLake is a lake of a month before testNow on disk, in the order of time as an import makes it.
 func benchLake(b testing.TB, rows int) *sql.DB {
 	b.Helper()
-	schema, err := os.ReadFile("../lake/schema.sql")
-	if err != nil {
-		b.Fatal(err)
-	}
 	db, err := sql.Open("duckdb", filepath.Join(b.TempDir(), "lake.db"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { db.Close() })
-	if _, err := db.Exec(string(schema)); err != nil {
+	if _, err := db.Exec(lake.Schema); err != nil {
 		b.Fatal(err)
 	}
 	_, err = db.Exec(fmt.Sprintf(`INSERT INTO request_rows (object, line, duplicate, time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id,

@@ -19,7 +19,7 @@ func TestTheFrameComesBeforeThePanels(t *testing.T) {
 	c := New(config(newLake(t, randomRows(1, 50)...)))
 	w := &stopwatch{ResponseRecorder: httptest.NewRecorder(), start: time.Now()}
 	release := make(chan struct{})
-	v := view{period: periodOf(t, ""), filter: map[string]string{}}
+	v := view{period: periodOf(t, "")}
 	r := httptest.NewRequest("GET", "http://localhost/", nil)
 	flushed := make(chan string, 10)
 	go func() {

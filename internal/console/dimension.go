@@ -2,39 +2,40 @@ package console
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// dimension is a way to divide requests into groups.
+// dimension is a way to divide requests into groups that has panels and pages.
 type dimension struct {
 	Name   string // in addresses of cached results and as an id
 	Plural string
 	Label  string
-	List   string   // the page of all its groups, "" is none
-	Path   string   // the page of one group, "" filters the page that one is on
-	params []string // filters that together name a group; none where one cannot filter by it
-	cols   []string // columns that make a group, as many as params where there are some
-	named  string   // SQL of a name beside the columns, "" is none
+	List   string            // the page of all its groups, "" is none
+	Path   string            // the page of one group, "" filters the page that one is on
+	by     []query.Dimension // that make a group
+	params []query.Dimension // filters that together name a group
 
 	OfErrors bool // its groups are errors or not as a whole: a rate of errors would say nothing
 }
 
-// The dimensions.
 func dimensions() []dimension {
 	return []dimension{
 		{Name: "customers", Plural: "Customers", Label: "Customer", List: "/customers", Path: "/customer",
-			params: []string{"key"}, cols: []string{"key_id"}, named: "arg_max(customer, time)"},
-		{Name: "plans", Plural: "Plans", Label: "Plan", List: "/plans", params: []string{"plan"}, cols: []string{"usage_plan"}},
-		{Name: "apis", Plural: "APIs", Label: "API", List: "/apis", Path: "/api", params: []string{"api"}, cols: []string{"api_id"}},
-		{Name: "stages", Plural: "Stages", Label: "Stage", params: []string{"api", "stage"}, cols: []string{"api_id", "stage"}},
+			by: []query.Dimension{query.Customer}, params: []query.Dimension{query.Key}},
+		{Name: "plans", Plural: "Plans", Label: "Plan", List: "/plans", by: []query.Dimension{query.Plan}, params: []query.Dimension{query.Plan}},
+		{Name: "apis", Plural: "APIs", Label: "API", List: "/apis", Path: "/api", by: []query.Dimension{query.API}, params: []query.Dimension{query.API}},
+		{Name: "stages", Plural: "Stages", Label: "Stage", by: []query.Dimension{query.API, query.Stage}, params: []query.Dimension{query.API, query.Stage}},
 		{Name: "routes", Plural: "Routes", Label: "Route", List: "/routes", Path: "/route",
-			params: []string{"method", "route"}, cols: []string{"method", "route"}},
-		{Name: "statuses", Plural: "Statuses", Label: "Status", params: []string{"status"}, cols: []string{"status"}, OfErrors: true},
-		{Name: "causes", Plural: "Errors", Label: "Message", cols: []string{"error"}, OfErrors: true},
+			by: []query.Dimension{query.Method, query.Route}, params: []query.Dimension{query.Method, query.Route}},
+		{Name: "statuses", Plural: "Statuses", Label: "Status", by: []query.Dimension{query.Status}, params: []query.Dimension{query.Status}, OfErrors: true},
+		{Name: "causes", Plural: "Errors", Label: "Message", by: []query.Dimension{query.Error}, params: []query.Dimension{query.Error}, OfErrors: true},
 	}
 }
 
-// All names the groups in the middle of a sentence.
+// All returns what the groups are called within a sentence.
 func (d dimension) All() string {
 	if d.Name == "apis" {
 		return d.Plural
@@ -42,7 +43,7 @@ func (d dimension) All() string {
 	return strings.ToLower(d.Plural)
 }
 
-// dim is the dimension of that name.
+// dim returns the dimension of that name.
 func dim(name string) dimension {
 	all := dimensions()
 	i := slices.IndexFunc(all, func(d dimension) bool { return d.Name == name })
@@ -52,67 +53,105 @@ func dim(name string) dimension {
 	return all[i]
 }
 
-// group is what is known of one group of a dimension.
+// about returns the dimensions whose filters name the group that a page is about. Requests without a key may have a
+// customer whom an authorizer named.
+func (d dimension) about(v view) []query.Dimension {
+	if d.Name == "customers" && v.value(query.Key) == none && v.value(query.Customer) != "" {
+		return []query.Dimension{query.Key, query.Customer}
+	}
+	return d.params
+}
+
+// group is one group of a dimension.
 type group struct {
-	Keys   []string // the values of the columns, none where there is none
-	Name   string   // what people call it
-	Lead   string   // stands before the name
-	Note   string   // tells groups of one name apart
-	URL    string   // "" is no page
-	Status int64    // of a status, else 0
+	query.Row
+	Name   string // what people call it
+	Lead   string // stands before the name
+	Note   string // distinguishes groups of one name
+	URL    string
+	Status int64 // of a status, else 0
 
-	Requests, Before         int64
-	ClientErrors, ServerErrs int64
-	P95                      float64 // milliseconds
-	Bytes                    int64
-	Part                     float64 // of all requests
-	Share, ErrorShare        float64 // of the largest group's requests, in percent: lengths of bars
+	Part              float64 // of all requests
+	Share, ErrorShare float64 // of the largest group's requests, in percent: lengths of bars
 }
 
-// ErrorRate is the share of requests that were errors.
-func (g group) ErrorRate() float64 {
-	return ratio(float64(g.ClientErrors+g.ServerErrs), float64(g.Requests))
+// Nameless reports whether the group is of requests without a value.
+func (g group) Nameless() bool {
+	last := g.Keys[len(g.Keys)-1]
+	return last.Value == none && (last.Name == "" || last.Name == none)
 }
 
-// Nameless says that the group is of requests without a value.
-func (g group) Nameless() bool { return g.Keys[len(g.Keys)-1] == none }
+// Change returns how requests changed since the period before.
+func (g group) Change() delta {
+	return newDelta(float64(g.Requests), float64(g.Row.Before.Requests), plain)
+}
 
-// Change is how requests changed since the period before.
-func (g group) Change() delta { return newDelta(float64(g.Requests), float64(g.Before), plain) }
+// LatencyP95 returns the 95th percentile in milliseconds, NaN where there is none.
+func (g group) LatencyP95() float64 { return orNaN(g.P95) }
 
-// identify gives the group its name and its address, on a page at path.
-func (d dimension) identify(g *group, v view, path, name string) {
-	shown := make([]string, len(g.Keys))
-	for i, k := range g.Keys {
-		shown[i] = k
-		if k == none {
-			shown[i] = "none"
-		}
+// newGroup returns the group of a row, with its name and its address on a page at path.
+func (d dimension) newGroup(row query.Row, v view, path string) group {
+	g := group{Row: row}
+	if d.Name == "statuses" {
+		g.Status, _ = strconv.ParseInt(row.Keys[0].Value, 10, 64) // 0 where there is none
 	}
-	switch d.Name {
-	case "customers":
-		g.Name, g.Note = name, shown[0]
-		if name == "" {
-			g.Name, g.Note = shown[0], ""
-		}
-		if g.Keys[0] == none {
-			g.Name, g.Note = "No API key", ""
-		}
-	case "stages", "routes":
-		g.Name, g.Lead = shown[1], shown[0]
-	default:
-		g.Name = shown[0]
-	}
-	if len(d.params) == 0 {
-		return
-	}
+	d.name(&g)
 	to := path
 	if d.Path != "" {
 		to = d.Path
 	}
-	change := make([]string, 0, 4)
-	for i, param := range d.params {
-		change = append(change, param, g.Keys[i])
+	g.URL = v.with(d.conditions(row.Keys)...).URL(to)
+	return g
+}
+
+// name sets what people call the group.
+func (d dimension) name(g *group) {
+	first, last := g.Keys[0], g.Keys[len(g.Keys)-1]
+	switch d.Name {
+	case "customers", "plans":
+		g.Name, g.Note = first.Name, first.Value
+		switch {
+		case g.Nameless() && d.Name == "customers":
+			g.Name, g.Note = "No API key", ""
+		case g.Nameless():
+			g.Name, g.Note = "none", ""
+		case first.Name == none || first.Name == "":
+			g.Name, g.Note = first.Value, ""
+		case first.Value == none:
+			g.Note = ""
+		}
+	default:
+		g.Name = orMissing(last.Value)
+		if len(g.Keys) > 1 {
+			g.Lead = orMissing(first.Value)
+		}
 	}
-	g.URL = v.URL(to, change...)
+}
+
+func orMissing(value string) string {
+	if value == none {
+		return "none"
+	}
+	return value
+}
+
+// conditions returns the filter that selects exactly the requests of a group.
+func (d dimension) conditions(keys []query.Value) []query.Condition {
+	switch d.Name {
+	case "customers":
+		all := []query.Condition{query.Is(query.Key, keys[0].Value)}
+		if keys[0].Value == none {
+			all = append(all, query.Is(query.Customer, keys[0].Name))
+		}
+		return all
+	case "plans":
+		if keys[0].Value == none {
+			return []query.Condition{query.Is(query.Plan, keys[0].Name)}
+		}
+	}
+	all := make([]query.Condition, len(d.params))
+	for i, p := range d.params {
+		all[i] = query.Is(p, keys[i].Value)
+	}
+	return all
 }

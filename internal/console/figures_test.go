@@ -234,7 +234,7 @@ func TestListFigures(t *testing.T) {
 	} {
 		for _, o := range orders() {
 			want := tallies(rows, p, everything, key)
-			got := cells(find(pageAt(t, c, path+"?sort="+o.Name), "section", "k-list")[0])
+			got := cells(find(pageAt(t, c, path+"?sort="+string(o.Name)), "section", "k-list")[0])
 			if len(got) != len(want) {
 				t.Errorf("%s: got %d groups, want %d", path, len(got), len(want))
 			}
@@ -253,7 +253,7 @@ func TestListFigures(t *testing.T) {
 					t.Errorf("%s, %s: want, got:\n%s", path, line[0], diff)
 				}
 				by := map[string]float64{"requests": float64(y.n), "change": math.Abs(float64(y.n - y.before)), "errors": float64(y.client + y.server),
-					"latency": y.at(0.95), "bytes": float64(y.size)}[o.Name]
+					"latency": y.at(0.95), "bytes": float64(y.size)}[string(o.Name)]
 				if by > last {
 					t.Errorf("%s by %s: %s stands below one with less", path, o.Name, line[0])
 				}

@@ -1,107 +1,115 @@
 package console
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// none is the value of a filter that wants rows without a value. A lake has NULL where a log line has "-".
-const none = "-"
+// none is the value of a filter that selects requests without a value.
+const none = query.Missing
 
-// field is a column that a view can be filtered by.
-type field struct {
-	Param  string // in an address
-	Label  string
-	column string
-}
-
-// fields are the columns that a view can be filtered by, in the order of their chips.
-func fields() []field {
-	return []field{
-		{"customer", "Customer", "customer"},
-		{"key", "Key", "key_id"},
-		{"plan", "Plan", "usage_plan"},
-		{"api", "API", "api_id"},
-		{"stage", "Stage", "stage"},
-		{"method", "Method", "method"},
-		{"route", "Route", "route"},
-		{"status", "Status", "status"},
-	}
+// inputs are the dimensions that the filter's form has a field for. Others go into its field "where".
+func inputs() []query.Dimension {
+	return []query.Dimension{query.Customer, query.Key, query.Plan, query.API, query.Stage, query.Method, query.Route, query.Path,
+		query.Status, query.IP, query.UserAgent, query.Error}
 }
 
 // view is what an address asks to see.
 type view struct {
 	period
-	filter map[string]string // by field.Param
+	filter query.Filter
 }
 
+// parseView reads the filters of an address: customer=Acme, customer!=Acme, and where=customer=Acme, as a form sends it.
 func parseView(v url.Values, p period) (view, error) {
-	out := view{period: p, filter: map[string]string{}}
-	for _, f := range fields() {
-		if value := strings.TrimSpace(v.Get(f.Param)); value != "" {
-			out.filter[f.Param] = value
+	out := view{period: p}
+	for _, d := range query.Dimensions() {
+		for _, name := range []string{string(d), string(d) + "!"} {
+			for _, pattern := range v[name] {
+				if pattern = strings.TrimSpace(pattern); pattern == "" {
+					continue
+				}
+				c, err := query.ParseCondition(name, pattern)
+				if err != nil {
+					return out, err
+				}
+				out.filter = append(out.filter, c)
+			}
 		}
 	}
-	if s, ok := out.filter["status"]; ok {
-		if _, _, err := statusRange(s); err != nil {
+	for _, text := range v["where"] {
+		also, err := query.ParseFilter(strings.TrimSpace(text))
+		if err != nil {
 			return out, err
 		}
+		out.filter = append(out.filter, also...)
 	}
 	return out, nil
 }
 
-// statusRange is the statuses that a filter wants: 404, 5xx, or errors.
-func statusRange(s string) (low, high int, err error) {
-	if s == none {
-		return 0, 0, nil
+// value returns the one value of d that the filter selects; "" where it selects several or any.
+func (v view) value(d query.Dimension) string {
+	value := ""
+	for _, c := range v.filter {
+		if c.Dimension != d {
+			continue
+		}
+		one, ok := c.Value()
+		if !ok || value != "" {
+			return ""
+		}
+		value = one
 	}
-	if s == "errors" {
-		return 400, 599, nil
-	}
-	if len(s) == 3 && s[0] >= '1' && s[0] <= '5' && strings.EqualFold(s[1:], "xx") {
-		low = int(s[0]-'0') * 100
-		return low, low + 99, nil
-	}
-	if n, err := strconv.Atoi(s); err == nil && n >= 100 && n <= 599 {
-		return n, n, nil
-	}
-	return 0, 0, fmt.Errorf("status=%s is no status: use one like 404, a class like 5xx, or errors", s)
+	return value
 }
 
-// Value is what the filter wants of a field, "" is everything.
-func (v view) Value(param string) string { return v.filter[param] }
-
 // chip is one filter of a view, and the address without it.
-type chip struct{ Param, Label, Value, Remove string }
+type chip struct{ Label, Value, Remove string }
 
-// chips are the filters of the view, but for those that the page is about.
-func (v view) chips(path string, fixed []string) []chip {
+// chips returns the filters of the view without those that the page is about. names holds what values are called.
+func (v view) chips(path string, fixed []query.Dimension, names map[query.Condition]string) []chip {
 	var all []chip
-	for _, f := range fields() {
-		if value, ok := v.filter[f.Param]; ok && !slices.Contains(fixed, f.Param) {
-			if value == none {
-				value = "none"
-			}
-			all = append(all, chip{f.Param, f.Label, value, v.URL(path, f.Param, "")})
+	for i, c := range v.filter {
+		if slices.Contains(fixed, c.Dimension) {
+			continue
 		}
+		rest := v
+		rest.filter = slices.Delete(slices.Clone(v.filter), i, i+1)
+		shown := chip{Label: c.Dimension.Label(), Value: c.Pattern, Remove: rest.URL(path)}
+		if name := names[c]; name != "" {
+			shown.Value = name
+		}
+		if c.Pattern == none {
+			shown.Value = "none"
+		}
+		if c.Not {
+			shown.Label += " not"
+		}
+		all = append(all, shown)
 	}
 	return all
 }
 
-// URL is the address of a page with this view, changed by pairs of name and value; "" removes.
+// URL returns the address of a page with this view, changed by pairs of name and value; "" removes.
 func (v view) URL(path string, change ...string) string {
 	q := url.Values{}
 	if v.Name == "custom" {
-		q.Set("from", v.From.Format(timeLayout))
-		q.Set("to", v.To.Format(timeLayout))
+		q.Set("from", v.inAddress(v.From))
+		q.Set("to", v.inAddress(v.To))
 	} else if v.Name != defaultSpan && v.Name != "" {
 		q.Set("range", v.Name)
 	}
-	for param, value := range v.filter {
-		q.Set(param, value)
+	if zone := v.ZoneName(); zone != utc {
+		q.Set("zone", zone)
+	}
+	for _, c := range v.filter {
+		q.Add(c.Name(), c.Pattern)
 	}
 	for i := 0; i+1 < len(change); i += 2 {
 		if change[i] == "range" {
@@ -121,74 +129,66 @@ func (v view) URL(path string, change ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// without is the view without some of its filters.
-func (v view) without(params []string) view {
-	return v.keep(func(param string) bool { return !slices.Contains(params, param) })
-}
-
-// only is the view with some of its filters.
-func (v view) only(params []string) view {
-	return v.keep(func(param string) bool { return slices.Contains(params, param) })
-}
-
-func (v view) keep(wanted func(param string) bool) view {
-	filter := map[string]string{}
-	for param, value := range v.filter {
-		if wanted(param) {
-			filter[param] = value
-		}
-	}
-	v.filter = filter
+// with returns the view with these conditions instead of its own on the same dimensions.
+func (v view) with(conditions ...query.Condition) view {
+	v = v.keep(func(d query.Dimension) bool {
+		return !slices.ContainsFunc(conditions, func(c query.Condition) bool { return c.Dimension == d })
+	})
+	v.filter = append(v.filter, conditions...)
 	return v
 }
 
-// clause is a condition in SQL and the values to bind.
-type clause struct {
-	sql  string
-	args []any
+// without returns the view without its filters on some dimensions.
+func (v view) without(dimensions []query.Dimension) view {
+	return v.keep(func(d query.Dimension) bool { return !slices.Contains(dimensions, d) })
 }
 
-// where is the condition of the view's range and filters.
-func (v view) where() clause {
-	return v.filters().and("time >= ?::TIMESTAMP AND time < ?::TIMESTAMP", v.From, v.To)
+// only returns the view with nothing but its filters on some dimensions.
+func (v view) only(dimensions []query.Dimension) view {
+	return v.keep(func(d query.Dimension) bool { return slices.Contains(dimensions, d) })
 }
 
-// filters is the condition of the view's filters, over all time.
-func (v view) filters() clause {
-	c := clause{sql: "true"}
-	for _, f := range fields() {
-		value, ok := v.filter[f.Param]
-		switch {
-		case !ok:
-		case value == none:
-			c = c.and(f.column + " IS NULL")
-		case f.Param == "status":
-			low, high, _ := statusRange(value) // parseView has checked it
-			c = c.and("status BETWEEN ? AND ?", low, high)
-		default:
-			c = c.and(f.column+" = ?", value)
-		}
-	}
-	return c
+func (v view) keep(wanted func(query.Dimension) bool) view {
+	v.filter = slices.DeleteFunc(slices.Clone(v.filter), func(c query.Condition) bool { return !wanted(c.Dimension) })
+	return v
 }
 
-// and adds a condition.
-func (c clause) and(sql string, args ...any) clause {
-	out := clause{sql: sql, args: append(append([]any{}, c.args...), args...)}
-	if c.sql != "true" {
-		out.sql = c.sql + " AND " + sql
-	}
-	return out
+// query returns the view's question: its requests, without dimensions.
+func (v view) query() query.Query {
+	return query.Query{From: v.From, To: v.To, Filter: v.filter, Zone: v.zone, CountsOnly: true}
+}
+
+// compared returns the view's question with the period before beside each row.
+func (v view) compared() query.Query {
+	q := v.query()
+	_, until := v.before()
+	q.Compare, q.CompareUntil, q.Current = true, until, true
+	return q
+}
+
+// ever returns the view's question without its range.
+func (v view) ever() query.Query {
+	return query.Query{Filter: v.filter, Zone: v.zone}
 }
 
 // key names the view among cached results.
 func (v view) key() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d-%d", v.From.Unix(), v.To.Unix())
-	for _, f := range fields() {
-		if value, ok := v.filter[f.Param]; ok {
-			fmt.Fprintf(&b, " %s=%q", f.Param, value)
-		}
+	fmt.Fprintf(&b, "%d-%d %s", v.From.Unix(), v.To.Unix(), v.ZoneName())
+	for _, c := range v.filter {
+		fmt.Fprintf(&b, " %q", c)
 	}
 	return b.String()
+}
+
+// exists reports whether there is a request that a query selects.
+func exists(ctx context.Context, db *sql.DB, q query.Query) (found bool, err error) {
+	w, err := query.Where(ctx, db, q)
+	if err != nil {
+		return false, err
+	}
+	if err := db.QueryRowContext(ctx, `SELECT EXISTS (FROM requests WHERE `+w.SQL+`)`, w.Args...).Scan(&found); err != nil {
+		return false, fmt.Errorf("look for requests: %w", err)
+	}
+	return found, nil
 }

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,8 @@ import (
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
 	"golang.org/x/net/html"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // testNow is what the clock says in tests.
@@ -35,16 +36,12 @@ type row struct {
 // newLake makes a lake in memory, as a caller must open one, with these requests.
 func newLake(t testing.TB, rows ...row) *sql.DB {
 	t.Helper()
-	schema, err := os.ReadFile("../lake/schema.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
 	db, err := sql.Open("duckdb", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	for _, statement := range []string{string(schema), "SET enable_external_access=false",
+	for _, statement := range []string{lake.Schema, "SET enable_external_access=false",
 		"INSERT INTO objects (id, bucket, key, etag, size, modified, imported, lines, bad, problem) VALUES (1, 'acme-api-logs', 'logs/2026/03/14/15/one.gz', 'e', 10, now(), now(), 1, 0, NULL)"} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
@@ -216,16 +213,16 @@ func cells(n *html.Node) [][]string {
 // feed is a Live that says what a test tells it to.
 type feed struct {
 	mu      sync.Mutex // guards readers
-	readers map[int]func([]byte)
+	readers map[int]func(lake.Request)
 	next    int
 	joined  chan struct{} // gets a value for each reader
 }
 
 func newFeed() *feed {
-	return &feed{readers: map[int]func([]byte){}, joined: make(chan struct{}, 100)}
+	return &feed{readers: map[int]func(lake.Request){}, joined: make(chan struct{}, 100)}
 }
 
-func (l *feed) Subscribe(ctx context.Context, fn func([]byte)) {
+func (l *feed) Subscribe(ctx context.Context, fn func(lake.Request)) {
 	l.mu.Lock()
 	id := l.next
 	l.next++
@@ -239,10 +236,14 @@ func (l *feed) Subscribe(ctx context.Context, fn func([]byte)) {
 }
 
 func (l *feed) say(line string) {
+	r, ok := lake.Mapping{}.Read([]byte(line))
+	if !ok {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, fn := range l.readers {
-		fn([]byte(line))
+		fn(r)
 	}
 }
 

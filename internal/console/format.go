@@ -107,7 +107,7 @@ func percent(share float64) string {
 }
 
 // clock is a time of day with its date, to the millisecond.
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
+func clock(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") }
 
 // age is how long something took or is ago, in one unit or two.
 func age(d time.Duration) string {

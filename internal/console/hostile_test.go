@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // hostile are values as anyone who calls an API can put into a log.
@@ -53,10 +55,10 @@ func hostilePages(value string) []string {
 	e := func(column string) string { return url.QueryEscape(value + column) }
 	all := []string{"/", "/customers", "/plans", "/apis", "/routes", "/requests", "/request?object=1&line=1", "/request?object=1&line=2", "/delivery", "/live", "/sql",
 		"/customer?key=" + e("key"), "/api?api=" + e("api"), "/route?method=" + e("method") + "&route=" + e("route"),
-		"/live?customer=" + e(""), "/sql?q=" + e(""), "/?range=" + e(""), "/?status=" + e(""), "/customers?sort=" + e(""), "/requests?before=" + e("")}
-	for _, f := range fields() {
-		if f.Param != "status" {
-			all = append(all, "/?"+f.Param+"="+e(""), "/requests?"+f.Param+"="+e(f.Param))
+		"/live?customer=" + e(""), "/sql?q=" + e(""), "/?range=" + e(""), "/?status=" + e(""), "/customers?sort=" + e(""), "/requests?before=" + e(""), "/?zone=" + e(""), "/?where=" + e("")}
+	for _, d := range query.Dimensions() {
+		if d != query.Status && d != query.Class {
+			all = append(all, "/requests?"+string(d)+"="+e(string(d)), "/requests?"+string(d)+"!="+e(""))
 		}
 	}
 	return all

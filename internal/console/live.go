@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,13 +8,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// Live is the log lines of this moment.
+// Live hands out the requests of this moment.
 type Live interface {
-	// Subscribe calls fn with each enriched line from now on, one after the other, and returns once ctx has ended. A line
-	// is a JSON object, valid during the call only. fn does not wait for anything.
-	Subscribe(ctx context.Context, fn func(line []byte))
+	// Subscribe calls fn with each enriched request from now on, one after the other, and returns once ctx has ended. fn
+	// does not wait for anything.
+	Subscribe(ctx context.Context, fn func(lake.Request))
 }
 
 const (
@@ -44,9 +45,12 @@ func (c *Console) livePage(w http.ResponseWriter, r *http.Request) {
 	f := c.newFrame(r, "Live tail", "/live", &v)
 	f.Spans = nil
 	c.render(w, "top", f)
-	c.render(w, "live", v.URL("/live/stream"))
+	c.render(w, "live", livePage{v.URL("/live/stream"), v.ZoneName()})
 	c.render(w, "bottom", f)
 }
+
+// livePage is what the page of the live tail shows.
+type livePage struct{ Stream, Zone string }
 
 // batch is what one event of the stream holds.
 type batch struct {
@@ -71,25 +75,25 @@ func (c *Console) liveStream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no")
 	ctx, cancel := context.WithTimeout(r.Context(), liveLongest)
 	defer cancel()
-	lines := make(chan []byte, liveWaiting)
+	lines := make(chan lake.Request, liveWaiting)
 	var missed atomic.Int64
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
-		c.cfg.Live.Subscribe(ctx, func(raw []byte) {
-			if len(lines) == cap(lines) { // the one sender: nobody else fills it meanwhile
+		c.cfg.Live.Subscribe(ctx, func(r lake.Request) {
+			if len(lines) == cap(lines) { // this is the one sender
 				missed.Add(1)
 				return
 			}
-			lines <- bytes.Clone(raw)
+			lines <- r
 		})
 	})
 	c.send(ctx, w, v, lines, &missed)
 }
 
 // send gathers lines and writes them, until ctx ends or the browser is gone.
-func (c *Console) send(ctx context.Context, w http.ResponseWriter, v view, lines <-chan []byte, missed *atomic.Int64) {
+func (c *Console) send(ctx context.Context, w http.ResponseWriter, v view, lines <-chan lake.Request, missed *atomic.Int64) {
 	tick := time.NewTicker(liveEvery)
 	defer tick.Stop()
 	b := batch{Lines: []line{}} // JSON of nil is null
@@ -108,12 +112,11 @@ func (c *Console) send(ctx context.Context, w http.ResponseWriter, v view, lines
 		select {
 		case <-ctx.Done():
 			return
-		case raw := <-lines:
-			l, ok := parseLine(raw, c.cfg.Now())
+		case r := <-lines:
 			switch {
-			case !ok || !v.passes(l):
+			case !v.filter.Match(r, v.zone):
 			case len(b.Lines) < liveLines:
-				b.Lines = append(b.Lines, l)
+				b.Lines = append(b.Lines, v.line(r, c.cfg.Now()))
 			default:
 				b.Skipped++
 			}

@@ -3,8 +3,9 @@ package console
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"sort"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // maxMovers bounds each list of movers.
@@ -20,7 +21,7 @@ type mover struct {
 	Up            bool
 }
 
-// movers is what changed most since the period before.
+// movers holds what changed most since the period before.
 type movers struct {
 	Comparable bool // there were requests in the period before
 	Period     string
@@ -31,13 +32,12 @@ type movers struct {
 // change finds what changed most since the period before, among customers and routes.
 func change(ctx context.Context, db *sql.DB, v view) (movers, error) {
 	from, to := v.before()
-	out := movers{Period: dates(from, to)}
-	w := v.filters().and("time >= ?::TIMESTAMP AND time < ?::TIMESTAMP", from, to)
-	if err := db.QueryRowContext(ctx, `SELECT EXISTS (FROM requests WHERE `+w.sql+`)`, w.args...).Scan(&out.Comparable); err != nil {
-		return out, fmt.Errorf("look at the period before: %w", err)
-	}
-	if !out.Comparable {
-		return out, nil
+	out := movers{Period: dates(from, to) + " " + v.ZoneName()}
+	before := v.query()
+	before.From, before.To = from, to
+	var err error
+	if out.Comparable, err = exists(ctx, db, before); err != nil || !out.Comparable {
+		return out, err
 	}
 	for _, name := range []string{"customers", "routes"} {
 		requests, errors, err := changed(ctx, db, v, dim(name))
@@ -50,36 +50,20 @@ func change(ctx context.Context, db *sql.DB, v view) (movers, error) {
 	return out, nil
 }
 
-// changed is the groups of one dimension whose requests or errors changed most.
+// changed returns the groups of one dimension whose requests or errors changed most.
 func changed(ctx context.Context, db *sql.DB, v view, d dimension) (requests, errors []mover, err error) {
-	from, to := v.before()
-	named := "NULL"
-	if d.named != "" {
-		named = d.named
-	}
-	w := v.filters().and("(time >= ?::TIMESTAMP AND time < ?::TIMESTAMP OR time >= ?::TIMESTAMP AND time < ?::TIMESTAMP)", from, to, v.From, v.To)
-	rows, err := db.QueryContext(ctx, `SELECT `+d.selected()+`, `+named+`, count(*) FILTER (current) AS n, count(*) FILTER (NOT current) AS old,
-			count(*) FILTER (current AND status BETWEEN 400 AND 599) AS bad, count(*) FILTER (NOT current AND status BETWEEN 400 AND 599) AS oldBad
-		FROM (SELECT *, time >= ?::TIMESTAMP AS current FROM requests WHERE `+w.sql+`) GROUP BY `+d.grouped()+`
-		QUALIFY row_number() OVER (ORDER BY abs(n - old) DESC, `+d.ordered()+`) <= ? OR row_number() OVER (ORDER BY abs(bad - oldBad) DESC, `+d.ordered()+`) <= ?`,
-		append(append([]any{v.From}, w.args...), maxMovers, maxMovers)...)
+	q := v.compared()
+	q.By, q.Order, q.Top, q.Current, q.RowsOnly = d.by, query.Changes, 2*maxMovers, false, true // of each kind so many
+	r, err := query.Run(ctx, db, q)
 	if err != nil {
-		return nil, nil, fmt.Errorf("compare %s: %w", d.Name, err)
+		return nil, nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var now, before, bad, oldBad int64
-		var name sql.NullString
-		keys := make([]sql.NullString, len(d.cols))
-		if err := rows.Scan(append(pointers(keys), &name, &now, &before, &bad, &oldBad)...); err != nil {
-			return nil, nil, fmt.Errorf("compare %s: %w", d.Name, err)
-		}
-		b := breakdown{Dim: d}
-		b.add(group{}, v, "/", keys, name.String)
-		requests = append(requests, mover{Kind: d.Label, Group: b.Groups[0], Now: now, Before: before})
-		errors = append(errors, mover{Kind: d.Label, Group: b.Groups[0], Now: bad, Before: oldBad})
+	for _, row := range r.Rows {
+		g := d.newGroup(row, v, "/")
+		requests = append(requests, mover{Kind: d.Label, Group: g, Now: row.Requests, Before: row.Before.Requests})
+		errors = append(errors, mover{Kind: d.Label, Group: g, Now: row.Errors, Before: row.Before.Errors})
 	}
-	return requests, errors, rows.Err()
+	return requests, errors, nil
 }
 
 // largest keeps the largest changes, and measures their bars.

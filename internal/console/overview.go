@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"net/http"
+
+	"github.com/stagelog/stagelog/internal/lake/chart"
 )
 
 // overview is the first page: everything, or what the filters let pass.
@@ -20,7 +22,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 		}},
 		topPanel(v, "apis", "/", "third"), topPanel(v, "statuses", "/", "third"), topPanel(v, "causes", "/", "third"),
 		panel{Name: "newest", Title: "Lake", Kind: "foot", Class: "full bare", load: func(ctx context.Context, db *sql.DB) (any, error) {
-			return c.newest(ctx, db)
+			return c.newest(ctx, db, v)
 		}},
 	)
 	c.board(w, r, c.newFrame(r, "Overview", "/", &v), panels)
@@ -28,12 +30,12 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 
 // trends are the figures and charts that every board begins with.
 func (c *Console) trends(v view) []panel {
-	counts := func(ctx context.Context, db *sql.DB) ([]series, error) {
+	counts := func(ctx context.Context, db *sql.DB) ([]chart.Series, error) {
 		all, err := c.cached(ctx, v, "traffic", func(ctx context.Context) (any, error) { return traffic(ctx, db, v) })
 		if err != nil {
 			return nil, err
 		}
-		return all.([]series), nil
+		return all.([]chart.Series), nil
 	}
 	return []panel{
 		{Name: "summary", Title: "Summary", Kind: "tiles", Class: "full bare", load: func(ctx context.Context, db *sql.DB) (any, error) {

@@ -1,11 +1,14 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // frame is what surrounds every page.
@@ -23,7 +26,9 @@ type frame struct {
 	Chips   []chip
 	Inputs  []input  // what one may filter by here
 	Carried []hidden // filters that forms carry on
+	Kept    []hidden // those of them that the form has no field for
 	Ranged  []hidden // the range that forms carry on
+	Zone    []hidden // the time zone that forms carry on; none is UTC
 	Locked  bool     // signed in with a password: offers to sign out
 	FillCmd string
 	Refresh int // seconds after which a browser loads the page's content again; 0 is never
@@ -45,13 +50,10 @@ type navItem struct {
 type hidden struct{ Name, Value string }
 
 // input is a filter to fill in.
-type input struct {
-	field
-	Value string
-}
+type input struct{ Param, Label, Value string }
 
 // newFrame has the menu and, where v is not nil, range and filters; fixed are the filters that the page is about.
-func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed ...string) frame {
+func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed ...query.Dimension) frame {
 	f := frame{
 		Title: title, Heading: title, Path: path, Product: c.cfg.Title, Theme: theme(r), View: v,
 		Locked: c.cfg.Password != "", FillCmd: c.cfg.FillCmd,
@@ -63,32 +65,57 @@ func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed .
 	for _, s := range spans() {
 		f.Spans = append(f.Spans, navItem{s.label, v.URL(path, "range", s.name), v.Name == s.name})
 	}
-	f.Chips = v.chips(path, fixed)
+	f.Chips = v.chips(path, fixed, c.namesOf(r.Context(), *v, fixed))
 	f.Ranged = v.ranged()
-	for _, field := range fields() {
-		value, ok := v.filter[field.Param]
-		if ok {
-			f.Carried = append(f.Carried, hidden{field.Param, value})
+	if v.ZoneName() != utc {
+		f.Zone = []hidden{{"zone", v.ZoneName()}}
+	}
+	f.Inputs = v.inputs(fixed)
+	for _, cond := range v.filter {
+		f.Carried = append(f.Carried, hidden{cond.Name(), cond.Pattern})
+		at := slices.IndexFunc(f.Inputs, func(in input) bool { return in.Param == cond.Name() && in.Value == "" })
+		if at < 0 {
+			f.Kept = append(f.Kept, hidden{cond.Name(), cond.Pattern})
+			continue
 		}
-		if !slices.Contains(fixed, field.Param) {
-			f.Inputs = append(f.Inputs, input{field, value})
-		} else {
-			f.Ranged = append(f.Ranged, hidden{field.Param, value})
-		}
+		f.Inputs[at].Value = cond.Pattern
 	}
 	return f
+}
+
+// inputs returns the fields of the filter's form, without those that the page is about.
+func (v view) inputs(fixed []query.Dimension) []input {
+	var all []input
+	for _, d := range inputs() {
+		if !slices.Contains(fixed, d) {
+			all = append(all, input{Param: string(d), Label: d.Label()})
+		}
+	}
+	return all
+}
+
+// namesOf returns the names of the plans that the view filters by, as their ids say little.
+func (c *Console) namesOf(ctx context.Context, v view, fixed []query.Dimension) map[query.Condition]string {
+	names := map[query.Condition]string{}
+	for _, cond := range v.filter {
+		_, one := cond.Value()
+		if cond.Dimension == query.Plan && one && !slices.Contains(fixed, query.Plan) {
+			names[cond] = c.nameOf(ctx, query.Plan, v.only(nil).with(cond))
+		}
+	}
+	return names
 }
 
 // ranged is the range as fields of a form.
 func (v view) ranged() []hidden {
 	if v.Name == "custom" {
-		return []hidden{{"from", v.From.Format(timeLayout)}, {"to", v.To.Format(timeLayout)}}
+		return []hidden{{"from", v.inAddress(v.From)}, {"to", v.inAddress(v.To)}}
 	}
 	return []hidden{{"range", v.Name}}
 }
 
 // menu is the way to every page. The range and the filters come along; what the page is about does so to the requests.
-func (c *Console) menu(path string, v *view, fixed []string) []navGroup {
+func (c *Console) menu(path string, v *view, fixed []query.Dimension) []navGroup {
 	item := func(label, to string, also ...string) navItem {
 		n := navItem{Label: label, URL: to, Current: path == to || slices.Contains(also, path)}
 		switch {
@@ -160,11 +187,16 @@ func (c *Console) view(w http.ResponseWriter, r *http.Request, path string) (vie
 	if err == nil {
 		v, err = parseView(r.URL.Query(), p)
 	}
-	if err == nil {
-		return v, true
+	if err != nil {
+		c.refuse(w, r, path, err)
+		return v, false
 	}
-	c.refuse(w, r, path, err)
-	return v, false
+	if q := r.URL.Query(); q.Has("where") { // as a form sends it; the address to share has the filters themselves
+		q.Del("where")
+		http.Redirect(w, r, v.URL(path, "sort", q.Get("sort")), http.StatusSeeOther)
+		return v, false
+	}
+	return v, true
 }
 
 // withoutEmpty drops what is empty, and says whether there was any.

@@ -1,14 +1,18 @@
 package console
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/chart"
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// timeLayout is how a time stands in an address and in a datetime-local field. It is UTC.
+// timeLayout is how a time is written in a datetime-local field and, in UTC, in an address.
 const timeLayout = "2006-01-02T15:04:05"
 
 // maxColumns bounds the columns of a chart over a range of a person's own.
@@ -42,12 +46,44 @@ type period struct {
 	From, To time.Time
 	Step     time.Duration
 	now      time.Time
+	zone     *time.Location // of From, To and every time that the page shows; nil is UTC
 }
 
-// parsePeriod reads range, from and to. A range that ends now begins and ends at a whole step, so that the columns of a
+// utc is the zone of an address that names none.
+const utc = "UTC"
+
+// ZoneName returns the name of the zone.
+func (p period) ZoneName() string {
+	if p.zone == nil {
+		return utc
+	}
+	return p.zone.String()
+}
+
+// inAddress returns a time as an address has it: without a zone in UTC, else with its offset, as clocks may be set back.
+func (p period) inAddress(t time.Time) string {
+	if p.ZoneName() == utc {
+		return t.UTC().Format(timeLayout)
+	}
+	return t.In(p.zone).Format(time.RFC3339)
+}
+
+// zoneSuffix returns the zone as the last part of an address that has others, "" for UTC.
+func (p period) zoneSuffix() string {
+	if p.ZoneName() == utc {
+		return ""
+	}
+	return "&zone=" + url.QueryEscape(p.ZoneName())
+}
+
+// parsePeriod reads range, from, to and zone. A range that ends now begins and ends at a whole step, so that the columns of a
 // chart do not change from one second to the next; its last column is under way.
 func parsePeriod(v url.Values, now time.Time) (period, error) {
-	now = now.UTC()
+	zone, err := query.ParseZone(v.Get("zone"))
+	if err != nil {
+		return period{zone: time.UTC}, err
+	}
+	now = now.In(zone)
 	name := v.Get("range")
 	if v.Get("from") != "" || v.Get("to") != "" {
 		name = "custom"
@@ -61,23 +97,23 @@ func parsePeriod(v url.Values, now time.Time) (period, error) {
 	all := spans()
 	i := slices.IndexFunc(all, func(s span) bool { return s.name == name })
 	if i < 0 {
-		return period{}, fmt.Errorf("range=%s is no range: use 15m, 1h, 24h, 7d or 30d, or from and to", name)
+		return period{zone: zone}, fmt.Errorf("range=%s is no range: use 15m, 1h, 24h, 7d or 30d, or from and to", name)
 	}
-	to := now.Truncate(all[i].step).Add(all[i].step)
-	return period{Name: name, From: to.Add(-all[i].length), To: to, Step: all[i].step, now: now}, nil
+	to := chart.Truncate(now, all[i].step).Add(all[i].step)
+	return period{Name: name, From: to.Add(-all[i].length), To: to, Step: all[i].step, now: now, zone: zone}, nil
 }
 
 func parseCustom(from, to string, now time.Time) (period, error) {
-	p := period{Name: "custom", To: now, now: now}
+	p := period{Name: "custom", To: now, now: now, zone: now.Location()}
 	var err error
 	if to != "" {
-		if p.To, err = parseTime(to); err != nil {
+		if p.To, err = parseTime(to, p.zone); err != nil {
 			return p, fmt.Errorf("to=%s: %w", to, err)
 		}
 	}
 	p.From = p.To.Add(-24 * time.Hour)
 	if from != "" {
-		if p.From, err = parseTime(from); err != nil {
+		if p.From, err = parseTime(from, p.zone); err != nil {
 			return p, fmt.Errorf("from=%s: %w", from, err)
 		}
 	}
@@ -88,14 +124,14 @@ func parseCustom(from, to string, now time.Time) (period, error) {
 	return p, nil
 }
 
-// parseTime reads a time as people and datetime-local fields write it, in UTC.
-func parseTime(text string) (time.Time, error) {
+// parseTime reads a time as people and datetime-local fields write it, in a zone.
+func parseTime(text string, zone *time.Location) (time.Time, error) {
 	for _, layout := range []string{timeLayout, "2006-01-02T15:04", "2006-01-02", time.RFC3339} {
-		if t, err := time.Parse(layout, text); err == nil && t.Year() >= 1970 && t.Year() < 2200 {
-			return t.UTC(), nil
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil && t.Year() >= 1970 && t.Year() < 2200 {
+			return t.In(zone), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("not a time: use 2026-01-31T15:04 (UTC)")
+	return time.Time{}, errors.New("not a time: use 2026-01-31T15:04")
 }
 
 // stepFor is the width of a column of a chart over so long a range.
@@ -138,8 +174,8 @@ func (p period) Label() string {
 	return p.Dates()
 }
 
-// Dates says from when to when, in UTC.
-func (p period) Dates() string { return dates(p.From, p.To) + " UTC" }
+// Dates returns the period's beginning and end with its zone.
+func (p period) Dates() string { return dates(p.From, p.To) + " " + p.ZoneName() }
 
 // dates says from when to when; what both have in common once.
 func dates(from, to time.Time) string {
@@ -156,7 +192,7 @@ func dates(from, to time.Time) string {
 // stamp is a time for people, as short as it can be said.
 func stamp(t time.Time) string {
 	if t.Second() != 0 {
-		return t.UTC().Format("2 Jan 2006 15:04:05")
+		return t.Format("2 Jan 2006 15:04:05")
 	}
-	return t.UTC().Format("2 Jan 2006 15:04")
+	return t.Format("2 Jan 2006 15:04")
 }

@@ -94,15 +94,3 @@ func TestNumbersForPeople(t *testing.T) {
 		}
 	}
 }
-
-func TestAxesAreRound(t *testing.T) {
-	for top := 0.001; top < 1e7; top *= 1.37 {
-		end, step := axis(top, false)
-		if lines := end / step; end < top*0.999999 || lines < 1.9 || lines > 5.001 {
-			t.Errorf("axis(%v): got %v in steps of %v", top, end, step)
-		}
-	}
-	if end, step := axis(1, true); end != 1 || step != 1 {
-		t.Errorf("axis of one request: got %v in steps of %v, want 1 in steps of 1", end, step)
-	}
-}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // reach is from when to when there are requests.
@@ -24,7 +26,8 @@ type nothing struct {
 // Around is the address of the last day that has something.
 func (n nothing) Around() string {
 	to := n.Reach.Last.Add(time.Second).Truncate(time.Second)
-	return n.Frame.View.URL(n.Frame.Path, "range", "", "from", to.Add(-24*time.Hour).Format(timeLayout), "to", to.Format(timeLayout))
+	v := *n.Frame.View
+	return v.URL(n.Frame.Path, "range", "", "from", v.inAddress(to.Add(-24*time.Hour)), "to", v.inAddress(to))
 }
 
 // Unfiltered is the address without filters.
@@ -47,33 +50,31 @@ func (c *Console) reach(ctx context.Context, db *sql.DB, v view) (reach, error) 
 
 func readReach(ctx context.Context, db *sql.DB, v view) (reach, error) {
 	var out reach
-	w := v.where()
-	if err := db.QueryRowContext(ctx, `SELECT EXISTS (FROM requests WHERE `+w.sql+`)`, w.args...).Scan(&out.Inside); err != nil {
-		return out, fmt.Errorf("look for requests: %w", err)
+	var err error
+	if out.Inside, err = exists(ctx, db, v.query()); err != nil || out.Inside {
+		return out, err
 	}
-	if out.Inside {
-		return out, nil
+	w, err := query.Where(ctx, db, v.ever())
+	if err != nil {
+		return out, err
 	}
-	w = v.filters()
 	var first, last sql.NullTime
-	if err := db.QueryRowContext(ctx, `SELECT min(time), max(time) FROM requests WHERE `+w.sql, w.args...).Scan(&first, &last); err != nil {
+	if err := db.QueryRowContext(ctx, `SELECT min(time), max(time) FROM requests WHERE `+w.SQL, w.Args...).Scan(&first, &last); err != nil {
 		return out, fmt.Errorf("look for the first and the last request: %w", err)
 	}
-	out.First, out.Last = first.Time, last.Time
 	if out.Any = last.Valid; out.Any {
+		out.First, out.Last = first.Time.In(v.zone), last.Time.In(v.zone)
 		return out, nil
 	}
-	if err := db.QueryRowContext(ctx, `SELECT EXISTS (FROM requests)`).Scan(&out.Any); err != nil {
-		return out, fmt.Errorf("look for requests: %w", err)
-	}
-	return out, nil
+	out.Any, err = exists(ctx, db, query.Query{})
+	return out, err
 }
 
 // newest says how far the lake reaches: a lake that stands still looks like a stage without requests.
-func (c *Console) newest(ctx context.Context, db *sql.DB) (string, error) {
+func (c *Console) newest(ctx context.Context, db *sql.DB, v view) (string, error) {
 	var last sql.NullTime
 	if err := db.QueryRowContext(ctx, `SELECT max(time) FROM requests`).Scan(&last); err != nil || !last.Valid {
 		return "", err
 	}
-	return fmt.Sprintf("The newest request in the lake is of %s UTC, %s ago.", stamp(last.Time), age(max(0, c.cfg.Now().Sub(last.Time)))), nil
+	return fmt.Sprintf("The newest request in the lake is of %s %s, %s ago.", stamp(last.Time.In(v.zone)), v.ZoneName(), age(max(0, c.cfg.Now().Sub(last.Time)))), nil
 }

@@ -11,11 +11,14 @@ import (
 	"sort"
 	"strconv"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // requestPage is everything about one request.
 type requestPage struct {
 	request
+	Zone   string // of its time
 	Known  []value
 	Others []value // fields that the lake has no column for
 	Object string  // the object in the bucket that the line is in
@@ -32,14 +35,20 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 		c.refuse(w, r, "/requests", fmt.Errorf("object and line name no request: %w", err))
 		return
 	}
+	zone, err := query.ParseZone(r.URL.Query().Get("zone"))
+	if err != nil {
+		c.refuse(w, r, "/requests", err)
+		return
+	}
+	v := view{period: period{zone: zone}}
 	f := c.newFrame(r, "Request", "/request", nil)
-	f.Up = navItem{Label: "Requests", URL: "/requests"}
+	f.Up = navItem{Label: "Requests", URL: v.URL("/requests")}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	db, err := c.db(ctx)
 	var page requestPage
 	if err == nil {
-		page, err = readRequest(ctx, db, object, line)
+		page, err = readRequest(ctx, db, v, cursor{object: object, line: line})
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -58,32 +67,34 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func readRequest(ctx context.Context, db *sql.DB, object, line int64) (requestPage, error) {
-	var p requestPage
-	row := db.QueryRowContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE object = ? AND line = ? LIMIT 1`, object, line)
+// readRequest reads the request at a place, whose time does not count.
+func readRequest(ctx context.Context, db *sql.DB, v view, at cursor) (requestPage, error) {
+	p := requestPage{Zone: v.ZoneName()}
+	row := db.QueryRowContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE object = ? AND line = ? LIMIT 1`, at.object, at.line)
 	if err := p.scan(row); err != nil {
 		return p, fmt.Errorf("read request: %w", err)
 	}
 	var bucket, key sql.NullString
-	err := db.QueryRowContext(ctx, `SELECT bucket, key FROM objects WHERE id = ?`, object).Scan(&bucket, &key)
+	err := db.QueryRowContext(ctx, `SELECT bucket, key FROM objects WHERE id = ?`, at.object).Scan(&bucket, &key)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return p, fmt.Errorf("read object: %w", err)
 	}
 	if key.Valid {
 		p.Object = "s3://" + bucket.String + "/" + key.String
 	}
-	v := view{period: period{Name: "custom", From: p.Time.Add(-12 * time.Hour), To: p.Time.Add(12 * time.Hour)}}
-	if p.Time.IsZero() {
-		v.Name = ""
+	if !p.Time.IsZero() {
+		p.Time = p.Time.In(v.zone)
+		v.Name, v.From, v.To = "custom", p.Time.Add(-12*time.Hour), p.Time.Add(12*time.Hour)
 	}
+	to := func(path string, conditions ...query.Condition) string { return v.with(conditions...).URL(path) }
 	size := ""
 	if p.Bytes.Valid {
 		size = byteSize(p.Bytes.Int64)
 	}
 	for _, f := range []value{
-		{"Customer", p.Customer, ""}, {"Key", p.Key, v.URL("/customer", "key", p.Key)}, {"Usage plan", p.Plan, v.URL("/", "plan", p.Plan)},
-		{"API", p.API, v.URL("/api", "api", p.API)}, {"Stage", p.Stage, v.URL("/", "api", p.API, "stage", p.Stage)},
-		{"Route", p.Route, v.URL("/route", "method", cmp.Or(p.Method, none), "route", p.Route)}, {"Path", p.Path, ""},
+		{"Customer", p.Customer, ""}, {"Key", p.Key, to("/customer", query.Is(query.Key, p.Key))}, {"Usage plan", p.Plan, to("/", query.Is(query.Plan, p.Plan))},
+		{"API", p.API, to("/api", query.Is(query.API, p.API))}, {"Stage", p.Stage, to("/", query.Is(query.API, p.API), query.Is(query.Stage, p.Stage))},
+		{"Route", p.Route, to("/route", query.Is(query.Method, cmp.Or(p.Method, none)), query.Is(query.Route, p.Route))}, {"Path", p.Path, ""},
 		{"Latency", millis(p.Latency), ""}, {"Upstream latency", millis(p.Upstream), ""}, {"Size", size, ""},
 		{"IP", p.IP, ""}, {"User agent", p.Agent, ""}, {"Error", p.Error, ""}, {"Request id", p.ID, ""}, {"Extended request id", p.ExtendedID, ""},
 	} {

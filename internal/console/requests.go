@@ -4,10 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // pageRequests is how many requests a page of them has.
@@ -38,8 +41,7 @@ func (q *request) scan(row interface{ Scan(...any) error }) error {
 	var latency, upstream sql.NullFloat64
 	err := row.Scan(&at, &q.ID, &q.API, &q.Stage, &q.Key, &q.Customer, &q.Plan, &q.Method, &q.Route, &q.Path, &q.IP, &q.Agent,
 		&q.Error, &q.Status, &latency, &upstream, &q.Bytes, &q.Extra, &q.ObjectID, &q.Line, &q.ExtendedID)
-	q.Time, q.Latency, q.Upstream = at.Time, orNaN(latency), orNaN(upstream)
-	q.URL = fmt.Sprintf("/request?object=%d&line=%d", q.ObjectID, q.Line)
+	q.Time, q.Latency, q.Upstream = at.Time, orNone64(latency), orNone64(upstream)
 	return err
 }
 
@@ -62,6 +64,7 @@ func (q request) Who() string {
 // requestList is a page of requests.
 type requestList struct {
 	Requests []request
+	Zone     string // of their times
 	Older    string // the address of the next page, "" is none
 	Short    bool   // these are the first of them; Older leads to all
 	Newest   string // the address of the first page, "" is this one
@@ -114,19 +117,22 @@ func (c *Console) requests(w http.ResponseWriter, r *http.Request) {
 
 // readRequests reads a page of requests, the one after before.
 func readRequests(ctx context.Context, db *sql.DB, v view, before string) (requestList, error) {
-	var out requestList
-	w := v.where()
+	out := requestList{Zone: v.ZoneName()}
+	w, err := query.Where(ctx, db, v.query())
+	if err != nil {
+		return out, err
+	}
 	if before != "" {
 		at, err := parseCursor(before)
 		if err != nil {
 			return out, err
 		}
-		w = w.and("(epoch_us(time), object, line) < (?::BIGINT, ?::BIGINT, ?::BIGINT) AND time <= make_timestamp(?::BIGINT)",
+		w = w.And("(epoch_us(time), object, line) < (?::BIGINT, ?::BIGINT, ?::BIGINT) AND time <= make_timestamp(?::BIGINT)",
 			at.micros, at.object, at.line, at.micros)
 		out.Newest = v.URL("/requests")
 	}
-	rows, err := db.QueryContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE `+w.sql+` ORDER BY time DESC, object DESC, line DESC LIMIT ?`,
-		append(w.args, pageRequests+1)...)
+	rows, err := db.QueryContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE `+w.SQL+` ORDER BY time DESC, object DESC, line DESC LIMIT ?`,
+		append(w.Args[:len(w.Args):len(w.Args)], pageRequests+1)...)
 	if err != nil {
 		return out, fmt.Errorf("read requests: %w", err)
 	}
@@ -136,6 +142,8 @@ func readRequests(ctx context.Context, db *sql.DB, v view, before string) (reque
 		if err := q.scan(rows); err != nil {
 			return out, fmt.Errorf("read requests: %w", err)
 		}
+		q.Time = q.Time.In(v.zone)
+		q.URL = fmt.Sprintf("/request?object=%d&line=%d", q.ObjectID, q.Line) + v.zoneSuffix()
 		out.Requests = append(out.Requests, q)
 	}
 	if len(out.Requests) > pageRequests {
@@ -144,4 +152,12 @@ func readRequests(ctx context.Context, db *sql.DB, v view, before string) (reque
 		out.Older = v.URL("/requests", "before", cursor{last.Time.UnixMicro(), last.ObjectID, last.Line}.String())
 	}
 	return out, rows.Err()
+}
+
+// orNone64 returns a measure, NaN where there is none.
+func orNone64(v sql.NullFloat64) float64 {
+	if !v.Valid {
+		return math.NaN()
+	}
+	return v.Float64
 }

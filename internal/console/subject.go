@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // subject is what a page is about: one customer, one API, one route.
@@ -24,23 +26,23 @@ func (c *Console) one(name string, parts ...string) http.HandlerFunc {
 		if !ok {
 			return
 		}
-		for _, param := range d.params {
-			if v.Value(param) == "" { // the page is about nothing: the list has something to choose from
+		keys := make([]query.Value, len(d.params))
+		for i, param := range d.params {
+			if keys[i].Value = v.value(param); keys[i].Value == "" { // the page is about nothing: the list has something to choose from
 				http.Redirect(w, r, v.URL(d.List), http.StatusSeeOther)
 				return
 			}
 		}
-		f := c.newFrame(r, d.Label, d.Path, &v, d.params...)
-		f.Up = navItem{Label: d.Plural, URL: v.without(d.params).URL(d.List)}
-		g := group{}
-		for _, param := range d.params {
-			g.Keys = append(g.Keys, v.Value(param))
-		}
-		d.identify(&g, v, d.Path, c.nameOf(r.Context(), d, v))
+		fixed := d.about(v)
+		keys[0].Name = c.nameOf(r.Context(), d.by[0], v.only(fixed))
+		g := group{Row: query.Row{Keys: keys}}
+		d.name(&g)
+		f := c.newFrame(r, d.Label, d.Path, &v, fixed...)
+		f.Up = navItem{Label: d.Plural, URL: v.without(fixed).URL(d.List)}
 		f.Heading, f.Note = g.Name, g.Note
 		f.Title = g.Name
 		panels := append([]panel{{Name: "about " + name, Title: "About", Kind: "facts", Class: "full bare",
-			load: func(ctx context.Context, db *sql.DB) (any, error) { return about(ctx, db, v, d) }}}, c.trends(v)...)
+			load: func(ctx context.Context, db *sql.DB) (any, error) { return about(ctx, db, v.only(fixed), d) }}}, c.trends(v)...)
 		for i, part := range parts {
 			class := "third"
 			if i >= 3 {
@@ -53,9 +55,9 @@ func (c *Console) one(name string, parts ...string) http.HandlerFunc {
 	}
 }
 
-// nameOf is what people call the group that the view is about, "" where it has no other name.
-func (c *Console) nameOf(ctx context.Context, d dimension, v view) string {
-	if d.named == "" {
+// nameOf returns the newest name that the view's requests have in a named dimension, "" where there is none.
+func (c *Console) nameOf(ctx context.Context, d query.Dimension, v view) string {
+	if !d.Named() {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -64,11 +66,14 @@ func (c *Console) nameOf(ctx context.Context, d dimension, v view) string {
 	if err != nil {
 		return "" // the board says why
 	}
-	w := v.only(d.params).filters()
-	name, err := c.cached(ctx, v, "name of "+d.Name, func(ctx context.Context) (any, error) {
-		var name sql.NullString
-		err := db.QueryRowContext(ctx, `SELECT `+d.named+` FROM requests WHERE `+w.sql, w.args...).Scan(&name)
-		return name.String, err
+	name, err := c.cached(ctx, v, "name of "+string(d), func(ctx context.Context) (any, error) {
+		q := v.ever()
+		q.By, q.Top, q.CountsOnly, q.RowsOnly = []query.Dimension{d}, 1, true, true
+		r, err := query.Run(ctx, db, q)
+		if err != nil || len(r.Rows) == 0 || r.Rows[0].Keys[0].Name == none {
+			return "", err
+		}
+		return r.Rows[0].Keys[0].Name, nil
 	})
 	if err != nil {
 		return ""
@@ -76,21 +81,24 @@ func (c *Console) nameOf(ctx context.Context, d dimension, v view) string {
 	return name.(string)
 }
 
-// about is what is known of a subject over all time, whatever else the view filters by.
+// about returns facts about the group that the view selects, over all time.
 func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error) {
-	w := v.only(d.params).filters()
+	w, err := query.Where(ctx, db, v.ever())
+	if err != nil {
+		return subject{}, err
+	}
 	var first, last sql.NullTime
 	var total int64
 	var plans, apis, stages sql.NullString
-	err := db.QueryRowContext(ctx, `SELECT min(time), max(time), count(*), string_agg(DISTINCT usage_plan, ', ' ORDER BY usage_plan),
+	err = db.QueryRowContext(ctx, `SELECT min(time), max(time), count(*), string_agg(DISTINCT usage_plan, ', ' ORDER BY usage_plan),
 			string_agg(DISTINCT api_id, ', ' ORDER BY api_id), string_agg(DISTINCT stage, ', ' ORDER BY stage)
-		FROM requests WHERE `+w.sql, w.args...).Scan(&first, &last, &total, &plans, &apis, &stages)
+		FROM requests WHERE `+w.SQL, w.Args...).Scan(&first, &last, &total, &plans, &apis, &stages)
 	if err != nil {
 		return subject{}, fmt.Errorf("read about %s: %w", d.Label, err)
 	}
 	out := subject{Facts: []fact{{"Requests in all", count(total)}}}
 	if last.Valid {
-		out.Facts = append(out.Facts, fact{"First", stamp(first.Time)}, fact{"Last", stamp(last.Time)})
+		out.Facts = append(out.Facts, fact{"First", stamp(first.Time.In(v.zone))}, fact{"Last", stamp(last.Time.In(v.zone))})
 	}
 	for _, f := range []struct {
 		label string
@@ -103,7 +111,7 @@ func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error
 	return out, nil
 }
 
-// latest is the newest few requests of the view.
+// latest returns the newest few requests of the view.
 func latest(v view) panel {
 	return panel{Name: "latest", Title: "Latest requests", Kind: "requests", Class: "full", load: func(ctx context.Context, db *sql.DB) (any, error) {
 		list, err := readRequests(ctx, db, v, "")
@@ -115,5 +123,5 @@ func latest(v view) panel {
 	}}
 }
 
-// latestRequests is how many requests a subject's page ends with.
+// latestRequests is the number of requests that a subject's page ends with.
 const latestRequests = 12

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
 // tile is one figure, and how it changed.
@@ -13,15 +15,6 @@ type tile struct {
 	Label, Value, Note string
 	Delta              delta
 }
-
-// measure is what the figures are made of, for one period.
-type measure struct {
-	Requests, Client, Server, Bytes, Customers int64
-	P50, P95, P99                              float64 // milliseconds
-}
-
-// ErrorRate is the share of requests that were errors.
-func (m measure) ErrorRate() float64 { return ratio(float64(m.Client+m.Server), float64(m.Requests)) }
 
 // taste is whether more of something is good, bad or neither.
 type taste int
@@ -88,29 +81,32 @@ func sign(v float64) string {
 	return "+"
 }
 
-// summary is the figures of the view's range, compared with the period before.
+// summary returns the figures of the view's range, compared with the period before.
 func summary(ctx context.Context, db *sql.DB, v view) ([]tile, error) {
-	now, err := measureOf(ctx, db, v.where())
+	now, err := measureOf(ctx, db, v.query())
 	if err != nil {
 		return nil, err
 	}
-	from, to := v.before()
-	old, err := measureOf(ctx, db, v.filters().and("time >= ?::TIMESTAMP AND time < ?::TIMESTAMP", from, to))
+	q := v.query()
+	q.From, q.To = v.before()
+	old, err := measureOf(ctx, db, q)
 	if err != nil {
 		return nil, err
 	}
-	if old.Requests == 0 { // nothing to compare with: everything new would say nothing
-		old = measure{P50: math.NaN(), P95: math.NaN(), P99: math.NaN()}
+	oldRate := math.NaN() // of no request there is none
+	if old.Requests > 0 {
+		oldRate = old.ErrorRate()
 	}
+	p50, p95, p99 := orNaN(now.P50), orNaN(now.P95), orNaN(now.P99)
 	tiles := []tile{
 		{"Requests", short(float64(now.Requests)), perTime(now.Requests, v), newDelta(float64(now.Requests), nanIfZero(old.Requests), plain)},
-		{"Error rate", percent(now.ErrorRate()), count(now.Client) + " 4xx, " + count(now.Server) + " 5xx", newPoints(now.ErrorRate(), old.ErrorRate(), moreIsWorse)},
-		{"Latency p95", millis(now.P95), "p50 " + millis(now.P50) + ", p99 " + millis(now.P99), newDelta(now.P95, old.P95, moreIsWorse)},
-		{"Customers", short(float64(now.Customers)), "API keys in use", newDelta(float64(now.Customers), nanIfZero(old.Customers), plain)},
+		{"Error rate", percent(now.ErrorRate()), count(now.Client) + " 4xx, " + count(now.Server) + " 5xx", newPoints(now.ErrorRate(), oldRate, moreIsWorse)},
+		{"Latency p95", millis(p95), "p50 " + millis(p50) + ", p99 " + millis(p99), newDelta(p95, orNaN(old.P95), moreIsWorse)},
+		{"Customers", short(float64(now.keys)), "API keys in use", newDelta(float64(now.keys), nanIfZero(old.keys), plain)},
 		{"Data out", byteSize(now.Bytes), byteSize(int64(float64(now.Bytes)/math.Max(1, float64(now.Requests)))) + " a request",
 			newDelta(float64(now.Bytes), nanIfZero(old.Bytes), plain)},
 	}
-	if v.Value("key") != "" { // the one customer
+	if v.value(query.Key) != "" { // the one customer
 		tiles = slices.DeleteFunc(tiles, func(t tile) bool { return t.Label == "Customers" })
 	}
 	return tiles, nil
@@ -141,53 +137,25 @@ func perTime(n int64, v view) string {
 	}
 }
 
-func measureOf(ctx context.Context, db *sql.DB, w clause) (measure, error) {
-	var m measure
-	err := db.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (status BETWEEN 400 AND 499), count(*) FILTER (status BETWEEN 500 AND 599),
-			coalesce(sum(bytes), 0)::BIGINT, count(DISTINCT key_id)
-		FROM requests WHERE `+w.sql, w.args...).Scan(&m.Requests, &m.Client, &m.Server, &m.Bytes, &m.Customers)
-	if err != nil {
-		return m, fmt.Errorf("count requests: %w", err)
-	}
-	m.P50, m.P95, m.P99, err = percentiles(ctx, db, w)
-	return m, err
+// measure is the total of one period.
+type measure struct {
+	query.Measures
+	keys int64 // API keys in use
 }
 
-// percentiles are exact: the smallest latency that so large a share of requests does not exceed. Counting each latency is
-// several times quicker than sorting them all.
-func percentiles(ctx context.Context, db *sql.DB, w clause) (p50, p95, p99 float64, err error) {
-	p50, p95, p99 = math.NaN(), math.NaN(), math.NaN()
-	rows, err := db.QueryContext(ctx, `SELECT latency, count(*) FROM requests WHERE `+w.sql+` AND latency IS NOT NULL GROUP BY latency ORDER BY latency`, w.args...)
+func measureOf(ctx context.Context, db *sql.DB, q query.Query) (measure, error) {
+	q.CountsOnly = false
+	r, err := query.Run(ctx, db, q)
 	if err != nil {
-		return p50, p95, p99, fmt.Errorf("compute percentiles: %w", err)
+		return measure{}, err
 	}
-	defer rows.Close()
-	var values []float64
-	var upTo []int64 // how many requests took at most values[i]
-	total := int64(0)
-	for rows.Next() {
-		var ms float64
-		var n int64
-		if err := rows.Scan(&ms, &n); err != nil {
-			return p50, p95, p99, fmt.Errorf("compute percentiles: %w", err)
-		}
-		total += n
-		values, upTo = append(values, ms), append(upTo, total)
+	m := measure{Measures: r.Total.Measures}
+	w, err := query.Where(ctx, db, q)
+	if err != nil {
+		return m, err
 	}
-	at := func(permille int64) float64 {
-		for i, n := range upTo {
-			if n*1000 >= total*permille {
-				return values[i]
-			}
-		}
-		return math.NaN()
+	if err := db.QueryRowContext(ctx, `SELECT count(DISTINCT key_id) FROM requests WHERE `+w.SQL, w.Args...).Scan(&m.keys); err != nil {
+		return m, fmt.Errorf("count API keys: %w", err)
 	}
-	return at(500), at(950), at(990), rows.Err()
-}
-
-func orNaN(v sql.NullFloat64) float64 {
-	if !v.Valid {
-		return math.NaN()
-	}
-	return v.Float64
+	return m, nil
 }

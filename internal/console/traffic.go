@@ -5,60 +5,63 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/chart"
+	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// classes of statuses, in the order in which columns are stacked: errors stand on the ground, where they can be compared.
-func classes() []series {
-	return []series{
-		{Name: "5xx", Class: "s5"}, {Name: "4xx", Class: "s4"}, {Name: "no status", Class: "sx"},
+// noStatus is the series of requests without a status, or with one that is none of HTTP's.
+const noStatus = "no status"
+
+// classes returns the series of statuses, in the order in which columns are stacked: errors stand on the ground, where they can be compared.
+func classes() []chart.Series {
+	return []chart.Series{
+		{Name: "5xx", Class: "s5"}, {Name: "4xx", Class: "s4"}, {Name: noStatus, Class: "sx"},
 		{Name: "1xx", Class: "s1"}, {Name: "3xx", Class: "s3"}, {Name: "2xx", Class: "s2"},
 	}
 }
 
-// traffic is how many requests of each class of statuses there were in each column.
-func traffic(ctx context.Context, db *sql.DB, v view) ([]series, error) {
-	w := v.where()
-	rows, err := db.QueryContext(ctx, `SELECT `+columnOf+` AS i, CASE WHEN status BETWEEN 100 AND 599 THEN status // 100 ELSE 0 END AS class, count(*)
-		FROM requests WHERE `+w.sql+` GROUP BY ALL`, append(v.columnArgs(), w.args...)...)
+// traffic returns how many requests of each class of statuses there were in each column.
+func traffic(ctx context.Context, db *sql.DB, v view) ([]chart.Series, error) {
+	q := v.query()
+	q.By, q.Every, q.RowsOnly = []query.Dimension{query.Step, query.Class}, v.Step, true
+	r, err := query.Run(ctx, db, q)
 	if err != nil {
-		return nil, fmt.Errorf("count requests over time: %w", err)
+		return nil, err
 	}
-	defer rows.Close()
 	all := classes()
-	byClass := map[int][]float64{}
+	byClass := map[string][]float64{}
 	for i := range all {
 		all[i].Values = make([]float64, v.Columns())
-		class := 0
-		if all[i].Class != "sx" {
-			class = int(all[i].Class[1] - '0')
-		}
-		byClass[class] = all[i].Values
+		byClass[all[i].Name] = all[i].Values
 	}
-	for rows.Next() {
-		var i, class int
-		var n float64
-		if err := rows.Scan(&i, &class, &n); err != nil {
-			return nil, fmt.Errorf("count requests over time: %w", err)
+	for _, row := range r.Rows {
+		values, ok := byClass[row.Keys[1].Value]
+		if !ok {
+			values = byClass[noStatus]
 		}
-		byClass[class][i] += n
+		i, err := strconv.Atoi(row.Keys[0].Value)
+		if err != nil || i < 0 || i >= len(values) {
+			panic("BUG: no column " + row.Keys[0].Value)
+		}
+		values[i] += float64(row.Requests)
 	}
-	return all, rows.Err()
+	return all, nil
 }
 
-// columnOf is the column of a chart that a request is in; columnArgs are its values.
-const columnOf = `(epoch_us(time) - ?::BIGINT) // ?::BIGINT`
-
-func (v view) columnArgs() []any { return []any{v.From.UnixMicro(), v.Step.Microseconds()} }
-
-// trafficChart is requests over time, by class.
-func trafficChart(v view, all []series) chart {
-	var shown []series
+// trafficChart draws requests over time, by class.
+func trafficChart(v view, all []chart.Series) chart.Chart {
+	var shown []chart.Series
 	for _, s := range all {
 		if sum(s.Values) > 0 || s.Class == "s2" || s.Class == "s4" || s.Class == "s5" {
 			shown = append(shown, s)
 		}
 	}
-	c := stackedChart("traffic", "Requests", v.period, shown)
+	spec := v.spec("traffic", "Requests", shown)
+	spec.Counts, spec.Format = true, short
 	total, worst := 0.0, 0.0
 	for _, s := range all {
 		total += sum(s.Values)
@@ -66,14 +69,14 @@ func trafficChart(v view, all []series) chart {
 			worst += sum(s.Values)
 		}
 	}
-	c.Desc = fmt.Sprintf("%s requests, %s of them errors, in %d columns; %s.", count(int64(total)), count(int64(worst)), c.Columns, v.Label())
-	return c
+	spec.Desc = fmt.Sprintf("%s requests, %s of them errors, in %d columns; %s.", count(int64(total)), count(int64(worst)), v.Columns(), v.Label())
+	return chart.Stacked(spec)
 }
 
-// errorChart is the share of requests that were errors, of the client and of the server.
-func errorChart(v view, all []series) chart {
+// errorChart draws the share of requests that were errors, of the client and of the server.
+func errorChart(v view, all []chart.Series) chart.Chart {
 	total := make([]float64, v.Columns())
-	client, server := series{Name: "4xx", Class: "s4"}, series{Name: "5xx", Class: "s5"}
+	client, server := chart.Series{Name: "4xx", Class: "s4"}, chart.Series{Name: "5xx", Class: "s5"}
 	for _, s := range all {
 		for i, n := range s.Values {
 			total[i] += n
@@ -89,38 +92,35 @@ func errorChart(v view, all []series) chart {
 		client.Values[i] = ratio(client.Values[i], n)
 		server.Values[i] = ratio(server.Values[i], n)
 	}
-	c := lineChart("errors", "Error rate", v.period, []series{client, server}, 0.01, percent)
-	c.Desc = "Share of requests answered 4xx and 5xx, " + v.Label() + "."
-	return c
+	s := v.spec("errors", "Error rate", []chart.Series{client, server})
+	s.Desc = "Share of requests answered 4xx and 5xx, " + v.Label() + "."
+	s.Least, s.Format = 0.01, percent
+	return chart.Lines(s)
 }
 
-// latencyChart is the latency's percentiles over time. They are exact.
-func latencyChart(ctx context.Context, db *sql.DB, v view) (chart, error) {
-	w := v.where().and("latency IS NOT NULL")
-	rows, err := db.QueryContext(ctx, `SELECT `+columnOf+` AS i, quantile_disc(latency, 0.5), quantile_disc(latency, 0.95), quantile_disc(latency, 0.99)
-		FROM requests WHERE `+w.sql+` GROUP BY 1`, append(v.columnArgs(), w.args...)...)
+// latencyChart draws the latency's percentiles over time.
+func latencyChart(ctx context.Context, db *sql.DB, v view) (chart.Chart, error) {
+	q := v.query()
+	q.By, q.Every, q.RowsOnly, q.CountsOnly = []query.Dimension{query.Step}, v.Step, true, false
+	r, err := query.Run(ctx, db, q)
 	if err != nil {
-		return chart{}, fmt.Errorf("compute latency over time: %w", err)
+		return chart.Chart{}, err
 	}
-	defer rows.Close()
-	all := []series{{Name: "p99", Class: "p99"}, {Name: "p95", Class: "p95"}, {Name: "p50", Class: "p50"}}
+	all := []chart.Series{{Name: "p99", Class: "p99"}, {Name: "p95", Class: "p95"}, {Name: "p50", Class: "p50"}}
 	for i := range all {
-		all[i].Values = make([]float64, v.Columns())
-		for j := range all[i].Values {
-			all[i].Values[j] = math.NaN()
-		}
+		all[i].Values = slices.Repeat([]float64{math.NaN()}, v.Columns())
 	}
-	for rows.Next() {
-		var i int
-		var p50, p95, p99 float64
-		if err := rows.Scan(&i, &p50, &p95, &p99); err != nil {
-			return chart{}, fmt.Errorf("compute latency over time: %w", err)
+	for _, row := range r.Rows {
+		i, err := strconv.Atoi(row.Keys[0].Value)
+		if err != nil || i < 0 || i >= v.Columns() {
+			panic("BUG: no column " + row.Keys[0].Value)
 		}
-		all[0].Values[i], all[1].Values[i], all[2].Values[i] = p99, p95, p50
+		all[0].Values[i], all[1].Values[i], all[2].Values[i] = orNaN(row.P99), orNaN(row.P95), orNaN(row.P50)
 	}
-	c := lineChart("latency", "Latency", v.period, all, 1, millis)
-	c.Desc = "Percentiles of the time to answer, in milliseconds, " + v.Label() + "."
-	return c, rows.Err()
+	s := v.spec("latency", "Latency", all)
+	s.Desc = "Percentiles of the time to answer, in milliseconds, " + v.Label() + "."
+	s.Least, s.Format = 1, millis
+	return chart.Lines(s), nil
 }
 
 func sum(values []float64) float64 {
@@ -131,10 +131,46 @@ func sum(values []float64) float64 {
 	return total
 }
 
-// ratio is a share, NaN of nothing.
+// ratio returns a share, NaN of nothing.
 func ratio(part, whole float64) float64 {
 	if whole == 0 {
 		return math.NaN()
 	}
 	return part / whole
 }
+
+// spec returns the description of a chart over the view's range.
+func (v view) spec(id, title string, all []chart.Series) chart.Spec {
+	s := chart.Spec{ID: id, Title: title, Head: "Time (" + v.ZoneName() + ")", Ticks: chart.TimeTicks(v.From, v.To), Series: all,
+		Zoom: &chart.Zoom{From: v.From.Unix(), Step: int64(v.Step / time.Second), Until: v.To.Unix()}}
+	for i := range v.Columns() {
+		s.Labels = append(s.Labels, v.columnLabel(i))
+		if v.From.Add(time.Duration(i+1) * v.Step).After(v.now) {
+			s.UnderWay++
+		}
+	}
+	return s
+}
+
+// columnLabel returns the time of a column.
+func (p period) columnLabel(i int) string {
+	t := p.From.Add(time.Duration(i) * p.Step)
+	hour, minute, second := t.Clock()
+	switch {
+	case p.Step < time.Minute:
+		return t.Format("2 Jan 15:04:05")
+	case p.Step >= 24*time.Hour && hour+minute+second == 0:
+		return t.Format("Mon 2 Jan 2006")
+	}
+	return t.Format("2 Jan 15:04")
+}
+
+// orNaN returns a latency in milliseconds, NaN where there is none.
+func orNaN(ms *int64) float64 {
+	if ms == nil {
+		return math.NaN()
+	}
+	return float64(*ms)
+}
+
+func round2(v float64) float64 { return math.Round(v*100) / 100 }

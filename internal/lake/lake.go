@@ -16,8 +16,10 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 )
 
+// Schema is the SQL that makes the tables of a new lake.
+//
 //go:embed schema.sql
-var schema string
+var Schema string
 
 // schemaVersion is the form of the tables that this code knows.
 const schemaVersion = 1
@@ -141,7 +143,7 @@ func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
 	}
 	if tables == 0 && !readOnly {
 		return l.tx(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, schema+fmt.Sprintf("CREATE TABLE lake (version INTEGER NOT NULL); INSERT INTO lake VALUES (%d);", schemaVersion))
+			_, err := tx.ExecContext(ctx, Schema+fmt.Sprintf("CREATE TABLE lake (version INTEGER NOT NULL); INSERT INTO lake VALUES (%d);", schemaVersion))
 			return err
 		})
 	}

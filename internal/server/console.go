@@ -3,13 +3,11 @@ package server
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -40,34 +38,20 @@ func onLoopback(ln net.Listener) bool {
 	return err == nil && ip != nil && ip.IsLoopback()
 }
 
-// liveLines has the console and `stagelog tail` see lines as they are enriched.
+// liveLines gives the console requests as they are enriched.
 type liveLines struct{ chain *Chain }
 
-// Subscribe implements console.Live. The console knows the names of the presets, so lines of a
-// format of its own get those.
-func (l liveLines) Subscribe(ctx context.Context, fn func(line []byte)) {
+// Subscribe implements console.Live.
+func (l liveLines) Subscribe(ctx context.Context, fn func(lake.Request)) {
 	mapping, err := l.chain.mapping()
 	if err != nil {
-		l.chain.log.Error("live lines cannot be read", "error", err)
+		l.chain.log.Error("reading live lines failed", "error", err)
 		return
 	}
 	l.chain.live.Subscribe(ctx, func(line []byte, _ int64) {
-		q, ok := mapping.Read(line)
-		if !ok {
-			return
+		if r, ok := mapping.Read(line); ok {
+			fn(r)
 		}
-		at := ""
-		if !q.Time.IsZero() {
-			at = strconv.FormatInt(q.Time.UnixMilli(), 10)
-		}
-		named, err := json.Marshal(map[string]string{
-			"request_time_epoch": at, "response_status": q.Status, "method": q.Method, "uri": q.Path, "resource_path": q.Route, "customer": q.Customer,
-			"key_id": q.KeyID, "usage_plan": q.UsagePlan, "api_id": q.API, "stage": q.Stage, "request_latency": q.Latency, "ip": q.IP, "error_message": q.ErrorMsg,
-		})
-		if err != nil {
-			panic("BUG: texts that JSON cannot hold: " + err.Error())
-		}
-		fn(named)
 	})
 }
 

@@ -52,8 +52,8 @@ function show(chart, i) {
 // closer opens the page with the range of columns a to b.
 function closer(chart, a, b) {
   const from = Number(chart.figure.dataset.from), step = Number(chart.figure.dataset.step), until = Number(chart.figure.dataset.until);
-  const text = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19);
   const to = new URL(location.href);
+  const text = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19) + (to.searchParams.has("zone") ? "Z" : "");
   to.searchParams.delete("range");
   to.searchParams.delete("before");
   to.searchParams.set("from", text(from + Math.min(a, b) * step));

@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // Row is one line of the lake. A nil pointer is NULL.
@@ -39,26 +39,21 @@ type Object struct {
 	Modified          time.Time
 }
 
-// Open is an empty lake in memory, with the schema of the room.
+// Open opens an empty lake in memory.
 func Open(t testing.TB) *sql.DB {
 	t.Helper()
 	return OpenAt(t, "")
 }
 
-// OpenAt is an empty lake in a file.
+// OpenAt opens an empty lake in a file.
 func OpenAt(t testing.TB, path string) *sql.DB {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	schema, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "schema.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	db, err := sql.Open("duckdb", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	Exec(t, db, string(schema))
+	Exec(t, db, lake.Schema)
 	return db
 }
 

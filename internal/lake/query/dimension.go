@@ -113,6 +113,8 @@ type scope struct {
 	zone  zone
 	time  string // the expression for a request's time
 	steps string // the expression for its column of the chart
+	// idsOnly and namesOnly hold the values of named dimensions that no request has as a name, or as an id.
+	idsOnly, namesOnly map[Condition]bool
 }
 
 // columns returns the SQL expressions that the rows of d are made of: of a named dimension, id and name.

@@ -169,41 +169,46 @@ func (f Filter) where(s scope) Clause {
 		for _, c := range f {
 			if c.Dimension == d && c.Not {
 				m := c.where(s)
-				all = all.And("NOT ("+m.SQL+")", m.Args...)
+				all = all.And("NOT coalesce("+m.SQL+", false)", m.Args...)
 			}
 		}
 	}
 	return all
 }
 
-// where returns SQL that is true or false, never NULL.
+// where returns SQL that is true only for requests that match. It may be NULL for others.
 func (c Condition) where(s scope) Clause {
 	// As numbers, statuses are compared some twenty times faster.
 	if of, ok := c.statuses(); ok {
 		if of.low == of.high {
-			return Clause{SQL: "coalesce(status = ?, false)", Args: []any{of.low}}
+			return Clause{SQL: "status = ?", Args: []any{of.low}}
 		}
-		return Clause{SQL: "coalesce(status BETWEEN ? AND ?, false)", Args: []any{of.low, of.high}}
+		return Clause{SQL: "status BETWEEN ? AND ?", Args: []any{of.low, of.high}}
 	}
 	columns := s.columns(c.Dimension)
 	texts := columns
 	switch {
 	case c.Dimension.Named() && c.Pattern == Missing:
 		return Clause{SQL: "(" + columns[1] + " IS NULL)"}
+	case s.idsOnly[c]:
+		texts = columns[:1]
+	case s.namesOnly[c]:
+		texts = columns[1:]
 	case c.Dimension.property().column == "":
 		texts = []string{s.text(c.Dimension, columns)}
 	}
 	var parts []string
 	var args []any
 	like, isGlob := glob(c.Pattern)
+	missingToo := matchGlob(c.Pattern, Missing)
 	for _, text := range texts {
-		switch {
-		case !isGlob && c.Pattern == Missing:
-			parts = append(parts, fmt.Sprintf("coalesce(%s, '-') = '-'", text))
-		case !isGlob:
-			parts, args = append(parts, fmt.Sprintf("coalesce(%s = ?, false)", text)), append(args, like)
-		default:
-			parts, args = append(parts, fmt.Sprintf(`coalesce(%s, '-') LIKE ? ESCAPE '\'`, text)), append(args, like)
+		if missingToo {
+			text = fmt.Sprintf("coalesce(%s, '-')", text)
+		}
+		if isGlob {
+			parts, args = append(parts, text+` LIKE ? ESCAPE '\'`), append(args, like)
+		} else {
+			parts, args = append(parts, text+" = ?"), append(args, like)
 		}
 	}
 	return Clause{SQL: strings.Join(parts, " OR "), Args: args}

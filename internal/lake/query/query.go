@@ -30,6 +30,9 @@ type Query struct {
 
 	// CountsOnly leaves the latency percentiles out. They cost more than all other figures together.
 	CountsOnly bool
+	// RowsOnly leaves out what only whole reports show: first and last times, the percentiles of the others and the total,
+	// Undated and, with CountsOnly, bytes.
+	RowsOnly bool
 }
 
 // Order is what rows are sorted by, the largest first.
@@ -37,12 +40,12 @@ type Order string
 
 // The orders. Where two rows are equal, the one with more requests comes first.
 const (
-	Requests     Order = "requests"
-	Change       Order = "change" // of requests since the period before, up or down
-	Errors       Order = "errors"
-	ErrorsChange Order = "errors change"
-	Latency      Order = "latency" // the 95th percentile
-	Bytes        Order = "bytes"
+	Requests Order = "requests"
+	Change   Order = "change"  // of requests since the period before, up or down
+	Changes  Order = "changes" // of requests or of errors: the rank that is higher
+	Errors   Order = "errors"
+	Latency  Order = "latency" // the 95th percentile
+	Bytes    Order = "bytes"
 )
 
 // Result is the answer to a Query.

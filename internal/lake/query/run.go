@@ -38,10 +38,10 @@ func Where(ctx context.Context, db *sql.DB, q Query) (Clause, error) {
 	}
 	where := q.Filter.where(s.scope)
 	if !q.From.IsZero() {
-		where = where.And("time >= ?", q.From.UTC())
+		where = where.And("time >= ?::TIMESTAMP", q.From.UTC())
 	}
 	if !q.To.IsZero() {
-		where = where.And("time < ?", q.To.UTC())
+		where = where.And("time < ?::TIMESTAMP", q.To.UTC())
 	}
 	where.SQL = where.text()
 	return where, nil
@@ -61,7 +61,7 @@ func run(ctx context.Context, tx *sql.Tx, q Query) (*Result, error) {
 	if err := s.read(ctx, tx, r); err != nil {
 		return nil, err
 	}
-	if !q.From.IsZero() || !q.To.IsZero() {
+	if !q.RowsOnly && (!q.From.IsZero() || !q.To.IsZero()) {
 		sql, args := s.undated()
 		if err := tx.QueryRowContext(ctx, sql, args...).Scan(&r.Undated); err != nil {
 			return nil, fmt.Errorf("count requests without a time: %w", err)
@@ -81,6 +81,9 @@ func newStatement(ctx context.Context, db reader, q Query) (statement, error) {
 	if len(q.By) > 0 && slices.Contains(q.By, Step) {
 		s.scope.steps = fmt.Sprintf("(epoch_us(%s) - %d) // %d", s.scope.time, q.From.UnixMicro(), q.Every.Microseconds())
 	}
+	if err := s.scope.resolve(ctx, db, q.Filter); err != nil {
+		return s, err
+	}
 	from, to := q.begin(), q.To
 	if !q.Filter.timed() && !slices.ContainsFunc(q.By, Dimension.Timed) {
 		return s, nil
@@ -99,6 +102,26 @@ func newStatement(ctx context.Context, db reader, q Query) (statement, error) {
 	}
 	s.scope.zone = newZone(q.Zone, from, to)
 	return s, nil
+}
+
+// resolve looks up whether values of named dimensions are ids or names: comparing one column is several times faster than
+// comparing two.
+func (s *scope) resolve(ctx context.Context, db reader, f Filter) error {
+	s.idsOnly, s.namesOnly = map[Condition]bool{}, map[Condition]bool{}
+	for _, c := range f {
+		value, isGlob := glob(c.Pattern)
+		if !c.Dimension.Named() || isGlob || value == Missing {
+			continue
+		}
+		columns := s.columns(c.Dimension)
+		var isID, isName bool
+		query := fmt.Sprintf("SELECT EXISTS (FROM requests WHERE %s = ?), EXISTS (FROM requests WHERE %s = ?)", columns[0], columns[1])
+		if err := db.QueryRowContext(ctx, query, value, value).Scan(&isID, &isName); err != nil {
+			return fmt.Errorf("look up %s: %w", c.Dimension, err)
+		}
+		s.idsOnly[c], s.namesOnly[c] = !isName, !isID
+	}
+	return nil
 }
 
 // read fills in the rows, the others and the total.
@@ -155,7 +178,9 @@ func (s statement) scan(rows *sql.Rows) (row Row, kind int, n int64, err error) 
 	if list, ok := latencies.([]any); ok && len(list) == 3 {
 		row.P50, row.P95, row.P99 = milliseconds(list[0]), milliseconds(list[1]), milliseconds(list[2])
 	}
-	row.First, row.Last = first.Time, last.Time
+	if !s.query.RowsOnly {
+		row.First, row.Last = first.Time, last.Time
+	}
 	if s.query.Compare {
 		row.Before = &b
 	}

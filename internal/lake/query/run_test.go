@@ -45,7 +45,10 @@ func randomQuery(t *testing.T, rng *rand.Rand, from time.Time) Query {
 	for _, i := range rng.Perm(len(Dimensions()))[:rng.IntN(4)] {
 		q.By = append(q.By, Dimensions()[i])
 	}
-	q.Order = []Order{"", Requests, Change, Errors, ErrorsChange, Latency, Bytes}[rng.IntN(7)]
+	q.Order = []Order{"", Requests, Change, Changes, Errors, Latency, Bytes}[rng.IntN(7)]
+	if q.RowsOnly = rng.IntN(4) == 0; q.RowsOnly {
+		q.CountsOnly = q.CountsOnly && q.Order != Bytes // which it leaves out
+	}
 	zones := []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"}
 	zone, err := time.LoadLocation(zones[rng.IntN(len(zones))])
 	if err != nil {
@@ -59,7 +62,7 @@ func randomQuery(t *testing.T, rng *rand.Rand, from time.Time) Query {
 		if q.Compare && rng.IntN(2) == 0 {
 			q.CompareUntil = q.From.Add(-time.Duration(rng.Int64N(int64(q.To.Sub(q.From)))))
 		}
-		q.Current = rng.IntN(3) == 0
+		q.Current = rng.IntN(3) == 0 && q.Order != Changes
 		if rng.IntN(3) == 0 {
 			q.By, q.Every = append(q.By, Step), time.Duration(1+rng.IntN(600))*time.Minute
 		}
@@ -145,6 +148,7 @@ func compute(rows []laketest.Row, q Query) *Result {
 	if q.Current {
 		all = slices.DeleteFunc(all, func(g *group) bool { return len(g.now) == 0 })
 	}
+	rankByChanges(q, all)
 	slices.SortFunc(all, func(a, b *group) int {
 		return cmp.Or(cmp.Compare(b.measure(q), a.measure(q)), cmp.Compare(len(b.now), len(a.now)), cmp.Compare(len(b.before), len(a.before)), slices.Compare(a.order, b.order))
 	})
@@ -168,6 +172,25 @@ func compute(rows []laketest.Row, q Query) *Result {
 		r.Others = &row
 	}
 	r.Total = total.row(q)
+	if q.RowsOnly {
+		r.Undated = 0
+		r.Total.P50, r.Total.P95, r.Total.P99 = nil, nil, nil
+		if r.Others != nil {
+			r.Others.P50, r.Others.P95, r.Others.P99 = nil, nil, nil
+		}
+		all := []*Row{&r.Total, r.Others}
+		for i := range r.Rows {
+			all = append(all, &r.Rows[i])
+		}
+		for _, row := range all {
+			if row != nil {
+				row.First, row.Last = time.Time{}, time.Time{}
+				if q.CountsOnly {
+					row.Bytes = 0
+				}
+			}
+		}
+	}
 	return r
 }
 
@@ -176,6 +199,32 @@ type group struct {
 	newest      []time.Time
 	order       []string
 	now, before []laketest.Row
+	rank        int64 // by the change of requests or errors, the higher one
+}
+
+// rankByChanges ranks groups by how much their requests or errors changed. Those that are to be left out are not ranked.
+func rankByChanges(q Query, all []*group) {
+	q.Compare = true
+	change := func(g *group, errors bool) int64 {
+		row := g.row(q)
+		n := row.Requests - row.Before.Requests
+		if errors {
+			n = row.Errors - row.Before.Errors
+		}
+		return max(n, -n)
+	}
+	for _, g := range all {
+		g.rank = math.MaxInt64
+	}
+	for _, errors := range []bool{false, true} {
+		sorted := slices.Clone(all)
+		slices.SortFunc(sorted, func(a, b *group) int {
+			return cmp.Or(cmp.Compare(change(b, errors), change(a, errors)), slices.Compare(a.order, b.order))
+		})
+		for i, g := range sorted {
+			g.rank = min(g.rank, int64(i))
+		}
+	}
 }
 
 func (g *group) add(row laketest.Row, now bool, keys []Value) {
@@ -207,8 +256,8 @@ func (g *group) measure(q Query) int64 {
 		return max(row.MoreRequests(), -row.MoreRequests())
 	case Errors:
 		return row.Errors
-	case ErrorsChange:
-		return max(row.Errors-row.Before.Errors, row.Before.Errors-row.Errors)
+	case Changes:
+		return -g.rank
 	case Bytes:
 		return row.Bytes
 	case Latency:

@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -74,6 +75,15 @@ func (s statement) list(prefix string, n int) string {
 	return b.String()
 }
 
+// byGroup returns g0, g1, ... as the last criteria of an order, each with a comma before it.
+func (s statement) byGroup() string {
+	var b strings.Builder
+	for i := range s.groups() {
+		fmt.Fprintf(&b, ", g%d ASC NULLS LAST", i)
+	}
+	return b.String()
+}
+
 // source returns s and r, and their parameters.
 func (s statement) source() (string, []any) {
 	q := s.query
@@ -82,17 +92,17 @@ func (s statement) source() (string, []any) {
 	var args []any
 	if q.Compare {
 		// The parameters of the SELECT list come before those of WHERE.
-		t, now = fmt.Sprintf("if(time < ?, time + to_microseconds(%d), time)", q.To.Sub(q.From).Microseconds()), "time >= ?"
+		t, now = fmt.Sprintf("if(time < ?::TIMESTAMP, time + to_microseconds(%d), time)", q.To.Sub(q.From).Microseconds()), "time >= ?::TIMESTAMP"
 		args = []any{q.From.UTC(), q.From.UTC()}
 	}
 	if from := q.begin(); !from.IsZero() {
-		bounds = bounds.And("time >= ?", from.UTC())
+		bounds = bounds.And("time >= ?::TIMESTAMP", from.UTC())
 	}
 	if !q.To.IsZero() {
-		bounds = bounds.And("time < ?", q.To.UTC())
+		bounds = bounds.And("time < ?::TIMESTAMP", q.To.UTC())
 	}
 	if q.Compare && !q.CompareUntil.IsZero() {
-		bounds = bounds.And("(time < ? OR time >= ?)", q.CompareUntil.UTC(), q.From.UTC())
+		bounds = bounds.And("(time < ?::TIMESTAMP OR time >= ?::TIMESTAMP)", q.CompareUntil.UTC(), q.From.UTC())
 	}
 	where := q.Filter.where(s.scope)
 	var columns strings.Builder
@@ -130,8 +140,19 @@ func (s statement) groups() []string {
 }
 
 func (s statement) cells() string {
-	return fmt.Sprintf("cells AS MATERIALIZED (SELECT%s status, now, count(*) AS n, sum(bytes) AS b, min(time) AS f, max(time) AS l FROM r GROUP BY ALL)",
-		s.list("x", len(s.columns())))
+	figures := "sum(bytes) AS b, min(time) AS f, max(time) AS l"
+	if s.query.RowsOnly {
+		bytes, last := "sum(bytes)", "NULL::TIMESTAMP"
+		if s.query.CountsOnly {
+			bytes = "NULL::HUGEINT"
+		}
+		if slices.ContainsFunc(s.query.By, Dimension.Named) {
+			last = "max(time)" // the newest name depends on it
+		}
+		figures = bytes + " AS b, NULL::TIMESTAMP AS f, " + last + " AS l"
+	}
+	return fmt.Sprintf("cells AS MATERIALIZED (SELECT%s status, now, count(*) AS n, %s FROM r GROUP BY ALL)",
+		s.list("x", len(s.columns())), figures)
 }
 
 func (s statement) sums() string {
@@ -164,29 +185,30 @@ func (s statement) sums() string {
 func (s statement) ranks() []string {
 	var parts []string
 	groups := s.groups()
-	order, join, where := []string{}, "", ""
+	order, from, where := []string{}, "sums", ""
 	switch s.query.Order {
 	case Change:
 		order = append(order, "abs(requests - before) DESC")
 	case Errors:
 		order = append(order, "errors DESC")
-	case ErrorsChange:
-		order = append(order, "abs(errors - errors_before) DESC")
+	case Changes:
+		rank := func(change string) string {
+			return "row_number() OVER (ORDER BY abs(" + change + ") DESC" + s.byGroup() + ")"
+		}
+		from = fmt.Sprintf("(SELECT *, least(%s, %s) AS higher FROM sums) AS sums", rank("requests - before"), rank("errors - errors_before"))
+		order = append(order, "higher")
 	case Bytes:
 		order = append(order, "bytes DESC")
 	case Latency:
 		as, grouped := s.grouped(groups)
 		parts = append(parts, fmt.Sprintf("p95s AS (SELECT %s quantile_disc(latency, 0.95) AS p95 FROM r WHERE now GROUP BY ALL)", as))
-		order, join = append(order, "p95 DESC NULLS LAST"), " LEFT JOIN p95s ON "+grouped
+		order, from = append(order, "p95 DESC NULLS LAST"), "sums LEFT JOIN p95s ON "+grouped
 	}
-	order = append(order, "requests DESC", "either DESC")
-	for i := range groups {
-		order = append(order, fmt.Sprintf("g%d ASC NULLS LAST", i))
-	}
+	order = append(order, "requests DESC", "either DESC"+s.byGroup())
 	if s.query.Current {
 		where = " WHERE requests > 0"
 	}
-	return append(parts, fmt.Sprintf("ranks AS MATERIALIZED (SELECT sums.*, row_number() OVER (ORDER BY %s) AS place FROM sums%s%s)", strings.Join(order, ", "), join, where))
+	return append(parts, fmt.Sprintf("ranks AS MATERIALIZED (SELECT sums.*, row_number() OVER (ORDER BY %s) AS place FROM %s%s)", strings.Join(order, ", "), from, where))
 }
 
 // grouped returns the groups as columns y0, y1, ..., each with a comma after it, and the condition that they are g0, g1, ...
@@ -210,6 +232,10 @@ const ofTotal = `SELECT 0 AS place, [min(latency) FILTER (upto * 100 >= whole * 
 	min(latency) FILTER (upto * 100 >= whole * 99)] AS q FROM heights`
 
 func (s statement) times(top int64) string {
+	if s.query.RowsOnly {
+		as, grouped := s.grouped(s.groups())
+		return fmt.Sprintf("times AS (SELECT place, q FROM (SELECT %s %s AS q FROM r WHERE now GROUP BY ALL) JOIN ranks ON %s WHERE place <= %d)", as, quantiles, grouped, top)
+	}
 	if len(s.query.By) == 0 {
 		return total + ",\ntimes AS (" + ofTotal + ")"
 	}

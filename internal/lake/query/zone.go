@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // maxChanges bounds the clock changes in one statement: those of more than two centuries. A time beyond them
@@ -70,4 +72,13 @@ func (z zone) suffix(offset string) string {
 	}
 	b.WriteString(" END")
 	return b.String()
+}
+
+// ParseZone returns the time zone of a name like Europe/Berlin; "" is UTC.
+func ParseZone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC, fmt.Errorf("zone %s: expected a name like Europe/Berlin", table.Printable(name))
+	}
+	return zone, nil
 }

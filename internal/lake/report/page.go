@@ -10,11 +10,12 @@ import (
 	"io"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake/chart"
 	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// topCustomers is how many customers a page draws.
+// topCustomers is the number of customers that a page draws.
 const topCustomers = 10
 
 // Page is a report with charts around it.
@@ -37,7 +38,7 @@ func Run(ctx context.Context, db *sql.DB, q query.Query) (*Report, error) {
 	return &Report{*r}, nil
 }
 
-// RunPage answers a query, and with it what the charts show of the same requests.
+// RunPage answers a query, and the queries behind the charts of the same requests.
 func RunPage(ctx context.Context, db *sql.DB, q query.Query) (*Page, error) {
 	var p Page
 	var err error
@@ -58,7 +59,7 @@ func RunPage(ctx context.Context, db *sql.DB, q query.Query) (*Page, error) {
 	return &p, nil
 }
 
-// piece is what a chart of so long a period has points for.
+// piece returns the dimension of the points in a chart of so long a period.
 func piece(length time.Duration) query.Dimension {
 	const day = 24 * time.Hour
 	switch {
@@ -73,15 +74,12 @@ func piece(length time.Duration) query.Dimension {
 //go:embed page.html
 var pageHTML string
 
-// WriteHTML writes the page as one file that needs no other: charts are SVG inside of it, and nothing is fetched.
+// WriteHTML writes the page as one file that needs no other: charts are SVG in it, and it loads nothing.
 func (p *Page) WriteHTML(w io.Writer) error {
-	t, err := template.New("page").Parse(pageHTML)
-	if err != nil {
-		panic("BUG: page.html: " + err.Error())
-	}
+	t := template.Must(chart.Define(template.New("page")).Parse(pageHTML))
 	r := p.Main
 	columns := r.columns()
-	view := pageView{Title: cmp.Or(table.Printable(p.Title), "API usage"), Heading: r.heading(), Total: r.tiles(), Charts: p.charts(), Columns: columns}
+	view := pageView{Title: cmp.Or(table.Printable(p.Title), "API usage"), Heading: r.heading(), Total: r.tiles(), Style: template.CSS(chart.CSS), Charts: p.charts(), Bars: p.bars(), Columns: columns} //nolint:gosec // our own style
 	for i := range columns[0].Cells {
 		row := pageRow{Sum: i >= len(r.Rows)}
 		for _, c := range columns {
@@ -98,12 +96,14 @@ func (p *Page) WriteHTML(w io.Writer) error {
 	return nil
 }
 
-// pageView is what page.html reads. All texts in it are printable already; the template escapes them.
+// pageView holds what page.html shows. All texts in it are printable already; the template escapes them.
 type pageView struct {
 	Title   string
 	Heading []string
 	Total   []tile
-	Charts  []chart
+	Style   template.CSS
+	Charts  []chart.Chart
+	Bars    chart.Bars
 	Columns []table.Column
 	Rows    []pageRow
 	Undated string
@@ -121,7 +121,7 @@ type pageCell struct {
 
 type tile struct{ Name, Value string }
 
-// tiles is the figures that stand first.
+// tiles returns the figures that come first.
 func (r *Report) tiles() []tile {
 	t := r.Total
 	tiles := []tile{

@@ -1,0 +1,31 @@
+package chart
+
+// Bars is a drawing of figures side by side, one below the other.
+type Bars struct {
+	ID, Title, Desc string
+	All             []Bar
+}
+
+// Bar is one figure.
+type Bar struct {
+	Name, Text string
+	Value      float64
+	Part       float64 // the part of Value that failed
+
+	Width, PartWidth float64 // in percent of the space for bars; set by NewBars
+}
+
+// NewBars measures bars. The largest is as wide as there is space.
+func NewBars(b Bars) Bars {
+	most := 0.0
+	for _, bar := range b.All {
+		most = max(most, bar.Value)
+	}
+	for i := range b.All {
+		bar := &b.All[i]
+		if most > 0 {
+			bar.Width, bar.PartWidth = round2(bar.Value/most*100), round2(bar.Part/most*100)
+		}
+	}
+	return b
+}

@@ -1,0 +1,169 @@
+// Package chart draws figures over time, and figures side by side, as SVG with a table of the same figures. Reports and
+// the console use the same drawings: chart.html holds their templates and chart.css their style.
+package chart
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Series is one quantity of a chart: a value per column, NaN where there is none.
+type Series struct {
+	Name   string
+	Class  string // in chart.css: gives the colour
+	Values []float64
+}
+
+// Spec describes a chart.
+type Spec struct {
+	ID          string // unique on the page
+	Title, Desc string
+	Head        string   // of the labels in the table
+	Labels      []string // of the columns
+	Ticks       []Tick   // below the columns
+	Series      []Series
+	Format      func(float64) string // writes a value
+	Counts      bool                 // values are whole numbers
+	Least       float64              // the axis reaches at least so far
+	UnderWay    int                  // so many of the last columns have not ended
+	Zoom        *Zoom                // nil is a chart that does not lead to others
+	Hover       bool                 // columns show their values to a pointer without JavaScript
+}
+
+// Zoom holds the times of the columns for a script that opens a shorter period: Unix seconds, and seconds.
+type Zoom struct{ From, Step, Until int64 }
+
+// Tick is a label on an axis, At in percent of its length.
+type Tick struct {
+	At    float64
+	Label string
+	Minor bool // left out where the page is narrow
+}
+
+// Chart is a drawing, and the table of what it shows. Its marks are in a space of Columns by 100 units that the browser
+// stretches; its labels are placed in percent of what they label.
+type Chart struct {
+	ID, Title, Desc string
+	Head            string // of the table's first column
+	Columns         int
+	Grid            string // path of the horizontal lines
+	Y, X            []Tick
+	Marks           []Mark
+	Legend          []Series
+	Rows            []Row
+	Zoom            *Zoom
+	Hovers          []string // what each column shows to a pointer; none without Spec.Hover
+}
+
+// Mark is a path of one colour.
+type Mark struct{ D, Class string }
+
+// Row is a column of the chart as a row of its table.
+type Row struct {
+	Label string
+	Cells []string
+}
+
+// mostHovers bounds the columns that show their values to a pointer.
+const mostHovers = 400
+
+// new returns the chart without marks, whose axis reaches top, and the end of that axis.
+func (s Spec) new(top float64) (c Chart, end float64) {
+	end, step := Axis(max(top, s.Least), s.Counts)
+	c = Chart{ID: s.ID, Title: s.Title, Desc: s.Desc, Head: s.Head, Columns: len(s.Labels), Legend: s.Series, X: s.Ticks, Zoom: s.Zoom}
+	var grid strings.Builder
+	for v := 0.0; v <= end*1.001; v += step {
+		at := 100 - v/end*100
+		c.Y = append(c.Y, Tick{At: round2(at), Label: s.Format(v)})
+		fmt.Fprintf(&grid, "M0 %.2fH%d", at, c.Columns)
+	}
+	c.Grid = grid.String()
+	for i, label := range s.Labels {
+		row, hover := Row{Label: label}, label
+		for _, series := range s.Series {
+			row.Cells = append(row.Cells, s.Format(series.Values[i]))
+			if !math.IsNaN(series.Values[i]) {
+				hover += "\n" + series.Name + ": " + s.Format(series.Values[i])
+			}
+		}
+		c.Rows = append(c.Rows, row)
+		if s.Hover && len(s.Labels) <= mostHovers {
+			c.Hovers = append(c.Hovers, hover)
+		}
+	}
+	return c, end
+}
+
+// Stacked draws columns, the first series at the bottom. Columns that are under way are marks of their own.
+func Stacked(s Spec) Chart {
+	n := len(s.Labels)
+	top := 0.0
+	for i := range n {
+		sum := 0.0
+		for _, series := range s.Series {
+			sum += series.Values[i]
+		}
+		top = max(top, sum)
+	}
+	c, end := s.new(top)
+	base := make([]float64, n)
+	for _, series := range s.Series {
+		var ended, underWay strings.Builder
+		for i, v := range series.Values {
+			if v <= 0 {
+				continue
+			}
+			d := &ended
+			if i >= n-s.UnderWay {
+				d = &underWay
+			}
+			y0, y1 := 100-base[i]/end*100, 100-(base[i]+v)/end*100
+			fmt.Fprintf(d, "M%.2f %.2fV%.2fH%.2fV%.2fZ", float64(i)+0.08, y0, y1, float64(i)+0.92, y0)
+			base[i] += v
+		}
+		c.add(ended.String(), "col "+series.Class)
+		c.add(underWay.String(), "col part "+series.Class)
+	}
+	return c
+}
+
+// Lines draws a line per series, with gaps where there is no value; a value alone is a dot.
+func Lines(s Spec) Chart {
+	top := 0.0
+	for _, series := range s.Series {
+		for _, v := range series.Values {
+			if !math.IsNaN(v) {
+				top = max(top, v)
+			}
+		}
+	}
+	c, end := s.new(top)
+	for _, series := range s.Series {
+		var line, dots strings.Builder
+		has := func(i int) bool { return i >= 0 && i < len(series.Values) && !math.IsNaN(series.Values[i]) }
+		for i, v := range series.Values {
+			x, y := float64(i)+0.5, 100-v/end*100
+			switch {
+			case !has(i):
+			case has(i - 1):
+				fmt.Fprintf(&line, "L%.1f %.2f", x, y)
+			case has(i + 1):
+				fmt.Fprintf(&line, "M%.1f %.2f", x, y)
+			default: // a line of no length, with round ends
+				fmt.Fprintf(&dots, "M%.1f %.2fh0", x, y)
+			}
+		}
+		c.add(line.String(), "line "+series.Class)
+		c.add(dots.String(), "line dot "+series.Class)
+	}
+	return c
+}
+
+func (c *Chart) add(d, class string) {
+	if d != "" {
+		c.Marks = append(c.Marks, Mark{d, class})
+	}
+}
+
+func round2(v float64) float64 { return math.Round(v*100) / 100 }
