@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
 
 // column is a column of request_rows that comes from a line, in the table's order.
@@ -151,6 +152,11 @@ func (m Mapping) of(name string) field {
 		return f
 	}
 	return field{column: colExtra}
+}
+
+// names returns the fields of the members of many objects.
+func (m Mapping) names() *jsonscan.Names[field] {
+	return jsonscan.NewNames(func(name []byte) field { return m.of(string(name)) })
 }
 
 // plainName leaves out what stands between words.

@@ -21,11 +21,8 @@ type counts struct {
 
 // lineReader makes rows of lines.
 type lineReader struct {
-	mapping Mapping
-	known   map[string]namedField // of the names that were seen
-	before  []namedField          // of the line before, whose order most lines keep
-	at      int                   // how many fields of the open row were seen
-	object  int32
+	fields *jsonscan.Names[field] // what to do with each member
+	object int32
 
 	out   []byte // rows, as CSV
 	n     int64  // JSON objects and bad lines so far
@@ -37,14 +34,6 @@ type lineReader struct {
 	extra []byte
 	spare []byte // where unescaped values stand
 }
-
-type namedField struct {
-	name string
-	field
-}
-
-// maxKnown bounds the names that are remembered: clients may be able to make new ones.
-const maxKnown = 1000
 
 // envelope says that the line is of an error output.
 var envelope = &jsonscan.Bad{Reason: "it is an error output of Firehose, whose records `stagelog replay` takes through enrichment again"}
@@ -98,7 +87,8 @@ func between(b []byte, i int) int {
 
 func (r *lineReader) begin() {
 	clear(r.row[:])
-	r.extra, r.spare, r.at = r.extra[:0], r.spare[:0], 0
+	r.extra, r.spare = r.extra[:0], r.spare[:0]
+	r.fields.Begin()
 }
 
 // objectOf reads the members of the object at i.
@@ -117,7 +107,7 @@ func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 	if escaped {
 		name = jsonscan.Unescape(nil, name)
 	}
-	f := r.field(name)
+	f := r.fields.Value(name)
 	if f.kind == kindExtra {
 		r.keep(name, value)
 		return
@@ -155,26 +145,6 @@ func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 		r.micro = micro
 	}
 	r.row[c], r.ranks[c] = text, f.rank
-}
-
-// field is what the next field is, by its name.
-func (r *lineReader) field(name []byte) field {
-	if r.at < len(r.before) && r.before[r.at].name == string(name) {
-		r.at++
-		return r.before[r.at-1].field
-	}
-	f, ok := r.known[string(name)]
-	if !ok {
-		f = namedField{string(name), r.mapping.of(string(name))}
-		if len(r.known) < maxKnown {
-			r.known[f.name] = f
-		}
-	}
-	if r.at < maxKnown {
-		r.before = append(r.before[:r.at], f)
-		r.at++
-	}
-	return f.field
 }
 
 // hidden is what enrichment leaves of an API key: a mask, or a hash of 128 bits.

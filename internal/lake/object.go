@@ -70,7 +70,7 @@ func readObject(ctx context.Context, src Source, o record.Object, id int32, m Ma
 	}
 	defer plain.Close()
 	rows := bufio.NewWriterSize(file, flushBytes)
-	reader := lineReader{mapping: m, known: map[string]namedField{}, object: id}
+	reader := lineReader{fields: m.names(), object: id}
 	var ours error // not the object's fault
 	err = lines.Lines(plain, partBytes, maxLineBytes, func(line []byte, cut bool) error {
 		if ours = ctx.Err(); ours != nil {

@@ -13,28 +13,19 @@ import (
 // sets columns without a field to null, and stores any value as text in a string column. It must not be used concurrently.
 type Converter struct {
 	schema *Schema
-	known  map[string]namedColumn // columns of names in earlier records
-	before []namedColumn          // columns of the previous object in order, because most objects have the same order
-	at     int                    // number of fields read of the current object
-	values [][]byte               // values of the current row by column; nil is null
-	spare  []byte                 // memory of unescaped values
-	row    []byte                 // the current row, encoded
+	names  *jsonscan.Names[int] // the column of each member
+	values [][]byte             // values of the current row by column; nil is null
+	spare  []byte               // memory of unescaped values
+	row    []byte               // the current row, encoded
 }
 
-type namedColumn struct {
-	name   string
-	column int
-}
-
-const (
-	none = -1 // the field has no column
-	// maxKnown limits the names in memory, because clients may be able to send new ones.
-	maxKnown = 1000
-)
+const none = -1 // the field has no column
 
 // NewConverter returns a converter to rows of the given schema.
 func NewConverter(s *Schema) *Converter {
-	return &Converter{schema: s, known: map[string]namedColumn{}, values: make([][]byte, len(s.columns))}
+	c := &Converter{schema: s, values: make([][]byte, len(s.columns))}
+	c.names = jsonscan.NewNames(c.find)
+	return c
 }
 
 // AppendRows appends one row for each JSON object of the record, in the encoding that a Writer of the same schema reads. On
@@ -63,7 +54,8 @@ func (c *Converter) AppendRows(dst, record []byte) ([]byte, error) {
 // object reads the object at i into c.values.
 func (c *Converter) object(b []byte, i int) (next int, err error) {
 	clear(c.values)
-	c.spare, c.at = c.spare[:0], 0
+	c.spare = c.spare[:0]
+	c.names.Begin()
 	next, bad := jsonscan.Members(b, i, func(name []byte, escaped bool, value []byte) *jsonscan.Bad {
 		if col := c.column(name, escaped); col != none {
 			c.values[col] = c.text(value)
@@ -81,22 +73,7 @@ func (c *Converter) column(name []byte, escaped bool) int {
 	if escaped {
 		name = jsonscan.Unescape(nil, name)
 	}
-	if c.at < len(c.before) && c.before[c.at].name == string(name) {
-		c.at++
-		return c.before[c.at-1].column
-	}
-	col, ok := c.known[string(name)]
-	if !ok {
-		col = namedColumn{string(name), c.find(name)}
-		if len(c.known) < maxKnown {
-			c.known[col.name] = col
-		}
-	}
-	if c.at < maxKnown {
-		c.before = append(c.before[:c.at], col)
-		c.at++
-	}
-	return col.column
+	return c.names.Value(name)
 }
 
 // find searches the schema for the column of a name.
