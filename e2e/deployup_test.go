@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/testenv"
@@ -94,5 +95,51 @@ func doctorIsContent(t *testing.T, dir string, env []string) {
 	}
 	if code != 0 || !record {
 		t.Errorf("doctor ended with %d; its record came back enriched: %v\n%s", code, record, stdout)
+	}
+}
+
+// Doctor passes on what `up` builds from stagelog.yaml by itself: it makes the roles, log groups and settings that deploy makes.
+// It passes again after a restart, and plan finds only the function's code to change.
+func TestDoctorPassesOnUp(t *testing.T) {
+	for format, deliver := range map[string]string{"json": "{interval: 1s, size: 1MiB}", "parquet": "{interval: 1s, format: parquet}"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, dir, "stagelog.yaml", fmt.Sprintf(`name: acme
+bucket: %s
+readers: ["111122223333"]
+deliver: %s
+local:
+  apis: [{id: shop, upstream: "http://127.0.0.1:9", stages: [prod]}]
+  usage_plans:
+    - {name: Gold, stages: [shop/prod], customers: [{name: Acme Corp, key: %s}]}
+`, deployBucket, deliver, keyValue("acme")))
+			for range 2 {
+				u := startUp(t, dir, cleanEnv())
+				env := u.clientEnv("stagelog") // the profile names the endpoint
+				doctorIsContent(t, dir, env)
+				out, stderr, code := runBinary(t, dir, env, "doctor", "--no-record", "--json")
+				for _, bad := range []string{`"failed"`, `"warning"`} {
+					if code != 0 || strings.Contains(out, `"status": `+bad) {
+						t.Errorf("doctor ended with %d, and has %s\n%s\n%s", code, bad, out, stderr)
+					}
+				}
+				out, stderr, code = runBinary(t, dir, env, "plan", "--json")
+				var plan struct {
+					Steps []struct{ Kind, Action string }
+				}
+				if err := json.Unmarshal([]byte(out), &plan); err != nil {
+					t.Fatalf("plan --json ended with %d: %v\n%s\n%s", code, err, out, stderr)
+				}
+				for _, s := range plan.Steps {
+					if want := map[bool]string{false: "keep", true: "change"}[s.Kind == "Lambda function"]; s.Action != want {
+						t.Errorf("plan would %s the %s, want %s\n%s", s.Action, s.Kind, want, out)
+					}
+				}
+				if err := u.stop(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
 	}
 }

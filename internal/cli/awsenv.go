@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+
 	"regexp"
-	"runtime"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // awsFlags select the AWS account and endpoint, in addition to AWS's usual environment and files.
@@ -110,18 +111,15 @@ func (a *awsFlags) noCredentials(ctx context.Context, err error) error {
 
 // spec places a pipeline in the session's account and Region. By default the function is built for arm64, which costs
 // less, and for a local endpoint for this machine's architecture.
-func (s *awsSession) spec(p *config.Pipeline) *provision.Spec {
+func (s *awsSession) spec(p *config.Pipeline) *desired.Spec {
 	arch := p.AWS.Architecture
 	if arch == "" {
 		arch = config.DefaultArchitecture
 		if onThisMachine(s.Endpoint) {
-			arch = map[string]string{"amd64": "x86_64"}[runtime.GOARCH]
-			if arch == "" {
-				arch = runtime.GOARCH
-			}
+			arch = desired.HostArchitecture()
 		}
 	}
-	return &provision.Spec{Pipeline: s.withLocalStages(p), Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: arch}
+	return &desired.Spec{Pipeline: s.withLocalStages(p), Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: arch}
 }
 
 func onThisMachine(endpoint string) bool {
@@ -146,13 +144,17 @@ func (a *awsFlags) command(e *env, name string) string {
 	return line
 }
 
-// withLocalStages returns p with the stages of its local section if the endpoint is local and p names no stages in AWS.
+// withLocalStages returns p with the stages that it has on this machine if the endpoint is local.
 func (s *awsSession) withLocalStages(p *config.Pipeline) *config.Pipeline {
-	if !onThisMachine(s.Endpoint) || len(p.Stages) > 0 || p.Local == nil {
+	if !onThisMachine(s.Endpoint) || p.Local == nil {
+		return p
+	}
+	local := p.LocalStages()
+	if len(local) == 0 {
 		return p
 	}
 	here := *p
-	here.Stages = p.Local.Stages()
+	here.Stages = local
 	return &here
 }
 

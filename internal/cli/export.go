@@ -12,7 +12,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
-	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/export"
 )
 
@@ -36,7 +36,7 @@ changes AWS. Each file begins with the command to run.`,
 	return cmd
 }
 
-func newExportCode(e *env, name, short string, write func(*provision.Spec) ([]byte, error)) *cobra.Command {
+func newExportCode(e *env, name, short string, write func(*desired.Spec) ([]byte, error)) *cobra.Command {
 	var region, zip string
 	cmd := &cobra.Command{
 		Use:   name,
@@ -87,7 +87,7 @@ func newExportAthena(e *env) *cobra.Command {
 }
 
 // exportSpec returns the spec without an AWS account: Terraform and CloudFormation look it up when they run.
-func exportSpec(ctx context.Context, e *env, region, zip string) (*provision.Spec, error) {
+func exportSpec(ctx context.Context, e *env, region, zip string) (*desired.Spec, error) {
 	p, err := loadForAWS(e)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func exportSpec(ctx context.Context, e *env, region, zip string) (*provision.Spe
 	if arch == "" {
 		arch = config.DefaultArchitecture
 	}
-	spec := &provision.Spec{Pipeline: p, Partition: partition(region), Region: region, Account: p.Account, Architecture: arch}
+	spec := &desired.Spec{Pipeline: p, Partition: partition(region), Region: region, Account: p.Account, Architecture: arch}
 	spec.Zip, err = functionZip(ctx, e, zip, arch)
 	return spec, err
 }

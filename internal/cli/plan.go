@@ -14,6 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/bundle"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/price"
 )
 
@@ -92,7 +93,7 @@ func runPlan(ctx context.Context, e *env, flags *planFlags) error {
 // prepared holds a plan and what it was made from.
 type prepared struct {
 	session *awsSession
-	spec    *provision.Spec
+	spec    *desired.Spec
 	plan    *provision.Plan
 	cost    price.Estimate
 	notes   []string // about the plan as a whole
@@ -171,7 +172,7 @@ func (p *prepared) print(w io.Writer, colour paint) {
 }
 
 // printHeader names the pipeline and where it is.
-func printHeader(w io.Writer, s *awsSession, spec *provision.Spec, colour paint) {
+func printHeader(w io.Writer, s *awsSession, spec *desired.Spec, colour paint) {
 	fmt.Fprintf(w, "%s in %s, account %s", colour.it(bold, spec.Pipeline.Name), s.Region, s.Account)
 	if s.Endpoint != "" {
 		fmt.Fprintf(w, ", at %s", s.Endpoint)

@@ -18,6 +18,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/replay"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/server"
 	"github.com/stagelog/stagelog/internal/usageplan"
@@ -158,10 +159,10 @@ func hashSalt(ctx context.Context, p *config.Pipeline, s *awsSession) ([]byte, e
 	if err != nil {
 		return nil, fmt.Errorf("read the salt of api_key: hash from the function: %w", err)
 	}
-	if f.Environment == nil || f.Environment.Variables[provision.SaltVariable] == "" {
-		return nil, fmt.Errorf("function %s has no salt (%s) for api_key: hash; run `stagelog deploy` to set it", p.Function(), provision.SaltVariable)
+	if f.Environment == nil || f.Environment.Variables[desired.SaltVariable] == "" {
+		return nil, fmt.Errorf("function %s has no salt (%s) for api_key: hash; run `stagelog deploy` to set it", p.Function(), desired.SaltVariable)
 	}
-	return []byte(f.Environment.Variables[provision.SaltVariable]), nil
+	return []byte(f.Environment.Variables[desired.SaltVariable]), nil
 }
 
 // customers returns the current usage plans of API Gateway, and the deleted keys that the pipeline's functions remember.
@@ -184,7 +185,7 @@ func customers(ctx context.Context, c *provision.Clients, name string) (*usagepl
 
 // sharedSnapshot returns the snapshot that the pipeline's functions share, or nil.
 func sharedSnapshot(ctx context.Context, b bucket.Bucket) (*usageplan.Snapshot, error) {
-	key := (&provision.Spec{}).SnapshotKey()
+	const key = desired.SnapshotKey
 	body, err := b.Get(ctx, key)
 	if errors.Is(err, record.ErrNotFound) {
 		return nil, nil

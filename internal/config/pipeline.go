@@ -61,6 +61,15 @@ type Pipeline struct {
 	warnings Problems
 }
 
+// LocalStages returns the stages of the local section that log to the stream: all, or those that are among Stages.
+func (p *Pipeline) LocalStages() []record.StageRef {
+	all := p.Local.Stages()
+	if len(p.Stages) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(st record.StageRef) bool { return !slices.Contains(p.Stages, st) })
+}
+
 // OutputNames are the fields that enrichment adds; "" leaves one out.
 type OutputNames struct {
 	UsagePlan   string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/durable/retry"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // Bucket is the bucket that objects are delivered to. Who may read it is in its policy, which
@@ -21,11 +22,14 @@ type Bucket struct {
 	// takes it for the pipeline's, and needs no consent.
 	DeleteObjects bool
 
-	s *Spec
-	c *s3.Client
+	s    *desired.Spec
+	want desired.Bucket
+	c    *s3.Client
 }
 
-func newBucket(s *Spec, c *Clients) *Bucket { return &Bucket{s: s, c: c.S3} }
+func newBucket(d *desired.Resources, c *Clients) *Bucket {
+	return &Bucket{s: d.Spec, want: d.Bucket, c: c.S3}
+}
 
 // Kind is "S3 bucket".
 func (r *Bucket) Kind() string { return "S3 bucket" }
@@ -41,9 +45,6 @@ const (
 // Read compares the bucket. That its name belongs to another account, or to a bucket in
 // another Region, is an ErrElsewhere.
 func (r *Bucket) Read(ctx context.Context) (State, error) {
-	if err := r.expirable(); err != nil {
-		return State{}, err
-	}
 	exists, err := r.look(ctx)
 	if err != nil {
 		return State{}, err
@@ -61,7 +62,7 @@ func (r *Bucket) Read(ctx context.Context) (State, error) {
 	return absent, nil
 }
 
-const fieldTag = "tag " + OwnerTag
+const fieldTag = "tag " + desired.OwnerTag
 
 func (r *Bucket) read(ctx context.Context) (State, error) {
 	state := State{Exists: true}
@@ -72,8 +73,13 @@ func (r *Bucket) read(ctx context.Context) (State, error) {
 	if err := r.owned(ctx, tags, &state); err != nil {
 		return State{}, err
 	}
+	var lacking []string
 	for _, set := range r.settings() {
 		have, err := set.have(ctx)
+		if awserr.Unsupported(err) { // AWS has all of them, another S3 may not
+			lacking = append(lacking, "this S3 has no "+set.name)
+			continue
+		}
 		if err != nil {
 			return State{}, fmt.Errorf("read its %s: %w", set.name, err)
 		}
@@ -83,7 +89,7 @@ func (r *Bucket) read(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	state.Notes = r.notes(versioning)
+	state.Notes = append(r.notes(versioning), lacking...)
 	return state, nil
 }
 
@@ -154,7 +160,7 @@ func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 	if tagged {
 		config.Tags = []types.Tag{r.ownerTag()}
 	}
-	in := &s3.CreateBucketInput{Bucket: aws.String(r.Name()), ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}
+	in := &s3.CreateBucketInput{Bucket: aws.String(r.Name()), ObjectOwnership: r.want.Ownership}
 	if config.LocationConstraint != "" || tagged {
 		in.CreateBucketConfiguration = config
 	}
@@ -179,7 +185,7 @@ func (r *Bucket) Destroy(ctx context.Context, found State, progress func(string)
 	if r.DeleteObjects {
 		return r.delete(ctx, progress)
 	}
-	if _, err := r.empty(ctx, statePrefix, r.own, quietly); err != nil && !isNothing(err) {
+	if _, err := r.empty(ctx, desired.StatePrefix, r.own, quietly); err != nil && !isNothing(err) {
 		return "", err
 	}
 	objects, bytes, err := r.Contents(ctx)

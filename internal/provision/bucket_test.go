@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
@@ -22,7 +23,7 @@ type bucketAccount struct {
 	t *testing.T
 	*moto.Server
 	c    *s3.Client
-	s    *Spec
+	s    *desired.Spec
 	name *string
 }
 
@@ -39,7 +40,7 @@ func newBucketAccount(t *testing.T) *bucketAccount {
 func (a *bucketAccount) resource(through http.RoundTripper) *Bucket {
 	cfg := a.Config(through)
 	cfg.RetryMaxAttempts = 1
-	return newBucket(a.s, NewClients(cfg))
+	return newBucket(wantOf(a.s), NewClients(cfg))
 }
 
 func (a *bucketAccount) read() State {
@@ -414,42 +415,10 @@ func expirationOf(rule types.LifecycleRule) types.LifecycleExpiration {
 	return *rule.Expiration
 }
 
-func TestBucketExpiry(t *testing.T) {
-	for _, tt := range []struct {
-		name                string
-		prefix, errorPrefix string
-		days, errorDays     int
-		refused, note       string
-	}{
-		{"nothing expires", "", "", 0, 0, "", ""},
-		{"everything would expire", "", "errors/", 400, 0, "expire_days", ""},
-		{"stagelog's own would expire", "s", "errors/", 400, 0, "expire_days", ""},
-		{"all with the errors", "logs/", "!{firehose:error-output-type}/", 0, 30, "error_days", ""},
-		{"errors below logs", "logs/", "logs/bad/", 30, 90, "", "logs/bad/ is below logs/"},
-		{"errors below logs, shorter", "logs/", "logs/bad/", 90, 30, "", ""},
-		{"logs below errors", "a/logs/", "a/", 90, 30, "", "a/logs/ is below a/"},
-		{"default error prefix", "logs/", "", 30, 0, "", "logs/processing-failed/ is below logs/"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := streamSpec(t)
-			s.Pipeline.Deliver.Prefix, s.Pipeline.Deliver.ErrorPrefix = tt.prefix, tt.errorPrefix
-			s.Pipeline.AWS.ExpireDays, s.Pipeline.AWS.ErrorDays = tt.days, tt.errorDays
-			r := newBucket(s, &Clients{})
-			err := r.expirable()
-			if (err != nil) != (tt.refused != "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
-				t.Errorf("expirable() = %v, want one that names %q", err, tt.refused)
-			}
-			if notes := strings.Join(r.lifecycleNotes(), "\n"); err == nil && !strings.HasPrefix(notes, tt.note) || tt.note == "" && err == nil && notes != "" {
-				t.Errorf("lifecycleNotes() = %q, want %q", notes, tt.note)
-			}
-		})
-	}
-}
-
 func TestBucketIsKeptOrDeleted(t *testing.T) {
 	a := newBucketAccount(t)
-	own := []string{a.s.SnapshotKey()}
-	theirs := []string{"logs/1", "logs/2", statePrefix + "former/abc/prod.json", statePrefix + "notes.txt"}
+	own := []string{desired.SnapshotKey}
+	theirs := []string{"logs/1", "logs/2", desired.StatePrefix + "former/abc/prod.json", desired.StatePrefix + "notes.txt"}
 	for _, status := range []types.BucketVersioningStatus{"", types.BucketVersioningStatusEnabled} {
 		a.Reset()
 		a.deploy()
@@ -551,7 +520,7 @@ func TestBucketInTheFirstRegion(t *testing.T) {
 	a.s.Region = "us-east-1"
 	cfg := a.Config(nil)
 	cfg.Region = a.s.Region
-	r := newBucket(a.s, NewClients(cfg))
+	r := newBucket(wantOf(a.s), NewClients(cfg))
 	applyTo(t, r)
 	if found := readOf(t, r); !found.Exists || found.Needs != NoConsent || len(found.Changed()) > 0 {
 		t.Errorf("Read after it was made = %+v", found)

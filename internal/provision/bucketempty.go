@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // Contents counts the objects that the bucket lists, without former versions. A bucket that
@@ -34,7 +35,7 @@ func (r *Bucket) Contents(ctx context.Context) (objects, bytes int64, err error)
 
 // own reports whether key is an object that a deleted pipeline no longer needs. A stage's previous
 // logging settings are kept: restoring them deletes them, and a stage that was not restored needs them.
-func (r *Bucket) own(key string) bool { return key == r.s.SnapshotKey() }
+func (r *Bucket) own(key string) bool { return key == desired.SnapshotKey }
 
 func anyKey(string) bool { return true }
 

@@ -13,75 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
-
-// Lifecycle rules with these IDs are the pipeline's. Others are left as they are, whatever else their
-// IDs begin with.
-const (
-	abortRule        = "stagelog-abort-uploads"
-	expireRule       = "stagelog-expire"
-	expireErrorsRule = "stagelog-expire-errors"
-)
-
-// abortDays is after how long the parts of an upload that was never completed are deleted:
-// they cost as objects do, and no list shows them. Firehose tries for a day at most.
-const abortDays = 7
-
-// expiry is what is deleted after some time: all that begins with a text.
-type expiry struct {
-	id     string
-	option string // of stagelog.yaml
-	prefix string // as Firehose has it
-	days   int
-}
-
-func (r *Bucket) expiries() []expiry {
-	p := r.s.Pipeline
-	failed := p.Deliver.ErrorPrefix
-	if failed == "" {
-		failed = p.Deliver.Prefix + "processing-failed/" // where Firehose puts them then
-	}
-	return []expiry{
-		{expireRule, "expire_days", p.Deliver.Prefix, p.AWS.ExpireDays},
-		{expireErrorsRule, "error_days", failed, p.AWS.ErrorDays},
-	}
-}
-
-// fixed is the part of every object's key that a rule can name.
-func (e expiry) fixed() string {
-	fixed, _, _ := strings.Cut(e.prefix, "!{")
-	return fixed
-}
-
-// expirable refuses a pipeline whose rules would delete what stagelog keeps in the bucket, and
-// everybody else's objects with it.
-func (r *Bucket) expirable() error {
-	for _, e := range r.expiries() {
-		if e.days > 0 && strings.HasPrefix(statePrefix, e.fixed()) {
-			return fmt.Errorf("aws: %s would delete all objects that begin with %q, and so what stagelog keeps below %s: give the prefix %q a beginning of its own, such as logs/, or leave out %s",
-				e.option, e.fixed(), statePrefix, e.prefix, e.option)
-		}
-	}
-	return nil
-}
-
-// wantedRules are the pipeline's own.
-func (r *Bucket) wantedRules() []types.LifecycleRule {
-	rule := func(id, prefix string) types.LifecycleRule {
-		return types.LifecycleRule{ID: aws.String(id), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String(prefix)}}
-	}
-	abort := rule(abortRule, "")
-	abort.AbortIncompleteMultipartUpload = &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(abortDays)}
-	rules := []types.LifecycleRule{abort}
-	for _, e := range r.expiries() {
-		if e.days > 0 {
-			expire := rule(e.id, e.fixed())
-			expire.Expiration = &types.LifecycleExpiration{Days: aws.Int32(int32(e.days))}
-			rules = append(rules, expire)
-		}
-	}
-	return rules
-}
 
 // lifecycle is the bucket's; one without rules where it has none.
 func (r *Bucket) lifecycle(ctx context.Context) (*s3.GetBucketLifecycleConfigurationOutput, error) {
@@ -107,13 +40,13 @@ func (r *Bucket) putLifecycle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rules := slices.DeleteFunc(now.Rules, isOwnRule)
+	rules := slices.DeleteFunc(now.Rules, desired.IsOwnRule)
 	for i := range rules {
 		withFilter(&rules[i])
 	}
 	_, err = r.c.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
 		Bucket:                             aws.String(r.Name()),
-		LifecycleConfiguration:             &types.BucketLifecycleConfiguration{Rules: append(rules, r.wantedRules()...)},
+		LifecycleConfiguration:             &types.BucketLifecycleConfiguration{Rules: append(rules, r.want.Rules...)},
 		TransitionDefaultMinimumObjectSize: now.TransitionDefaultMinimumObjectSize,
 	})
 	return err
@@ -131,14 +64,10 @@ func withFilter(rule *types.LifecycleRule) {
 	}
 }
 
-func isOwnRule(rule types.LifecycleRule) bool {
-	return slices.Contains([]string{abortRule, expireRule, expireErrorsRule}, aws.ToString(rule.ID))
-}
-
 // rulesText is the normal form of the pipeline's rules among rules: a line for each, in the
 // order of their IDs.
 func rulesText(rules []types.LifecycleRule) string {
-	own := slices.DeleteFunc(slices.Clone(rules), func(rule types.LifecycleRule) bool { return !isOwnRule(rule) })
+	own := slices.DeleteFunc(slices.Clone(rules), func(rule types.LifecycleRule) bool { return !desired.IsOwnRule(rule) })
 	slices.SortFunc(own, func(a, b types.LifecycleRule) int { return cmp.Compare(aws.ToString(a.ID), aws.ToString(b.ID)) })
 	var lines []string
 	for _, rule := range own {
@@ -177,18 +106,4 @@ func ruleText(rule types.LifecycleRule) string {
 		text += ", switched off"
 	}
 	return text
-}
-
-// lifecycleNotes says where one rule decides for the objects of another.
-func (r *Bucket) lifecycleNotes() []string {
-	var notes []string
-	all := r.expiries()
-	for i, inner := range all {
-		outer := all[1-i]
-		within := strings.HasPrefix(inner.fixed(), outer.fixed()) && inner.fixed() != outer.fixed()
-		if within && outer.days > 0 && (inner.days == 0 || inner.days > outer.days) {
-			notes = append(notes, fmt.Sprintf("%s is below %s, so %s (%d days) counts there, too", inner.fixed(), outer.fixed(), outer.option, outer.days))
-		}
-	}
-	return notes
 }

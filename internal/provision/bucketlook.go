@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // ErrElsewhere means that the bucket's name is that of a bucket in another account or Region.
@@ -30,9 +31,25 @@ func (r *Bucket) mine(ctx context.Context) (bool, error) {
 	return exists, err
 }
 
+// lookAt returns a bucket that can be looked at, and not changed.
+func lookAt(s *desired.Spec, c *Clients) *Bucket {
+	b := &Bucket{s: s, c: c.S3}
+	if !s.ForeignBucket {
+		b.want.Account = s.Account
+	}
+	return b
+}
+
 // look says whether the account has the bucket, in the Region.
 func (r *Bucket) look(ctx context.Context) (bool, error) {
-	status, err := r.head(ctx, aws.String(r.s.Account))
+	if r.want.Account == "" {
+		status, err := r.head(ctx, nil)
+		if status == http.StatusForbidden {
+			err = fmt.Errorf("these credentials may not look at the bucket %s", r.Name())
+		}
+		return status == http.StatusOK, err
+	}
+	status, err := r.head(ctx, &r.want.Account)
 	switch {
 	case status == http.StatusNotFound:
 		return false, nil
@@ -117,7 +134,7 @@ func (r *Bucket) tags(ctx context.Context) ([]types.Tag, error) {
 
 func ownerOf(tags []types.Tag) string {
 	for _, t := range tags {
-		if aws.ToString(t.Key) == OwnerTag {
+		if aws.ToString(t.Key) == desired.OwnerTag {
 			return aws.ToString(t.Value)
 		}
 	}
@@ -125,7 +142,7 @@ func ownerOf(tags []types.Tag) string {
 }
 
 func (r *Bucket) ownerTag() types.Tag {
-	return types.Tag{Key: aws.String(OwnerTag), Value: aws.String(r.s.Owner())}
+	return types.Tag{Key: aws.String(desired.OwnerTag), Value: aws.String(r.s.Owner())}
 }
 
 // tag adds the owner's. S3 replaces all tags at once, so the others are said again.
@@ -134,7 +151,7 @@ func (r *Bucket) tag(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tags = slices.DeleteFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == OwnerTag })
+	tags = slices.DeleteFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == desired.OwnerTag })
 	_, err = r.c.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
 		Bucket: aws.String(r.Name()), Tagging: &types.Tagging{TagSet: append(tags, r.ownerTag())},
 	})

@@ -5,10 +5,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // planOf plans as MakePlan does, for the bucket, its policy and the log groups alone.
-func planOf(t *testing.T, s *Spec, c *Clients) *Plan {
+func planOf(t *testing.T, s *desired.Spec, c *Clients) *Plan {
 	t.Helper()
 	resources := storage(s, c)
 	found, err := readAll(t.Context(), resources, nil)
@@ -22,9 +24,9 @@ func planOf(t *testing.T, s *Spec, c *Clients) *Plan {
 	return plan
 }
 
-func storage(s *Spec, c *Clients) []Resource {
-	return []Resource{newBucket(s, c), newBucketPolicy(s, c),
-		newLogGroup(s, c, s.StreamLogGroup(), DeliveryLogStream), newLogGroup(s, c, s.FunctionLogGroup(), "")}
+func storage(s *desired.Spec, c *Clients) []Resource {
+	return []Resource{newBucket(wantOf(s), c), newBucketPolicy(wantOf(s), c),
+		newLogGroup(s, wantOf(s).StreamLog, c), newLogGroup(s, wantOf(s).FunctionLog, c)}
 }
 
 func actions(p *Plan) (lines []string) {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -19,12 +20,13 @@ import (
 // TLS, and what readers may do. Others' statements are not compared, and stay.
 type bucketPolicy struct {
 	bucket *Bucket
-	s      *Spec
+	s      *desired.Spec
+	want   policy.Document
 	c      *s3.Client
 }
 
-func newBucketPolicy(s *Spec, c *Clients) *bucketPolicy {
-	return &bucketPolicy{bucket: newBucket(s, c), s: s, c: c.S3}
+func newBucketPolicy(d *desired.Resources, c *Clients) *bucketPolicy {
+	return &bucketPolicy{bucket: newBucket(d, c), s: d.Spec, want: d.BucketPolicy, c: c.S3}
 }
 
 func (r *bucketPolicy) Kind() string { return "S3 bucket policy" }
@@ -41,12 +43,9 @@ const (
 // wanted are the pipeline's statements. Where S3's endpoint has no TLS, as on one machine, the
 // statement that asks for it would deny everybody everything, and is left out.
 func (r *bucketPolicy) wanted() policy.Document {
-	d := policy.Bucket(policy.BucketPermissions{
-		Partition: r.s.Partition, Bucket: r.s.Bucket(), Prefix: r.s.Pipeline.Deliver.Prefix,
-		Private: []string{r.s.Pipeline.Deliver.ErrorPrefix, statePrefix}, Readers: r.s.Pipeline.Readers,
-	})
+	d := r.want
 	if r.withoutTLS() {
-		d.Statements = slices.DeleteFunc(d.Statements, func(s policy.Statement) bool { return s.Sid == tlsStatement })
+		d.Statements = slices.DeleteFunc(slices.Clone(d.Statements), func(s policy.Statement) bool { return s.Sid == tlsStatement })
 	}
 	return d
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -24,7 +25,7 @@ const (
 func (a *bucketAccount) policyResource(through http.RoundTripper) *bucketPolicy {
 	cfg := a.Config(through)
 	cfg.RetryMaxAttempts = 1
-	return newBucketPolicy(a.s, NewClients(cfg))
+	return newBucketPolicy(wantOf(a.s), NewClients(cfg))
 }
 
 // withTLS is the policy's resource at an endpoint that has TLS, which moto has not: what is
@@ -36,7 +37,7 @@ func (a *bucketAccount) withTLS() *bucketPolicy {
 		return http.DefaultTransport.RoundTrip(r)
 	}))
 	cfg.BaseEndpoint = aws.String(strings.Replace(a.URL, "http://", "https://", 1))
-	return newBucketPolicy(a.s, NewClients(cfg))
+	return newBucketPolicy(wantOf(a.s), NewClients(cfg))
 }
 
 // setPolicy sets the bucket's policy to the statements, as somebody would by hand.
@@ -86,6 +87,7 @@ func TestBucketPolicyIsMadeMendedAndRemoved(t *testing.T) {
 		{"a reader came back", func() { a.s.Pipeline.Readers = []string{"444455556666"} }, false},
 	} {
 		tt.by()
+		r = a.policyResource(nil)
 		found := readOf(t, r)
 		if diff := cmp.Diff([]string{"policy"}, changedNames(found)); diff != "" || found.Exists != tt.exists {
 			t.Errorf("after %s Read = %+v, differs in (-want +got):\n%s", tt.name, found, diff)
@@ -178,7 +180,7 @@ func TestBucketPolicyOfAnotherPipeline(t *testing.T) {
 		_, err := a.c.DeleteBucketTagging(t.Context(), &s3.DeleteBucketTaggingInput{Bucket: a.name})
 		a.ok(err)
 		if owner != "" {
-			a.tags(OwnerTag, owner)
+			a.tags(desired.OwnerTag, owner)
 		}
 		r := a.policyResource(nil)
 		found := readOf(t, r)
@@ -217,10 +219,10 @@ func TestBucketPolicyWithAReaderThatIsNone(t *testing.T) {
 func TestBucketPolicyHasRoomInS3(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
-	r := a.policyResource(nil)
 	for i := range 120 { // as many as stagelog.yaml takes
 		a.s.Pipeline.Readers = append(a.s.Pipeline.Readers, fmt.Sprintf("%012d", i))
 	}
+	r := a.policyResource(nil)
 	applyTo(t, r)
 	big := policy.Document{Statements: r.wanted().Statements}
 	for len(big.JSON()) <= 2*maxPolicy {

@@ -23,20 +23,11 @@ type bucketSetting struct {
 
 func (r *Bucket) settings() []bucketSetting {
 	return []bucketSetting{
-		{"public access block", publicAccessText(blockAll()), r.publicAccess, r.putPublicAccess},
-		{"object ownership", string(types.ObjectOwnershipBucketOwnerEnforced), r.ownership, r.putOwnership},
-		// A default of SSE-KMS shuts readers of other accounts out without a word: with the key
-		// aws/s3 for good, with another until its key policy names them.
-		{"encryption", string(types.ServerSideEncryptionAes256), r.encryption, r.putEncryption},
+		{"public access block", publicAccessText(&r.want.PublicAccess), r.publicAccess, r.putPublicAccess},
+		{"object ownership", string(r.want.Ownership), r.ownership, r.putOwnership},
+		{"encryption", string(r.want.Encryption), r.encryption, r.putEncryption},
 		{"versioning", "off", r.versioningField, r.suspendVersioning},
-		{"lifecycle", rulesText(r.wantedRules()), r.lifecycleField, r.putLifecycle},
-	}
-}
-
-func blockAll() *types.PublicAccessBlockConfiguration {
-	return &types.PublicAccessBlockConfiguration{
-		BlockPublicAcls: aws.Bool(true), IgnorePublicAcls: aws.Bool(true),
-		BlockPublicPolicy: aws.Bool(true), RestrictPublicBuckets: aws.Bool(true),
+		{"lifecycle", rulesText(r.want.Rules), r.lifecycleField, r.putLifecycle},
 	}
 }
 
@@ -73,7 +64,7 @@ func (r *Bucket) publicAccess(ctx context.Context) (string, error) {
 
 func (r *Bucket) putPublicAccess(ctx context.Context) error {
 	_, err := r.c.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{
-		Bucket: aws.String(r.Name()), PublicAccessBlockConfiguration: blockAll(),
+		Bucket: aws.String(r.Name()), PublicAccessBlockConfiguration: &r.want.PublicAccess,
 	})
 	return err
 }
@@ -93,7 +84,7 @@ func (r *Bucket) putOwnership(ctx context.Context) error {
 	_, err := r.c.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{
 		Bucket: aws.String(r.Name()),
 		OwnershipControls: &types.OwnershipControls{
-			Rules: []types.OwnershipControlsRule{{ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}},
+			Rules: []types.OwnershipControlsRule{{ObjectOwnership: r.want.Ownership}},
 		},
 	})
 	if awserr.Is(err, "InvalidBucketAclWithObjectOwnership") {
@@ -134,7 +125,7 @@ func (r *Bucket) encryption(ctx context.Context) (string, error) {
 // putEncryption leaves the kinds of encryption that uploads may not ask for as they are.
 func (r *Bucket) putEncryption(ctx context.Context) error {
 	rule := types.ServerSideEncryptionRule{
-		ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAes256},
+		ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: r.want.Encryption},
 	}
 	now, err := r.encryptionRule(ctx)
 	if err != nil {
@@ -184,5 +175,5 @@ func (r *Bucket) notes(versioning types.BucketVersioningStatus) []string {
 	if versioning != "" {
 		notes = append(notes, "versioning was on at some time: what expires or is deleted stays as a former version until somebody deletes that, too")
 	}
-	return append(notes, r.lifecycleNotes()...)
+	return append(notes, r.want.Notes...)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
@@ -82,12 +83,12 @@ func writeName(r *http.Request) (string, error) {
 }
 
 // computing is the two roles and what is between them, in the order of Resources.
-func computing(s *Spec, c *Clients) []Resource {
-	return []Resource{newFunctionRole(s, c), newFunction(s, c), newDatabase(s, c), newTable(s, c), newFirehoseRole(s, c)}
+func computing(s *desired.Spec, c *Clients) []Resource {
+	return []Resource{newFunctionRole(s, c), newFunction(wantOf(s), c), newDatabase(wantOf(s), c), newTable(wantOf(s), c), newFirehoseRole(s, c)}
 }
 
 // deployComputing deploys with the consent adopt.
-func deployComputing(t *testing.T, s *Spec, c *Clients) error {
+func deployComputing(t *testing.T, s *desired.Spec, c *Clients) error {
 	t.Helper()
 	given := []Consent{Adopt}
 	plan := &Plan{}
@@ -101,7 +102,7 @@ func deployComputing(t *testing.T, s *Spec, c *Clients) error {
 	return plan.Execute(t.Context(), given, func(Event) {})
 }
 
-func destroyComputing(t *testing.T, s *Spec, c *Clients) error {
+func destroyComputing(t *testing.T, s *desired.Spec, c *Clients) error {
 	t.Helper()
 	var removals []Removal
 	for _, r := range slices.Backward(computing(s, c)) {
@@ -117,7 +118,7 @@ func destroyComputing(t *testing.T, s *Spec, c *Clients) error {
 }
 
 // spoil changes all that can be changed by hand, the tags too.
-func spoil(t *testing.T, s *Spec, c *Clients) {
+func spoil(t *testing.T, s *desired.Spec, c *Clients) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -126,24 +127,23 @@ func spoil(t *testing.T, s *Spec, c *Clients) {
 		}
 	}
 	for _, name := range []string{s.FunctionRole(), s.FirehoseRole()} {
-		_, err := c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: aws.String(rolePolicy)})
+		_, err := c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: aws.String(desired.RolePolicy)})
 		must(err)
 		_, err = c.IAM.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: &name, PolicyDocument: aws.String(theirTrust)})
 		must(err)
-		_, err = c.IAM.UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: &name, TagKeys: []string{OwnerTag}})
+		_, err = c.IAM.UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: &name, TagKeys: []string{desired.OwnerTag}})
 		must(err)
 	}
 	_, err := c.Lambda.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String(s.Function()), MemorySize: aws.Int32(1024), Timeout: aws.Int32(3)})
 	must(err)
 	_, err = c.Lambda.UpdateFunctionCode(t.Context(), &lambda.UpdateFunctionCodeInput{FunctionName: aws.String(s.Function()), ZipFile: someZip(t, "theirs")})
 	must(err)
-	_, err = c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{OwnerTag}})
+	_, err = c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{desired.OwnerTag}})
 	must(err)
 	database := aws.String(s.Pipeline.Database())
 	_, err = c.Glue.UpdateDatabase(t.Context(), &glue.UpdateDatabaseInput{Name: database, DatabaseInput: &types.DatabaseInput{Name: database}})
 	must(err)
-	table, err := s.Table()
-	must(err)
+	table := wantOf(s).Table
 	table.Parameters, table.StorageDescriptor.Columns = nil, table.StorageDescriptor.Columns[1:]
 	_, err = c.Glue.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: database, TableInput: table})
 	must(err)
@@ -173,17 +173,17 @@ func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		before []func(*testing.T, *Spec, *Clients) error
-		run    func(*testing.T, *Spec, *Clients) error
+		before []func(*testing.T, *desired.Spec, *Clients) error
+		run    func(*testing.T, *desired.Spec, *Clients) error
 		calls  int // at the least
 	}{
 		{"made", nil, deployComputing, 7},
-		{"mended", []func(*testing.T, *Spec, *Clients) error{deployComputing, func(t *testing.T, s *Spec, c *Clients) error { spoil(t, s, c); return nil }}, deployComputing, 11},
-		{"removed", []func(*testing.T, *Spec, *Clients) error{deployComputing}, destroyComputing, 7},
+		{"mended", []func(*testing.T, *desired.Spec, *Clients) error{deployComputing, func(t *testing.T, s *desired.Spec, c *Clients) error { spoil(t, s, c); return nil }}, deployComputing, 11},
+		{"removed", []func(*testing.T, *desired.Spec, *Clients) error{deployComputing}, destroyComputing, 7},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			run := func(what func(*testing.T, *Spec, *Clients) error, c *Clients) {
+			run := func(what func(*testing.T, *desired.Spec, *Clients) error, c *Clients) {
 				t.Helper()
 				if err := what(t, s, c); err != nil {
 					t.Fatal(err)

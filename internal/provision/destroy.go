@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // Removal is one resource that a destroy looks at.
@@ -20,14 +22,18 @@ type Removal struct {
 
 // FindRemovals reads every resource, and answers those that exist in the order in which
 // they can go: the last made first.
-func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
-	resources := append(leftCatalog(ctx, s, c), Resources(s, c)...)
+func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, error) {
+	d, err := desired.New(s)
+	if err != nil {
+		return nil, err
+	}
+	resources := append(leftCatalog(ctx, s, c), Resources(d, c)...)
 	left, err := LeftStages(ctx, s, c)
 	if err != nil {
 		return nil, Explain(err)
 	}
 	for _, st := range left {
-		resources = append(resources, newStage(s, c, st))
+		resources = append(resources, newStage(d, c, st))
 	}
 	found, err := readAll(ctx, resources, cannotBeOurs)
 	if err != nil {
@@ -44,11 +50,17 @@ func FindRemovals(ctx context.Context, s *Spec, c *Clients) ([]Removal, error) {
 
 // leftCatalog is the database and table of a pipeline that delivered Parquet and does not any more. Where the catalog cannot
 // be read there is none: most pipelines never had one, and their credentials need no right to look.
-func leftCatalog(ctx context.Context, s *Spec, c *Clients) (left []Resource) {
+func leftCatalog(ctx context.Context, s *desired.Spec, c *Clients) (left []Resource) {
 	if s.Pipeline.Deliver.Parquet {
 		return nil
 	}
-	for _, r := range []Resource{newDatabase(s, c), newTable(s, c)} {
+	with, p := *s, *s.Pipeline
+	p.Deliver.Parquet, with.Pipeline = true, &p
+	d, err := desired.New(&with)
+	if err != nil {
+		return nil
+	}
+	for _, r := range []Resource{newDatabase(d, c), newTable(d, c)} {
 		if state, err := r.Read(ctx); err == nil && state.Exists && state.Needs == NoConsent {
 			left = append(left, r)
 		}

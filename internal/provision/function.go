@@ -17,25 +17,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
-)
-
-// The enrichment function, but for its size. The timeout is the most that Firehose waits for
-// with its default of 60 s of buffering; a batch takes milliseconds.
-const (
-	FunctionRuntime = types.RuntimeProvidedal2023
-	FunctionHandler = "bootstrap"
-	FunctionTimeout = 60 // seconds
-
-	functionDescription = "Adds the usage plan and the customer to API Gateway's access logs"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // function is the enrichment function.
 type function struct {
-	s *Spec
-	c *lambda.Client
+	s    *desired.Spec
+	want desired.Function
+	c    *lambda.Client
 }
 
-func newFunction(s *Spec, c *Clients) *function { return &function{s, c.Lambda} }
+func newFunction(d *desired.Resources, c *Clients) *function {
+	return &function{d.Spec, d.Function, c.Lambda}
+}
 
 func (r *function) Kind() string { return "Lambda function" }
 func (r *function) Name() string { return r.s.Function() }
@@ -67,17 +61,17 @@ func (r *function) Read(ctx context.Context) (State, error) {
 		if have = now.Configuration; have.PackageType == types.PackageTypeImage {
 			return State{}, &refusal{ErrOtherKind, fmt.Sprintf("there is a function of that name whose code is a container image, which Lambda changes into no other kind: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)}
 		}
-		state.ownedBy(now.Tags[OwnerTag], r.s.Owner())
+		state.ownedBy(now.Tags[desired.OwnerTag], r.s.Owner())
 		if have.LastUpdateStatus == types.LastUpdateStatusFailed {
 			state.Notes = []string{fmt.Sprintf("its last update failed, and what it was before still runs: %s (%s)", aws.ToString(have.LastUpdateStatusReason), have.LastUpdateStatusReasonCode)}
 		}
 	} else {
 		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
-		if r.s.hashes() {
+		if r.want.Salted {
 			state.Notes = append(state.Notes, "a secret for the hashes of keys is drawn with it: the same key has another hash than in what an earlier function delivered")
 		}
 	}
-	if r.s.Zip != nil {
+	if r.want.Zip != nil {
 		state.Fields = append(state.Fields, Field{fieldCode, shaText(aws.ToString(have.CodeSha256)), shaText(r.codeSHA256())})
 	}
 	state.Fields = append(state.Fields, r.compare(have)...)
@@ -91,12 +85,12 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 	}
 	env := variables(have)
 	fields := []Field{
-		{fieldArch, arch, r.s.Architecture},
-		{fieldRuntime, string(have.Runtime), string(FunctionRuntime)},
-		{fieldHandler, aws.ToString(have.Handler), FunctionHandler},
-		{fieldMemory, mebibytes(have.MemorySize), mebibytes(aws.Int32(int32(r.s.Pipeline.AWS.Memory)))},
-		{fieldTimeout, seconds(have.Timeout), seconds(aws.Int32(FunctionTimeout))},
-		{fieldRole, aws.ToString(have.Role), r.s.RoleARN(r.s.FunctionRole())},
+		{fieldArch, arch, r.want.Architecture},
+		{fieldRuntime, string(have.Runtime), string(r.want.Runtime)},
+		{fieldHandler, aws.ToString(have.Handler), r.want.Handler},
+		{fieldMemory, mebibytes(have.MemorySize), mebibytes(&r.want.Memory)},
+		{fieldTimeout, seconds(have.Timeout), seconds(&r.want.Timeout)},
+		{fieldRole, aws.ToString(have.Role), r.want.Role},
 		{fieldEnvironment, environmentText(env), environmentText(r.environment(env))},
 	}
 	// Inactive passes with the next call. A function that is Pending is waited for, and one that
@@ -118,11 +112,11 @@ func (r *function) environment(have map[string]string) map[string]string {
 		want = map[string]string{}
 	}
 	maps.DeleteFunc(want, func(name, _ string) bool { return strings.HasPrefix(name, "STAGELOG_") })
-	maps.Copy(want, r.s.FunctionEnvironment())
-	if salt := have[SaltVariable]; salt != "" { // also where api_key: is another for a while
-		want[SaltVariable] = salt
-	} else if r.s.hashes() {
-		want[SaltVariable] = rand.Text()
+	maps.Copy(want, r.want.Environment)
+	if salt := have[desired.SaltVariable]; salt != "" { // also where api_key: is another for a while
+		want[desired.SaltVariable] = salt
+	} else if r.want.Salted {
+		want[desired.SaltVariable] = rand.Text()
 	}
 	return want
 }
@@ -164,7 +158,7 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 
 // makeAgain keeps the variables, so that the same keys go on having the same hashes.
 func (r *function) makeAgain(ctx context.Context, progress func(string)) error {
-	if r.s.Zip == nil {
+	if r.want.Zip == nil {
 		return ErrNoZip
 	}
 	now, err := r.get(ctx)
@@ -183,14 +177,14 @@ func (r *function) makeAgain(ctx context.Context, progress func(string)) error {
 
 // create makes the function with what is to stay of env.
 func (r *function) create(ctx context.Context, env map[string]string, progress func(string)) error {
-	if r.s.Zip == nil {
+	if r.want.Zip == nil {
 		return ErrNoZip
 	}
 	in := &lambda.CreateFunctionInput{
-		FunctionName: aws.String(r.Name()), Description: aws.String(functionDescription),
-		Runtime: FunctionRuntime, Handler: aws.String(FunctionHandler), Architectures: []types.Architecture{types.Architecture(r.s.Architecture)},
-		MemorySize: aws.Int32(int32(r.s.Pipeline.AWS.Memory)), Timeout: aws.Int32(FunctionTimeout),
-		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Code: &types.FunctionCode{ZipFile: r.s.Zip},
+		FunctionName: aws.String(r.Name()), Description: &r.want.Description,
+		Runtime: r.want.Runtime, Handler: &r.want.Handler, Architectures: []types.Architecture{types.Architecture(r.want.Architecture)},
+		MemorySize: &r.want.Memory, Timeout: &r.want.Timeout,
+		Role: &r.want.Role, Code: &types.FunctionCode{ZipFile: r.want.Zip},
 		Environment: &types.Environment{Variables: r.environment(env)}, Tags: r.tags(),
 	}
 	err := untilReady(ctx, progress, func() error {
@@ -200,7 +194,7 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 	// A repeated request gets this answer when the first one's was lost.
 	if awserr.Exists(err) {
 		var now *lambda.GetFunctionOutput
-		if now, err = r.get(ctx); err == nil && (now == nil || now.Tags[OwnerTag] != r.s.Owner()) {
+		if now, err = r.get(ctx); err == nil && (now == nil || now.Tags[desired.OwnerTag] != r.s.Owner()) {
 			err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
 		}
 	}
@@ -211,12 +205,12 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 }
 
 func (r *function) updateCode(ctx context.Context, progress func(string)) error {
-	if r.s.Zip == nil {
+	if r.want.Zip == nil {
 		return ErrNoZip // another architecture takes other code
 	}
 	return untilReady(ctx, progress, func() error {
 		_, err := r.c.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
-			FunctionName: aws.String(r.Name()), ZipFile: r.s.Zip, Architectures: []types.Architecture{types.Architecture(r.s.Architecture)},
+			FunctionName: aws.String(r.Name()), ZipFile: r.want.Zip, Architectures: []types.Architecture{types.Architecture(r.want.Architecture)},
 		})
 		return err
 	})
@@ -224,9 +218,9 @@ func (r *function) updateCode(ctx context.Context, progress func(string)) error 
 
 func (r *function) updateConfiguration(ctx context.Context, now *types.FunctionConfiguration, progress func(string)) error {
 	in := &lambda.UpdateFunctionConfigurationInput{
-		FunctionName: aws.String(r.Name()), Runtime: FunctionRuntime, Handler: aws.String(FunctionHandler),
-		MemorySize: aws.Int32(int32(r.s.Pipeline.AWS.Memory)), Timeout: aws.Int32(FunctionTimeout),
-		Role: aws.String(r.s.RoleARN(r.s.FunctionRole())), Environment: &types.Environment{Variables: r.environment(variables(now))},
+		FunctionName: aws.String(r.Name()), Runtime: r.want.Runtime, Handler: &r.want.Handler,
+		MemorySize: &r.want.Memory, Timeout: &r.want.Timeout,
+		Role: &r.want.Role, Environment: &types.Environment{Variables: r.environment(variables(now))},
 	}
 	return untilReady(ctx, progress, func() error {
 		_, err := r.c.UpdateFunctionConfiguration(ctx, in)
@@ -275,11 +269,25 @@ func variables(c *types.FunctionConfiguration) map[string]string {
 	return c.Environment.Variables
 }
 
-func (r *function) tags() map[string]string { return map[string]string{OwnerTag: r.s.Owner()} }
+func (r *function) tags() map[string]string { return map[string]string{desired.OwnerTag: r.s.Owner()} }
 
 func (r *function) codeSHA256() string {
-	sum := sha256.Sum256(r.s.Zip)
+	sum := sha256.Sum256(r.want.Zip)
 	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// environmentText is variables as lines to compare and to show. Values of other names than
+// stagelog's are the user's own, and may be secrets: like the salt, they are not shown.
+func environmentText(env map[string]string) string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		value := env[name]
+		if name == desired.SaltVariable || !strings.HasPrefix(name, "STAGELOG_") {
+			value = "(set, not shown)"
+		}
+		lines = append(lines, fmt.Sprintf("%s=%s", name, value))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // shaText is a CodeSha256 as a plan shows it.

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
@@ -34,7 +35,7 @@ func someZip(t *testing.T, text string) []byte {
 }
 
 // functionSpec is a pipeline with a zip, in an account that has the function's role.
-func functionSpec(t *testing.T, c *Clients) *Spec {
+func functionSpec(t *testing.T, c *Clients) *desired.Spec {
 	t.Helper()
 	s := streamSpec(t)
 	s.Zip = someZip(t, "one")
@@ -71,7 +72,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
-	r := newFunction(s, c)
+	r := newFunction(wantOf(s), c)
 	if mustRead(t, r).Exists {
 		t.Fatal("there is a function in an empty account")
 	}
@@ -81,7 +82,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 		in.FunctionName = name
 		return func() error { _, err := c.Lambda.UpdateFunctionConfiguration(t.Context(), &in); return err }
 	}
-	withRefresh := s.FunctionEnvironment()
+	withRefresh := wantOf(s).Function.Environment
 	withRefresh["STAGELOG_REFRESH"] = "24h"
 	recode := func(in lambda.UpdateFunctionCodeInput) func() error {
 		in.FunctionName = name
@@ -101,7 +102,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 		{"environment", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: withRefresh}})},
 		{"code", callCode, recode(lambda.UpdateFunctionCodeInput{ZipFile: someZip(t, "two")})},
 		{"tag stagelog", "POST tags", func() error {
-			_, err := c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{OwnerTag}})
+			_, err := c.Lambda.UntagResource(t.Context(), &lambda.UntagResourceInput{Resource: aws.String(s.FunctionARN()), TagKeys: []string{desired.OwnerTag}})
 			return err
 		}},
 	}
@@ -113,7 +114,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 			t.Errorf("after a change of the %s by hand, Read differs in (-want +got):\n%s", tt.field, diff)
 		}
 		calls := &wire{}
-		mustApply(t, newFunction(s, NewClients(m.Config(calls))))
+		mustApply(t, newFunction(wantOf(s), NewClients(m.Config(calls))))
 		if diff := cmp.Diff([]string{tt.call}, calls.writes); diff != "" {
 			t.Errorf("the %s was mended with the calls (-want +got):\n%s", tt.field, diff)
 		}
@@ -128,7 +129,7 @@ func TestFunctionOfOthersNeedsAConsent(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
-	r := newFunction(s, c)
+	r := newFunction(wantOf(s), c)
 	_, err := c.Lambda.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: aws.String(r.Name()), Role: aws.String(s.RoleARN(s.FunctionRole())),
 		Runtime: types.RuntimePython312, Architectures: []types.Architecture{types.ArchitectureArm64}, Handler: aws.String("lambda_function.lambda_handler"), Code: &types.FunctionCode{ZipFile: someZip(t, "theirs")},
 		Environment: &types.Environment{Variables: map[string]string{"THEIRS": "secret"}}})
@@ -158,7 +159,7 @@ func TestTheSaltStays(t *testing.T) {
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
 	s.Pipeline.APIKey = "hash"
-	r := newFunction(s, c)
+	r := newFunction(wantOf(s), c)
 	mustApply(t, r)
 	salt := func() string {
 		t.Helper()
@@ -166,10 +167,11 @@ func TestTheSaltStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return now.Configuration.Environment.Variables[SaltVariable]
+		return now.Configuration.Environment.Variables[desired.SaltVariable]
 	}
 	first := salt()
 	s.Pipeline.AWS.Memory *= 2
+	r = newFunction(wantOf(s), c)
 	if found := mustRead(t, r); len(first) < 20 || strings.Contains(fmt.Sprint(found), first) {
 		t.Errorf("the salt %q is short, or shown: %+v", first, found)
 	}
@@ -179,7 +181,7 @@ func TestTheSaltStays(t *testing.T) {
 	}
 	for _, how := range []string{"mask", "hash"} {
 		s.Pipeline.APIKey = how
-		mustApply(t, r)
+		mustApply(t, newFunction(wantOf(s), c))
 		if salt() != first {
 			t.Errorf("api_key: %s changed the salt", how)
 		}
@@ -190,9 +192,10 @@ func TestFunctionWithoutAZip(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
-	r := newFunction(s, c)
+	r := newFunction(wantOf(s), c)
 	mustApply(t, r)
 	s.Zip = nil
+	r = newFunction(wantOf(s), c)
 	if found := mustRead(t, r); len(found.Changed()) > 0 {
 		t.Errorf("without a zip the function differs in %v", found.Changed())
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
@@ -84,7 +85,7 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 func (s *script) function(t *testing.T) *function {
 	t.Helper()
 	m := moto.Server{URL: "http://127.0.0.1:1"} // nobody: the script answers
-	return newFunction(functionSpec(t, nil), NewClients(m.Config(s)))
+	return newFunction(wantOf(functionSpec(t, nil)), NewClients(m.Config(s)))
 }
 
 // as is an answer to GetFunction: the function of functionSpec, with more in its configuration.
@@ -207,16 +208,17 @@ func TestFunctionThatFailedIsMadeAgain(t *testing.T) {
 		s := &script{answers: map[string][]string{"GET": {withSalt, withSalt, isActive}}}
 		r := s.function(t)
 		r.s.Pipeline.APIKey = "hash"
+		r.want = wantOf(r.s).Function
 		found := mustRead(t, r)
 		if !found.Differs(fieldState) {
 			t.Fatalf("Read = %+v, want the state to differ", found)
 		}
-		zip := r.s.Zip
-		r.s.Zip = nil
+		zip := r.want.Zip
+		r.want.Zip = nil
 		if err := r.Apply(t.Context(), found, quiet); !errors.Is(err, ErrNoZip) || s.calls != nil {
 			t.Errorf("Apply without a zip: %v after the calls %v, want ErrNoZip and the function left as it is", err, s.calls)
 		}
-		r.s.Zip = zip
+		r.want.Zip = zip
 		if err := r.Apply(t.Context(), found, quiet); err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +231,7 @@ func TestFunctionThatFailedIsMadeAgain(t *testing.T) {
 		if err := json.Unmarshal([]byte(s.bodies[callCreate][0]), &made); err != nil {
 			t.Fatal(err)
 		}
-		if env := made.Environment.Variables; env[SaltVariable] != "pepper" || env["THEIRS"] != "1" || env["STAGELOG_API_KEY"] != "hash" {
+		if env := made.Environment.Variables; env[desired.SaltVariable] != "pepper" || env["THEIRS"] != "1" || env["STAGELOG_API_KEY"] != "hash" {
 			t.Errorf("it was made again with the variables %v, want the old salt and those of others", env)
 		}
 	})
@@ -273,7 +275,7 @@ func TestFunctionOfAnotherArchitecture(t *testing.T) {
 	configured := `"State":"Active","Runtime":"provided.al2023","Handler":"bootstrap","MemorySize":256,"Timeout":60,"Role":"arn:aws:iam::123456789012:role/stagelog-acme-function"`
 	s := &script{answers: map[string][]string{}}
 	r := s.function(t)
-	env, err := json.Marshal(r.s.FunctionEnvironment())
+	env, err := json.Marshal(r.want.Environment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +304,7 @@ func TestFunctionThatIsPendingIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: map[string][]string{"GET": {isPending, isPending, isActive}}}
 		r := s.function(t)
-		r.s.Zip = nil
+		r.want.Zip = nil
 		found := mustRead(t, r)
 		if !found.Differs(fieldState) {
 			t.Fatalf("Read = %+v, want the state to differ", found)

@@ -12,19 +12,20 @@ import (
 
 	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // database is the pipeline's in the Glue Data Catalog: it holds the table whose columns Firehose converts with. The owner of
 // both is one of their parameters: tables have no tags, and CloudFormation gives databases none.
 type database struct {
-	s *Spec
-	c *glue.Client
+	s    *desired.Spec
+	want *types.DatabaseInput
+	c    *glue.Client
 }
 
-func newDatabase(s *Spec, c *Clients) *database { return &database{s, c.Glue} }
-
-// DatabaseDescription says what it is in the catalog.
-const DatabaseDescription = "Access logs of API Gateway with usage plan and customer, by stagelog"
+func newDatabase(d *desired.Resources, c *Clients) *database {
+	return &database{d.Spec, d.Database, c.Glue}
+}
 
 func (r *database) Kind() string { return "Glue database" }
 func (r *database) Name() string { return r.s.Pipeline.Database() }
@@ -38,7 +39,7 @@ func (r *database) Read(ctx context.Context) (State, error) {
 		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}}}, nil
 	}
 	state := State{Exists: true}
-	state.ownedBy(have.Parameters[OwnerTag], r.s.Owner())
+	state.ownedBy(have.Parameters[desired.OwnerTag], r.s.Owner())
 	return state, nil
 }
 
@@ -59,9 +60,7 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 		return nil
 	}
 	if !found.Exists {
-		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: &types.DatabaseInput{
-			Name: aws.String(r.Name()), Description: aws.String(DatabaseDescription), Parameters: map[string]string{OwnerTag: r.s.Owner()},
-		}})
+		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: r.want})
 		return r.madeTwice(ctx, err)
 	}
 	have, err := r.describe(ctx)
@@ -73,7 +72,7 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 	}
 	parameters := map[string]string{}
 	maps.Copy(parameters, have.Parameters)
-	parameters[OwnerTag] = r.s.Owner()
+	parameters[desired.OwnerTag] = r.s.Owner()
 	_, err = r.c.UpdateDatabase(ctx, &glue.UpdateDatabaseInput{Name: have.Name, DatabaseInput: &types.DatabaseInput{
 		Name: have.Name, Description: have.Description, LocationUri: have.LocationUri, Parameters: parameters,
 		CreateTableDefaultPermissions: have.CreateTableDefaultPermissions, TargetDatabase: have.TargetDatabase, FederatedDatabase: have.FederatedDatabase,
@@ -88,7 +87,7 @@ func (r *database) madeTwice(ctx context.Context, err error) error {
 		return err
 	}
 	have, err := r.describe(ctx)
-	if err == nil && (have == nil || have.Parameters[OwnerTag] != r.s.Owner()) {
+	if err == nil && (have == nil || have.Parameters[desired.OwnerTag] != r.s.Owner()) {
 		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
 	}
 	return err
@@ -125,55 +124,18 @@ func notInCatalog(err error) bool {
 
 // table is the one whose columns Firehose converts with, and which Athena reads the objects by.
 type table struct {
-	s *Spec
-	c *glue.Client
+	s    *desired.Spec
+	want *types.TableInput
+	c    *glue.Client
 }
 
-func newTable(s *Spec, c *Clients) *table { return &table{s, c.Glue} }
+func newTable(d *desired.Resources, c *Clients) *table { return &table{d.Spec, d.Table, c.Glue} }
 
 func (r *table) Kind() string { return "Glue table" }
 func (r *table) Name() string { return r.s.Pipeline.Database() + "." + config.LinesTable }
 
-const (
-	parquetInput  = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
-	parquetOutput = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
-	parquetSerDe  = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
-)
-
-// Table is the table as the catalog takes it.
-func (s *Spec) Table() (*types.TableInput, error) {
-	p := s.Pipeline
-	names, err := p.Columns()
-	if err != nil {
-		return nil, err
-	}
-	t := &types.TableInput{
-		Name: aws.String(config.LinesTable), TableType: aws.String("EXTERNAL_TABLE"),
-		Description: aws.String("A row for each request; what is not known is -"),
-		Parameters:  map[string]string{OwnerTag: s.Owner(), "classification": "parquet", "EXTERNAL": "TRUE"},
-		StorageDescriptor: &types.StorageDescriptor{
-			Location: aws.String("s3://" + s.Bucket() + "/" + p.Deliver.Logs()), InputFormat: aws.String(parquetInput), OutputFormat: aws.String(parquetOutput),
-			SerdeInfo: &types.SerDeInfo{SerializationLibrary: aws.String(parquetSerDe), Parameters: map[string]string{"serialization.format": "1"}},
-		},
-	}
-	for _, name := range names {
-		t.StorageDescriptor.Columns = append(t.StorageDescriptor.Columns, types.Column{Name: aws.String(name), Type: aws.String("string")})
-	}
-	if projection, err := ProjectionOf(p.Deliver.Prefix); err == nil {
-		t.StorageDescriptor.Location = aws.String(projection.Location(s.Bucket()))
-		t.PartitionKeys = []types.Column{{Name: aws.String(config.PartitionColumn), Type: aws.String("string")}}
-		for _, property := range projection.Properties(s.Bucket()) {
-			t.Parameters[property[0]] = property[1]
-		}
-	}
-	return t, nil
-}
-
 func (r *table) Read(ctx context.Context) (State, error) {
-	want, err := r.s.Table()
-	if err != nil {
-		return State{}, err
-	}
+	want := r.want
 	var state State
 	if len(want.PartitionKeys) == 0 {
 		state.Notes = []string{"Athena cannot compute the dates of this prefix, so each query reads, and costs, all objects; logs/ or logs/!{timestamp:yyyy/MM/dd}/ it can"}
@@ -187,7 +149,7 @@ func (r *table) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	default:
 		have, state.Exists = out.Table, true
-		state.ownedBy(have.Parameters[OwnerTag], r.s.Owner())
+		state.ownedBy(have.Parameters[desired.OwnerTag], r.s.Owner())
 	}
 	for _, f := range []struct {
 		name string
@@ -246,18 +208,14 @@ func partitionsText(keys []types.Column, parameters map[string]string) string {
 }
 
 func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
-	want, err := r.s.Table()
-	if err != nil {
-		return err
-	}
-	in := aws.String(r.s.Pipeline.Database())
+	want, in := r.want, aws.String(r.s.Pipeline.Database())
 	if !found.Exists {
-		_, err = r.c.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: in, TableInput: want})
+		_, err := r.c.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: in, TableInput: want})
 		if !awserr.Exists(err) {
 			return err
 		}
 		out, err := r.c.GetTable(ctx, &glue.GetTableInput{DatabaseName: in, Name: want.Name})
-		if err == nil && out.Table.Parameters[OwnerTag] != r.s.Owner() {
+		if err == nil && out.Table.Parameters[desired.OwnerTag] != r.s.Owner() {
 			err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
 		}
 		return err // ours: the first answer was lost
@@ -265,7 +223,7 @@ func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
 	if len(found.Changed()) == 0 {
 		return nil
 	}
-	_, err = r.c.UpdateTable(ctx, &glue.UpdateTableInput{DatabaseName: in, TableInput: want})
+	_, err := r.c.UpdateTable(ctx, &glue.UpdateTableInput{DatabaseName: in, TableInput: want})
 	return err
 }
 

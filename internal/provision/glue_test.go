@@ -13,23 +13,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
 // parquetSpec is a pipeline that delivers Parquet.
-func parquetSpec(t testing.TB, deliver string) *Spec {
+func parquetSpec(t testing.TB, deliver string) *desired.Spec {
 	t.Helper()
 	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\ndeliver: {format: parquet"+deliver+"}\n"), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64"}
+	return &desired.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64"}
 }
 
 func TestTableIsMadeMendedAndRemoved(t *testing.T) {
 	m := moto.Start(t)
 	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
-	d, r := newDatabase(s, c), newTable(s, c)
+	d, r := newDatabase(wantOf(s), c), newTable(wantOf(s), c)
 	if readOf(t, d).Exists || readOf(t, r).Exists {
 		t.Fatal("they exist in an empty account")
 	}
@@ -55,10 +56,7 @@ func TestTableIsMadeMendedAndRemoved(t *testing.T) {
 		{"partitions", func(in *types.TableInput) { in.Parameters["projection.enabled"] = "false" }},
 		{"partitions", func(in *types.TableInput) { in.Parameters["projection.date.range"] = "NOW-1DAYS,NOW" }},
 	} {
-		in, err := s.Table()
-		if err != nil {
-			t.Fatal(err)
-		}
+		in := wantOf(s).Table
 		tt.change(in)
 		if _, err := c.Glue.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: aws.String(d.Name()), TableInput: in}); err != nil {
 			t.Fatal(err)
@@ -98,16 +96,13 @@ func TestTableIsMadeMendedAndRemoved(t *testing.T) {
 func TestCatalogOfOthers(t *testing.T) {
 	m := moto.Start(t)
 	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
-	d, r := newDatabase(s, c), newTable(s, c)
+	d, r := newDatabase(wantOf(s), c), newTable(wantOf(s), c)
 	kept := map[string]string{"team": "data"}
 	if _, err := c.Glue.CreateDatabase(t.Context(), &glue.CreateDatabaseInput{DatabaseInput: &types.DatabaseInput{Name: aws.String(d.Name()), Parameters: kept, Description: aws.String("theirs")}}); err != nil {
 		t.Fatal(err)
 	}
-	in, err := s.Table()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.Parameters = map[string]string{OwnerTag: "eu-west-1/other"}
+	in := wantOf(s).Table
+	in.Parameters = map[string]string{desired.OwnerTag: "eu-west-1/other"}
 	if _, err := c.Glue.CreateTable(t.Context(), &glue.CreateTableInput{DatabaseName: aws.String(d.Name()), TableInput: in}); err != nil {
 		t.Fatal(err)
 	}
@@ -140,9 +135,9 @@ func TestCatalogOfOthers(t *testing.T) {
 func TestCatalogIsMadeThoughTheAnswerIsLost(t *testing.T) {
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
-	for _, resource := range []func(*Spec, *Clients) Resource{
-		func(s *Spec, c *Clients) Resource { return newDatabase(s, c) },
-		func(s *Spec, c *Clients) Resource { return newTable(s, c) },
+	for _, resource := range []func(*desired.Spec, *Clients) Resource{
+		func(s *desired.Spec, c *Clients) Resource { return newDatabase(wantOf(s), c) },
+		func(s *desired.Spec, c *Clients) Resource { return newTable(wantOf(s), c) },
 	} {
 		applyTo(t, resource(s, NewClients(m.Config(nil))))
 		if err := resource(s, NewClients(m.Config(http.DefaultTransport))).Apply(t.Context(), State{}, quiet); err != nil {
@@ -154,7 +149,7 @@ func TestCatalogIsMadeThoughTheAnswerIsLost(t *testing.T) {
 func TestAStreamGoesToParquetAndBack(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
-	plain, columns := newStream(streamSpec(t), c), newStream(parquetSpec(t, ", compression: gzip"), c)
+	plain, columns := newStream(wantOf(streamSpec(t)), c), newStream(wantOf(parquetSpec(t, ", compression: gzip")), c)
 	applyTo(t, plain)
 	for _, r := range []*Stream{columns, plain, columns} {
 		found := readOf(t, r)
@@ -185,12 +180,12 @@ func TestAStreamGoesToParquetAndBack(t *testing.T) {
 
 func TestATableWhosePartitionsAthenaCannotComputeSaysSo(t *testing.T) {
 	s := parquetSpec(t, `, prefix: "logs/!{timestamp:yyyy}-!{timestamp:MM}/", error_prefix: "errors/!{firehose:error-output-type}/"`)
-	in, err := s.Table()
-	if err != nil || len(in.PartitionKeys) != 0 || in.Parameters["projection.enabled"] != "" || aws.ToString(in.StorageDescriptor.Location) != "s3://acme-api-logs/logs/" {
-		t.Errorf("the table is %+v (%v), want one without partitions", in, err)
+	in := wantOf(s).Table
+	if len(in.PartitionKeys) != 0 || in.Parameters["projection.enabled"] != "" || aws.ToString(in.StorageDescriptor.Location) != "s3://acme-api-logs/logs/" {
+		t.Errorf("the table is %+v, want one without partitions", in)
 	}
 	m := moto.Start(t)
-	if found := readOf(t, newTable(s, NewClients(m.Config(nil)))); len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "reads, and costs, all objects") {
+	if found := readOf(t, newTable(wantOf(s), NewClients(m.Config(nil)))); len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "reads, and costs, all objects") {
 		t.Errorf("Notes = %q", found.Notes)
 	}
 }
@@ -199,8 +194,8 @@ func TestATableWhosePartitionsAthenaCannotComputeSaysSo(t *testing.T) {
 func TestRemovalsFindTheTableThatIsLeft(t *testing.T) {
 	m := moto.Start(t)
 	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
-	applyTo(t, newDatabase(s, c))
-	applyTo(t, newTable(s, c))
+	applyTo(t, newDatabase(wantOf(s), c))
+	applyTo(t, newTable(wantOf(s), c))
 	now := streamSpec(t)
 	removals, err := FindRemovals(t.Context(), now, c)
 	if err != nil {
@@ -230,10 +225,10 @@ func TestADatabaseIsEmptyOnceAllPagesAre(t *testing.T) {
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	plain := NewClients(m.Config(nil))
-	applyTo(t, newDatabase(s, plain))
-	applyTo(t, newTable(s, plain))
+	applyTo(t, newDatabase(wantOf(s), plain))
+	applyTo(t, newTable(wantOf(s), plain))
 	pages := &pagedTables{empty: 1}
-	d := newDatabase(s, NewClients(m.Config(pages)))
+	d := newDatabase(wantOf(s), NewClients(m.Config(pages)))
 	if did, err := d.Destroy(t.Context(), readOf(t, d), quiet); !strings.Contains(did, "kept, as it has the table lines") || err != nil || pages.empty != 0 {
 		t.Errorf("Destroy with a table on the second page = %q, %v, want it kept", did, err)
 	}

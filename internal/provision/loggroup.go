@@ -9,20 +9,22 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // logGroup is one of the pipeline's CloudWatch log groups. Its tag is part of the call that
 // creates it, so a group without one is always somebody else's: Lambda makes one when a
 // function that may do so logs for the first time, the console when it makes a stream.
 type logGroup struct {
-	s      *Spec
+	s      *desired.Spec
 	c      *cloudwatchlogs.Client
 	group  string
 	stream string // a log stream that must be there; "" for none
+	days   int32  // of retention
 }
 
-func newLogGroup(s *Spec, c *Clients, group, stream string) *logGroup {
-	return &logGroup{s: s, c: c.Logs, group: group, stream: stream}
+func newLogGroup(s *desired.Spec, want desired.LogGroup, c *Clients) *logGroup {
+	return &logGroup{s: s, c: c.Logs, group: want.Name, stream: want.Stream, days: want.Days}
 }
 
 func (r *logGroup) Kind() string { return "CloudWatch log group" }
@@ -39,7 +41,7 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	state := State{Exists: group != nil}
-	retention := Field{Name: fieldRetention, Want: daysText(int32(r.s.Pipeline.AWS.LogDays))}
+	retention := Field{Name: fieldRetention, Want: daysText(r.days)}
 	stream := Field{Name: fieldLogStream, Want: r.stream}
 	if group == nil {
 		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
@@ -99,7 +101,7 @@ func (r *logGroup) tag(ctx context.Context) error {
 
 func (r *logGroup) retain(ctx context.Context) error {
 	_, err := r.c.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{
-		LogGroupName: &r.group, RetentionInDays: aws.Int32(int32(r.s.Pipeline.AWS.LogDays)),
+		LogGroupName: &r.group, RetentionInDays: &r.days,
 	})
 	return err
 }
@@ -139,7 +141,7 @@ func (r *logGroup) Destroy(ctx context.Context, found State, _ func(string)) (st
 	return "deleted", nil
 }
 
-func (r *logGroup) tags() map[string]string { return map[string]string{OwnerTag: r.s.Owner()} }
+func (r *logGroup) tags() map[string]string { return map[string]string{desired.OwnerTag: r.s.Owner()} }
 
 // describe is the group as it is, or nil. Groups come in the order of their names, so that the
 // name itself is before all that are longer.
@@ -161,7 +163,7 @@ func (r *logGroup) owner(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read its tags: %w", err)
 	}
-	return out.Tags[OwnerTag], nil
+	return out.Tags[desired.OwnerTag], nil
 }
 
 // findStream is the name of the log stream, or "" where it is missing.

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
@@ -17,8 +18,8 @@ func TestLogGroupIsMadeMendedAndRemoved(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := streamSpec(t)
-	r := newLogGroup(s, c, s.StreamLogGroup(), DeliveryLogStream)
-	longer := newLogGroup(s, c, s.StreamLogGroup()+"-longer", "")
+	r := newLogGroup(s, wantOf(s).StreamLog, c)
+	longer := newLogGroup(s, desired.LogGroup{Name: s.StreamLogGroup() + "-longer", Days: 30}, c)
 	applyTo(t, longer)
 	if found := readOf(t, r); found.Exists {
 		t.Fatalf("there is a group because of one with a longer name: %+v", found)
@@ -44,7 +45,7 @@ func TestLogGroupIsMadeMendedAndRemoved(t *testing.T) {
 			return err
 		}},
 		{"log stream", func() error {
-			_, err := c.Logs.DeleteLogStream(ctx, &cloudwatchlogs.DeleteLogStreamInput{LogGroupName: name, LogStreamName: aws.String(DeliveryLogStream)})
+			_, err := c.Logs.DeleteLogStream(ctx, &cloudwatchlogs.DeleteLogStreamInput{LogGroupName: name, LogStreamName: aws.String(desired.DeliveryLogStream)})
 			return err
 		}},
 	} {
@@ -55,7 +56,7 @@ func TestLogGroupIsMadeMendedAndRemoved(t *testing.T) {
 			t.Errorf("after somebody changed its %s, Read differs in (-want +got):\n%s", tt.field, diff)
 		}
 		counted := &counter{next: http.DefaultTransport}
-		applyTo(t, newLogGroup(s, NewClients(m.Config(counted)), r.group, r.stream))
+		applyTo(t, newLogGroup(s, wantOf(s).StreamLog, NewClients(m.Config(counted))))
 		if diff := cmp.Diff(settled, readOf(t, r)); diff != "" || len(counted.writes) != 1 {
 			t.Errorf("%s was mended with the calls %v; after it (-want +got):\n%s", tt.field, counted.writes, diff)
 		}
@@ -77,7 +78,7 @@ func TestLogGroupCutOffAnywhereGoesOnFromThere(t *testing.T) {
 	resource := func(through http.RoundTripper) Resource {
 		cfg := m.Config(through)
 		cfg.RetryMaxAttempts = 1
-		return newLogGroup(s, NewClients(cfg), s.StreamLogGroup(), DeliveryLogStream)
+		return newLogGroup(s, wantOf(s).StreamLog, NewClients(cfg))
 	}
 	whole := &counter{next: http.DefaultTransport}
 	applyTo(t, resource(whole))
@@ -102,13 +103,13 @@ func TestLogGroupOfOthers(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := streamSpec(t)
-	r := newLogGroup(s, c, s.FunctionLogGroup(), "")
+	r := newLogGroup(s, wantOf(s).FunctionLog, c)
 	for _, tt := range []struct {
 		tags map[string]string
 		why  string
 	}{
 		{nil, "did not make it"},
-		{map[string]string{OwnerTag: "eu-west-1/other"}, "the pipeline eu-west-1/other"},
+		{map[string]string{desired.OwnerTag: "eu-west-1/other"}, "the pipeline eu-west-1/other"},
 	} {
 		m.Reset()
 		if _, err := c.Logs.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String(r.Name()), Tags: tt.tags}); err != nil {

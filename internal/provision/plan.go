@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // Action is what a plan does to one resource.
@@ -73,8 +75,12 @@ const readers = 4
 
 // MakePlan reads every resource of a pipeline and compares. It changes nothing. The error
 // has all that cannot be known or can never be, each with its resource, not the first alone.
-func MakePlan(ctx context.Context, s *Spec, c *Clients, given []Consent) (*Plan, error) {
-	resources := Resources(s, c)
+func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Consent) (*Plan, error) {
+	d, err := desired.New(s)
+	if err != nil {
+		return nil, err
+	}
+	resources := Resources(d, c)
 	found, err := readAll(ctx, resources, func(error) bool { return false })
 	if err != nil {
 		return nil, err
@@ -88,7 +94,7 @@ func MakePlan(ctx context.Context, s *Spec, c *Clients, given []Consent) (*Plan,
 		return nil, Explain(err)
 	}
 	for _, st := range left {
-		r := newStage(s, c, st)
+		r := newStage(d, c, st)
 		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Restore, Why: "it is no longer in the pipeline", resource: r})
 	}
 	return plan, nil

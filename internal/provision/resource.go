@@ -3,6 +3,8 @@ package provision
 import (
 	"context"
 	"errors"
+
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // ErrNoParent means that what a resource is a part of does not exist, such as the API of a stage.
@@ -111,5 +113,5 @@ func (s *State) ownedBy(owner, want string) {
 	default:
 		s.Needs, s.Why = Adopt, "it belongs to the pipeline "+owner
 	}
-	s.Fields = append(s.Fields, Field{Name: "tag " + OwnerTag, Have: owner, Want: want})
+	s.Fields = append(s.Fields, Field{Name: "tag " + desired.OwnerTag, Have: owner, Want: want})
 }

@@ -1,23 +1,66 @@
 package provision
 
-// Resources are a pipeline's, in the order in which they can be made. Destroying goes the
-// other way.
-func Resources(s *Spec, c *Clients) []Resource {
-	all := []Resource{
-		newBucket(s, c),
-		newBucketPolicy(s, c),
-		newLogGroup(s, c, s.StreamLogGroup(), DeliveryLogStream),
-		newLogGroup(s, c, s.FunctionLogGroup(), ""),
-		newFunctionRole(s, c),
-		newFunction(s, c),
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/stagelog/stagelog/internal/provision/desired"
+)
+
+// Parts are a pipeline's resources in the four steps that users know, each in the order in which they can be made.
+type Parts struct {
+	Bucket   []Resource // the bucket, then its policy
+	Function []Resource
+	Stream   []Resource
+	Stages   []Resource
+}
+
+// PartsOf returns the resources of a pipeline. A function of the process behind the endpoint is not one of them.
+func PartsOf(d *desired.Resources, c *Clients) Parts {
+	p := Parts{
+		Bucket:   []Resource{newBucket(d, c), newBucketPolicy(d, c)},
+		Function: []Resource{newLogGroup(d.Spec, d.FunctionLog, c), newRole(d.Spec, d.FunctionRole, c)},
+		Stream:   []Resource{newLogGroup(d.Spec, d.StreamLog, c)},
 	}
-	if s.Pipeline.Deliver.Parquet {
-		all = append(all, newDatabase(s, c), newTable(s, c))
+	if !d.Function.Builtin {
+		p.Function = append(p.Function, newFunction(d, c))
 	}
-	all = append(all, newFirehoseRole(s, c), newStream(s, c))
-	owner := &streamOwner{stream: newStream(s, c)}
-	for _, st := range s.Pipeline.Stages {
-		all = append(all, &Stage{s: s, c: c, ref: st, stream: owner})
+	if d.Table != nil {
+		p.Stream = append(p.Stream, newDatabase(d, c), newTable(d, c))
 	}
-	return all
+	p.Stream = append(p.Stream, newRole(d.Spec, d.FirehoseRole, c), newStream(d, c))
+	owner := &streamOwner{stream: newStream(d, c)}
+	for _, st := range d.Spec.Pipeline.Stages {
+		p.Stages = append(p.Stages, &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: owner})
+	}
+	return p
+}
+
+// Resources returns a pipeline's resources in the order in which they can be made. Destroying goes the other way.
+func Resources(d *desired.Resources, c *Clients) []Resource {
+	p := PartsOf(d, c)
+	return slices.Concat(p.Bucket, p.Function, p.Stream, p.Stages)
+}
+
+// Ensure reads resources at the same time, and then makes those that differ as wanted, in order. One that needs a consent that is
+// not given is an error, and stays as it is.
+func Ensure(ctx context.Context, resources []Resource, given ...Consent) error {
+	found, err := readAll(ctx, resources, func(error) bool { return false })
+	if err != nil {
+		return err
+	}
+	for i, r := range resources {
+		s := makeStep(r, found[i], given)
+		switch s.Action {
+		case Keep:
+			continue
+		case Refuse:
+			return fmt.Errorf("%s %s: %s", s.Kind, s.Name, s.Why)
+		}
+		if err := r.Apply(ctx, found[i], func(string) {}); err != nil {
+			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, Explain(err))
+		}
+	}
+	return nil
 }

@@ -11,36 +11,32 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
-	"github.com/stagelog/stagelog/internal/provision/policy"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // role is an IAM role with one inline policy. Its tag is part of the call that creates it, so
 // a role without one is always somebody else's.
 type role struct {
-	s           *Spec
-	c           *iam.Client
-	name        string
-	description string
-	trust       policy.Document
-	permissions policy.Document
+	s    *desired.Spec
+	want desired.Role
+	c    *iam.Client
 }
 
-// rolePolicy is the name of the inline policy.
-const rolePolicy = "stagelog"
+func newRole(s *desired.Spec, want desired.Role, c *Clients) *role { return &role{s, want, c.IAM} }
 
 const (
 	fieldTrust       = "trust policy"
-	fieldPermissions = "policy " + rolePolicy
+	fieldPermissions = "policy " + desired.RolePolicy
 )
 
 func (r *role) Kind() string { return "IAM role" }
-func (r *role) Name() string { return r.name }
+func (r *role) Name() string { return r.want.Name }
 
 // Read compares who may be the role, and what the role may do. Policies that others attached
 // are told of, and stay.
 func (r *role) Read(ctx context.Context) (State, error) {
-	trust := Field{Name: fieldTrust, Want: r.trust.Show()}
-	permissions := Field{Name: fieldPermissions, Want: r.permissions.Show()}
+	trust := Field{Name: fieldTrust, Want: r.want.Trust.Show()}
+	permissions := Field{Name: fieldPermissions, Want: r.want.Permissions.Show()}
 	now, err := r.get(ctx)
 	if err != nil {
 		return State{}, err
@@ -53,7 +49,7 @@ func (r *role) Read(ctx context.Context) (State, error) {
 	}
 	state := State{Exists: true}
 	state.ownedBy(roleOwner(now.Tags), r.s.Owner())
-	trust.Have = r.trust.ShowOther(aws.ToString(now.AssumeRolePolicyDocument))
+	trust.Have = r.want.Trust.ShowOther(aws.ToString(now.AssumeRolePolicyDocument))
 	if permissions.Have, err = r.inline(ctx); err != nil {
 		return State{}, err
 	}
@@ -76,19 +72,19 @@ func (r *role) Read(ctx context.Context) (State, error) {
 func (r *role) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
 		_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
-			RoleName: &r.name, Description: &r.description, AssumeRolePolicyDocument: aws.String(r.trust.JSON()), Tags: r.tags(),
+			RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: r.tags(),
 		})
 		if err := r.madeTwice(ctx, err); err != nil {
 			return err
 		}
 	}
 	if found.Exists && found.Differs(fieldTag) {
-		if _, err := r.c.TagRole(ctx, &iam.TagRoleInput{RoleName: &r.name, Tags: r.tags()}); err != nil {
+		if _, err := r.c.TagRole(ctx, &iam.TagRoleInput{RoleName: &r.want.Name, Tags: r.tags()}); err != nil {
 			return fmt.Errorf("tag it: %w", err)
 		}
 	}
 	if found.Exists && found.Differs(fieldTrust) {
-		_, err := r.c.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: &r.name, PolicyDocument: aws.String(r.trust.JSON())})
+		_, err := r.c.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: &r.want.Name, PolicyDocument: aws.String(r.want.Trust.JSON())})
 		if err != nil {
 			return fmt.Errorf("set who may be the role: %w", err)
 		}
@@ -98,7 +94,7 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 	}
 	// A role that was just made is not known everywhere at once.
 	err := repeatWhile(ctx, notSettled, progress, func() error {
-		_, err := r.c.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy), PolicyDocument: aws.String(r.permissions.JSON())})
+		_, err := r.c.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String(desired.RolePolicy), PolicyDocument: aws.String(r.want.Permissions.JSON())})
 		return err
 	})
 	if err != nil {
@@ -133,12 +129,12 @@ func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string
 	if len(others) > 0 {
 		did += ", with the policies " + strings.Join(others.names(), ", ")
 	}
-	for _, p := range append(others, otherPolicy{name: rolePolicy}) {
+	for _, p := range append(others, otherPolicy{name: desired.RolePolicy}) {
 		if err := r.remove(ctx, p); err != nil {
 			return "", fmt.Errorf("take the policy %s from it: %w", p.name, err)
 		}
 	}
-	_, err = r.c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: &r.name})
+	_, err = r.c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: &r.want.Name})
 	if err = ignoreNoEntity(err); err != nil {
 		return "", err
 	}
@@ -147,16 +143,16 @@ func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string
 
 func (r *role) remove(ctx context.Context, p otherPolicy) error {
 	if p.arn != "" {
-		_, err := r.c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: &r.name, PolicyArn: &p.arn})
+		_, err := r.c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: &r.want.Name, PolicyArn: &p.arn})
 		return ignoreNoEntity(err)
 	}
-	_, err := r.c.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.name, PolicyName: &p.name})
+	_, err := r.c.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.want.Name, PolicyName: &p.name})
 	return ignoreNoEntity(err)
 }
 
 // get is the role as it is, or nil.
 func (r *role) get(ctx context.Context) (*types.Role, error) {
-	out, err := r.c.GetRole(ctx, &iam.GetRoleInput{RoleName: &r.name})
+	out, err := r.c.GetRole(ctx, &iam.GetRoleInput{RoleName: &r.want.Name})
 	if awserr.NotFound(err) {
 		return nil, nil
 	}
@@ -168,14 +164,14 @@ func (r *role) get(ctx context.Context) (*types.Role, error) {
 
 // inline is what the inline policy means; "" without one.
 func (r *role) inline(ctx context.Context) (string, error) {
-	out, err := r.c.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy)})
+	out, err := r.c.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String(desired.RolePolicy)})
 	if awserr.NotFound(err) {
 		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read what it may do: %w", err)
 	}
-	return r.permissions.ShowOther(aws.ToString(out.PolicyDocument)), nil
+	return r.want.Permissions.ShowOther(aws.ToString(out.PolicyDocument)), nil
 }
 
 // otherPolicy is a policy of the role that is not the pipeline's: inline, or attached with an
@@ -195,19 +191,19 @@ func (all otherPolicies) names() []string {
 // others are the policies of the role that are not the pipeline's.
 func (r *role) others(ctx context.Context) (otherPolicies, error) {
 	var all otherPolicies
-	inline := iam.NewListRolePoliciesPaginator(r.c, &iam.ListRolePoliciesInput{RoleName: &r.name})
+	inline := iam.NewListRolePoliciesPaginator(r.c, &iam.ListRolePoliciesInput{RoleName: &r.want.Name})
 	for inline.HasMorePages() {
 		page, err := inline.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list its policies: %w", err)
 		}
 		for _, name := range page.PolicyNames {
-			if name != rolePolicy {
+			if name != desired.RolePolicy {
 				all = append(all, otherPolicy{name: name})
 			}
 		}
 	}
-	attached := iam.NewListAttachedRolePoliciesPaginator(r.c, &iam.ListAttachedRolePoliciesInput{RoleName: &r.name})
+	attached := iam.NewListAttachedRolePoliciesPaginator(r.c, &iam.ListAttachedRolePoliciesInput{RoleName: &r.want.Name})
 	for attached.HasMorePages() {
 		page, err := attached.NextPage(ctx)
 		if err != nil {
@@ -221,11 +217,11 @@ func (r *role) others(ctx context.Context) (otherPolicies, error) {
 }
 
 func (r *role) tags() []types.Tag {
-	return []types.Tag{{Key: aws.String(OwnerTag), Value: aws.String(r.s.Owner())}}
+	return []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String(r.s.Owner())}}
 }
 
 func roleOwner(tags []types.Tag) string {
-	i := slices.IndexFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == OwnerTag })
+	i := slices.IndexFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == desired.OwnerTag })
 	if i < 0 {
 		return ""
 	}

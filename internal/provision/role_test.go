@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
@@ -29,19 +30,19 @@ func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
 			by    func() error
 		}{
 			{"policy stagelog", "PutRolePolicy", func() error {
-				_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy), PolicyDocument: aws.String(everything)})
+				_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String(desired.RolePolicy), PolicyDocument: aws.String(everything)})
 				return err
 			}},
 			{"policy stagelog", "PutRolePolicy", func() error {
-				_, err := c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &r.name, PolicyName: aws.String(rolePolicy)})
+				_, err := c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String(desired.RolePolicy)})
 				return err
 			}},
 			{"trust policy", "UpdateAssumeRolePolicy", func() error {
-				_, err := c.IAM.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: &r.name, PolicyDocument: aws.String(theirTrust)})
+				_, err := c.IAM.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: &r.want.Name, PolicyDocument: aws.String(theirTrust)})
 				return err
 			}},
 			{"tag stagelog", "TagRole", func() error {
-				_, err := c.IAM.UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: &r.name, TagKeys: []string{OwnerTag}})
+				_, err := c.IAM.UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: &r.want.Name, TagKeys: []string{desired.OwnerTag}})
 				return err
 			}},
 		}
@@ -51,30 +52,30 @@ func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
 			}
 			found := mustRead(t, r)
 			if diff := cmp.Diff([]string{tt.field}, changedNames(found)); diff != "" {
-				t.Errorf("%s: after a change of the %s by hand, Read differs in (-want +got):\n%s", r.name, tt.field, diff)
+				t.Errorf("%s: after a change of the %s by hand, Read differs in (-want +got):\n%s", r.want.Name, tt.field, diff)
 			}
 			if (found.Needs == Adopt) != (tt.field == "tag stagelog") {
-				t.Errorf("%s: after a change of the %s it needs %q", r.name, tt.field, found.Needs)
+				t.Errorf("%s: after a change of the %s it needs %q", r.want.Name, tt.field, found.Needs)
 			}
 			calls := &wire{}
 			through := *r
 			through.c = NewClients(m.Config(calls)).IAM
 			mustApply(t, &through)
 			if diff := cmp.Diff([]string{tt.call}, calls.writes); diff != "" {
-				t.Errorf("%s: the %s was mended with the calls (-want +got):\n%s", r.name, tt.field, diff)
+				t.Errorf("%s: the %s was mended with the calls (-want +got):\n%s", r.want.Name, tt.field, diff)
 			}
 		}
-		_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.name, PolicyName: aws.String("theirs"), PolicyDocument: aws.String(everything)})
+		_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String("theirs"), PolicyDocument: aws.String(everything)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		found := mustRead(t, r)
 		if len(found.Changed()) > 0 || len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "theirs") {
-			t.Errorf("%s: another policy: Read = %+v, want a note and no change", r.name, found)
+			t.Errorf("%s: another policy: Read = %+v, want a note and no change", r.want.Name, found)
 		}
 		did, err := r.Destroy(t.Context(), found, quiet)
 		if err != nil || did != "deleted, with the policies theirs" || mustRead(t, r).Exists {
-			t.Errorf("%s: Destroy = %q, %v", r.name, did, err)
+			t.Errorf("%s: Destroy = %q, %v", r.want.Name, did, err)
 		}
 	}
 }
@@ -86,7 +87,7 @@ func TestRoleOfOthersNeedsAConsent(t *testing.T) {
 	given := func(in iam.CreateRoleInput) {
 		t.Helper()
 		m.Reset()
-		in.RoleName, in.AssumeRolePolicyDocument = &r.name, aws.String(theirTrust)
+		in.RoleName, in.AssumeRolePolicyDocument = &r.want.Name, aws.String(theirTrust)
 		if _, err := c.IAM.CreateRole(t.Context(), &in); err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +99,7 @@ func TestRoleOfOthersNeedsAConsent(t *testing.T) {
 	}{
 		{"no tag", nil, "stagelog did not make it"},
 		{"another tag", []types.Tag{{Key: aws.String("team"), Value: aws.String("theirs")}}, "stagelog did not make it"},
-		{"the same name in another Region", []types.Tag{{Key: aws.String(OwnerTag), Value: aws.String("us-east-1/acme")}}, "us-east-1/acme"},
+		{"the same name in another Region", []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String("us-east-1/acme")}}, "us-east-1/acme"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -135,10 +136,10 @@ func TestRoleWithManagedPolicies(t *testing.T) {
 	mustApply(t, r)
 	made, err := c.IAM.CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: aws.String("audit"), PolicyDocument: aws.String(everything)})
 	if err == nil {
-		_, err = c.IAM.AttachRolePolicy(t.Context(), &iam.AttachRolePolicyInput{RoleName: &r.name, PolicyArn: made.Policy.Arn})
+		_, err = c.IAM.AttachRolePolicy(t.Context(), &iam.AttachRolePolicyInput{RoleName: &r.want.Name, PolicyArn: made.Policy.Arn})
 	}
 	if err == nil {
-		_, err = c.IAM.PutRolePermissionsBoundary(t.Context(), &iam.PutRolePermissionsBoundaryInput{RoleName: &r.name, PermissionsBoundary: made.Policy.Arn})
+		_, err = c.IAM.PutRolePermissionsBoundary(t.Context(), &iam.PutRolePermissionsBoundaryInput{RoleName: &r.want.Name, PermissionsBoundary: made.Policy.Arn})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -15,20 +15,22 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/durable/retry"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Stage is the access log settings of one stage of a REST API. They are the pipeline's when
 // the pipeline's stream is their destination. A change of them needs no new deployment.
 type Stage struct {
-	s      *Spec
+	s      *desired.Spec
+	format string // with the newline at its end
 	c      *Clients
 	ref    record.StageRef
 	stream *streamOwner
 }
 
-func newStage(s *Spec, c *Clients, st record.StageRef) *Stage {
-	return &Stage{s: s, c: c, ref: st, stream: &streamOwner{stream: newStream(s, c)}}
+func newStage(d *desired.Resources, c *Clients, st record.StageRef) *Stage {
+	return &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: &streamOwner{stream: newStream(d, c)}}
 }
 
 // streamOwner is whose the stream of the pipeline's name is. All stages of a pipeline have one
@@ -92,9 +94,6 @@ type settings struct {
 // Read compares the settings. An API or a stage that does not exist is an ErrNoParent, and so
 // is an API that is no REST API.
 func (r *Stage) Read(ctx context.Context) (State, error) {
-	if err := accesslog.ValidateAccessLogFormat(r.format()); err != nil {
-		return State{}, fmt.Errorf("API Gateway would refuse the format: %w; `stagelog format lint` says more", err)
-	}
 	now, err := r.settings(ctx)
 	if err != nil {
 		return State{}, err
@@ -103,7 +102,7 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 		Exists: now.DestinationARN != "",
 		Fields: []Field{
 			{Name: fieldDestination, Have: now.DestinationARN, Want: r.s.StreamARN()},
-			{Name: fieldFormat, Have: oneLine(now.Format), Want: oneLine(r.format())},
+			{Name: fieldFormat, Have: desired.OneLine(now.Format), Want: desired.OneLine(r.format)},
 		},
 	}
 	switch {
@@ -115,7 +114,7 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 		state.Needs = Replace
 		state.Why = fmt.Sprintf("its access logs go to %s, which would get no more: a stage has one destination", destinationText(now.DestinationARN))
 	}
-	for _, f := range accesslog.Lint(r.format()) {
+	for _, f := range accesslog.Lint(r.format) {
 		if f.Severity > accesslog.Info {
 			state.Notes = append(state.Notes, "format: "+f.Message)
 		}
@@ -133,8 +132,8 @@ func (r *Stage) Apply(ctx context.Context, _ State, _ func(string)) error {
 	if !r.ours(now) {
 		ops = append(ops, replace(pathDestination, r.s.StreamARN()))
 	}
-	if oneLine(now.Format) != oneLine(r.format()) {
-		ops = append(ops, replace(pathFormat, r.format()))
+	if desired.OneLine(now.Format) != desired.OneLine(r.format) {
+		ops = append(ops, replace(pathFormat, r.format))
 	}
 	if len(ops) == 0 {
 		return nil
@@ -198,7 +197,7 @@ func (r *Stage) restore(ctx context.Context) (string, error) {
 			break
 		}
 		if err := r.putBack(ctx, was.settings); err != nil {
-			return "", fmt.Errorf("put back the former access log settings, which s3://%s/%s holds: %w", was.bucket, r.s.FormerKey(r.ref), err)
+			return "", fmt.Errorf("put back the former access log settings, which s3://%s/%s holds: %w", was.bucket, desired.PreviousLoggingKey(r.ref), err)
 		}
 		return "former access logs restored, to " + destinationText(was.DestinationARN), nil
 	}
@@ -246,13 +245,6 @@ func replace(path, value string) types.PatchOperation {
 }
 
 func (r *Stage) ours(now settings) bool { return now.DestinationARN == r.s.StreamARN() }
-
-// format ends in one newline: where no function adds it, records stand one a line all the same.
-func (r *Stage) format() string { return oneLine(r.s.Pipeline.Format) + "\n" }
-
-// oneLine is a format's normal form: the newline at its end is the one thing that others may
-// have added or taken away.
-func oneLine(format string) string { return strings.TrimRight(format, "\r\n") }
 
 // destinationText is a destination in words: "the CloudWatch log group /api/prod".
 func destinationText(arn string) string {

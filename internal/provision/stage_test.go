@@ -20,6 +20,7 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -29,7 +30,7 @@ type stageAccount struct {
 	testing.TB
 	*Clients
 	ref record.StageRef
-	s   *Spec
+	s   *desired.Spec
 }
 
 func newStageAccount(t *testing.T, m *moto.Server) *stageAccount {
@@ -86,7 +87,7 @@ func (a *stageAccount) logGroup(name string) (arn string) {
 	return a.s.LogGroupARN(name)
 }
 
-func (a *stageAccount) resource() *Stage { return newStage(a.s, a.Clients, a.ref) }
+func (a *stageAccount) resource() *Stage { return newStage(wantOf(a.s), a.Clients, a.ref) }
 
 func (a *stageAccount) read() State {
 	a.Helper()
@@ -182,7 +183,7 @@ func TestStageGetsItsFormerSettingsBack(t *testing.T) {
 func TestStageWithADamagedMemory(t *testing.T) {
 	a := newStageAccount(t, moto.Start(t))
 	a.apply()
-	key := a.s.FormerKey(a.ref)
+	key := desired.PreviousLoggingKey(a.ref)
 	_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(a.s.Bucket()), Key: &key, Body: strings.NewReader("{")})
 	a.ok(err)
 	if _, err := a.resource().Destroy(t.Context(), a.read(), quiet); err == nil || !strings.Contains(err.Error(), key) {
@@ -213,7 +214,7 @@ func TestStageThatIsNotThere(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := newStage(a.s, a.Clients, tt.ref).Read(t.Context())
+			_, err := newStage(wantOf(a.s), a.Clients, tt.ref).Read(t.Context())
 			if !errors.Is(err, ErrNoParent) {
 				t.Fatalf("Read: %v, want an ErrNoParent", err)
 			}
@@ -253,7 +254,7 @@ func TestFormerSettingsMoveWithTheBucket(t *testing.T) {
 	a := newStageAccount(t, moto.Start(t))
 	was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
 	a.set(was.DestinationARN, was.Format)
-	stream := newStream(a.s, a.Clients)
+	stream := newStream(wantOf(a.s), a.Clients)
 	a.ok(stream.Apply(t.Context(), State{}, quiet))
 	a.apply()
 	a.s.Pipeline.Bucket = "acme-other-logs"
@@ -277,7 +278,7 @@ func TestStageOfAStreamOfOthers(t *testing.T) {
 	m := moto.Start(t)
 	to := &firehosetypes.ExtendedS3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/theirs"), BucketARN: aws.String("arn:aws:s3:::theirs")}
 	tag := func(owner string) []firehosetypes.Tag {
-		return []firehosetypes.Tag{{Key: aws.String(OwnerTag), Value: &owner}}
+		return []firehosetypes.Tag{{Key: aws.String(desired.OwnerTag), Value: &owner}}
 	}
 	for _, tt := range []struct {
 		name string
@@ -329,7 +330,7 @@ func TestFormerSettingsOfABucketThatIsOnlyWrittenDown(t *testing.T) {
 			a := newStageAccount(t, m)
 			was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
 			a.set(was.DestinationARN, was.Format)
-			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.ok(newStream(wantOf(a.s), a.Clients).Apply(t.Context(), State{}, quiet))
 			a.apply()
 			a.s.Pipeline.Bucket = "acme-other-logs"
 			if tt.made {
@@ -366,7 +367,7 @@ func TestRemovalsWithTheBucketElsewhere(t *testing.T) {
 	}{{"in another account", http.StatusForbidden}, {"in another Region", http.StatusMovedPermanently}} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newStageAccount(t, m)
-			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.ok(newStream(wantOf(a.s), a.Clients).Apply(t.Context(), State{}, quiet))
 			a.apply()
 			a.s.Pipeline.Bucket = "acme-of-others"
 			planted := `{"destinationArn": "` + a.logGroup("planted") + `", "format": "$context.requestId planted"}`
@@ -407,11 +408,11 @@ func TestFormerSettingsThatMayNotBeLookedAt(t *testing.T) {
 	}{{"in the account", true, "may not look at it"}, {"in another account", false, ""}} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newStageAccount(t, m)
-			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.ok(newStream(wantOf(a.s), a.Clients).Apply(t.Context(), State{}, quiet))
 			a.apply()
 			old := a.s.Bucket()
 			if !tt.owned {
-				_, err := a.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &old, Key: aws.String(a.s.FormerKey(a.ref))})
+				_, err := a.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &old, Key: aws.String(desired.PreviousLoggingKey(a.ref))})
 				a.ok(err)
 				_, err = a.S3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: &old})
 				a.ok(err)
@@ -427,7 +428,7 @@ func TestFormerSettingsThatMayNotBeLookedAt(t *testing.T) {
 				return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/xml"}},
 					Body: io.NopCloser(strings.NewReader("<Error><Code>AccessDenied</Code></Error>")), Request: r}, nil
 			})))
-			stream := newStream(a.s, c)
+			stream := newStream(wantOf(a.s), c)
 			err = stream.Apply(t.Context(), State{}, quiet)
 			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("Apply with another bucket: %v, want %q", err, tt.says)
@@ -452,13 +453,13 @@ func TestFormerSettingsOfAPipelineThatIsRenamed(t *testing.T) {
 			a := newStageAccount(t, m)
 			was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
 			a.set(was.DestinationARN, was.Format)
-			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.ok(newStream(wantOf(a.s), a.Clients).Apply(t.Context(), State{}, quiet))
 			a.apply()
 			first := a.s
 			renamed, p := *a.s, *a.s.Pipeline
 			p.Name, renamed.Pipeline = "acme-two", &p
 			a.s = &renamed
-			a.ok(newStream(a.s, a.Clients).Apply(t.Context(), State{}, quiet))
+			a.ok(newStream(wantOf(a.s), a.Clients).Apply(t.Context(), State{}, quiet))
 			if tt.left {
 				did, err := a.resource().Destroy(t.Context(), State{}, quiet) // as Execute does to a stage that left
 				if err != nil || !strings.Contains(did, "left as it is") {

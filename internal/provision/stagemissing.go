@@ -13,7 +13,14 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
+	"github.com/stagelog/stagelog/internal/record"
 )
+
+// WhyMissing returns why a stage cannot be found, and which name may have been meant.
+func WhyMissing(ctx context.Context, s *desired.Spec, c *Clients, ref record.StageRef) string {
+	return (&Stage{s: s, c: c, ref: ref}).missing(ctx, errors.New("AWS knows no such API or stage")).Error()
+}
 
 // missing says why there is no such stage: no such API, an API of another kind, no such
 // stage, never deployed. cause is what AWS answered.

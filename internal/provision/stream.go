@@ -11,6 +11,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/durable/retry"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // Stream is the delivery stream.
@@ -21,14 +22,15 @@ type Stream struct {
 	// stagelog.yaml says by now, it is as long as that. 0 deletes at once.
 	Drain time.Duration
 
-	s   *Spec
-	c   *firehose.Client
-	all *Clients
+	s    *desired.Spec
+	want *types.ExtendedS3DestinationConfiguration
+	c    *firehose.Client
+	all  *Clients
 }
 
-func newStream(s *Spec, c *Clients) *Stream {
-	held := s.Pipeline.Deliver.Interval + time.Duration(lambdaSeconds(s))*time.Second
-	return &Stream{Drain: held + drainMargin, s: s, c: c.Firehose, all: c}
+func newStream(d *desired.Resources, c *Clients) *Stream {
+	held := d.Spec.Pipeline.Deliver.Interval + d.Spec.FunctionInterval()
+	return &Stream{Drain: held + drainMargin, s: d.Spec, want: d.Destination, c: c.Firehose, all: c}
 }
 
 // Kind is "Firehose delivery stream".
@@ -51,7 +53,7 @@ func (r *Stream) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if d == nil {
-		return State{Fields: append(r.compare(nil), Field{Name: "tag " + OwnerTag, Want: r.s.Owner()})}, nil
+		return State{Fields: append(r.compare(nil), Field{Name: "tag " + desired.OwnerTag, Want: r.s.Owner()})}, nil
 	}
 	state := State{Exists: true}
 	if d.DeliveryStreamStatus == types.DeliveryStreamStatusDeleting {
@@ -190,7 +192,7 @@ func (r *Stream) create(ctx context.Context, progress func(string)) error {
 	in := &firehose.CreateDeliveryStreamInput{
 		DeliveryStreamName:                 aws.String(r.Name()),
 		DeliveryStreamType:                 types.DeliveryStreamTypeDirectPut,
-		ExtendedS3DestinationConfiguration: r.wanted(),
+		ExtendedS3DestinationConfiguration: r.want,
 		Tags:                               r.tags(),
 	}
 	err := repeatWhile(ctx, awserr.RoleNotReady, progress, func() error {
@@ -229,7 +231,7 @@ func (r *Stream) mend(ctx context.Context, progress func(string)) error {
 			return nil
 		}
 		if update.BucketARN != nil {
-			if err := moveFormer(ctx, r.s, r.all, bucketOf(destinationOf(d))); err != nil {
+			if err := movePrevious(ctx, r.s, r.all, bucketOf(destinationOf(d))); err != nil {
 				return err
 			}
 		}
@@ -270,7 +272,7 @@ func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription,
 }
 
 func (r *Stream) tags() []types.Tag {
-	return []types.Tag{{Key: aws.String(OwnerTag), Value: aws.String(r.s.Owner())}}
+	return []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String(r.s.Owner())}}
 }
 
 func (r *Stream) tag(ctx context.Context) error {
@@ -282,7 +284,7 @@ func (r *Stream) tag(ctx context.Context) error {
 	return err
 }
 
-// owner is the OwnerTag's value; "" where there is none.
+// owner is the desired.OwnerTag's value; "" where there is none.
 func (r *Stream) owner(ctx context.Context) (string, error) {
 	in := &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Limit: aws.Int32(50)} // a stream has no more
 	out, err := r.c.ListTagsForDeliveryStream(ctx, in)
@@ -290,7 +292,7 @@ func (r *Stream) owner(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, t := range out.Tags {
-		if aws.ToString(t.Key) == OwnerTag {
+		if aws.ToString(t.Key) == desired.OwnerTag {
 			return aws.ToString(t.Value), nil
 		}
 	}

@@ -16,19 +16,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
 // streamSpec is a pipeline with one stage, in moto's account.
-func streamSpec(t testing.TB, stages ...record.StageRef) *Spec {
+func streamSpec(t testing.TB, stages ...record.StageRef) *desired.Spec {
 	t.Helper()
 	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"), func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Stages = stages
-	return &Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64"}
+	return &desired.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64"}
 }
 
 func quiet(string) {}
@@ -43,7 +44,7 @@ func changedNames(s State) (names []string) {
 func TestStreamIsMadeMendedAndRemoved(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
-	r := newStream(streamSpec(t), c)
+	r := newStream(wantOf(streamSpec(t)), c)
 	r.Drain = 0
 	read := func() State {
 		t.Helper()
@@ -105,7 +106,7 @@ func TestStreamIsMadeMendedAndRemoved(t *testing.T) {
 func TestStreamOfOthers(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
-	r := newStream(streamSpec(t), c)
+	r := newStream(wantOf(streamSpec(t)), c)
 	given := func(in firehose.CreateDeliveryStreamInput) {
 		t.Helper()
 		m.Reset()
@@ -143,12 +144,12 @@ func TestStreamOfOthers(t *testing.T) {
 func TestStreamDrainsAsLongAsItHoldsRecords(t *testing.T) {
 	c := NewClients(moto.Start(t).Config(nil))
 	spec := streamSpec(t)
-	lowered := newStream(spec, c)
+	lowered := newStream(wantOf(spec), c)
 	p := *spec.Pipeline
 	p.Deliver.Interval = 15 * time.Minute
 	was := *spec
 	was.Pipeline = &p
-	mustApply(t, newStream(&was, c))
+	mustApply(t, newStream(wantOf(&was), c))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var first string
@@ -186,7 +187,7 @@ func TestStreamWaitsForItsRole(t *testing.T) {
 		}
 		return http.DefaultTransport.RoundTrip(req)
 	})))
-	r := newStream(streamSpec(t), c)
+	r := newStream(wantOf(streamSpec(t)), c)
 	var said []string
 	began := time.Now()
 	if err := r.Apply(t.Context(), State{}, func(s string) { said = append(said, s) }); err != nil {
@@ -213,7 +214,7 @@ func TestStreamThatFailedIsMadeAgain(t *testing.T) {
 		}
 		return http.DefaultTransport.RoundTrip(req)
 	})))
-	r := newStream(streamSpec(t), c)
+	r := newStream(wantOf(streamSpec(t)), c)
 	found, err := r.Read(t.Context())
 	if err != nil || !found.Differs("status") {
 		t.Fatalf("Read = %+v, %v, want the status to differ", found, err)

@@ -2,23 +2,13 @@ package provision
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/config"
-	"github.com/stagelog/stagelog/internal/record"
 )
-
-// lambdaSeconds is how long the stream gathers records for one call of the function: not
-// longer than for an object, or the object would wait for the function's buffer.
-func lambdaSeconds(s *Spec) int {
-	return int(min(s.Pipeline.Deliver.Interval, record.DefaultFunctionInterval).Seconds())
-}
 
 // destinationField is one property of the destination: its normal form in a description, the
 // wanted one, and how to ask for it.
@@ -30,36 +20,39 @@ type destinationField struct {
 }
 
 func (r *Stream) fields() []destinationField {
-	s, deliver := r.s, r.s.Pipeline.Deliver
-	role, bucket := s.RoleARN(s.FirehoseRole()), s.BucketARN()
-	seconds, mb := int32(deliver.Interval/time.Second), int32(deliver.Size>>20)
-	logging := &types.CloudWatchLoggingOptions{Enabled: aws.Bool(true), LogGroupName: aws.String(s.StreamLogGroup()), LogStreamName: aws.String(DeliveryLogStream)}
-	processing, conversion := r.processing(), s.conversion()
+	want := r.want
+	text := func(name string, have func(*types.ExtendedS3DestinationDescription) *string, want *string, set func(*types.ExtendedS3DestinationUpdate, *string)) destinationField {
+		return destinationField{
+			name, func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(have(d)) },
+			aws.ToString(want), func(u *types.ExtendedS3DestinationUpdate) { set(u, want) },
+		}
+	}
+	conversion := want.DataFormatConversionConfiguration
+	if conversion == nil {
+		conversion = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(false)}
+	}
 	return []destinationField{
-		{"role", func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(d.RoleARN) },
-			role, func(u *types.ExtendedS3DestinationUpdate) { u.RoleARN = &role }},
-		{"bucket", func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(d.BucketARN) },
-			bucket, func(u *types.ExtendedS3DestinationUpdate) { u.BucketARN = &bucket }},
-		{"prefix", func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(d.Prefix) },
-			deliver.Prefix, func(u *types.ExtendedS3DestinationUpdate) { u.Prefix = &deliver.Prefix }},
-		{"error prefix", func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(d.ErrorOutputPrefix) },
-			deliver.ErrorPrefix, func(u *types.ExtendedS3DestinationUpdate) { u.ErrorOutputPrefix = &deliver.ErrorPrefix }},
+		text("role", func(d *types.ExtendedS3DestinationDescription) *string { return d.RoleARN },
+			want.RoleARN, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.RoleARN = v }),
+		text("bucket", func(d *types.ExtendedS3DestinationDescription) *string { return d.BucketARN },
+			want.BucketARN, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.BucketARN = v }),
+		text("prefix", func(d *types.ExtendedS3DestinationDescription) *string { return d.Prefix },
+			want.Prefix, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.Prefix = v }),
+		text("error prefix", func(d *types.ExtendedS3DestinationDescription) *string { return d.ErrorOutputPrefix },
+			want.ErrorOutputPrefix, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.ErrorOutputPrefix = v }),
 		{"buffering", func(d *types.ExtendedS3DestinationDescription) string { return hintsText(HintsOf(d)) },
-			hintsText(record.Hints{Interval: deliver.Interval, SizeMiB: int(mb)}),
-			func(u *types.ExtendedS3DestinationUpdate) {
-				u.BufferingHints = &types.BufferingHints{IntervalInSeconds: &seconds, SizeInMBs: &mb}
-			}},
+			hintsText(HintsOf(&types.ExtendedS3DestinationDescription{BufferingHints: want.BufferingHints})),
+			func(u *types.ExtendedS3DestinationUpdate) { u.BufferingHints = want.BufferingHints }},
 		{"compression", func(d *types.ExtendedS3DestinationDescription) string { return compressionText(d.CompressionFormat) },
-			deliver.CompressionFormat(), func(u *types.ExtendedS3DestinationUpdate) {
-				u.CompressionFormat = types.CompressionFormat(deliver.CompressionFormat())
-			}},
+			compressionText(want.CompressionFormat), func(u *types.ExtendedS3DestinationUpdate) { u.CompressionFormat = want.CompressionFormat }},
 		{"error log", func(d *types.ExtendedS3DestinationDescription) string { return loggingText(d.CloudWatchLoggingOptions) },
-			loggingText(logging), func(u *types.ExtendedS3DestinationUpdate) { u.CloudWatchLoggingOptions = logging }},
+			loggingText(want.CloudWatchLoggingOptions), func(u *types.ExtendedS3DestinationUpdate) { u.CloudWatchLoggingOptions = want.CloudWatchLoggingOptions }},
 		{"processing", func(d *types.ExtendedS3DestinationDescription) string {
 			return processingText(d.ProcessingConfiguration, aws.ToString(d.RoleARN))
-		}, processingText(processing, role), func(u *types.ExtendedS3DestinationUpdate) { u.ProcessingConfiguration = processing }},
+		}, processingText(want.ProcessingConfiguration, aws.ToString(want.RoleARN)),
+			func(u *types.ExtendedS3DestinationUpdate) { u.ProcessingConfiguration = want.ProcessingConfiguration }},
 
-		// What a stream that is taken over may have, and the chain cannot do with.
+		// What an adopted stream may have, and the pipeline cannot do with.
 		{"encryption", func(d *types.ExtendedS3DestinationDescription) string {
 			return encryptionText(d.EncryptionConfiguration)
 		},
@@ -72,54 +65,12 @@ func (r *Stream) fields() []destinationField {
 			return strings.TrimPrefix(aws.ToString(d.CustomTimeZone), "UTC")
 		}, "", func(u *types.ExtendedS3DestinationUpdate) { u.CustomTimeZone = aws.String("UTC") }},
 		{"format conversion", func(d *types.ExtendedS3DestinationDescription) string {
-			return conversionText(d.DataFormatConversionConfiguration, s.Region, aws.ToString(d.RoleARN))
-		}, conversionText(conversion, s.Region, role), func(u *types.ExtendedS3DestinationUpdate) {
+			return conversionText(d.DataFormatConversionConfiguration, r.s.Region, aws.ToString(d.RoleARN))
+		}, conversionText(conversion, r.s.Region, aws.ToString(want.RoleARN)), func(u *types.ExtendedS3DestinationUpdate) {
 			u.DataFormatConversionConfiguration = conversion
 		}},
 	}
 }
-
-// conversion is of JSON to Parquet with the columns of the pipeline's table, or none.
-func (s *Spec) conversion() *types.DataFormatConversionConfiguration {
-	p := s.Pipeline
-	if !p.Deliver.Parquet {
-		return &types.DataFormatConversionConfiguration{Enabled: aws.Bool(false)}
-	}
-	return &types.DataFormatConversionConfiguration{
-		Enabled: aws.Bool(true),
-		SchemaConfiguration: &types.SchemaConfiguration{
-			RoleARN: aws.String(s.RoleARN(s.FirehoseRole())), DatabaseName: aws.String(p.Database()), TableName: aws.String(config.LinesTable),
-			Region: aws.String(s.Region), VersionId: aws.String(newestVersion),
-		},
-		InputFormatConfiguration: &types.InputFormatConfiguration{Deserializer: &types.Deserializer{OpenXJsonSerDe: &types.OpenXJsonSerDe{}}},
-		OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: &types.Serializer{
-			ParquetSerDe: &types.ParquetSerDe{Compression: types.ParquetCompression(p.Deliver.ParquetCompression())},
-		}},
-	}
-}
-
-// newestVersion of a table is what Firehose takes where nothing is said.
-const newestVersion = "LATEST"
-
-// processing is the enrichment function, with all that Firehose would fill in.
-func (r *Stream) processing() *types.ProcessingConfiguration {
-	param := func(name types.ProcessorParameterName, value string) types.ProcessorParameter {
-		return types.ProcessorParameter{ParameterName: name, ParameterValue: aws.String(value)}
-	}
-	return &types.ProcessingConfiguration{
-		Enabled: aws.Bool(true), // omitted it means disabled
-		Processors: []types.Processor{{Type: types.ProcessorTypeLambda, Parameters: []types.ProcessorParameter{
-			param(types.ProcessorParameterNameLambdaArn, r.s.FunctionARN()+latest),
-			param(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)),
-			param(types.ProcessorParameterNameRoleArn, r.s.RoleARN(r.s.FirehoseRole())),
-			param(types.ProcessorParameterNameBufferSizeInMb, strconv.Itoa(record.DefaultFunctionSizeMiB)),
-			param(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(lambdaSeconds(r.s))),
-		}}},
-	}
-}
-
-// latest is the qualifier that a function's ARN means without one.
-const latest = ":$LATEST"
 
 // compare is every field; d nil is a stream that does not exist.
 func (r *Stream) compare(d *types.DeliveryStreamDescription) []Field {
@@ -169,19 +120,6 @@ func (r *Stream) setWanted(u *types.ExtendedS3DestinationUpdate) {
 		if f.want != "" {
 			f.set(u)
 		}
-	}
-}
-
-// wanted is the destination of a new stream.
-func (r *Stream) wanted() *types.ExtendedS3DestinationConfiguration {
-	var u types.ExtendedS3DestinationUpdate
-	r.setWanted(&u)
-	return &types.ExtendedS3DestinationConfiguration{
-		RoleARN: u.RoleARN, BucketARN: u.BucketARN, Prefix: u.Prefix, ErrorOutputPrefix: u.ErrorOutputPrefix,
-		BufferingHints: u.BufferingHints, CompressionFormat: u.CompressionFormat,
-		CloudWatchLoggingOptions: u.CloudWatchLoggingOptions, ProcessingConfiguration: u.ProcessingConfiguration,
-		DataFormatConversionConfiguration: u.DataFormatConversionConfiguration,
-		S3BackupMode:                      types.S3BackupModeDisabled,
 	}
 }
 

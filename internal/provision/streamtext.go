@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -48,7 +49,7 @@ func lambdaText(given map[types.ProcessorParameterName]string, role string) stri
 		return otherwise
 	}
 	text := fmt.Sprintf("%s, %s s or %s MiB, %s retries",
-		strings.TrimSuffix(given[types.ProcessorParameterNameLambdaArn], latest),
+		strings.TrimSuffix(given[types.ProcessorParameterNameLambdaArn], desired.LatestQualifier),
 		or(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(int(record.DefaultFunctionInterval.Seconds()))),
 		strings.TrimSuffix(or(types.ProcessorParameterNameBufferSizeInMb, strconv.Itoa(record.DefaultFunctionSizeMiB)), ".0"),
 		or(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)))
@@ -108,7 +109,7 @@ func conversionText(c *types.DataFormatConversionConfiguration, region, role str
 	}
 	if s := c.SchemaConfiguration; s != nil {
 		text += fmt.Sprintf("\ncolumns of %s.%s, version %s, in %s, as %s", aws.ToString(s.DatabaseName), aws.ToString(s.TableName),
-			cmp.Or(aws.ToString(s.VersionId), newestVersion), cmp.Or(aws.ToString(s.Region), region), cmp.Or(aws.ToString(s.RoleARN), role))
+			cmp.Or(aws.ToString(s.VersionId), desired.NewestVersion), cmp.Or(aws.ToString(s.Region), region), cmp.Or(aws.ToString(s.RoleARN), role))
 	}
 	return text
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/discover"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 )
@@ -67,11 +68,11 @@ func TestAllPartsAgreeOnFirehosesDefaults(t *testing.T) {
 }
 
 // bareStream creates a stream with no hints, which the only stage logs to.
-func bareStream(t *testing.T, c *Chain, name string, convert bool) *provision.Spec {
+func bareStream(t *testing.T, c *Chain, name string, convert bool) *desired.Spec {
 	t.Helper()
 	p := *c.cfg.Pipeline
 	p.Name, p.Stages, p.Deliver.Parquet = name, p.Local.Stages(), convert
-	spec := &provision.Spec{Pipeline: &p, Partition: "aws", Region: p.Region, Account: p.Account}
+	spec := &desired.Spec{Pipeline: &p, Partition: "aws", Region: p.Region, Account: p.Account}
 	clients, ctx := c.clients(), t.Context()
 	to := &types.ExtendedS3DestinationConfiguration{
 		RoleARN: aws.String(spec.RoleARN("some")), BucketARN: aws.String(spec.BucketARN()),
@@ -113,7 +114,7 @@ func bareStream(t *testing.T, c *Chain, name string, convert bool) *provision.Sp
 	return spec
 }
 
-func described(t *testing.T, c *Chain, s *provision.Spec) shown {
+func described(t *testing.T, c *Chain, s *desired.Spec) shown {
 	t.Helper()
 	out, err := c.clients().Firehose.DescribeDeliveryStream(t.Context(), &firehosesdk.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String(s.Stream())})
 	if err != nil {
@@ -130,7 +131,7 @@ func described(t *testing.T, c *Chain, s *provision.Spec) shown {
 	}
 }
 
-func planned(t *testing.T, c *Chain, s *provision.Spec) (got shown) {
+func planned(t *testing.T, c *Chain, s *desired.Spec) (got shown) {
 	t.Helper()
 	plan, err := provision.MakePlan(t.Context(), s, c.clients(), nil)
 	if err != nil {
@@ -149,7 +150,7 @@ func planned(t *testing.T, c *Chain, s *provision.Spec) (got shown) {
 	return got
 }
 
-func examined(t *testing.T, c *Chain, s *provision.Spec) (got shown) {
+func examined(t *testing.T, c *Chain, s *desired.Spec) (got shown) {
 	t.Helper()
 	target := doctor.Target{Region: s.Region, Account: s.Account, Partition: s.Partition, Spec: s, Stages: s.Pipeline.Stages}
 	report, err := doctor.Run(t.Context(), c.clients(), target, doctor.Options{}, func(doctor.Check) {})
@@ -167,7 +168,7 @@ func examined(t *testing.T, c *Chain, s *provision.Spec) (got shown) {
 	return got
 }
 
-func discovered(t *testing.T, c *Chain, s *provision.Spec) shown {
+func discovered(t *testing.T, c *Chain, s *desired.Spec) shown {
 	t.Helper()
 	found, err := discover.Find(t.Context(), c.clients())
 	if err != nil {
@@ -180,7 +181,7 @@ func discovered(t *testing.T, c *Chain, s *provision.Spec) shown {
 	return shown{Buffering: hints(stream.Deliver.Interval, stream.Deliver.Size)}
 }
 
-func delivered(c *Chain, s *provision.Spec) shown {
+func delivered(c *Chain, s *desired.Spec) shown {
 	c.delivery.mu.Lock()
 	stream := c.delivery.streams[s.Stream()].newest()
 	c.delivery.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	functionapi "github.com/stagelog/stagelog/internal/localaws/lambda"
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -97,7 +98,24 @@ func (c *Chain) openControl(ctx context.Context) error {
 	if c.cfg.APIsOnly {
 		return nil
 	}
-	c.functions.Builtin(c.functionName(), function.InProcess(function.NewHandler(c.enricher).Invoke), "Adds usage plan and customer; runs in this process")
+	return c.addFunction()
+}
+
+// addFunction registers the enrichment function of this process, with the settings of the one in AWS.
+func (c *Chain) addFunction() error {
+	d, err := desired.New(c.spec())
+	if err != nil {
+		return err
+	}
+	f := d.Function
+	if c.cfg.Pipeline.Name == "" {
+		f.Name = "stagelog"
+	}
+	c.functions.AddBuiltin(functionapi.Builtin{
+		Name: f.Name, Description: f.Description, Role: f.Role, Architecture: f.Architecture,
+		TimeoutSeconds: int(f.Timeout), MemoryMB: int(f.Memory), Environment: f.Environment, Tags: map[string]string{desired.OwnerTag: d.Spec.Owner()},
+		Invoker: function.InProcess(function.NewHandler(c.enricher).Invoke),
+	})
 	return nil
 }
 
@@ -122,14 +140,6 @@ func (c *Chain) openNames(ctx context.Context) error {
 	}
 	c.catalog, err = glue.Open(ctx, p.Account, store)
 	return err
-}
-
-// functionName is the enrichment's, also where the pipeline has no name.
-func (c *Chain) functionName() string {
-	if c.cfg.Pipeline.Name == "" {
-		return "stagelog"
-	}
-	return c.cfg.Pipeline.Function()
 }
 
 // newEnricher makes the enrichment for the pipeline's format.

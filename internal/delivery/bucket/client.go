@@ -66,6 +66,9 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	})), nil
 }
 
+// SDK returns the SDK's client, for calls that Client does not have.
+func (c *Client) SDK() *s3.Client { return c.s3 }
+
 // Of returns a client over one of the SDK.
 func Of(client *s3.Client) *Client { return &Client{s3: client, regions: &regions{}} }
 
@@ -239,14 +242,6 @@ func (c *Client) Policy(ctx context.Context, bucket string) (string, error) {
 		return "", c.failed("read policy of bucket", bucket, "", err)
 	}
 	return aws.ToString(out.Policy), nil
-}
-
-// PutPolicy replaces the bucket's policy.
-func (c *Client) PutPolicy(ctx context.Context, bucket string, policy []byte) error {
-	if _, err := c.s3.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &bucket, Policy: aws.String(string(policy))}); err != nil {
-		return c.failed("put policy of bucket", bucket, "", err)
-	}
-	return nil
 }
 
 // DeletePolicy deletes the bucket's policy.

@@ -134,7 +134,7 @@ func (w *world) find0(name string) document {
 func TestBuiltin(t *testing.T) {
 	w := newWorld(t)
 	builtin := function.InProcess(func(context.Context, []byte) ([]byte, error) { return []byte(`{"said":"builtin"}`), nil })
-	w.Builtin("stagelog-acme", builtin, "enrichment")
+	w.AddBuiltin(Builtin{Name: "stagelog-acme", Description: "enrichment", Invoker: builtin})
 	arn := "arn:aws:lambda:us-east-1:000000000000:function:stagelog-acme"
 	r := w.call("GET", functions+"/stagelog-acme", "")
 	if c, _ := r.body["Configuration"].(map[string]any); r.status != 200 || c["Description"] != "enrichment" || c["FunctionArn"] != arn {
@@ -160,7 +160,7 @@ func TestBuiltin(t *testing.T) {
 		t.Errorf("after code was uploaded: got %s, %v", got.Payload, err)
 	}
 	w.restart()
-	w.Builtin("stagelog-acme", builtin, "enrichment")
+	w.AddBuiltin(Builtin{Name: "stagelog-acme", Description: "enrichment", Invoker: builtin})
 	if got := w.said("stagelog-acme", "said"); got != "uploaded" {
 		t.Errorf("after a restart: got %s, want the uploaded code", got)
 	}
@@ -258,7 +258,7 @@ func TestCodeFromABucket(t *testing.T) {
 
 func TestListFunctions(t *testing.T) {
 	w := newWorld(t)
-	w.Builtin("builtin", nil, "")
+	w.AddBuiltin(Builtin{Name: "builtin"})
 	zipped := base64.StdEncoding.EncodeToString(zipOf(t, "x"))
 	for i := range 60 {
 		body := `{"FunctionName":"f%02d","Runtime":"provided.al2023","Handler":"b","Role":"arn:aws:iam::000000000000:role/r","Code":{"ZipFile":"%s"}}`

@@ -112,16 +112,25 @@ func broken() function.Invoker {
 	})
 }
 
-// Builtin registers a function of this process. It is shown by GetFunction and found by Invoker, unless code was
-// uploaded under its name.
-func (s *Service) Builtin(name string, inv function.Invoker, description string) {
-	doc := s.newDocument(name)
-	doc.Description = description
-	doc.Role = "arn:aws:iam::" + s.cfg.Account + ":role/" + name
-	doc.Handler = function.BootstrapName
+// Builtin is a function of this process with the settings that GetFunction shows.
+type Builtin struct {
+	Name, Description, Role string
+	Architecture            string
+	TimeoutSeconds          int
+	MemoryMB                int
+	Environment, Tags       map[string]string
+	Invoker                 function.Invoker
+}
+
+// AddBuiltin registers a function of this process. GetFunction and Invoker find it, unless code was uploaded under its name.
+func (s *Service) AddBuiltin(b Builtin) {
+	doc := s.newDocument(b.Name)
+	doc.Description, doc.Role, doc.Handler = b.Description, b.Role, function.BootstrapName
+	doc.Architecture, doc.TimeoutS, doc.MemoryMB = b.Architecture, b.TimeoutSeconds, b.MemoryMB
+	doc.Environment, doc.Tags = b.Environment, b.Tags
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.builtins[name] = &deployed{doc: doc, invoker: inv, builtin: true}
+	s.builtins[b.Name] = &deployed{doc: doc, invoker: b.Invoker, builtin: true}
 }
 
 // Invoker finds a function by its name, partial or full ARN. It keeps working when the function's code changes, and answers

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -254,7 +255,7 @@ func TestObjectNamesOfAllKinds(t *testing.T) {
 
 func TestReaderMayListAndGetAndNothingElse(t *testing.T) {
 	c, name := newBucket(t, "logs/a", "logs/b", "errors/failed/c", "d")
-	if err := c.PutPolicy(t.Context(), name, s3server.ReaderPolicy(name, "logs/!{timestamp:yyyy}/", []string{readerID, "999999999999"})); err != nil {
+	if err := putPolicy(t, c, name, readerPolicy(name, "logs/!{timestamp:yyyy}/", []string{readerID, "999999999999"})); err != nil {
 		t.Fatal(err)
 	}
 	key, errorKey, ctx := "logs/a", "errors/failed/c", t.Context()
@@ -373,11 +374,11 @@ func TestPolicyOfTheSeedGrantsNoObject(t *testing.T) {
 		return fmt.Appendf(nil, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":%s,"Resource":["arn:aws:s3:::%s"]}]}`,
 			readerID, actions, name)
 	}
-	err := c.PutPolicy(t.Context(), name, policy(`["s3:GetObject","s3:ListBucket"]`))
+	err := putPolicy(t, c, name, policy(`["s3:GetObject","s3:ListBucket"]`))
 	if code(err) != "MalformedPolicy" || !strings.Contains(err.Error(), "Action does not apply to any resource(s) in statement") {
 		t.Errorf("PutPolicy of the seed's policy = %v, want MalformedPolicy", err)
 	}
-	if err := c.PutPolicy(t.Context(), name, policy(`["s3:ListBucket"]`)); err != nil {
+	if err := putPolicy(t, c, name, policy(`["s3:ListBucket"]`)); err != nil {
 		t.Fatal(err)
 	}
 	r := server.Client(reader)
@@ -404,7 +405,7 @@ func TestPrincipalsOfAPolicy(t *testing.T) {
 		"arn:aws:iam::777777777777:root ":                  false,
 	} {
 		p := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::%s"}]}`, principal, name)
-		err := c.PutPolicy(t.Context(), name, []byte(p))
+		err := putPolicy(t, c, name, []byte(p))
 		if ok && err != nil || !ok && code(err) != "MalformedPolicy" {
 			t.Errorf("PutPolicy for %q = %v, want it to be taken: %v", principal, err, ok)
 		}
@@ -450,7 +451,7 @@ func TestReaderPolicyText(t *testing.T) {
     }
   ]
 }`
-	if diff := cmp.Diff(want, string(s3server.ReaderPolicy("acme-logs", "logs/!{timestamp:yyyy}/x", []string{readerID}))); diff != "" {
+	if diff := cmp.Diff(want, string(readerPolicy("acme-logs", "logs/!{timestamp:yyyy}/x", []string{readerID}))); diff != "" {
 		t.Errorf("ReaderPolicy (-want +got):\n%s", diff)
 	}
 }
@@ -471,8 +472,8 @@ func TestDropReaderPolicyLeavesWhatOthersWrote(t *testing.T) {
 	for _, tt := range []struct {
 		policy string
 		stays  bool
-	}{{own, true}, {string(s3server.ReaderPolicy(name, "logs/", []string{readerID})), false}} {
-		if err := c.PutPolicy(t.Context(), name, []byte(tt.policy)); err != nil {
+	}{{own, true}, {string(readerPolicy(name, "logs/", []string{readerID})), false}} {
+		if err := putPolicy(t, c, name, []byte(tt.policy)); err != nil {
 			t.Fatal(err)
 		}
 		if err := s3server.DropReaderPolicy(t.Context(), c, name); err != nil {
@@ -486,4 +487,55 @@ func TestDropReaderPolicyLeavesWhatOthersWrote(t *testing.T) {
 	if _, err := list(t, server.Client(reader), name, ""); code(err) != "AccessDenied" {
 		t.Errorf("the reader's List = %v, want AccessDenied", err)
 	}
+}
+
+type readerDocument struct {
+	Version   string
+	Statement []statement
+}
+
+type statement struct {
+	Sid       string
+	Effect    string
+	Principal struct{ AWS []string }
+	Action    string
+	Resource  string
+}
+
+// readerPolicy is the bucket policy that lets the readers, AWS account ids, list the
+// bucket, ask for its location, and get the objects below the delivery prefix; nothing
+// else. prefix may hold Firehose expressions: what stands before the first counts. An
+// empty prefix opens every object of the bucket, error objects included.
+//
+// ListBucket and GetBucketLocation are actions on the bucket and GetObject is one on
+// objects, so they cannot share a Resource.
+func readerPolicy(bucket, prefix string, readers []string) []byte {
+	prefix, _, _ = strings.Cut(prefix, "!{")
+	p := readerDocument{Version: "2012-10-17", Statement: []statement{}}
+	if len(readers) > 0 {
+		arn := "arn:aws:s3:::" + bucket
+		p.Statement = append(p.Statement,
+			grant("ReaderList", "s3:ListBucket", arn, readers),
+			grant("ReaderLocation", "s3:GetBucketLocation", arn, readers),
+			grant("ReaderGet", "s3:GetObject", arn+"/"+prefix+"*", readers))
+	}
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		panic("BUG: a policy of strings cannot be written: " + err.Error())
+	}
+	return text
+}
+
+func grant(sid, action, resource string, readers []string) statement {
+	s := statement{Sid: sid, Effect: "Allow", Action: action, Resource: resource}
+	for _, id := range readers {
+		s.Principal.AWS = append(s.Principal.AWS, "arn:aws:iam::"+id+":root")
+	}
+	return s
+}
+
+func putPolicy(t *testing.T, c *bucket.Client, name string, policy []byte) error {
+	t.Helper()
+	_, err := c.SDK().PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: &name, Policy: aws.String(string(policy))})
+	return err
 }

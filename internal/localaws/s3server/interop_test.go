@@ -156,7 +156,7 @@ func TestAWSCLI(t *testing.T) {
 		}
 		return out
 	}
-	if err := os.WriteFile(filepath.Join(dir, "policy"), s3server.ReaderPolicy(name+"-cli", "logs/", []string{readerID}), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "policy"), readerPolicy(name+"-cli", "logs/", []string{readerID}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ok(admin, "s3", "mb", "s3://"+name+"-cli")

@@ -1,8 +1,7 @@
 // Package s3server is S3, from both sides. Server is an embedded S3 server for one machine:
 // SigV4, bucket policies, one admin account and reader accounts; objects are plain files
 // below one directory, synced before they are acknowledged. Client puts, lists and reads
-// objects there, at AWS, or at any other S3-compatible store. ReaderPolicy is the bucket
-// policy for the AWS accounts that may read.
+// objects there, at AWS, or at any other S3-compatible store.
 //
 // The server inside (versitygw) has process-wide state: one may run per process, and it
 // makes the directory of its buckets the working directory of the process, because its

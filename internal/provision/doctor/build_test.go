@@ -27,6 +27,7 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/provision/policy"
@@ -131,7 +132,7 @@ func (b *built) build(t *testing.T, c *provision.Clients) *built {
 		}
 	}
 	must(b.c.Firehose.CreateDeliveryStream(ctx, &firehose.CreateDeliveryStreamInput{DeliveryStreamName: &b.stream, DeliveryStreamType: b.streamType, ExtendedS3DestinationConfiguration: &b.to,
-		Tags: []types.Tag{{Key: aws.String(provision.OwnerTag), Value: aws.String(moto.Region + "/acme")}}}))(t)
+		Tags: []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String(moto.Region + "/acme")}}}))(t)
 	b.log(ctx, t, arnOf("firehose", "deliverystream/"+b.stream), b.format)
 	return b
 }
@@ -195,8 +196,8 @@ func (b *built) buildRole(ctx context.Context, t *testing.T, name, trust, permis
 }
 
 // spec is the pipeline that the chain should be.
-func (b *built) spec() *provision.Spec {
-	return &provision.Spec{
+func (b *built) spec() *desired.Spec {
+	return &desired.Spec{
 		Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64",
 		Pipeline: &config.Pipeline{
 			Name: "acme", Bucket: testBucket, Readers: []string{testReader}, Stages: []record.StageRef{b.ref}, Format: accesslog.Usage,

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
@@ -42,7 +43,7 @@ stages: [{api: `+b.ref.API+`, stage: prod}]
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	spec := &provision.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: code.Bytes(), Architecture: "arm64"}
+	spec := &desired.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: code.Bytes(), Architecture: "arm64"}
 	plan := must(provision.MakePlan(t.Context(), spec, b.c, nil))(t)
 	if err := plan.Execute(t.Context(), nil, func(provision.Event) {}); err != nil {
 		t.Fatal(err)
@@ -73,7 +74,7 @@ func TestTheTableOfAConversionIsExamined(t *testing.T) {
 		}
 	}
 	database, name := aws.String("stagelog_acme"), aws.String("lines")
-	table := must(target.Spec.Table())(t)
+	table := must(desired.New(target.Spec))(t).Table
 	table.StorageDescriptor.Columns[0].Type = aws.String("int")
 	must(c.Glue.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: database, TableInput: table}))(t)
 	f = examine(t, c, target, doctor.Options{})
@@ -81,8 +82,8 @@ func TestTheTableOfAConversionIsExamined(t *testing.T) {
 	narrow := *target.Spec
 	json := *narrow.Pipeline
 	json.Deliver.Parquet, narrow.Pipeline = false, &json
-	must(c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(narrow.FirehoseRole()), PolicyName: aws.String(provision.RolePolicy),
-		PolicyDocument: aws.String(narrow.FirehosePolicy().JSON())}))(t)
+	must(c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(narrow.FirehoseRole()), PolicyName: aws.String(desired.RolePolicy),
+		PolicyDocument: aws.String(must(desired.New(&narrow))(t).FirehoseRole.Permissions.JSON())}))(t)
 	f = examine(t, c, target, doctor.Options{})
 	f.wants(t, "stream: role permissions", doctor.Failed, "glue:GetTable")
 	must(c.Glue.DeleteTable(t.Context(), &glue.DeleteTableInput{DatabaseName: database, Name: name}))(t)

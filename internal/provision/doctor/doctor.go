@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -15,7 +16,7 @@ type Target struct {
 	Region, Account, Partition string
 
 	// Spec is the pipeline that the chain should be; nil for a chain that somebody else built.
-	Spec *provision.Spec
+	Spec *desired.Spec
 	// Stages are where chains begin. Without any, Spec's stream is where it begins.
 	Stages []record.StageRef
 	// Readers are the AWS accounts that must be able to read the bucket. Without any, those are

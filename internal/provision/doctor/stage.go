@@ -11,10 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 
-	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/awserr"
-	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -81,7 +80,7 @@ func (r *run) checkMissingStage(ctx context.Context, st *stage) {
 	}
 	r.out.problem(Failed, linkStage, "exists", finding{
 		found:       "there is no stage " + st.ref.String(),
-		cause:       r.whyMissing(ctx, st.ref),
+		cause:       provision.WhyMissing(ctx, &desired.Spec{Region: r.t.Region, Account: r.t.Account}, r.c, st.ref),
 		consequence: "no chain begins here",
 		fix:         command("apigateway", "get-rest-apis", "--region", r.t.Region, "--query", "items[].[id,name]") + "\nnames the APIs; then --stage api/stage, or stages: in stagelog.yaml",
 	})
@@ -101,22 +100,6 @@ func otherAPI(ref record.StageRef, name string, protocol v2.ProtocolType) findin
 		f.consequence = "no access log of it can come into this chain, though it may have API keys"
 	}
 	return f
-}
-
-// whyMissing is what deploy would say: the API was never deployed, or which names are near.
-func (r *run) whyMissing(ctx context.Context, ref record.StageRef) string {
-	spec := &provision.Spec{
-		Pipeline:  &config.Pipeline{Format: accesslog.Usage, Stages: []record.StageRef{ref}},
-		Partition: r.t.Partition, Region: r.t.Region, Account: r.t.Account,
-	}
-	for _, resource := range provision.Resources(spec, r.c) {
-		if st, ok := resource.(*provision.Stage); ok {
-			if _, err := st.Read(ctx); err != nil {
-				return err.Error()
-			}
-		}
-	}
-	return "AWS knows no such API or stage"
 }
 
 func (r *run) checkUnlogged(st *stage) {

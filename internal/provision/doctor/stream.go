@@ -14,6 +14,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // stream is a delivery stream as it is, and what hangs on it. It is filled in while the chain
@@ -81,7 +82,7 @@ func (r *run) carriesTag(ctx context.Context, name string) bool {
 		return false
 	}
 	for _, t := range out.Tags {
-		if aws.ToString(t.Key) == provision.OwnerTag {
+		if aws.ToString(t.Key) == desired.OwnerTag {
 			return aws.ToString(t.Value) == r.t.Spec.Owner()
 		}
 	}

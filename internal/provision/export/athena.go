@@ -10,7 +10,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
-	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // Athena returns SQL for Amazon Athena: a table of the pipeline's objects, with partitions that
@@ -18,7 +18,7 @@ import (
 // and types of the lake's view, and queries for the usual reports. Partition projection requires
 // a prefix with Firehose's default dates or with year=/month=/day=(/hour=).
 func Athena(p *config.Pipeline) ([]byte, error) {
-	projection, err := provision.ProjectionOf(p.Deliver.Prefix)
+	projection, err := desired.ProjectionOf(p.Deliver.Prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func Athena(p *config.Pipeline) ([]byte, error) {
 
 type athena struct {
 	p        *config.Pipeline
-	layout   provision.Projection
+	layout   desired.Projection
 	fields   map[string]string // by variable
 	database string
 	columns  []string

@@ -8,12 +8,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // CloudFormation is the pipeline as a template in YAML. The bucket stays when its stack is
 // deleted, as it does with `stagelog destroy`.
-func CloudFormation(s *provision.Spec) ([]byte, error) {
+func CloudFormation(s *desired.Spec) ([]byte, error) {
 	set, err := newSettings(s)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (t *template) tree() *yaml.Node {
 			"BucketPolicy", resource("AWS::S3::BucketPolicy", object("Bucket", ref("Bucket"), "PolicyDocument", t.want.BucketPolicy)),
 			"FirehoseLogGroup", t.logGroup(t.StreamLogGroup()),
 			"FirehoseLogStream", resource("AWS::Logs::LogStream", object(
-				"LogGroupName", ref("FirehoseLogGroup"), "LogStreamName", provision.DeliveryLogStream)),
+				"LogGroupName", ref("FirehoseLogGroup"), "LogStreamName", desired.DeliveryLogStream)),
 			"FunctionLogGroup", t.logGroup(t.FunctionLogGroup()),
 			"FunctionRole", t.role(t.want.FunctionRole),
 			"Function", t.function(),
@@ -119,12 +119,12 @@ func resource(kind string, properties *yaml.Node) *yaml.Node {
 func ref(name string) *yaml.Node { return scalar("!Ref", name) }
 
 func (t *template) tags() *yaml.Node {
-	return list(object("Key", provision.OwnerTag, "Value", t.Owner()))
+	return list(object("Key", desired.OwnerTag, "Value", t.Owner()))
 }
 
 func (t *template) bucket() *yaml.Node {
 	rules := list()
-	for _, rule := range t.want.Rules {
+	for _, rule := range t.want.Bucket.Rules {
 		n := object("Id", aws.ToString(rule.ID), "Status", string(rule.Status))
 		add := func(name string, v any) { n.Content = append(n.Content, value(name), value(v)) }
 		if prefix := aws.ToString(rule.Filter.Prefix); prefix != "" {
@@ -155,12 +155,12 @@ func (t *template) logGroup(name string) *yaml.Node {
 		"LogGroupName", name, "RetentionInDays", t.Pipeline.AWS.LogDays, "Tags", t.tags()))
 }
 
-func (t *template) role(r provision.RoleValues) *yaml.Node {
+func (t *template) role(r desired.Role) *yaml.Node {
 	return resource("AWS::IAM::Role", object(
 		"RoleName", r.Name,
 		"Description", r.Description,
 		"AssumeRolePolicyDocument", r.Trust,
-		"Policies", list(object("PolicyName", provision.RolePolicy, "PolicyDocument", r.Permissions)),
+		"Policies", list(object("PolicyName", desired.RolePolicy, "PolicyDocument", r.Permissions)),
 		"Tags", t.tags(),
 	))
 }
@@ -168,19 +168,19 @@ func (t *template) role(r provision.RoleValues) *yaml.Node {
 func (t *template) function() *yaml.Node {
 	env := t.environment()
 	if t.hashes() {
-		env.Content = append(env.Content, value(provision.SaltVariable), ref("HashSalt"))
+		env.Content = append(env.Content, value(desired.SaltVariable), ref("HashSalt"))
 	}
 	return object("Type", "AWS::Lambda::Function",
 		"DependsOn", "FunctionLogGroup", // otherwise Lambda creates one without retention
 		"Metadata", object("ZipSha256", t.zipBase64()),
 		"Properties", object(
 			"FunctionName", t.Function(),
-			"Description", t.want.FunctionDescription,
-			"Runtime", string(provision.FunctionRuntime),
-			"Handler", provision.FunctionHandler,
+			"Description", t.want.Function.Description,
+			"Runtime", string(t.want.Function.Runtime),
+			"Handler", t.want.Function.Handler,
 			"Architectures", list(t.Architecture),
 			"MemorySize", t.Pipeline.AWS.Memory,
-			"Timeout", provision.FunctionTimeout,
+			"Timeout", t.want.Function.Timeout,
 			"Role", t.RoleARN(t.FunctionRole()),
 			"Code", object("S3Bucket", ref("CodeBucket"), "S3Key", ref("CodeKey")),
 			"Environment", object("Variables", env),

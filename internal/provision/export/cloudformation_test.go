@@ -28,6 +28,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 	"github.com/stagelog/stagelog/internal/record"
@@ -57,7 +58,7 @@ type stack struct {
 }
 
 // newStack resolves a template as CloudFormation does.
-func newStack(t *testing.T, text string, s *provision.Spec) *stack {
+func newStack(t *testing.T, text string, s *desired.Spec) *stack {
 	t.Helper()
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
@@ -67,7 +68,7 @@ func newStack(t *testing.T, text string, s *provision.Spec) *stack {
 		"AWS::AccountId": s.Account, "AWS::Partition": s.Partition, "AWS::Region": s.Region,
 		"Bucket": s.Bucket(), "Bucket.Arn": s.BucketARN(), "Function.Arn": s.FunctionARN(), "Stream.Arn": s.StreamARN(),
 		"FunctionRole.Arn": s.RoleARN(s.FunctionRole()), "FirehoseRole.Arn": s.RoleARN(s.FirehoseRole()),
-		"FirehoseLogGroup": s.StreamLogGroup(), "FirehoseLogStream": provision.DeliveryLogStream,
+		"FirehoseLogGroup": s.StreamLogGroup(), "FirehoseLogStream": desired.DeliveryLogStream,
 		"Database": s.Pipeline.Database(), "Table": config.LinesTable,
 		"CodeBucket": codeBucket, "CodeKey": codeKey, "HashSalt": hashSalt,
 	}
@@ -152,7 +153,7 @@ type motoAccount struct {
 	testing.TB
 	*provision.Clients
 	m *moto.Server
-	s *provision.Spec
+	s *desired.Spec
 }
 
 func (a *motoAccount) ok(err error) {
@@ -223,7 +224,7 @@ func (a *motoAccount) createRest(st *stack) {
 	var destination, format, patch string
 	st.properties(&destination, "AccessLogDestinationArn", "Value")
 	st.properties(&format, "AccessLogFormat", "Value")
-	if wanted, err := a.s.Values(); err != nil || destination != a.s.StreamARN() || format != wanted.AccessLogFormat {
+	if wanted, err := desired.New(a.s); err != nil || destination != a.s.StreamARN() || format != wanted.AccessLogFormat {
 		a.Errorf("the outputs have the destination %s and the format %q (%v)", destination, format, err)
 	}
 	st.properties(&patch, "AccessLogPatch", "Value")

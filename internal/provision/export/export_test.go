@@ -13,6 +13,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/testenv"
 )
@@ -39,7 +40,7 @@ names: {customer: who, usage_plan: "", usage_plan_id: ""}
 `,
 }
 
-func load(t *testing.T, yaml string) *provision.Spec {
+func load(t *testing.T, yaml string) *desired.Spec {
 	t.Helper()
 	p, err := config.Parse("stagelog.yaml", []byte(yaml), func(string) string { return "" })
 	if err != nil {
@@ -49,10 +50,10 @@ func load(t *testing.T, yaml string) *provision.Spec {
 	if arch == "" {
 		arch = config.DefaultArchitecture
 	}
-	return &provision.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: []byte("PK"), Architecture: arch}
+	return &desired.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: []byte("PK"), Architecture: arch}
 }
 
-func exported(t *testing.T, write func(*provision.Spec) ([]byte, error), s *provision.Spec) string {
+func exported(t *testing.T, write func(*desired.Spec) ([]byte, error), s *desired.Spec) string {
 	t.Helper()
 	text, err := write(s)
 	if err != nil {
@@ -61,7 +62,7 @@ func exported(t *testing.T, write func(*provision.Spec) ([]byte, error), s *prov
 	return string(text)
 }
 
-var languages = map[string]func(*provision.Spec) ([]byte, error){"terraform": Terraform, "cloudformation": CloudFormation}
+var languages = map[string]func(*desired.Spec) ([]byte, error){"terraform": Terraform, "cloudformation": CloudFormation}
 
 func TestTextIsIndependentOfAccount(t *testing.T) {
 	for language, write := range languages {
@@ -119,14 +120,14 @@ func TestHashSaltIsParameter(t *testing.T) {
 func TestExportRejectsInvalidPipeline(t *testing.T) {
 	tests := []struct {
 		name string
-		spec func() *provision.Spec
+		spec func() *desired.Spec
 		want string
 	}{
-		{"no zip", func() *provision.Spec { s := load(t, top); s.Zip = nil; return s }, provision.ErrNoZip.Error()},
-		{"rules that delete the snapshot", func() *provision.Spec {
+		{"no zip", func() *desired.Spec { s := load(t, top); s.Zip = nil; return s }, provision.ErrNoZip.Error()},
+		{"rules that delete the snapshot", func() *desired.Spec {
 			return load(t, top+"deliver: {prefix: \"\"}\naws: {expire_days: 3}\n")
 		}, "would delete all objects"},
-		{"characters for private use", func() *provision.Spec {
+		{"characters for private use", func() *desired.Spec {
 			return load(t, top+"deliver: {prefix: \"logs\uE003/\"}\n")
 		}, "private use"},
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // A pipeline that delivers Parquet also has a table, and a stream with a format conversion to the table's columns.
@@ -16,8 +16,8 @@ import (
 func (t *template) database() *yaml.Node {
 	return resource("AWS::Glue::Database", object(
 		"CatalogId", account,
-		"DatabaseInput", object("Name", t.Pipeline.Database(), "Description", provision.DatabaseDescription,
-			"Parameters", object(provision.OwnerTag, t.Owner())),
+		"DatabaseInput", object("Name", t.Pipeline.Database(), "Description", aws.ToString(t.want.Database.Description),
+			"Parameters", object(desired.OwnerTag, t.Owner())),
 	))
 }
 
@@ -84,7 +84,7 @@ func (c *configuration) table() {
 	}
 	b := c.resource("aws_glue_catalog_database", "stagelog")
 	b.set("name", c.Pipeline.Database())
-	b.set("description", provision.DatabaseDescription)
+	b.set("description", aws.ToString(c.want.Database.Description))
 	b.set("parameters", hcl("local.tags"))
 
 	b = c.resource("aws_glue_catalog_table", "lines")

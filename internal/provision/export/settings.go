@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // zipFile is the file name of the function's deployment package in the exported texts.
@@ -20,24 +21,24 @@ const zipFile = "stagelog-enricher.zip"
 
 // settings are the values of a pipeline, with placeholders.
 type settings struct {
-	*provision.Spec
-	want provision.Values
+	*desired.Spec
+	want *desired.Resources
 	zip  [sha256.Size]byte
 }
 
-func newSettings(s *provision.Spec) (*settings, error) {
+func newSettings(s *desired.Spec) (*settings, error) {
 	if s.Zip == nil {
 		return nil, provision.ErrNoZip
 	}
 	spec := elsewhere(s)
-	values, err := spec.Values()
+	want, err := desired.New(spec)
 	if err != nil {
 		return nil, err
 	}
-	if !known(values.AccessLogFormat + s.Pipeline.Deliver.Prefix + s.Pipeline.Deliver.ErrorPrefix) {
+	if !known(want.AccessLogFormat + s.Pipeline.Deliver.Prefix + s.Pipeline.Deliver.ErrorPrefix) {
 		return nil, errors.New("the format or a prefix has characters of Unicode's private use area: leave them out")
 	}
-	return &settings{spec, values, sha256.Sum256(s.Zip)}, nil
+	return &settings{spec, want, sha256.Sum256(s.Zip)}, nil
 }
 
 func (s *settings) zipHex() string    { return hex.EncodeToString(s.zip[:]) }
@@ -53,11 +54,11 @@ func (s *settings) zipKey() string {
 func (s *settings) stack() string { return strings.ReplaceAll(s.Function(), "_", "-") }
 
 // hashes says whether the function needs a secret.
-func (s *settings) hashes() bool { return s.Pipeline.APIKey == "hash" }
+func (s *settings) hashes() bool { return s.want.Function.Salted }
 
 // environment returns the function's environment variables without the secret.
 func (s *settings) environment() *yaml.Node {
-	env, n := s.FunctionEnvironment(), object()
+	env, n := s.want.Function.Environment, object()
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		n.Content = append(n.Content, value(name), value(env[name]))
 	}

@@ -7,11 +7,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // Terraform is the pipeline as a configuration in one file, in the layout of `terraform fmt`.
-func Terraform(s *provision.Spec) ([]byte, error) {
+func Terraform(s *desired.Spec) ([]byte, error) {
 	set, err := newSettings(s)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (c *configuration) required() {
 		c.top.line()
 	}
 	l := c.top.block("locals")
-	l.set("tags", object(provision.OwnerTag, c.Owner()))
+	l.set("tags", object(desired.OwnerTag, c.Owner()))
 	l.line()
 	l.set("zip", zipFile)
 	l.set("zip_sha256", c.zipBase64())
@@ -139,7 +139,7 @@ func (c *configuration) bucket() {
 	encryption.line()
 	encryption.block("rule").block("apply_server_side_encryption_by_default").set("sse_algorithm", "AES256")
 	lifecycle := of("aws_s3_bucket_lifecycle_configuration")
-	for _, rule := range c.want.Rules {
+	for _, rule := range c.want.Bucket.Rules {
 		lifecycle.line()
 		r := lifecycle.block("rule")
 		r.set("id", aws.ToString(rule.ID))
@@ -170,11 +170,11 @@ func (c *configuration) logGroups() {
 		b.set("tags", hcl("local.tags"))
 	}
 	b := c.resource("aws_cloudwatch_log_stream", "firehose")
-	b.set("name", provision.DeliveryLogStream)
+	b.set("name", desired.DeliveryLogStream)
 	b.set("log_group_name", hcl("aws_cloudwatch_log_group.firehose.name"))
 }
 
-func (c *configuration) role(label string, r provision.RoleValues) {
+func (c *configuration) role(label string, r desired.Role) {
 	b := c.resource("aws_iam_role", label)
 	b.set("name", r.Name)
 	b.set("description", r.Description)
@@ -183,7 +183,7 @@ func (c *configuration) role(label string, r provision.RoleValues) {
 	b.set("assume_role_policy", jsonencode(document(r.Trust)))
 
 	b = c.resource("aws_iam_role_policy", label)
-	b.set("name", provision.RolePolicy)
+	b.set("name", desired.RolePolicy)
 	b.set("role", hcl("aws_iam_role."+label+".id"))
 	b.line()
 	b.set("policy", jsonencode(document(r.Permissions)))
@@ -192,17 +192,17 @@ func (c *configuration) role(label string, r provision.RoleValues) {
 func (c *configuration) function() {
 	env := c.environment()
 	if c.hashes() {
-		env.Content = append(env.Content, value(provision.SaltVariable), hcl("var.hash_salt"))
+		env.Content = append(env.Content, value(desired.SaltVariable), hcl("var.hash_salt"))
 	}
 	b := c.resource("aws_lambda_function", "enricher")
 	b.set("function_name", c.Function())
-	b.set("description", c.want.FunctionDescription)
+	b.set("description", c.want.Function.Description)
 	b.set("role", c.RoleARN(c.FunctionRole()))
-	b.set("runtime", string(provision.FunctionRuntime))
-	b.set("handler", provision.FunctionHandler)
+	b.set("runtime", string(c.want.Function.Runtime))
+	b.set("handler", c.want.Function.Handler)
 	b.set("architectures", list(c.Architecture))
 	b.set("memory_size", c.Pipeline.AWS.Memory)
-	b.set("timeout", provision.FunctionTimeout)
+	b.set("timeout", c.want.Function.Timeout)
 	b.set("filename", hcl("local.zip"))
 	b.set("source_code_hash", hcl("local.zip_sha256"))
 	b.set("tags", hcl("local.tags"))

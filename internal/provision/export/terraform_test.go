@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 	"github.com/stagelog/stagelog/internal/testenv"
 )
@@ -130,7 +131,7 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 	for name, yaml := range pipelines {
 		t.Run(name, func(t *testing.T) {
 			s := load(t, yaml)
-			want, err := s.Values()
+			want, err := desired.New(s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +153,7 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 				}
 			}
 			env := map[string]any{}
-			for name, v := range s.FunctionEnvironment() {
+			for name, v := range want.Function.Environment {
 				env[name] = v
 			}
 			if s.Pipeline.APIKey == "hash" {

@@ -7,7 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -20,7 +20,7 @@ const (
 )
 
 // elsewhere is the pipeline in an account and a Region that are not known yet.
-func elsewhere(s *provision.Spec) *provision.Spec {
+func elsewhere(s *desired.Spec) *desired.Spec {
 	moved := *s
 	moved.Partition, moved.Region, moved.Account = partition, region, account
 	return &moved

@@ -18,12 +18,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// former is what a stage's access log settings were before deploy changed them, as the bucket
+// previousLogging is what a stage's access log settings were before deploy changed them, as the bucket
 // keeps it.
-type former struct {
+type previousLogging struct {
 	API   string `json:"api"`
 	Stage string `json:"stage"`
 	settings
@@ -32,8 +33,8 @@ type former struct {
 	bucket string // that remembers it
 }
 
-// maxFormer is far over what a format can have.
-const maxFormer = 1 << 20
+// maxPrevious is far over what a format can have.
+const maxPrevious = 1 << 20
 
 // remember keeps what a stage has before it is changed. What is kept already stays when the
 // stage has the pipeline's settings, or those it had under another name, or none: they came later.
@@ -55,11 +56,11 @@ func (r *Stage) remember(ctx context.Context, now settings) error {
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(former{API: r.ref.API, Stage: r.ref.Stage, settings: now, ReplacedAt: time.Now().UTC().Truncate(time.Second)}); err != nil {
+	if err := enc.Encode(previousLogging{API: r.ref.API, Stage: r.ref.Stage, settings: now, ReplacedAt: time.Now().UTC().Truncate(time.Second)}); err != nil {
 		return err
 	}
 	_, err := r.c.S3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: aws.String(r.s.Bucket()), Key: aws.String(r.s.FormerKey(r.ref)),
+		Bucket: aws.String(r.s.Bucket()), Key: aws.String(desired.PreviousLoggingKey(r.ref)),
 		Body: bytes.NewReader(body.Bytes()), ContentType: aws.String("application/json"),
 	})
 	if err != nil {
@@ -70,8 +71,8 @@ func (r *Stage) remember(ctx context.Context, now settings) error {
 
 // stateBuckets are the account's buckets with what stagelog keeps: the pipeline's, and the one that
 // its stream delivers to, where bucket: in stagelog.yaml was changed and no deploy has moved it yet.
-func stateBuckets(ctx context.Context, s *Spec, c *Clients) (names []string, err error) {
-	deployed, err := newStream(s, c).deployedBucket(ctx)
+func stateBuckets(ctx context.Context, s *desired.Spec, c *Clients) (names []string, err error) {
+	deployed, err := (&Stream{s: s, c: c.Firehose}).deployedBucket(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func stateBuckets(ctx context.Context, s *Spec, c *Clients) (names []string, err
 		if name == "" || slices.Contains(names, name) {
 			continue
 		}
-		mine, err := newBucket(s.withBucket(name), c).mine(ctx)
+		mine, err := lookAt(s.WithBucket(name), c).mine(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +120,7 @@ func (r *Stage) predecessor(ctx context.Context, destination string) (bool, erro
 	}
 	other, p := *r.s, *r.s.Pipeline
 	p.Name, other.Pipeline = name, &p
-	stream := newStream(&other, r.c)
+	stream := &Stream{s: &other, c: r.c.Firehose}
 	bucket, err := stream.deployedBucket(ctx)
 	if err != nil || bucket != r.s.Bucket() {
 		return false, err
@@ -129,7 +130,7 @@ func (r *Stage) predecessor(ctx context.Context, destination string) (bool, erro
 }
 
 // recall is what was remembered of the stage, or nil.
-func (r *Stage) recall(ctx context.Context) (*former, error) {
+func (r *Stage) recall(ctx context.Context) (*previousLogging, error) {
 	buckets, err := stateBuckets(ctx, r.s, r.c)
 	if err != nil {
 		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
@@ -142,21 +143,21 @@ func (r *Stage) recall(ctx context.Context) (*former, error) {
 	return nil, nil
 }
 
-func (r *Stage) recallFrom(ctx context.Context, bucket string) (*former, error) {
-	out, err := r.c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String(r.s.FormerKey(r.ref))})
+func (r *Stage) recallFrom(ctx context.Context, bucket string) (*previousLogging, error) {
+	out, err := r.c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String(desired.PreviousLoggingKey(r.ref))})
 	if isNothing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
 	}
-	body, err := io.ReadAll(io.LimitReader(out.Body, maxFormer))
+	body, err := io.ReadAll(io.LimitReader(out.Body, maxPrevious))
 	if err := errors.Join(err, out.Body.Close()); err != nil {
 		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
 	}
-	f := former{bucket: bucket}
+	f := previousLogging{bucket: bucket}
 	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's former access log settings, is damaged (%w): mend it, or delete it to have the access logs switched off", bucket, r.s.FormerKey(r.ref), err)
+		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's former access log settings, is damaged (%w): mend it, or delete it to have the access logs switched off", bucket, desired.PreviousLoggingKey(r.ref), err)
 	}
 	return &f, nil
 }
@@ -166,7 +167,7 @@ func (r *Stage) forget(ctx context.Context) error {
 	buckets, err := stateBuckets(ctx, r.s, r.c)
 	for _, bucket := range buckets {
 		if err == nil {
-			_, err = r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(r.s.FormerKey(r.ref))})
+			_, err = r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(desired.PreviousLoggingKey(r.ref))})
 		}
 		if isNothing(err) {
 			err = nil
@@ -209,7 +210,7 @@ func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 }
 
 // LeftStages are the stages that deploy took and that are no longer in the pipeline.
-func LeftStages(ctx context.Context, s *Spec, c *Clients) ([]record.StageRef, error) {
+func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.StageRef, error) {
 	buckets, err := stateBuckets(ctx, s, c)
 	if err != nil {
 		return nil, fmt.Errorf("look for stages that left the pipeline: %w", err)
@@ -235,7 +236,7 @@ func LeftStages(ctx context.Context, s *Spec, c *Clients) ([]record.StageRef, er
 
 // rememberedIn are the stages of which a bucket remembers the settings.
 func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []record.StageRef, err error) {
-	prefix := statePrefix + "former/"
+	prefix := desired.PreviousLoggingPrefix
 	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -255,19 +256,19 @@ func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []record
 	return refs, nil
 }
 
-// moveFormer takes what is remembered of stages along to the pipeline's bucket, when the stream
+// movePrevious takes what is remembered of stages along to the pipeline's bucket, when the stream
 // so far delivered into another. What stands in the new bucket already counts. The old bucket
 // may be gone, or never have been the pipeline's, as one of another account. One of the account that
 // these credentials may not look at is an error: what it remembers would be lost.
-func moveFormer(ctx context.Context, s *Spec, c *Clients, old string) error {
+func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string) error {
 	if old == "" || old == s.Bucket() {
 		return nil
 	}
-	mine, err := newBucket(s.withBucket(old), c).mine(ctx)
+	mine, err := lookAt(s.WithBucket(old), c).mine(ctx)
 	if err != nil || !mine {
 		return err
 	}
-	prefix := statePrefix + "former/"
+	prefix := desired.PreviousLoggingPrefix
 	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &old, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -286,12 +287,12 @@ func moveFormer(ctx context.Context, s *Spec, c *Clients, old string) error {
 	return nil
 }
 
-func moveOne(ctx context.Context, s *Spec, c *Clients, old, key string) error {
+func moveOne(ctx context.Context, s *desired.Spec, c *Clients, old, key string) error {
 	out, err := c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &old, Key: &key})
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(io.LimitReader(out.Body, maxFormer))
+	body, err := io.ReadAll(io.LimitReader(out.Body, maxPrevious))
 	if err = errors.Join(err, out.Body.Close()); err != nil {
 		return err
 	}

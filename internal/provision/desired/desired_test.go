@@ -1,0 +1,105 @@
+package desired
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/config"
+)
+
+// spec places a pipeline with more lines in an account.
+func spec(t *testing.T, more string) *Spec {
+	t.Helper()
+	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-logs\nstages: [a1b2c3d4e5/prod]\n"+more), func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Spec{Pipeline: p, Partition: "aws", Region: "eu-west-1", Account: "123456789012", Architecture: "arm64"}
+}
+
+// The same pipeline has the same resources each time, and New changes nothing that it is given.
+func TestNewIsPure(t *testing.T) {
+	for _, more := range []string{"", "deliver: {format: parquet}\n", "api_key: hash\nformat: '{\"id\":\"$context.requestId\",\"k\":\"$context.identity.apiKeyId\"}'\n"} {
+		s := spec(t, more)
+		first, err := New(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := New(spec(t, more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(first, second, cmp.Exporter(func(reflect.Type) bool { return true })); diff != "" {
+			t.Errorf("New twice (-first +second):\n%s", diff)
+		}
+		if (first.Table != nil) != s.Pipeline.Deliver.Parquet || (first.Database != nil) != s.Pipeline.Deliver.Parquet {
+			t.Errorf("with %q there are the database %v and the table %v", more, first.Database, first.Table)
+		}
+	}
+}
+
+func TestFunctionOfTheProcessHasNoSaltToDraw(t *testing.T) {
+	s := spec(t, "api_key: hash\n")
+	drawn, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Builtin = true
+	derived, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !drawn.Function.Salted || derived.Function.Salted {
+		t.Errorf("Salted: %v with a zip, %v as a part of the process, want true and false", drawn.Function.Salted, derived.Function.Salted)
+	}
+}
+
+func TestAccountOfAForeignBucketIsNotKnown(t *testing.T) {
+	s := spec(t, "")
+	s.ForeignBucket = true
+	d, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Bucket.Account != "" || aws.ToString(d.Destination.BucketARN) != "arn:aws:s3:::acme-logs" {
+		t.Errorf("the bucket's account is %q, its ARN %s", d.Bucket.Account, aws.ToString(d.Destination.BucketARN))
+	}
+}
+
+func TestBucketExpiry(t *testing.T) {
+	for _, tt := range []struct {
+		name                string
+		prefix, errorPrefix string
+		days, errorDays     int
+		refused, note       string
+	}{
+		{"nothing expires", "", "", 0, 0, "", ""},
+		{"everything would expire", "", "errors/", 400, 0, "expire_days", ""},
+		{"stagelog's own would expire", "s", "errors/", 400, 0, "expire_days", ""},
+		{"all with the errors", "logs/", "!{firehose:error-output-type}/", 0, 30, "error_days", ""},
+		{"errors below logs", "logs/", "logs/bad/", 30, 90, "", "logs/bad/ is below logs/"},
+		{"errors below logs, shorter", "logs/", "logs/bad/", 90, 30, "", ""},
+		{"logs below errors", "a/logs/", "a/", 90, 30, "", "a/logs/ is below a/"},
+		{"default error prefix", "logs/", "", 30, 0, "", "logs/processing-failed/ is below logs/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := spec(t, "")
+			s.Pipeline.Deliver.Prefix, s.Pipeline.Deliver.ErrorPrefix = tt.prefix, tt.errorPrefix
+			s.Pipeline.AWS.ExpireDays, s.Pipeline.AWS.ErrorDays = tt.days, tt.errorDays
+			d, err := New(s)
+			if (err != nil) != (tt.refused != "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
+				t.Fatalf("New() = %v, want an error that names %q", err, tt.refused)
+			}
+			if err != nil {
+				return
+			}
+			if notes := strings.Join(d.Bucket.Notes, "\n"); !strings.HasPrefix(notes, tt.note) || tt.note == "" && notes != "" {
+				t.Errorf("Bucket.Notes = %q, want %q", notes, tt.note)
+			}
+		})
+	}
+}

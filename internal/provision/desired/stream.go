@@ -1,0 +1,75 @@
+package desired
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+
+	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// destination returns the destination of the delivery stream, with everything that Firehose would fill in.
+func (s *Spec) destination() *types.ExtendedS3DestinationConfiguration {
+	deliver := s.Pipeline.Deliver
+	return &types.ExtendedS3DestinationConfiguration{
+		RoleARN:           aws.String(s.RoleARN(s.FirehoseRole())),
+		BucketARN:         aws.String(s.BucketARN()),
+		Prefix:            aws.String(deliver.Prefix),
+		ErrorOutputPrefix: aws.String(deliver.ErrorPrefix),
+		BufferingHints: &types.BufferingHints{
+			IntervalInSeconds: aws.Int32(int32(deliver.Interval / time.Second)), SizeInMBs: aws.Int32(int32(deliver.Size >> 20)),
+		},
+		CompressionFormat: types.CompressionFormat(deliver.CompressionFormat()),
+		CloudWatchLoggingOptions: &types.CloudWatchLoggingOptions{
+			Enabled: aws.Bool(true), LogGroupName: aws.String(s.StreamLogGroup()), LogStreamName: aws.String(DeliveryLogStream),
+		},
+		ProcessingConfiguration:           s.processing(),
+		DataFormatConversionConfiguration: s.conversion(),
+		S3BackupMode:                      types.S3BackupModeDisabled,
+	}
+}
+
+// processing returns the call of the enrichment function.
+func (s *Spec) processing() *types.ProcessingConfiguration {
+	param := func(name types.ProcessorParameterName, value string) types.ProcessorParameter {
+		return types.ProcessorParameter{ParameterName: name, ParameterValue: aws.String(value)}
+	}
+	return &types.ProcessingConfiguration{
+		Enabled: aws.Bool(true), // omitted it means disabled
+		Processors: []types.Processor{{Type: types.ProcessorTypeLambda, Parameters: []types.ProcessorParameter{
+			param(types.ProcessorParameterNameLambdaArn, s.FunctionARN()+LatestQualifier),
+			param(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)),
+			param(types.ProcessorParameterNameRoleArn, s.RoleARN(s.FirehoseRole())),
+			param(types.ProcessorParameterNameBufferSizeInMb, strconv.Itoa(record.DefaultFunctionSizeMiB)),
+			param(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(int(s.FunctionInterval().Seconds()))),
+		}}},
+	}
+}
+
+// LatestQualifier is the qualifier that a function's ARN means without one.
+const LatestQualifier = ":$LATEST"
+
+// conversion returns that of JSON to Parquet with the columns of the pipeline's table; nil is none.
+func (s *Spec) conversion() *types.DataFormatConversionConfiguration {
+	p := s.Pipeline
+	if !p.Deliver.Parquet {
+		return nil
+	}
+	return &types.DataFormatConversionConfiguration{
+		Enabled: aws.Bool(true),
+		SchemaConfiguration: &types.SchemaConfiguration{
+			RoleARN: aws.String(s.RoleARN(s.FirehoseRole())), DatabaseName: aws.String(p.Database()), TableName: aws.String(config.LinesTable),
+			Region: aws.String(s.Region), VersionId: aws.String(NewestVersion),
+		},
+		InputFormatConfiguration: &types.InputFormatConfiguration{Deserializer: &types.Deserializer{OpenXJsonSerDe: &types.OpenXJsonSerDe{}}},
+		OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: &types.Serializer{
+			ParquetSerDe: &types.ParquetSerDe{Compression: types.ParquetCompression(p.Deliver.ParquetCompression())},
+		}},
+	}
+}
+
+// NewestVersion of a table is what Firehose reads where none is given.
+const NewestVersion = "LATEST"

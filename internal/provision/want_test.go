@@ -1,0 +1,20 @@
+package provision
+
+import "github.com/stagelog/stagelog/internal/provision/desired"
+
+// wantOf returns the resources of a pipeline that is right.
+func wantOf(s *desired.Spec) *desired.Resources {
+	d, err := desired.New(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func newFunctionRole(s *desired.Spec, c *Clients) *role {
+	return newRole(s, wantOf(s).FunctionRole, c)
+}
+
+func newFirehoseRole(s *desired.Spec, c *Clients) *role {
+	return newRole(s, wantOf(s).FirehoseRole, c)
+}
