@@ -42,8 +42,8 @@ func benchRecords(n int) []string {
 	return records
 }
 
-// BenchmarkStart is the time from nothing to the first enriched record: process start, directory of 10,000 keys in 20 plans, one
-// event of one record. "snapshot" finds the directory in the shared object, "api" asks a local API Gateway.
+// BenchmarkStart is the time from nothing to the first enriched record: process start, index of 10,000 keys in 20 plans, one
+// event of one record. "snapshot" finds the index in the shared object, "api" asks a local API Gateway.
 func BenchmarkStart(b *testing.B) {
 	f := newFakeAWS(b, 20, 500)
 	code := unpacked(b)

@@ -38,7 +38,7 @@ func newEnricher(env environ, logger *slog.Logger) (*enricher, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := newDirectory(env, logger)
+	dir, err := newIndex(env, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +113,8 @@ func outputName(given, otherwise string) string {
 	return given
 }
 
-// newDirectory makes the directory and its sources.
-func newDirectory(env environ, logger *slog.Logger) (*usageplan.Directory, error) {
+// newIndex makes the index and its sources.
+func newIndex(env environ, logger *slog.Logger) (*usageplan.Index, error) {
 	region := env.first("AWS_REGION", "AWS_DEFAULT_REGION")
 	credentials := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: env("AWS_ACCESS_KEY_ID"), SecretAccessKey: env("AWS_SECRET_ACCESS_KEY"),
@@ -148,7 +148,7 @@ func newDirectory(env environ, logger *slog.Logger) (*usageplan.Directory, error
 	}
 	dir, err := usageplan.New(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("configure directory: %w", err)
+		return nil, fmt.Errorf("configure index: %w", err)
 	}
 	return dir, nil
 }

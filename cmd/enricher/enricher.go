@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// warmUpFor is the part of Lambda's ten seconds for a start that may go into the directory.
+	// warmUpFor bounds the loading of the usage plan index in Lambda's ten seconds for a start.
 	warmUpFor = 8 * time.Second
 	// refreshFor bounds a refresh while there is an answer to fall back on: stale is better than late.
 	refreshFor = 5 * time.Second
@@ -20,35 +20,35 @@ const (
 	reserve = 500 * time.Millisecond
 )
 
-// errNotReady fails the batch, so that Firehose tries again, and after its retries keeps the records in the error output. To answer
-// would attribute them to nobody, for ever.
+// errNotReady fails the batch, so that Firehose retries, and after its retries keeps the records in the error output. An answer
+// would leave them without a customer for good.
 var errNotReady = errors.New("usage plans and keys could not be read yet, and records have keys that are not known")
 
-// directory is what the enricher needs of usageplan.Directory.
-type directory interface {
+// index is the part of usageplan.Index that the enricher uses.
+type index interface {
 	Refresh(ctx context.Context) error
 	Ready() bool
 	Pending() int
 	Snapshot() *usageplan.Snapshot
 }
 
-// enricher answers Firehose's events. Nothing runs between two invocations of a Lambda function, so the directory is
+// enricher answers Firehose's events. Nothing runs between two invocations of a Lambda function, so the index is
 // refreshed inside of them, bounded.
 type enricher struct {
-	dir     directory
+	dir     index
 	records *enrich.Enricher
 	handler *function.Handler
 	log     *slog.Logger
 }
 
-// warmUp loads the directory before the first event. A failure is not final: the first invocation tries again.
+// warmUp loads the index before the first event. A failure is not final: the first invocation retries.
 func (e *enricher) warmUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, warmUpFor)
 	defer cancel()
 	e.refresh(ctx)
 }
 
-// refresh does what is due. The directory logs the first failure and the recovery itself.
+// refresh refreshes what is due. The index logs the first failure and the recovery.
 func (e *enricher) refresh(ctx context.Context) {
 	if err := e.dir.Refresh(ctx); err != nil {
 		e.log.Debug("refresh", "error", err)
@@ -56,7 +56,7 @@ func (e *enricher) refresh(ctx context.Context) {
 }
 
 // Invoke answers one event. Keys that turn out to be unknown are looked up, and then the batch is enriched once more: a
-// customer whose key is a minute old must not be lost for want of a second pass.
+// customer whose key is a minute old must not be lost for lack of a second pass.
 func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	ctx, cancel := e.bound(ctx)
 	defer cancel()
@@ -83,7 +83,7 @@ func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return out, nil
 }
 
-// bound gives refreshes their time: all that the invocation can spare while the directory is empty, little later.
+// bound limits the time of refreshes: to all that the invocation can spare while the index is empty, to little later.
 func (e *enricher) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		spare := time.Until(deadline) - reserve

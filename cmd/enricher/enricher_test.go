@@ -74,7 +74,7 @@ func TestNewKeyIsAttributedInTheSameInvocation(t *testing.T) {
 	}
 }
 
-func TestWithoutDirectoryTheBatchFails(t *testing.T) {
+func TestWithoutIndexTheBatchFails(t *testing.T) {
 	f := newFakeAWS(t, 1, 1)
 	f.broken.Store(true)
 	e, err := newEnricher(lookup(f.environment()), discard())

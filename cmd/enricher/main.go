@@ -14,8 +14,8 @@
 //	STAGELOG_USAGE_PLAN_ID
 //	STAGELOG_API_KEY        what becomes of a key's value: mask (default), hash, drop, keep
 //	STAGELOG_HASH_SALT      the secret that hash needs
-//	STAGELOG_SNAPSHOT       s3://bucket/key of the shared directory; default none
-//	STAGELOG_REFRESH        how old the directory may get; default 60s
+//	STAGELOG_SNAPSHOT       s3://bucket/key of the shared usage plan index; default none
+//	STAGELOG_REFRESH        how old the index may get; default 60s
 //	STAGELOG_APIGATEWAY_ENDPOINT, STAGELOG_S3_ENDPOINT
 //	                        URLs in the place of AWS's own; also AWS_ENDPOINT_URL_API_GATEWAY, _S3 and AWS_ENDPOINT_URL
 //

@@ -11,7 +11,6 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/gateway"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
-	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -27,7 +26,7 @@ func bucketAccount(a credentials.Account) s3server.Account {
 	return s3server.Account{AccessKeyID: a.AccessKeyID, SecretAccessKey: a.SecretAccessKey, ARN: a.ARN()}
 }
 
-// planSource lists the usage plans of this machine's control API for the directory,
+// planSource lists the usage plans of this machine's control API for the usage plan index,
 // without a request and without a key's value.
 type planSource struct{ control *apigateway.Service }
 
@@ -35,11 +34,7 @@ func (s planSource) List(context.Context) (usageplan.Listing, error) {
 	var l usageplan.Listing
 	plansOf := map[string][]string{}
 	for _, p := range s.control.Plans() {
-		plan := usageplan.Plan{ID: p.ID, Name: p.Name}
-		for _, st := range p.Stages {
-			plan.Stages = append(plan.Stages, record.StageRef{API: st.API, Stage: st.Stage})
-		}
-		l.Plans = append(l.Plans, plan)
+		l.Plans = append(l.Plans, usageplan.Plan{ID: p.ID, Name: p.Name, Stages: p.Stages})
 		for _, k := range p.Keys {
 			plansOf[k.ID] = append(plansOf[k.ID], p.ID)
 		}
@@ -50,14 +45,14 @@ func (s planSource) List(context.Context) (usageplan.Listing, error) {
 	return l, nil
 }
 
-// freshDirectory answers from the directory, and asks the control API itself about a key
-// that the directory has not seen yet: on one machine a key is known the moment it is made.
-type freshDirectory struct {
-	known   *usageplan.Directory
+// freshIndex answers from the usage plan index, and asks the control API about a key that the
+// index does not have yet: on one machine a key is known the moment it is created.
+type freshIndex struct {
+	known   *usageplan.Index
 	control *apigateway.Service
 }
 
-func (d freshDirectory) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
+func (d freshIndex) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
 	if plan, planID, customer, known = d.known.Lookup(keyID, apiID, stage); known && planID != "" {
 		return plan, planID, customer, known
 	}

@@ -90,7 +90,7 @@ type deliveries struct{ chain *Chain }
 // Deliveries implements console.Delivery.
 func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) {
 	c := d.chain
-	stats := c.directory.Stats()
+	stats := c.index.Stats()
 	all := console.Deliveries{Directory: &console.Directory{Keys: stats.Keys, Plans: stats.Plans, Remembered: stats.Gone, Pending: stats.Pending, Age: stats.Age}}
 	for _, s := range c.streams.Streams() {
 		to := s.Destination

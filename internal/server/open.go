@@ -55,7 +55,7 @@ func (c *Chain) openBucket(ctx context.Context) (err error) {
 	return nil
 }
 
-// openControl opens API Gateway's and Lambda's control APIs, the directory between them,
+// openControl opens API Gateway's and Lambda's control APIs, the usage plan index between them,
 // and the enrichment.
 func (c *Chain) openControl(ctx context.Context) error {
 	p := c.cfg.Pipeline
@@ -66,15 +66,15 @@ func (c *Chain) openControl(ctx context.Context) error {
 	c.control, err = apigateway.Open(ctx, apigateway.Config{
 		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "apigateway"),
 		OnChange: func() {
-			if c.directory != nil {
-				c.directory.Poke()
+			if c.index != nil {
+				c.index.Poke()
 			}
 		},
 	}, store)
 	if err != nil {
 		return fmt.Errorf("open API Gateway's state: %w", err)
 	}
-	c.directory, err = usageplan.New(usageplan.Config{Source: planSource{c.control}, Logger: c.log.With("room", "usageplan")})
+	c.index, err = usageplan.New(usageplan.Config{Source: planSource{c.control}, Logger: c.log.With("room", "usageplan")})
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (c *Chain) newEnricher() (*enrich.Enricher, error) {
 	return enrich.New(enrich.Config{
 		Fields: fields, UsagePlan: p.Names.UsagePlan, Customer: p.Names.Customer, UsagePlanID: p.Names.UsagePlanID,
 		APIKey: enrich.APIKeyMode(p.APIKey), HashSalt: HashSalt(c.accounts.Admin.SecretAccessKey),
-	}, freshDirectory{c.directory, c.control})
+	}, freshIndex{c.index, c.control})
 }
 
 // HashSalt is the salt for api_key: hash on this machine. It only has to be secret and stay

@@ -67,7 +67,7 @@ func (c *Chain) awsHandler() http.Handler {
 
 // consoleHandler answers for operators and their tools.
 func (c *Chain) consoleHandler() http.Handler {
-	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &directoryMetrics{c.directory})
+	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &indexMetrics{c.index})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.buffer.Healthy(r.Context())) })
@@ -98,8 +98,8 @@ func (c *Chain) ready(ctx context.Context) error {
 	if err := c.buffer.Healthy(ctx); err != nil {
 		return err
 	}
-	if !c.directory.Ready() {
-		return errors.New("the directory of usage plans is not loaded yet")
+	if !c.index.Ready() {
+		return errors.New("the usage plan index is not loaded yet")
 	}
 	if c.server != nil {
 		return c.server.Ready(ctx)

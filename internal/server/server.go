@@ -83,7 +83,7 @@ type Chain struct {
 	objects   *bucket.Client   // as the administrator
 	control   *apigateway.Service
 	functions *functionapi.Service
-	directory *usageplan.Directory
+	index     *usageplan.Index
 	enricher  *enrich.Enricher
 	roles     *iam.Service
 	logGroups *cloudwatchlogs.Service
@@ -197,7 +197,7 @@ func (c *Chain) start(ctx context.Context, group *errgroup.Group) {
 	if c.server != nil {
 		group.Go(func() error { return c.server.Run(ctx) })
 	}
-	group.Go(func() error { return c.directory.Run(ctx) })
+	group.Go(func() error { return c.index.Run(ctx) })
 	group.Go(func() error { return c.lines.Run(ctx) })
 	group.Go(func() error { return c.control.Run(ctx) })
 	group.Go(func() error { return c.delivery.run(ctx) })

@@ -27,7 +27,7 @@ func (t transform) Transform(ctx context.Context, call record.Call, b record.Bat
 func (t transform) call(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	if t.chain.functions.IsBuiltin(call.FunctionARN) {
 		// Until the usage plan index is loaded, a known customer would look like none.
-		if err := t.chain.directory.Wait(ctx); err != nil {
+		if err := t.chain.index.Wait(ctx); err != nil {
 			return nil, err
 		}
 		return t.chain.enricher.Transform(b, call.Scratch, out), nil

@@ -43,7 +43,7 @@ type fakePlan struct {
 	APIStages []fakeStage `json:"apiStages"`
 }
 
-// fakeGateway is API Gateway's control API as far as the directory calls it: it pages by 25 unless
+// fakeGateway is API Gateway's control API as far as the index calls it: it pages by 25 unless
 // asked, leaves out names that are not set, and returns key values.
 type fakeGateway struct {
 	mu      sync.Mutex
@@ -189,7 +189,7 @@ func newSource(t testing.TB, g *fakeGateway, change func(*usageplan.APIConfig)) 
 	return s
 }
 
-func newDirectory(t testing.TB, source usageplan.Source, change func(*usageplan.Config)) *usageplan.Directory {
+func newIndex(t testing.TB, source usageplan.Source, change func(*usageplan.Config)) *usageplan.Index {
 	t.Helper()
 	cfg := usageplan.Config{Source: source}
 	if change != nil {
@@ -203,7 +203,7 @@ func newDirectory(t testing.TB, source usageplan.Source, change func(*usageplan.
 }
 
 // who looks a key up as "plan/customer", or "unknown".
-func who(d *usageplan.Directory, key, api, stage string) string {
+func who(d *usageplan.Index, key, api, stage string) string {
 	plan, _, customer, known := d.Lookup([]byte(key), []byte(api), []byte(stage))
 	if !known {
 		return "unknown"
@@ -211,7 +211,7 @@ func who(d *usageplan.Directory, key, api, stage string) string {
 	return plan + "/" + customer
 }
 
-func wantWho(t *testing.T, d *usageplan.Directory, key, stage, want string) {
+func wantWho(t *testing.T, d *usageplan.Index, key, stage, want string) {
 	t.Helper()
 	if got := who(d, key, "shop", stage); got != want {
 		t.Errorf("Lookup(%s, shop, %s) = %s, want %s", key, stage, got, want)

@@ -35,7 +35,7 @@ const (
 	rememberKeys = 50_000
 )
 
-// Snapshot is the directory at one time. It is immutable and safe for parallel use.
+// Snapshot is the index at one time. It is immutable and safe for parallel use.
 type Snapshot struct {
 	at    time.Time // of the listing
 	whole bool      // a full listing, not only keys that were looked up one by one

@@ -256,7 +256,7 @@ func BenchmarkLookup(b *testing.B) {
 		ids = append(ids, []byte(keyID(k)))
 	}
 	api, stage := []byte("a1b2c3d4e5"), []byte("s3")
-	d := newDirectory(b, listing(func() usageplan.Listing { return usageplan.Listing{} }), withStore(&object{data: s.Encode(), rev: 1}))
+	d := newIndex(b, listing(func() usageplan.Listing { return usageplan.Listing{} }), withStore(&object{data: s.Encode(), rev: 1}))
 	if err := d.Refresh(b.Context()); err != nil {
 		b.Fatal(err)
 	}

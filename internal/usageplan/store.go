@@ -26,79 +26,79 @@ type SnapshotStore interface {
 // An overrun is harmless: of two that renew at a time, the second Put fails.
 const leaseFor = time.Minute
 
-// lease says who renews the shared snapshot. It is part of the stored bytes, so taking it is one
+// lease names the process that renews the shared snapshot. It is part of the stored bytes, so taking it is one
 // conditional Put: of many processes that find the snapshot too old at the same time, one succeeds,
-// and the others go on with what they have.
+// and the others keep the snapshot that they have.
 type lease struct {
 	holder string
 	until  time.Time
 }
 
-// loadShared takes over the shared snapshot if it is newer, and renews it if it is too old and
-// nobody else does.
-func (d *Directory) loadShared(ctx context.Context) (next time.Time, err error) {
-	data, etag, err := d.cfg.Store.Get(ctx)
+// loadShared adopts the shared snapshot if it is newer, and renews it if it is too old and no other
+// process does.
+func (x *Index) loadShared(ctx context.Context) (next time.Time, err error) {
+	data, etag, err := x.cfg.Store.Get(ctx)
 	if err != nil {
-		return d.loadAlone(ctx, err)
+		return x.loadAlone(ctx, err)
 	}
 	shared, held := &Snapshot{}, lease{}
 	if len(data) > 0 {
 		if shared, held, err = decode(data); errors.Is(err, errVersion) {
-			return d.loadAlone(ctx, err) // not ours to replace
+			return x.loadAlone(ctx, err) // written by a newer version; not replaced
 		} else if err != nil {
-			d.log.Warn("shared snapshot is not readable and will be replaced", "error", err)
+			x.log.Warn("shared snapshot is not readable and will be replaced", "error", err)
 			shared, held = &Snapshot{}, lease{}
 		}
 	}
-	d.adopt(shared)
+	x.adopt(shared)
 
 	now := time.Now()
-	if !d.poked && now.Sub(shared.at) < d.cfg.Every {
-		return shared.at.Add(jitter(d.cfg.Every)), nil
+	if !x.poked && now.Sub(shared.at) < x.cfg.Every {
+		return shared.at.Add(jitter(x.cfg.Every)), nil
 	}
-	if held.holder != d.cfg.Holder && now.Before(held.until) {
-		return now.Add(min(held.until.Sub(now), d.untilOthersAreDone())), nil
+	if held.holder != x.cfg.Holder && now.Before(held.until) {
+		return now.Add(min(held.until.Sub(now), x.untilOthersAreDone())), nil
 	}
-	etag, err = d.cfg.Store.Put(ctx, encode(shared, lease{d.cfg.Holder, now.Add(leaseFor)}), etag)
+	etag, err = x.cfg.Store.Put(ctx, encode(shared, lease{x.cfg.Holder, now.Add(leaseFor)}), etag)
 	if errors.Is(err, ErrChanged) {
-		return now.Add(d.untilOthersAreDone()), nil
+		return now.Add(x.untilOthersAreDone()), nil
 	} else if err != nil {
-		return d.loadAlone(ctx, err)
+		return x.loadAlone(ctx, err)
 	}
-	if err := d.list(ctx); err != nil {
+	if err := x.list(ctx); err != nil {
 		return next, err
 	}
-	if _, err := d.cfg.Store.Put(ctx, encode(d.snap.Load(), lease{}), etag); err != nil && !errors.Is(err, ErrChanged) {
-		d.failures.Add(1)
-		d.log.Warn("shared snapshot was not written", "error", err)
+	if _, err := x.cfg.Store.Put(ctx, encode(x.snap.Load(), lease{}), etag); err != nil && !errors.Is(err, ErrChanged) {
+		x.failures.Add(1)
+		x.log.Warn("shared snapshot was not written", "error", err)
 	}
-	return time.Now().Add(jitter(d.cfg.Every)), nil
+	return time.Now().Add(jitter(x.cfg.Every)), nil
 }
 
-// untilOthersAreDone is when to read again while another process renews the shared snapshot.
-func (d *Directory) untilOthersAreDone() time.Duration {
-	if d.Ready() {
-		return jitter(d.cfg.Every / 4)
+// untilOthersAreDone returns the wait before the next reading while another process renews the shared snapshot.
+func (x *Index) untilOthersAreDone() time.Duration {
+	if x.Ready() {
+		return jitter(x.cfg.Every / 4)
 	}
 	return jitter(time.Second)
 }
 
-// loadAlone asks the source although the store does not work.
-func (d *Directory) loadAlone(ctx context.Context, storeErr error) (next time.Time, err error) {
-	d.failures.Add(1)
-	d.log.Warn("shared snapshot is not available", "error", storeErr)
-	if s := d.snap.Load(); s != nil && time.Since(s.at) < d.cfg.Every {
-		return s.at.Add(jitter(d.cfg.Every)), nil
+// loadAlone lists the source when the store fails.
+func (x *Index) loadAlone(ctx context.Context, storeErr error) (next time.Time, err error) {
+	x.failures.Add(1)
+	x.log.Warn("shared snapshot is not available", "error", storeErr)
+	if s := x.snap.Load(); s != nil && time.Since(s.at) < x.cfg.Every {
+		return s.at.Add(jitter(x.cfg.Every)), nil
 	}
-	if err := d.list(ctx); err != nil {
+	if err := x.list(ctx); err != nil {
 		return next, fmt.Errorf("%w (and the shared snapshot: %w)", err, storeErr)
 	}
-	return time.Now().Add(jitter(d.cfg.Every)), nil
+	return time.Now().Add(jitter(x.cfg.Every)), nil
 }
 
 // adopt makes a shared snapshot ours if it is newer. Keys that only we know stay remembered.
-func (d *Directory) adopt(shared *Snapshot) {
-	mine := d.snap.Load()
+func (x *Index) adopt(shared *Snapshot) {
+	mine := x.snap.Load()
 	if !shared.whole || mine != nil && mine.whole && !shared.at.After(mine.at) {
 		return
 	}
@@ -111,8 +111,8 @@ func (d *Directory) adopt(shared *Snapshot) {
 		}
 		next.remember(mine, index)
 	}
-	d.publish(next)
-	d.refreshes.Add(1)
+	x.publish(next)
+	x.refreshes.Add(1)
 }
 
 func randomName() string {

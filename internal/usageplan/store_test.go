@@ -95,7 +95,7 @@ func withStore(store usageplan.SnapshotStore) func(*usageplan.Config) {
 	return func(c *usageplan.Config) { c.Store = store }
 }
 
-func refresh(t *testing.T, d *usageplan.Directory) {
+func refresh(t *testing.T, d *usageplan.Index) {
 	t.Helper()
 	if err := d.Refresh(t.Context()); err != nil {
 		t.Fatalf("Refresh: %v", err)
@@ -105,7 +105,7 @@ func refresh(t *testing.T, d *usageplan.Directory) {
 func TestAFreshContainerReadsTheSharedSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
-		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
+		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
 		if n := g.count(); n != 3 {
 			t.Errorf("the first of all made %d calls, want 3", n)
 		}
@@ -114,7 +114,7 @@ func TestAFreshContainerReadsTheSharedSnapshot(t *testing.T) {
 		}
 		pass(50 * time.Second)
 		for range 20 {
-			d := newDirectory(t, newSource(t, g, nil), withStore(store))
+			d := newIndex(t, newSource(t, g, nil), withStore(store))
 			refresh(t, d)
 			wantWho(t, d, "k2", "beta", "Silver/Both Ltd")
 			wantWho(t, d, "k3", "beta", "Silver/k3")
@@ -128,9 +128,9 @@ func TestAFreshContainerReadsTheSharedSnapshot(t *testing.T) {
 func TestOneContainerAtATimeRenews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
-		var all []*usageplan.Directory
+		var all []*usageplan.Index
 		for range 20 {
-			d := newDirectory(t, newSource(t, g, nil), withStore(store))
+			d := newIndex(t, newSource(t, g, nil), withStore(store))
 			all = append(all, d)
 		}
 		refresh(t, all[0])
@@ -167,7 +167,7 @@ func TestAFreshContainerWaitsForTheFirstListing(t *testing.T) {
 			wg.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				d := newDirectory(t, newSource(t, g, nil), withStore(store))
+				d := newIndex(t, newSource(t, g, nil), withStore(store))
 				if err := d.Refresh(ctx); err != nil {
 					t.Errorf("Refresh: %v", err)
 				}
@@ -183,7 +183,7 @@ func TestAFreshContainerWaitsForTheFirstListing(t *testing.T) {
 		g.intercept(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			d, began := newDirectory(t, newSource(t, g, nil), withStore(held)), time.Now()
+			d, began := newIndex(t, newSource(t, g, nil), withStore(held)), time.Now()
 			err := d.Refresh(ctx) // the first gets the lease and no answer
 			cancel()
 			if took := time.Since(began); err == nil && took > 10*time.Second {
@@ -196,11 +196,11 @@ func TestAFreshContainerWaitsForTheFirstListing(t *testing.T) {
 func TestTheOneThatLosesTheLeaseWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
-		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
+		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
 		pass(2 * time.Minute)
 		g.count()
 		store.race = func() { store.rev++ } // another one was quicker
-		d := newDirectory(t, newSource(t, g, nil), withStore(store))
+		d := newIndex(t, newSource(t, g, nil), withStore(store))
 		refresh(t, d)
 		if n := g.count(); n != 0 {
 			t.Errorf("the loser made %d calls, want 0", n)
@@ -215,11 +215,11 @@ func TestALeaseEndsWithItsHolder(t *testing.T) {
 		g.intercept(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := newDirectory(t, newSource(t, g, nil), withStore(store)).Refresh(ctx); err == nil {
+		if err := newIndex(t, newSource(t, g, nil), withStore(store)).Refresh(ctx); err == nil {
 			t.Fatal("Refresh succeeded without an answer")
 		}
 		g.intercept(nil)
-		d := newDirectory(t, newSource(t, g, nil), withStore(store))
+		d := newIndex(t, newSource(t, g, nil), withStore(store))
 		refresh(t, d)
 		if d.Ready() {
 			t.Error("a second one renews while the first holds the lease")
@@ -238,7 +238,7 @@ func TestALeaseEndsWithItsHolder(t *testing.T) {
 func TestAnUnknownKeyOutrunsTheSharedSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l usageplan.Listing
-		d := newDirectory(t, listing(func() usageplan.Listing { return l }), withStore(&object{}))
+		d := newIndex(t, listing(func() usageplan.Listing { return l }), withStore(&object{}))
 		refresh(t, d)
 		l.Keys = []usageplan.Key{{ID: "k", Name: "Acme"}}
 		wantWho(t, d, "k", "prod", "unknown")
@@ -250,11 +250,11 @@ func TestAnUnknownKeyOutrunsTheSharedSnapshot(t *testing.T) {
 func TestDeletedKeysAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
-		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
+		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
 		g.deleteKey("k1")
 		pass(2 * time.Minute)
-		refresh(t, newDirectory(t, newSource(t, g, nil), withStore(store)))
-		d := newDirectory(t, newSource(t, g, nil), withStore(store))
+		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
+		d := newIndex(t, newSource(t, g, nil), withStore(store))
 		refresh(t, d)
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 	})
@@ -263,7 +263,7 @@ func TestDeletedKeysAreShared(t *testing.T) {
 func TestAStoreThatDoesNotWork(t *testing.T) {
 	good := func(t *testing.T) []byte {
 		store := &object{}
-		refresh(t, newDirectory(t, newSource(t, smallGateway(), nil), withStore(store)))
+		refresh(t, newIndex(t, newSource(t, smallGateway(), nil), withStore(store)))
 		return store.data
 	}
 	tests := []struct {
@@ -280,7 +280,7 @@ func TestAStoreThatDoesNotWork(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			store := tt.store(good(t))
-			d := newDirectory(t, newSource(t, smallGateway(), nil), withStore(store))
+			d := newIndex(t, newSource(t, smallGateway(), nil), withStore(store))
 			refresh(t, d)
 			wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 			if replaced := store.puts > 0; replaced != tt.replaced {

@@ -11,11 +11,11 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Directory answers from memory who a request belongs to. It must be safe for parallel use, must not
+// Index returns from memory the customer of a request. It must be safe for parallel use, must not
 // block, and must not keep the bytes it is given.
-type Directory interface {
+type Index interface {
 	// Lookup returns the usage plan of this key for this API and stage, and the customer. An empty
-	// string means none. known says whether the directory knows the key at all.
+	// string means none. known reports whether the index has the key.
 	Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool)
 }
 
@@ -47,13 +47,13 @@ type Config struct {
 type Stats struct {
 	Mended  uint64 // records whose curly quotes were mended
 	Split   uint64 // records that held more than one object
-	Unknown uint64 // objects whose key id the directory does not know
+	Unknown uint64 // objects whose key id the index does not know
 	Bad     uint64 // records refused with a *Bad
 }
 
 // Enricher adds the usage plan and the customer to records. It is safe for parallel use.
 type Enricher struct {
-	dir      Directory
+	dir      Index
 	mode     APIKeyMode
 	maxBytes int
 	roles    roles
@@ -65,8 +65,8 @@ type Enricher struct {
 	mended, split, unknown, bad atomic.Uint64
 }
 
-// New checks cfg. The directory is asked once for each object of each record.
-func New(cfg Config, dir Directory) (*Enricher, error) {
+// New checks cfg. The index is asked once for each object of each record.
+func New(cfg Config, dir Index) (*Enricher, error) {
 	if cfg.APIKey == "" {
 		cfg.APIKey = Mask
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 )
 
-// people is a directory of a few keys. Gold covers shop/prod only.
+// people is an index of a few keys. Gold covers shop/prod only.
 type people struct{}
 
 func (people) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {

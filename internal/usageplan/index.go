@@ -12,20 +12,20 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/failurelog"
 )
 
-// Source lists everything there is. A call may be repeated, is bounded by ctx, and is never made
-// twice at the same time by one Directory. It holds no key values.
+// Source lists all plans and keys. A call may be repeated, is bounded by ctx, and is never made
+// twice at the same time by one Index. It holds no key values.
 type Source interface {
 	List(ctx context.Context) (Listing, error)
 }
 
-// KeySource is what a Source may also be: it looks up single keys, which is quicker than a listing
-// where a listing takes many calls.
+// KeySource is an optional ability of a Source: it looks up single keys, which is faster where a
+// listing takes many calls.
 type KeySource interface {
 	// LookupKey returns a key with all of its plans. found is false if there is no such key.
 	LookupKey(ctx context.Context, keyID string) (k Key, plans []Plan, found bool, err error)
 }
 
-// Config of a Directory.
+// Config of an Index.
 type Config struct {
 	Source Source
 	Store  SnapshotStore // optional: shares the snapshot with other processes
@@ -47,7 +47,7 @@ const (
 	loadShare = 5
 )
 
-// Stats of a Directory.
+// Stats of an Index.
 type Stats struct {
 	Keys, Plans int           // in the snapshot, remembered ones included
 	Gone        int           // keys that are remembered, though deleted
@@ -59,8 +59,8 @@ type Stats struct {
 	Pending     int           // unknown keys that wait for a refresh
 }
 
-// Directory answers look-ups from the newest snapshot. It is safe for parallel use.
-type Directory struct {
+// Index answers look-ups from the newest snapshot. It is safe for parallel use.
+type Index struct {
 	cfg  Config
 	log  *slog.Logger
 	snap atomic.Pointer[Snapshot]
@@ -76,19 +76,19 @@ type Directory struct {
 
 	mu      sync.Mutex // guards pending and asked; held for moments only
 	pending map[string]struct{}
-	asked   map[string]time.Time // until when the answer stands
+	asked   map[string]time.Time // until when the answer is used
 
-	// Owned by whoever holds the turn.
+	// Owned by the holder of turn.
 	nextFull   time.Time // when the next listing is due
 	nextPoked  time.Time // before this even a poke waits
 	nextSingle time.Time // before this unknown keys wait
 	poked      bool      // since the last listing
 }
 
-// New checks cfg. The directory is empty until the first refresh.
-func New(cfg Config) (*Directory, error) {
+// New checks cfg. The index is empty until the first refresh.
+func New(cfg Config) (*Index, error) {
 	if cfg.Source == nil {
-		return nil, errors.New("usage plan directory needs a source")
+		return nil, errors.New("usage plan index needs a source")
 	}
 	def := func(d *time.Duration, v time.Duration) {
 		if *d <= 0 {
@@ -107,7 +107,7 @@ func New(cfg Config) (*Directory, error) {
 	if cfg.Holder == "" {
 		cfg.Holder = randomName()
 	}
-	return &Directory{
+	return &Index{
 		cfg: cfg, log: cfg.Logger,
 		wake: make(chan struct{}, 1), poke: make(chan struct{}, 1), loaded: make(chan struct{}), turn: make(chan struct{}, 1),
 		listings: failurelog.New(cfg.Logger, slog.LevelWarn, "refreshing the usage plan index"),
@@ -119,17 +119,17 @@ func New(cfg Config) (*Directory, error) {
 // Lookup returns the usage plan of this key for this API and stage, and the customer; see
 // Snapshot.Lookup. It does not wait and does not allocate. A key that is not known, or whose plans
 // do not cover the stage, is noted for the next refresh.
-func (d *Directory) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
+func (x *Index) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
 	var p *Plan
 	exact := false
-	if s := d.snap.Load(); s != nil {
+	if s := x.snap.Load(); s != nil {
 		p, customer, known, exact = s.find(keyID, apiID, stage)
 	}
 	if !known {
-		d.unknown.Add(1)
+		x.unknown.Add(1)
 	}
 	if !exact && (!known || len(stage) > 0) {
-		d.note(keyID)
+		x.note(keyID)
 	}
 	if p == nil {
 		return "", "", customer, known
@@ -137,35 +137,35 @@ func (d *Directory) Lookup(keyID, apiID, stage []byte) (plan, planID, customer s
 	return p.Name, p.ID, customer, known
 }
 
-// note puts a key down for the next refresh, unless it would have to wait.
-func (d *Directory) note(keyID []byte) {
-	if len(keyID) == 0 || len(keyID) > 128 || !d.mu.TryLock() {
+// note records a key for the next refresh, unless it would have to wait.
+func (x *Index) note(keyID []byte) {
+	if len(keyID) == 0 || len(keyID) > 128 || !x.mu.TryLock() {
 		return
 	}
-	defer d.mu.Unlock()
-	if _, ok := d.pending[string(keyID)]; ok || len(d.pending) >= maxPending {
+	defer x.mu.Unlock()
+	if _, ok := x.pending[string(keyID)]; ok || len(x.pending) >= maxPending {
 		return
 	}
-	if until, ok := d.asked[string(keyID)]; ok && time.Now().Before(until) {
+	if until, ok := x.asked[string(keyID)]; ok && time.Now().Before(until) {
 		return
 	}
-	d.pending[string(keyID)] = struct{}{}
-	signal(d.wake)
+	x.pending[string(keyID)] = struct{}{}
+	signal(x.wake)
 }
 
-// Poke says that the source has changed: Run refreshes at once. It does not wait.
-func (d *Directory) Poke() { signal(d.poke) }
+// Poke makes Run refresh at once, after a change of the source. It does not wait.
+func (x *Index) Poke() { signal(x.poke) }
 
-// Ready says whether there was a whole listing yet. Before, an unknown key means nothing.
-func (d *Directory) Ready() bool {
-	s := d.snap.Load()
+// Ready reports whether there was a complete listing. Before, an unknown key means nothing.
+func (x *Index) Ready() bool {
+	s := x.snap.Load()
 	return s != nil && s.whole
 }
 
-// Wait returns once the directory is ready.
-func (d *Directory) Wait(ctx context.Context) error {
+// Wait returns once the index is ready.
+func (x *Index) Wait(ctx context.Context) error {
 	select {
-	case <-d.loaded:
+	case <-x.loaded:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -173,23 +173,23 @@ func (d *Directory) Wait(ctx context.Context) error {
 }
 
 // Snapshot returns the newest snapshot, nil before the first.
-func (d *Directory) Snapshot() *Snapshot { return d.snap.Load() }
+func (x *Index) Snapshot() *Snapshot { return x.snap.Load() }
 
-// Pending returns how many unknown keys wait for a refresh. A function that finds some after a batch
+// Pending returns the number of unknown keys that wait for a refresh. A function that finds some after a batch
 // may refresh and enrich the batch again.
-func (d *Directory) Pending() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.pending)
+func (x *Index) Pending() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.pending)
 }
 
-// Stats returns the counters as they stand.
-func (d *Directory) Stats() Stats {
+// Stats returns the counters.
+func (x *Index) Stats() Stats {
 	st := Stats{
-		Refreshes: d.refreshes.Load(), Failures: d.failures.Load(), Lookups: d.lookups.Load(),
-		Unknown: d.unknown.Load(), Pending: d.Pending(),
+		Refreshes: x.refreshes.Load(), Failures: x.failures.Load(), Lookups: x.lookups.Load(),
+		Unknown: x.unknown.Load(), Pending: x.Pending(),
 	}
-	if s := d.snap.Load(); s != nil {
+	if s := x.snap.Load(); s != nil {
 		st.Keys, st.Plans = s.Len()
 		st.Gone = s.gone
 		if !s.at.IsZero() {
@@ -200,11 +200,11 @@ func (d *Directory) Stats() Stats {
 }
 
 // publish makes s the newest snapshot. The caller holds the turn.
-func (d *Directory) publish(s *Snapshot) {
-	first := s.whole && !d.Ready()
-	d.snap.Store(s)
+func (x *Index) publish(s *Snapshot) {
+	first := s.whole && !x.Ready()
+	x.snap.Store(s)
 	if first {
-		close(d.loaded)
+		close(x.loaded)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // run runs d until the test ends.
-func run(t *testing.T, d *usageplan.Directory) {
+func run(t *testing.T, d *usageplan.Index) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -56,7 +56,7 @@ func TestTenThousandKeys(t *testing.T) {
 	}
 	server := httptest.NewServer(g)
 	defer server.Close()
-	d := newDirectory(t, newSource(t, g, func(c *usageplan.APIConfig) { c.Endpoint, c.HTTPClient = server.URL, nil }), nil)
+	d := newIndex(t, newSource(t, g, func(c *usageplan.APIConfig) { c.Endpoint, c.HTTPClient = server.URL, nil }), nil)
 	if err := d.Refresh(t.Context()); err != nil {
 		t.Fatalf("Refresh: %v", err)
 	}
@@ -88,7 +88,7 @@ func TestTheTwentySixth(t *testing.T) {
 	}
 	for name, pageSize := range map[string]int{"default": 0, "of 25": 25, "of 1": 1} {
 		t.Run(name, func(t *testing.T) {
-			d := newDirectory(t, newSource(t, g, func(c *usageplan.APIConfig) { c.PageSize = pageSize }), nil)
+			d := newIndex(t, newSource(t, g, func(c *usageplan.APIConfig) { c.PageSize = pageSize }), nil)
 			if err := d.Refresh(t.Context()); err != nil {
 				t.Fatalf("Refresh: %v", err)
 			}
@@ -100,7 +100,7 @@ func TestTheTwentySixth(t *testing.T) {
 func TestAChangingAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
-		d := newDirectory(t, newSource(t, g, nil), nil)
+		d := newIndex(t, newSource(t, g, nil), nil)
 		if d.Ready() {
 			t.Error("Ready() before the first refresh")
 		}
@@ -147,7 +147,7 @@ func TestAChangingAccount(t *testing.T) {
 func TestAKeyThatJoinsASecondPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
-		d := newDirectory(t, newSource(t, g, nil), nil)
+		d := newIndex(t, newSource(t, g, nil), nil)
 		run(t, d)
 		synctest.Wait()
 		g.change(func() { g.keys[0].plans = []string{"p1", "p2"} })
@@ -161,7 +161,7 @@ func TestAKeyThatJoinsASecondPlan(t *testing.T) {
 func TestAnUnknownKeyIsAskedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
-		d := newDirectory(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every = time.Hour })
+		d := newIndex(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every = time.Hour })
 		run(t, d)
 		synctest.Wait()
 		g.count()
@@ -183,7 +183,7 @@ func TestAnUnknownKeyIsAskedForOnce(t *testing.T) {
 func TestManyUnknownKeysAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
-		d := newDirectory(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every = time.Hour })
+		d := newIndex(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every = time.Hour })
 		if err := d.Refresh(t.Context()); err != nil {
 			t.Fatalf("Refresh: %v", err)
 		}
@@ -220,7 +220,7 @@ func TestThrottledHonoursRetryAfter(t *testing.T) {
 			http.Error(w, `{"message":"Too Many Requests"}`, http.StatusTooManyRequests)
 			return false
 		})
-		d := newDirectory(t, newSource(t, g, nil), nil)
+		d := newIndex(t, newSource(t, g, nil), nil)
 		began := time.Now()
 		if err := d.Refresh(t.Context()); err != nil {
 			t.Fatalf("Refresh: %v", err)
@@ -250,7 +250,7 @@ func TestThrottledNowAndThen(t *testing.T) {
 			}
 			return true
 		})
-		d := newDirectory(t, newSource(t, g, nil), nil)
+		d := newIndex(t, newSource(t, g, nil), nil)
 		if err := d.Refresh(t.Context()); err != nil {
 			t.Fatalf("Refresh: %v", err)
 		}
@@ -287,7 +287,7 @@ func TestAFailureKeepsTheLastGoodSnapshot(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := smallGateway()
 				var log bytes.Buffer
-				d := newDirectory(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+				d := newIndex(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 				run(t, d)
 				synctest.Wait()
 				g.intercept(func(w http.ResponseWriter, r *http.Request) bool { answer(w, r); return false })
@@ -326,7 +326,7 @@ func TestASlowListingIsCutOffAndGoesOn(t *testing.T) {
 			}
 			return true
 		})
-		d := newDirectory(t, newSource(t, g, nil), nil)
+		d := newIndex(t, newSource(t, g, nil), nil)
 		for try := 1; ; try++ {
 			ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
 			began := time.Now()
@@ -355,7 +355,7 @@ func TestRefreshesTakeAFractionOfTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		g.intercept(func(http.ResponseWriter, *http.Request) bool { pause(20 * time.Second); return true })
-		d := newDirectory(t, newSource(t, g, nil), nil)
+		d := newIndex(t, newSource(t, g, nil), nil)
 		run(t, d)
 		pass(40 * time.Second) // one for the plans, one for the keys of both
 		g.count()
@@ -373,7 +373,7 @@ func TestRefreshesTakeAFractionOfTheTime(t *testing.T) {
 func TestPoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
-		d := newDirectory(t, newSource(t, g, nil), nil)
+		d := newIndex(t, newSource(t, g, nil), nil)
 		run(t, d)
 		synctest.Wait()
 		g.change(func() { g.keys[0].Name = "Renamed" })
@@ -391,7 +391,7 @@ func (l listing) List(context.Context) (usageplan.Listing, error) { return l(), 
 func TestASourceWithoutSingleKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l usageplan.Listing
-		d := newDirectory(t, listing(func() usageplan.Listing { return l }), nil)
+		d := newIndex(t, listing(func() usageplan.Listing { return l }), nil)
 		run(t, d)
 		synctest.Wait()
 		l = usageplan.Listing{
@@ -410,7 +410,7 @@ func TestASourceWithoutSingleKeys(t *testing.T) {
 
 func TestLookupsWhileItRefreshes(t *testing.T) {
 	g := smallGateway()
-	d := newDirectory(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every, c.UnknownEvery = time.Nanosecond, time.Nanosecond })
+	d := newIndex(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every, c.UnknownEvery = time.Nanosecond, time.Nanosecond })
 	run(t, d)
 	if err := d.Wait(t.Context()); err != nil {
 		t.Fatalf("Wait: %v", err)
@@ -433,7 +433,7 @@ func TestLookupsWhileItRefreshes(t *testing.T) {
 
 func TestLookupAllocatesNothing(t *testing.T) {
 	g := smallGateway()
-	d := newDirectory(t, newSource(t, g, nil), nil)
+	d := newIndex(t, newSource(t, g, nil), nil)
 	if err := d.Refresh(t.Context()); err != nil {
 		t.Fatalf("Refresh: %v", err)
 	}
