@@ -11,8 +11,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// CloudFormation is the pipeline as a template in YAML. The bucket stays when its stack is
-// deleted, as it does with `stagelog destroy`.
+// CloudFormation returns the pipeline as a YAML template. Deleting the stack keeps the bucket, as
+// `stagelog destroy` does.
 func CloudFormation(s *desired.Spec) ([]byte, error) {
 	set, err := newSettings(s)
 	if err != nil {

@@ -225,7 +225,7 @@ func (a *motoAccount) createRest(st *stack) {
 	st.properties(&destination, "AccessLogDestinationArn", "Value")
 	st.properties(&format, "AccessLogFormat", "Value")
 	if wanted, err := desired.New(a.s); err != nil || destination != a.s.StreamARN() || format != wanted.AccessLogFormat {
-		a.Errorf("the outputs have the destination %s and the format %q (%v)", destination, format, err)
+		a.Errorf("outputs: destination %s and format %q (%v)", destination, format, err)
 	}
 	st.properties(&patch, "AccessLogPatch", "Value")
 	update := apigateway.UpdateStageInput{RestApiId: &a.s.Pipeline.Stages[0].API, StageName: &a.s.Pipeline.Stages[0].Stage}

@@ -124,10 +124,10 @@ func TestExportRejectsInvalidPipeline(t *testing.T) {
 		want string
 	}{
 		{"no zip", func() *desired.Spec { s := load(t, top); s.Zip = nil; return s }, provision.ErrNoZip.Error()},
-		{"rules that delete the snapshot", func() *desired.Spec {
+		{"rule that deletes the snapshot", func() *desired.Spec {
 			return load(t, top+"deliver: {prefix: \"\"}\naws: {expire_days: 3}\n")
 		}, "would delete all objects"},
-		{"characters for private use", func() *desired.Spec {
+		{"private use characters", func() *desired.Spec {
 			return load(t, top+"deliver: {prefix: \"logs\uE003/\"}\n")
 		}, "private use"},
 	}

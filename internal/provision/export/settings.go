@@ -36,7 +36,7 @@ func newSettings(s *desired.Spec) (*settings, error) {
 		return nil, err
 	}
 	if !known(want.AccessLogFormat + s.Pipeline.Deliver.Prefix + s.Pipeline.Deliver.ErrorPrefix) {
-		return nil, errors.New("the format or a prefix has characters of Unicode's private use area: leave them out")
+		return nil, errors.New("the format or a prefix contains characters of Unicode's private use area; remove them")
 	}
 	return &settings{spec, want, sha256.Sum256(s.Zip)}, nil
 }
@@ -53,7 +53,7 @@ func (s *settings) zipKey() string {
 // stack returns the name of the stack. Stack names cannot contain underscores.
 func (s *settings) stack() string { return strings.ReplaceAll(s.Function(), "_", "-") }
 
-// hashes says whether the function needs a secret.
+// hashes reports whether the function hashes API keys, which needs a secret.
 func (s *settings) hashes() bool { return s.want.Function.Salted }
 
 // environment returns the function's environment variables without the secret.

@@ -10,7 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Terraform is the pipeline as a configuration in one file, in the layout of `terraform fmt`.
+// Terraform returns the pipeline as a configuration in one file, in the layout of `terraform fmt`.
 func Terraform(s *desired.Spec) ([]byte, error) {
 	set, err := newSettings(s)
 	if err != nil {

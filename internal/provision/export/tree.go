@@ -19,7 +19,7 @@ const (
 	account   = "\uE003"
 )
 
-// elsewhere is the pipeline in an account and a Region that are not known yet.
+// elsewhere returns the pipeline with placeholders for partition, Region and account.
 func elsewhere(s *desired.Spec) *desired.Spec {
 	moved := *s
 	moved.Partition, moved.Region, moved.Account = partition, region, account
