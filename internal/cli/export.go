@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/export"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func newExport(e *env) *cobra.Command {
@@ -105,7 +105,7 @@ func exportSpec(ctx context.Context, e *env, region, zip string) (*desired.Spec,
 	if arch == "" {
 		arch = config.DefaultArchitecture
 	}
-	spec := &desired.Spec{Pipeline: p, Partition: partition(region), Region: region, Account: p.Account, Architecture: arch}
+	spec := &desired.Spec{Pipeline: p, Partition: record.Partition(region), Region: region, Account: p.Account, Architecture: arch}
 	spec.Zip, err = functionZip(ctx, e, zip, arch)
 	return spec, err
 }
@@ -142,15 +142,4 @@ func writeZip(ctx context.Context, e *env, out, arch string) error {
 	}
 	fmt.Fprintf(e.stderr, "wrote %s: %s, %d bytes, sha256 %x\n", out, arch, len(data), sum)
 	return nil
-}
-
-// partition returns the AWS partition of a Region.
-func partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	}
-	return "aws"
 }

@@ -58,7 +58,7 @@ func follow[T any](ctx context.Context, b s3Bucket, call func(where func(*s3.Opt
 // arn is the bucket's, for who is to allow something.
 func (b s3Bucket) arn() string {
 	region := b.s3.Options().Region
-	return "arn:" + partition(region) + ":s3:::" + b.name
+	return "arn:" + record.Partition(region) + ":s3:::" + b.name
 }
 
 // list calls fn with the objects whose keys begin with prefix and come after startAfter.

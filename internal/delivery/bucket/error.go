@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/record"
@@ -32,20 +31,10 @@ func (c *Client) failed(action, bucket, key string, err error) error {
 	if awserr.NotFound(err) || awserr.Is(err, "NoSuchBucketPolicy") {
 		err = fmt.Errorf("%w: %w", record.ErrNotFound, err)
 	}
-	e := &callError{action: action, name: bucket, resource: "arn:" + partition(c.s3.Options().Region) + ":s3:::" + bucket, err: err}
+	e := &callError{action: action, name: bucket, resource: "arn:" + record.Partition(c.s3.Options().Region) + ":s3:::" + bucket, err: err}
 	if key != "" {
 		e.name += "/" + key
 		e.resource += "/*"
 	}
 	return e
-}
-
-func partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	}
-	return "aws"
 }

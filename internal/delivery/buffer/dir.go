@@ -41,10 +41,10 @@ func openDir(path string) (_ *dir, err error) {
 	}
 	d.free = func() (int64, error) { return freeBytes(d.path) }
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return nil, unusable(d.path, err)
+		return nil, atomicfile.Unusable("data directory", d.path, err)
 	}
 	if d.lock, err = os.OpenFile(filepath.Join(d.path, lockFile), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, unusable(d.path, err)
+		return nil, atomicfile.Unusable("data directory", d.path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -69,12 +69,12 @@ func (d *dir) checkVersion() error {
 			return fmt.Errorf("data directory %s holds NATS data and no %s file: it is not stagelog's, choose another directory", d.path, versionFile)
 		}
 		if err := atomicfile.WriteFile(filepath.Join(d.path, versionFile), fmt.Appendf(nil, "%d\n", dataVersion), 0o600); err != nil {
-			return unusable(d.path, err)
+			return atomicfile.Unusable("data directory", d.path, err)
 		}
 		return nil
 	}
 	if err != nil {
-		return unusable(d.path, err)
+		return atomicfile.Unusable("data directory", d.path, err)
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || version < 1 {
@@ -96,21 +96,6 @@ func (d *dir) close() error {
 	lock := d.lock
 	d.lock = nil
 	return lock.Close()
-}
-
-func unusable(path string, err error) error {
-	hint := "choose another directory"
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		hint = "give this user the right to write there, or choose another directory"
-	case errors.Is(err, syscall.EROFS):
-		hint = "its file system is read-only, choose another directory"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		hint = "the disk is full, make room or choose another directory"
-	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
-		hint = "a file is in the way, choose another directory"
-	}
-	return fmt.Errorf("data directory %s cannot be written (%s): %w", path, hint, err)
 }
 
 func freeBytes(path string) (int64, error) {

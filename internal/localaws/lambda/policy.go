@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // statement is one AddPermission. It is kept and shown, not enforced: every caller here is the account itself.
@@ -101,7 +103,7 @@ func (s *Service) policyStatement(name string, st statement) map[string]any {
 	case strings.HasSuffix(st.Principal, ".amazonaws.com"):
 		principal = map[string]string{"Service": st.Principal}
 	case accountExpression.MatchString(st.Principal):
-		principal = map[string]string{"AWS": "arn:" + partition(s.cfg.Region) + ":iam::" + st.Principal + ":root"}
+		principal = map[string]string{"AWS": "arn:" + record.Partition(s.cfg.Region) + ":iam::" + st.Principal + ":root"}
 	case st.Principal != "*":
 		principal = map[string]string{"AWS": st.Principal}
 	}

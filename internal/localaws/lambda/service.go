@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -288,16 +287,5 @@ func (s *Service) settle(fn func()) bool {
 
 // arn is the ARN of a function of this service.
 func (s *Service) arn(name string) string {
-	return "arn:" + partition(s.cfg.Region) + ":lambda:" + s.cfg.Region + ":" + s.cfg.Account + ":function:" + name
-}
-
-// partition is the AWS partition of a region.
-func partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	}
-	return "aws"
+	return "arn:" + record.Partition(s.cfg.Region) + ":lambda:" + s.cfg.Region + ":" + s.cfg.Account + ":function:" + name
 }

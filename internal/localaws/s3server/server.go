@@ -20,12 +20,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
+
+	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 )
 
 const (
@@ -84,10 +85,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, root: filepath.Join(dir, bucketsFolder)}
 	if err := os.MkdirAll(s.root, 0o700); err != nil {
-		return nil, unusable(dir, err)
+		return nil, atomicfile.Unusable("bucket directory", dir, err)
 	}
 	if s.sidecar, err = chooseSidecar(dir, s.root); err != nil {
-		return nil, unusable(dir, err)
+		return nil, atomicfile.Unusable("bucket directory", dir, err)
 	}
 	if s.runDir, err = privateDir(os.TempDir(), "/tmp", "/dev/shm"); err != nil {
 		return nil, err
@@ -227,16 +228,3 @@ func (s *Server) makeRunDir() error {
 }
 
 func (s *Server) runLink() string { return filepath.Join(filepath.Dir(s.root), "run") }
-
-func unusable(dir string, err error) error {
-	hint := "choose another directory"
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		hint = "give this user the right to write there, or choose another directory"
-	case errors.Is(err, syscall.EROFS):
-		hint = "its file system is read-only, choose another directory"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		hint = "the disk is full, make room or choose another directory"
-	}
-	return fmt.Errorf("bucket directory %s cannot be written (%s): %w", dir, hint, err)
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Reader proves what a reader's credentials may do: list below the prefix, get an object, and
@@ -58,16 +59,9 @@ func (rd *reader) examine(ctx context.Context, key string) error {
 	return nil
 }
 
-// arn is the bucket's. Which partition it is in only the Region says.
+// arn returns the bucket's ARN. Only the Region says in which partition it is.
 func (rd *reader) arn() string {
-	partition := "aws"
-	switch region := rd.s3.Options().Region; {
-	case strings.HasPrefix(region, "cn-"):
-		partition = "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		partition = "aws-us-gov"
-	}
-	return "arn:" + partition + ":s3:::" + rd.bucket
+	return "arn:" + record.Partition(rd.s3.Options().Region) + ":s3:::" + rd.bucket
 }
 
 func (rd *reader) where() string { return "s3://" + rd.bucket + "/" + literal(rd.prefix) }
