@@ -33,7 +33,7 @@ race:             ## the same under the race detector; e2e runs a binary that is
 # The slow tests, by level: internal/testenv describes each. RUN names tests.
 $(LEVELS):
 	STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run '$(RUN)' \
-	  $$(grep -rli --include='*_test.go' '(t, testenv\.$@)' . | xargs -n1 dirname | sort -u)
+	  $$(grep -rli --include='*_test.go' 'testenv\.$@)' . | xargs -n1 dirname | sort -u)
 
 # empty runs a tool that must print nothing but lines that match the second argument.
 empty = out=$$($(GO) tool $(1)) || exit 1; \
