@@ -196,7 +196,7 @@ func TestAnswersFromTheSeedsOwnBucket(t *testing.T) {
 	if reported.Undated != 0 {
 		t.Errorf("%d requests have no time", reported.Undated)
 	}
-	for _, says := range []string{"took in 540 requests", "40 of them were there already", "processing-failed/", "stagelog replay"} {
+	for _, says := range []string{"imported 540 requests", "40 of them were there already", "processing-failed/", "stagelog replay"} {
 		if !strings.Contains(told, says) {
 			t.Errorf("the talk does not say %q:\n%s", says, told)
 		}

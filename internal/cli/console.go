@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -30,7 +29,7 @@ func newConsole(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "console",
 		Short: "A page over the delivered logs: requests, customers, routes, errors, SQL",
-		Long: `Serves the console over the logs of a bucket, and takes in what is new while it runs. ` + "`stagelog up`" + `
+		Long: `Serves the console over the logs of a bucket, and imports what is new while it runs. ` + "`stagelog up`" + `
 has a console of its own, which shows live lines and delivery as well.
 
 ` + lakeHelp,
@@ -42,7 +41,7 @@ has a console of its own, which shows live lines and delivery as well.
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
-	f.Var(&flags.from, "from", "take in requests from then on (default 30 days ago): "+whenHelp)
+	f.Var(&flags.from, "from", "import requests from then on (default 30 days ago): "+whenHelp)
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:8082", "the console's address")
 	f.StringVar(&flags.password, "password-file", "", "the file that holds the console's password; needed beyond this machine")
 	f.DurationVar(&flags.every, "every", 30*time.Second, "how often to look for new objects")
@@ -82,26 +81,32 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	if err != nil {
 		return err
 	}
-	l, err := flags.lake.openAsIs(ctx, e, at.bucket)
-	if err != nil {
+	at.From = from
+	name := at.bucket.Bucket()
+	filler := lake.NewFiller(lake.FillerConfig{
+		Open:  func(ctx context.Context) (*lake.Lake, error) { return flags.lake.openAsIs(ctx, e, name) },
+		Fill:  func(ctx context.Context, l *lake.Lake) error { return flags.lake.fill(ctx, e, l, at) },
+		Every: flags.every, Wait: pageWait, Failed: func(err error) { fmt.Fprintln(e.stderr, err) },
+	})
+	defer filler.Close()
+	if _, err := filler.DB(ctx); err != nil { // before there is an address to open
 		return err
 	}
-	defer l.Close()
 	ln, err := net.Listen("tcp", flags.listen)
 	if err != nil {
 		return fmt.Errorf("listen for the console: %w (--listen takes another address)", err)
 	}
 	server := &http.Server{
 		Handler: console.New(console.Config{
-			DB: func(context.Context) (*sql.DB, error) { return l.DB(), nil }, Password: password,
-			Title: at.bucket, FillCmd: "stagelog console --bucket s3://" + at.bucket + "/" + at.prefix, Logger: e.quietLog(),
+			DB: filler.DB, Password: password,
+			Title: name, FillCmd: "stagelog console --bucket s3://" + name + "/" + at.Prefix, Logger: e.quietLog(),
 		}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	fmt.Fprintf(e.stderr, "the console of s3://%s/%s: http://%s\n", at.bucket, at.prefix, ln.Addr())
-	err = flags.fillOnAndOn(ctx, e, l, at, from, served)
+	fmt.Fprintf(e.stderr, "the console of %s: http://%s\n", at.url(at.Prefix), ln.Addr())
+	err = flags.refresh(ctx, filler, served)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	if shutErr := server.Shutdown(end); shutErr != nil {
@@ -111,20 +116,23 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	return err
 }
 
-// fillOnAndOn takes in what is new until ctx ends or the server does.
-func (f *consoleFlags) fillOnAndOn(ctx context.Context, e *env, l *lake.Lake, at *logs, from time.Time, served <-chan error) error {
-	for again := time.NewTicker(max(time.Second, f.every)); ; {
-		if !f.lake.noImport {
-			if err := f.lake.fill(ctx, e, l, at, from, time.Time{}); err != nil && ctx.Err() == nil {
-				fmt.Fprintln(e.stderr, err)
-			}
-		}
+// pageWait is how long a page waits for what is new in the bucket.
+const pageWait = 2 * time.Second
+
+// refresh imports what is new, whether pages are open or not, until ctx ends or the server does.
+func (f *consoleFlags) refresh(ctx context.Context, filler *lake.Filler, served <-chan error) error {
+	every := time.NewTicker(max(time.Second, f.every))
+	defer every.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-served:
 			return fmt.Errorf("serve the console: %w", err)
-		case <-again.C:
+		case <-every.C:
+			if _, err := filler.DB(ctx); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/lake/coverage"
 	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
-	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
 type coverageFlags struct {
@@ -82,7 +79,7 @@ func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 	if err != nil {
 		return err
 	}
-	r, err := coverage.Compare(ctx, l.DB(), gatewayCounts{clients.APIGateway}, from, to.Add(-day))
+	r, err := coverage.Compare(ctx, l.DB(), coverage.GetUsage{Gateway: clients.APIGateway}, from, to.Add(-day))
 	if err != nil {
 		return provision.Explain(err)
 	}
@@ -92,8 +89,8 @@ func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 			asked = append(asked, record.StageRef{API: s.API, Stage: s.Stage})
 		}
 	}
-	counts := stageCounts{clients.APIGateway, clients.CloudWatch}
-	if r.Stages, err = coverage.CompareStages(ctx, l.DB(), counts, asked, from, to.Add(-day), time.Now()); err != nil {
+	counts := coverage.CloudWatch{Gateway: clients.APIGateway, Metric: clients.CloudWatch, Explain: provision.Explain}
+	if r.Stages, err = coverage.CompareStages(ctx, l.DB(), counts, coverage.StagesOf{Asked: asked, First: from, Last: to.Add(-day), Now: time.Now()}); err != nil {
 		return err
 	}
 	switch {
@@ -106,55 +103,6 @@ func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 		return r.WriteCSV(e.stdout)
 	}
 	return r.WriteTable(e.stdout, width(e.stdout), !flags.all)
-}
-
-// gatewayCounts is what API Gateway counted.
-type gatewayCounts struct{ gateway *apigateway.Client }
-
-// usageLimit is the most that GetUsage and GetUsagePlans answer at once.
-const usageLimit = 500
-
-// Counts implements coverage.Counter.
-func (g gatewayCounts) Counts(ctx context.Context, first, last time.Time, fn func(coverage.Count) error) error {
-	plans := apigateway.NewGetUsagePlansPaginator(g.gateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(usageLimit)})
-	for plans.HasMorePages() {
-		page, err := plans.NextPage(ctx)
-		if err != nil {
-			return fmt.Errorf("list the usage plans: %w", err)
-		}
-		for _, plan := range page.Items {
-			if err := g.plan(ctx, aws.ToString(plan.Id), first, last, fn); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (g gatewayCounts) plan(ctx context.Context, id string, first, last time.Time, fn func(coverage.Count) error) error {
-	in := &apigateway.GetUsageInput{
-		UsagePlanId: &id, StartDate: aws.String(first.Format(time.DateOnly)), EndDate: aws.String(last.Format(time.DateOnly)), Limit: aws.Int32(usageLimit),
-	}
-	for {
-		page, err := g.gateway.GetUsage(ctx, in)
-		if err != nil {
-			return fmt.Errorf("ask for the usage of plan %s: %w", id, err)
-		}
-		for key, days := range page.Items {
-			for i, used := range days { // used and remaining, a day each
-				if len(used) == 0 {
-					continue
-				}
-				if err := fn(coverage.Count{PlanID: id, KeyID: key, Day: first.AddDate(0, 0, i), Calls: used[0]}); err != nil {
-					return err
-				}
-			}
-		}
-		if aws.ToString(page.Position) == "" || aws.ToString(page.Position) == aws.ToString(in.Position) {
-			return nil
-		}
-		in.Position = page.Position
-	}
 }
 
 func newReattribute(e *env) *cobra.Command {
@@ -190,11 +138,11 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 		return err
 	}
 	defer l.Close()
-	known, err := customers(ctx, clients, at.bucket)
+	known, err := customers(ctx, clients, at.bucket.Bucket())
 	if err != nil {
 		return provision.Explain(err)
 	}
-	mended, err := coverage.Reattribute(ctx, l.DB(), coverage.LakeHistory{DB: l.DB(), Else: keyHistory{known}})
+	mended, err := coverage.Reattribute(ctx, l.DB(), coverage.LakeHistory{DB: l.DB(), Else: coverage.Known{Index: known}})
 	if err != nil {
 		return err
 	}
@@ -205,19 +153,7 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 	for _, m := range mended {
 		rows, left = rows+m.Attributed, left+m.Left
 	}
-	fmt.Fprintf(e.stdout, "%s of %s got a customer; %s are of keys that nobody knows.\n",
+	fmt.Fprintf(e.stdout, "%s of %s got a customer; %s are of unknown keys.\n",
 		table.Plural(rows, "request"), table.Plural(int64(len(mended)), "key"), table.Thousands(left))
 	return nil
-}
-
-// keyHistory is what is known of keys now, for those that no request in the lake is attributed by.
-type keyHistory struct{ known *usageplan.Snapshot }
-
-// Periods implements coverage.History.
-func (h keyHistory) Periods(_ context.Context, keyID, apiID, stage string) ([]coverage.Period, error) {
-	plan, planID, customer, known := h.known.Lookup([]byte(keyID), []byte(apiID), []byte(stage))
-	if !known {
-		return nil, nil
-	}
-	return []coverage.Period{{Customer: customer, Plan: plan, PlanID: planID}}, nil
 }

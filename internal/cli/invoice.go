@@ -33,7 +33,7 @@ func newInvoice(e *env) *cobra.Command {
 		Use:   "invoice --month 2026-11 --prices prices.yaml",
 		Short: "What each API key used in a month, and what that costs",
 		Long: `Counts each request of the month once, by the id of its API key and usage plan, and prices it by a
-file. Objects that are delivered some days after the month's end are taken in; later ones are
+file. Objects that are delivered some days after the month's end count; later ones are
 named. Money is exact: each line is rounded once, and the total is their sum.
 
 --out writes the invoice as CSV and JSON, meter events for Stripe and OpenMeter, and a manifest of

@@ -34,7 +34,7 @@ func TestForget(t *testing.T) {
 		{name: "again", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3},
 		{name: "from earlier on", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 2, says: "forgot 1 object: no longer in the bucket\n"},
 		{name: "nothing is left", remove: []string{stays}, args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2,
-			says: "forgot nothing: nothing at all is below s3://acme-logs/logs/ any more, and what was taken in before stays (1 object); to drop it, delete .stagelog/lake/acme-logs.duckdb"},
+			says: "forgot nothing: nothing at all is below s3://acme-logs/logs/ any more, and what was imported before stays (1 object); to drop it, delete .stagelog/lake/acme-logs.duckdb"},
 	}
 	for _, step := range steps {
 		s3.remove(step.remove...)

@@ -48,8 +48,8 @@ are from. Without SQL there is a prompt.
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
-	f.Var(&flags.from, "from", "take in requests from then on (default 30 days ago): "+whenHelp)
-	f.Var(&flags.to, "to", "take in requests before then")
+	f.Var(&flags.from, "from", "import requests from then on (default 30 days ago): "+whenHelp)
+	f.Var(&flags.to, "to", "import requests before then")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
 	f.StringVar(&flags.parquet, "parquet", "", "write the result to this Parquet file")
 	cmd.MarkFlagsMutuallyExclusive("csv", "parquet")

@@ -136,16 +136,14 @@ func (t *tail) live(ctx context.Context, address string) error {
 }
 
 // follow prints the lines of objects that come into a bucket from now on.
-func (t *tail) follow(ctx context.Context, at *logs) (err error) {
-	if t.mapping, err = at.mapping(); err != nil {
-		return err
-	}
-	fmt.Fprintf(t.env.stderr, "waiting for new objects below s3://%s/%s\n", at.bucket, at.prefix)
+func (t *tail) follow(ctx context.Context, at *logs) error {
+	t.mapping = at.Mapping
+	fmt.Fprintf(t.env.stderr, "waiting for new objects below %s\n", at.url(at.Prefix))
 	seen := map[string]bool{}
 	for first := true; ; first = false {
-		err := lake.ListSince(ctx, at.source, at.prefix, time.Now().Add(-tailBack), func(o record.Object) error {
+		err := lake.ListSince(ctx, at.bucket, at.Prefix, time.Now().Add(-tailBack), func(o record.Object) error {
 			name := o.Key + "\x00" + o.ETag
-			for _, other := range at.except() {
+			for _, other := range at.Except {
 				if strings.HasPrefix(o.Key, other) {
 					return nil
 				}
@@ -183,9 +181,9 @@ const (
 )
 
 func (t *tail) object(ctx context.Context, at *logs, key string) error {
-	body, err := at.source.Get(ctx, key)
+	body, err := at.bucket.Get(ctx, key)
 	if err != nil {
-		return fmt.Errorf("get object %s: %w", key, err)
+		return err // which names the object
 	}
 	defer body.Close()
 	plain, _, err := lines.Open(body)

@@ -14,7 +14,7 @@ func TestAnEmptyLakeSaysHowToFillIt(t *testing.T) {
 	}
 }
 
-// Who opens the page before anything was taken in sees the first requests a moment after they are.
+// A page that was opened before the first import shows the first requests a moment after it.
 func TestTheFirstRequestsAreSeenAtOnce(t *testing.T) {
 	now := testNow
 	db := newLake(t)

@@ -100,6 +100,7 @@ func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 	defer close(queue)
 	readers, ctx := errgroup.WithContext(ctx)
 	readers.SetLimit(im.opts.Parallel)
+	reader := objectReader{src: im.src, mapping: im.opts.Mapping, dir: im.lake.dir}
 	var listed error
 	im.left, listed = list(ctx, im.src, im.opts.Prefix, windowOf(im.opts.From, im.opts.To), func(o record.Object) error {
 		if im.opts.Forget {
@@ -122,7 +123,7 @@ func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 			return ctx.Err()
 		}
 		readers.Go(func() error {
-			r, err := readObject(ctx, im.src, o, id, im.opts.Mapping, im.lake.dir)
+			r, err := reader.read(ctx, o, id)
 			if err != nil {
 				return err
 			}
@@ -262,11 +263,11 @@ func (im *importer) forget(ctx context.Context, tx *sql.Tx, sum *Summary) error 
 		return nil
 	}
 	if len(im.seen) == 0 {
-		err := im.src.List(ctx, im.opts.Prefix, "", func(record.Object) error { return errEnough })
+		err := im.src.List(ctx, im.opts.Prefix, "", func(record.Object) error { return errFound })
 		if err == nil {
 			sum.Spared = len(gone)
 			return nil
-		} else if err != errEnough { //nolint:errorlint // it comes back as it is
+		} else if !errors.Is(err, errFound) {
 			return err
 		}
 	}

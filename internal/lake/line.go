@@ -2,6 +2,7 @@ package lake
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
@@ -37,6 +38,19 @@ type lineReader struct {
 
 // envelope says that the line is of an error output.
 var envelope = &jsonscan.Bad{Reason: "it is an error output of Firehose, whose records `stagelog replay` takes through enrichment again"}
+
+// tooLong is the reason for which a line is not read.
+var tooLong = &jsonscan.Bad{Reason: fmt.Sprintf("the line is longer than %d bytes", maxLineBytes)}
+
+// lineOf reads one line, of which only the beginning is there if it is too long.
+func (r *lineReader) lineOf(line []byte, long bool) *jsonscan.Bad {
+	if !long {
+		return r.line(line)
+	}
+	r.n++
+	r.count.bad++
+	return tooLong
+}
 
 // line reads one line, which may hold several objects, or a list of them.
 func (r *lineReader) line(line []byte) *jsonscan.Bad {
@@ -102,7 +116,7 @@ func (r *lineReader) objectOf(b []byte, i int) (next int, bad *jsonscan.Bad) {
 	})
 }
 
-// member takes in one field.
+// member reads one field into the row, or keeps it in extra.
 func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 	if escaped {
 		name = jsonscan.Unescape(nil, name)
@@ -122,35 +136,38 @@ func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 		if hidden.Match(text) {
 			r.keep(name, value)
 		}
-		return
 	case r.row[c] != nil && r.ranks[c] <= f.rank:
 		if !bytes.Equal(r.row[c], text) && f.kind != kindTime {
 			r.keep(name, value)
 		}
-		return
-	case f.kind == kindText && !isText && (value[0] == '{' || value[0] == '['):
-		r.misfit(name, value)
-		return
-	case f.kind == kindNumber:
-		if n, ok := parseNumber(text); !ok || !fits(c, n) {
-			r.misfit(name, value)
-			return
-		}
-	case f.kind == kindTime:
-		micro, ok := parseTime(text)
-		if !ok {
-			r.misfit(name, value)
-			return
-		}
-		r.micro = micro
+	case !isText && (value[0] == '{' || value[0] == '[') && f.kind == kindText, !r.fits(f, text):
+		r.count.misfit++
+		r.keep(name, value)
+	default:
+		r.row[c], r.ranks[c] = text, f.rank
 	}
-	r.row[c], r.ranks[c] = text, f.rank
+}
+
+// fits reports whether a text can be a value of a field's column. It keeps the time that a text stands for.
+func (r *lineReader) fits(f field, text []byte) bool {
+	switch f.kind {
+	case kindNumber:
+		n, ok := parseNumber(text)
+		return ok && fits(f.column, n)
+	case kindTime:
+		micro, ok := parseTime(text)
+		if ok {
+			r.micro = micro
+		}
+		return ok
+	}
+	return true
 }
 
 // hidden is what enrichment leaves of an API key: a mask, or a hash of 128 bits.
 var hidden = regexp.MustCompile(`^(\*+.{0,4}|[0-9a-f]{32})$`)
 
-// text is the content of a value: a string's, or the value as it stands.
+// text returns the content of a value: a string's, or the value as it stands.
 func (r *lineReader) text(value []byte) (text []byte, isText bool) {
 	if value[0] != '"' {
 		return value, false
@@ -162,11 +179,6 @@ func (r *lineReader) text(value []byte) (text []byte, isText bool) {
 		text = r.spare[begin:]
 	}
 	return text, true
-}
-
-func (r *lineReader) misfit(name, value []byte) {
-	r.count.misfit++
-	r.keep(name, value)
 }
 
 // keep keeps a field in extra.

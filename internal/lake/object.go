@@ -3,7 +3,9 @@ package lake
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -22,7 +24,7 @@ const (
 	hopeless = 100
 )
 
-// read is an object that was read: its rows stand in a file.
+// read is an object that was read: its rows are in a file.
 type read struct {
 	record.Object
 	id      int32
@@ -38,52 +40,58 @@ type badLine struct {
 	content string
 }
 
-// readObject reads one object into a file in dir. An error is the machine's or the bucket's; what
-// is wrong with the object is its problem.
-func readObject(ctx context.Context, src Source, o record.Object, id int32, m Mapping, dir string) (_ *read, err error) {
+// objectReader reads objects into files.
+type objectReader struct {
+	src     Source
+	mapping Mapping
+	dir     string
+}
+
+// read reads one object into a file. An error is the machine's or the bucket's; what is wrong with the object is its
+// problem.
+func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *read, err error) {
 	r := &read{Object: o, id: id}
-	body, err := src.Get(ctx, o.Key)
+	body, err := or.src.Get(ctx, o.Key)
 	if err != nil {
-		return nil, fmt.Errorf("get object %s: %w", o.Key, err)
+		return nil, err // which names the object
 	}
 	defer body.Close()
-	file, err := os.CreateTemp(dir, "rows-*.csv")
+	file, err := os.CreateTemp(or.dir, "rows-*.csv")
 	if err != nil {
-		return nil, fmt.Errorf("make room for the rows of %s: %w", o.Key, err)
+		return nil, fmt.Errorf("make a file for the rows of %s: %w", o.Key, err)
 	}
 	r.file = file.Name()
-	defer func() {
-		if closeErr := file.Close(); err == nil && closeErr != nil {
-			err = fmt.Errorf("write the rows of %s: %w", o.Key, closeErr)
-		}
-		if err != nil {
-			_ = os.Remove(r.file)
-		}
-	}()
+	err = r.parse(ctx, body, file, lineReader{fields: or.mapping.names(), object: id})
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	switch {
+	case err == nil:
+		return r, nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	default:
+		err = fmt.Errorf("write the rows of %s: %w", o.Key, err)
+	}
+	_ = os.Remove(r.file)
+	return nil, err
+}
+
+// parse writes the rows of the object's lines to file, and sets r's counts and problem. Its error is not the object's fault.
+func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader lineReader) error {
 	plain, form, err := lines.Open(body)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		r.problem = err.Error()
-		return r, nil
+		return ctx.Err()
 	}
 	defer plain.Close()
 	rows := bufio.NewWriterSize(file, flushBytes)
-	reader := lineReader{fields: m.names(), object: id}
 	var ours error // not the object's fault
-	err = lines.Lines(plain, partBytes, maxLineBytes, func(line []byte, cut bool) error {
+	err = lines.Lines(plain, partBytes, maxLineBytes, func(line []byte, tooLong bool) error {
 		if ours = ctx.Err(); ours != nil {
 			return ours
 		}
-		bad := &jsonscan.Bad{Reason: fmt.Sprintf("the line is longer than %d bytes", maxLineBytes)}
-		if cut {
-			reader.n++
-			reader.count.bad++
-		} else {
-			bad = reader.line(line)
-		}
-		if bad != nil {
+		if bad := reader.lineOf(line, tooLong); bad != nil {
 			return r.note(&reader, line, bad)
 		}
 		if len(reader.out) >= flushBytes {
@@ -93,28 +101,29 @@ func readObject(ctx context.Context, src Source, o record.Object, id int32, m Ma
 		return ours
 	})
 	if ours == nil {
-		if _, ours = rows.Write(reader.out); ours == nil {
-			ours = rows.Flush()
-		}
+		_, ours = rows.Write(reader.out)
+	}
+	if ours == nil {
+		ours = rows.Flush()
+	}
+	if ours == nil {
+		ours = ctx.Err()
 	}
 	r.count = reader.count
 	switch {
-	case ours != nil:
-		return nil, fmt.Errorf("write the rows of %s: %w", o.Key, ours)
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil && r.problem == "":
+	case r.problem != "" || ours != nil:
+	case err != nil:
 		r.problem = fmt.Sprintf("the %s data ends or breaks off: %v", form, err)
-	case r.problem == "" && r.count.rows+r.count.doctor == 0 && len(r.bad) > 0:
+	case r.count.rows+r.count.doctor == 0 && len(r.bad) > 0:
 		r.problem = noLog + r.bad[0].reason
 	}
-	return r, nil
+	return ours
 }
 
 const noLog = "it holds no access log lines: "
 
 // errHopeless ends reading an object that holds no log.
-var errHopeless = fmt.Errorf("no log")
+var errHopeless = errors.New("no log")
 
 // note keeps a bad line, and gives up an object that has nothing else.
 func (r *read) note(lines *lineReader, line []byte, bad *jsonscan.Bad) error {

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -58,9 +59,9 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(reco
 			if d, ok := dateIn(first.Key[len(prefix):]); ok {
 				left = leftOut{first.Key, prefix + first.Key[len(prefix):][:d.at] + d.form(w.from)}
 			}
-			return errEnough
+			return errFound
 		})
-		if err != nil && err != errEnough { //nolint:errorlint // it comes back as it is
+		if err != nil && !errors.Is(err, errFound) {
 			return left, err
 		}
 	}
@@ -87,8 +88,8 @@ func ListSince(ctx context.Context, src Source, prefix string, since time.Time, 
 	return err
 }
 
-// errEnough ends a listing.
-var errEnough = io.EOF
+// errFound ends a listing of which the first object is enough.
+var errFound = errors.New("found")
 
 // date is the date in a key.
 type date struct {

@@ -2,16 +2,11 @@ package server
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
-	"sync"
 	"time"
 
-	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/console"
 	"github.com/stagelog/stagelog/internal/lake"
 )
@@ -43,13 +38,13 @@ type liveLines struct{ chain *Chain }
 
 // Subscribe implements console.Live.
 func (l liveLines) Subscribe(ctx context.Context, fn func(lake.Request)) {
-	mapping, err := l.chain.mapping()
+	opts, err := lake.OptionsOf(l.chain.cfg.Pipeline)
 	if err != nil {
 		l.chain.log.Error("reading live lines failed", "error", err)
 		return
 	}
 	l.chain.live.Subscribe(ctx, func(line []byte, _ int64) {
-		if r, ok := mapping.Read(line); ok {
+		if r, ok := opts.Mapping.Read(line); ok {
 			fn(r)
 		}
 	})
@@ -131,105 +126,36 @@ func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) 
 	return all, nil
 }
 
-// ownLake is the lake of the console: made when somebody first looks, and filled while somebody does.
-type ownLake struct {
-	chain *Chain
-
-	mu      sync.Mutex // guards what follows
-	lake    *lake.Lake
-	filling chan struct{} // closed when the filling under way ends; nil is none
-	filled  time.Time     // when the last one began
-	closed  bool
-}
-
 const (
 	// fillEvery is how old what the console shows may be.
 	fillEvery = 5 * time.Second
-	// fillPatience is how long a page waits for what is new; it is there on the next one.
-	fillPatience = 2 * time.Second
+	// fillWait is how long a page waits for what is new; the next one has it.
+	fillWait = 2 * time.Second
 )
 
-// DB is the lake, with what is new in the bucket taken in as far as that is quick.
-func (o *ownLake) DB(ctx context.Context) (*sql.DB, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return nil, errors.New("stagelog is starting or stopping")
-	}
-	if o.lake == nil {
-		l, err := lake.Open(ctx, filepath.Join(o.chain.cfg.Dir, "lake", "console.duckdb"), lake.Options{MemoryMiB: 512})
-		if err != nil {
-			return nil, err
-		}
-		o.lake = l
-	}
-	if o.filling == nil && time.Since(o.filled) > fillEvery {
-		o.filled, o.filling = time.Now(), make(chan struct{})
-		go o.fill(o.chain.serving, o.lake, o.filling)
-	}
-	if filling := o.filling; filling != nil {
-		o.mu.Unlock()
-		select {
-		case <-filling:
-		case <-time.After(fillPatience):
-		case <-ctx.Done():
-		}
-		o.mu.Lock()
-	}
-	return o.lake.DB(), nil
+// newLake returns the console's lake over the pipeline's own bucket.
+func (c *Chain) newLake() *lake.Filler {
+	return lake.NewFiller(lake.FillerConfig{
+		Open: func(ctx context.Context) (*lake.Lake, error) {
+			return lake.Open(ctx, filepath.Join(c.cfg.Dir, "lake", "console.duckdb"), lake.Options{MemoryMiB: 512})
+		},
+		Fill:  c.fillLake,
+		Every: fillEvery, Wait: fillWait,
+		Failed: func(err error) { c.log.Warn("import for the console failed", "error", err) },
+	})
 }
 
-func (o *ownLake) fill(ctx context.Context, l *lake.Lake, done chan struct{}) {
-	err := o.chain.fillLake(ctx, l)
-	if err != nil && ctx.Err() == nil {
-		o.chain.log.Warn("the console cannot take in what is new in the bucket", "error", err)
-	}
-	o.mu.Lock()
-	o.filling = nil
-	o.mu.Unlock()
-	close(done)
-}
-
-// close waits for a filling under way, whose context has ended, and closes the lake.
-func (o *ownLake) close() error {
-	o.mu.Lock()
-	o.closed = true
-	filling := o.filling
-	o.mu.Unlock()
-	if filling != nil {
-		<-filling
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.lake == nil {
-		return nil
-	}
-	return o.lake.Close()
-}
-
-// fillLake takes in what is new of the pipeline's bucket.
+// fillLake imports what is new in the pipeline's bucket.
 func (c *Chain) fillLake(ctx context.Context, l *lake.Lake) error {
 	p := c.cfg.Pipeline
 	if p.Bucket == "" {
 		return nil
 	}
-	mapping, err := c.mapping()
+	opts, err := lake.OptionsOf(p)
 	if err != nil {
 		return err
 	}
-	_, err = l.Import(ctx, c.objects.Bucket(p.Bucket), lake.ImportOptions{Prefix: p.Deliver.Logs(), Except: []string{p.Deliver.ErrorOutput(), "stagelog/"}, Mapping: mapping, Parallel: 2})
+	opts.Parallel = 2
+	_, err = l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
 	return err
-}
-
-// mapping is which field of the pipeline's lines is what.
-func (c *Chain) mapping() (lake.Mapping, error) {
-	p := c.cfg.Pipeline
-	if p.Format == "" {
-		return lake.Mapping{}, nil
-	}
-	format, err := accesslog.Parse(p.Format)
-	if err != nil {
-		return lake.Mapping{}, fmt.Errorf("the pipeline's format: %w", err)
-	}
-	return lake.MappingOf(format, p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID), nil
 }

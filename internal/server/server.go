@@ -29,6 +29,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/durable/lease"
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
 	"github.com/stagelog/stagelog/internal/localaws/credentials"
@@ -93,7 +94,7 @@ type Chain struct {
 	lines     *gateway.Logger
 	delivery  *delivery
 	live      live.Hub
-	lake      *ownLake
+	lake      *lake.Filler
 
 	endTurn     func()          // lets the next process of a cluster start
 	closeStages func()          // returns once no request is under way at a stage
@@ -142,7 +143,7 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 // open takes the ports, then opens each room, from the disk upward.
 func open(ctx context.Context, cfg Config) (*Chain, error) {
 	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{}), endTurn: func() {}}
-	c.lake = &ownLake{chain: c}
+	c.lake = c.newLake()
 	at, err := listen(cfg.Listen, cfg.AnyPort)
 	if err != nil {
 		return nil, err
@@ -302,7 +303,7 @@ func (c *Chain) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	c.endTurn()
-	errs := []error{c.lake.close()}
+	errs := []error{c.lake.Close()}
 	if c.functions != nil {
 		errs = append(errs, c.functions.Close(ctx))
 	}

@@ -65,10 +65,18 @@ type stageDay struct {
 	metric Metric
 }
 
-// CompareStages counts the days from first to last, both included, in UTC, as far as CloudWatch remembers them at now. Stages
+// StagesOf selects what is compared.
+type StagesOf struct {
+	Asked       []record.StageRef // stages that are compared even where the lake has no request of them
+	First, Last time.Time         // days, both included, in UTC
+	Now         time.Time
+}
+
+// CompareStages compares the days as far as CloudWatch keeps their counts at of.Now. Stages
 // that are asked for are compared even where the lake has no request of them. A counter that fails is no error: Without has it.
-func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, asked []record.StageRef, first, last, now time.Time) (*Stages, error) {
-	s := &Stages{First: day(first), Last: day(last)}
+func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, of StagesOf) (*Stages, error) {
+	now := of.Now
+	s := &Stages{First: day(of.First), Last: day(of.Last)}
 	if oldest := day(now.Add(-retained)).AddDate(0, 0, 1); s.First.Before(oldest) {
 		s.First, s.Forgotten = oldest, true
 	}
@@ -80,7 +88,7 @@ func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, asked 
 	if err != nil {
 		return nil, fmt.Errorf("count the requests of stages in the lake: %w", err)
 	}
-	stages := slices.Clone(asked)
+	stages := slices.Clone(of.Asked)
 	for _, l := range inLake {
 		stages = append(stages, l.stage)
 	}

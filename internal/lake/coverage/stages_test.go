@@ -128,7 +128,7 @@ func TestCompareStagesAgreesWithPlainGo(t *testing.T) {
 			counter.sums = append(counter.sums, sum{"silent", "prod", last, 7}) // nothing of it came
 			want[id{"2026-10-07", "silent", "prod"}] = &Figures{Counted: 7}
 
-			got, err := CompareStages(t.Context(), db, counter, []record.StageRef{{API: "silent", Stage: "prod"}, {API: "shop", Stage: "prod"}, {API: "unused", Stage: "prod"}}, first, last, later)
+			got, err := CompareStages(t.Context(), db, counter, StagesOf{Asked: []record.StageRef{{API: "silent", Stage: "prod"}, {API: "shop", Stage: "prod"}, {API: "unused", Stage: "prod"}}, First: first, Last: last, Now: later})
 			if err != nil || got.Without != nil {
 				t.Fatal(err, got.Without)
 			}
@@ -183,7 +183,7 @@ func TestCompareStagesKnowsWhatIsNotComparable(t *testing.T) {
 	laketest.AddRows(t, db, stageRows(2, last, "shop", "prod")...)
 	counter := &metered{names: map[string]string{"shop": "Shop"}, sums: []sum{{"Shop", "prod", last, 2}}}
 
-	got, err := CompareStages(t.Context(), db, counter, nil, first, last, later)
+	got, err := CompareStages(t.Context(), db, counter, StagesOf{First: first, Last: last, Now: later})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestCompareStagesKnowsWhatIsNotComparable(t *testing.T) {
 
 	end := last.AddDate(0, 0, 1)
 	for now, young := range map[time.Time]bool{last: true, end.Add(settling - 1): true, end.Add(settling): false} {
-		got, err := CompareStages(t.Context(), db, counter, nil, first, last, now)
+		got, err := CompareStages(t.Context(), db, counter, StagesOf{First: first, Last: last, Now: now})
 		if err != nil || len(got.Rows) != 1 || got.Rows[0].Young != young || got.Totals[0].Young != young {
 			t.Errorf("at %v: %+v (%v), want young %v", now, got, err, young)
 		}
@@ -201,11 +201,11 @@ func TestCompareStagesKnowsWhatIsNotComparable(t *testing.T) {
 
 	// 455 days after noon of the third day, what is left of that day is no whole day.
 	now := first.AddDate(0, 0, 2).Add(12*time.Hour + retained)
-	got, err = CompareStages(t.Context(), db, counter, nil, first, last, now)
+	got, err = CompareStages(t.Context(), db, counter, StagesOf{First: first, Last: last, Now: now})
 	if err != nil || !got.Forgotten || got.First != first.AddDate(0, 0, 3) || len(got.Uncounted) != 0 || got.Total.Lake != 2 {
 		t.Errorf("15 months later: %+v (%v)", got, err)
 	}
-	got, err = CompareStages(t.Context(), db, counter, nil, first, last, now.AddDate(1, 0, 0))
+	got, err = CompareStages(t.Context(), db, counter, StagesOf{First: first, Last: last, Now: now.AddDate(1, 0, 0)})
 	if err != nil || got.Without == nil || !strings.Contains(got.Without.Error(), "15 months") {
 		t.Errorf("long after: %+v (%v)", got, err)
 	}
@@ -223,14 +223,14 @@ func TestCompareStagesGoesOnWithoutCounts(t *testing.T) {
 		"after":            {&metered{sums: []sum{{"shop", "prod", last.AddDate(0, 0, 1), 1}}}, "not in the period"},
 		"less than nobody": {&metered{sums: []sum{{"shop", "prod", last, -1}}}, "not in the period"},
 	} {
-		got, err := CompareStages(t.Context(), db, c.counter, nil, first, last, later)
+		got, err := CompareStages(t.Context(), db, c.counter, StagesOf{First: first, Last: last, Now: later})
 		if err != nil || got.Without == nil || !strings.Contains(got.Without.Error(), c.want) || got.Rows != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := CompareStages(ctx, db, &metered{}, nil, first, last, later); !errors.Is(err, context.Canceled) {
+	if _, err := CompareStages(ctx, db, &metered{}, StagesOf{First: first, Last: last, Now: later}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after an interrupt: %v", err)
 	}
 }
@@ -248,7 +248,7 @@ func TestStagesOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Stages, err = CompareStages(t.Context(), db, counter, []record.StageRef{{API: "b1", Stage: "prod"}}, first, last, last.Add(time.Hour)); err != nil {
+	if r.Stages, err = CompareStages(t.Context(), db, counter, StagesOf{Asked: []record.StageRef{{API: "b1", Stage: "prod"}}, First: first, Last: last, Now: last.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	var text, csv, doc bytes.Buffer

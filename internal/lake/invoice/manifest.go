@@ -16,7 +16,7 @@ type Manifest struct {
 	Zone        string    `json:"zone"`
 	From        time.Time `json:"from"`   // first instant of the month
 	To          time.Time `json:"to"`     // the instant after its last
-	Closed      time.Time `json:"closed"` // objects that were delivered before are taken in
+	Closed      time.Time `json:"closed"` // objects that were delivered before count
 	Preliminary bool      `json:"preliminary"`
 	Prices      Prices    `json:"prices"`
 	Objects     []Source  `json:"objects"` // those with requests of the month that were delivered in time, by bucket and key

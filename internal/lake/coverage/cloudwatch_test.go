@@ -1,4 +1,4 @@
-package cli
+package coverage
 
 import (
 	"context"
@@ -20,7 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/lake/coverage"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -42,13 +41,13 @@ func (r restAPIs) GetRestApis(_ context.Context, in *apigateway.GetRestApisInput
 
 func TestStagesAreCountedByTheNamesOfRESTAPIs(t *testing.T) {
 	api := func(id, name string) gateway.RestApi { return gateway.RestApi{Id: &id, Name: &name} }
-	c := stageCounts{gateway: restAPIs{api("a1", "Shop"), api("a2", "Çafé"), api("a3", "店"), api("a4", "Shop"), api("a5", "af")}}
+	c := CloudWatch{Gateway: restAPIs{api("a1", "Shop"), api("a2", "Çafé"), api("a3", "店"), api("a4", "Shop"), api("a5", "af")}}
 	stages := []record.StageRef{{API: "a1", Stage: "prod"}, {API: "a2", Stage: "prod"}, {API: "a3", Stage: "prod"}, {API: "http", Stage: "$default"}, {API: "a5", Stage: "prod"}}
 	got, err := c.Metrics(t.Context(), stages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []coverage.Metric{{API: "Shop", ByName: true, Shared: 2, Stage: "prod"}, {API: "af", ByName: true, Shared: 2, Stage: "prod"},
+	want := []Metric{{API: "Shop", ByName: true, Shared: 2, Stage: "prod"}, {API: "af", ByName: true, Shared: 2, Stage: "prod"},
 		{API: "a3", ByName: true, Shared: 1, Stage: "prod"}, {API: "http", Stage: "$default"}, {API: "af", ByName: true, Shared: 2, Stage: "prod"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Metrics (-want +got)\n%s", diff)
@@ -68,12 +67,12 @@ func result(id string, status types.StatusCode, at time.Time, value float64) typ
 
 // Each metric is asked for once, a limited number at a time, and each page's part counts.
 func TestSumsOfManyMetricsComeInPages(t *testing.T) {
-	metrics := make([]coverage.Metric, metricLimit+1)
+	metrics := make([]Metric, metricLimit+1)
 	for i := range metrics {
-		metrics[i] = coverage.Metric{API: fmt.Sprint(i), ByName: i%2 == 0, Stage: "prod"}
+		metrics[i] = Metric{API: fmt.Sprint(i), ByName: i%2 == 0, Stage: "prod"}
 	}
-	asked := map[coverage.Metric]int{}
-	c := stageCounts{metrics: metricData(func(in *cloudwatch.GetMetricDataInput) *cloudwatch.GetMetricDataOutput {
+	asked := map[Metric]int{}
+	c := CloudWatch{Metric: metricData(func(in *cloudwatch.GetMetricDataInput) *cloudwatch.GetMetricDataOutput {
 		if len(in.MetricDataQueries) > metricLimit || !in.StartTime.Equal(countedDay) || !in.EndTime.Equal(countedDay.AddDate(0, 0, 2)) {
 			t.Errorf("asked for %d metrics from %v to %v", len(in.MetricDataQueries), in.StartTime, in.EndTime)
 		}
@@ -84,7 +83,7 @@ func TestSumsOfManyMetricsComeInPages(t *testing.T) {
 			if *s.Metric.Namespace != "AWS/ApiGateway" || *s.Metric.MetricName != "Count" || *s.Period != 86400 || *s.Stat != "Sum" || *d[1].Name != "Stage" {
 				t.Fatalf("asked for %+v", q)
 			}
-			m := coverage.Metric{API: *d[0].Value, ByName: *d[0].Name == "ApiName", Stage: *d[1].Value}
+			m := Metric{API: *d[0].Value, ByName: *d[0].Name == "ApiName", Stage: *d[1].Value}
 			if in.NextToken == nil {
 				asked[m]++
 				out.NextToken = aws.String("more")
@@ -95,8 +94,8 @@ func TestSumsOfManyMetricsComeInPages(t *testing.T) {
 		}
 		return out
 	})}
-	got := map[coverage.Metric][]int64{}
-	err := c.Sums(t.Context(), metrics, countedDay, countedDay.AddDate(0, 0, 1), func(m coverage.Metric, day time.Time, n int64) error {
+	got := map[Metric][]int64{}
+	err := c.Sums(t.Context(), metrics, countedDay, countedDay.AddDate(0, 0, 1), func(m Metric, day time.Time, n int64) error {
 		got[m] = append(got[m], n)
 		return nil
 	})
@@ -111,20 +110,20 @@ func TestSumsOfManyMetricsComeInPages(t *testing.T) {
 }
 
 func TestSumsThatAreNotWholeAreNone(t *testing.T) {
-	metrics := []coverage.Metric{{API: "Shop", ByName: true, Stage: "prod"}}
-	none := func(coverage.Metric, time.Time, int64) error { return nil }
+	metrics := []Metric{{API: "Shop", ByName: true, Stage: "prod"}}
+	none := func(Metric, time.Time, int64) error { return nil }
 	for name, c := range map[string]struct {
 		results []types.MetricDataResult
-		fn      func(coverage.Metric, time.Time, int64) error
+		fn      func(Metric, time.Time, int64) error
 		want    string
 	}{
 		"a part":      {[]types.MetricDataResult{result("m0", types.StatusCodePartialData, countedDay, 1)}, none, `Shop/prod is "PartialData"`},
 		"an error":    {[]types.MetricDataResult{{Id: aws.String("m0"), StatusCode: types.StatusCodeInternalError}}, none, `"InternalError"`},
 		"nothing":     {nil, none, `Shop/prod is ""`},
-		"of another":  {[]types.MetricDataResult{result("m1", types.StatusCodeComplete, countedDay, 1)}, none, `nobody asked: "m1"`},
-		"not in time": {[]types.MetricDataResult{result("m0", types.StatusCodeComplete, countedDay, 1)}, func(coverage.Metric, time.Time, int64) error { return errors.New("no") }, "no"},
+		"of another":  {[]types.MetricDataResult{result("m1", types.StatusCodeComplete, countedDay, 1)}, none, `was not asked for: "m1"`},
+		"not in time": {[]types.MetricDataResult{result("m0", types.StatusCodeComplete, countedDay, 1)}, func(Metric, time.Time, int64) error { return errors.New("no") }, "no"},
 	} {
-		s := stageCounts{metrics: metricData(func(*cloudwatch.GetMetricDataInput) *cloudwatch.GetMetricDataOutput {
+		s := CloudWatch{Explain: provision.Explain, Metric: metricData(func(*cloudwatch.GetMetricDataInput) *cloudwatch.GetMetricDataOutput {
 			return &cloudwatch.GetMetricDataOutput{MetricDataResults: c.results}
 		})}
 		if err := s.Sums(t.Context(), metrics, countedDay, countedDay, c.fn); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -160,8 +159,8 @@ func TestWhyThereAreNoCounts(t *testing.T) {
 			server := httptest.NewServer(c.answer)
 			defer server.Close()
 			clients := provision.NewClients(aws.Config{Region: "eu-west-1", BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
-			err := stageCounts{clients.APIGateway, clients.CloudWatch}.Sums(t.Context(), []coverage.Metric{{API: "Shop", ByName: true, Stage: "prod"}}, countedDay, countedDay,
-				func(coverage.Metric, time.Time, int64) error { return nil })
+			err := CloudWatch{clients.APIGateway, clients.CloudWatch, provision.Explain}.Sums(t.Context(), []Metric{{API: "Shop", ByName: true, Stage: "prod"}}, countedDay, countedDay,
+				func(Metric, time.Time, int64) error { return nil })
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%v\nwant %s", err, c.want)
 			}
@@ -170,7 +169,7 @@ func TestWhyThereAreNoCounts(t *testing.T) {
 			}
 		})
 	}
-	if err := inALine(fmt.Errorf("ask: %w", context.DeadlineExceeded)); err.Error() != "no answer within 1m0s" {
+	if err := (CloudWatch{}).inALine(fmt.Errorf("ask: %w", context.DeadlineExceeded)); err.Error() != "no answer within 1m0s" {
 		t.Error(err)
 	}
 }

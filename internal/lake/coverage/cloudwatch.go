@@ -1,4 +1,4 @@
-package cli
+package coverage
 
 import (
 	"context"
@@ -15,34 +15,33 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
-	"github.com/stagelog/stagelog/internal/lake/coverage"
-	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
 	// metricLimit is the most metrics that GetMetricData takes at once.
 	metricLimit = 500
-	// patience is how long to wait for counts that a report can do without.
-	patience = time.Minute
+	// countTimeout bounds the wait for counts that a report can do without.
+	countTimeout = time.Minute
 )
 
-// stageCounts is what CloudWatch counted. Its errors are one line, for people.
-type stageCounts struct {
-	gateway apigateway.GetRestApisAPIClient
-	metrics cloudwatch.GetMetricDataAPIClient
+// CloudWatch reads what CloudWatch counted of stages. Its errors are one line, for people.
+type CloudWatch struct {
+	Gateway apigateway.GetRestApisAPIClient
+	Metric  cloudwatch.GetMetricDataAPIClient
+	Explain func(error) error // names the cause of an AWS error in its first line
 }
 
-// Metrics implements coverage.StageCounter. An API that is no REST API of the account is looked for by its id, as HTTP APIs are.
-func (c stageCounts) Metrics(ctx context.Context, stages []record.StageRef) ([]coverage.Metric, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// Metrics implements StageCounter. An API that is no REST API of the account is looked for by its id, as HTTP APIs are.
+func (c CloudWatch) Metrics(ctx context.Context, stages []record.StageRef) ([]Metric, error) {
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
 	names, shared := map[string]string{}, map[string]int{}
-	pages := apigateway.NewGetRestApisPaginator(c.gateway, &apigateway.GetRestApisInput{Limit: aws.Int32(usageLimit)})
+	pages := apigateway.NewGetRestApisPaginator(c.Gateway, &apigateway.GetRestApisInput{Limit: aws.Int32(usageLimit)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, inALine(fmt.Errorf("ask for the names of APIs: %w", err))
+			return nil, c.inALine(fmt.Errorf("ask for the names of APIs: %w", err))
 		}
 		for _, api := range page.Items {
 			name := metricName(aws.ToString(api.Name), aws.ToString(api.Id))
@@ -50,17 +49,17 @@ func (c stageCounts) Metrics(ctx context.Context, stages []record.StageRef) ([]c
 			shared[name]++
 		}
 	}
-	metrics := make([]coverage.Metric, len(stages))
+	metrics := make([]Metric, len(stages))
 	for i, s := range stages {
-		metrics[i] = coverage.Metric{API: s.API, Stage: s.Stage}
+		metrics[i] = Metric{API: s.API, Stage: s.Stage}
 		if name, ok := names[s.API]; ok {
-			metrics[i] = coverage.Metric{API: name, ByName: true, Shared: shared[name], Stage: s.Stage}
+			metrics[i] = Metric{API: name, ByName: true, Shared: shared[name], Stage: s.Stage}
 		}
 	}
 	return metrics, nil
 }
 
-// metricName is the value of CloudWatch's dimension ApiName: API Gateway leaves out what is not ASCII, and takes the id where
+// metricName returns the value of CloudWatch's dimension ApiName: API Gateway leaves out what is not ASCII, and takes the id where
 // nothing is left.
 func metricName(name, id string) string {
 	ascii := strings.Map(func(r rune) rune {
@@ -75,21 +74,21 @@ func metricName(name, id string) string {
 	return ascii
 }
 
-// Sums implements coverage.StageCounter.
-func (c stageCounts) Sums(ctx context.Context, metrics []coverage.Metric, first, last time.Time, fn func(coverage.Metric, time.Time, int64) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// Sums implements StageCounter.
+func (c CloudWatch) Sums(ctx context.Context, metrics []Metric, first, last time.Time, fn func(Metric, time.Time, int64) error) error {
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
 	for some := range slices.Chunk(metrics, metricLimit) {
 		if err := c.sums(ctx, some, first, last, fn); err != nil {
-			return inALine(fmt.Errorf("ask CloudWatch for its counts: %w", err))
+			return c.inALine(fmt.Errorf("ask CloudWatch for its counts: %w", err))
 		}
 	}
 	return nil
 }
 
-func (c stageCounts) sums(ctx context.Context, metrics []coverage.Metric, first, last time.Time, fn func(coverage.Metric, time.Time, int64) error) error {
+func (c CloudWatch) sums(ctx context.Context, metrics []Metric, first, last time.Time, fn func(Metric, time.Time, int64) error) error {
 	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(first), EndTime: aws.Time(last.AddDate(0, 0, 1))}
-	of := map[string]coverage.Metric{}
+	of := map[string]Metric{}
 	for i, m := range metrics {
 		id := fmt.Sprintf("m%d", i)
 		of[id] = m
@@ -99,7 +98,7 @@ func (c stageCounts) sums(ctx context.Context, metrics []coverage.Metric, first,
 	}
 	// A page may have a part of a metric, which a later one completes.
 	status := map[string]types.StatusCode{}
-	pages := cloudwatch.NewGetMetricDataPaginator(c.metrics, in)
+	pages := cloudwatch.NewGetMetricDataPaginator(c.Metric, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -109,7 +108,7 @@ func (c stageCounts) sums(ctx context.Context, metrics []coverage.Metric, first,
 			id := aws.ToString(r.Id)
 			m, ok := of[id]
 			if !ok || len(r.Timestamps) != len(r.Values) {
-				return fmt.Errorf("it answers what nobody asked: %q", id)
+				return fmt.Errorf("its answer has a metric that was not asked for: %q", id)
 			}
 			status[id] = r.StatusCode
 			for i, at := range r.Timestamps {
@@ -127,7 +126,7 @@ func (c stageCounts) sums(ctx context.Context, metrics []coverage.Metric, first,
 	return nil
 }
 
-func countOf(m coverage.Metric) *types.Metric {
+func countOf(m Metric) *types.Metric {
 	api := "ApiId"
 	if m.ByName {
 		api = "ApiName"
@@ -137,15 +136,15 @@ func countOf(m coverage.Metric) *types.Metric {
 	}}
 }
 
-// inALine says why there are no counts, and what it takes where somebody may not ask.
-func inALine(err error) error {
+// inALine returns why there are no counts and, where access is denied, which permissions are needed.
+func (c CloudWatch) inALine(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %v", patience)
+		return fmt.Errorf("no answer within %v", countTimeout)
 	case awserr.Unsupported(err):
 		return errors.New("this endpoint has no CloudWatch")
 	}
-	why, _, _ := strings.Cut(provision.Explain(err).Error(), "\n")
+	why, _, _ := strings.Cut(c.Explain(err).Error(), "\n")
 	if awserr.Denied(err) {
 		why += "; comparing them takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"
 	}
