@@ -102,6 +102,19 @@ var views = map[string]func(row) bool{
 	"status=5xx":                    func(r row) bool { s, ok := r.status.(int); return ok && s >= 500 },
 	"status=errors":                 func(r row) bool { s, ok := r.status.(int); return ok && s >= 400 },
 	"status=-":                      func(r row) bool { return r.status == nil },
+	"status=400-499":                func(r row) bool { s, ok := r.status.(int); return ok && s >= 400 && s < 500 },
+	"status!=2*":                    func(r row) bool { s, ok := r.status.(int); return !ok || s >= 300 },
+	"plan!=Gold":                    func(r row) bool { return r.plan != "Gold" },
+	"plan=plan1":                    func(r row) bool { return r.planID == "plan1" },
+	"plan=Gold&plan=Silver":         func(r row) bool { return r.plan == "Gold" || r.plan == "Silver" },
+	"route=%2Forders*&method!=GET": func(r row) bool {
+		route, ok := r.route.(string)
+		return ok && strings.HasPrefix(route, "/orders") && r.method != "GET"
+	},
+	"zone=Asia/Kolkata": everything,
+	"zone=Asia/Kolkata&range=7d&day=2026-03-14": func(r row) bool {
+		return r.time.Add(5*time.Hour+30*time.Minute).Format(time.DateOnly) == "2026-03-14"
+	},
 }
 
 func TestOverviewFigures(t *testing.T) {
@@ -397,7 +410,7 @@ func TestNothingInRangeLeadsToWhatThereIs(t *testing.T) {
 
 func TestAWrongAddressSaysWhatIsWrong(t *testing.T) {
 	c := New(config(newLake(t, randomRows(1, 10)...)))
-	for _, path := range []string{"/?range=x", "/?status=abc", "/customers?from=x", "/requests?before=1.2", "/requests?before=a.b.c", "/request?object=x&line=1"} {
+	for _, path := range []string{"/?range=x", "/?status=abc", "/customers?from=x", "/?zone=Nowhere", "/?status!=xyz", "/?where=nonsense", "/?where=custmer=x", "/requests?before=1.2", "/requests?before=a.b.c", "/request?object=x&line=1"} {
 		w := get(c, path)
 		doc := parse(t, w.Body.String())
 		if w.Code != http.StatusBadRequest || len(find(doc, "a", "button")) == 0 {
@@ -408,5 +421,14 @@ func TestAWrongAddressSaysWhatIsWrong(t *testing.T) {
 		if w := get(c, path); w.Code != http.StatusNotFound {
 			t.Errorf("GET %s, which is not there: got %d, want 404", path, w.Code)
 		}
+	}
+}
+
+// A form sends conditions of any kind in one field; the address to share has them as filters.
+func TestWhereBecomesFilters(t *testing.T) {
+	c := New(config(newLake(t, randomRows(1, 10)...)))
+	w := get(c, "/customers?plan=Gold&sort=errors&where=route!%3D%2Fhealth*")
+	if got, want := w.Header().Get("Location"), "/customers?plan=Gold&route%21=%2Fhealth%2A&sort=errors"; w.Code != http.StatusSeeOther || got != want {
+		t.Errorf("got %d to %s, want 303 to %s", w.Code, got, want)
 	}
 }
