@@ -3,13 +3,15 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // browser is a tab of a chromium.
@@ -24,20 +26,9 @@ type browser struct {
 // newBrowser opens a tab. Without chromium the rest of the test is skipped.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		if t.Failed() {
-			t.FailNow()
-		}
-		t.Skip("SKIPPED, NOTHING WAS TESTED IN A BROWSER: there is no chromium here; apt-get install -y chromium")
-	}
-	alloc, stop := chromedp.NewExecAllocator(t.Context(), chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+	path, home := testenv.Chromium(t), t.TempDir()
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(home, "profile")),
+		chromedp.NoInheritEnv, chromedp.Env(testenv.Environ(home)...),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
 	t.Cleanup(stop)

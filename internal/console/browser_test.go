@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -33,19 +32,11 @@ type browser struct {
 // newBrowser opens a tab on c. Without chromium the test is skipped.
 func newBrowser(t *testing.T, c *Console) *browser {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("SKIPPED, NOTHING WAS TESTED IN A BROWSER: there is no chromium here; apt-get install -y chromium")
-	}
+	path, home := testenv.Chromium(t), t.TempDir()
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
-	alloc, stop := chromedp.NewExecAllocator(t.Context(), chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(home, "profile")),
+		chromedp.NoInheritEnv, chromedp.Env(testenv.Environ(home)...),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
 	t.Cleanup(stop)

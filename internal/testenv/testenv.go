@@ -57,6 +57,18 @@ func NeedTool(t testing.TB, name string, probe ...string) {
 	}
 }
 
+// Chromium returns the path of a chromium, or skips a test, loudly, where there is none.
+func Chromium(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Skip("SKIPPED: this machine has no chromium, nothing was tested in a browser: apt-get install -y chromium")
+	return ""
+}
+
 // Environ returns this process's environment for a program that a test starts: without settings of AWS's clients
 // and of stagelog, with home as its home directory, then extra.
 func Environ(home string, extra ...string) []string {
