@@ -17,17 +17,13 @@ const maxParameters = 5
 // otherShapes are the functions that may have more parameters, and the structs that may hold a context, each as
 // "folder.Name", with the reason.
 var otherShapes = map[string]string{
-	"internal/cli.fill":                          notYet,
-	"internal/cli.fillOnAndOn":                   notYet,
-	"internal/delivery/buffer.embedded":          notYet,
-	"internal/lake.readObject":                   notYet,
-	"internal/lake/coverage.CompareStages":       notYet,
-	"internal/provision/doctor.Reader":           notYet,
-	"internal/provision/doctor.checkPermissions": notYet,
-	"internal/provision/doctor.report":           notYet,
-	"internal/provision/doctor.reportDenied":     notYet,
-	"internal/server.Chain":                      notYet,
-	"internal/server.delivery":                   notYet,
+	"internal/cli.fill":                    notYet,
+	"internal/cli.fillOnAndOn":             notYet,
+	"internal/delivery/buffer.embedded":    notYet,
+	"internal/lake.readObject":             notYet,
+	"internal/lake/coverage.CompareStages": notYet,
+	"internal/server.Chain":                notYet,
+	"internal/server.delivery":             notYet,
 }
 
 // notYet is the reason of what has to be divided still.

@@ -79,7 +79,7 @@ func (m *account) plan(dir string, wantCode int) (p planOf) {
 // todo is what a plan would do, in a line for each resource: "change IAM role x: trust policy".
 func (p planOf) todo() (lines []string) {
 	for _, s := range p.Steps {
-		if s.Action == "keep" {
+		if s.Action == "no-op" {
 			continue
 		}
 		var fields []string

@@ -70,7 +70,7 @@ local:
 	if _, stderr, code := runBinary(t, dir, env, "destroy", "--yes", "--delete-bucket", "--no-drain"); code != 0 {
 		t.Fatalf("destroy ended with %d\n%s", code, stderr)
 	}
-	if out, stderr, code := runBinary(t, dir, env, "plan", "--json"); code != 2 || strings.Contains(out, `"keep"`) {
+	if out, stderr, code := runBinary(t, dir, env, "plan", "--json"); code != 2 || strings.Contains(out, `"no-op"`) {
 		t.Errorf("after destroy something is left: %d\n%s\n%s", code, out, stderr)
 	}
 }
@@ -132,7 +132,7 @@ local:
 					t.Fatalf("plan --json ended with %d: %v\n%s\n%s", code, err, out, stderr)
 				}
 				for _, s := range plan.Steps {
-					if want := map[bool]string{false: "keep", true: "change"}[s.Kind == "Lambda function"]; s.Action != want {
+					if want := map[bool]string{false: "no-op", true: "change"}[s.Kind == "Lambda function"]; s.Action != want {
 						t.Errorf("plan would %s the %s, want %s\n%s", s.Action, s.Kind, want, out)
 					}
 				}

@@ -43,7 +43,7 @@ func runDeploy(ctx context.Context, e *env, flags *planFlags, yes bool) error {
 		return err
 	}
 	p.print(e.stderr, e.paintFor(e.stderr))
-	if refused := p.plan.Refused(); len(refused) > 0 {
+	if refused := p.plan.Blocked(); len(refused) > 0 {
 		return flags.refusal(e, refused)
 	}
 	if p.plan.ToDo() == 0 {
@@ -54,7 +54,7 @@ func runDeploy(ctx context.Context, e *env, flags *planFlags, yes bool) error {
 	if err := e.prompter(yes).confirm("Make these changes?"); err != nil {
 		return err
 	}
-	if err := p.plan.Execute(ctx, flags.consents(), progress(e)); err != nil {
+	if err := p.plan.Execute(ctx, flags.flags(), progress(e)); err != nil {
 		if ctx.Err() != nil {
 			fmt.Fprintf(e.stderr, "The changes so far stay. `%s` continues from there.\n", flags.deploy(e))
 			return ctx.Err()

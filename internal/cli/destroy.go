@@ -141,7 +141,7 @@ func printRemovals(w io.Writer, ours []removal, all []provision.Removal, colour 
 	}
 	for _, r := range all {
 		if !r.Ours {
-			fmt.Fprintf(w, "%s\n      not changed: %s\n", colour.it(faint, fmt.Sprintf("= %s %s", r.Kind, r.Name)), r.Why)
+			fmt.Fprintf(w, "%s\n      not changed: %s\n", colour.it(faint, fmt.Sprintf("= %s %s", r.Kind, r.Name)), r.Reason)
 		}
 	}
 	fmt.Fprintln(w)

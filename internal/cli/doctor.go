@@ -78,7 +78,7 @@ func runDoctor(ctx context.Context, e *env, flags *doctorFlags) error {
 	}
 	var out doctor.Report
 	if flags.asReader {
-		out, err = doctor.Reader(ctx, session.Clients.S3, p.Bucket, p.Deliver.Prefix, p.Deliver.ErrorPrefix, report)
+		out, err = doctor.Reader(ctx, session.Clients.S3, doctor.Delivery{Bucket: p.Bucket, Prefix: p.Deliver.Prefix, ErrorPrefix: p.Deliver.ErrorPrefix}, report)
 	} else {
 		out, err = flags.chain(ctx, e, p, session, report)
 	}

@@ -35,13 +35,13 @@ func (f *planFlags) bind(cmd *cobra.Command) {
 	cmd.Flags().Int64Var(&f.requests, "requests", 1_000_000, "requests per month, for the cost estimate")
 }
 
-func (f *planFlags) consents() []provision.Consent {
-	var given []provision.Consent
+func (f *planFlags) flags() []provision.Flag {
+	var given []provision.Flag
 	if f.adopt {
-		given = append(given, provision.Adopt)
+		given = append(given, provision.AdoptFlag)
 	}
 	if f.replace {
-		given = append(given, provision.Replace)
+		given = append(given, provision.ReplaceFlag)
 	}
 	return given
 }
@@ -58,7 +58,7 @@ without a flag. It changes nothing.
 Exits with 2 if there are changes to make, and with 0 if there are none.`,
 		Example: `  stagelog plan
   stagelog plan --profile prod --requests 50000000
-  stagelog plan --json | jq '.steps[] | select(.action != "keep")'
+  stagelog plan --json | jq '.steps[] | select(.action != "no-op")'
   stagelog plan --endpoint-url http://127.0.0.1:4580      against ` + "`stagelog up --apis-only`" + ` and its environment variables`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -78,7 +78,7 @@ func runPlan(ctx context.Context, e *env, flags *planFlags) error {
 		err = printJSON(e.stdout, prepared.document())
 	} else {
 		prepared.print(e.stdout, e.paintFor(e.stdout))
-		if refused := prepared.plan.Refused(); len(refused) > 0 {
+		if refused := prepared.plan.Blocked(); len(refused) > 0 {
 			fmt.Fprintf(e.stderr, "\n%v\n", flags.refusal(e, refused))
 		} else if prepared.plan.ToDo() > 0 {
 			fmt.Fprintf(e.stderr, "\nNext: run `%s`.\n", flags.deploy(e))
@@ -126,7 +126,7 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 		}
 		out.notes = append(out.notes, "the function's code was not compared: "+err.Error())
 	}
-	if out.plan, err = provision.MakePlan(ctx, out.spec, session.Clients, flags.consents()); err != nil {
+	if out.plan, err = provision.MakePlan(ctx, out.spec, session.Clients, flags.flags()); err != nil {
 		return nil, err
 	}
 	out.cost = price.New(p, session.Region, out.spec.Architecture, flags.requests)
@@ -205,9 +205,8 @@ func (f *planFlags) deploy(e *env) string {
 // refusal returns an error that lists the blocked resources with the flags that they require.
 func (f *planFlags) refusal(e *env, refused []provision.Step) error {
 	var lines []string
-	flags := map[provision.Consent]string{provision.Adopt: "--adopt", provision.Replace: "--replace-logging"}
 	for _, s := range refused {
-		lines = append(lines, fmt.Sprintf("  %s %s: %s (%s)", s.Kind, s.Name, s.Why, flags[s.Needs]))
+		lines = append(lines, fmt.Sprintf("  %s %s: %s (%s)", s.Kind, s.Name, s.Reason, s.RequiredFlag))
 	}
 	return fmt.Errorf("deploy must not change these resources without a flag:\n%s\n"+
 		"Run `%s` with the flag in brackets, or choose another name in %s", strings.Join(lines, "\n"), f.deploy(e), e.file)

@@ -11,13 +11,13 @@ import (
 
 // marks hold how a plan shows each action.
 var marks = map[provision.Action]struct{ sign, colour, word string }{
-	provision.Create:   {"+", green, "create"},
-	provision.Change:   {"~", yellow, "change"},
-	provision.TakeOver: {"~", yellow, "adopt"},
-	provision.Put:      {"~", yellow, "replace the previous logging, which destroy restores"},
-	provision.Restore:  {"-", red, "restore the previous logging"},
-	provision.Keep:     {"=", faint, ""},
-	provision.Refuse:   {"!", red, "blocked"},
+	provision.Create:  {"+", green, "create"},
+	provision.Change:  {"~", yellow, "change"},
+	provision.Adopt:   {"~", yellow, "adopt"},
+	provision.Replace: {"~", yellow, "replace the previous logging, which destroy restores"},
+	provision.Restore: {"-", red, "restore the previous logging"},
+	provision.NoOp:    {"=", faint, ""},
+	provision.Blocked: {"!", red, "blocked"},
 }
 
 // printPlan writes a line for each resource, and below it each field that changes, with both values.
@@ -36,10 +36,10 @@ func printPlan(w io.Writer, p *provision.Plan, colour paint) {
 			line += "  (" + m.word + ")"
 		}
 		fmt.Fprintln(w, colour.it(m.colour, line))
-		if s.Why != "" {
-			fmt.Fprintln(w, "      "+s.Why)
+		if s.Reason != "" {
+			fmt.Fprintln(w, "      "+s.Reason)
 		}
-		if s.Action != provision.Refuse {
+		if s.Action != provision.Blocked {
 			printFields(w, s, colour)
 		}
 		for _, n := range s.Notes {
@@ -91,11 +91,11 @@ func planSummary(p *provision.Plan) string {
 	}{
 		{provision.Create, "to create"},
 		{provision.Change, "to change"},
-		{provision.TakeOver, "to adopt"},
-		{provision.Put, "to replace"},
+		{provision.Adopt, "to adopt"},
+		{provision.Replace, "to replace"},
 		{provision.Restore, "to restore"},
-		{provision.Refuse, "blocked"},
-		{provision.Keep, "unchanged"},
+		{provision.Blocked, "blocked"},
+		{provision.NoOp, "unchanged"},
 	} {
 		if n := counts[c.action]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, c.words))

@@ -135,6 +135,9 @@ func announce(e *env, c *server.Chain, dir, bucket string, apisOnly bool) error 
 		fmt.Fprintf(e.stderr, "  stagelog deploy --profile %s --endpoint-url %s\n\n", c.Profiles()[0], at.AWS)
 		return nil
 	}
+	if len(c.Profiles()) > 0 && bucket != "" {
+		fmt.Fprintf(e.stderr, "  stagelog doctor --profile %s\n", c.Profiles()[0])
+	}
 	for i, profile := range c.Profiles() {
 		command := "firehose list-delivery-streams"
 		if i > 0 { // a reader may list this bucket, and not all buckets

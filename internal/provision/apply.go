@@ -17,15 +17,15 @@ type Event struct {
 }
 
 // ErrChanged means that a resource was changed between the plan and its execution such that it
-// needs a consent that was not given.
+// requires a flag that was not given.
 var ErrChanged = errors.New("it changed since the plan was made; run `stagelog plan` again")
 
 // Execute carries a plan out, in order, and stops at the first error. What was done stays;
 // planning and executing again goes on from there. The plan must have no refused step.
-func (p *Plan) Execute(ctx context.Context, given []Consent, report func(Event)) error {
-	todo := slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action == Keep })
+func (p *Plan) Execute(ctx context.Context, given []Flag, report func(Event)) error {
+	todo := slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action == NoOp })
 	for i, s := range todo {
-		if s.Action == Refuse {
+		if s.Action == Blocked {
 			return fmt.Errorf("BUG: a plan with a refused step is carried out: %s %s", s.Kind, s.Name)
 		}
 		event := Event{Number: i + 1, Of: len(todo), Kind: s.Kind, Name: s.Name}
@@ -46,7 +46,7 @@ func (p *Plan) Execute(ctx context.Context, given []Consent, report func(Event))
 
 // apply reads the resource once more: the plan may be minutes old, and earlier steps may
 // have changed what this one finds.
-func (s *Step) apply(ctx context.Context, given []Consent, event Event, report func(Event)) error {
+func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func(Event)) error {
 	waiting := func(waiting string) {
 		event.Waiting = waiting
 		report(event)
@@ -61,8 +61,8 @@ func (s *Step) apply(ctx context.Context, given []Consent, event Event, report f
 	if err != nil {
 		return err
 	}
-	if found.Needs != NoConsent && !slices.Contains(given, found.Needs) {
-		return fmt.Errorf("%s: %w", found.Why, ErrChanged)
+	if found.RequiredFlag != NoFlag && !slices.Contains(given, found.RequiredFlag) {
+		return fmt.Errorf("%s: %w", found.Reason, ErrChanged)
 	}
 	return s.resource.Apply(ctx, found, waiting)
 }

@@ -17,9 +17,9 @@ import (
 // Bucket is the bucket that objects are delivered to. Who may read it is in its policy, which
 // is a resource of its own.
 type Bucket struct {
-	// DeleteObjects has Destroy delete the bucket with all that is in it, former versions
+	// DeleteObjects has Destroy delete the bucket with all that is in it, old versions
 	// included. By default the bucket stays, with its settings and its tag: a later deploy
-	// takes it for the pipeline's, and needs no consent.
+	// takes it for the pipeline's, and requires no flag.
 	DeleteObjects bool
 
 	s    *desired.Spec
@@ -101,7 +101,7 @@ func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) 
 			return err
 		}
 	}
-	// The tag comes first: cut off after it, the next run needs no consent any more.
+	// The tag comes first: stopped after it, the next run requires no flag.
 	if found.Differs(fieldTag) {
 		if err := r.settled(ctx, progress, r.tag); err != nil {
 			return fmt.Errorf("tag it: %w", err)
@@ -138,8 +138,8 @@ func (r *Bucket) create(ctx context.Context, progress func(string)) (State, erro
 		switch {
 		case err != nil:
 			return State{}, err
-		case found.Exists && found.Needs != NoConsent:
-			return State{}, fmt.Errorf("%s: %w", found.Why, ErrChanged)
+		case found.Exists && found.RequiredFlag != NoFlag:
+			return State{}, fmt.Errorf("%s: %w", found.Reason, ErrChanged)
 		case found.Exists:
 			return found, nil
 		case left <= 0:
@@ -176,7 +176,7 @@ func (r *Bucket) settled(ctx context.Context, progress func(string), call func(c
 // Destroy keeps the bucket, without what stagelog keeps in it for itself, or deletes it with
 // everything.
 func (r *Bucket) Destroy(ctx context.Context, found State, progress func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	if r.DeleteObjects && found.have(fieldTag) != r.s.Owner() { // bare: a deploy may have been cut off, or anybody made it

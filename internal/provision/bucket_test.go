@@ -104,12 +104,12 @@ func (a *bucketAccount) ok(err error) {
 
 func TestBucketIsMadeAndMended(t *testing.T) {
 	a := newBucketAccount(t)
-	if found := a.read(); found.Exists || found.Needs != NoConsent {
+	if found := a.read(); found.Exists || found.RequiredFlag != NoFlag {
 		t.Fatalf("in an empty account Read = %+v", found)
 	}
 	a.deploy()
 	settled := a.read()
-	if !settled.Exists || settled.Needs != NoConsent || len(settled.Changed()) > 0 {
+	if !settled.Exists || settled.RequiredFlag != NoFlag || len(settled.Changed()) > 0 {
 		t.Fatalf("after it was made Read = %+v, which differs in %v", settled, settled.Changed())
 	}
 	want := []string{"tag stagelog=eu-west-1/acme",
@@ -232,8 +232,8 @@ func TestBucketCutOffAnywhereGoesOnFromThere(t *testing.T) {
 		if err := cut.Apply(t.Context(), readOf(t, cut), quiet); err == nil {
 			t.Fatalf("Apply cut off after %s ended well", whole.writes[after-1])
 		}
-		if found := a.read(); found.Needs != NoConsent {
-			t.Errorf("cut off after %s it needs the consent %s: %s", whole.writes[after-1], found.Needs, found.Why)
+		if found := a.read(); found.RequiredFlag != NoFlag {
+			t.Errorf("cut off after %s it requires the flag %s: %s", whole.writes[after-1], found.RequiredFlag, found.Reason)
 		}
 		a.deploy()
 		if diff := cmp.Diff(want, a.read()); diff != "" {
@@ -249,26 +249,26 @@ func TestBucketOfSomebodyInTheAccount(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		by   func()
-		want Consent
+		want Flag
 	}{
-		{"bare", func() {}, NoConsent},
-		{"objects", func() { a.put("theirs.txt") }, Adopt},
+		{"bare", func() {}, NoFlag},
+		{"objects", func() { a.put("theirs.txt") }, AdoptFlag},
 		{"a policy", func() {
 			_, err := a.c.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: a.name, Policy: &policy})
 			a.ok(err)
-		}, Adopt},
-		{"versions", func() { a.ok(a.version(types.BucketVersioningStatusSuspended)) }, Adopt},
-		{"another tag", func() { a.tags("team", "theirs") }, Adopt},
-		{"another pipeline", func() { a.tags("stagelog", "eu-west-1/other", "team", "theirs") }, Adopt},
+		}, AdoptFlag},
+		{"versions", func() { a.ok(a.version(types.BucketVersioningStatusSuspended)) }, AdoptFlag},
+		{"another tag", func() { a.tags("team", "theirs") }, AdoptFlag},
+		{"another pipeline", func() { a.tags("stagelog", "eu-west-1/other", "team", "theirs") }, AdoptFlag},
 	} {
 		a.Reset()
 		a.create()
 		tt.by()
 		found := a.read()
-		if found.Needs != tt.want || (found.Why != "") != (tt.want == Adopt) {
-			t.Errorf("Read of a bucket with %s needs %q (%s), want %q", tt.name, found.Needs, found.Why, tt.want)
+		if found.RequiredFlag != tt.want || (found.Reason != "") != (tt.want == AdoptFlag) {
+			t.Errorf("Read of a bucket with %s requires %q (%s), want %q", tt.name, found.RequiredFlag, found.Reason, tt.want)
 		}
-		if tt.want == Adopt {
+		if tt.want == AdoptFlag {
 			r := a.resource(nil)
 			r.DeleteObjects = true
 			if did, err := r.Destroy(ctx, found, quiet); did != "" || err != nil {
@@ -276,7 +276,7 @@ func TestBucketOfSomebodyInTheAccount(t *testing.T) {
 			}
 		}
 		a.deploy()
-		if found := a.read(); found.Needs != NoConsent || len(found.Changed()) > 0 {
+		if found := a.read(); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 			t.Errorf("after a bucket with %s was taken over: %+v", tt.name, found)
 		}
 	}
@@ -371,7 +371,7 @@ func TestBucketIsTaggedAfterwardsWhereItMust(t *testing.T) {
 		return http.DefaultTransport.RoundTrip(r)
 	}))
 	applyTo(t, r)
-	if found := a.read(); refused != 1 || found.Needs != NoConsent || len(found.Changed()) > 0 {
+	if found := a.read(); refused != 1 || found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 		t.Errorf("refused %d times, Read = %+v", refused, found)
 	}
 }
@@ -436,7 +436,7 @@ func TestBucketIsKeptOrDeleted(t *testing.T) {
 		if diff := cmp.Diff(theirs, a.keys()); diff != "" {
 			t.Errorf("the kept bucket has (-want +got):\n%s", diff)
 		}
-		if found := a.read(); !found.Exists || found.Needs != NoConsent {
+		if found := a.read(); !found.Exists || found.RequiredFlag != NoFlag {
 			t.Errorf("the kept bucket needs a consent: %+v", found)
 		}
 		objects, bytes, err := r.Contents(t.Context())
@@ -522,7 +522,7 @@ func TestBucketInTheFirstRegion(t *testing.T) {
 	cfg.Region = a.s.Region
 	r := newBucket(wantOf(a.s), NewClients(cfg))
 	applyTo(t, r)
-	if found := readOf(t, r); !found.Exists || found.Needs != NoConsent || len(found.Changed()) > 0 {
+	if found := readOf(t, r); !found.Exists || found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 		t.Errorf("Read after it was made = %+v", found)
 	}
 	if _, err := a.resource(nil).Read(t.Context()); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Contents counts the objects that the bucket lists, without former versions. A bucket that
+// Contents counts the objects that the bucket lists, without old versions. A bucket that
 // does not exist has none.
 func (r *Bucket) Contents(ctx context.Context) (objects, bytes int64, err error) {
 	pages := s3.NewListObjectsV2Paginator(r.c, &s3.ListObjectsV2Input{Bucket: aws.String(r.Name())})

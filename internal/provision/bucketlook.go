@@ -167,7 +167,7 @@ func (r *Bucket) owned(ctx context.Context, tags []types.Tag, state *State) erro
 	}
 	bare, err := r.bare(ctx)
 	if err == nil && bare {
-		state.Needs, state.Why = NoConsent, ""
+		state.RequiredFlag, state.Reason = NoFlag, ""
 	}
 	return err
 }

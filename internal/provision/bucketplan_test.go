@@ -67,7 +67,7 @@ func TestStorageIsPlannedAndCutOffAnywhere(t *testing.T) {
 		if err := execute(clients(&counter{next: http.DefaultTransport, until: after})); err == nil {
 			t.Fatalf("cut off after %s the plan ended well", whole.writes[after-1])
 		}
-		if refused := planOf(t, a.s, clients(nil)).Refused(); len(refused) > 0 {
+		if refused := planOf(t, a.s, clients(nil)).Blocked(); len(refused) > 0 {
 			t.Errorf("cut off after %s the next plan refuses %v", whole.writes[after-1], refused)
 		}
 		a.ok(execute(clients(nil)))

@@ -89,9 +89,9 @@ func (r *bucketPolicy) owned(ctx context.Context, state *State) error {
 	switch owner := ownerOf(tags); owner {
 	case r.s.Owner():
 	case "":
-		state.Needs, state.Why = Adopt, "it has statements of stagelog's, and its bucket is no pipeline's"
+		state.RequiredFlag, state.Reason = AdoptFlag, "it has statements of stagelog's, and its bucket is no pipeline's"
 	default:
-		state.Needs, state.Why = Adopt, "its bucket belongs to the pipeline "+owner
+		state.RequiredFlag, state.Reason = AdoptFlag, "its bucket belongs to the pipeline "+owner
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (r *bucketPolicy) Apply(ctx context.Context, _ State, progress func(string)
 
 // Destroy takes the pipeline's statements out.
 func (r *bucketPolicy) Destroy(ctx context.Context, found State, progress func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	now, err := r.read(ctx)

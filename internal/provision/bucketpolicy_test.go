@@ -68,7 +68,7 @@ func TestBucketPolicyIsMadeMendedAndRemoved(t *testing.T) {
 	counted := &counter{next: http.DefaultTransport}
 	applyTo(t, a.policyResource(counted))
 	settled := readOf(t, r)
-	if !settled.Exists || settled.Needs != NoConsent || len(settled.Changed()) > 0 || len(counted.writes) != 1 {
+	if !settled.Exists || settled.RequiredFlag != NoFlag || len(settled.Changed()) > 0 || len(counted.writes) != 1 {
 		t.Fatalf("after it was made with %v Read = %+v", counted.writes, settled)
 	}
 	for _, tt := range []struct {
@@ -159,7 +159,7 @@ func TestBucketPolicyKeepsStatementsOfOthers(t *testing.T) {
 		t.Errorf("the notes speak of a call that nobody denies: %s", notes)
 	}
 	applyTo(t, r)
-	if found := readOf(t, r); found.Needs != NoConsent || len(found.Changed()) > 0 {
+	if found := readOf(t, r); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 		t.Errorf("Read after Apply = %+v", found)
 	}
 	if got := a.statements(); len(got) <= 2 || got[0] != "Theirs" || got[1] != "NobodyGets" {
@@ -184,7 +184,7 @@ func TestBucketPolicyOfAnotherPipeline(t *testing.T) {
 		}
 		r := a.policyResource(nil)
 		found := readOf(t, r)
-		if found.Needs != Adopt || !strings.Contains(found.Why, owner) {
+		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, owner) {
 			t.Errorf("in a bucket of %q Read = %+v, want the consent adopt", owner, found)
 		}
 		if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil || len(a.statements()) == 0 {
@@ -245,7 +245,7 @@ func TestBucketAndPolicyGoTogether(t *testing.T) {
 		a.ok(err)
 		_, err = a.resource(nil).Destroy(t.Context(), a.read(), quiet)
 		a.ok(err)
-		if found := a.read(); found.Needs != NoConsent || len(found.Changed()) > 0 {
+		if found := a.read(); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 			t.Errorf("a kept bucket is %+v", found)
 		}
 	}

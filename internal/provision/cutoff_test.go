@@ -90,7 +90,7 @@ func computing(s *desired.Spec, c *Clients) []Resource {
 // deployComputing deploys with the consent adopt.
 func deployComputing(t *testing.T, s *desired.Spec, c *Clients) error {
 	t.Helper()
-	given := []Consent{Adopt}
+	given := []Flag{AdoptFlag}
 	plan := &Plan{}
 	for _, r := range computing(s, c) {
 		found, err := r.Read(t.Context())
@@ -111,7 +111,7 @@ func destroyComputing(t *testing.T, s *desired.Spec, c *Clients) error {
 			return err
 		}
 		if found.Exists {
-			removals = append(removals, Removal{Kind: r.Kind(), Name: r.Name(), Ours: found.Needs == NoConsent, Resource: r})
+			removals = append(removals, Removal{Kind: r.Kind(), Name: r.Name(), Ours: found.RequiredFlag == NoFlag, Resource: r})
 		}
 	}
 	return Remove(t.Context(), removals, func(Event) {})
@@ -224,7 +224,7 @@ func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
 }
 
 // A first deploy that was killed goes on without anybody's consent.
-func TestRolesFunctionAndTableNeedNoConsentAfterAKill(t *testing.T) {
+func TestRolesFunctionAndTableRequireNoFlagAfterAKill(t *testing.T) {
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	s.Zip = someZip(t, "one")
@@ -234,8 +234,8 @@ func TestRolesFunctionAndTableNeedNoConsentAfterAKill(t *testing.T) {
 		cfg.RetryMaxAttempts = 1
 		err := deployComputing(t, s, NewClients(cfg))
 		for _, r := range computing(s, NewClients(m.Config(nil))) {
-			if found := mustRead(t, r); found.Needs != NoConsent {
-				t.Errorf("killed after call %d, %s %s needs the consent %s: %s", n, r.Kind(), r.Name(), found.Needs, found.Why)
+			if found := mustRead(t, r); found.RequiredFlag != NoFlag {
+				t.Errorf("killed after call %d, %s %s requires the flag %s: %s", n, r.Kind(), r.Name(), found.RequiredFlag, found.Reason)
 			}
 		}
 		if err == nil {

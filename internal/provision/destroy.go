@@ -11,11 +11,11 @@ import (
 
 // Removal is one resource that a destroy looks at.
 type Removal struct {
-	Kind  string   `json:"kind"`
-	Name  string   `json:"name"`
-	Ours  bool     `json:"ours"` // only then it is touched
-	Why   string   `json:"why,omitempty"`
-	Notes []string `json:"notes,omitempty"`
+	Kind   string   `json:"kind"`
+	Name   string   `json:"name"`
+	Ours   bool     `json:"ours"` // only then it is touched
+	Reason string   `json:"reason,omitempty"`
+	Notes  []string `json:"notes,omitempty"`
 
 	Resource Resource `json:"-"` // a Bucket or a Stream has choices of its own
 }
@@ -42,7 +42,7 @@ func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, 
 	var all []Removal
 	for i, r := range slices.Backward(resources) {
 		if s := found[i]; s.Exists {
-			all = append(all, Removal{Kind: r.Kind(), Name: r.Name(), Ours: s.Needs == NoConsent, Why: s.Why, Notes: s.Notes, Resource: r})
+			all = append(all, Removal{Kind: r.Kind(), Name: r.Name(), Ours: s.RequiredFlag == NoFlag, Reason: s.Reason, Notes: s.Notes, Resource: r})
 		}
 	}
 	return all, nil
@@ -61,7 +61,7 @@ func leftCatalog(ctx context.Context, s *desired.Spec, c *Clients) (left []Resou
 		return nil
 	}
 	for _, r := range []Resource{newDatabase(d, c), newTable(d, c)} {
-		if state, err := r.Read(ctx); err == nil && state.Exists && state.Needs == NoConsent {
+		if state, err := r.Read(ctx); err == nil && state.Exists && state.RequiredFlag == NoFlag {
 			left = append(left, r)
 		}
 	}
@@ -97,7 +97,7 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 		begin.Doing = doing(r.Resource)
 		report(begin)
 		found, err := r.Resource.Read(ctx)
-		if err == nil && found.Exists && found.Needs == NoConsent {
+		if err == nil && found.Exists && found.RequiredFlag == NoFlag {
 			event.Done, err = r.Resource.Destroy(ctx, found, func(waiting string) {
 				on := event
 				on.Waiting = waiting
@@ -109,7 +109,7 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 		}
 		switch {
 		case event.Done != "":
-		case found.Needs != NoConsent:
+		case found.RequiredFlag != NoFlag:
 			event.Done = "left alone: it is not the pipeline's any more"
 		default:
 			event.Done = "gone already"

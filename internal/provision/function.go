@@ -230,7 +230,7 @@ func (r *function) updateConfiguration(ctx context.Context, now *types.FunctionC
 
 // Destroy deletes the function with all its versions.
 func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	_, err := r.c.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String(r.Name())})

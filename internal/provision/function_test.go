@@ -63,7 +63,7 @@ func mustApply(t *testing.T, r Resource) {
 	if err := r.Apply(t.Context(), mustRead(t, r), quiet); err != nil {
 		t.Fatal(err)
 	}
-	if s := mustRead(t, r); !s.Exists || s.Needs != NoConsent || len(s.Changed()) > 0 {
+	if s := mustRead(t, r); !s.Exists || s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
 		t.Fatalf("after Apply it is %+v, with the changes %v", s, s.Changed())
 	}
 }
@@ -125,7 +125,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestFunctionOfOthersNeedsAConsent(t *testing.T) {
+func TestFunctionOfOthersRequiresAFlag(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
@@ -137,7 +137,7 @@ func TestFunctionOfOthersNeedsAConsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := mustRead(t, r)
-	if found.Needs != Adopt {
+	if found.RequiredFlag != AdoptFlag {
 		t.Fatalf("Read = %+v, want the consent adopt", found)
 	}
 	if strings.Contains(fmt.Sprint(found), "=secret") {

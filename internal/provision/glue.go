@@ -95,7 +95,7 @@ func (r *database) madeTwice(ctx context.Context, err error) error {
 
 // Destroy leaves a database in which others have tables: deleting it would delete those, too.
 func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	pages := glue.NewGetTablesPaginator(r.c, &glue.GetTablesInput{DatabaseName: aws.String(r.Name())})
@@ -228,7 +228,7 @@ func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
 }
 
 func (r *table) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	_, err := r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(config.LinesTable)})

@@ -37,10 +37,10 @@ func TestTableIsMadeMendedAndRemoved(t *testing.T) {
 	applyTo(t, d)
 	applyTo(t, r)
 	settled := readOf(t, r)
-	if !settled.Exists || settled.Needs != NoConsent || len(settled.Changed()) > 0 || settled.Notes != nil {
+	if !settled.Exists || settled.RequiredFlag != NoFlag || len(settled.Changed()) > 0 || settled.Notes != nil {
 		t.Fatalf("after it was made it is %+v", settled)
 	}
-	if found := readOf(t, d); !found.Exists || found.Needs != NoConsent || len(found.Changed()) > 0 {
+	if found := readOf(t, d); !found.Exists || found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 		t.Fatalf("the database is %+v", found)
 	}
 	for _, tt := range []struct {
@@ -111,8 +111,8 @@ func TestCatalogOfOthers(t *testing.T) {
 		why string
 	}{{d, "did not make it"}, {r, "the pipeline eu-west-1/other"}} {
 		found := readOf(t, tt.r)
-		if found.Needs != Adopt || !strings.Contains(found.Why, tt.why) {
-			t.Errorf("%s needs %q because %q, want adopt because %q", tt.r.Kind(), found.Needs, found.Why, tt.why)
+		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
+			t.Errorf("%s requires %q because %q, want --adopt because %q", tt.r.Kind(), found.RequiredFlag, found.Reason, tt.why)
 		}
 		if did, err := tt.r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
 			t.Errorf("Destroy of the %s = %q, %v, want nothing done", tt.r.Kind(), did, err)
@@ -121,7 +121,7 @@ func TestCatalogOfOthers(t *testing.T) {
 			t.Errorf("Apply to a %s that was not there = %v, want ErrChanged", tt.r.Kind(), err)
 		}
 		applyTo(t, tt.r)
-		if found := readOf(t, tt.r); found.Needs != NoConsent || len(found.Changed()) > 0 {
+		if found := readOf(t, tt.r); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 			t.Errorf("after it was taken over the %s is %+v", tt.r.Kind(), found)
 		}
 	}

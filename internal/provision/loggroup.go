@@ -128,7 +128,7 @@ func (r *logGroup) madeTwice(ctx context.Context, err error) error {
 }
 
 func (r *logGroup) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	_, err := r.c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &r.group})

@@ -89,7 +89,7 @@ func TestLogGroupCutOffAnywhereGoesOnFromThere(t *testing.T) {
 		if err := cut.Apply(t.Context(), State{Fields: []Field{{Name: fieldRetention, Want: "x"}, {Name: fieldLogStream, Want: "x"}}}, quiet); !errors.Is(err, errCut) {
 			t.Fatalf("Apply cut off after %s: %v", whole.writes[after-1], err)
 		}
-		if found := readOf(t, resource(nil)); found.Needs != NoConsent {
+		if found := readOf(t, resource(nil)); found.RequiredFlag != NoFlag {
 			t.Errorf("cut off after %s it needs a consent: %+v", whole.writes[after-1], found)
 		}
 		applyTo(t, resource(nil))
@@ -116,8 +116,8 @@ func TestLogGroupOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := readOf(t, r)
-		if found.Needs != Adopt || !strings.Contains(found.Why, tt.why) {
-			t.Errorf("Read of a group with the tags %v needs %q because %q, want adopt because %q", tt.tags, found.Needs, found.Why, tt.why)
+		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
+			t.Errorf("Read of a group with the tags %v requires %q because %q, want --adopt because %q", tt.tags, found.RequiredFlag, found.Reason, tt.why)
 		}
 		if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
 			t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)
@@ -127,7 +127,7 @@ func TestLogGroupOfOthers(t *testing.T) {
 			t.Errorf("Apply to a group that was not there = %v, want ErrChanged", err)
 		}
 		applyTo(t, r)
-		if found := readOf(t, r); found.Needs != NoConsent || len(found.Changed()) > 0 {
+		if found := readOf(t, r); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 			t.Errorf("after it was taken over Read = %+v", found)
 		}
 	}

@@ -15,24 +15,24 @@ import (
 type Action string
 
 const (
-	Create   Action = "create"
-	Change   Action = "change"
-	TakeOver Action = "adopt"   // it exists, is not the pipeline's, and consent was given
-	Put      Action = "replace" // somebody's access log settings, with consent: they are remembered
-	Keep     Action = "keep"    // it is as wanted
-	Refuse   Action = "refuse"  // it is not the pipeline's, and no consent was given
-	Restore  Action = "restore" // a stage that left the pipeline gets its former settings back
+	Create  Action = "create"
+	Change  Action = "change"
+	Adopt   Action = "adopt"   // a resource that is not the pipeline's, with AdoptFlag
+	Replace Action = "replace" // access log settings of others, with ReplaceFlag; they are kept for destroy
+	NoOp    Action = "no-op"   // it is as wanted
+	Blocked Action = "blocked" // it is not the pipeline's, and the required flag was not given
+	Restore Action = "restore" // a stage that left the pipeline gets its previous settings back
 )
 
 // Step is what a plan does to one resource.
 type Step struct {
-	Kind    string   `json:"kind"`
-	Name    string   `json:"name"`
-	Action  Action   `json:"action"`
-	Changes []Field  `json:"changes,omitempty"`
-	Needs   Consent  `json:"needs,omitempty"` // what would lift a refusal
-	Why     string   `json:"why,omitempty"`   // whose it is, where consent is needed or was given
-	Notes   []string `json:"notes,omitempty"`
+	Kind         string   `json:"kind"`
+	Name         string   `json:"name"`
+	Action       Action   `json:"action"`
+	Changes      []Field  `json:"changes,omitempty"`
+	RequiredFlag Flag     `json:"required_flag,omitempty"` // that would unblock it
+	Reason       string   `json:"reason,omitempty"`        // whose it is, where a flag is required or was given
+	Notes        []string `json:"notes,omitempty"`
 
 	resource Resource
 }
@@ -50,12 +50,12 @@ type Plan struct {
 	Steps []Step
 }
 
-// ToDo is how many steps change something, or would with consent.
-func (p *Plan) ToDo() int { return len(p.Steps) - p.count(Keep) }
+// ToDo is how many steps change something, or would with the required flag.
+func (p *Plan) ToDo() int { return len(p.Steps) - p.count(NoOp) }
 
-// Refused are the steps that wait for a consent.
-func (p *Plan) Refused() []Step {
-	return slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action != Refuse })
+// Blocked returns the steps that require a flag.
+func (p *Plan) Blocked() []Step {
+	return slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action != Blocked })
 }
 
 // Counts is how many steps there are of each action.
@@ -75,7 +75,7 @@ const readers = 4
 
 // MakePlan reads every resource of a pipeline and compares. It changes nothing. The error
 // has all that cannot be known or can never be, each with its resource, not the first alone.
-func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Consent) (*Plan, error) {
+func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*Plan, error) {
 	d, err := desired.New(s)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Consent)
 	}
 	for _, st := range left {
 		r := newStage(d, c, st)
-		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Restore, Why: "it is no longer in the pipeline", resource: r})
+		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Restore, Reason: "it is no longer in the pipeline", resource: r})
 	}
 	return plan, nil
 }
@@ -125,22 +125,21 @@ func readAll(ctx context.Context, resources []Resource, passOver func(error) boo
 	return found, errors.Join(once(failed)...)
 }
 
-func makeStep(r Resource, found State, given []Consent) Step {
-	s := Step{Kind: r.Kind(), Name: r.Name(), Notes: found.Notes, Why: found.Why, Changes: found.Changed(), resource: r}
-	consented := slices.Contains(given, found.Needs)
+func makeStep(r Resource, found State, given []Flag) Step {
+	s := Step{Kind: r.Kind(), Name: r.Name(), Notes: found.Notes, Reason: found.Reason, Changes: found.Changed(), resource: r}
 	switch {
-	case found.Needs != NoConsent && !consented:
-		s.Action, s.Needs = Refuse, found.Needs
-	case found.Needs == Replace:
-		s.Action = Put
-	case found.Needs == Adopt:
-		s.Action = TakeOver
+	case found.RequiredFlag != NoFlag && !slices.Contains(given, found.RequiredFlag):
+		s.Action, s.RequiredFlag = Blocked, found.RequiredFlag
+	case found.RequiredFlag == ReplaceFlag:
+		s.Action = Replace
+	case found.RequiredFlag == AdoptFlag:
+		s.Action = Adopt
 	case !found.Exists:
 		s.Action = Create
 	case len(s.Changes) > 0:
 		s.Action = Change
 	default:
-		s.Action = Keep
+		s.Action = NoOp
 	}
 	return s
 }

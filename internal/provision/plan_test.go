@@ -15,17 +15,17 @@ func TestWhatAPlanDoesToAResource(t *testing.T) {
 	tests := []struct {
 		name  string
 		found State
-		given []Consent
+		given []Flag
 		want  Action
 	}{
 		{"it is missing", State{Fields: []Field{{"memory", "", "256"}}}, nil, Create},
-		{"it is as wanted", State{Exists: true, Fields: []Field{same}}, nil, Keep},
+		{"it is as wanted", State{Exists: true, Fields: []Field{same}}, nil, NoOp},
 		{"it differs", State{Exists: true, Fields: []Field{same, differs}}, nil, Change},
-		{"it is somebody else's", State{Exists: true, Needs: Adopt, Fields: []Field{differs}}, nil, Refuse},
-		{"it is somebody else's, and as wanted", State{Exists: true, Needs: Adopt, Fields: []Field{same}}, nil, Refuse},
-		{"another consent is given", State{Exists: true, Needs: Adopt}, []Consent{Replace}, Refuse},
-		{"it may be taken over", State{Exists: true, Needs: Adopt, Fields: []Field{same}}, []Consent{Adopt}, TakeOver},
-		{"its settings may be replaced", State{Exists: true, Needs: Replace, Fields: []Field{differs}}, []Consent{Adopt, Replace}, Put},
+		{"it is somebody else's", State{Exists: true, RequiredFlag: AdoptFlag, Fields: []Field{differs}}, nil, Blocked},
+		{"it is somebody else's, and as wanted", State{Exists: true, RequiredFlag: AdoptFlag, Fields: []Field{same}}, nil, Blocked},
+		{"another flag is given", State{Exists: true, RequiredFlag: AdoptFlag}, []Flag{ReplaceFlag}, Blocked},
+		{"it may be taken over", State{Exists: true, RequiredFlag: AdoptFlag, Fields: []Field{same}}, []Flag{AdoptFlag}, Adopt},
+		{"its settings may be replaced", State{Exists: true, RequiredFlag: ReplaceFlag, Fields: []Field{differs}}, []Flag{AdoptFlag, ReplaceFlag}, Replace},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestWhatAPlanDoesToAResource(t *testing.T) {
 			if got.Action != tt.want {
 				t.Errorf("makeStep(%+v, %v) has the action %s, want %s", tt.found, tt.given, got.Action, tt.want)
 			}
-			if (got.Action == Refuse) != (got.Needs != NoConsent) {
+			if (got.Action == Blocked) != (got.RequiredFlag != NoFlag) {
 				t.Errorf("the step %+v names what it needs exactly when it is refused", got)
 			}
 		})
@@ -65,7 +65,7 @@ func TestExecuteStopsAtTheFirstError(t *testing.T) {
 	var did, told []string
 	full := errors.New("a full disk")
 	plan := Plan{Steps: []Step{
-		{Action: Keep, Name: "a", resource: &fake{name: "a", did: &did}},
+		{Action: NoOp, Name: "a", resource: &fake{name: "a", did: &did}},
 		{Action: Restore, Name: "b", resource: &fake{name: "b", did: &did}},
 		{Action: Create, Name: "c", Kind: "fake", resource: &fake{name: "c", did: &did, err: full}},
 		{Action: Create, Name: "d", resource: &fake{name: "d", did: &did}},
@@ -85,9 +85,9 @@ func TestExecuteStopsAtTheFirstError(t *testing.T) {
 }
 
 // Between a plan and its execution somebody made a resource of that name.
-func TestExecuteTouchesNothingThatNeedsAConsentByNow(t *testing.T) {
+func TestExecuteTouchesNothingThatRequiresAFlagByNow(t *testing.T) {
 	var did []string
-	plan := Plan{Steps: []Step{{Action: Create, resource: &fake{did: &did, found: State{Exists: true, Needs: Adopt, Why: "it exists"}}}}}
+	plan := Plan{Steps: []Step{{Action: Create, resource: &fake{did: &did, found: State{Exists: true, RequiredFlag: AdoptFlag, Reason: "it exists"}}}}}
 	if err := plan.Execute(t.Context(), nil, func(Event) {}); !errors.Is(err, ErrChanged) || did != nil {
 		t.Errorf("Execute did %v and answered %v, want nothing and ErrChanged", did, err)
 	}
@@ -97,9 +97,9 @@ func TestRemoveTouchesOnlyOurs(t *testing.T) {
 	var did, told []string
 	removals := []Removal{
 		{Name: "ours", Ours: true, Resource: &fake{name: "ours", did: &did, found: State{Exists: true}}},
-		{Name: "theirs", Resource: &fake{name: "theirs", did: &did, found: State{Exists: true, Needs: Adopt}}},
+		{Name: "theirs", Resource: &fake{name: "theirs", did: &did, found: State{Exists: true, RequiredFlag: AdoptFlag}}},
 		{Name: "gone", Ours: true, Resource: &fake{name: "gone", did: &did}},
-		{Name: "theirs by now", Ours: true, Resource: &fake{name: "theirs by now", did: &did, found: State{Exists: true, Needs: Adopt}}},
+		{Name: "theirs by now", Ours: true, Resource: &fake{name: "theirs by now", did: &did, found: State{Exists: true, RequiredFlag: AdoptFlag}}},
 	}
 	err := Remove(t.Context(), removals, func(e Event) {
 		if e.Done != "" {

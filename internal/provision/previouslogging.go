@@ -133,7 +133,7 @@ func (r *Stage) predecessor(ctx context.Context, destination string) (bool, erro
 func (r *Stage) recall(ctx context.Context) (*previousLogging, error) {
 	buckets, err := stateBuckets(ctx, r.s, r.c)
 	if err != nil {
-		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
+		return nil, fmt.Errorf("recall the stage's previous access log settings: %w", err)
 	}
 	for _, bucket := range buckets {
 		if f, err := r.recallFrom(ctx, bucket); f != nil || err != nil {
@@ -149,15 +149,15 @@ func (r *Stage) recallFrom(ctx context.Context, bucket string) (*previousLogging
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
+		return nil, fmt.Errorf("recall the stage's previous access log settings: %w", err)
 	}
 	body, err := io.ReadAll(io.LimitReader(out.Body, maxPrevious))
 	if err := errors.Join(err, out.Body.Close()); err != nil {
-		return nil, fmt.Errorf("recall the stage's former access log settings: %w", err)
+		return nil, fmt.Errorf("recall the stage's previous access log settings: %w", err)
 	}
 	f := previousLogging{bucket: bucket}
 	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's former access log settings, is damaged (%w): mend it, or delete it to have the access logs switched off", bucket, desired.PreviousLoggingKey(r.ref), err)
+		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's previous access log settings, is damaged (%w): mend it, or delete it to have the access logs switched off", bucket, desired.PreviousLoggingKey(r.ref), err)
 	}
 	return &f, nil
 }
@@ -174,7 +174,7 @@ func (r *Stage) forget(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("forget the stage's former access log settings: %w", err)
+		return fmt.Errorf("forget the stage's previous access log settings: %w", err)
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (r *Stage) forget(ctx context.Context) error {
 // isNothing goes by the code: the SDK has a type for NoSuchBucket, and not for every call.
 func isNothing(err error) bool { return awserr.Is(err, "NoSuchKey", "NoSuchBucket") }
 
-// gone says whether a former destination exists no more. What cannot be known counts as
+// gone says whether a previous destination exists no more. What cannot be known counts as
 // there: API Gateway is asked then.
 func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 	at, err := arn.Parse(destination)
@@ -276,7 +276,7 @@ func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string) 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("look in %s for the former access log settings of stages: %w", old, err)
+			return fmt.Errorf("look in %s for the previous access log settings of stages: %w", old, err)
 		}
 		for _, o := range page.Contents {
 			if err := moveOne(ctx, s, c, old, aws.ToString(o.Key)); err != nil {

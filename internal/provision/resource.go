@@ -37,24 +37,23 @@ type Resource interface {
 	Destroy(ctx context.Context, found State, progress func(string)) (did string, err error)
 }
 
-// Consent is what somebody must say before a resource may be touched.
-type Consent string
+// Flag is an option of the command line without which a resource that is not the pipeline's stays as it is.
+type Flag string
 
 const (
-	NoConsent Consent = ""
-	// Adopt: the resource exists and carries no OwnerTag, or another pipeline's.
-	Adopt Consent = "adopt"
-	// Replace: the stage has access log settings that somebody else made.
-	Replace Consent = "replace"
+	NoFlag Flag = ""
+	// AdoptFlag allows changes of a resource that carries no OwnerTag, or another pipeline's.
+	AdoptFlag Flag = "--adopt"
+	// ReplaceFlag allows the replacement of a stage's access log settings that stagelog did not make.
+	ReplaceFlag Flag = "--replace-logging"
 )
 
 // State is what Read found.
 type State struct {
 	Exists bool
-	// Needs is the consent without which the resource must stay as it is, and Why says what
-	// stands in the way: whose it is, what would be lost.
-	Needs Consent
-	Why   string
+	// RequiredFlag must be given before the resource may be changed, for the Reason: whose it is, what would be lost.
+	RequiredFlag Flag
+	Reason       string
 	// Fields is every property that the pipeline cares about, in the order of the page. A
 	// resource that does not exist has them with nothing in Have.
 	Fields []Field
@@ -104,14 +103,14 @@ func (s State) Differs(name string) bool {
 	return false
 }
 
-// ownedBy fills Needs and Why from the OwnerTag's value on a resource that exists; "" is no tag.
+// ownedBy sets RequiredFlag and Reason from the OwnerTag's value on a resource that exists; "" is no tag.
 func (s *State) ownedBy(owner, want string) {
 	switch owner {
 	case want:
 	case "":
-		s.Needs, s.Why = Adopt, "it exists and stagelog did not make it"
+		s.RequiredFlag, s.Reason = AdoptFlag, "it exists and stagelog did not make it"
 	default:
-		s.Needs, s.Why = Adopt, "it belongs to the pipeline "+owner
+		s.RequiredFlag, s.Reason = AdoptFlag, "it belongs to the pipeline "+owner
 	}
 	s.Fields = append(s.Fields, Field{Name: "tag " + desired.OwnerTag, Have: owner, Want: want})
 }

@@ -43,9 +43,9 @@ func Resources(d *desired.Resources, c *Clients) []Resource {
 	return slices.Concat(p.Bucket, p.Function, p.Stream, p.Stages)
 }
 
-// Ensure reads resources at the same time, and then makes those that differ as wanted, in order. One that needs a consent that is
+// Ensure reads resources at the same time, and then makes those that differ as wanted, in order. One that requires a flag that is
 // not given is an error, and stays as it is.
-func Ensure(ctx context.Context, resources []Resource, given ...Consent) error {
+func Ensure(ctx context.Context, resources []Resource, given ...Flag) error {
 	found, err := readAll(ctx, resources, func(error) bool { return false })
 	if err != nil {
 		return err
@@ -53,10 +53,10 @@ func Ensure(ctx context.Context, resources []Resource, given ...Consent) error {
 	for i, r := range resources {
 		s := makeStep(r, found[i], given)
 		switch s.Action {
-		case Keep:
+		case NoOp:
 			continue
-		case Refuse:
-			return fmt.Errorf("%s %s: %s", s.Kind, s.Name, s.Why)
+		case Blocked:
+			return fmt.Errorf("%s %s: %s", s.Kind, s.Name, s.Reason)
 		}
 		if err := r.Apply(ctx, found[i], func(string) {}); err != nil {
 			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, Explain(err))

@@ -67,8 +67,8 @@ func (r *role) Read(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// Apply creates the role, or changes what differs. The tag comes first: cut off after it, the
-// next run needs no consent any more.
+// Apply creates the role, or changes what differs. The tag comes first: stopped after it, the
+// next run requires no flag.
 func (r *role) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
 		_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
@@ -118,7 +118,7 @@ func (r *role) madeTwice(ctx context.Context, err error) error {
 
 // Destroy deletes the role with every policy that it has: IAM deletes no role before.
 func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	others, err := r.others(ctx)

@@ -54,8 +54,8 @@ func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
 			if diff := cmp.Diff([]string{tt.field}, changedNames(found)); diff != "" {
 				t.Errorf("%s: after a change of the %s by hand, Read differs in (-want +got):\n%s", r.want.Name, tt.field, diff)
 			}
-			if (found.Needs == Adopt) != (tt.field == "tag stagelog") {
-				t.Errorf("%s: after a change of the %s it needs %q", r.want.Name, tt.field, found.Needs)
+			if (found.RequiredFlag == AdoptFlag) != (tt.field == "tag stagelog") {
+				t.Errorf("%s: after a change of the %s it requires %q", r.want.Name, tt.field, found.RequiredFlag)
 			}
 			calls := &wire{}
 			through := *r
@@ -80,7 +80,7 @@ func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestRoleOfOthersNeedsAConsent(t *testing.T) {
+func TestRoleOfOthersRequiresAFlag(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	r := newFirehoseRole(streamSpec(t), c)
@@ -105,7 +105,7 @@ func TestRoleOfOthersNeedsAConsent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			given(iam.CreateRoleInput{Tags: tt.tags})
 			found := mustRead(t, r)
-			if found.Needs != Adopt || !strings.Contains(found.Why, tt.why) {
+			if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
 				t.Errorf("Read = %+v, want the consent adopt because of %q", found, tt.why)
 			}
 			if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil || !mustRead(t, r).Exists {

@@ -62,9 +62,9 @@ func (o *streamOwner) state(ctx context.Context, state *State) error {
 	switch o.owner {
 	case want:
 	case "":
-		state.Needs, state.Why = Adopt, "it logs to "+o.stream.Name()+", which stagelog did not make"
+		state.RequiredFlag, state.Reason = AdoptFlag, "it logs to "+o.stream.Name()+", which stagelog did not make"
 	default:
-		state.Needs, state.Why = Adopt, "it logs to "+o.stream.Name()+", which belongs to the pipeline "+o.owner
+		state.RequiredFlag, state.Reason = AdoptFlag, "it logs to "+o.stream.Name()+", which belongs to the pipeline "+o.owner
 	}
 	return nil
 }
@@ -111,8 +111,8 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 			return State{}, err
 		}
 	case state.Exists:
-		state.Needs = Replace
-		state.Why = fmt.Sprintf("its access logs go to %s, which would get no more: a stage has one destination", destinationText(now.DestinationARN))
+		state.RequiredFlag = ReplaceFlag
+		state.Reason = fmt.Sprintf("its access logs go to %s, which would get no more: a stage has one destination", destinationText(now.DestinationARN))
 	}
 	for _, f := range accesslog.Lint(r.format) {
 		if f.Severity > accesslog.Info {
@@ -144,7 +144,7 @@ func (r *Stage) Apply(ctx context.Context, _ State, _ func(string)) error {
 	return r.patch(ctx, ops...)
 }
 
-// Destroy puts the former settings back, and forgets them. Settings that are no longer the
+// Destroy restores the previous settings, and deletes the record of them. Settings that are no longer the
 // pipeline's stay as they are, but what is remembered of the stage goes, unless it is another
 // pipeline's that has the same bucket.
 func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, error) {
@@ -197,9 +197,9 @@ func (r *Stage) restore(ctx context.Context) (string, error) {
 			break
 		}
 		if err := r.putBack(ctx, was.settings); err != nil {
-			return "", fmt.Errorf("put back the former access log settings, which s3://%s/%s holds: %w", was.bucket, desired.PreviousLoggingKey(r.ref), err)
+			return "", fmt.Errorf("restore the previous access log settings, which s3://%s/%s holds: %w", was.bucket, desired.PreviousLoggingKey(r.ref), err)
 		}
-		return "former access logs restored, to " + destinationText(was.DestinationARN), nil
+		return "previous access logs restored, to " + destinationText(was.DestinationARN), nil
 	}
 	return did, r.patch(ctx, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)})
 }

@@ -99,7 +99,7 @@ func (a *stageAccount) read() State {
 func (a *stageAccount) apply() {
 	a.Helper()
 	a.ok(a.resource().Apply(a.Context(), a.read(), quiet))
-	if s := a.read(); !s.Exists || s.Needs != NoConsent || len(s.Changed()) > 0 {
+	if s := a.read(); !s.Exists || s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
 		a.Fatalf("after Apply the stage is %+v", s)
 	}
 }
@@ -152,7 +152,7 @@ func TestStageGetsItsFormerSettingsBack(t *testing.T) {
 			if tt.given != nil {
 				was = tt.given(a)
 				a.set(was.DestinationARN, was.Format)
-				if s := a.read(); s.Needs != Replace || !strings.Contains(s.Why, "theirs") {
+				if s := a.read(); s.RequiredFlag != ReplaceFlag || !strings.Contains(s.Reason, "theirs") {
 					t.Errorf("Read = %+v, want the consent replace, and whose settings they are", s)
 				}
 			}
@@ -189,7 +189,7 @@ func TestStageWithADamagedMemory(t *testing.T) {
 	if _, err := a.resource().Destroy(t.Context(), a.read(), quiet); err == nil || !strings.Contains(err.Error(), key) {
 		t.Errorf("Destroy: %v, want an error that names %s", err, key)
 	}
-	if s := a.read(); s.Needs != NoConsent || len(s.Changed()) > 0 {
+	if s := a.read(); s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
 		t.Errorf("the stage was changed all the same: %+v", s)
 	}
 }

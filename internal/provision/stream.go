@@ -90,7 +90,7 @@ func (r *Stream) Apply(ctx context.Context, _ State, progress func(string)) erro
 	if d == nil {
 		return r.create(ctx, progress)
 	}
-	// The tag comes first: cut off after it, the next run needs no consent any more.
+	// The tag comes first: stopped after it, the next run requires no flag.
 	if err := r.tag(ctx); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (r *Stream) Apply(ctx context.Context, _ State, progress func(string)) erro
 // Destroy waits for what the stream holds to be delivered, deletes it and waits until it is
 // gone.
 func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)) (string, error) {
-	if !found.Exists || found.Needs != NoConsent {
+	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	d, err := r.described(ctx, progress, "waiting until it is ACTIVE: Firehose deletes none before", func(d *types.DeliveryStreamDescription) bool {

@@ -64,7 +64,7 @@ func TestStreamIsMadeMendedAndRemoved(t *testing.T) {
 		t.Fatalf("there is a stream in an empty account: %+v", s)
 	}
 	apply(read())
-	if s := read(); !s.Exists || s.Needs != NoConsent || len(s.Changed()) > 0 {
+	if s := read(); !s.Exists || s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
 		t.Fatalf("after it was made it is %+v with the changes %v", s, s.Changed())
 	}
 	tests := []struct {
@@ -120,7 +120,7 @@ func TestStreamOfOthers(t *testing.T) {
 	//lint:ignore SA1019 old streams have it
 	given(firehose.CreateDeliveryStreamInput{S3DestinationConfiguration: to})
 	found, err := r.Read(t.Context())
-	if err != nil || found.Needs != Adopt || found.Why == "" {
+	if err != nil || found.RequiredFlag != AdoptFlag || found.Reason == "" {
 		t.Fatalf("Read of a stream that stagelog did not make = %+v, %v, want the consent adopt", found, err)
 	}
 	if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
@@ -129,7 +129,7 @@ func TestStreamOfOthers(t *testing.T) {
 	if err := r.Apply(t.Context(), found, quiet); err != nil {
 		t.Fatal(err)
 	}
-	if found, err = r.Read(t.Context()); err != nil || found.Needs != NoConsent || len(found.Changed()) > 0 {
+	if found, err = r.Read(t.Context()); err != nil || found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 		t.Errorf("after it was taken over, Read = %+v, %v", found, err)
 	}
 

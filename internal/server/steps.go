@@ -68,7 +68,7 @@ func (c *Chain) apply(ctx context.Context) error {
 // ensure makes resources of this machine, which are all the pipeline's to change.
 func ensure(resources []provision.Resource) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return provision.Ensure(ctx, resources, provision.Adopt, provision.Replace)
+		return provision.Ensure(ctx, resources, provision.AdoptFlag, provision.ReplaceFlag)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // checkBucket examines the bucket that the stream delivers to.
@@ -141,7 +142,7 @@ func (r *run) checkLifecycle(ctx context.Context, s *stream) {
 			return
 		}
 		rule := map[string]any{"Rules": []any{map[string]any{"ID": "logs", "Status": "Enabled", "Filter": map[string]string{"Prefix": literal(s.prefix())},
-			"Expiration": map[string]int{"Days": 400}, "AbortIncompleteMultipartUpload": map[string]int{"DaysAfterInitiation": 7}}}}
+			"Expiration": map[string]int{"Days": 400}, "AbortIncompleteMultipartUpload": map[string]int{"DaysAfterInitiation": desired.AbortDays}}}}
 		r.out.problem(Warning, linkBucket, name, finding{
 			found: "there is no lifecycle rule", cause: "none was set",
 			consequence: "logs, which have addresses of persons in them, are kept and paid for for ever; parts of uploads that broke off as well",

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // recently is how far back errors count.
@@ -22,13 +23,13 @@ func (r *run) checkErrorLog(ctx context.Context, s *stream) {
 	const name = "error logging"
 	log := s.to.CloudWatchLoggingOptions
 	if log == nil || !aws.ToBool(log.Enabled) {
-		group := "/aws/kinesisfirehose/" + s.name
+		group := desired.StreamLogGroup(s.name)
 		r.out.problem(Warning, linkStream, name, finding{
 			found: s.name + " logs no errors", cause: "error logging is switched off, which is the default of the API",
 			consequence: "when delivery fails, nothing says so or why",
 			fix: r.mend(s, command("logs", "create-log-group", "--region", s.region, "--log-group-name", group)+" && "+
-				command("logs", "create-log-stream", "--region", s.region, "--log-group-name", group, "--log-stream-name", "S3Delivery")+" && "+
-				s.updateDestination(map[string]any{"CloudWatchLoggingOptions": map[string]any{"Enabled": true, "LogGroupName": group, "LogStreamName": "S3Delivery"}})),
+				command("logs", "create-log-stream", "--region", s.region, "--log-group-name", group, "--log-stream-name", desired.DeliveryLogStream)+" && "+
+				s.updateDestination(map[string]any{"CloudWatchLoggingOptions": map[string]any{"Enabled": true, "LogGroupName": group, "LogStreamName": desired.DeliveryLogStream}})),
 		})
 		return
 	}

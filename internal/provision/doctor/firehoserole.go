@@ -22,14 +22,15 @@ func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 	external := map[string][]string{"sts:ExternalId": {r.t.Account}}
 	r.checkTrust(s, linkStream, firehoseService, s.role, external)
 	r.checkFirehoseScope(s)
+	delivers := actor{linkStream, "Firehose", s.role, s.policy.allowing()}
 	if s.function == "" || s.functionRole == s.role.arn {
-		r.checkPermissions(s, linkStream, "Firehose", s.role, append(s.bucketCalls(), s.functionCalls()...), s.policy.allowing()...)
+		r.checkPermissions(s, delivers, append(s.bucketCalls(), s.functionCalls()...))
 		return
 	}
-	r.checkPermissions(s, linkStream, "Firehose", s.role, s.bucketCalls(), s.policy.allowing()...)
+	r.checkPermissions(s, delivers, s.bucketCalls())
 	caller := r.readRole(ctx, s.functionRole)
 	r.checkTrust(s, linkStream, firehoseService, caller, external)
-	r.checkPermissions(s, linkStream, "Firehose", caller, s.functionCalls())
+	r.checkPermissions(s, actor{link: linkStream, who: "Firehose", role: caller}, s.functionCalls())
 }
 
 // checkFirehoseScope names a mistake that is easily made: a resource of bucket* for bucket/*

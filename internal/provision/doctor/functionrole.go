@@ -20,7 +20,7 @@ func (r *run) checkFunctionRole(ctx context.Context, s *stream, roleARN string, 
 	if err != nil {
 		plans = nil // the stage's check has said it; a plan of any id stands in for them
 	}
-	r.checkPermissions(s, linkFunction, "the function", ro, r.directoryCalls(s, plans, env))
+	r.checkPermissions(s, actor{link: linkFunction, who: "the function", role: ro}, r.directoryCalls(s, plans, env))
 	r.checkScope(s, ro)
 }
 

@@ -10,17 +10,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Reader proves what a reader's credentials may do: list below the prefix, get an object, and
 // read neither the error output nor what stagelog keeps for itself. It writes nothing. The
-// prefixes are as the stream has them; report is told of each check when it is done.
-func Reader(ctx context.Context, c *s3.Client, bucket, prefix, errorPrefix string, report func(Check)) (Report, error) {
+// prefixes are as the stream has them. Each check is passed to report when it is done.
+func Reader(ctx context.Context, c *s3.Client, of Delivery, report func(Check)) (Report, error) {
 	out := recorder{report: report}
-	err := (&reader{s3: c, bucket: bucket, prefix: prefix, errorPrefix: errorPrefix, out: &out}).examine(ctx, "")
+	err := (&reader{s3: c, bucket: of.Bucket, prefix: of.Prefix, errorPrefix: of.ErrorPrefix, out: &out}).examine(ctx, "")
 	return out.Report, err
 }
+
+// Delivery is where a stream delivers to.
+type Delivery struct{ Bucket, Prefix, ErrorPrefix string }
 
 // reader is the view with a reader's own credentials.
 type reader struct {
@@ -47,7 +51,7 @@ func (rd *reader) examine(ctx context.Context, key string) error {
 	case ok:
 		rd.out.problem(Skipped, linkReaders, "get with its credentials", finding{found: "not checked: there is no object below " + rd.where(), cause: "nothing was delivered yet", fix: "send a request to the stage, wait for the stream's buffers, then doctor again"})
 	}
-	private := []string{"stagelog/"}
+	private := []string{desired.StatePrefix}
 	if p := literal(rd.errorPrefix); p != "" {
 		private = append(private, p)
 	}

@@ -84,7 +84,7 @@ func TestAReadersOwnCredentials(t *testing.T) {
 		{name: "another Region", s3: partnerS3{redirect: "us-east-1"}, failed: []string{list}, skipped: []string{errs, own}, says: []string{"the bucket is in us-east-1", "--region us-east-1"}},
 	} {
 		f := found{}
-		report, err := doctor.Reader(t.Context(), tc.s3.client(), testBucket, "logs/!{timestamp:yyyy}/", "errors/!{firehose:error-output-type}/", func(c doctor.Check) {
+		report, err := doctor.Reader(t.Context(), tc.s3.client(), doctor.Delivery{Bucket: testBucket, Prefix: "logs/!{timestamp:yyyy}/", ErrorPrefix: "errors/!{firehose:error-output-type}/"}, func(c doctor.Check) {
 			f[c.Link+": "+c.Name] = append(f[c.Link+": "+c.Name], c)
 		})
 		if err != nil {
@@ -105,7 +105,7 @@ func TestAReadersOwnCredentials(t *testing.T) {
 
 func TestNobodyAnswersIsAnError(t *testing.T) {
 	c := s3.New(s3.Options{Region: "eu-west-1", BaseEndpoint: aws.String("http://127.0.0.1:1"), UsePathStyle: true, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("A", "B", "")})
-	if report, err := doctor.Reader(t.Context(), c, testBucket, "logs/", "errors/", nil); err == nil {
+	if report, err := doctor.Reader(t.Context(), c, doctor.Delivery{Bucket: testBucket, Prefix: "logs/", ErrorPrefix: "errors/"}, nil); err == nil {
 		t.Errorf("doctor.Reader without S3: got %s, want an error", text(report))
 	}
 	nowhere := provision.NewClients(aws.Config{Region: "eu-west-1", BaseEndpoint: aws.String("http://127.0.0.1:1"), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("A", "B", "")})

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -127,34 +128,48 @@ func (v view) ask(action, resource string, context map[string][]string) (policy.
 	return policy.Evaluate(v.s.policy.documents(), policy.Request{Principal: v.principal, Action: action, Resource: resource, Context: all})
 }
 
+// right is something that a reader must be allowed.
+type right struct {
+	name, action, resource string
+	context                map[string][]string
+	other                  string // the resource that a statement with the right action may name by mistake
+	mistake, consequence   string // of such a statement, and of the lack of the right
+}
+
 func (v view) checkList() {
-	prefix := map[string][]string{"s3:prefix": {literal(v.s.prefix())}}
-	if decision, by := v.ask("s3:ListBucket", v.s.bucketARN(), prefix); decision == policy.Allow {
-		v.r.out.ok(linkReaders, "list", "%s may list the objects %s", v.principal, below(literal(v.s.prefix())))
-	} else {
-		v.report("list", "s3:ListBucket", v.s.bucketARN(), v.s.objectARN(), decision, by,
-			"which are the objects and not the bucket: s3:ListBucket needs "+v.s.bucketARN(), "it does not learn which objects there are; who knows a name may still get it")
-	}
+	v.checkRight(right{
+		name: "list", action: "s3:ListBucket", resource: v.s.bucketARN(), context: map[string][]string{"s3:prefix": {literal(v.s.prefix())}}, other: v.s.objectARN(),
+		mistake:     "which are the objects and not the bucket: s3:ListBucket needs " + v.s.bucketARN(),
+		consequence: "it does not learn which objects there are; who knows a name may still get it",
+	})
 }
 
 func (v view) checkGet() {
-	if decision, by := v.ask("s3:GetObject", v.s.objectARN(), nil); decision == policy.Allow {
-		v.r.out.ok(linkReaders, "get", "%s may get the objects %s", v.principal, below(literal(v.s.prefix())))
-	} else {
-		v.report("get", "s3:GetObject", v.s.objectARN(), v.s.bucketARN(), decision, by,
-			"which is the bucket and not its objects: s3:GetObject needs "+v.s.bucketARN()+"/"+literal(v.s.prefix())+"*", "it sees the names of objects, and gets 403 AccessDenied for each")
-	}
+	v.checkRight(right{
+		name: "get", action: "s3:GetObject", resource: v.s.objectARN(), other: v.s.bucketARN(),
+		mistake:     "which is the bucket and not its objects: s3:GetObject needs " + v.s.bucketARN() + "/" + literal(v.s.prefix()) + "*",
+		consequence: "it sees the names of objects, and gets 403 AccessDenied for each",
+	})
 }
 
-// report says why a reader may not. other is the resource that a statement with the right
-// action may name by mistake.
-func (v view) report(name, action, resource, other string, decision policy.Decision, by *policy.Statement, mistake, consequence string) {
-	f := finding{found: fmt.Sprintf("%s may not %s on %s", v.principal, action, resource), consequence: consequence}
+func (v view) checkRight(x right) {
+	decision, by := v.ask(x.action, x.resource, x.context)
+	if decision == policy.Allow {
+		v.r.out.ok(linkReaders, x.name, "%s may %s the objects %s", v.principal, x.name, below(literal(v.s.prefix())))
+		return
+	}
+	v.report(x, decision, by)
+}
+
+// report reports why a reader lacks a right.
+func (v view) report(x right, decision policy.Decision, by *policy.Statement) {
+	name, action, resource := x.name, x.action, x.resource
+	f := finding{found: fmt.Sprintf("%s may not %s on %s", v.principal, action, resource), consequence: x.consequence}
 	named := false
 	for _, st := range docOf(v.s).Statements {
 		named = named || st.Effect == "Allow" && slices.ContainsFunc(st.Principal.AWS, func(p string) bool { return v.r.principalARN(p) == v.principal })
 	}
-	otherDecision, otherBy := v.ask(action, other, nil)
+	otherDecision, otherBy := v.ask(action, x.other, nil)
 	switch {
 	case decision == policy.Deny:
 		f.cause = fmt.Sprintf("%s of the bucket's policy denies it", statementName(docOf(v.s), by))
@@ -162,7 +177,7 @@ func (v view) report(name, action, resource, other string, decision policy.Decis
 			f.cause += ", by its condition on " + strings.Join(keys, ", ")
 		}
 	case otherDecision == policy.Allow:
-		f.cause = fmt.Sprintf("%s of the bucket's policy allows %s on %s alone, %s", statementName(docOf(v.s), otherBy), action, listed(otherBy.Resources), mistake)
+		f.cause = fmt.Sprintf("%s of the bucket's policy allows %s on %s alone, %s", statementName(docOf(v.s), otherBy), action, listed(otherBy.Resources), x.mistake)
 	case !named:
 		f.cause = "no statement of the bucket's policy names it, nor its account"
 	default:
@@ -193,7 +208,7 @@ func (v view) checkPrivate() {
 		private = []string{literal(v.s.prefix()) + "processing-failed/"}
 	}
 	if v.r.ours(v.s) {
-		private = append(private, "stagelog/")
+		private = append(private, desired.StatePrefix)
 	}
 	for _, prefix := range private {
 		if decision, by := v.ask("s3:GetObject", v.s.bucketARN()+"/"+prefix+sampleName, nil); decision == policy.Allow {

@@ -165,9 +165,18 @@ func (ro *role) verdict(c call, others ...policy.Document) policy.Decision {
 	return own
 }
 
-// checkPermissions evaluates what a role must be allowed, and reports all that is not at once.
-func (r *run) checkPermissions(s *stream, link, who string, ro *role, calls []call, others ...policy.Document) {
-	const name = "role permissions"
+// actor is a part of the chain that makes calls with a role.
+type actor struct {
+	link, who string
+	role      *role
+	others    []policy.Document // of the resources, which may allow the role as well
+}
+
+const checkedPermissions = "role permissions"
+
+// checkPermissions evaluates the calls of an actor, and reports at once all that are not allowed.
+func (r *run) checkPermissions(s *stream, a actor, calls []call) {
+	link, name, ro := a.link, checkedPermissions, a.role
 	switch {
 	case ro.missing:
 		return // the trust's check has said it
@@ -178,7 +187,7 @@ func (r *run) checkPermissions(s *stream, link, who string, ro *role, calls []ca
 	var required, documented []call
 	denied := false
 	for _, c := range calls {
-		switch decision := ro.verdict(c, others...); {
+		switch decision := ro.verdict(c, a.others...); {
 		case decision == policy.Allow:
 		case decision == policy.Deny:
 			denied = true
@@ -191,19 +200,21 @@ func (r *run) checkPermissions(s *stream, link, who string, ro *role, calls []ca
 	}
 	switch {
 	case len(required)+len(documented) == 0:
-		r.out.ok(link, name, "%s may make each of its %d calls, as %s", who, len(calls), ro.name)
+		r.out.ok(link, name, "%s may make each of its %d calls, as %s", a.who, len(calls), ro.name)
 	case ro.partly != nil && !denied: // one of the policies that could not be read may allow it
 		r.unknown(link, name, fmt.Sprintf("whether %s may %s, as not all of its policies can be read", ro.name, callText(append(required, documented...))), ro.need, ro.partly)
 	default:
-		r.reportDenied(s, link, name, who, ro, Failed, required, denied)
-		r.reportDenied(s, link, name, who, ro, Warning, documented, false)
+		r.reportDenied(s, a, Failed, required, denied)
+		r.reportDenied(s, a, Warning, documented, false)
 	}
 }
 
-func (r *run) reportDenied(s *stream, link, name, who string, ro *role, status Status, calls []call, denied bool) {
+// reportDenied reports the calls that are not allowed. denied: a statement denies at least one of them.
+func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, denied bool) {
 	if len(calls) == 0 {
 		return
 	}
+	ro := a.role
 	f := finding{
 		found: fmt.Sprintf("the role %s may not %s", ro.name, callText(calls)),
 		cause: "no statement of its policies allows it",
@@ -215,7 +226,7 @@ func (r *run) reportDenied(s *stream, link, name, who string, ro *role, status S
 			consequences = append(consequences, c.consequence)
 		}
 	}
-	f.consequence = who + ": " + strings.Join(consequences, "; ")
+	f.consequence = a.who + ": " + strings.Join(consequences, "; ")
 	switch {
 	case denied:
 		f.cause = "a statement of its policies denies it, which no other statement lifts"
@@ -223,7 +234,7 @@ func (r *run) reportDenied(s *stream, link, name, who string, ro *role, status S
 	case len(ro.boundary) > 0:
 		f.cause = "no statement of its policies allows it, or its permissions boundary does not"
 	}
-	r.out.problem(status, link, name, f)
+	r.out.problem(status, a.link, checkedPermissions, f)
 }
 
 func callText(calls []call) string {

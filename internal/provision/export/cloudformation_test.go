@@ -358,8 +358,8 @@ func TestPlanAfterStackIsEmpty(t *testing.T) {
 			}
 			for _, step := range plan.Steps {
 				changes := slices.DeleteFunc(step.Changes, func(f provision.Field) bool { return f.Name == "architecture" })
-				if step.Action != provision.Keep && (step.Action != provision.Change || len(changes) > 0) {
-					t.Errorf("%s %s: %s %s %+v", step.Kind, step.Name, step.Action, step.Why, changes)
+				if step.Action != provision.NoOp && (step.Action != provision.Change || len(changes) > 0) {
+					t.Errorf("%s %s: %s %s %+v", step.Kind, step.Name, step.Action, step.Reason, changes)
 				}
 			}
 		})
