@@ -6,11 +6,13 @@ import (
 	"fmt"
 
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 	"github.com/stagelog/stagelog/internal/localaws/credentials"
 	"github.com/stagelog/stagelog/internal/localaws/gateway"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -69,18 +71,11 @@ func (d freshIndex) Lookup(keyID, apiID, stage []byte) (plan, planID, customer s
 	return plan, planID, customer, true
 }
 
-// putLines hands access log lines to a delivery stream, as API Gateway does.
+// putLines stores access log lines in a delivery stream, as API Gateway does.
 func (c *Chain) putLines(ctx context.Context, stream string, lines [][]byte) (failed []int, err error) {
-	_, errs, err := c.streams.Put(ctx, stream, lines)
-	var refused *wire.Error
-	if errors.As(err, &refused) && !refused.Fault && refused.HTTPStatus() < 500 {
-		// No such stream, or a line over the limit: trying again changes nothing.
-		return nil, fmt.Errorf("%w: %w", gateway.ErrRefused, err)
-	}
-	for i, e := range errs {
-		if e != nil {
-			failed = append(failed, i)
-		}
+	failed, err = c.ingest.Put(ctx, stream, lines)
+	if errors.Is(err, record.ErrNotFound) || errors.Is(err, ingest.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: %w", gateway.ErrRefused, err) // a retry changes nothing
 	}
 	return failed, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
@@ -172,10 +173,11 @@ func (c *Chain) openPath(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	c.ingest = ingest.New(ingest.Config{Shards: c.cfg.Shards, Gather: gather, Metrics: c.registry, Logger: c.log.With("room", "ingest")}, c.openLog)
 	c.streams, err = firehose.New(ctx, firehose.Config{
 		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "firehose"), Metrics: firehose.NewMetrics(c.registry),
-		Gather: gather, Shards: c.cfg.Shards, OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, CheckSchema: c.checkSchema,
-	}, store, c.openLog)
+		OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, CheckSchema: c.checkSchema,
+	}, store, c.ingest)
 	if err != nil {
 		return fmt.Errorf("open the delivery streams: %w", err)
 	}
@@ -185,7 +187,7 @@ func (c *Chain) openPath(ctx context.Context) (err error) {
 	return err
 }
 
-func (c *Chain) openLog(ctx context.Context, stream string, shard int) (firehose.Log, error) {
+func (c *Chain) openLog(ctx context.Context, stream string, shard int) (ingest.Log, error) {
 	return c.buffer.Log(ctx, stream, shard)
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/durable/lease"
 	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
@@ -89,6 +90,7 @@ type Chain struct {
 	roles     *iam.Service
 	logGroups *cloudwatchlogs.Service
 	catalog   *glue.Service
+	ingest    *ingest.Streams
 	streams   *firehose.Service
 	stages    *gateway.Gateway
 	lines     *gateway.Logger
@@ -329,23 +331,9 @@ type Counts struct {
 func (c *Chain) Counts() Counts {
 	sum := c.delivery.counts()
 	return Counts{
-		Requests: c.stages.Stats().Requests, Accepted: c.accepted(), Delivered: sum.Out, Failed: sum.Failed,
+		Requests: c.stages.Stats().Requests, Accepted: c.ingest.Stats().Records, Delivered: sum.Out, Failed: sum.Failed,
 		Lost: c.lines.Stats().Lost,
 	}
-}
-
-// accepted is firehose's own count of the records that it answered for.
-func (c *Chain) accepted() int64 {
-	families, err := c.registry.Gather()
-	if err != nil {
-		c.log.Warn("read metrics", "error", err)
-	}
-	for _, f := range families {
-		if f.GetName() == "stagelog_firehose_records_total" {
-			return int64(f.GetMetric()[0].GetCounter().GetValue())
-		}
-	}
-	return 0
 }
 
 // KeyIDs are the ids of the API keys that the control API holds.

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
-	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
@@ -49,7 +49,7 @@ func batchBody(n, size int) []byte {
 func benchService(b *testing.B) *firehose.Service {
 	b.Helper()
 	s, err := firehose.New(context.Background(), firehose.Config{Region: region, Account: account}, &recordtest.Store{},
-		func(context.Context, string, int) (firehose.Log, error) { return nowhere{}, nil })
+		ingest.New(ingest.Config{}, func(context.Context, string, int) (ingest.Log, error) { return nowhere{}, nil }))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -91,19 +91,5 @@ func BenchmarkHandler(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N*bench.records)/time.Since(begin).Seconds(), "records/s")
 		})
-	}
-}
-
-func BenchmarkPut(b *testing.B) {
-	s := benchService(b)
-	records := make([][]byte, record.MaxBatchRecords)
-	for i := range records {
-		records[i] = bytes.Repeat([]byte("x"), 374)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := s.Put(context.Background(), "bench", records); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

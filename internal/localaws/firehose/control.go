@@ -57,7 +57,7 @@ func (s *Service) create(ctx context.Context, req *request) (any, *wire.Error) {
 	return map[string]string{"DeliveryStreamARN": stream.ARN}, nil
 }
 
-// start opens a new stream's Logs, writes its definition, and lets records in.
+// start opens a new stream's Logs, writes its definition, and makes it accept records.
 func (s *Service) start(ctx context.Context, stream Stream) *wire.Error {
 	inUse := &wire.Error{Code: codeInUse, Message: fmt.Sprintf("Firehose %s under accountId %s already exists", stream.Name, s.cfg.Account)}
 	if s.find(stream.Name) != nil {
@@ -67,7 +67,8 @@ func (s *Service) start(ctx context.Context, stream Stream) *wire.Error {
 		return &wire.Error{Code: codeLimit, Message: fmt.Sprintf("You have already consumed your firehose quota of %d hoses.", maxStreams)}
 	}
 	l := &live{stream: stream}
-	if err := s.open(context.WithoutCancel(ctx), l); err != nil {
+	accepting, err := s.ingest.Open(context.WithoutCancel(ctx), stream.Name)
+	if err != nil {
 		return s.failed("create a delivery stream", stream.Name, err)
 	}
 	if err := s.save(ctx, l, stream); errors.Is(err, record.ErrConflict) {
@@ -79,6 +80,7 @@ func (s *Service) start(ctx context.Context, stream Stream) *wire.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live[stream.Name] = l
+	s.ingest.Add(accepting)
 	return nil
 }
 
@@ -156,8 +158,8 @@ func (s *Service) notActive(stream Stream) *wire.Error {
 	return &wire.Error{Code: codeInUse, Message: fmt.Sprintf("Firehose %s under account %s is not ACTIVE. Current status: %s", stream.Name, s.cfg.Account, stream.Status)}
 }
 
-// delete stops the stream from taking records, waits for those under way, and forgets the
-// stream and what it has not delivered.
+// delete stops the stream from accepting records, waits for those under way, and removes the
+// stream with what it has not delivered.
 func (s *Service) delete(ctx context.Context, req *request) (any, *wire.Error) {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -170,7 +172,7 @@ func (s *Service) delete(ctx context.Context, req *request) (any, *wire.Error) {
 	if err := s.save(ctx, l, stream); err != nil {
 		return nil, s.failed("delete a delivery stream", stream.Name, err)
 	}
-	l.gate.close()
+	s.ingest.Close(stream.Name)
 	if err := s.finishDelete(ctx, stream.Name); err != nil {
 		return nil, s.failed("delete a delivery stream", stream.Name, err)
 	}

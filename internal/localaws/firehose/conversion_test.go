@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stagelog/stagelog/internal/delivery/ingest/ingesttest"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
@@ -26,7 +27,7 @@ func conversion(deserializer, serializer string) string {
 }
 
 func TestConversionIsKeptAndSwitched(t *testing.T) {
-	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, ingesttest.NewLogs())
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", create(conversion(openX, `"ParquetSerDe":{"Compression":"GZIP","BlockSizeBytes":268435456,"WriterVersion":"V1"}`)), nil)
 	get := func() firehose.ExtendedS3Destination {

@@ -1,12 +1,9 @@
-// Package firehose is the front door: Data Firehose's API for Direct PUT streams with an S3
-// destination. It keeps the definitions of delivery streams and takes their records.
+// Package firehose serves Data Firehose's API for Direct PUT streams with an S3 destination: the
+// definitions of delivery streams, and the wire protocol of their records. Package ingest stores the
+// records: a 200 to PutRecord or PutRecordBatch means that they are synced.
 //
-// A 200 to PutRecord or PutRecordBatch means that the records are in the stream's Log, synced.
-// Requests that arrive while an append is under way share the next one (group commit), so
-// that many small requests cost few syncs and a lone one does not wait.
-//
-// Requests are checked in two layers, as the service does: what the API model says
-// (ValidationException, all violations at once), then what makes sense
-// (InvalidArgumentException). What this project does not do is refused, never ignored. Where a
-// message is the service's own, it is quoted; every other one says what to do.
+// Requests are checked in two layers, as in the service: against the API model
+// (ValidationException, all violations at once), then for their meaning
+// (InvalidArgumentException). Options that this project does not implement are rejected, never
+// ignored. Messages of the service are quoted; all others contain the next step.
 package firehose

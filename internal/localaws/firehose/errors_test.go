@@ -305,7 +305,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases", n)
-	if len(logs.of("s", 0).records(t, 0)) != 0 {
+	if len(logs.Of("s", 0).Records(t, 0)) != 0 {
 		t.Error("a refused request stored records")
 	}
 	if got := len(s.Streams()); got != 2 {
@@ -326,12 +326,12 @@ func TestLimitsAreInclusive(t *testing.T) {
 		"4 MiB":          {"PutRecordBatch", batch(128, 32<<10), 128},
 		"unknown member": {"PutRecordBatch", `{"DeliveryStreamName":"s","New":1,"Records":[{"Data":"YQ==","New":{}}]}`, 1},
 	} {
-		before := len(logs.of("s", 0).records(t, 0))
+		before := len(logs.Of("s", 0).Records(t, 0))
 		var r reply
 		if call(h, signed(t, tt.op, tt.body, nil), &r); r.Status != 200 {
 			t.Errorf("%s: %d %s", name, r.Status, r.Body)
 		}
-		if got := len(logs.of("s", 0).records(t, 0)) - before; got != tt.records {
+		if got := len(logs.Of("s", 0).Records(t, 0)) - before; got != tt.records {
 			t.Errorf("%s: %d records stored, want %d", name, got, tt.records)
 		}
 	}

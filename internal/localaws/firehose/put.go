@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/encoding/base64"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
@@ -19,18 +20,17 @@ const (
 	maxBatchBytes   = record.MaxBatchBytes
 )
 
-// putRequest is a PutRecord or PutRecordBatch, taken apart. It is used again for another
-// request.
+// putRequest is a parsed PutRecord or PutRecordBatch. It is reused for other requests.
 type putRequest struct {
 	name    []byte   // aliases the body
 	encoded [][]byte // the records in base64, aliasing the body
 	decoded []byte   // space of records
 	records [][]byte
-	pieces  []piece
+	pieces  []ingest.Piece
 	answer  []byte
 }
 
-// space is putRequests that wait for use.
+// space holds putRequests for reuse.
 type space struct{ pool sync.Pool }
 
 func (s *space) get() *putRequest {
@@ -60,8 +60,8 @@ func (s *Service) servePutRecordBatch(w http.ResponseWriter, r *http.Request, bo
 	failed := 0
 	var first error
 	for _, piece := range p.pieces {
-		if err := piece.group.err; err != nil {
-			failed += piece.n
+		if err := piece.Err(); err != nil {
+			failed += piece.N
 			first = err
 		}
 	}
@@ -85,83 +85,31 @@ func (s *Service) servePutRecord(w http.ResponseWriter, r *http.Request, body []
 		return err
 	}
 	piece := p.pieces[0]
-	if piece.group.err != nil {
+	if piece.Err() != nil {
 		return unavailable()
 	}
 	p.answer = append(p.answer, `{"Encrypted":false,"RecordId":"`...)
-	p.answer = record.AppendID(p.answer, piece.shard, piece.group.seq, piece.base)
+	p.answer = piece.AppendID(p.answer, 0)
 	p.answer = append(p.answer, `"}`...)
 	p.write(w)
 	return nil
 }
 
-// Put stores records for a caller in this process, just as PutRecordBatch would, with any
-// number of records. ids has an entry per record, "" where the record failed; errs has one
-// too, or is nil when none failed. A failed record may be stored all the same. err is about
-// all of them: an *awswire.Error as a client would get it. The bytes are not kept.
-func (s *Service) Put(ctx context.Context, stream string, records [][]byte) (ids []string, errs []error, err error) {
-	p := s.puts.get()
-	defer s.puts.put(p)
-	for _, r := range records {
-		if len(r) > maxRecordBytes {
-			return nil, nil, invalid("A record has %d bytes, at most %d are taken", len(r), maxRecordBytes)
-		}
-	}
-	l := s.find(stream)
-	if l == nil {
-		return nil, nil, s.notFound(stream)
-	}
-	p.pieces, err = l.put(ctx, records, p.pieces)
-	if err != nil {
-		return nil, nil, s.notFound(stream)
-	}
-	ids = make([]string, 0, len(records))
-	for _, piece := range p.pieces {
-		for i := range piece.n {
-			if piece.group.err == nil {
-				ids = append(ids, record.ID(piece.shard, piece.group.seq, piece.base+i))
-				continue
-			}
-			if errs == nil {
-				errs = make([]error, len(records))
-			}
-			errs[len(ids)] = piece.group.err
-			ids = append(ids, "")
-		}
-	}
-	return ids, errs, nil
-}
-
-// storeAll hands the records to the stream.
+// storeAll stores the records.
 func (s *Service) storeAll(ctx context.Context, p *putRequest) *wire.Error {
-	l := s.findBytes(p.name)
-	if l == nil {
+	stream := s.ingest.Find(p.name)
+	if stream == nil {
 		return s.notFound(string(p.name))
 	}
 	var err error
-	if p.pieces, err = l.put(ctx, p.records, p.pieces); err != nil {
+	if p.pieces, err = stream.Put(ctx, p.records, p.pieces); err != nil {
 		return s.notFound(string(p.name))
 	}
 	return nil
 }
 
-var errStopped = errors.New("the stream is being deleted")
-
-func (l *live) put(ctx context.Context, records [][]byte, pieces []piece) ([]piece, error) {
-	if !l.gate.enter() {
-		return pieces, errStopped
-	}
-	defer l.gate.leave()
-	at := l.next.at.Load()
-	pieces, sent := l.gatherers[at%uint64(len(l.gatherers))].put(ctx, records, pieces)
-	if sent {
-		l.next.at.CompareAndSwap(at, at+1)
-	}
-	return pieces, nil
-}
-
-// read takes the body apart and decodes the records: fast where it is written as every SDK
-// writes it, and else by the model, which also says what is wrong with it.
+// read parses the body and decodes the records: fast if it is written as the SDKs write it, else by
+// the model, which also finds what is wrong with it.
 func (p *putRequest) read(op string, body []byte) *wire.Error {
 	if !p.scan(op == "PutRecordBatch", body) || !p.decode() {
 		if err := p.readSlowly(op, body); err != nil {
@@ -228,10 +176,10 @@ func (p *putRequest) readSlowly(op string, body []byte) *wire.Error {
 	return nil
 }
 
-// allFull says whether every piece failed for want of room, so that nothing was stored.
+// allFull reports whether every piece failed because the buffer is full: nothing was stored.
 func (p *putRequest) allFull() bool {
 	for _, piece := range p.pieces {
-		if !errors.Is(piece.group.err, record.ErrFull) {
+		if !errors.Is(piece.Err(), record.ErrFull) {
 			return false
 		}
 	}
@@ -243,13 +191,13 @@ func (p *putRequest) answerBatch(failed int) {
 	b = strconv.AppendInt(b, int64(failed), 10)
 	b = append(b, `,"RequestResponses":[`...)
 	for _, piece := range p.pieces {
-		for i := range piece.n {
-			if piece.group.err != nil {
+		for i := range piece.N {
+			if piece.Err() != nil {
 				b = append(b, `{"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow down."},`...)
 				continue
 			}
 			b = append(b, `{"RecordId":"`...)
-			b = record.AppendID(b, piece.shard, piece.group.seq, piece.base+i)
+			b = piece.AppendID(b, i)
 			b = append(b, `"},`...)
 		}
 	}
@@ -261,5 +209,5 @@ func (p *putRequest) write(w http.ResponseWriter) {
 	h := w.Header()
 	h["Content-Type"] = []string{contentType}
 	h["Content-Length"] = []string{strconv.Itoa(len(p.answer))}
-	_, _ = w.Write(p.answer) // the client is gone: nobody to tell
+	_, _ = w.Write(p.answer) // fails only when the client is gone
 }

@@ -2,46 +2,44 @@ package firehose
 
 import "bytes"
 
-// scan finds the name and the records of a PutRecord or PutRecordBatch in its body, in any
-// order and with any whitespace, without a copy. It is false for what is unusual: escapes,
-// other or repeated members, values of other types, anything that is not well formed. The
-// caller then parses the body by the rules; what scan takes, those take in the same way.
-// The records' base64 is not looked at.
+// scan finds the name and the records of a PutRecord or PutRecordBatch in its body, in any order
+// and with any whitespace, without a copy. It is false for what is unusual: escapes, other or
+// repeated members, values of other types, anything that is not well formed. The caller then parses
+// the body by the rules, which accept what scan accepts in the same way. The records' base64 is not
+// checked.
 func (p *putRequest) scan(batch bool, body []byte) bool {
 	p.encoded, p.name = p.encoded[:0], nil
 	s := scanner{rest: body}
 	if !s.next('{') {
 		return false
 	}
-	seen := false
 	for {
 		key, ok := s.text()
-		if !ok || !s.next(':') {
+		if !ok || !s.next(':') || !p.scanMember(batch, key, &s) {
 			return false
 		}
-		switch {
-		case string(key) == "DeliveryStreamName" && p.name == nil:
-			if p.name, ok = s.text(); !ok || !isStreamName(p.name) {
-				return false
-			}
-		case batch && string(key) == "Records" && !seen:
-			seen = true
-			if !p.scanRecords(&s) {
-				return false
-			}
-		case !batch && string(key) == "Record" && !seen:
-			seen = true
-			if !p.scanRecord(&s) {
-				return false
-			}
-		default:
-			return false
+		if !s.next(',') {
+			return s.next('}') && s.end() && p.name != nil && len(p.encoded) > 0
 		}
-		if s.next(',') {
-			continue
-		}
-		return s.next('}') && s.end() && p.name != nil && seen
 	}
+}
+
+// scanMember reads the value of a member. A second one of the same name is unusual.
+func (p *putRequest) scanMember(batch bool, key []byte, s *scanner) bool {
+	switch string(key) {
+	case "DeliveryStreamName":
+		if p.name != nil {
+			return false
+		}
+		name, ok := s.text()
+		p.name = name
+		return ok && isStreamName(name)
+	case "Records":
+		return batch && len(p.encoded) == 0 && p.scanRecords(s)
+	case "Record":
+		return !batch && len(p.encoded) == 0 && p.scanRecord(s)
+	}
+	return false
 }
 
 func (p *putRequest) scanRecords(s *scanner) bool {
@@ -78,10 +76,10 @@ func (p *putRequest) scanRecord(s *scanner) bool {
 	return true
 }
 
-// scanner reads JSON's tokens off the front of rest.
+// scanner reads JSON tokens from the front of rest.
 type scanner struct{ rest []byte }
 
-// next takes c, if it comes next but for whitespace.
+// next reads c and reports whether it came next, after any whitespace.
 func (s *scanner) next(c byte) bool {
 	if len(s.rest) > 0 && s.rest[0] == c {
 		s.rest = s.rest[1:]
@@ -111,8 +109,8 @@ func (s *scanner) end() bool {
 	return len(s.rest) == 0
 }
 
-// text takes a string, up to the next quote. One with escapes, or with bytes that a string
-// may not hold, comes out as it stands, which is neither a name nor base64.
+// text reads a string, up to the next quote. A string with escapes, or with bytes that it may not
+// hold, is returned unchanged, and is then neither a name nor base64.
 func (s *scanner) text() ([]byte, bool) {
 	if !s.next('"') {
 		return nil, false
@@ -126,7 +124,7 @@ func (s *scanner) text() ([]byte, bool) {
 	return t, true
 }
 
-// isStreamName is [a-zA-Z0-9_.-]{1,64}.
+// isStreamName reports whether name matches [a-zA-Z0-9_.-]{1,64}.
 func isStreamName(name []byte) bool {
 	for _, c := range name {
 		switch {

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
+	"github.com/stagelog/stagelog/internal/delivery/ingest/ingesttest"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
@@ -39,7 +41,12 @@ func (oneKey) Secret(id string) (string, wire.Identity, bool) {
 }
 
 // newService fails the test when it can't be made.
-func newService(t testing.TB, cfg firehose.Config, store *recordtest.Store, logs *memLogs) *firehose.Service {
+func newService(t testing.TB, cfg firehose.Config, store *recordtest.Store, logs *ingesttest.Logs) *firehose.Service {
+	t.Helper()
+	return newServiceOn(t, cfg, store, ingest.New(ingest.Config{Clock: cfg.Clock}, logs.Open))
+}
+
+func newServiceOn(t testing.TB, cfg firehose.Config, store *recordtest.Store, streams *ingest.Streams) *firehose.Service {
 	t.Helper()
 	cfg.Region, cfg.Account = region, account
 	cfg.CheckSchema = func(c firehose.SchemaConfiguration) error {
@@ -48,7 +55,7 @@ func newService(t testing.TB, cfg firehose.Config, store *recordtest.Store, logs
 		}
 		return nil
 	}
-	s, err := firehose.New(context.Background(), cfg, store, logs.open)
+	s, err := firehose.New(context.Background(), cfg, store, streams)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +84,7 @@ func extended() *types.ExtendedS3DestinationConfiguration {
 
 func TestGoSDKDoesAllOperations(t *testing.T) {
 	ctx := context.Background()
-	logs := newLogs()
+	logs := ingesttest.NewLogs()
 	var changed, deleted []string
 	s := newService(t, firehose.Config{
 		OnChange: func(s firehose.Stream) { changed = append(changed, s.Name+" "+s.VersionID) },
@@ -143,7 +150,7 @@ func TestGoSDKDoesAllOperations(t *testing.T) {
 	for i, r := range many.RequestResponses {
 		want[aws.ToString(r.RecordId)] = fmt.Sprintf("record %d \x00\xff", i)
 	}
-	if diff := cmp.Diff(want, logs.of(*name, 0).records(t, 0)); diff != "" {
+	if diff := cmp.Diff(want, logs.Of(*name, 0).Records(t, 0)); diff != "" {
 		t.Errorf("stored records (-answered +stored):\n%s", diff)
 	}
 

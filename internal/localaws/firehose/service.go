@@ -11,16 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/record"
 )
-
-// Log is the durable frames of one shard of a stream.
-type Log interface {
-	// Append returns once the frame, of at most record.MaxFrameBytes, is synced. An error
-	// that wraps record.ErrFull means that nothing was stored; after any other it may be
-	// stored or not. It runs in parallel and does not keep the frame.
-	Append(ctx context.Context, frame []byte) (seq uint64, err error)
-}
 
 // Config configures a Service. Region and Account are required.
 type Config struct {
@@ -29,43 +22,31 @@ type Config struct {
 	Clock   func() time.Time // nil is time.Now
 	Metrics *Metrics         // nil counts nothing
 	Logger  *slog.Logger     // nil is silent
-	// Shards is how many Logs a stream's records are spread over. 0 is 1. More shards are
-	// delivered in parallel.
-	Shards int
-	// Gather is how long the first record of a frame waits for others before it is stored, so
-	// that concurrent single PutRecords share a sync. What is enough by itself goes at once. 0
-	// gathers only while another frame is being stored.
-	Gather time.Duration
-	// CheckSchema says whether records can be converted with the columns of that table, and else why not. nil: none can.
+	// CheckSchema returns the reason for which records cannot be converted with the columns of that table. nil: none can.
 	CheckSchema func(SchemaConfiguration) error
 	// OnChange is called with each stream that New finds, and with each one that was
 	// created or updated, before the call that did it is answered.
 	OnChange func(Stream)
-	// OnDelete is called before a stream's definition goes: no record arrives any more, and
+	// OnDelete is called before a stream's definition is removed: no record arrives any more, and
 	// what is not delivered is to be discarded, as on AWS. A stream that was being deleted
 	// when the process ended is deleted by the next New.
 	OnDelete func(name string)
 }
 
-// Service is the delivery streams of one account in one region. It may be used in parallel.
+// Service serves the delivery streams of one account in one Region. It may be used in parallel.
 type Service struct {
-	cfg     Config
-	store   record.Store
-	openLog func(ctx context.Context, stream string, shard int) (Log, error)
-	puts    space
+	cfg    Config
+	store  record.Store
+	ingest *ingest.Streams
+	puts   space
 
 	change sync.Mutex // held while a definition changes, so that Store and memory agree
 	mu     sync.RWMutex
 	live   map[string]*live // guarded by mu
 }
 
-// live is a stream as it runs.
+// live is a stream with its revision.
 type live struct {
-	gatherers []*gatherer
-	next      roundRobin
-
-	gate gate // closed when the stream is deleted
-
 	mu     sync.RWMutex
 	stream Stream // guarded by mu
 	rev    uint64 // in the Store; guarded by Service.change
@@ -77,8 +58,8 @@ func (l *live) current() Stream {
 	return l.stream
 }
 
-// New reads the streams from the store and opens their Logs. It starts nothing.
-func New(ctx context.Context, cfg Config, store record.Store, openLog func(ctx context.Context, stream string, shard int) (Log, error)) (*Service, error) {
+// New reads the streams from the store and opens them for ingest. It starts nothing.
+func New(ctx context.Context, cfg Config, store record.Store, streams *ingest.Streams) (*Service, error) {
 	if cfg.Region == "" || cfg.Account == "" {
 		return nil, errors.New("firehose needs a region and an account")
 	}
@@ -97,8 +78,7 @@ func New(ctx context.Context, cfg Config, store record.Store, openLog func(ctx c
 	if cfg.OnDelete == nil {
 		cfg.OnDelete = func(string) {}
 	}
-	cfg.Shards = max(cfg.Shards, 1)
-	s := &Service{cfg: cfg, store: store, openLog: openLog, live: map[string]*live{}}
+	s := &Service{cfg: cfg, store: store, ingest: streams, live: map[string]*live{}}
 	return s, s.load(ctx)
 }
 
@@ -124,27 +104,17 @@ func (s *Service) load(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := s.open(ctx, l); err != nil {
+		accepting, err := s.ingest.Open(ctx, name)
+		if err != nil {
 			return err
 		}
+		s.ingest.Add(accepting)
 		s.cfg.OnChange(l.stream)
 	}
 	return nil
 }
 
-// open opens the stream's Logs.
-func (s *Service) open(ctx context.Context, l *live) error {
-	for shard := range s.cfg.Shards {
-		log, err := s.openLog(ctx, l.stream.Name, shard)
-		if err != nil {
-			return fmt.Errorf("open shard %d of stream %s: %w", shard, l.stream.Name, err)
-		}
-		l.gatherers = append(l.gatherers, newGatherer(log, shard, s.cfg, l.stream.Name))
-	}
-	return nil
-}
-
-// Streams are the streams as they are now, by name.
+// Streams returns the current streams, by name.
 func (s *Service) Streams() []Stream {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -155,7 +125,7 @@ func (s *Service) Streams() []Stream {
 	return all
 }
 
-// Stream is one stream as it is now.
+// Stream returns the current definition of a stream.
 func (s *Service) Stream(name string) (Stream, bool) {
 	l := s.find(name)
 	if l == nil {
@@ -164,18 +134,11 @@ func (s *Service) Stream(name string) (Stream, bool) {
 	return l.current(), true
 }
 
-// find is nil when there is no such stream.
+// find returns nil when there is no such stream.
 func (s *Service) find(name string) *live {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.live[name]
-}
-
-// findBytes is find for the bytes of a request, without an allocation.
-func (s *Service) findBytes(name []byte) *live {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.live[string(name)]
 }
 
 // writeTimeout bounds the write of a definition. A client that goes away does not stop it.
@@ -200,7 +163,7 @@ func (s *Service) save(ctx context.Context, l *live, stream Stream) error {
 	return nil
 }
 
-// finishDelete discards what the stream holds and forgets it. It is repeated after a crash.
+// finishDelete discards what the stream holds and removes it. It is repeated after a crash.
 func (s *Service) finishDelete(ctx context.Context, name string) error {
 	s.cfg.OnDelete(name)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
+	"github.com/stagelog/stagelog/internal/delivery/ingest/ingesttest"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
@@ -57,7 +59,7 @@ func pretty(t *testing.T, raw []byte) string {
 }
 
 func TestDescribeFillsInDefaults(t *testing.T) {
-	s := newService(t, firehose.Config{Clock: clock}, &recordtest.Store{}, newLogs())
+	s := newService(t, firehose.Config{Clock: clock}, &recordtest.Store{}, ingesttest.NewLogs())
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", processors(lambda("LambdaArn", lambdaARN)), nil)
 	var got json.RawMessage
@@ -86,7 +88,7 @@ func TestDescribeFillsInDefaults(t *testing.T) {
 }
 
 func TestProcessingIsOffWhenEnabledIsOmitted(t *testing.T) {
-	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, ingesttest.NewLogs())
 	do(t, handler(s, clock), "CreateDeliveryStream", create(`,"ProcessingConfiguration":{"Processors":[`+lambda("LambdaArn", lambdaARN)+`]}`), nil)
 	stream, _ := s.Stream("new")
 	if _, ok := stream.Destination.Lambda(); ok {
@@ -95,7 +97,7 @@ func TestProcessingIsOffWhenEnabledIsOmitted(t *testing.T) {
 }
 
 func TestUpdateMergesAndReplacesProcessing(t *testing.T) {
-	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, ingesttest.NewLogs())
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", create(`,"Prefix":"a/","ErrorOutputPrefix":"e/","FileExtension":".log","CustomTimeZone":"Europe/Berlin","S3BackupMode":"Enabled",
 		"S3BackupConfiguration":{"RoleARN":"`+roleARN+`","BucketARN":"`+bucketARN+`","Prefix":"raw/"},
@@ -136,7 +138,7 @@ func TestPlainS3DestinationIsDescribedAsBoth(t *testing.T) {
 }
 
 func TestStreamsSurviveARestart(t *testing.T) {
-	store, logs := &recordtest.Store{}, newLogs()
+	store, logs := &recordtest.Store{}, ingesttest.NewLogs()
 	s := newService(t, firehose.Config{Clock: clock}, store, logs)
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", processors(lambda("LambdaArn", lambdaARN)), nil)
@@ -157,26 +159,26 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	h = handler(s, clock)
 	do(t, h, "UpdateDestination", update("2", "destinationId-000000000001", `"Prefix":"q/"`), nil)
 	do(t, h, "PutRecord", `{"DeliveryStreamName":"new","Record":{"Data":"YQ=="}}`, nil)
-	if len(logs.of("new", 0).records(t, 0)) != 1 {
+	if len(logs.Of("new", 0).Records(t, 0)) != 1 {
 		t.Error("a record of the stream that was there before is not stored")
 	}
 }
 
 func TestDeleteIsFinishedAfterACrash(t *testing.T) {
 	store := &recordtest.Store{}
-	s := newService(t, firehose.Config{}, store, newLogs())
+	s := newService(t, firehose.Config{}, store, ingesttest.NewLogs())
 	do(t, handler(s, clock), "CreateDeliveryStream", createBody, nil)
 	// The definition as it stands when the process ends while OnDelete runs.
 	store = recordtest.StoreOf(map[string]string{"stream/s": strings.Replace(store.Docs()["stream/s"], `"ACTIVE"`, `"DELETING"`, 1)})
 	var deleted []string
-	s = newService(t, firehose.Config{OnDelete: func(name string) { deleted = append(deleted, name) }}, store, newLogs())
+	s = newService(t, firehose.Config{OnDelete: func(name string) { deleted = append(deleted, name) }}, store, ingesttest.NewLogs())
 	if diff := cmp.Diff([]string{"s"}, deleted); diff != "" || len(s.Streams()) != 0 || len(store.Docs()) != 0 {
 		t.Errorf("OnDelete %v, streams %v, store %v", deleted, s.Streams(), store.Docs())
 	}
 }
 
 func TestListsArePaged(t *testing.T) {
-	s := newService(t, firehose.Config{}, &recordtest.Store{}, newLogs())
+	s := newService(t, firehose.Config{}, &recordtest.Store{}, ingesttest.NewLogs())
 	h := handler(s, clock)
 	for i := range 12 {
 		do(t, h, "CreateDeliveryStream", strings.Replace(createBody, `"s"`, fmt.Sprintf(`"s%02d"`, 11-i), 1), nil)
@@ -215,7 +217,7 @@ func TestListsArePaged(t *testing.T) {
 
 func TestFailuresOfTheStoreAreNotTold(t *testing.T) {
 	store := &recordtest.Store{}
-	s := newService(t, firehose.Config{}, store, newLogs())
+	s := newService(t, firehose.Config{}, store, ingesttest.NewLogs())
 	h := handler(s, clock)
 	store.Fail(errors.New("secret path of the disk"))
 	var r reply
@@ -229,20 +231,22 @@ func TestFailuresOfTheStoreAreNotTold(t *testing.T) {
 }
 
 func TestNewRefusesWhatItCanNotUse(t *testing.T) {
-	logs := newLogs()
-	if _, err := firehose.New(context.Background(), firehose.Config{Region: region}, &recordtest.Store{}, logs.open); err == nil {
+	logs := ingesttest.NewLogs()
+	if _, err := firehose.New(context.Background(), firehose.Config{Region: region}, &recordtest.Store{}, ingest.New(ingest.Config{}, logs.Open)); err == nil {
 		t.Error("no account: New took it")
 	}
 	store := recordtest.StoreOf(map[string]string{"stream/x": "{"})
-	if _, err := firehose.New(context.Background(), firehose.Config{Region: region, Account: account}, store, logs.open); err == nil {
+	if _, err := firehose.New(context.Background(), firehose.Config{Region: region, Account: account}, store, ingest.New(ingest.Config{}, logs.Open)); err == nil {
 		t.Error("a definition that does not decode: New took it")
 	}
 }
 
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	s, _ := withStream(t, firehose.Config{Metrics: firehose.NewMetrics(reg)})
+	streams := ingest.New(ingest.Config{Metrics: reg}, ingesttest.NewLogs().Open)
+	s := newServiceOn(t, firehose.Config{Metrics: firehose.NewMetrics(reg)}, &recordtest.Store{}, streams)
 	h := handler(s, clock)
+	do(t, h, "CreateDeliveryStream", createBody, nil)
 	do(t, h, "PutRecordBatch", batch(3, 10), nil)
 	var r reply
 	call(h, signed(t, "PutRecord", `{"DeliveryStreamName":"nobody","Record":{"Data":"YQ=="}}`, nil), &r)

@@ -1,4 +1,4 @@
-package firehose
+package ingest
 
 import "sync"
 
@@ -7,10 +7,10 @@ type gate struct {
 	mu     sync.Mutex // guards what follows
 	inside int
 	closed bool
-	empty  chan struct{} // not nil while closing waits; closed when nobody is inside
+	empty  chan struct{} // not nil while closing waits; closed when no request is inside
 }
 
-// enter says whether the caller is in. Whoever is in must leave.
+// enter reports whether the caller was let in. It must then leave.
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -31,8 +31,8 @@ func (g *gate) leave() {
 	}
 }
 
-// close lets nobody in any more and returns once everybody has left. It may be repeated,
-// not in parallel.
+// close lets no request in any more and returns once all have left. It may be repeated, not in
+// parallel.
 func (g *gate) close() {
 	g.mu.Lock()
 	g.closed = true

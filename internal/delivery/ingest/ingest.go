@@ -1,0 +1,179 @@
+// Package ingest turns the records of many requests into few durable frames: it answers only once
+// they are synced.
+//
+// Streams holds the streams that accept records. Each stream spreads its records over shards, which
+// are delivered in parallel; a gatherer for each shard puts concurrent requests into one frame, so
+// that they share a sync.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// Log holds the durable frames of one shard of a stream.
+type Log interface {
+	// Append returns once the frame, of at most record.MaxFrameBytes, is synced. An error that wraps
+	// record.ErrFull means that nothing was stored; after any other it may be stored or not. It runs
+	// in parallel and does not keep the frame.
+	Append(ctx context.Context, frame []byte) (seq uint64, err error)
+}
+
+// Config configures Streams.
+type Config struct {
+	// Shards is the number of Logs over which a stream's records are spread. 0 is 1.
+	Shards int
+	// Gather is how long the first record of a frame waits for others before it is stored, so that
+	// concurrent single records share a sync. A frame that is large enough is stored at once. 0
+	// gathers only while another frame is being stored.
+	Gather  time.Duration
+	Clock   func() time.Time      // nil is time.Now
+	Metrics prometheus.Registerer // nil exports nothing
+	Logger  *slog.Logger          // nil is silent
+}
+
+// Streams holds the streams that accept records, by name. It may be used in parallel.
+type Streams struct {
+	cfg     Config
+	openLog func(ctx context.Context, stream string, shard int) (Log, error)
+	latency prometheus.Histogram
+
+	records, bytes, refused, frames atomic.Int64
+
+	mu     sync.RWMutex // guards byName
+	byName map[string]*Stream
+}
+
+// New returns Streams without a stream.
+func New(cfg Config, openLog func(ctx context.Context, stream string, shard int) (Log, error)) *Streams {
+	cfg.Shards = max(cfg.Shards, 1)
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Streams{cfg: cfg, openLog: openLog, byName: map[string]*Stream{}}
+	s.export(cfg.Metrics)
+	return s
+}
+
+// Open opens the Logs of a stream. It accepts records from Add on.
+func (s *Streams) Open(ctx context.Context, name string) (*Stream, error) {
+	stream := &Stream{name: name}
+	for shard := range s.cfg.Shards {
+		log, err := s.openLog(ctx, name, shard)
+		if err != nil {
+			return nil, fmt.Errorf("open shard %d of stream %s: %w", shard, name, err)
+		}
+		stream.gatherers = append(stream.gatherers, &gatherer{streams: s, log: log, shard: shard, logger: s.cfg.Logger.With("stream", name)})
+	}
+	return stream, nil
+}
+
+// Add makes an opened stream accept records.
+func (s *Streams) Add(stream *Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byName[stream.name] = stream
+}
+
+// Close returns once no record of the stream is under way and none is accepted any more. A name
+// that is not open is no error.
+func (s *Streams) Close(name string) {
+	s.mu.Lock()
+	stream := s.byName[name]
+	delete(s.byName, name)
+	s.mu.Unlock()
+	if stream != nil {
+		stream.gate.close()
+	}
+}
+
+// Find returns the stream of that name; nil if none is open.
+func (s *Streams) Find(name []byte) *Stream {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byName[string(name)]
+}
+
+// ErrTooLarge is the error of a record over record.MaxBytes.
+var ErrTooLarge = errors.New("record is too large")
+
+// Put stores records for a caller in this process. failed lists the records that failed; one of
+// them may be stored all the same. err is about all of them: it wraps record.ErrNotFound when no
+// such stream is open, or ErrTooLarge. The bytes are not kept.
+func (s *Streams) Put(ctx context.Context, stream string, records [][]byte) (failed []int, err error) {
+	for i, r := range records {
+		if len(r) > record.MaxBytes {
+			return nil, fmt.Errorf("record %d has %d bytes, at most %d are accepted: %w", i, len(r), record.MaxBytes, ErrTooLarge)
+		}
+	}
+	to := s.Find([]byte(stream))
+	if to == nil {
+		return nil, fmt.Errorf("stream %s: %w", stream, record.ErrNotFound)
+	}
+	pieces, err := to.Put(ctx, records, nil)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", stream, err)
+	}
+	at := 0
+	for _, p := range pieces {
+		for i := range p.N {
+			if p.Err() != nil {
+				failed = append(failed, at+i)
+			}
+		}
+		at += p.N
+	}
+	return failed, nil
+}
+
+// Stream accepts the records of one stream.
+type Stream struct {
+	name      string
+	gatherers []*gatherer
+	next      atomic.Uint64 // the shard that gathers
+	gate      gate
+}
+
+// Piece is a run of records that were stored, or failed, together.
+type Piece struct {
+	N     int // records
+	group *group
+	shard int
+	base  int // index of the first record in the group
+}
+
+// Err returns nil if the records are durable.
+func (p Piece) Err() error { return p.group.err }
+
+// AppendID appends the id of record i of the piece.
+func (p Piece) AppendID(dst []byte, i int) []byte {
+	return record.AppendID(dst, p.shard, p.group.seq, p.base+i)
+}
+
+// Put stores records of at most record.MaxBytes each, and returns once each is durable or has
+// failed. It appends the pieces, in the order of the records. The error wraps record.ErrNotFound
+// when the stream is closed. The bytes are not kept.
+func (s *Stream) Put(ctx context.Context, records [][]byte, pieces []Piece) ([]Piece, error) {
+	if !s.gate.enter() {
+		return pieces, fmt.Errorf("stream is being deleted: %w", record.ErrNotFound)
+	}
+	defer s.gate.leave()
+	at := s.next.Load()
+	pieces, sent := s.gatherers[at%uint64(len(s.gatherers))].put(ctx, records, pieces)
+	if sent {
+		s.next.CompareAndSwap(at, at+1)
+	}
+	return pieces, nil
+}

@@ -1,0 +1,280 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
+	"github.com/stagelog/stagelog/internal/delivery/ingest/ingesttest"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// opened returns Streams with a stream s, and the stream's logs.
+func opened(t testing.TB, cfg ingest.Config) (*ingest.Streams, *ingesttest.Logs) {
+	t.Helper()
+	logs := ingesttest.NewLogs()
+	s := ingest.New(cfg, logs.Open)
+	stream, err := s.Open(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Add(stream)
+	return s, logs
+}
+
+// put stores the records in stream s and returns their ids; "" for those that failed.
+func put(t testing.TB, s *ingest.Streams, ctx context.Context, records ...[]byte) (ids []string) {
+	t.Helper()
+	pieces, err := s.Find([]byte("s")).Put(ctx, records, nil)
+	if err != nil {
+		t.Errorf("Put: %v", err)
+	}
+	for _, p := range pieces {
+		for i := range p.N {
+			id := ""
+			if p.Err() == nil {
+				id = string(p.AppendID(nil, i))
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func TestConcurrentPutsShareFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, logs := opened(t, ingest.Config{})
+		release := make(chan struct{})
+		var mu sync.Mutex
+		appends := 0
+		logs.Of("s", 0).Before = func(record.Batch) error {
+			mu.Lock()
+			appends++
+			mu.Unlock()
+			<-release
+			return nil
+		}
+		const clients = 64
+		answered := make(chan string, clients)
+		for i := range clients {
+			go func() {
+				ids := put(t, s, context.Background(), fmt.Appendf(nil, "record %d", i))
+				answered <- fmt.Sprintf("%s=record %d", ids[0], i)
+			}()
+		}
+		synctest.Wait() // all wait for the first append, or gather behind it
+		if len(answered) != 0 || appends != 1 {
+			t.Fatalf("%d answered, %d appends begun while the first append blocks; want 0 and 1", len(answered), appends)
+		}
+		release <- struct{}{}
+		synctest.Wait()
+		if len(answered) != 1 || appends != 2 {
+			t.Fatalf("%d answered, %d appends begun after the first append; want 1 and 2", len(answered), appends)
+		}
+		release <- struct{}{}
+		synctest.Wait()
+		if len(answered) != clients || appends != 2 {
+			t.Fatalf("%d answered in %d appends, want %d in 2", len(answered), appends, clients)
+		}
+		stored := logs.Of("s", 0).Records(t, 0)
+		for range clients {
+			id, text, _ := strings.Cut(<-answered, "=")
+			if stored[id] != text {
+				t.Errorf("id %s was answered for %q, stored is %q", id, text, stored[id])
+			}
+		}
+	})
+}
+
+func TestFullFramesDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, logs := opened(t, ingest.Config{})
+		release := make(chan struct{})
+		var sizes []int
+		var mu sync.Mutex
+		logs.Of("s", 0).Before = func(b record.Batch) error {
+			total := 0
+			for _, r := range b.Records {
+				total += len(r)
+			}
+			mu.Lock()
+			sizes = append(sizes, total)
+			mu.Unlock()
+			<-release
+			return nil
+		}
+		records := make([][]byte, 500)
+		for i := range records {
+			records[i] = bytes.Repeat([]byte{byte(i)}, 8<<10) // 4,000 KiB in all: four frames
+		}
+		done := make(chan []string)
+		go func() {
+			done <- put(t, s, context.Background(), records...)
+		}()
+		synctest.Wait()
+		if len(sizes) < 2 {
+			t.Errorf("%d frames under way at once, want several", len(sizes))
+		}
+		close(release)
+		ids := <-done
+		for _, n := range sizes {
+			if n > record.MaxFrameBytes {
+				t.Errorf("a frame of %d bytes of records, at most %d fit", n, record.MaxFrameBytes)
+			}
+		}
+		stored := logs.Of("s", 0).Records(t, 0)
+		if len(stored) != len(records) {
+			t.Errorf("%d records stored, want %d", len(stored), len(records))
+		}
+		for i, id := range ids {
+			if stored[id] != string(records[i]) {
+				t.Errorf("id %d stands for another record", i)
+			}
+		}
+	})
+}
+
+func TestClientThatGoesAwayFailsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, logs := opened(t, ingest.Config{})
+		release := make(chan struct{})
+		logs.Of("s", 0).Before = func(record.Batch) error { <-release; return nil }
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		for i := range 3 {
+			wg.Go(func() {
+				if ids := put(t, s, ctx, []byte{byte(i)}); ids[0] == "" {
+					t.Errorf("record %d failed", i)
+				}
+			})
+			synctest.Wait()
+		}
+		cancel()
+		close(release)
+		wg.Wait()
+		if n := len(logs.Of("s", 0).Records(t, 0)); n != 3 {
+			t.Errorf("%d records stored, want 3", n)
+		}
+	})
+}
+
+func TestShardsTakeTurns(t *testing.T) {
+	s, logs := opened(t, ingest.Config{Shards: 3})
+	for i := range 6 {
+		put(t, s, t.Context(), []byte{byte(i)})
+	}
+	for shard := range 3 {
+		if n := len(logs.Of("s", shard).Records(t, shard)); n != 2 {
+			t.Errorf("shard %d has %d records, want 2", shard, n)
+		}
+	}
+}
+
+func TestRecordsWaitForOthersNoLongerThanGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const gather = 2 * time.Millisecond
+		s, logs := opened(t, ingest.Config{Gather: gather})
+		var frames []int // records in each
+		logs.Of("s", 0).Before = func(b record.Batch) error {
+			frames = append(frames, len(b.Records))
+			return nil
+		}
+		began := time.Now()
+		put64 := func() {
+			var puts sync.WaitGroup
+			for range 64 {
+				puts.Go(func() { put(t, s, context.Background(), []byte("one")) })
+			}
+			puts.Wait()
+		}
+		put64()
+		if len(frames) != 1 || frames[0] != 64 || time.Since(began) != gather {
+			t.Errorf("64 concurrent records went in frames of %v after %v, want one frame after %v", frames, time.Since(began), gather)
+		}
+		began, frames = time.Now(), nil
+		put64()
+		if len(frames) != 1 || frames[0] != 64 || time.Since(began) != 0 {
+			t.Errorf("the same 64 again went in frames of %v after %v, want one frame as soon as all are there", frames, time.Since(began))
+		}
+		began, frames = time.Now(), nil
+		put(t, s, context.Background(), bytes.Repeat([]byte("x"), 64<<10))
+		if len(frames) != 1 || time.Since(began) != 0 {
+			t.Errorf("64 KiB went in %d frames after %v, want one at once", len(frames), time.Since(began))
+		}
+	})
+}
+
+func TestPutReportsTheFailedRecords(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	s, logs := opened(t, ingest.Config{Metrics: reg})
+	logs.Of("s", 0).Before = func(b record.Batch) error {
+		if b.Records[0][0] == 'b' {
+			return errors.New("the disk said no")
+		}
+		return nil
+	}
+	// Two frames: the second begins with a b.
+	large := func(c string) []byte { return bytes.Repeat([]byte(c), 1_000_000) }
+	failed, err := s.Put(t.Context(), "s", [][]byte{large("a"), large("b"), []byte("c")})
+	if err != nil || !slices.Equal(failed, []int{1, 2}) {
+		t.Errorf("Put = %v, %v, want records 1 and 2 failed", failed, err)
+	}
+	if got, want := s.Stats(), (ingest.Stats{Records: 1, Bytes: 1_000_000, Refused: 2, Frames: 1}); got != want {
+		t.Errorf("Stats = %+v, want %+v", got, want)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "stagelog_firehose_records_total" && f.GetMetric()[0].GetCounter().GetValue() != 1 {
+			t.Errorf("metric %s = %v, want 1", f.GetName(), f.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
+	if failed, err := s.Put(t.Context(), "s", nil); failed != nil || err != nil {
+		t.Errorf("Put of no records = %v, %v", failed, err)
+	}
+	if _, err := s.Put(t.Context(), "s", [][]byte{make([]byte, record.MaxBytes+1)}); !errors.Is(err, ingest.ErrTooLarge) {
+		t.Errorf("Put of a record over the limit = %v, want ErrTooLarge", err)
+	}
+	if _, err := s.Put(t.Context(), "other", [][]byte{{1}}); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("Put to a stream that is not open = %v, want ErrNotFound", err)
+	}
+}
+
+func TestCloseWaitsForRecordsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, logs := opened(t, ingest.Config{})
+		release := make(chan struct{})
+		logs.Of("s", 0).Before = func(record.Batch) error { <-release; return nil }
+		stream := s.Find([]byte("s"))
+		var wg sync.WaitGroup
+		wg.Go(func() { put(t, s, context.Background(), []byte("x")) })
+		synctest.Wait()
+		closed := make(chan struct{})
+		go func() { s.Close("s"); close(closed) }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close returned while a record was under way")
+		default:
+		}
+		if _, err := stream.Put(context.Background(), [][]byte{{1}}, nil); !errors.Is(err, record.ErrNotFound) {
+			t.Errorf("Put to a closed stream = %v, want ErrNotFound", err)
+		}
+		close(release)
+		<-closed
+		wg.Wait()
+		s.Close("s")
+	})
+}
