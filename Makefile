@@ -43,7 +43,7 @@ empty = out=$$($(GO) tool $(1)) || exit 1; \
 # TESTS_ONLY are the functions that tests alone may call: test helpers, which are packages because several packages'
 # tests share them; the inverses of record's frame and id, with which tests read what the product writes; and the format
 # of the web page that this project replaces, accesslog.Seed.
-TESTS_ONLY := ^internal/(lake/laketest|localaws/wire/wiretest|provision/moto|record/recordtest)/|: (ParseFrame|ParseID|parseDigits|Seed)$$
+TESTS_ONLY := ^internal/(lake/laketest|localaws/wire/wiretest|provision/moto|record/recordtest|delivery/ingest/ingesttest|testenv)/|: (ParseFrame|ParseID|parseDigits|Seed)$$
 
 lint:             ## format, vet, staticcheck, unused and complex code, and builds that nothing else covers
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }

@@ -17,14 +17,13 @@ const module = "github.com/stagelog/stagelog/"
 // mayImport states, for each part of the product, which parts it may import beside itself and
 // the packages of "everywhere". A part covers the packages in its folder; the longest match counts.
 var mayImport = map[string]string{
-	"everywhere":         "internal/record internal/accesslog internal/encoding internal/durable internal/awserr",
+	"everywhere":         "internal/record internal/accesslog internal/encoding internal/durable",
 	"cmd/stagelog":       "internal/cli",
 	"cmd/enricher":       "internal/delivery/enrich internal/delivery/function internal/usageplan",
 	"internal/cli":       "internal",
 	"internal/server":    "internal/config internal/usageplan internal/delivery internal/localaws internal/provision internal/lake internal/console",
 	"internal/config":    "internal/delivery/objectkey",
 	"internal/accesslog": "",
-	"internal/awserr":    "",
 	"internal/record":    "",
 	"internal/usageplan": "",
 	"internal/delivery":  "",

@@ -30,7 +30,7 @@ type Filler struct {
 	closed  bool
 }
 
-// ErrClosed: the Filler was closed.
+// ErrClosed reports that the Filler was closed.
 var ErrClosed = errors.New("the lake is closed: stagelog is stopping")
 
 // NewFiller returns a Filler, which opens nothing yet.

@@ -9,26 +9,12 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
 // denialText is how AWS says who may not do what: "User: ARN is not authorized to perform:
 // ACTION on resource: ARN because …". Some services leave out the resource, or the reason.
 var denialText = regexp.MustCompile(`(?s)^User: (\S+) is not authorized to perform: (\S+?)(?: on resource: ("?[^\s"]+"?))?(?: (?:because|with) (.*))?$`)
-
-// on is an error of a call about a resource.
-type on struct {
-	resource string
-	error
-}
-
-func (o *on) Unwrap() error { return o.error }
-
-// Resource returns the ARN of the resource.
-func (o *on) Resource() string { return o.resource }
-
-// On names the resource that a call was about, for a denial that names none.
-func On(resource string, err error) error { return &on{resource, err} }
 
 // sayDenied names the action, the resource and the statement that would allow it.
 func sayDenied(err error) string {

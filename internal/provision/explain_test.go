@@ -35,7 +35,7 @@ func TestExplain(t *testing.T) {
 			[]string{"eva may not lambda:ListTags\n", `"Resource": "*"`}},
 		{"a denial of S3 as it was for long", answer("S3", "PutBucketLifecycleConfiguration", "AccessDenied", "Access Denied"),
 			[]string{"these credentials may not s3:PutLifecycleConfiguration"}},
-		{"a denial of S3 where the call says what it was about", On("arn:aws:s3:::logs/*", answer("S3", "GetObject", "AccessDenied", "Access Denied")),
+		{"a denial of S3 where the call says what it was about", about("arn:aws:s3:::logs/*", answer("S3", "GetObject", "AccessDenied", "Access Denied")),
 			[]string{"these credentials may not s3:GetObject on arn:aws:s3:::logs/*\n", `"Resource": "arn:aws:s3:::logs/*"`, "another account's", "without /*"}},
 		{"a denial by the policy of the resource",
 			answer("S3", "GetObject", "AccessDenied", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::logs/a because no resource-based policy allows the s3:GetObject action"),
@@ -80,3 +80,14 @@ func TestExplainLeavesAlone(t *testing.T) {
 		}
 	}
 }
+
+// resourceError is an error of a call about a resource, as the bucket's client returns it.
+type resourceError struct {
+	error
+	resource string
+}
+
+func (e resourceError) Unwrap() error    { return e.error }
+func (e resourceError) Resource() string { return e.resource }
+
+func about(resource string, err error) error { return resourceError{err, resource} }

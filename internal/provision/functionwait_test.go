@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )

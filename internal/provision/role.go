@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 

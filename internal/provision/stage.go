@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"

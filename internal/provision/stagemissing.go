@@ -12,7 +12,7 @@ import (
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )

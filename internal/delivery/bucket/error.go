@@ -3,7 +3,7 @@ package bucket
 import (
 	"fmt"
 
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/record"
 )
 

@@ -106,20 +106,6 @@ func Rebuild(ctx context.Context, db *sql.DB, prices *PriceFile, frozen *Manifes
 	return invoice, nil
 }
 
-// Verify says in what the lake and the price file are not what the manifest was made from. None is the proof that Rebuild
-// makes the same bytes.
-func Verify(ctx context.Context, db *sql.DB, prices *PriceFile, frozen *Manifest) ([]Difference, error) {
-	var different []Difference
-	err := read(ctx, db, frozen, func(r *month) (err error) {
-		different, err = r.verify(ctx, prices, frozen)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("verify %s: %w", frozen.Month, err)
-	}
-	return different, nil
-}
-
 func read(ctx context.Context, db *sql.DB, m *Manifest, fn func(*month) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -46,8 +46,6 @@ func (s *Server) proxy() http.Handler {
 	}
 }
 
-// transport is a client's way to the socket, with nothing added or undone on the way and
-// nothing taken from the environment.
 // Client returns a client of this server for one of its accounts, over its socket.
 func (s *Server) Client(as Account) *bucket.Client {
 	return bucket.Isolated(bucket.Config{
@@ -59,6 +57,8 @@ func (s *Server) Client(as Account) *bucket.Client {
 	})
 }
 
+// transport returns a transport that dials the socket, changes nothing in requests or answers,
+// and ignores the environment.
 func (s *Server) transport() *http.Transport {
 	return &http.Transport{
 		DialContext:           s.dial,

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
-	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 

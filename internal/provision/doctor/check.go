@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 

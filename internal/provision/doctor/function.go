@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/awserr"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
 // functionName is the name in a function's ARN, with its qualifier where it has one.

@@ -11,8 +11,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/stagelog/stagelog/internal/awserr"
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
