@@ -16,17 +16,16 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// delivery runs one worker per shard of each delivery stream, from the moment the stream is
-// there until it is deleted or the chain ends.
+// delivery runs one worker per shard of each delivery stream, from the creation of the stream until
+// it is deleted or the server stops.
 type delivery struct {
 	chain   *Chain
 	store   record.Store
 	metrics *deliver.Metrics
 	log     *slog.Logger
 
-	mu      sync.Mutex // guards what follows
-	ctx     context.Context
-	group   *errgroup.Group // nil before run and after its end
+	mu      sync.Mutex            // guards what follows
+	start   func(*streamDelivery) // nil before run and after its end
 	streams map[string]*streamDelivery
 }
 
@@ -39,7 +38,7 @@ type streamDelivery struct {
 	done    sync.WaitGroup     // of the workers
 }
 
-// newest is the stream's definition as it stands.
+// newest returns the newest definition of the stream.
 func (s *streamDelivery) newest() firehose.Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,24 +59,24 @@ func newDelivery(ctx context.Context, c *Chain) (*delivery, error) {
 // run delivers until ctx ends.
 func (d *delivery) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	// It ends last but for the workers: while there is a group, it can be added to.
+	// It keeps the group from ending while streams may still be started.
 	group.Go(func() error {
 		<-ctx.Done()
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.group = nil
+		d.start = nil
 		return nil
 	})
 	d.mu.Lock()
-	d.ctx, d.group = ctx, group
+	d.start = func(s *streamDelivery) { d.startLocked(ctx, group, s) }
 	for _, s := range d.streams {
-		d.startLocked(s)
+		d.start(s)
 	}
 	d.mu.Unlock()
 	return group.Wait()
 }
 
-// changed takes over a stream that is new, or whose definition changed.
+// changed adopts a stream that is new, or whose definition changed.
 func (d *delivery) changed(defined firehose.Stream) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,11 +88,13 @@ func (d *delivery) changed(defined firehose.Stream) {
 	}
 	s := &streamDelivery{defined: defined}
 	d.streams[defined.Name] = s
-	d.startLocked(s)
+	if d.start != nil {
+		d.start(s)
+	}
 }
 
-// deleted stops a stream's delivery and forgets what was not delivered, as AWS does. Nobody
-// delivers it when a deletion is finished that a crash had cut off.
+// deleted stops a stream's delivery and removes what was not delivered, as AWS does. The stream is
+// not being delivered when a deletion is finished after a crash.
 func (d *delivery) deleted(name string) {
 	d.mu.Lock()
 	s := d.streams[name]
@@ -114,8 +115,8 @@ func (d *delivery) forget(ctx context.Context, name string) error {
 		return err
 	}
 	for shard := range shards {
-		// The document first: one that is left over without its log would make a new stream
-		// of that name skip records.
+		// The delivery state first: left over without its log, it would make a new stream of that
+		// name skip records.
 		if err := deliver.Forget(ctx, d.store, name, shard); err != nil {
 			return err
 		}
@@ -126,28 +127,28 @@ func (d *delivery) forget(ctx context.Context, name string) error {
 	return nil
 }
 
-// shards is how many shards of a stream there are to deliver: those that are written now, and
-// those that were when there were more.
+// shards returns the number of shards of a stream to deliver: those that are written now, and those
+// of an earlier run with more.
 func (d *delivery) shards(ctx context.Context, name string) (int, error) {
 	there, err := d.chain.buffer.Shards(ctx, name)
 	return max(there, d.chain.cfg.Shards, 1), err
 }
 
-// startLocked starts a stream's workers once there is a group to run them in. A worker that
-// can't start ends the chain: records would be accepted and never delivered.
-func (d *delivery) startLocked(s *streamDelivery) {
-	if d.group == nil || s.workers != nil {
+// startLocked runs a stream's workers in group until ctx ends. A worker that cannot start ends the
+// group: records would be accepted and never delivered.
+func (d *delivery) startLocked(ctx context.Context, group *errgroup.Group, s *streamDelivery) {
+	if s.workers != nil {
 		return
 	}
-	if err := d.makeLocked(s); err != nil {
-		d.group.Go(func() error { return err })
+	if err := d.makeLocked(ctx, s); err != nil {
+		group.Go(func() error { return err })
 		return
 	}
-	ctx, stop := context.WithCancel(d.ctx)
+	ctx, stop := context.WithCancel(ctx)
 	s.stop = stop
 	for _, w := range s.workers {
 		s.done.Add(1)
-		d.group.Go(func() error {
+		group.Go(func() error {
 			defer s.done.Done()
 			if err := w.Run(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("deliver %s: %w", s.newest().Name, err)
@@ -157,14 +158,14 @@ func (d *delivery) startLocked(s *streamDelivery) {
 	}
 }
 
-func (d *delivery) makeLocked(s *streamDelivery) error {
+func (d *delivery) makeLocked(ctx context.Context, s *streamDelivery) error {
 	name := s.defined.Name
-	shards, err := d.shards(d.ctx, name)
+	shards, err := d.shards(ctx, name)
 	if err != nil {
 		return fmt.Errorf("count the shards of %s: %w", name, err)
 	}
 	for shard := range shards {
-		log, err := d.chain.buffer.Log(d.ctx, name, shard)
+		log, err := d.chain.buffer.Log(ctx, name, shard)
 		if err != nil {
 			return fmt.Errorf("open the log of %s: %w", name, err)
 		}
@@ -184,7 +185,7 @@ func (d *delivery) makeLocked(s *streamDelivery) error {
 	return nil
 }
 
-// deliverLog is a log as delivery wants it.
+// deliverLog adapts a log to delivery.
 type deliverLog struct{ *buffer.Log }
 
 // Last implements deliver.Log.
@@ -193,7 +194,7 @@ func (l deliverLog) Last(ctx context.Context) (uint64, error) {
 	return stats.Last, err
 }
 
-// flush returns once everything that is in the logs now stands in objects.
+// flush returns once everything that is in the logs now is in objects.
 func (d *delivery) flush(ctx context.Context) error {
 	var group errgroup.Group
 	for _, w := range d.workers() {
@@ -202,7 +203,7 @@ func (d *delivery) flush(ctx context.Context) error {
 	return group.Wait()
 }
 
-// counts is what was delivered since the start, over all streams.
+// counts returns what was delivered since the start, over all streams.
 func (d *delivery) counts() (sum deliver.Counts) {
 	for _, w := range d.workers() {
 		c := w.Counts()
@@ -212,7 +213,7 @@ func (d *delivery) counts() (sum deliver.Counts) {
 	return sum
 }
 
-// of are the workers of one stream, by shard.
+// of returns the workers of one stream, by shard.
 func (d *delivery) of(name string) []*deliver.Worker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -222,7 +223,7 @@ func (d *delivery) of(name string) []*deliver.Worker {
 	return nil
 }
 
-// workers are those of all streams that are started.
+// workers returns the workers of all started streams.
 func (d *delivery) workers() (all []*deliver.Worker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -232,11 +233,11 @@ func (d *delivery) workers() (all []*deliver.Worker) {
 	return all
 }
 
-// maxGather bounds how long records are gathered for one call of a function. Firehose's
-// hint is 60 s by default; here an invocation costs next to nothing, and waiting does not.
+// maxGather bounds the gathering of records for one call of a function. Firehose's hint is 60 s by
+// default; here an invocation costs next to nothing, and waiting is visible.
 const maxGather = time.Second
 
-// deliverTo is what delivery needs to know of a stream's definition.
+// deliverTo returns the destination for delivery from a stream's definition.
 func deliverTo(c *Chain, s firehose.Stream) deliver.Destination {
 	from := s.Destination
 	to := deliver.Destination{

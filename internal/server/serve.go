@@ -66,7 +66,7 @@ func (c *Chain) awsHandler() http.Handler {
 }
 
 // consoleHandler answers for operators and their tools.
-func (c *Chain) consoleHandler() http.Handler {
+func (c *Chain) consoleHandler(ctx context.Context) http.Handler {
 	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &indexMetrics{c.index})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
@@ -76,19 +76,19 @@ func (c *Chain) consoleHandler() http.Handler {
 		mux.HandleFunc("/", closedPage)
 		return mux
 	}
-	mux.Handle("/", c.untilStop(c.consolePage()))
+	mux.Handle("/", untilStop(ctx, c.consolePage()))
 	if onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
-		mux.Handle("GET "+LinesPath, c.untilStop(http.HandlerFunc(c.serveLines)))
+		mux.Handle("GET "+LinesPath, untilStop(ctx, http.HandlerFunc(c.serveLines)))
 	}
 	return mux
 }
 
-// untilStop ends requests when the chain stops: those for live lines end no other way.
-func (c *Chain) untilStop(handler http.Handler) http.Handler {
+// untilStop ends requests when stop ends: those for live lines end no other way.
+func untilStop(stop context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		defer context.AfterFunc(c.serving, cancel)()
+		defer context.AfterFunc(stop, cancel)()
 		handler.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -98,10 +98,9 @@ type Chain struct {
 	live      live.Hub
 	lake      *lake.Filler
 
-	endTurn     func()          // lets the next process of a cluster start
-	closeStages func()          // returns once no request is under way at a stage
-	applied     chan struct{}   // closed once the pipeline is applied
-	serving     context.Context // ends when the chain stops; nil before it starts
+	endTurn     func()        // lets the next process of a cluster start
+	closeStages func()        // returns once no request is under way at a stage
+	applied     chan struct{} // closed once the pipeline is applied
 }
 
 // Run opens the chain, serves it, applies the pipeline, and then calls script. It serves
@@ -115,7 +114,6 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
-	c.serving = serving
 	c.start(serving, group)
 	// A part that fails ends the script too: it must not wait for what is gone.
 	scripted, cancel := context.WithCancel(ctx)
@@ -207,7 +205,7 @@ func (c *Chain) start(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return c.addHeldBack(ctx) })
 	serve(ctx, group, c.at.aws, c.awsHandler())
 	c.closeStages = serveStages(ctx, group, c.at.stages, c.stages)
-	serve(ctx, group, c.at.console, c.consoleHandler())
+	serve(ctx, group, c.at.console, c.consoleHandler(ctx))
 }
 
 // serveStages is serve for the stages, whose door closes first: what comes in there has a

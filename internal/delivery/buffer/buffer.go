@@ -228,19 +228,18 @@ func (b *Buffer) measure(ctx context.Context) error {
 	return nil
 }
 
-// do runs one request to JetStream and gives its error the sentinel that it stands for. It
-// ends early when the embedded server is replaced: nobody would answer any more.
+// do runs one request to JetStream and wraps its error in the sentinel for it. It ends early when
+// the embedded server is replaced: the request would get no answer.
 func (b *Buffer) do(ctx context.Context, request func(context.Context) error) error {
 	if b.server == nil {
-		// A server that dies takes the requests that it had with it: nobody answers them.
+		// The requests of a server that dies get no answer.
 		ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
 		defer cancel()
 		return storeError(request(ctx))
 	}
-	_, era := b.server.current()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(era, func() { cancel(errRestarted) })()
+	defer b.server.track(cancel)()
 	err := request(ctx)
 	if err != nil && context.Cause(ctx) == errRestarted { //nolint:errorlint // it is ours
 		return errRestarted
@@ -248,7 +247,7 @@ func (b *Buffer) do(ctx context.Context, request func(context.Context) error) er
 	return storeError(err)
 }
 
-// checkRoom says whether n more bytes may be appended: ErrFull when not.
+// checkRoom returns an error that wraps ErrFull if n more bytes may not be appended.
 func (b *Buffer) checkRoom(n int64) error {
 	if b.server == nil {
 		return nil // the cluster counts for itself
@@ -267,8 +266,8 @@ func (b *Buffer) checkRoom(n int64) error {
 	return nil
 }
 
-// checkURL refuses what is no URL before anybody else does, whose words would hold its
-// password, and gives the URLs, joined by commas, without passwords.
+// checkURL rejects what is not a URL before other code does, whose error would hold the password.
+// It returns the URLs, joined by commas, without passwords.
 func checkURL(raw string) (redacted string, err error) {
 	var parts []string
 	for part := range strings.SplitSeq(raw, ",") {

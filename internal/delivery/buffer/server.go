@@ -16,42 +16,42 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second // reading a large buffer back takes a while
+	startTimeout = 30 * time.Second // a large buffer takes a while to read
 
 	// embeddedMaxPayload bounds one value of a Store; a frame is bounded by
 	// record.MaxFrameBytes, so that it fits any cluster.
 	embeddedMaxPayload = 8 << 20
 
-	// The server's own limits only have to be out of the way: the quota is ours.
+	// The server's own limits must never be reached: Config.MaxBytes is the quota.
 	embeddedMaxStore  = 1 << 60
 	embeddedMaxMemory = 64 << 20
 
-	restartPause = time.Second // between two tries to write again
+	restartPause = time.Second // between two restarts
 )
 
-// errRestarted ends what was under way when the embedded server had to be replaced.
-var errRestarted = errors.New("the disk could not be written; the buffer starts again on what is there")
+// errRestarted ends the requests under way when the embedded server has to be replaced.
+var errRestarted = errors.New("the disk could not be written; the buffer restarts")
 
-// embedded is the NATS server inside this process. After a failed write the server
-// refuses all others until it is started again, so a full disk would need an operator:
-// watch replaces it by a new one on the same files, and the client finds that by itself.
+// embedded is the NATS server inside this process. After a failed write the server rejects all
+// others until it is restarted, so a full disk would need an operator: watch replaces the server by a
+// new one on the same files, and the client reconnects by itself.
 type embedded struct {
-	opts    server.Options
-	logger  *slog.Logger
-	trouble chan struct{} // holds one when the server said that something went wrong
+	opts   server.Options
+	logger *slog.Logger
+	failed chan struct{} // holds one when the server has logged a failure
 
-	quit    context.Context // ends with stop
-	stopped context.CancelFunc
-	watcher sync.WaitGroup
+	endWatch context.CancelFunc
+	watcher  sync.WaitGroup
 
-	mu  sync.Mutex         // guards now, era, end
-	now *server.Server     // may be shut down
-	era context.Context    // ends when now is replaced
-	end context.CancelFunc // of era
+	mu        sync.Mutex // guards what follows
+	now       *server.Server
+	replacing bool // now is shut down
+	requests  map[uint64]context.CancelCauseFunc
+	next      uint64 // key of requests
 }
 
 func startServer(dir string, logger *slog.Logger) (*embedded, error) {
-	e := &embedded{logger: logger, trouble: make(chan struct{}, 1), opts: server.Options{
+	e := &embedded{logger: logger, failed: make(chan struct{}, 1), requests: map[uint64]context.CancelCauseFunc{}, opts: server.Options{
 		ServerName:         "stagelog",
 		DontListen:         true,
 		NoSigs:             true,
@@ -65,8 +65,9 @@ func startServer(dir string, logger *slog.Logger) (*embedded, error) {
 	if err := e.start(); err != nil {
 		return nil, err
 	}
-	e.quit, e.stopped = context.WithCancel(context.Background())
-	e.watcher.Go(e.watch)
+	ctx, cancel := context.WithCancel(context.Background()) // until stop
+	e.endWatch = cancel
+	e.watcher.Go(func() { e.watch(ctx) })
 	return e, nil
 }
 
@@ -76,26 +77,53 @@ func (e *embedded) start() error {
 	if err != nil {
 		return fmt.Errorf("make the embedded NATS server: %w", err)
 	}
-	s.SetLoggerV2(talk{e.logger, e.trouble}, false, false, false)
+	s.SetLoggerV2(talk{e.logger, e.failed}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(startTimeout) || !s.JetStreamEnabled() {
 		shutdown(s)
-		return fmt.Errorf("start the embedded NATS server: JetStream is not ready after %s; its log says why", startTimeout)
+		return fmt.Errorf("start the embedded NATS server: JetStream is not ready after %s; see its log", startTimeout)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.now = s
-	e.era, e.end = context.WithCancel(context.Background())
+	e.now, e.replacing = s, false
 	return nil
 }
 
 func (e *embedded) stop() {
-	e.stopped()
+	e.endWatch()
 	e.watcher.Wait()
+	e.endRequests()
+	shutdown(e.current())
+}
+
+// track registers a request, whose cancel is called with errRestarted when the server is replaced.
+// The caller calls done when the request ends.
+func (e *embedded) track(cancel context.CancelCauseFunc) (done func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.end()
-	shutdown(e.now)
+	if e.replacing {
+		cancel(errRestarted)
+		return func() {}
+	}
+	e.next++
+	id := e.next
+	e.requests[id] = cancel
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.requests, id)
+	}
+}
+
+// endRequests cancels all requests, and those that come until the server runs again.
+func (e *embedded) endRequests() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.replacing = true
+	for id, cancel := range e.requests {
+		cancel(errRestarted)
+		delete(e.requests, id)
+	}
 }
 
 func shutdown(s *server.Server) {
@@ -103,67 +131,62 @@ func shutdown(s *server.Server) {
 	s.WaitForShutdown()
 }
 
-func (e *embedded) current() (*server.Server, context.Context) {
+func (e *embedded) current() *server.Server {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.now, e.era
+	return e.now
 }
 
-// InProcessConn connects the client to the server of now.
+// InProcessConn connects the client to the running server.
 func (e *embedded) InProcessConn() (net.Conn, error) {
-	s, _ := e.current()
-	return s.InProcessConn()
+	return e.current().InProcessConn()
 }
 
 func (e *embedded) healthy() error {
-	s, _ := e.current()
-	if h := s.Healthz(nil); h.Error != "" {
+	if h := e.current().Healthz(nil); h.Error != "" {
 		return errors.New(h.Error)
 	}
 	return nil
 }
 
-// watch looks after the server's health whenever it said that something went wrong. The
-// server says so shortly before its health shows it.
-func (e *embedded) watch() {
+// watch checks the server's health whenever it has logged a failure, which it does shortly before
+// its health shows it. It returns when ctx ends.
+func (e *embedded) watch(ctx context.Context) {
 	for {
 		select {
-		case <-e.quit.Done():
+		case <-ctx.Done():
 			return
-		case <-e.trouble:
+		case <-e.failed:
 		}
 		for _, after := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second} {
-			if retry.Sleep(e.quit, after) != nil {
+			if retry.Sleep(ctx, after) != nil {
 				return
 			}
 			if err := e.healthy(); err != nil {
-				e.logger.Error("the buffer cannot write, starting its server again", "error", err)
-				e.replace()
+				e.logger.Error("the buffer cannot write; restarting its server", "error", err)
+				e.replace(ctx)
 				break
 			}
 		}
 	}
 }
 
-// replace shuts the server down and starts a new one, for as long as it takes.
-func (e *embedded) replace() {
-	e.mu.Lock()
-	old := e.now
-	e.end()
-	e.mu.Unlock()
-	shutdown(old)
-	starts := failurelog.New(e.logger, slog.LevelError, "starting the buffer's server again")
+// replace shuts the server down and starts a new one. It retries until ctx ends.
+func (e *embedded) replace(ctx context.Context) {
+	e.endRequests()
+	shutdown(e.current())
+	starts := failurelog.New(e.logger, slog.LevelError, "restarting the buffer's server")
 	policy := retry.Policy{First: restartPause, Max: restartPause, Failed: func(err error, _ time.Duration) { starts.Failed(err) }}
-	if policy.Do(e.quit, e.start) == nil {
+	if policy.Do(ctx, e.start) == nil {
 		starts.Worked()
 		e.logger.Info("the buffer's server runs again")
 	}
 }
 
-// talk hands the server's log to slog. Its notices are of no use to our users.
+// talk passes the server's log to slog. Its notices are of no use to our users.
 type talk struct {
 	*slog.Logger
-	trouble chan<- struct{}
+	failed chan<- struct{}
 }
 
 // Noticef logs what is of use to us alone.
@@ -172,12 +195,12 @@ func (t talk) Noticef(format string, v ...any) { t.Debug("nats: " + fmt.Sprintf(
 // Warnf logs a warning.
 func (t talk) Warnf(format string, v ...any) { t.Warn("nats: " + fmt.Sprintf(format, v...)) }
 
-// Errorf logs an error and has the server's health looked at.
+// Errorf logs an error and makes watch check the server's health.
 func (t talk) Errorf(format string, v ...any) {
 	t.Error("nats: " + fmt.Sprintf(format, v...))
 	select {
-	case t.trouble <- struct{}{}:
-	default: // it will be looked at anyway
+	case t.failed <- struct{}{}:
+	default: // a check is due already
 	}
 }
 
