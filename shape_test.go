@@ -14,21 +14,6 @@ import (
 // maxParameters is the most that a function may have, its context counted.
 const maxParameters = 5
 
-// otherShapes are the functions that may have more parameters, and the structs that may hold a context, each as
-// "folder.Name", with the reason.
-var otherShapes = map[string]string{
-	"internal/cli.fill":                    notYet,
-	"internal/cli.fillOnAndOn":             notYet,
-	"internal/delivery/buffer.embedded":    notYet,
-	"internal/lake.readObject":             notYet,
-	"internal/lake/coverage.CompareStages": notYet,
-	"internal/server.Chain":                notYet,
-	"internal/server.delivery":             notYet,
-}
-
-// notYet is the reason of what has to be divided still.
-const notYet = "older than this test"
-
 func TestShapes(t *testing.T) {
 	files := token.NewFileSet()
 	for _, root := range []string{"cmd", "internal"} {
@@ -40,12 +25,9 @@ func TestShapes(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			folder := filepath.ToSlash(filepath.Dir(path))
 			for _, d := range file.Decls {
 				for name, problem := range shapeProblems(d) {
-					if otherShapes[folder+"."+name] == "" {
-						t.Errorf("%s: %s %s", files.Position(d.Pos()), name, problem)
-					}
+					t.Errorf("%s: %s %s", files.Position(d.Pos()), name, problem)
 				}
 			}
 			return nil
