@@ -22,6 +22,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // wire is the way to AWS. It notes the calls that change something, IAM's, Lambda's and Glue's.
@@ -152,6 +153,7 @@ func spoil(t *testing.T, s *desired.Spec, c *Clients) {
 // A deploy or a destroy that is killed after any of its calls and then run again ends as one
 // that was not, and so does one that loses an answer and asks again.
 func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	s.Zip = someZip(t, "one")
