@@ -29,7 +29,7 @@ func TestAnEndHasADeadlineAndASecondSignalCuts(t *testing.T) {
 			if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the end to begin", func() bool { return strings.Contains(u.stderr.String(), "a second signal cuts at once") })
+			eventually(t, "the end to begin", func() bool { return strings.Contains(u.stderr.String(), "a second signal stops at once") })
 			if cut {
 				if err := u.stop(syscall.SIGTERM); err == nil {
 					t.Error("a cut ended in order")

@@ -276,7 +276,7 @@ func TestABucketIsFollowedAndShown(t *testing.T) {
 		t.Errorf("a console for everybody = %d: %s", code, stderr)
 	}
 	_, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/", "--lake-wait", "300ms")
-	if code != 1 || !strings.Contains(stderr, "waiting for it, 300ms at most") || !strings.Contains(stderr, "in use") {
+	if code != 1 || !strings.Contains(stderr, "waiting for up to 300ms") || !strings.Contains(stderr, "in use") {
 		t.Errorf("a lake that the console has = %d: %s", code, stderr)
 	}
 	// Two at once have their answers one after the other.
@@ -287,7 +287,7 @@ func TestABucketIsFollowedAndShown(t *testing.T) {
 	if err := waiting.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the second one to wait", func() bool { return strings.Contains(talk.String(), "waiting for it") })
+	eventually(t, "the second one to wait", func() bool { return strings.Contains(talk.String(), "waiting for up to") })
 	if err := page.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
