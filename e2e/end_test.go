@@ -36,7 +36,7 @@ func TestAnEndHasADeadlineAndASecondSignalCuts(t *testing.T) {
 				}
 			} else {
 				<-u.waited
-				if u.waitErr != nil || !strings.Contains(u.stderr.String(), "goes out after the next start") {
+				if u.waitErr != nil || !strings.Contains(u.stderr.String(), "are delivered after the next start") {
 					t.Errorf("the end: %v", u.waitErr)
 				}
 			}

@@ -94,7 +94,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: opts.replicas, S3Endpoint: opts.s3Endpoint,
 		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), ConsolePassword: password, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s server.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
-	}, func(ctx context.Context, c *server.Chain) error {
+	}, func(ctx context.Context, c *server.Server) error {
 		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func loadPipeline(e *env, bare bool) (*config.Pipeline, error) {
 }
 
 // announce prints the endpoints, and commands that use them.
-func announce(e *env, c *server.Chain, dir, bucket string, apisOnly bool) error {
+func announce(e *env, c *server.Server, dir, bucket string, apisOnly bool) error {
 	at := c.Endpoints()
 	if e.json {
 		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})

@@ -56,7 +56,7 @@ func New(cfg Config) *Console {
 	if cfg.FillCmd == "" {
 		cfg.FillCmd = "stagelog up"
 	}
-	c := &Console{cfg: cfg, log: cfg.Logger.With("room", "console"), assets: newAssets(), cache: newCache(cfg.Now), sqlPatience: sqlPatience}
+	c := &Console{cfg: cfg, log: cfg.Logger.With("component", "console"), assets: newAssets(), cache: newCache(cfg.Now), sqlPatience: sqlPatience}
 	pages := c.routes()
 	if cfg.Password != "" {
 		door := newDoor(cfg.Password, cfg.Now)

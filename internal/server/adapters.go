@@ -72,7 +72,7 @@ func (d freshIndex) Lookup(keyID, apiID, stage []byte) (plan, planID, customer s
 }
 
 // putLines stores access log lines in a delivery stream, as API Gateway does.
-func (c *Chain) putLines(ctx context.Context, stream string, lines [][]byte) (failed []int, err error) {
+func (c *Server) putLines(ctx context.Context, stream string, lines [][]byte) (failed []int, err error) {
 	failed, err = c.ingest.Put(ctx, stream, lines)
 	if errors.Is(err, record.ErrNotFound) || errors.Is(err, ingest.ErrTooLarge) {
 		return nil, fmt.Errorf("%w: %w", gateway.ErrRefused, err) // a retry changes nothing

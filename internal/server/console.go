@@ -11,12 +11,12 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// consolePage is the console over this chain's own bucket, its stages' live lines and its
+// consolePage is the console over this server's own bucket, its stages' live lines and its
 // delivery.
-func (c *Chain) consolePage() http.Handler {
+func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
 		DB: c.lake.DB, Live: liveLines{c}, Delivery: deliveries{c}, Password: c.cfg.ConsolePassword,
-		Title: c.cfg.Pipeline.Name, Logger: c.log.With("room", "console"),
+		Title: c.cfg.Pipeline.Name, Logger: c.log.With("component", "console"),
 	})
 }
 
@@ -34,16 +34,16 @@ func onLoopback(ln net.Listener) bool {
 }
 
 // liveLines gives the console requests as they are enriched.
-type liveLines struct{ chain *Chain }
+type liveLines struct{ server *Server }
 
 // Subscribe implements console.Live.
 func (l liveLines) Subscribe(ctx context.Context, fn func(lake.Request)) {
-	opts, err := lake.OptionsOf(l.chain.cfg.Pipeline)
+	opts, err := lake.OptionsOf(l.server.cfg.Pipeline)
 	if err != nil {
-		l.chain.log.Error("reading live lines failed", "error", err)
+		l.server.log.Error("reading live lines failed", "error", err)
 		return
 	}
-	l.chain.live.Subscribe(ctx, func(line []byte, _ int64) {
+	l.server.live.Subscribe(ctx, func(line []byte, _ int64) {
 		if r, ok := opts.Mapping.Read(line); ok {
 			fn(r)
 		}
@@ -55,7 +55,7 @@ func (l liveLines) Subscribe(ctx context.Context, fn func(lake.Request)) {
 const LinesPath = "/lines"
 
 // serveLines serves enriched lines as they pass, one JSON object each, until the client goes.
-func (c *Chain) serveLines(w http.ResponseWriter, r *http.Request) {
+func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
 	if host, _, err := net.SplitHostPort(r.Host); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		http.Error(w, "ask for this at 127.0.0.1", http.StatusMisdirectedRequest) // a web page may have a name that points here
 		return
@@ -80,11 +80,11 @@ func (c *Chain) serveLines(w http.ResponseWriter, r *http.Request) {
 }
 
 // deliveries is how delivery goes.
-type deliveries struct{ chain *Chain }
+type deliveries struct{ server *Server }
 
 // Deliveries implements console.Delivery.
 func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) {
-	c := d.chain
+	c := d.server
 	stats := c.index.Stats()
 	all := console.Deliveries{Directory: &console.Directory{Keys: stats.Keys, Plans: stats.Plans, Remembered: stats.Gone, Pending: stats.Pending, Age: stats.Age}}
 	for _, s := range c.streams.Streams() {
@@ -134,7 +134,7 @@ const (
 )
 
 // newLake returns the console's lake over the pipeline's own bucket.
-func (c *Chain) newLake() *lake.Filler {
+func (c *Server) newLake() *lake.Filler {
 	return lake.NewFiller(lake.FillerConfig{
 		Open: func(ctx context.Context) (*lake.Lake, error) {
 			return lake.Open(ctx, filepath.Join(c.cfg.Dir, "lake", "console.duckdb"), lake.Options{MemoryMiB: 512})
@@ -146,7 +146,7 @@ func (c *Chain) newLake() *lake.Filler {
 }
 
 // fillLake imports what is new in the pipeline's bucket.
-func (c *Chain) fillLake(ctx context.Context, l *lake.Lake) error {
+func (c *Server) fillLake(ctx context.Context, l *lake.Lake) error {
 	p := c.cfg.Pipeline
 	if p.Bucket == "" {
 		return nil

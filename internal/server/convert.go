@@ -12,7 +12,7 @@ import (
 )
 
 // columns are those of the table that a stream converts with.
-func (c *Chain) columns(schema firehose.SchemaConfiguration) ([]parquet.Column, error) {
+func (c *Server) columns(schema firehose.SchemaConfiguration) ([]parquet.Column, error) {
 	found, err := c.catalog.Columns(schema.DatabaseName, schema.TableName)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func (c *Chain) columns(schema firehose.SchemaConfiguration) ([]parquet.Column, 
 }
 
 // checkSchema says why no record can be converted with a table.
-func (c *Chain) checkSchema(schema firehose.SchemaConfiguration) error {
+func (c *Server) checkSchema(schema firehose.SchemaConfiguration) error {
 	columns, err := c.columns(schema)
 	if errors.Is(err, record.ErrNotFound) {
 		return fmt.Errorf("%s", record.MessageNoTable)
@@ -40,7 +40,7 @@ func (c *Chain) checkSchema(schema firehose.SchemaConfiguration) error {
 }
 
 // conversion is a stream's as delivery does it, with the columns that the table has now: AWS reads the newest version, too.
-func (c *Chain) conversion(from *firehose.FormatConversion) *deliver.Conversion {
+func (c *Server) conversion(from *firehose.FormatConversion) *deliver.Conversion {
 	schema := *from.SchemaConfiguration
 	to := &deliver.Conversion{
 		Compression: from.Compression(),

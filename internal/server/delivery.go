@@ -19,7 +19,7 @@ import (
 // delivery runs one worker per shard of each delivery stream, from the creation of the stream until
 // it is deleted or the server stops.
 type delivery struct {
-	chain   *Chain
+	server  *Server
 	store   record.Store
 	metrics *deliver.Metrics
 	log     *slog.Logger
@@ -45,13 +45,13 @@ func (s *streamDelivery) newest() firehose.Stream {
 	return s.defined
 }
 
-func newDelivery(ctx context.Context, c *Chain) (*delivery, error) {
+func newDelivery(ctx context.Context, c *Server) (*delivery, error) {
 	store, err := c.buffer.Store(ctx, "deliver")
 	if err != nil {
 		return nil, err
 	}
 	return &delivery{
-		chain: c, store: store, metrics: deliver.NewMetrics(c.registry), log: c.log.With("room", "deliver"),
+		server: c, store: store, metrics: deliver.NewMetrics(c.registry), log: c.log.With("component", "deliver"),
 		streams: map[string]*streamDelivery{},
 	}, nil
 }
@@ -120,7 +120,7 @@ func (d *delivery) forget(ctx context.Context, name string) error {
 		if err := deliver.Forget(ctx, d.store, name, shard); err != nil {
 			return err
 		}
-		if err := d.chain.buffer.DeleteLog(ctx, name, shard); err != nil {
+		if err := d.server.buffer.DeleteLog(ctx, name, shard); err != nil {
 			return err
 		}
 	}
@@ -130,8 +130,8 @@ func (d *delivery) forget(ctx context.Context, name string) error {
 // shards returns the number of shards of a stream to deliver: those that are written now, and those
 // of an earlier run with more.
 func (d *delivery) shards(ctx context.Context, name string) (int, error) {
-	there, err := d.chain.buffer.Shards(ctx, name)
-	return max(there, d.chain.cfg.Shards, 1), err
+	there, err := d.server.buffer.Shards(ctx, name)
+	return max(there, d.server.cfg.Shards, 1), err
 }
 
 // startLocked runs a stream's workers in group until ctx ends. A worker that cannot start ends the
@@ -165,18 +165,18 @@ func (d *delivery) makeLocked(ctx context.Context, s *streamDelivery) error {
 		return fmt.Errorf("count the shards of %s: %w", name, err)
 	}
 	for shard := range shards {
-		log, err := d.chain.buffer.Log(ctx, name, shard)
+		log, err := d.server.buffer.Log(ctx, name, shard)
 		if err != nil {
 			return fmt.Errorf("open the log of %s: %w", name, err)
 		}
 		w, err := deliver.New(deliver.Config{
-			Destination: func() deliver.Destination { return deliverTo(d.chain, s.newest()) },
+			Destination: func() deliver.Destination { return deliverTo(d.server, s.newest()) },
 			Shard:       shard,
-			SpoolDir:    filepath.Join(d.chain.cfg.Dir, "spool"),
-			Shared:      d.chain.cfg.NATS != "",
+			SpoolDir:    filepath.Join(d.server.cfg.Dir, "spool"),
+			Shared:      d.server.cfg.NATS != "",
 			Metrics:     d.metrics,
 			Logger:      d.log,
-		}, deliverLog{log}, d.store, d.chain.objects, transform{d.chain})
+		}, deliverLog{log}, d.store, d.server.objects, transform{d.server})
 		if err != nil {
 			return err
 		}
@@ -238,7 +238,7 @@ func (d *delivery) workers() (all []*deliver.Worker) {
 const maxGather = time.Second
 
 // deliverTo returns the destination for delivery from a stream's definition.
-func deliverTo(c *Chain, s firehose.Stream) deliver.Destination {
+func deliverTo(c *Server, s firehose.Stream) deliver.Destination {
 	from := s.Destination
 	to := deliver.Destination{
 		Stream: s.Name, StreamARN: s.ARN, Version: s.Version(),

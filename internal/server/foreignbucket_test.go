@@ -65,7 +65,7 @@ func TestForeignBucketMayLackSettings(t *testing.T) {
 			cfg.S3Endpoint, cfg.Pipeline.Readers = store.URL, []string{"111122223333"}
 			steps := 0
 			cfg.Progress = func(Step) { steps++ }
-			if err := Run(t.Context(), cfg, func(context.Context, *Chain) error { return nil }); err != nil {
+			if err := Run(t.Context(), cfg, func(context.Context, *Server) error { return nil }); err != nil {
 				t.Fatalf("Run: %v", err)
 			}
 			if steps != 4 || !strings.Contains(s.policy, "111122223333") {

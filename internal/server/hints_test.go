@@ -37,7 +37,7 @@ func TestAllPartsAgreeOnFirehosesDefaults(t *testing.T) {
 	defer upstream.Close()
 	cfg := testConfig(t, upstream.URL)
 	cfg.APIsOnly = true
-	err := Run(t.Context(), cfg, func(ctx context.Context, c *Chain) error {
+	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
 		for name, want := range map[string]shown{
 			"plain":     {"300 s or 5 MiB", "60 s or 1 MiB"},
 			"converted": {"300 s or 128 MiB", "60 s or 1 MiB"},
@@ -68,7 +68,7 @@ func TestAllPartsAgreeOnFirehosesDefaults(t *testing.T) {
 }
 
 // bareStream creates a stream with no hints, which the only stage logs to.
-func bareStream(t *testing.T, c *Chain, name string, convert bool) *desired.Spec {
+func bareStream(t *testing.T, c *Server, name string, convert bool) *desired.Spec {
 	t.Helper()
 	p := *c.cfg.Pipeline
 	p.Name, p.Stages, p.Deliver.Parquet = name, p.Local.Stages(), convert
@@ -114,7 +114,7 @@ func bareStream(t *testing.T, c *Chain, name string, convert bool) *desired.Spec
 	return spec
 }
 
-func described(t *testing.T, c *Chain, s *desired.Spec) shown {
+func described(t *testing.T, c *Server, s *desired.Spec) shown {
 	t.Helper()
 	out, err := c.clients().Firehose.DescribeDeliveryStream(t.Context(), &firehosesdk.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String(s.Stream())})
 	if err != nil {
@@ -131,7 +131,7 @@ func described(t *testing.T, c *Chain, s *desired.Spec) shown {
 	}
 }
 
-func planned(t *testing.T, c *Chain, s *desired.Spec) (got shown) {
+func planned(t *testing.T, c *Server, s *desired.Spec) (got shown) {
 	t.Helper()
 	plan, err := provision.MakePlan(t.Context(), s, c.clients(), nil)
 	if err != nil {
@@ -150,7 +150,7 @@ func planned(t *testing.T, c *Chain, s *desired.Spec) (got shown) {
 	return got
 }
 
-func examined(t *testing.T, c *Chain, s *desired.Spec) (got shown) {
+func examined(t *testing.T, c *Server, s *desired.Spec) (got shown) {
 	t.Helper()
 	target := doctor.Target{Region: s.Region, Account: s.Account, Partition: s.Partition, Spec: s, Stages: s.Pipeline.Stages}
 	report, err := doctor.Run(t.Context(), c.clients(), target, doctor.Options{}, func(doctor.Check) {})
@@ -168,7 +168,7 @@ func examined(t *testing.T, c *Chain, s *desired.Spec) (got shown) {
 	return got
 }
 
-func discovered(t *testing.T, c *Chain, s *desired.Spec) shown {
+func discovered(t *testing.T, c *Server, s *desired.Spec) shown {
 	t.Helper()
 	found, err := discover.Find(t.Context(), c.clients())
 	if err != nil {
@@ -181,7 +181,7 @@ func discovered(t *testing.T, c *Chain, s *desired.Spec) shown {
 	return shown{Buffering: hints(stream.Deliver.Interval, stream.Deliver.Size)}
 }
 
-func delivered(c *Chain, s *desired.Spec) shown {
+func delivered(c *Server, s *desired.Spec) shown {
 	c.delivery.mu.Lock()
 	stream := c.delivery.streams[s.Stream()].newest()
 	c.delivery.mu.Unlock()

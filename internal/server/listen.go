@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Listen says where the chain listens, as host:port. Port 0 takes any free port.
+// Listen says where the server listens, as host:port. Port 0 takes any free port.
 type Listen struct {
 	AWS     string // the AWS endpoint: Firehose, API Gateway, Lambda, STS and S3
 	Stages  string // the API stages

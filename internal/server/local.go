@@ -41,7 +41,7 @@ func localConfig(l *config.Local, lastLater bool) apigateway.Local {
 }
 
 // faults are what the pipeline asks the control API to do wrong; nil for none.
-func (c *Chain) faults() *config.Faults {
+func (c *Server) faults() *config.Faults {
 	if l := c.cfg.Pipeline.Local; l != nil {
 		return l.Faults
 	}
@@ -49,10 +49,10 @@ func (c *Chain) faults() *config.Faults {
 }
 
 // heldBack says whether the last customer of each plan appears only in mid-traffic.
-func (c *Chain) heldBack() bool { return c.faults() != nil && c.faults().NewKeyAfter > 0 }
+func (c *Server) heldBack() bool { return c.faults() != nil && c.faults().NewKeyAfter > 0 }
 
 // controlHandler is the control API over the wire, with the faults that the pipeline asks for.
-func (c *Chain) controlHandler() http.Handler {
+func (c *Server) controlHandler() http.Handler {
 	f := c.faults()
 	if f == nil {
 		return c.control
@@ -62,7 +62,7 @@ func (c *Chain) controlHandler() http.Handler {
 
 // addHeldBack applies the customers that were held back, once their time has come. That
 // begins when the rest is applied: the other order would leave them out for good.
-func (c *Chain) addHeldBack(ctx context.Context) error {
+func (c *Server) addHeldBack(ctx context.Context) error {
 	if !c.heldBack() {
 		return nil
 	}

@@ -17,7 +17,7 @@ func TestAHeldBackCustomerAppears(t *testing.T) {
 	defer upstream.Close()
 	cfg := testConfig(t, upstream.URL)
 	cfg.Pipeline.Local.Faults = &config.Faults{NewKeyAfter: time.Nanosecond}
-	err := Run(t.Context(), cfg, func(ctx context.Context, c *Chain) error {
+	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		tick := time.NewTicker(time.Millisecond)

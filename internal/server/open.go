@@ -33,7 +33,7 @@ const maxFunctionZip = 50 << 20
 const gather = time.Millisecond
 
 // openBucket opens the embedded S3, or a client of another one.
-func (c *Chain) openBucket(ctx context.Context) (err error) {
+func (c *Server) openBucket(ctx context.Context) (err error) {
 	if c.cfg.S3Endpoint != "" {
 		c.objects, err = bucket.New(ctx, bucket.Config{Endpoint: c.cfg.S3Endpoint})
 		if err != nil {
@@ -45,27 +45,27 @@ func (c *Chain) openBucket(ctx context.Context) (err error) {
 	for _, r := range c.accounts.Readers {
 		readers = append(readers, bucketAccount(r))
 	}
-	c.server, err = s3server.New(s3server.Config{
+	c.s3, err = s3server.New(s3server.Config{
 		Dir: filepath.Join(c.cfg.Dir, "bucket"), Region: c.Region(), Admin: bucketAccount(c.accounts.Admin), Readers: readers,
-		Logger: c.log.With("room", "bucket"),
+		Logger: c.log.With("component", "s3"),
 	})
 	if err != nil {
 		return fmt.Errorf("open the embedded S3: %w", err)
 	}
-	c.objects = c.server.Client(bucketAccount(c.accounts.Admin))
+	c.objects = c.s3.Client(bucketAccount(c.accounts.Admin))
 	return nil
 }
 
 // openControl opens API Gateway's and Lambda's control APIs, the usage plan index between them,
 // and the enrichment.
-func (c *Chain) openControl(ctx context.Context) error {
+func (c *Server) openControl(ctx context.Context) error {
 	p := c.cfg.Pipeline
 	store, err := c.buffer.Store(ctx, "apigateway")
 	if err != nil {
 		return err
 	}
 	c.control, err = apigateway.Open(ctx, apigateway.Config{
-		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "apigateway"),
+		Region: p.Region, Account: p.Account, Logger: c.log.With("component", "apigateway"),
 		OnChange: func() {
 			if c.index != nil {
 				c.index.Poke()
@@ -75,7 +75,7 @@ func (c *Chain) openControl(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open API Gateway's state: %w", err)
 	}
-	c.index, err = usageplan.New(usageplan.Config{Source: planSource{c.control}, Logger: c.log.With("room", "usageplan")})
+	c.index, err = usageplan.New(usageplan.Config{Source: planSource{c.control}, Logger: c.log.With("component", "usageplan")})
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *Chain) openControl(ctx context.Context) error {
 		FetchObject: functionCode(c.objects, maxFunctionZip),
 		Environment: map[string]string{"AWS_ENDPOINT_URL": url(c.at.aws)},
 		Credentials: host.Credentials{AccessKeyID: admin.AccessKeyID, SecretAccessKey: admin.SecretAccessKey},
-		Logger:      c.log.With("room", "function"),
+		Logger:      c.log.With("component", "function"),
 	}, store)
 	if err != nil {
 		return fmt.Errorf("open the functions: %w", err)
@@ -103,7 +103,7 @@ func (c *Chain) openControl(ctx context.Context) error {
 }
 
 // addFunction registers the enrichment function of this process, with the settings of the one in AWS.
-func (c *Chain) addFunction() error {
+func (c *Server) addFunction() error {
 	d, err := desired.New(c.spec())
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (c *Chain) addFunction() error {
 }
 
 // openNames opens what has names and grants nothing here: roles, log groups, and tables.
-func (c *Chain) openNames(ctx context.Context) error {
+func (c *Server) openNames(ctx context.Context) error {
 	p := c.cfg.Pipeline
 	store, err := c.buffer.Store(ctx, "iam")
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *Chain) openNames(ctx context.Context) error {
 }
 
 // newEnricher makes the enrichment for the pipeline's format.
-func (c *Chain) newEnricher() (*enrich.Enricher, error) {
+func (c *Server) newEnricher() (*enrich.Enricher, error) {
 	p := c.cfg.Pipeline
 	fields, err := p.Fields()
 	if err != nil {
@@ -164,7 +164,7 @@ func HashSalt(secretAccessKey string) []byte {
 }
 
 // openPath opens the way of a record: stage, front door, delivery.
-func (c *Chain) openPath(ctx context.Context) (err error) {
+func (c *Server) openPath(ctx context.Context) (err error) {
 	if c.delivery, err = newDelivery(ctx, c); err != nil {
 		return err
 	}
@@ -173,21 +173,21 @@ func (c *Chain) openPath(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c.ingest = ingest.New(ingest.Config{Shards: c.cfg.Shards, Gather: gather, Metrics: c.registry, Logger: c.log.With("room", "ingest")}, c.openLog)
+	c.ingest = ingest.New(ingest.Config{Shards: c.cfg.Shards, Gather: gather, Metrics: c.registry, Logger: c.log.With("component", "ingest")}, c.openLog)
 	c.streams, err = firehose.New(ctx, firehose.Config{
-		Region: p.Region, Account: p.Account, Logger: c.log.With("room", "firehose"), Metrics: firehose.NewMetrics(c.registry),
+		Region: p.Region, Account: p.Account, Logger: c.log.With("component", "firehose"), Metrics: firehose.NewMetrics(c.registry),
 		OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, CheckSchema: c.checkSchema,
 	}, store, c.ingest)
 	if err != nil {
 		return fmt.Errorf("open the delivery streams: %w", err)
 	}
 	metrics := gateway.NewMetrics(c.registry)
-	c.lines = gateway.NewLogger(gateway.LoggerConfig{Put: c.putLines, Metrics: metrics, Logger: c.log.With("room", "gateway")})
-	c.stages, err = gateway.New(gateway.Config{Account: p.Account, Logger: c.log.With("room", "gateway"), Metrics: metrics}, c.control, c.lines)
+	c.lines = gateway.NewLogger(gateway.LoggerConfig{Put: c.putLines, Metrics: metrics, Logger: c.log.With("component", "gateway")})
+	c.stages, err = gateway.New(gateway.Config{Account: p.Account, Logger: c.log.With("component", "gateway"), Metrics: metrics}, c.control, c.lines)
 	return err
 }
 
-func (c *Chain) openLog(ctx context.Context, stream string, shard int) (ingest.Log, error) {
+func (c *Server) openLog(ctx context.Context, stream string, shard int) (ingest.Log, error) {
 	return c.buffer.Log(ctx, stream, shard)
 }
 

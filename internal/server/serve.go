@@ -45,7 +45,7 @@ func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler 
 
 // awsHandler is the AWS endpoint: one address for every service, told apart by what the
 // request was signed for.
-func (c *Chain) awsHandler() http.Handler {
+func (c *Server) awsHandler() http.Handler {
 	p := c.cfg.Pipeline
 	services := map[string]http.Handler{
 		"firehose":   ownerOnly("firehose", p.Account, wire.JSON11, c.streams),
@@ -56,8 +56,8 @@ func (c *Chain) awsHandler() http.Handler {
 		"glue":       ownerOnly("glue", p.Account, wire.JSON11, c.catalog),
 		"sts":        wire.STS(),
 	}
-	if c.server != nil {
-		services["s3"] = c.server.Handler()
+	if c.s3 != nil {
+		services["s3"] = c.s3.Handler()
 	}
 	return wire.NewMux(wire.Config{
 		Verifier: wire.NewVerifier(keyring{c.accounts}, time.Now),
@@ -66,7 +66,7 @@ func (c *Chain) awsHandler() http.Handler {
 }
 
 // consoleHandler answers for operators and their tools.
-func (c *Chain) consoleHandler(ctx context.Context) http.Handler {
+func (c *Server) consoleHandler(ctx context.Context) http.Handler {
 	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &indexMetrics{c.index})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
@@ -93,16 +93,16 @@ func untilStop(stop context.Context, handler http.Handler) http.Handler {
 	})
 }
 
-// ready says whether the chain can take and deliver records.
-func (c *Chain) ready(ctx context.Context) error {
+// ready says whether the server can take and deliver records.
+func (c *Server) ready(ctx context.Context) error {
 	if err := c.buffer.Healthy(ctx); err != nil {
 		return err
 	}
 	if !c.index.Ready() {
 		return errors.New("the usage plan index is not loaded yet")
 	}
-	if c.server != nil {
-		return c.server.Ready(ctx)
+	if c.s3 != nil {
+		return c.s3.Ready(ctx)
 	}
 	return nil
 }

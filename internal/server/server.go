@@ -1,9 +1,9 @@
-// Package server joins the rooms into the pipeline that runs on one machine: API stages,
-// the AWS endpoint, durable delivery and the bucket, in one process.
+// Package server runs the pipeline on one machine: API stages, the AWS endpoint, durable
+// delivery, the bucket and the console, in one process.
 //
-// It is the only place where rooms meet. Everything here is joining: the adapters between
-// two rooms' interfaces, the order in which things start and stop, and the four steps that
-// turn a stagelog.yaml into a bucket, a function, a delivery stream and access logging.
+// It is the composition root of `stagelog up`. It opens the parts, connects them, starts and
+// stops them in order, and applies stagelog.yaml in four steps: bucket, function, delivery
+// stream, access logging.
 package server
 
 import (
@@ -43,37 +43,37 @@ import (
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
-// drainTimeout bounds the end of a run: what is not delivered by then is on disk and goes
-// out after the next start.
+// drainTimeout limits delivery at the end of a run. Records that are not delivered by then
+// are on disk and are delivered after the next start.
 const drainTimeout = 30 * time.Second
 
-// closeTimeout bounds the last writes, which come whatever became of the drain.
+// closeTimeout limits the last writes, which follow the drain even if it failed.
 const closeTimeout = 10 * time.Second
 
-// Config says what to run and where.
+// Config configures a Server.
 type Config struct {
 	Pipeline *config.Pipeline
 	Dir      string // absolute: state, credentials, the embedded bucket
 	Listen   Listen
-	AnyPort  bool   // take a free port where one is taken
+	AnyPort  bool   // use any free port in place of one that is in use
 	NATS     string // URL of a NATS cluster; "" embeds a server
 	// NATSReplicas is how many servers of the cluster hold each record. By default 1.
 	NATSReplicas int
-	// Shards is how many logs, each with a delivery of its own, a stream's records are spread
-	// over. By default 1. Those of a higher count before are delivered to their end.
+	// Shards is the number of logs, each with its own delivery, that a stream's records are
+	// spread over. By default 1. Shards left over from a higher number are delivered to their end.
 	Shards int
-	// BufferBytes is how much may wait on disk for delivery. By default 10 GiB.
+	// BufferBytes limits the records on disk that wait for delivery. By default 10 GiB.
 	BufferBytes int64
 	S3Endpoint  string // another S3 to deliver to; "" embeds a server
-	// ConsolePassword protects the console. Without one it is there on loopback alone.
+	// ConsolePassword protects the console. Without it, the console is served on loopback only.
 	ConsolePassword string
-	APIsOnly        bool // of the pipeline its local APIs alone; the rest is for AWS clients to build
+	APIsOnly        bool // apply only the pipeline's local APIs and leave the rest to AWS clients
 	Logger          *slog.Logger
-	Progress        func(Step) // called as each of the four steps is done; may be nil
+	Progress        func(Step) // called when each of the four steps is done; may be nil
 }
 
-// Chain is a running pipeline.
-type Chain struct {
+// Server is a running pipeline.
+type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	at       listeners
@@ -81,7 +81,7 @@ type Chain struct {
 	accounts *credentials.Accounts
 
 	buffer    *buffer.Buffer
-	server    *s3server.Server // nil with Config.S3Endpoint
+	s3        *s3server.Server // nil with Config.S3Endpoint
 	objects   *bucket.Client   // as the administrator
 	control   *apigateway.Service
 	functions *functionapi.Service
@@ -99,14 +99,14 @@ type Chain struct {
 	lake      *lake.Filler
 
 	endTurn     func()        // lets the next process of a cluster start
-	closeStages func()        // returns once no request is under way at a stage
+	closeStages func()        // returns once no stage handles a request
 	applied     chan struct{} // closed once the pipeline is applied
 }
 
-// Run opens the chain, serves it, applies the pipeline, and then calls script. It serves
-// until script returns, delivers what is on its way, and stops. The script's context is
-// ctx; the chain itself outlives ctx, so that a script may end its work in order.
-func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) error) error {
+// Run opens the server, serves it, applies the pipeline, and then calls script. It serves
+// until script returns, delivers the accepted records, and stops. The script's context ends
+// with ctx; the server outlives ctx, so that a script can finish its work in order.
+func Run(ctx context.Context, cfg Config, script func(context.Context, *Server) error) error {
 	c, err := open(ctx, cfg)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
 	c.start(serving, group)
-	// A part that fails ends the script too: it must not wait for what is gone.
+	// A part that fails also ends the script, which may depend on it.
 	scripted, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(serving, cancel)
@@ -135,14 +135,14 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Chain) e
 	}
 	stop()
 	if groupErr := group.Wait(); groupErr != nil && !errors.Is(groupErr, context.Canceled) {
-		err = groupErr // the cause; what the script said is its consequence
+		err = groupErr // the cause; the script's error is its consequence
 	}
 	return errors.Join(err, c.close(ctx))
 }
 
-// open takes the ports, then opens each room, from the disk upward.
-func open(ctx context.Context, cfg Config) (*Chain, error) {
-	c := &Chain{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{}), endTurn: func() {}}
+// open reserves the ports, then opens each part, beginning with those on disk.
+func open(ctx context.Context, cfg Config) (*Server, error) {
+	c := &Server{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{}), endTurn: func() {}}
 	c.lake = c.newLake()
 	at, err := listen(cfg.Listen, cfg.AnyPort)
 	if err != nil {
@@ -158,9 +158,9 @@ func open(ctx context.Context, cfg Config) (*Chain, error) {
 }
 
 // openState opens what everything else keeps its state in.
-func (c *Chain) openState(ctx context.Context) (err error) {
+func (c *Server) openState(ctx context.Context) (err error) {
 	p := c.cfg.Pipeline
-	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, MaxBytes: c.cfg.BufferBytes, Logger: c.log.With("room", "buffer")})
+	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, MaxBytes: c.cfg.BufferBytes, Logger: c.log.With("component", "buffer")})
 	if err != nil {
 		where := "--dir says where the state is kept"
 		if c.cfg.NATS != "" {
@@ -176,7 +176,7 @@ func (c *Chain) openState(ctx context.Context) (err error) {
 
 // takeTurn waits until no other process of the cluster is starting. One that starts reads what
 // there is, and then makes what its stagelog.yaml has beyond that: two at once would both make it.
-func (c *Chain) takeTurn(ctx context.Context) error {
+func (c *Server) takeTurn(ctx context.Context) error {
 	if c.cfg.NATS == "" {
 		return nil
 	}
@@ -194,9 +194,9 @@ func (c *Chain) takeTurn(ctx context.Context) error {
 }
 
 // start has every part run until ctx ends.
-func (c *Chain) start(ctx context.Context, group *errgroup.Group) {
-	if c.server != nil {
-		group.Go(func() error { return c.server.Run(ctx) })
+func (c *Server) start(ctx context.Context, group *errgroup.Group) {
+	if c.s3 != nil {
+		group.Go(func() error { return c.s3.Run(ctx) })
 	}
 	group.Go(func() error { return c.index.Run(ctx) })
 	group.Go(func() error { return c.lines.Run(ctx) })
@@ -226,38 +226,38 @@ func serveStages(ctx context.Context, group *errgroup.Group, ln net.Listener, st
 	}
 }
 
-// Endpoints are the addresses where the chain listens, as URLs.
+// Endpoints are the URLs where the server listens.
 type Endpoints struct{ AWS, Stages, Console string }
 
-// Map is the endpoints as they stand in --json.
+// Map returns the endpoints as --json prints them.
 func (e Endpoints) Map() map[string]string {
 	return map[string]string{"aws": e.AWS, "stages": e.Stages, "console": e.Console}
 }
 
-// EndpointsFile is where, in the state folder, the endpoints of the run stand for other commands.
+// EndpointsFile is the file in the state folder in which other commands find the endpoints of a run.
 const EndpointsFile = "endpoints.json"
 
-func (c *Chain) writeEndpoints() error {
+func (c *Server) writeEndpoints() error {
 	data, err := json.Marshal(c.Endpoints().Map())
 	if err != nil {
 		return fmt.Errorf("BUG: endpoints: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(c.cfg.Dir, EndpointsFile), append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("note the endpoints: %w", err)
+		return fmt.Errorf("write the endpoints: %w", err)
 	}
 	return nil
 }
 
-// Endpoints says where the chain listens.
-func (c *Chain) Endpoints() Endpoints {
+// Endpoints returns the URLs where the server listens.
+func (c *Server) Endpoints() Endpoints {
 	return Endpoints{AWS: url(c.at.aws), Stages: url(c.at.stages), Console: url(c.at.console)}
 }
 
-// Accounts are the accounts of this machine.
-func (c *Chain) Accounts() *credentials.Accounts { return c.accounts }
+// Accounts returns the accounts of this machine.
+func (c *Server) Accounts() *credentials.Accounts { return c.accounts }
 
-// Profiles are the AWS profiles that the credentials file holds.
-func (c *Chain) Profiles() []string {
+// Profiles returns the AWS profiles of the credentials file.
+func (c *Server) Profiles() []string {
 	names := []string{c.accounts.Admin.Profile}
 	for _, r := range c.accounts.Readers {
 		names = append(names, r.Profile)
@@ -265,33 +265,34 @@ func (c *Chain) Profiles() []string {
 	return names
 }
 
-// Region is the region that requests are signed for.
-func (c *Chain) Region() string { return c.cfg.Pipeline.Region }
+// Region returns the Region that requests are signed for.
+func (c *Server) Region() string { return c.cfg.Pipeline.Region }
 
-// Admin is an S3 client that may do everything.
-func (c *Chain) Admin() *bucket.Client { return c.objects }
+// Admin returns an S3 client with the administrator's credentials.
+func (c *Server) Admin() *bucket.Client { return c.objects }
 
-// Reader is an S3 client of the pipeline's first reader, over the embedded server.
-func (c *Chain) Reader() *bucket.Client {
-	return c.server.Client(bucketAccount(c.accounts.Readers[0]))
+// Reader returns an S3 client with the credentials of the pipeline's first reader. It works
+// only with the embedded S3 server.
+func (c *Server) Reader() *bucket.Client {
+	return c.s3.Client(bucketAccount(c.accounts.Readers[0]))
 }
 
 // Settle returns once every record accepted so far is in an object.
-func (c *Chain) Settle(ctx context.Context) error {
+func (c *Server) Settle(ctx context.Context) error {
 	if err := c.lines.Drain(ctx); err != nil {
 		return fmt.Errorf("hand over access log lines: %w", err)
 	}
 	return c.delivery.flush(ctx)
 }
 
-// drain ends a run in order: the stages close first, then what came in goes out. The AWS
-// endpoint stays for the functions; what it takes meanwhile, like what the deadline cuts
-// off, is on disk.
-func (c *Chain) drain(ctx context.Context) error {
+// drain ends a run in order: it closes the stages, then delivers the accepted records. The
+// AWS endpoint stays open for the functions; records that it accepts meanwhile, and those
+// that the deadline leaves undelivered, are on disk.
+func (c *Server) drain(ctx context.Context) error {
 	c.closeStages()
 	err := c.Settle(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		c.log.Warn("not everything was delivered in time; the rest is on disk and goes out after the next start", "after", drainTimeout)
+		c.log.Warn("delivery timed out; the remaining records are on disk and are delivered after the next start", "after", drainTimeout)
 		return nil
 	}
 	return err
@@ -299,7 +300,7 @@ func (c *Chain) drain(ctx context.Context) error {
 
 // close lets go of what open took. Parts that were never opened are nil. It has a time of
 // its own: the end of ctx, or of the drain, is no reason not to write what is still to be.
-func (c *Chain) close(ctx context.Context) error {
+func (c *Server) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	c.endTurn()
@@ -326,7 +327,7 @@ type Counts struct {
 }
 
 // Counts says what passed since the start.
-func (c *Chain) Counts() Counts {
+func (c *Server) Counts() Counts {
 	sum := c.delivery.counts()
 	return Counts{
 		Requests: c.stages.Stats().Requests, Accepted: c.ingest.Stats().Records, Delivered: sum.Out, Failed: sum.Failed,
@@ -335,7 +336,7 @@ func (c *Chain) Counts() Counts {
 }
 
 // KeyIDs are the ids of the API keys that the control API holds.
-func (c *Chain) KeyIDs() []string {
+func (c *Server) KeyIDs() []string {
 	var ids []string
 	for _, k := range c.control.Keys() {
 		ids = append(ids, k.ID)

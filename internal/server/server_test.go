@@ -60,10 +60,10 @@ func TestRunEndsWithTheRequestsUnderWay(t *testing.T) {
 		<-answer
 	}))
 	defer upstream.Close()
-	var c *Chain
+	var c *Server
 	asked := make(chan error, 1)
-	err := Run(context.Background(), testConfig(t, upstream.URL), func(_ context.Context, chain *Chain) error {
-		c = chain
+	err := Run(context.Background(), testConfig(t, upstream.URL), func(_ context.Context, server *Server) error {
+		c = server
 		go func() {
 			res, err := http.Get(c.Endpoints().Stages + "/shop/prod/")
 			if err == nil {
@@ -109,7 +109,7 @@ func TestCloseWritesAfterTheEndOfItsContext(t *testing.T) {
 	}
 }
 
-// newTestDelivery is delivery over a real buffer, without the rest of a chain.
+// newTestDelivery is delivery over a real buffer, without the rest of a server.
 func newTestDelivery(t *testing.T) *delivery {
 	t.Helper()
 	b, err := buffer.Open(t.Context(), buffer.Config{Dir: filepath.Join(t.TempDir(), "buffer")})
@@ -121,7 +121,7 @@ func newTestDelivery(t *testing.T) *delivery {
 			t.Errorf("buffer.Close: %v", err)
 		}
 	})
-	c := &Chain{cfg: Config{Dir: t.TempDir()}, log: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry(), buffer: b}
+	c := &Server{cfg: Config{Dir: t.TempDir()}, log: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry(), buffer: b}
 	d, err := newDelivery(t.Context(), c)
 	if err != nil {
 		t.Fatalf("newDelivery: %v", err)
@@ -134,7 +134,7 @@ const stream, document = "orders", "orders/0"
 // fill gives the stream a frame, and a document that says that it is delivered.
 func fill(t *testing.T, d *delivery) {
 	t.Helper()
-	log, err := d.chain.buffer.Log(t.Context(), stream, 0)
+	log, err := d.server.buffer.Log(t.Context(), stream, 0)
 	if err != nil {
 		t.Fatalf("Log: %v", err)
 	}
@@ -149,7 +149,7 @@ func fill(t *testing.T, d *delivery) {
 // last is the newest sequence of the stream's log, made anew if it was deleted.
 func last(t *testing.T, d *delivery) uint64 {
 	t.Helper()
-	log, err := d.chain.buffer.Log(t.Context(), stream, 0)
+	log, err := d.server.buffer.Log(t.Context(), stream, 0)
 	if err != nil {
 		t.Fatalf("Log: %v", err)
 	}
@@ -190,7 +190,7 @@ func TestDeletedKeepsTheLogOfADocumentThatStays(t *testing.T) {
 	}
 }
 
-// A stream that can't be delivered ends the chain, rather than to fill the disk.
+// A stream that can't be delivered ends the server, rather than to fill the disk.
 func TestWorkerThatCannotStartEndsTheRun(t *testing.T) {
 	d := newTestDelivery(t)
 	d.store = nil // what deliver.New refuses

@@ -24,9 +24,9 @@ type Step struct {
 }
 
 // apply makes the pipeline's resources with the code of deploy, over this machine's own AWS endpoint. Repeating it changes nothing.
-func (c *Chain) apply(ctx context.Context) error {
-	if c.server != nil {
-		if err := c.server.Ready(ctx); err != nil {
+func (c *Server) apply(ctx context.Context) error {
+	if c.s3 != nil {
+		if err := c.s3.Ready(ctx); err != nil {
 			return fmt.Errorf("start the embedded S3: %w", err)
 		}
 	}
@@ -74,9 +74,9 @@ func ensure(resources []provision.Resource) func(context.Context) error {
 
 // ensureBucket makes the bucket and its policy. A bucket of another S3 may lack settings, or not be these credentials' to
 // change: then only its existence and the readers' policy are required.
-func (c *Chain) ensureBucket(ctx context.Context, d *desired.Resources, resources []provision.Resource) error {
+func (c *Server) ensureBucket(ctx context.Context, d *desired.Resources, resources []provision.Resource) error {
 	name := d.Spec.Bucket()
-	if c.server != nil {
+	if c.s3 != nil {
 		if err := s3server.DropReaderPolicy(ctx, c.objects, name); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (c *Chain) ensureBucket(ctx context.Context, d *desired.Resources, resource
 }
 
 // spec places the pipeline on this machine, with the stages that it has here.
-func (c *Chain) spec() *desired.Spec {
+func (c *Server) spec() *desired.Spec {
 	p := *c.cfg.Pipeline
 	p.Stages = nil
 	if p.Local != nil {
@@ -152,7 +152,7 @@ func names(stages []record.StageRef) (all []string) {
 }
 
 // applyAPIs makes the APIs, stages, usage plans and keys of the local section.
-func (c *Chain) applyAPIs(ctx context.Context) error {
+func (c *Server) applyAPIs(ctx context.Context) error {
 	if c.cfg.Pipeline.Local == nil {
 		return nil
 	}
@@ -162,14 +162,14 @@ func (c *Chain) applyAPIs(ctx context.Context) error {
 
 // clients returns the administrator's clients of this machine's AWS endpoint. They take no proxy and no CA bundle from the
 // environment. S3 is where the bucket is.
-func (c *Chain) clients() *provision.Clients {
+func (c *Server) clients() *provision.Clients {
 	a := c.accounts.Admin
 	clients := provision.NewClients(aws.Config{
 		Region: c.Region(), BaseEndpoint: aws.String(c.Endpoints().AWS),
 		Credentials: credentials.NewStaticCredentialsProvider(a.AccessKeyID, a.SecretAccessKey, ""),
 		HTTPClient:  &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
 	})
-	if c.server == nil {
+	if c.s3 == nil {
 		clients.S3 = c.objects.SDK()
 	}
 	return clients

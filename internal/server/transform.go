@@ -9,15 +9,15 @@ import (
 
 // transform implements a stream's function: the enrichment of this process, called directly, or
 // any other function over Lambda's contract.
-type transform struct{ chain *Chain }
+type transform struct{ server *Server }
 
 // Transform implements deliver.Transformer.
 func (t transform) Transform(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	out, err := t.call(ctx, call, b, out)
-	if t.chain.live.Active() {
+	if t.server.live.Active() {
 		for _, r := range out {
 			if r.Status == record.OK {
-				t.chain.live.Publish(r.Data)
+				t.server.live.Publish(r.Data)
 			}
 		}
 	}
@@ -25,14 +25,14 @@ func (t transform) Transform(ctx context.Context, call record.Call, b record.Bat
 }
 
 func (t transform) call(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
-	if t.chain.functions.IsBuiltin(call.FunctionARN) {
+	if t.server.functions.IsBuiltin(call.FunctionARN) {
 		// Until the usage plan index is loaded, a known customer would look like none.
-		if err := t.chain.index.Wait(ctx); err != nil {
+		if err := t.server.index.Wait(ctx); err != nil {
 			return nil, err
 		}
-		return t.chain.enricher.Transform(b, call.Scratch, out), nil
+		return t.server.enricher.Transform(b, call.Scratch, out), nil
 	}
-	inv, ok := t.chain.functions.Invoker(call.FunctionARN)
+	inv, ok := t.server.functions.Invoker(call.FunctionARN)
 	if !ok {
 		return nil, &record.CallError{Code: record.CodeFunctionNotFound, Message: "The Lambda function " + call.FunctionARN + " was not found.", Retryable: true}
 	}

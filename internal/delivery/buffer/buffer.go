@@ -88,7 +88,7 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	if b.logger == nil {
 		b.logger = slog.New(slog.DiscardHandler)
 	}
-	b.logger = b.logger.With("room", "buffer")
+	b.logger = b.logger.With("component", "buffer")
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())

@@ -118,7 +118,7 @@ func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*W
 	w := &Worker{
 		cfg: cfg, log: log, store: store, sink: sink, fn: fn,
 		stream: stream, owner: uuid.NewString(), now: cfg.Now,
-		logger:  cfg.Logger.With("room", "deliver", "stream", stream, "shard", cfg.Shard),
+		logger:  cfg.Logger.With("component", "deliver", "stream", stream, "shard", cfg.Shard),
 		stopped: make(chan struct{}),
 	}
 	w.memory.dir = cfg.SpoolDir

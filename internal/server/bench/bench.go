@@ -60,7 +60,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	err = server.Run(ctx, server.Config{
 		Pipeline: p, Dir: cfg.Dir, Logger: cfg.Logger,
 		Listen: server.Listen{AWS: "127.0.0.1:0", Stages: "127.0.0.1:0", Console: "127.0.0.1:0"},
-	}, func(ctx context.Context, c *server.Chain) error {
+	}, func(ctx context.Context, c *server.Server) error {
 		var err error
 		result, err = measure(ctx, cfg, p, c)
 		return err
@@ -68,7 +68,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	return result, err
 }
 
-func measure(ctx context.Context, cfg Config, p *config.Pipeline, c *server.Chain) (Result, error) {
+func measure(ctx context.Context, cfg Config, p *config.Pipeline, c *server.Server) (Result, error) {
 	load, err := newLoad(cfg, p, c)
 	if err != nil {
 		return Result{}, err

@@ -27,7 +27,7 @@ const resignAfter = time.Minute
 // load holds the clients' requests and results.
 type load struct {
 	cfg      Config
-	chain    *server.Chain
+	server   *server.Server
 	endpoint string
 	target   string
 	bodies   [][]byte
@@ -39,8 +39,8 @@ type load struct {
 	err       error // the first failure other than a server error
 }
 
-func newLoad(cfg Config, p *config.Pipeline, c *server.Chain) (*load, error) {
-	l := &load{cfg: cfg, chain: c, endpoint: c.Endpoints().AWS, target: "Firehose_20150804.PutRecordBatch"}
+func newLoad(cfg Config, p *config.Pipeline, c *server.Server) (*load, error) {
+	l := &load{cfg: cfg, server: c, endpoint: c.Endpoints().AWS, target: "Firehose_20150804.PutRecordBatch"}
 	if cfg.Batch == 1 {
 		l.target = "Firehose_20150804.PutRecord"
 	}
@@ -115,9 +115,9 @@ func (l *load) sign(body []byte, at time.Time) (http.Header, error) {
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", l.target)
 	sum := sha256.Sum256(body)
-	acc := l.chain.Accounts().Admin
+	acc := l.server.Accounts().Admin
 	creds := aws.Credentials{AccessKeyID: acc.AccessKeyID, SecretAccessKey: acc.SecretAccessKey}
-	err = v4.NewSigner().SignHTTP(context.Background(), creds, req, hex.EncodeToString(sum[:]), "firehose", l.chain.Region(), at)
+	err = v4.NewSigner().SignHTTP(context.Background(), creds, req, hex.EncodeToString(sum[:]), "firehose", l.server.Region(), at)
 	return req.Header, err
 }
 

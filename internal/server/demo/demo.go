@@ -69,7 +69,7 @@ type demo struct {
 	cfg      Config
 	pipeline *config.Pipeline
 	callers  callers
-	chain    *server.Chain
+	server   *server.Server
 	result   Result
 }
 
@@ -100,8 +100,8 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 func (d *demo) say(format string, args ...any) { d.cfg.Progress(fmt.Sprintf(format, args...)) }
 
 // script sends requests, shows the first object, and counts what is in the bucket.
-func (d *demo) script(ctx context.Context, c *server.Chain) error {
-	d.chain = c
+func (d *demo) script(ctx context.Context, c *server.Server) error {
+	d.server = c
 	traffic, stopTraffic := context.WithCancel(ctx)
 	defer stopTraffic()
 	end := "Ctrl-C stops them and prints a summary."
@@ -125,7 +125,7 @@ func (d *demo) script(ctx context.Context, c *server.Chain) error {
 
 // showFirstObject waits for the first object and prints its first line, read with the reader's credentials.
 func (d *demo) showFirstObject(ctx context.Context) error {
-	reader := d.chain.Reader().Bucket(d.pipeline.Bucket)
+	reader := d.server.Reader().Bucket(d.pipeline.Bucket)
 	for {
 		keys, err := listKeys(ctx, reader, d.pipeline.Deliver.Prefix)
 		if err != nil && ctx.Err() == nil {
@@ -161,11 +161,11 @@ func (d *demo) summarize(ctx context.Context) error {
 	d.say("Delivering the remaining records ...")
 	settle, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := d.chain.Settle(settle); err != nil {
+	if err := d.server.Settle(settle); err != nil {
 		return fmt.Errorf("deliver the last records: %w", err)
 	}
-	d.result.RecordsAccepted = d.chain.Counts().Accepted
+	d.result.RecordsAccepted = d.server.Counts().Accepted
 	d.result.Customers, d.result.Objects = map[string]int64{}, []string{}
-	d.result.Endpoints = d.chain.Endpoints().Map()
+	d.result.Endpoints = d.server.Endpoints().Map()
 	return d.readBack(ctx)
 }

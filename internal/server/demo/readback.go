@@ -19,7 +19,7 @@ import (
 // readBack counts the records of the objects: the delivered ones as the reader, the error objects, which a reader cannot
 // see, as the administrator.
 func (d *demo) readBack(ctx context.Context) error {
-	reader, admin := d.chain.Reader().Bucket(d.pipeline.Bucket), d.chain.Admin().Bucket(d.pipeline.Bucket)
+	reader, admin := d.server.Reader().Bucket(d.pipeline.Bucket), d.server.Admin().Bucket(d.pipeline.Bucket)
 	keys, err := listKeys(ctx, reader, d.pipeline.Deliver.Prefix)
 	d.result.Reader.List = outcome(err)
 	if err != nil {

@@ -102,7 +102,7 @@ func (d *demo) send(ctx context.Context) {
 		case <-tick.C:
 		}
 		i := d.callers.pick(n)
-		req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/shop/prod/orders/%d", d.chain.Endpoints().Stages, n%sample.Orders+1), nil)
+		req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/shop/prod/orders/%d", d.server.Endpoints().Stages, n%sample.Orders+1), nil)
 		if err != nil {
 			panic("BUG: the demo's request is invalid: " + err.Error())
 		}
