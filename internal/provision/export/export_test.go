@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -146,7 +147,11 @@ func tool(t *testing.T, stdin string, name string, args ...string) (output strin
 	t.Helper()
 	testenv.NeedTool(t, name, name, "--version")
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
-	cmd.Env = testenv.Environ(t.TempDir(), "TF_CLI_CONFIG_FILE="+filepath.Join(t.TempDir(), "none"), "CHECKPOINT_DISABLE=1")
+	noSettings := filepath.Join(t.TempDir(), "terraformrc")
+	if err := os.WriteFile(noSettings, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = testenv.Environ(t.TempDir(), "TF_CLI_CONFIG_FILE="+noSettings, "CHECKPOINT_DISABLE=1")
 	cmd.Stdin = strings.NewReader(stdin)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
