@@ -50,9 +50,10 @@ lint:             ## format, vet, staticcheck, unused and complex code, and buil
 	$(GO) vet $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
 	$(GO) tool unparam $(PKGS)
-	@$(call empty,deadcode -test -tags failpoint $(PKGS))
+	@$(call empty,deadcode -test -tags faults $(PKGS))
 	@$(call empty,deadcode $(PKGS),$(TESTS_ONLY))
 	$(GO) tool gocyclo -over 20 -ignore '_test\.go' cmd internal
+	$(GO) vet -tags faults ./internal/durable/failpoint
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/stagelog
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -tags lambda.norpc -o /dev/null ./cmd/enricher
 
