@@ -173,7 +173,7 @@ func (r *Bucket) suspendVersioning(ctx context.Context) error {
 func (r *Bucket) notes(versioning types.BucketVersioningStatus) []string {
 	var notes []string
 	if versioning != "" {
-		notes = append(notes, "versioning was on at some time: what expires or is deleted stays as a old version until somebody deletes that, too")
+		notes = append(notes, "versioning was on at some time: what expires or is deleted stays as an old version until that is deleted too")
 	}
 	return append(notes, r.want.Notes...)
 }

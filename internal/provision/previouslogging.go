@@ -157,7 +157,7 @@ func (r *Stage) recallFrom(ctx context.Context, bucket string) (*previousLogging
 	}
 	f := previousLogging{bucket: bucket}
 	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's previous access log settings, is damaged (%w): mend it, or delete it to have the access logs switched off", bucket, desired.PreviousLoggingKey(r.ref), err)
+		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's previous access log settings, is damaged (%w): repair it, or delete it to have the access logs switched off", bucket, desired.PreviousLoggingKey(r.ref), err)
 	}
 	return &f, nil
 }

@@ -17,7 +17,7 @@ func Unusable(kind, dir string, err error) error {
 	case errors.Is(err, syscall.EROFS):
 		hint = "its file system is read-only, choose another directory"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		hint = "the disk is full, make room or choose another directory"
+		hint = "the disk is full; free some space or choose another directory"
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
 		hint = "a file is in the way, choose another directory"
 	}
