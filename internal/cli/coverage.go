@@ -142,18 +142,18 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 	if err != nil {
 		return provision.Explain(err)
 	}
-	mended, err := coverage.Reattribute(ctx, l.DB(), coverage.LakeHistory{DB: l.DB(), Else: coverage.Known{Index: known}})
+	reattributed, err := coverage.Reattribute(ctx, l.DB(), coverage.LakeHistory{DB: l.DB(), Else: coverage.Known{Index: known}})
 	if err != nil {
 		return err
 	}
 	if e.json {
-		return printJSON(e.stdout, mended)
+		return printJSON(e.stdout, reattributed)
 	}
 	var rows, left int64
-	for _, m := range mended {
+	for _, m := range reattributed {
 		rows, left = rows+m.Attributed, left+m.Left
 	}
 	fmt.Fprintf(e.stdout, "%s of %s got a customer; %s are of unknown keys.\n",
-		table.Plural(rows, "request"), table.Plural(int64(len(mended)), "key"), table.Thousands(left))
+		table.Plural(rows, "request"), table.Plural(int64(len(reattributed)), "key"), table.Thousands(left))
 	return nil
 }

@@ -248,7 +248,7 @@ func (s *Summary) add(r *read) {
 	s.Bad += r.count.bad
 	s.Doctor += r.count.doctor
 	s.Misfit += r.count.misfit
-	s.Mended += r.count.mended
+	s.Repaired += r.count.repaired
 	if r.problem != "" && len(s.Problems) < maxProblems {
 		s.Problems = append(s.Problems, Problem{r.Key, r.problem})
 	}

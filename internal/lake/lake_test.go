@@ -233,10 +233,10 @@ func TestObjectsOfEveryKind(t *testing.T) {
 	}
 	whole := gzipped(t, strings.Repeat(one+"\n", 20_000))
 	for name, c := range map[string]struct {
-		body          []byte
-		rows, bad     int64
-		problem       string
-		mended, split int64
+		body            []byte
+		rows, bad       int64
+		problem         string
+		repaired, split int64
 	}{
 		"lines":                    {body: []byte(one + "\n" + two + "\n"), rows: 2},
 		"run together":             {body: []byte(one + two), rows: 2},
@@ -248,7 +248,7 @@ func TestObjectsOfEveryKind(t *testing.T) {
 		"empty":                    {body: nil},
 		"empty gzip":               {body: gzipped(t, "")},
 		"truncated gzip":           {body: whole[:len(whole)-20], rows: -1, bad: -1, problem: "breaks off"},
-		"curly quotes":             {body: []byte("{“request_id”: “r1”, “status”: “200”}"), rows: 1, mended: 1},
+		"curly quotes":             {body: []byte("{“request_id”: “r1”, “status”: “200”}"), rows: 1, repaired: 1},
 		"one bad line":             {body: []byte(one + "\nnot JSON\n" + two + "\n{\"request_id\":"), rows: 2, bad: 2},
 		"a line that is too long":  {body: []byte(one + "\n{\"x\":\"" + strings.Repeat("x", 3<<20) + "\"}\n" + two), rows: 2, bad: 1},
 		"a file of something else": {body: []byte(strings.Repeat("a,b,c\n", 5000)), bad: 100, problem: "no access log lines"},
@@ -265,7 +265,7 @@ func TestObjectsOfEveryKind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, "")
 			sum := importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{"a/o": c.body, "z": []byte(`{"request_id":"other"}`)}}, lake.ImportOptions{})
-			if sum.Imported != 2 || c.rows >= 0 && sum.Rows != c.rows+1 || c.bad >= 0 && sum.Bad != c.bad || sum.Mended != c.mended {
+			if sum.Imported != 2 || c.rows >= 0 && sum.Rows != c.rows+1 || c.bad >= 0 && sum.Bad != c.bad || sum.Repaired != c.repaired {
 				t.Errorf("%+v", sum)
 			}
 			if c.rows < 0 && sum.Rows < 10_000 {

@@ -13,11 +13,11 @@ const doctorMark = "stagelog-doctor-"
 
 // counts is what became of an object's lines.
 type counts struct {
-	rows   int64 // JSON objects that became rows
-	bad    int64 // lines that are none
-	doctor int64 // records that doctor sent
-	misfit int64 // values that do not fit their column, and are kept in extra
-	mended int64 // lines whose curly quotes were mended
+	rows     int64 // JSON objects that became rows
+	bad      int64 // lines that are none
+	doctor   int64 // records that doctor sent
+	misfit   int64 // values that do not fit their column, and are kept in extra
+	repaired int64 // lines whose curly quotes were repaired
 }
 
 // lineReader makes rows of lines.
@@ -57,10 +57,10 @@ func (r *lineReader) line(line []byte) *jsonscan.Bad {
 	begin, n, count := len(r.out), r.n, r.count
 	bad := r.objects(line)
 	if bad != nil && bad != envelope {
-		if mended := jsonscan.FixQuotes(line); mended != nil {
+		if repaired := jsonscan.FixQuotes(line); repaired != nil {
 			r.out, r.n, r.count = r.out[:begin], n, count
-			if bad = r.objects(mended); bad == nil {
-				r.count.mended++
+			if bad = r.objects(repaired); bad == nil {
+				r.count.repaired++
 			}
 		}
 	}

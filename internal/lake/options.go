@@ -45,7 +45,7 @@ type Summary struct {
 	Bad        int64 `json:"bad"`        // lines that are no JSON object
 	Doctor     int64 `json:"doctor"`     // records of `stagelog doctor`, left out
 	Misfit     int64 `json:"misfit"`     // values that do not fit their column, kept in extra
-	Mended     int64 `json:"mended"`     // lines whose curly quotes were mended
+	Repaired   int64 `json:"repaired"`   // lines whose curly quotes were repaired
 	Duplicates int64 `json:"duplicates"` // rows of requests that were there already
 
 	// Problems are objects that could not be read, or not to their end.

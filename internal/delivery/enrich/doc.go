@@ -9,5 +9,5 @@
 // id, API id or stage the last one counts, as it does for most JSON parsers.
 //
 // A record that is none of this is refused with a *Bad, and goes to the error output. One mistake is
-// mended: curly quotes around names and values, which a log format copied from a web page produces.
+// repaired: curly quotes around names and values, which a log format copied from a web page produces.
 package enrich

@@ -45,10 +45,10 @@ type Config struct {
 
 // Stats counts what was noteworthy since the start.
 type Stats struct {
-	Mended  uint64 // records whose curly quotes were mended
-	Split   uint64 // records that held more than one object
-	Unknown uint64 // objects whose key id the index does not know
-	Bad     uint64 // records refused with a *Bad
+	Repaired uint64 // records whose curly quotes were repaired
+	Split    uint64 // records that held more than one object
+	Unknown  uint64 // objects whose key id the index does not know
+	Bad      uint64 // records refused with a *Bad
 }
 
 // Enricher adds the usage plan and the customer to records. It is safe for parallel use.
@@ -62,7 +62,7 @@ type Enricher struct {
 	// out are the output members in order, each `"name":"`, or empty where it is left out.
 	out [outputs]string
 
-	mended, split, unknown, bad atomic.Uint64
+	repaired, split, unknown, bad atomic.Uint64
 }
 
 // New checks cfg. The index is asked once for each object of each record.
@@ -116,31 +116,31 @@ func (e *Enricher) Append(dst, rec []byte) (out []byte, err error) {
 	if bad == nil {
 		return out, nil
 	}
-	if out, ok := e.appendMended(dst, rec, bad); ok {
-		e.mended.Add(1)
+	if out, ok := e.appendRepaired(dst, rec, bad); ok {
+		e.repaired.Add(1)
 		return out, nil
 	}
 	e.bad.Add(1)
 	return dst, bad
 }
 
-// appendMended appends a record that is bad as it came, if nothing but its quotes is wrong.
-func (e *Enricher) appendMended(dst, rec []byte, bad *Bad) ([]byte, bool) {
+// appendRepaired appends a record that is bad as it came, if nothing but its quotes is wrong.
+func (e *Enricher) appendRepaired(dst, rec []byte, bad *Bad) ([]byte, bool) {
 	if bad != jsonscan.BadJSON && bad != jsonscan.BadTruncated {
 		return dst, false
 	}
-	mended := jsonscan.FixQuotes(rec)
-	if mended == nil {
+	repaired := jsonscan.FixQuotes(rec)
+	if repaired == nil {
 		return dst, false
 	}
-	out, bad := e.append(dst, mended)
-	if bad != nil || jsonscan.Repeats(mended) {
+	out, bad := e.append(dst, repaired)
+	if bad != nil || jsonscan.Repeats(repaired) {
 		return dst, false
 	}
 	return out, true
 }
 
-// append is Append without the attempt to mend.
+// append is Append without the attempt to repair.
 func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 	if len(rec) > e.maxBytes {
 		return dst, badSize
@@ -168,5 +168,5 @@ func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 
 // Stats returns the counters as they stand.
 func (e *Enricher) Stats() Stats {
-	return Stats{Mended: e.mended.Load(), Split: e.split.Load(), Unknown: e.unknown.Load(), Bad: e.bad.Load()}
+	return Stats{Repaired: e.repaired.Load(), Split: e.split.Load(), Unknown: e.unknown.Load(), Bad: e.bad.Load()}
 }

@@ -324,7 +324,7 @@ func TestStats(t *testing.T) {
 	for _, in := range []string{`{“a”:“b”}`, `{"key_id":"k9"}`, `{"key_id":"-"}`, `{"key_id":"k8"}{"key_id":"k1"}`, `{`, `{}{`} {
 		_, _ = e.Append(nil, []byte(in))
 	}
-	want := enrich.Stats{Mended: 1, Split: 1, Unknown: 2, Bad: 2}
+	want := enrich.Stats{Repaired: 1, Split: 1, Unknown: 2, Bad: 2}
 	if got := e.Stats(); got != want {
 		t.Errorf("Stats() = %+v, want %+v", got, want)
 	}

@@ -37,7 +37,7 @@ func FuzzAppend(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, rec []byte) {
 		if bytes.ContainsAny(rec, "\u201c\u201d\u201e\u201f\uff02") && !json.Valid(rec) {
-			_, _ = newEnricher(t, nil).Append(nil, rec) // it may be mended: other tests say how
+			_, _ = newEnricher(t, nil).Append(nil, rec) // it may be repaired: other tests say how
 			return
 		}
 		for _, mode := range []enrich.APIKeyMode{enrich.Mask, enrich.Drop, enrich.Keep, enrich.Hash} {

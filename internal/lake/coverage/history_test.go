@@ -34,11 +34,11 @@ func TestTheLakesOwnHistory(t *testing.T) {
 	db := laketest.Open(t)
 	laketest.AddRows(t, db, rows...)
 	h := LakeHistory{DB: db, Else: history{"k2/shop/prod": {{Customer: "Globex", Plan: "Free"}}}}
-	mended, err := Reattribute(t.Context(), db, h)
+	reattributed, err := Reattribute(t.Context(), db, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]Mended{{"k1", 4, 0}, {"k2", 1, 0}, {"k3", 0, 1}}, mended); diff != "" {
+	if diff := cmp.Diff([]Reattribution{{"k1", 4, 0}, {"k2", 1, 0}, {"k3", 0, 1}}, reattributed); diff != "" {
 		t.Errorf("Reattribute (-want +got)\n%s", diff)
 	}
 	answer, err := db.Query("SELECT coalesce(customer, '-') || '/' || coalesce(usage_plan_id, '-') FROM request_rows ORDER BY object, line")

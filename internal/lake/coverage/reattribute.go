@@ -23,8 +23,8 @@ type History interface {
 	Periods(ctx context.Context, keyID, apiID, stage string) ([]Period, error)
 }
 
-// Mended is what became of the rows of one key that were of no customer.
-type Mended struct {
+// Reattribution is what became of the rows of one key that were of no customer.
+type Reattribution struct {
 	KeyID      string
 	Attributed int64 // rows, duplicates included, that have a customer now
 	Left       int64 // rows that the history knows nothing about for their time
@@ -33,7 +33,7 @@ type Mended struct {
 // Reattribute gives rows that have a key and no customer the customer and plan that the history knows for their time. What
 // rows have already stays, and so does everything about rows without a time. All of it happens in one transaction or none; doing
 // it again changes nothing. Invoices frozen before no longer verify for months in which rows changed.
-func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Mended, error) {
+func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Reattribution, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reattribute: %w", err)
@@ -43,7 +43,7 @@ func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Mended, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find rows of no customer: %w", err)
 	}
-	byKey := map[string]*Mended{}
+	byKey := map[string]*Reattribution{}
 	for _, p := range places {
 		periods, err := h.Periods(ctx, p.keyID, p.apiID.String, p.stage.String)
 		if err != nil {
@@ -51,7 +51,7 @@ func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Mended, error) {
 		}
 		m := byKey[p.keyID]
 		if m == nil {
-			m = &Mended{KeyID: p.keyID}
+			m = &Reattribution{KeyID: p.keyID}
 			byKey[p.keyID] = m
 		}
 		m.Left += p.rows
@@ -67,11 +67,11 @@ func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Mended, error) {
 	if err := tx.Commit(); err != nil {
 		return nil, fmt.Errorf("reattribute: %w", err)
 	}
-	all := make([]Mended, 0, len(byKey))
+	all := make([]Reattribution, 0, len(byKey))
 	for _, m := range byKey {
 		all = append(all, *m)
 	}
-	slices.SortFunc(all, func(a, b Mended) int {
+	slices.SortFunc(all, func(a, b Reattribution) int {
 		return cmp.Or(cmp.Compare(b.Attributed+b.Left, a.Attributed+a.Left), strings.Compare(a.KeyID, b.KeyID))
 	})
 	return all, nil

@@ -53,7 +53,7 @@ func TestReattribute(t *testing.T) {
 	}
 	db := laketest.Open(t)
 	laketest.AddRows(t, db, rows...)
-	want := []Mended{{"k1", 5, 3}, {"k2", 0, 1}}
+	want := []Reattribution{{"k1", 5, 3}, {"k2", 0, 1}}
 	for range 2 {
 		got, err := Reattribute(t.Context(), db, h)
 		if err != nil {
@@ -62,7 +62,7 @@ func TestReattribute(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("Reattribute (-want +got)\n%s", diff)
 		}
-		want = []Mended{{"k1", 0, 3}, {"k2", 0, 1}} // the second time there is nothing left to do
+		want = []Reattribution{{"k1", 0, 3}, {"k2", 0, 1}} // the second time there is nothing left to do
 	}
 	answer, err := db.Query("SELECT line, coalesce(customer, '-') || '|' || coalesce(usage_plan, '-') || '|' || coalesce(usage_plan_id, '-') FROM request_rows ORDER BY line")
 	if err != nil {
