@@ -206,7 +206,7 @@ func TestAnswersAboutOthersBuckets(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "Customer 1,k1,Gold") || !strings.Contains(stdout, "total,,,,,3,1") {
 		t.Errorf("report = %d:\n%s%s", code, stdout, stderr)
 	}
-	for _, told := range []string{"1 of them were there already", "3 lines are no log lines", "photo.png: it holds no access log lines"} {
+	for _, told := range []string{"1 of them were there already", "3 lines are no log lines", "photo.png: the object has no access log lines"} {
 		if !strings.Contains(stderr, told) {
 			t.Errorf("nobody is told that %s:\n%s", told, stderr)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// bucket is a bucket in memory.
+// bucket is an in-memory Source.
 type bucket struct {
 	name    string
 	objects []record.Object // in the order of keys
@@ -43,7 +43,7 @@ func (b *bucket) Get(_ context.Context, key string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b.bodies[key])), nil
 }
 
-// usual is n lines as the chain delivers them: preset usage, a thousand customers in ten plans.
+// usual returns n lines as a pipeline delivers them: preset usage, 1,000 customers in ten plans.
 func usual(from, n int) []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
@@ -60,8 +60,8 @@ func usual(from, n int) []byte {
 	return b.Bytes()
 }
 
-// BenchmarkImport imports objects of 20,000 lines. STAGELOG_LAKE_ROWS says how many lines;
-// 10000000 is what docs/benchmarks.md shows.
+// BenchmarkImport imports objects of 20,000 lines. STAGELOG_LAKE_ROWS sets the total number of lines;
+// docs/benchmarks.md has the figures for 10000000.
 func BenchmarkImport(b *testing.B) {
 	rows := 400_000
 	if text := os.Getenv("STAGELOG_LAKE_ROWS"); text != "" {
@@ -108,8 +108,8 @@ func BenchmarkImport(b *testing.B) {
 	}
 }
 
-// BenchmarkPlainDuckDB asks the same question of DuckDB alone, which reads the gzip objects each
-// time: what there is without a lake.
+// BenchmarkPlainDuckDB runs the same query in DuckDB alone, without a lake: it reads the gzip objects
+// each time.
 func BenchmarkPlainDuckDB(b *testing.B) {
 	rows, dir := 400_000, b.TempDir()
 	if text := os.Getenv("STAGELOG_LAKE_ROWS"); text != "" {

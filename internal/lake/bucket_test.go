@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// sort makes the listing of the bodies.
+// sort updates the listing from the bodies.
 func (b *bucket) sort() {
 	b.objects = nil
 	for _, key := range slices.Sorted(maps.Keys(b.bodies)) {

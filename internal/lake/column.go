@@ -35,24 +35,24 @@ const (
 	columns
 )
 
-// field is what a line's field is good for.
+// field describes how a field of a line is used.
 type field struct {
 	kind   kind
 	column column
-	rank   int // of several fields for one column the one of the lowest rank counts
+	rank   int // of several fields for one column, the lowest rank wins
 }
 
 type kind int
 
 const (
-	kindExtra kind = iota // of no column: it is kept as it came
+	kindExtra kind = iota // has no column; kept unchanged in extra
 	kindText
 	kindNumber
 	kindTime
-	kindSecret // the API key's value: kept only where it is masked or hashed
+	kindSecret // the API key's value; kept only if masked or hashed
 )
 
-// byVariable is which field a variable of API Gateway's makes.
+// byVariable maps API Gateway's variables to fields.
 var byVariable = map[string]field{
 	"$context.requestTimeEpoch":        {kindTime, colTime, 0},
 	"$context.requestTime":             {kindTime, colTime, 1},
@@ -78,8 +78,7 @@ var byVariable = map[string]field{
 	"$context.integrationErrorMessage": {kindText, colError, 2},
 }
 
-// byName is what fields are commonly called beside the names of our presets, in small letters
-// and without what stands between words.
+// byName maps common field names, including those of our presets, to fields. Names are in plainName's form.
 var byName = map[string]field{
 	"usageplan":      {kindText, colUsagePlan, 0},
 	"planid":         {kindText, colUsagePlan, 1}, // Apiable's
@@ -89,7 +88,7 @@ var byName = map[string]field{
 	"customername":   {kindText, colCustomer, 2}, // the AWS sample's
 	"usageplanname":  {kindText, colUsagePlan, 2},
 
-	// What the examples in AWS's documentation and others call the variables.
+	// Names in AWS's documentation and in other examples.
 	"requestid": {kindText, colRequestID, 0}, "extendedrequestid": {kindText, colExtendedRequestID, 0},
 	"ip": {kindText, colIP, 0}, "sourceip": {kindText, colIP, 0}, "clientip": {kindText, colIP, 0}, "identitysourceip": {kindText, colIP, 0},
 	"requesttime": {kindTime, colTime, 1}, "requesttimeepoch": {kindTime, colTime, 0}, "timestamp": {kindTime, colTime, 2}, "time": {kindTime, colTime, 2},
@@ -108,14 +107,13 @@ var byName = map[string]field{
 	"integrationerrormessage": {kindText, colError, 1},
 }
 
-// Mapping says which field of a line is which column. The zero value goes by the names that
-// are commonly used.
+// Mapping maps the fields of lines to columns. The zero value maps by commonly used names.
 type Mapping struct {
 	fields map[string]field
 }
 
-// MappingOf is the mapping of a log format: what it says about a field counts more than the
-// field's name. The names of what enrichment added are given, "" where it adds none.
+// MappingOf returns the mapping of a log format: a field's variable takes precedence over its name. usagePlan, customer and
+// usagePlanID name the fields that enrichment adds; "" if it adds none.
 func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string) Mapping {
 	m := Mapping{fields: map[string]field{}}
 	for variable, name := range format.Fields().ByVariable {
@@ -133,7 +131,7 @@ func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string
 	return m
 }
 
-// add adds a field by its name, and by that of its column in a Parquet file.
+// add adds a field by its name, and by the lower-case name that it has in Parquet files.
 func (m Mapping) add(name string, f field) {
 	m.fields[name] = f
 	if lower := strings.ToLower(name); lower != name {
@@ -143,7 +141,7 @@ func (m Mapping) add(name string, f field) {
 	}
 }
 
-// of is what a field of that name is.
+// of returns the field of that name.
 func (m Mapping) of(name string) field {
 	if f, ok := m.fields[name]; ok {
 		return f
@@ -154,12 +152,12 @@ func (m Mapping) of(name string) field {
 	return field{column: colExtra}
 }
 
-// names returns the fields of the members of many objects.
+// names returns a cached lookup of fields by name.
 func (m Mapping) names() *jsonscan.Names[field] {
 	return jsonscan.NewNames(func(name []byte) field { return m.of(string(name)) })
 }
 
-// plainName leaves out what stands between words.
+// plainName returns a name in lower case without separators.
 func plainName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if slices.Contains([]rune{'_', '-', '.', ' '}, r) {

@@ -1,11 +1,10 @@
-// Package lake makes answers of delivered objects: it imports them, each exactly once, into the
-// tables of a DuckDB database, where reports, SQL and the console read the view `requests`.
-// schema.sql is what they can rely on.
+// Package lake imports delivered objects, each exactly once, into a DuckDB database. Reports, SQL
+// and the console read its view `requests`; schema.sql is the contract.
 //
-// An object is recorded, by its key and ETag, in the transaction that adds its rows, so an
-// import that was killed goes on where it was. Objects of any chain are understood: any
-// compression, one line each or run together, fields by the names of our formats and of AWS's
-// own examples. What cannot be read is counted and shown, and stops nothing.
+// The transaction that adds an object's rows also records its key and ETag, so an import that was
+// killed continues where it stopped. Any pipeline's objects can be imported: in any compression,
+// with one JSON object per line or several run together, with the field names of our formats or of
+// AWS's examples. What cannot be read is counted and listed, and does not stop the import.
 //
-// Rows go in as CSV files, which DuckDB reads several times faster than values one by one.
+// Rows are loaded from CSV files, which is several times faster than inserting values one by one.
 package lake

@@ -10,33 +10,33 @@ import (
 
 // FillerConfig configures a Filler.
 type FillerConfig struct {
-	Open   func(context.Context) (*Lake, error) // called when the lake is first read
-	Fill   func(context.Context, *Lake) error   // imports what is new
-	Every  time.Duration                        // how old what is read may be
-	Wait   time.Duration                        // how long DB waits for what is new; the next call may have it
+	Open   func(context.Context) (*Lake, error) // called on the first read
+	Fill   func(context.Context, *Lake) error   // imports new objects
+	Every  time.Duration                        // minimum time between the starts of two imports
+	Wait   time.Duration                        // how long DB waits for an import in progress
 	Failed func(error)                          // called when Fill fails, never in parallel
 }
 
-// Filler fills a lake while it is read: an import begins when the lake is read and the last one began long enough ago.
-// It is safe for parallel use.
+// Filler imports into a lake while it is read: a read starts an import if the last one started long enough ago. It is safe
+// for parallel use.
 type Filler struct {
 	cfg FillerConfig
 
 	mu      sync.Mutex // guards the following
 	lake    *Lake
-	filling chan struct{}      // closed when the import under way ends; nil is none
+	filling chan struct{}      // closed when the current import ends; nil if none
 	stop    context.CancelFunc // of that import
-	began   time.Time          // when the last import began
+	began   time.Time          // when the last import started
 	closed  bool
 }
 
-// ErrClosed reports that the Filler was closed.
+// ErrClosed is returned by a closed Filler.
 var ErrClosed = errors.New("the lake is closed: stagelog is stopping")
 
-// NewFiller returns a Filler, which opens nothing yet.
+// NewFiller returns a Filler. It opens nothing.
 func NewFiller(cfg FillerConfig) *Filler { return &Filler{cfg: cfg} }
 
-// DB returns the lake's database, with what is new imported as far as that is quick.
+// DB returns the lake's database. It waits for an import in progress, but no longer than cfg.Wait.
 func (f *Filler) DB(ctx context.Context) (*sql.DB, error) {
 	l, filling, err := f.start(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (f *Filler) DB(ctx context.Context) (*sql.DB, error) {
 	return l.DB(), nil
 }
 
-// start opens the lake and begins an import if one is due. It returns the import under way.
+// start opens the lake and starts an import if one is due. It returns the current import.
 func (f *Filler) start(ctx context.Context) (*Lake, <-chan struct{}, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +69,7 @@ func (f *Filler) start(ctx context.Context) (*Lake, <-chan struct{}, error) {
 		f.lake = l
 	}
 	if f.filling == nil && time.Since(f.began) > f.cfg.Every {
-		fillCtx, stop := context.WithCancel(context.WithoutCancel(ctx)) // the import outlives the page that began it
+		fillCtx, stop := context.WithCancel(context.WithoutCancel(ctx)) // the import outlives the page that started it
 		f.began, f.filling, f.stop = time.Now(), make(chan struct{}), stop
 		go f.fill(fillCtx, f.lake, f.filling)
 	}
@@ -87,7 +87,7 @@ func (f *Filler) fill(ctx context.Context, l *Lake, done chan<- struct{}) {
 	close(done)
 }
 
-// Close stops an import under way, waits for its end, and closes the lake.
+// Close cancels the current import, waits for it, and closes the lake.
 func (f *Filler) Close() error {
 	f.mu.Lock()
 	f.closed = true

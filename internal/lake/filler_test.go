@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-func TestFillerImportsWhileTheLakeIsRead(t *testing.T) {
+func TestFillerImportsOnRead(t *testing.T) {
 	var fills, failures atomic.Int64
 	f := lake.NewFiller(lake.FillerConfig{
 		Open:  func(ctx context.Context) (*lake.Lake, error) { return lake.Open(ctx, "", lake.Options{}) },
@@ -39,8 +39,8 @@ func TestFillerImportsWhileTheLakeIsRead(t *testing.T) {
 	}
 }
 
-// A slow import does not hold up who reads, and Close ends it.
-func TestFillerIsNotHeldUpByAnImport(t *testing.T) {
+// A slow import does not delay readers, and Close cancels it.
+func TestFillerDoesNotWaitForSlowImport(t *testing.T) {
 	ended := make(chan struct{})
 	f := lake.NewFiller(lake.FillerConfig{
 		Open: func(ctx context.Context) (*lake.Lake, error) { return lake.Open(ctx, "", lake.Options{}) },
@@ -61,7 +61,7 @@ func TestFillerIsNotHeldUpByAnImport(t *testing.T) {
 	}
 	select {
 	case <-ended:
-		t.Error("the import ended with the page that began it")
+		t.Error("the import ended with the page that started it")
 	default:
 	}
 	if err := f.Close(); err != nil {

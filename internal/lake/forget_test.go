@@ -16,8 +16,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Forgetting takes what the listing would have had and did not, and nothing else.
-func TestForgettingKeepsToWhatWasListed(t *testing.T) {
+// Forget removes exactly the objects that should have been listed and were not.
+func TestForgetRemovesOnlyMissingObjects(t *testing.T) {
 	day := func(d int) time.Time { return time.Date(2026, 11, d, 0, 0, 0, 0, time.UTC) }
 	whole := []string{"errors/2026/11/20/x", "logs/2026/11/01/a", "logs/2026/11/10/b", "logs/2026/11/19/undated-by-prefix", "logs/2026/11/20/c", "logs/2026/11/21/d", "logs/2026/misplaced", "other/e"}
 	for name, c := range map[string]struct {
@@ -64,19 +64,19 @@ func TestForgettingKeepsToWhatWasListed(t *testing.T) {
 	}
 }
 
-// What the listing leaps over, to where the dates of the range begin, it does not know to be gone.
-func TestForgettingKeepsWhatTheListingLeapsOver(t *testing.T) {
+// Objects in the skipped part of the listing are not known to be missing.
+func TestForgetKeepsUnlistedObjects(t *testing.T) {
 	l := open(t, "")
-	// Without a date in its key the object counts as of the day it was stored, which is in the range.
+	// An object without a date in its key belongs to the day when it was stored, which is in the range.
 	b := &bucket{name: "b", bodies: map[string][]byte{"logs/2025/01/01/old": []byte(`{"request_id":"r1"}`), "logs/2026/10/0-misplaced": []byte(`{"request_id":"r2"}`), "logs/2026/11/20/c": []byte(`{"request_id":"r3"}`)}}
 	importAll(t, l, b, lake.ImportOptions{Prefix: "logs/"})
 	sum := importAll(t, l, b, lake.ImportOptions{Prefix: "logs/", From: time.Date(2026, 10, 31, 12, 0, 0, 0, time.UTC), Forget: true})
 	if sum.Forgotten != 0 || sum.Found != 1 {
-		t.Errorf("%+v, want nothing forgotten: all of it is in the bucket", sum)
+		t.Errorf("%+v, want nothing forgotten: all objects are in the bucket", sum)
 	}
 }
 
-// halfway is a bucket whose listing breaks off.
+// halfway is a bucket whose listing fails after some objects.
 type halfway struct {
 	*bucket
 	at int
@@ -92,8 +92,8 @@ func (h halfway) List(ctx context.Context, prefix, startAfter string, fn func(re
 	})
 }
 
-// An import that fails forgets nothing, wherever it fails.
-func TestAFailedImportForgetsNothing(t *testing.T) {
+// A failed import forgets nothing, wherever it fails.
+func TestFailedImportForgetsNothing(t *testing.T) {
 	l := open(t, "")
 	b := &bucket{name: "b", bodies: map[string][]byte{}}
 	for i := range 20 {
@@ -104,7 +104,7 @@ func TestAFailedImportForgetsNothing(t *testing.T) {
 	b.sort()
 	for at := range 100 {
 		if _, err := l.Import(t.Context(), halfway{b, at % 20}, lake.ImportOptions{Forget: true}); !errors.Is(err, errAway) {
-			t.Fatalf("a listing that breaks off: %v", err)
+			t.Fatalf("failed listing: %v", err)
 		}
 	}
 	delete(b.bodies, "o19")
@@ -112,15 +112,14 @@ func TestAFailedImportForgetsNothing(t *testing.T) {
 	b.sort()
 	for range 20 {
 		if _, err := l.Import(t.Context(), &failing{bucket: b, at: "o07"}, lake.ImportOptions{Forget: true}); !errors.Is(err, errAway) {
-			t.Fatalf("an object that cannot be read: %v", err)
+			t.Fatalf("unreadable object: %v", err)
 		}
 	}
 	want(t, "objects", ask(t, l, "SELECT count(*) FROM objects"), "20")
 }
 
-// Each request that is left counts once, whichever of its objects are gone, and those that were
-// replaced in the same import.
-func TestForgettingManyLeavesEachRequestOnce(t *testing.T) {
+// Each remaining request counts once, whichever of its objects were removed or replaced.
+func TestForgetKeepsEachRequestOnce(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	l := open(t, "")

@@ -18,16 +18,15 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// A transaction takes so many rows or objects, about, unless it is told otherwise. Each of DuckDB's threads begins row
-// groups of its own, and what does not fill one is written a second time: with half as many rows an import takes a fifth
-// longer.
+// Approximate limits of one transaction. Each DuckDB thread starts its own row groups, and a group that is not full is
+// written a second time: with half as many rows an import takes a fifth longer.
 const (
 	defaultBatchRows = 1_000_000
 	batchObjects     = 4000
 )
 
 // Import imports the objects of a source that are not in the lake yet. It may be repeated, and
-// goes on where it was after a failure or a kill.
+// continues where it stopped after a failure or a kill.
 func (l *Lake) Import(ctx context.Context, src Source, opts ImportOptions) (Summary, error) {
 	if opts.Parallel <= 0 {
 		opts.Parallel = 2 * runtime.GOMAXPROCS(0)
@@ -50,21 +49,21 @@ func (l *Lake) Import(ctx context.Context, src Source, opts ImportOptions) (Summ
 	return im.sum, err
 }
 
-// importer is one import.
+// importer holds the state of one import.
 type importer struct {
 	lake *Lake
 	src  Source
 	opts ImportOptions
 
-	known map[string]known // by key, of the prefix
-	next  int32            // id
-	seen  map[string]bool  // keys that were listed, when the others are to be forgotten
-	left  leftOut          // of the listing
+	known map[string]known // objects in the lake below the prefix, by key
+	next  int32            // last object id in use
+	seen  map[string]bool  // listed keys; filled only if Forget is set
+	left  leftOut          // the part of the listing that was skipped
 
 	found atomic.Int64
 	batch []*read
 	rows  int64
-	sum   Summary // of what is in the lake
+	sum   Summary // of what was committed
 }
 
 type known struct {
@@ -73,7 +72,7 @@ type known struct {
 	modified time.Time
 }
 
-// load reads what is in the lake already.
+// load reads which objects are in the lake.
 func (im *importer) load(ctx context.Context) error {
 	im.known = map[string]known{}
 	rows, err := im.lake.db.QueryContext(ctx, "SELECT id, key, etag, modified FROM objects WHERE bucket = ? AND starts_with(key, ?)", im.src.Bucket(), im.opts.Prefix)
@@ -95,7 +94,7 @@ func (im *importer) load(ctx context.Context) error {
 	return im.lake.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM objects").Scan(&im.next)
 }
 
-// find lists the objects and has each that is new read; queue gets them in the list's order.
+// find lists the objects and starts reading each new one. It sends the results to queue in the order of the listing.
 func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 	defer close(queue)
 	readers, ctx := errgroup.WithContext(ctx)
@@ -135,7 +134,7 @@ func (im *importer) find(ctx context.Context, queue chan<- chan *read) error {
 	return errors.Join(readers.Wait(), listed)
 }
 
-// store puts what was read into the lake, many objects in a transaction.
+// store writes the objects that were read to the lake, many in one transaction.
 func (im *importer) store(ctx context.Context, queue <-chan chan *read) error {
 	for done := range queue {
 		select {
@@ -154,12 +153,12 @@ func (im *importer) store(ctx context.Context, queue <-chan chan *read) error {
 	return nil
 }
 
-// flush is one transaction. The last one, of an import of which nothing failed, forgets, and marks
-// the requests that were there already.
+// flush writes the batch in one transaction. The last flush of a successful import also forgets missing objects and marks
+// duplicate requests.
 func (im *importer) flush(ctx context.Context, last bool) error {
 	defer func() {
 		for _, r := range im.batch {
-			_ = os.Remove(r.file) // its folder goes in the end
+			_ = os.Remove(r.file) // Close removes what is left
 		}
 		im.batch, im.rows = nil, 0
 	}()
@@ -254,9 +253,8 @@ func (s *Summary) add(r *read) {
 	}
 }
 
-// forget drops the objects of the range that were not listed. Where nothing at all is below the
-// prefix it drops none: the bucket may be another one of the same name, or have been emptied by
-// mistake, and what is in the lake may be all there is.
+// forget removes the objects of the range that were not listed. If no object at all is below the prefix, it removes none:
+// the bucket may be another one of the same name or may have been emptied by mistake, and the lake may be the only copy.
 func (im *importer) forget(ctx context.Context, tx *sql.Tx, sum *Summary) error {
 	gone := im.gone()
 	if len(gone) == 0 {
@@ -275,7 +273,7 @@ func (im *importer) forget(ctx context.Context, tx *sql.Tx, sum *Summary) error 
 	return dropObjects(ctx, tx, gone...)
 }
 
-// gone is the ids of the objects that the listing would have had.
+// gone returns the ids of the known objects that should have been listed and were not.
 func (im *importer) gone() (ids []int32) {
 	w := windowOf(im.opts.From, im.opts.To)
 	for key, k := range im.known {

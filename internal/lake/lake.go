@@ -16,24 +16,24 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 )
 
-// Schema is the SQL that makes the tables of a new lake.
+// Schema is the SQL that creates the tables of a new lake.
 //
 //go:embed schema.sql
 var Schema string
 
-// schemaVersion is the form of the tables that this code knows.
+// schemaVersion is the newest version of the tables that this code supports.
 const schemaVersion = 1
 
-// Lake is one database. It may be used in parallel.
+// Lake is a DuckDB database of imported requests. It is safe for parallel use.
 type Lake struct {
 	db  *sql.DB
-	dir string // for files of rows
+	dir string // temporary; holds files of rows
 }
 
 const defaultMemoryMiB = 1024
 
-// Open opens the database in the file, and makes it when it is missing. "" is one in memory.
-// DuckDB lets one process in at a time; opts say whether to wait for another one.
+// Open opens the database file at path and creates it if it is missing; "" opens a database in memory. DuckDB allows one
+// process at a time; opts.Wait bounds the wait for another one.
 func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	l := &Lake{}
 	if opts.MemoryMiB == 0 {
@@ -46,11 +46,11 @@ func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	}()
 	if path != "" && !opts.ReadOnly {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("make the folder of the lake: %w", err)
+			return nil, fmt.Errorf("create the lake's folder: %w", err)
 		}
 	}
 	if l.dir, err = os.MkdirTemp("", "stagelog-lake-"); err != nil {
-		return nil, fmt.Errorf("make a temporary folder: %w", err)
+		return nil, fmt.Errorf("create a temporary folder: %w", err)
 	}
 	if path != "" && opts.ReadOnly {
 		if _, err := os.Stat(path); err != nil {
@@ -63,11 +63,11 @@ func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	}
 	l.db = sql.OpenDB(connector)
 	if path != "" && !opts.ReadOnly {
-		if err := os.Chmod(path, 0o600); err != nil { //nolint:gosec // nobody else's
+		if err := os.Chmod(path, 0o600); err != nil { //nolint:gosec // for the owner only
 			return nil, fmt.Errorf("protect the lake: %w", err)
 		}
 	}
-	// Files of rows are all that SQL may read; what people write is bound by it, too.
+	// SQL, which users may write, can read no files but those in dir.
 	for _, set := range []string{
 		fmt.Sprintf("SET memory_limit = '%dMiB'", opts.MemoryMiB),
 		"SET allowed_directories = [" + quote(l.dir+string(filepath.Separator)) + "]",
@@ -84,8 +84,8 @@ func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	return l, l.migrate(ctx, opts.ReadOnly)
 }
 
-// storageVersion is the oldest DuckDB that can open a new lake. Its compression of text takes two thirds of the time that
-// the one for every DuckDB takes, and no more room.
+// storageVersion is the oldest DuckDB version that can open a new lake. Its text compression needs two thirds of the time of
+// the compatible one and no more space.
 const storageVersion = "v1.5.0"
 
 func mode(readOnly bool) string {
@@ -95,36 +95,36 @@ func mode(readOnly bool) string {
 	return "?storage_compatibility_version=" + storageVersion
 }
 
-// tryEvery is how often a lake that another process has is tried again.
-const tryEvery = 100 * time.Millisecond
+// retryEvery is the pause between attempts to open a lake that another process has open.
+const retryEvery = 100 * time.Millisecond
 
-// connect opens the file, when the process that has it lets go of it. An error says what to do.
+// connect opens the file, if necessary after the process that has it open closes it.
 func connect(ctx context.Context, path string, opts Options) (*duckdb.Connector, error) {
-	patience := time.NewTimer(opts.Wait)
-	defer patience.Stop()
-	again := time.NewTicker(tryEvery)
-	defer again.Stop()
-	for waits := false; ; waits = true {
+	timeout := time.NewTimer(opts.Wait)
+	defer timeout.Stop()
+	retry := time.NewTicker(retryEvery)
+	defer retry.Stop()
+	for waiting := false; ; waiting = true {
 		connector, err := duckdb.NewConnector(path+mode(opts.ReadOnly), nil)
 		switch {
 		case err == nil:
 			return connector, nil
 		case !inUse(err):
-			return nil, fmt.Errorf("open lake %s: %w\n  it is a copy of what is in the bucket: without the file it is made again", path, err)
-		case opts.Wait > 0 && !waits && opts.Waiting != nil:
+			return nil, fmt.Errorf("open lake %s: %w\n  the lake is a copy of the bucket: delete the file to have it created again", path, err)
+		case opts.Wait > 0 && !waiting && opts.Waiting != nil:
 			opts.Waiting()
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-patience.C:
-			return nil, fmt.Errorf("the lake %s is in use by another process; ask that one (`stagelog up` has a console), or choose another --lake: %w", path, err)
-		case <-again.C:
+		case <-timeout.C:
+			return nil, fmt.Errorf("the lake %s is in use by another process; use that process (`stagelog up` serves a console) or choose another --lake: %w", path, err)
+		case <-retry.C:
 		}
 	}
 }
 
-// inUse says whether another process has the file. DuckDB has no code for that.
+// inUse reports whether another process has the file open. It compares the message, as DuckDB has no code for this error.
 func inUse(err error) bool {
 	var e *duckdb.Error
 	if !errors.As(err, &e) || e.Type != duckdb.ErrorTypeIO {
@@ -135,11 +135,11 @@ func inUse(err error) bool {
 		strings.HasPrefix(text, "Cannot open file") && strings.Contains(text, "used by another process") // on Windows
 }
 
-// migrate makes the tables of a new lake, and refuses one of a newer stagelog.
+// migrate creates the tables of a new lake and refuses a lake of a newer stagelog.
 func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
 	var tables int
 	if err := l.db.QueryRowContext(ctx, "SELECT count(*) FROM duckdb_tables() WHERE table_name IN ('objects', 'lake')").Scan(&tables); err != nil {
-		return fmt.Errorf("look into the lake: %w", err)
+		return fmt.Errorf("list the lake's tables: %w", err)
 	}
 	if tables == 0 && !readOnly {
 		return l.tx(ctx, func(tx *sql.Tx) error {
@@ -149,18 +149,18 @@ func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
 	}
 	var version int
 	if err := l.db.QueryRowContext(ctx, "SELECT version FROM lake").Scan(&version); err != nil {
-		return fmt.Errorf("the file is a database, and no lake of stagelog: %w", err)
+		return fmt.Errorf("the file is a database but not a lake of stagelog: %w", err)
 	}
 	if version > schemaVersion {
-		return fmt.Errorf("the lake has form %d, and this stagelog knows %d: it was made by a newer one", version, schemaVersion)
+		return fmt.Errorf("the lake has version %d, this stagelog supports up to %d: use a newer stagelog", version, schemaVersion)
 	}
 	return nil
 }
 
-// DB is the database, for reading.
+// DB returns the database, for reading only.
 func (l *Lake) DB() *sql.DB { return l.db }
 
-// Read runs a statement that only reads, and calls fn with its rows.
+// Read runs a statement in a read-only transaction and calls fn with its rows.
 func (l *Lake) Read(ctx context.Context, statement string, fn func(*sql.Rows) error) error {
 	conn, err := l.db.Conn(ctx)
 	if err != nil {
@@ -179,7 +179,7 @@ func (l *Lake) Read(ctx context.Context, statement string, fn func(*sql.Rows) er
 	return fn(rows)
 }
 
-// Parquet writes the result of a statement into a file of its own, which the caller removes.
+// Parquet writes the result of a statement to a new file, which the caller removes.
 func (l *Lake) Parquet(ctx context.Context, statement string) (path string, err error) {
 	f, err := os.CreateTemp(l.dir, "result-*.parquet")
 	if err != nil {
@@ -192,7 +192,7 @@ func (l *Lake) Parquet(ctx context.Context, statement string) (path string, err 
 	return f.Name(), err
 }
 
-// Close lets go of the database.
+// Close closes the database and removes the temporary files.
 func (l *Lake) Close() error {
 	var err error
 	if l.db != nil {
@@ -213,5 +213,5 @@ func (l *Lake) tx(ctx context.Context, fn func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// quote is text as SQL has it.
+// quote returns text as an SQL string.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

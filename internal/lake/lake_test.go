@@ -50,7 +50,7 @@ func importAll(t testing.TB, l *lake.Lake, b *bucket, opts lake.ImportOptions) l
 	return sum
 }
 
-// ask is the rows of a query, each joined by bars. NULL is shown as such.
+// ask returns the rows of a query, with columns joined by bars. NULL is shown as such.
 func ask(t testing.TB, l *lake.Lake, query string, args ...any) (all []string) {
 	t.Helper()
 	rows, err := l.DB().QueryContext(t.Context(), query, args...)
@@ -112,8 +112,8 @@ func gzipped(t testing.TB, text string) []byte {
 const everyColumn = `SELECT time, request_id, extended_request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path,
 	status, latency, integration_latency, bytes, ip, user_agent, error, CAST(extra AS VARCHAR) FROM requests ORDER BY object, line`
 
-// The fields of each format of ours, and of AWS's examples, find their columns by name alone.
-func TestFieldsFindTheirColumns(t *testing.T) {
+// The fields of our formats and of AWS's examples are mapped by name alone.
+func TestImportMapsCommonFieldNames(t *testing.T) {
 	for name, c := range map[string]struct{ line, want string }{
 		"classic, as the seed delivers it": {
 			`{"api_id":"a1","api_key":"****abcd","key_id":"k1","ip":"203.0.113.7","method":"GET","uri":"/prod/x","response_size":"17","response_status":"200","resource_id":"r1","request_id":"id1","request_latency":"12","request_time":"10/Jul/2024:18:14:22 +0000","stage":"prod","usage_plan":"Gold","customer":"Acme"}`,
@@ -156,9 +156,8 @@ func TestFieldsFindTheirColumns(t *testing.T) {
 	}
 }
 
-// A large object passes through without standing in memory. STAGELOG_LAKE_OBJECT=1000 is one of a
-// gigabyte.
-func TestALargeObjectPassesThrough(t *testing.T) {
+// A large object is streamed, not held in memory. STAGELOG_LAKE_OBJECT sets its size in MB.
+func TestImportStreamsLargeObject(t *testing.T) {
 	size := 32
 	if text := os.Getenv("STAGELOG_LAKE_OBJECT"); text != "" {
 		var err error
@@ -180,13 +179,13 @@ func TestALargeObjectPassesThrough(t *testing.T) {
 	if err != nil || sum.Rows != int64(src.times) {
 		t.Fatalf("%+v, %v", sum, err)
 	}
-	t.Logf("%d MB, %d rows: Go's heap has %d MB from the system, %d more than before", size, sum.Rows, after.HeapSys>>20, int64(after.HeapSys-before.HeapSys)>>20)
+	t.Logf("%d MB, %d rows: Go heap %d MB, %d MB more than before", size, sum.Rows, after.HeapSys>>20, int64(after.HeapSys-before.HeapSys)>>20)
 	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 64<<20 {
-		t.Errorf("the heap grew by %d MB", grown>>20)
+		t.Errorf("heap grew by %d MB, want at most 64", grown>>20)
 	}
 }
 
-// repeated is a bucket whose object is one line many times.
+// repeated is a bucket whose object repeats one line.
 type repeated struct {
 	*bucket
 	line  []byte
@@ -206,8 +205,8 @@ func (r repeated) Get(context.Context, string) (io.ReadCloser, error) {
 	return from, nil
 }
 
-// What a format says about its fields counts more than their names.
-func TestAFormatSaysWhichFieldIsWhich(t *testing.T) {
+// The variables of a format take precedence over its field names.
+func TestMappingUsesTheFormatsVariables(t *testing.T) {
 	format, err := accesslog.Parse(`{"wer":"$context.identity.apiKeyId","status":"$context.integration.status","code":"$context.status","id":"$context.extendedRequestId","geheim":"$context.identity.apiKey"}`)
 	if err != nil {
 		t.Fatal(err)
@@ -219,8 +218,8 @@ func TestAFormatSaysWhichFieldIsWhich(t *testing.T) {
 	want(t, "row", ask(t, l, `SELECT key_id, status, extended_request_id, customer, CAST(extra AS VARCHAR) FROM requests`), `k1|504|e1|Acme|{"status":"502"}`)
 }
 
-// Objects of the real world: each is read or named, and none ends the import.
-func TestObjectsOfEveryKind(t *testing.T) {
+// Each object is imported or reported as a problem, and none stops the import.
+func TestImportReadsEveryKindOfObject(t *testing.T) {
 	one, two := `{"request_id":"r1","status":"200"}`, `{"request_id":"r2","status":"201"}`
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
@@ -233,10 +232,10 @@ func TestObjectsOfEveryKind(t *testing.T) {
 	}
 	whole := gzipped(t, strings.Repeat(one+"\n", 20_000))
 	for name, c := range map[string]struct {
-		body            []byte
-		rows, bad       int64
-		problem         string
-		repaired, split int64
+		body      []byte
+		rows, bad int64
+		problem   string
+		repaired  int64
 	}{
 		"lines":                    {body: []byte(one + "\n" + two + "\n"), rows: 2},
 		"run together":             {body: []byte(one + two), rows: 2},
@@ -247,7 +246,7 @@ func TestObjectsOfEveryKind(t *testing.T) {
 		"ZIP":                      {body: archive.Bytes(), rows: 2},
 		"empty":                    {body: nil},
 		"empty gzip":               {body: gzipped(t, "")},
-		"truncated gzip":           {body: whole[:len(whole)-20], rows: -1, bad: -1, problem: "breaks off"},
+		"truncated gzip":           {body: whole[:len(whole)-20], rows: -1, bad: -1, problem: "truncated"},
 		"curly quotes":             {body: []byte("{“request_id”: “r1”, “status”: “200”}"), rows: 1, repaired: 1},
 		"one bad line":             {body: []byte(one + "\nnot JSON\n" + two + "\n{\"request_id\":"), rows: 2, bad: 2},
 		"a line that is too long":  {body: []byte(one + "\n{\"x\":\"" + strings.Repeat("x", 3<<20) + "\"}\n" + two), rows: 2, bad: 1},
@@ -259,8 +258,8 @@ func TestObjectsOfEveryKind(t *testing.T) {
 			problem: "stagelog replay"},
 		"an error object of a conversion": {body: []byte(`{"rawData":"` + base64.StdEncoding.EncodeToString([]byte(one)) + `","lastErrorCode":"DataFormatConversion.MalformedData","attemptsMade":1}`),
 			problem: "stagelog replay"},
-		"doctor's record":  {body: []byte(`{"request_id":"stagelog-doctor-1"}` + one), rows: 1},
-		"a corrupt archiv": {body: []byte("PK\x03\x04 nothing"), problem: "corrupt"},
+		"doctor's record":   {body: []byte(`{"request_id":"stagelog-doctor-1"}` + one), rows: 1},
+		"a corrupt archive": {body: []byte("PK\x03\x04 nothing"), problem: "corrupt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, "")
@@ -269,7 +268,7 @@ func TestObjectsOfEveryKind(t *testing.T) {
 				t.Errorf("%+v", sum)
 			}
 			if c.rows < 0 && sum.Rows < 10_000 {
-				t.Errorf("%d rows of what can be read, want most of 20,000", sum.Rows)
+				t.Errorf("%d rows imported, want most of 20,000", sum.Rows)
 			}
 			problem := ask(t, l, "SELECT coalesce(problem, '') FROM objects WHERE key = 'a/o'")[0]
 			if (c.problem == "") != (problem == "") || !strings.Contains(problem, c.problem) {
@@ -279,9 +278,9 @@ func TestObjectsOfEveryKind(t *testing.T) {
 				t.Errorf("%+v", sum.Problems)
 			}
 			if shown := ask(t, l, "SELECT count(*) FROM bad_lines")[0]; fmt.Sprint(sum.Bad) != shown {
-				t.Errorf("%s bad lines are kept, %d were counted", shown, sum.Bad)
+				t.Errorf("bad_lines has %s rows, want %d", shown, sum.Bad)
 			}
-			// A second import finds nothing to do.
+			// A second import has nothing to do.
 			if again := importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{"a/o": c.body, "z": []byte(`{"request_id":"other"}`)}}, lake.ImportOptions{}); again.Imported != 0 || again.Found != 2 {
 				t.Errorf("again: %+v", again)
 			}
@@ -289,9 +288,8 @@ func TestObjectsOfEveryKind(t *testing.T) {
 	}
 }
 
-// A request counts once, whichever object it is in and however often; when the first of them goes,
-// the next one counts.
-func TestEachRequestOnce(t *testing.T) {
+// A request counts once, even if several objects have it. If the first one is removed, the next one counts.
+func TestImportCountsEachRequestOnce(t *testing.T) {
 	l := open(t, "")
 	b := &bucket{name: "b", bodies: map[string][]byte{
 		"a": []byte(`{"request_id":"r1","status":"201"}{"request_id":"r1","status":"202"}{"status":"203"}{"status":"203"}`),
@@ -324,7 +322,7 @@ func TestEachRequestOnce(t *testing.T) {
 	counted("207", "208", "209", "301")
 }
 
-// counting counts what a range costs.
+// counting counts calls to a bucket.
 type counting struct {
 	*bucket
 	listed, got int
@@ -342,8 +340,8 @@ func (c *counting) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 	return c.bucket.Get(ctx, key)
 }
 
-// Of a range only its objects are fetched, and what lies before it is not even listed.
-func TestARangeFetchesItsObjects(t *testing.T) {
+// Only the objects of a range are fetched, and earlier ones are not even listed.
+func TestImportFetchesOnlyTheRange(t *testing.T) {
 	day := func(d int) time.Time { return time.Date(2026, 11, d, 0, 0, 0, 0, time.UTC) }
 	for form, layout := range map[string]string{
 		"Firehose's": "logs/2006/01/02/15/", "days": "logs/2006/01/02/", "Hive's": "logs/year=2006/month=01/day=02/hour=15/", "behind the API": "logs/api/2006/01/02/15/",
@@ -360,7 +358,7 @@ func TestARangeFetchesItsObjects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The 20th, and the day after, where late ones are; of the 19th its last hour.
+			// The 20th, the next day because of late objects, and the last hour of the 19th.
 			found := []string{"r20", "r21"}
 			if form == "days" {
 				found = []string{"r19", "r20", "r21"}
@@ -373,8 +371,8 @@ func TestARangeFetchesItsObjects(t *testing.T) {
 	}
 }
 
-// A bucket that fails fails the import with its error, and a later one goes on.
-func TestAFailureIsGoneOnFrom(t *testing.T) {
+// A failing bucket fails the import with its error; the next import continues.
+func TestImportContinuesAfterFailure(t *testing.T) {
 	b := &bucket{name: "b", bodies: map[string][]byte{}}
 	for i := range 50 {
 		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
@@ -391,7 +389,7 @@ func TestAFailureIsGoneOnFrom(t *testing.T) {
 	want(t, "rows", ask(t, l, "SELECT count(*), count(DISTINCT request_id) FROM requests"), "50|50")
 }
 
-var errAway = errors.New("the bucket is away")
+var errAway = errors.New("bucket unreachable")
 
 type failing struct {
 	*bucket
@@ -405,14 +403,14 @@ func (f *failing) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 	return f.bucket.Get(ctx, key)
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpenReportsMissingAndForeignFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lake.duckdb")
 	if _, err := lake.Open(t.Context(), path, lake.Options{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "no such file") {
-		t.Errorf("Open of nothing, to read = %v", err)
+		t.Errorf("Open of a missing file, read-only = %v", err)
 	}
 	open(t, path)
-	if err := writeFile(filepath.Join(dir, "other"), "this is no database, however long it is made to be here"); err != nil {
+	if err := writeFile(filepath.Join(dir, "other"), "this is not a database, although it is long enough"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := lake.Open(t.Context(), filepath.Join(dir, "other"), lake.Options{}); err == nil || !strings.Contains(err.Error(), "other") {
@@ -420,8 +418,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// SQL that people write reaches nothing but the lake.
-func TestSQLReachesNothingElse(t *testing.T) {
+// User SQL can access only the lake.
+func TestSQLCannotLeaveTheLake(t *testing.T) {
 	l := open(t, "")
 	secret := filepath.Join(t.TempDir(), "secret.csv")
 	if err := writeFile(secret, "a,b\n1,2\n"); err != nil {
@@ -433,13 +431,13 @@ func TestSQLReachesNothingElse(t *testing.T) {
 		"SET enable_external_access = true", "SET allowed_directories = ['/']", "SELECT getenv('HOME')",
 	} {
 		if _, err := l.DB().ExecContext(t.Context(), query); err == nil {
-			t.Errorf("%s worked", query)
+			t.Errorf("%s succeeded, want an error", query)
 		}
 	}
 }
 
-// Every line of random objects becomes the row that an independent reading makes of it.
-func TestRandomLinesAgreeWithAnotherReading(t *testing.T) {
+// Each random line becomes the same row as in an independent implementation.
+func TestImportAgreesWithSimpleReader(t *testing.T) {
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
 	gen := generator(seed)
@@ -465,7 +463,7 @@ func TestRandomLinesAgreeWithAnotherReading(t *testing.T) {
 		t.Fatalf("%d rows, want %d", len(got), len(all))
 	}
 	for i, line := range all {
-		if w := otherReading(t, line); got[i] != w {
+		if w := simpleRow(t, line); got[i] != w {
 			text, _ := json.Marshal(line)
 			t.Fatalf("row %d of %s:\n got %s\nwant %s", i, text, got[i], w)
 		}

@@ -8,19 +8,19 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
 
-// doctorMark is what the ids of the requests begin with that `stagelog doctor` makes up.
+// doctorMark is the prefix of the request ids of the records that `stagelog doctor` sends.
 const doctorMark = "stagelog-doctor-"
 
-// counts is what became of an object's lines.
+// counts counts the lines of an object by outcome.
 type counts struct {
 	rows     int64 // JSON objects that became rows
-	bad      int64 // lines that are none
+	bad      int64 // lines that are not JSON objects
 	doctor   int64 // records that doctor sent
-	misfit   int64 // values that do not fit their column, and are kept in extra
+	misfit   int64 // values that do not fit their column, kept in extra
 	repaired int64 // lines whose curly quotes were repaired
 }
 
-// lineReader makes rows of lines.
+// lineReader converts lines to rows.
 type lineReader struct {
 	fields *jsonscan.Names[field] // what to do with each member
 	object int32
@@ -29,20 +29,20 @@ type lineReader struct {
 	n     int64  // JSON objects and bad lines so far
 	count counts
 
-	row   [columns][]byte // the values of the open row; nil is NULL
+	row   [columns][]byte // the values of the current row; nil is NULL
 	ranks [columns]int
 	micro int64
 	extra []byte
-	spare []byte // where unescaped values stand
+	spare []byte // storage of unescaped values
 }
 
-// envelope says that the line is of an error output.
-var envelope = &jsonscan.Bad{Reason: "it is an error output of Firehose, whose records `stagelog replay` takes through enrichment again"}
+// envelope is the reason for a line of an error object.
+var envelope = &jsonscan.Bad{Reason: "this is Firehose error output; `stagelog replay` reprocesses its records"}
 
-// tooLong is the reason for which a line is not read.
+// tooLong is the reason for a line over maxLineBytes.
 var tooLong = &jsonscan.Bad{Reason: fmt.Sprintf("the line is longer than %d bytes", maxLineBytes)}
 
-// lineOf reads one line, of which only the beginning is there if it is too long.
+// lineOf reads one line. If the line is too long, line holds only its beginning.
 func (r *lineReader) lineOf(line []byte, long bool) *jsonscan.Bad {
 	if !long {
 		return r.line(line)
@@ -52,7 +52,7 @@ func (r *lineReader) lineOf(line []byte, long bool) *jsonscan.Bad {
 	return tooLong
 }
 
-// line reads one line, which may hold several objects, or a list of them.
+// line reads one line, which may hold several objects or a list of them.
 func (r *lineReader) line(line []byte) *jsonscan.Bad {
 	begin, n, count := len(r.out), r.n, r.count
 	bad := r.objects(line)
@@ -91,7 +91,7 @@ func (r *lineReader) objects(b []byte) *jsonscan.Bad {
 	return nil
 }
 
-// between passes over what may stand between objects: nothing, white space, or what a list has.
+// between skips white space and the punctuation of a list, and returns the index of the next object.
 func between(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == ',' || b[i] == '[' || b[i] == ']' || b[i] == '\r' || b[i] == '\n') {
 		i++
@@ -148,7 +148,7 @@ func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 	}
 }
 
-// fits reports whether a text can be a value of a field's column. It keeps the time that a text stands for.
+// fits reports whether a text can be a value of a field's column. It stores the time that it parses in r.micro.
 func (r *lineReader) fits(f field, text []byte) bool {
 	switch f.kind {
 	case kindNumber:
@@ -164,10 +164,10 @@ func (r *lineReader) fits(f field, text []byte) bool {
 	return true
 }
 
-// hidden is what enrichment leaves of an API key: a mask, or a hash of 128 bits.
+// hidden matches a masked API key or its 128-bit hash.
 var hidden = regexp.MustCompile(`^(\*+.{0,4}|[0-9a-f]{32})$`)
 
-// text returns the content of a value: a string's, or the value as it stands.
+// text returns the content of a string, or any other value unchanged.
 func (r *lineReader) text(value []byte) (text []byte, isText bool) {
 	if value[0] != '"' {
 		return value, false
@@ -181,7 +181,7 @@ func (r *lineReader) text(value []byte) (text []byte, isText bool) {
 	return text, true
 }
 
-// keep keeps a field in extra.
+// keep adds a field to extra.
 func (r *lineReader) keep(name, value []byte) {
 	if string(value) == `"-"` || string(value) == "null" {
 		return
@@ -195,7 +195,7 @@ func (r *lineReader) keep(name, value []byte) {
 	r.extra = append(r.extra, value...)
 }
 
-// appendJSON appends a name as it stands in JSON.
+// appendJSON appends a name, escaped as in JSON.
 func appendJSON(dst, name []byte) []byte {
 	for _, c := range name {
 		switch {

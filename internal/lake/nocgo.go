@@ -8,27 +8,27 @@ import (
 	"errors"
 )
 
-// Lake is one database. Without cgo there is none.
+// Lake is a stub: there is no lake without cgo.
 type Lake struct{}
 
-// ErrNoCgo means that this binary has no DuckDB.
-var ErrNoCgo = errors.New("this stagelog was built without DuckDB, which needs a C compiler: build it with CGO_ENABLED=1, or take a release; every other command works")
+// ErrNoCgo is returned by a binary without DuckDB.
+var ErrNoCgo = errors.New("this stagelog was built without DuckDB, which needs cgo: build it with CGO_ENABLED=1 or use a release; every other command works")
 
-// Open says that there is no lake.
+// Open returns ErrNoCgo.
 func Open(context.Context, string, Options) (*Lake, error) { return nil, ErrNoCgo }
 
-// Import says that there is no lake.
+// Import returns ErrNoCgo.
 func (l *Lake) Import(context.Context, Source, ImportOptions) (Summary, error) {
 	return Summary{}, ErrNoCgo
 }
 
-// DB is nil.
+// DB returns nil.
 func (l *Lake) DB() *sql.DB { return nil }
 
-// Read says that there is no lake.
+// Read returns ErrNoCgo.
 func (l *Lake) Read(context.Context, string, func(*sql.Rows) error) error { return ErrNoCgo }
 
-// Parquet says that there is no lake.
+// Parquet returns ErrNoCgo.
 func (l *Lake) Parquet(context.Context, string) (string, error) { return "", ErrNoCgo }
 
 // Close does nothing.

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	partBytes    = 256 << 10 // of a line of objects that run together, about, at once
-	maxLineBytes = 1 << 20   // of a line that is read at all
-	maxBadLines  = 1000      // that are kept of an object
-	maxBadBytes  = 200       // that are kept of a bad line
-	flushBytes   = 256 << 10 // of rows, to the file
-	// hopeless is after how many bad lines without a good one an object is no log.
+	partBytes    = 256 << 10 // approximate size in which a line of several objects is read
+	maxLineBytes = 1 << 20   // longer lines are bad
+	maxBadLines  = 1000      // kept per object
+	maxBadBytes  = 200       // kept of a bad line
+	flushBytes   = 256 << 10 // of rows, before they are written to the file
+	// hopeless is the number of bad lines, without a good one, after which an object is not a log.
 	hopeless = 100
 )
 
-// read is an object that was read: its rows are in a file.
+// read is an object whose rows were written to a file.
 type read struct {
 	record.Object
 	id      int32
@@ -47,18 +47,18 @@ type objectReader struct {
 	dir     string
 }
 
-// read reads one object into a file. An error is the machine's or the bucket's; what is wrong with the object is its
-// problem.
+// read reads one object into a file. It returns an error if the bucket or the machine fails; a fault in the object itself
+// becomes its problem.
 func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *read, err error) {
 	r := &read{Object: o, id: id}
 	body, err := or.src.Get(ctx, o.Key)
 	if err != nil {
-		return nil, err // which names the object
+		return nil, err // it names the object
 	}
 	defer body.Close()
 	file, err := os.CreateTemp(or.dir, "rows-*.csv")
 	if err != nil {
-		return nil, fmt.Errorf("make a file for the rows of %s: %w", o.Key, err)
+		return nil, fmt.Errorf("create a file for the rows of %s: %w", o.Key, err)
 	}
 	r.file = file.Name()
 	err = r.parse(ctx, body, file, lineReader{fields: or.mapping.names(), object: id})
@@ -77,7 +77,7 @@ func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *
 	return nil, err
 }
 
-// parse writes the rows of the object's lines to file, and sets r's counts and problem. Its error is not the object's fault.
+// parse writes the rows of the object's lines to file, and sets r's counts and problem. Its error is never the object's fault.
 func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader lineReader) error {
 	plain, form, err := lines.Open(body)
 	if err != nil {
@@ -113,19 +113,19 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 	switch {
 	case r.problem != "" || ours != nil:
 	case err != nil:
-		r.problem = fmt.Sprintf("the %s data ends or breaks off: %v", form, err)
+		r.problem = fmt.Sprintf("the %s data is truncated or corrupt: %v", form, err)
 	case r.count.rows+r.count.doctor == 0 && len(r.bad) > 0:
 		r.problem = noLog + r.bad[0].reason
 	}
 	return ours
 }
 
-const noLog = "it holds no access log lines: "
+const noLog = "the object has no access log lines: "
 
-// errHopeless ends reading an object that holds no log.
-var errHopeless = errors.New("no log")
+// errHopeless stops the reading of an object that is not a log.
+var errHopeless = errors.New("not a log")
 
-// note keeps a bad line, and gives up an object that has nothing else.
+// note records a bad line, and stops the object if it has no good lines.
 func (r *read) note(lines *lineReader, line []byte, bad *jsonscan.Bad) error {
 	if bad == envelope {
 		lines.count.bad--

@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// parquetFile is lines as delivery converts them: all columns are text, and their names in lower case.
+// parquetFile returns lines as delivery converts them: all columns are text and have lower-case names.
 func parquetFile(t *testing.T, lines ...string) []byte {
 	t.Helper()
 	var columns []parquet.Column
@@ -41,8 +41,8 @@ func parquetFile(t *testing.T, lines ...string) []byte {
 	return out.Bytes()
 }
 
-// A line gives the same row from a Parquet file as from JSON, also where only the format says what a field is.
-func TestRowsOfParquetAreThoseOfJSON(t *testing.T) {
+// A line becomes the same row from a Parquet file as from JSON, even if only the format identifies a field.
+func TestParquetRowsEqualJSONRows(t *testing.T) {
 	format, err := accesslog.Parse(`{"requestId":"$context.requestId","requestTimeEpoch":"$context.requestTimeEpoch","who":"$context.identity.apiKeyId","status":"$context.status","resourcePath":"$context.resourcePath"}`)
 	if err != nil {
 		t.Fatal(err)

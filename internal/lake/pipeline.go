@@ -7,11 +7,11 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 )
 
-// ownPrefix holds the objects that stagelog keeps in a bucket for itself.
+// ownPrefix is the prefix of stagelog's own objects in a bucket.
 const ownPrefix = "stagelog/"
 
-// OptionsOf returns how the logs that a pipeline delivers are imported. Without a pipeline, nil, they may lie anywhere in
-// the bucket, in any format.
+// OptionsOf returns the options to import the logs that a pipeline delivers. If p is nil, logs may be anywhere in the bucket
+// and in any format.
 func OptionsOf(p *config.Pipeline) (ImportOptions, error) {
 	opts := ImportOptions{Except: []string{ownPrefix}}
 	if p == nil {

@@ -15,7 +15,7 @@ import (
 
 func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }
 
-// lines makes random log lines.
+// lines generates random log lines.
 type lines struct {
 	*rand.Rand
 	n int
@@ -27,7 +27,7 @@ var texts = []string{"-", "", "a", "Müller & Söhne", `"quoted", with commas`, 
 
 func (g *lines) text() string { return texts[g.IntN(len(texts))] }
 
-// number is a number as a string, as a number, or not at all.
+// number returns a random number as a string, as a number, or nil.
 func (g *lines) number(most int64) any {
 	n := g.Int64N(most)
 	switch g.IntN(4) {
@@ -41,7 +41,7 @@ func (g *lines) number(most int64) any {
 	return nil
 }
 
-// line is the fields of a line; each has an id of its own.
+// line returns the fields of a random line with a unique id.
 func (g *lines) line() map[string]any {
 	g.n++
 	line := map[string]any{"request_id": fmt.Sprintf("id-%d", g.n)}
@@ -70,8 +70,8 @@ func (g *lines) line() map[string]any {
 
 func (g *lines) delimiter() string { return []string{"\n", "", "\r\n", "\n\n"}[g.IntN(4)] }
 
-// otherReading is the row that a line becomes, by the plain way.
-func otherReading(t *testing.T, line map[string]any) string {
+// simpleRow returns the expected row of a line.
+func simpleRow(t *testing.T, line map[string]any) string {
 	t.Helper()
 	text := func(name string) string {
 		switch v := line[name].(type) {
@@ -110,7 +110,7 @@ func otherReading(t *testing.T, line map[string]any) string {
 	if len(line) == 0 {
 		extra = "{}"
 	}
-	// A number that is no whole number of the column's does not occur here.
+	// Numbers that do not fit their column do not occur here.
 	if _, err := json.Marshal(line); err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,9 @@ package lake
 
 import "time"
 
-// Request is a log line as people read it. What is missing is empty.
+// Request represents a log line as text. A missing value is empty.
 type Request struct {
-	Time                                time.Time // zero is none
+	Time                                time.Time // zero if missing
 	RequestID, API, Stage               string
 	KeyID, Customer                     string
 	UsagePlan, UsagePlanID              string
@@ -12,7 +12,7 @@ type Request struct {
 	Latency, Bytes, UserAgent, ErrorMsg string
 }
 
-// Read reads the first object of a line. ok is false where there is none.
+// Read reads the first object of a line. ok is false if there is none.
 func (m Mapping) Read(line []byte) (q Request, ok bool) {
 	r := lineReader{fields: m.names()}
 	i := between(line, 0)

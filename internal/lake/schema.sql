@@ -1,24 +1,24 @@
--- What a lake holds, version 1. Times are UTC. A value that was "-", empty or missing is NULL.
+-- The tables of a lake, version 1. Times are UTC. A value that was "-", empty or missing is NULL.
 
 CREATE TABLE objects (
     id            INTEGER PRIMARY KEY, -- from 1, in the order of import
     bucket        VARCHAR NOT NULL,
     key           VARCHAR NOT NULL,
-    etag          VARCHAR NOT NULL,    -- as S3 gives it, without quotes
+    etag          VARCHAR NOT NULL,    -- as S3 returns it, without quotes
     size          BIGINT NOT NULL,     -- bytes as stored
     modified      TIMESTAMP NOT NULL,  -- S3's LastModified
     imported      TIMESTAMP NOT NULL,
     lines         BIGINT NOT NULL,     -- JSON objects that became rows
-    bad           BIGINT NOT NULL,     -- lines that are none, kept in bad_lines as far as there is room
-    problem       VARCHAR,             -- why the object, or its rest, could not be read; NULL is none
+    bad           BIGINT NOT NULL,     -- other lines; the first ones are kept in bad_lines
+    problem       VARCHAR,             -- why the object, or its rest, could not be read; NULL if none
     UNIQUE (bucket, key)
 );
 
 -- One row per line of an object, in the order of the lines.
 CREATE TABLE request_rows (
     object        INTEGER NOT NULL,    -- objects.id
-    line          BIGINT NOT NULL,     -- the how manieth JSON object of it, from 1
-    duplicate     BOOLEAN NOT NULL,    -- a request that an earlier row has already
+    line          BIGINT NOT NULL,     -- number of the JSON object within it, from 1
+    duplicate     BOOLEAN NOT NULL,    -- an earlier row has the same request
     time          TIMESTAMP,           -- when the request arrived ($context.requestTimeEpoch, or requestTime)
     request_id    VARCHAR,             -- $context.requestId, which clients can set
     api_id        VARCHAR,
@@ -37,20 +37,20 @@ CREATE TABLE request_rows (
     ip            VARCHAR,
     user_agent    VARCHAR,
     error         VARCHAR,             -- $context.error.message or integration error
-    extra         JSON,                -- every other field, as it came; NULL when there is none
-    extended_request_id VARCHAR        -- $context.extendedRequestId; with it, or else request_id, a request is told from others
+    extra         JSON,                -- all other fields, unchanged; NULL if there are none
+    extended_request_id VARCHAR        -- $context.extendedRequestId; it, or else request_id, identifies a request
 );
 
--- Each request once: what reports, SQL and the console read.
+-- Each request once. Reports, SQL and the console read this view.
 CREATE VIEW requests AS
     SELECT time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path, status,
            latency, integration_latency, bytes, ip, user_agent, error, extra, object, line, extended_request_id
     FROM request_rows WHERE NOT duplicate;
 
--- The objects whose requests were not compared with those of all others yet.
+-- The objects whose requests were not checked for duplicates yet.
 CREATE TABLE unchecked (object INTEGER NOT NULL);
 
--- The first lines that were no JSON object, for the eye.
+-- The first lines of each object that were not JSON objects.
 CREATE TABLE bad_lines (
     object        INTEGER NOT NULL,
     line          BIGINT NOT NULL,

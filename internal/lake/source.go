@@ -10,25 +10,25 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Source is a bucket. It may be used in parallel.
+// Source represents a bucket. It must be safe for parallel use.
 type Source interface {
-	// Bucket is its name.
+	// Bucket returns the bucket's name.
 	Bucket() string
-	// List calls fn with the objects whose keys begin with prefix and come after startAfter,
-	// in the order of keys. An error of fn ends it and is returned as it is.
+	// List calls fn with the objects whose keys begin with prefix and sort after startAfter,
+	// in the order of keys. It stops at the first error of fn and returns it unchanged.
 	List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error
-	// Get opens an object as it is stored.
+	// Get opens an object with its stored bytes.
 	Get(ctx context.Context, key string) (io.ReadCloser, error)
 }
 
-// Objects stand under the date of their delivery, which is later than that of their requests:
-// so much earlier and later is looked at, too.
+// Object keys have the time of delivery, which is later than that of the requests: a range of
+// requests is widened by these margins.
 const (
 	deliveredBefore = time.Hour
 	deliveredAfter  = 24 * time.Hour
 )
 
-// window is when the objects were delivered that may hold requests of a time.
+// window is a range of delivery times.
 type window struct{ from, to time.Time } // a zero one is no bound
 
 func windowOf(from, to time.Time) window {
@@ -41,18 +41,18 @@ func windowOf(from, to time.Time) window {
 	return window{from, to}
 }
 
-// holds says whether an object that was delivered between begin and end may be in the window.
+// holds reports whether an object that was delivered between begin and end may be in the window.
 func (w window) holds(begin, end time.Time) bool {
 	return (w.from.IsZero() || end.After(w.from)) && (w.to.IsZero() || begin.Before(w.to))
 }
 
-// leftOut is the part of a listing that was left out: from its first key on, up to another one.
+// leftOut is the skipped part of a listing: the keys from first to last.
 type leftOut struct{ first, last string }
 
 func (l leftOut) holds(key string) bool { return l.first <= key && key <= l.last }
 
-// list calls fn with the objects below prefix of the window. Where dates stand behind the
-// prefix, what is outside is not even listed.
+// list calls fn with the objects below prefix that are in the window. If dates follow the prefix,
+// objects before the window are not listed at all.
 func list(ctx context.Context, src Source, prefix string, w window, fn func(record.Object) error) (left leftOut, err error) {
 	if !w.from.IsZero() {
 		err := src.List(ctx, prefix, "", func(first record.Object) error {
@@ -81,25 +81,25 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(reco
 	return left, err
 }
 
-// ListSince calls fn with the objects below prefix that were delivered since a time. Where dates
-// stand behind the prefix, what is before is not even listed.
+// ListSince calls fn with the objects below prefix that were delivered since a time. If dates follow
+// the prefix, earlier objects are not listed at all.
 func ListSince(ctx context.Context, src Source, prefix string, since time.Time, fn func(record.Object) error) error {
 	_, err := list(ctx, src, prefix, window{from: since}, fn)
 	return err
 }
 
-// errFound ends a listing of which the first object is enough.
+// errFound stops a listing after its first object.
 var errFound = errors.New("found")
 
 // date is the date in a key.
 type date struct {
-	at    int // where it begins
+	at    int // its index in the key
 	hive  bool
 	begin time.Time
 	span  time.Duration // an hour or a day
 }
 
-// form is how another time would stand in its place, up to the day.
+// form formats t like this date, up to the day.
 func (d date) form(t time.Time) string {
 	if d.hive {
 		return t.UTC().Format("year=2006/month=01/day=02")
@@ -107,8 +107,8 @@ func (d date) form(t time.Time) string {
 	return t.UTC().Format("2006/01/02")
 }
 
-// dateIn finds the date in a key: 2026/11/23/ or year=2026/month=11/day=23/, with the hour behind
-// it or not. Zones other than UTC are within what windowOf adds, but for a few hours.
+// dateIn finds the date in a key: 2026/11/23/ or year=2026/month=11/day=23/, with or without an hour.
+// The margins of windowOf cover time zones other than UTC, except for a few hours.
 func dateIn(key string) (date, bool) {
 	for at := 0; at < len(key); {
 		if d, ok := dateAt(key[at:]); ok {

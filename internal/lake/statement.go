@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// csv is how DuckDB is told to read our files: without looking at them first.
+// csv holds read_csv's options for our files. They disable format detection.
 const csv = "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', max_line_size = 4194304, buffer_size = 33554432"
 
 const insertObjects = `INSERT INTO objects SELECT * FROM read_csv(%s, ` + csv + `, columns = {
@@ -21,7 +21,7 @@ const insertObjects = `INSERT INTO objects SELECT * FROM read_csv(%s, ` + csv + 
 const insertBad = `INSERT INTO bad_lines SELECT object, line, reason, coalesce(content, '') FROM read_csv(%s, ` + csv + `, columns = {
 	'object': 'INTEGER', 'line': 'BIGINT', 'reason': 'VARCHAR', 'content': 'VARCHAR'})`
 
-// rowColumns are those of the files of rows, in the order of column.
+// rowColumns names the columns of a file of rows, in the order of type column.
 var rowColumns = []string{
 	"time", "request_id", "api_id", "stage", "key_id", "customer", "usage_plan", "usage_plan_id", "method", "route", "path",
 	"status", "latency", "integration_latency", "bytes", "ip", "user_agent", "error", "extra", "extended_request_id",
@@ -49,7 +49,7 @@ func insertRows(files []string) string {
 		strings.Join(rowColumns[1:], ", "), strings.Join(quoted, ", "), csv, strings.Join(types, ", "))
 }
 
-// table is a small file of rows.
+// table collects rows for a small CSV file.
 type table struct {
 	dir  string
 	data []byte
@@ -75,7 +75,7 @@ func (t *table) row(values ...any) {
 	t.data = append(t.data, '\n')
 }
 
-// file writes the rows; "" is none.
+// file writes the rows to a file and returns its path, or "" if there are no rows.
 func (t *table) file() (string, error) {
 	if len(t.data) == 0 {
 		return "", nil
@@ -94,11 +94,11 @@ func (t *table) file() (string, error) {
 
 func (t *table) remove() {
 	if t.path != "" {
-		_ = os.Remove(t.path) // its folder goes in the end
+		_ = os.Remove(t.path) // Close removes what is left
 	}
 }
 
-// dropObjects takes objects out. Requests that their rows had first are theirs who had them, too.
+// dropObjects removes objects. If they had the first row of a request, another object's row of it counts from then on.
 func dropObjects(ctx context.Context, tx *sql.Tx, ids ...int32) error {
 	if len(ids) == 0 {
 		return nil
@@ -126,11 +126,11 @@ func dropObjects(ctx context.Context, tx *sql.Tx, ids ...int32) error {
 	return nil
 }
 
-// identity is what tells a request from others.
+// identity is the SQL expression that identifies a request.
 const identity = "coalesce(extended_request_id, request_id)"
 
-// markDuplicates compares the requests of the unchecked objects with all others, and gives how
-// many rows it marked. Hashes find those that may be there twice; only they are looked at in full.
+// markDuplicates compares the requests of the unchecked objects with all others, and returns how many rows it marked. It
+// compares hashes first and the ids only of rows whose hashes are equal.
 func markDuplicates(ctx context.Context, tx *sql.Tx) (marked int64, err error) {
 	var fresh int64
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM unchecked").Scan(&fresh); err != nil || fresh == 0 {

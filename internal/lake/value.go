@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// parseTime reads what formats hold as a time: seconds, milliseconds, microseconds or
-// nanoseconds since 1970, common log format, or RFC 3339. It gives microseconds since 1970.
+// parseTime parses a time in seconds, milliseconds, microseconds or nanoseconds since 1970, in
+// common log format or in RFC 3339. It returns microseconds since 1970.
 func parseTime(text []byte) (micros int64, ok bool) {
 	if n, ok := parseNumber(text); ok {
 		switch {
@@ -30,8 +30,8 @@ func parseTime(text []byte) (micros int64, ok bool) {
 
 const clfLayout = "02/Jan/2006:15:04:05 -0700"
 
-// parseCLF reads common log format. The hand-written way is for the usual +0000, and five
-// times as fast.
+// parseCLF parses a time in common log format. For the usual zone +0000 it is five times as fast
+// as time.Parse.
 func parseCLF(b []byte) (micros int64, ok bool) {
 	if len(b) != len(clfLayout) || b[2] != '/' || b[6] != '/' {
 		return 0, false
@@ -55,7 +55,7 @@ var months = map[[3]byte]time.Month{
 	{'J', 'u', 'l'}: 7, {'A', 'u', 'g'}: 8, {'S', 'e', 'p'}: 9, {'O', 'c', 't'}: 10, {'N', 'o', 'v'}: 11, {'D', 'e', 'c'}: 12,
 }
 
-// parseNumber reads a whole number of at most 18 digits.
+// parseNumber parses a whole number of at most 18 digits.
 func parseNumber(b []byte) (n int64, ok bool) {
 	digits := b
 	if len(digits) > 0 && digits[0] == '-' {
@@ -76,7 +76,7 @@ func parseNumber(b []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// limits of the columns that hold numbers.
+// fits reports whether n is in the range of a number column.
 func fits(c column, n int64) bool {
 	switch c {
 	case colStatus:
@@ -87,7 +87,7 @@ func fits(c column, n int64) bool {
 	return true
 }
 
-// appendField appends a value of CSV, quoted where it must be.
+// appendField appends a CSV value, quoted if necessary.
 func appendField(dst, text []byte) []byte {
 	for _, c := range text {
 		if c == '"' || c == ',' || c < ' ' {

@@ -17,10 +17,10 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// holdEnv makes the test binary a process that has the lake it names until its input ends.
+// holdEnv makes the test binary a process that keeps the named lake open until its stdin is closed.
 const holdEnv = "STAGELOG_LAKE_TEST_HOLD"
 
-// A lake that another process has is waited for, as long as is asked for.
+// Open waits up to Options.Wait for a lake that another process has open.
 func TestOpenWaitsForAnotherProcess(t *testing.T) {
 	if path := os.Getenv(holdEnv); path != "" {
 		open(t, path)
@@ -32,7 +32,7 @@ func TestOpenWaitsForAnotherProcess(t *testing.T) {
 		}
 		return
 	}
-	path := filepath.Join(t.TempDir(), "clock", "lake.duckdb") // a name that is no lock
+	path := filepath.Join(t.TempDir(), "clock", "lake.duckdb") // the name contains "lock"
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOpenWaitsForAnotherProcess$")
 	cmd.Env = append(os.Environ(), holdEnv+"="+path)
 	stdin, err := cmd.StdinPipe()
@@ -46,9 +46,9 @@ func TestOpenWaitsForAnotherProcess(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said := bufio.NewReader(stdout)
-	if line, err := said.ReadString('\n'); line != "open\n" {
-		t.Fatalf("the other process says %q (%v)", line, err)
+	out := bufio.NewReader(stdout)
+	if line, err := out.ReadString('\n'); line != "open\n" {
+		t.Fatalf("the other process printed %q (%v)", line, err)
 	}
 	busy := func(what string, opts lake.Options, wantWaits int) {
 		t.Helper()
@@ -58,15 +58,15 @@ func TestOpenWaitsForAnotherProcess(t *testing.T) {
 			t.Errorf("%s = %v", what, err)
 		}
 		if waits != wantWaits {
-			t.Errorf("%s said %d times that it waits, want %d", what, waits, wantWaits)
+			t.Errorf("%s called Waiting %d times, want %d", what, waits, wantWaits)
 		}
 	}
-	busy("Open without patience", lake.Options{}, 0)
-	busy("Open to read", lake.Options{ReadOnly: true}, 0)
-	busy("Open with some patience", lake.Options{Wait: 300 * time.Millisecond}, 1)
+	busy("Open without Wait", lake.Options{}, 0)
+	busy("Open read-only", lake.Options{ReadOnly: true}, 0)
+	busy("Open with a short Wait", lake.Options{Wait: 300 * time.Millisecond}, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := lake.Open(ctx, path, lake.Options{Wait: time.Hour, Waiting: cancel}); !errors.Is(err, context.Canceled) {
-		t.Errorf("Open that is interrupted while it waits = %v", err)
+		t.Errorf("Open, canceled while waiting = %v", err)
 	}
 	l, err := lake.Open(t.Context(), path, lake.Options{Wait: time.Hour, Waiting: func() {
 		if err := stdin.Close(); err != nil {
@@ -79,7 +79,7 @@ func TestOpenWaitsForAnotherProcess(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := io.Copy(io.Discard, said); err != nil {
+	if _, err := io.Copy(io.Discard, out); err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -87,13 +87,13 @@ func TestOpenWaitsForAnotherProcess(t *testing.T) {
 	}
 }
 
-// What cannot be opened for another reason is not waited for.
-func TestOpenWaitsForNothingElse(t *testing.T) {
+// Open does not wait if opening fails for another reason.
+func TestOpenDoesNotWaitForOtherErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "Could not set lock on file")
-	if err := writeFile(path, strings.Repeat("this is no database, ", 1000)); err != nil {
+	if err := writeFile(path, strings.Repeat("this is not a database, ", 1000)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lake.Open(t.Context(), path, lake.Options{Wait: time.Hour, Waiting: func() { t.Error("it waits") }}); err == nil || strings.Contains(err.Error(), "in use") {
+	if _, err := lake.Open(t.Context(), path, lake.Options{Wait: time.Hour, Waiting: func() { t.Error("Waiting was called") }}); err == nil || strings.Contains(err.Error(), "in use") {
 		t.Errorf("Open of another file = %v", err)
 	}
 }

@@ -1,7 +1,7 @@
 //go:build cgo
 
-// Package laketest makes lakes of random requests for tests, and hands out the rows that it wrote, so that what SQL answers
-// can be computed again without SQL.
+// Package laketest creates lakes of random requests for tests. Tests get the rows too, so that they can compute the results
+// of SQL without SQL.
 package laketest
 
 import (
@@ -32,7 +32,7 @@ type Row struct {
 	IP, UserAgent, Error                                                      *string
 }
 
-// Object is one delivered object.
+// Object represents a delivered object.
 type Object struct {
 	ID                int32
 	Bucket, Key, ETag string
@@ -110,10 +110,10 @@ func value[T any](p *T) driver.Value {
 	return *p
 }
 
-// P is a pointer to v.
+// P returns a pointer to v.
 func P[T any](v T) *T { return &v }
 
-// Rand is a source of random numbers. Its seed is in the log of the test, and STAGELOG_SEED sets it.
+// Rand returns a random source. The test log has its seed, which STAGELOG_SEED sets.
 func Rand(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := rand.Uint64()
@@ -126,8 +126,8 @@ func Rand(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// Random is n rows between from and to with everything that occurs: values that are missing, names that two keys share, keys
-// that change their name and plan, customers without a key, duplicates, and texts of strangers.
+// Random returns n rows between from and to with all special cases: missing values, names that two keys share, keys that
+// change their name and plan, customers without a key, duplicates, and hostile texts.
 func Random(rng *rand.Rand, n int, from, to time.Time) []Row {
 	rows := make([]Row, n)
 	for i := range rows {
@@ -149,7 +149,7 @@ func Random(rng *rand.Rand, n int, from, to time.Time) []Row {
 		case key == 0: // no key
 		case key == 1: // an authorizer's customer
 			r.Customer, r.Plan = P("Authorized Ltd"), P("Gold")
-		case key == 2: // a key nobody knew
+		case key == 2: // an unknown key
 			r.KeyID = P("key2")
 		default:
 			r.KeyID, r.Customer = P(fmt.Sprintf("key%d", key)), P(fmt.Sprintf("Customer %d", key/2))
@@ -183,7 +183,7 @@ func Random(rng *rand.Rand, n int, from, to time.Time) []Row {
 	return rows
 }
 
-// pick is one of the texts. "" is NULL.
+// pick returns one of the texts, or nil for "".
 func pick(rng *rand.Rand, texts ...string) *string {
 	text := texts[rng.IntN(len(texts))]
 	if text == "" {
