@@ -19,14 +19,15 @@ const (
 func (s *Service) keyOperations() []operation {
 	return []operation{
 		{"POST /apikeys", http.StatusCreated, s.writing(s.createAPIKey)},
-		{"GET /apikeys", http.StatusOK, s.getAPIKeys},
+		{"GET /apikeys", http.StatusOK, s.reading(s.getAPIKeys)},
 		{"GET /apikeys/{key}", http.StatusOK, s.reading(s.getAPIKey)},
-		{"PATCH /apikeys/{key}", http.StatusOK, s.writing(s.updateAPIKey)},
-		{"DELETE /apikeys/{key}", http.StatusAccepted, s.writing(s.deleteAPIKey)},
+		{"PATCH /apikeys/{key}", http.StatusOK, s.writing(patch(s.keyOf, update[apiKey]{
+			"updateApiKeyInput", clone[apiKey], (*apiKey).patch, func(_, k *apiKey) error { k.Updated = s.now(); return nil }, s.putKey}, (*apiKey).fullWire))},
+		{"DELETE /apikeys/{key}", http.StatusAccepted, s.writing(remove(s.keyOf, s.dropKey))},
 	}
 }
 
-// apiKeyWire is ApiKey. Value is filled in only where AWS gives it out.
+// apiKeyWire is AWS's ApiKey. Value is set only in the responses in which AWS returns it.
 type apiKeyWire struct {
 	ID              string             `json:"id"`
 	Value           string             `json:"value,omitempty"`
@@ -51,8 +52,8 @@ func (k *apiKey) wire(withValue bool, tags *map[string]string) apiKeyWire {
 	return w
 }
 
-func (k *apiKey) madeWire() apiKeyWire { return k.wire(true, tagsIfAny(k.Tags)) }
-func (k *apiKey) fullWire() apiKeyWire { return k.wire(false, tagsOf(k.Tags)) }
+func (k *apiKey) createdWire() apiKeyWire { return k.wire(true, tagsIfAny(k.Tags)) }
+func (k *apiKey) fullWire() apiKeyWire    { return k.wire(false, tagsOf(k.Tags)) }
 
 type apiKeyInput struct {
 	Name               string            `json:"name"`
@@ -80,11 +81,11 @@ func (s *Service) createAPIKey(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer(k, s.putKey(c.Context(), k), (*apiKey).madeWire)
+	return answer(k, s.putKey(c.Context(), k), (*apiKey).createdWire)
 }
 
-// newAPIKey checks the input and makes a key, which is not yet stored; id "" makes one up.
-// Called under mu.
+// newAPIKey checks the input and returns a key that is not stored yet; id "" generates one.
+// The caller holds mu.
 func (s *Service) newAPIKey(in apiKeyInput, id string) (*apiKey, error) {
 	if in.Value == "" {
 		in.Value = newValue()
@@ -128,7 +129,7 @@ func (k *apiKey) check() error {
 	return nil
 }
 
-// putKey makes a key durable and known. Called under mu.
+// putKey stores a key and makes it visible. The caller holds mu.
 func (s *Service) putKey(ctx context.Context, k *apiKey) error {
 	if err := s.save(ctx, docKey(kindKey, k.ID), k); err != nil {
 		return err
@@ -139,7 +140,7 @@ func (s *Service) putKey(ctx context.Context, k *apiKey) error {
 	return nil
 }
 
-// key finds a key. Called under mu.
+// key finds a key. The caller holds mu.
 func (s *Service) key(id string) (*apiKey, error) {
 	if k := s.keys[id]; k != nil {
 		return k, nil
@@ -147,40 +148,29 @@ func (s *Service) key(id string) (*apiKey, error) {
 	return nil, notFound("Invalid API Key identifier specified")
 }
 
+func (s *Service) keyOf(c *call) (*apiKey, error) { return s.key(c.PathValue("key")) }
+
 func (s *Service) getAPIKeys(c *call) (any, error) {
 	prefix, customer := c.query("name"), c.query("customerId")
-	s.mu.RLock()
 	var all []*apiKey
 	for _, k := range s.keys {
 		if strings.HasPrefix(k.Name, prefix) && (customer == "" || k.CustomerID == customer) {
 			all = append(all, k)
 		}
 	}
-	s.mu.RUnlock()
 	withValues := c.flag("includeValues")
-	return pageOf(c, all, func(k *apiKey) string { return orderOf(k.Created, k.ID) },
-		func(k *apiKey) apiKeyWire { return k.wire(withValues, tagsIfAny(k.Tags)) })
+	return pageOf(c, all, (*apiKey).order, func(k *apiKey) apiKeyWire { return k.wire(withValues, tagsIfAny(k.Tags)) })
 }
 
 func (s *Service) getAPIKey(c *call) (any, error) {
-	k, err := s.key(c.PathValue("key"))
+	k, err := s.keyOf(c)
 	return answer(k, err, func(k *apiKey) apiKeyWire { return k.wire(c.flag("includeValue"), tagsOf(k.Tags)) })
 }
 
-func (s *Service) updateAPIKey(c *call) (any, error) {
-	old, err := s.key(c.PathValue("key"))
-	k, err := patched(c, old, err, update[apiKey]{"updateApiKeyInput", clone[apiKey], (*apiKey).patch})
-	if err != nil {
-		return nil, err
-	}
-	k.Updated = s.now()
-	return answer(k, s.putKey(c.Context(), k), (*apiKey).fullWire)
-}
-
 func (k *apiKey) patch(op patchOp) error {
-	takes := allowed{"replace": {"/description", "/enabled", "/name", "/customerId"}}
-	if !takes.has(op) {
-		return takes.refuse(op)
+	paths := allowed{"replace": {"/description", "/enabled", "/name", "/customerId"}}
+	if !paths.has(op) {
+		return paths.refuse(op)
 	}
 	switch op.Path {
 	case "/description":
@@ -195,15 +185,7 @@ func (k *apiKey) patch(op patchOp) error {
 	return k.check()
 }
 
-func (s *Service) deleteAPIKey(c *call) (any, error) {
-	k, err := s.key(c.PathValue("key"))
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.dropKey(c.Context(), k)
-}
-
-// dropKey deletes a key and takes it out of its plans. Called under mu.
+// dropKey deletes a key and removes it from its plans. The caller holds mu.
 func (s *Service) dropKey(ctx context.Context, k *apiKey) error {
 	if err := s.erase(ctx, docKey(kindKey, k.ID)); err != nil {
 		return err

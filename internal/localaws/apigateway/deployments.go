@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// deploymentWire is Deployment.
+// deploymentWire is AWS's Deployment.
 type deploymentWire struct {
 	ID          string                               `json:"id"`
 	Description string                               `json:"description,omitempty"`
@@ -54,17 +54,13 @@ func (s *Service) createDeployment(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	switch {
-	case in.CacheClusterEnabled || in.CacheClusterSize != "":
-		return nil, unsupported("cache clusters")
-	case in.CanarySettings != nil:
-		return nil, unsupported("canary releases")
-	case in.TracingEnabled:
-		return nil, unsupported("X-Ray tracing")
-	case len(in.Description) > maxDescription || len(in.StageDescription) > maxDescription:
+	if err := checkFeatures(in.CacheClusterEnabled, in.CacheClusterSize, in.CanarySettings, in.TracingEnabled); err != nil {
+		return nil, err
+	}
+	if len(in.Description) > maxDescription || len(in.StageDescription) > maxDescription {
 		return nil, badRequest("Description can be at most %d characters", maxDescription)
 	}
-	a, err := s.api(c.PathValue("api"))
+	a, err := s.apiOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +68,8 @@ func (s *Service) createDeployment(c *call) (any, error) {
 	return answer(d, err, (*deployment).listWire)
 }
 
-// deploy takes a snapshot of the API, and points the named stage at it, which is made when it
-// is missing. Called under mu.
+// deploy creates a deployment of the API and points the named stage at it, creating the stage if it
+// is missing. The caller holds mu.
 func (s *Service) deploy(ctx context.Context, a *restAPI, in deploymentInput) (*deployment, error) {
 	resources, err := a.snapshot()
 	if err != nil {
@@ -87,7 +83,7 @@ func (s *Service) deploy(ctx context.Context, a *restAPI, in deploymentInput) (*
 		}
 	}
 	if len(s.deployments[a.ID]) >= maxDeployments {
-		if err := s.forgetDeployment(ctx, a.ID); err != nil {
+		if err := s.dropOldestDeployment(ctx, a.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -100,11 +96,11 @@ func (s *Service) deploy(ctx context.Context, a *restAPI, in deploymentInput) (*
 	return d, nil
 }
 
-// maxDeployments bounds what an API keeps. A script that deploys every minute would fill the
-// store otherwise; the oldest that no stage shows makes room.
+// maxDeployments is the number of deployments that an API keeps, so that a script that deploys every
+// minute does not fill the store. A new one replaces the oldest that no stage uses.
 const maxDeployments = 500
 
-func (s *Service) forgetDeployment(ctx context.Context, apiID string) error {
+func (s *Service) dropOldestDeployment(ctx context.Context, apiID string) error {
 	var oldest *deployment
 	for _, d := range s.deployments[apiID] {
 		if len(s.stagesOf(apiID, d.ID)) == 0 && (oldest == nil || d.Created.Before(oldest.Created)) {
@@ -117,8 +113,8 @@ func (s *Service) forgetDeployment(ctx context.Context, apiID string) error {
 	return s.dropDeployment(ctx, oldest)
 }
 
-// snapshot is the API's resources that have methods, each of them integrated. The resources
-// are immutable, so that sharing them is a copy.
+// snapshot returns the API's resources that have methods, and fails if a method has no integration.
+// The resources are immutable and therefore shared.
 func (a *restAPI) snapshot() (map[string]*resource, error) {
 	out := map[string]*resource{}
 	for id, r := range a.Resources {
@@ -162,41 +158,33 @@ func (s *Service) deployment(apiID, id string) (*deployment, error) {
 	return nil, notFound("Invalid Deployment identifier specified")
 }
 
+func (s *Service) deploymentOf(c *call) (*deployment, error) {
+	return s.deployment(c.PathValue("api"), c.PathValue("deployment"))
+}
+
 func (s *Service) getDeployment(c *call) (any, error) {
-	d, err := s.deployment(c.PathValue("api"), c.PathValue("deployment"))
+	d, err := s.deploymentOf(c)
 	return answer(d, err, func(d *deployment) deploymentWire { return d.wire(c.embeds("apisummary")) })
 }
 
 func (s *Service) getDeployments(c *call) (any, error) {
-	s.mu.RLock()
-	_, err := s.api(c.PathValue("api"))
-	all := slices.Collect(maps.Values(s.deployments[c.PathValue("api")]))
-	s.mu.RUnlock()
+	a, err := s.apiOf(c)
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(c, all, func(d *deployment) string { return orderOf(d.Created, d.ID) }, (*deployment).listWire)
-}
-
-func (s *Service) updateDeployment(c *call) (any, error) {
-	old, err := s.deployment(c.PathValue("api"), c.PathValue("deployment"))
-	d, err := patched(c, old, err, update[deployment]{"updateDeploymentInput", clone[deployment], (*deployment).patch})
-	if err != nil {
-		return nil, err
-	}
-	return answer(d, s.putDeployment(c.Context(), d), (*deployment).listWire)
+	return pageOf(c, slices.Collect(maps.Values(s.deployments[a.ID])), (*deployment).order, (*deployment).listWire)
 }
 
 func (d *deployment) patch(op patchOp) error {
-	takes := allowed{"replace": {"/description"}}
-	if !takes.has(op) || len(op.value()) > maxDescription {
-		return takes.refuse(op)
+	paths := allowed{"replace": {"/description"}}
+	if !paths.has(op) || len(op.value()) > maxDescription {
+		return paths.refuse(op)
 	}
 	d.Description = op.value()
 	return nil
 }
 
-// putDeployment makes a deployment durable. Called under mu.
+// putDeployment stores a deployment. The caller holds mu.
 func (s *Service) putDeployment(ctx context.Context, d *deployment) error {
 	if err := s.save(ctx, docKey(kindDeployment, d.API, d.ID), d); err != nil {
 		return err
@@ -205,15 +193,11 @@ func (s *Service) putDeployment(ctx context.Context, d *deployment) error {
 	return nil
 }
 
-func (s *Service) deleteDeployment(c *call) (any, error) {
-	d, err := s.deployment(c.PathValue("api"), c.PathValue("deployment"))
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) deleteDeployment(ctx context.Context, d *deployment) error {
 	if len(s.stagesOf(d.API, d.ID)) > 0 {
-		return nil, badRequest("Active stages pointing to this deployment must be moved or deleted")
+		return badRequest("Active stages pointing to this deployment must be moved or deleted")
 	}
-	return nil, s.dropDeployment(c.Context(), d)
+	return s.dropDeployment(ctx, d)
 }
 
 func (s *Service) dropDeployment(ctx context.Context, d *deployment) error {
@@ -224,8 +208,8 @@ func (s *Service) dropDeployment(ctx context.Context, d *deployment) error {
 	return nil
 }
 
-// stagesOf is the stages of an API in the order of their names, those of one deployment if
-// deploymentID is not "".
+// stagesOf returns the stages of an API sorted by name, only those of one deployment unless
+// deploymentID is "".
 func (s *Service) stagesOf(apiID, deploymentID string) []*stage {
 	var out []*stage
 	for _, st := range s.stages[apiID] {

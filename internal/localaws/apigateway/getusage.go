@@ -2,11 +2,11 @@ package apigateway
 
 import "github.com/stagelog/stagelog/internal/localaws/apigateway/usage"
 
-// maxUsageDays is the longest range of GetUsage.
+// maxUsageDays is the longest date range that GetUsage accepts.
 const maxUsageDays = 90
 
-// usageWire is Usage. The days of each key are pairs of what was used and what remained at
-// the end of the day.
+// usageWire is AWS's Usage. Each key has one pair per day: the requests used, and those remaining
+// at the end of the day.
 type usageWire struct {
 	UsagePlanID string                `json:"usagePlanId"`
 	StartDate   string                `json:"startDate"`
@@ -26,10 +26,8 @@ func (s *Service) getUsage(c *call) (any, error) {
 	case end-start >= maxUsageDays:
 		return nil, badRequest("Invalid date range: at most %d days are allowed", maxUsageDays)
 	}
-	s.mu.RLock()
-	p, err := s.plan(c.PathValue("plan"))
+	p, err := s.planOf(c)
 	if err != nil {
-		s.mu.RUnlock()
 		return nil, err
 	}
 	var keys []*apiKey
@@ -38,9 +36,7 @@ func (s *Service) getUsage(c *call) (any, error) {
 			keys = append(keys, s.keys[keyID])
 		}
 	}
-	s.mu.RUnlock()
-
-	paged, err := pageOf(c, keys, func(k *apiKey) string { return orderOf(k.Created, k.ID) }, func(k *apiKey) string { return k.ID })
+	paged, err := pageOf(c, keys, (*apiKey).order, func(k *apiKey) string { return k.ID })
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +48,12 @@ func (s *Service) getUsage(c *call) (any, error) {
 	return w, nil
 }
 
-// usageOf is the pairs of one key. A plan without a quota has no remainder: 0.
+// usageOf returns the pairs of one key. Without a quota the remaining requests are 0.
 func (s *Service) usageOf(p *plan, keyID string, start, end usage.Day) [][2]int64 {
 	pairs := make([][2]int64, 0, end-start+1)
 	for day := start; day <= end; day++ {
 		pair := [2]int64{s.usage.Used(p.ID, keyID, day, day), 0}
-		if p.Quota != nil {
-			q := Quota{Limit: p.Quota.Limit, Period: p.Quota.Period, Offset: p.Quota.Offset}
+		if q := p.Quota; q != nil {
 			from := q.Start(day.Time())
 			used := s.usage.Used(p.ID, keyID, usage.DayOf(from), day)
 			pair[1] = max(0, q.limitAt(from, p.QuotaSince)-used)

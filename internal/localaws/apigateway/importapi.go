@@ -8,8 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/openapi"
 )
 
-// importInput is what a call imports: a document, and the endpoint type that its query gives
-// ("" for none).
+// importInput is the input of an import: a document, and the endpoint type from the query ("" for none).
 type importInput struct {
 	doc          *openapi.Document
 	endpointType string
@@ -33,7 +32,7 @@ func (s *Service) importRestAPI(c *call) (any, error) {
 	return answer(a, s.putAPI(c.Context(), a), (*restAPI).listWire)
 }
 
-// putRestAPI replaces an API's resources by a document's, or adds them to it.
+// putRestAPI replaces an API's resources with a document's, or merges them.
 func (s *Service) putRestAPI(c *call) (any, error) {
 	mode := c.query("mode")
 	if mode != "" && mode != "overwrite" && mode != "merge" {
@@ -45,7 +44,7 @@ func (s *Service) putRestAPI(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, err := s.api(c.PathValue("api"))
+	old, err := s.apiOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +66,7 @@ func (a *restAPI) describe(doc *openapi.Document) {
 	a.Description, a.Version = clipTo(doc.Description, maxDescription), clipTo(doc.Version, maxVersion)
 }
 
-// importAll brings what was imported into the API, whose maps it changes.
+// importAll applies an import to the API, whose maps it changes.
 func (a *restAPI) importAll(in importInput) error {
 	if in.endpointType != "" {
 		a.Endpoint.Types = []string{in.endpointType}
@@ -78,17 +77,17 @@ func (a *restAPI) importAll(in importInput) error {
 	return a.addPaths(in.doc.Paths)
 }
 
-// addPaths brings paths and their methods into the API, whose maps it changes.
+// addPaths adds paths and their methods to the API, whose maps it changes.
 func (a *restAPI) addPaths(paths []openapi.Path) error {
 	for _, p := range paths {
 		r, err := a.ensurePath(p.Path)
 		if err != nil {
-			return about("Unable to create resource at path '"+clip(p.Path)+"'", err)
+			return prefixed("Unable to create resource at path '"+clip(p.Path)+"'", err)
 		}
 		for _, op := range p.Operations {
 			m, err := methodOf(op, r)
 			if err != nil {
-				return about("Unable to put integration on '"+op.Method+"' for resource at path '"+clip(p.Path)+"'", err)
+				return prefixed("Unable to put integration on '"+op.Method+"' for resource at path '"+clip(p.Path)+"'", err)
 			}
 			r = r.withMethod(m)
 		}
@@ -97,8 +96,8 @@ func (a *restAPI) addPaths(paths []openapi.Path) error {
 	return nil
 }
 
-// about puts what failed before the message of a refusal.
-func about(what string, err error) error {
+// prefixed returns a refusal with the failed action before its message.
+func prefixed(what string, err error) error {
 	var e *Error
 	if !errors.As(err, &e) {
 		return err
@@ -106,7 +105,7 @@ func about(what string, err error) error {
 	return &Error{e.Status, e.Code, what + ": " + e.Message}
 }
 
-// ensurePath finds the resource of a path, and makes it and its parents when missing.
+// ensurePath returns the resource of a path, creating it and its parents if they are missing.
 func (a *restAPI) ensurePath(path string) (*resource, error) {
 	at := a.Resources[a.Root]
 	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {

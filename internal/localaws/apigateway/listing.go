@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -8,12 +9,12 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Plans lists the usage plans with their stages and keys, in the order of their names, then ids.
+// Plans lists the usage plans with their stages and keys, sorted by name, then id.
 func (s *Service) Plans() []PlanInfo {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	out := make([]PlanInfo, 0, len(s.plans))
-	for p := range maps.Values(s.plans) {
+	for _, p := range s.plans {
 		info := PlanInfo{ID: p.ID, Name: p.Name}
 		for _, st := range p.Stages {
 			info.Stages = append(info.Stages, record.StageRef{API: st.API, Stage: st.Stage})
@@ -25,16 +26,11 @@ func (s *Service) Plans() []PlanInfo {
 		info.Keys = keyInfos(keys)
 		out = append(out, info)
 	}
-	slices.SortFunc(out, func(a, b PlanInfo) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+	slices.SortFunc(out, func(a, b PlanInfo) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) })
 	return out
 }
 
-// Keys lists the API keys, without their values, in the order of their names, then ids.
+// Keys lists the API keys without their values, sorted by name, then id.
 func (s *Service) Keys() []KeyInfo {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -46,11 +42,6 @@ func keyInfos(keys []*apiKey) []KeyInfo {
 	for i, k := range keys {
 		out[i] = KeyInfo{ID: k.ID, Name: k.Name, CustomerID: k.CustomerID, Enabled: k.Enabled}
 	}
-	slices.SortFunc(out, func(a, b KeyInfo) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+	slices.SortFunc(out, func(a, b KeyInfo) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) })
 	return out
 }

@@ -290,13 +290,7 @@ func (a *applier) ensurePlans(ctx context.Context, _ Local) error {
 }
 
 func (a *applier) ensurePlan(ctx context.Context, id string, want *localPlan) error {
-	in := planInput{Name: want.Name, Tags: localTags()}
-	if t := want.Throttle; t != nil {
-		in.Throttle = &throttle{BurstLimit: t.Burst, RateLimit: t.Rate}
-	}
-	if q := want.Quota; q != nil {
-		in.Quota = &quota{Limit: q.Limit, Offset: q.Offset, Period: q.Period}
-	}
+	in := planInput{Name: want.Name, Throttle: clone(want.Throttle), Quota: clone(want.Quota), Tags: localTags()}
 	for _, st := range want.Stages {
 		in.APIStages = append(in.APIStages, planStage{API: st.API, Stage: st.Stage})
 	}
@@ -322,10 +316,7 @@ func (a *applier) ensurePlan(ctx context.Context, id string, want *localPlan) er
 	if sameJSON(old, p) {
 		return nil
 	}
-	if p.Quota != nil && (old.Quota == nil || *old.Quota != *p.Quota) {
-		p.QuotaSince = a.s.now()
-	}
-	if err := p.check(); err != nil {
+	if err := a.s.checkPlan(old, p); err != nil {
 		return err
 	}
 	a.done.Changed = append(a.done.Changed, "usage plan "+p.Name)

@@ -1,7 +1,6 @@
 package apigateway
 
 import (
-	"context"
 	"maps"
 	"regexp"
 	"slices"
@@ -17,14 +16,14 @@ func validMethod(m string) bool {
 	return slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", "ANY"}, m)
 }
 
-// at is the place that a method's calls work on.
+// at is the method that a call names, with its API and resource.
 type at struct {
 	api *restAPI
 	res *resource
 	m   *method
 }
 
-// method finds the method of a call. Called under mu.
+// method finds the method of a call. The caller holds mu.
 func (s *Service) method(c *call) (at, error) {
 	a, r, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
 	if err != nil {
@@ -37,7 +36,7 @@ func (s *Service) method(c *call) (at, error) {
 	return at{a, r, m}, nil
 }
 
-// integrated is method with an integration.
+// integrated finds the method of a call, which must have an integration.
 func (s *Service) integrated(c *call) (at, error) {
 	p, err := s.method(c)
 	if err == nil && p.m.Integration == nil {
@@ -46,7 +45,7 @@ func (s *Service) integrated(c *call) (at, error) {
 	return p, err
 }
 
-// change applies fn to a copy of the call's method and makes it durable.
+// change applies fn to a copy of the method that find returns, and stores it.
 func (s *Service) change(c *call, find func(*call) (at, error), fn func(at, *method) error) (*method, error) {
 	p, err := find(c)
 	if err != nil {
@@ -62,11 +61,7 @@ func (s *Service) change(c *call, find func(*call) (at, error), fn func(at, *met
 	if err := fn(p, m); err != nil {
 		return nil, err
 	}
-	return m, s.putMethodOf(c.Context(), p, m)
-}
-
-func (s *Service) putMethodOf(ctx context.Context, p at, m *method) error {
-	return s.putResource(ctx, p.api, p.res.withMethod(m))
+	return m, s.putAPI(c.Context(), p.api.withResource(p.res.withMethod(m)))
 }
 
 func (s *Service) putMethod(c *call) (any, error) {
@@ -106,12 +101,7 @@ func (s *Service) putMethod(c *call) (any, error) {
 		HTTPMethod: name, AuthorizationType: in.AuthorizationType, APIKeyRequired: in.APIKeyRequired,
 		OperationName: clipTo(in.OperationName, maxName), RequestParameters: in.RequestParameters,
 	}
-	return m, s.putMethodOf(c.Context(), at{a, r, nil}, m)
-}
-
-func (s *Service) getMethod(c *call) (any, error) {
-	p, err := s.method(c)
-	return p.m, err
+	return m, s.putAPI(c.Context(), a.withResource(r.withMethod(m)))
 }
 
 func (s *Service) updateMethod(c *call) (any, error) {
@@ -142,7 +132,7 @@ func (s *Service) deleteMethod(c *call) (any, error) {
 	r := clone(p.res)
 	r.Methods = maps.Clone(r.Methods)
 	delete(r.Methods, p.m.HTTPMethod)
-	return nil, s.putResource(c.Context(), p.api, r)
+	return nil, s.putAPI(c.Context(), p.api.withResource(r))
 }
 
 func (s *Service) putIntegration(c *call) (any, error) {
@@ -176,26 +166,14 @@ func (s *Service) putIntegration(c *call) (any, error) {
 		return nil, invalid(clip(in.ResponseTransferMode), "putIntegrationInput.responseTransferMode", "Member must satisfy enum value set: [BUFFERED, STREAM]")
 	}
 	m, err := s.change(c, s.method, func(p at, m *method) error {
-		made := &integration{
+		m.Integration = &integration{
 			Type: in.Type, HTTPMethod: in.IntegrationHTTPMethod, URI: in.URI, ConnectionType: in.ConnectionType,
 			RequestParameters: in.RequestParameters, RequestTemplates: in.RequestTemplates, PassthroughBehavior: in.PassthroughBehavior,
 			TimeoutInMillis: in.TimeoutInMillis, CacheNamespace: in.CacheNamespace,
 		}
-		m.Integration = made
-		return made.checked(p.res.ID)
+		return m.Integration.checked(p.res.ID)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return m.Integration, nil
-}
-
-func (s *Service) getIntegration(c *call) (any, error) {
-	p, err := s.integrated(c)
-	if err != nil {
-		return nil, err
-	}
-	return p.m.Integration, nil
+	return answer(m, err, func(m *method) *integration { return m.Integration })
 }
 
 func (s *Service) updateIntegration(c *call) (any, error) {
@@ -211,19 +189,13 @@ func (s *Service) updateIntegration(c *call) (any, error) {
 		}
 		return m.Integration.checked(p.res.ID)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return m.Integration, nil
+	return answer(m, err, func(m *method) *integration { return m.Integration })
 }
 
 func (in *integration) patch(op patchOp) error {
 	if name, ok := strings.CutPrefix(op.Path, "/requestParameters/"); ok {
-		if in.RequestParameters == nil {
-			in.RequestParameters = map[string]string{}
-		}
 		if delete(in.RequestParameters, unescapePointer(name)); op.Op != "remove" {
-			in.RequestParameters[unescapePointer(name)] = op.value()
+			put(&in.RequestParameters, unescapePointer(name), op.value())
 		}
 		return nil
 	}

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// The documents. One that is in the Service's maps is immutable: a change clones it, changes
-// the clone, writes that to the store and then puts it into the map. Readers that hold an
-// old one are never disturbed.
+// The documents. Those in the Service's maps are immutable: a change clones the document, modifies
+// the clone, writes it to the store and then puts it into the map, so readers may keep the old one.
 
 type restAPI struct {
 	ID               string               `json:"id"`
@@ -53,7 +52,7 @@ type methodResponse struct {
 	ResponseModels     map[string]string `json:"responseModels,omitempty"`
 }
 
-// integration has the wire's names: it is stored and answered alike.
+// integration is both the stored document and the wire format.
 type integration struct {
 	Type                IntegrationType                `json:"type"`
 	HTTPMethod          string                         `json:"httpMethod,omitempty"`
@@ -75,7 +74,7 @@ type integrationResponse struct {
 	ResponseTemplates  map[string]string `json:"responseTemplates,omitempty"`
 }
 
-// deployment is an API as it was when it was deployed. It never changes but for its description.
+// deployment is a snapshot of an API. Only its description may change.
 type deployment struct {
 	ID          string               `json:"id"`
 	API         string               `json:"api"`
@@ -86,31 +85,20 @@ type deployment struct {
 }
 
 type stage struct {
-	API                  string                   `json:"api"`
-	Name                 string                   `json:"name"`
-	DeploymentID         string                   `json:"deploymentId"`
-	Description          string                   `json:"description,omitempty"`
-	DocumentationVersion string                   `json:"documentationVersion,omitempty"`
-	Created              time.Time                `json:"created"`
-	Updated              time.Time                `json:"updated"`
-	Variables            map[string]string        `json:"variables,omitempty"`
-	MethodSettings       map[string]methodSetting `json:"methodSettings,omitempty"`
-	AccessLog            *accessLogSettings       `json:"accessLogSettings,omitempty"`
-	Tags                 map[string]string        `json:"tags,omitempty"`
+	API                  string              `json:"api"`
+	Name                 string              `json:"name"`
+	DeploymentID         string              `json:"deploymentId"`
+	Description          string              `json:"description,omitempty"`
+	DocumentationVersion string              `json:"documentationVersion,omitempty"`
+	Created              time.Time           `json:"created"`
+	Updated              time.Time           `json:"updated"`
+	Variables            map[string]string   `json:"variables,omitempty"`
+	MethodSettings       map[string]Throttle `json:"methodSettings,omitempty"` // their other members have AWS's defaults
+	AccessLog            *AccessLog          `json:"accessLogSettings,omitempty"`
+	Tags                 map[string]string   `json:"tags,omitempty"`
 }
 
-type accessLogSettings struct {
-	DestinationARN string `json:"destinationArn,omitempty"`
-	Format         string `json:"format,omitempty"`
-}
-
-// methodSetting holds the members of AWS's MethodSetting that may differ from its defaults here.
-type methodSetting struct {
-	BurstLimit int     `json:"burstLimit"`
-	RateLimit  float64 `json:"rateLimit"`
-}
-
-// apiKey holds a secret: Value leaves this package only where AWS gives it out.
+// apiKey holds a secret: Value leaves this package only in the responses in which AWS returns it.
 type apiKey struct {
 	ID          string            `json:"id"`
 	Value       string            `json:"value"`
@@ -123,7 +111,7 @@ type apiKey struct {
 	Tags        map[string]string `json:"tags,omitempty"`
 }
 
-// String and GoString keep the value out of whatever prints a key by accident.
+// String and GoString omit the value, in case a key is printed by accident.
 func (k *apiKey) String() string   { return "API key " + k.ID }
 func (k *apiKey) GoString() string { return k.String() }
 
@@ -134,39 +122,45 @@ type plan struct {
 	ProductCode string            `json:"productCode,omitempty"`
 	Created     time.Time         `json:"created"`
 	Stages      []planStage       `json:"apiStages"`
-	Throttle    *throttle         `json:"throttle,omitempty"`
-	Quota       *quota            `json:"quota,omitempty"`
-	QuotaSince  time.Time         `json:"quotaSince"` // its offset holds in the period of this moment
+	Throttle    *Throttle         `json:"throttle,omitempty"`
+	Quota       *Quota            `json:"quota,omitempty"`
+	QuotaSince  time.Time         `json:"quotaSince"` // the quota's offset applies to the period that contains this time
 	Tags        map[string]string `json:"tags,omitempty"`
 }
 
-// planStage, throttle and quota have the wire's names: they are stored and answered alike.
+// planStage is both the stored document and the wire format.
 type planStage struct {
 	API      string              `json:"apiId"`
 	Stage    string              `json:"stage"`
-	Throttle map[string]throttle `json:"throttle,omitempty"` // by "/path/METHOD"
+	Throttle map[string]Throttle `json:"throttle,omitempty"` // by "/path/METHOD"
 }
 
-type throttle struct {
-	BurstLimit int     `json:"burstLimit"`
-	RateLimit  float64 `json:"rateLimit"`
-}
-
-type quota struct {
-	Limit  int64  `json:"limit"`
-	Offset int    `json:"offset"`
-	Period Period `json:"period"`
-}
-
-// member is a key's place in a plan.
+// member is the association of a key with a plan.
 type member struct {
 	Since time.Time `json:"since"`
-	Local bool      `json:"local,omitempty"` // made by ApplyLocal
+	Local bool      `json:"local,omitempty"` // created by ApplyLocal
 }
 
-func clone[T any](p *T) *T { c := *p; return &c }
+// order returns the sort key of a list: resources are listed by age, then id.
+func (a *restAPI) order() string    { return orderOf(a.Created, a.ID) }
+func (d *deployment) order() string { return orderOf(d.Created, d.ID) }
+func (k *apiKey) order() string     { return orderOf(k.Created, k.ID) }
+func (p *plan) order() string       { return orderOf(p.Created, p.ID) }
 
-// put sets a value in a map, which it makes when there is none.
+func orderOf(created time.Time, id string) string {
+	return created.UTC().Format("20060102T150405.000000000") + id
+}
+
+// clone returns a shallow copy; nil of nil.
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
+
+// put sets a value in a map, which it creates if it is nil.
 func put[K comparable, V any](m *map[K]V, k K, v V) {
 	if *m == nil {
 		*m = map[K]V{}
@@ -174,7 +168,7 @@ func put[K comparable, V any](m *map[K]V, k K, v V) {
 	(*m)[k] = v
 }
 
-// withResource is the API with r put in.
+// withResource returns a copy of the API with r added or replaced.
 func (a *restAPI) withResource(r *resource) *restAPI {
 	c := clone(a)
 	c.Resources = maps.Clone(a.Resources)
@@ -182,40 +176,30 @@ func (a *restAPI) withResource(r *resource) *restAPI {
 	return c
 }
 
-// withMethod is the resource with m put in.
+// withMethod returns a copy of the resource with m added or replaced.
 func (r *resource) withMethod(m *method) *resource {
 	c := clone(r)
 	c.Methods = maps.Clone(r.Methods)
-	if c.Methods == nil {
-		c.Methods = map[string]*method{}
-	}
-	c.Methods[m.HTTPMethod] = m
+	put(&c.Methods, m.HTTPMethod, m)
 	return c
 }
 
-// clonePlan copies what a patch may change in place.
+// clonePlan copies a plan with everything that a patch may change in place.
 func clonePlan(p *plan) *plan {
 	c := clone(p)
 	c.Stages = slices.Clone(p.Stages)
 	for i := range c.Stages {
 		c.Stages[i].Throttle = maps.Clone(c.Stages[i].Throttle)
 	}
-	if p.Throttle != nil {
-		c.Throttle = clone(p.Throttle)
-	}
-	if p.Quota != nil {
-		c.Quota = clone(p.Quota)
-	}
+	c.Throttle, c.Quota = clone(p.Throttle), clone(p.Quota)
 	return c
 }
 
-// cloneStage copies what a patch may change in place.
+// cloneStage copies a stage with everything that a patch may change in place.
 func cloneStage(s *stage) *stage {
 	c := clone(s)
 	c.Variables = maps.Clone(s.Variables)
 	c.MethodSettings = maps.Clone(s.MethodSettings)
-	if s.AccessLog != nil {
-		c.AccessLog = clone(s.AccessLog)
-	}
+	c.AccessLog = clone(s.AccessLog)
 	return c
 }

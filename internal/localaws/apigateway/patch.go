@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // console send a few dozen.
 const maxPatchOperations = 200
 
-// patchOp is one operation of an update. A missing value is told from an empty one.
+// patchOp is one operation of an update. Value distinguishes a missing value from an empty one.
 type patchOp struct {
 	Op    string  `json:"op"`
 	Path  string  `json:"path"`
@@ -25,7 +26,7 @@ func (op patchOp) value() string {
 	return *op.Value
 }
 
-// segments cuts the path at its slashes and unescapes ~1 and ~0 (JSON pointer).
+// segments splits the path at its slashes and unescapes ~1 and ~0 (JSON pointer).
 func (op patchOp) segments() []string {
 	parts := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
 	for i, p := range parts {
@@ -38,8 +39,8 @@ func unescapePointer(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
 }
 
-// patches reads the operations of an update. input is the operation's input in AWS's
-// messages, "updateStageInput".
+// patches reads the operations of an update. input names the operation's input in AWS's messages:
+// "updateStageInput".
 func (c *call) patches(input string) ([]patchOp, error) {
 	var in struct {
 		PatchOperations []patchOp `json:"patchOperations"`
@@ -69,36 +70,51 @@ func (c *call) patches(input string) ([]patchOp, error) {
 	return in.PatchOperations, nil
 }
 
-// patched applies the operations of the call's update to a copy of old. It returns err, the error
-// of finding old, unless the operations themselves are malformed.
-func patched[T any](c *call, old *T, err error, u update[T]) (*T, error) {
-	ops, malformed := c.patches(u.input)
-	switch {
-	case malformed != nil:
-		return nil, malformed
-	case err != nil:
-		return nil, err
-	}
+// update describes how one kind of resource is updated.
+type update[T any] struct {
+	input string // the operation's input in AWS's messages, "updateStageInput"
+	clone func(*T) *T
+	patch func(*T, patchOp) error
+	check func(old, changed *T) error // nil: patch checks enough
+	put   func(context.Context, *T) error
+}
+
+// apply stores a copy of old with all operations applied, or changes nothing.
+func (u update[T]) apply(ctx context.Context, old *T, ops []patchOp) (*T, error) {
 	changed := u.clone(old)
 	for _, op := range ops {
 		if err := u.patch(changed, op); err != nil {
 			return nil, err
 		}
 	}
-	return changed, nil
+	if u.check != nil {
+		if err := u.check(old, changed); err != nil {
+			return nil, err
+		}
+	}
+	return changed, u.put(ctx, changed)
 }
 
-// update describes how one kind of resource is updated.
-type update[T any] struct {
-	input string // the operation's input in AWS's messages, "updateStageInput"
-	clone func(*T) *T
-	patch func(*T, patchOp) error
+// patch returns the handler that updates the resource that find returns.
+func patch[T, W any](find func(*call) (*T, error), u update[T], wire func(*T) W) handler {
+	return func(c *call) (any, error) {
+		ops, err := c.patches(u.input)
+		if err != nil {
+			return nil, err
+		}
+		old, err := find(c)
+		if err != nil {
+			return nil, err
+		}
+		changed, err := u.apply(c.Context(), old, ops)
+		return answer(changed, err, wire)
+	}
 }
 
-// allowed are the paths that one kind of update takes, by operation, in the order of AWS's messages.
+// allowed lists the paths that an update accepts, by operation, in the order of AWS's messages.
 type allowed map[string][]string
 
-// refuse is the message for a path that the update does not take. The two spaces are AWS's.
+// refuse returns the error for a path that the update does not accept. The two spaces are AWS's.
 func (a allowed) refuse(op patchOp) *Error {
 	paths := a[op.Op]
 	if len(paths) == 0 {
@@ -109,10 +125,10 @@ func (a allowed) refuse(op patchOp) *Error {
 
 func (a allowed) has(op patchOp) bool { return slices.Contains(a[op.Op], op.Path) }
 
-// clip bounds what a message echoes.
+// clip shortens a value that a message quotes.
 func clip(s string) string {
 	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "..."
+		return clipTo(s, 200) + "..."
 	}
 	return s
 }

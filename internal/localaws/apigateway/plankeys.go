@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// planKeyWire is UsagePlanKey. AWS gives the value in lists too, and has no switch against it.
+// planKeyWire is AWS's UsagePlanKey. AWS returns the value in lists too, and has no way to omit it.
 type planKeyWire struct {
 	ID    string `json:"id"`
 	Type  string `json:"type"`
@@ -25,7 +25,7 @@ func (s *Service) createUsagePlanKey(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	p, err := s.plan(c.PathValue("plan"))
+	p, err := s.planOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -36,13 +36,11 @@ func (s *Service) createUsagePlanKey(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addMember(c.Context(), p, k, &member{Since: s.now()}); err != nil {
-		return nil, err
-	}
-	return k.planWire(), nil
+	return answer(k, s.addMember(c.Context(), p, k, &member{Since: s.now()}), (*apiKey).planWire)
 }
 
-// addMember puts a key into a plan, unless it has one on a stage of the plan. Called under mu.
+// addMember adds a key to a plan, unless another plan of the key covers one of the stages. The caller
+// holds mu.
 func (s *Service) addMember(ctx context.Context, p *plan, k *apiKey, m *member) error {
 	if s.members[p.ID][k.ID] != nil {
 		return conflict("API Key %s is already associated with Usage Plan %s", k.ID, p.ID)
@@ -61,7 +59,7 @@ func (s *Service) addMember(ctx context.Context, p *plan, k *apiKey, m *member) 
 	return nil
 }
 
-// dropMember takes a key out of a plan. Called under mu.
+// dropMember removes a key from a plan. The caller holds mu.
 func (s *Service) dropMember(ctx context.Context, planID, keyID string) error {
 	if err := s.erase(ctx, docKey(kindMember, planID, keyID)); err != nil {
 		return err
@@ -71,44 +69,34 @@ func (s *Service) dropMember(ctx context.Context, planID, keyID string) error {
 	return nil
 }
 
-// getUsagePlanKeys answers an unknown plan with an empty list, as AWS was recorded to do.
+// getUsagePlanKeys returns an empty list for an unknown plan, as recorded from AWS.
 func (s *Service) getUsagePlanKeys(c *call) (any, error) {
 	prefix := c.query("name")
-	s.mu.RLock()
 	var all []*apiKey
 	for keyID := range s.members[c.PathValue("plan")] {
 		if k := s.keys[keyID]; strings.HasPrefix(k.Name, prefix) {
 			all = append(all, k)
 		}
 	}
-	s.mu.RUnlock()
-	return pageOf(c, all, func(k *apiKey) string { return orderOf(k.Created, k.ID) }, (*apiKey).planWire)
+	return pageOf(c, all, (*apiKey).order, (*apiKey).planWire)
 }
 
-// planKey finds a key in a plan. Called under mu.
-func (s *Service) planKey(c *call) (*plan, *apiKey, error) {
-	p, err := s.plan(c.PathValue("plan"))
-	if err != nil {
-		return nil, nil, err
-	}
-	if s.members[p.ID][c.PathValue("key")] == nil {
-		return nil, nil, notFound("Invalid Usage Plan Key identifier specified")
-	}
-	return p, s.keys[c.PathValue("key")], nil
-}
-
-func (s *Service) getUsagePlanKey(c *call) (any, error) {
-	_, k, err := s.planKey(c)
+// planKey finds a key in a plan. The caller holds mu.
+func (s *Service) planKey(c *call) (*apiKey, error) {
+	p, err := s.planOf(c)
 	if err != nil {
 		return nil, err
 	}
-	return k.planWire(), nil
+	if s.members[p.ID][c.PathValue("key")] == nil {
+		return nil, notFound("Invalid Usage Plan Key identifier specified")
+	}
+	return s.keys[c.PathValue("key")], nil
 }
 
 func (s *Service) deleteUsagePlanKey(c *call) (any, error) {
-	p, k, err := s.planKey(c)
+	k, err := s.planKey(c)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.dropMember(c.Context(), p.ID, k.ID)
+	return nil, s.dropMember(c.Context(), c.PathValue("plan"), k.ID)
 }

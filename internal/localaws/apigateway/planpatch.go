@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// planPaths are the paths that an update of a usage plan takes. The list for remove is AWS's
-// as users report it, with its spelling; the others follow its documentation.
+// planPaths returns the paths that an update of a usage plan accepts. The list for remove is AWS's as
+// users report it, misspelled as there; the others follow the documentation.
 func planPaths() allowed {
 	set := []string{"/name", "/description", "/productCode", "/throttle/burstLimit", "/throttle/rateLimit",
 		"/quota/limit", "/quota/offset", "/quota/period",
@@ -36,7 +36,7 @@ func (s *Service) patchPlan(p *plan, op patchOp) error {
 		}
 		i := p.stageIndex(apiID, name)
 		if i < 0 {
-			return notFound("Invalid API Stage {api: %s, stage: %s} specified for usageplan %s", clip(apiID), clip(name), p.ID)
+			return p.unknownStage(apiID, name)
 		}
 		p.Stages = append(p.Stages[:i:i], p.Stages[i+1:]...)
 		return nil
@@ -53,7 +53,7 @@ func (s *Service) patchPlan(p *plan, op patchOp) error {
 		p.ProductCode = v
 	case "/throttle/rateLimit", "/throttle/burstLimit":
 		if p.Throttle == nil {
-			p.Throttle = &throttle{}
+			p.Throttle = &Throttle{}
 		}
 		return p.Throttle.set(strings.TrimPrefix(op.Path, "/throttle/"), v)
 	case "/quota/limit", "/quota/offset", "/quota/period":
@@ -80,29 +80,29 @@ func (p *plan) unset(op patchOp) error {
 	return nil
 }
 
-func (t *throttle) set(member, v string) error {
+func (t *Throttle) set(member, v string) error {
 	switch member {
 	case "rateLimit":
 		rate, err := strconv.ParseFloat(v, 64)
 		if err != nil || !validRate(rate) {
 			return badRequest("Invalid throttle rate limit specified")
 		}
-		t.RateLimit = rate
+		t.Rate = rate
 	case "burstLimit":
 		burst, err := strconv.Atoi(v)
 		if err != nil || burst < 0 {
 			return badRequest("Invalid throttle burst limit specified")
 		}
-		t.BurstLimit = burst
+		t.Burst = burst
 	}
 	return nil
 }
 
-// setQuota sets one member. The period of a quota that is only now made is a month until it
-// is given: the members come one by one.
+// setQuota sets one member of the quota. A new quota has a monthly period until an operation sets
+// another: the members are set one by one.
 func (p *plan) setQuota(member, v string) error {
 	if p.Quota == nil {
-		p.Quota = &quota{Period: Month}
+		p.Quota = &Quota{Period: Month}
 	}
 	if member == "period" {
 		p.Quota.Period = Period(v)
@@ -121,7 +121,7 @@ func (p *plan) setQuota(member, v string) error {
 }
 
 // patchMethod changes a method's throttle: rest is "api:stage/throttle/path/METHOD/rateLimit".
-// Clients write the path with its slashes escaped as ~1 (the console) or as they are (Terraform).
+// The console escapes the slashes of the path as ~1; Terraform does not.
 func (p *plan) patchMethod(op patchOp, rest string) error {
 	stageRef, method, ok := strings.Cut(rest, "/throttle")
 	apiID, name, isStage := strings.Cut(stageRef, ":")
@@ -130,7 +130,7 @@ func (p *plan) patchMethod(op patchOp, rest string) error {
 	}
 	i := p.stageIndex(apiID, name)
 	if i < 0 {
-		return notFound("Invalid API Stage {api: %s, stage: %s} specified for usageplan %s", clip(apiID), clip(name), p.ID)
+		return p.unknownStage(apiID, name)
 	}
 	st := &p.Stages[i]
 	if op.Op == "remove" {
@@ -141,21 +141,18 @@ func (p *plan) patchMethod(op patchOp, rest string) error {
 		delete(st.Throttle, methodPath(unescapePointer(method)))
 		return nil
 	}
-	cut := strings.LastIndexByte(method, '/')
-	if cut < 0 || method[cut+1:] != "rateLimit" && method[cut+1:] != "burstLimit" {
+	slash := strings.LastIndexByte(method, '/')
+	if slash < 0 || method[slash+1:] != "rateLimit" && method[slash+1:] != "burstLimit" {
 		return planPaths().refuse(op)
 	}
-	path := methodPath(unescapePointer(method[:cut]))
+	path := methodPath(unescapePointer(method[:slash]))
 	if path == "" {
 		return planPaths().refuse(op)
 	}
 	t := st.Throttle[path]
-	if err := t.set(method[cut+1:], op.value()); err != nil {
+	if err := t.set(method[slash+1:], op.value()); err != nil {
 		return err
 	}
-	if st.Throttle == nil {
-		st.Throttle = map[string]throttle{}
-	}
-	st.Throttle[path] = t
+	put(&st.Throttle, path, t)
 	return nil
 }

@@ -19,27 +19,28 @@ const (
 func (s *Service) planOperations() []operation {
 	return []operation{
 		{"POST /usageplans", http.StatusCreated, s.writing(s.createUsagePlan)},
-		{"GET /usageplans", http.StatusOK, s.getUsagePlans},
-		{"GET /usageplans/{plan}", http.StatusOK, s.reading(s.getUsagePlan)},
-		{"PATCH /usageplans/{plan}", http.StatusOK, s.writing(s.updateUsagePlan)},
-		{"DELETE /usageplans/{plan}", http.StatusAccepted, s.writing(s.deleteUsagePlan)},
+		{"GET /usageplans", http.StatusOK, s.reading(s.getUsagePlans)},
+		{"GET /usageplans/{plan}", http.StatusOK, s.reading(get(s.planOf, (*plan).fullWire))},
+		{"PATCH /usageplans/{plan}", http.StatusOK, s.writing(patch(s.planOf, update[plan]{
+			"updateUsagePlanInput", clonePlan, s.patchPlan, s.checkPlan, s.putPlan}, (*plan).fullWire))},
+		{"DELETE /usageplans/{plan}", http.StatusAccepted, s.writing(remove(s.planOf, s.deleteUsagePlan))},
 
 		{"POST /usageplans/{plan}/keys", http.StatusCreated, s.writing(s.createUsagePlanKey)},
-		{"GET /usageplans/{plan}/keys", http.StatusOK, s.getUsagePlanKeys},
-		{"GET /usageplans/{plan}/keys/{key}", http.StatusOK, s.reading(s.getUsagePlanKey)},
+		{"GET /usageplans/{plan}/keys", http.StatusOK, s.reading(s.getUsagePlanKeys)},
+		{"GET /usageplans/{plan}/keys/{key}", http.StatusOK, s.reading(get(s.planKey, (*apiKey).planWire))},
 		{"DELETE /usageplans/{plan}/keys/{key}", http.StatusAccepted, s.writing(s.deleteUsagePlanKey)},
-		{"GET /usageplans/{plan}/usage", http.StatusOK, s.getUsage},
+		{"GET /usageplans/{plan}/usage", http.StatusOK, s.reading(s.getUsage)},
 	}
 }
 
-// planWire is UsagePlan.
+// planWire is AWS's UsagePlan.
 type planWire struct {
 	ID          string             `json:"id"`
 	Name        string             `json:"name"`
 	Description string             `json:"description,omitempty"`
 	APIStages   []planStage        `json:"apiStages"`
-	Throttle    *throttle          `json:"throttle,omitempty"`
-	Quota       *quota             `json:"quota,omitempty"`
+	Throttle    *Throttle          `json:"throttle,omitempty"`
+	Quota       *Quota             `json:"quota,omitempty"`
 	ProductCode string             `json:"productCode,omitempty"`
 	Tags        *map[string]string `json:"tags,omitempty"`
 }
@@ -62,8 +63,8 @@ type planInput struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description"`
 	APIStages   []planStage       `json:"apiStages"`
-	Throttle    *throttle         `json:"throttle"`
-	Quota       *quota            `json:"quota"`
+	Throttle    *Throttle         `json:"throttle"`
+	Quota       *Quota            `json:"quota"`
 	Tags        map[string]string `json:"tags"`
 }
 
@@ -79,8 +80,8 @@ func (s *Service) createUsagePlan(c *call) (any, error) {
 	return answer(p, s.putPlan(c.Context(), p), (*plan).listWire)
 }
 
-// newPlan checks the input and makes a plan, which is not yet stored; id "" makes one up.
-// Called under mu.
+// newPlan checks the input and returns a plan that is not stored yet; id "" generates one.
+// The caller holds mu.
 func (s *Service) newPlan(in planInput, id string) (*plan, error) {
 	if id == "" {
 		id = newID()
@@ -138,18 +139,18 @@ func (p *plan) check() error {
 
 func validRate(rate float64) bool { return rate >= 0 && !math.IsInf(rate, 0) && !math.IsNaN(rate) }
 
-func (t throttle) check() error {
-	if !validRate(t.RateLimit) {
+func (t Throttle) check() error {
+	if !validRate(t.Rate) {
 		return badRequest("Usage Plan throttle rate limit must not be negative")
 	}
-	if t.BurstLimit < 0 {
+	if t.Burst < 0 {
 		return badRequest("Usage Plan throttle burst limit must not be negative")
 	}
 	return nil
 }
 
-// check follows the ranges that AWS enforces per period.
-func (q quota) check() error {
+// check enforces AWS's ranges per period.
+func (q Quota) check() error {
 	maxOffset := 0
 	switch q.Period {
 	case Day:
@@ -169,14 +170,15 @@ func (q quota) check() error {
 	return nil
 }
 
-// methodPath normalises the name of a method throttle to "/path/METHOD", "" when it is none.
+// methodPath normalises the name of a method throttle to "/path/METHOD". It returns "" for an
+// invalid name.
 func methodPath(name string) string {
 	name = "/" + strings.TrimLeft(name, "/")
-	cut := strings.LastIndexByte(name, '/')
-	if !validMethod(name[cut+1:]) || len(name) > maxURI {
+	slash := strings.LastIndexByte(name, '/')
+	if !validMethod(name[slash+1:]) || len(name) > maxURI {
 		return ""
 	}
-	if cut == 0 { // the root resource: its path is "/"
+	if slash == 0 { // the root resource: its path is "/"
 		return "/" + name
 	}
 	return name
@@ -186,11 +188,15 @@ func (p *plan) stageIndex(apiID, stage string) int {
 	return slices.IndexFunc(p.Stages, func(st planStage) bool { return st.API == apiID && st.Stage == stage })
 }
 
-// addPlanStage adds a stage to p, which is a copy. No key of the plan may have another plan
-// on that stage.
+func (p *plan) unknownStage(apiID, stage string) *Error {
+	return notFound("Invalid API Stage {api: %s, stage: %s} specified for usageplan %s", clip(apiID), clip(stage), p.ID)
+}
+
+// addPlanStage adds a stage to p, which is a copy. It refuses a stage on which a key of the plan has
+// another plan.
 func (s *Service) addPlanStage(p *plan, st planStage) error {
 	if s.stages[st.API][st.Stage] == nil {
-		return notFound("Invalid API Stage {api: %s, stage: %s} specified for usageplan %s", clip(st.API), clip(st.Stage), p.ID)
+		return p.unknownStage(st.API, st.Stage)
 	}
 	if p.stageIndex(st.API, st.Stage) >= 0 {
 		return conflict("API Stage %s:%s is already associated with Usage Plan %s", st.API, st.Stage, p.ID)
@@ -198,7 +204,7 @@ func (s *Service) addPlanStage(p *plan, st planStage) error {
 	if len(p.Stages) >= maxPlanStages {
 		return limitExceeded("Maximum number of API Stages for this Usage Plan has been reached")
 	}
-	throttles := map[string]throttle{}
+	throttles := map[string]Throttle{}
 	for name, t := range st.Throttle {
 		if normal := methodPath(name); normal != "" {
 			name = normal
@@ -217,7 +223,7 @@ func (s *Service) addPlanStage(p *plan, st planStage) error {
 	return nil
 }
 
-// checkOnePlan refuses a key on stages that it has by another plan already.
+// checkOnePlan refuses to add a key to stages that another plan of the key covers.
 func (s *Service) checkOnePlan(planID, keyID string, stages []planStage) error {
 	ids, _ := s.rt.plansOf.get(keyID)
 	for _, other := range ids {
@@ -234,7 +240,7 @@ func (s *Service) checkOnePlan(planID, keyID string, stages []planStage) error {
 	return nil
 }
 
-// putPlan makes a plan durable and served. Called under mu.
+// putPlan stores a plan and makes it visible. The caller holds mu.
 func (s *Service) putPlan(ctx context.Context, p *plan) error {
 	if err := s.save(ctx, docKey(kindPlan, p.ID), p); err != nil {
 		return err
@@ -244,7 +250,7 @@ func (s *Service) putPlan(ctx context.Context, p *plan) error {
 	return nil
 }
 
-// plan finds a plan. Called under mu.
+// plan finds a plan. The caller holds mu.
 func (s *Service) plan(id string) (*plan, error) {
 	if p := s.plans[id]; p != nil {
 		return p, nil
@@ -252,52 +258,36 @@ func (s *Service) plan(id string) (*plan, error) {
 	return nil, notFound("Invalid Usage Plan ID specified")
 }
 
+func (s *Service) planOf(c *call) (*plan, error) { return s.plan(c.PathValue("plan")) }
+
 func (s *Service) getUsagePlans(c *call) (any, error) {
 	keyID := c.query("keyId")
-	s.mu.RLock()
 	var all []*plan
 	for id, p := range s.plans {
 		if keyID == "" || s.members[id][keyID] != nil {
 			all = append(all, p)
 		}
 	}
-	s.mu.RUnlock()
-	return pageOf(c, all, func(p *plan) string { return orderOf(p.Created, p.ID) }, (*plan).listWire)
+	return pageOf(c, all, (*plan).order, (*plan).listWire)
 }
 
-func (s *Service) getUsagePlan(c *call) (any, error) {
-	p, err := s.plan(c.PathValue("plan"))
-	return answer(p, err, (*plan).fullWire)
-}
-
-func (s *Service) updateUsagePlan(c *call) (any, error) {
-	old, err := s.plan(c.PathValue("plan"))
-	p, err := patched(c, old, err, update[plan]{"updateUsagePlanInput", clonePlan, s.patchPlan})
-	if err != nil {
-		return nil, err
-	}
+// checkPlan checks a changed plan, and dates a changed quota.
+func (s *Service) checkPlan(old, p *plan) error {
 	if p.Quota != nil && (old.Quota == nil || *old.Quota != *p.Quota) {
 		p.QuotaSince = s.now()
 	}
-	if err := p.check(); err != nil {
-		return nil, err
-	}
-	return answer(p, s.putPlan(c.Context(), p), (*plan).fullWire)
+	return p.check()
 }
 
-func (s *Service) deleteUsagePlan(c *call) (any, error) {
-	p, err := s.plan(c.PathValue("plan"))
-	if err != nil {
-		return nil, err
-	}
+func (s *Service) deleteUsagePlan(ctx context.Context, p *plan) error {
 	if len(p.Stages) > 0 {
-		return nil, badRequest("Cannot delete Usage Plan %s because there are API Stages associated with it, including %s:%s",
+		return badRequest("Cannot delete Usage Plan %s because there are API Stages associated with it, including %s:%s",
 			p.ID, p.Stages[0].API, p.Stages[0].Stage)
 	}
-	return nil, s.dropPlan(c.Context(), p)
+	return s.dropPlan(ctx, p)
 }
 
-// dropPlan deletes a plan with its members and its usage. Called under mu.
+// dropPlan deletes a plan with its members and its usage. The caller holds mu.
 func (s *Service) dropPlan(ctx context.Context, p *plan) error {
 	for keyID := range s.members[p.ID] {
 		if err := s.dropMember(ctx, p.ID, keyID); err != nil {

@@ -1,7 +1,6 @@
 package apigateway
 
 import (
-	"context"
 	"maps"
 	"regexp"
 	"slices"
@@ -15,7 +14,7 @@ const (
 
 var pathPart = regexp.MustCompile(`^([a-zA-Z0-9._:-]+|\{[a-zA-Z0-9._:-]+\+?\})$`)
 
-// resourceWire is Resource.
+// resourceWire is AWS's Resource.
 type resourceWire struct {
 	ID       string         `json:"id"`
 	ParentID string         `json:"parentId,omitempty"`
@@ -24,14 +23,11 @@ type resourceWire struct {
 	Methods  map[string]any `json:"resourceMethods,omitempty"`
 }
 
-// wire returns a resource; its methods are empty objects unless they were asked for.
+// wire returns the resource in AWS's format. Its methods are empty objects unless embed is set.
 func (r *resource) wire(embed bool) resourceWire {
 	w := resourceWire{ID: r.ID, ParentID: r.ParentID, PathPart: r.PathPart, Path: r.Path}
 	for name, m := range r.Methods {
-		if w.Methods == nil {
-			w.Methods = map[string]any{}
-		}
-		w.Methods[name] = struct{}{}
+		put(&w.Methods, name, any(struct{}{}))
 		if embed {
 			w.Methods[name] = m
 		}
@@ -44,9 +40,7 @@ func (c *call) embeds(what string) bool {
 }
 
 func (s *Service) getResources(c *call) (any, error) {
-	s.mu.RLock()
-	a, err := s.api(c.PathValue("api"))
-	s.mu.RUnlock()
+	a, err := s.apiOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +49,7 @@ func (s *Service) getResources(c *call) (any, error) {
 		func(r *resource) resourceWire { return r.wire(embed) })
 }
 
-// resource finds a resource. AWS answers an unknown API here as an unknown resource.
+// resource finds a resource. For an unknown API it returns the error of an unknown resource, as AWS does.
 func (s *Service) resource(apiID, id string) (*restAPI, *resource, error) {
 	a := s.apis[apiID]
 	if a == nil || a.Resources[id] == nil {
@@ -66,10 +60,7 @@ func (s *Service) resource(apiID, id string) (*restAPI, *resource, error) {
 
 func (s *Service) getResource(c *call) (any, error) {
 	_, r, err := s.resource(c.PathValue("api"), c.PathValue("resource"))
-	if err != nil {
-		return nil, err
-	}
-	return r.wire(c.embeds("methods")), nil
+	return answer(r, err, func(r *resource) resourceWire { return r.wire(c.embeds("methods")) })
 }
 
 func (s *Service) createResource(c *call) (any, error) {
@@ -87,13 +78,10 @@ func (s *Service) createResource(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.putAPI(c.Context(), a.withResource(r)); err != nil {
-		return nil, err
-	}
-	return r.wire(false), nil
+	return answer(r, s.putAPI(c.Context(), a.withResource(r)), func(r *resource) resourceWire { return r.wire(false) })
 }
 
-// newResource checks a child of parent against its siblings. The API is left as it is.
+// newResource checks a new child of parent against its siblings, and returns it without adding it to the API.
 func (a *restAPI) newResource(parent *resource, part, id string) (*resource, error) {
 	variable := strings.HasPrefix(part, "{")
 	switch {
@@ -130,9 +118,4 @@ func (s *Service) deleteResource(c *call) (any, error) {
 		return other.ID == r.ID || strings.HasPrefix(other.Path, r.Path+"/")
 	})
 	return nil, s.putAPI(c.Context(), a)
-}
-
-// putResource makes a changed resource durable. Called under mu.
-func (s *Service) putResource(ctx context.Context, a *restAPI, r *resource) error {
-	return s.putAPI(ctx, a.withResource(r))
 }

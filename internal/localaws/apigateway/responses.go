@@ -6,9 +6,41 @@ func badStatus(code string) *Error {
 
 func unknownStatus() *Error { return notFound("Invalid Response status code specified") }
 
+func methodResponses(m *method) map[string]methodResponse { return m.Responses }
+
+func integrationResponses(m *method) map[string]integrationResponse { return m.Integration.Responses }
+
+// getResponse returns the handler that reads one of the responses of the method that find returns.
+func getResponse[R any](find func(*call) (at, error), responses func(*method) map[string]R) handler {
+	return func(c *call) (any, error) {
+		p, err := find(c)
+		if err != nil {
+			return nil, err
+		}
+		resp, ok := responses(p.m)[c.PathValue("status")]
+		if !ok {
+			return nil, unknownStatus()
+		}
+		return resp, nil
+	}
+}
+
+// deleteResponse returns the handler that deletes one of the responses of the method that find returns.
+func deleteResponse[R any](s *Service, find func(*call) (at, error), responses func(*method) map[string]R) handler {
+	return func(c *call) (any, error) {
+		_, err := s.change(c, find, func(_ at, m *method) error {
+			if _, ok := responses(m)[c.PathValue("status")]; !ok {
+				return unknownStatus()
+			}
+			delete(responses(m), c.PathValue("status"))
+			return nil
+		})
+		return nil, err
+	}
+}
+
 func (s *Service) putMethodResponse(c *call) (any, error) {
 	code := c.PathValue("status")
-	resp := methodResponse{StatusCode: code}
 	var in struct {
 		ResponseParameters map[string]bool   `json:"responseParameters"`
 		ResponseModels     map[string]string `json:"responseModels"`
@@ -19,41 +51,15 @@ func (s *Service) putMethodResponse(c *call) (any, error) {
 	if !statusCode.MatchString(code) {
 		return nil, badStatus(code)
 	}
-	resp.ResponseParameters, resp.ResponseModels = in.ResponseParameters, in.ResponseModels
+	resp := methodResponse{StatusCode: code, ResponseParameters: in.ResponseParameters, ResponseModels: in.ResponseModels}
 	_, err := s.change(c, s.method, func(_ at, m *method) error {
 		if _, ok := m.Responses[code]; ok {
 			return conflict("Response already exists for this resource")
 		}
-		if m.Responses == nil {
-			m.Responses = map[string]methodResponse{}
-		}
-		m.Responses[code] = resp
+		put(&m.Responses, code, resp)
 		return nil
 	})
 	return resp, err
-}
-
-func (s *Service) getMethodResponse(c *call) (any, error) {
-	p, err := s.method(c)
-	if err != nil {
-		return nil, err
-	}
-	resp, ok := p.m.Responses[c.PathValue("status")]
-	if !ok {
-		return nil, unknownStatus()
-	}
-	return resp, nil
-}
-
-func (s *Service) deleteMethodResponse(c *call) (any, error) {
-	_, err := s.change(c, s.method, func(_ at, m *method) error {
-		if _, ok := m.Responses[c.PathValue("status")]; !ok {
-			return unknownStatus()
-		}
-		delete(m.Responses, c.PathValue("status"))
-		return nil
-	})
-	return nil, err
 }
 
 func (s *Service) putIntegrationResponse(c *call) (any, error) {
@@ -79,34 +85,8 @@ func (s *Service) putIntegrationResponse(c *call) (any, error) {
 		if m.Integration.Type != Mock {
 			return unsupported("integration responses of type " + string(m.Integration.Type) + ": a proxy passes the upstream's answer on")
 		}
-		if m.Integration.Responses == nil {
-			m.Integration.Responses = map[string]integrationResponse{}
-		}
-		m.Integration.Responses[code] = resp
+		put(&m.Integration.Responses, code, resp)
 		return resp.checked()
 	})
 	return resp, err
-}
-
-func (s *Service) getIntegrationResponse(c *call) (any, error) {
-	p, err := s.integrated(c)
-	if err != nil {
-		return nil, err
-	}
-	resp, ok := p.m.Integration.Responses[c.PathValue("status")]
-	if !ok {
-		return nil, unknownStatus()
-	}
-	return resp, nil
-}
-
-func (s *Service) deleteIntegrationResponse(c *call) (any, error) {
-	_, err := s.change(c, s.integrated, func(_ at, m *method) error {
-		if _, ok := m.Integration.Responses[c.PathValue("status")]; !ok {
-			return unknownStatus()
-		}
-		delete(m.Integration.Responses, c.PathValue("status"))
-		return nil
-	})
-	return nil, err
 }

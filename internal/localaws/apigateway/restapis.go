@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 const (
@@ -20,36 +19,37 @@ const (
 func (s *Service) apiOperations() []operation {
 	return []operation{
 		{"POST /restapis", http.StatusCreated, s.createRestAPI},
-		{"GET /restapis", http.StatusOK, s.getRestAPIs},
-		{"GET /restapis/{api}", http.StatusOK, s.reading(s.getRestAPI)},
+		{"GET /restapis", http.StatusOK, s.reading(s.getRestAPIs)},
+		{"GET /restapis/{api}", http.StatusOK, s.reading(get(s.apiOf, (*restAPI).listWire))},
 		{"PUT /restapis/{api}", http.StatusOK, s.putRestAPI},
-		{"PATCH /restapis/{api}", http.StatusOK, s.writing(s.updateRestAPI)},
-		{"DELETE /restapis/{api}", http.StatusAccepted, s.writing(s.deleteRestAPI)},
+		{"PATCH /restapis/{api}", http.StatusOK, s.writing(patch(s.apiOf, update[restAPI]{
+			"updateRestApiInput", clone[restAPI], (*restAPI).patch, nil, s.putAPI}, (*restAPI).fullWire))},
+		{"DELETE /restapis/{api}", http.StatusAccepted, s.writing(remove(s.apiOf, s.dropAPI))},
 
-		{"GET /restapis/{api}/resources", http.StatusOK, s.getResources},
+		{"GET /restapis/{api}/resources", http.StatusOK, s.reading(s.getResources)},
 		{"GET /restapis/{api}/resources/{resource}", http.StatusOK, s.reading(s.getResource)},
 		{"POST /restapis/{api}/resources/{resource}", http.StatusCreated, s.writing(s.createResource)},
 		{"DELETE /restapis/{api}/resources/{resource}", http.StatusAccepted, s.writing(s.deleteResource)},
 
 		{"PUT /restapis/{api}/resources/{resource}/methods/{method}", http.StatusCreated, s.writing(s.putMethod)},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.reading(s.getMethod)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.reading(get(s.method, func(p at) *method { return p.m }))},
 		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}", http.StatusOK, s.writing(s.updateMethod)},
 		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}", http.StatusNoContent, s.writing(s.deleteMethod)},
 		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusCreated, s.writing(s.putMethodResponse)},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusOK, s.reading(s.getMethodResponse)},
-		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusNoContent, s.writing(s.deleteMethodResponse)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusOK, s.reading(getResponse(s.method, methodResponses))},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/responses/{status}", http.StatusNoContent, s.writing(deleteResponse(s, s.method, methodResponses))},
 
 		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusCreated, s.writing(s.putIntegration)},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.reading(s.getIntegration)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.reading(get(s.integrated, func(p at) *integration { return p.m.Integration }))},
 		{"PATCH /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusOK, s.writing(s.updateIntegration)},
 		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration", http.StatusNoContent, s.writing(s.deleteIntegration)},
 		{"PUT /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusCreated, s.writing(s.putIntegrationResponse)},
-		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusOK, s.reading(s.getIntegrationResponse)},
-		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusNoContent, s.writing(s.deleteIntegrationResponse)},
+		{"GET /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusOK, s.reading(getResponse(s.integrated, integrationResponses))},
+		{"DELETE /restapis/{api}/resources/{resource}/methods/{method}/integration/responses/{status}", http.StatusNoContent, s.writing(deleteResponse(s, s.integrated, integrationResponses))},
 	}
 }
 
-// restAPIWire is RestApi.
+// restAPIWire is AWS's RestApi.
 type restAPIWire struct {
 	ID                        string             `json:"id"`
 	Name                      string             `json:"name"`
@@ -118,7 +118,7 @@ func (s *Service) createRestAPI(c *call) (any, error) {
 	return answer(a, s.putAPI(c.Context(), a), (*restAPI).listWire)
 }
 
-// newRestAPI checks the input and makes an API with a root resource; id "" makes one up.
+// newRestAPI checks the input and returns an API with a root resource; id "" generates one.
 func (s *Service) newRestAPI(in restAPIInput, id string) (*restAPI, error) {
 	if err := in.check(); err != nil {
 		return nil, err
@@ -199,14 +199,14 @@ func (e *endpointInput) check() error {
 	return nil
 }
 
-// putAPI makes an API durable and seen. Called under mu.
+// putAPI stores an API and makes it visible. The caller holds mu.
 func (s *Service) putAPI(ctx context.Context, a *restAPI) error {
 	if err := s.save(ctx, docKey(kindAPI, a.ID), a); err != nil {
 		return err
 	}
 	s.apis[a.ID] = a
 	for _, st := range s.stages[a.ID] {
-		s.showStage(st) // shows the API's name
+		s.showStage(st) // its view contains the API's name
 	}
 	return nil
 }
@@ -218,30 +218,10 @@ func (s *Service) api(id string) (*restAPI, error) {
 	return nil, notFound("Invalid API identifier specified %s:%s", s.cfg.Account, clip(id))
 }
 
+func (s *Service) apiOf(c *call) (*restAPI, error) { return s.api(c.PathValue("api")) }
+
 func (s *Service) getRestAPIs(c *call) (any, error) {
-	s.mu.RLock()
-	all := slices.Collect(maps.Values(s.apis))
-	s.mu.RUnlock()
-	return pageOf(c, all, func(a *restAPI) string { return orderOf(a.Created, a.ID) }, (*restAPI).listWire)
-}
-
-// orderOf sorts by age, then id.
-func orderOf(created time.Time, id string) string {
-	return created.UTC().Format("20060102T150405.000000000") + id
-}
-
-func (s *Service) getRestAPI(c *call) (any, error) {
-	a, err := s.api(c.PathValue("api"))
-	return answer(a, err, (*restAPI).listWire)
-}
-
-func (s *Service) updateRestAPI(c *call) (any, error) {
-	old, err := s.api(c.PathValue("api"))
-	a, err := patched(c, old, err, update[restAPI]{"updateRestApiInput", clone[restAPI], (*restAPI).patch})
-	if err != nil {
-		return nil, err
-	}
-	return answer(a, s.putAPI(c.Context(), a), (*restAPI).fullWire)
+	return pageOf(c, slices.Collect(maps.Values(s.apis)), (*restAPI).order, (*restAPI).listWire)
 }
 
 func (a *restAPI) patch(op patchOp) error {
@@ -290,15 +270,7 @@ func (a *restAPI) patchMediaTypes(op patchOp, mediaType string) error {
 	return nil
 }
 
-func (s *Service) deleteRestAPI(c *call) (any, error) {
-	a, err := s.api(c.PathValue("api"))
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.dropAPI(c.Context(), a)
-}
-
-// dropAPI deletes an API with its stages and deployments. Called under mu.
+// dropAPI deletes an API with its stages and deployments. The caller holds mu.
 func (s *Service) dropAPI(ctx context.Context, a *restAPI) error {
 	for _, st := range s.stages[a.ID] {
 		if err := s.dropStage(ctx, st); err != nil {

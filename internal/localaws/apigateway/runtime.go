@@ -124,23 +124,11 @@ func (s *Service) showMember(planID, keyID string, in bool) {
 }
 
 func (s *Service) showPlan(p *plan) {
-	view := PlanView{ID: p.ID, Name: p.Name}
-	if p.Throttle != nil {
-		view.Throttle = &Throttle{Rate: p.Throttle.RateLimit, Burst: p.Throttle.BurstLimit}
-	}
-	if p.Quota != nil {
-		view.Quota = &Quota{Limit: p.Quota.Limit, Period: p.Quota.Period, Offset: p.Quota.Offset}
-	}
-	rp := &planRuntime{stages: make(map[record.StageRef]PlanView, len(p.Stages)), quota: view.Quota, quotaSince: p.QuotaSince}
+	rp := &planRuntime{stages: make(map[record.StageRef]PlanView, len(p.Stages)), quota: p.Quota, quotaSince: p.QuotaSince}
 	for _, st := range p.Stages {
-		ofStage := view
-		for name, t := range st.Throttle {
-			if ofStage.Methods == nil {
-				ofStage.Methods = make(map[string]Throttle, len(st.Throttle))
-			}
-			ofStage.Methods[name] = Throttle{Rate: t.RateLimit, Burst: t.BurstLimit}
+		rp.stages[record.StageRef{API: st.API, Stage: st.Stage}] = PlanView{
+			ID: p.ID, Name: p.Name, Throttle: p.Throttle, Quota: p.Quota, Methods: st.Throttle,
 		}
-		rp.stages[record.StageRef{API: st.API, Stage: st.Stage}] = ofStage
 	}
 	s.rt.plans.set(p.ID, rp)
 }
@@ -152,7 +140,7 @@ func (s *Service) showStage(st *stage) {
 		APIID: a.ID, APIName: a.Name, Stage: st.Name, DeploymentID: d.ID, KeySource: d.KeySource, Variables: st.Variables,
 	}
 	if st.AccessLog != nil {
-		v.AccessLog = AccessLog{DestinationARN: st.AccessLog.DestinationARN, Format: st.AccessLog.Format}
+		v.AccessLog = *st.AccessLog
 	}
 	for _, r := range d.Resources {
 		v.Routes = append(v.Routes, newRoute(r, st))

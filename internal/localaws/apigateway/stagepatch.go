@@ -13,13 +13,13 @@ const (
 	pathDestination = "/accessLogSettings/destinationArn"
 	pathFormat      = "/accessLogSettings/format"
 
-	maxFormat = 3 << 10 // AWS gives no figure for REST stages; its samples' guide says 3 KB
+	maxFormat = 3 << 10 // AWS documents no limit for REST stages; the guide of its samples says 3 KB
 
-	defaultBurst = 5000  // what a method setting shows that only has the other one
-	defaultRate  = 10000 // requests a second
+	defaultBurst = 5000  // of a method setting that only has a rate
+	defaultRate  = 10000 // requests a second, of a method setting that only has a burst
 )
 
-// stagePaths is the list of AWS's message, with its missing commas.
+// stagePaths is the list in AWS's message, with the same commas missing.
 const stagePaths = "/deploymentId, /description, /cacheClusterEnabled, /cacheClusterSize, /clientCertificateId, " +
 	"/accessLogSettings, /accessLogSettings/destinationArn, /accessLogSettings/format, " +
 	"/{resourcePath}/{httpMethod}/metrics/enabled, /{resourcePath}/{httpMethod}/logging/dataTrace, " +
@@ -71,8 +71,8 @@ func (st *stage) patch(op patchOp) error {
 	return st.patchSetting(op)
 }
 
-// patchAccessLog follows what AWS was recorded to do: both settings are set one by one, and
-// only removed together. Removing one is taken for a method setting of that name.
+// patchAccessLog changes the access log as recorded from AWS: the two settings are set one by one, and
+// only removed together. An attempt to remove one is treated as a method setting of that name.
 func (st *stage) patchAccessLog(op patchOp) error {
 	if op.Op == "remove" {
 		if op.Path != pathAccessLog {
@@ -89,7 +89,7 @@ func (st *stage) patchAccessLog(op patchOp) error {
 		return badRequest("%s", accesslog.ErrEmpty)
 	}
 	if st.AccessLog == nil {
-		st.AccessLog = &accessLogSettings{}
+		st.AccessLog = &AccessLog{}
 	}
 	if op.Path == pathDestination {
 		st.AccessLog.DestinationARN = v
@@ -105,7 +105,7 @@ func (st *stage) patchAccessLog(op patchOp) error {
 	return nil
 }
 
-// checkDestination looks at the ARN alone: AWS accepts a destination that does not exist.
+// checkDestination checks only the ARN: AWS accepts a destination that does not exist.
 func checkDestination(arn string) error {
 	if m := firehoseARN.FindStringSubmatch(arn); m != nil {
 		if !strings.HasPrefix(m[1], "amazon-apigateway-") {
@@ -124,25 +124,22 @@ func (st *stage) patchVariable(op patchOp, name string) error {
 		delete(st.Variables, name)
 		return nil
 	}
-	if st.Variables == nil {
-		st.Variables = map[string]string{}
-	}
-	st.Variables[name] = op.value()
+	put(&st.Variables, name, op.value())
 	return nil
 }
 
-// noSetting is AWS's message with its trailing space.
+// noSetting returns AWS's error, trailing space included.
 func noSetting(name string) *Error {
 	return badRequest("Cannot remove method setting %s because there is no method setting for this method ", clip(name))
 }
 
-// settingName is a method setting's name in the stage: the path without its first slash.
+// settingName returns the name of a method setting in a stage: the path without its first slash.
 func settingName(path, httpMethod string) string {
 	return strings.TrimPrefix(path, "/") + "/" + httpMethod
 }
 
 // patchSetting changes a method setting: /{resourcePath}/{httpMethod}/throttling/rateLimit,
-// where the path is written with ~1 for its slashes, and * stands for all.
+// where ~1 is a slash of the path, and * means all.
 func (st *stage) patchSetting(op patchOp) error {
 	parts := op.segments()
 	if len(parts) == 2 && op.Op == "remove" {
@@ -159,7 +156,7 @@ func (st *stage) patchSetting(op patchOp) error {
 	name, v := settingName(parts[0], parts[1]), op.value()
 	m, ok := st.MethodSettings[name]
 	if !ok {
-		m = methodSetting{BurstLimit: defaultBurst, RateLimit: defaultRate}
+		m = Throttle{Burst: defaultBurst, Rate: defaultRate}
 	}
 	switch what := parts[2] + "/" + parts[3]; what {
 	case "throttling/rateLimit":
@@ -167,13 +164,13 @@ func (st *stage) patchSetting(op patchOp) error {
 		if err != nil || !validRate(rate) && rate != -1 {
 			return badRequest("Invalid throttling rate limit specified")
 		}
-		m.RateLimit = rate
+		m.Rate = rate
 	case "throttling/burstLimit":
 		burst, err := strconv.Atoi(v)
 		if err != nil || burst < -1 {
 			return badRequest("Invalid throttling burst limit specified")
 		}
-		m.BurstLimit = burst
+		m.Burst = burst
 	case "metrics/enabled", "logging/dataTrace", "caching/enabled", "caching/dataEncrypted":
 		if v != "false" {
 			return unsupported("the method setting " + what)
@@ -187,19 +184,12 @@ func (st *stage) patchSetting(op patchOp) error {
 	default:
 		return badRequest("Invalid method setting path: %s. Must be one of: [%s]", clip(op.Path), stagePaths)
 	}
-	return st.putSetting(name, m)
-}
-
-// maxSettings bounds the method settings of a stage: one per method of the largest API.
-const maxSettings = 8 * maxResources
-
-func (st *stage) putSetting(name string, m methodSetting) error {
-	if st.MethodSettings == nil {
-		st.MethodSettings = map[string]methodSetting{}
-	}
-	st.MethodSettings[name] = m
+	put(&st.MethodSettings, name, m)
 	if len(st.MethodSettings) > maxSettings {
 		return badRequest("Too many method settings")
 	}
 	return nil
 }
+
+// maxSettings is the maximum number of method settings of a stage: one per method of the largest API.
+const maxSettings = 8 * maxResources

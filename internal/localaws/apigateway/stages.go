@@ -24,20 +24,21 @@ var (
 func (s *Service) stageOperations() []operation {
 	return []operation{
 		{"POST /restapis/{api}/deployments", http.StatusCreated, s.writing(s.createDeployment)},
-		{"GET /restapis/{api}/deployments", http.StatusOK, s.getDeployments},
+		{"GET /restapis/{api}/deployments", http.StatusOK, s.reading(s.getDeployments)},
 		{"GET /restapis/{api}/deployments/{deployment}", http.StatusOK, s.reading(s.getDeployment)},
-		{"PATCH /restapis/{api}/deployments/{deployment}", http.StatusOK, s.writing(s.updateDeployment)},
-		{"DELETE /restapis/{api}/deployments/{deployment}", http.StatusAccepted, s.writing(s.deleteDeployment)},
+		{"PATCH /restapis/{api}/deployments/{deployment}", http.StatusOK, s.writing(patch(s.deploymentOf, update[deployment]{
+			"updateDeploymentInput", clone[deployment], (*deployment).patch, nil, s.putDeployment}, (*deployment).listWire))},
+		{"DELETE /restapis/{api}/deployments/{deployment}", http.StatusAccepted, s.writing(remove(s.deploymentOf, s.deleteDeployment))},
 
 		{"POST /restapis/{api}/stages", http.StatusCreated, s.writing(s.createStage)},
 		{"GET /restapis/{api}/stages", http.StatusOK, s.reading(s.getStages)},
-		{"GET /restapis/{api}/stages/{stage}", http.StatusOK, s.reading(s.getStage)},
-		{"PATCH /restapis/{api}/stages/{stage}", http.StatusOK, s.writing(s.updateStage)},
-		{"DELETE /restapis/{api}/stages/{stage}", http.StatusAccepted, s.writing(s.deleteStage)},
+		{"GET /restapis/{api}/stages/{stage}", http.StatusOK, s.reading(get(s.stageOf, (*stage).wire))},
+		{"PATCH /restapis/{api}/stages/{stage}", http.StatusOK, s.writing(patch(s.stageOf, s.stageUpdate(), (*stage).wire))},
+		{"DELETE /restapis/{api}/stages/{stage}", http.StatusAccepted, s.writing(remove(s.stageOf, s.dropStage))},
 	}
 }
 
-// stageWire is Stage.
+// stageWire is AWS's Stage.
 type stageWire struct {
 	DeploymentID         string                       `json:"deploymentId"`
 	StageName            string                       `json:"stageName"`
@@ -47,14 +48,14 @@ type stageWire struct {
 	MethodSettings       map[string]methodSettingWire `json:"methodSettings"`
 	Variables            map[string]string            `json:"variables,omitempty"`
 	DocumentationVersion string                       `json:"documentationVersion,omitempty"`
-	AccessLogSettings    *accessLogSettings           `json:"accessLogSettings,omitempty"`
+	AccessLogSettings    *AccessLog                   `json:"accessLogSettings,omitempty"`
 	TracingEnabled       bool                         `json:"tracingEnabled"`
 	Tags                 *map[string]string           `json:"tags,omitempty"`
 	CreatedDate          epoch                        `json:"createdDate"`
 	LastUpdatedDate      epoch                        `json:"lastUpdatedDate"`
 }
 
-// methodSettingWire is MethodSetting with AWS's defaults for what is not served here.
+// methodSettingWire is AWS's MethodSetting, with AWS's defaults for features that are not supported.
 type methodSettingWire struct {
 	MetricsEnabled    bool    `json:"metricsEnabled"`
 	DataTraceEnabled  bool    `json:"dataTraceEnabled"`
@@ -75,21 +76,21 @@ func (st *stage) wire() stageWire {
 	}
 	for name, m := range st.MethodSettings {
 		w.MethodSettings[name] = methodSettingWire{
-			BurstLimit: m.BurstLimit, RateLimit: m.RateLimit,
+			BurstLimit: m.Burst, RateLimit: m.Rate,
 			CacheTTLInSeconds: 300, RequireAuth: true, Unauthorized: "SUCCEED_WITH_RESPONSE_HEADER",
 		}
 	}
 	return w
 }
 
-// throttleOf is the method setting that holds for a method: its own, else that of all.
+// throttleOf returns the throttle of a method: its own method setting, else that of all methods.
 func (st *stage) throttleOf(path, httpMethod string) *Throttle {
 	for _, name := range []string{settingName(path, httpMethod), "*/*"} {
 		if m, ok := st.MethodSettings[name]; ok {
-			if m.RateLimit < 0 || m.BurstLimit < 0 {
+			if m.Rate < 0 || m.Burst < 0 {
 				return nil // -1 turns throttling off
 			}
-			return &Throttle{Rate: m.RateLimit, Burst: m.BurstLimit}
+			return &m
 		}
 	}
 	return nil
@@ -113,15 +114,10 @@ func (s *Service) createStage(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	switch {
-	case in.CacheClusterEnabled || in.CacheClusterSize != "":
-		return nil, unsupported("cache clusters")
-	case in.CanarySettings != nil:
-		return nil, unsupported("canary releases")
-	case in.TracingEnabled:
-		return nil, unsupported("X-Ray tracing")
+	if err := checkFeatures(in.CacheClusterEnabled, in.CacheClusterSize, in.CanarySettings, in.TracingEnabled); err != nil {
+		return nil, err
 	}
-	a, err := s.api(c.PathValue("api"))
+	a, err := s.apiOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +135,20 @@ func (s *Service) createStage(c *call) (any, error) {
 	return answer(st, s.putStage(c.Context(), st), (*stage).wire)
 }
 
-// newStage checks the input and makes a stage, which is not yet stored.
+// checkFeatures refuses the features of a stage that stagelog does not support.
+func checkFeatures(cache bool, cacheSize string, canary *struct{}, tracing bool) error {
+	switch {
+	case cache || cacheSize != "":
+		return unsupported("cache clusters")
+	case canary != nil:
+		return unsupported("canary releases")
+	case tracing:
+		return unsupported("X-Ray tracing")
+	}
+	return nil
+}
+
+// newStage checks the input and returns a stage that is not stored yet.
 func (s *Service) newStage(a *restAPI, d *deployment, in stageInput) (*stage, error) {
 	switch {
 	case !stageName.MatchString(in.StageName):
@@ -179,7 +188,7 @@ func checkVariables(vars map[string]string) error {
 	return nil
 }
 
-// putStage makes a stage durable and served. Called under mu.
+// putStage stores a stage and makes it visible. The caller holds mu.
 func (s *Service) putStage(ctx context.Context, st *stage) error {
 	if err := s.save(ctx, docKey(kindStage, st.API, st.Name), st); err != nil {
 		return err
@@ -189,7 +198,7 @@ func (s *Service) putStage(ctx context.Context, st *stage) error {
 	return nil
 }
 
-// stage finds a stage. Called under mu.
+// stage finds a stage. The caller holds mu.
 func (s *Service) stage(apiID, name string) (*stage, error) {
 	if _, err := s.api(apiID); err != nil {
 		return nil, err
@@ -200,34 +209,24 @@ func (s *Service) stage(apiID, name string) (*stage, error) {
 	return nil, notFound("Invalid stage identifier specified")
 }
 
-func (s *Service) getStage(c *call) (any, error) {
-	st, err := s.stage(c.PathValue("api"), c.PathValue("stage"))
-	return answer(st, err, (*stage).wire)
+func (s *Service) stageOf(c *call) (*stage, error) {
+	return s.stage(c.PathValue("api"), c.PathValue("stage"))
 }
 
-// getStages answers all at once: the operation has no paging.
+// getStages returns all stages at once: the operation has no paging.
 func (s *Service) getStages(c *call) (any, error) {
-	if _, err := s.api(c.PathValue("api")); err != nil {
-		return nil, err
-	}
-	out := page{Item: []stageWire{}}
-	list := []stageWire{}
-	for _, st := range s.stagesOf(c.PathValue("api"), c.query("deploymentId")) {
-		list = append(list, st.wire())
-	}
-	out.Item = list
-	return out, nil
-}
-
-func (s *Service) deleteStage(c *call) (any, error) {
-	st, err := s.stage(c.PathValue("api"), c.PathValue("stage"))
+	a, err := s.apiOf(c)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.dropStage(c.Context(), st)
+	list := []stageWire{}
+	for _, st := range s.stagesOf(a.ID, c.query("deploymentId")) {
+		list = append(list, st.wire())
+	}
+	return page{Item: list}, nil
 }
 
-// dropStage deletes a stage and takes it out of the usage plans, as AWS does. Called under mu.
+// dropStage deletes a stage and removes it from the usage plans, as AWS does. The caller holds mu.
 func (s *Service) dropStage(ctx context.Context, st *stage) error {
 	if err := s.erase(ctx, docKey(kindStage, st.API, st.Name)); err != nil {
 		return err
@@ -246,39 +245,18 @@ func (s *Service) dropStage(ctx context.Context, st *stage) error {
 	return nil
 }
 
-func (s *Service) updateStage(c *call) (any, error) {
-	ops, err := c.patches("updateStageInput")
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.patchStage(c.Context(), c.PathValue("api"), c.PathValue("stage"), ops)
-	return answer(st, err, (*stage).wire)
-}
-
-// patchStage applies all operations or none. Called under mu.
-func (s *Service) patchStage(ctx context.Context, apiID, name string, ops []patchOp) (*stage, error) {
-	old, err := s.stage(apiID, name)
-	if err != nil {
-		return nil, err
-	}
-	st := cloneStage(old)
-	for _, op := range ops {
-		if err := st.patch(op); err != nil {
-			return nil, err
+func (s *Service) stageUpdate() update[stage] {
+	return update[stage]{"updateStageInput", cloneStage, (*stage).patch, func(_, st *stage) error {
+		if s.deployments[st.API][st.DeploymentID] == nil {
+			return badRequest("Invalid Deployment identifier specified")
 		}
-	}
-	if s.deployments[apiID][st.DeploymentID] == nil {
-		return nil, badRequest("Invalid Deployment identifier specified")
-	}
-	if err := checkVariables(st.Variables); err != nil {
-		return nil, err
-	}
-	st.Updated = s.now()
-	return st, s.putStage(ctx, st)
+		st.Updated = s.now()
+		return checkVariables(st.Variables)
+	}, s.putStage}
 }
 
-// SetAccessLog sets a stage's access log as UpdateStage does, with its checks; a zero setting
-// removes it. Nothing is written when the stage has it already.
+// SetAccessLog sets a stage's access log with the checks of UpdateStage; a zero setting removes it.
+// It writes nothing if the setting does not change.
 func (s *Service) SetAccessLog(ctx context.Context, at record.StageRef, to AccessLog) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,11 +264,11 @@ func (s *Service) SetAccessLog(ctx context.Context, at record.StageRef, to Acces
 	if err != nil {
 		return err
 	}
-	var have accessLogSettings
+	var have AccessLog
 	if st.AccessLog != nil {
 		have = *st.AccessLog
 	}
-	if have == accessLogSettings(to) {
+	if have == to {
 		return nil
 	}
 	ops := []patchOp{
@@ -300,14 +278,14 @@ func (s *Service) SetAccessLog(ctx context.Context, at record.StageRef, to Acces
 	if to == (AccessLog{}) {
 		ops = []patchOp{{Op: "remove", Path: pathAccessLog}}
 	}
-	if _, err := s.patchStage(ctx, at.API, at.Stage, ops); err != nil {
+	if _, err := s.stageUpdate().apply(ctx, st, ops); err != nil {
 		return err
 	}
 	defer s.notify()
 	return nil
 }
 
-// StageRefs lists the stages of an API, in the order of their names.
+// StageRefs lists the stages of an API, sorted by name.
 func (s *Service) StageRefs(apiID string) []record.StageRef {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

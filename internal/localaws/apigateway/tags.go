@@ -19,14 +19,14 @@ func (s *Service) otherOperations() []operation {
 	}
 }
 
-// getAccount shows the account's throttle, which is not enforced here, and the features that
+// getAccount returns the account's throttle, which is not enforced here, and the features that
 // usage plans need.
 func (s *Service) getAccount(*call) (any, error) {
 	return struct {
-		ThrottleSettings throttle `json:"throttleSettings"`
+		ThrottleSettings Throttle `json:"throttleSettings"`
 		Features         []string `json:"features"`
 		APIKeyVersion    string   `json:"apiKeyVersion"`
-	}{throttle{BurstLimit: defaultBurst, RateLimit: defaultRate}, []string{"UsagePlans"}, "4"}, nil
+	}{Throttle{Burst: defaultBurst, Rate: defaultRate}, []string{"UsagePlans"}, "4"}, nil
 }
 
 func checkTags(tags map[string]string) error {
@@ -44,13 +44,13 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
-// tagged holds the tags of a document, and what makes changed ones durable.
+// tagged holds the tags of a document, and the function that stores changed ones.
 type tagged struct {
 	tags map[string]string
 	put  func(context.Context, map[string]string) error
 }
 
-// tagged finds the document that an ARN names. Called under mu.
+// tagged finds the document that an ARN names. The caller holds mu.
 func (s *Service) tagged(arn string) (tagged, error) {
 	if u, err := url.PathUnescape(arn); err == nil {
 		arn = u
@@ -77,8 +77,7 @@ func (s *Service) tagged(arn string) (tagged, error) {
 	return tagged{}, badRequest("Invalid ARN. ARN is not well formed %s", clip(arn))
 }
 
-// taggedBy returns the tags of a document that was found, unless err is set. put makes a changed
-// copy of it durable.
+// taggedBy returns the tags of a document, unless err is set. put stores a changed copy of it.
 func taggedBy[T any](doc *T, err error, tags func(*T) *map[string]string, put func(context.Context, *T) error) (tagged, error) {
 	if err != nil {
 		return tagged{}, err

@@ -52,8 +52,8 @@ type StageView struct {
 
 // AccessLog is a stage's access log settings. Logging is off unless both are set.
 type AccessLog struct {
-	DestinationARN string // a Firehose delivery stream, or a CloudWatch Logs group
-	Format         string // one line of text and $context variables
+	DestinationARN string `json:"destinationArn,omitempty"` // a Firehose delivery stream, or a CloudWatch Logs group
+	Format         string `json:"format,omitempty"`         // one line of text and $context variables
 }
 
 // Enabled reports whether the stage writes an access log.
@@ -110,10 +110,11 @@ type MockAnswer struct {
 	Body    string
 }
 
-// Throttle is a token bucket: Rate tokens a second, at most Burst at once.
+// Throttle is a token bucket: Rate tokens a second, at most Burst at once. It is stored and sent
+// under AWS's names.
 type Throttle struct {
-	Rate  float64
-	Burst int
+	Burst int     `json:"burstLimit"`
+	Rate  float64 `json:"rateLimit"`
 }
 
 // KeyView is an API key without its value.
@@ -157,11 +158,12 @@ const (
 	Month Period = "MONTH"
 )
 
-// Quota is the number of requests that each key may make in a period.
+// Quota is the number of requests that each key may make in a period. It is stored and sent
+// under AWS's names.
 type Quota struct {
-	Limit  int64
-	Period Period
-	Offset int // requests taken off the first period's limit, as AWS defines it
+	Limit  int64  `json:"limit"`
+	Offset int    `json:"offset"` // requests subtracted from the limit of the first period, as AWS defines it
+	Period Period `json:"period"`
 }
 
 // Start is the first day, UTC midnight, of the period that holds at.

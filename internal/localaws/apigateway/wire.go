@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,6 +49,25 @@ func (s *Service) writing(do handler) handler {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return do(c)
+	}
+}
+
+// get returns the handler that responds with the resource that find returns.
+func get[T, W any](find func(*call) (T, error), wire func(T) W) handler {
+	return func(c *call) (any, error) {
+		v, err := find(c)
+		return answer(v, err, wire)
+	}
+}
+
+// remove returns the handler that deletes the resource that find returns.
+func remove[T any](find func(*call) (T, error), del func(context.Context, T) error) handler {
+	return func(c *call) (any, error) {
+		v, err := find(c)
+		if err != nil {
+			return nil, err
+		}
+		return nil, del(c.Context(), v)
 	}
 }
 
