@@ -40,20 +40,6 @@ func TestSizesOnTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestPatternsOfTail(t *testing.T) {
-	for _, c := range []struct {
-		pattern, text string
-		want          bool
-	}{
-		{"", "anything", true}, {"Acme", "Acme", true}, {"Acme", "Acme Corp", false}, {"Acme*", "Acme Corp", true}, {"*Corp", "Acme Corp", true},
-		{"A*C*p", "Acme Corp", true}, {"A*x*p", "Acme Corp", false}, {"*", "", true}, {"a*a", "a", false}, {"/orders/*", "/orders/7", true},
-	} {
-		if got := matches(c.pattern, c.text); got != c.want {
-			t.Errorf("matches(%q, %q) = %v", c.pattern, c.text, got)
-		}
-	}
-}
-
 // The tab key completes as far as it is clear, and leaves what it does not know.
 func TestThePromptCompletes(t *testing.T) {
 	for line, want := range map[string]string{

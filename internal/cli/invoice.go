@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/lake/invoice"
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -70,9 +71,9 @@ func runInvoice(ctx context.Context, e *env, flags *invoiceFlags) error {
 	if err != nil {
 		return err
 	}
-	zone, err := time.LoadLocation(flags.zone)
+	zone, err := query.ParseZone(flags.zone)
 	if err != nil {
-		return usageError{fmt.Errorf("--zone %s: expected a name like Europe/Berlin", flags.zone)}
+		return usageError{fmt.Errorf("--%w", err)}
 	}
 	var bill *invoice.Invoice
 	if flags.again != "" {

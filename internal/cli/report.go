@@ -47,7 +47,7 @@ func newReport(e *env) *cobra.Command {
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
 	f.StringSliceVar(&flags.by, "by", []string{"customer"}, "one or more of the dimensions above")
-	f.StringArrayVar(&flags.where, "where", nil, "only requests with dimension=value; != for others, * for any text; may be repeated")
+	f.StringArrayVar(&flags.where, "where", nil, whereHelp)
 	f.Var(&flags.from, "from", "requests from then on (default 30 days ago): "+whenHelp)
 	f.Var(&flags.to, "to", "requests before then")
 	f.StringVar(&flags.zone, "zone", "UTC", "where days begin, like Europe/Berlin")
@@ -68,12 +68,15 @@ func dimensions() string {
 	return strings.Join(names, ", ")
 }
 
+// whereHelp describes --where, which takes query.ParseFilter's conditions.
+const whereHelp = "only requests with dimension=value; != for others, * for any text; may be repeated"
+
 // recent is what is looked at where nobody says from when.
 const recent = 30 * 24 * time.Hour
 
 func (f *reportFlags) query() (q query.Query, err error) {
-	if q.Zone, err = time.LoadLocation(f.zone); err != nil {
-		return q, usageError{fmt.Errorf("--zone %s: expected a name like Europe/Berlin", f.zone)}
+	if q.Zone, err = query.ParseZone(f.zone); err != nil {
+		return q, usageError{fmt.Errorf("--%w", err)}
 	}
 	for _, name := range f.by {
 		d, err := query.ParseDimension(name)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/encoding/lines"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
@@ -24,9 +25,9 @@ import (
 )
 
 type tailFlags struct {
-	lake                    lakeFlags
-	customer, route, status string
-	every                   time.Duration
+	lake  lakeFlags
+	where []string
+	every time.Duration
 }
 
 func newTail(e *env) *cobra.Command {
@@ -46,15 +47,23 @@ where nothing runs, it looks for new objects again and again and shows their lin
 	flags.lake.aws.bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.lake.bucket, "bucket", "", "follow the objects of s3://bucket/prefix")
-	f.StringVar(&flags.customer, "customer", "", "only this customer or key id; * stands for any text")
-	f.StringVar(&flags.route, "route", "", "only this route or path; * stands for any text")
-	f.StringVar(&flags.status, "status", "", "only this status, like 404 or 5xx")
+	f.StringArrayVar(&flags.where, "where", nil, whereHelp)
+	for _, d := range []query.Dimension{query.Customer, query.Route, query.Status} {
+		f.Func(string(d), "the same as --where "+string(d)+"=VALUE", func(value string) error {
+			flags.where = append(flags.where, string(d)+"="+value)
+			return nil
+		})
+	}
 	f.DurationVar(&flags.every, "every", 2*time.Second, "how often to look for new objects")
 	return cmd
 }
 
 func runTail(ctx context.Context, e *env, flags *tailFlags) error {
-	t := &tail{env: e, flags: flags, colour: e.paintFor(e.stdout)}
+	filter, err := query.ParseFilter(flags.where...)
+	if err != nil {
+		return usageError{fmt.Errorf("--where: %w", err)}
+	}
+	t := &tail{env: e, flags: flags, filter: filter, colour: e.paintFor(e.stdout)}
 	if flags.lake.bucket == "" {
 		address, err := runningConsole()
 		if err != nil {
@@ -92,6 +101,7 @@ func runningConsole() (string, error) {
 type tail struct {
 	env     *env
 	flags   *tailFlags
+	filter  query.Filter
 	mapping lake.Mapping
 	colour  paint
 }
@@ -198,7 +208,7 @@ func (t *tail) object(ctx context.Context, at *logs, key string) error {
 // print prints a line if it is asked for.
 func (t *tail) print(line []byte) error {
 	q, ok := t.mapping.Read(line)
-	if !ok || !t.wanted(q) {
+	if !ok || !t.filter.Match(q, time.UTC) {
 		return nil
 	}
 	if t.env.json {
@@ -229,32 +239,4 @@ func (t *tail) print(line []byte) error {
 	_, err := fmt.Fprintf(t.env.stdout, "%s  %s  %-6s %-40s %8s  %s %s\n", t.colour.it(faint, at), t.colour.it(colour, dash(q.Status)), dash(q.Method),
 		dash(q.Path), latency, t.colour.it(bold, dash(q.Customer)), t.colour.it(faint, dash(q.UsagePlan)))
 	return err
-}
-
-func (t *tail) wanted(q lake.Request) bool {
-	f := t.flags
-	status := q.Status
-	if strings.HasSuffix(f.status, "xx") && status != "" {
-		status = status[:1] + "xx"
-	}
-	return matches(f.status, status) && (matches(f.customer, q.Customer) || matches(f.customer, q.KeyID)) && (matches(f.route, q.Route) || matches(f.route, q.Path))
-}
-
-// matches says whether text is like a pattern in which * stands for any text. No pattern takes all.
-func matches(pattern, text string) bool {
-	if pattern == "" {
-		return true
-	}
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return text == pattern
-	}
-	text, ok := strings.CutPrefix(text, parts[0])
-	for _, part := range parts[1 : len(parts)-1] {
-		var found bool
-		if _, text, found = strings.Cut(text, part); !found {
-			return false
-		}
-	}
-	return ok && strings.HasSuffix(text, parts[len(parts)-1])
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
@@ -131,27 +132,26 @@ func readRequests(ctx context.Context, db *sql.DB, v view, before string) (reque
 			at.micros, at.object, at.line, at.micros)
 		out.Newest = v.URL("/requests")
 	}
-	rows, err := db.QueryContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE `+w.SQL+` ORDER BY time DESC, object DESC, line DESC LIMIT ?`,
-		append(w.Args[:len(w.Args):len(w.Args)], pageRequests+1)...)
-	if err != nil {
-		return out, fmt.Errorf("read requests: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	statement := `SELECT ` + requestColumns + ` FROM requests WHERE ` + w.SQL + ` ORDER BY time DESC, object DESC, line DESC LIMIT ?`
+	err = lake.EachRow(ctx, db, statement, append(w.Args[:len(w.Args):len(w.Args)], pageRequests+1), func(rows *sql.Rows) error {
 		var q request
 		if err := q.scan(rows); err != nil {
-			return out, fmt.Errorf("read requests: %w", err)
+			return err
 		}
 		q.Time = q.Time.In(v.zone)
 		q.URL = fmt.Sprintf("/request?object=%d&line=%d", q.ObjectID, q.Line) + v.zoneSuffix()
 		out.Requests = append(out.Requests, q)
+		return nil
+	})
+	if err != nil {
+		return out, fmt.Errorf("read requests: %w", err)
 	}
 	if len(out.Requests) > pageRequests {
 		out.Requests = out.Requests[:pageRequests]
 		last := out.Requests[pageRequests-1]
 		out.Older = v.URL("/requests", "before", cursor{last.Time.UnixMicro(), last.ObjectID, last.Line}.String())
 	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // orNone64 returns a measure, NaN where there is none.

@@ -75,20 +75,17 @@ type known struct {
 // load reads which objects are in the lake.
 func (im *importer) load(ctx context.Context) error {
 	im.known = map[string]known{}
-	rows, err := im.lake.db.QueryContext(ctx, "SELECT id, key, etag, modified FROM objects WHERE bucket = ? AND starts_with(key, ?)", im.src.Bucket(), im.opts.Prefix)
-	if err != nil {
-		return fmt.Errorf("read which objects are in the lake: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	statement := "SELECT id, key, etag, modified FROM objects WHERE bucket = ? AND starts_with(key, ?)"
+	err := EachRow(ctx, im.lake.db, statement, []any{im.src.Bucket(), im.opts.Prefix}, func(rows *sql.Rows) error {
 		var k known
 		var key string
 		if err := rows.Scan(&k.id, &key, &k.etag, &k.modified); err != nil {
-			return fmt.Errorf("read which objects are in the lake: %w", err)
+			return err
 		}
 		im.known[key] = k
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("read which objects are in the lake: %w", err)
 	}
 	return im.lake.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM objects").Scan(&im.next)

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // LakeHistory is what the lake's own rows say of a key: from the first row with a customer on that one, from the first row
@@ -27,27 +29,23 @@ const islands = `SELECT min(time) AS first, customer, usage_plan, usage_plan_id 
 
 // Periods implements History.
 func (h LakeHistory) Periods(ctx context.Context, keyID, apiID, stage string) ([]Period, error) {
-	rows, err := h.DB.QueryContext(ctx, islands, keyID, apiID, stage)
-	if err != nil {
-		return nil, fmt.Errorf("read what the lake knows of key %q: %w", keyID, err)
-	}
-	defer rows.Close()
 	var periods []Period
-	for rows.Next() {
+	err := lake.EachRow(ctx, h.DB, islands, []any{keyID, apiID, stage}, func(rows *sql.Rows) error {
 		var first time.Time
 		var p Period
 		var plan, planID sql.NullString
 		if err := rows.Scan(&first, &p.Customer, &plan, &planID); err != nil {
-			return nil, fmt.Errorf("read what the lake knows of key %q: %w", keyID, err)
+			return err
 		}
 		p.Plan, p.PlanID = plan.String, planID.String
 		if n := len(periods); n > 0 {
 			p.From, periods[n-1].To = first, first
 		}
 		periods = append(periods, p)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read what the lake knows of key %q: %w", keyID, err)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the plans of key %q from the lake: %w", keyID, err)
 	}
 	if len(periods) == 0 && h.Else != nil {
 		return h.Else.Periods(ctx, keyID, apiID, stage)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // readLake adds what the lake has to the rows, and returns the newest names of keys. One transaction keeps an import from
@@ -15,7 +17,7 @@ func (r *Report) readLake(ctx context.Context, db *sql.DB, row func(time.Time, s
 	}
 	defer tx.Rollback() // nothing was written
 	period := []any{r.First, r.Last.AddDate(0, 0, 1)}
-	err = each(ctx, tx, `SELECT CAST(time AS DATE), key_id, count(*) FILTER (NOT duplicate), count(*) FILTER (duplicate),
+	err = lake.EachRow(ctx, tx, `SELECT CAST(time AS DATE), key_id, count(*) FILTER (NOT duplicate), count(*) FILTER (duplicate),
 		count(*) FILTER (NOT duplicate AND customer IS NULL)
 		FROM request_rows WHERE time >= ? AND time < ? GROUP BY ALL`, period, func(rows *sql.Rows) error {
 		var at time.Time
@@ -36,7 +38,7 @@ func (r *Report) readLake(ctx context.Context, db *sql.DB, row func(time.Time, s
 		return nil, err
 	}
 	names = map[string]string{}
-	err = each(ctx, tx, `SELECT key_id, arg_max(customer, time) FROM requests
+	err = lake.EachRow(ctx, tx, `SELECT key_id, arg_max(customer, time) FROM requests
 		WHERE time >= ? AND time < ? AND key_id IS NOT NULL AND customer IS NOT NULL GROUP BY key_id`, period, func(rows *sql.Rows) error {
 		var key, name string
 		if err := rows.Scan(&key, &name); err != nil {
@@ -49,19 +51,4 @@ func (r *Report) readLake(ctx context.Context, db *sql.DB, row func(time.Time, s
 		return nil, err
 	}
 	return names, tx.QueryRowContext(ctx, "SELECT count(*) FROM requests WHERE time IS NULL AND key_id IS NOT NULL").Scan(&r.Undated)
-}
-
-// each hands every row of an answer to fn.
-func each(ctx context.Context, tx *sql.Tx, statement string, args []any, fn func(*sql.Rows) error) error {
-	rows, err := tx.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // Period is to whom a key belonged for a time.
@@ -86,7 +88,7 @@ type place struct {
 
 func unattributed(ctx context.Context, tx *sql.Tx) ([]place, error) {
 	var places []place
-	err := each(ctx, tx, `SELECT key_id, api_id, stage, count(*) FROM request_rows WHERE customer IS NULL AND key_id IS NOT NULL
+	err := lake.EachRow(ctx, tx, `SELECT key_id, api_id, stage, count(*) FROM request_rows WHERE customer IS NULL AND key_id IS NOT NULL
 		GROUP BY ALL ORDER BY ALL`, nil, func(rows *sql.Rows) error {
 		var p place
 		if err := rows.Scan(&p.keyID, &p.apiID, &p.stage, &p.rows); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -203,7 +204,7 @@ func (s *Stages) readLake(ctx context.Context, db *sql.DB) ([]lakeStage, error) 
 	}
 	defer tx.Rollback() // nothing was written
 	var all []lakeStage
-	err = each(ctx, tx, `SELECT CAST(time AS DATE), api_id, stage, count(*) FILTER (NOT duplicate), count(*) FILTER (duplicate),
+	err = lake.EachRow(ctx, tx, `SELECT CAST(time AS DATE), api_id, stage, count(*) FILTER (NOT duplicate), count(*) FILTER (duplicate),
 		count(*) FILTER (NOT duplicate AND customer IS NULL)
 		FROM request_rows WHERE time >= ? AND time < ? GROUP BY ALL`, []any{s.First, s.Last.AddDate(0, 0, 1)}, func(rows *sql.Rows) error {
 		var at time.Time

@@ -64,7 +64,7 @@ func randomRows(rng *rand.Rand, n int) []laketest.Row {
 	return laketest.Random(rng, n, time.Date(2026, 9, 25, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC))
 }
 
-func lake(t testing.TB, objects []laketest.Object, rows []laketest.Row) *sql.DB {
+func lakeOf(t testing.TB, objects []laketest.Object, rows []laketest.Row) *sql.DB {
 	t.Helper()
 	db := laketest.Open(t)
 	laketest.AddObjects(t, db, objects...)
@@ -90,7 +90,7 @@ func build(t testing.TB, db *sql.DB) *Invoice {
 func TestBuildAgreesWithPlainGo(t *testing.T) {
 	rng := laketest.Rand(t)
 	rows := randomRows(rng, 8000)
-	in := build(t, lake(t, objects(), rows))
+	in := build(t, lakeOf(t, objects(), rows))
 	zone := berlin(t)
 	type id struct{ keyID, nameOfNoKey, planID, nameOfNoID string }
 	requests, counted := map[id]int64{}, map[id]int64{}
@@ -195,7 +195,7 @@ func everything(t *testing.T, in *Invoice) string {
 func TestRebuildGivesTheSameBytes(t *testing.T) {
 	rng := laketest.Rand(t)
 	rows := randomRows(rng, 4000)
-	db := lake(t, objects(), rows)
+	db := lakeOf(t, objects(), rows)
 	first := build(t, db)
 	want := everything(t, first)
 	var kept bytes.Buffer
@@ -222,7 +222,7 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 	rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	markDuplicates(shuffled)
 
-	for name, db := range map[string]*sql.DB{"went on": db, "imported again": lake(t, again, shuffled)} {
+	for name, db := range map[string]*sql.DB{"went on": db, "imported again": lakeOf(t, again, shuffled)} {
 		manifest, err := ReadManifest(bytes.NewReader(kept.Bytes()))
 		if err != nil {
 			t.Fatal(err)
@@ -255,7 +255,7 @@ func markDuplicates(rows []laketest.Row) {
 }
 
 func TestAnUnfinishedImportIsNotBilled(t *testing.T) {
-	db := lake(t, objects(), randomRows(rand.New(rand.NewPCG(11, 12)), 100))
+	db := lakeOf(t, objects(), randomRows(rand.New(rand.NewPCG(11, 12)), 100))
 	laketest.Exec(t, db, "INSERT INTO unchecked VALUES (1)")
 	if _, err := Build(t.Context(), db, prices(t), october, options(t)); err == nil || !strings.Contains(err.Error(), "run it again") {
 		t.Errorf("Build: %v", err)
@@ -264,7 +264,7 @@ func TestAnUnfinishedImportIsNotBilled(t *testing.T) {
 
 func TestVerifySaysWhatDiffers(t *testing.T) {
 	rows := randomRows(rand.New(rand.NewPCG(3, 4)), 3000)
-	manifest := build(t, lake(t, objects(), rows)).Manifest
+	manifest := build(t, lakeOf(t, objects(), rows)).Manifest
 	other, err := ParsePrices("prices.yaml", []byte(strings.Replace(goodPrices, "49.00", "59.00", 1)))
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ func TestVerifySaysWhatDiffers(t *testing.T) {
 		{"attribution", "UPDATE request_rows SET customer = 'Known Ltd' WHERE key_id = 'key2'", prices(t), []string{"content of the rows"}},
 		{"status", "UPDATE request_rows SET status = 204 WHERE status = 201", prices(t), []string{"content of the rows"}},
 	} {
-		db := lake(t, objects(), rows)
+		db := lakeOf(t, objects(), rows)
 		laketest.Exec(t, db, c.change)
 		different, err := differencesFrom(t.Context(), db, c.prices, &manifest)
 		if err != nil {
@@ -309,7 +309,7 @@ func TestGolden(t *testing.T) {
 	rows := randomRows(rand.New(rand.NewPCG(5, 6)), 3000)
 	evil := `=cmd|' /C calc'!A0`
 	rows = append(rows, laketest.Row{Object: 1, Line: 9999, Time: laketest.P(time.Date(2026, 10, 31, 22, 59, 59, 999999000, time.UTC)), KeyID: laketest.P("key99"), Customer: &evil, Plan: laketest.P("Gold"), Status: laketest.P(int16(200))})
-	in := build(t, lake(t, objects(), rows))
+	in := build(t, lakeOf(t, objects(), rows))
 	for name, write := range map[string]func(*bytes.Buffer) error{
 		"invoice.txt":  func(b *bytes.Buffer) error { return in.WriteTable(b, 100) },
 		"invoice.csv":  func(b *bytes.Buffer) error { return in.WriteCSV(b) },
@@ -347,7 +347,7 @@ func TestGolden(t *testing.T) {
 
 // TestTheTotalIsTheSumOfTheLines as they are printed.
 func TestTheTotalIsTheSumOfTheLines(t *testing.T) {
-	in := build(t, lake(t, objects(), randomRows(laketest.Rand(t), 3000)))
+	in := build(t, lakeOf(t, objects(), randomRows(laketest.Rand(t), 3000)))
 	var b bytes.Buffer
 	if err := in.WriteJSON(&b); err != nil {
 		t.Fatal(err)
@@ -368,7 +368,7 @@ func TestTheTotalIsTheSumOfTheLines(t *testing.T) {
 }
 
 func TestAPreliminaryInvoiceHasNoMeterEvents(t *testing.T) {
-	db := lake(t, objects(), randomRows(rand.New(rand.NewPCG(7, 8)), 500))
+	db := lakeOf(t, objects(), randomRows(rand.New(rand.NewPCG(7, 8)), 500))
 	o := options(t)
 	o.Now = time.Date(2026, 11, 3, 22, 59, 59, 0, time.UTC)
 	in, err := Build(t.Context(), db, prices(t), october, o)
@@ -392,7 +392,7 @@ func TestWindow(t *testing.T) {
 	for days, late := range map[int]bool{-1: true, 0: true, 3: true, 4: false} {
 		o := options(t)
 		o.LateDays = days
-		in, err := Build(t.Context(), lake(t, objects(), rows), prices(t), october, o)
+		in, err := Build(t.Context(), lakeOf(t, objects(), rows), prices(t), october, o)
 		if err != nil {
 			t.Fatal(err)
 		}

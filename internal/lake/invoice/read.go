@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // missing is how a value that the logs do not have is shown.
@@ -65,7 +67,7 @@ func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) 
 		return nil, fmt.Errorf("the requests of %d objects were not compared with others yet, and may count twice: an import was cut off, run it again", unchecked)
 	}
 	ids, sources, index := []int32{}, []Source{}, map[int32]int{}
-	err := m.each(ctx, `SELECT o.id, o.bucket, o.key, o.etag, o.modified FROM objects o
+	err := lake.EachRow(ctx, m.tx, `SELECT o.id, o.bucket, o.key, o.etag, o.modified FROM objects o
 		SEMI JOIN (SELECT DISTINCT object FROM request_rows WHERE time >= $1 AND time < $2) r ON o.id = r.object ORDER BY o.bucket, o.key`,
 		[]any{m.from.UTC(), m.to.UTC()}, func(rows *sql.Rows) error {
 			var id int32
@@ -88,7 +90,7 @@ func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) 
 		panic("BUG: numbers that are no JSON: " + err.Error())
 	}
 	m.objects = string(list)
-	err = m.each(ctx, taken+"SELECT object, count(*) FROM taken GROUP BY object", m.args(), func(rows *sql.Rows) error {
+	err = lake.EachRow(ctx, m.tx, taken+"SELECT object, count(*) FROM taken GROUP BY object", m.args(), func(rows *sql.Rows) error {
 		var id int32
 		var n int64
 		if err := rows.Scan(&id, &n); err != nil {
@@ -101,21 +103,6 @@ func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) 
 		return nil, fmt.Errorf("count the rows of objects: %w", err)
 	}
 	return sources, nil
-}
-
-// each hands every row of an answer to fn.
-func (m *month) each(ctx context.Context, statement string, args []any, fn func(*sql.Rows) error) error {
-	rows, err := m.tx.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }
 
 // notTaken counts what is on no line.
@@ -142,7 +129,7 @@ const canonical = `epoch_us(time) || concat(` +
 func (m *month) digest(ctx context.Context) (n int64, sum string, err error) {
 	hash := sha256.New()
 	var line sql.RawBytes
-	err = m.each(ctx, taken+"SELECT "+canonical+" AS text FROM taken ORDER BY text", m.args(), func(rows *sql.Rows) error {
+	err = lake.EachRow(ctx, m.tx, taken+"SELECT "+canonical+" AS text FROM taken ORDER BY text", m.args(), func(rows *sql.Rows) error {
 		if err := rows.Scan(&line); err != nil {
 			return err
 		}
@@ -176,7 +163,7 @@ func (m *month) cells(ctx context.Context, fn func(cell)) error {
 		coalesce(c.name, '-'), coalesce(c.at, 0), coalesce(u.name, '-'), coalesce(u.at, 0)
 	FROM (SELECT key_id, if(key_id IS NULL, customer, NULL) AS k, usage_plan_id, if(usage_plan_id IS NULL, usage_plan, NULL) AS p, status, route, count(*) AS n, ` +
 		fmt.Sprintf(newest, "customer") + " AS c, " + fmt.Sprintf(newest, "usage_plan") + " AS u FROM taken GROUP BY ALL)"
-	err := m.each(ctx, statement, m.args(), func(rows *sql.Rows) error {
+	err := lake.EachRow(ctx, m.tx, statement, m.args(), func(rows *sql.Rows) error {
 		var c cell
 		if err := rows.Scan(&c.keyID, &c.nameOfNoKey, &c.planID, &c.nameOfNoID, &c.status, &c.route, &c.requests, &c.customer, &c.customerAt, &c.plan, &c.planAt); err != nil {
 			return err

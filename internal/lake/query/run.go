@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // Run answers a query. All of the answer is of one state of the lake, whatever is imported meanwhile.
@@ -126,16 +128,11 @@ func (s *scope) resolve(ctx context.Context, db reader, f Filter) error {
 
 // read fills in the rows, the others and the total.
 func (s statement) read(ctx context.Context, tx *sql.Tx, r *Result) error {
-	sql, args := s.sql()
-	rows, err := tx.QueryContext(ctx, sql, args...)
-	if err != nil {
-		return fmt.Errorf("count requests: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	statement, args := s.sql()
+	err := lake.EachRow(ctx, tx, statement, args, func(rows *sql.Rows) error {
 		row, kind, n, err := s.scan(rows)
 		if err != nil {
-			return fmt.Errorf("count requests: %w", err)
+			return err
 		}
 		switch kind {
 		case kindRow:
@@ -145,8 +142,9 @@ func (s statement) read(ctx context.Context, tx *sql.Tx, r *Result) error {
 		case kindTotal:
 			r.Total = row
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("count requests: %w", err)
 	}
 	if len(r.Rows) > 0 && s.query.By[0].Timed() {
