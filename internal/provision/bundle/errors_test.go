@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stagelog/stagelog/internal/testenv"
 )
@@ -110,13 +109,9 @@ func TestCanceledBuildLeavesNothing(t *testing.T) {
 	if line, err := r.ReadString('\n'); line != "compiling\n" {
 		t.Fatalf("the compiler wrote %q (%v)", line, err)
 	}
-	begin := time.Now()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled while the compiler ran: %v, want context.Canceled", err)
-	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("cancellation took %v", took)
 	}
 	if _, err := r.ReadByte(); err == nil { // waits for the compiler's end
 		t.Error("the compiler is still running")
