@@ -40,9 +40,9 @@ func (r *run) checkBucketExists(ctx context.Context, s *stream) bool {
 	case status == http.StatusNotFound:
 		s.blocked = "there is no bucket " + s.bucket
 		r.out.problem(Failed, linkBucket, "exists", finding{
-			found: "there is no bucket " + s.bucket, cause: "it was deleted; the stream goes on as if it were there",
-			consequence: "nothing is delivered (S3.NoSuchBucket), and after 24 hours of trying the records are lost",
-			fix:         r.mend(s, command("s3", "mb", "s3://"+s.bucket, "--region", s.region)),
+			found: "there is no bucket " + s.bucket, cause: "the bucket was deleted; the stream still accepts records",
+			consequence: "nothing is delivered (S3.NoSuchBucket); Firehose retries for 24 hours, then the records are lost",
+			fix:         r.repair(s, command("s3", "mb", "s3://"+s.bucket, "--region", s.region)),
 		})
 		return false
 	case err != nil && status != http.StatusMovedPermanently && (region == "" || region == s.region):
@@ -52,9 +52,9 @@ func (r *run) checkBucketExists(ctx context.Context, s *stream) bool {
 	r.out.ok(linkBucket, "exists", "s3://%s", s.bucket)
 	if region != "" && region != s.region {
 		r.out.problem(Warning, linkBucket, "region", finding{
-			found: fmt.Sprintf("the bucket is in %s, the stream in %s", region, s.region), cause: "somebody chose it so",
-			consequence: "each byte is paid for as it goes from Region to Region; and the settings of the bucket are not examined, as they are asked for in its own Region",
-			fix:         r.mend(s, "use a bucket in "+s.region+": "+s.updateDestination(map[string]string{"BucketARN": "BUCKET_ARN"})),
+			found: fmt.Sprintf("the bucket is in %s, the stream in %s", region, s.region), cause: "the stream was configured with a bucket in another Region",
+			consequence: "every byte incurs data transfer costs between Regions; and the bucket's settings are not examined, because they can only be read in its own Region",
+			fix:         r.repair(s, "use a bucket in "+s.region+": "+s.updateDestination(map[string]string{"BucketARN": "BUCKET_ARN"})),
 		})
 		return false
 	}
@@ -78,9 +78,9 @@ func (r *run) checkOwnership(ctx context.Context, s *stream) {
 		return
 	}
 	r.out.problem(Warning, linkBucket, name, finding{
-		found: fmt.Sprintf("object ownership is %s", setting), cause: "the bucket was made before April 2023, or somebody switched ACLs on",
-		consequence: "an object belongs to the account that puts it: one put from elsewhere is not the bucket owner's, and the bucket's policy does not let readers read it",
-		fix:         r.mend(s, command("s3api", "put-bucket-ownership-controls", "--bucket", s.bucket, "--ownership-controls", "Rules=[{ObjectOwnership=BucketOwnerEnforced}]")),
+		found: fmt.Sprintf("object ownership is %s", setting), cause: "the bucket was created before April 2023, or ACLs were enabled later",
+		consequence: "an object belongs to the account that puts it: one put by another account is not the bucket owner's, and the bucket policy does not let readers read it",
+		fix:         r.repair(s, command("s3api", "put-bucket-ownership-controls", "--bucket", s.bucket, "--ownership-controls", "Rules=[{ObjectOwnership=BucketOwnerEnforced}]")),
 	})
 }
 
@@ -110,9 +110,9 @@ func (r *run) checkPublicAccess(ctx context.Context, s *stream) {
 		return
 	}
 	r.out.problem(Warning, linkBucket, name, finding{
-		found: "off: " + strings.Join(open, ", "), cause: "they were not set, and older buckets have them off",
+		found: "off: " + strings.Join(open, ", "), cause: "they were never enabled; older buckets have them off by default",
 		consequence: "one wrong statement or ACL makes the logs of all customers public",
-		fix:         r.mend(s, command("s3api", "put-public-access-block", "--bucket", s.bucket, "--public-access-block-configuration", "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true")),
+		fix:         r.repair(s, command("s3api", "put-public-access-block", "--bucket", s.bucket, "--public-access-block-configuration", "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true")),
 	})
 }
 
@@ -124,9 +124,9 @@ func (r *run) checkVersioning(ctx context.Context, s *stream) {
 		r.unknown(linkBucket, name, "versioning of "+s.bucket, need{"s3:GetBucketVersioning", s.bucketARN()}, err)
 	case out.Status == types.BucketVersioningStatusEnabled:
 		r.out.problem(Warning, linkBucket, name, finding{
-			found: "versioning is on", cause: "somebody switched it on; delivered objects are never written twice, so it keeps nothing worth keeping",
-			consequence: "logs that expire or are deleted stay as old versions, and are paid for",
-			fix:         r.mend(s, command("s3api", "put-bucket-versioning", "--bucket", s.bucket, "--versioning-configuration", "Status=Suspended")),
+			found: "versioning is on", cause: "it was enabled on the bucket; delivered objects are never overwritten, so it has no benefit",
+			consequence: "logs that expire or are deleted remain as old versions, which cost storage",
+			fix:         r.repair(s, command("s3api", "put-bucket-versioning", "--bucket", s.bucket, "--versioning-configuration", "Status=Suspended")),
 		})
 	default:
 		r.out.ok(linkBucket, name, "off")
@@ -138,15 +138,15 @@ func (r *run) checkLifecycle(ctx context.Context, s *stream) {
 	out, err := r.c.S3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: aws.String(s.bucket)})
 	if awserr.Is(err, "NoSuchLifecycleConfiguration") {
 		if r.t.Spec != nil && r.ours(s) && s.owned {
-			r.out.ok(linkBucket, name, "none: logs are kept for ever, as stagelog.yaml has it")
+			r.out.ok(linkBucket, name, "none: logs are kept forever, as set in stagelog.yaml")
 			return
 		}
 		rule := map[string]any{"Rules": []any{map[string]any{"ID": "logs", "Status": "Enabled", "Filter": map[string]string{"Prefix": literal(s.prefix())},
 			"Expiration": map[string]int{"Days": 400}, "AbortIncompleteMultipartUpload": map[string]int{"DaysAfterInitiation": desired.AbortDays}}}}
 		r.out.problem(Warning, linkBucket, name, finding{
 			found: "there is no lifecycle rule", cause: "none was set",
-			consequence: "logs, which have addresses of persons in them, are kept and paid for for ever; parts of uploads that broke off as well",
-			fix:         "choose after how many days logs are deleted for good; this says 400\n" + r.mend(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
+			consequence: "logs, which contain personal data such as IP addresses, are kept and cost storage forever, and so are the parts of incomplete uploads",
+			fix:         "choose after how many days logs are deleted permanently; this example uses 400\n" + r.repair(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
 		})
 		return
 	}

@@ -15,11 +15,11 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// bucketPolicy is a bucket's policy as it is.
+// bucketPolicy holds the present policy of a bucket.
 type bucketPolicy struct {
 	document  *policy.Document // nil without a policy
-	err       error            // it could not be read
-	elsewhere bool             // the bucket is another account's
+	err       error            // reading it failed
+	elsewhere bool             // the bucket belongs to another account
 }
 
 func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
@@ -41,8 +41,8 @@ func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
 	return b
 }
 
-// isElsewhere says whether a bucket is another account's: the list of buckets has the account's
-// own alone. Where it cannot be had the bucket is taken for the account's.
+// isElsewhere reports whether a bucket belongs to another account: ListBuckets returns only the
+// caller's own. If listing fails, it reports false.
 func (r *run) isElsewhere(ctx context.Context, bucket string) bool {
 	pages := s3.NewListBucketsPaginator(r.c.S3, &s3.ListBucketsInput{Prefix: &bucket})
 	for pages.HasMorePages() {
@@ -60,8 +60,8 @@ func (r *run) isElsewhere(ctx context.Context, bucket string) bool {
 	return err == nil || awserr.Status(err) == http.StatusForbidden
 }
 
-// checkBucketPolicy looks for statements that keep Firehose out. They do so silently: the
-// stream stays ACTIVE, and takes records for 24 hours before it loses them.
+// checkBucketPolicy looks for statements that deny Firehose access. The effect is silent: the
+// stream stays ACTIVE and accepts records, which are lost after 24 hours.
 func (r *run) checkBucketPolicy(s *stream) {
 	const name = "policy"
 	b := s.policy
@@ -83,17 +83,17 @@ func (r *run) checkBucketPolicy(s *stream) {
 		}
 	}
 	if b.document == nil {
-		r.out.ok(linkBucket, name, "it has no policy, so nothing in it keeps Firehose out")
+		r.out.ok(linkBucket, name, "the bucket has no policy that could deny Firehose access")
 		return
 	}
-	r.out.ok(linkBucket, name, "none of its %d statements keeps Firehose out", len(b.document.Statements))
+	r.out.ok(linkBucket, name, "none of its %d statements denies Firehose access", len(b.document.Statements))
 }
 
 func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 	keys := conditionKeys(by)
 	f := finding{
 		found:       fmt.Sprintf("%s of the policy of %s denies %s to the stream's role %s", statementName(*s.policy.document, by), s.bucket, c.action, s.role.name),
-		consequence: "nothing can be put, and nobody is told: the stream stays ACTIVE and takes records, which are lost after 24 hours",
+		consequence: "nothing can be delivered, without any notice: the stream stays ACTIVE and accepts records, which are lost after 24 hours",
 		fix:         r.exemptCommand(s, by),
 	}
 	has := func(key string) bool {
@@ -101,28 +101,28 @@ func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 	}
 	switch {
 	case has("s3:x-amz-acl"):
-		f.cause = "it asks for an ACL (s3:x-amz-acl), and Firehose sends none to a bucket of its own account"
+		f.cause = "it requires an ACL (s3:x-amz-acl), and Firehose sends none to a bucket in its own account"
 	case has("s3:x-amz-server-side-encryption"), has("s3:x-amz-server-side-encryption-aws-kms-key-id"):
-		f.cause = "it asks for an encryption header (s3:x-amz-server-side-encryption), which Firehose sends only when the stream itself has a KMS key; the bucket's default encryption does not count here"
+		f.cause = "it requires an encryption header (s3:x-amz-server-side-encryption), which Firehose sends only when the stream itself has a KMS key; the bucket's default encryption does not count here"
 		if s.key != nil && !s.key.managed {
 			f.fix += "\nor have the stream send it: " + s.updateDestination(map[string]any{"EncryptionConfiguration": map[string]any{"KMSEncryptionConfig": map[string]string{"AWSKMSKeyARN": s.key.arn}}})
 		}
 	case has("aws:SourceIp"), has("aws:VpcSourceIp"):
-		f.cause = "it lets in certain addresses alone (aws:SourceIp), and Firehose comes from addresses of AWS's own"
+		f.cause = "it allows only certain IP addresses (aws:SourceIp), and Firehose connects from AWS's own addresses"
 	case has("aws:SourceVpce"), has("aws:SourceVpc"):
-		f.cause = "it lets in one VPC or VPC endpoint alone (" + strings.Join(keys, ", ") + "), and Firehose comes through none"
+		f.cause = "it allows only one VPC or VPC endpoint (" + strings.Join(keys, ", ") + "), and Firehose uses none"
 	case has("aws:SecureTransport"):
-		f.cause = "its condition on aws:SecureTransport is the wrong way round: it denies what comes over TLS"
+		f.cause = "its condition on aws:SecureTransport is inverted: it denies requests over TLS"
 	case len(keys) > 0:
-		f.cause = "its condition (" + strings.Join(keys, ", ") + ") holds for Firehose's calls"
+		f.cause = "its condition (" + strings.Join(keys, ", ") + ") matches Firehose's calls"
 	default:
 		f.cause = "it has no condition, and its principal covers the role"
 	}
 	return f
 }
 
-// strangerFinding is for a bucket of another account, whose policy must allow what the role's
-// policies allow.
+// strangerFinding describes a bucket in another account whose policy does not allow a call. Its
+// policy must allow what the role's policies allow.
 func (r *run) strangerFinding(s *stream, c call) finding {
 	doc := docOf(s)
 	doc.Statements = append(slices.Clone(doc.Statements), policy.Statement{
@@ -131,14 +131,14 @@ func (r *run) strangerFinding(s *stream, c call) finding {
 		Resources: []string{s.bucketARN(), s.bucketARN() + "/*"},
 	})
 	return finding{
-		found:       fmt.Sprintf("the bucket %s is another account's, and its policy does not allow %s to the stream's role %s", s.bucket, c.action, s.role.arn),
-		cause:       "between accounts both the role's policies and the bucket's must allow a call",
-		consequence: "nothing can be put (S3.AccessDenied), and after 24 hours of trying the records are lost",
+		found:       fmt.Sprintf("the bucket %s belongs to another account, and its policy does not allow %s to the stream's role %s", s.bucket, c.action, s.role.arn),
+		cause:       "across accounts, both the role's policies and the bucket policy must allow a call",
+		consequence: "nothing can be delivered (S3.AccessDenied); Firehose retries for 24 hours, then the records are lost",
 		fix:         "with credentials of the bucket's account: " + putBucketPolicy(s, doc),
 	}
 }
 
-// exemptCommand puts the policy back without the statement's hold on the role.
+// exemptCommand returns the command that exempts the role from a statement of the bucket policy.
 func (r *run) exemptCommand(s *stream, by *policy.Statement) string {
 	doc := *s.policy.document
 	doc.Statements = slices.Clone(doc.Statements)
@@ -157,14 +157,14 @@ func (r *run) exemptCommand(s *stream, by *policy.Statement) string {
 		conditions["ArnNotLike"] = merged
 		doc.Statements[i].Conditions = conditions
 	}
-	return "let the role through: " + putBucketPolicy(s, doc)
+	return "exempt the role from the statement: " + putBucketPolicy(s, doc)
 }
 
 func putBucketPolicy(s *stream, doc policy.Document) string {
 	return command("s3api", "put-bucket-policy", "--bucket", s.bucket, "--policy", oneLine(doc.JSON()))
 }
 
-// conditionKeys are the keys that a statement's conditions look at, in order.
+// conditionKeys returns the keys that a statement's conditions test, sorted.
 func conditionKeys(st *policy.Statement) (keys []string) {
 	for _, of := range st.Conditions {
 		for key := range of {
@@ -175,7 +175,7 @@ func conditionKeys(st *policy.Statement) (keys []string) {
 	return slices.Compact(keys)
 }
 
-// statementName is a statement's Sid, or its number.
+// statementName identifies a statement by its Sid, or by its number.
 func statementName(doc policy.Document, st *policy.Statement) string {
 	if st.Sid != "" {
 		return fmt.Sprintf("the statement %q", st.Sid)

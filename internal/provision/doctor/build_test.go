@@ -40,8 +40,8 @@ const (
 	testReader = "111122223333"
 )
 
-// A built is a chain as somebody builds it by hand. The zero value of a field leaves its part
-// out; good has all of them right.
+// built is a chain like one built by hand. The zero value of a field omits that part; good
+// sets all of them to valid values.
 type built struct {
 	format         string
 	stream         string
@@ -51,13 +51,13 @@ type built struct {
 	functionTrust  string
 	functionPolicy string
 	function       *lambda.CreateFunctionInput // nil: no function
-	disabled       bool                        // the processor
+	disabled       bool                        // disables the processor
 	lambdaMB       string
 	to             types.ExtendedS3DestinationConfiguration
 	bucketPolicy   string
 	noBucket       bool
 	noLogStream    bool
-	plain          bool // a bucket as it was made, without settings
+	plain          bool // leaves the bucket's settings at their defaults
 	noPlan         bool
 
 	c   *provision.Clients
@@ -71,7 +71,7 @@ func arnOf(service, resource string) string {
 
 const functionARNs = "arn:aws:lambda:" + moto.Region + ":" + moto.Account + ":function:"
 
-// good is a chain in which nothing is wrong, as deploy builds it.
+// good returns a valid chain like the one that deploy builds.
 func good() *built {
 	return &built{
 		format: accesslog.Usage, stream: testStream, streamType: types.DeliveryStreamTypeDirectPut,
@@ -93,7 +93,7 @@ func good() *built {
 	}
 }
 
-// must ends the test at the first error.
+// must returns a function that returns v, or fails the test if err is not nil.
 func must[T any](v T, err error) func(t *testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -104,7 +104,7 @@ func must[T any](v T, err error) func(t *testing.T) T {
 	}
 }
 
-// build makes the chain.
+// build creates the chain in moto.
 func (b *built) build(t *testing.T, c *provision.Clients) *built {
 	t.Helper()
 	ctx := t.Context()
@@ -185,8 +185,8 @@ func (b *built) buildRole(ctx context.Context, t *testing.T, name, trust, permis
 	t.Helper()
 	role := aws.String("acme-" + name)
 	_, err := b.c.IAM.CreateRole(ctx, &iam.CreateRoleInput{RoleName: role, AssumeRolePolicyDocument: &trust})
-	// On a busy machine a connection may break after the role was made, and the SDK tries again.
-	if again := (*iamtypes.EntityAlreadyExistsException)(nil); err != nil && !errors.As(err, &again) {
+	// On a busy machine a connection may break after the role was created, and the SDK retries.
+	if exists := (*iamtypes.EntityAlreadyExistsException)(nil); err != nil && !errors.As(err, &exists) {
 		t.Fatal(err)
 	}
 	if permissions != "" {
@@ -195,7 +195,7 @@ func (b *built) buildRole(ctx context.Context, t *testing.T, name, trust, permis
 	return "arn:aws:iam::" + moto.Account + ":role/" + *role
 }
 
-// spec is the pipeline that the chain should be.
+// spec returns the pipeline that the chain should match.
 func (b *built) spec() *desired.Spec {
 	return &desired.Spec{
 		Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64",
@@ -207,43 +207,43 @@ func (b *built) spec() *desired.Spec {
 	}
 }
 
-// target is the chain as doctor is asked to examine it, as somebody else's.
+// target returns a target for the chain without a pipeline.
 func (b *built) target() doctor.Target {
 	return doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Stages: []record.StageRef{b.ref}}
 }
 
-// own is the chain as the pipeline's.
+// own returns a target for the chain with its pipeline.
 func (b *built) own() doctor.Target {
 	t := b.target()
 	t.Spec, t.Readers = b.spec(), []string{testReader}
 	return t
 }
 
-// found is a report as a table: "link: name" to the checks of that name.
+// found maps "link: name" to the checks with that name.
 type found map[string][]doctor.Check
 
 func examine(t *testing.T, c *provision.Clients, target doctor.Target, o doctor.Options) found {
 	t.Helper()
 	all := found{}
-	told := 0
-	report, err := doctor.Run(t.Context(), c, target, o, func(doctor.Check) { told++ })
+	reported := 0
+	report, err := doctor.Run(t.Context(), c, target, o, func(doctor.Check) { reported++ })
 	if err != nil {
 		t.Fatalf("doctor.Run: %v", err)
 	}
-	if told != len(report.Checks) {
-		t.Errorf("doctor told of %d checks, and reports %d", told, len(report.Checks))
+	if reported != len(report.Checks) {
+		t.Errorf("doctor.Run reported %d checks, want the %d in its result", reported, len(report.Checks))
 	}
 	for _, c := range report.Checks {
 		all[c.Link+": "+c.Name] = append(all[c.Link+": "+c.Name], c)
 		if c.Status != doctor.OK && (c.Found == "" || c.Cause == "") || (c.Status == doctor.Failed || c.Status == doctor.Warning) && (c.Consequence == "" || c.Fix == "") {
-			t.Errorf("a check leaves something unsaid: %s", text(c))
+			t.Errorf("a check lacks a text: %s", text(c))
 		}
 	}
 	return all
 }
 
-// with are the names of the checks that ended so, in order.
-func (f found) with(s doctor.Status) []string {
+// withStatus returns the sorted names of the checks that have status s.
+func (f found) withStatus(s doctor.Status) []string {
 	var names []string
 	for name, checks := range f {
 		for _, c := range checks {
@@ -256,8 +256,8 @@ func (f found) with(s doctor.Status) []string {
 	return sorted(names)
 }
 
-// wants fails the test unless the check ended so, and holds each of the words.
-func (f found) wants(t *testing.T, name string, s doctor.Status, words ...string) {
+// expect fails the test unless a check has status s and contains each of the words.
+func (f found) expect(t *testing.T, name string, s doctor.Status, words ...string) {
 	t.Helper()
 	checks := f[name]
 	for _, c := range checks {
@@ -266,12 +266,12 @@ func (f found) wants(t *testing.T, name string, s doctor.Status, words ...string
 		}
 		for _, w := range words {
 			if !strings.Contains(c.Found+"\n"+c.Cause+"\n"+c.Consequence+"\n"+c.Fix, w) {
-				t.Errorf("the check %s does not say %q:\n%s", name, w, text(c))
+				t.Errorf("the check %s does not contain %q:\n%s", name, w, text(c))
 			}
 		}
 		return
 	}
-	t.Errorf("the check %s did not end as %s: %s", name, s, text(checks))
+	t.Errorf("the check %s does not have status %s: %s", name, s, text(checks))
 }
 
 func text(v any) string {
@@ -284,12 +284,12 @@ func text(v any) string {
 
 func nowMillis() int64 { return time.Now().UnixMilli() }
 
-// answer is a response of AWS.
+// answer returns a response like one of AWS.
 func answer(status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}, "X-Amzn-Errortype": {"AccessDeniedException"}}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// onlyStage is the one stage of the one API that there is.
+// onlyStage returns the only stage of the only API.
 func onlyStage(t *testing.T, c *provision.Clients) record.StageRef {
 	t.Helper()
 	apis := must(c.APIGateway.GetRestApis(t.Context(), &apigateway.GetRestApisInput{}))(t)

@@ -19,8 +19,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// apiableChain is what Apiable's templates build today: no function, the plan and the
-// subscription from an authorizer, and everything allowed to the partner.
+// apiableChain returns the chain that Apiable's templates build: no function, plan and
+// subscription from an authorizer, and full access for the partner.
 func apiableChain() *built {
 	b := good()
 	b.format = `{"api_id":"$context.apiId","api_key":"$context.identity.apiKey","key_id":"$context.identity.apiKeyId","ip":"$context.identity.sourceIp",` +
@@ -36,18 +36,18 @@ func apiableChain() *built {
 	return b
 }
 
-func TestApiablesChainIsRightWithoutAFunction(t *testing.T) {
+func TestApiableChainNeedsNoFunction(t *testing.T) {
 	s := moto.Start(t)
 	b := apiableChain().build(t, provision.NewClients(s.Config(nil)))
 	f := examine(t, b.c, b.target(), doctor.Options{})
-	if failed := f.with(doctor.Failed); failed != nil {
-		t.Errorf("what fails: %v", failed)
+	if failed := f.withStatus(doctor.Failed); failed != nil {
+		t.Errorf("failed checks: %v", failed)
 	}
-	f.wants(t, "stream: processor", doctor.OK, "no function", "authorizer", "key_id")
-	f.wants(t, "stage: usage plans", doctor.OK, "needs none")
+	f.expect(t, "stream: processor", doctor.OK, "no function", "authorizer", "key_id")
+	f.expect(t, "stage: usage plans", doctor.OK, "needs none")
 	want := []string{"readers: error output", "readers: write", "stage: format: api key in clear", "stage: format: no extended request id", "stream: compression", "stream: role trust"}
-	if diff := cmp.Diff(want, f.with(doctor.Warning)); diff != "" {
-		t.Errorf("what is warned of (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, f.withStatus(doctor.Warning)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 
 	s.Reset()
@@ -55,15 +55,15 @@ func TestApiablesChainIsRightWithoutAFunction(t *testing.T) {
 	b.format = strings.TrimSuffix(strings.Replace(b.format, `,"subscription_id":"$context.authorizer.apiable_subscription_id"`, "", 1), "\n")
 	b.build(t, b.clients(s))
 	f = examine(t, b.c, b.target(), doctor.Options{})
-	f.wants(t, "stage: format: no subscription id", doctor.Failed, "discards every record", "subscription_id")
-	f.wants(t, "stage: format: no trailing newline", doctor.Failed, "{…}{…} on one line")
+	f.expect(t, "stage: format: no subscription id", doctor.Failed, "discards every record", "subscription_id")
+	f.expect(t, "stage: format: no trailing newline", doctor.Failed, "{…}{…} on one line")
 }
 
 func (b *built) clients(s *moto.Server) *provision.Clients {
 	return provision.NewClients(s.Config(nil))
 }
 
-// sampleChain is what the AWS sample's template builds.
+// sampleChain returns the chain that the AWS sample's template builds.
 func sampleChain() *built {
 	b := good()
 	b.format = `{ "requestId":"$context.requestId", "ip": "$context.identity.sourceIp", "requestTime":"$context.requestTime", "httpMethod":"$context.httpMethod","resourcePath":"$context.resourcePath", "status":"$context.status", "responseLength":"$context.responseLength", "apiId":"$context.apiId", "stage":"$context.stage", "apiKeyId":"$context.identity.apiKeyId" }`
@@ -81,24 +81,24 @@ func sampleChain() *built {
 	return b
 }
 
-func TestTheAWSSamplesMistakesAreFound(t *testing.T) {
+func TestFaultsOfAWSSampleAreFound(t *testing.T) {
 	s := moto.Start(t)
 	b := sampleChain().build(t, provision.NewClients(s.Config(nil)))
 	f := examine(t, b.c, b.target(), doctor.Options{})
-	if failed := f.with(doctor.Failed); failed != nil {
-		t.Errorf("what fails: %v", failed)
+	if failed := f.withStatus(doctor.Failed); failed != nil {
+		t.Errorf("failed checks: %v", failed)
 	}
 	want := []string{"function: memory", "function: runtime", "stage: format: no extended request id", "stage: format: no trailing newline",
 		"stream: compression", "stream: error logging", "stream: prefix expression", "stream: role scope"}
-	if diff := cmp.Diff(want, f.with(doctor.Warning)); diff != "" {
-		t.Errorf("what is warned of (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, f.withStatus(doctor.Warning)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
-	f.wants(t, "stream: prefix expression", doctor.Warning, "week", "json/year=!{timestamp:yyyy}")
-	f.wants(t, "stream: role scope", doctor.Warning, "arn:aws:s3:::acme-api-logs*")
-	f.wants(t, "readers: accounts", doctor.OK)
+	f.expect(t, "stream: prefix expression", doctor.Warning, "week", "json/year=!{timestamp:yyyy}")
+	f.expect(t, "stream: role scope", doctor.Warning, "arn:aws:s3:::acme-api-logs*")
+	f.expect(t, "readers: accounts", doctor.OK)
 }
 
-func TestAStageThatIsNoneSaysWhy(t *testing.T) {
+func TestMissingStageIsExplained(t *testing.T) {
 	s := moto.Start(t)
 	b := good().build(t, provision.NewClients(s.Config(nil)))
 	make2 := func(protocol v2.ProtocolType) string {
@@ -108,43 +108,43 @@ func TestAStageThatIsNoneSaysWhy(t *testing.T) {
 		name  string
 		ref   record.StageRef
 		check string
-		says  []string
+		text  []string
 	}{
 		{"no such API", record.StageRef{API: "nosuch1234", Stage: "prod"}, "stage: exists", []string{"no API nosuch1234", "get-rest-apis"}},
 		{"no such stage", record.StageRef{API: b.ref.API, Stage: "prd"}, "stage: exists", []string{"did you mean prod"}},
-		{"an HTTP API", record.StageRef{API: make2(v2.ProtocolTypeHttp), Stage: "$default"}, "stage: REST API", []string{"HTTP API", "CloudWatch Logs alone", "no API keys"}},
-		{"a WebSocket API", record.StageRef{API: make2(v2.ProtocolTypeWebsocket), Stage: "prod"}, "stage: REST API", []string{"WebSocket API", "CloudWatch Logs alone"}},
+		{"an HTTP API", record.StageRef{API: make2(v2.ProtocolTypeHttp), Stage: "$default"}, "stage: REST API", []string{"HTTP API", "only to CloudWatch Logs", "no API keys"}},
+		{"a WebSocket API", record.StageRef{API: make2(v2.ProtocolTypeWebsocket), Stage: "prod"}, "stage: REST API", []string{"WebSocket API", "only to CloudWatch Logs"}},
 	} {
 		target := b.target()
 		target.Stages = []record.StageRef{tc.ref}
 		f := examine(t, b.c, target, doctor.Options{})
-		f.wants(t, tc.check, doctor.Failed, tc.says...)
-		if failed := f.with(doctor.Failed); len(failed) != 1 {
+		f.expect(t, tc.check, doctor.Failed, tc.text...)
+		if failed := f.withStatus(doctor.Failed); len(failed) != 1 {
 			t.Errorf("%s: failed: %v", tc.name, failed)
 		}
 	}
 }
 
-func TestTwoStagesOfOneStreamAndThePipelinesOwnView(t *testing.T) {
+func TestStagesShareOneStream(t *testing.T) {
 	s := moto.Start(t)
 	b := good().build(t, provision.NewClients(s.Config(nil)))
 	target := b.own()
 	target.Stages = append(target.Stages, b.ref)
 	f := examine(t, b.c, target, doctor.Options{})
 	if len(f["stage: destination"]) != 2 || len(f["stream: state"]) != 1 {
-		t.Errorf("two stages are %d checks of a destination, and %d of the stream", len(f["stage: destination"]), len(f["stream: state"]))
+		t.Errorf("two stages of one stream: got %d destination checks and %d stream checks, want 2 and 1", len(f["stage: destination"]), len(f["stream: state"]))
 	}
 	b.log(t.Context(), t, arnOf("firehose", "deliverystream/"+testStream), strings.Replace(b.format, `"ip"`, `"address"`, 1))
 	f = examine(t, b.c, b.own(), doctor.Options{})
-	f.wants(t, "stage: format: as in stagelog.yaml", doctor.Warning, "stagelog deploy")
+	f.expect(t, "stage: format: as in stagelog.yaml", doctor.Warning, "stagelog deploy")
 
 	target = b.own()
 	target.Stages = nil
 	f = examine(t, b.c, target, doctor.Options{})
-	f.wants(t, "stream: state", doctor.OK)
+	f.expect(t, "stream: state", doctor.OK)
 }
 
-// denier refuses the calls whose operation or path it knows.
+// denier denies the requests for which call returns true.
 type denier struct {
 	call func(*http.Request) bool
 }
@@ -156,7 +156,7 @@ func (d denier) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer(http.StatusForbidden, `{"__type":"AccessDeniedException","message":"not authorized"}`), nil
 }
 
-func TestWhatMayNotBeSeenIsSkippedAndNeverTakenForGood(t *testing.T) {
+func TestDeniedChecksAreSkipped(t *testing.T) {
 	s := moto.Start(t)
 	good().build(t, provision.NewClients(s.Config(nil)))
 	target := func(ref record.StageRef) doctor.Target {
@@ -183,8 +183,8 @@ func TestWhatMayNotBeSeenIsSkippedAndNeverTakenForGood(t *testing.T) {
 	} {
 		denied := provision.NewClients(s.Config(denier{call: has(tc.call)}))
 		f := examine(t, denied, target(ref), doctor.Options{})
-		f.wants(t, tc.check, doctor.Skipped, tc.action, `"Effect": "Allow"`)
-		if failed := f.with(doctor.Failed); failed != nil {
+		f.expect(t, tc.check, doctor.Skipped, tc.action, `"Effect": "Allow"`)
+		if failed := f.withStatus(doctor.Failed); failed != nil {
 			t.Errorf("%s: failed: %v", tc.name, failed)
 		}
 	}
@@ -192,10 +192,10 @@ func TestWhatMayNotBeSeenIsSkippedAndNeverTakenForGood(t *testing.T) {
 		return strings.Contains(req.Header.Get("Authorization"), "/iam/aws4_request")
 	}}))
 	f := examine(t, denied, target(ref), doctor.Options{})
-	f.wants(t, "stream: role trust", doctor.Skipped, "iam:GetRole")
-	f.wants(t, "stream: role permissions", doctor.Skipped, "iam:GetRole")
-	f.wants(t, "function: role permissions", doctor.Skipped, "iam:GetRole")
-	if failed := f.with(doctor.Failed); failed != nil {
+	f.expect(t, "stream: role trust", doctor.Skipped, "iam:GetRole")
+	f.expect(t, "stream: role permissions", doctor.Skipped, "iam:GetRole")
+	f.expect(t, "function: role permissions", doctor.Skipped, "iam:GetRole")
+	if failed := f.withStatus(doctor.Failed); failed != nil {
 		t.Errorf("without IAM: failed: %v", failed)
 	}
 }

@@ -8,29 +8,29 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
-// Status is how a check ended.
+// Status is the outcome of a check.
 type Status string
 
 const (
 	OK      Status = "ok"
-	Warning Status = "warning" // it works, and somebody will be sorry
+	Warning Status = "warning" // works, but costs, risks or delays something
 	Failed  Status = "failed"
-	Skipped Status = "skipped" // it could not be checked
+	Skipped Status = "skipped" // could not be checked
 )
 
-// Check is one thing that was looked at. Link and Name are stable. All but Found are empty
-// where nothing is wrong.
+// Check is the result of one check. Link and Name are stable. Cause, Consequence and Fix are
+// empty if nothing is wrong.
 type Check struct {
 	Link        string `json:"link"`
 	Name        string `json:"name"`
 	Status      Status `json:"status"`
-	Found       string `json:"found"`                 // what is
-	Cause       string `json:"cause,omitempty"`       // why that is wrong
-	Consequence string `json:"consequence,omitempty"` // what comes of it
-	Fix         string `json:"fix,omitempty"`         // the command that mends it
+	Found       string `json:"found"`                 // the present state
+	Cause       string `json:"cause,omitempty"`       // why it is like that
+	Consequence string `json:"consequence,omitempty"` // its effect
+	Fix         string `json:"fix,omitempty"`         // the command that fixes it
 }
 
-// Report is every check, in the order in which they were made.
+// Report holds all checks in the order in which they were made.
 type Report struct {
 	Checks   []Check `json:"checks"`
 	Failed   int     `json:"failed"`
@@ -47,7 +47,7 @@ const (
 	linkRecord   = "record"
 )
 
-// recorder gathers a report while it is told.
+// recorder collects checks and passes each one on.
 type recorder struct {
 	Report
 	report func(Check)
@@ -70,19 +70,19 @@ func (o *recorder) ok(link, name, found string, args ...any) {
 	o.add(Check{Link: link, Name: name, Status: OK, Found: fmt.Sprintf(found, args...)})
 }
 
-// problem is a check that found something wrong.
+// problem adds a check that found a fault or could not be made.
 func (o *recorder) problem(status Status, link, name string, p finding) {
 	o.add(Check{Link: link, Name: name, Status: status, Found: p.found, Cause: p.cause, Consequence: p.consequence, Fix: p.fix})
 }
 
-// finding is what a problem is, in the words of Check.
+// finding holds the texts of a Check that is not OK.
 type finding struct{ found, cause, consequence, fix string }
 
-// need is what a check must be allowed to do itself.
+// need is the permission that a check itself requires.
 type need struct{ action, resource string }
 
-// unknown says that something could not be looked at, and what is missing for that. What is
-// no answer of AWS (no network, no credentials) ends the run.
+// unknown adds a skipped check with the permission that is missing for it. An error that is
+// not a response from AWS (no network, no credentials) ends the run.
 func (r *run) unknown(link, name, what string, n need, err error) {
 	if !awserr.Answered(err) || awserr.BadCredentials(err) {
 		r.fatal = fmt.Errorf("examine %s: %w", what, err)
@@ -97,8 +97,8 @@ func unknownCheck(link, name, what string, n need, err error) Check {
 		c.Cause = firstLine(provision.Explain(err).Error())
 		return c
 	}
-	c.Cause = fmt.Sprintf("these credentials may not %s on %s", n.action, n.resource)
-	c.Consequence = "whether it is right is not known"
+	c.Cause = fmt.Sprintf("these credentials are not allowed %s on %s", n.action, n.resource)
+	c.Consequence = "its state is unknown"
 	c.Fix = "add this statement to a policy of the user or role that runs doctor:\n" + allowStatement([]string{n.action}, []string{n.resource})
 	return c
 }

@@ -16,7 +16,7 @@ import (
 // converts reports whether the stream converts its records to another format.
 func (s *stream) converts() bool { return provision.Converts(s.to.DataFormatConversionConfiguration) }
 
-// tableCalls are what Firehose needs to read the columns that it converts with, where it does that with the stream's role.
+// tableCalls returns the calls that Firehose makes with the stream's role to read the columns for the conversion.
 func (s *stream) tableCalls() (calls []call) {
 	c := s.to.DataFormatConversionConfiguration
 	if !s.converts() || c.SchemaConfiguration == nil || cmp.Or(aws.ToString(c.SchemaConfiguration.RoleARN), s.role.arn) != s.role.arn {
@@ -26,14 +26,14 @@ func (s *stream) tableCalls() (calls []call) {
 	arn := fmt.Sprintf("arn:%s:glue:%s:%s:table/%s/%s", partition(s.arn), cmp.Or(aws.ToString(at.Region), s.region), cmp.Or(aws.ToString(at.CatalogId), s.account),
 		aws.ToString(at.DatabaseName), aws.ToString(at.TableName))
 	for _, action := range []string{"glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"} {
-		calls = append(calls, call{action, arn, nil, true, "no record can be converted: all end below the error prefix, in format-conversion-failed"})
+		calls = append(calls, call{action, arn, nil, true, "no record can be converted: all go to the error output, below format-conversion-failed"})
 	}
 	return calls
 }
 
 const checkedConversion = "format conversion"
 
-// checkConversion examines the table whose columns records are converted with.
+// checkConversion examines the table that defines the columns of converted records.
 func (r *run) checkConversion(ctx context.Context, s *stream) {
 	c := s.to.DataFormatConversionConfiguration
 	if !s.converts() {
@@ -41,13 +41,13 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 	}
 	if out := c.OutputFormatConfiguration; out != nil && out.Serializer != nil && out.Serializer.OrcSerDe != nil {
 		r.out.problem(Warning, linkStream, checkedConversion, finding{
-			found: "records are converted to ORC", cause: "the stream has an ORC serializer", consequence: "stagelog's report, query and console read JSON and Parquet, and no ORC",
+			found: "records are converted to ORC", cause: "the stream has an ORC serializer", consequence: "stagelog's report, query and console read JSON and Parquet, but not ORC",
 			fix: "deliver Parquet or JSON",
 		})
 		return
 	}
 	if c.SchemaConfiguration == nil {
-		return // AWS takes no such stream
+		return // AWS rejects such a stream
 	}
 	database, name := aws.ToString(c.SchemaConfiguration.DatabaseName), aws.ToString(c.SchemaConfiguration.TableName)
 	in := &glue.GetTableInput{DatabaseName: &database, Name: &name, CatalogId: c.SchemaConfiguration.CatalogId}
@@ -56,8 +56,8 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 	switch {
 	case awserr.Is(err, "EntityNotFoundException"):
 		r.out.problem(Failed, linkStream, checkedConversion, finding{
-			found: fmt.Sprintf("there is no table %s.%s in the Glue Data Catalog", database, name), cause: "the stream converts records with its columns",
-			consequence: "every record ends below the error prefix, in format-conversion-failed", fix: r.mend(s, "make the table, with a column of type string for each field"),
+			found: fmt.Sprintf("there is no table %s.%s in the Glue Data Catalog", database, name), cause: "the stream uses its columns to convert records",
+			consequence: "every record goes to the error output, below format-conversion-failed", fix: r.repair(s, "create the table, with a column of type string for each field"),
 		})
 		return
 	case err != nil:
@@ -77,8 +77,8 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 	}
 	if len(others) > 0 {
 		r.out.problem(Warning, linkStream, checkedConversion, finding{
-			found: fmt.Sprintf("%s.%s has columns that are no text: %s", database, name, strings.Join(others, ", ")), cause: `API Gateway writes "-" where it has no value`,
-			consequence: "a record with a - there ends below the error prefix, in format-conversion-failed", fix: r.mend(s, "let the table's columns be strings, and cast them in a view"),
+			found: fmt.Sprintf("%s.%s has columns that are not text: %s", database, name, strings.Join(others, ", ")), cause: `API Gateway writes "-" where it has no value`,
+			consequence: "a record with - in such a column goes to the error output, below format-conversion-failed", fix: r.repair(s, "make the table's columns strings, and cast them in a view"),
 		})
 		return
 	}

@@ -13,26 +13,26 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// checkProcessing examines what happens to records on their way.
+// checkProcessing examines the stream's processors.
 func (r *run) checkProcessing(s *stream) {
 	switch {
 	case s.function != "":
 		r.out.ok(linkStream, "processor", "each record goes through %s", functionName(s.function))
 	case s.hasDisabledFunction():
 		r.out.problem(Failed, linkStream, "processor", finding{
-			found:       s.name + " has a function, and processing is switched off",
-			cause:       "Enabled is false; AWS takes it for false as well when it is left out",
-			consequence: "records are delivered as they came, without usage plan and customer",
-			fix:         r.mend(s, s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": true, "Processors": s.to.ProcessingConfiguration.Processors}})),
+			found:       s.name + " has a function, but processing is switched off",
+			cause:       "Enabled is false, which is also its default",
+			consequence: "records are delivered unchanged, without usage plan and customer",
+			fix:         r.repair(s, s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": true, "Processors": s.to.ProcessingConfiguration.Processors}})),
 		})
 	case s.namesCustomers():
-		r.out.ok(linkStream, "processor", "no function: an authorizer names plan and subscription in the format itself; where it has none (-), key_id is what is left to find the customer by")
+		r.out.ok(linkStream, "processor", "no function: the format has plan and subscription from an authorizer; where they are -, the customer can only be found by key_id")
 	default:
 		r.out.problem(Failed, linkStream, "processor", finding{
 			found:       s.name + " has no function",
-			cause:       "nothing in the chain knows the usage plan and the customer of a request: the stages' formats have neither from an authorizer",
-			consequence: "records are delivered with the key's id at best, and nobody's name",
-			fix:         r.mend(s, "make a function, and: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": true, "Processors": []any{map[string]any{"Type": "Lambda", "Parameters": []any{map[string]any{"ParameterName": "LambdaArn", "ParameterValue": "FUNCTION_ARN"}}}}}})),
+			cause:       "nothing in the chain adds the usage plan and the customer of a request, and the stages' formats have neither from an authorizer",
+			consequence: "records are delivered with the key's id at most, without a customer name",
+			fix:         r.repair(s, "create a function, then: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": true, "Processors": []any{map[string]any{"Type": "Lambda", "Parameters": []any{map[string]any{"ParameterName": "LambdaArn", "ParameterValue": "FUNCTION_ARN"}}}}}})),
 		})
 	}
 	if s.function == "" {
@@ -40,15 +40,15 @@ func (r *run) checkProcessing(s *stream) {
 	}
 	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", seconds(s.gathers.Interval), s.gathers.SizeMiB); s.gathers.SizeMiB > maxLambdaMB {
 		r.out.problem(Warning, linkStream, "processor buffer", finding{
-			found: text, cause: "in base64, and with what enrichment adds, an answer of the function may be over Lambda's 6 MB",
-			consequence: "then the whole batch fails, is tried again, and ends in the error output", fix: r.mend(s, "set BufferSizeInMBs of the processor to 1, in: "+s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration})),
+			found: text, cause: "in base64 and with the added fields, the function's response may exceed Lambda's limit of 6 MB",
+			consequence: "then the whole batch fails, is retried, and goes to the error output", fix: r.repair(s, "set BufferSizeInMBs of the processor to 1, in: "+s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration})),
 		})
 	} else {
 		r.out.ok(linkStream, "processor buffer", "%s", text)
 	}
 }
 
-// maxLambdaMB keeps answers under Lambda's 6 MB, with base64 and 120 bytes of metadata a record.
+// maxLambdaMB keeps responses under Lambda's limit of 6 MB, with base64 and 120 bytes of metadata per record.
 const maxLambdaMB = 2
 
 func (s *stream) hasDisabledFunction() bool {
@@ -64,7 +64,7 @@ func (s *stream) hasDisabledFunction() bool {
 	return false
 }
 
-// namesCustomers says whether the formats of all stages have plan and subscription themselves.
+// namesCustomers reports whether the formats of all stages contain plan and subscription.
 func (s *stream) namesCustomers() bool {
 	for _, st := range s.stages {
 		if len(customerFields(st.format)) < 2 {
@@ -74,13 +74,13 @@ func (s *stream) namesCustomers() bool {
 	return len(s.stages) > 0
 }
 
-// checkDelivery examines how objects are made.
+// checkDelivery examines how the stream writes objects.
 func (r *run) checkDelivery(ctx context.Context, s *stream) {
 	hints, usual := provision.HintsOf(s.to), record.DefaultHints(s.converts())
 	if hints.Interval > usual.Interval {
 		r.out.problem(Warning, linkStream, "buffering", finding{
 			found: fmt.Sprintf("an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB), cause: "the interval is long",
-			consequence: "a request is seen in the bucket that much later", fix: r.mend(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": int(usual.Interval.Seconds()), "SizeInMBs": hints.SizeMiB}})),
+			consequence: "requests appear in the bucket that much later", fix: r.repair(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": int(usual.Interval.Seconds()), "SizeInMBs": hints.SizeMiB}})),
 		})
 	} else {
 		r.out.ok(linkStream, "buffering", "an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB)
@@ -100,47 +100,47 @@ func (r *run) checkCompression(s *stream) {
 	case "", types.CompressionFormatUncompressed:
 		r.out.problem(Warning, linkStream, "compression", finding{
 			found: "objects are not compressed", cause: "that is Firehose's default",
-			consequence: "storage and reading cost about ten times as much: Firehose itself costs the same", fix: r.mend(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
+			consequence: "storing and reading them costs about ten times as much; the price of Firehose is the same", fix: r.repair(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
 		})
 	case types.CompressionFormatHadoopSnappy:
 		r.out.problem(Warning, linkStream, "compression", finding{
-			found: "objects are compressed with HADOOP_SNAPPY", cause: "Firehose names them .snappy, as it does those of Snappy, and not .hsnappy as its documentation says",
-			consequence: "readers that go by the name take them for what they are not", fix: r.mend(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
+			found: "objects are compressed with HADOOP_SNAPPY", cause: "Firehose names them .snappy, as with Snappy, and not .hsnappy as documented",
+			consequence: "readers that rely on the file extension cannot decode them", fix: r.repair(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
 		})
 	default:
 		r.out.ok(linkStream, "compression", "%s", c)
 	}
 }
 
-// checkPrefix examines the expression by which objects are named.
+// checkPrefix examines the prefix expressions of object names.
 func (r *run) checkPrefix(s *stream) {
 	prefix, partitioned := s.prefix(), s.to.DynamicPartitioningConfiguration != nil && aws.ToBool(s.to.DynamicPartitioningConfiguration.Enabled)
 	f := finding{found: fmt.Sprintf("prefix %q, error output prefix %q", prefix, s.errorPrefix())}
 	if err := objectkey.Validate(prefix, s.errorPrefix(), partitioned); err != nil {
-		f.cause, f.consequence, f.fix = err.Error(), "Firehose cannot name objects", r.mend(s, s.updateDestination(map[string]any{"Prefix": "logs/", "ErrorOutputPrefix": errorPrefixAdvice}))
+		f.cause, f.consequence, f.fix = err.Error(), "Firehose cannot name objects", r.repair(s, s.updateDestination(map[string]any{"Prefix": "logs/", "ErrorOutputPrefix": errorPrefixAdvice}))
 		r.out.problem(Failed, linkStream, "prefix expression", f)
 		return
 	}
-	// Of the error output prefix only the dates are examined: what is no expression stands in
-	// for what Firehose puts there.
+	// In the error output prefix only the dates are examined, so the error type is replaced
+	// by plain text.
 	errs := strings.ReplaceAll(s.errorPrefix(), "!{firehose:error-output-type}", "type")
 	warnings := objectkey.Warnings(prefix)
 	if strings.Contains(errs, "!{") {
 		warnings = append(warnings, objectkey.Warnings(errs)...)
 	}
 	if len(warnings) > 0 {
-		f.cause, f.consequence = strings.Join(warnings, "; "), "objects lie where nobody looks for them, and queries by date miss them"
-		f.fix = r.mend(s, s.updateDestination(map[string]any{"Prefix": straight(prefix), "ErrorOutputPrefix": straight(s.errorPrefix())}))
+		f.cause, f.consequence = strings.Join(warnings, "; "), "objects are stored under unexpected names, and queries by date miss them"
+		f.fix = r.repair(s, s.updateDestination(map[string]any{"Prefix": straight(prefix), "ErrorOutputPrefix": straight(s.errorPrefix())}))
 		r.out.problem(Warning, linkStream, "prefix expression", f)
 		return
 	}
-	r.out.ok(linkStream, "prefix expression", "objects lie below s3://%s/%s", s.bucket, prefix)
+	r.out.ok(linkStream, "prefix expression", "objects are stored below s3://%s/%s", s.bucket, prefix)
 }
 
 const errorPrefixAdvice = "errors/!{firehose:error-output-type}/"
 
-// straight is a prefix with the calendar's year and day for the week's year and the year's day,
-// and with a slash before the date that Firehose appends.
+// straight returns a prefix with the week year and the day of the year replaced by the calendar
+// year and the day of the month, and with a slash before the date that Firehose appends.
 func straight(prefix string) string {
 	if prefix != "" && !strings.Contains(prefix, "!{") && !strings.HasSuffix(prefix, "/") {
 		return prefix + "/"
@@ -148,26 +148,27 @@ func straight(prefix string) string {
 	return strings.NewReplacer("YYYY", "yyyy", "DD", "dd").Replace(prefix)
 }
 
-// checkErrorPrefix: what could not be delivered is raw, and must lie apart from what can.
+// checkErrorPrefix checks that the error output, which holds unmasked records, is kept apart
+// from delivered objects.
 func (r *run) checkErrorPrefix(s *stream) {
 	prefix, errs := s.prefix(), s.errorPrefix()
-	f := finding{consequence: "the error output, which holds records as they came, lies among the delivered objects: readers may read it, and Athena counts it"}
+	f := finding{consequence: "the error output, which holds unmodified records, is mixed with the delivered objects: readers can read it, and Athena counts it"}
 	switch {
 	case errs == "":
 		f.found = "there is no error output prefix"
-		f.cause = "Firehose then puts what fails below the prefix itself, as " + prefix + "processing-failed/"
+		f.cause = "Firehose then puts failed records below the prefix itself, as " + prefix + "processing-failed/"
 	case literal(prefix) != "" && strings.HasPrefix(errs, literal(prefix)), literal(prefix) == "" && literal(errs) == "":
-		f.found = fmt.Sprintf("the error output prefix %s lies below the prefix %s", errs, prefix)
-		f.cause = "the one begins as the other does"
+		f.found = fmt.Sprintf("the error output prefix %s is below the prefix %s", errs, prefix)
+		f.cause = "one starts with the other"
 	default:
-		r.out.ok(linkStream, "error prefix", "what fails lies below %s", errs)
+		r.out.ok(linkStream, "error prefix", "failed records are stored below %s", errs)
 		return
 	}
-	f.fix = r.mend(s, s.updateDestination(map[string]any{"ErrorOutputPrefix": errorPrefixAdvice}))
+	f.fix = r.repair(s, s.updateDestination(map[string]any{"ErrorOutputPrefix": errorPrefixAdvice}))
 	r.out.problem(Warning, linkStream, "error prefix", f)
 }
 
-// literal is a prefix up to its first expression.
+// literal returns a prefix up to its first expression.
 func literal(prefix string) string {
 	text, _, _ := strings.Cut(prefix, "!{")
 	return text
@@ -185,15 +186,15 @@ func (r *run) checkBackup(s *stream) {
 	status, secrets := OK, ""
 	for _, st := range s.stages {
 		if strings.Contains(st.format, "$context.identity.apiKey\"") || strings.Contains(st.format, "$context.identity.apiKey”") {
-			status, secrets = Warning, "API keys in clear are kept there: masking comes after it"
+			status, secrets = Warning, "API keys are stored there unmasked, because masking happens later"
 		}
 	}
 	if status == OK {
-		r.out.ok(linkStream, "source backup", "each record is kept as it came in %s too", where)
+		r.out.ok(linkStream, "source backup", "each record is also stored unmodified in %s", where)
 		return
 	}
 	r.out.problem(status, linkStream, "source backup", finding{
-		found: "each record is kept as it came in " + where, cause: "the source backup is on, and Firehose cannot switch it off again",
-		consequence: secrets, fix: "leave $context.identity.apiKey out of the format, and delete what is below " + where,
+		found: "each record is stored unmodified in " + where, cause: "the source backup is on, and Firehose cannot disable it once enabled",
+		consequence: secrets, fix: "remove $context.identity.apiKey from the format, and delete the objects below " + where,
 	})
 }

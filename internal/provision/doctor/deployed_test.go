@@ -23,7 +23,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// deployed is a pipeline as deploy builds it.
+// deployed deploys a pipeline and returns a target for it.
 func deployed(t *testing.T, s *moto.Server, more string) (*provision.Clients, doctor.Target) {
 	t.Helper()
 	b := &built{c: provision.NewClients(s.Config(nil))}
@@ -51,25 +51,25 @@ stages: [{api: `+b.ref.API+`, stage: prod}]
 	return b.c, doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Spec: spec, Stages: p.Stages, Readers: p.Readers}
 }
 
-func TestNothingIsWrongWithWhatDeployBuilds(t *testing.T) {
+func TestDeployedPipelineHasNoFaults(t *testing.T) {
 	s := moto.Start(t)
 	c, target := deployed(t, s, "")
 	f := examine(t, c, target, doctor.Options{})
 	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
-		for _, check := range f.with(status) {
+		for _, check := range f.withStatus(status) {
 			t.Errorf("%s: %s", status, text(f[check]))
 		}
 	}
-	f.wants(t, "function: format", doctor.OK)
+	f.expect(t, "function: format", doctor.OK)
 }
 
-func TestTheTableOfAConversionIsExamined(t *testing.T) {
+func TestConversionTableIsExamined(t *testing.T) {
 	s := moto.Start(t)
 	c, target := deployed(t, s, "deliver: {format: parquet}\n")
 	f := examine(t, c, target, doctor.Options{})
-	f.wants(t, "stream: format conversion", doctor.OK, "columns of stagelog_acme.lines")
+	f.expect(t, "stream: format conversion", doctor.OK, "columns of stagelog_acme.lines")
 	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
-		for _, check := range f.with(status) {
+		for _, check := range f.withStatus(status) {
 			t.Errorf("%s: %s", status, text(f[check]))
 		}
 	}
@@ -78,20 +78,20 @@ func TestTheTableOfAConversionIsExamined(t *testing.T) {
 	table.StorageDescriptor.Columns[0].Type = aws.String("int")
 	must(c.Glue.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: database, TableInput: table}))(t)
 	f = examine(t, c, target, doctor.Options{})
-	f.wants(t, "stream: format conversion", doctor.Warning, aws.ToString(table.StorageDescriptor.Columns[0].Name)+" int", "stagelog deploy")
+	f.expect(t, "stream: format conversion", doctor.Warning, aws.ToString(table.StorageDescriptor.Columns[0].Name)+" int", "stagelog deploy")
 	narrow := *target.Spec
 	json := *narrow.Pipeline
 	json.Deliver.Parquet, narrow.Pipeline = false, &json
 	must(c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String(narrow.FirehoseRole()), PolicyName: aws.String(desired.RolePolicy),
 		PolicyDocument: aws.String(must(desired.New(&narrow))(t).FirehoseRole.Permissions.JSON())}))(t)
 	f = examine(t, c, target, doctor.Options{})
-	f.wants(t, "stream: role permissions", doctor.Failed, "glue:GetTable")
+	f.expect(t, "stream: role permissions", doctor.Failed, "glue:GetTable")
 	must(c.Glue.DeleteTable(t.Context(), &glue.DeleteTableInput{DatabaseName: database, Name: name}))(t)
 	f = examine(t, c, target, doctor.Options{})
-	f.wants(t, "stream: format conversion", doctor.Failed, "there is no table stagelog_acme.lines", "stagelog deploy")
+	f.expect(t, "stream: format conversion", doctor.Failed, "there is no table stagelog_acme.lines", "stagelog deploy")
 }
 
-func TestTheTableOfAConversionMayBeInAnotherRegion(t *testing.T) {
+func TestConversionTableInAnotherRegion(t *testing.T) {
 	s := moto.Start(t)
 	b := good()
 	b.to.CompressionFormat = types.CompressionFormatUncompressed
@@ -106,10 +106,10 @@ func TestTheTableOfAConversionMayBeInAnotherRegion(t *testing.T) {
 	must(b.c.Glue.CreateTable(t.Context(), &glue.CreateTableInput{DatabaseName: aws.String("logs"), TableInput: &gluetypes.TableInput{Name: aws.String("theirs"),
 		StorageDescriptor: &gluetypes.StorageDescriptor{Columns: []gluetypes.Column{{Name: aws.String("requestid"), Type: aws.String("string")}}}}}, there))(t)
 	f := examine(t, b.c, b.target(), doctor.Options{})
-	f.wants(t, "stream: format conversion", doctor.OK, "1 columns of logs.theirs")
+	f.expect(t, "stream: format conversion", doctor.OK, "1 columns of logs.theirs")
 }
 
-func TestTheFunctionsLogIsReadForFailures(t *testing.T) {
+func TestFunctionLogIsSearchedForErrors(t *testing.T) {
 	s := moto.Start(t)
 	c, target := deployed(t, s, "")
 	group, stream := aws.String("/aws/lambda/stagelog-acme"), aws.String("one")
@@ -119,13 +119,13 @@ func TestTheFunctionsLogIsReadForFailures(t *testing.T) {
 		{Timestamp: aws.Int64(nowMillis()), Message: aws.String("Task timed out after 60.00 seconds")},
 	}}))(t)
 	f := examine(t, c, target, doctor.Options{})
-	f.wants(t, "function: recent errors", doctor.Warning, "[ERROR] KeyError; Task timed out after 60.00 seconds", "logs tail /aws/lambda/stagelog-acme")
+	f.expect(t, "function: recent errors", doctor.Warning, "[ERROR] KeyError; Task timed out after 60.00 seconds", "logs tail /aws/lambda/stagelog-acme")
 	if all := text(f); strings.Contains(all, "secret") {
-		t.Errorf("doctor quotes the function's log: %s", all)
+		t.Errorf("doctor quotes record data from the function's log: %s", all)
 	}
 }
 
-// noBuckets is an S3 that lists no buckets, as an account does that has none of its own.
+// noBuckets is an S3 that lists no buckets, as for an account that owns none.
 type noBuckets struct{}
 
 func (noBuckets) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -135,22 +135,22 @@ func (noBuckets) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
-func TestABucketOfAnotherAccountMustAllowTheRole(t *testing.T) {
+func TestBucketOfAnotherAccountMustAllowRole(t *testing.T) {
 	s := moto.Start(t)
 	b := good().build(t, provision.NewClients(s.Config(nil)))
 	f := examine(t, provision.NewClients(s.Config(noBuckets{})), b.target(), doctor.Options{})
-	if diff := cmp.Diff([]string{"bucket: policy", "stream: role permissions"}, f.with(doctor.Failed)); diff != "" {
-		t.Errorf("what fails (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"bucket: policy", "stream: role permissions"}, f.withStatus(doctor.Failed)); diff != "" {
+		t.Errorf("failed checks (-want +got):\n%s", diff)
 	}
-	f.wants(t, "bucket: policy", doctor.Failed, "another account's", "put-bucket-policy", "arn:aws:iam::123456789012:role/acme-firehose")
-	f.wants(t, "stream: role permissions", doctor.Failed, "s3:PutObjectAcl")
+	f.expect(t, "bucket: policy", doctor.Failed, "belongs to another account", "put-bucket-policy", "arn:aws:iam::123456789012:role/acme-firehose")
+	f.expect(t, "stream: role permissions", doctor.Failed, "s3:PutObjectAcl")
 }
 
-func TestAStageOfThePipelineThatLogsToAnotherChain(t *testing.T) {
+func TestStageLoggingToAnotherStreamFails(t *testing.T) {
 	s := moto.Start(t)
 	b := good()
 	b.stream = "amazon-apigateway-other"
 	b.build(t, provision.NewClients(s.Config(nil)))
 	f := examine(t, b.c, b.own(), doctor.Options{})
-	f.wants(t, "stage: destination", doctor.Failed, "stagelog.yaml's stream is amazon-apigateway-acme", "--replace-logging")
+	f.expect(t, "stage: destination", doctor.Failed, "stagelog.yaml's stream is amazon-apigateway-acme", "--replace-logging")
 }

@@ -11,35 +11,34 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Target is what to examine.
+// Target describes what to examine.
 type Target struct {
 	Region, Account, Partition string
 
-	// Spec is the pipeline that the chain should be; nil for a chain that somebody else built.
+	// Spec is the pipeline that the chain should match; nil for a chain not built by stagelog.
 	Spec *desired.Spec
-	// Stages are where chains begin. Without any, Spec's stream is where it begins.
+	// Stages are where chains start. If empty, the check starts at Spec's stream.
 	Stages []record.StageRef
-	// Readers are the AWS accounts that must be able to read the bucket. Without any, those are
-	// examined that the bucket's policy names.
+	// Readers are the AWS accounts that must be able to read the bucket. If empty, the accounts
+	// named by the bucket policy are examined.
 	Readers []string
 }
 
-// Options say how far to go.
+// Options select the optional checks.
 type Options struct {
 	// Record sends a marked record through each stream and waits for it in the bucket.
 	Record bool
-	// Timeout is how long to wait for it. By default, what the stream's buffers may take and
-	// some more.
+	// Timeout limits that wait. By default, the stream's buffering intervals plus a margin.
 	Timeout time.Duration
-	// Progress is told what is being waited for; it may be nil.
+	// Progress receives status messages during the wait; it may be nil.
 	Progress func(string)
-	// ReaderS3 has the credentials of a reader, whose view is then proven too; it may be nil.
+	// ReaderS3, if not nil, has the credentials of a reader, whose access is then tested too.
 	ReaderS3 *s3.Client
 }
 
-// Run examines every link of the chains that begin at the target's stages, and tells report
-// of each check when it is done. A chain that is broken is no error: an error means that AWS
-// could not be asked at all, and the report is then of what was done before.
+// Run examines every link of the chains that start at the target's stages, and passes each
+// check to report as it completes. A broken chain is not an error: an error means that AWS
+// could not be reached, and the report then holds the checks made until then.
 func Run(ctx context.Context, c *provision.Clients, t Target, o Options, report func(Check)) (Report, error) {
 	r := &run{c: c, t: t, o: o, out: recorder{report: report}}
 	err := r.chains(ctx)
@@ -53,16 +52,16 @@ type run struct {
 	o   Options
 	out recorder
 
-	fatal error // AWS could not be asked: nothing that follows means anything
+	fatal error // AWS could not be reached; further checks are pointless
 }
 
-func (r *run) tell(text string) {
+func (r *run) progress(text string) {
 	if r.o.Progress != nil {
 		r.o.Progress(text)
 	}
 }
 
-// chains follows each stage to its stream, and each stream once to its end.
+// chains examines each stage, and then each stream that they log to once.
 func (r *run) chains(ctx context.Context) error {
 	var streams []*stream
 	byARN := map[string]*stream{}
@@ -83,8 +82,8 @@ func (r *run) chains(ctx context.Context) error {
 	}
 	if len(r.t.Stages) == 0 && r.t.Spec != nil {
 		r.out.problem(Failed, linkStage, "named", finding{
-			found: "stagelog.yaml names no stages", cause: "it has no stages:, so deploy switches access logging on nowhere",
-			consequence: "no request leaves a record", fix: "stagelog init --aws --force, which lists the stages; or add stages: [{api: ID, stage: NAME}], then stagelog deploy",
+			found: "stagelog.yaml lists no stages", cause: "stages: is missing, so deploy enables access logging on no stage",
+			consequence: "no request is logged", fix: "stagelog init --aws --force, which lists the stages; or add stages: [{api: ID, stage: NAME}], then stagelog deploy",
 		})
 		streams = append(streams, r.readStream(ctx, r.t.Spec.StreamARN()))
 	}
@@ -96,7 +95,7 @@ func (r *run) chains(ctx context.Context) error {
 	return r.fatal
 }
 
-// chain examines what is behind the stages.
+// chain examines a stream and everything downstream of it.
 func (r *run) chain(ctx context.Context, s *stream) error {
 	links := []func(context.Context, *stream){r.checkStream, r.checkFunction, r.checkBucket, r.checkReaders, r.checkRecord}
 	for _, check := range links {

@@ -21,21 +21,21 @@ func sorted(names []string) []string {
 	return names
 }
 
-func TestAGoodChainHasNoFailure(t *testing.T) {
+func TestValidChainHasNoFaults(t *testing.T) {
 	s := moto.Start(t)
 	b := good().build(t, provision.NewClients(s.Config(nil)))
 	for name, target := range map[string]doctor.Target{"own": b.own(), "foreign": b.target()} {
 		f := examine(t, b.c, target, doctor.Options{})
 		for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
-			for _, check := range f.with(status) {
+			for _, check := range f.withStatus(status) {
 				t.Errorf("%s: %s: %s", name, status, text(f[check]))
 			}
 		}
-		t.Logf("%s: %v", name, f.with(doctor.OK))
+		t.Logf("%s: %v", name, f.withStatus(doctor.OK))
 	}
 }
 
-// seedChain is built to the letter of the seed's page, by somebody who forgot to set the timeout.
+// seedChain returns the chain described by the seed page, with the default function timeout.
 func seedChain() *built {
 	return &built{
 		format: accesslog.Seed(), stream: testStream, streamType: types.DeliveryStreamTypeDirectPut, plain: true,
@@ -51,30 +51,30 @@ func seedChain() *built {
 	}
 }
 
-func TestEachMistakeOfTheSeedsPageIsFoundByName(t *testing.T) {
+func TestFaultsOfSeedPageAreFound(t *testing.T) {
 	s := moto.Start(t)
 	b := seedChain().build(t, provision.NewClients(s.Config(nil)))
 	f := examine(t, b.c, b.target(), doctor.Options{})
 
-	f.wants(t, "stage: format: curly quotes", doctor.Failed, "line 1, column 2", "52 curly quotes", "update-stage", "deploy --adopt")
-	f.wants(t, "stage: format: api key in clear", doctor.Warning, "$context.identity.apiKey")
-	f.wants(t, "stage: format: no extended request id", doctor.Warning)
-	f.wants(t, "stage: format: no trailing newline", doctor.Warning)
-	f.wants(t, "readers: get", doctor.Failed, `"Example permissions"`, "s3:GetObject on arn:aws:s3:::acme-api-logs alone", "which is the bucket and not its objects", "put-bucket-policy", "arn:aws:s3:::acme-api-logs/*")
-	f.wants(t, "readers: list", doctor.OK)
-	f.wants(t, "function: timeout", doctor.Failed, "3 s", "default", "--timeout 60", "Lambda.FunctionTimedOut")
-	f.wants(t, "function: memory", doctor.Warning, "128")
-	f.wants(t, "function: runtime", doctor.Warning, "python3.8")
-	f.wants(t, "function: role scope", doctor.Warning, "arn:aws:apigateway:*::/usageplans/*/*")
-	f.wants(t, "function: role permissions", doctor.OK)
-	f.wants(t, "stream: role trust", doctor.Warning, "sts:ExternalId")
-	f.wants(t, "stream: error prefix", doctor.Warning, "processing-failed/")
-	f.wants(t, "stream: compression", doctor.Warning, "GZIP")
-	f.wants(t, "stream: error logging", doctor.Warning, "create-log-stream")
-	f.wants(t, "bucket: public access block", doctor.Warning)
-	f.wants(t, "bucket: object ownership", doctor.Warning)
-	f.wants(t, "bucket: lifecycle", doctor.Warning)
-	if diff := cmp.Diff([]string{"function: timeout", "readers: get", "stage: format: curly quotes"}, f.with(doctor.Failed)); diff != "" {
-		t.Errorf("what fails (-want +got):\n%s", diff)
+	f.expect(t, "stage: format: curly quotes", doctor.Failed, "line 1, column 2", "52 curly quotes", "update-stage", "deploy --adopt")
+	f.expect(t, "stage: format: api key in clear", doctor.Warning, "$context.identity.apiKey")
+	f.expect(t, "stage: format: no extended request id", doctor.Warning)
+	f.expect(t, "stage: format: no trailing newline", doctor.Warning)
+	f.expect(t, "readers: get", doctor.Failed, `"Example permissions"`, "s3:GetObject only on arn:aws:s3:::acme-api-logs", "which is the bucket and not its objects", "put-bucket-policy", "arn:aws:s3:::acme-api-logs/*")
+	f.expect(t, "readers: list", doctor.OK)
+	f.expect(t, "function: timeout", doctor.Failed, "3 s", "default", "--timeout 60", "Lambda.FunctionTimedOut")
+	f.expect(t, "function: memory", doctor.Warning, "128")
+	f.expect(t, "function: runtime", doctor.Warning, "python3.8")
+	f.expect(t, "function: role scope", doctor.Warning, "arn:aws:apigateway:*::/usageplans/*/*")
+	f.expect(t, "function: role permissions", doctor.OK)
+	f.expect(t, "stream: role trust", doctor.Warning, "sts:ExternalId")
+	f.expect(t, "stream: error prefix", doctor.Warning, "processing-failed/")
+	f.expect(t, "stream: compression", doctor.Warning, "GZIP")
+	f.expect(t, "stream: error logging", doctor.Warning, "create-log-stream")
+	f.expect(t, "bucket: public access block", doctor.Warning)
+	f.expect(t, "bucket: object ownership", doctor.Warning)
+	f.expect(t, "bucket: lifecycle", doctor.Warning)
+	if diff := cmp.Diff([]string{"function: timeout", "readers: get", "stage: format: curly quotes"}, f.withStatus(doctor.Failed)); diff != "" {
+		t.Errorf("failed checks (-want +got):\n%s", diff)
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// awsKey is the key that S3 takes where encryption names none.
+// awsKey is the key that S3 uses if the encryption settings name none.
 const awsKey = "alias/aws/s3"
 
-// checkEncryption examines what objects are encrypted with, and whether Firehose may use it.
+// checkEncryption examines how objects are encrypted, and whether Firehose may use the key.
 func (r *run) checkEncryption(ctx context.Context, s *stream) {
 	const name = "encryption"
 	id, ok := r.encryptionKey(ctx, s)
@@ -24,7 +24,7 @@ func (r *run) checkEncryption(ctx context.Context, s *stream) {
 		return
 	}
 	if id == "" {
-		r.out.ok(linkBucket, name, "SSE-S3: nobody needs a key")
+		r.out.ok(linkBucket, name, "SSE-S3: no KMS key is needed")
 		return
 	}
 	if strings.HasSuffix(id, awsKey) {
@@ -35,11 +35,11 @@ func (r *run) checkEncryption(ctx context.Context, s *stream) {
 	k := s.key
 	switch {
 	case k.managed:
-		r.out.ok(linkBucket, name, "SSE-KMS with AWS's own key %s, which the account's roles may use", awsKey)
+		r.out.ok(linkBucket, name, "SSE-KMS with the AWS managed key %s, which the account's roles may use", awsKey)
 	case k.err != nil && awserr.Is(k.err, "NotFoundException"):
-		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, "there is no key "+id+" in "+s.region, "it was deleted, or is in another Region or account: S3 takes keys of the bucket's Region alone"))
+		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, "there is no key "+id+" in "+s.region, "it was deleted, or is in another Region or account: S3 accepts only keys in the bucket's Region"))
 	case k.state != "" && k.state != "Enabled":
-		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, fmt.Sprintf("the key %s is %s", k.arn, k.state), "somebody disabled it, or scheduled its deletion"))
+		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, fmt.Sprintf("the key %s is %s", k.arn, k.state), "the key was disabled or scheduled for deletion"))
 	default:
 		r.checkKeyUse(s)
 	}
@@ -48,13 +48,13 @@ func (r *run) checkEncryption(ctx context.Context, s *stream) {
 func (r *run) keyFinding(s *stream, found, cause string) finding {
 	return finding{
 		found: found, cause: cause,
-		consequence: "no object can be put (S3.AccessDenied or KMS.DisabledException), and after 24 hours of trying the records are lost",
-		fix: r.mend(s, command("s3api", "put-bucket-encryption", "--bucket", s.bucket, "--server-side-encryption-configuration",
+		consequence: "no object can be put (S3.AccessDenied or KMS.DisabledException); Firehose retries for 24 hours, then the records are lost",
+		fix: r.repair(s, command("s3api", "put-bucket-encryption", "--bucket", s.bucket, "--server-side-encryption-configuration",
 			`{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}`)),
 	}
 }
 
-// encryptionKey is the stream's own key, or the bucket's; "" is none.
+// encryptionKey returns the stream's key, or else the bucket's; "" if there is none.
 func (r *run) encryptionKey(ctx context.Context, s *stream) (id string, ok bool) {
 	if e := s.to.EncryptionConfiguration; e != nil && e.KMSEncryptionConfig != nil {
 		return aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN), true
@@ -81,8 +81,8 @@ func (r *run) encryptionKey(ctx context.Context, s *stream) (id string, ok bool)
 	return "", true
 }
 
-// checkKeyUse: both the key's policy and the role's must let Firehose use the key, unless the
-// key's names the role itself.
+// checkKeyUse checks that Firehose may use the key. Both the key policy and the role's policies
+// must allow it, unless the key policy names the role itself.
 func (r *run) checkKeyUse(s *stream) {
 	const name = "encryption"
 	k := s.key
@@ -105,15 +105,15 @@ func (r *run) checkKeyUse(s *stream) {
 	case s.role.err != nil || s.role.partly != nil && len(missing) > 0:
 		r.unknown(linkBucket, name, "whether Firehose may use the key "+k.arn, s.role.need, firstError(s.role.err, s.role.partly))
 	case k.err != nil && len(missing) == 0:
-		r.unknown(linkBucket, name, "whether the policy of the key "+k.arn+" lets Firehose use it", k.need, k.err)
+		r.unknown(linkBucket, name, "whether the policy of the key "+k.arn+" allows Firehose to use it", k.need, k.err)
 	case len(missing) == 0:
 		r.out.ok(linkBucket, name, "SSE-KMS with %s, which Firehose may use", k.arn)
 	default:
-		f := r.keyFinding(s, fmt.Sprintf("objects are encrypted with the key %s, and the role %s may not %s", k.arn, s.role.name, callText(missing)), "the key's policy and the role's do not allow it between them")
-		f.fix = addToRole(s.role.name, statementsFor(missing)) + "\nand have the key's policy allow account " + s.account + " the same: " + command("kms", "get-key-policy", "--region", s.region, "--key-id", k.arn, "--policy-name", "default")
+		f := r.keyFinding(s, fmt.Sprintf("objects are encrypted with the key %s, and the role %s is not allowed %s", k.arn, s.role.name, callText(missing)), "the key policy and the role's policies together do not allow it")
+		f.fix = addToRole(s.role.name, statementsFor(missing)) + "\nand allow the same to account " + s.account + " in the key policy: " + command("kms", "get-key-policy", "--region", s.region, "--key-id", k.arn, "--policy-name", "default")
 		status := Failed
 		if k.err != nil {
-			status = Warning // a key whose policy names the role needs nothing of the role's
+			status = Warning // the key policy, which is unknown, may name the role
 		}
 		r.out.problem(status, linkBucket, name, f)
 	}

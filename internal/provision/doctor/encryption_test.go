@@ -17,7 +17,7 @@ import (
 
 const testKey = "arn:aws:kms:eu-west-1:123456789012:key/0a0a0a0a-1111-2222-3333-444444444444"
 
-// A keyring is an AWS KMS with one key.
+// keyring is an AWS KMS with one key.
 type keyring struct {
 	manager, state, policy string
 	denied                 bool // GetKeyPolicy
@@ -44,7 +44,7 @@ func (k keyring) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer(http.StatusOK, string(body)), err
 }
 
-func TestWhoMayUseTheKey(t *testing.T) {
+func TestKeyPermissions(t *testing.T) {
 	const (
 		account  = `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"kms:*","Resource":"*"}`
 		role     = `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/acme-firehose"},"Action":["kms:GenerateDataKey","kms:Decrypt"],"Resource":"*"}`
@@ -61,18 +61,18 @@ func TestWhoMayUseTheKey(t *testing.T) {
 		identity                bool // the role's own policies allow it
 		bucketKey               bool
 		failed, warned, skipped []string
-		says                    []string
+		text                    []string
 	}{
-		{name: "both may", key: keyring{policy: document(account, reader)}, identity: true},
-		{name: "the key's policy names the role", key: keyring{policy: document(role, reader)}},
-		{name: "the account may, and the role not", key: keyring{policy: document(account, reader)}, failed: []string{"bucket: encryption"}, says: []string{"kms:GenerateDataKey on " + testKey, "put-role-policy"}},
-		{name: "the role may, and the key's policy not", key: keyring{policy: document(reader)}, identity: true, failed: []string{"bucket: encryption"}},
-		{name: "the reader may not", key: keyring{policy: document(account)}, identity: true, failed: []string{"readers: key"}, says: []string{"kms:Decrypt", "put-key-policy"}},
-		{name: "a bucket key has the bucket as its context", key: keyring{policy: document(account, reader)}, identity: true, bucketKey: true, failed: []string{"bucket: encryption"}},
-		{name: "disabled", key: keyring{state: "Disabled", policy: document(account, reader)}, identity: true, failed: []string{"bucket: encryption"}, says: []string{"is Disabled"}},
-		{name: "AWS's own", key: keyring{manager: "AWS"}, failed: []string{"readers: key"}, says: []string{"nobody can edit its policy"}},
-		{name: "its policy may not be read", key: keyring{denied: true}, identity: true, skipped: []string{"bucket: encryption", "readers: key"}},
-		{name: "nor does the role's allow it", key: keyring{denied: true}, warned: []string{"bucket: encryption"}, skipped: []string{"readers: key"}},
+		{name: "both allow it", key: keyring{policy: document(account, reader)}, identity: true},
+		{name: "key policy names the role", key: keyring{policy: document(role, reader)}},
+		{name: "role does not allow it", key: keyring{policy: document(account, reader)}, failed: []string{"bucket: encryption"}, text: []string{"kms:GenerateDataKey on " + testKey, "put-role-policy"}},
+		{name: "key policy does not allow it", key: keyring{policy: document(reader)}, identity: true, failed: []string{"bucket: encryption"}},
+		{name: "reader not allowed", key: keyring{policy: document(account)}, identity: true, failed: []string{"readers: key"}, text: []string{"kms:Decrypt", "put-key-policy"}},
+		{name: "bucket key uses bucket as context", key: keyring{policy: document(account, reader)}, identity: true, bucketKey: true, failed: []string{"bucket: encryption"}},
+		{name: "disabled", key: keyring{state: "Disabled", policy: document(account, reader)}, identity: true, failed: []string{"bucket: encryption"}, text: []string{"is Disabled"}},
+		{name: "AWS managed key", key: keyring{manager: "AWS"}, failed: []string{"readers: key"}, text: []string{"its policy cannot be edited"}},
+		{name: "key policy unreadable", key: keyring{denied: true}, identity: true, skipped: []string{"bucket: encryption", "readers: key"}},
+		{name: "key policy unreadable, role does not allow it", key: keyring{denied: true}, warned: []string{"bucket: encryption"}, skipped: []string{"readers: key"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s.Reset()
@@ -90,12 +90,12 @@ func TestWhoMayUseTheKey(t *testing.T) {
 			}
 			f := examine(t, provision.NewClients(s.Config(tc.key)), b.own(), doctor.Options{})
 			for status, want := range map[doctor.Status][]string{doctor.Failed: tc.failed, doctor.Warning: tc.warned, doctor.Skipped: tc.skipped} {
-				if diff := cmp.Diff(want, f.with(status)); diff != "" {
+				if diff := cmp.Diff(want, f.withStatus(status)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", status, diff)
 				}
 			}
 			if len(tc.failed) > 0 {
-				f.wants(t, tc.failed[0], doctor.Failed, tc.says...)
+				f.expect(t, tc.failed[0], doctor.Failed, tc.text...)
 			}
 		})
 	}

@@ -15,19 +15,19 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// recently is how far back errors count.
+// recently is how far back errors are reported.
 const recently = time.Hour
 
-// checkErrorLog examines where Firehose writes what it could not deliver, and what stands there.
+// checkErrorLog examines the error logging of the stream, and the errors logged recently.
 func (r *run) checkErrorLog(ctx context.Context, s *stream) {
 	const name = "error logging"
 	log := s.to.CloudWatchLoggingOptions
 	if log == nil || !aws.ToBool(log.Enabled) {
 		group := desired.StreamLogGroup(s.name)
 		r.out.problem(Warning, linkStream, name, finding{
-			found: s.name + " logs no errors", cause: "error logging is switched off, which is the default of the API",
-			consequence: "when delivery fails, nothing says so or why",
-			fix: r.mend(s, command("logs", "create-log-group", "--region", s.region, "--log-group-name", group)+" && "+
+			found: s.name + " logs no errors", cause: "error logging is off, which is the API's default",
+			consequence: "when delivery fails, neither the failure nor its cause is logged",
+			fix: r.repair(s, command("logs", "create-log-group", "--region", s.region, "--log-group-name", group)+" && "+
 				command("logs", "create-log-stream", "--region", s.region, "--log-group-name", group, "--log-stream-name", desired.DeliveryLogStream)+" && "+
 				s.updateDestination(map[string]any{"CloudWatchLoggingOptions": map[string]any{"Enabled": true, "LogGroupName": group, "LogStreamName": desired.DeliveryLogStream}})),
 		})
@@ -38,9 +38,9 @@ func (r *run) checkErrorLog(ctx context.Context, s *stream) {
 	switch {
 	case awserr.NotFound(err):
 		r.out.problem(Warning, linkStream, name, finding{
-			found: fmt.Sprintf("there is no log stream %s in a log group %s", logStream, group), cause: "Firehose makes neither: only its console does",
-			consequence: "when delivery fails, nothing says so or why",
-			fix: r.mend(s, command("logs", "create-log-group", "--region", s.region, "--log-group-name", group)+"; "+
+			found: fmt.Sprintf("there is no log stream %s in a log group %s", logStream, group), cause: "Firehose creates neither; only the AWS console does",
+			consequence: "when delivery fails, neither the failure nor its cause is logged",
+			fix: r.repair(s, command("logs", "create-log-group", "--region", s.region, "--log-group-name", group)+"; "+
 				command("logs", "create-log-stream", "--region", s.region, "--log-group-name", group, "--log-stream-name", logStream)),
 		})
 	case err != nil:
@@ -57,16 +57,16 @@ func (r *run) checkRecentErrors(s *stream, group string, errs []string) {
 		r.out.ok(linkStream, name, "none in the last hour")
 		return
 	}
-	// No failure: what happened within the hour may have been mended since.
+	// Only a warning: the cause may have been fixed since.
 	r.out.problem(Warning, linkStream, name, finding{
 		found:       fmt.Sprintf("%d kinds of error in the last hour, the last: %s", len(errs), errs[len(errs)-1]),
 		cause:       strings.Join(errs, "\n"),
-		consequence: "records were not delivered; Firehose tries for 24 hours to put objects, what its function fails on goes to the error output at once",
-		fix:         "mend what the other checks name; to see it stop: " + command("logs", "tail", group, "--region", s.region, "--since", "10m", "--follow"),
+		consequence: "records were not delivered; Firehose retries to put objects for 24 hours, and records that its function fails on go to the error output at once",
+		fix:         "fix what the other checks report; to watch the errors stop: " + command("logs", "tail", group, "--region", s.region, "--since", "10m", "--follow"),
 	})
 }
 
-// recentErrors are the different errors of the last hour, the last one last.
+// recentErrors returns the distinct errors of the last hour, the latest one last.
 func (r *run) recentErrors(ctx context.Context, group, logStream string) ([]string, error) {
 	out, err := r.c.Logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
 		LogGroupName: &group, LogStreamName: &logStream,
@@ -94,8 +94,8 @@ func moveToEnd(all []string, text string) []string {
 	return append(all, text)
 }
 
-// firehoseError is an event of Firehose's error log in one line. An event of another form is
-// named and not quoted: it may hold anything.
+// firehoseError returns an event of Firehose's error log as one line. An event without an error
+// code is not quoted, because it may contain record data.
 func firehoseError(event string) string {
 	var e struct {
 		Code    string `json:"errorCode"`
@@ -105,10 +105,11 @@ func firehoseError(event string) string {
 		return "an event without an error code"
 	}
 	const longest = 300
-	return e.Code + ": " + cut(e.Message, longest)
+	return e.Code + ": " + truncate(e.Message, longest)
 }
 
-func cut(text string, longest int) string {
+// truncate returns text on one line, with at most longest characters.
+func truncate(text string, longest int) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if r := []rune(text); len(r) > longest {
 		return string(r[:longest]) + "…"
@@ -116,8 +117,8 @@ func cut(text string, longest int) string {
 	return text
 }
 
-// checkFunctionErrors looks into the function's log for what Lambda itself says, and for the
-// kind of an exception. No line is quoted whole: functions print records, keys included.
+// checkFunctionErrors searches the function's log for errors reported by Lambda and for
+// exception types. No line is quoted in full: functions print records, including keys.
 func (r *run) checkFunctionErrors(ctx context.Context, s *stream, group string) {
 	const name = "recent errors"
 	out, err := r.c.Logs.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{
@@ -126,7 +127,7 @@ func (r *run) checkFunctionErrors(ctx context.Context, s *stream, group string) 
 	})
 	switch {
 	case awserr.NotFound(err):
-		r.out.ok(linkFunction, name, "none: it has no log group %s yet", group)
+		r.out.ok(linkFunction, name, "none: the log group %s does not exist yet", group)
 		return
 	case err != nil:
 		r.unknown(linkFunction, name, "the function's log "+group, need{"logs:FilterLogEvents", s.logARN(group) + ":*"}, err)
@@ -145,8 +146,8 @@ func (r *run) checkFunctionErrors(ctx context.Context, s *stream, group string) 
 	r.out.problem(Warning, linkFunction, name, finding{
 		found:       "in the last hour: " + strings.Join(kinds, "; "),
 		cause:       "the function failed on batches",
-		consequence: "each such batch is tried four times, and then all of its records are in the error output",
-		fix:         "read why: " + command("logs", "tail", group, "--region", s.region, "--since", "1h"),
+		consequence: "each such batch is tried four times, then all of its records go to the error output",
+		fix:         "see the cause in the log: " + command("logs", "tail", group, "--region", s.region, "--since", "1h"),
 	})
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// checkFirehoseRole examines the role with which the stream writes into the bucket, and the
-// one with which it calls the function, which mostly is the same.
+// checkFirehoseRole examines the role with which the stream writes to the bucket, and the one
+// with which it calls the function, which is usually the same.
 func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 	if s.role.missing {
 		s.blocked = "there is no role " + s.role.arn
@@ -33,8 +33,8 @@ func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 	r.checkPermissions(s, actor{link: linkStream, who: "Firehose", role: caller}, s.functionCalls())
 }
 
-// checkFirehoseScope names a mistake that is easily made: a resource of bucket* for bucket/*
-// takes in every bucket whose name begins so.
+// checkFirehoseScope checks for a common mistake: the resource bucket* instead of bucket/*
+// matches every bucket whose name starts the same.
 func (r *run) checkFirehoseScope(s *stream) {
 	req := policy.Request{Principal: s.role.arn, Action: "s3:PutObject", Resource: s.bucketARN() + "-elsewhere/" + sampleName, Context: s.putContext()}
 	decision, by := policy.Evaluate(s.role.policies, req)
@@ -42,18 +42,18 @@ func (r *run) checkFirehoseScope(s *stream) {
 		return
 	}
 	r.out.problem(Warning, linkStream, "role scope", finding{
-		found: fmt.Sprintf("the role %s may put objects into other buckets (%s)", s.role.name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or names no bucket at all",
-		consequence: "who may change the stream can write where it has no business",
-		fix:         r.mend(s, addToRole(s.role.name, statementsFor(slices.Concat(s.bucketCalls(), s.functionCalls())))+"\nand then take that statement out of the role's policies"),
+		found: fmt.Sprintf("the role %s may put objects into other buckets (%s)", s.role.name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or does not name a bucket",
+		consequence: "anyone who can change the stream can write to those buckets",
+		fix:         r.repair(s, addToRole(s.role.name, statementsFor(slices.Concat(s.bucketCalls(), s.functionCalls())))+"\nthen remove that statement from the role's policies"),
 	})
 }
 
-// bucketCalls are what Firehose needs to deliver and to log its errors.
+// bucketCalls returns the calls that Firehose makes to deliver and to log its errors.
 // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
 func (s *stream) bucketCalls() []call {
-	const undelivered = "no object can be put, and after 24 hours of trying the records are lost"
-	const documented = "AWS documents it as needed; multipart uploads may fail, or be left over"
-	multipart := s.wait() < time.Minute // then objects are put in parts
+	const undelivered = "no object can be put; Firehose retries for 24 hours, then the records are lost"
+	const documented = "AWS documents it as required; multipart uploads may fail or be left incomplete"
+	multipart := s.wait() < time.Minute // with such short intervals objects are put in parts
 	bucket := s.bucketARN()
 	calls := []call{
 		{"s3:PutObject", s.objectARN(), s.putContext(), true, undelivered},
@@ -67,29 +67,29 @@ func (s *stream) bucketCalls() []call {
 		calls = append(calls, call{"s3:PutObjectAcl", s.objectARN(), s.putContext(), true, undelivered})
 	}
 	if e := s.errorPrefix(); literal(e) != literal(s.prefix()) {
-		calls = append(calls, call{"s3:PutObject", bucket + "/" + literal(e) + sampleName, s.putContext(), true, "what fails cannot be put into the error output, and is lost"})
+		calls = append(calls, call{"s3:PutObject", bucket + "/" + literal(e) + sampleName, s.putContext(), true, "failed records cannot be put into the error output, and are lost"})
 	}
 	if log := s.to.CloudWatchLoggingOptions; log != nil && aws.ToBool(log.Enabled) {
-		calls = append(calls, call{"logs:PutLogEvents", s.logARN(aws.ToString(log.LogGroupName)) + ":log-stream:" + aws.ToString(log.LogStreamName), nil, false, "its errors are written nowhere"})
+		calls = append(calls, call{"logs:PutLogEvents", s.logARN(aws.ToString(log.LogGroupName)) + ":log-stream:" + aws.ToString(log.LogStreamName), nil, false, "its errors are not logged"})
 	}
 	return append(calls, s.tableCalls()...)
 }
 
-// functionCalls are what Firehose needs to have records transformed.
+// functionCalls returns the calls that Firehose makes to transform records.
 func (s *stream) functionCalls() []call {
 	if s.function == "" {
 		return nil
 	}
 	return []call{
-		{"lambda:InvokeFunction", s.function, nil, true, "every record goes to the error output (Lambda.InvokeAccessDenied), untouched"},
-		{"lambda:GetFunctionConfiguration", s.function, nil, false, "AWS documents it as needed: Firehose looks at the function's timeout"},
+		{"lambda:InvokeFunction", s.function, nil, true, "every record goes unprocessed to the error output (Lambda.InvokeAccessDenied)"},
+		{"lambda:GetFunctionConfiguration", s.function, nil, false, "AWS documents it as required: Firehose reads the function's timeout"},
 	}
 }
 
-// sampleName stands for an object of the stream.
+// sampleName is the name of an example object.
 const sampleName = "2026/01/31/12/stagelog-doctor"
 
-// objectARN is an object as the stream would put it.
+// objectARN returns the ARN of an example object of the stream.
 func (s *stream) objectARN() string {
 	return s.bucketARN() + "/" + literal(s.prefix()) + sampleName
 }
@@ -106,8 +106,8 @@ func partition(arn string) string {
 	return parts[1]
 }
 
-// s3Context has the condition keys that every call of AWS's services to the bucket has. Whose the
-// bucket is counts where it is the account's; another's is not known.
+// s3Context returns the condition keys that every call of an AWS service to the bucket has. The
+// owner of the bucket is only included if it is this account.
 func (s *stream) s3Context() map[string][]string {
 	keys := map[string][]string{"aws:SecureTransport": {"true"}}
 	if s.policy == nil || !s.policy.elsewhere {
@@ -116,8 +116,8 @@ func (s *stream) s3Context() map[string][]string {
 	return keys
 }
 
-// putContext has the condition keys that Firehose's PutObject has. What is missing is not
-// known to be sent, so that a policy that asks for it denies.
+// putContext returns the condition keys of Firehose's PutObject. Keys that Firehose is not known
+// to send are left out, so that a policy that requires one counts as denying.
 func (s *stream) putContext() map[string][]string {
 	keys := s.s3Context()
 	maps.Copy(keys, map[string][]string{
@@ -128,7 +128,7 @@ func (s *stream) putContext() map[string][]string {
 		"aws:PrincipalType":         {"AssumedRole"},
 	})
 	if s.policy != nil && s.policy.elsewhere {
-		keys["s3:x-amz-acl"] = []string{"bucket-owner-full-control"} // sent to other accounts' buckets alone
+		keys["s3:x-amz-acl"] = []string{"bucket-owner-full-control"} // only sent to buckets of other accounts
 	}
 	if e := s.to.EncryptionConfiguration; e != nil && e.KMSEncryptionConfig != nil {
 		keys["s3:x-amz-server-side-encryption"] = []string{"aws:kms"}
@@ -137,8 +137,8 @@ func (s *stream) putContext() map[string][]string {
 	return keys
 }
 
-// allowing are the policies that may allow the role what its own do not, which they may
-// within one account alone.
+// allowing returns the policies that can allow what the role's own policies do not. A bucket
+// policy can do that only within one account.
 func (b *bucketPolicy) allowing() []policy.Document {
 	if b.elsewhere {
 		return nil
@@ -146,7 +146,7 @@ func (b *bucketPolicy) allowing() []policy.Document {
 	return b.documents()
 }
 
-// documents are the bucket's policy, where it has one that could be read.
+// documents returns the bucket policy, or nothing if there is none or it could not be read.
 func (b *bucketPolicy) documents() []policy.Document {
 	if b == nil || b.document == nil {
 		return nil

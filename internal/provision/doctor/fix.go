@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// mend is what to run against something that deploy makes: deploy where the chain is the
-// pipeline's, else the command, and the way to hand the chain over to stagelog.
-func (r *run) mend(s *stream, command string) string {
+// repair returns the fix for a resource that deploy manages: stagelog deploy if the chain
+// belongs to the pipeline, else command and how to let stagelog manage the chain.
+func (r *run) repair(s *stream, command string) string {
 	switch {
 	case r.t.Spec == nil:
-		return command + "\nor let stagelog take the chain over: stagelog init --adopt, then stagelog deploy --adopt"
+		return command + "\nor let stagelog manage the chain: stagelog init --adopt, then stagelog deploy --adopt"
 	case r.ours(s) && s.owned:
 		return "stagelog deploy"
 	default:
-		return command + "\nor let stagelog take the chain over: stagelog deploy --adopt"
+		return command + "\nor let stagelog manage the chain: stagelog deploy --adopt"
 	}
 }
 
-// ours says whether the stream is the one that the pipeline should have.
+// ours reports whether s is the pipeline's own stream.
 func (r *run) ours(s *stream) bool {
 	return s != nil && r.t.Spec != nil && s.arn == r.t.Spec.StreamARN()
 }
 
-// command is one line of the AWS CLI; its arguments are quoted where a shell needs that.
+// command returns an AWS CLI command line, with arguments quoted for the shell.
 func command(args ...string) string {
 	quoted := make([]string, len(args))
 	for i, a := range args {
@@ -46,18 +46,18 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// compact is v as JSON on one line, with & < > as they are.
+// compact returns v as JSON on one line, with & < > unescaped.
 func compact(v any) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic("BUG: " + err.Error()) // only strings, numbers and lists of them come here
+		panic("BUG: " + err.Error()) // callers pass only strings, numbers, maps and lists
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// statement is a statement of a policy as people read it.
+// statement is a policy statement with its fields in the usual order.
 type statement struct {
 	Effect    string
 	Principal any      `json:",omitempty"`
@@ -73,8 +73,9 @@ func allowStatement(actions, resources []string) string {
 	return b.String()
 }
 
-// addToRole is the command that gives a role further statements, in a policy beside those it has.
-// Its name follows from the statements: two such commands for one role do not undo each other.
+// addToRole returns the command that adds statements to a role as a further inline policy.
+// The policy name is derived from the statements, so that two commands for one role do not
+// overwrite each other.
 func addToRole(role string, statements []statement) string {
 	doc := struct {
 		Version   string
@@ -85,16 +86,16 @@ func addToRole(role string, statements []statement) string {
 	return command("iam", "put-role-policy", "--role-name", role, "--policy-name", name, "--policy-document", text)
 }
 
-// updateDestination is the command that changes a stream's destination.
+// updateDestination returns the command that changes a stream's destination.
 func (s *stream) updateDestination(change any) string {
-	// The version is asked for when the command runs: each of several changes makes a new one.
+	// The command looks up the version when it runs, because every update creates a new one.
 	version := "$(" + command("firehose", "describe-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name,
 		"--query", "DeliveryStreamDescription.VersionId", "--output", "text") + ")"
 	return command("firehose", "update-destination", "--region", s.region, "--delivery-stream-name", s.name, "--destination-id", s.destinationID) +
 		` --current-delivery-stream-version-id "` + version + `" --extended-s3-destination-update ` + shellQuote(compact(change))
 }
 
-// patchStage is the command that sets access log settings; an empty one is left as it is.
+// patchStage returns the command that sets access log settings; an empty one is left unchanged.
 func patchStage(st *stage, region, destination, format string) string {
 	type op struct {
 		Op    string `json:"op"`
@@ -111,7 +112,7 @@ func patchStage(st *stage, region, destination, format string) string {
 	return command("apigateway", "update-stage", "--region", region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage, "--patch-operations", compact(ops))
 }
 
-// listed is names in a sentence, cut where there are many.
+// listed joins names with commas, and abbreviates a long list.
 func listed(names []string) string {
 	const most = 6
 	if more := len(names) - most; more > 0 {
@@ -120,7 +121,7 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// oneLine is a JSON text without the space between its parts.
+// oneLine returns JSON text without insignificant whitespace.
 func oneLine(text string) string {
 	var b bytes.Buffer
 	if err := json.Compact(&b, []byte(text)); err != nil {
@@ -129,10 +130,10 @@ func oneLine(text string) string {
 	return b.String()
 }
 
-// seconds is a time in the unit of Firehose's settings.
+// seconds formats d in the unit of Firehose's settings.
 func seconds(d time.Duration) string { return fmt.Sprintf("%d s", int(d.Seconds())) }
 
-// below is a place in words.
+// below describes where objects with a prefix are.
 func below(prefix string) string {
 	if prefix == "" {
 		return "in the bucket"

@@ -8,15 +8,15 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-// checkFormat examines the access log format. Each kind of finding is a check of its own,
-// named by it: "format: curly quotes".
+// checkFormat examines the access log format. Each kind of finding is a separate check, such as
+// "format: curly quotes".
 func (r *run) checkFormat(st *stage, s *stream) {
 	if st.format == "" {
 		r.out.problem(Failed, linkStage, "format", finding{
-			found:       st.ref.String() + " has a destination and no format",
-			cause:       "AWS sets the two apart from each other",
+			found:       st.ref.String() + " has a destination but no format",
+			cause:       "AWS sets the two independently",
 			consequence: "API Gateway logs nothing",
-			fix:         r.mend(s, patchStage(st, r.t.Region, "", accesslog.Usage)),
+			fix:         r.repair(s, patchStage(st, r.t.Region, "", accesslog.Usage)),
 		})
 		return
 	}
@@ -25,7 +25,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 		name := "format: " + strings.ReplaceAll(f.Code, "-", " ")
 		status := r.severity(f, st, s)
 		if status == OK {
-			r.out.ok(linkStage, name, "worth knowing of the format of %s: %s; %s", st.ref, f.Message, f.Fix)
+			r.out.ok(linkStage, name, "note on the format of %s: %s; %s", st.ref, f.Message, f.Fix)
 			continue
 		}
 		problems++
@@ -34,18 +34,18 @@ func (r *run) checkFormat(st *stage, s *stream) {
 	if missing := lacksSubscription(st.format); missing != "" {
 		problems++
 		r.out.problem(Failed, linkStage, "format: no subscription id", finding{
-			found:       "the format has plan_id from an authorizer, and no field " + missing,
-			cause:       "an import of this layout discards every record that has no such field, even when its value would be -",
-			consequence: "every record is delivered, and none is counted",
-			fix:         r.mend(s, patchStage(st, r.t.Region, "", accesslog.Apiable)),
+			found:       "the format has plan_id from an authorizer, but no field " + missing,
+			cause:       "an import of this layout discards every record without this field, even if its value would be -",
+			consequence: "every record is delivered, but none is counted",
+			fix:         r.repair(s, patchStage(st, r.t.Region, "", accesslog.Apiable)),
 		})
 	}
 	if r.t.Spec != nil && strings.TrimSpace(st.format) != strings.TrimSpace(r.t.Spec.Pipeline.Format) {
 		problems++
 		r.out.problem(Warning, linkStage, "format: as in stagelog.yaml", finding{
-			found:       st.ref.String() + " has another format than stagelog.yaml",
-			cause:       "somebody changed the one or the other",
-			consequence: "records have other fields than the pipeline's function and reports are set up for",
+			found:       "the format of " + st.ref.String() + " differs from the one in stagelog.yaml",
+			cause:       "one of them was changed since the last deploy",
+			consequence: "records have other fields than the pipeline's function and reports expect",
 			fix:         "stagelog deploy",
 		})
 	}
@@ -54,8 +54,8 @@ func (r *run) checkFormat(st *stage, s *stream) {
 	}
 }
 
-// severity is how bad a finding is for this chain: whether a function adds newlines and looks
-// customers up counts.
+// severity returns how serious a finding is for this chain. It depends on whether a function
+// adds newlines and looks up customers.
 func (r *run) severity(f accesslog.Finding, st *stage, s *stream) Status {
 	enriched := s.function != ""
 	switch f.Code {
@@ -87,32 +87,32 @@ func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
 		consequence: consequence,
 	}
 	if p.cause == "" {
-		p.cause = "API Gateway replaces $context variables and leaves all other text as it is"
+		p.cause = "API Gateway replaces $context variables and copies all other text unchanged"
 	}
 	if !ok {
 		p.consequence = f.Message
 	}
 	if f.Code == "no-trailing-newline" && s.function == "" && !s.delimiter {
-		p.consequence = "neither API Gateway nor Firehose adds one, and no function does here: objects are {…}{…} on one line, of which most readers see the first record alone"
+		p.consequence = "API Gateway and Firehose add none, and there is no function to do so: objects are {…}{…} on one line, of which most readers see only the first record"
 	}
 	switch {
 	case r.t.Spec == nil:
-		p.fix = f.Fix + ": " + r.mend(s, patchStage(st, r.t.Region, "", advised(st.format)))
+		p.fix = f.Fix + ": " + r.repair(s, patchStage(st, r.t.Region, "", advised(st.format)))
 	case strings.TrimSpace(r.t.Spec.Pipeline.Format) != strings.TrimSpace(st.format):
 		p.fix = f.Fix + ": stagelog deploy"
 	default:
-		p.fix = f.Fix + ": change format: in stagelog.yaml (usage is a good one), then stagelog deploy"
+		p.fix = f.Fix + ": change format: in stagelog.yaml (for example to usage), then stagelog deploy"
 	}
 	return p
 }
 
-// causes say how a format came to have what is wrong with it, where that is known.
+// causes maps the code of a finding to its likely cause.
 var causes = map[string]string{
-	"curly-quotes":           "it was pasted from a web page or a word processor, and API Gateway takes any text",
-	"no-trailing-newline":    "API Gateway writes what the format has and nothing more",
+	"curly-quotes":           "it was pasted from a web page or a word processor, and API Gateway accepts any text",
+	"no-trailing-newline":    "API Gateway writes exactly what the format contains",
 	"no-request-id":          "the field was left out",
-	"no-extended-request-id": "clients can choose $context.requestId, with the header x-amzn-RequestId; the extended one they cannot",
-	"api-key-in-clear":       "access logs do not hide it, as execution logs do",
+	"no-extended-request-id": "clients can set $context.requestId with the header x-amzn-RequestId, but not the extended one",
+	"api-key-in-clear":       "unlike execution logs, access logs do not mask it",
 	"literal-newline":        "a newline typed as \\n is two characters",
 	"newline-inside":         "it was pasted with line breaks",
 	"no-key-id":              "the field was left out",
@@ -120,8 +120,8 @@ var causes = map[string]string{
 	"no-stage":               "the field was left out",
 }
 
-// advised is a format with all that Lint finds taken care of, as far as that is a matter of
-// text: one command mends everything, in whichever order the findings are read.
+// advised returns a format in which everything that Lint reports is fixed, as far as a change of
+// the text can do that. So the command in each finding fixes all of them.
 func advised(format string) string {
 	format, _ = accesslog.Fix(format)
 	format = withoutVariable(format, "$context.identity.apiKey")
@@ -135,7 +135,7 @@ func advised(format string) string {
 	return format
 }
 
-// withoutVariable takes the field whose value is the variable out of a JSON format.
+// withoutVariable removes the field whose value is variable from a JSON format.
 func withoutVariable(format, variable string) string {
 	f, err := accesslog.Parse(format)
 	if err != nil {
@@ -156,14 +156,14 @@ func withoutVariable(format, variable string) string {
 	}
 }
 
-// position is the line and the column of a byte, both from 1, the column in characters.
+// position returns the line and the column of a byte, both from 1, the column in characters.
 func position(text string, offset int) (line, column int) {
 	before := text[:min(offset, len(text))]
 	begin := strings.LastIndexByte(before, '\n') + 1
 	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[begin:]) + 1
 }
 
-// customerFields are the fields in which an authorizer names the plan and the subscription.
+// customerFields returns the fields that hold an authorizer's plan and subscription.
 func customerFields(format string) (fields []string) {
 	f, err := accesslog.Parse(format)
 	if err != nil {
@@ -179,8 +179,8 @@ func customerFields(format string) (fields []string) {
 	return fields
 }
 
-// lacksSubscription names the field that Apiable's import needs in each record, where a
-// format is made for it and has none.
+// lacksSubscription returns the field that Apiable's import requires if format was made for it
+// and lacks the field, else "".
 func lacksSubscription(format string) string {
 	f, err := accesslog.Parse(format)
 	if err != nil {
@@ -193,11 +193,11 @@ func lacksSubscription(format string) string {
 	return "subscription_id"
 }
 
-// formatText says what a good format has, and how customers are known.
+// formatText describes a valid format and how customers are identified.
 func (r *run) formatText(st *stage, s *stream) string {
 	f, err := accesslog.Parse(st.format)
 	if err != nil {
-		return "the format is right"
+		return "the format is valid"
 	}
 	text := fmt.Sprintf("one line of JSON with %d variables", len(f.Variables()))
 	if named := customerFields(st.format); len(named) > 0 && s.function == "" {

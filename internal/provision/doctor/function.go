@@ -14,13 +14,13 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
-// functionName is the name in a function's ARN, with its qualifier where it has one.
+// functionName returns the name in a function's ARN, with its qualifier if it has one.
 func functionName(functionARN string) string {
 	_, name, _ := strings.Cut(functionARN, ":function:")
 	return name
 }
 
-// unqualified is a function's ARN without a version or an alias.
+// unqualified returns a function's ARN without version or alias.
 func unqualified(functionARN string) string {
 	parts := strings.Split(functionARN, ":")
 	if len(parts) > 7 {
@@ -29,27 +29,27 @@ func unqualified(functionARN string) string {
 	return strings.Join(parts, ":")
 }
 
-// qualifier is the version or the alias in a function's ARN, if there is one.
+// qualifier returns the version or the alias in a function's ARN, or "".
 func qualifier(functionARN string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(functionARN, unqualified(functionARN)), ":")
 }
 
-// checkFunction examines the function that records go through.
+// checkFunction examines the function that processes records.
 func (r *run) checkFunction(ctx context.Context, s *stream) {
 	if s.to == nil || s.function == "" || !r.checkFunctionPlace(s) {
 		return
 	}
 	in := &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(unqualified(s.function))}
-	if q := qualifier(s.function); q != "" && q != "$LATEST" { // which is what no qualifier means
+	if q := qualifier(s.function); q != "" && q != "$LATEST" {
 		in.Qualifier = &q
 	}
 	f, err := r.c.Lambda.GetFunctionConfiguration(ctx, in)
 	switch {
 	case awserr.NotFound(err):
 		r.out.problem(Failed, linkFunction, "exists", finding{
-			found: "there is no function " + functionName(s.function), cause: "the stream's processor names it; Firehose does not look when it is set, or it was deleted since",
+			found: "there is no function " + functionName(s.function), cause: "the stream's processor names it, but it was deleted or never existed; Firehose does not check",
 			consequence: "every record goes to the error output (Lambda.ResourceNotFoundException)",
-			fix:         r.mend(s, "make the function again, or switch processing off: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": false}})),
+			fix:         r.repair(s, "create the function again, or switch processing off: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": false}})),
 		})
 		return
 	case err != nil:
@@ -83,17 +83,17 @@ func (r *run) checkFunctionPlace(s *stream) bool {
 	at, err := arn.Parse(s.function)
 	switch {
 	case err != nil:
-		r.out.problem(Failed, linkFunction, "region", finding{found: "the processor's function is " + s.function, cause: "that is no ARN", consequence: "Firehose can call nothing", fix: r.mend(s, s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration}))})
+		r.out.problem(Failed, linkFunction, "region", finding{found: "the processor's function is " + s.function, cause: "that is not an ARN", consequence: "Firehose cannot call the function", fix: r.repair(s, s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration}))})
 	case at.Region != s.region:
 		r.out.problem(Failed, linkFunction, "region", finding{
-			found: fmt.Sprintf("the function is in %s, the stream in %s", at.Region, s.region), cause: "Firehose calls functions of its own Region",
-			consequence: "every record goes to the error output, untouched; and usage plans are looked up where there are none",
-			fix:         r.mend(s, "make the function in "+s.region+", and set it as the stream's processor"),
+			found: fmt.Sprintf("the function is in %s, the stream in %s", at.Region, s.region), cause: "Firehose can only call functions in its own Region",
+			consequence: "every record goes unprocessed to the error output, and the function looks for usage plans in the wrong Region",
+			fix:         r.repair(s, "create the function in "+s.region+", and set it as the stream's processor"),
 		})
 	case at.AccountID != s.account:
 		r.out.problem(Warning, linkFunction, "region", finding{
-			found: fmt.Sprintf("the function is in account %s, the stream in %s", at.AccountID, s.account), cause: "only that account can say what the function may do",
-			consequence: "the function is not examined, and it looks usage plans up in its own account", fix: "run doctor with credentials of account " + at.AccountID,
+			found: fmt.Sprintf("the function is in account %s, the stream in %s", at.AccountID, s.account), cause: "only credentials of that account can read the function's settings",
+			consequence: "the function is not examined, and it looks up usage plans in its own account", fix: "run doctor with credentials of account " + at.AccountID,
 		})
 		return false
 	default:
@@ -104,24 +104,24 @@ func (r *run) checkFunctionPlace(s *stream) bool {
 }
 
 func (r *run) checkFunctionState(s *stream, f *lambda.GetFunctionConfigurationOutput) {
-	p := finding{consequence: "Firehose cannot call it: batches are tried four times, and then are in the error output", fix: r.mend(s, "update its code or its settings, and wait: "+command("lambda", "wait", "function-updated-v2", "--region", s.region, "--function-name", aws.ToString(f.FunctionName)))}
+	p := finding{consequence: "Firehose cannot call it: batches are tried four times, then go to the error output", fix: r.repair(s, "update its code or its settings, and wait: "+command("lambda", "wait", "function-updated-v2", "--region", s.region, "--function-name", aws.ToString(f.FunctionName)))}
 	switch {
 	case f.State == types.StateFailed:
 		p.found, p.cause = "the function is Failed", fmt.Sprintf("%s: %s", f.StateReasonCode, aws.ToString(f.StateReason))
 		r.out.problem(Failed, linkFunction, "state", p)
 	case f.LastUpdateStatus == types.LastUpdateStatusFailed:
 		p.found, p.cause = "the function's last update Failed", fmt.Sprintf("%s: %s", f.LastUpdateStatusReasonCode, aws.ToString(f.LastUpdateStatusReason))
-		p.consequence = "it still runs as it was before"
+		p.consequence = "the previous version is still running"
 		r.out.problem(Warning, linkFunction, "state", p)
 	case f.State == types.StatePending, f.LastUpdateStatus == types.LastUpdateStatusInProgress:
-		p.found, p.cause = "the function is being made or updated", "somebody deploys it right now"
+		p.found, p.cause = "the function is being created or updated", "a deployment is in progress"
 		r.out.problem(Warning, linkFunction, "state", p)
 	default:
 		r.out.ok(linkFunction, "state", "Active")
 	}
 }
 
-// The bounds of a sensible timeout, in seconds.
+// Limits of a reasonable timeout, in seconds.
 const (
 	lambdaDefaultTimeout = 3
 	shortTimeout         = 30
@@ -131,20 +131,20 @@ const (
 
 func (r *run) checkTimeout(s *stream, f *lambda.GetFunctionConfigurationOutput) {
 	seconds := int(aws.ToInt32(f.Timeout))
-	p := finding{found: fmt.Sprintf("the function may take %d s", seconds), fix: r.mend(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--timeout", "60"))}
-	const tried = "a batch that takes longer is tried four times, and then every record of it is in the error output (Lambda.FunctionTimedOut)"
+	p := finding{found: fmt.Sprintf("the function's timeout is %d s", seconds), fix: r.repair(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--timeout", "60"))}
+	const tried = "a batch that takes longer is tried four times, then all of its records go to the error output (Lambda.FunctionTimedOut)"
 	switch {
 	case seconds <= lambdaDefaultTimeout:
-		p.cause, p.consequence = fmt.Sprintf("%d s is Lambda's default, which nobody changed: reading the usage plans alone may take longer, and a batch has thousands of records", lambdaDefaultTimeout), tried
+		p.cause, p.consequence = fmt.Sprintf("Lambda's default of %d s was never changed: just reading the usage plans may take longer, and a batch has thousands of records", lambdaDefaultTimeout), tried
 		r.out.problem(Failed, linkFunction, "timeout", p)
 	case seconds < shortTimeout:
-		p.cause, p.consequence = "reading the usage plans of a large account may take longer, as API Gateway answers ten calls a second", tried
+		p.cause, p.consequence = "reading the usage plans of a large account may take longer, because API Gateway allows ten calls per second", tried
 		r.out.problem(Warning, linkFunction, "timeout", p)
 	case seconds > firehoseTimeout:
-		p.cause, p.consequence = "Firehose waits 300 s at most", "Firehose gives up first, and calls the function again while the first call still runs"
+		p.cause, p.consequence = "Firehose waits at most 300 s", "Firehose gives up first, and calls the function again while the first call still runs"
 		r.out.problem(Warning, linkFunction, "timeout", p)
 	case seconds > longTimeout:
-		p.cause, p.consequence = "a call that hangs holds its batch that long, four times over", fmt.Sprintf("delivery may stand still for %d minutes before it fails", seconds*4/60)
+		p.cause, p.consequence = "a hanging call blocks its batch for that long, four times in a row", fmt.Sprintf("delivery may be blocked for %d minutes before it fails", seconds*4/60)
 		r.out.problem(Warning, linkFunction, "timeout", p)
 	default:
 		r.out.ok(linkFunction, "timeout", "%d s", seconds)
@@ -160,13 +160,13 @@ func (r *run) checkMemory(s *stream, f *lambda.GetFunctionConfigurationOutput) {
 		return
 	}
 	r.out.problem(Warning, linkFunction, "memory", finding{
-		found: fmt.Sprintf("the function has %d MB", aws.ToInt32(f.MemorySize)), cause: "that is Lambda's default, and the share of a CPU is as small",
-		consequence: "a batch of several MB, in base64, may be slow or not fit",
-		fix:         r.mend(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--memory-size", "256")),
+		found: fmt.Sprintf("the function has %d MB", aws.ToInt32(f.MemorySize)), cause: "that is Lambda's default, which also means a small share of a CPU",
+		consequence: "a batch of several MB, in base64, may be slow or exceed the memory",
+		fix:         r.repair(s, command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--memory-size", "256")),
 	})
 }
 
-// oldRuntimes are those that AWS no longer looks after.
+// oldRuntimes lists the runtimes that AWS has deprecated.
 var oldRuntimes = []string{
 	"python2.7", "python3.6", "python3.7", "python3.8", "go1.x", "provided", "provided.al2", "java8", "dotnetcore3.1", "dotnet6",
 	"nodejs", "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "ruby2.5", "ruby2.7",
@@ -181,8 +181,8 @@ func (r *run) checkRuntime(s *stream, f *lambda.GetFunctionConfigurationOutput) 
 		if string(f.Runtime) == old {
 			r.out.problem(Warning, linkFunction, "runtime", finding{
 				found: "the function runs on " + old, cause: "AWS has deprecated that runtime",
-				consequence: "it gets no security fixes, and AWS refuses to create functions on it, and later to update them",
-				fix:         r.mend(s, "move its code to a newer runtime: "+command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--runtime", "RUNTIME")),
+				consequence: "it gets no security fixes, and AWS stops allowing functions to be created on it, and later to be updated",
+				fix:         r.repair(s, "move its code to a newer runtime: "+command("lambda", "update-function-configuration", "--region", s.region, "--function-name", aws.ToString(f.FunctionName), "--runtime", "RUNTIME")),
 			})
 			return
 		}
@@ -197,11 +197,11 @@ func (r *run) checkConcurrency(ctx context.Context, s *stream) {
 	case err != nil:
 		r.unknown(linkFunction, name, "its reserved concurrency", need{"lambda:GetFunctionConcurrency", unqualified(s.function)}, err)
 	case out.ReservedConcurrentExecutions == nil:
-		r.out.ok(linkFunction, name, "not set: it takes what the account has left")
+		r.out.ok(linkFunction, name, "not set: it uses the account's unreserved concurrency")
 	case *out.ReservedConcurrentExecutions == 0:
 		r.out.problem(Failed, linkFunction, name, finding{
-			found: "its reserved concurrency is 0", cause: "somebody throttled the function to a stop",
-			consequence: "each call is refused (Lambda.InvokeLimitExceeded): records end in the error output, untouched",
+			found: "its reserved concurrency is 0", cause: "the function was throttled completely, for example in the console",
+			consequence: "each call is rejected (Lambda.InvokeLimitExceeded): records go unprocessed to the error output",
 			fix:         command("lambda", "delete-function-concurrency", "--region", s.region, "--function-name", unqualified(s.function)),
 		})
 	default:
@@ -209,20 +209,20 @@ func (r *run) checkConcurrency(ctx context.Context, s *stream) {
 	}
 }
 
-// checkFunctionFormat says whether stagelog's function reads the fields that the stages write.
+// checkFunctionFormat checks that stagelog's function reads the fields that the stages write.
 func (r *run) checkFunctionFormat(s *stream, env map[string]string) {
 	const name = "format"
 	if !s.ownFunction {
 		return
 	}
-	knows := functionFormat(env)
+	format := functionFormat(env)
 	for _, st := range s.stages {
-		if a, b := roles(knows, env), roles(st.format, nil); a != b && st.format != "" {
+		if a, b := roles(format, env), roles(st.format, nil); a != b && st.format != "" {
 			r.out.problem(Failed, linkFunction, name, finding{
-				found:       fmt.Sprintf("the function looks for the key, the API and the stage in %s, and %s writes them to %s", a, st.ref, b),
-				cause:       "the function's STAGELOG_FORMAT and the stage's format are not the same",
+				found:       fmt.Sprintf("the function looks for the key, the API and the stage in %s, but %s writes them to %s", a, st.ref, b),
+				cause:       "the function's STAGELOG_FORMAT differs from the stage's format",
 				consequence: "no record of that stage can be attributed: usage plan and customer are -",
-				fix:         r.mend(s, "set STAGELOG_FORMAT in the function's environment to the stage's format"),
+				fix:         r.repair(s, "set STAGELOG_FORMAT in the function's environment to the stage's format"),
 			})
 			return
 		}
@@ -244,7 +244,7 @@ func functionFormat(env map[string]string) string {
 	return format
 }
 
-// roles names the fields of a format that enrichment reads, as the environment overrides them.
+// roles lists the fields of a format that enrichment reads, with the overrides in env.
 func roles(format string, env map[string]string) string {
 	f, err := accesslog.Parse(format)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-func TestAdvisedFormatIsRightAsItStands(t *testing.T) {
+func TestAdvisedFormatHasNoFindings(t *testing.T) {
 	for _, format := range []string{accesslog.Seed(), accesslog.Classic, accesslog.Apiable, accesslog.Usage, accesslog.Full,
 		`{"k":"$context.identity.apiKey"}`, `{"id":"$context.requestId", "k": "$context.identity.apiKey" }`, `{"k":"$context.identity.apiKey","id":"$context.requestId",}`} {
 		got := advised(format)
 		for _, f := range accesslog.Lint(got) {
 			if f.Severity > accesslog.Info {
-				t.Errorf("advised(%s) = %s, of which Lint says %s", format, got, f)
+				t.Errorf("advised(%s) = %s, Lint reports %s", format, got, f)
 			}
 		}
 		if again := advised(got); again != got {
@@ -69,7 +69,7 @@ func TestErrorLogsAreQuotedWithoutRecords(t *testing.T) {
 	}
 }
 
-func TestARecordAmongOthersOnALine(t *testing.T) {
+func TestRecordIsFoundAmongOthersOnLine(t *testing.T) {
 	for _, tc := range []struct{ line, want string }{
 		{`{"a":1}{"id":"m"}{"b":2}`, `{"id":"m"}`}, {`{"id":"m"}`, `{"id":"m"}`}, {`“id”:“m”`, `“id”:“m”`}, {`{"a":1}{"id":"m"`, `{"a":1}{"id":"m"`},
 	} {

@@ -19,18 +19,18 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// kmsKey is a key of AWS KMS as it is.
+// kmsKey holds the present state of an AWS KMS key.
 type kmsKey struct {
 	arn     string
-	managed bool // by AWS, for this account alone: nobody can edit its policy
+	managed bool // by AWS, for this account only; its policy cannot be edited
 	state   string
 	policy  []policy.Document
-	err     error // it could not be read, or its policy not
+	err     error // reading the key or its policy failed
 	need    need
 }
 
-// readKMSKey describes a key by its id, ARN or alias. Two calls of KMS are all that doctor
-// needs, so they are made with the signer of the SDK and not with a client of their own.
+// readKMSKey describes a key by its id, ARN or alias. Doctor needs only two KMS operations, so
+// it uses the SDK's signer instead of adding the KMS client.
 func (r *run) readKMSKey(ctx context.Context, region, id string) *kmsKey {
 	k := &kmsKey{arn: id}
 	var described struct {
@@ -59,8 +59,8 @@ func (r *run) readKMSKey(ctx context.Context, region, id string) *kmsKey {
 	return k
 }
 
-// allows says what the key's policy says to a principal. delegated is true where it leaves
-// the decision to IAM policies of the principal's account.
+// allows evaluates the key policy for a principal. delegated reports whether the key policy
+// leaves the decision to IAM policies of the principal's account.
 func (k *kmsKey) allows(principal, action string, context map[string][]string) (decision policy.Decision, delegated bool) {
 	decision, by := policy.Evaluate(k.policy, policy.Request{Principal: principal, Action: action, Resource: k.arn, Context: context})
 	if decision != policy.Allow {
@@ -74,7 +74,7 @@ func (k *kmsKey) allows(principal, action string, context map[string][]string) (
 	return decision, !by.Principal.Any
 }
 
-// kms calls AWS KMS.
+// kms calls an AWS KMS operation.
 func (r *run) kms(ctx context.Context, region, operation string, in, out any) error {
 	o := r.c.STS.Options()
 	if o.Credentials == nil {
@@ -111,27 +111,27 @@ func (r *run) kms(ctx context.Context, region, operation string, in, out any) er
 		return err
 	}
 	const largest = 1 << 20
-	answer, err := io.ReadAll(io.LimitReader(res.Body, largest))
+	response, err := io.ReadAll(io.LimitReader(res.Body, largest))
 	if err := errors.Join(err, res.Body.Close()); err != nil {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return kmsError(operation, res.StatusCode, answer)
+		return kmsError(operation, res.StatusCode, response)
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
+	if err := json.Unmarshal(response, out); err != nil {
 		return kmsError(operation, res.StatusCode, nil)
 	}
 	return nil
 }
 
-// kmsError is KMS's answer in the SDK's form.
-func kmsError(operation string, status int, answer []byte) error {
+// kmsError converts an error response of KMS to the SDK's error type.
+func kmsError(operation string, status int, response []byte) error {
 	var e struct {
 		Type    string `json:"__type"`
 		Message string `json:"message"`
 	}
-	if err := json.Unmarshal(answer, &e); err != nil || e.Type == "" {
-		e.Type, e.Message = "UnknownOperation", fmt.Sprintf("KMS %s was answered with status %d", operation, status)
+	if err := json.Unmarshal(response, &e); err != nil || e.Type == "" {
+		e.Type, e.Message = "UnknownOperation", fmt.Sprintf("KMS %s returned status %d", operation, status)
 	}
 	code := e.Type[strings.LastIndexByte(e.Type, '#')+1:]
 	return &smithy.OperationError{ServiceID: "KMS", OperationName: operation, Err: &smithy.GenericAPIError{Code: code, Message: e.Message}}
@@ -144,8 +144,8 @@ func dnsSuffix(partition string) string {
 	return "amazonaws.com"
 }
 
-// keyUse are the condition keys of S3's use of a key for an object of the bucket, for a caller
-// of an account. With a bucket key the encryption context is the bucket's ARN.
+// keyUse returns the condition keys that S3 sends when it uses a key for an object on behalf of
+// account. With a bucket key the encryption context is the bucket's ARN.
 func (s *stream) keyUse(account string, bucketKey bool) map[string][]string {
 	at := s.objectARN()
 	if bucketKey {

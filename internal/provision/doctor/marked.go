@@ -13,32 +13,32 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-// Marker begins the request id and the extended request id of every record that doctor sends,
-// by which reports leave it out.
+// Marker is the prefix of the request id and the extended request id of every record that
+// doctor sends. Reports exclude such records.
 const Marker = "stagelog-doctor-"
 
-// marked is a record that can be found again.
+// marked is a record that can be recognized in the bucket by its id.
 type marked struct {
 	id       string
 	line     []byte
-	customer *customer // whose key it names; nil for nobody's
+	customer *customer // owner of the key in the record; nil if the key does not exist
 }
 
-// customer is a key with the usage plan that it has for the stage.
+// customer is an API key with its usage plan for the stage.
 type customer struct{ keyID, name, plan string }
 
-// newMarked renders a line by the format of the stream's first stage, as API Gateway would.
-// It looks like a preflight request that was refused, which counts least with whoever counts.
+// newMarked renders a line in the format of the stream's first stage, as API Gateway would. It
+// looks like a rejected preflight request, which is the least likely to be counted.
 func (r *run) newMarked(ctx context.Context, s *stream) (*marked, bool) {
 	const name = "accepted"
 	st := r.stageToMark(s)
 	if st == nil {
-		r.out.problem(Skipped, linkRecord, name, finding{found: "not sent: no stage with a format leads to " + s.name, cause: "a record is rendered by the stage's format", fix: "mend the stage, then doctor again"})
+		r.out.problem(Skipped, linkRecord, name, finding{found: "not sent: no stage with a format logs to " + s.name, cause: "a record is rendered in the stage's format", fix: "fix the stage, then run doctor again"})
 		return nil, false
 	}
 	format, err := accesslog.Parse(st.format)
 	if err != nil {
-		r.out.problem(Skipped, linkRecord, name, finding{found: "not sent: the format of " + st.ref.String() + " cannot be read", cause: err.Error()})
+		r.out.problem(Skipped, linkRecord, name, finding{found: "not sent: the format of " + st.ref.String() + " cannot be parsed", cause: err.Error()})
 		return nil, false
 	}
 	var random [8]byte
@@ -47,7 +47,7 @@ func (r *run) newMarked(ctx context.Context, s *stream) (*marked, bool) {
 		return nil, false
 	}
 	m := &marked{id: Marker + hex.EncodeToString(random[:])}
-	key := "stagelog-doctor" // nobody's: what a foreign chain does with a real one is not known
+	key := "stagelog-doctor" // no real key, because another party's chain may bill for it
 	if r.ours(s) {
 		m.customer = r.anyCustomer(ctx, st)
 		if key = "-"; m.customer != nil {
@@ -70,7 +70,7 @@ func (r *run) newMarked(ctx context.Context, s *stream) (*marked, bool) {
 	return m, true
 }
 
-// stageToMark is the first stage that has a format; where no stage was asked for, the pipeline's own.
+// stageToMark returns the first stage that has a format; without any stages, a placeholder with the pipeline's format.
 func (r *run) stageToMark(s *stream) *stage {
 	for _, st := range s.stages {
 		if st.format != "" {
@@ -85,8 +85,8 @@ func (r *run) stageToMark(s *stream) *stage {
 	return nil
 }
 
-// anyCustomer is a key of a usage plan that the stage is in; nil when there is none to be
-// seen. The answer holds the key's value too, which is not kept.
+// anyCustomer returns a key from a usage plan of the stage; nil if none is found. The key's value
+// in the response is discarded.
 func (r *run) anyCustomer(ctx context.Context, st *stage) *customer {
 	plans, err := r.plansOf(ctx, &stream{stages: []*stage{st}})
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 )
 
-// plan is a usage plan with a stage of the chain in it.
+// plan is a usage plan that contains a stage of the chain.
 type plan struct{ id, name string }
 
-// plansOf are the usage plans of a stream's stages.
+// plansOf returns the usage plans of a stream's stages.
 func (r *run) plansOf(ctx context.Context, s *stream) (all []plan, err error) {
 	pages := apigateway.NewGetUsagePlansPaginator(r.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(500)})
 	for pages.HasMorePages() {
@@ -40,18 +40,18 @@ func (s *stream) hasStage(api, name string) bool {
 	return false
 }
 
-// checkKeys says whether any method takes API keys: without that a request has no key id.
+// checkKeys checks that some method requires an API key; otherwise no request has a key id.
 func (r *run) checkKeys(ctx context.Context, st *stage, s *stream) {
 	const name = "API keys"
 	if s.function == "" && len(customerFields(st.format)) > 1 {
-		return // an authorizer names customers
+		return // customers are identified by an authorizer
 	}
 	pages := apigateway.NewGetResourcesPaginator(r.c.APIGateway, &apigateway.GetResourcesInput{RestApiId: &st.ref.API, Embed: []string{"methods"}, Limit: aws.Int32(500)})
 	methods, with := 0, 0
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			r.unknown(linkStage, name, "which methods of "+st.ref.API+" take API keys", need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/resources")}, err)
+			r.unknown(linkStage, name, "which methods of "+st.ref.API+" require API keys", need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/resources")}, err)
 			return
 		}
 		for _, resource := range page.Items {
@@ -63,18 +63,18 @@ func (r *run) checkKeys(ctx context.Context, st *stage, s *stream) {
 		}
 	}
 	if methods == 0 || with > 0 {
-		r.out.ok(linkStage, name, "%d of %d methods ask for an API key", with, methods)
+		r.out.ok(linkStage, name, "%d of %d methods require an API key", with, methods)
 		return
 	}
 	r.out.problem(Warning, linkStage, name, finding{
-		found: fmt.Sprintf("none of the %d methods of %s asks for an API key", methods, st.ref.API), cause: "apiKeyRequired is false on each; API Gateway takes no notice of a key then",
-		consequence: "no request has a key id, so nobody's usage plan and name can be found: they are - in every record",
+		found: fmt.Sprintf("none of the %d methods of %s requires an API key", methods, st.ref.API), cause: "apiKeyRequired is false for all of them, and API Gateway then ignores keys",
+		consequence: "no request has a key id, so usage plan and customer cannot be looked up: they are - in every record",
 		fix: command("apigateway", "update-method", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--resource-id", "RESOURCE_ID", "--http-method", "METHOD", "--patch-operations", "op=replace,path=/apiKeyRequired,value=true") +
 			"\nfor each method, then " + command("apigateway", "create-deployment", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage),
 	})
 }
 
-// checkPlans says whether requests to a stage can have a customer at all.
+// checkPlans checks that a stage is in a usage plan; otherwise its requests have no customer.
 func (r *run) checkPlans(ctx context.Context, st *stage, s *stream) {
 	const name = "usage plans"
 	only := &stream{stages: []*stage{st}}
@@ -89,10 +89,10 @@ func (r *run) checkPlans(ctx context.Context, st *stage, s *stream) {
 		}
 		r.out.ok(linkStage, name, "%s is in %s", st.ref, listed(names))
 	case s.function == "" && len(customerFields(st.format)) > 1:
-		r.out.ok(linkStage, name, "%s is in none, and needs none: an authorizer names plan and subscription", st.ref)
+		r.out.ok(linkStage, name, "%s is in none, and needs none: plan and subscription come from an authorizer", st.ref)
 	default:
 		r.out.problem(Warning, linkStage, name, finding{
-			found: fmt.Sprintf("%s is in no usage plan", st.ref), cause: "API Gateway takes no API keys for a stage that is in none",
+			found: fmt.Sprintf("%s is in no usage plan", st.ref), cause: "API Gateway accepts API keys only for stages in a usage plan",
 			consequence: "no request has a customer: usage plan and customer are - in every record",
 			fix:         command("apigateway", "update-usage-plan", "--region", r.t.Region, "--usage-plan-id", "PLAN_ID", "--patch-operations", "op=add,path=/apiStages,value="+st.ref.API+":"+st.ref.Stage),
 		})

@@ -16,12 +16,12 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// A partnerS3 answers as S3 does to a reader: lists and objects below the prefixes in may, and
-// denies the rest for the reason.
+// partnerS3 behaves like S3 for a reader: it allows listing and getting below the given prefixes,
+// and denies everything else with the message denial.
 type partnerS3 struct {
 	list, get []string // prefixes
 	denial    string
-	redirect  string // the bucket's Region, when it is another
+	redirect  string // the bucket's Region, if it differs
 	empty     bool
 }
 
@@ -62,26 +62,26 @@ func (p partnerS3) client() *s3.Client {
 		Credentials: credentials.NewStaticCredentialsProvider("AKIAREADER", "reader", "")}).S3
 }
 
-func TestAReadersOwnCredentials(t *testing.T) {
+func TestReaderCredentials(t *testing.T) {
 	const list, get, errs, own = "readers: list with its credentials", "readers: get with its credentials", "readers: error output with its credentials", "readers: stagelog's own with its credentials"
 	for _, tc := range []struct {
 		name            string
 		s3              partnerS3
 		failed, skipped []string
-		says            []string
+		text            []string
 	}{
-		{name: "right", s3: partnerS3{list: []string{"logs/"}, get: []string{"logs/"}}},
-		{name: "lists everything and reads what it should", s3: partnerS3{list: []string{""}, get: []string{"logs/"}}},
+		{name: "valid", s3: partnerS3{list: []string{"logs/"}, get: []string{"logs/"}}},
+		{name: "lists everything", s3: partnerS3{list: []string{""}, get: []string{"logs/"}}},
 		{name: "nothing delivered yet", s3: partnerS3{list: []string{""}, get: []string{"logs/"}, empty: true}, skipped: []string{get}},
-		{name: "no list", s3: partnerS3{get: []string{"logs/"}, denial: "User: arn:aws:iam::1:user/x is not authorized to perform: s3:ListBucket because no resource-based policy allows the s3:ListBucket action"},
-			failed: []string{list}, says: []string{"the bucket's policy does not allow the reader", "stagelog deploy"}},
-		{name: "its own account does not allow it", s3: partnerS3{denial: "… because no identity-based policy allows the s3:ListBucket action"},
-			failed: []string{list}, says: []string{"the reader's own account"}},
-		{name: "no get", s3: partnerS3{list: []string{""}, denial: "Access Denied"}, failed: []string{get}, says: []string{"S3 needs both"}},
-		{name: "no key", s3: partnerS3{list: []string{""}, denial: "User: x is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext"},
-			failed: []string{get}, says: []string{"KMS key"}},
-		{name: "reads everything", s3: partnerS3{list: []string{""}, get: []string{""}}, failed: []string{errs, own}, says: []string{"s3://" + testBucket + "/errors/"}},
-		{name: "another Region", s3: partnerS3{redirect: "us-east-1"}, failed: []string{list}, skipped: []string{errs, own}, says: []string{"the bucket is in us-east-1", "--region us-east-1"}},
+		{name: "cannot list", s3: partnerS3{get: []string{"logs/"}, denial: "User: arn:aws:iam::1:user/x is not authorized to perform: s3:ListBucket because no resource-based policy allows the s3:ListBucket action"},
+			failed: []string{list}, text: []string{"the bucket policy does not allow the reader", "stagelog deploy"}},
+		{name: "denied by its own account", s3: partnerS3{denial: "… because no identity-based policy allows the s3:ListBucket action"},
+			failed: []string{list}, text: []string{"the reader's own account"}},
+		{name: "cannot get", s3: partnerS3{list: []string{""}, denial: "Access Denied"}, failed: []string{get}, text: []string{"S3 needs both"}},
+		{name: "cannot decrypt", s3: partnerS3{list: []string{""}, denial: "User: x is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext"},
+			failed: []string{get}, text: []string{"KMS key"}},
+		{name: "reads everything", s3: partnerS3{list: []string{""}, get: []string{""}}, failed: []string{errs, own}, text: []string{"s3://" + testBucket + "/errors/"}},
+		{name: "another Region", s3: partnerS3{redirect: "us-east-1"}, failed: []string{list}, skipped: []string{errs, own}, text: []string{"the bucket is in us-east-1", "--region us-east-1"}},
 	} {
 		f := found{}
 		report, err := doctor.Reader(t.Context(), tc.s3.client(), doctor.Delivery{Bucket: testBucket, Prefix: "logs/!{timestamp:yyyy}/", ErrorPrefix: "errors/!{firehose:error-output-type}/"}, func(c doctor.Check) {
@@ -91,19 +91,19 @@ func TestAReadersOwnCredentials(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 			continue
 		}
-		if diff := cmp.Diff(tc.failed, f.with(doctor.Failed)); diff != "" || report.Failed != len(tc.failed) {
-			t.Errorf("%s: what fails (-want +got):\n%s%s", tc.name, diff, text(report))
+		if diff := cmp.Diff(tc.failed, f.withStatus(doctor.Failed)); diff != "" || report.Failed != len(tc.failed) {
+			t.Errorf("%s: failed checks (-want +got):\n%s%s", tc.name, diff, text(report))
 		}
-		if diff := cmp.Diff(tc.skipped, f.with(doctor.Skipped)); diff != "" {
-			t.Errorf("%s: what is skipped (-want +got):\n%s", tc.name, diff)
+		if diff := cmp.Diff(tc.skipped, f.withStatus(doctor.Skipped)); diff != "" {
+			t.Errorf("%s: skipped checks (-want +got):\n%s", tc.name, diff)
 		}
 		if len(tc.failed) > 0 {
-			f.wants(t, tc.failed[0], doctor.Failed, tc.says...)
+			f.expect(t, tc.failed[0], doctor.Failed, tc.text...)
 		}
 	}
 }
 
-func TestNobodyAnswersIsAnError(t *testing.T) {
+func TestUnreachableAWSIsAnError(t *testing.T) {
 	c := s3.New(s3.Options{Region: "eu-west-1", BaseEndpoint: aws.String("http://127.0.0.1:1"), UsePathStyle: true, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("A", "B", "")})
 	if report, err := doctor.Reader(t.Context(), c, doctor.Delivery{Bucket: testBucket, Prefix: "logs/", ErrorPrefix: "errors/"}, nil); err == nil {
 		t.Errorf("doctor.Reader without S3: got %s, want an error", text(report))
@@ -114,14 +114,14 @@ func TestNobodyAnswersIsAnError(t *testing.T) {
 	}
 }
 
-func TestTheReadersViewIsPartOfTheWhole(t *testing.T) {
+func TestRunIncludesReaderChecks(t *testing.T) {
 	s := moto.Start(t)
 	b := recordable().build(t, provision.NewClients(s.Config(nil)))
 	f := examineRecord(t, s, b, b.own(), doctor.Options{ReaderS3: partnerS3{list: []string{"logs/"}, get: []string{"logs/"}}.client()}, func(r []byte) (string, []byte) {
 		return nameAt("logs/", ".gz"), gzipped(enriched(`"usage_plan":"Gold","customer":"Acme Corp"`)(r))
 	})
-	f.wants(t, "readers: get with its credentials", doctor.OK, "logs/20")
-	if failed := f.with(doctor.Failed); failed != nil {
+	f.expect(t, "readers: get with its credentials", doctor.OK, "logs/20")
+	if failed := f.withStatus(doctor.Failed); failed != nil {
 		t.Errorf("failed: %v", failed)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// checkReaders evaluates what the bucket's policy lets readers do: list and get below the
-// prefix, and nothing else. Their own account's policies are theirs to see.
+// checkReaders checks that the bucket policy allows readers to list and get below the prefix, and
+// nothing else. The policies in the readers' own accounts are not visible.
 func (r *run) checkReaders(_ context.Context, s *stream) {
 	if s.to == nil || s.policy == nil {
 		return
@@ -26,7 +26,7 @@ func (r *run) checkReaders(_ context.Context, s *stream) {
 	r.checkPublic(s)
 	readers := r.readers(s)
 	if len(readers) == 0 {
-		r.out.ok(linkReaders, "accounts", "no other account may read")
+		r.out.ok(linkReaders, "accounts", "no other account has read access")
 		return
 	}
 	for _, principal := range readers {
@@ -39,8 +39,8 @@ func (r *run) checkReaders(_ context.Context, s *stream) {
 	}
 }
 
-// readers are the principals to examine: those that the policy names, and of accounts that it
-// should name and does not, the account.
+// readers returns the principals to examine: those that the policy names, and the account of each
+// expected reader that it does not name.
 func (r *run) readers(s *stream) (all []string) {
 	var named []string
 	for _, d := range s.policy.documents() {
@@ -72,7 +72,7 @@ func (r *run) readers(s *stream) (all []string) {
 	return all
 }
 
-// principalARN is a principal as an ARN: an account's id means its root.
+// principalARN returns a principal as an ARN; an account id becomes the account's root.
 func (r *run) principalARN(principal string) string {
 	if len(principal) == 12 && !strings.Contains(principal, ":") {
 		return "arn:" + r.t.Partition + ":iam::" + principal + ":root"
@@ -93,9 +93,9 @@ func (r *run) checkPublic(s *stream) {
 		st := &doc.Statements[i]
 		if st.Effect == "Allow" && st.Principal.Any && len(st.Conditions) == 0 {
 			r.out.problem(Failed, linkReaders, "public", finding{
-				found: fmt.Sprintf("%s of the bucket's policy allows everybody %s", statementName(doc, st), listed(st.Actions)), cause: "its principal is *, and it has no condition",
-				consequence: "the logs of all customers are public, unless the public access block stands before them",
-				fix:         r.mend(s, "name accounts in its Principal, or take it out: "+putBucketPolicy(s, without(docOf(s), st.Sid))),
+				found: fmt.Sprintf("%s of the bucket policy allows everyone %s", statementName(doc, st), listed(st.Actions)), cause: "its principal is *, without a condition",
+				consequence: "the logs of all customers are public, unless the public access block prevents it",
+				fix:         r.repair(s, "name accounts in its Principal, or remove the statement: "+putBucketPolicy(s, without(docOf(s), st.Sid))),
 			})
 		}
 	}
@@ -113,7 +113,7 @@ func without(d policy.Document, sid string) policy.Document {
 	return d
 }
 
-// view is what one reader may do.
+// view evaluates the permissions of one reader.
 type view struct {
 	r         *run
 	s         *stream
@@ -128,19 +128,19 @@ func (v view) ask(action, resource string, context map[string][]string) (policy.
 	return policy.Evaluate(v.s.policy.documents(), policy.Request{Principal: v.principal, Action: action, Resource: resource, Context: all})
 }
 
-// right is something that a reader must be allowed.
+// right is a permission that a reader must have.
 type right struct {
 	name, action, resource string
 	context                map[string][]string
-	other                  string // the resource that a statement with the right action may name by mistake
-	mistake, consequence   string // of such a statement, and of the lack of the right
+	other                  string // a resource that statements often name by mistake
+	mistake, consequence   string // explains that mistake; effect of the missing permission
 }
 
 func (v view) checkList() {
 	v.checkRight(right{
 		name: "list", action: "s3:ListBucket", resource: v.s.bucketARN(), context: map[string][]string{"s3:prefix": {literal(v.s.prefix())}}, other: v.s.objectARN(),
 		mistake:     "which are the objects and not the bucket: s3:ListBucket needs " + v.s.bucketARN(),
-		consequence: "it does not learn which objects there are; who knows a name may still get it",
+		consequence: "it cannot find out which objects exist; it may still get an object whose name it knows",
 	})
 }
 
@@ -148,23 +148,23 @@ func (v view) checkGet() {
 	v.checkRight(right{
 		name: "get", action: "s3:GetObject", resource: v.s.objectARN(), other: v.s.bucketARN(),
 		mistake:     "which is the bucket and not its objects: s3:GetObject needs " + v.s.bucketARN() + "/" + literal(v.s.prefix()) + "*",
-		consequence: "it sees the names of objects, and gets 403 AccessDenied for each",
+		consequence: "it sees the names of objects, but gets 403 AccessDenied for each",
 	})
 }
 
 func (v view) checkRight(x right) {
 	decision, by := v.ask(x.action, x.resource, x.context)
 	if decision == policy.Allow {
-		v.r.out.ok(linkReaders, x.name, "%s may %s the objects %s", v.principal, x.name, below(literal(v.s.prefix())))
+		v.r.out.ok(linkReaders, x.name, "%s can %s objects %s", v.principal, x.name, below(literal(v.s.prefix())))
 		return
 	}
 	v.report(x, decision, by)
 }
 
-// report reports why a reader lacks a right.
+// report adds a failed check with the reason why a reader lacks a permission.
 func (v view) report(x right, decision policy.Decision, by *policy.Statement) {
 	name, action, resource := x.name, x.action, x.resource
-	f := finding{found: fmt.Sprintf("%s may not %s on %s", v.principal, action, resource), consequence: x.consequence}
+	f := finding{found: fmt.Sprintf("%s is not allowed %s on %s", v.principal, action, resource), consequence: x.consequence}
 	named := false
 	for _, st := range docOf(v.s).Statements {
 		named = named || st.Effect == "Allow" && slices.ContainsFunc(st.Principal.AWS, func(p string) bool { return v.r.principalARN(p) == v.principal })
@@ -172,16 +172,16 @@ func (v view) report(x right, decision policy.Decision, by *policy.Statement) {
 	otherDecision, otherBy := v.ask(action, x.other, nil)
 	switch {
 	case decision == policy.Deny:
-		f.cause = fmt.Sprintf("%s of the bucket's policy denies it", statementName(docOf(v.s), by))
+		f.cause = fmt.Sprintf("%s of the bucket policy denies it", statementName(docOf(v.s), by))
 		if keys := conditionKeys(by); len(keys) > 0 {
 			f.cause += ", by its condition on " + strings.Join(keys, ", ")
 		}
 	case otherDecision == policy.Allow:
-		f.cause = fmt.Sprintf("%s of the bucket's policy allows %s on %s alone, %s", statementName(docOf(v.s), otherBy), action, listed(otherBy.Resources), x.mistake)
+		f.cause = fmt.Sprintf("%s of the bucket policy allows %s only on %s, %s", statementName(docOf(v.s), otherBy), action, listed(otherBy.Resources), x.mistake)
 	case !named:
-		f.cause = "no statement of the bucket's policy names it, nor its account"
+		f.cause = "no statement of the bucket policy names it or its account"
 	default:
-		f.cause = "no statement of the bucket's policy allows it: the ones that name it have other actions, other resources or a condition that does not hold"
+		f.cause = "no statement of the bucket policy allows it: those that name it have other actions, other resources or a condition that is not met"
 	}
 	grant := resource
 	if action == "s3:GetObject" {
@@ -192,15 +192,15 @@ func (v view) report(x right, decision policy.Decision, by *policy.Statement) {
 		Sid: "Reader" + strings.ToUpper(name[:1]) + name[1:] + accountOf(v.principal), Effect: "Allow",
 		Principal: policy.Principal{AWS: []string{v.principal}}, Actions: []string{action}, Resources: []string{grant},
 	})
-	f.fix = v.r.mend(v.s, putBucketPolicy(v.s, doc))
+	f.fix = v.r.repair(v.s, putBucketPolicy(v.s, doc))
 	if decision == policy.Deny {
-		f.fix = v.r.mend(v.s, "let the reader through in that statement: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket))
+		f.fix = v.r.repair(v.s, "exempt the reader from that statement: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket))
 	}
 	v.r.out.problem(Failed, linkReaders, name, f)
 }
 
-// checkPrivate: the error output holds records as they came, and what stagelog keeps for
-// itself is nobody else's.
+// checkPrivate checks that the reader cannot read the error output, which holds unmodified
+// records, or stagelog's own objects.
 func (v view) checkPrivate() {
 	const name = "error output"
 	private := []string{literal(v.s.errorPrefix())}
@@ -213,15 +213,15 @@ func (v view) checkPrivate() {
 	for _, prefix := range private {
 		if decision, by := v.ask("s3:GetObject", v.s.bucketARN()+"/"+prefix+sampleName, nil); decision == policy.Allow {
 			v.r.out.problem(Warning, linkReaders, name, finding{
-				found:       fmt.Sprintf("%s may read what is %s", v.principal, below(prefix)),
-				cause:       fmt.Sprintf("%s of the bucket's policy allows it on %s", statementName(docOf(v.s), by), listed(by.Resources)),
-				consequence: "records that failed are there as they came: API keys in clear, where the format has them",
-				fix:         v.r.mend(v.s, "narrow its Resource to "+v.s.bucketARN()+"/"+literal(v.s.prefix())+"*, with an error output prefix that begins otherwise: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),
+				found:       fmt.Sprintf("%s can read objects %s", v.principal, below(prefix)),
+				cause:       fmt.Sprintf("%s of the bucket policy allows it on %s", statementName(docOf(v.s), by), listed(by.Resources)),
+				consequence: "it can see unmodified failed records, including API keys if the format has them",
+				fix:         v.r.repair(v.s, "restrict its Resource to "+v.s.bucketARN()+"/"+literal(v.s.prefix())+"*, and use an error output prefix that does not start with it: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),
 			})
 			return
 		}
 	}
-	v.r.out.ok(linkReaders, name, "%s may not read below %s", v.principal, strings.Join(private, " or "))
+	v.r.out.ok(linkReaders, name, "%s cannot read below %s", v.principal, strings.Join(private, " or "))
 }
 
 func (v view) checkWrite() {
@@ -235,40 +235,40 @@ func (v view) checkWrite() {
 		}
 	}
 	if len(may) == 0 {
-		v.r.out.ok(linkReaders, name, "%s may change nothing", v.principal)
+		v.r.out.ok(linkReaders, name, "%s cannot change anything", v.principal)
 		return
 	}
 	v.r.out.problem(Warning, linkReaders, name, finding{
-		found: fmt.Sprintf("%s may %s", v.principal, strings.Join(may, ", ")), cause: "a statement of the bucket's policy allows more than reading, s3:* perhaps",
-		consequence: "another account can change or delete the logs that bills are made from",
-		fix:         v.r.mend(v.s, "leave s3:GetObject and s3:ListBucket in its Action: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),
+		found: fmt.Sprintf("%s is allowed %s", v.principal, strings.Join(may, ", ")), cause: "a statement of the bucket policy allows more than reading, for example s3:*",
+		consequence: "another account can change or delete the logs on which invoices are based",
+		fix:         v.r.repair(v.s, "keep only s3:GetObject and s3:ListBucket in its Action: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),
 	})
 }
 
-// checkKey: who may get an object and not use its key gets AccessDenied all the same.
+// checkKey checks that the reader can decrypt objects; otherwise it gets AccessDenied despite the bucket policy.
 func (v view) checkKey() {
 	const name = "key"
 	k := v.s.key
-	f := finding{consequence: "it gets 403 AccessDenied for each object, though the bucket's policy is right"}
+	f := finding{consequence: "it gets 403 AccessDenied for each object, although the bucket policy allows it"}
 	switch {
-	case k == nil, awserr.Is(k.err, "NotFoundException"): // the bucket's check has said it
+	case k == nil, awserr.Is(k.err, "NotFoundException"): // reported by the check of the bucket
 		return
 	case k.managed:
-		f.found = "objects are encrypted with AWS's own key " + awsKey
-		f.cause = "that key is for the bucket's account alone, and nobody can edit its policy"
-		f.fix = v.r.mend(v.s, command("s3api", "put-bucket-encryption", "--bucket", v.s.bucket, "--server-side-encryption-configuration", `{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}`)+
+		f.found = "objects are encrypted with the AWS managed key " + awsKey
+		f.cause = "only the bucket's account can use that key, and its policy cannot be edited"
+		f.fix = v.r.repair(v.s, command("s3api", "put-bucket-encryption", "--bucket", v.s.bucket, "--server-side-encryption-configuration", `{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}`)+
 			"\nor use a key of your own, whose policy allows the reader kms:Decrypt")
 	case k.err != nil:
-		v.r.unknown(linkReaders, name, fmt.Sprintf("whether %s may use the key %s", v.principal, k.arn), k.need, k.err)
+		v.r.unknown(linkReaders, name, fmt.Sprintf("whether %s can use the key %s", v.principal, k.arn), k.need, k.err)
 		return
 	default:
 		if decision, _ := k.allows(v.principal, "kms:Decrypt", v.s.keyUse(accountOf(v.principal), v.s.bucketKey)); decision == policy.Allow {
-			v.r.out.ok(linkReaders, name, "the policy of %s lets %s decrypt; its own account must allow that too", k.arn, v.principal)
+			v.r.out.ok(linkReaders, name, "the policy of %s allows %s to decrypt; its own account must allow that too", k.arn, v.principal)
 			return
 		}
-		f.found = fmt.Sprintf("objects are encrypted with %s, and %s may not kms:Decrypt with it", k.arn, v.principal)
-		f.cause = "the key's policy does not name the reader"
-		f.fix = "add to the key's policy " + oneLine(compact(statement{Effect: "Allow", Principal: map[string]string{"AWS": v.principal}, Action: []string{"kms:Decrypt"}, Resource: []string{"*"}})) +
+		f.found = fmt.Sprintf("objects are encrypted with %s, and %s is not allowed kms:Decrypt with it", k.arn, v.principal)
+		f.cause = "the key policy does not name the reader"
+		f.fix = "add to the key policy " + oneLine(compact(statement{Effect: "Allow", Principal: map[string]string{"AWS": v.principal}, Action: []string{"kms:Decrypt"}, Resource: []string{"*"}})) +
 			": " + command("kms", "put-key-policy", "--region", v.s.region, "--key-id", k.arn, "--policy-name", "default", "--policy", "file://key-policy.json")
 	}
 	v.r.out.problem(Failed, linkReaders, name, f)

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 )
 
-// checkRecord sends a marked record through the stream and waits for it in the bucket. Then
-// a reader's own credentials are tried, where there are some.
+// checkRecord sends a marked record through the stream and waits for it in the bucket. Then it
+// tests a reader's own credentials. Both are optional.
 func (r *run) checkRecord(ctx context.Context, s *stream) {
 	key := ""
 	if r.o.Record && s.d != nil && s.to != nil {
@@ -26,7 +26,7 @@ func (r *run) checkRecord(ctx context.Context, s *stream) {
 	}
 }
 
-// sendRecord answers the key of the object in which the record came out, "" when it did not.
+// sendRecord sends a marked record and returns the key of the object that contains it; "" if none does.
 func (r *run) sendRecord(ctx context.Context, s *stream) string {
 	const name = "accepted"
 	m, ok := r.newMarked(ctx, s)
@@ -38,51 +38,51 @@ func (r *run) sendRecord(ctx context.Context, s *stream) string {
 		if why == "" {
 			why = fmt.Sprintf("the stream is %s", s.d.DeliveryStreamStatus)
 		}
-		r.out.problem(Skipped, linkRecord, name, finding{found: "not sent: " + why, cause: "it could not arrive", fix: "mend that, then doctor again"})
+		r.out.problem(Skipped, linkRecord, name, finding{found: "not sent: " + why, cause: "it could not be delivered", fix: "fix that, then run doctor again"})
 		return ""
 	}
 	w, err := r.newWatch(ctx, s, m)
 	if err != nil {
-		r.unknown(linkRecord, name, "a record sent through the stream, as nobody could see it come out", need{"s3:ListBucket", s.bucketARN()}, err)
+		r.unknown(linkRecord, name, "a record sent through the stream, as its delivery could not be observed", need{"s3:ListBucket", s.bucketARN()}, err)
 		return ""
 	}
 	if _, err := r.c.Firehose.PutRecord(ctx, &firehose.PutRecordInput{DeliveryStreamName: &s.name, Record: &types.Record{Data: m.line}}); err != nil {
 		r.unknown(linkRecord, name, "a record sent through the stream", need{"firehose:PutRecord", s.arn}, err)
 		return ""
 	}
-	r.out.ok(linkRecord, name, "%s took a record of %d bytes, marked %s", s.name, len(m.line), m.id)
+	r.out.ok(linkRecord, name, "%s accepted a record of %d bytes, marked %s", s.name, len(m.line), m.id)
 	return r.awaitRecord(ctx, s, m, w)
 }
 
-// marginOfWait is what delivery takes besides the buffers.
-const marginOfWait = 90 * time.Second
+// waitMargin is the time that delivery may need in addition to the buffering intervals.
+const waitMargin = 90 * time.Second
 
 func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) string {
 	const name = "delivered"
 	limit := r.o.Timeout
 	if limit == 0 {
-		limit = s.wait() + marginOfWait
+		limit = s.wait() + waitMargin
 		if s.function != "" {
 			limit += s.gathers.Interval
 		}
 	}
-	r.tell(fmt.Sprintf("waiting for the record %s, for up to %s: the stream gathers records for %s", m.id, limit, r.bufferText(s)))
+	r.progress(fmt.Sprintf("waiting up to %[2]s for the record %[1]s: the stream buffers records for %[3]s", m.id, limit, r.bufferText(s)))
 	begun := time.Now()
 	found, err := w.await(ctx, limit, func(waited time.Duration) {
-		r.tell(fmt.Sprintf("nothing after %s of %s", waited.Round(time.Second), limit))
+		r.progress(fmt.Sprintf("not delivered yet, waited %s of %s", waited.Round(time.Second), limit))
 	})
 	took := time.Since(begun).Round(10 * time.Millisecond)
 	switch {
 	case ctx.Err() != nil:
 		r.fatal = ctx.Err()
 	case err != nil:
-		r.unknown(linkRecord, name, "whether the record comes out of the bucket", need{"s3:GetObject", s.objectARN()}, err)
+		r.unknown(linkRecord, name, "whether the record is delivered to the bucket", need{"s3:GetObject", s.objectARN()}, err)
 	case found == nil:
 		r.out.problem(Failed, linkRecord, name, r.lostFinding(ctx, s, limit))
 	case found.failed != nil:
 		r.out.problem(Failed, linkRecord, name, r.errorFinding(s, found))
 	default:
-		r.out.ok(linkRecord, name, "it came out after %s, in s3://%s/%s", took, s.bucket, found.key)
+		r.out.ok(linkRecord, name, "delivered after %s, in s3://%s/%s", took, s.bucket, found.key)
 		r.checkEnriched(s, m, found)
 		return found.key
 	}
@@ -96,69 +96,69 @@ func (r *run) bufferText(s *stream) string {
 	return seconds(s.wait())
 }
 
-// lostFinding is for a record that neither came nor failed in time.
+// lostFinding describes a record that was neither delivered nor failed in time.
 func (r *run) lostFinding(ctx context.Context, s *stream, limit time.Duration) finding {
 	f := finding{
 		found:       fmt.Sprintf("the record is not in the bucket after %s, and not in its error output", limit),
-		cause:       "no error is logged; delivery may be slower than the stream's buffers say, or a policy denies it silently",
-		consequence: "Firehose tries for 24 hours, and then the records are lost",
-		fix:         "mend what the other checks name; or wait longer with --timeout; Firehose's own view: " + command("cloudwatch", "get-metric-statistics", "--region", s.region, "--namespace", "AWS/Firehose", "--metric-name", "DeliveryToS3.DataFreshness", "--dimensions", "Name=DeliveryStreamName,Value="+s.name, "--statistics", "Maximum", "--period", "60", "--start-time", time.Now().Add(-recently).UTC().Format(time.RFC3339), "--end-time", time.Now().UTC().Format(time.RFC3339)),
+		cause:       "no error is logged; delivery may take longer than the stream's buffering hints, or a policy denies it silently",
+		consequence: "Firehose retries for 24 hours, then the records are lost",
+		fix:         "fix what the other checks report, or wait longer with --timeout; Firehose's own metric: " + command("cloudwatch", "get-metric-statistics", "--region", s.region, "--namespace", "AWS/Firehose", "--metric-name", "DeliveryToS3.DataFreshness", "--dimensions", "Name=DeliveryStreamName,Value="+s.name, "--statistics", "Maximum", "--period", "60", "--start-time", time.Now().Add(-recently).UTC().Format(time.RFC3339), "--end-time", time.Now().UTC().Format(time.RFC3339)),
 	}
 	if log := s.to.CloudWatchLoggingOptions; log != nil && aws.ToBool(log.Enabled) {
 		errs, err := r.recentErrors(ctx, aws.ToString(log.LogGroupName), aws.ToString(log.LogStreamName))
 		if err == nil && len(errs) > 0 {
-			f.cause = "Firehose's error log says: " + strings.Join(errs, "\n")
+			f.cause = "Firehose logged: " + strings.Join(errs, "\n")
 		}
 	} else {
-		f.cause = "the stream logs no errors, so nothing says why"
+		f.cause = "unknown, because the stream does not log errors"
 	}
 	return f
 }
 
-// errorFinding is for a record that went to the error output.
+// errorFinding describes a record that went to the error output.
 func (r *run) errorFinding(s *stream, found *sighting) finding {
 	e := found.failed
 	f := finding{
-		found:       fmt.Sprintf("the record came out in the error output, s3://%s/%s, after %d attempts", s.bucket, found.key, e.AttemptsMade),
-		cause:       string(e.ErrorCode) + ": " + cut(e.ErrorMessage, 300),
-		consequence: "so do the records of requests: they are kept there as they came, and not delivered",
-		fix:         "mend what the other checks name, then stagelog replay",
+		found:       fmt.Sprintf("the record is in the error output, s3://%s/%s, after %d attempts", s.bucket, found.key, e.AttemptsMade),
+		cause:       string(e.ErrorCode) + ": " + truncate(e.ErrorMessage, 300),
+		consequence: "records of requests go there too: they are stored unmodified, and not delivered",
+		fix:         "fix what the other checks report, then stagelog replay",
 	}
 	group := "/aws/lambda/" + strings.Split(functionName(s.function), ":")[0]
 	log := command("logs", "tail", group, "--region", s.region, "--since", "15m")
 	switch e.ErrorCode {
 	case "Lambda.FunctionTimedOut":
-		f.fix = "see what took so long: " + log + "\nand give it more time: " + command("lambda", "update-function-configuration", "--region", s.region, "--function-name", unqualified(s.function), "--timeout", "60")
+		f.fix = "see in the log what took so long: " + log + "\nand raise its timeout: " + command("lambda", "update-function-configuration", "--region", s.region, "--function-name", unqualified(s.function), "--timeout", "60")
 	case "Lambda.InvokeAccessDenied", "Lambda.AssumeRoleAccessDenied":
-		f.fix = r.mend(s, addToRole(s.functionRole[strings.LastIndexByte(s.functionRole, '/')+1:], statementsFor(s.functionCalls())))
+		f.fix = r.repair(s, addToRole(s.functionRole[strings.LastIndexByte(s.functionRole, '/')+1:], statementsFor(s.functionCalls())))
 	case "Lambda.InvokeLimitExceeded":
 		f.fix = "raise the function's reserved concurrency or the account's: " + command("lambda", "delete-function-concurrency", "--region", s.region, "--function-name", unqualified(s.function))
 	case "Lambda.FunctionError", "Lambda.ProcessingFailedStatus", "Lambda.MissingRecordId", "Lambda.DuplicatedRecordId", "Lambda.InvalidReturnFormat", "Lambda.JsonProcessingException":
-		f.fix = "the function's log says why: " + log
+		f.fix = "see the cause in the function's log: " + log
 	}
 	return f
 }
 
-// checkEnriched compares what came out with what went in.
+// checkEnriched compares the delivered record with the one that was sent.
 func (r *run) checkEnriched(s *stream, m *marked, found *sighting) {
 	const name = "record enriched"
 	sent, got := fields(m.line), fields(found.record)
 	if got == nil {
 		r.out.problem(Failed, linkRecord, name, finding{
-			found: "what came out is not JSON", cause: "the format does not write JSON, and no function mends it", consequence: "no reader can tell who called",
-			fix: "mend the format, as the checks of the stage say",
+			found: "the delivered record is not JSON", cause: "the format does not produce JSON, and no function repairs it", consequence: "no reader can tell who called",
+			fix: "fix the format, as described in the checks of the stage",
 		})
 		return
 	}
 	added := changed(sent, got)
 	switch {
 	case s.function == "" && s.namesCustomers():
-		r.out.problem(Skipped, linkRecord, name, finding{found: "it came out as it went in, as it should: no function, and plan and subscription come from an authorizer, which the marked record did not pass", cause: "there is nothing to enrich it"})
+		r.out.problem(Skipped, linkRecord, name, finding{found: "it was delivered unchanged, as expected: plan and subscription come from an authorizer, which the marked record bypassed", cause: "the chain has no function"})
 	case len(added) == 0:
-		f := finding{found: "it came out as it went in: not enriched", cause: "no function is in the chain", consequence: "nobody learns the usage plan and the customer of a request", fix: r.mend(s, "see what the check of the processor says")}
+		f := finding{found: "it was delivered unchanged: not enriched", cause: "the chain has no function", consequence: "the usage plan and the customer of a request are unknown", fix: r.repair(s, "see the check of the processor")}
 		if s.function != "" {
-			f.cause = "Firehose did not call the function, or the function changed nothing: a change of a stream takes minutes, and some emulators call none"
-			f.fix = "wait some minutes and run doctor again; then: " + command("logs", "tail", "/aws/lambda/"+strings.Split(functionName(s.function), ":")[0], "--region", s.region, "--since", "15m")
+			f.cause = "Firehose did not call the function, or the function changed nothing: an update of a stream takes minutes to apply, and some emulators never call functions"
+			f.fix = "wait a few minutes and run doctor again; if it still fails: " + command("logs", "tail", "/aws/lambda/"+strings.Split(functionName(s.function), ":")[0], "--region", s.region, "--since", "15m")
 		}
 		r.out.problem(Failed, linkRecord, name, f)
 	default:
@@ -166,7 +166,7 @@ func (r *run) checkEnriched(s *stream, m *marked, found *sighting) {
 	}
 }
 
-// checkAttributed says whether the fields that were added have the values they should have.
+// checkAttributed checks that the added fields have the expected values.
 func (r *run) checkAttributed(s *stream, m *marked, got map[string]any, added []string) {
 	const name = "record enriched"
 	var shown []string
@@ -174,9 +174,9 @@ func (r *run) checkAttributed(s *stream, m *marked, got map[string]any, added []
 		shown = append(shown, fmt.Sprintf("%s %v", field, got[field]))
 	}
 	if m.customer == nil || !r.ours(s) {
-		note := "the record names no key, as no usage plan of its stage has one"
+		note := "the record has no key, because the usage plans of its stage have none"
 		if !r.ours(s) {
-			note = "the record names a key that does not exist, so that nobody is billed for it"
+			note = "the record has a key that does not exist, so that no customer is billed for it"
 		}
 		r.out.ok(linkRecord, name, "%s (%s)", listed(shown), note)
 		return
@@ -185,10 +185,10 @@ func (r *run) checkAttributed(s *stream, m *marked, got map[string]any, added []
 	for _, want := range []struct{ field, value string }{{names.UsagePlan, m.customer.plan}, {names.Customer, m.customer.name}} {
 		if value, ok := got[want.field].(string); want.field != "" && (!ok || value == "-" || want.value != "" && value != want.value) {
 			r.out.problem(Failed, linkRecord, name, finding{
-				found:       fmt.Sprintf("%s came out as %v, and should be %s: %s", want.field, got[want.field], want.value, listed(shown)),
-				cause:       "the function does not know the API key " + m.customer.keyID + ", or knows an older name: it reads usage plans with its role, and keeps them for a while",
-				consequence: "requests are delivered without their customer",
-				fix:         "run doctor again in a minute; then see why it cannot read them: " + command("logs", "tail", r.t.Spec.FunctionLogGroup(), "--region", s.region, "--since", "15m"),
+				found:       fmt.Sprintf("%s is %v, want %s: %s", want.field, got[want.field], want.value, listed(shown)),
+				cause:       "the function has not loaded the API key " + m.customer.keyID + ", or has an older name for it: it reads usage plans with its role, and caches them for a while",
+				consequence: "requests are delivered without the right customer",
+				fix:         "run doctor again in a minute; if it still fails, see in the log why it cannot read them: " + command("logs", "tail", r.t.Spec.FunctionLogGroup(), "--region", s.region, "--since", "15m"),
 			})
 			return
 		}
@@ -196,7 +196,7 @@ func (r *run) checkAttributed(s *stream, m *marked, got map[string]any, added []
 	r.out.ok(linkRecord, name, "%s", listed(shown))
 }
 
-// fields are those of a record, nil when it is not a JSON object.
+// fields returns the fields of a record; nil if it is not a JSON object.
 func fields(record []byte) map[string]any {
 	var all map[string]any
 	if err := json.Unmarshal(record, &all); err != nil {
@@ -205,7 +205,7 @@ func fields(record []byte) map[string]any {
 	return all
 }
 
-// changed are the names of fields that are new, or have another value.
+// changed returns the sorted names of fields that are new or have another value.
 func changed(sent, got map[string]any) (names []string) {
 	for name, value := range got {
 		if was, ok := sent[name]; !ok || fmt.Sprint(was) != fmt.Sprint(value) {

@@ -26,8 +26,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// A deliverer stands in for a Firehose that does what moto's does not: it puts what deliver
-// makes of a record into the bucket.
+// deliverer is a Firehose that, unlike moto's, passes each record to deliver and puts the
+// returned object into the bucket.
 type deliverer struct {
 	t       *testing.T
 	s3      *s3.Client
@@ -52,8 +52,8 @@ func (d deliverer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// recordable is a good chain whose bucket moto lets read: it denies by a statement whatever its
-// condition says, and moto's calls come without TLS.
+// recordable returns a good chain without the statement that denies requests without TLS: moto
+// ignores the condition of such a statement and denies every read.
 func recordable() *built {
 	b := good()
 	d, err := policy.Parse(b.bucketPolicy)
@@ -65,7 +65,7 @@ func recordable() *built {
 	return b
 }
 
-// nameAt is an object's name as Firehose gives it.
+// nameAt returns an object name in Firehose's format.
 func nameAt(prefix, ext string) string {
 	now := time.Now().UTC()
 	return prefix + now.Format("2006/01/02/15/") + objectkey.ObjectName(testStream, 1, now, uuid.NewString(), ext)
@@ -78,7 +78,7 @@ func enriched(fields string) func([]byte) []byte {
 	}
 }
 
-// examineRecord examines a chain whose Firehose delivers so.
+// examineRecord examines a chain whose Firehose delivers with deliver.
 func examineRecord(t *testing.T, s *moto.Server, b *built, target doctor.Target, o doctor.Options, deliver func([]byte) (string, []byte)) found {
 	t.Helper()
 	o.Record = true
@@ -86,7 +86,7 @@ func examineRecord(t *testing.T, s *moto.Server, b *built, target doctor.Target,
 	return examine(t, c, target, o)
 }
 
-func TestARecordThatComesBackEnriched(t *testing.T) {
+func TestEnrichedRecordPasses(t *testing.T) {
 	s := moto.Start(t)
 	pack := map[types.CompressionFormat]func([]byte) []byte{
 		types.CompressionFormatUncompressed: func(b []byte) []byte { return b },
@@ -108,10 +108,10 @@ func TestARecordThatComesBackEnriched(t *testing.T) {
 			ext, _ := objectkey.Extension(string(format), "")
 			return nameAt("logs/", ext), packed(enriched(`"usage_plan":"Gold","customer":"Acme Corp","usage_plan_id":"abc"`)(record))
 		})
-		f.wants(t, "record: accepted", doctor.OK, doctor.Marker)
-		f.wants(t, "record: delivered", doctor.OK, "s3://"+testBucket+"/logs/")
-		f.wants(t, "record: record enriched", doctor.OK, "usage_plan Gold", "customer Acme Corp")
-		if failed := f.with(doctor.Failed); failed != nil {
+		f.expect(t, "record: accepted", doctor.OK, doctor.Marker)
+		f.expect(t, "record: delivered", doctor.OK, "s3://"+testBucket+"/logs/")
+		f.expect(t, "record: record enriched", doctor.OK, "usage_plan Gold", "customer Acme Corp")
+		if failed := f.withStatus(doctor.Failed); failed != nil {
 			t.Errorf("%s: failed: %v", format, failed)
 		}
 		if sent["api_id"] != b.ref.API || sent["stage"] != "prod" || sent["key_id"] != b.key ||
@@ -121,7 +121,7 @@ func TestARecordThatComesBackEnriched(t *testing.T) {
 	}
 }
 
-func TestARecordThatComesBackOtherwise(t *testing.T) {
+func TestFaultyRecordsAreReported(t *testing.T) {
 	s := moto.Start(t)
 	b := recordable().build(t, provision.NewClients(s.Config(nil)))
 	unknown := enriched(`"usage_plan":"-","customer":"-","usage_plan_id":"-"`)
@@ -131,18 +131,18 @@ func TestARecordThatComesBackOtherwise(t *testing.T) {
 		deliver func([]byte) (string, []byte)
 		check   string
 		status  doctor.Status
-		says    []string
+		text    []string
 	}{
-		{"as it went in", false, func(r []byte) (string, []byte) { return nameAt("logs/", ".gz"), gzipped(r) },
+		{"unchanged", false, func(r []byte) (string, []byte) { return nameAt("logs/", ".gz"), gzipped(r) },
 			"record: record enriched", doctor.Failed, []string{"not enriched"}},
-		{"of an unknown customer", false, func(r []byte) (string, []byte) { return nameAt("logs/", ".gz"), gzipped(unknown(r)) },
-			"record: record enriched", doctor.Failed, []string{"usage_plan came out as -", "should be Gold"}},
-		{"somebody else's chain", true, func(r []byte) (string, []byte) {
+		{"unknown customer", false, func(r []byte) (string, []byte) { return nameAt("logs/", ".gz"), gzipped(unknown(r)) },
+			"record: record enriched", doctor.Failed, []string{"usage_plan is -, want Gold"}},
+		{"foreign chain", true, func(r []byte) (string, []byte) {
 			if !strings.Contains(string(r), `"key_id":"stagelog-doctor"`) {
-				t.Errorf("a record for a foreign chain names somebody's key: %s", r)
+				t.Errorf("a record for a foreign chain has a real key: %s", r)
 			}
 			return nameAt("logs/", ".gz"), gzipped(unknown(r))
-		}, "record: record enriched", doctor.OK, []string{"customer -", "nobody is billed"}},
+		}, "record: record enriched", doctor.OK, []string{"customer -", "no customer is billed"}},
 		{"in the error output", false, func(r []byte) (string, []byte) {
 			e := objectkey.ErrorRecord{RawData: r, ErrorCode: "Lambda.FunctionTimedOut", ErrorMessage: "The Lambda function invocation timed out.", AttemptsMade: 4, Arrived: time.Now(), AttemptsEnded: time.Now()}
 			return nameAt("errors/processing-failed/", ""), e.AppendLine(nil)
@@ -150,7 +150,7 @@ func TestARecordThatComesBackOtherwise(t *testing.T) {
 		{"not JSON", false, func(r []byte) (string, []byte) {
 			return nameAt("logs/", ""), bytes.ReplaceAll(r, []byte(`"`), []byte("“"))
 		}, "record: record enriched", doctor.Failed, []string{"not JSON"}},
-		{"never", false, func([]byte) (string, []byte) { return "", nil },
+		{"not delivered", false, func([]byte) (string, []byte) { return "", nil },
 			"record: delivered", doctor.Failed, []string{"not in the bucket after 300ms", "no error is logged"}},
 	} {
 		target := b.own()
@@ -159,35 +159,35 @@ func TestARecordThatComesBackOtherwise(t *testing.T) {
 		}
 		o := doctor.Options{Timeout: 300 * time.Millisecond}
 		f := examineRecord(t, s, b, target, o, tc.deliver)
-		f.wants(t, tc.check, tc.status, tc.says...)
-		if n := len(f.with(doctor.Failed)); (tc.status == doctor.Failed) != (n == 1) {
-			t.Errorf("%s: failed: %v", tc.name, f.with(doctor.Failed))
+		f.expect(t, tc.check, tc.status, tc.text...)
+		if n := len(f.withStatus(doctor.Failed)); (tc.status == doctor.Failed) != (n == 1) {
+			t.Errorf("%s: failed: %v", tc.name, f.withStatus(doctor.Failed))
 		}
 	}
 	b.logError(t, `{"errorCode":"S3.AccessDenied","message":"Access was denied"}`)
 	f := examineRecord(t, s, b, b.own(), doctor.Options{Timeout: time.Millisecond}, func([]byte) (string, []byte) { return "", nil })
-	f.wants(t, "record: delivered", doctor.Failed, "Firehose's error log says: S3.AccessDenied: Access was denied")
+	f.expect(t, "record: delivered", doctor.Failed, "Firehose logged: S3.AccessDenied: Access was denied")
 }
 
-// moto puts records as they come, at once, and calls no function: doctor must not call that enriched.
-func TestMotoEnrichesNothing(t *testing.T) {
+// moto puts records unchanged and calls no function: doctor must not report them as enriched.
+func TestUnchangedRecordIsNotEnriched(t *testing.T) {
 	s := moto.Start(t)
 	b := recordable().build(t, provision.NewClients(s.Config(nil)))
-	told := 0
-	f := examine(t, b.c, b.own(), doctor.Options{Record: true, Progress: func(string) { told++ }})
-	f.wants(t, "record: delivered", doctor.OK)
-	f.wants(t, "record: record enriched", doctor.Failed, "not enriched")
-	if told == 0 {
-		t.Error("nothing was told of the wait")
+	messages := 0
+	f := examine(t, b.c, b.own(), doctor.Options{Record: true, Progress: func(string) { messages++ }})
+	f.expect(t, "record: delivered", doctor.OK)
+	f.expect(t, "record: record enriched", doctor.Failed, "not enriched")
+	if messages == 0 {
+		t.Error("no progress was reported during the wait")
 	}
 
 	s.Reset()
 	b = apiableChain()
 	b.build(t, b.clients(s))
 	f = examine(t, b.c, b.target(), doctor.Options{Record: true})
-	f.wants(t, "record: delivered", doctor.OK)
-	f.wants(t, "record: record enriched", doctor.Skipped, "as it should")
-	if failed := f.with(doctor.Failed); failed != nil {
+	f.expect(t, "record: delivered", doctor.OK)
+	f.expect(t, "record: record enriched", doctor.Skipped, "as expected")
+	if failed := f.withStatus(doctor.Failed); failed != nil {
 		t.Errorf("Apiable's chain fails: %v", failed)
 	}
 
@@ -196,7 +196,7 @@ func TestMotoEnrichesNothing(t *testing.T) {
 	b.noBucket = true
 	b.build(t, b.clients(s))
 	f = examine(t, b.c, b.own(), doctor.Options{Record: true})
-	f.wants(t, "record: accepted", doctor.Skipped, "there is no bucket")
+	f.expect(t, "record: accepted", doctor.Skipped, "there is no bucket")
 }
 
 func gzipped(text []byte) []byte {

@@ -14,17 +14,17 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// role is an IAM role as it is: who may be it, and what it may do.
+// role holds the trust and permissions of an IAM role.
 type role struct {
 	arn, name string
 	missing   bool
-	err       error // it could not be read at all
-	need      need  // what was not allowed when err or partly is there
+	err       error // reading the role failed
+	need      need  // the permission that was missing if err or partly is set
 
 	trust    policy.Document
 	policies []policy.Document
-	boundary []policy.Document // what its policies may allow at most; nil without one
-	partly   error             // some of its policies could not be read
+	boundary []policy.Document // nil without a permissions boundary
+	partly   error             // reading some of its policies failed
 }
 
 // readRole reads a role with all its policies.
@@ -40,7 +40,7 @@ func (r *run) readRole(ctx context.Context, roleARN string) *role {
 		return ro
 	}
 	if at := aws.ToString(out.Role.Arn); at != roleARN && sameAccount(at, roleARN) {
-		ro.missing = true // there is one of that name, with another path
+		ro.missing = true // a role with this name exists, but with another path
 		return ro
 	}
 	ro.trust, err = policy.Parse(aws.ToString(out.Role.AssumeRolePolicyDocument))
@@ -94,7 +94,7 @@ func (r *run) readAttached(ctx context.Context, ro *role) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if awserr.Unsupported(err) {
-			return // an endpoint that has no managed policies
+			return // the endpoint does not support managed policies
 		}
 		if err != nil {
 			ro.lacks(err, "iam:ListAttachedRolePolicies", ro.arn)
@@ -108,7 +108,7 @@ func (r *run) readAttached(ctx context.Context, ro *role) {
 	}
 }
 
-// readManaged is the default version of a managed policy.
+// readManaged returns the default version of a managed policy.
 func (r *run) readManaged(ctx context.Context, ro *role, policyARN string) (policy.Document, bool) {
 	out, err := r.c.IAM.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &policyARN})
 	if err != nil {
@@ -136,16 +136,16 @@ func (ro *role) add(text string) {
 	ro.policies = append(ro.policies, doc)
 }
 
-// call is something that a role must be allowed.
+// call is an API call that a role must be allowed to make.
 type call struct {
 	action, resource string
 	context          map[string][]string
-	required         bool   // without it the chain is broken; otherwise AWS only documents it
-	consequence      string // of its being denied
+	required         bool   // the chain fails without it; otherwise it is only documented by AWS
+	consequence      string // of a denial
 }
 
-// verdict is what a role's own policies say to a call. others are policies of the resource
-// that may allow the role as well.
+// verdict evaluates a role's own policies for a call. others are resource policies that can also
+// allow it.
 func (ro *role) verdict(c call, others ...policy.Document) policy.Decision {
 	req := policy.Request{Principal: ro.arn, Action: c.action, Resource: c.resource, Context: c.context}
 	own, _ := policy.Evaluate(ro.policies, req)
@@ -169,19 +169,19 @@ func (ro *role) verdict(c call, others ...policy.Document) policy.Decision {
 type actor struct {
 	link, who string
 	role      *role
-	others    []policy.Document // of the resources, which may allow the role as well
+	others    []policy.Document // resource policies that can also allow the role
 }
 
 const checkedPermissions = "role permissions"
 
-// checkPermissions evaluates the calls of an actor, and reports at once all that are not allowed.
+// checkPermissions evaluates the calls of an actor, and reports all that are not allowed together.
 func (r *run) checkPermissions(s *stream, a actor, calls []call) {
 	link, name, ro := a.link, checkedPermissions, a.role
 	switch {
 	case ro.missing:
-		return // the trust's check has said it
+		return // reported by checkTrust
 	case ro.err != nil:
-		r.unknown(link, name, "what the role "+ro.name+" may do", ro.need, ro.err)
+		r.unknown(link, name, "the permissions of the role "+ro.name, ro.need, ro.err)
 		return
 	}
 	var required, documented []call
@@ -200,25 +200,25 @@ func (r *run) checkPermissions(s *stream, a actor, calls []call) {
 	}
 	switch {
 	case len(required)+len(documented) == 0:
-		r.out.ok(link, name, "%s may make each of its %d calls, as %s", a.who, len(calls), ro.name)
-	case ro.partly != nil && !denied: // one of the policies that could not be read may allow it
-		r.unknown(link, name, fmt.Sprintf("whether %s may %s, as not all of its policies can be read", ro.name, callText(append(required, documented...))), ro.need, ro.partly)
+		r.out.ok(link, name, "%s is allowed each of its %d calls, with the role %s", a.who, len(calls), ro.name)
+	case ro.partly != nil && !denied: // a policy that could not be read may allow it
+		r.unknown(link, name, fmt.Sprintf("whether %s is allowed %s, because not all of its policies can be read", ro.name, callText(append(required, documented...))), ro.need, ro.partly)
 	default:
 		r.reportDenied(s, a, Failed, required, denied)
 		r.reportDenied(s, a, Warning, documented, false)
 	}
 }
 
-// reportDenied reports the calls that are not allowed. denied: a statement denies at least one of them.
+// reportDenied adds a check for calls that are not allowed. denied means that a statement denies at least one.
 func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, denied bool) {
 	if len(calls) == 0 {
 		return
 	}
 	ro := a.role
 	f := finding{
-		found: fmt.Sprintf("the role %s may not %s", ro.name, callText(calls)),
+		found: fmt.Sprintf("the role %s is not allowed %s", ro.name, callText(calls)),
 		cause: "no statement of its policies allows it",
-		fix:   r.mend(s, addToRole(ro.name, statementsFor(calls))),
+		fix:   r.repair(s, addToRole(ro.name, statementsFor(calls))),
 	}
 	var consequences []string
 	for _, c := range calls {
@@ -229,8 +229,8 @@ func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, deni
 	f.consequence = a.who + ": " + strings.Join(consequences, "; ")
 	switch {
 	case denied:
-		f.cause = "a statement of its policies denies it, which no other statement lifts"
-		f.fix = r.mend(s, "take the Deny out of "+command("iam", "list-role-policies", "--role-name", ro.name))
+		f.cause = "a statement of its policies denies it, which overrides any Allow"
+		f.fix = r.repair(s, "remove the Deny from its policies: "+command("iam", "list-role-policies", "--role-name", ro.name))
 	case len(ro.boundary) > 0:
 		f.cause = "no statement of its policies allows it, or its permissions boundary does not"
 	}
@@ -245,7 +245,7 @@ func callText(calls []call) string {
 	return listed(all)
 }
 
-// statementsFor are the statements that allow calls: one for each resource.
+// statementsFor returns the statements that allow calls, one for each resource.
 func statementsFor(calls []call) (all []statement) {
 	at := map[string]int{}
 	for _, c := range calls {
@@ -263,7 +263,7 @@ func statementsFor(calls []call) (all []statement) {
 	return all
 }
 
-// grant is the resource that a statement names to allow the call and its like.
+// grant returns the resource for a statement that allows the call and similar ones.
 func (c call) grant() string {
 	if group, _, ok := strings.Cut(c.resource, ":log-stream:"); ok {
 		return group + ":log-stream:*"
@@ -278,14 +278,14 @@ func (c call) grant() string {
 	return c.resource
 }
 
-// checkTrust says whether a service may act as a role.
+// checkTrust checks that a service can assume a role, and reports whether the trust allows it.
 func (r *run) checkTrust(s *stream, link, service string, ro *role, given map[string][]string) bool {
 	const name = "role trust"
 	switch {
 	case ro.missing:
 		r.out.problem(Failed, link, name, finding{
-			found: "there is no role " + ro.arn, cause: "it was deleted, or made again under another path",
-			consequence: service + " cannot act, so nothing goes on from here", fix: r.mend(s, command("iam", "create-role", "--role-name", ro.name, "--assume-role-policy-document", r.trustText(service))),
+			found: "there is no role " + ro.arn, cause: "it was deleted, or created again with another path",
+			consequence: service + " cannot assume it, so the chain ends here", fix: r.repair(s, command("iam", "create-role", "--role-name", ro.name, "--assume-role-policy-document", r.trustText(service))),
 		})
 		return false
 	case ro.err != nil:
@@ -296,29 +296,29 @@ func (r *run) checkTrust(s *stream, link, service string, ro *role, given map[st
 		d, _ := policy.Evaluate([]policy.Document{ro.trust}, policy.Request{Principal: service, Action: "sts:AssumeRole", Resource: ro.arn, Context: context})
 		return d
 	}
-	fix := r.mend(s, command("iam", "update-assume-role-policy", "--role-name", ro.name, "--policy-document", r.trustText(service)))
+	fix := r.repair(s, command("iam", "update-assume-role-policy", "--role-name", ro.name, "--policy-document", r.trustText(service)))
 	account := map[string][]string{"sts:ExternalId": {r.t.Account}, "aws:SourceAccount": {r.t.Account}, "aws:SourceArn": {s.arn}}
 	switch {
 	case ask(given) == policy.Allow:
 		if len(given) > 0 && ask(nil) == policy.Allow {
 			r.out.problem(Warning, link, name, finding{
-				found: fmt.Sprintf("the role %s trusts %s for every account", ro.name, service), cause: "its trust policy does not ask for sts:ExternalId, by which Firehose names the account of the stream",
-				consequence: "who may pass the role could have Firehose use it for somebody else's stream (a confused deputy)", fix: fix,
+				found: fmt.Sprintf("the role %s trusts %s on behalf of every account", ro.name, service), cause: "its trust policy has no condition on sts:ExternalId, which Firehose sets to the account of the stream",
+				consequence: "anyone who can pass the role could make Firehose use it for a stream of another account (confused deputy)", fix: fix,
 			})
 			return true
 		}
-		r.out.ok(link, name, "%s may act as %s", service, ro.name)
+		r.out.ok(link, name, "%s can assume %s", service, ro.name)
 		return true
 	case ask(account) == policy.Allow:
 		r.out.problem(Warning, link, name, finding{
-			found: fmt.Sprintf("the role %s trusts %s on a condition of aws:SourceAccount or aws:SourceArn", ro.name, service), cause: "no page of Firehose says that it gives them: what it documents is sts:ExternalId",
-			consequence: "if it does not, it cannot act as the role, and nothing is delivered", fix: fix,
+			found: fmt.Sprintf("the role %s trusts %s with a condition on aws:SourceAccount or aws:SourceArn", ro.name, service), cause: "Firehose documents only sts:ExternalId, and may not send them",
+			consequence: "if it does not send them, it cannot assume the role, and nothing is delivered", fix: fix,
 		})
 		return true
 	}
 	r.out.problem(Failed, link, name, finding{
-		found: fmt.Sprintf("%s may not act as the role %s", service, ro.name), cause: r.trustCause(service, ro),
-		consequence: "it can neither deliver nor call anything, and says so in its error log at best", fix: fix,
+		found: fmt.Sprintf("%s cannot assume the role %s", service, ro.name), cause: r.trustCause(service, ro),
+		consequence: "it cannot deliver or call anything; the failure appears in its error log at most", fix: fix,
 	})
 	return false
 }
@@ -327,15 +327,15 @@ func (r *run) trustCause(service string, ro *role) string {
 	var trusted []string
 	for _, st := range ro.trust.Statements {
 		if slices.Contains(st.Principal.Service, service) {
-			return "its trust policy names " + service + ", on a condition that is not met: the account of the stream is " + r.t.Account
+			return "its trust policy names " + service + ", with a condition that is not met: the account of the stream is " + r.t.Account
 		}
 		trusted = append(trusted, st.Principal.Service...)
 		trusted = append(trusted, st.Principal.AWS...)
 	}
 	if len(trusted) == 0 {
-		return "its trust policy names nobody"
+		return "its trust policy names no principal"
 	}
-	return "its trust policy names " + listed(trusted) + " alone"
+	return "its trust policy names only " + listed(trusted)
 }
 
 func (r *run) trustText(service string) string {

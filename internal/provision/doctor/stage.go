@@ -17,13 +17,13 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// stage is a stage as it is.
+// stage holds a stage's access log settings.
 type stage struct {
 	ref         record.StageRef
-	err         error // it could not be read
+	err         error // reading the stage failed
 	destination string
 	format      string
-	to          string // the delivery stream that it logs to, if it is one
+	to          string // ARN of the delivery stream that it logs to; "" if none
 }
 
 // readStage reads a stage's access log settings.
@@ -45,11 +45,11 @@ func (r *run) readStage(ctx context.Context, ref record.StageRef) *stage {
 
 const (
 	streamResource = "deliverystream/"
-	// streamPrefix begins the name of every stream that API Gateway logs to.
+	// streamPrefix starts the name of every stream that API Gateway can log to.
 	streamPrefix = "amazon-apigateway-"
 )
 
-// checkStage examines a stage; s is where it logs to, or nil.
+// checkStage examines a stage; s is the stream that it logs to, or nil.
 func (r *run) checkStage(ctx context.Context, st *stage, s *stream) {
 	if st.err != nil {
 		r.checkMissingStage(ctx, st)
@@ -73,7 +73,7 @@ func (r *run) checkMissingStage(ctx context.Context, st *stage) {
 		r.unknown(linkStage, "exists", "the stage "+st.ref.String(), need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/stages/" + st.ref.Stage)}, st.err)
 		return
 	}
-	// Only a clear yes counts: not everybody may ask for HTTP APIs.
+	// The credentials may lack permission for HTTP APIs, so errors are ignored.
 	if out, err := r.c.APIGatewayV2.GetApi(ctx, &apigatewayv2.GetApiInput{ApiId: &st.ref.API}); err == nil {
 		r.out.problem(Failed, linkStage, "REST API", otherAPI(st.ref, aws.ToString(out.Name), out.ProtocolType))
 		return
@@ -81,23 +81,23 @@ func (r *run) checkMissingStage(ctx context.Context, st *stage) {
 	r.out.problem(Failed, linkStage, "exists", finding{
 		found:       "there is no stage " + st.ref.String(),
 		cause:       provision.WhyMissing(ctx, &desired.Spec{Region: r.t.Region, Account: r.t.Account}, r.c, st.ref),
-		consequence: "no chain begins here",
-		fix:         command("apigateway", "get-rest-apis", "--region", r.t.Region, "--query", "items[].[id,name]") + "\nnames the APIs; then --stage api/stage, or stages: in stagelog.yaml",
+		consequence: "nothing can be logged",
+		fix:         command("apigateway", "get-rest-apis", "--region", r.t.Region, "--query", "items[].[id,name]") + "\nlists the APIs; then pass --stage api/stage, or correct stages: in stagelog.yaml",
 	})
 }
 
 func otherAPI(ref record.StageRef, name string, protocol v2.ProtocolType) finding {
 	f := finding{
 		found:       fmt.Sprintf("%s (%s) is an HTTP API", ref.API, name),
-		cause:       "AWS lets HTTP APIs log to CloudWatch Logs alone, never to a Firehose delivery stream",
-		consequence: "no access log of it can come into this chain; and as HTTP APIs have no API keys and no usage plans, there would be no customer to name",
-		fix: "put a REST API with an HTTP proxy integration in front of the same backend, and check its stage; or keep this API out, and log it to a log group: " +
+		cause:       "HTTP APIs can log only to CloudWatch Logs, not to a Firehose delivery stream",
+		consequence: "its access logs cannot reach this chain; and as HTTP APIs have no API keys and no usage plans, its requests have no customer",
+		fix: "put a REST API with an HTTP proxy integration in front of the same backend, and check its stage; or leave this API out, and log it to a log group: " +
 			command("apigatewayv2", "update-stage", "--api-id", ref.API, "--stage-name", ref.Stage, "--access-log-settings", "DestinationArn=LOG_GROUP_ARN,Format=FORMAT"),
 	}
 	if protocol == v2.ProtocolTypeWebsocket {
 		f.found = fmt.Sprintf("%s (%s) is a WebSocket API", ref.API, name)
-		f.cause = "AWS lets WebSocket APIs log to CloudWatch Logs alone, never to a Firehose delivery stream"
-		f.consequence = "no access log of it can come into this chain, though it may have API keys"
+		f.cause = "WebSocket APIs can log only to CloudWatch Logs, not to a Firehose delivery stream"
+		f.consequence = "its access logs cannot reach this chain, although it may have API keys"
 	}
 	return f
 }
@@ -109,42 +109,42 @@ func (r *run) checkUnlogged(st *stage) {
 	}
 	r.out.problem(Failed, linkStage, "access logging", finding{
 		found:       st.ref.String() + " has no access logging",
-		cause:       "API Gateway logs nothing until a destination is set on the stage; execution logging is another thing",
-		consequence: "requests leave no record",
+		cause:       "API Gateway logs nothing until a destination is set on the stage; execution logging is separate",
+		consequence: "requests are not logged",
 		fix:         fix,
 	})
 }
 
-// checkDestination says whether the chain goes on behind the stage.
+// checkDestination checks where a stage logs to, and reports whether that is an existing stream.
 func (r *run) checkDestination(st *stage, s *stream) bool {
 	at, err := arn.Parse(st.destination)
 	wrong := finding{found: st.ref.String() + " logs to " + st.destination}
-	wrong.fix = r.mend(nil, command("firehose", "list-delivery-streams", "--region", r.t.Region, "--query", "DeliveryStreamNames[?starts_with(@, `"+streamPrefix+"`)]")+
+	wrong.fix = r.repair(nil, command("firehose", "list-delivery-streams", "--region", r.t.Region, "--query", "DeliveryStreamNames[?starts_with(@, `"+streamPrefix+"`)]")+
 		"\nthen "+patchStage(st, r.t.Region, r.streamARN(streamPrefix+"NAME"), ""))
 	switch {
 	case err == nil && at.Service == "logs":
-		wrong.cause = "the destination is a CloudWatch Logs log group, and a stage has one destination"
-		wrong.consequence = "nothing comes to a delivery stream, so nothing comes into the bucket"
+		wrong.cause = "the destination is a CloudWatch Logs log group, and a stage has only one destination"
+		wrong.consequence = "no records reach a delivery stream, so none reach the bucket"
 	case s == nil:
-		wrong.cause = "the destination is no delivery stream"
-		wrong.consequence = "nothing comes into the bucket"
+		wrong.cause = "the destination is not a delivery stream"
+		wrong.consequence = "no records reach the bucket"
 	case at.AccountID != r.t.Account:
-		wrong.cause = fmt.Sprintf("the stream is in account %s, the API in %s: API Gateway writes with a service-linked role of the API's account, and streams have no policy that could let it in", at.AccountID, r.t.Account)
-		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+		wrong.cause = fmt.Sprintf("the stream is in account %s, the API in %s: API Gateway writes with a service-linked role of the API's account, and streams have no resource policy that could allow it", at.AccountID, r.t.Account)
+		wrong.consequence = "API Gateway drops the records silently"
 	case at.Region != r.t.Region:
 		wrong.cause = fmt.Sprintf("the stream is in %s, the API in %s", at.Region, r.t.Region)
-		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+		wrong.consequence = "API Gateway drops the records silently"
 	case !strings.HasPrefix(s.name, streamPrefix):
-		wrong.cause = "the stream's name does not begin with " + streamPrefix + ": API Gateway's service-linked role may write to no other"
-		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+		wrong.cause = "the stream's name does not begin with " + streamPrefix + ": API Gateway's service-linked role can write to no others"
+		wrong.consequence = "API Gateway drops the records silently"
 	case s.missing:
-		wrong.cause = "there is no delivery stream " + s.name + " in " + s.region + ": API Gateway does not look when it is set, or it was deleted since"
-		wrong.consequence = "API Gateway drops the records, and says so nowhere"
+		wrong.cause = "there is no delivery stream " + s.name + " in " + s.region + ": it was deleted or never existed; API Gateway does not check"
+		wrong.consequence = "API Gateway drops the records silently"
 	default:
 		if r.t.Spec != nil && !r.ours(s) {
 			wrong.cause = "stagelog.yaml's stream is " + r.t.Spec.Stream()
 			wrong.fix = "stagelog deploy --replace-logging"
-			wrong.consequence = "what this stage logs goes through another chain, which is examined here, and not through the pipeline's"
+			wrong.consequence = "this stage's logs go through another chain, which is examined here, and not through the pipeline"
 			r.out.problem(Failed, linkStage, "destination", wrong)
 			return true
 		}
@@ -165,7 +165,7 @@ func (r *run) streamARN(name string) string {
 	return fmt.Sprintf("arn:%s:firehose:%s:%s:%s%s", r.t.Partition, r.t.Region, r.t.Account, streamResource, name)
 }
 
-// apiARN is how IAM names a part of API Gateway.
+// apiARN returns the IAM resource name of an API Gateway path.
 func (r *run) apiARN(path string) string {
 	return "arn:" + r.t.Partition + ":apigateway:" + r.t.Region + "::" + path
 }

@@ -17,34 +17,34 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// stream is a delivery stream as it is, and what hangs on it. It is filled in while the chain
-// is followed.
+// stream holds the state of a delivery stream and its dependencies. It is filled in as the chain
+// is examined.
 type stream struct {
 	arn, name, region, account string
 
 	stages  []*stage
-	err     error // it could not be read
+	err     error // reading the stream failed
 	missing bool
-	owned   bool // it carries the pipeline's tag
+	owned   bool // has the pipeline's owner tag
 
 	d              *types.DeliveryStreamDescription
-	to             *types.ExtendedS3DestinationDescription // nil: it does not deliver to S3
+	to             *types.ExtendedS3DestinationDescription // nil if it does not deliver to S3
 	destinationID  string
 	bucket         string                  // name
 	role           *role                   // of the destination
-	function       string                  // ARN as the processor has it; "" without one
+	function       string                  // ARN in the processor; "" without one
 	functionRole   string                  // ARN of the role that calls the function
-	gathers        provision.FunctionHints // for one call of the function
+	gathers        provision.FunctionHints // buffering hints of the function
 	delimiter      bool                    // a processor adds newlines
 	functionExists bool
-	ownFunction    bool // the function is stagelog's
+	ownFunction    bool // the function is stagelog's own
 	policy         *bucketPolicy
-	key            *kmsKey // that objects are encrypted with; nil without one
+	key            *kmsKey // encrypts the objects; nil without one
 	bucketKey      bool
-	blocked        string // why no record can come through; "" when one might
+	blocked        string // why no record can be delivered; "" if one might
 }
 
-// readStream describes a stream, and finds what it leads to.
+// readStream describes a stream and its destination.
 func (r *run) readStream(ctx context.Context, streamARN string) *stream {
 	s := &stream{arn: streamARN}
 	if at, err := arn.Parse(streamARN); err == nil {
@@ -68,11 +68,11 @@ func (r *run) readStream(ctx context.Context, streamARN string) *stream {
 	return s
 }
 
-// errElsewhere: these credentials are for another account or Region than the stream's.
+// errElsewhere means that the stream cannot be read with these credentials.
 var errElsewhere = errors.New("the stream is in another account or Region")
 
-// carriesTag says whether deploy would call the stream its own. Who may not ask is taken to
-// be in front of a foreign chain.
+// carriesTag reports whether the stream has the pipeline's owner tag. If the tags cannot be read,
+// it reports false.
 func (r *run) carriesTag(ctx context.Context, name string) bool {
 	if r.t.Spec == nil {
 		return false
@@ -89,7 +89,7 @@ func (r *run) carriesTag(ctx context.Context, name string) bool {
 	return false
 }
 
-// readDestination takes the one destination of either kind of S3 description.
+// readDestination sets the fields for the stream's S3 destination, which AWS describes in one of two forms.
 func (s *stream) readDestination() {
 	if len(s.d.Destinations) == 0 {
 		return
@@ -136,16 +136,16 @@ func (s *stream) readProcessor(p types.Processor) {
 	}
 }
 
-// wait returns how long the buffer before the bucket may hold a record.
+// wait returns how long the stream may buffer a record before delivery.
 func (s *stream) wait() time.Duration { return provision.HintsOf(s.to).Interval }
 
 func (s *stream) prefix() string      { return aws.ToString(s.to.Prefix) }
 func (s *stream) errorPrefix() string { return aws.ToString(s.to.ErrorOutputPrefix) }
 
-// bucketARN is the bucket's, as IAM names it.
+// bucketARN returns the ARN of the destination bucket.
 func (s *stream) bucketARN() string { return aws.ToString(s.to.BucketARN) }
 
-// checkStream examines the stream itself; its role and what it does with records follow.
+// checkStream examines the stream, its role, its processing and its delivery.
 func (r *run) checkStream(ctx context.Context, s *stream) {
 	switch {
 	case errors.Is(s.err, errElsewhere):
@@ -155,8 +155,8 @@ func (r *run) checkStream(ctx context.Context, s *stream) {
 		})
 		return
 	case s.missing:
-		if len(s.stages) == 0 { // a stage that leads here has said it
-			r.out.problem(Failed, linkStream, "state", finding{found: "there is no delivery stream " + s.name, cause: "it was never made, or deleted", consequence: "nothing can be logged", fix: r.mend(s, command("firehose", "create-delivery-stream", "help"))})
+		if len(s.stages) == 0 { // else reported by checkDestination
+			r.out.problem(Failed, linkStream, "state", finding{found: "there is no delivery stream " + s.name, cause: "it was deleted or never created", consequence: "nothing can be logged", fix: r.repair(s, command("firehose", "create-delivery-stream", "help"))})
 		}
 		return
 	case s.err != nil:
@@ -187,19 +187,19 @@ func (r *run) checkState(s *stream) {
 	case types.DeliveryStreamStatusActive:
 		r.out.ok(linkStream, "state", "%s is ACTIVE", s.name)
 	case types.DeliveryStreamStatusCreating:
-		f.cause, f.consequence = "Firehose still makes it", "it takes no records before it is ACTIVE"
-		f.fix = command("firehose", "describe-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name, "--query", "DeliveryStreamDescription.DeliveryStreamStatus") + "\nand doctor again when it says ACTIVE"
+		f.cause, f.consequence = "Firehose is still creating it", "it accepts no records until it is ACTIVE"
+		f.fix = command("firehose", "describe-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name, "--query", "DeliveryStreamDescription.DeliveryStreamStatus") + "\nthen run doctor again when it is ACTIVE"
 		r.out.problem(Warning, linkStream, "state", f)
 	default:
-		f.consequence = "it takes no records, or delivers none: API Gateway drops them and says so nowhere"
+		f.consequence = "it does not accept or deliver records: API Gateway drops them silently"
 		if f.cause == "" {
-			f.cause = "a stream leaves this state only by being deleted"
+			f.cause = "a stream can leave this state only by being deleted"
 		}
-		f.fix = r.mend(s, remove+"\nand make it anew")
+		f.fix = r.repair(s, remove+"\nthen create it again")
 		r.out.problem(Failed, linkStream, "state", f)
 	}
 	if e := s.d.DeliveryStreamEncryptionConfiguration; e != nil && (e.Status == types.DeliveryStreamEncryptionStatusEnablingFailed || e.Status == types.DeliveryStreamEncryptionStatusDisablingFailed) {
-		p := finding{found: fmt.Sprintf("server-side encryption is %s", e.Status), cause: "Firehose cannot use the key", consequence: "it may refuse records",
+		p := finding{found: fmt.Sprintf("server-side encryption is %s", e.Status), cause: "Firehose cannot use the key", consequence: "it may reject records",
 			fix: command("firehose", "stop-delivery-stream-encryption", "--region", s.region, "--delivery-stream-name", s.name)}
 		if why := e.FailureDescription; why != nil {
 			p.cause = fmt.Sprintf("%s: %s", why.Type, aws.ToString(why.Details))
@@ -209,16 +209,16 @@ func (r *run) checkState(s *stream) {
 }
 
 func (r *run) checkType(s *stream) {
-	f := finding{fix: r.mend(nil, "make a stream with --delivery-stream-type DirectPut and an S3 destination, and set it as the stage's destination")}
+	f := finding{fix: r.repair(nil, "create a stream with --delivery-stream-type DirectPut and an S3 destination, and set it as the stage's destination")}
 	switch {
 	case s.d.DeliveryStreamType != "" && s.d.DeliveryStreamType != types.DeliveryStreamTypeDirectPut:
 		f.found = fmt.Sprintf("the source of %s is %s", s.name, s.d.DeliveryStreamType)
-		f.cause = "API Gateway writes with PutRecord, which only streams with Direct PUT take"
-		f.consequence = "API Gateway drops the records, and says so nowhere"
+		f.cause = "API Gateway writes with PutRecord, which only Direct PUT streams accept"
+		f.consequence = "API Gateway drops the records silently"
 	case s.to == nil:
 		f.found = s.name + " does not deliver to S3"
-		f.cause = "it has a destination of another kind"
-		f.consequence = "no object comes into a bucket; what is behind it is not examined"
+		f.cause = "it has another type of destination"
+		f.consequence = "no object is written to a bucket; the rest of the chain is not examined"
 	default:
 		r.out.ok(linkStream, "type", "Direct PUT to s3://%s/%s", s.bucket, s.prefix())
 		return

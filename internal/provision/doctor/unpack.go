@@ -7,8 +7,8 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/lines"
 )
 
-// unpack is the text of an object, whatever it is packed in: an HTTP client on the way may have unpacked it, and error
-// output is packed in its own way.
+// unpack returns the decompressed text of an object. It detects the compression from the content, because an HTTP client
+// may have decompressed the object already, and error output is compressed differently.
 func unpack(body []byte) (_ []byte, err error) {
 	plain, _, err := lines.Open(bytes.NewReader(body))
 	if err != nil {

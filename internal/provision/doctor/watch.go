@@ -17,23 +17,23 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
-// watch looks for a marked record in the objects that come into the bucket.
+// watch looks for a marked record in new objects in the bucket.
 type watch struct {
 	c    *s3.Client
 	s    *stream
 	m    *marked
-	seen map[string]bool // keys that were there before, or were read and do not hold it
+	seen map[string]bool // keys that existed before, or do not contain the record
 }
 
-// sighting is where a record came out.
+// sighting describes where the record was found.
 type sighting struct {
 	key    string
 	record []byte
-	failed *objectkey.ErrorRecord // in the error output
+	failed *objectkey.ErrorRecord // set if it was found in the error output
 }
 
-// newWatch remembers which objects are there before the record is sent: what comes later is
-// new whatever the clocks say.
+// newWatch lists the objects that exist before the record is sent, so that new ones are
+// recognized without comparing clocks.
 func (r *run) newWatch(ctx context.Context, s *stream, m *marked) (*watch, error) {
 	w := &watch{c: r.c.S3, s: s, m: m, seen: map[string]bool{}}
 	keys, err := w.list(ctx)
@@ -44,16 +44,16 @@ func (r *run) newWatch(ctx context.Context, s *stream, m *marked) (*watch, error
 }
 
 const (
-	firstLook = 250 * time.Millisecond
-	slowLook  = 3 * time.Second
-	tellEvery = 30 * time.Second
+	firstPause    = 250 * time.Millisecond
+	longestPause  = 3 * time.Second
+	progressEvery = 30 * time.Second
 )
 
-// await looks until the record is there or the time is over, which is no error. It tells how
-// long it waited, now and then.
-func (w *watch) await(ctx context.Context, limit time.Duration, tell func(waited time.Duration)) (*sighting, error) {
-	begun, told := time.Now(), time.Now()
-	for pause := firstLook; ; pause = min(2*pause, slowLook) {
+// await polls until it finds the record. It returns nil, nil when the limit is reached, and calls
+// progress every 30 seconds.
+func (w *watch) await(ctx context.Context, limit time.Duration, progress func(waited time.Duration)) (*sighting, error) {
+	begun, reported := time.Now(), time.Now()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		found, err := w.look(ctx)
 		if found != nil || err != nil {
 			return found, err
@@ -61,9 +61,9 @@ func (w *watch) await(ctx context.Context, limit time.Duration, tell func(waited
 		if time.Since(begun) >= limit {
 			return nil, nil
 		}
-		if time.Since(told) >= tellEvery {
-			told = time.Now()
-			tell(time.Since(begun))
+		if time.Since(reported) >= progressEvery {
+			reported = time.Now()
+			progress(time.Since(begun))
 		}
 		if err := retry.Sleep(ctx, min(pause, limit-time.Since(begun))); err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func (w *watch) await(ctx context.Context, limit time.Duration, tell func(waited
 	}
 }
 
-// look reads the objects that are new.
+// look searches the new objects.
 func (w *watch) look(ctx context.Context) (*sighting, error) {
 	keys, err := w.list(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (w *watch) look(ctx context.Context) (*sighting, error) {
 	return nil, nil
 }
 
-// list is the keys that the record may be in.
+// list returns the keys of objects that may contain the record.
 func (w *watch) list(ctx context.Context) (keys []string, err error) {
 	for _, place := range w.places(time.Now()) {
 		pages := s3.NewListObjectsV2Paginator(w.c, &s3.ListObjectsV2Input{Bucket: aws.String(w.s.bucket), Prefix: &place})
@@ -107,12 +107,12 @@ func (w *watch) list(ctx context.Context) (keys []string, err error) {
 	return keys, nil
 }
 
-// earlier is how far back the oldest record of the same object may be, which gives the object
-// its date: two buffers of 15 minutes at most.
+// earlier is the maximum age of the oldest record in the same object, which determines the
+// object's date: two buffering intervals of up to 15 minutes.
 const earlier = 30 * time.Minute
 
-// places are the prefixes below which the record may come out: of this hour and the ones
-// beside it. A prefix that also depends on chance or on the record is cut where it does.
+// places returns the prefixes below which the record may appear, for now and for half an hour
+// ago. A prefix that also depends on a random string or on the record is truncated there.
 func (w *watch) places(now time.Time) (all []string) {
 	good, failed, err := objectkey.ParsePrefixes(w.s.prefix(), w.s.errorPrefix())
 	if err != nil {
@@ -142,12 +142,12 @@ func (w *watch) places(now time.Time) (all []string) {
 	return all
 }
 
-// steady says whether a prefix depends on the time alone.
+// steady reports whether a prefix depends only on the time.
 func steady(prefix string) bool {
 	return !bytes.Contains([]byte(prefix), []byte("random-string")) && !bytes.Contains([]byte(prefix), []byte("partitionKey"))
 }
 
-// largestObject is over what Firehose puts: 128 MiB, and as much again where it lags.
+// largestObject exceeds the objects that Firehose puts: 128 MiB, or more if delivery is delayed.
 const largestObject = 512 << 20
 
 func (w *watch) read(ctx context.Context, key string) (*sighting, error) {
@@ -167,12 +167,12 @@ func (w *watch) read(ctx context.Context, key string) (*sighting, error) {
 	}
 	text, err := unpack(body)
 	if err != nil {
-		return nil, nil // no object of this stream: it does not hold the record
+		return nil, nil // not an object of this stream
 	}
 	return w.find(key, text), nil
 }
 
-// find is the record in an object, plain or in the envelope of the error output.
+// find searches an object for the record, either plain or in an error record.
 func (w *watch) find(key string, text []byte) *sighting {
 	marker := []byte(w.m.id)
 	for line := range bytes.Lines(text) {
@@ -186,8 +186,8 @@ func (w *watch) find(key string, text []byte) *sighting {
 	return nil
 }
 
-// recordIn is the JSON object that holds the marker, of those that stand on a line one behind
-// the other. A line that is not JSON is taken whole.
+// recordIn returns the JSON object that contains the marker, from a line with one or more
+// objects. If the line is not JSON, it returns the whole line.
 func recordIn(line, marker []byte) []byte {
 	for dec := json.NewDecoder(bytes.NewReader(line)); ; {
 		var one json.RawMessage
