@@ -9,19 +9,18 @@ import (
 	"unicode"
 )
 
-// Canonical is what the document means: a sorted line for each action on each resource by
-// each principal. Two documents have the same lines when they differ only in order, in Sids, in
-// what is a list, in how an account is written, in the case of actions, or in how the same
-// grants are spread over statements, but for a statement of more than maxLines grants, which is
-// one line. "" allows and denies nothing.
+// Canonical returns a normal form of the document: a sorted line for each action on each resource
+// by each principal. It is independent of order, Sids, the use of lists for single values, the
+// notation of accounts, the case of actions, and how the same grants are distributed over
+// statements, except that a statement with more than maxLines grants is a single line. "" means
+// that the document allows and denies nothing.
 func (d Document) Canonical() string { return d.canonical(strings.ToLower) }
 
-// Show is Canonical for people: actions and conditions are in the case in which the document
-// has them.
+// Show returns Canonical for display: actions and conditions keep their case.
 func (d Document) Show() string { return d.canonical(same) }
 
-// ShowOther is Show of another policy's text, in the case of this document. So it is equal to
-// this document's Show exactly when both mean the same.
+// ShowOther returns Show of another policy's text, with the case of names taken from d. The
+// result equals d.Show() exactly if the policies are equivalent.
 func (d Document) ShowOther(text string) string {
 	other, err := Parse(text)
 	if err != nil {
@@ -47,8 +46,8 @@ func (d Document) ShowOther(text string) string {
 	})
 }
 
-// canonical writes actions, condition operators and condition keys, whose case means nothing,
-// with spell.
+// canonical applies spell to actions, condition operators and condition keys, which are not
+// case-sensitive.
 func (d Document) canonical(spell func(string) string) string {
 	var lines []string
 	for _, s := range d.Statements {
@@ -61,8 +60,8 @@ func (d Document) canonical(spell func(string) string) string {
 	return strings.Join(slices.Compact(lines), "\n")
 }
 
-// maxLines is how many lines a statement is spread over. Its lists multiply: within S3's 20 KB
-// they could make millions.
+// maxLines limits the lines of one statement. The sizes of its lists multiply: a policy within
+// S3's 20 KB could have millions.
 const maxLines = 10_000
 
 func (s Statement) canonical(spell func(string) string) []string {
@@ -87,8 +86,8 @@ func (s Statement) canonical(spell func(string) string) []string {
 
 func same(s string) string { return s }
 
-// word is a name or a value in a line. One that could be taken for the words around it is in
-// quotes, so that different statements never have the same line.
+// word returns a name or a value for use in a line. It quotes one that could be confused with the
+// surrounding text, so that different statements never have the same line.
 func word(s string) string {
 	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)
@@ -96,8 +95,8 @@ func word(s string) string {
 	return s
 }
 
-// elements are the parts of a statement that each stand alone, and what is excepted as one.
-// A statement that has neither has one empty part.
+// elements returns one part for each name, or a single part for all exceptions, or an empty part
+// if there are neither.
 func elements(with string, names []string, without string, not []string, form func(string) string) []string {
 	if len(not) > 0 {
 		all := []string{}
@@ -118,7 +117,7 @@ func elements(with string, names []string, without string, not []string, form fu
 	return slices.Compact(parts)
 }
 
-// names are the principals, each in one form.
+// names returns the principals in a uniform notation.
 func (p Principal) names() []string {
 	if p.Any {
 		return []string{"*"}
@@ -145,7 +144,7 @@ func (p Principal) names() []string {
 
 var wholeAccount = regexp.MustCompile(`^(?:arn:aws[a-z-]*:iam::)?([0-9]{12})(?::root)?$`)
 
-// accountOf is the account that a principal stands for as a whole.
+// accountOf returns the account id of a principal that represents a whole account.
 func accountOf(principal string) (id string, ok bool) {
 	m := wholeAccount.FindStringSubmatch(principal)
 	if m == nil {
@@ -154,7 +153,7 @@ func accountOf(principal string) (id string, ok bool) {
 	return m[1], true
 }
 
-// conditionText is " if …" with every condition, each of which must hold.
+// conditionText returns " if …" with all conditions, or "" if there are none.
 func conditionText(conditions map[string]map[string][]string, spell func(string) string) string {
 	var parts []string
 	for op, keys := range conditions {

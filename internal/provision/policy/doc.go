@@ -1,5 +1,5 @@
-// Package policy is IAM's policy documents: those that a pipeline needs, what any of them
-// means, and whether it allows a call.
+// Package policy implements IAM policy documents: it builds those that a pipeline needs, and
+// parses, compares and evaluates any of them.
 //
 // The grammar: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 package policy

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Version is the newest version of the language; one without a version is 2008-10-17.
+// Version is the current version of the policy language. The default is 2008-10-17.
 const Version = "2012-10-17"
 
-// Document is a policy: of a role, of its trust, or of a bucket.
+// Document is the policy of a role, of its trust, or of a bucket.
 type Document struct {
 	Version    string
 	ID         string
 	Statements []Statement
 }
 
-// Statement allows or denies actions on resources. Those of a bucket and of a trust name
-// principals as well, those of a role do not.
+// Statement allows or denies actions on resources. Bucket and trust policies also name
+// principals, role policies do not.
 type Statement struct {
 	Sid                     string
 	Effect                  string // Allow or Deny
@@ -27,9 +27,9 @@ type Statement struct {
 	Conditions              map[string]map[string][]string // operator → key → values
 }
 
-// Principal is who a statement is about. The zero Principal is in no document.
+// Principal describes to whom a statement applies. The zero Principal is omitted from documents.
 type Principal struct {
-	Any           bool     // "*": everybody, unsigned requests included
+	Any           bool     // "*": everyone, including unsigned requests
 	AWS           []string // account ids and ARNs
 	Service       []string // like firehose.amazonaws.com
 	Federated     []string
@@ -40,8 +40,8 @@ func (p Principal) isZero() bool {
 	return !p.Any && len(p.AWS)+len(p.Service)+len(p.Federated)+len(p.CanonicalUser) == 0
 }
 
-// The Sids of the statements that stagelog puts into a bucket's policy. Others are somebody else's,
-// whatever they begin with.
+// The Sids of the statements that stagelog adds to a bucket policy. All others are foreign, even
+// if they start the same.
 const (
 	sidTLS      = "StagelogDenyInsecureTransport"
 	sidList     = "StagelogReaderList"
@@ -54,12 +54,12 @@ func isOwn(s Statement) bool {
 	return slices.Contains([]string{sidTLS, sidList, sidLocation, sidGet, sidNotRaw}, s.Sid)
 }
 
-// Own is the document with the statements alone that stagelog put in.
+// Own returns the document with only the statements added by stagelog.
 func (d Document) Own() Document {
 	return d.only(isOwn)
 }
 
-// Others is the document with the statements alone that stagelog did not put in.
+// Others returns the document without the statements added by stagelog.
 func (d Document) Others() Document {
 	return d.only(func(s Statement) bool { return !isOwn(s) })
 }
@@ -74,17 +74,17 @@ func (d Document) only(want func(Statement) bool) Document {
 	return kept
 }
 
-// With is the document with others' statements as they are, and stagelog's replaced by own's.
+// With returns the document with stagelog's statements replaced by those of own.
 func (d Document) With(own Document) Document {
 	all := d.Others()
-	if len(all.Statements) == 0 { // to others' it would give their ${…} another meaning
+	if len(all.Statements) == 0 { // for foreign statements it would change the meaning of ${…}
 		all.Version = own.Version
 	}
 	all.Statements = append(all.Statements, own.Statements...)
 	return all
 }
 
-// JSON is the document as AWS takes it, in lines. The same document gives the same text.
+// JSON returns the document as indented JSON in AWS's format. The output is deterministic.
 func (d Document) JSON() string {
 	out := struct {
 		Version   string          `json:",omitempty"`
@@ -104,7 +104,7 @@ func (d Document) JSON() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// statementJSON has the elements in the order in which people write them.
+// statementJSON is a statement with its elements in the usual order.
 type statementJSON struct {
 	Sid          string                     `json:",omitempty"`
 	Effect       string                     `json:",omitempty"`
@@ -143,7 +143,7 @@ func principalOut(p Principal) *principalJSON {
 
 type principalJSON Principal
 
-// MarshalJSON writes "*", or the lists that are there.
+// MarshalJSON writes "*", or the lists that are not empty.
 func (p principalJSON) MarshalJSON() ([]byte, error) {
 	if p.Any {
 		return []byte(`"*"`), nil
@@ -156,10 +156,10 @@ func (p principalJSON) MarshalJSON() ([]byte, error) {
 	}{p.AWS, p.Service, p.Federated, p.CanonicalUser})
 }
 
-// list is one string or several.
+// list is one or more strings.
 type list []string
 
-// MarshalJSON writes one value without brackets, as people do.
+// MarshalJSON writes a single value without brackets.
 func (l list) MarshalJSON() ([]byte, error) {
 	if len(l) == 1 {
 		return json.Marshal(l[0])

@@ -10,35 +10,35 @@ import (
 	"github.com/versity/versitygw/iamapi/types"
 )
 
-// Request is a call that policies decide about.
+// Request is a call to be authorized.
 type Request struct {
-	// Principal is who calls: an ARN, or a service like firehose.amazonaws.com. It counts
+	// Principal is the caller: an ARN, or a service like firehose.amazonaws.com. It only matters
 	// for statements that name principals.
 	Principal string
 	Action    string // like s3:GetObject
 	Resource  string // ARN
-	// Context are the condition keys that the request has, like s3:prefix.
+	// Context holds the condition keys of the request, like s3:prefix.
 	Context map[string][]string
 }
 
-// Decision is what policies say to a request.
+// Decision is the result of evaluating policies for a request.
 type Decision int
 
 const (
-	NoMatch Decision = iota // no statement is about it: it is denied, unless others allow it
+	NoMatch Decision = iota // no statement applies: denied unless another policy allows it
 	Allow
-	Deny // a statement denies it, whatever others allow
+	Deny // a statement denies it, which overrides any Allow
 )
 
-// Evaluate is what documents of one kind decide, and the statement that decided; nil where
-// none did. A statement that cannot be evaluated, as its condition is of an unknown kind, is
-// taken to match when it denies, and not to when it allows.
+// Evaluate returns the decision of documents of one kind, and the statement that determined it, or
+// nil if none applies. A statement with an unknown condition operator applies if it denies, and
+// does not apply if it allows.
 func Evaluate(documents []Document, r Request) (Decision, *Statement) {
 	var allowed *Statement
 	for _, d := range documents {
 		for i := range d.Statements {
 			s := &d.Statements[i]
-			if !s.about(d.Version, r) {
+			if !s.appliesTo(d.Version, r) {
 				continue
 			}
 			if s.Effect == "Deny" {
@@ -55,19 +55,19 @@ func Evaluate(documents []Document, r Request) (Decision, *Statement) {
 	return NoMatch, nil
 }
 
-// about says whether the statement is about the request. Principals are matched here; action,
-// resource and conditions are left to the S3 server's engine, one statement at a time and as
-// if it allowed, so that its answer says whether the statement covers the request.
-func (s *Statement) about(version string, r Request) bool {
+// appliesTo reports whether the statement applies to the request. It matches principals itself.
+// Action, resource and conditions are matched by the S3 server's engine, which evaluates one
+// statement at a time with the effect Allow, so that its result shows whether the statement applies.
+func (s *Statement) appliesTo(version string, r Request) bool {
 	switch {
-	case !s.NotPrincipal.isZero() && s.spares(r.Principal):
+	case !s.NotPrincipal.isZero() && s.exempts(r.Principal):
 		return false
-	case !s.Principal.isZero() && !s.Principal.holds(r.Principal):
+	case !s.Principal.isZero() && !s.Principal.matches(r.Principal):
 		return false
 	}
 	alone := *s
 	alone.Sid, alone.Effect, alone.Principal, alone.NotPrincipal = "", "Allow", Principal{}, Principal{}
-	if len(alone.Resources)+len(alone.NotResources) == 0 { // a trust has none
+	if len(alone.Resources)+len(alone.NotResources) == 0 { // a trust policy has none
 		alone.Resources = []string{"*"}
 	}
 	alone.Actions, alone.NotActions = plainActions(s.Actions), plainActions(s.NotActions)
@@ -75,8 +75,8 @@ func (s *Statement) about(version string, r Request) bool {
 	if !ok {
 		return false
 	}
-	// The engine does not match a * of a name with one of a pattern, as it matches any other
-	// character.
+	// In the engine the pattern * does not match a literal * in a name, so it is replaced by
+	// another character.
 	resource = strings.ReplaceAll(resource, "*", "\x1a")
 	document := Document{Version: version, Statements: []Statement{alone}}
 	switch policy.EvaluateIdentityPolicies(
@@ -84,13 +84,13 @@ func (s *Statement) about(version string, r Request) bool {
 		policy.RequestContext{Action: r.Action, Resource: resource, Condition: r.Context}) {
 	case policy.DecisionAllow:
 		return true
-	case policy.DecisionDeny: // it cannot be evaluated
+	case policy.DecisionDeny: // the statement cannot be evaluated
 		return s.Effect == "Deny"
 	}
 	return false
 }
 
-// plainActions writes *:* as the engine knows it.
+// plainActions replaces *:* by *, which the engine supports.
 func plainActions(actions []string) []string {
 	actions = slices.Clone(actions)
 	for i, a := range actions {
@@ -101,9 +101,9 @@ func plainActions(actions []string) []string {
 	return actions
 }
 
-// inOnePartition moves the statement's resources and the request's into the partition aws,
-// the only one that the engine knows. Those of a partition that is not the request's cover
-// nothing, and are left out; false when none is left that could cover it.
+// inOnePartition moves the statement's resources and the request's to the partition aws, the only
+// one that the engine supports. It drops resources of partitions other than the request's, and
+// returns false if none is left.
 func (s *Statement) inOnePartition(resource string) (moved string, ok bool) {
 	if resource == "" {
 		resource = "*"
@@ -118,7 +118,7 @@ func (s *Statement) inOnePartition(resource string) (moved string, ok bool) {
 			switch {
 			case !isARN:
 				kept = append(kept, p)
-			case matches(theirs, partition):
+			case matchesPartition(theirs, partition):
 				kept = append(kept, "arn:aws:"+rest)
 			}
 		}
@@ -132,8 +132,8 @@ func (s *Statement) inOnePartition(resource string) (moved string, ok bool) {
 	return "arn:aws:" + rest, len(s.Resources)+len(s.NotResources) > 0
 }
 
-// matches says whether a pattern is of a partition: aws, *, or aws* for all of them.
-func matches(pattern, partition string) bool {
+// matchesPartition reports whether a pattern such as aws, * or aws* matches a partition.
+func matchesPartition(pattern, partition string) bool {
 	ok, err := path.Match(pattern, partition)
 	return ok && err == nil
 }
@@ -148,21 +148,21 @@ func cutPartition(arn string) (partition, rest string, ok bool) {
 
 var assumedRole = regexp.MustCompile(`^arn:(aws[a-z-]*):sts::([0-9]{12}):assumed-role/([^/]+)/`)
 
-// holds says whether a caller is one of the principals. A session of a role is also the role,
-// and everybody is of his account.
-func (p Principal) holds(caller string) bool {
+// matches reports whether a caller is one of the principals. A role session also matches the role,
+// and every caller matches its account.
+func (p Principal) matches(caller string) bool {
 	return p.Any || slices.Contains(p.Service, caller) || slices.Contains(p.Federated, caller) ||
 		p.lists(caller) || p.hasAccountOf(caller)
 }
 
-// spares says whether NotPrincipal takes a caller out of the statement. AWS looks at the
-// account first and then at who of it: a deny spares who is listed together with the account,
-// and neither one alone does, but for the account's root.
-func (s *Statement) spares(caller string) bool {
+// exempts reports whether NotPrincipal exempts a caller from the statement. AWS checks the account
+// first and then the caller: a deny exempts a caller only if both the caller and its account are
+// listed, except for the account's root.
+func (s *Statement) exempts(caller string) bool {
 	p := s.NotPrincipal
 	isARN := strings.HasPrefix(caller, "arn:")
 	if s.Effect != "Deny" || p.Any || !isARN {
-		return p.holds(caller)
+		return p.matches(caller)
 	}
 	_, isRoot := accountOf(caller)
 	return p.hasAccountOf(caller) && (isRoot || p.lists(caller))
@@ -176,7 +176,7 @@ func (p Principal) hasAccountOf(caller string) bool {
 	})
 }
 
-// lists says whether the caller is listed, or the role of his session.
+// lists reports whether the caller, or the role of its session, is listed.
 func (p Principal) lists(caller string) bool {
 	if slices.Contains(p.AWS, caller) {
 		return true

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// Policies of chains that others built, in the form in which they are found.
+// Policies of chains that stagelog did not build, as found in practice.
 const (
-	// byHandBucket names the bucket and not its objects, and has a Sid that IAM would refuse.
+	// byHandBucket names the bucket but not its objects, and has a Sid that IAM would reject.
 	byHandBucket = `{
   "Version": "2012-10-17",
   "Statement": [{
@@ -20,13 +20,13 @@ const (
 }`
 	byHandFunction = `{"Version":"2012-10-17","Statement":[{"Action":["apigateway:GET"],
 		"Resource":["arn:aws:apigateway:*::/usageplans","arn:aws:apigateway:*::/usageplans/*/*"],"Effect":"Allow"}]}`
-	// wholeBucket gives a reader's account everything, next to the owner.
+	// wholeBucket allows everything to the owner and to a reader's account.
 	wholeBucket = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*",
 		"Principal":{"AWS":["arn:aws:iam::123456789012:root","111122223333"]},"Resource":["arn:aws:s3:::acme-api-logs","arn:aws:s3:::acme-api-logs/*"]}}`
 	anyAccountTrust = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"firehose.amazonaws.com"},"Action":"sts:AssumeRole"}}`
 )
 
-func TestPoliciesOfOthersChains(t *testing.T) {
+func TestEvaluateForeignPolicies(t *testing.T) {
 	const reader, service = "arn:aws:iam::111122223333:root", "firehose.amazonaws.com"
 	tests := []struct {
 		name, text, who, call string
@@ -41,7 +41,7 @@ func TestPoliciesOfOthersChains(t *testing.T) {
 		{"by hand: the shared snapshot", byHandFunction, "", "s3:GetObject " + bucket + "/stagelog/directory.json", NoMatch},
 		{"the whole bucket: get", wholeBucket, reader, "s3:GetObject " + bucket + "/x", Allow},
 		{"the whole bucket: delete", wholeBucket, reader, "s3:DeleteObject " + bucket + "/x", Allow},
-		{"the whole bucket: anybody else", wholeBucket, "arn:aws:iam::999999999999:root", "s3:GetObject " + bucket + "/x", NoMatch},
+		{"the whole bucket: another account", wholeBucket, "arn:aws:iam::999999999999:root", "s3:GetObject " + bucket + "/x", NoMatch},
 		{"a trust for every account", anyAccountTrust, service, "sts:AssumeRole arn:aws:iam::123456789012:role/x", Allow},
 	}
 	for _, tt := range tests {
@@ -53,28 +53,26 @@ func TestPoliciesOfOthersChains(t *testing.T) {
 	}
 }
 
-// Copied from a page with typographic quotes, a policy is no JSON: the error says so and where.
-func TestAPolicyWithCurlyQuotesIsNamed(t *testing.T) {
+func TestParseLocatesCurlyQuotes(t *testing.T) {
 	curly := strings.NewReplacer(`"Effect"`, "“Effect”").Replace(byHandBucket)
 	_, err := Parse(curly)
 	if err == nil || !strings.Contains(err.Error(), "line 5, column 5") || !strings.Contains(err.Error(), "curly quotes") {
-		t.Errorf("parse: got %v, want the curly quotes of line 5, column 5 named", err)
+		t.Errorf("parse: got %v, want an error for curly quotes in line 5, column 5", err)
 	}
 }
 
-// What is there already stays, when ours comes and when it goes.
-func TestOursGoesIntoOthersPolicyAndOut(t *testing.T) {
+func TestOwnStatementsAreAddedAndRemoved(t *testing.T) {
 	before := parse(t, byHandBucket)
 	own := Bucket(BucketPermissions{Partition: "aws", Bucket: "acme-api-logs", Prefix: "logs/", Readers: []string{"111122223333"}})
 	with := before.With(own)
 	get := Request{Principal: "arn:aws:iam::111122223333:root", Action: "s3:GetObject", Resource: bucket + "/logs/x.gz"}
 	if got, by := Evaluate([]Document{with}, get); got != Allow || by.Sid != "StagelogReaderGet" {
-		t.Errorf("get with ours: got %v by %+v, want it allowed by ours", got, by)
+		t.Errorf("get with own statements: got %v by %+v, want Allow by StagelogReaderGet", got, by)
 	}
 	if twice := with.With(own); twice.JSON() != with.JSON() {
-		t.Errorf("put in twice it is another:\n%s", twice.JSON())
+		t.Errorf("adding own statements twice changes the policy:\n%s", twice.JSON())
 	}
 	if after := with.Others(); after.JSON() != before.JSON() {
-		t.Errorf("taken out again: got\n%s\nwant\n%s", after.JSON(), before.JSON())
+		t.Errorf("after removing own statements: got\n%s\nwant\n%s", after.JSON(), before.JSON())
 	}
 }

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// maxBytes is over what any policy in AWS may have: a bucket's takes 20 KB.
+// maxBytes exceeds the size of any AWS policy: a bucket policy has up to 20 KB.
 const maxBytes = 64 << 10
 
-// Parse reads a policy document, also URL-encoded as IAM answers it. The error says where
-// it stops being one.
+// Parse parses a policy document, which may be URL-encoded as in IAM's responses. The error
+// includes the position of a syntax error.
 func Parse(text string) (Document, error) {
 	text = strings.TrimSpace(text)
 	if len(text) > maxBytes {
-		return Document{}, fmt.Errorf("the policy has %d bytes, more than AWS takes", len(text))
+		return Document{}, fmt.Errorf("the policy has %d bytes, more than AWS allows", len(text))
 	}
-	if strings.HasPrefix(text, "%") { // JSON never begins so; white space before the { is encoded, too
+	if strings.HasPrefix(text, "%") { // JSON never starts with %; IAM also encodes leading whitespace
 		decoded, err := url.PathUnescape(text)
 		if err != nil {
-			return Document{}, fmt.Errorf("the policy's URL encoding: %w", err)
+			return Document{}, fmt.Errorf("decode the policy's URL encoding: %w", err)
 		}
 		text = decoded
 	}
@@ -43,7 +43,7 @@ func Parse(text string) (Document, error) {
 	return d, nil
 }
 
-// statementIn is a statement as it is read: each list may be one string.
+// statementIn is a statement in JSON: each list may be a single string.
 type statementIn struct {
 	Sid, Effect             string
 	Principal, NotPrincipal principalIn
@@ -76,7 +76,7 @@ func (in statementIn) statement() Statement {
 // oneOrMore is a value, or a list of them.
 type oneOrMore[T any] []T
 
-// UnmarshalJSON tells the two apart by their first character.
+// UnmarshalJSON distinguishes the two by the first character.
 func (l *oneOrMore[T]) UnmarshalJSON(data []byte) error {
 	if data[0] == '[' {
 		return json.Unmarshal(data, (*[]T)(l))
@@ -89,16 +89,16 @@ func (l *oneOrMore[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// scalar is a value of a condition, which people write as a string, a number or true.
+// scalar is a condition value, which may be a string, a number or a bool.
 type scalar string
 
-// UnmarshalJSON takes the text of a number or of a bool as it is.
+// UnmarshalJSON keeps the text of a number or a bool unchanged.
 func (s *scalar) UnmarshalJSON(data []byte) error {
 	switch data[0] {
 	case '"':
 		return json.Unmarshal(data, (*string)(s))
 	case '{', '[', 'n':
-		return errors.New("a condition's value is a string, a number, true or false")
+		return errors.New("a condition's value must be a string, a number, true or false")
 	}
 	*s = scalar(data)
 	return nil
@@ -106,7 +106,7 @@ func (s *scalar) UnmarshalJSON(data []byte) error {
 
 type principalIn Principal
 
-// UnmarshalJSON reads "*", or lists by kind. {"AWS": "*"} means the same as "*".
+// UnmarshalJSON reads "*", or lists by kind. {"AWS": "*"} is equivalent to "*".
 func (p *principalIn) UnmarshalJSON(data []byte) error {
 	if data[0] == '"' {
 		var all string
@@ -114,7 +114,7 @@ func (p *principalIn) UnmarshalJSON(data []byte) error {
 			return err
 		}
 		if all != "*" {
-			return fmt.Errorf("the principal %q is neither * nor a kind of principal", all)
+			return fmt.Errorf("the principal %q must be * or an object such as {\"AWS\": …}", all)
 		}
 		p.Any = true
 		return nil
@@ -132,12 +132,12 @@ func (p *principalIn) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// located is an error with the place that it is at. Curly quotes, which come from pages and
-// word processors, are named.
+// located adds the position to a JSON error. It also detects curly quotes, which are pasted from
+// web pages and word processors.
 func located(text string, err error) error {
 	if at := strings.IndexAny(text, "“”„‟"); at >= 0 {
 		line, column := place(text, at)
-		return fmt.Errorf("line %d, column %d of the policy: curly quotes, which JSON does not know; replace “ and ” by \"", line, column)
+		return fmt.Errorf("line %d, column %d of the policy: curly quotes are not valid in JSON; replace “ and ” by \"", line, column)
 	}
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -145,13 +145,13 @@ func located(text string, err error) error {
 	case errors.As(err, &syntax) && int(syntax.Offset) <= len(text):
 		line, column := place(text, int(syntax.Offset))
 		return fmt.Errorf("line %d, column %d of the policy: %w", line, column, err)
-	case errors.As(err, &kind): // its offset counts from the element that it is in
+	case errors.As(err, &kind): // its offset is relative to the enclosing element
 		return fmt.Errorf("%s in the policy cannot be a %s", strings.Trim(kind.Field, "."), kind.Value)
 	}
 	return fmt.Errorf("the policy: %w", err)
 }
 
-// place is where a byte is, both counted from 1.
+// place returns the line and the column of a byte, both counted from 1.
 func place(text string, at int) (line, column int) {
 	before := text[:at]
 	return 1 + strings.Count(before, "\n"), 1 + len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))

@@ -2,36 +2,36 @@ package policy
 
 import "strings"
 
-// FirehoseTrust lets Firehose, and nobody else, act as a role, and that only for streams of
-// the role's own account: Firehose gives the account of the stream as sts:ExternalId. That is
-// the form that Firehose documents against a confused deputy, where other services have
-// aws:SourceAccount. Whether Firehose gives that as well is documented nowhere, and a condition
-// on what it does not give would let nobody in, so it is not asked for.
+// FirehoseTrust returns a trust policy that allows only Firehose to assume a role, and only for
+// streams of the role's own account: Firehose sends the account of the stream as sts:ExternalId.
+// Firehose documents this condition against a confused deputy, where other services use
+// aws:SourceAccount. It is not documented whether Firehose also sends aws:SourceAccount, and a
+// condition on a missing key would deny every call, so there is none.
 // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
 func FirehoseTrust(account string) Document {
 	return trust("firehose.amazonaws.com", map[string]map[string][]string{"StringEquals": {"sts:ExternalId": {account}}})
 }
 
-// FunctionTrust lets Lambda act as a role.
+// FunctionTrust returns a trust policy that allows Lambda to assume a role.
 func FunctionTrust() Document { return trust("lambda.amazonaws.com", nil) }
 
 func trust(service string, when map[string]map[string][]string) Document {
 	return document(Statement{Effect: "Allow", Principal: Principal{Service: []string{service}}, Actions: []string{"sts:AssumeRole"}, Conditions: when})
 }
 
-// FirehosePermissions is what a delivery stream works with.
+// FirehosePermissions names the resources that a delivery stream uses.
 type FirehosePermissions struct {
 	Partition, Region, Account string
 	Bucket                     string // name
 	Function                   string // name
 	LogGroup                   string // name
-	Database, Table            string // in the Glue Data Catalog, whose columns records are converted with; "" is none
+	Database, Table            string // in the Glue Data Catalog, defines the columns of converted records; "" without conversion
 }
 
-// Firehose is what the delivery stream's role may do: put objects into this bucket, call this
-// function, read the columns of this table, and write into this log group. The bucket is the
-// account's own: one that is deleted while the stream goes on may be made anew by anybody, who
-// would get the logs of all customers.
+// Firehose returns the permissions of the delivery stream's role: put objects into the bucket, call
+// the function, read the table's columns, and write to the log group. The bucket must belong to
+// the account: if it were deleted while the stream runs, any account could create a bucket with
+// that name and would receive the logs of all customers.
 // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
 func Firehose(p FirehosePermissions) Document {
 	bucket := "arn:" + p.Partition + ":s3:::" + p.Bucket
@@ -50,18 +50,18 @@ func Firehose(p FirehosePermissions) Document {
 	return d
 }
 
-// FunctionPermissions is what the enrichment function works with.
+// FunctionPermissions names the resources that the enrichment function uses.
 type FunctionPermissions struct {
 	Partition, Region, Account string
 	LogGroup                   string // name
-	Bucket, SnapshotKey        string // the object that the functions share
+	Bucket, SnapshotKey        string // the object shared by all instances of the function
 }
 
-// Function is what the function's role may do: read usage plans and their keys in its Region,
-// keep the shared snapshot of them, and write its log.
+// Function returns the permissions of the function's role: read usage plans and their keys in its
+// Region, read and write the shared snapshot of them, and write its log.
 //
-// IAM has no way to allow the names of keys and not their values; the function asks for
-// single keys without them, and drops what the lists hold.
+// IAM cannot allow reading the names of keys without their values. The function requests single
+// keys without values, and discards the values in lists.
 func Function(p FunctionPermissions) Document {
 	apis := "arn:" + p.Partition + ":apigateway:" + p.Region + "::"
 	snapshot := "arn:" + p.Partition + ":s3:::" + p.Bucket + "/" + p.SnapshotKey
@@ -72,20 +72,20 @@ func Function(p FunctionPermissions) Document {
 	)
 }
 
-// BucketPermissions is who may read what of a bucket.
+// BucketPermissions describes who may read which objects of a bucket.
 type BucketPermissions struct {
 	Partition, Bucket string
-	Prefix            string   // of the delivered objects; Firehose's expressions end it
-	Private           []string // prefixes that readers get nothing from, should Prefix cover them; "" is all
+	Prefix            string   // of the delivered objects; only the part before the first expression is used
+	Private           []string // prefixes that readers cannot read, even if Prefix covers them; "" is the whole bucket
 	Readers           []string // account ids
 }
 
-// Bucket is stagelog's part of the bucket's policy: nobody without TLS, and readers' accounts
-// may list the bucket and get the delivered objects. ListBucket is an action on the bucket and
-// GetObject one on its objects: one statement for both would allow one of them alone.
+// Bucket returns stagelog's statements of the bucket policy: requests without TLS are denied, and
+// readers' accounts may list the bucket and get the delivered objects. ListBucket applies to the
+// bucket and GetObject to its objects, so a statement for both would allow only one of them.
 //
-// Listing is not narrowed to the prefix: that would deny a list without one, which is what
-// most tools ask for first. Names of objects say nothing of what is in them.
+// Listing is not restricted to the prefix, because that would deny listing without a prefix, which
+// most tools do first. Object names do not reveal the contents.
 func Bucket(p BucketPermissions) Document {
 	arn := "arn:" + p.Partition + ":s3:::" + p.Bucket
 	d := document(Statement{
@@ -119,7 +119,7 @@ func Bucket(p BucketPermissions) Document {
 	return d
 }
 
-// fixed is the part of a prefix before its first expression.
+// fixed returns the part of a prefix before its first expression.
 func fixed(prefix string) string {
 	prefix, _, _ = strings.Cut(prefix, "!{")
 	return prefix
@@ -133,7 +133,7 @@ func allow(sid string, actions []string, resources ...string) Statement {
 	return Statement{Sid: sid, Effect: "Allow", Actions: actions, Resources: resources}
 }
 
-// of narrows a statement to resources of an account. S3's calls all have this key.
+// of restricts a statement to resources of an account. All S3 calls have this condition key.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 func (s Statement) of(account string) Statement {
 	s.Conditions = map[string]map[string][]string{"StringEquals": {"aws:ResourceAccount": {account}}}

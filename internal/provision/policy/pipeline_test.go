@@ -20,7 +20,7 @@ var converting = Firehose(FirehosePermissions{Partition: "aws", Region: region, 
 var function = Function(FunctionPermissions{Partition: "aws", Region: region, Account: account,
 	LogGroup: "/aws/lambda/stagelog-acme", Bucket: "acme-api-logs", SnapshotKey: "stagelog/directory.json"})
 
-// call is an action on a resource of the account, as the tables below write it.
+// decide evaluates a call, given as "action resource", on a resource of the account.
 func decide(d Document, call string) Decision { return decideIn(d, call, account) }
 
 func decideIn(d Document, call, owner string) Decision {
@@ -29,8 +29,8 @@ func decideIn(d Document, call, owner string) Decision {
 	return got
 }
 
-// A bucket that was deleted may be made anew by anybody.
-func TestRolesKnowNoBucketOfAnotherAccount(t *testing.T) {
+// After a bucket is deleted, any account can create one with the same name.
+func TestRolesCannotUseForeignBucket(t *testing.T) {
 	for _, tt := range []struct {
 		d    Document
 		call string
@@ -39,20 +39,20 @@ func TestRolesKnowNoBucketOfAnotherAccount(t *testing.T) {
 		{function, "s3:PutObject " + bucket + "/stagelog/directory.json"}, {function, "s3:GetObject " + bucket + "/stagelog/directory.json"},
 	} {
 		if got := decideIn(tt.d, tt.call, "999999999999"); got != NoMatch {
-			t.Errorf("%s of another account: got %v, want it not allowed", tt.call, got)
+			t.Errorf("%s of another account: got %v, want NoMatch", tt.call, got)
 		}
 	}
 }
 
-// Every call that the chain makes, and others that are near.
-func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
+// Every call that the chain makes, and similar ones that it does not make.
+func TestRolesAllowOnlyNeededCalls(t *testing.T) {
 	tests := []struct {
 		role    string
 		d       Document
 		allowed []string
 		denied  []string
 	}{
-		{"Firehose's", firehose,
+		{"Firehose", firehose,
 			[]string{
 				"s3:GetBucketLocation " + bucket,
 				"s3:ListBucket " + bucket,
@@ -95,7 +95,7 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"iam:PassRole arn:aws:iam::123456789012:role/stagelog-acme-firehose",
 				"firehose:PutRecord arn:aws:firehose:eu-west-1:123456789012:deliverystream/amazon-apigateway-acme",
 			}},
-		{"Firehose's, of a stream that converts", converting,
+		{"Firehose with conversion", converting,
 			[]string{
 				"s3:PutObject " + bucket + "/logs/x.parquet",
 				"glue:GetTable arn:aws:glue:eu-west-1:123456789012:catalog",
@@ -113,7 +113,7 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"glue:GetDatabase arn:aws:glue:eu-west-1:123456789012:database/stagelog_acme",
 				"glue:GetTables arn:aws:glue:eu-west-1:123456789012:catalog",
 			}},
-		{"the function's", function,
+		{"function", function,
 			[]string{
 				"apigateway:GET arn:aws:apigateway:eu-west-1::/usageplans",
 				"apigateway:GET arn:aws:apigateway:eu-west-1::/usageplans/abc123/keys",
@@ -142,7 +142,7 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 				"s3:GetObject " + bucket + "/stagelog/former/a1/prod.json",
 				"s3:PutObject " + bucket + "/stagelog/directory.json2",
 				"s3:DeleteObject " + bucket + "/stagelog/directory.json",
-				"s3:ListBucket " + bucket, // an object that is not there answers 403, which usageplan.S3Store takes for none
+				"s3:ListBucket " + bucket, // so a missing object returns 403, which usageplan.S3Store treats as not found
 				"s3:GetObject " + bucket + "/errors/processing-failed/x.gz",
 				"s3:PutObject " + bucket + "/logs/x.gz",
 				"s3:PutObject " + bucket + "/stagelog/former/a1/prod.json",
@@ -160,7 +160,7 @@ func TestRolesAllowTheChainsCallsAndNoOthers(t *testing.T) {
 	for _, tt := range tests {
 		for _, call := range tt.allowed {
 			if got := decide(tt.d, call); got != Allow {
-				t.Errorf("%s role: %s: got %v, want it allowed", tt.role, call, got)
+				t.Errorf("%s role: %s: got %v, want Allow", tt.role, call, got)
 			}
 		}
 		for _, call := range tt.denied {
@@ -181,12 +181,12 @@ func TestTrusts(t *testing.T) {
 		want  Decision
 	}{
 		{"Firehose for a stream of the account", FirehoseTrust(account), "firehose.amazonaws.com", id(account), Allow},
-		{"Firehose for somebody else's stream", FirehoseTrust(account), "firehose.amazonaws.com", id("999999999999"), NoMatch},
-		{"Firehose for its account, named as a source alone", FirehoseTrust(account), "firehose.amazonaws.com", map[string][]string{"aws:SourceAccount": {account}}, NoMatch},
-		{"Firehose for a stream of somebody else's, who names us as the source", FirehoseTrust(account), "firehose.amazonaws.com", map[string][]string{"aws:SourceAccount": {account}, "sts:ExternalId": {"999999999999"}}, NoMatch},
+		{"Firehose for a foreign stream", FirehoseTrust(account), "firehose.amazonaws.com", id("999999999999"), NoMatch},
+		{"Firehose with aws:SourceAccount only", FirehoseTrust(account), "firehose.amazonaws.com", map[string][]string{"aws:SourceAccount": {account}}, NoMatch},
+		{"Firehose for a foreign stream with our aws:SourceAccount", FirehoseTrust(account), "firehose.amazonaws.com", map[string][]string{"aws:SourceAccount": {account}, "sts:ExternalId": {"999999999999"}}, NoMatch},
 		{"API Gateway", FirehoseTrust(account), "apigateway.amazonaws.com", id(account), NoMatch},
-		{"somebody of the account", FunctionTrust(), "arn:aws:iam::123456789012:user/eva", nil, NoMatch},
-		{"Firehose for nobody", FirehoseTrust(account), "firehose.amazonaws.com", nil, NoMatch},
+		{"user of the account", FunctionTrust(), "arn:aws:iam::123456789012:user/eva", nil, NoMatch},
+		{"Firehose without a condition key", FirehoseTrust(account), "firehose.amazonaws.com", nil, NoMatch},
 		{"another service", FirehoseTrust(account), "lambda.amazonaws.com", id(account), NoMatch},
 		{"the account itself", FirehoseTrust(account), "arn:aws:iam::123456789012:root", id(account), NoMatch},
 		{"Lambda", FunctionTrust(), "lambda.amazonaws.com", nil, Allow},
@@ -200,7 +200,7 @@ func TestTrusts(t *testing.T) {
 	}
 }
 
-func TestReadersOfABucket(t *testing.T) {
+func TestBucketReaders(t *testing.T) {
 	const reader = "arn:aws:sts::111122223333:assumed-role/analyst/eva"
 	narrow := BucketPermissions{Partition: "aws", Bucket: "acme-api-logs", Prefix: "logs/!{timestamp:yyyy}/",
 		Private: []string{"stagelog/", "errors/!{firehose:error-output-type}/"}, Readers: []string{"111122223333"}}
@@ -219,11 +219,11 @@ func TestReadersOfABucket(t *testing.T) {
 		want   Decision
 	}{
 		{"a reader lists", narrow, reader, "s3:ListBucket " + bucket, "true", Allow},
-		{"a reader asks where it is", narrow, reader, "s3:GetBucketLocation " + bucket, "true", Allow},
+		{"a reader gets the location", narrow, reader, "s3:GetBucketLocation " + bucket, "true", Allow},
 		{"a reader gets a log", narrow, reader, "s3:GetObject " + bucket + "/logs/2026/x.gz", "true", Allow},
 		{"a reader's root gets a log", narrow, "arn:aws:iam::111122223333:root", "s3:GetObject " + bucket + "/logs/2026/x.gz", "true", Allow},
 		{"a reader gets error output", narrow, reader, "s3:GetObject " + bucket + "/errors/processing-failed/x.gz", "true", NoMatch},
-		{"a reader gets our own", narrow, reader, "s3:GetObject " + bucket + "/stagelog/directory.json", "true", NoMatch},
+		{"a reader gets stagelog's own object", narrow, reader, "s3:GetObject " + bucket + "/stagelog/directory.json", "true", NoMatch},
 		{"a reader puts", narrow, reader, "s3:PutObject " + bucket + "/logs/x", "true", NoMatch},
 		{"a reader deletes", narrow, reader, "s3:DeleteObject " + bucket + "/logs/x", "true", NoMatch},
 		{"a reader reads the policy", narrow, reader, "s3:GetBucketPolicy " + bucket, "true", NoMatch},
@@ -232,14 +232,14 @@ func TestReadersOfABucket(t *testing.T) {
 		{"another account", narrow, "arn:aws:iam::999999999999:root", "s3:GetObject " + bucket + "/logs/2026/x.gz", "true", NoMatch},
 		{"without a prefix, a log", wide, reader, "s3:GetObject " + bucket + "/2026/x.gz", "true", Allow},
 		{"without a prefix, error output", wide, reader, "s3:GetObject " + bucket + "/errors/x.gz", "true", Deny},
-		{"without a prefix, our own", wide, reader, "s3:GetObject " + bucket + "/stagelog/directory.json", "true", Deny},
-		{"nobody in particular, without TLS", narrow, "", "s3:GetObject " + bucket + "/logs/2026/x.gz", "false", Deny},
-		{"nobody in particular", narrow, "", "s3:GetObject " + bucket + "/logs/2026/x.gz", "true", NoMatch},
+		{"without a prefix, stagelog's own object", wide, reader, "s3:GetObject " + bucket + "/stagelog/directory.json", "true", Deny},
+		{"anonymous, without TLS", narrow, "", "s3:GetObject " + bucket + "/logs/2026/x.gz", "false", Deny},
+		{"anonymous", narrow, "", "s3:GetObject " + bucket + "/logs/2026/x.gz", "true", NoMatch},
 		{"Firehose's role without TLS", narrow, "arn:aws:sts::123456789012:assumed-role/stagelog-acme-firehose/x", "s3:PutObject " + bucket + "/logs/x.gz", "false", Deny},
 		{"another bucket", narrow, reader, "s3:GetObject " + bucket + "2/logs/2026/x.gz", "true", NoMatch},
-		{"error output that begins with an expression", hidden, reader, "s3:GetObject " + bucket + "/processing-failed/x.gz", "true", Deny},
-		{"without readers, TLS still counts", alone, reader, "s3:GetObject " + bucket + "/logs/x.gz", "false", Deny},
-		{"without readers nobody reads", alone, reader, "s3:GetObject " + bucket + "/logs/x.gz", "true", NoMatch},
+		{"error prefix starting with an expression", hidden, reader, "s3:GetObject " + bucket + "/processing-failed/x.gz", "true", Deny},
+		{"without readers, no TLS", alone, reader, "s3:GetObject " + bucket + "/logs/x.gz", "false", Deny},
+		{"without readers, get", alone, reader, "s3:GetObject " + bucket + "/logs/x.gz", "true", NoMatch},
 	}
 	for _, tt := range tests {
 		action, resource, _ := strings.Cut(tt.call, " ")
@@ -251,11 +251,11 @@ func TestReadersOfABucket(t *testing.T) {
 	}
 }
 
-func TestDocumentsStandInAnotherPartition(t *testing.T) {
+func TestDocumentsUseThePartition(t *testing.T) {
 	text := Bucket(BucketPermissions{Partition: "aws-cn", Bucket: "b", Readers: []string{"111122223333"}}).JSON() +
 		Firehose(FirehosePermissions{Partition: "aws-cn", Region: "cn-north-1", Account: account}).JSON() +
 		Function(FunctionPermissions{Partition: "aws-cn", Region: "cn-north-1", Account: account}).JSON()
 	if strings.Contains(text, "arn:aws:") || !strings.Contains(text, "arn:aws-cn:") {
-		t.Errorf("ARNs of another partition:\n%s", text)
+		t.Errorf("ARNs of the wrong partition:\n%s", text)
 	}
 }
