@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Axis returns the end of an axis that reaches top, and the distance of its lines: round numbers, three to five lines.
+// Axis returns the end of an axis that includes top, and the distance between its lines: round numbers, for three to five lines.
 func Axis(top float64, whole bool) (end, step float64) {
 	if top <= 0 || math.IsNaN(top) || math.IsInf(top, 0) {
 		top = 1
@@ -24,7 +24,7 @@ func Axis(top float64, whole bool) (end, step float64) {
 	return math.Ceil(top/step-1e-9) * step, step
 }
 
-// mostTicks is about how many labels have space below the columns.
+// mostTicks is the approximate number of labels that fit below the columns.
 const mostTicks = 8
 
 const day = 24 * time.Hour
@@ -43,7 +43,7 @@ func TimeTicks(from, to time.Time) []Tick {
 	var all []Tick
 	for t := Truncate(from, every); t.Before(to); t = next(t, every) {
 		at := float64(t.Sub(from)) / float64(length) * 100
-		if at < 2 || at > 98 { // would not be shown in full
+		if at < 2 || at > 98 { // would be clipped
 			continue
 		}
 		label := t.Format(layout)
@@ -87,7 +87,7 @@ func next(t time.Time, d time.Duration) time.Time {
 	return after.Add(time.Duration(was-is) * time.Second)
 }
 
-// EachTick returns about eight labels in the middle of columns that need not be equally long.
+// EachTick returns up to mostTicks of the labels, centred below their columns.
 func EachTick(labels []string) []Tick {
 	var all []Tick
 	n := len(labels)

@@ -1,12 +1,12 @@
 package chart
 
-// Bars is a drawing of figures side by side, one below the other.
+// Bars is a horizontal bar chart.
 type Bars struct {
 	ID, Title, Desc string
 	All             []Bar
 }
 
-// Bar is one figure.
+// Bar is one bar of Bars.
 type Bar struct {
 	Name, Text string
 	Value      float64
@@ -15,7 +15,7 @@ type Bar struct {
 	Width, PartWidth float64 // in percent of the space for bars; set by NewBars
 }
 
-// NewBars measures bars. The largest is as wide as there is space.
+// NewBars sets the widths of the bars. The largest is 100 percent wide.
 func NewBars(b Bars) Bars {
 	most := 0.0
 	for _, bar := range b.All {

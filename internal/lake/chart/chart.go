@@ -1,5 +1,5 @@
-// Package chart draws figures over time, and figures side by side, as SVG with a table of the same figures. Reports and
-// the console use the same drawings: chart.html holds their templates and chart.css their style.
+// Package chart draws time series and bar charts as SVG, with a table of the same figures. Reports and the console share its
+// templates in chart.html and its style in chart.css.
 package chart
 
 import (
@@ -11,7 +11,7 @@ import (
 // Series is one quantity of a chart: a value per column, NaN where there is none.
 type Series struct {
 	Name   string
-	Class  string // in chart.css: gives the colour
+	Class  string // class in chart.css; sets the colour
 	Values []float64
 }
 
@@ -25,24 +25,24 @@ type Spec struct {
 	Series      []Series
 	Format      func(float64) string // writes a value
 	Counts      bool                 // values are whole numbers
-	Least       float64              // the axis reaches at least so far
-	UnderWay    int                  // so many of the last columns have not ended
-	Zoom        *Zoom                // nil is a chart that does not lead to others
-	Hover       bool                 // columns show their values to a pointer without JavaScript
+	Least       float64              // minimum end of the axis
+	UnderWay    int                  // number of columns, at the end, that are not complete
+	Zoom        *Zoom                // nil disables zooming
+	Hover       bool                 // columns have tooltips that need no JavaScript
 }
 
-// Zoom holds the times of the columns for a script that opens a shorter period: Unix seconds, and seconds.
+// Zoom holds the times of the columns for the script that zooms: From and Until in Unix seconds, Step in seconds.
 type Zoom struct{ From, Step, Until int64 }
 
 // Tick is a label on an axis, At in percent of its length.
 type Tick struct {
 	At    float64
 	Label string
-	Minor bool // left out where the page is narrow
+	Minor bool // hidden on narrow pages
 }
 
-// Chart is a drawing, and the table of what it shows. Its marks are in a space of Columns by 100 units that the browser
-// stretches; its labels are placed in percent of what they label.
+// Chart is a drawing and the table of its values. Its marks use a coordinate system of Columns by 100 units that the browser
+// stretches; its labels are placed in percent.
 type Chart struct {
 	ID, Title, Desc string
 	Head            string // of the table's first column
@@ -53,22 +53,22 @@ type Chart struct {
 	Legend          []Series
 	Rows            []Row
 	Zoom            *Zoom
-	Hovers          []string // what each column shows to a pointer; none without Spec.Hover
+	Hovers          []string // tooltip of each column; empty without Spec.Hover
 }
 
-// Mark is a path of one colour.
+// Mark is an SVG path with its class.
 type Mark struct{ D, Class string }
 
-// Row is a column of the chart as a row of its table.
+// Row is the table row of one column.
 type Row struct {
 	Label string
 	Cells []string
 }
 
-// mostHovers bounds the columns that show their values to a pointer.
+// mostHovers bounds the columns of a chart with tooltips.
 const mostHovers = 400
 
-// new returns the chart without marks, whose axis reaches top, and the end of that axis.
+// new returns the chart without marks, with an axis that includes top, and the end of that axis.
 func (s Spec) new(top float64) (c Chart, end float64) {
 	end, step := Axis(max(top, s.Least), s.Counts)
 	c = Chart{ID: s.ID, Title: s.Title, Desc: s.Desc, Head: s.Head, Columns: len(s.Labels), Legend: s.Series, X: s.Ticks, Zoom: s.Zoom}
@@ -95,7 +95,7 @@ func (s Spec) new(top float64) (c Chart, end float64) {
 	return c, end
 }
 
-// Stacked draws columns, the first series at the bottom. Columns that are under way are marks of their own.
+// Stacked draws stacked columns, the first series at the bottom. Incomplete columns are separate marks.
 func Stacked(s Spec) Chart {
 	n := len(s.Labels)
 	top := 0.0
@@ -128,7 +128,7 @@ func Stacked(s Spec) Chart {
 	return c
 }
 
-// Lines draws a line per series, with gaps where there is no value; a value alone is a dot.
+// Lines draws a line per series, with gaps for missing values; an isolated value is a dot.
 func Lines(s Spec) Chart {
 	top := 0.0
 	for _, series := range s.Series {
@@ -150,7 +150,7 @@ func Lines(s Spec) Chart {
 				fmt.Fprintf(&line, "L%.1f %.2f", x, y)
 			case has(i + 1):
 				fmt.Fprintf(&line, "M%.1f %.2f", x, y)
-			default: // a line of no length, with round ends
+			default: // a line of zero length with round ends
 				fmt.Fprintf(&dots, "M%.1f %.2fh0", x, y)
 			}
 		}

@@ -31,7 +31,7 @@ func spec() Spec {
 		Series: []Series{{"5xx", "s5", []float64{1, 0, 1}}, {"2xx", "s2", []float64{3, 2, 1}}}}
 }
 
-func TestStackedColumnsStandOnEachOther(t *testing.T) {
+func TestStackedDrawsColumnsOnEachOther(t *testing.T) {
 	c := Stacked(spec())
 	want := []Mark{
 		{"M0.08 100.00V75.00H0.92V100.00Z", "col s5"}, {"M2.08 100.00V75.00H2.92V100.00Z", "col part s5"},
@@ -59,7 +59,7 @@ func TestLinesHaveGapsAndDots(t *testing.T) {
 	}
 }
 
-func TestEmptyChartsAreDrawn(t *testing.T) {
+func TestEmptyChartsRender(t *testing.T) {
 	s := Spec{ID: "x", Format: func(float64) string { return "" }, Series: []Series{{Name: "5xx"}}}
 	var b bytes.Buffer
 	for _, c := range []Chart{Stacked(s), Lines(s)} {
@@ -72,14 +72,14 @@ func TestEmptyChartsAreDrawn(t *testing.T) {
 	}
 }
 
-func TestBarsAreMeasured(t *testing.T) {
+func TestNewBarsSetsWidths(t *testing.T) {
 	b := NewBars(Bars{All: []Bar{{Value: 200, Part: 50}, {Value: 50}}})
 	if diff := cmp.Diff([]Bar{{Value: 200, Part: 50, Width: 100, PartWidth: 25}, {Value: 50, Width: 25}}, b.All); diff != "" {
 		t.Errorf("bars (-want +got)\n%s", diff)
 	}
 }
 
-// Ticks stand at times that are round in the zone of the period.
+// Ticks are at round times in the zone of the period.
 func TestTicksAreRoundInTheirZone(t *testing.T) {
 	kolkata := time.FixedZone("", 19800)
 	from := time.Date(2026, 3, 13, 20, 0, 0, 0, kolkata)

@@ -11,45 +11,45 @@ import (
 	"time"
 )
 
-// Options say how a month is closed.
+// Options configures an invoice.
 type Options struct {
-	Zone     *time.Location // where the month begins and ends; nil is UTC
-	LateDays int            // objects count that are delivered until so many days after the month's end; 0 is 3, negative none
-	Now      time.Time      // before the month is closed an invoice is preliminary; zero is the time of the call
+	Zone     *time.Location // time zone of the month; nil is UTC
+	LateDays int            // days after the month's end in which delivered objects still count; 0 means 3, negative none
+	Now      time.Time      // an invoice is preliminary before the month is closed; zero means time.Now()
 }
 
 const defaultLateDays = 3
 
-// Invoice is what a month costs.
+// Invoice holds the costs of a month.
 type Invoice struct {
 	Manifest Manifest
 	Currency string
 	Decimals int
 	Lines    []Line   // by customer, key id and plan
-	Total    *big.Rat // of all amounts, as they were rounded
-	Problems []string // what somebody should look at before this goes out
+	Total    *big.Rat // of the rounded amounts
+	Problems []string // to check before the invoice is sent
 }
 
-// Line is the requests of one API key in one usage plan.
+// Line holds the requests of one API key in one usage plan.
 type Line struct {
-	KeyID, Customer string // "-" is missing. The newest name of the month
+	KeyID, Customer string // the newest name of the month; "-" if missing
 	PlanID, Plan    string
 	Requests        int64 // of the month
 	Counted         int64 // that the rules of the price file count
 	Included        int64 // of those, that the fee covers
 	Fee             *big.Rat
 	Charges         []Charge
-	Amount          *big.Rat // rounded; nil where nothing can be billed
+	Amount          *big.Rat // rounded; nil if the line cannot be billed
 	Note            string   // why Amount is nil, or that the plan is free
-	Account         Account  // where the customer is billed
+	Account         Account  // the customer's accounts in billing systems
 	free            bool
 }
 
-// Build closes a month. All of it is of one state of the lake.
+// Build computes the invoice of a month in one read transaction.
 func Build(ctx context.Context, db *sql.DB, prices *PriceFile, of Month, o Options) (*Invoice, error) {
 	zone := cmp.Or(o.Zone, time.UTC)
 	if _, err := time.LoadLocation(zone.String()); err != nil || zone == time.Local {
-		return nil, fmt.Errorf("close %s: the zone %s has no name that means the same everywhere: give one like Europe/Berlin", of, zone)
+		return nil, fmt.Errorf("invoice of %s: time zone %s has no portable name; use one like Europe/Berlin", of, zone)
 	}
 	days := cmp.Or(o.LateDays, defaultLateDays)
 	end := of.End(zone)
@@ -70,19 +70,19 @@ func Build(ctx context.Context, db *sql.DB, prices *PriceFile, of Month, o Optio
 		if m.Rows, m.SHA256, err = r.digest(ctx); err != nil {
 			return err
 		}
-		if err := r.notTaken(ctx, &m); err != nil {
+		if err := r.unbilled(ctx, &m); err != nil {
 			return err
 		}
 		invoice, err = r.invoice(ctx, prices, m)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("close %s: %w", of, err)
+		return nil, fmt.Errorf("invoice of %s: %w", of, err)
 	}
 	return invoice, nil
 }
 
-// Rebuild makes the invoice of a manifest again. Where it would not be the same, the error says what differs.
+// Rebuild computes the invoice of a manifest again. If its inputs have changed, the error lists the differences.
 func Rebuild(ctx context.Context, db *sql.DB, prices *PriceFile, frozen *Manifest) (*Invoice, error) {
 	var invoice *Invoice
 	err := read(ctx, db, frozen, func(r *month) error {
@@ -95,13 +95,13 @@ func Rebuild(ctx context.Context, db *sql.DB, prices *PriceFile, frozen *Manifes
 			for i, d := range different {
 				lines[i] = d.String()
 			}
-			return fmt.Errorf("the same invoice cannot be made again:\n%s", strings.Join(lines, "\n"))
+			return fmt.Errorf("the inputs of the invoice have changed:\n%s", strings.Join(lines, "\n"))
 		}
 		invoice, err = r.invoice(ctx, prices, *frozen)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("rebuild %s: %w", frozen.Month, err)
+		return nil, fmt.Errorf("rebuild invoice of %s: %w", frozen.Month, err)
 	}
 	return invoice, nil
 }
@@ -128,7 +128,7 @@ func (m *month) verify(ctx context.Context, prices *PriceFile, frozen *Manifest)
 	return differences(frozen, &now), nil
 }
 
-// invoice is the lines of the requests, with their prices.
+// invoice returns the invoice with its priced lines.
 func (m *month) invoice(ctx context.Context, prices *PriceFile, manifest Manifest) (*Invoice, error) {
 	lines, err := m.lines(ctx, prices)
 	if err != nil {
@@ -146,7 +146,7 @@ func (m *month) invoice(ctx context.Context, prices *PriceFile, manifest Manifes
 	return in, nil
 }
 
-// named is the newest name of something.
+// named holds the newest name of a customer or plan.
 type named struct {
 	name string
 	at   int64
@@ -211,7 +211,7 @@ func (m *month) lines(ctx context.Context, prices *PriceFile) ([]Line, error) {
 	return lines, nil
 }
 
-// price fills in what the counted requests cost.
+// price sets the line's fee, charges and amount.
 func (l *Line) price(prices *PriceFile) {
 	l.Account = prices.account(l.KeyID, l.Customer)
 	p := prices.plan(l.PlanID, l.Plan)
@@ -235,7 +235,7 @@ func (l *Line) price(prices *PriceFile) {
 	}
 }
 
-// usualRepeats is one row in so many: Firehose delivers again after a failure, which is rarer.
+// usualRepeats: up to one repeated row in this many is normal. Firehose redelivers after failures, which are rarer.
 const usualRepeats = 100
 
 func (in *Invoice) problems() []string {
@@ -246,18 +246,18 @@ func (in *Invoice) problems() []string {
 	}
 	for _, l := range in.Lines {
 		if l.Amount == nil {
-			all = append(all, fmt.Sprintf("%d requests of %s (key %s, plan %s) are billed to nobody: %s", l.Requests, l.Customer, l.KeyID, l.Plan, l.Note))
+			all = append(all, fmt.Sprintf("%d requests of %s (key %s, plan %s) are unbilled: %s", l.Requests, l.Customer, l.KeyID, l.Plan, l.Note))
 		}
 	}
 	if m.Late > 0 {
-		all = append(all, fmt.Sprintf("%d requests of the month were delivered after it closed, and are on no line", m.Late))
+		all = append(all, fmt.Sprintf("%d requests of the month were delivered after it was closed and are on no line", m.Late))
 	}
 	if m.Undated > 0 {
-		all = append(all, fmt.Sprintf("%d requests have no time, and are on no line", m.Undated))
+		all = append(all, fmt.Sprintf("%d requests have no time and are on no line", m.Undated))
 	}
 	if m.Repeated > m.Rows/usualRepeats {
-		all = append(all, fmt.Sprintf("%d rows have the id of another request and count as deliveries of it: so many are unusual, "+
-			"and clients can choose ids where the log format has no $context.extendedRequestId", m.Repeated))
+		all = append(all, fmt.Sprintf("%d rows have the same id as another request and were counted as repeated deliveries of it, which is unusually many: "+
+			"clients can choose ids if the log format lacks $context.extendedRequestId", m.Repeated))
 	}
 	return all
 }

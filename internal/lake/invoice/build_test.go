@@ -46,7 +46,7 @@ func prices(t testing.TB) *PriceFile {
 	return p
 }
 
-// objects is five objects, the last of which was delivered after October closed.
+// objects returns five objects, the last of which was delivered after October was closed.
 func objects() []laketest.Object {
 	var all []laketest.Object
 	for i := range int32(5) {
@@ -59,7 +59,7 @@ func objects() []laketest.Object {
 	return all
 }
 
-// randomRows begin before October and end after it.
+// randomRows returns rows from before October until after it.
 func randomRows(rng *rand.Rand, n int) []laketest.Row {
 	return laketest.Random(rng, n, time.Date(2026, 9, 25, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC))
 }
@@ -86,7 +86,7 @@ func build(t testing.TB, db *sql.DB) *Invoice {
 	return in
 }
 
-// TestBuildAgreesWithPlainGo counts the lines again over the rows, without SQL.
+// TestBuildAgreesWithPlainGo counts the lines over the rows, without SQL.
 func TestBuildAgreesWithPlainGo(t *testing.T) {
 	rng := laketest.Rand(t)
 	rows := randomRows(rng, 8000)
@@ -161,7 +161,7 @@ func TestBuildAgreesWithPlainGo(t *testing.T) {
 		t.Errorf("lines have %d requests, manifest %d, late %d, undated %d, repeated %d, want %d, %d, %d, %d",
 			sum, m.Rows, m.Late, m.Undated, m.Repeated, all, late, undated, repeated)
 	}
-	for _, want := range []string{"of - (key -, plan -) are billed to nobody: no customer", "(key key2, plan -) are billed to nobody: no usage plan", "after it closed", "have no time", "clients can choose ids"} {
+	for _, want := range []string{"of - (key -, plan -) are unbilled: no customer", "(key key2, plan -) are unbilled: no usage plan", "after it was closed", "have no time", "clients can choose ids"} {
 		if !slices.ContainsFunc(in.Problems, func(p string) bool { return strings.Contains(p, want) }) {
 			t.Errorf("problems %q, want %q", in.Problems, want)
 		}
@@ -191,8 +191,8 @@ func everything(t *testing.T, in *Invoice) string {
 	return b.String()
 }
 
-// TestRebuildGivesTheSameBytes a year later: in a lake that went on, and in one that was imported again in another order.
-func TestRebuildGivesTheSameBytes(t *testing.T) {
+// Rebuild returns the same bytes in a lake with later imports, and in one that was imported again in another order.
+func TestRebuildReturnsSameBytes(t *testing.T) {
 	rng := laketest.Rand(t)
 	rows := randomRows(rng, 4000)
 	db := lakeOf(t, objects(), rows)
@@ -222,13 +222,13 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 	rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	markDuplicates(shuffled)
 
-	for name, db := range map[string]*sql.DB{"went on": db, "imported again": lakeOf(t, again, shuffled)} {
+	for name, db := range map[string]*sql.DB{"later imports": db, "imported again": lakeOf(t, again, shuffled)} {
 		manifest, err := ReadManifest(bytes.NewReader(kept.Bytes()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if different, err := differencesFrom(t.Context(), db, prices(t), manifest); err != nil || len(different) > 0 {
-			t.Errorf("%s: Verify: %v %v", name, different, err)
+			t.Errorf("%s: differences: %v %v", name, different, err)
 		}
 		in, err := Rebuild(t.Context(), db, prices(t), manifest)
 		if err != nil {
@@ -240,7 +240,7 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// markDuplicates marks what the importer would: all but the first row of a request, by object and line.
+// markDuplicates marks all but the first row of a request by object and line, as the importer does.
 func markDuplicates(rows []laketest.Row) {
 	first := map[string]int{}
 	for i, r := range rows {
@@ -254,15 +254,15 @@ func markDuplicates(rows []laketest.Row) {
 	}
 }
 
-func TestAnUnfinishedImportIsNotBilled(t *testing.T) {
+func TestBuildRefusesUnfinishedImport(t *testing.T) {
 	db := lakeOf(t, objects(), randomRows(rand.New(rand.NewPCG(11, 12)), 100))
 	laketest.Exec(t, db, "INSERT INTO unchecked VALUES (1)")
-	if _, err := Build(t.Context(), db, prices(t), october, options(t)); err == nil || !strings.Contains(err.Error(), "run it again") {
+	if _, err := Build(t.Context(), db, prices(t), october, options(t)); err == nil || !strings.Contains(err.Error(), "run the import again") {
 		t.Errorf("Build: %v", err)
 	}
 }
 
-func TestVerifySaysWhatDiffers(t *testing.T) {
+func TestVerifyListsDifferences(t *testing.T) {
 	rows := randomRows(rand.New(rand.NewPCG(3, 4)), 3000)
 	manifest := build(t, lakeOf(t, objects(), rows)).Manifest
 	other, err := ParsePrices("prices.yaml", []byte(strings.Replace(goodPrices, "49.00", "59.00", 1)))
@@ -297,7 +297,7 @@ func TestVerifySaysWhatDiffers(t *testing.T) {
 			match = match && slices.ContainsFunc(different, func(d Difference) bool { return strings.HasPrefix(d.What, want) })
 		}
 		if !match {
-			t.Errorf("%s: Verify = %v, want %q", c.name, different, c.want)
+			t.Errorf("%s: differences %v, want %q", c.name, different, c.want)
 		}
 		if _, err := Rebuild(t.Context(), db, c.prices, &manifest); (err == nil) != (len(c.want) == 0) {
 			t.Errorf("%s: Rebuild: %v", c.name, err)
@@ -345,8 +345,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestTheTotalIsTheSumOfTheLines as they are printed.
-func TestTheTotalIsTheSumOfTheLines(t *testing.T) {
+func TestTotalIsSumOfPrintedLines(t *testing.T) {
 	in := build(t, lakeOf(t, objects(), randomRows(laketest.Rand(t), 3000)))
 	var b bytes.Buffer
 	if err := in.WriteJSON(&b); err != nil {
@@ -367,7 +366,7 @@ func TestTheTotalIsTheSumOfTheLines(t *testing.T) {
 	}
 }
 
-func TestAPreliminaryInvoiceHasNoMeterEvents(t *testing.T) {
+func TestPreliminaryInvoiceHasNoMeterEvents(t *testing.T) {
 	db := lakeOf(t, objects(), randomRows(rand.New(rand.NewPCG(7, 8)), 500))
 	o := options(t)
 	o.Now = time.Date(2026, 11, 3, 22, 59, 59, 0, time.UTC)
@@ -387,7 +386,7 @@ func TestAPreliminaryInvoiceHasNoMeterEvents(t *testing.T) {
 	}
 }
 
-func TestWindow(t *testing.T) {
+func TestLateDaysBoundTheWindow(t *testing.T) {
 	rows := randomRows(rand.New(rand.NewPCG(9, 10)), 2000)
 	for days, late := range map[int]bool{-1: true, 0: true, 3: true, 4: false} {
 		o := options(t)
@@ -417,8 +416,8 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
-// differencesFrom returns what the lake and the price file have that the manifest was not made from. Without a difference,
-// Rebuild makes the same bytes.
+// differencesFrom returns the differences between a manifest and the current lake and price file. If there are none, Rebuild
+// returns the same bytes.
 func differencesFrom(ctx context.Context, db *sql.DB, prices *PriceFile, frozen *Manifest) ([]Difference, error) {
 	var different []Difference
 	err := read(ctx, db, frozen, func(r *month) (err error) {

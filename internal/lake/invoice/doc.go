@@ -1,13 +1,14 @@
-// Package invoice closes a month: what each API key used in each usage plan, and what that costs by a file of prices.
+// Package invoice computes the invoice of a month: what each API key used in each usage plan, and what it costs according to a
+// price file.
 //
-// A request belongs to the month in which it arrived, on the clock of a stated zone, and counts once, however often it was
-// delivered. Objects delivered until some days after the month's end count; what comes later is counted and named, never
-// billed in silence, and never in another month. Every request of the month is on a line: those without a customer, without a
-// plan, or of a plan without a price have lines without an amount, which the invoice lists as problems.
+// A request belongs to the month in which it arrived, in a given time zone, and counts once, however often it was delivered.
+// Objects delivered until a few days after the end of the month count. Later ones are reported, and never billed, neither in
+// this month nor in another. Every request of the month is on a line. Requests without a customer, without a plan, or of a
+// plan without a price are on lines without an amount, which the invoice lists as problems.
 //
-// Money is exact: prices are decimals, sums are rational numbers, and each line is rounded once, as the price file says. The
-// total is the sum of the rounded lines.
+// Money is exact: prices are decimals, sums are rational numbers, and each line is rounded once, as the price file defines.
+// The total is the sum of the rounded lines.
 //
-// An invoice carries a Manifest of what it was made from. Rebuild makes the same bytes from it again as long as the lake holds
-// the same requests and the price file is the same; where they are not, Verify says what differs.
+// An invoice has a Manifest of its inputs, from which Rebuild computes the same bytes again. If the requests in the lake or
+// the price file have changed, Rebuild returns an error that lists the differences.
 package invoice

@@ -9,25 +9,25 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// Manifest is what an invoice was made from. Kept, it makes the same invoice again.
+// Manifest describes the inputs of an invoice. Rebuild computes the same invoice from it.
 type Manifest struct {
 	Format      int       `json:"format"` // of this document: 1
 	Month       string    `json:"month"`
 	Zone        string    `json:"zone"`
 	From        time.Time `json:"from"`   // first instant of the month
-	To          time.Time `json:"to"`     // the instant after its last
-	Closed      time.Time `json:"closed"` // objects that were delivered before count
+	To          time.Time `json:"to"`     // first instant after the month
+	Closed      time.Time `json:"closed"` // objects delivered before this time count
 	Preliminary bool      `json:"preliminary"`
 	Prices      Prices    `json:"prices"`
-	Objects     []Source  `json:"objects"` // those with requests of the month that were delivered in time, by bucket and key
+	Objects     []Source  `json:"objects"` // those with requests of the month, delivered in time; by bucket and key
 	Rows        int64     `json:"rows"`    // requests of the month
-	// SHA256 is over these requests: for each its time, request id, key id, customer, plan id, plan, route and status, one line each,
-	// the lines in the order of their bytes.
+	// SHA256 is the hash of these requests: of each its time, request id, key id, customer, plan id, plan, route and status,
+	// one line per request, sorted by bytes.
 	SHA256 string `json:"sha256"`
-	// What was on no line when this was made. Verify does not look at it.
-	Late     int64 `json:"late"`     // requests of the month in objects that were delivered after it closed
-	Undated  int64 `json:"undated"`  // requests without a time in objects that were delivered in the month or until it closed
-	Repeated int64 `json:"repeated"` // rows of the objects that are requests of the month once more
+	// Requests that were on no line. Rebuild does not check these counts.
+	Late     int64 `json:"late"`     // requests of the month in objects delivered after it was closed
+	Undated  int64 `json:"undated"`  // requests without a time in objects delivered between From and Closed
+	Repeated int64 `json:"repeated"` // rows of the objects that repeat a request of the month
 }
 
 // Prices names a price file.
@@ -46,7 +46,7 @@ type Source struct {
 
 const manifestFormat = 1
 
-// ReadManifest reads what Write wrote.
+// ReadManifest reads a manifest that Write wrote.
 func ReadManifest(r io.Reader) (*Manifest, error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
@@ -55,10 +55,10 @@ func ReadManifest(r io.Reader) (*Manifest, error) {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	if m.Format != manifestFormat {
-		return nil, fmt.Errorf("read manifest: format %d is not known, expected %d: use the release that wrote it", m.Format, manifestFormat)
+		return nil, fmt.Errorf("read manifest: unknown format %d, expected %d; use the release that wrote it", m.Format, manifestFormat)
 	}
 	if !m.From.Before(m.To) {
-		return nil, fmt.Errorf("read manifest: the month from %s to %s is empty: the file was changed", m.From, m.To)
+		return nil, fmt.Errorf("read manifest: the month from %s to %s is empty; the file was modified", m.From, m.To)
 	}
 	return &m, nil
 }
@@ -77,17 +77,17 @@ func writeJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// Difference is one thing in which the lake or the price file is not what a manifest says.
+// Difference describes one difference between a manifest and the current lake or price file.
 type Difference struct {
 	What, Frozen, Found string
 }
 
-// String is the difference on one line.
+// String returns the difference on one line.
 func (d Difference) String() string {
 	return fmt.Sprintf("%s: the manifest has %s, found %s", d.What, d.Frozen, d.Found)
 }
 
-// differences is in what m, which was computed now, is not what was frozen.
+// differences compares a frozen manifest with m, which was computed now.
 func differences(frozen, m *Manifest) []Difference {
 	var all []Difference
 	differ := func(what, a, b string) {
@@ -104,7 +104,7 @@ func differences(frozen, m *Manifest) []Difference {
 		name := fmt.Sprintf("object %s/%s", s.Bucket, s.Key)
 		now, ok := found[[2]string{s.Bucket, s.Key}]
 		if !ok {
-			all = append(all, Difference{name, fmt.Sprintf("%d rows", s.Rows), "no such object in the lake, or no rows: import it again"})
+			all = append(all, Difference{name, fmt.Sprintf("%d rows", s.Rows), "no such object, or no rows of it, in the lake; import it again"})
 			continue
 		}
 		differ(name+", ETag", s.ETag, now.ETag)

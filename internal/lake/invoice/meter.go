@@ -14,14 +14,13 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// ErrPreliminary is the error of events from an invoice whose month is not closed: a meter keeps the first event of an
-// identifier, so the final count would never arrive.
-var ErrPreliminary = errors.New("the month is not closed: meter events of it could not be corrected later")
+// ErrPreliminary is returned instead of events if the month is not closed: a meter keeps the first event of an identifier,
+// so the final count would be ignored.
+var ErrPreliminary = errors.New("the month is not closed, and its meter events could not be corrected later")
 
-// A meter event has the counted requests of one line, those included: fees, included requests and tiers are up to the price
-// at the other end. Lines without an amount or of a free plan have no event. Sending an event again does no harm, as its
-// identifier is a function of month, key and plan: not of the count, so that a second invoice of the month is not added to
-// the first either.
+// A meter event has the counted requests of one line, including those that the fee covers: fees, included requests and tiers
+// are defined in the billing system. Lines without an amount or of a free plan have no event. Events may be sent again: their
+// identifier depends on month, key and plan, but not on the count, so a second invoice of the month is not added to the first.
 
 type stripeEvent struct {
 	EventName  string        `json:"event_name"`
@@ -36,8 +35,8 @@ type stripePayload struct {
 }
 
 // WriteStripe writes the bodies of POST /v1/billing/meter_events as JSON, one for each line of the invoice that has a Stripe
-// customer, and names the lines that should have one. The timestamp is the last second of the month: Stripe takes events of
-// the last 35 days, and remembers identifiers for at least 24 hours.
+// customer, and returns the lines that lack one. The timestamp is the last second of the month: Stripe accepts events of the
+// last 35 days and remembers identifiers for at least 24 hours.
 func (in *Invoice) WriteStripe(w io.Writer, eventName string) (unmapped []Line, err error) {
 	at := in.lastSecond().Unix()
 	return in.events(w, func(l Line) (any, bool) {
@@ -65,7 +64,7 @@ type eventData struct {
 }
 
 // WriteOpenMeter writes CloudEvents of a type as JSON, one for each line of the invoice that has an OpenMeter subject, and
-// names the lines that should have one. A meter of them sums $.requests; OpenMeter takes each id of a source once.
+// returns the lines that lack one. A meter sums $.requests; OpenMeter counts each id of a source once.
 func (in *Invoice) WriteOpenMeter(w io.Writer, eventType string) (unmapped []Line, err error) {
 	at := in.lastSecond().Format(time.RFC3339)
 	return in.events(w, func(l Line) (any, bool) {
@@ -76,7 +75,7 @@ func (in *Invoice) WriteOpenMeter(w io.Writer, eventType string) (unmapped []Lin
 	})
 }
 
-// events writes what event makes of each line to bill, and returns those that it has no account for.
+// events writes the event of each billed line, and returns the lines without an account.
 func (in *Invoice) events(w io.Writer, event func(Line) (any, bool)) (unmapped []Line, err error) {
 	if in.Manifest.Preliminary {
 		return nil, fmt.Errorf("write meter events of %s: %w", in.Manifest.Month, ErrPreliminary)
@@ -103,10 +102,10 @@ func (in *Invoice) events(w io.Writer, event func(Line) (any, bool)) (unmapped [
 	return unmapped, nil
 }
 
-// lastSecond is the last full second of the month.
+// lastSecond returns the last full second of the month.
 func (in *Invoice) lastSecond() time.Time { return in.Manifest.To.Add(-time.Second).UTC() }
 
-// identifier names the line for meters. Names of customers and plans count only where there is no id, as they change.
+// identifier returns the line's identifier for meters. It uses names only in place of missing ids, as names change.
 func (l Line) identifier(m Manifest) string {
 	hash := sha256.New()
 	who, plan := l.Customer, l.Plan

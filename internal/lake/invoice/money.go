@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Rounding is what happens to the half of the smallest unit.
+// Rounding defines how half of the smallest unit is rounded.
 type Rounding string
 
 // The roundings. Amounts are never negative.
@@ -19,19 +19,19 @@ const (
 // decimalPattern has no sign and no exponent: a price is neither negative nor approximate.
 var decimalPattern = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,12})?$`)
 
-// parseDecimal reads a decimal exactly.
+// parseDecimal parses a decimal exactly.
 func parseDecimal(text string) (*big.Rat, error) {
 	if !decimalPattern.MatchString(text) {
 		return nil, fmt.Errorf("expected a decimal like 0.0025, with at most 12 digits on each side")
 	}
 	r, ok := new(big.Rat).SetString(text)
 	if !ok {
-		panic("BUG: a decimal that is none: " + text)
+		panic("BUG: not a decimal: " + text)
 	}
 	return r, nil
 }
 
-// round is an amount with a number of decimals.
+// round returns an amount rounded to a number of decimals.
 func (how Rounding) round(amount *big.Rat, decimals int) *big.Rat {
 	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimals)), nil)
 	scaled := new(big.Rat).Mul(amount, new(big.Rat).SetInt(unit))
@@ -44,14 +44,14 @@ func (how Rounding) round(amount *big.Rat, decimals int) *big.Rat {
 	return new(big.Rat).SetFrac(whole, unit)
 }
 
-// exact is a number with all its decimals and no more. It is for numbers that have an end, as sums and products of decimals do.
+// exact formats a number with all its decimals. The number must have finitely many, as sums and products of decimals have.
 func exact(r *big.Rat) string {
-	const most = 40 // 12 of a price and 9 of what it is for are 21
+	const most = 40 // a price has up to 12 decimals, its division by Per adds up to 15
 	text := r.FloatString(most)
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
-// minorDigits is the decimals of a currency in ISO 4217.
+// minorDigits returns the number of decimals of a currency in ISO 4217.
 func minorDigits(currency string) int {
 	switch currency {
 	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Month is a month of a calendar.
+// Month is a calendar month.
 type Month struct {
 	Year  int
 	Month time.Month
@@ -20,15 +20,15 @@ func ParseMonth(text string) (Month, error) {
 	return Month{t.Year(), t.Month()}, nil
 }
 
-// String is the month as ParseMonth reads it.
+// String returns the month in the form of ParseMonth.
 func (m Month) String() string { return fmt.Sprintf("%04d-%02d", m.Year, int(m.Month)) }
 
-// Begin is the first instant of the month in a zone.
+// Begin returns the first instant of the month in a zone.
 func (m Month) Begin(zone *time.Location) time.Time {
 	return time.Date(m.Year, m.Month, 1, 0, 0, 0, 0, zone)
 }
 
-// End is the first instant after the month in a zone.
+// End returns the first instant after the month in a zone.
 func (m Month) End(zone *time.Location) time.Time {
 	return time.Date(m.Year, m.Month+1, 1, 0, 0, 0, 0, zone)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// money is an amount as it stands on the invoice, or "" where there is none.
+// money formats an amount with the invoice's decimals. It returns "" for nil.
 func (in *Invoice) money(amount *big.Rat) string {
 	if amount == nil {
 		return ""
@@ -20,8 +20,8 @@ func (in *Invoice) money(amount *big.Rat) string {
 	return amount.FloatString(in.Decimals)
 }
 
-// WriteCSV writes a line for each line of the invoice and none for the total. Texts are written as table.Cell does, so that
-// a spreadsheet does not run them.
+// WriteCSV writes the lines of the invoice without the total. Texts are escaped by table.Cell, so that a spreadsheet does not
+// run them as formulas.
 func (in *Invoice) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	out.Write([]string{"month", "customer", "key_id", "plan", "plan_id", "requests", "counted", "included", "fee", "amount", "currency", "note", "prices"})
@@ -41,7 +41,7 @@ func (in *Invoice) WriteCSV(w io.Writer) error {
 	return nil
 }
 
-// WriteTable writes the invoice for people, in lines of at most width cells as far as that goes. 0 is no limit.
+// WriteTable writes the invoice as a table that fits into width cells if possible. 0 is no limit.
 func (in *Invoice) WriteTable(w io.Writer, width int) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "%s (%s), prices %s, %s\n\n", in.Manifest.Month, in.Manifest.Zone, table.Printable(in.Manifest.Prices.Version), in.Currency)
@@ -113,8 +113,8 @@ type jsonCharge struct {
 	Amount   string `json:"amount"` // exact; only the amount of the line is rounded
 }
 
-// WriteJSON writes the invoice and its manifest. Amounts are texts, as JSON's numbers are not exact everywhere; an amount
-// that does not exist is null. Fields may be added, and stay as they are.
+// WriteJSON writes the invoice and its manifest. Amounts are strings, as JSON numbers are not exact everywhere; a missing
+// amount is null. Fields may be added but are never changed.
 func (in *Invoice) WriteJSON(w io.Writer) error {
 	out := jsonInvoice{in.Manifest.Month, in.Currency, in.money(in.Total), make([]jsonLine, len(in.Lines)), in.Problems, in.Manifest}
 	if out.Problems == nil {

@@ -35,7 +35,7 @@ func LoadPrices(path string) (*PriceFile, error) {
 //	  - id: abc123                        # of the usage plan, or its name
 //	    fee: "49.00"                      # for each key with a request in the month
 //	    included: 10000
-//	    per: 1000                         # prices are for so many requests
+//	    per: 1000                         # prices are per 1000 requests
 //	    mode: graduated                   # or volume: all requests cost what the last one costs
 //	    tiers: [{up_to: 100000, price: "0.40"}, {price: "0.25"}]
 //	  - {name: Pay as you go, price: "0.002", count: {statuses: [2xx]}}
@@ -44,7 +44,7 @@ func LoadPrices(path string) (*PriceFile, error) {
 //	  - {key: k1a2b3, stripe: cus_42, openmeter: acme}
 //	  - {customer: Acme Corp, stripe: cus_43}  # requests that have a customer and no key
 //
-// Tiers begin after the requests that are included. What a key uses in each of two plans is on two lines, each with its fee.
+// Tiers begin after the included requests. A key that uses two plans has two lines, each with its fee.
 func ParsePrices(name string, data []byte) (*PriceFile, error) {
 	var p *PriceFile
 	opts := yamlfile.Options{MaxBytes: maxPriceFile, EmptyHint: "expected version, currency and plans"}
@@ -186,7 +186,7 @@ func readList(v yamlfile.Value, read func(yamlfile.Value) string) []string {
 	return all
 }
 
-// text returns a scalar exactly as the file has it: 0.10 keeps its zero.
+// text returns the literal text of a scalar: 0.10 keeps its zero.
 func text(v yamlfile.Value) string {
 	text, _ := v.Literal()
 	return text
@@ -200,7 +200,7 @@ func oneOf(v yamlfile.Value, words ...string) string {
 	return v.OneOf(words...)
 }
 
-// whole returns a whole number of at least least. It returns otherwise if the file has none, or an invalid one.
+// whole returns a whole number of at least least, or otherwise if it is missing or invalid.
 func whole(v yamlfile.Value, least, otherwise int64) int64 {
 	if n := v.Whole(least, maxRequests); n >= least && v.Given() {
 		return n
@@ -208,8 +208,8 @@ func whole(v yamlfile.Value, least, otherwise int64) int64 {
 	return otherwise
 }
 
-// maxRequests bounds the whole numbers of a price file. It is more requests than API Gateway answers in a century, and
-// far from where int64 ends.
+// maxRequests bounds the whole numbers of a price file. It is more than API Gateway answers in a century, and far below
+// int64's limit.
 const maxRequests = int64(1_000_000_000_000_000)
 
 // decimal returns an exact number, by default 0.

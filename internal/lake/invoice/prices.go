@@ -24,7 +24,7 @@ type Plan struct {
 	Free     bool   // requests are listed and cost nothing
 	Fee      *big.Rat
 	Included int64 // requests that the fee covers
-	Per      int64 // the number of requests that Tier.Price is for: a power of ten, so that every amount is a decimal
+	Per      int64 // Tier.Price is the price of this many requests: a power of ten, so that every amount is a decimal
 	Volume   bool  // all requests have the price of the last one's tier; otherwise each has the price of its own tier
 	Tiers    []Tier
 	Count    Rules

@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// missing is how a value that the logs do not have is shown.
+// missing stands for a value that the logs lack.
 const missing = "-"
 
 // month reads the requests of one month from a lake, all in one transaction.
@@ -22,20 +22,19 @@ type month struct {
 	objects  string // ids of the objects, as a JSON list; set by freeze or thaw
 }
 
-// identity is what tells a request from others, as the importer has it.
+// identity is the importer's SQL expression that identifies a request.
 const identity = "coalesce(extended_request_id, request_id)"
 
-// taken is the WITH clause of the requests of the month in the objects, each once. Of a request that is there several times
-// the view `requests` has the row that was imported first. That order is lost with the database, so here it is the first row
-// by the object's key: a lake that was imported again has the same.
-// An id that comes back in another month is another request.
-const taken = `WITH chosen AS (SELECT id AS object, row_number() OVER (ORDER BY bucket, key) AS place
+// billed is the WITH clause that selects the month's requests in the objects, each once. Of a request with several rows, the
+// view `requests` has the row that was imported first. A lake that is imported again may have another order, so billed
+// selects the first row by the object's key. The same id in another month is another request.
+const billed = `WITH chosen AS (SELECT id AS object, row_number() OVER (ORDER BY bucket, key) AS place
 	FROM objects WHERE id IN (SELECT unnest(from_json($3, '["INTEGER"]')))),
 twice AS (SELECT DISTINCT ` + identity + ` AS who FROM request_rows WHERE duplicate),
 firsts AS (SELECT r.object, r.line FROM request_rows r JOIN chosen USING (object)
 	WHERE time >= $1 AND time < $2 AND ` + identity + ` IN (SELECT who FROM twice)
 	QUALIFY row_number() OVER (PARTITION BY ` + identity + ` ORDER BY place, line) = 1),
-taken AS (
+billed AS (
 	SELECT r.* FROM request_rows r SEMI JOIN chosen USING (object) ANTI JOIN twice ON ` + identity + ` = who WHERE time >= $1 AND time < $2
 	UNION ALL
 	SELECT r.* FROM request_rows r SEMI JOIN firsts USING (object, line))
@@ -43,12 +42,12 @@ taken AS (
 
 func (m *month) args() []any { return []any{m.from.UTC(), m.to.UTC(), m.objects} }
 
-// freeze takes all objects that were delivered before closed.
+// freeze selects all objects that were delivered before closed.
 func (m *month) freeze(ctx context.Context, closed time.Time) ([]Source, error) {
 	return m.sources(ctx, func(_ Source, modified time.Time) bool { return modified.Before(closed) })
 }
 
-// thaw takes the objects of a manifest, and no others.
+// thaw selects the objects of a manifest.
 func (m *month) thaw(ctx context.Context, frozen []Source) ([]Source, error) {
 	known := map[[2]string]bool{}
 	for _, s := range frozen {
@@ -57,14 +56,14 @@ func (m *month) thaw(ctx context.Context, frozen []Source) ([]Source, error) {
 	return m.sources(ctx, func(s Source, _ time.Time) bool { return known[[2]string{s.Bucket, s.Key}] })
 }
 
-// sources chooses objects with rows of the month, and counts what is taken of each.
-func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) ([]Source, error) {
+// sources selects objects with rows of the month, and counts the billed rows of each.
+func (m *month) sources(ctx context.Context, want func(Source, time.Time) bool) ([]Source, error) {
 	var unchecked int64
 	if err := m.tx.QueryRowContext(ctx, "SELECT count(*) FROM unchecked").Scan(&unchecked); err != nil {
-		return nil, fmt.Errorf("look for unfinished imports: %w", err)
+		return nil, fmt.Errorf("check for unfinished imports: %w", err)
 	}
 	if unchecked > 0 {
-		return nil, fmt.Errorf("the requests of %d objects were not compared with others yet, and may count twice: an import was cut off, run it again", unchecked)
+		return nil, fmt.Errorf("an import was interrupted: the requests of %d objects were not checked for duplicates and might be billed twice; run the import again", unchecked)
 	}
 	ids, sources, index := []int32{}, []Source{}, map[int32]int{}
 	err := lake.EachRow(ctx, m.tx, `SELECT o.id, o.bucket, o.key, o.etag, o.modified FROM objects o
@@ -76,7 +75,7 @@ func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) 
 			if err := rows.Scan(&id, &s.Bucket, &s.Key, &s.ETag, &modified); err != nil {
 				return err
 			}
-			if take(s, modified) {
+			if want(s, modified) {
 				index[id] = len(ids)
 				ids, sources = append(ids, id), append(sources, s)
 			}
@@ -87,10 +86,10 @@ func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) 
 	}
 	list, err := json.Marshal(ids)
 	if err != nil {
-		panic("BUG: numbers that are no JSON: " + err.Error())
+		panic("BUG: encode object ids: " + err.Error())
 	}
 	m.objects = string(list)
-	err = lake.EachRow(ctx, m.tx, taken+"SELECT object, count(*) FROM taken GROUP BY object", m.args(), func(rows *sql.Rows) error {
+	err = lake.EachRow(ctx, m.tx, billed+"SELECT object, count(*) FROM billed GROUP BY object", m.args(), func(rows *sql.Rows) error {
 		var id int32
 		var n int64
 		if err := rows.Scan(&id, &n); err != nil {
@@ -105,8 +104,8 @@ func (m *month) sources(ctx context.Context, take func(Source, time.Time) bool) 
 	return sources, nil
 }
 
-// notTaken counts what is on no line.
-func (m *month) notTaken(ctx context.Context, of *Manifest) error {
+// unbilled counts the rows that are on no line.
+func (m *month) unbilled(ctx context.Context, of *Manifest) error {
 	err := m.tx.QueryRowContext(ctx, `SELECT
 		count(*) FILTER (NOT r.duplicate AND r.time >= $1 AND r.time < $2 AND o.modified >= $3),
 		count(*) FILTER (NOT r.duplicate AND r.time IS NULL AND o.modified >= $1 AND o.modified < $3),
@@ -114,22 +113,22 @@ func (m *month) notTaken(ctx context.Context, of *Manifest) error {
 		FROM request_rows r JOIN objects o ON o.id = r.object`,
 		m.from.UTC(), m.to.UTC(), of.Closed.UTC(), of.Rows).Scan(&of.Late, &of.Undated, &of.Repeated)
 	if err != nil {
-		return fmt.Errorf("count what is on no line: %w", err)
+		return fmt.Errorf("count requests that are on no line: %w", err)
 	}
 	return nil
 }
 
-// canonical is one request as text: each value with its length in bytes before it, so that no two requests have the same.
+// canonical is the SQL expression of a request as text. Each value follows its length, so that different requests differ.
 const canonical = `epoch_us(time) || concat(` +
 	`coalesce(strlen(` + identity + `) || ':' || ` + identity + `, '-'), coalesce(strlen(key_id) || ':' || key_id, '-'), ` +
 	`coalesce(strlen(customer) || ':' || customer, '-'), coalesce(strlen(usage_plan_id) || ':' || usage_plan_id, '-'), ` +
 	`coalesce(strlen(usage_plan) || ':' || usage_plan, '-'), coalesce(strlen(route) || ':' || route, '-'), coalesce(CAST(status AS VARCHAR), '-'))`
 
-// digest is the number of requests and the SHA-256 that Manifest describes.
+// digest returns the number of requests and Manifest.SHA256.
 func (m *month) digest(ctx context.Context) (n int64, sum string, err error) {
 	hash := sha256.New()
 	var line sql.RawBytes
-	err = lake.EachRow(ctx, m.tx, taken+"SELECT "+canonical+" AS text FROM taken ORDER BY text", m.args(), func(rows *sql.Rows) error {
+	err = lake.EachRow(ctx, m.tx, billed+"SELECT "+canonical+" AS text FROM billed ORDER BY text", m.args(), func(rows *sql.Rows) error {
 		if err := rows.Scan(&line); err != nil {
 			return err
 		}
@@ -144,25 +143,25 @@ func (m *month) digest(ctx context.Context) (n int64, sum string, err error) {
 	return n, hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// cell is the requests that the same rule and price apply to.
+// cell counts requests to which the same rule and price apply.
 type cell struct {
-	keyID, nameOfNoKey string // the name tells only where there is no key
+	keyID, nameOfNoKey string // the customer's name if there is no key, else "-"
 	planID, nameOfNoID string
 	status             int // 0 is missing
 	route              string
 	requests           int64
-	customer, plan     string // the newest names
-	customerAt, planAt int64  // and when they were seen
+	customer, plan     string // newest names
+	customerAt, planAt int64  // when they were seen, in microseconds since 1970
 }
 
-// cells hands each cell to fn.
+// cells calls fn with each cell.
 func (m *month) cells(ctx context.Context, fn func(cell)) error {
-	// Of two names at one instant the greater wins, so that the order of rows decides nothing.
+	// Of two names at one instant the greater wins, so that the result does not depend on the order of rows.
 	const newest = `max(struct_pack(at := epoch_us(time), name := %[1]s)) FILTER (%[1]s IS NOT NULL)`
-	statement := taken + `SELECT coalesce(key_id, '-'), coalesce(k, '-'), coalesce(usage_plan_id, '-'), coalesce(p, '-'), coalesce(status, 0), coalesce(route, '-'), n,
+	statement := billed + `SELECT coalesce(key_id, '-'), coalesce(k, '-'), coalesce(usage_plan_id, '-'), coalesce(p, '-'), coalesce(status, 0), coalesce(route, '-'), n,
 		coalesce(c.name, '-'), coalesce(c.at, 0), coalesce(u.name, '-'), coalesce(u.at, 0)
 	FROM (SELECT key_id, if(key_id IS NULL, customer, NULL) AS k, usage_plan_id, if(usage_plan_id IS NULL, usage_plan, NULL) AS p, status, route, count(*) AS n, ` +
-		fmt.Sprintf(newest, "customer") + " AS c, " + fmt.Sprintf(newest, "usage_plan") + " AS u FROM taken GROUP BY ALL)"
+		fmt.Sprintf(newest, "customer") + " AS c, " + fmt.Sprintf(newest, "usage_plan") + " AS u FROM billed GROUP BY ALL)"
 	err := lake.EachRow(ctx, m.tx, statement, m.args(), func(rows *sql.Rows) error {
 		var c cell
 		if err := rows.Scan(&c.keyID, &c.nameOfNoKey, &c.planID, &c.nameOfNoID, &c.status, &c.route, &c.requests, &c.customer, &c.customerAt, &c.plan, &c.planAt); err != nil {

@@ -143,12 +143,12 @@ func TestParsePrices(t *testing.T) {
 		t.Errorf("ParsePrices: %+v", p)
 	}
 	if p.plan("plan1", "Gold") != &p.Plans[0] || p.plan("plan9", "Gold") != &p.Plans[1] || p.plan("-", "-") != nil {
-		t.Error("a plan goes by its id, and by its name only where no price has the id")
+		t.Error("plan: want the price with the id, and the one with the name only if no price has the id")
 	}
 }
 
-// TestTheDocumentedPriceFile is the one in the comment of ParsePrices.
-func TestTheDocumentedPriceFile(t *testing.T) {
+// The price file in the comment of ParsePrices is valid.
+func TestDocumentedPriceFileIsValid(t *testing.T) {
 	source, err := os.ReadFile("parse.go")
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ const (
 	UserAgent Dimension = "user_agent"
 	Error     Dimension = "error"
 
-	// Step divides the period into columns of Query.Every, counted from 0. It cannot be filtered by.
+	// Step divides the period into columns of Query.Every, numbered from 0. Filters cannot use it.
 	Step Dimension = "step"
 )
 
@@ -41,8 +41,8 @@ type property struct {
 	dimension Dimension
 	label     string
 	column    string // of the view requests; "" where SQL computes the value
-	id        string // column of the id of a dimension whose column holds a name
-	idName    string // of that id in tables and JSON
+	id        string // column of the id, if column holds a name
+	idName    string // name of that id in tables and JSON
 }
 
 var properties = []property{
@@ -64,7 +64,7 @@ var properties = []property{
 	{Error, "Error", "error", "", ""},
 }
 
-// Dimensions lists every dimension that people can name.
+// Dimensions returns all dimensions that users can name.
 func Dimensions() []Dimension {
 	all := make([]Dimension, len(properties))
 	for i, p := range properties {
@@ -117,7 +117,7 @@ type scope struct {
 	idsOnly, namesOnly map[Condition]bool
 }
 
-// columns returns the SQL expressions that the rows of d are made of: of a named dimension, id and name.
+// columns returns the SQL expressions of d: id and name of a named dimension, one or two expressions of another.
 func (s scope) columns(d Dimension) []string {
 	switch d {
 	case Customer, Plan:
@@ -128,7 +128,7 @@ func (s scope) columns(d Dimension) []string {
 	case Class:
 		return []string{"status // 100"}
 	case Hour:
-		// The offset too: where clocks go back, two hours have the same name.
+		// With the offset, because two hours have the same name when clocks go back.
 		return []string{"date_trunc('hour', " + s.zone.local(s.time) + ")", s.zone.offset(s.time)}
 	case Day:
 		return []string{"CAST(" + s.zone.local(s.time) + " AS DATE)"}
@@ -140,8 +140,7 @@ func (s scope) columns(d Dimension) []string {
 	return []string{d.property().column}
 }
 
-// groups returns the SQL expressions whose values distinguish the rows of d, over its columns: the name only where there
-// is no id.
+// groups returns the SQL expressions, over the columns of d, that distinguish its rows. A name is used only if there is no id.
 func (d Dimension) groups(columns []string) []string {
 	if d.Named() {
 		return []string{columns[0], fmt.Sprintf("if(%s IS NULL, %s, NULL)", columns[0], columns[1])}
@@ -149,7 +148,7 @@ func (d Dimension) groups(columns []string) []string {
 	return columns
 }
 
-// text returns the SQL expression for what a row of d shows, over the expressions that groups returns.
+// text returns the SQL expression of the text that a row of d shows, over the expressions of groups.
 func (s scope) text(d Dimension, groups []string) string {
 	g := groups[0]
 	switch d {

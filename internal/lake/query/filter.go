@@ -9,11 +9,11 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// Missing is how a value that a request does not have is written, in patterns and in results.
+// Missing stands for a value that a request lacks, in patterns and in results.
 const Missing = "-"
 
-// Filter is a list of conditions on requests. Those with = on the same dimension are alternatives; apart from that, all
-// must hold.
+// Filter is a list of conditions on requests. Conditions with = on the same dimension are alternatives; otherwise all must
+// hold.
 type Filter []Condition
 
 // Condition compares a dimension with a pattern.
@@ -22,11 +22,11 @@ type Filter []Condition
 // in 5xx, a range as in 400-499, or "errors", which is every status from 400 on. Customer and Plan match by id and by name.
 type Condition struct {
 	Dimension Dimension
-	Not       bool // requests that match are left out
+	Not       bool // excludes requests that match
 	Pattern   string
 }
 
-// ParseFilter reads conditions that are written dimension=pattern or dimension!=pattern.
+// ParseFilter parses conditions of the form dimension=pattern or dimension!=pattern.
 func ParseFilter(conditions ...string) (Filter, error) {
 	var f Filter
 	for _, text := range conditions {
@@ -43,7 +43,7 @@ func ParseFilter(conditions ...string) (Filter, error) {
 	return f, nil
 }
 
-// ParseCondition reads a condition whose two sides are apart: what stands before the first "=", and what stands after it.
+// ParseCondition parses a condition from its parts before and after the first "=".
 func ParseCondition(name, pattern string) (Condition, error) {
 	bare, not := strings.CutSuffix(name, "!")
 	d, err := ParseDimension(strings.TrimSpace(bare))
@@ -54,21 +54,21 @@ func ParseCondition(name, pattern string) (Condition, error) {
 	return c, c.check()
 }
 
-// Is returns the condition that a dimension has exactly this value, whatever it contains.
+// Is returns the condition that a dimension has exactly this value. It escapes stars.
 func Is(d Dimension, value string) Condition {
 	return Condition{Dimension: d, Pattern: strings.ReplaceAll(value, "*", `\*`)}
 }
 
-// Value returns the value that c selects, and false where c is negated or selects more than one.
+// Value returns the value that c selects, and false if c is negated or selects more than one.
 func (c Condition) Value() (string, bool) {
 	value, isGlob := glob(c.Pattern)
 	return value, !c.Not && !isGlob
 }
 
-// String returns the condition as ParseFilter reads it.
+// String returns the condition in the form of ParseFilter.
 func (c Condition) String() string { return c.Name() + "=" + c.Pattern }
 
-// Name returns the side of the condition before the first "=".
+// Name returns the part of the condition before the first "=".
 func (c Condition) Name() string {
 	if c.Not {
 		return string(c.Dimension) + "!"
@@ -100,7 +100,7 @@ func (c Condition) check() error {
 // statuses is a range of statuses, both ends included.
 type statuses struct{ low, high int64 }
 
-// statusesOf returns the statuses that a pattern without a star stands for.
+// statusesOf returns the range of statuses of a pattern without a star.
 func statusesOf(pattern string) (statuses, bool) {
 	if pattern == "errors" {
 		return statuses{400, math.MaxInt16}, true
@@ -117,7 +117,7 @@ func statusesOf(pattern string) (statuses, bool) {
 	return statuses{low, high}, okLow && okHigh && low <= high
 }
 
-// classOf reads a class like 5xx.
+// classOf parses a class like 5xx.
 func classOf(pattern string) (statuses, bool) {
 	if len(pattern) != 3 || !strings.EqualFold(pattern[1:], "xx") || pattern[0] < '1' || pattern[0] > '9' {
 		return statuses{}, false
@@ -140,7 +140,7 @@ func statusOf(text string) (int64, bool) {
 	return n, true
 }
 
-// statuses returns the range of statuses that c selects, and false where c is compared as text.
+// statuses returns the range of statuses that c selects, and false if c is compared as text.
 func (c Condition) statuses() (statuses, bool) {
 	switch c.Dimension {
 	case Status:
@@ -219,7 +219,7 @@ func (f Filter) timed() bool {
 	return slices.ContainsFunc(f, func(c Condition) bool { return c.Dimension.Timed() })
 }
 
-// glob returns a pattern as LIKE reads it or, where it has no star, the value that it stands for.
+// glob returns a pattern for LIKE or, if it has no star, the value that it selects.
 func glob(pattern string) (like string, isGlob bool) {
 	var plain, escaped strings.Builder
 	for i := 0; i < len(pattern); i++ {

@@ -11,7 +11,7 @@ import (
 // Match reports whether the filter selects a request that is not in a lake. Hours, days and months are those of zone;
 // nil is UTC.
 func (f Filter) Match(r lake.Request, zone *time.Location) bool {
-	alternatives := map[Dimension]bool{} // whether one of them holds
+	alternatives := map[Dimension]bool{} // by dimension: whether one of them holds
 	for _, c := range f {
 		holds := c.matches(r, zone)
 		if c.Not {
@@ -100,12 +100,12 @@ func (d Dimension) ofTime(t time.Time, zone *time.Location) string {
 	return ""
 }
 
-// matchGlob compares a value with a pattern as SQL does. A value that is missing is "-".
+// matchGlob compares a value with a pattern as the SQL does. A missing value is "-".
 func matchGlob(pattern, value string) bool {
 	if value == "" {
 		value = Missing
 	}
-	// A star that is meant as such cannot be part of valid UTF-8 text as this byte.
+	// This byte, which stands for an escaped star, cannot be part of valid UTF-8.
 	const star = "\xff"
 	parts := strings.Split(strings.ReplaceAll(pattern, `\*`, star), "*")
 	for i := range parts {

@@ -58,7 +58,7 @@ func TestWhereAndMatchAgreeWithPlainGo(t *testing.T) {
 	}
 }
 
-// request returns the row as a log line is read.
+// request returns the row as a Request.
 func request(r laketest.Row) lake.Request {
 	text := func(p *string) string {
 		if p == nil {
@@ -77,7 +77,7 @@ func request(r laketest.Row) lake.Request {
 	return q
 }
 
-func TestConditionsAreChecked(t *testing.T) {
+func TestParseFilterReportsInvalidConditions(t *testing.T) {
 	for text, want := range map[string]string{
 		"status=abc":     `filter status=abc: expected a status like 404, a class like 5xx, a range like 400-499, errors, - or a pattern with *`,
 		"status=499-400": "expected a status like 404",

@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// Run answers a query. All of the answer is of one state of the lake, whatever is imported meanwhile.
+// Run runs a query in one transaction, so that its result is not affected by concurrent imports.
 func Run(ctx context.Context, db *sql.DB, q Query) (*Result, error) {
 	if err := q.prepare(); err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func Run(ctx context.Context, db *sql.DB, q Query) (*Result, error) {
 	return r, nil
 }
 
-// Where returns the condition on rows of the view requests that the query's period and filter make.
+// Where returns the query's period and filter as a condition on rows of the view requests.
 func Where(ctx context.Context, db *sql.DB, q Query) (Clause, error) {
 	q.Compare = false
 	if err := q.prepare(); err != nil {
@@ -72,7 +72,7 @@ func run(ctx context.Context, tx *sql.Tx, q Query) (*Result, error) {
 	return r, nil
 }
 
-// newStatement finds the clock changes of the query's period. Where that is open, the lake bounds it.
+// newStatement prepares a query's statement: it finds the clock changes of the period, which the lake's requests bound if it is open.
 func newStatement(ctx context.Context, db reader, q Query) (statement, error) {
 	s := statement{query: q}
 	if q.Compare {
@@ -106,8 +106,8 @@ func newStatement(ctx context.Context, db reader, q Query) (statement, error) {
 	return s, nil
 }
 
-// resolve looks up whether values of named dimensions are ids or names: comparing one column is several times faster than
-// comparing two.
+// resolve looks up whether the values of named dimensions are ids or names, as comparing one column is several times faster
+// than comparing two.
 func (s *scope) resolve(ctx context.Context, db reader, f Filter) error {
 	s.idsOnly, s.namesOnly = map[Condition]bool{}, map[Condition]bool{}
 	for _, c := range f {
@@ -126,7 +126,7 @@ func (s *scope) resolve(ctx context.Context, db reader, f Filter) error {
 	return nil
 }
 
-// read fills in the rows, the others and the total.
+// read sets the rows, the others and the total of r.
 func (s statement) read(ctx context.Context, tx *sql.Tx, r *Result) error {
 	statement, args := s.sql()
 	err := lake.EachRow(ctx, tx, statement, args, func(rows *sql.Rows) error {
@@ -153,7 +153,7 @@ func (s statement) read(ctx context.Context, tx *sql.Tx, r *Result) error {
 	return nil
 }
 
-// scan reads a row, its kind, and for how many rows it stands. Only rows have keys.
+// scan reads a row, its kind, and the number of rows that it sums up. Only rows of kindRow have keys.
 func (s statement) scan(rows *sql.Rows) (row Row, kind int, n int64, err error) {
 	keys := make([]Value, len(s.query.By))
 	to := []any{&kind, &n}
@@ -194,7 +194,7 @@ func milliseconds(v any) *int64 {
 	return &ms
 }
 
-// began returns the instant at which the piece of time of the first key begins. Missing times come last.
+// began returns the beginning of the row's hour, day or month. Missing times sort last.
 func (r Row) began(d Dimension) time.Time {
 	layout := cmp.Or(map[Dimension]string{Hour: HourLayout, Day: DayLayout}[d], MonthLayout)
 	t, err := time.Parse(layout, r.Keys[0].Value)
@@ -204,7 +204,7 @@ func (r Row) began(d Dimension) time.Time {
 	return t
 }
 
-// How rows show hours, days and months.
+// Formats of hours, days and months.
 const (
 	HourLayout  = "2006-01-02T15:04Z07:00"
 	DayLayout   = "2006-01-02"

@@ -47,7 +47,7 @@ func randomQuery(t *testing.T, rng *rand.Rand, from time.Time) Query {
 	}
 	q.Order = []Order{"", Requests, Change, Changes, Errors, Latency, Bytes}[rng.IntN(7)]
 	if q.RowsOnly = rng.IntN(4) == 0; q.RowsOnly {
-		q.CountsOnly = q.CountsOnly && q.Order != Bytes // which it leaves out
+		q.CountsOnly = q.CountsOnly && q.Order != Bytes // both together omit bytes
 	}
 	zones := []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"}
 	zone, err := time.LoadLocation(zones[rng.IntN(len(zones))])
@@ -88,7 +88,7 @@ var conditions = []string{
 	"status=errors", "status!=errors", "status=400-499", "status!=404-500", "status=4XX", "key=key3", "key!=key*", "key=-",
 }
 
-// compute is Run, over rows.
+// compute does the same as Run over rows in memory.
 func compute(rows []laketest.Row, q Query) *Result {
 	r := &Result{Query: q}
 	length := q.To.Sub(q.From)
@@ -202,7 +202,7 @@ type group struct {
 	rank        int64 // by the change of requests or errors, the higher one
 }
 
-// rankByChanges ranks groups by how much their requests or errors changed. Those that are to be left out are not ranked.
+// rankByChanges ranks groups by how much their requests or errors changed.
 func rankByChanges(q Query, all []*group) {
 	q.Compare = true
 	change := func(g *group, errors bool) int64 {
@@ -316,7 +316,7 @@ func one(yes bool) int64 {
 	return 0
 }
 
-// keyOf is what tells the row's group apart, in an order that SQL's agrees with, and its key.
+// keyOf returns a text that identifies the row's group and sorts like SQL's order, and the group's key.
 func keyOf(q Query, d Dimension, row laketest.Row, at *time.Time) (string, Value) {
 	const last = "\U0010ffff" // NULLs come last
 	text := func(p *string) (string, Value) {
@@ -395,7 +395,7 @@ func keyOf(q Query, d Dimension, row laketest.Row, at *time.Time) (string, Value
 	return status, Value{Value: status}
 }
 
-// accepts says whether the filter of q takes the row.
+// accepts reports whether the filter of q selects the row.
 func accepts(q Query, row laketest.Row, at *time.Time) bool {
 	wanted, found := map[Dimension]bool{}, map[Dimension]bool{}
 	for _, c := range q.Filter {

@@ -7,30 +7,30 @@ import (
 	"strings"
 )
 
-// statement writes the SQL of a query: one statement for everything, so that the requests are read once for the counts, and
-// once or twice more only where latencies are asked for. Its parts are
+// statement generates the SQL of a query as one statement, which reads the requests once for the counts, and once or twice
+// more only for latencies. Its parts are
 //
-//	s      the requests of the period, with t, the time that decides where a row belongs, and now: whether it is this period
+//	s      the requests of the period, with t, the time used for grouping, and now, true for the current period
 //	r      those that the filter selects, with x0, x1, ...: the columns of the dimensions
-//	cells  counts for each combination of those and the status, few enough to be read repeatedly
+//	cells  counts per combination of x0, x1, ... and status; few enough to be read repeatedly
 //	sums   the cells by group, with g0, g1, ..., which distinguish the groups
-//	ranks  the sums with place, from 1, in the query's order
+//	ranks  the sums with their place, from 1, in the query's order
 //	times  the latencies of each place, of the others at place Top + 1, and of all at 0
 //
-// r is never materialized, which DuckDB would do with what is named twice: it can be all of the lake.
+// r is marked NOT MATERIALIZED, because DuckDB would materialize a part that is used twice, and r can be the whole lake.
 type statement struct {
 	query Query
 	scope scope
 }
 
-// The kinds of rows that the statement answers with, in their order.
+// The kinds of rows that the statement returns, in their order.
 const (
 	kindRow = iota
 	kindOthers
 	kindTotal
 )
 
-// quantiles is exact: quantile_disc sorts, and takes the value at ceil(n × share).
+// quantiles is exact: quantile_disc sorts and returns the value at ceil(n × share).
 const quantiles = "quantile_disc(latency, [0.5, 0.95, 0.99])"
 
 // sql returns the statement and its parameters.
@@ -46,7 +46,7 @@ func (s statement) sql() (string, []any) {
 		parts = append(parts, s.times(top))
 		quantile, join = "q", " LEFT JOIN times USING (place)"
 	}
-	sum := func(column string) string { return "coalesce(sum(" + column + "), 0)" } // of no rows it is 0
+	sum := func(column string) string { return "coalesce(sum(" + column + "), 0)" } // 0 for no rows
 	sums := strings.Join([]string{sum("requests"), sum("errors"), sum("client"), sum("server"), sum("bytes"), "min(first)", "max(last)", sum("before"), sum("errors_before")}, ", ")
 	var blank strings.Builder
 	for i := range s.shown() {
@@ -164,7 +164,7 @@ func (s statement) sums() string {
 	x := 0
 	for i, d := range s.query.By {
 		if d.Named() {
-			// Rows without a time count least for the newest name.
+			// For the newest name, a row without a time counts as the oldest.
 			names = append(names, fmt.Sprintf("arg_max(x%d, coalesce(l, make_timestamp(0))) AS n%d", x+1, i))
 		}
 		x += len(s.scope.columns(d))
@@ -181,7 +181,7 @@ func (s statement) sums() string {
 	return fmt.Sprintf("sums AS MATERIALIZED (SELECT %s FROM cells%s)", strings.Join(columns, ", "), by)
 }
 
-// ranks returns ranks, and before it what its order needs.
+// ranks returns the part ranks, preceded by parts that its order needs.
 func (s statement) ranks() []string {
 	var parts []string
 	groups := s.groups()
@@ -224,7 +224,7 @@ func (s statement) grouped(groups []string) (columns, same string) {
 	return strings.Join(as, " "), strings.Join(is, " AND ")
 }
 
-// total is the percentiles of all requests. Counting each latency is several times faster than sorting them all.
+// total computes the percentiles of all requests. Counting each latency is several times faster than sorting them all.
 const total = `histogram AS (SELECT latency, count(*) AS n FROM r WHERE now AND latency IS NOT NULL GROUP BY latency),
 heights AS (SELECT latency, sum(n) OVER (ORDER BY latency) AS upto, sum(n) OVER () AS whole FROM histogram)`
 
@@ -253,7 +253,7 @@ func (s statement) times(top int64) string {
 		total, ofTotal, top+1, quantiles, strings.Join(same, " AND "))
 }
 
-// shown returns what rows show of all dimensions, over g0, g1, ... and the names.
+// shown returns the expressions of the texts that rows show, over g0, g1, ... and the names.
 func (s statement) shown() []string {
 	var all []string
 	g := 0

@@ -13,8 +13,8 @@ import (
 // has the offset of the last.
 const maxChanges = 500
 
-// zone writes SQL that turns the lake's UTC into the time of a place. The rules come from Go's time zone database, so that
-// reports and invoices agree, and a zone may be one that has no name. All it puts into SQL is integers.
+// zone generates SQL that converts the lake's UTC to local time. It uses Go's time zone database, so that reports and invoices
+// agree and zones without a name work. It puts only integers into SQL.
 type zone struct {
 	until   []int64 // Unix seconds at which an offset ends; one less than offsets
 	offsets []int   // seconds east of UTC
@@ -38,7 +38,7 @@ func newZone(loc *time.Location, from, to time.Time) zone {
 // offset returns the SQL for the seconds east of UTC at t.
 func (z zone) offset(t string) string { return z.scaled(t, 1) }
 
-// local returns the SQL for what clocks show at t. It adds integers, as intervals take twice as long.
+// local returns the SQL for the local time at t. It adds integers, as intervals take twice as long.
 func (z zone) local(t string) string {
 	if o := z.scaled(t, microseconds); o != "0" {
 		return fmt.Sprintf("make_timestamp(epoch_us(%s) + %s)", t, o)
@@ -62,7 +62,7 @@ func (z zone) scaled(t string, parts int64) string {
 	return b.String()
 }
 
-// suffix returns the SQL that writes an offset as in +02:00.
+// suffix returns the SQL that formats an offset like +02:00.
 func (z zone) suffix(offset string) string {
 	all := slices.Compact(slices.Sorted(slices.Values(z.offsets)))
 	var b strings.Builder

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	mostPoints = 1200 // of a line: what is longer shows only pieces of time that have requests
+	mostPoints = 1200 // a chart with more points has only those with requests
 	halfHour   = 30 * time.Minute
 	nameCells  = 26 // of a customer
 )
@@ -79,7 +79,7 @@ func formatLatency(ms float64) string {
 	return table.Latency(&n)
 }
 
-// points returns the rows of the report over time, with those between in which nothing happened.
+// points returns the rows of the report over time, including times without requests.
 func (p *Page) points() []query.Row {
 	r := p.Times
 	known := map[string]query.Row{}
@@ -115,7 +115,7 @@ func pieces(d query.Dimension, from, to time.Time) []string {
 		switch d {
 		case query.Hour:
 			name = t.Format("2006-01-02T15:00Z07:00")
-			// Half hours, as there are clocks that change by one.
+			// Steps of half an hour, because some zones' clocks change by that.
 			t = t.Truncate(halfHour).Add(halfHour)
 		case query.Day:
 			name = t.Format(query.DayLayout)
@@ -140,7 +140,7 @@ func ticks(labels []string) []chart.Tick {
 	return all
 }
 
-// short returns the name of a piece of time as an axis has space for it.
+// short returns the name of an hour or day, shortened for an axis.
 func short(name string) string {
 	if t, err := time.Parse(query.HourLayout, name); err == nil {
 		return t.Format("01-02 15:04")
@@ -171,7 +171,7 @@ func (p *Page) bars() chart.Bars {
 	return chart.NewBars(b)
 }
 
-// barNames returns what bars of customers are called: by name, and by id too where two have one name.
+// barNames returns the customers' names, with the id if several customers have the same name.
 func barNames(rows []query.Row) []string {
 	shared := map[string]int{}
 	for _, row := range rows {

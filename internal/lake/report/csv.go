@@ -11,10 +11,10 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// WriteCSV writes the report for spreadsheets and programs: quoted as in RFC 4180, a line of names first, times in RFC 3339, rates from 0
-// to 1, latencies in milliseconds. The column "row" tells rows, the others and the total apart: who sums takes the first two.
+// WriteCSV writes the report as CSV (RFC 4180) with a header line: times in RFC 3339, rates from 0 to 1, latencies in
+// milliseconds. The column "row" is row, others or total; to compute sums, use row and others.
 //
-// Values are written as Cell does, which changes hostile ones. JSON has them as they are.
+// Values are escaped by table.Cell, which changes hostile ones. JSON keeps them unchanged.
 func (r *Report) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	record := []string{"row"}

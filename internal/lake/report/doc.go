@@ -1,5 +1,5 @@
-// Package report writes what a query of the lake returned: as a table, CSV, JSON or a page of HTML.
+// Package report writes the result of a query as a table, CSV, JSON or an HTML page.
 //
-// Logs contain what clients sent: control and bidirectional characters are escaped, and a cell of CSV cannot begin a
+// Logs contain text that clients chose: control and bidirectional characters are escaped, and a CSV cell cannot be a
 // spreadsheet formula.
 package report

@@ -10,8 +10,8 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// MarshalJSON is the report as --json promises it: fields may be added, and stay as they are. A key that is missing in the
-// logs is "-", a figure that does not exist is null.
+// MarshalJSON returns the stable JSON form of the report: fields may be added but are never changed. A missing key is "-", a
+// missing figure is null.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	q := r.Query
 	out := jsonReport{
@@ -105,8 +105,7 @@ func jsonTime(t time.Time, zone *time.Location) *string {
 	return &s
 }
 
-// WriteJSON writes the report as MarshalJSON has it, indented. What a terminal would not print is escaped, which for a
-// reader of JSON is the same text.
+// WriteJSON writes the report as indented JSON. Unprintable characters are escaped, which does not change the parsed text.
 func (r *Report) WriteJSON(w io.Writer) error {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

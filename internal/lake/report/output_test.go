@@ -79,15 +79,15 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// hostile is what a stranger may have in a path, a user agent or a name.
+// hostile holds texts that attackers may put into a path, a user agent or a name.
 var hostile = []string{
 	`=HYPERLINK("http://evil.example","x")`, "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1+1", "\r=1+1", "  =1+1", "＝1+1",
 	"\x1b]0;owned\a\x1b[2J", "\u009b31m", "\u202egpj.exe", "a\nb", "\"quoted\",x", "</script><script>alert(1)</script>", `" onmouseover="alert(1)`,
 	"<svg onload=alert(1)>", "{{.Title}}", "'; DROP TABLE request_rows; --", "\x00", "\u2028", "日本語の名前",
 }
 
-// TestHostileValues writes reports about values that attack a terminal, a spreadsheet and a browser.
-func TestHostileValues(t *testing.T) {
+// Values may attack a terminal, a spreadsheet or a browser.
+func TestOutputsEscapeHostileValues(t *testing.T) {
 	db := laketest.Open(t)
 	for i, text := range hostile {
 		laketest.AddRows(t, db, laketest.Row{
@@ -116,7 +116,7 @@ func TestHostileValues(t *testing.T) {
 		outputs[name] = b.String()
 		for _, r := range b.String() {
 			if r != '\n' && !unicode.IsPrint(r) {
-				t.Errorf("%s has the character %U", name, r)
+				t.Errorf("%s contains the character %U", name, r)
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func TestHostileValues(t *testing.T) {
 	for _, record := range records[1:] {
 		for _, cell := range record[1:6] {
 			if bare := strings.TrimSpace(cell); bare != "" && strings.ContainsAny(bare[:1], "=+-@") || strings.HasPrefix(bare, "＝") {
-				t.Errorf("a cell of the CSV is a formula: %q", cell)
+				t.Errorf("a CSV cell is a formula: %q", cell)
 			}
 		}
 	}
@@ -143,17 +143,16 @@ func TestHostileValues(t *testing.T) {
 	}
 	for _, text := range hostile {
 		if !paths[text] {
-			t.Errorf("JSON has not kept %q", text)
+			t.Errorf("JSON lacks %q", text)
 		}
 	}
 	html := outputs["html"]
 	if bad := regexp.MustCompile(`(?i)<script|<svg onload|" onmouseover="|https?://[^e]|src=|@import|url\(`).FindString(html); bad != "" {
-		t.Errorf("the page has %q", bad)
+		t.Errorf("the page contains %q", bad)
 	}
 }
 
-// TestHostileFilters shows that a filter's value stays a value.
-func TestHostileFilters(t *testing.T) {
+func TestFilterValuesCannotInjectSQL(t *testing.T) {
 	db := laketest.Open(t)
 	for i, text := range hostile {
 		laketest.AddRows(t, db, laketest.Row{Line: int64(i + 1), Time: laketest.P(goldenFrom), Path: &text})
@@ -170,12 +169,12 @@ func TestHostileFilters(t *testing.T) {
 			}
 		}
 		if r.Total.Requests != want {
-			t.Errorf("path=%q finds %d requests, want %d", text, r.Total.Requests, want)
+			t.Errorf("path=%q selects %d requests, want %d", text, r.Total.Requests, want)
 		}
 	}
 }
 
-func TestAWrongQueryNamesTheCauseAndTheFix(t *testing.T) {
+func TestInvalidQueryErrorHasHint(t *testing.T) {
 	day := goldenFrom
 	for _, c := range []struct {
 		query query.Query
@@ -184,7 +183,7 @@ func TestAWrongQueryNamesTheCauseAndTheFix(t *testing.T) {
 		{query.Query{By: []query.Dimension{"custommer"}}, "did you mean customer?"},
 		{query.Query{By: []query.Dimension{query.Day, query.Day}}, "given twice"},
 		{query.Query{From: day, To: day}, "is empty"},
-		{query.Query{Compare: true, From: day}, "give from and to"},
+		{query.Query{Compare: true, From: day}, "set from and to"},
 		{query.Query{Top: -1}, "0 for every row"},
 		{query.Query{Filter: query.Filter{{Dimension: "x\x1b[2J", Pattern: "1"}}}, `x\x1b[2J`},
 	} {
@@ -201,8 +200,7 @@ func TestAWrongQueryNamesTheCauseAndTheFix(t *testing.T) {
 	}
 }
 
-// TestAnEmptyLake has a report and a page, without rows.
-func TestAnEmptyLake(t *testing.T) {
+func TestEmptyLakeHasReportAndPage(t *testing.T) {
 	p, err := RunPage(t.Context(), laketest.Open(t), query.Query{By: []query.Dimension{query.Customer}})
 	if err != nil {
 		t.Fatal(err)
@@ -219,8 +217,8 @@ func TestAnEmptyLake(t *testing.T) {
 	}
 }
 
-// TestTimesFarAway are the first and last that the importer takes from a stranger's line. They stop no report.
-func TestTimesFarAway(t *testing.T) {
+// The earliest and latest times that the importer accepts do not break a report.
+func TestReportHandlesExtremeTimes(t *testing.T) {
 	db := laketest.Open(t)
 	times := []string{"0001-01-01 (BC) 00:00:00", "0001-01-01 00:00:00", "1969-12-31 23:59:59", "2026-10-25 00:30:00", "9999-12-31 23:59:59.999999"}
 	for i, at := range times {

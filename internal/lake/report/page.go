@@ -18,7 +18,7 @@ import (
 // topCustomers is the number of customers that a page draws.
 const topCustomers = 10
 
-// Page is a report with charts around it.
+// Page is a report with charts.
 type Page struct {
 	Title     string  // "" is "API usage"
 	Main      *Report // the rows of the table
@@ -26,10 +26,10 @@ type Page struct {
 	Customers *Report // the largest
 }
 
-// Report is the answer to a query, which writes itself as a table, CSV, JSON or a page of HTML.
+// Report is the result of a query, to be written as a table, CSV, JSON or an HTML page.
 type Report struct{ query.Result }
 
-// Run answers a query.
+// Run runs a query.
 func Run(ctx context.Context, db *sql.DB, q query.Query) (*Report, error) {
 	r, err := query.Run(ctx, db, q)
 	if err != nil {
@@ -38,7 +38,7 @@ func Run(ctx context.Context, db *sql.DB, q query.Query) (*Report, error) {
 	return &Report{*r}, nil
 }
 
-// RunPage answers a query, and the queries behind the charts of the same requests.
+// RunPage runs a query, and the queries for charts of the same requests.
 func RunPage(ctx context.Context, db *sql.DB, q query.Query) (*Page, error) {
 	var p Page
 	var err error
@@ -59,7 +59,7 @@ func RunPage(ctx context.Context, db *sql.DB, q query.Query) (*Page, error) {
 	return &p, nil
 }
 
-// piece returns the dimension of the points in a chart of so long a period.
+// piece returns the dimension of the points in a chart over a period of the given length.
 func piece(length time.Duration) query.Dimension {
 	const day = 24 * time.Hour
 	switch {
@@ -74,7 +74,7 @@ func piece(length time.Duration) query.Dimension {
 //go:embed page.html
 var pageHTML string
 
-// WriteHTML writes the page as one file that needs no other: charts are SVG in it, and it loads nothing.
+// WriteHTML writes the page as one file with inline SVG charts. It loads no other files.
 func (p *Page) WriteHTML(w io.Writer) error {
 	t := template.Must(chart.Define(template.New("page")).Parse(pageHTML))
 	r := p.Main
@@ -96,7 +96,7 @@ func (p *Page) WriteHTML(w io.Writer) error {
 	return nil
 }
 
-// pageView holds what page.html shows. All texts in it are printable already; the template escapes them.
+// pageView is the data of page.html. Its texts are already printable; the template escapes them.
 type pageView struct {
 	Title   string
 	Heading []string
@@ -121,7 +121,7 @@ type pageCell struct {
 
 type tile struct{ Name, Value string }
 
-// tiles returns the figures that come first.
+// tiles returns the figures at the top of the page.
 func (r *Report) tiles() []tile {
 	t := r.Total
 	tiles := []tile{

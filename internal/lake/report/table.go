@@ -12,8 +12,8 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// WriteTable writes the report for people, in lines of at most width characters as far as that goes: columns of less
-// interest are left out, then texts are cut. 0 is no limit.
+// WriteTable writes the report as a table. To fit into width cells, it leaves out less important columns and then shortens
+// texts. 0 is no limit.
 func (r *Report) WriteTable(w io.Writer, width int) error {
 	out := bufio.NewWriter(w)
 	for _, line := range r.heading() {
@@ -26,7 +26,7 @@ func (r *Report) WriteTable(w io.Writer, width int) error {
 		return err
 	}
 	if r.Undated > 0 {
-		fmt.Fprintf(out, "\n%s without a time: in no period, and not counted here.\n", table.Plural(r.Undated, "request"))
+		fmt.Fprintf(out, "\n%s without a time are not in any period and are not counted here.\n", table.Plural(r.Undated, "request"))
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)
@@ -34,7 +34,7 @@ func (r *Report) WriteTable(w io.Writer, width int) error {
 	return nil
 }
 
-// heading says what the report is about.
+// heading returns the lines that describe the query.
 func (r *Report) heading() []string {
 	q := r.Query
 	lines := []string{fmt.Sprintf("Requests %s (%s)", period(q.From, q.To, q.Zone), q.Zone)}
@@ -51,7 +51,7 @@ func (r *Report) heading() []string {
 	return lines
 }
 
-// period is a period in words.
+// period returns a period in words.
 func period(from, to time.Time, zone *time.Location) string {
 	from, to = inZone(from, zone), inZone(to, zone)
 	layout := "2006-01-02"
@@ -69,7 +69,7 @@ func period(from, to time.Time, zone *time.Location) string {
 	return "from " + from.Format(layout) + " until before " + to.Format(layout)
 }
 
-// inZone is t in a zone. A time that is not given stays so.
+// inZone returns t in a zone. It keeps the zero time.
 func inZone(t time.Time, zone *time.Location) time.Time {
 	if t.IsZero() {
 		return t
@@ -82,7 +82,7 @@ func isMidnight(t time.Time) bool {
 	return hour == 0 && minute == 0 && second == 0 && t.Nanosecond() == 0
 }
 
-// columns is all columns of the report, with the rows, the others and the total.
+// columns returns all columns of the report, with the rows, the others and the total.
 func (r *Report) columns() []table.Column {
 	all := slices.Clone(r.Rows)
 	if r.Others != nil {

@@ -11,24 +11,24 @@ import (
 // Column is one column of a table.
 type Column struct {
 	Head  string
-	Right bool // numbers end at the same place
-	Spare int  // where the terminal is narrow, the highest go first; 0 always stays
+	Right bool // right-aligned, for numbers
+	Spare int  // on a narrow terminal, columns with the highest value are removed first; 0 always stays
 	Cells []string
 }
 
 const (
 	gap          = 2  // spaces between columns
-	shortestText = 8  // what a narrow terminal leaves of a text
-	longestText  = 60 // and a wide one
+	shortestText = 8  // minimum width of a shortened text
+	longestText  = 60 // maximum width of a text
 )
 
-// Write writes columns in lines of at most width cells, as far as that goes: columns of less interest are left out, then
-// texts are cut. 0 is no limit. All columns have as many cells.
+// Write writes columns of equal length. To fit into width cells, it leaves out columns by Spare and then shortens texts. 0 is
+// no limit.
 func Write(w io.Writer, columns []Column, width int) error {
 	columns = slices.Clone(columns)
 	for i := range columns {
 		columns[i].Cells = slices.Clone(columns[i].Cells)
-		columns[i].cut(longestText)
+		columns[i].shorten(longestText)
 	}
 	if width > 0 {
 		columns = fit(columns, width)
@@ -77,8 +77,8 @@ func (c Column) width() int {
 	return width
 }
 
-// cut shortens the texts of a column.
-func (c Column) cut(most int) {
+// shorten shortens the texts of a column to most cells.
+func (c Column) shorten(most int) {
 	if c.Right {
 		return
 	}
@@ -87,7 +87,7 @@ func (c Column) cut(most int) {
 	}
 }
 
-// fit makes columns as wide as the terminal.
+// fit makes columns fit into width cells, if possible.
 func fit(columns []Column, width int) []Column {
 	total := func() int {
 		sum := -gap
@@ -113,12 +113,12 @@ func fit(columns []Column, width int) []Column {
 		if widest.width() <= max(shortestText, Width(widest.Head)) {
 			break
 		}
-		widest.cut(widest.width() - 1)
+		widest.shorten(widest.width() - 1)
 	}
 	return columns
 }
 
-// Shown is a value of a log in a table. One that is empty is not missing, and so not left blank.
+// Shown returns a log's value for a table. An empty value becomes "", in quotes, as it is not missing.
 func Shown(value string) string {
 	if value == "" {
 		return `""`

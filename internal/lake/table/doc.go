@@ -1,2 +1,2 @@
-// Package table shows figures and texts of strangers to people: aligned in a terminal, safe in a spreadsheet.
+// Package table formats figures and untrusted text: aligned for terminals, safe for spreadsheets.
 package table

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Printable is a text with everything escaped that is not a printed character or a space: control characters, which can
-// rewrite a terminal, characters that change the direction of writing, and bytes that are not UTF-8.
+// Printable escapes everything in a text that is not a printable character or a space: control characters, which can
+// manipulate a terminal, characters that change the writing direction, and invalid UTF-8.
 func Printable(s string) string {
 	clean := true
 	for _, r := range s {
@@ -41,19 +41,19 @@ func Printable(s string) string {
 	return b.String()
 }
 
-// Cell is a text that a stranger may have written, as a cell of a CSV file that people open in spreadsheets.
+// Cell escapes an untrusted text for a cell of a CSV file that may be opened in a spreadsheet.
 //
-// A spreadsheet runs a cell that begins with = + - or @ as a formula, which can send the sheet away or start a program. Such a
-// text gets an apostrophe in front, as OWASP advises, and so does one that has the sign after blanks or in its full-width
-// form. "-" alone is our mark for a missing value and no formula. Characters that are not printed are escaped as in tables,
-// so that looking at the file in a terminal is safe too.
+// Spreadsheets run a cell that begins with = + - or @ as a formula, which can leak the sheet's contents or start a program.
+// Cell prepends an apostrophe to such a text, as OWASP advises, also if spaces precede the sign or the sign is full-width. A
+// single "-" stands for a missing value and stays unchanged. Unprintable characters are escaped as in tables, so that the
+// file is safe to view in a terminal.
 func Cell(text string) string {
 	text = Printable(text)
 	bare := strings.TrimLeft(text, " ")
 	if bare == "-" || bare == "" {
 		return text
 	}
-	// A tab or carriage return in front, which spreadsheets skip, is an escape by now.
+	// Spreadsheets skip a leading tab or line break, which Printable has escaped.
 	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠", `\x09`, `\x0d`, `\x0a`} {
 		if strings.HasPrefix(bare, sign) {
 			return "'" + text
@@ -62,8 +62,8 @@ func Cell(text string) string {
 	return text
 }
 
-// JSON is a JSON document with everything escaped that is not printed: for a reader of JSON it is the same. In valid JSON such
-// characters stand in strings only.
+// JSON escapes the unprintable characters of a JSON document, which does not change its meaning: valid JSON has them only in
+// strings.
 func JSON(data []byte) []byte {
 	out := make([]byte, 0, len(data))
 	for len(data) > 0 {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Thousands is a number with separators: 12,345.
+// Thousands formats a number with separators: 12,345.
 func Thousands(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
@@ -21,7 +21,7 @@ func Thousands(n int64) string {
 	return sign + digits
 }
 
-// Signed is a difference: +12,345.
+// Signed formats a difference: +12,345.
 func Signed(n int64) string {
 	if n > 0 {
 		return "+" + Thousands(n)
@@ -29,7 +29,7 @@ func Signed(n int64) string {
 	return Thousands(n)
 }
 
-// Percent is a share. Some are never shown as none, nor nearly all as all.
+// Percent formats a share. It never rounds a share to 0% or 100%.
 func Percent(part, whole int64) string {
 	switch p := 100 * float64(part) / float64(whole); {
 	case whole == 0:
@@ -43,7 +43,7 @@ func Percent(part, whole int64) string {
 	}
 }
 
-// Size is a number of bytes: 1.5 MiB.
+// Size formats a number of bytes: 1.5 MiB.
 func Size(bytes int64) string {
 	const unit = 1024
 	if bytes > -unit && bytes < unit {
@@ -57,7 +57,7 @@ func Size(bytes int64) string {
 	return fmt.Sprintf("%.1f %ciB", value, "KMGTPE"[exp])
 }
 
-// Latency is a time in milliseconds: 230 ms, 1.20 s, 2m05s; "-" is none.
+// Latency formats milliseconds: 230 ms, 1.20 s, 2m05s, or "-" for nil.
 func Latency(ms *int64) string {
 	switch {
 	case ms == nil:
@@ -71,7 +71,7 @@ func Latency(ms *int64) string {
 	return fmt.Sprintf("%dm%02ds", seconds/60, seconds%60)
 }
 
-// Plural is a number of things.
+// Plural formats a count with its noun: 1 row, 2,000 rows.
 func Plural(n int64, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -79,7 +79,7 @@ func Plural(n int64, thing string) string {
 	return Thousands(n) + " " + thing + "s"
 }
 
-// Shorten cuts a text to a number of cells.
+// Shorten shortens a text to at most most cells.
 func Shorten(s string, most int) string {
 	if Width(s) <= most {
 		return s
@@ -95,7 +95,7 @@ func Shorten(s string, most int) string {
 	return b.String() + "…"
 }
 
-// Wrap breaks a text at blanks, so that its lines have at most width cells as far as its words do. 0 is no limit.
+// Wrap breaks a text at spaces into lines of at most width cells, except for longer words. 0 is no limit.
 func Wrap(text string, width int) []string {
 	if width <= 0 || Width(text) <= width {
 		return []string{text}
@@ -115,7 +115,7 @@ func Wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
-// Width is how many cells of a terminal a printable text takes.
+// Width returns the number of terminal cells of a printable text.
 func Width(s string) int {
 	if isASCII(s) {
 		return len(s)
@@ -136,7 +136,7 @@ func isASCII(s string) bool {
 	return true
 }
 
-// runeWidth is right for what names and paths contain. Terminals do not agree on the rest.
+// runeWidth returns the number of cells of a rune that names and paths contain. Terminals disagree about others.
 func runeWidth(r rune) int {
 	switch {
 	case unicode.In(r, unicode.Mn, unicode.Me):
