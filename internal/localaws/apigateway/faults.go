@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/durable/retry"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // Faults makes the control API as awkward as the real one, for tests of clients. The zero
@@ -30,7 +31,7 @@ func (f Faults) Wrap(next http.Handler) http.Handler {
 		}
 		if n := calls.Add(1); f.ThrottleEvery > 0 && n%int64(f.ThrottleEvery) == 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
-			writeError(w, &Error{http.StatusTooManyRequests, "TooManyRequestsException", "Too Many Requests"})
+			wire.WriteError(w, wire.RESTJSON, &wire.Error{Status: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Too Many Requests"})
 			return
 		}
 		next.ServeHTTP(w, f.paged(r))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/encoding/openapi"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // importInput is the input of an import: a document, and the endpoint type from the query ("" for none).
@@ -98,11 +99,11 @@ func (a *restAPI) addPaths(paths []openapi.Path) error {
 
 // prefixed returns a refusal with the failed action before its message.
 func prefixed(what string, err error) error {
-	var e *Error
+	var e *wire.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &Error{e.Status, e.Code, what + ": " + e.Message}
+	return &wire.Error{Status: e.Status, Code: e.Code, Message: what + ": " + e.Message}
 }
 
 // ensurePath returns the resource of a path, creating it and its parents if they are missing.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/stagelog/stagelog/internal/encoding/openapi"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -342,7 +343,7 @@ func (a *applier) ensureMembers(ctx context.Context, _ Local) error {
 
 // localError takes AWS's code off a refusal: the reader of stagelog.yaml made no API call.
 func localError(err error) error {
-	var refused *Error
+	var refused *wire.Error
 	if errors.As(err, &refused) {
 		return errors.New(refused.Message)
 	}

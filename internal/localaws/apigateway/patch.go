@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // maxPatchOperations bounds one update. AWS's limit is not documented; Terraform and the
@@ -115,7 +117,7 @@ func patch[T, W any](find func(*call) (*T, error), u update[T], wire func(*T) W)
 type allowed map[string][]string
 
 // refuse returns the error for a path that the update does not accept. The two spaces are AWS's.
-func (a allowed) refuse(op patchOp) *Error {
+func (a allowed) refuse(op patchOp) *wire.Error {
 	paths := a[op.Op]
 	if len(paths) == 0 {
 		return badRequest("Invalid patch path  '%s' specified for op '%s'. Please choose supported operations", clip(op.Path), op.Op)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 const (
@@ -188,7 +190,7 @@ func (p *plan) stageIndex(apiID, stage string) int {
 	return slices.IndexFunc(p.Stages, func(st planStage) bool { return st.API == apiID && st.Stage == stage })
 }
 
-func (p *plan) unknownStage(apiID, stage string) *Error {
+func (p *plan) unknownStage(apiID, stage string) *wire.Error {
 	return notFound("Invalid API Stage {api: %s, stage: %s} specified for usageplan %s", clip(apiID), clip(stage), p.ID)
 }
 

@@ -1,10 +1,12 @@
 package apigateway
 
-func badStatus(code string) *Error {
+import "github.com/stagelog/stagelog/internal/localaws/wire"
+
+func badStatus(code string) *wire.Error {
 	return invalid(clip(code), "statusCode", `Member must satisfy regular expression pattern: [1-5]\d\d`)
 }
 
-func unknownStatus() *Error { return notFound("Invalid Response status code specified") }
+func unknownStatus() *wire.Error { return notFound("Invalid Response status code specified") }
 
 func methodResponses(m *method) map[string]methodResponse { return m.Responses }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 const (
@@ -129,7 +130,7 @@ func (st *stage) patchVariable(op patchOp, name string) error {
 }
 
 // noSetting returns AWS's error, trailing space included.
-func noSetting(name string) *Error {
+func noSetting(name string) *wire.Error {
 	return badRequest("Cannot remove method setting %s because there is no method setting for this method ", clip(name))
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/documents"
 )
 
-// Keys of the documents: the kind, then the ids that name one.
+// Keys of the documents: the kind, then the ids of the document.
 const (
 	kindAPI        = "api"        // api/<id>
 	kindDeployment = "deployment" // deployment/<api>/<id>
@@ -27,9 +27,9 @@ func (s *Service) erase(ctx context.Context, key string) error {
 	return documents.Erase(ctx, s.store, key)
 }
 
-// loadAll calls fn with every document of a kind. ids are those behind the kind in the key.
+// loadAll calls fn with every document of a kind. ids are the parts of the key after the kind.
 func loadAll[T any](ctx context.Context, s *Service, kind string, fn func(ids []string, doc *T)) error {
-	return documents.Load(ctx, s.store, kind+"/", func(name string, doc *T) error {
+	return documents.Load(ctx, s.store, kind+"/", func(name string, doc *T, _ uint64) error {
 		fn(strings.Split(name, "/"), doc)
 		return nil
 	})

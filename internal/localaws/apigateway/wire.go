@@ -30,7 +30,7 @@ type call struct {
 	body []byte // at most maxImport bytes
 }
 
-// handler returns the body of a response, nil for none. Its error is an *Error, or a failure of
+// handler returns the body of a response, nil for none. Its error is a *wire.Error, or a failure of
 // the store.
 type handler func(*call) (any, error)
 
@@ -85,23 +85,22 @@ func (s *Service) newMux() *http.ServeMux {
 			mux.HandleFunc(op.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, op) })
 		}
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, unknownOperation(r)) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { wire.WriteError(w, wire.RESTJSON, unknownOperation(r)) })
 	return mux
 }
 
-func unknownOperation(r *http.Request) *Error {
-	return &Error{http.StatusNotFound, "UnknownOperationException",
-		fmt.Sprintf("stagelog does not serve the API Gateway operation %s %.200q", r.Method, r.URL.Path)}
+func unknownOperation(r *http.Request) *wire.Error {
+	return &wire.Error{Status: http.StatusNotFound, Code: "UnknownOperationException", Message: fmt.Sprintf("stagelog does not serve the API Gateway operation %s %.200q", r.Method, r.URL.Path)}
 }
 
 // ServeHTTP answers a request whose signature was checked and whose body is readable.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p := r.URL.Path; p == "" || path.Clean(p) != p && !strings.HasPrefix(p, "/tags/") {
-		writeError(w, unknownOperation(r)) // the mux would redirect, which no SDK follows with a signature
+		wire.WriteError(w, wire.RESTJSON, unknownOperation(r)) // the mux would redirect, which no SDK follows with a signature
 		return
 	}
 	if id, known := wire.IdentityFrom(r.Context()); known && id.Account != s.cfg.Account {
-		writeError(w, s.denied(id, r))
+		wire.WriteError(w, wire.RESTJSON, s.denied(id, r))
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -109,8 +108,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // denied refuses another account, a reader of the bucket: API Gateway has no resource policy
 // on its control API, so only the account itself may use it.
-func (s *Service) denied(id wire.Identity, r *http.Request) *Error {
-	return &Error{http.StatusForbidden, "AccessDeniedException", fmt.Sprintf(
+func (s *Service) denied(id wire.Identity, r *http.Request) *wire.Error {
+	return &wire.Error{Status: http.StatusForbidden, Code: "AccessDeniedException", Message: fmt.Sprintf(
 		"User: %s is not authorized to perform: apigateway:%s on resource: arn:aws:apigateway:%s::%s",
 		id.ARN, r.Method, s.cfg.Region, clip(r.URL.Path))}
 }
@@ -121,22 +120,22 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	if err == nil {
 		body, err = op.do(&call{r, data})
 	}
-	var refused *Error
+	var refused *wire.Error
 	if r.Method != http.MethodGet && !errors.As(err, &refused) {
 		s.notify() // also after a failure of the store: a part may be written
 	}
 	switch {
 	case errors.As(err, &refused):
-		writeError(w, refused)
+		wire.WriteError(w, wire.RESTJSON, refused)
 	case errors.Is(err, documents.ErrTooLarge):
-		writeError(w, badRequest("stagelog keeps no definition of over %d KiB", documents.MaxBytes>>10))
+		wire.WriteError(w, wire.RESTJSON, badRequest("stagelog keeps no definition of over %d KiB", documents.MaxBytes>>10))
 	case err != nil:
 		s.log.Error("control API call failed", "operation", op.pattern, "error", err)
-		writeError(w, &Error{http.StatusServiceUnavailable, "ServiceUnavailableException", "The state could not be written. Try again later."})
+		wire.WriteError(w, wire.RESTJSON, &wire.Error{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailableException", Message: "The state could not be written. Try again later."})
 	case body == nil:
 		w.WriteHeader(op.status)
 	default:
-		writeJSON(w, op.status, body)
+		wire.WriteJSON(w, wire.RESTJSON, op.status, body)
 	}
 }
 
@@ -172,8 +171,8 @@ func decodeError(err error) error {
 	return serialization("the request body is not valid JSON")
 }
 
-func serialization(message string) *Error {
-	return &Error{http.StatusBadRequest, "SerializationException", message}
+func serialization(message string) *wire.Error {
+	return &wire.Error{Status: http.StatusBadRequest, Code: "SerializationException", Message: message}
 }
 
 // readBody reads a request's body before anything is locked.
@@ -191,8 +190,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-func tooLarge(limit int) *Error {
-	return &Error{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", fmt.Sprintf("Request size exceeded %d bytes", limit)}
+func tooLarge(limit int) *wire.Error {
+	return &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: fmt.Sprintf("Request size exceeded %d bytes", limit)}
 }
 
 func (c *call) query(name string) string { return c.URL.Query().Get(name) }

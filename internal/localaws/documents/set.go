@@ -47,7 +47,7 @@ func Open[T any](ctx context.Context, store record.Store, cfg Config) (*Set[T], 
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Set[T]{cfg: cfg, store: store, docs: map[string]*T{}}
-	err := Load(ctx, store, cfg.Prefix, func(name string, doc *T) error {
+	err := Load(ctx, store, cfg.Prefix, func(name string, doc *T, _ uint64) error {
 		s.docs[name] = doc
 		return nil
 	})

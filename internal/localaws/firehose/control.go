@@ -1,6 +1,7 @@
 package firehose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,26 +17,20 @@ import (
 // Quotas.
 const (
 	maxStreams     = 5000 // in us-east-1
-	maxTags        = 50
+	maxTags        = wire.MaxTags
 	defaultListing = 10
 )
 
-// create makes a stream. It is ACTIVE at once.
+// create creates a stream, which is ACTIVE at once.
 func (s *Service) create(ctx context.Context, req *request) (any, *wire.Error) {
-	in := req.ExtendedS3DestinationConfiguration
-	if (in == nil) == (req.S3DestinationConfiguration == nil) {
-		return nil, invalid("Exactly one destination configuration is supported for a Firehose")
-	}
-	if in == nil {
-		in = req.S3DestinationConfiguration
+	in, err := oneOf(req.ExtendedS3DestinationConfiguration, req.S3DestinationConfiguration)
+	if err != nil {
+		return nil, err
 	}
 	if t := req.DeliveryStreamType; t != "" && t != "DirectPut" {
 		return nil, refused("the DeliveryStreamType " + t)
 	}
-	d, err := in.merged(ExtendedS3Destination{})
-	if err == nil {
-		err = s.finish(&d)
-	}
+	d, err := s.merged(in, ExtendedS3Destination{})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +52,27 @@ func (s *Service) create(ctx context.Context, req *request) (any, *wire.Error) {
 	return map[string]string{"DeliveryStreamARN": stream.ARN}, nil
 }
 
-// start opens a new stream's Logs, writes its definition, and makes it accept records.
+// oneOf returns the destination of a request, in whichever of the two members it is given.
+func oneOf(extended, plain *destinationInput) (*destinationInput, *wire.Error) {
+	switch {
+	case (extended == nil) == (plain == nil):
+		return nil, invalid("Exactly one destination configuration is supported for a Firehose")
+	case extended == nil:
+		return plain, nil
+	}
+	return extended, nil
+}
+
+// merged returns base with the settings of in, completed and checked.
+func (s *Service) merged(in *destinationInput, base ExtendedS3Destination) (ExtendedS3Destination, *wire.Error) {
+	d, err := in.merged(base)
+	if err == nil {
+		err = s.finish(&d)
+	}
+	return d, err
+}
+
+// start opens the logs of a new stream, stores its definition, and makes it accept records.
 func (s *Service) start(ctx context.Context, stream Stream) *wire.Error {
 	inUse := &wire.Error{Code: codeInUse, Message: fmt.Sprintf("Firehose %s under accountId %s already exists", stream.Name, s.cfg.Account)}
 	if s.find(stream.Name) != nil {
@@ -69,12 +84,12 @@ func (s *Service) start(ctx context.Context, stream Stream) *wire.Error {
 	l := &live{stream: stream}
 	accepting, err := s.ingest.Open(context.WithoutCancel(ctx), stream.Name)
 	if err != nil {
-		return s.failed("create a delivery stream", stream.Name, err)
+		return s.failed("create delivery stream", stream.Name, err)
 	}
 	if err := s.save(ctx, l, stream); errors.Is(err, record.ErrConflict) {
 		return inUse
 	} else if err != nil {
-		return s.failed("create a delivery stream", stream.Name, err)
+		return s.failed("create delivery stream", stream.Name, err)
 	}
 	s.cfg.OnChange(stream)
 	s.mu.Lock()
@@ -90,19 +105,19 @@ func (s *Service) count() int {
 	return len(s.live)
 }
 
-// noteLogging tells once per change where the messages go that CloudWatch has on AWS.
+// noteLogging logs once per change that delivery errors are logged here instead of in CloudWatch.
 func (s *Service) noteLogging(stream Stream) {
 	if stream.Destination.CloudWatchLoggingOptions.Enabled {
-		s.cfg.Logger.Info("CloudWatchLoggingOptions is kept for DescribeDeliveryStream; errors of delivery are in this log", "stream", stream.Name)
+		s.cfg.Logger.Info("CloudWatchLoggingOptions stored for DescribeDeliveryStream only; delivery errors go to this log", "stream", stream.Name)
 	}
 }
 
-// failed logs what the caller is not told, and asks it to come again where that may help.
+// failed logs an error that the response does not contain, and returns a retryable error where a retry may help.
 func (s *Service) failed(action, stream string, err error) *wire.Error {
 	if errors.Is(err, record.ErrConflict) {
-		return &wire.Error{Code: codeConcurrent, Message: "Firehose " + stream + " was changed by somebody else at the same time. Read it again and retry."}
+		return &wire.Error{Code: codeConcurrent, Message: "Firehose " + stream + " was changed concurrently. Read it again and retry."}
 	}
-	s.cfg.Logger.Error("can't "+action, "stream", stream, "error", err)
+	s.cfg.Logger.Error(action+" failed", "stream", stream, "error", err)
 	if errors.Is(err, record.ErrFull) {
 		return unavailable()
 	}
@@ -111,22 +126,15 @@ func (s *Service) failed(action, stream string, err error) *wire.Error {
 
 // update changes a stream's destination and its version.
 func (s *Service) update(ctx context.Context, req *request) (any, *wire.Error) {
-	in := req.ExtendedS3DestinationUpdate
-	if (in == nil) == (req.S3DestinationUpdate == nil) {
-		return nil, invalid("Exactly one destination configuration is supported for a Firehose")
-	}
-	if in == nil {
-		in = req.S3DestinationUpdate
+	in, err := oneOf(req.ExtendedS3DestinationUpdate, req.S3DestinationUpdate)
+	if err != nil {
+		return nil, err
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
-	l := s.find(req.DeliveryStreamName)
-	if l == nil {
-		return nil, s.notFound(req.DeliveryStreamName)
-	}
-	stream := l.current()
-	if stream.Status != StatusActive {
-		return nil, s.notActive(stream)
+	l, stream, err := s.active(req)
+	if err != nil {
+		return nil, err
 	}
 	if stream.VersionID != req.CurrentDeliveryStreamVersionId {
 		return nil, &wire.Error{Code: codeConcurrent, Message: fmt.Sprintf(
@@ -136,50 +144,55 @@ func (s *Service) update(ctx context.Context, req *request) (any, *wire.Error) {
 	if req.DestinationId != destinationID {
 		return nil, invalid("Destination Id %s not found", req.DestinationId)
 	}
-	d, err := in.merged(stream.Destination)
-	if err == nil {
-		err = s.finish(&d)
-	}
-	if err != nil {
+	if stream.Destination, err = s.merged(in, stream.Destination); err != nil {
 		return nil, err
 	}
-	stream.Destination = d
 	stream.VersionID = strconv.Itoa(stream.Version() + 1)
 	stream.Updated = s.cfg.Clock().UTC()
 	if err := s.save(ctx, l, stream); err != nil {
-		return nil, s.failed("update a delivery stream", stream.Name, err)
+		return nil, s.failed("update delivery stream", stream.Name, err)
 	}
 	s.cfg.OnChange(stream)
 	s.noteLogging(stream)
 	return struct{}{}, nil
 }
 
-func (s *Service) notActive(stream Stream) *wire.Error {
-	return &wire.Error{Code: codeInUse, Message: fmt.Sprintf("Firehose %s under account %s is not ACTIVE. Current status: %s", stream.Name, s.cfg.Account, stream.Status)}
+// active returns the stream that a request changes, and its current definition.
+func (s *Service) active(req *request) (*live, Stream, *wire.Error) {
+	l, err := s.existing(req)
+	if err != nil {
+		return nil, Stream{}, err
+	}
+	stream := l.current()
+	if stream.Status != StatusActive {
+		return nil, Stream{}, &wire.Error{Code: codeInUse, Message: fmt.Sprintf(
+			"Firehose %s under account %s is not ACTIVE. Current status: %s", stream.Name, s.cfg.Account, stream.Status)}
+	}
+	return l, stream, nil
 }
 
-// delete stops the stream from accepting records, waits for those under way, and removes the
-// stream with what it has not delivered.
+// delete stops the stream from accepting records, waits for requests in progress, and removes the
+// stream with its undelivered records.
 func (s *Service) delete(ctx context.Context, req *request) (any, *wire.Error) {
 	s.change.Lock()
 	defer s.change.Unlock()
-	l := s.find(req.DeliveryStreamName)
-	if l == nil {
-		return nil, s.notFound(req.DeliveryStreamName)
+	l, refusal := s.existing(req)
+	if refusal != nil {
+		return nil, refusal
 	}
 	stream := l.current()
 	stream.Status = StatusDeleting
 	if err := s.save(ctx, l, stream); err != nil {
-		return nil, s.failed("delete a delivery stream", stream.Name, err)
+		return nil, s.failed("delete delivery stream", stream.Name, err)
 	}
 	s.ingest.Close(stream.Name)
 	if err := s.finishDelete(ctx, stream.Name); err != nil {
-		return nil, s.failed("delete a delivery stream", stream.Name, err)
+		return nil, s.failed("delete delivery stream", stream.Name, err)
 	}
 	return struct{}{}, nil
 }
 
-// description is a stream as DescribeDeliveryStream tells it.
+// description is a stream in the response of DescribeDeliveryStream.
 type description struct {
 	DeliveryStreamName                    string
 	DeliveryStreamARN                     string
@@ -194,15 +207,15 @@ type description struct {
 	HasMoreDestinations                   bool
 }
 
-// destinationEntry holds the destination twice, as on AWS: clients that are older than
-// ExtendedS3DestinationDescription read the other one.
+// destinationEntry holds the destination twice, as on AWS: clients older than
+// ExtendedS3DestinationDescription read S3DestinationDescription.
 type destinationEntry struct {
 	DestinationId                    string
 	S3DestinationDescription         S3Destination
 	ExtendedS3DestinationDescription ExtendedS3Destination
 }
 
-// seconds is a time as awsJson writes it: seconds since 1970, with a fraction.
+// seconds is a time in awsJson's format: seconds since 1970, with a fraction.
 type seconds time.Time
 
 // MarshalJSON writes milliseconds as the fraction.
@@ -211,9 +224,9 @@ func (s seconds) MarshalJSON() ([]byte, error) {
 }
 
 func (s *Service) describe(_ context.Context, req *request) (any, *wire.Error) {
-	l := s.find(req.DeliveryStreamName)
-	if l == nil {
-		return nil, s.notFound(req.DeliveryStreamName)
+	l, err := s.existing(req)
+	if err != nil {
+		return nil, err
 	}
 	stream := l.current()
 	d := description{
@@ -236,23 +249,22 @@ func (s *Service) describe(_ context.Context, req *request) (any, *wire.Error) {
 }
 
 func (s *Service) list(_ context.Context, req *request) (any, *wire.Error) {
-	limit := req.Limit
-	if limit == 0 {
-		limit = defaultListing
+	all := s.Streams()
+	if req.DeliveryStreamType != "" && req.DeliveryStreamType != "DirectPut" {
+		all = nil
 	}
-	names := []string{}
-	more := false
-	for _, stream := range s.Streams() {
-		if stream.Name <= req.ExclusiveStartDeliveryStreamName || (req.DeliveryStreamType != "" && req.DeliveryStreamType != "DirectPut") {
-			continue
-		}
-		if len(names) == limit {
-			more = true
-			break
-		}
-		names = append(names, stream.Name)
+	streams, more := pageOf(all, func(s Stream) string { return s.Name }, req.ExclusiveStartDeliveryStreamName, cmp.Or(req.Limit, defaultListing))
+	names := make([]string, len(streams))
+	for i, stream := range streams {
+		names[i] = stream.Name
 	}
 	return map[string]any{"DeliveryStreamNames": names, "HasMoreDeliveryStreams": more}, nil
+}
+
+// pageOf returns at most limit of the sorted items whose name is after start, and whether more follow.
+func pageOf[T any](all []T, name func(T) string, start string, limit int) (page []T, more bool) {
+	page = slices.DeleteFunc(slices.Clone(all), func(item T) bool { return name(item) <= start })
+	return page[:min(limit, len(page))], len(page) > limit
 }
 
 func (s *Service) tag(ctx context.Context, req *request) (any, *wire.Error) {
@@ -265,30 +277,24 @@ func (s *Service) untag(ctx context.Context, req *request) (any, *wire.Error) {
 	})
 }
 
-// changeTags leaves version and delivery as they are.
+// changeTags changes the tags of a stream, which does not affect its version or its delivery.
 func (s *Service) changeTags(ctx context.Context, req *request, change func([]Tag) ([]Tag, *wire.Error)) (any, *wire.Error) {
 	s.change.Lock()
 	defer s.change.Unlock()
-	l := s.find(req.DeliveryStreamName)
-	if l == nil {
-		return nil, s.notFound(req.DeliveryStreamName)
-	}
-	stream := l.current()
-	if stream.Status != StatusActive {
-		return nil, s.notActive(stream)
-	}
-	tags, err := change(stream.Tags)
+	l, stream, err := s.active(req)
 	if err != nil {
 		return nil, err
 	}
-	stream.Tags = tags
+	if stream.Tags, err = change(stream.Tags); err != nil {
+		return nil, err
+	}
 	if err := s.save(ctx, l, stream); err != nil {
 		return nil, s.failed("change tags", stream.Name, err)
 	}
 	return struct{}{}, nil
 }
 
-// withTags is old with the tags of more, which replace those of the same key.
+// withTags returns old with the tags of more, which replace those with the same key.
 func withTags(old, more []Tag) ([]Tag, *wire.Error) {
 	all := slices.Clone(old)
 	given := map[string]bool{}
@@ -308,34 +314,22 @@ func withTags(old, more []Tag) ([]Tag, *wire.Error) {
 }
 
 func (s *Service) listTags(_ context.Context, req *request) (any, *wire.Error) {
-	l := s.find(req.DeliveryStreamName)
-	if l == nil {
-		return nil, s.notFound(req.DeliveryStreamName)
+	l, err := s.existing(req)
+	if err != nil {
+		return nil, err
 	}
-	limit := req.Limit
-	if limit == 0 {
-		limit = maxTags
-	}
-	tags := []Tag{}
-	more := false
-	for _, t := range l.current().Tags {
-		if t.Key <= req.ExclusiveStartTagKey {
-			continue
-		}
-		if len(tags) == limit {
-			more = true
-			break
-		}
-		tags = append(tags, t)
+	tags, more := pageOf(l.current().Tags, func(t Tag) string { return t.Key }, req.ExclusiveStartTagKey, cmp.Or(req.Limit, maxTags))
+	if tags == nil {
+		tags = []Tag{}
 	}
 	return map[string]any{"Tags": tags, "HasMoreTags": more}, nil
 }
 
-// startEncryption refuses: records lie on this machine's disk as they came, and an answer
-// that says ENABLED would be a lie that somebody relies on.
+// startEncryption always refuses: records are stored unencrypted on this machine's disk, and the status
+// ENABLED would be false.
 func (s *Service) startEncryption(_ context.Context, req *request) (any, *wire.Error) {
-	if s.find(req.DeliveryStreamName) == nil {
-		return nil, s.notFound(req.DeliveryStreamName)
+	if _, err := s.existing(req); err != nil {
+		return nil, err
 	}
 	if c := req.DeliveryStreamEncryptionConfigurationInput; c != nil && c.KeyType == "AWS_OWNED_CMK" && c.KeyARN != "" {
 		return nil, invalid("KeyARN cannot be specified when KeyType is AWS_OWNED_CMK")
@@ -343,10 +337,8 @@ func (s *Service) startEncryption(_ context.Context, req *request) (any, *wire.E
 	return nil, refused(noSSE)
 }
 
-// stopEncryption is always done already.
+// stopEncryption does nothing: streams are never encrypted.
 func (s *Service) stopEncryption(_ context.Context, req *request) (any, *wire.Error) {
-	if s.find(req.DeliveryStreamName) == nil {
-		return nil, s.notFound(req.DeliveryStreamName)
-	}
-	return struct{}{}, nil
+	_, err := s.existing(req)
+	return struct{}{}, err
 }

@@ -84,12 +84,7 @@ func (s *Service) serveControl(w http.ResponseWriter, r *http.Request, op string
 	if err != nil {
 		return err
 	}
-	out, jsonErr := json.Marshal(answer)
-	if jsonErr != nil {
-		panic("BUG: an answer does not marshal: " + jsonErr.Error())
-	}
-	w.Header().Set("Content-Type", contentType)
-	_, _ = w.Write(out) // the client is gone: nobody to tell
+	wire.WriteJSON(w, wire.JSON11, http.StatusOK, answer)
 	return nil
 }
 

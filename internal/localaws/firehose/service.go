@@ -2,9 +2,7 @@ package firehose
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -12,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/delivery/ingest"
+	"github.com/stagelog/stagelog/internal/localaws/documents"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -19,17 +19,18 @@ import (
 type Config struct {
 	Region  string
 	Account string           // 12 digits
-	Clock   func() time.Time // nil is time.Now
-	Metrics *Metrics         // nil counts nothing
-	Logger  *slog.Logger     // nil is silent
-	// CheckSchema returns the reason for which records cannot be converted with the columns of that table. nil: none can.
+	Clock   func() time.Time // default time.Now
+	Metrics *Metrics         // nil: nothing is counted
+	Logger  *slog.Logger     // nil: nothing is logged
+	// CheckSchema returns an error if records cannot be converted with the columns of the table.
+	// nil: format conversion is refused.
 	CheckSchema func(SchemaConfiguration) error
-	// OnChange is called with each stream that New finds, and with each one that was
-	// created or updated, before the call that did it is answered.
+	// OnChange is called with each stream that New finds, and with each created or updated one
+	// before the response is sent.
 	OnChange func(Stream)
-	// OnDelete is called before a stream's definition is removed: no record arrives any more, and
-	// what is not delivered is to be discarded, as on AWS. A stream that was being deleted
-	// when the process ended is deleted by the next New.
+	// OnDelete is called before a stream's definition is removed, when no more records arrive. It
+	// discards undelivered records, as AWS does. If the process ends during a deletion, the next
+	// New completes it.
 	OnDelete func(name string)
 }
 
@@ -40,16 +41,16 @@ type Service struct {
 	ingest *ingest.Streams
 	puts   space
 
-	change sync.Mutex // held while a definition changes, so that Store and memory agree
+	change sync.Mutex // held while a definition changes, so that store and memory agree
 	mu     sync.RWMutex
 	live   map[string]*live // guarded by mu
 }
 
-// live is a stream with its revision.
+// live is a stream with the revision of its document.
 type live struct {
 	mu     sync.RWMutex
 	stream Stream // guarded by mu
-	rev    uint64 // in the Store; guarded by Service.change
+	rev    uint64 // guarded by Service.change
 }
 
 func (l *live) current() Stream {
@@ -85,16 +86,12 @@ func New(ctx context.Context, cfg Config, store record.Store, streams *ingest.St
 const keyPrefix = "stream/"
 
 func (s *Service) load(ctx context.Context) error {
-	err := s.store.All(ctx, keyPrefix, func(key string, value []byte, rev uint64) error {
-		l := &live{rev: rev}
-		if err := json.Unmarshal(value, &l.stream); err != nil {
-			return fmt.Errorf("decode the definition at %s: %w", key, err)
-		}
-		s.live[l.stream.Name] = l
+	err := documents.Load(ctx, s.store, keyPrefix, func(_ string, stream *Stream, rev uint64) error {
+		s.live[stream.Name] = &live{stream: *stream, rev: rev}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("read the delivery streams: %w", err)
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.live)) {
 		l := s.live[name]
@@ -114,7 +111,7 @@ func (s *Service) load(ctx context.Context) error {
 	return nil
 }
 
-// Streams returns the current streams, by name.
+// Streams returns the current streams, sorted by name.
 func (s *Service) Streams() []Stream {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -134,42 +131,38 @@ func (s *Service) Stream(name string) (Stream, bool) {
 	return l.current(), true
 }
 
-// find returns nil when there is no such stream.
+// find returns nil for an unknown stream.
 func (s *Service) find(name string) *live {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.live[name]
 }
 
-// writeTimeout bounds the write of a definition. A client that goes away does not stop it.
-const writeTimeout = 10 * time.Second
-
-// save writes the definition, durably, and then makes it the current one. Service.change
-// must be held.
-func (s *Service) save(ctx context.Context, l *live, stream Stream) error {
-	value, err := json.Marshal(stream)
-	if err != nil {
-		return fmt.Errorf("encode stream %s: %w", stream.Name, err)
+// existing returns the stream that a request names.
+func (s *Service) existing(req *request) (*live, *wire.Error) {
+	if l := s.find(req.DeliveryStreamName); l != nil {
+		return l, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	rev, err := s.store.Put(ctx, keyPrefix+stream.Name, value, l.rev)
+	return nil, s.notFound(req.DeliveryStreamName)
+}
+
+// save stores a definition and then makes it the current one. The caller holds Service.change.
+func (s *Service) save(ctx context.Context, l *live, stream Stream) error {
+	rev, err := documents.Replace(ctx, s.store, keyPrefix+stream.Name, stream, l.rev)
 	if err != nil {
-		return fmt.Errorf("write stream %s: %w", stream.Name, err)
+		return err
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.stream, l.rev = stream, rev
-	l.mu.Unlock()
 	return nil
 }
 
-// finishDelete discards what the stream holds and removes it. It is repeated after a crash.
+// finishDelete discards the records of a stream and removes it. It is repeated after a crash.
 func (s *Service) finishDelete(ctx context.Context, name string) error {
 	s.cfg.OnDelete(name)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	if err := s.store.Delete(ctx, keyPrefix+name); err != nil {
-		return fmt.Errorf("delete stream %s: %w", name, err)
+	if err := documents.Erase(ctx, s.store, keyPrefix+name); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,9 +5,10 @@ import (
 	"slices"
 
 	"github.com/stagelog/stagelog/internal/localaws/documents"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-func (s *Service) createFunction(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) createFunction(w http.ResponseWriter, r *request) *wire.Error {
 	var in struct {
 		FunctionName  string
 		Code          *codeInput
@@ -61,7 +62,7 @@ func (s *Service) createFunction(w http.ResponseWriter, r *request) *apiError {
 	return s.commit(w, r, http.StatusCreated, doc)
 }
 
-func architecture(given []string, current string) (string, *apiError) {
+func architecture(given []string, current string) (string, *wire.Error) {
 	switch {
 	case len(given) == 0:
 		return current, nil
@@ -72,17 +73,17 @@ func architecture(given []string, current string) (string, *apiError) {
 }
 
 // commit saves doc and answers with its configuration.
-func (s *Service) commit(w http.ResponseWriter, r *request, status int, doc document) *apiError {
+func (s *Service) commit(w http.ResponseWriter, r *request, status int, doc document) *wire.Error {
 	if err := s.save(r.Context(), doc); err != nil {
 		s.cfg.Logger.Error("function was not stored", "function", doc.Name, "error", err)
 		return internal("The function could not be stored.")
 	}
-	writeJSON(w, status, s.configuration(&doc))
+	wire.WriteJSON(w, wire.RESTJSON, status, s.configuration(&doc))
 	return nil
 }
 
 // find returns a copy of a function's document, and whether it is a builtin.
-func (s *Service) find(name string) (doc document, builtin bool, apiErr *apiError) {
+func (s *Service) find(name string) (doc document, builtin bool, apiErr *wire.Error) {
 	d, ok := s.get(name)
 	if !ok {
 		return document{}, false, notFound("Function not found: %s", s.arn(name))
@@ -90,7 +91,7 @@ func (s *Service) find(name string) (doc document, builtin bool, apiErr *apiErro
 	return d.doc, d.builtin, nil
 }
 
-func (s *Service) updateCode(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) updateCode(w http.ResponseWriter, r *request) *wire.Error {
 	var in struct {
 		codeInput
 		Architectures []string
@@ -128,13 +129,13 @@ func (s *Service) updateCode(w http.ResponseWriter, r *request) *apiError {
 	}
 	s.touch(&doc)
 	if in.DryRun {
-		writeJSON(w, http.StatusOK, s.configuration(&doc))
+		wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, s.configuration(&doc))
 		return nil
 	}
 	return s.commit(w, r, http.StatusOK, doc)
 }
 
-func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *wire.Error {
 	var in settings
 	if apiErr := r.decode(&in); apiErr != nil {
 		return apiErr
@@ -160,7 +161,7 @@ func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *apiErr
 	return s.commit(w, r, http.StatusOK, doc)
 }
 
-func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *wire.Error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	_, builtin, apiErr := s.find(r.name)
@@ -180,7 +181,7 @@ func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *apiError {
 }
 
 // annotate changes what is stored of a function and leaves its processes alone: its policy, its tags.
-func (s *Service) annotate(r *request, revision string, change func(*document) *apiError, answer func()) *apiError {
+func (s *Service) annotate(r *request, revision string, change func(*document) *wire.Error, answer func()) *wire.Error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	doc, builtin, apiErr := s.find(r.name)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // maxZipBytes is Lambda's limit for a zip that is sent in a request; one fetched from a bucket may have the unpacked limit.
@@ -25,7 +26,7 @@ const maxZipBytes = 50 << 20
 func (s *Service) functionDir(name string) string { return filepath.Join(s.cfg.Dir, name) }
 
 // zipOf returns the zip that a request names.
-func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *apiError) {
+func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *wire.Error) {
 	switch {
 	case c.ImageURI != "":
 		return nil, invalid("Container images cannot run here: send a zip with a bootstrap, in ZipFile or in S3Bucket and S3Key.")
@@ -34,7 +35,7 @@ func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *apiError) {
 	case len(c.ZipFile) > 0 && c.S3Bucket != "":
 		return nil, invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
 	case len(c.ZipFile) > maxZipBytes:
-		return nil, &apiError{"RequestTooLargeException", 413, fmt.Sprintf("A zip in a request may have %d bytes.", maxZipBytes)}
+		return nil, &wire.Error{Code: "RequestTooLargeException", Status: 413, Message: fmt.Sprintf("A zip in a request may have %d bytes.", maxZipBytes)}
 	case len(c.ZipFile) > 0:
 		return c.ZipFile, nil
 	case c.S3Bucket == "" || c.S3Key == "":
@@ -50,7 +51,7 @@ func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *apiError) {
 }
 
 // putCode stores a zip for doc, after it was unpacked and checked.
-func (s *Service) putCode(doc *document, zipped []byte) *apiError {
+func (s *Service) putCode(doc *document, zipped []byte) *wire.Error {
 	sum := sha256.Sum256(zipped)
 	doc.CodeSHA256 = base64.StdEncoding.EncodeToString(sum[:])
 	doc.CodeFile = hex.EncodeToString(sum[:]) + ".zip"

@@ -1,74 +1,55 @@
 package lambda
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// apiError is an error as Lambda writes it.
-type apiError struct {
-	code    string
-	status  int
-	message string
+func invalid(format string, args ...any) *wire.Error {
+	return &wire.Error{Code: "InvalidParameterValueException", Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
 }
 
-func (e *apiError) Error() string { return e.code + ": " + e.message }
-
-func invalid(format string, args ...any) *apiError {
-	return &apiError{"InvalidParameterValueException", http.StatusBadRequest, fmt.Sprintf(format, args...)}
+func conflict(format string, args ...any) *wire.Error {
+	return &wire.Error{Code: "ResourceConflictException", Status: http.StatusConflict, Message: fmt.Sprintf(format, args...)}
 }
 
-func conflict(format string, args ...any) *apiError {
-	return &apiError{"ResourceConflictException", http.StatusConflict, fmt.Sprintf(format, args...)}
+func notFound(format string, args ...any) *wire.Error {
+	return &wire.Error{Code: "ResourceNotFoundException", Status: http.StatusNotFound, Message: fmt.Sprintf(format, args...)}
 }
 
-func notFound(format string, args ...any) *apiError {
-	return &apiError{"ResourceNotFoundException", http.StatusNotFound, fmt.Sprintf(format, args...)}
+func precondition() *wire.Error {
+	return &wire.Error{Code: "PreconditionFailedException", Status: http.StatusPreconditionFailed, Message: "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to retrieve the latest RevisionId for your resource."}
 }
 
-func precondition() *apiError {
-	return &apiError{"PreconditionFailedException", http.StatusPreconditionFailed,
-		"The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to retrieve the latest RevisionId for your resource."}
-}
-
-func validation(value, member, constraint string) *apiError {
-	return &apiError{"ValidationException", http.StatusBadRequest, fmt.Sprintf(
+func validation(value, member, constraint string) *wire.Error {
+	return &wire.Error{Code: "ValidationException", Status: http.StatusBadRequest, Message: fmt.Sprintf(
 		"1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: %s", value, member, constraint)}
 }
 
-func badContent(message string) *apiError {
-	return &apiError{"InvalidRequestContentException", http.StatusBadRequest, message}
+func badContent(message string) *wire.Error {
+	return &wire.Error{Code: "InvalidRequestContentException", Status: http.StatusBadRequest, Message: message}
 }
 
-func internal(message string) *apiError {
-	return &apiError{"ServiceException", http.StatusInternalServerError, message}
+func internal(message string) *wire.Error {
+	return &wire.Error{Code: "ServiceException", Status: http.StatusInternalServerError, Message: message}
 }
 
-// writeError answers an error. The model names the text `Message` in some shapes and `message` in others.
-func writeError(w http.ResponseWriter, e *apiError) {
+// writeError writes an error response. The model names the text `Message` in some shapes, `message` in others.
+func writeError(w http.ResponseWriter, e *wire.Error) {
 	kind, member := "User", "message"
-	switch e.code {
+	switch e.Code {
 	case "ServiceException":
 		kind, member = "Service", "Message"
 	case "ResourceNotFoundException":
 		member = "Message"
 	}
-	w.Header().Set("X-Amzn-ErrorType", e.code)
-	writeJSON(w, e.status, map[string]string{"Type": kind, member: e.message})
+	w.Header().Set("X-Amzn-ErrorType", e.Code)
+	wire.WriteJSON(w, wire.RESTJSON, e.Status, map[string]string{"Type": kind, member: e.Message})
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic("BUG: an answer does not marshal: " + err.Error())
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
-}
-
-func validationNumber(value int, member, than string, limit int) *apiError {
+func validationNumber(value int, member, than string, limit int) *wire.Error {
 	return validation(strconv.Itoa(value), member, fmt.Sprintf("Member must have value %s than or equal to %d", than, limit))
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // codeInput is FunctionCode, and the same members of UpdateFunctionCode.
@@ -36,7 +38,7 @@ type settings struct {
 
 // unsupported lists the members that would change what the function does, and that we cannot honour. A member is harmless
 // when it is empty or holds the default, as some tools send it.
-func unsupported(body []byte) *apiError {
+func unsupported(body []byte) *wire.Error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
 		return badContent("Could not parse request body into json.")
@@ -82,7 +84,7 @@ var (
 )
 
 // apply checks the settings that are given, and puts them into doc.
-func (in *settings) apply(doc *document) *apiError {
+func (in *settings) apply(doc *document) *wire.Error {
 	if in.Runtime != nil {
 		if apiErr := checkRuntime(*in.Runtime); apiErr != nil {
 			return apiErr
@@ -113,7 +115,7 @@ func (in *settings) apply(doc *document) *apiError {
 	return in.applyRest(doc)
 }
 
-func checkRuntime(runtime string) *apiError {
+func checkRuntime(runtime string) *wire.Error {
 	if runtime != "provided.al2023" && runtime != "provided.al2" {
 		return invalid("The runtime parameter of %s is not supported here. Use provided.al2023 (or provided.al2) with a zip that has an "+
 			"executable named bootstrap at its root.", runtime)
@@ -121,7 +123,7 @@ func checkRuntime(runtime string) *apiError {
 	return nil
 }
 
-func (in *settings) applySizes(doc *document) *apiError {
+func (in *settings) applySizes(doc *document) *wire.Error {
 	for _, size := range []struct {
 		given    *int
 		member   string
@@ -152,7 +154,7 @@ func (in *settings) storage() *int {
 	return &in.EphemeralStorage.Size
 }
 
-func (in *settings) applyRest(doc *document) *apiError {
+func (in *settings) applyRest(doc *document) *wire.Error {
 	if in.Environment != nil {
 		if apiErr := checkEnvironment(in.Environment.Variables); apiErr != nil {
 			return apiErr
@@ -177,7 +179,7 @@ func (in *settings) applyRest(doc *document) *apiError {
 const maxEnvironmentBytes = 4096
 
 // checkEnvironment refuses what Lambda refuses. The messages never hold a value.
-func checkEnvironment(variables map[string]string) *apiError {
+func checkEnvironment(variables map[string]string) *wire.Error {
 	total := 0
 	var reserved []string
 	for _, name := range slices.Sorted(maps.Keys(variables)) {

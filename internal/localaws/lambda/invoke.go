@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -15,7 +16,7 @@ import (
 const maxEventBytes = 1 << 20
 
 // invocation serves Invoke. LogType Tail is accepted and gives no log: what a function prints stays in its file.
-func (s *Service) invocation(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) invocation(w http.ResponseWriter, r *request) *wire.Error {
 	if _, _, apiErr := s.find(r.name); apiErr != nil {
 		return apiErr
 	}
@@ -58,19 +59,19 @@ func (s *Service) invocation(w http.ResponseWriter, r *request) *apiError {
 	return nil
 }
 
-func (s *Service) invokeError(name string, err error) *apiError {
+func (s *Service) invokeError(name string, err error) *wire.Error {
 	switch {
 	case errors.Is(err, record.ErrNotFound):
 		return notFound("Function not found: %s", s.arn(name))
 	case errors.Is(err, function.ErrThrottled):
-		return &apiError{"TooManyRequestsException", http.StatusTooManyRequests, "Rate Exceeded."}
+		return &wire.Error{Code: "TooManyRequestsException", Status: http.StatusTooManyRequests, Message: "Rate Exceeded."}
 	}
 	s.cfg.Logger.Warn("function was not invoked", "function", name, "error", err)
 	return internal("The function could not be started.")
 }
 
 // event runs the function after the answer. It runs once: there is no queue behind it that would try again.
-func (s *Service) event(w http.ResponseWriter, r *request, payload []byte) *apiError {
+func (s *Service) event(w http.ResponseWriter, r *request, payload []byte) *wire.Error {
 	ctx := context.WithoutCancel(r.Context())
 	started := s.settle(func() {
 		reply, err := s.invoke(ctx, r.name, payload)
@@ -85,7 +86,6 @@ func (s *Service) event(w http.ResponseWriter, r *request, payload []byte) *apiE
 	return nil
 }
 
-func tooLarge(bytes, limit int) *apiError {
-	return &apiError{"RequestTooLargeException", http.StatusRequestEntityTooLarge,
-		fmt.Sprintf("%d byte payload is too large for the invocation type (limit %d bytes)", bytes, limit)}
+func tooLarge(bytes, limit int) *wire.Error {
+	return &wire.Error{Code: "RequestTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("%d byte payload is too large for the invocation type (limit %d bytes)", bytes, limit)}
 }

@@ -3,6 +3,8 @@ package lambda
 import (
 	"regexp"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // Names of a function: `name`, `account:function:name`, `function:name`, or an ARN; each may end in a qualifier.
@@ -16,7 +18,7 @@ const latest = "$LATEST"
 var nameExpression = regexp.MustCompile(`^` + namePattern + `$`)
 
 // resolve returns the name of the function that a request names. The function need not exist.
-func (s *Service) resolve(given, qualifier string) (name string, err *apiError) {
+func (s *Service) resolve(given, qualifier string) (name string, err *wire.Error) {
 	m := nameExpression.FindStringSubmatch(given)
 	if m == nil || len(m[3]) > maxNameBytes {
 		return "", validation(given, "functionName", "Member must satisfy regular expression pattern: "+namePattern)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -21,7 +22,7 @@ var (
 	accountExpression   = regexp.MustCompile(`^\d{12}$`)
 )
 
-func (s *Service) addPermission(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) addPermission(w http.ResponseWriter, r *request) *wire.Error {
 	var in struct {
 		StatementID                                             string `json:"StatementId"`
 		Action, Principal, SourceArn, SourceAccount, RevisionId string
@@ -41,7 +42,7 @@ func (s *Service) addPermission(w http.ResponseWriter, r *request) *apiError {
 		return invalid("EventSourceToken, PrincipalOrgID and FunctionUrlAuthType are not supported here.")
 	}
 	st := statement{in.StatementID, in.Action, in.Principal, in.SourceArn, in.SourceAccount}
-	return s.annotate(r, in.RevisionId, func(doc *document) *apiError {
+	return s.annotate(r, in.RevisionId, func(doc *document) *wire.Error {
 		if slices.ContainsFunc(doc.Statements, func(have statement) bool { return have.ID == st.ID }) {
 			return conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.ID)
 		}
@@ -52,17 +53,17 @@ func (s *Service) addPermission(w http.ResponseWriter, r *request) *apiError {
 		if err != nil {
 			panic("BUG: a policy does not marshal: " + err.Error())
 		}
-		writeJSON(w, http.StatusCreated, map[string]string{"Statement": string(text)})
+		wire.WriteJSON(w, wire.RESTJSON, http.StatusCreated, map[string]string{"Statement": string(text)})
 	})
 }
 
-func (s *Service) removePermission(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) removePermission(w http.ResponseWriter, r *request) *wire.Error {
 	parts, err := pathParts(r.URL)
 	if err != nil {
 		return badContent("The path is not well encoded.")
 	}
 	id := parts[len(parts)-1]
-	return s.annotate(r, r.URL.Query().Get("RevisionId"), func(doc *document) *apiError {
+	return s.annotate(r, r.URL.Query().Get("RevisionId"), func(doc *document) *wire.Error {
 		kept := slices.DeleteFunc(slices.Clone(doc.Statements), func(st statement) bool { return st.ID == id })
 		if len(kept) == len(doc.Statements) {
 			return notFound("Statement %s is not found in resource policy.", id)
@@ -72,7 +73,7 @@ func (s *Service) removePermission(w http.ResponseWriter, r *request) *apiError 
 	}, func() { w.WriteHeader(http.StatusNoContent) })
 }
 
-func (s *Service) getPolicy(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) getPolicy(w http.ResponseWriter, r *request) *wire.Error {
 	doc, _, apiErr := s.find(r.name)
 	if apiErr != nil {
 		return apiErr
@@ -92,7 +93,7 @@ func (s *Service) getPolicy(w http.ResponseWriter, r *request) *apiError {
 	if err != nil {
 		panic("BUG: a policy does not marshal: " + err.Error())
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"Policy": string(text), "RevisionId": doc.RevisionID})
+	wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, map[string]string{"Policy": string(text), "RevisionId": doc.RevisionID})
 	return nil
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-func (s *Service) getFunction(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) getFunction(w http.ResponseWriter, r *request) *wire.Error {
 	doc, builtin, apiErr := s.find(r.name)
 	if apiErr != nil {
 		return apiErr
@@ -21,23 +21,23 @@ func (s *Service) getFunction(w http.ResponseWriter, r *request) *apiError {
 	if len(doc.Tags) > 0 {
 		answer["Tags"] = doc.Tags
 	}
-	writeJSON(w, http.StatusOK, answer)
+	wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, answer)
 	return nil
 }
 
-func (s *Service) getConfiguration(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) getConfiguration(w http.ResponseWriter, r *request) *wire.Error {
 	doc, _, apiErr := s.find(r.name)
 	if apiErr != nil {
 		return apiErr
 	}
-	writeJSON(w, http.StatusOK, s.configuration(&doc))
+	wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, s.configuration(&doc))
 	return nil
 }
 
 // maxPage is the most that one page of ListFunctions holds, whatever is asked for (AWS: 50).
 const maxPage = 50
 
-func (s *Service) listFunctions(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) listFunctions(w http.ResponseWriter, r *request) *wire.Error {
 	q := r.URL.Query()
 	items := maxPage
 	if v := q.Get("MaxItems"); v != "" {
@@ -60,6 +60,6 @@ func (s *Service) listFunctions(w http.ResponseWriter, r *request) *apiError {
 			answer.Functions = append(answer.Functions, s.configuration(&doc))
 		}
 	}
-	writeJSON(w, http.StatusOK, answer)
+	wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, answer)
 	return nil
 }

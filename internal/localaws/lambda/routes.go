@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // maxRequestBytes holds a zip of Lambda's limit in base64, and the rest of a CreateFunction.
@@ -20,7 +22,7 @@ type request struct {
 }
 
 // decode reads the JSON body into v.
-func (r *request) decode(v any) *apiError {
+func (r *request) decode(v any) *wire.Error {
 	if err := json.Unmarshal(r.body, v); err != nil {
 		return badContent("Could not parse request body into json.")
 	}
@@ -36,8 +38,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	serve, given := s.route(r.Method, parts)
 	if serve == nil {
-		writeError(w, &apiError{"UnknownOperationException", http.StatusNotFound,
-			"stagelog does not serve " + r.Method + " " + r.URL.Path + " of the Lambda API."})
+		writeError(w, &wire.Error{Code: "UnknownOperationException", Status: http.StatusNotFound, Message: "stagelog does not serve " + r.Method + " " + r.URL.Path + " of the Lambda API."})
 		return
 	}
 	req := request{Request: r}
@@ -53,7 +54,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			writeError(w, &apiError{"RequestTooLargeException", http.StatusRequestEntityTooLarge, "The request is too large."})
+			writeError(w, &wire.Error{Code: "RequestTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: "The request is too large."})
 			return
 		}
 		writeError(w, badContent("The body could not be read."))
@@ -64,7 +65,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-type operation func(w http.ResponseWriter, r *request) *apiError
+type operation func(w http.ResponseWriter, r *request) *wire.Error
 
 // pathParts splits the path before it is unescaped: an ARN in it may hold anything.
 func pathParts(u *url.URL) ([]string, error) {

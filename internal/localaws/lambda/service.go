@@ -86,7 +86,7 @@ func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) 
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{cfg: cfg, store: store, functions: map[string]*deployed{}, builtins: map[string]*deployed{}}
-	err = documents.Load(ctx, store, keyPrefix, func(_ string, doc *document) error {
+	err = documents.Load(ctx, store, keyPrefix, func(_ string, doc *document, _ uint64) error {
 		if doc.Version != 1 {
 			return fmt.Errorf("function %s was written by a newer version of stagelog", doc.Name)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-func checkTags(tags map[string]string) *apiError {
+func checkTags(tags map[string]string) *wire.Error {
 	if len(tags) > wire.MaxTags {
 		return invalid("A function may have %d tags.", wire.MaxTags)
 	}
@@ -19,7 +19,7 @@ func checkTags(tags map[string]string) *apiError {
 	return nil
 }
 
-func (s *Service) listTags(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) listTags(w http.ResponseWriter, r *request) *wire.Error {
 	doc, _, apiErr := s.find(r.name)
 	if apiErr != nil {
 		return apiErr
@@ -28,16 +28,16 @@ func (s *Service) listTags(w http.ResponseWriter, r *request) *apiError {
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"Tags": tags})
+	wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, map[string]any{"Tags": tags})
 	return nil
 }
 
-func (s *Service) tagResource(w http.ResponseWriter, r *request) *apiError {
+func (s *Service) tagResource(w http.ResponseWriter, r *request) *wire.Error {
 	var in struct{ Tags map[string]string }
 	if apiErr := r.decode(&in); apiErr != nil {
 		return apiErr
 	}
-	return s.annotate(r, "", func(doc *document) *apiError {
+	return s.annotate(r, "", func(doc *document) *wire.Error {
 		tags := maps.Clone(doc.Tags)
 		if tags == nil {
 			tags = map[string]string{}
@@ -48,8 +48,8 @@ func (s *Service) tagResource(w http.ResponseWriter, r *request) *apiError {
 	}, func() { w.WriteHeader(http.StatusNoContent) })
 }
 
-func (s *Service) untagResource(w http.ResponseWriter, r *request) *apiError {
-	return s.annotate(r, "", func(doc *document) *apiError {
+func (s *Service) untagResource(w http.ResponseWriter, r *request) *wire.Error {
+	return s.annotate(r, "", func(doc *document) *wire.Error {
 		doc.Tags = maps.Clone(doc.Tags)
 		for _, key := range r.URL.Query()["tagKeys"] {
 			delete(doc.Tags, key)

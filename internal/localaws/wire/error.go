@@ -53,30 +53,34 @@ func WriteError(w http.ResponseWriter, p Protocol, e *Error) {
 		return
 	case RESTJSON:
 		h.Set("x-amzn-ErrorType", e.Code)
-		writeJSON(w, "application/json", e.HTTPStatus(), struct {
+		WriteJSON(w, p, e.HTTPStatus(), struct {
 			Message string `json:"message"`
 		}{e.Message})
 		return
 	}
-	writeJSON(w, contentType(p), e.HTTPStatus(), struct {
+	WriteJSON(w, p, e.HTTPStatus(), struct {
 		Type    string `json:"__type"`
 		Message string `json:"message"`
 	}{e.Code, e.Message})
 }
 
 func contentType(p Protocol) string {
-	if p == JSON10 {
+	switch p {
+	case RESTJSON:
+		return "application/json"
+	case JSON10:
 		return "application/x-amz-json-1.0"
 	}
 	return "application/x-amz-json-1.1"
 }
 
-func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
+// WriteJSON writes a response in one of the JSON protocols.
+func WriteJSON(w http.ResponseWriter, p Protocol, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic("BUG: an error does not marshal: " + err.Error())
+		panic("BUG: encode response: " + err.Error())
 	}
-	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Type", contentType(p))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // an error means that the client has disconnected
 }

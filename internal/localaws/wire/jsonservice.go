@@ -36,6 +36,6 @@ func (s *JSONService[In]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case result == nil:
 		w.Header().Set("Content-Type", contentType(JSON11))
 	default:
-		writeJSON(w, contentType(JSON11), http.StatusOK, result)
+		WriteJSON(w, JSON11, http.StatusOK, result)
 	}
 }
