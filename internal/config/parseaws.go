@@ -17,12 +17,6 @@ type AWS struct {
 	LogDays      int    // retention of the CloudWatch log groups, one of CloudWatch's steps
 }
 
-// Lambda's limits for MemorySize, in MiB.
-const (
-	minMemory = 128
-	maxMemory = 10240
-)
-
 const maxExpireDays = 36500
 
 func readAWS(p *Pipeline, v yamlfile.Value) {
@@ -32,7 +26,7 @@ func readAWS(p *Pipeline, v yamlfile.Value) {
 		a.Architecture = c.OneOf("arm64", "x86_64")
 	}
 	if c := m["memory"]; c.Exists() {
-		a.Memory = int(c.Whole(minMemory, maxMemory))
+		a.Memory = int(c.Whole(record.MinFunctionMemoryMiB, record.MaxFunctionMemoryMiB))
 	}
 	if c := m["expire_days"]; c.Exists() {
 		a.ExpireDays = int(c.Whole(0, maxExpireDays))

@@ -22,6 +22,12 @@ const (
 	DefaultFunctionRetries  = 3
 )
 
+// Limits of a Lambda function's memory (MemorySize). Lambda's default is the minimum.
+const (
+	MinFunctionMemoryMiB = 128
+	MaxFunctionMemoryMiB = 10_240
+)
+
 // DefaultHints returns Firehose's hints for a stream that gives none. large is format conversion or dynamic partitioning.
 // https://docs.aws.amazon.com/firehose/latest/dev/buffering-hints.html
 func DefaultHints(large bool) Hints {

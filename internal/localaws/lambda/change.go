@@ -72,23 +72,46 @@ func architecture(given []string, current string) (string, *wire.Error) {
 	return given[0], nil
 }
 
-// commit saves doc and answers with its configuration.
+// commit saves doc and responds with its configuration.
 func (s *Service) commit(w http.ResponseWriter, r *request, status int, doc document) *wire.Error {
-	if err := s.save(r.Context(), doc); err != nil {
-		s.cfg.Logger.Error("function was not stored", "function", doc.Name, "error", err)
-		return internal("The function could not be stored.")
+	if refused := s.stored(doc, s.save(r.Context(), doc)); refused != nil {
+		return refused
 	}
 	wire.WriteJSON(w, wire.RESTJSON, status, s.configuration(&doc))
 	return nil
 }
 
-// find returns a copy of a function's document, and whether it is a builtin.
+// stored logs an error of storing doc and returns the response to it.
+func (s *Service) stored(doc document, err error) *wire.Error {
+	if err == nil {
+		return nil
+	}
+	s.cfg.Logger.Error("function not stored", "function", doc.Name, "error", err)
+	return internal("The function could not be stored.")
+}
+
+// find returns a copy of a function's document, and whether the function is a builtin.
 func (s *Service) find(name string) (doc document, builtin bool, apiErr *wire.Error) {
 	d, ok := s.get(name)
 	if !ok {
 		return document{}, false, notFound("Function not found: %s", s.arn(name))
 	}
 	return d.doc, d.builtin, nil
+}
+
+// editable returns a copy of the document of an uploaded function that has the revision, which may be "".
+// builtin is the message for a builtin, with a verb for its name.
+func (s *Service) editable(name, revision, builtin string) (document, *wire.Error) {
+	doc, isBuiltin, apiErr := s.find(name)
+	switch {
+	case apiErr != nil:
+		return doc, apiErr
+	case isBuiltin:
+		return doc, invalid(builtin, name)
+	case revision != "" && revision != doc.RevisionID:
+		return doc, precondition()
+	}
+	return doc, nil
 }
 
 func (s *Service) updateCode(w http.ResponseWriter, r *request) *wire.Error {
@@ -145,14 +168,9 @@ func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *wire.E
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	doc, builtin, apiErr := s.find(r.name)
-	switch {
-	case apiErr != nil:
+	doc, apiErr := s.editable(r.name, in.RevisionID, "%s is built in and has no settings: upload code for it first.")
+	if apiErr != nil {
 		return apiErr
-	case builtin:
-		return invalid("%s is built in and has no settings: upload code for it first.", r.name)
-	case in.RevisionID != "" && in.RevisionID != doc.RevisionID:
-		return precondition()
 	}
 	if apiErr := in.apply(&doc); apiErr != nil {
 		return apiErr
@@ -164,15 +182,11 @@ func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *wire.E
 func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *wire.Error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	_, builtin, apiErr := s.find(r.name)
-	switch {
-	case apiErr != nil:
+	if _, apiErr := s.editable(r.name, "", "%s is built in and cannot be deleted."); apiErr != nil {
 		return apiErr
-	case builtin:
-		return invalid("%s is built in and cannot be deleted.", r.name)
 	}
 	if err := documents.Erase(r.Context(), s.store, keyPrefix+r.name); err != nil {
-		s.cfg.Logger.Error("function was not deleted", "function", r.name, "error", err)
+		s.cfg.Logger.Error("function not deleted", "function", r.name, "error", err)
 		return internal("The function could not be deleted.")
 	}
 	s.replace(r.name, nil)
@@ -180,26 +194,20 @@ func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *wire.Error 
 	return nil
 }
 
-// annotate changes what is stored of a function and leaves its processes alone: its policy, its tags.
+// annotate changes settings that do not affect a function's processes: its policy and its tags.
 func (s *Service) annotate(r *request, revision string, change func(*document) *wire.Error, answer func()) *wire.Error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	doc, builtin, apiErr := s.find(r.name)
-	switch {
-	case apiErr != nil:
+	doc, apiErr := s.editable(r.name, revision, "%s is built in and has no policy or tags: upload code for it first.")
+	if apiErr != nil {
 		return apiErr
-	case builtin:
-		return invalid("%s is built in and has no policy or tags: upload code for it first.", r.name)
-	case revision != "" && revision != doc.RevisionID:
-		return precondition()
 	}
 	if apiErr := change(&doc); apiErr != nil {
 		return apiErr
 	}
 	s.touch(&doc)
-	if err := s.saveDocument(r.Context(), doc); err != nil {
-		s.cfg.Logger.Error("function was not stored", "function", doc.Name, "error", err)
-		return internal("The function could not be stored.")
+	if apiErr := s.stored(doc, s.saveDocument(r.Context(), doc)); apiErr != nil {
+		return apiErr
 	}
 	answer()
 	return nil

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // document is a function as it is stored.
@@ -33,10 +34,9 @@ type document struct {
 // Defaults of CreateFunction (AWS).
 const (
 	defaultTimeoutS  = 3
-	defaultMemoryMB  = 128
+	defaultMemoryMB  = record.MinFunctionMemoryMiB
 	defaultStorageMB = 512
 	maxTimeoutS      = 900
-	maxMemoryMB      = 10_240
 	maxStorageMB     = 10_240
 	defaultRuntime   = "provided.al2023"
 )

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // codeInput is FunctionCode, and the same members of UpdateFunctionCode.
@@ -131,7 +132,7 @@ func (in *settings) applySizes(doc *document) *wire.Error {
 		to       *int
 	}{
 		{in.Timeout, "timeout", 1, maxTimeoutS, &doc.TimeoutS},
-		{in.MemorySize, "memorySize", defaultMemoryMB, maxMemoryMB, &doc.MemoryMB},
+		{in.MemorySize, "memorySize", record.MinFunctionMemoryMiB, record.MaxFunctionMemoryMiB, &doc.MemoryMB},
 		{in.storage(), "ephemeralStorage.size", defaultStorageMB, maxStorageMB, &doc.StorageMB},
 	} {
 		switch {

@@ -19,13 +19,13 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Limits and defaults of Lambda, and ours.
 const (
 	DefaultTimeout     = 3 * time.Second  // AWS
 	DefaultInitTimeout = 10 * time.Second // AWS
-	DefaultMemoryMB    = 128              // AWS
 	DefaultConcurrency = 2
 	DefaultIdle        = 10 * time.Minute
 	DefaultLogBytes    = 10 << 20
@@ -56,7 +56,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	set(&c.Version, "$LATEST")
-	set(&c.MemoryMB, DefaultMemoryMB)
+	set(&c.MemoryMB, record.MinFunctionMemoryMiB)
 	set(&c.Timeout, DefaultTimeout)
 	set(&c.InitTimeout, DefaultInitTimeout)
 	set(&c.Concurrency, DefaultConcurrency)
