@@ -107,10 +107,10 @@ func TestCoverageOfStagesAgainstMoto(t *testing.T) {
 		t.Errorf("uncounted (-want +got)\n%s", diff)
 	}
 	for _, want := range []string{
-		"Shp/prod (" + rest + "): 5 of 6 counted requests of the stage are in the bucket (83.33%); 1 missing, 1 not counted, 1 twice\n",
+		"Shp/prod (" + rest + "): 5 of 6 counted requests of the stage are in the bucket (83.33%); 1 missing, 1 not counted, 1 duplicate\n",
 		"Shp/silent (" + rest + "): 0 of 9 counted requests of the stage are in the bucket (0.00%); 9 missing",
 		"http/$default: 4 of 4 counted requests of the stage are in the bucket (100.00%)",
-		"CloudWatch has no counts of gone/prod, and the lake 1 request",
+		"CloudWatch has no counts of gone/prod, but the lake has 1 request",
 	} {
 		if text := run(); !strings.Contains(text, want) {
 			t.Errorf("the table has no %q:\n%s", want, text)
@@ -157,7 +157,7 @@ func TestCoverageGoesOnWhereCountsAreDeniedAgainstMoto(t *testing.T) {
 			return stdout, stderr
 		}
 		const want = "hole stages are not compared: "
-		if stdout, _ := report(); !strings.Contains(stdout, want) || !strings.Contains(stdout, "arn:aws:iam::1:user/u may not "+name+"; comparing them takes cloudwatch:GetMetricData on *") {
+		if stdout, _ := report(); !strings.Contains(stdout, want) || !strings.Contains(stdout, "arn:aws:iam::1:user/u may not "+name+"; the comparison needs cloudwatch:GetMetricData on *") {
 			t.Errorf("%s denied: coverage says\n%s", name, stdout)
 		}
 		if stdout, stderr := report("--csv"); !strings.Contains(stderr, want) || strings.Count(stdout, "\n") != 1 {

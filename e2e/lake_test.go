@@ -132,7 +132,7 @@ func TestAnswersAboutRequests(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &covered); err != nil || covered.Total.Counted != 16 || covered.Total.Backed != 16 || covered.Total.Missing != 0 {
 		t.Errorf("coverage: %s (%v)", text, err)
 	}
-	if covered.Stages.Without != "this endpoint has no CloudWatch" {
+	if covered.Stages.Without != "this endpoint does not serve CloudWatch" {
 		t.Errorf("coverage goes on without CloudWatch, and says %q", covered.Stages.Without)
 	}
 	if text := ok("report", "reattribute"); !strings.HasPrefix(text, "0 requests") {

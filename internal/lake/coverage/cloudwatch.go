@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	// metricLimit is the most metrics that GetMetricData takes at once.
+	// metricLimit is the maximum number of metrics per GetMetricData call.
 	metricLimit = 500
 	// countTimeout bounds the wait for counts that a report can do without.
 	countTimeout = time.Minute
 )
 
-// CloudWatch reads what CloudWatch counted of stages. Its errors are one line, for people.
+// CloudWatch reads CloudWatch's request counts of stages. Its errors are one line of text.
 type CloudWatch struct {
 	Gateway apigateway.GetRestApisAPIClient
 	Metric  cloudwatch.GetMetricDataAPIClient
 	Explain func(error) error // names the cause of an AWS error in its first line
 }
 
-// Metrics implements StageCounter. An API that is no REST API of the account is looked for by its id, as HTTP APIs are.
+// Metrics implements StageCounter. An API that is not a REST API of the account, such as an HTTP API, is looked up by id.
 func (c CloudWatch) Metrics(ctx context.Context, stages []record.StageRef) ([]Metric, error) {
 	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
@@ -41,7 +41,7 @@ func (c CloudWatch) Metrics(ctx context.Context, stages []record.StageRef) ([]Me
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, c.inALine(fmt.Errorf("ask for the names of APIs: %w", err))
+			return nil, c.inALine(fmt.Errorf("list the REST APIs: %w", err))
 		}
 		for _, api := range page.Items {
 			name := metricName(aws.ToString(api.Name), aws.ToString(api.Id))
@@ -59,8 +59,8 @@ func (c CloudWatch) Metrics(ctx context.Context, stages []record.StageRef) ([]Me
 	return metrics, nil
 }
 
-// metricName returns the value of CloudWatch's dimension ApiName: API Gateway leaves out what is not ASCII, and takes the id where
-// nothing is left.
+// metricName returns the value of CloudWatch's dimension ApiName: the API's name without non-ASCII characters or, if none are
+// left, the API's id.
 func metricName(name, id string) string {
 	ascii := strings.Map(func(r rune) rune {
 		if r > '\x7f' {
@@ -80,7 +80,7 @@ func (c CloudWatch) Sums(ctx context.Context, metrics []Metric, first, last time
 	defer cancel()
 	for some := range slices.Chunk(metrics, metricLimit) {
 		if err := c.sums(ctx, some, first, last, fn); err != nil {
-			return c.inALine(fmt.Errorf("ask CloudWatch for its counts: %w", err))
+			return c.inALine(fmt.Errorf("read CloudWatch's counts: %w", err))
 		}
 	}
 	return nil
@@ -96,7 +96,7 @@ func (c CloudWatch) sums(ctx context.Context, metrics []Metric, first, last time
 			Metric: countOf(m), Period: aws.Int32(24 * 60 * 60), Stat: aws.String("Sum"),
 		}})
 	}
-	// A page may have a part of a metric, which a later one completes.
+	// A page may have a part of a metric; a later page completes it.
 	status := map[string]types.StatusCode{}
 	pages := cloudwatch.NewGetMetricDataPaginator(c.Metric, in)
 	for pages.HasMorePages() {
@@ -108,7 +108,7 @@ func (c CloudWatch) sums(ctx context.Context, metrics []Metric, first, last time
 			id := aws.ToString(r.Id)
 			m, ok := of[id]
 			if !ok || len(r.Timestamps) != len(r.Values) {
-				return fmt.Errorf("its answer has a metric that was not asked for: %q", id)
+				return fmt.Errorf("the response has an unrequested metric: %q", id)
 			}
 			status[id] = r.StatusCode
 			for i, at := range r.Timestamps {
@@ -120,7 +120,7 @@ func (c CloudWatch) sums(ctx context.Context, metrics []Metric, first, last time
 	}
 	for id, m := range of {
 		if got := status[id]; got != types.StatusCodeComplete {
-			return fmt.Errorf("its answer for %s/%s is %q and not Complete", m.API, m.Stage, got)
+			return fmt.Errorf("the response for %s/%s has status %q, want Complete", m.API, m.Stage, got)
 		}
 	}
 	return nil
@@ -136,17 +136,17 @@ func countOf(m Metric) *types.Metric {
 	}}
 }
 
-// inALine returns why there are no counts and, where access is denied, which permissions are needed.
+// inALine returns the cause of an error on one line and, if access is denied, the permissions that are needed.
 func (c CloudWatch) inALine(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %v", countTimeout)
 	case awserr.Unsupported(err):
-		return errors.New("this endpoint has no CloudWatch")
+		return errors.New("this endpoint does not serve CloudWatch")
 	}
 	why, _, _ := strings.Cut(c.Explain(err).Error(), "\n")
 	if awserr.Denied(err) {
-		why += "; comparing them takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"
+		why += "; the comparison needs cloudwatch:GetMetricData on * and apigateway:GET on /restapis"
 	}
 	return errors.New(why)
 }

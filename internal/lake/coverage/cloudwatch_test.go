@@ -26,7 +26,7 @@ import (
 
 var countedDay = time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
 
-// restAPIs answers a page of one API each time.
+// restAPIs returns pages of one API each.
 type restAPIs []gateway.RestApi
 
 func (r restAPIs) GetRestApis(_ context.Context, in *apigateway.GetRestApisInput, _ ...func(*apigateway.Options)) (*apigateway.GetRestApisOutput, error) {
@@ -39,7 +39,7 @@ func (r restAPIs) GetRestApis(_ context.Context, in *apigateway.GetRestApisInput
 	return out, nil
 }
 
-func TestStagesAreCountedByTheNamesOfRESTAPIs(t *testing.T) {
+func TestMetricsUseNamesOfRESTAPIs(t *testing.T) {
 	api := func(id, name string) gateway.RestApi { return gateway.RestApi{Id: &id, Name: &name} }
 	c := CloudWatch{Gateway: restAPIs{api("a1", "Shop"), api("a2", "Çafé"), api("a3", "店"), api("a4", "Shop"), api("a5", "af")}}
 	stages := []record.StageRef{{API: "a1", Stage: "prod"}, {API: "a2", Stage: "prod"}, {API: "a3", Stage: "prod"}, {API: "http", Stage: "$default"}, {API: "a5", Stage: "prod"}}
@@ -54,7 +54,7 @@ func TestStagesAreCountedByTheNamesOfRESTAPIs(t *testing.T) {
 	}
 }
 
-// metricData answers with what page makes of each call.
+// metricData is a GetMetricData client that calls a function.
 type metricData func(in *cloudwatch.GetMetricDataInput) *cloudwatch.GetMetricDataOutput
 
 func (m metricData) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
@@ -65,8 +65,8 @@ func result(id string, status types.StatusCode, at time.Time, value float64) typ
 	return types.MetricDataResult{Id: &id, StatusCode: status, Timestamps: []time.Time{at}, Values: []float64{value}}
 }
 
-// Each metric is asked for once, a limited number at a time, and each page's part counts.
-func TestSumsOfManyMetricsComeInPages(t *testing.T) {
+// Each metric is requested once, in limited batches, and the parts on all pages are added up.
+func TestSumsReadsAllPages(t *testing.T) {
 	metrics := make([]Metric, metricLimit+1)
 	for i := range metrics {
 		metrics[i] = Metric{API: fmt.Sprint(i), ByName: i%2 == 0, Stage: "prod"}
@@ -109,7 +109,7 @@ func TestSumsOfManyMetricsComeInPages(t *testing.T) {
 	}
 }
 
-func TestSumsThatAreNotWholeAreNone(t *testing.T) {
+func TestSumsRefusesIncompleteResults(t *testing.T) {
 	metrics := []Metric{{API: "Shop", ByName: true, Stage: "prod"}}
 	none := func(Metric, time.Time, int64) error { return nil }
 	for name, c := range map[string]struct {
@@ -117,10 +117,10 @@ func TestSumsThatAreNotWholeAreNone(t *testing.T) {
 		fn      func(Metric, time.Time, int64) error
 		want    string
 	}{
-		"a part":      {[]types.MetricDataResult{result("m0", types.StatusCodePartialData, countedDay, 1)}, none, `Shop/prod is "PartialData"`},
+		"a part":      {[]types.MetricDataResult{result("m0", types.StatusCodePartialData, countedDay, 1)}, none, `Shop/prod has status "PartialData"`},
 		"an error":    {[]types.MetricDataResult{{Id: aws.String("m0"), StatusCode: types.StatusCodeInternalError}}, none, `"InternalError"`},
-		"nothing":     {nil, none, `Shop/prod is ""`},
-		"of another":  {[]types.MetricDataResult{result("m1", types.StatusCodeComplete, countedDay, 1)}, none, `was not asked for: "m1"`},
+		"nothing":     {nil, none, `Shop/prod has status ""`},
+		"of another":  {[]types.MetricDataResult{result("m1", types.StatusCodeComplete, countedDay, 1)}, none, `unrequested metric: "m1"`},
 		"not in time": {[]types.MetricDataResult{result("m0", types.StatusCodeComplete, countedDay, 1)}, func(Metric, time.Time, int64) error { return errors.New("no") }, "no"},
 	} {
 		s := CloudWatch{Explain: provision.Explain, Metric: metricData(func(*cloudwatch.GetMetricDataInput) *cloudwatch.GetMetricDataOutput {
@@ -132,8 +132,7 @@ func TestSumsThatAreNotWholeAreNone(t *testing.T) {
 	}
 }
 
-// Where CloudWatch does not answer the question, one line says why.
-func TestWhyThereAreNoCounts(t *testing.T) {
+func TestSumsErrorIsOneLineWithCause(t *testing.T) {
 	answer := func(code, message string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
@@ -145,15 +144,15 @@ func TestWhyThereAreNoCounts(t *testing.T) {
 		want   string
 	}{
 		"denied": {answer("AccessDenied", "User: arn:aws:iam::1:user/u is not authorized to perform: cloudwatch:GetMetricData because no identity-based policy allows the cloudwatch:GetMetricData action"),
-			"ask CloudWatch for its counts: access denied: arn:aws:iam::1:user/u may not cloudwatch:GetMetricData; comparing them takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"},
-		"denied without a word": {answer("AccessDenied", ""),
-			"ask CloudWatch for its counts: access denied: these credentials may not cloudwatch:GetMetricData; comparing them takes cloudwatch:GetMetricData on *, and apigateway:GET on /restapis"},
-		"not served": {answer("InvalidAction", "stagelog does not serve it"), "this endpoint has no CloudWatch"},
-		"expired":    {answer("ExpiredToken", "old"), "ask CloudWatch for its counts: the AWS credentials have expired: "},
+			"read CloudWatch's counts: access denied: arn:aws:iam::1:user/u may not cloudwatch:GetMetricData; the comparison needs cloudwatch:GetMetricData on * and apigateway:GET on /restapis"},
+		"denied without a message": {answer("AccessDenied", ""),
+			"read CloudWatch's counts: access denied: these credentials may not cloudwatch:GetMetricData; the comparison needs cloudwatch:GetMetricData on * and apigateway:GET on /restapis"},
+		"not served": {answer("InvalidAction", "stagelog does not serve it"), "this endpoint does not serve CloudWatch"},
+		"expired":    {answer("ExpiredToken", "old"), "read CloudWatch's counts: the AWS credentials have expired: "},
 		"another server": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
 			io.WriteString(w, "<html>\nnot here</html>")
-		}, "ask CloudWatch for its counts: "},
+		}, "read CloudWatch's counts: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(c.answer)

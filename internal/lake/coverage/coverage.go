@@ -1,9 +1,8 @@
-// Package coverage says how much of what API Gateway counted a lake has, and mends what the lake attributes to nobody.
+// Package coverage compares the requests in a lake with API Gateway's own counts, and attributes requests without a customer.
 //
-// API Gateway counts the calls of each API key itself, per usage plan and day (GetUsage). Setting that beside the lake shows
-// what no other check can: requests that never arrived. A report or an invoice can then say by how many counted calls it is
-// backed. Requests without a key are in no such count; CloudWatch has those of whole stages (Count of AWS/ApiGateway), and
-// Stages sets them beside the lake.
+// API Gateway counts the calls of each API key per usage plan and day (GetUsage). Comparing these counts with the lake
+// reveals requests that never arrived, which no other check can find. The counts exclude requests without a key; CloudWatch
+// counts all requests of a stage (metric Count of AWS/ApiGateway), and Stages compares those with the lake.
 package coverage
 
 import (
@@ -16,48 +15,48 @@ import (
 	"time"
 )
 
-// Count is how many calls API Gateway counted for a key on a day.
+// Count is API Gateway's count of a key's calls on a day.
 type Count struct {
 	PlanID, KeyID string
-	Day           time.Time // any instant of the day in UTC: GetUsage's days are taken to be those of UTC
+	Day           time.Time // any instant of the day in UTC; GetUsage's days are assumed to be in UTC
 	Calls         int64
 }
 
-// Counter knows what API Gateway counted. Counts hands each count of the days from first to last, both included, to fn, in
-// any order; a key that is in several plans comes once for each. It stops at the first error of fn and returns it.
+// Counter reads API Gateway's counts. Counts calls fn with each count of the days from first to last, both included, in any
+// order, once for each plan of a key. It stops at the first error of fn and returns it.
 type Counter interface {
 	Counts(ctx context.Context, first, last time.Time, fn func(Count) error) error
 }
 
-// Report compares the two counts.
+// Report compares API Gateway's counts with the lake.
 type Report struct {
 	First, Last time.Time // days, both included
-	Rows        []Row     // by day and key id; only where one of the two has something
+	Rows        []Row     // by day and key id; only those with a call or a request
 	Total       Figures
-	Keyless     int64   // requests without a key, which API Gateway does not count for anyone
-	Undated     int64   // requests with a key and without a time: they may be some of the missing
-	Stages      *Stages // the same for whole stages; nil where nobody compared them
+	Keyless     int64   // requests without a key, which API Gateway's counts exclude
+	Undated     int64   // requests with a key but without a time: they may be among the missing ones
+	Stages      *Stages // the same for whole stages; nil if not compared
 }
 
-// Row is one key on one day. The plans of the key are added up: what a request was attributed to may be what is wrong.
+// Row holds the figures of one key on one day. The key's plans are added up, because attribution to a plan may be wrong.
 type Row struct {
 	Day             time.Time
 	KeyID, Customer string // the newest name of the key in the period; "-" is missing
 	Figures
 }
 
-// Figures are the counts of both sides.
+// Figures holds the counts of both sides.
 type Figures struct {
 	Counted      int64 // by API Gateway
 	Lake         int64 // requests in the lake, each once
 	Backed       int64 // counted calls for which the lake has a request
-	Missing      int64 // counted calls for which it has none
-	Extra        int64 // requests that were not counted: calls that a throttle or quota refused are logged
-	Double       int64 // rows of requests that the lake had already
-	Unattributed int64 // requests in the lake that are of no customer
+	Missing      int64 // counted calls for which the lake has none
+	Extra        int64 // requests that were not counted: calls refused by a throttle or quota are logged
+	Double       int64 // duplicate rows
+	Unattributed int64 // requests in the lake without a customer
 }
 
-// settle computes what follows from the two counts.
+// settle computes Backed, Missing and Extra.
 func (f *Figures) settle() {
 	f.Backed = min(f.Counted, f.Lake)
 	f.Missing, f.Extra = f.Counted-f.Backed, f.Lake-f.Backed
@@ -73,7 +72,7 @@ func (f *Figures) add(o Figures) {
 	f.Unattributed += o.Unattributed
 }
 
-// missing is how a value that the logs do not have is shown.
+// missing stands for a value that the logs lack.
 const missing = "-"
 
 type keyDay struct {
@@ -81,12 +80,12 @@ type keyDay struct {
 	key string
 }
 
-// Compare counts the days from first to last, both included, in UTC. The total adds up the rows, so that a key with too many
-// requests does not hide one with too few.
+// Compare compares the days from first to last, both included, in UTC. The total is the sum of the rows, so that a key with
+// too many requests does not hide one with too few.
 func Compare(ctx context.Context, db *sql.DB, counter Counter, first, last time.Time) (*Report, error) {
 	r := &Report{First: day(first), Last: day(last)}
 	if r.Last.Before(r.First) {
-		return nil, fmt.Errorf("coverage from %s to %s: the last day is before the first", r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly))
+		return nil, fmt.Errorf("compare coverage from %s to %s: the last day is before the first", r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly))
 	}
 	found := map[keyDay]*Row{}
 	row := func(d time.Time, key string) *Row {
@@ -99,7 +98,7 @@ func Compare(ctx context.Context, db *sql.DB, counter Counter, first, last time.
 	err := counter.Counts(ctx, r.First, r.Last, func(c Count) error {
 		d := day(c.Day)
 		if c.Calls < 0 || d.Before(r.First) || d.After(r.Last) {
-			return fmt.Errorf("a count of %d calls on %s, which is not in the period", c.Calls, d.Format(time.DateOnly))
+			return fmt.Errorf("invalid count: %d calls on %s, not in the period", c.Calls, d.Format(time.DateOnly))
 		}
 		if c.Calls > 0 {
 			row(d, c.KeyID).Counted += c.Calls
@@ -107,11 +106,11 @@ func Compare(ctx context.Context, db *sql.DB, counter Counter, first, last time.
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ask API Gateway for its counts: %w", err)
+		return nil, fmt.Errorf("read API Gateway's counts: %w", err)
 	}
 	names, err := r.readLake(ctx, db, row)
 	if err != nil {
-		return nil, fmt.Errorf("count the requests of the lake: %w", err)
+		return nil, fmt.Errorf("count the requests in the lake: %w", err)
 	}
 	for _, f := range found {
 		f.settle()
@@ -123,5 +122,5 @@ func Compare(ctx context.Context, db *sql.DB, counter Counter, first, last time.
 	return r, nil
 }
 
-// day is the first instant of the day in UTC.
+// day returns the first instant of the day in UTC.
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }

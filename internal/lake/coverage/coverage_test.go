@@ -22,7 +22,7 @@ var (
 	last  = time.Date(2026, 10, 7, 0, 0, 0, 0, time.UTC)
 )
 
-// counted is a Counter that has its counts in memory.
+// counted is an in-memory Counter.
 type counted []Count
 
 func (c counted) Counts(_ context.Context, _, _ time.Time, fn func(Count) error) error {
@@ -34,7 +34,7 @@ func (c counted) Counts(_ context.Context, _, _ time.Time, fn func(Count) error)
 	return nil
 }
 
-// TestCompareAgreesWithPlainGo has a gateway that counted more than the lake has here and less there.
+// The gateway's counts are above the lake's for some keys and below for others.
 func TestCompareAgreesWithPlainGo(t *testing.T) {
 	rng := laketest.Rand(t)
 	rows := laketest.Random(rng, 5000, first.AddDate(0, 0, -2), last.AddDate(0, 0, 3))
@@ -126,14 +126,14 @@ func TestOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `2026-10-01 to 2026-10-07 (UTC): backed by 4 of 1,235 counted calls (0.32%); 1,231 missing, 0 not
-  counted, 0 twice, 1 of no customer
+  counted, 0 duplicate, 1 without a customer
 
-day         customer     key id  counted  in the lake  backed  missing  extra  of no customer
-2026-10-01  =1+1\x1b[2J  k1        1,234            3       3    1,231      0               0
-2026-10-07  -            k2            1            1       1        0      0               1
-total                              1,235            4       4    1,231      0               1
+day         customer     key id  counted  in the lake  backed  missing  extra  no customer
+2026-10-01  =1+1\x1b[2J  k1        1,234            3       3    1,231      0            0
+2026-10-07  -            k2            1            1       1        0      0            1
+total                              1,235            4       4    1,231      0            1
 
-1 request without a key: API Gateway counts them for nobody.
+1 request without an API key, which API Gateway's counts exclude.
 `
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Errorf("table (-want +got)\n%s", diff)
@@ -146,7 +146,7 @@ total                              1,235            4       4    1,231      0   
 	}
 }
 
-func TestCompareRefusesWhatCannotBe(t *testing.T) {
+func TestCompareRefusesInvalidCounts(t *testing.T) {
 	db := laketest.Open(t)
 	if _, err := Compare(t.Context(), db, counted{}, last, first); err == nil || !strings.Contains(err.Error(), "before the first") {
 		t.Errorf("last before first: %v", err)

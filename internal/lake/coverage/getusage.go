@@ -9,10 +9,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 )
 
-// GetUsage reads what API Gateway counted of each key and plan.
+// GetUsage reads API Gateway's counts per key and plan.
 type GetUsage struct{ Gateway *apigateway.Client }
 
-// usageLimit is the most that GetUsage and GetUsagePlans answer at once.
+// usageLimit is the largest page of GetUsage and GetUsagePlans.
 const usageLimit = 500
 
 // Counts implements Counter.
@@ -32,7 +32,7 @@ func (g GetUsage) Counts(ctx context.Context, first, last time.Time, fn func(Cou
 	return nil
 }
 
-// plan hands the counts of one plan to fn.
+// plan calls fn with the counts of one plan.
 func (g GetUsage) plan(ctx context.Context, id string, first, last time.Time, fn func(Count) error) error {
 	in := &apigateway.GetUsageInput{
 		UsagePlanId: &id, StartDate: aws.String(first.Format(time.DateOnly)), EndDate: aws.String(last.Format(time.DateOnly)), Limit: aws.Int32(usageLimit),
@@ -40,10 +40,10 @@ func (g GetUsage) plan(ctx context.Context, id string, first, last time.Time, fn
 	for {
 		page, err := g.Gateway.GetUsage(ctx, in)
 		if err != nil {
-			return fmt.Errorf("ask for the usage of plan %s: %w", id, err)
+			return fmt.Errorf("get the usage of plan %s: %w", id, err)
 		}
 		for key, days := range page.Items {
-			for i, used := range days { // used and remaining, a day each
+			for i, used := range days { // used and remaining calls, per day
 				if len(used) == 0 {
 					continue
 				}

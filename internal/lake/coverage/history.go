@@ -9,16 +9,15 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// LakeHistory is what the lake's own rows say of a key: from the first row with a customer on that one, from the first row
-// with another on the other. So a key that was renamed has its old name for its old requests, as its requests beside them
-// have. What comes before the first row has the first one's customer: a key is unknown for a moment when it is new. Of
-// a key that no row attributes, Else is asked.
+// LakeHistory derives a key's history from the lake's attributed rows. A row's customer applies from that row until the next
+// row with another customer, so a renamed key keeps its old name for its old requests. The first row's customer also applies
+// to earlier requests, because a new key is unknown for a moment. For a key without attributed rows, Else is used.
 type LakeHistory struct {
 	DB   *sql.DB
 	Else History
 }
 
-// islands are the rows of a key that follow each other with the same customer and plan.
+// islands selects the runs of a key's consecutive rows with the same customer and plan.
 const islands = `SELECT min(time) AS first, customer, usage_plan, usage_plan_id FROM (
 	SELECT time, customer, usage_plan, usage_plan_id,
 		row_number() OVER (ORDER BY time, object, line)
@@ -53,7 +52,7 @@ func (h LakeHistory) Periods(ctx context.Context, keyID, apiID, stage string) ([
 	return periods, nil
 }
 
-// Known is a History of what is known of keys now: it holds for all time.
+// Known is a History that applies the keys' current customers and plans to all times.
 type Known struct {
 	Index interface {
 		Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool)

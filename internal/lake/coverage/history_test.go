@@ -11,8 +11,8 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
-// A key that was unknown at first, renamed, and named as before has each name in its time.
-func TestTheLakesOwnHistory(t *testing.T) {
+// A key was unknown at first, then renamed, then named as before.
+func TestLakeHistoryKeepsNamesOverTime(t *testing.T) {
 	noon := time.Date(2026, 10, 3, 12, 0, 0, 0, time.UTC)
 	p := laketest.P[string]
 	names := []string{"-", "Acme", "Acme", "-", "Acme Ltd", "-", "Acme", "-", "Other"}
@@ -23,7 +23,7 @@ func TestTheLakesOwnHistory(t *testing.T) {
 		if name != "-" {
 			row.Customer, row.Plan, row.PlanID = p(name), p("Gold"), p("g")
 		}
-		if name == "Other" { // of another stage: nothing of this one's
+		if name == "Other" { // of another stage, which does not affect this one
 			row.Stage = p("test")
 		}
 		rows = append(rows, row)

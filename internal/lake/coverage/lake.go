@@ -8,8 +8,8 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// readLake adds what the lake has to the rows, and returns the newest names of keys. One transaction keeps an import from
-// coming between.
+// readLake adds the lake's figures to the rows and returns the newest names of keys. It uses one transaction, so that its
+// results are not affected by concurrent imports.
 func (r *Report) readLake(ctx context.Context, db *sql.DB, row func(time.Time, string) *Row) (names map[string]string, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// Summary is the result in one sentence.
+// Summary returns the result as one sentence.
 func (r *Report) Summary() string {
 	t := r.Total
-	return fmt.Sprintf("backed by %s of %s counted calls (%s); %s missing, %s not counted, %s twice, %s of no customer",
+	return fmt.Sprintf("backed by %s of %s counted calls (%s); %s missing, %s not counted, %s duplicate, %s without a customer",
 		table.Thousands(t.Backed), table.Thousands(t.Counted), table.Percent(t.Backed, t.Counted),
 		table.Thousands(t.Missing), table.Thousands(t.Extra), table.Thousands(t.Double), table.Thousands(t.Unattributed))
 }
 
-// WriteTable writes the report for people, in lines of at most width cells as far as that goes. 0 is no limit. Where only
-// gaps is asked for, rows are left out in which nothing is missing, extra, double or unattributed.
+// WriteTable writes the report as a table that fits into width cells if possible. 0 is no limit. With gaps it leaves out rows
+// without missing, extra, duplicate or unattributed requests.
 func (r *Report) WriteTable(w io.Writer, width int, gaps bool) error {
 	out := bufio.NewWriter(w)
 	for _, line := range table.Wrap(fmt.Sprintf("%s to %s (UTC): %s", r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly), r.Summary()), width) {
@@ -41,7 +41,7 @@ func (r *Report) WriteTable(w io.Writer, width int, gaps bool) error {
 	for _, note := range []struct {
 		n    int64
 		text string
-	}{{r.Keyless, "without a key: API Gateway counts them for nobody."}, {r.Undated, "without a time: on no day."}} {
+	}{{r.Keyless, "without an API key, which API Gateway's counts exclude."}, {r.Undated, "without a time, which are not on any day."}} {
 		if note.n > 0 {
 			fmt.Fprintf(out, "\n%s %s\n", table.Plural(note.n, "request"), note.text)
 		}
@@ -63,7 +63,7 @@ func addCells(columns []table.Column, cells ...string) {
 	}
 }
 
-// writeFigures writes a table of figures, each beside its names, and their total.
+// writeFigures writes a table of named figures and their total.
 func writeFigures(out io.Writer, columns []table.Column, rows []Figures, total Figures, width int) error {
 	addCells(columns, append([]string{"total"}, make([]string, len(columns)-1)...)...)
 	for _, f := range figureColumns() {
@@ -90,13 +90,13 @@ func figureColumns() []figure {
 		{"backed", "backed", 3, func(f Figures) int64 { return f.Backed }},
 		{"missing", "missing", 0, func(f Figures) int64 { return f.Missing }},
 		{"extra", "extra", 0, func(f Figures) int64 { return f.Extra }},
-		{"double", "double", 4, func(f Figures) int64 { return f.Double }},
-		{"of no customer", "unattributed", 1, func(f Figures) int64 { return f.Unattributed }},
+		{"duplicate", "double", 4, func(f Figures) int64 { return f.Double }},
+		{"no customer", "unattributed", 1, func(f Figures) int64 { return f.Unattributed }},
 	}
 }
 
-// WriteCSV writes every row and no total: those of keys, then those of stages, which have no customer and key id. Texts are
-// written as table.Cell does.
+// WriteCSV writes all rows without a total: those of keys, then those of stages, which have no customer and key id. Texts are
+// escaped by table.Cell.
 func (r *Report) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	record := []string{"day", "customer", "key_id"}
@@ -153,7 +153,7 @@ type jsonFigures struct {
 	Unattributed int64 `json:"unattributed"`
 }
 
-// WriteJSON writes the report. Fields may be added, and stay as they are.
+// WriteJSON writes the report as JSON. Fields may be added but are never changed.
 func (r *Report) WriteJSON(w io.Writer) error {
 	out := jsonReport{r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly), make([]jsonRow, len(r.Rows)), jsonFigures(r.Total), r.Keyless, r.Undated, r.Stages.json()}
 	for i, row := range r.Rows {

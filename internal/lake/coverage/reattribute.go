@@ -12,29 +12,29 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// Period is to whom a key belonged for a time.
+// Period describes a key's customer and plan during a time.
 type Period struct {
-	From, To     time.Time // To is the instant after the last; zero is without bound
+	From, To     time.Time // To is exclusive; zero is no bound
 	Customer     string    // name of the key
 	Plan, PlanID string    // of the key for the API and stage; "" where it had none
 }
 
-// History knows to whom keys belonged and when. Periods returns what it knows of a key in an API and stage, none where it
-// knows nothing; they do not overlap.
+// History provides the customers and plans of keys over time. Periods returns the known periods of a key in an API and stage,
+// which do not overlap.
 type History interface {
 	Periods(ctx context.Context, keyID, apiID, stage string) ([]Period, error)
 }
 
-// Reattribution is what became of the rows of one key that were of no customer.
+// Reattribution counts the rows of one key that had no customer.
 type Reattribution struct {
 	KeyID      string
 	Attributed int64 // rows, duplicates included, that have a customer now
-	Left       int64 // rows that the history knows nothing about for their time
+	Left       int64 // rows for whose time the history has no customer
 }
 
-// Reattribute gives rows that have a key and no customer the customer and plan that the history knows for their time. What
-// rows have already stays, and so does everything about rows without a time. All of it happens in one transaction or none; doing
-// it again changes nothing. Invoices frozen before no longer verify for months in which rows changed.
+// Reattribute sets the customer and plan, according to the history, of rows with a key but without a customer. It changes
+// neither values that a row already has nor rows without a time. It uses one transaction, and repeating it changes nothing.
+// Invoices of months whose rows changed can no longer be rebuilt.
 func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Reattribution, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -43,7 +43,7 @@ func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Reattribution, e
 	defer tx.Rollback() // after Commit it does nothing
 	places, err := unattributed(ctx, tx)
 	if err != nil {
-		return nil, fmt.Errorf("find rows of no customer: %w", err)
+		return nil, fmt.Errorf("find rows without a customer: %w", err)
 	}
 	byKey := map[string]*Reattribution{}
 	for _, p := range places {
@@ -79,7 +79,7 @@ func Reattribute(ctx context.Context, db *sql.DB, h History) ([]Reattribution, e
 	return all, nil
 }
 
-// place is what a plan depends on, and the rows of no customer there.
+// place is a key, API and stage, which determine a plan, with the number of rows without a customer.
 type place struct {
 	keyID        string
 	apiID, stage sql.NullString
@@ -100,7 +100,7 @@ func unattributed(ctx context.Context, tx *sql.Tx) ([]place, error) {
 	return places, err
 }
 
-// attribute gives the rows of the place that lie in the period its customer, and counts them.
+// attribute sets the period's customer in the rows of the place that are in the period, and returns their number.
 func (p place) attribute(ctx context.Context, tx *sql.Tx, period Period) (int64, error) {
 	if period.Customer == "" || period.Customer == missing {
 		return 0, nil
@@ -111,7 +111,7 @@ func (p place) attribute(ctx context.Context, tx *sql.Tx, period Period) (int64,
 		}
 		return s
 	}
-	// A row that has a plan keeps id and name of it: the two belong together.
+	// A row with a plan id or name keeps both.
 	statement := `UPDATE request_rows SET customer = ?,
 		usage_plan = if(usage_plan IS NULL AND usage_plan_id IS NULL, ?, usage_plan),
 		usage_plan_id = if(usage_plan IS NULL AND usage_plan_id IS NULL, ?, usage_plan_id)

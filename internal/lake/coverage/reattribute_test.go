@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
-// history answers by key, API and stage.
+// history is an in-memory History, by key, API and stage.
 type history map[string][]Period
 
 func (h history) Periods(_ context.Context, keyID, apiID, stage string) ([]Period, error) {
@@ -35,7 +35,7 @@ func TestReattribute(t *testing.T) {
 		row(2, noon, "k1", "prod"),
 		row(3, noon.Add(time.Hour), "k1", "prod"), // after the last period
 		row(4, noon, "k1", "test"),                // another stage, another plan
-		row(5, noon, "k2", "prod"),                // nobody knows it
+		row(5, noon, "k2", "prod"),                // unknown key
 		row(6, noon, "k1", "prod"),
 		row(7, noon, "k1", "prod"),
 		{Object: 1, Line: 8, KeyID: p("k1"), API: p("shop"), Stage: p("prod")}, // no time
@@ -62,7 +62,7 @@ func TestReattribute(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("Reattribute (-want +got)\n%s", diff)
 		}
-		want = []Reattribution{{"k1", 0, 3}, {"k2", 0, 1}} // the second time there is nothing left to do
+		want = []Reattribution{{"k1", 0, 3}, {"k2", 0, 1}} // nothing is left to do
 	}
 	answer, err := db.Query("SELECT line, coalesce(customer, '-') || '|' || coalesce(usage_plan, '-') || '|' || coalesce(usage_plan_id, '-') FROM request_rows ORDER BY line")
 	if err != nil {

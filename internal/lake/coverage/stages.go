@@ -17,47 +17,47 @@ import (
 const (
 	// retained is how long CloudWatch keeps sums of an hour and more.
 	retained = 455 * 24 * time.Hour
-	// settling is how long after a day its requests may still be on their way: API Gateway's own delay, Firehose's buffering
-	// interval of at most 15 minutes, and the quarter of an hour that CloudWatch asks for.
+	// settling is how long after a day some of its requests may not have arrived: API Gateway's delay, Firehose's buffering
+	// interval of up to 15 minutes, and CloudWatch's delay of up to 15 minutes.
 	settling = time.Hour
 )
 
-// Metric is what CloudWatch counts as one.
+// Metric identifies a CloudWatch metric.
 type Metric struct {
 	API    string // a REST API's name; any other API's id
 	ByName bool   // API is a name
-	Shared int    // how many REST APIs of the account have the name, and are counted together
+	Shared int    // number of REST APIs of the account with this name, which are counted together
 	Stage  string
 }
 
-// StageCounter knows what CloudWatch counted of stages: every request, with a key or without.
+// StageCounter reads CloudWatch's counts of stages: all requests, with and without a key.
 type StageCounter interface {
-	// Metrics says which metric each of the stages is counted in, in their order.
+	// Metrics returns the metric of each stage, in the order of stages.
 	Metrics(ctx context.Context, stages []record.StageRef) ([]Metric, error)
-	// Sums hands the requests of each metric and day from first to last, both included, to fn, in any order, and nothing for a
-	// day without any. It stops at the first error of fn and returns it.
+	// Sums calls fn with the requests of each metric and day from first to last, both included, in any order. It skips days
+	// without requests. It stops at the first error of fn and returns it.
 	Sums(ctx context.Context, metrics []Metric, first, last time.Time, fn func(m Metric, day time.Time, requests int64) error) error
 }
 
-// Stages compares what CloudWatch counted.
+// Stages compares CloudWatch's counts with the lake.
 type Stages struct {
 	First, Last time.Time  // days, both included
-	Forgotten   bool       // First is later than asked for: CloudWatch keeps no more than 15 months
-	Rows        []StageRow // by day, API and stage; only where one of the two has something
-	Totals      []StageRow // by API and stage, without a day; young where a day is
+	Forgotten   bool       // First is later than requested: CloudWatch keeps counts for 15 months
+	Rows        []StageRow // by day, API and stage; only those with a count or a request
+	Totals      []StageRow // by API and stage, without a day; young if one of the days is
 	Total       Figures
-	Uncounted   []StageRow // stages that CloudWatch counted nothing of in the whole period; they are in no total
-	Stageless   int64      // requests without an API or a stage: they may be some of the missing
-	Undated     int64      // requests without a time, with a key or without
-	Without     error      // why there are no counts, and nothing was compared
+	Uncounted   []StageRow // stages without counts in the whole period; not in any total
+	Stageless   int64      // requests without an API or a stage: they may be among the missing ones
+	Undated     int64      // requests without a time, with or without a key
+	Without     error      // why there are no counts and nothing was compared; nil if compared
 }
 
-// StageRow is one stage, on one day.
+// StageRow holds the figures of one stage on one day.
 type StageRow struct {
 	Day    time.Time
-	Young  bool   // both sides are still coming in
-	Metric Metric // where several REST APIs have one name, they have one row
-	APIID  string // ids of the APIs in the logs or asked for, with a blank between
+	Young  bool   // the figures of both sides are not complete yet
+	Metric Metric // several REST APIs of the same name have one row
+	APIID  string // ids of the APIs, in the logs or asked for, separated by spaces
 	Figures
 }
 
@@ -68,13 +68,13 @@ type stageDay struct {
 
 // StagesOf selects what is compared.
 type StagesOf struct {
-	Asked       []record.StageRef // stages that are compared even where the lake has no request of them
+	Asked       []record.StageRef // stages to compare even if the lake has no request of them
 	First, Last time.Time         // days, both included, in UTC
 	Now         time.Time
 }
 
-// CompareStages compares the days as far as CloudWatch keeps their counts at of.Now. Stages
-// that are asked for are compared even where the lake has no request of them. A counter that fails is no error: Without has it.
+// CompareStages compares the days whose counts CloudWatch still keeps at of.Now. If the counter fails, CompareStages returns
+// its error in Without.
 func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, of StagesOf) (*Stages, error) {
 	now := of.Now
 	s := &Stages{First: day(of.First), Last: day(of.Last)}
@@ -82,12 +82,12 @@ func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, of Sta
 		s.First, s.Forgotten = oldest, true
 	}
 	if s.Last.Before(s.First) {
-		s.Without = errors.New("CloudWatch keeps 15 months, and the period was before them")
+		s.Without = errors.New("CloudWatch keeps counts for 15 months, and the period is older")
 		return s, nil
 	}
 	inLake, err := s.readLake(ctx, db)
 	if err != nil {
-		return nil, fmt.Errorf("count the requests of stages in the lake: %w", err)
+		return nil, fmt.Errorf("count the stages' requests in the lake: %w", err)
 	}
 	stages := slices.Clone(of.Asked)
 	for _, l := range inLake {
@@ -109,7 +109,7 @@ func CompareStages(ctx context.Context, db *sql.DB, counter StageCounter, of Sta
 	return s, nil
 }
 
-// count asks for what was counted of stages.
+// count reads the counts of stages.
 func (s *Stages) count(ctx context.Context, counter StageCounter, stages []record.StageRef) (metrics []Metric, counts map[stageDay]int64, err error) {
 	if len(stages) == 0 {
 		return nil, nil, nil
@@ -127,7 +127,7 @@ func (s *Stages) count(ctx context.Context, counter StageCounter, stages []recor
 	err = counter.Sums(ctx, once, s.First, s.Last, func(m Metric, at time.Time, requests int64) error {
 		d := day(at)
 		if requests < 0 || d.Before(s.First) || d.After(s.Last) {
-			return fmt.Errorf("a count of %d requests on %s, which is not in the period", requests, d.Format(time.DateOnly))
+			return fmt.Errorf("invalid count: %d requests on %s, not in the period", requests, d.Format(time.DateOnly))
 		}
 		counts[stageDay{d, m}] += requests
 		return nil
@@ -135,7 +135,7 @@ func (s *Stages) count(ctx context.Context, counter StageCounter, stages []recor
 	return metrics, counts, err
 }
 
-// compare makes rows of the two sides.
+// compare sets the rows and totals from both sides.
 func (s *Stages) compare(inLake []lakeStage, stages []record.StageRef, metrics []Metric, counts map[stageDay]int64, now time.Time) {
 	of, ids := map[record.StageRef]Metric{}, map[Metric][]string{}
 	for i, st := range stages {
@@ -189,14 +189,14 @@ func (s *Stages) compare(inLake []lakeStage, stages []record.StageRef, metrics [
 	}
 }
 
-// lakeStage is what the lake has of a stage on a day.
+// lakeStage holds the lake's figures of a stage on a day.
 type lakeStage struct {
 	day   time.Time
 	stage record.StageRef
 	Figures
 }
 
-// readLake reads what the lake has. One transaction keeps an import from coming between.
+// readLake reads the lake's figures in one transaction, so that they are not affected by concurrent imports.
 func (s *Stages) readLake(ctx context.Context, db *sql.DB) ([]lakeStage, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// metered is a StageCounter that has its counts in memory. An API without a name is no REST API.
+// metered is an in-memory StageCounter. An API without a name is not a REST API.
 type metered struct {
 	names  map[string]string // by API id
 	shared map[string]int    // by name
@@ -58,11 +58,10 @@ func (m *metered) Sums(_ context.Context, metrics []Metric, _, _ time.Time, fn f
 	return m.err
 }
 
-// later is when every day of the tests is over and remembered.
+// later is a time at which CloudWatch has complete counts of all days of the tests.
 var later = last.AddDate(0, 1, 0)
 
-// TestCompareStagesAgreesWithPlainGo has a CloudWatch that counted more than the lake has here and less there, once with APIs
-// that have names of their own and once with two of one name.
+// CloudWatch's counts are above the lake's for some stages and below for others. The APIs have different names or the same.
 func TestCompareStagesAgreesWithPlainGo(t *testing.T) {
 	for name, names := range map[string]map[string]string{
 		"a REST API and an HTTP API": {"shop": "The shop"},
@@ -125,7 +124,7 @@ func TestCompareStagesAgreesWithPlainGo(t *testing.T) {
 				f.Counted = 1 + f.Lake/2 + rng.Int64N(f.Lake+3)
 				counter.sums = append(counter.sums, sum{of.api, of.stage, day, f.Counted})
 			}
-			counter.sums = append(counter.sums, sum{"silent", "prod", last, 7}) // nothing of it came
+			counter.sums = append(counter.sums, sum{"silent", "prod", last, 7}) // nothing of it arrived
 			want[id{"2026-10-07", "silent", "prod"}] = &Figures{Counted: 7}
 
 			got, err := CompareStages(t.Context(), db, counter, StagesOf{Asked: []record.StageRef{{API: "silent", Stage: "prod"}, {API: "shop", Stage: "prod"}, {API: "unused", Stage: "prod"}}, First: first, Last: last, Now: later})
@@ -168,7 +167,7 @@ func TestCompareStagesAgreesWithPlainGo(t *testing.T) {
 	}
 }
 
-// stageRows are n requests of a stage at a time.
+// stageRows returns n requests of a stage at a time.
 func stageRows(n int, at time.Time, api, stage string) []laketest.Row {
 	rows := make([]laketest.Row, n)
 	for i := range rows {
@@ -177,7 +176,7 @@ func stageRows(n int, at time.Time, api, stage string) []laketest.Row {
 	return rows
 }
 
-func TestCompareStagesKnowsWhatIsNotComparable(t *testing.T) {
+func TestCompareStagesMarksIncomparableRows(t *testing.T) {
 	db := laketest.Open(t)
 	laketest.AddRows(t, db, stageRows(3, first, "gone", "prod")...)
 	laketest.AddRows(t, db, stageRows(2, last, "shop", "prod")...)
@@ -211,17 +210,17 @@ func TestCompareStagesKnowsWhatIsNotComparable(t *testing.T) {
 	}
 }
 
-func TestCompareStagesGoesOnWithoutCounts(t *testing.T) {
+func TestCompareStagesReportsMissingCounts(t *testing.T) {
 	db := laketest.Open(t)
 	laketest.AddRows(t, db, stageRows(2, last, "shop", "prod")...)
 	for name, c := range map[string]struct {
 		counter *metered
 		want    string
 	}{
-		"an error":         {&metered{err: errors.New("out of reach")}, "out of reach"},
-		"before":           {&metered{sums: []sum{{"shop", "prod", first.AddDate(0, 0, -1), 1}}}, "not in the period"},
-		"after":            {&metered{sums: []sum{{"shop", "prod", last.AddDate(0, 0, 1), 1}}}, "not in the period"},
-		"less than nobody": {&metered{sums: []sum{{"shop", "prod", last, -1}}}, "not in the period"},
+		"an error": {&metered{err: errors.New("out of reach")}, "out of reach"},
+		"before":   {&metered{sums: []sum{{"shop", "prod", first.AddDate(0, 0, -1), 1}}}, "not in the period"},
+		"after":    {&metered{sums: []sum{{"shop", "prod", last.AddDate(0, 0, 1), 1}}}, "not in the period"},
+		"negative": {&metered{sums: []sum{{"shop", "prod", last, -1}}}, "not in the period"},
 	} {
 		got, err := CompareStages(t.Context(), db, c.counter, StagesOf{First: first, Last: last, Now: later})
 		if err != nil || got.Without == nil || !strings.Contains(got.Without.Error(), c.want) || got.Rows != nil {
@@ -256,21 +255,21 @@ func TestStagesOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-Whole stages, with a key or without, beside what CloudWatch counted:
-=Shop\x1b[2J/prod (a1 b1): 998 of 1,000 counted requests of the stage are in the bucket (99.80%); 2 missing, 0 not counted, 0 twice
-h1/$default: 5 of 5 counted requests of the stage are in the bucket (100.00%); 0 missing, 0 not counted, 0 twice
+All requests of each stage, compared with CloudWatch's counts:
+=Shop\x1b[2J/prod (a1 b1): 998 of 1,000 counted requests of the stage are in the bucket (99.80%); 2 missing, 0 not counted, 0 duplicate
+h1/$default: 5 of 5 counted requests of the stage are in the bucket (100.00%); 0 missing, 0 not counted, 0 duplicate
 
-day         api           api id  stage  counted  in the lake  backed  missing  extra  double  of no customer
-2026-10-01  =Shop\x1b[2J  a1 b1   prod     1,000          998     998        2      0       0               0
-total                                      1,005        1,003   1,003        2      0       0               0
+day         api           api id  stage  counted  in the lake  backed  missing  extra  duplicate  no customer
+2026-10-01  =Shop\x1b[2J  a1 b1   prod     1,000          998     998        2      0          0            0
+total                                      1,005        1,003   1,003        2      0          0            0
 
 2026-10-07 is incomplete: until an hour after its end, requests may be missing on either side.
-3 REST APIs are called =Shop\x1b[2J: CloudWatch counts their stages prod as one, whether they log here or not.
-CloudWatch has no counts of gone/prod, and the lake 1 request: the API was deleted or renamed, or is in another account or Region.
-1 request without an API or a stage: they may be some of the missing.
-1 request without a time, with a key or without: they may be some of the missing.
+3 REST APIs are named =Shop\x1b[2J: CloudWatch counts their stages prod together, including those that do not log here.
+CloudWatch has no counts of gone/prod, but the lake has 1 request: the API was deleted or renamed, or is in another account or Region.
+1 request without an API or a stage may be among the missing ones.
+1 request without a time, with or without a key, may be among the missing ones.
 `
-	if _, got, _ := strings.Cut(text.String(), "for nobody.\n"); got != want {
+	if _, got, _ := strings.Cut(text.String(), "counts exclude.\n"); got != want {
 		t.Errorf("table (-want +got)\n%s", cmp.Diff(want, got))
 	}
 	for _, want := range []string{
@@ -290,15 +289,15 @@ CloudWatch has no counts of gone/prod, and the lake 1 request: the API was delet
 }
 
 func TestStagesOutputWithoutCounts(t *testing.T) {
-	r := &Report{First: first, Last: last, Stages: &Stages{First: first, Last: last, Without: errors.New("nobody\nanswers")}}
+	r := &Report{First: first, Last: last, Stages: &Stages{First: first, Last: last, Without: errors.New("no\nanswer")}}
 	var text, csv, doc bytes.Buffer
 	if err := errors.Join(r.WriteTable(&text, 0, true), r.WriteCSV(&csv), r.WriteJSON(&doc)); err != nil {
 		t.Fatal(err)
 	}
-	if want := "\nWhole stages are not compared: nobody\\x0aanswers.\n"; !strings.HasSuffix(text.String(), want) {
-		t.Errorf("table ends not with %q:\n%s", want, text.String())
+	if want := "\nWhole stages are not compared: no\\x0aanswer.\n"; !strings.HasSuffix(text.String(), want) {
+		t.Errorf("table does not end with %q:\n%s", want, text.String())
 	}
-	if want := `"without": "nobody\nanswers"`; !strings.Contains(doc.String(), want) || strings.Count(csv.String(), "\n") != 1 {
+	if want := `"without": "no\nanswer"`; !strings.Contains(doc.String(), want) || strings.Count(csv.String(), "\n") != 1 {
 		t.Errorf("JSON has no %s, or CSV has rows:\n%s%s", want, doc.String(), csv.String())
 	}
 }

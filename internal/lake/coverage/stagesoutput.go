@@ -8,7 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
-// Name is the stage as people call it: shop/prod (a1b2c3).
+// Name returns the stage's name for people: shop/prod (a1b2c3).
 func (s StageRow) Name() string {
 	if s.Metric.ByName {
 		return s.Metric.API + "/" + s.Metric.Stage + " (" + s.APIID + ")"
@@ -16,14 +16,14 @@ func (s StageRow) Name() string {
 	return s.APIID + "/" + s.Metric.Stage
 }
 
-// Summary is the row in one sentence.
+// Summary returns the row as one sentence.
 func (s StageRow) Summary() string {
-	return fmt.Sprintf("%s: %s of %s counted requests of the stage are in the bucket (%s); %s missing, %s not counted, %s twice", s.Name(),
+	return fmt.Sprintf("%s: %s of %s counted requests of the stage are in the bucket (%s); %s missing, %s not counted, %s duplicate", s.Name(),
 		table.Thousands(s.Backed), table.Thousands(s.Counted), table.Percent(s.Backed, s.Counted),
 		table.Thousands(s.Missing), table.Thousands(s.Extra), table.Thousands(s.Double))
 }
 
-// apiName is the name of the API where CloudWatch knows it by that.
+// apiName returns the API's name if CloudWatch counts it by name, else "-".
 func (s StageRow) apiName() string {
 	if s.Metric.ByName {
 		return s.Metric.API
@@ -31,26 +31,26 @@ func (s StageRow) apiName() string {
 	return missing
 }
 
-// writeTable writes a sentence for each stage, and the days; where only gaps is asked for, those on which something is
-// missing, extra or double.
+// writeTable writes a sentence for each stage and a table of the days. With gaps it leaves out days without missing, extra or
+// duplicate requests.
 func (s *Stages) writeTable(out *bufio.Writer, width int, gaps bool) error {
-	say := func(text string) {
+	write := func(text string) {
 		for _, line := range table.Wrap(table.Printable(text), width) {
 			fmt.Fprintln(out, line)
 		}
 	}
 	fmt.Fprintln(out)
 	if s.Without != nil {
-		say("Whole stages are not compared: " + s.Without.Error() + ".")
+		write("Whole stages are not compared: " + s.Without.Error() + ".")
 		return nil
 	}
 	if len(s.Totals) == 0 {
-		say("CloudWatch counted no requests of whole stages.")
+		write("CloudWatch counted no requests of whole stages.")
 	} else {
-		say("Whole stages, with a key or without, beside what CloudWatch counted:")
+		write("All requests of each stage, compared with CloudWatch's counts:")
 	}
 	for _, t := range s.Totals {
-		say(t.Summary())
+		write(t.Summary())
 	}
 	names, figures := []table.Column{{Head: "day"}, {Head: "api"}, {Head: "api id"}, {Head: "stage"}}, []Figures(nil)
 	for _, row := range s.Rows {
@@ -68,38 +68,38 @@ func (s *Stages) writeTable(out *bufio.Writer, width int, gaps bool) error {
 	if notes := s.notes(); len(notes) > 0 {
 		fmt.Fprintln(out)
 		for _, note := range notes {
-			say(note)
+			write(note)
 		}
 	}
 	return nil
 }
 
-// notes are what the figures do not say themselves.
+// notes returns remarks about the figures.
 func (s *Stages) notes() (notes []string) {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if s.Forgotten {
-		note("CloudWatch keeps 15 months: whole stages are compared from %s.", s.First.Format(time.DateOnly))
+		note("CloudWatch keeps counts for 15 months: stages are compared from %s on.", s.First.Format(time.DateOnly))
 	}
-	told := time.Time{}
+	noted := time.Time{}
 	for _, row := range s.Rows {
-		if row.Young && row.Day != told {
-			told = row.Day
-			note("%s is incomplete: until an hour after its end, requests may be missing on either side.", told.Format(time.DateOnly))
+		if row.Young && row.Day != noted {
+			noted = row.Day
+			note("%s is incomplete: until an hour after its end, requests may be missing on either side.", noted.Format(time.DateOnly))
 		}
 	}
 	for _, t := range s.Totals {
 		if t.Metric.Shared > 1 {
-			note("%d REST APIs are called %s: CloudWatch counts their stages %s as one, whether they log here or not.", t.Metric.Shared, t.Metric.API, t.Metric.Stage)
+			note("%d REST APIs are named %s: CloudWatch counts their stages %s together, including those that do not log here.", t.Metric.Shared, t.Metric.API, t.Metric.Stage)
 		}
 	}
 	for _, u := range s.Uncounted {
-		note("CloudWatch has no counts of %s, and the lake %s: the API was deleted or renamed, or is in another account or Region.", u.Name(), table.Plural(u.Lake, "request"))
+		note("CloudWatch has no counts of %s, but the lake has %s: the API was deleted or renamed, or is in another account or Region.", u.Name(), table.Plural(u.Lake, "request"))
 	}
 	if s.Stageless > 0 {
-		note("%s without an API or a stage: they may be some of the missing.", table.Plural(s.Stageless, "request"))
+		note("%s without an API or a stage may be among the missing ones.", table.Plural(s.Stageless, "request"))
 	}
 	if s.Undated > 0 {
-		note("%s without a time, with a key or without: they may be some of the missing.", table.Plural(s.Undated, "request"))
+		note("%s without a time, with or without a key, may be among the missing ones.", table.Plural(s.Undated, "request"))
 	}
 	return notes
 }
