@@ -19,33 +19,33 @@ func (c *Client) Bucket(name string) Bucket { return Bucket{c, name} }
 // Bucket returns the bucket's name.
 func (b Bucket) Bucket() string { return b.name }
 
-// Put is Client.Put for this bucket.
+// Put calls Client.Put for this bucket.
 func (b Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, m record.Meta) error {
 	return b.client.Put(ctx, b.name, key, body, m)
 }
 
-// Get is Client.Get for this bucket, without the metadata.
+// Get calls Client.Get for this bucket and returns no metadata.
 func (b Bucket) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 	body, _, err := b.client.Get(ctx, b.name, key)
 	return body, err
 }
 
-// Head is Client.Head for this bucket.
+// Head calls Client.Head for this bucket.
 func (b Bucket) Head(ctx context.Context, key string) (record.Meta, error) {
 	return b.client.Head(ctx, b.name, key)
 }
 
-// List is Client.List for this bucket.
+// List calls Client.List for this bucket.
 func (b Bucket) List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error {
 	return b.client.List(ctx, b.name, prefix, startAfter, fn)
 }
 
-// Children is Client.Children for this bucket.
+// Children calls Client.Children for this bucket.
 func (b Bucket) Children(ctx context.Context, prefix string, limit int32) ([]string, error) {
 	return b.client.Children(ctx, b.name, prefix, limit)
 }
 
-// Delete is Client.Delete for this bucket.
+// Delete calls Client.Delete for this bucket.
 func (b Bucket) Delete(ctx context.Context, key string) error {
 	return b.client.Delete(ctx, b.name, key)
 }

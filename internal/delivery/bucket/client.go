@@ -1,5 +1,5 @@
-// Package bucket reads and writes the objects of S3 buckets: AWS's own, those of the server in
-// this process, and those of any S3-compatible store.
+// Package bucket reads and writes the objects of S3 buckets: those of AWS, of the S3 server in this
+// process, and of any S3-compatible store.
 package bucket
 
 import (
@@ -22,28 +22,28 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Config selects an S3 service and the account that uses it.
+// Config selects an S3 service and its credentials.
 type Config struct {
-	// Endpoint of an S3-compatible store (http://127.0.0.1:4580). By default AWS's.
+	// Endpoint of an S3-compatible store (http://127.0.0.1:4580). By default AWS.
 	Endpoint string
 	// Region to sign for. By default the Region of AWS's configuration.
 	Region string
 	// AccessKeyID and SecretAccessKey. By default AWS's chain: environment, files, role.
 	AccessKeyID, SecretAccessKey string
-	// Transport replaces the connections of an endpoint with a key. Bodies that go over it do not
-	// leave the machine, so the signature does not cover them.
+	// Transport replaces the connections to an endpoint with a static key. Bodies sent through it do
+	// not leave the machine, so the signature does not cover them.
 	Transport http.RoundTripper
 }
 
-// Client puts, lists and reads objects. It may be used in parallel. A bucket in another Region
-// than the client's is found: S3 answers with its Region, and the client repeats the call there.
+// Client puts, lists and reads objects. It may be used in parallel. If a bucket is in another
+// Region than the client, S3 returns that Region and the client repeats the call there.
 type Client struct {
 	s3      *s3.Client
 	regions *regions
 }
 
-// New opens a client. With an endpoint and a key, it uses nothing of the AWS_* variables, AWS's
-// files and the proxy variables.
+// New returns a client. With an endpoint and a key, it ignores the AWS_* variables, AWS's
+// configuration files and the proxy variables.
 func New(ctx context.Context, cfg Config) (*Client, error) {
 	if cfg.Endpoint != "" && cfg.AccessKeyID != "" {
 		return Isolated(cfg), nil
@@ -66,14 +66,14 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	})), nil
 }
 
-// SDK returns the SDK's client, for calls that Client does not have.
+// SDK returns the SDK's client, for calls that Client does not offer.
 func (c *Client) SDK() *s3.Client { return c.s3 }
 
-// Of returns a client over one of the SDK.
+// Of returns a client that uses the SDK's client.
 func Of(client *s3.Client) *Client { return &Client{s3: client, regions: &regions{}} }
 
-// Isolated returns a client of cfg's endpoint, made from cfg alone: s3.New, unlike NewFromConfig,
-// reads nothing of the environment.
+// Isolated returns a client of cfg's endpoint that ignores the environment: s3.New, unlike
+// NewFromConfig, does not read it.
 func Isolated(cfg Config) *Client {
 	o := s3.Options{
 		BaseEndpoint: aws.String(cfg.Endpoint),
@@ -106,7 +106,7 @@ func static(cfg Config) aws.CredentialsProvider {
 }
 
 // Put stores one object of m.Size bytes and returns once it is durable. Repeating it with the
-// same key and body is safe. A retry rewinds the body to where it stands now.
+// same key and body is safe. The body starts at its current position, and a retry rewinds to it.
 func (c *Client) Put(ctx context.Context, bucket, key string, body io.ReadSeeker, m record.Meta) error {
 	in := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: body, ContentLength: &m.Size, Metadata: m.User}
 	if m.ContentType != "" {
@@ -130,8 +130,8 @@ func (c *Client) Put(ctx context.Context, bucket, key string, body io.ReadSeeker
 	return nil
 }
 
-// Get opens an object as it is stored: a gzip object comes compressed. The caller closes the
-// body. It wraps record.ErrNotFound when there is no such object.
+// Get opens an object as it is stored: gzip is not decompressed. The caller closes the body. The
+// error wraps record.ErrNotFound if there is no such object.
 func (c *Client) Get(ctx context.Context, bucket, key string) (io.ReadCloser, record.Meta, error) {
 	out, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.GetObjectOutput, error) {
 		return c.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key}, there)
@@ -145,7 +145,7 @@ func (c *Client) Get(ctx context.Context, bucket, key string) (io.ReadCloser, re
 	}, nil
 }
 
-// Head returns an object's metadata. It wraps record.ErrNotFound when there is no such object.
+// Head returns an object's metadata. The error wraps record.ErrNotFound if there is no such object.
 func (c *Client) Head(ctx context.Context, bucket, key string) (record.Meta, error) {
 	out, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.HeadObjectOutput, error) {
 		return c.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key}, there)
@@ -159,8 +159,8 @@ func (c *Client) Head(ctx context.Context, bucket, key string) (record.Meta, err
 	}, nil
 }
 
-// List calls fn with every object whose key begins with prefix and comes after startAfter, in the
-// order of keys. An error of fn ends it and is returned as it is.
+// List calls fn with every object whose key begins with prefix and sorts after startAfter, in
+// order. It stops at fn's first error and returns it unchanged.
 func (c *Client) List(ctx context.Context, bucket, prefix, startAfter string, fn func(record.Object) error) error {
 	in := &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}
 	if startAfter != "" {
@@ -186,8 +186,8 @@ func (c *Client) List(ctx context.Context, bucket, prefix, startAfter string, fn
 	return nil
 }
 
-// Children returns what stands directly below prefix, as far as the next slash: first the longer
-// prefixes, then the keys. It stops at limit.
+// Children returns the entries directly below prefix, using "/" as the delimiter: first the common
+// prefixes, then the keys. It returns up to limit entries.
 func (c *Client) Children(ctx context.Context, bucket, prefix string, limit int32) (all []string, err error) {
 	in := &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix, Delimiter: aws.String("/"), MaxKeys: &limit}
 	page, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
@@ -205,7 +205,7 @@ func (c *Client) Children(ctx context.Context, bucket, prefix string, limit int3
 	return all, nil
 }
 
-// Delete removes an object. One that is not there is no error.
+// Delete removes an object. A missing object is not an error.
 func (c *Client) Delete(ctx context.Context, bucket, key string) error {
 	if _, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
 		return c.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}, there)
@@ -215,7 +215,7 @@ func (c *Client) Delete(ctx context.Context, bucket, key string) error {
 	return nil
 }
 
-// EnsureBucket makes the bucket unless it exists and this account may use it.
+// EnsureBucket creates the bucket unless it exists and is accessible.
 func (c *Client) EnsureBucket(ctx context.Context, bucket string) error {
 	_, err := c.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
 	if err == nil {
@@ -225,7 +225,7 @@ func (c *Client) EnsureBucket(ctx context.Context, bucket string) error {
 		return err
 	}
 	in := &s3.CreateBucketInput{Bucket: &bucket}
-	if region := c.s3.Options().Region; region != "us-east-1" { // which has no name here (S3 API, CreateBucket)
+	if region := c.s3.Options().Region; region != "us-east-1" { // us-east-1 must be left out (S3 API, CreateBucket)
 		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
 	}
 	var mine *types.BucketAlreadyOwnedByYou
@@ -235,7 +235,7 @@ func (c *Client) EnsureBucket(ctx context.Context, bucket string) error {
 	return nil
 }
 
-// Policy returns the bucket's policy. It wraps record.ErrNotFound when there is none.
+// Policy returns the bucket's policy. The error wraps record.ErrNotFound if there is none.
 func (c *Client) Policy(ctx context.Context, bucket string) (string, error) {
 	out, err := c.s3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &bucket})
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// callError is a failed call to S3.
+// callError describes a failed call to S3.
 type callError struct {
 	action   string // "get object"
 	name     string // bucket, or bucket/key
@@ -22,11 +22,11 @@ func (e *callError) Error() string { return e.action + " " + e.name + ": " + e.e
 func (e *callError) Unwrap() error { return e.err }
 
 // Resource returns the ARN that a policy has to allow: the bucket's, or that of all its objects.
-// It completes a denial that names no resource.
+// It supplements AccessDenied errors that name no resource.
 func (e *callError) Resource() string { return e.resource }
 
-// failed returns err with the action and the object; key is "" for the bucket itself. It wraps
-// record.ErrNotFound where S3 answered that the thing does not exist.
+// failed wraps err with the action and the object; key is "" for the bucket itself. The result
+// also wraps record.ErrNotFound if S3 reported that the object, bucket or policy does not exist.
 func (c *Client) failed(action, bucket, key string, err error) error {
 	if awserr.NotFound(err) || awserr.Is(err, "NoSuchBucketPolicy") {
 		err = fmt.Errorf("%w: %w", record.ErrNotFound, err)

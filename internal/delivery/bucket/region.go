@@ -10,7 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
-// regions remembers the buckets that are in another Region than the client.
+// regions remembers buckets in other Regions than the client's.
 type regions struct {
 	mu sync.Mutex // guards of
 	of map[string]string
@@ -31,7 +31,7 @@ func (r *regions) set(bucket, region string) {
 	r.of[bucket] = region
 }
 
-// there returns the option that sends a call to the bucket's Region.
+// there returns an option that sends a call to the bucket's Region.
 func (c *Client) there(bucket string) func(*s3.Options) {
 	return func(o *s3.Options) {
 		if region := c.regions.get(bucket); region != "" {
@@ -40,14 +40,14 @@ func (c *Client) there(bucket string) func(*s3.Options) {
 	}
 }
 
-// follow calls S3, and once more where S3 answers that the bucket is in another Region.
+// follow calls S3, and repeats the call if S3 reports that the bucket is in another Region.
 func follow[T any](ctx context.Context, c *Client, bucket string, call func(there func(*s3.Options)) (T, error)) (T, error) {
 	out, err := call(c.there(bucket))
 	if err == nil || !awserr.OtherRegion(err) {
 		return out, err
 	}
 	region := awserr.BucketRegion(err)
-	if region == "" { // the answer to HEAD always has it
+	if region == "" { // HEAD always returns it
 		answer, headErr := c.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket}, c.there(bucket))
 		if region = awserr.BucketRegion(headErr); headErr == nil {
 			region = aws.ToString(answer.BucketRegion)

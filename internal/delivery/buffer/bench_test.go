@@ -10,7 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 )
 
-// BenchmarkAppend appends frames one after the other, and from 64 goroutines.
+// BenchmarkAppend appends frames from one or more goroutines.
 func BenchmarkAppend(b *testing.B) {
 	for _, size := range []int{400, 64 << 10, 512 << 10, 1_000_000} {
 		for _, workers := range []int{1, 4, 64} {
@@ -64,7 +64,7 @@ func BenchmarkRead(b *testing.B) {
 					}
 					return nil
 				})
-				if err != errEnough { //nolint:errorlint // it is promised as it is
+				if err != errEnough { //nolint:errorlint // Read returns fn's error unchanged
 					b.Fatal(err)
 				}
 			}

@@ -1,14 +1,14 @@
-// Package buffer is where a record is safe before anybody answers 200: a durable log of
-// frames per stream and shard, and a small key-value store with revisions, both on NATS
-// JetStream. The server is embedded in this process, without a listener, and syncs every
-// write before it acknowledges; or it is a cluster, by its URL. The code is the same.
+// Package buffer makes records durable before PutRecord returns 200: a durable log of frames per
+// stream and shard, and a small key-value store with revisions, both on NATS JetStream. The
+// server is either embedded in this process, without a listener, and syncs every write before
+// it acknowledges; or it is a cluster with a URL. The code is the same.
 //
-// The log never acknowledges on behalf of a reader. How far delivery has come is one
-// document in a Store, written under its revision, so that the decision, the commit and
-// the fence against a second worker are one synced write; Log.Trim only frees space.
+// The log never acknowledges on behalf of a reader. The progress of delivery is one document
+// in a Store, written conditionally on its revision, so that the decision, the commit and the
+// fence against a second worker are one synced write; Log.Trim only frees space.
 //
-// On a cluster the same promise needs `sync_interval: always` in the servers' own
-// configuration, or replicas on machines that do not fail together: a client cannot ask.
+// On a cluster the same guarantee needs `sync_interval: always` in the servers' configuration,
+// or replicas on machines that do not fail together; a client cannot check this.
 package buffer
 
 import (
@@ -31,37 +31,37 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// clusterTimeout is how long a cluster may take for one request: longer than it takes to elect
-// a leader, and short enough to go on soon when the one asked is gone.
+// clusterTimeout limits one request to a cluster: longer than a leader election, and short
+// enough to retry soon when the server is down.
 const clusterTimeout = 4 * time.Second
 
-// clusterPatience is how long what is opened waits for a cluster that does not answer.
-const clusterPatience = 30 * time.Second
+// clusterWait limits how long Open, Log and Store wait for a cluster that is not ready.
+const clusterWait = 30 * time.Second
 
-// DefaultMaxBytes is the disk quota when the Config says none: 10 GiB.
+// DefaultMaxBytes is the default of Config.MaxBytes: 10 GiB.
 const DefaultMaxBytes = 10 << 30
 
-// answerTimeout bounds how long a write may take, sync and queue included, when the
+// answerTimeout limits a write to the embedded server, sync and queue included, when the
 // caller's context has no deadline. A healthy disk needs milliseconds.
 const answerTimeout = 30 * time.Second
 
-// Config says where the buffer lives. Either Dir or URL is needed.
+// Config selects the buffer's location. Either Dir or URL is required.
 type Config struct {
-	// Dir holds the embedded server's files; made when missing. One process at a time.
+	// Dir holds the embedded server's files. It is created when missing. Only one process may use it.
 	Dir string
-	// URL of a NATS cluster with JetStream (nats://host:4222,...). Dir is then not used.
+	// URL of a NATS cluster with JetStream (nats://host:4222,...). Dir is then ignored.
 	URL string
-	// Replicas of each stream on a cluster. By default 1; an embedded server has always 1.
+	// Replicas of each stream on a cluster. By default 1; always 1 for an embedded server.
 	Replicas int
-	// MaxBytes is how much the frames of all logs may take on disk; a cluster applies it
-	// to each log. By default DefaultMaxBytes. The Stores do not count: delivery must be
-	// able to commit when the logs are full.
+	// MaxBytes limits the size of all logs on disk; on a cluster, of each log. By default
+	// DefaultMaxBytes. The Stores are not limited: delivery must be able to commit when the logs
+	// are full.
 	MaxBytes int64
-	// Logger by default discards.
+	// Logger, by default, discards.
 	Logger *slog.Logger
 }
 
-// Buffer is one open buffer. Its methods may be called in parallel.
+// Buffer is an open buffer. Its methods may be called in parallel.
 type Buffer struct {
 	maxBytes int64
 	replicas int
@@ -72,14 +72,14 @@ type Buffer struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 
-	used atomic.Int64 // bytes of all logs, kept by Append and Trim; an embedded server's only
+	used atomic.Int64 // bytes of all logs, updated by Append and Trim; embedded server only
 
 	mu   sync.Mutex // guards logs
 	logs map[string]*Log
 }
 
-// Open starts the embedded server on cfg.Dir, or connects to the cluster at cfg.URL. The
-// errors of a directory that cannot be used say what to do.
+// Open starts the embedded server on cfg.Dir, or connects to the cluster at cfg.URL. If the
+// directory is unusable, the error explains how to fix it.
 func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	b := &Buffer{maxBytes: cfg.MaxBytes, replicas: max(cfg.Replicas, 1), logger: cfg.Logger, logs: map[string]*Log{}}
 	if b.maxBytes <= 0 {
@@ -98,9 +98,9 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 		nats.Name("stagelog"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100 * time.Millisecond),
-		nats.ReconnectBufSize(-1), // an answer says now, not later, that the server is away
+		nats.ReconnectBufSize(-1), // fail immediately while disconnected
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			b.logger.Warn("nats client", "error", err)
+			b.logger.Warn("NATS client error", "error", err)
 		}),
 	}
 	switch {
@@ -139,26 +139,26 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	return b, b.measure(ctx)
 }
 
-// ready waits for a cluster that elects a leader; everything else is said at once.
+// ready waits for a cluster to elect a leader. It returns other errors immediately.
 func (b *Buffer) ready(ctx context.Context) error {
-	err := b.patiently(ctx, b.Healthy)
+	err := b.whenReady(ctx, b.Healthy)
 	if err != nil && b.server == nil && errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the NATS cluster has no JetStream leader for %v; look at its servers with `nats server report jetstream`: %w", clusterPatience, err)
+		return fmt.Errorf("the NATS cluster had no JetStream leader for %v; check its servers with `nats server report jetstream`: %w", clusterWait, err)
 	}
 	return err
 }
 
-// patiently repeats a request that may be repeated while a cluster does not answer it, or says that it is not ready: it may
-// be electing a leader, or its servers may not know each other yet, or another process asks for the same at this moment.
-func (b *Buffer) patiently(ctx context.Context, request func(context.Context) error) error {
-	until := time.Now().Add(clusterPatience)
-	for told := false; ; told = true {
+// whenReady runs an idempotent request, and retries it while a cluster does not answer or is not ready: it may be electing a
+// leader, its servers may still be connecting, or another process may be sending the same request.
+func (b *Buffer) whenReady(ctx context.Context, request func(context.Context) error) error {
+	until := time.Now().Add(clusterWait)
+	for logged := false; ; logged = true {
 		err := b.do(ctx, request)
 		late := errors.Is(err, context.DeadlineExceeded)
-		if err == nil || b.server != nil || !late && !passes(err) || ctx.Err() != nil || time.Now().After(until) {
+		if err == nil || b.server != nil || !late && !startingUp(err) || ctx.Err() != nil || time.Now().After(until) {
 			return err
 		}
-		if !told {
+		if !logged {
 			b.logger.Info("waiting for the NATS cluster", "error", err)
 		}
 		if late {
@@ -170,17 +170,17 @@ func (b *Buffer) patiently(ctx context.Context, request func(context.Context) er
 	}
 }
 
-// clusterPause is between two requests that a cluster answers with not being ready.
+// clusterPause is the pause between two requests to a cluster that is not ready.
 const clusterPause = 250 * time.Millisecond
 
-// passes says whether a cluster answered with what is over soon after its servers have started.
-func passes(err error) bool {
+// startingUp reports whether err is one that clusters return until their servers have connected.
+func startingUp(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && slices.Contains([]jetstream.ErrorCode{codeNoPeers, codeUnavailable, codeNotLeader}, api.ErrorCode)
 }
 
-// Close lets go of the connection and stops the embedded server. What was acknowledged is
-// on disk already; appends under way may end in an error.
+// Close closes the connection and stops the embedded server. What was acknowledged is on disk
+// already; appends in progress may fail.
 func (b *Buffer) Close() error {
 	if b.nc != nil {
 		b.nc.Close()
@@ -194,8 +194,8 @@ func (b *Buffer) Close() error {
 	return nil
 }
 
-// Healthy asks JetStream whether it answers, and the embedded server whether every log
-// and store of it can be written.
+// Healthy checks that JetStream responds and that the embedded server can write every log and
+// store.
 func (b *Buffer) Healthy(ctx context.Context) error {
 	if b.server != nil {
 		if err := b.server.healthy(); err != nil {
@@ -204,14 +204,14 @@ func (b *Buffer) Healthy(ctx context.Context) error {
 	}
 	if _, err := b.js.AccountInfo(ctx); err != nil {
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-			return fmt.Errorf("the NATS server has no JetStream for this account; enable it (jetstream {} in its configuration): %w", err)
+			return fmt.Errorf("JetStream is not enabled for this account of the NATS server; enable it (jetstream {} in its configuration): %w", err)
 		}
-		return fmt.Errorf("ask JetStream: %w", err)
+		return fmt.Errorf("query JetStream: %w", err)
 	}
 	return nil
 }
 
-// measure sums up what the logs hold on the embedded server.
+// measure sums up the size of the logs on the embedded server.
 func (b *Buffer) measure(ctx context.Context) error {
 	if b.server == nil {
 		return nil
@@ -228,11 +228,11 @@ func (b *Buffer) measure(ctx context.Context) error {
 	return nil
 }
 
-// do runs one request to JetStream and wraps its error in the sentinel for it. It ends early when
-// the embedded server is replaced: the request would get no answer.
+// do runs one request to JetStream and wraps its error in the matching sentinel. It ends early
+// when the embedded server is replaced, because the request would get no answer.
 func (b *Buffer) do(ctx context.Context, request func(context.Context) error) error {
 	if b.server == nil {
-		// The requests of a server that dies get no answer.
+		// Requests to a server that dies get no answer.
 		ctx, cancel := context.WithTimeout(ctx, clusterTimeout)
 		defer cancel()
 		return storeError(request(ctx))
@@ -241,39 +241,39 @@ func (b *Buffer) do(ctx context.Context, request func(context.Context) error) er
 	defer cancel(nil)
 	defer b.server.track(cancel)()
 	err := request(ctx)
-	if err != nil && context.Cause(ctx) == errRestarted { //nolint:errorlint // it is ours
+	if err != nil && context.Cause(ctx) == errRestarted { //nolint:errorlint // the cause is our own error
 		return errRestarted
 	}
 	return storeError(err)
 }
 
-// checkRoom returns an error that wraps ErrFull if n more bytes may not be appended.
-func (b *Buffer) checkRoom(n int64) error {
+// checkSpace returns an error that wraps ErrFull if n more bytes must not be appended.
+func (b *Buffer) checkSpace(n int64) error {
 	if b.server == nil {
-		return nil // the cluster counts for itself
+		return nil // the cluster enforces MaxBytes
 	}
 	if b.used.Load()+n > b.maxBytes {
-		return fmt.Errorf("%w: the quota of %d bytes is reached; delivery frees it as it goes on", record.ErrFull, b.maxBytes)
+		return fmt.Errorf("%w: the quota of %d bytes is used up; delivery frees space as it progresses", record.ErrFull, b.maxBytes)
 	}
 	free, err := b.dir.free()
 	if err != nil {
-		return fmt.Errorf("ask for free disk space: %w", err)
+		return fmt.Errorf("read free disk space: %w", err)
 	}
 	if free < n+minFreeBytes {
-		return fmt.Errorf("%w: %d bytes are free on the disk of %s; make room, %d are needed to go on",
+		return fmt.Errorf("%w: %d bytes are free on the disk of %s and %d are required; free up disk space",
 			record.ErrFull, free, b.dir.path, n+minFreeBytes)
 	}
 	return nil
 }
 
-// checkURL rejects what is not a URL before other code does, whose error would hold the password.
+// checkURL rejects malformed URLs before the NATS client can put the password into an error.
 // It returns the URLs, joined by commas, without passwords.
 func checkURL(raw string) (redacted string, err error) {
 	var parts []string
 	for part := range strings.SplitSeq(raw, ",") {
 		u, err := url.Parse(strings.TrimSpace(part))
 		if err != nil || u.Host == "" {
-			return "", errors.New("the NATS URL is not one: expected nats://user:password@host:4222")
+			return "", errors.New("invalid NATS URL; expected nats://user:password@host:4222")
 		}
 		parts = append(parts, u.Redacted())
 	}

@@ -50,7 +50,7 @@ func appendAll(t testing.TB, l *buffer.Log, frames ...string) {
 	}
 }
 
-// read reads n frames from sequence from on, as "seq:frame".
+// read reads n frames starting at sequence from, as "seq:frame".
 func read(t testing.TB, l *buffer.Log, from uint64, n int) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -63,7 +63,7 @@ func read(t testing.TB, l *buffer.Log, from uint64, n int) []string {
 		}
 		return nil
 	})
-	if err != errEnough { //nolint:errorlint // it is promised as it is
+	if err != errEnough { //nolint:errorlint // Read returns fn's error unchanged
 		t.Fatalf("Read(%d) after %d frames: %v", from, len(got), err)
 	}
 	return got
@@ -76,7 +76,7 @@ func diff(t testing.TB, what string, want, got any) {
 	}
 }
 
-func TestLogKeepsOrderAndReopens(t *testing.T) {
+func TestLogKeepsOrderAfterReopen(t *testing.T) {
 	dir := t.TempDir()
 	b, err := buffer.Open(t.Context(), buffer.Config{Dir: dir})
 	if err != nil {
@@ -99,11 +99,11 @@ func TestLogKeepsOrderAndReopens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if stats.First != 1 || stats.Last != 4 || stats.Bytes < 15 || time.Since(stats.Oldest) > time.Hour {
-		t.Errorf("Stats = %+v, want frames 1 to 4 of now", stats)
+		t.Errorf("Stats = %+v, want frames 1 to 4, just appended", stats)
 	}
 }
 
-func TestLogsAreApart(t *testing.T) {
+func TestLogsAreSeparate(t *testing.T) {
 	b := open(t, buffer.Config{Dir: t.TempDir()})
 	for i, name := range []string{"a", "A", "a.b", "a_2Eb", "a b", "ä/../*>"} {
 		for shard := range 2 {
@@ -119,14 +119,14 @@ func TestLogsAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := b.DeleteLog(t.Context(), "a.b", 0); err != nil {
-		t.Errorf("DeleteLog of one that is gone: %v, want nil", err)
+		t.Errorf("DeleteLog of a deleted log: %v, want nil", err)
 	}
-	appendAll(t, openLog(t, b, "a.b", 0), "anew")
-	diff(t, "the log made anew", []string{"1:anew"}, read(t, openLog(t, b, "a.b", 0), 1, 1))
+	appendAll(t, openLog(t, b, "a.b", 0), "new")
+	diff(t, "the recreated log", []string{"1:new"}, read(t, openLog(t, b, "a.b", 0), 1, 1))
 	diff(t, "its neighbour", []string{"1:2 1"}, read(t, openLog(t, b, "a.b", 1), 1, 1))
 }
 
-func TestReadWaitsTicksAndEnds(t *testing.T) {
+func TestReadWaitsAndTicks(t *testing.T) {
 	b := open(t, buffer.Config{Dir: t.TempDir()})
 	l := openLog(t, b, "s", 0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -148,7 +148,7 @@ func TestReadWaitsTicksAndEnds(t *testing.T) {
 	<-ticked
 	appendAll(t, l, "late")
 	if f := <-got; f != "late" {
-		t.Errorf("Read gave %q, want %q", f, "late")
+		t.Errorf("Read returned %q, want %q", f, "late")
 	}
 	<-ticked
 	cancel()
@@ -157,15 +157,15 @@ func TestReadWaitsTicksAndEnds(t *testing.T) {
 	}
 }
 
-func TestReadReturnsTheErrorOfATick(t *testing.T) {
+func TestReadReturnsTickError(t *testing.T) {
 	b := open(t, buffer.Config{Dir: t.TempDir()})
 	err := openLog(t, b, "s", 0).Read(t.Context(), 1, time.Millisecond, func(uint64, []byte) error { return errEnough })
-	if err != errEnough { //nolint:errorlint // it is promised as it is
+	if err != errEnough { //nolint:errorlint // Read returns fn's error unchanged
 		t.Errorf("Read = %v, want the error of fn", err)
 	}
 }
 
-func TestTrimNeverLetsSequencesStartAgain(t *testing.T) {
+func TestTrimDoesNotResetSequences(t *testing.T) {
 	dir := t.TempDir()
 	b, err := buffer.Open(t.Context(), buffer.Config{Dir: dir})
 	if err != nil {
@@ -203,12 +203,12 @@ func TestTrimNeverLetsSequencesStartAgain(t *testing.T) {
 	diff(t, "Read(4)", []string{"4:four"}, read(t, l, 4, 1))
 }
 
-func TestQuotaSaysFullAndTrimMakesRoom(t *testing.T) {
+func TestQuotaReturnsErrFullUntilTrim(t *testing.T) {
 	b := open(t, buffer.Config{Dir: t.TempDir(), MaxBytes: 100_000})
 	one, other := openLog(t, b, "one", 0), openLog(t, b, "other", 0)
 	frame := []byte(strings.Repeat("x", 10_000))
 	var stored uint64
-	for l := one; ; l, one, other = other, other, one { // the quota is for both together
+	for l := one; ; l, one, other = other, other, one { // the quota applies to both together
 		seq, err := l.Append(t.Context(), frame)
 		if errors.Is(err, record.ErrFull) {
 			break
@@ -228,7 +228,7 @@ func TestQuotaSaysFullAndTrimMakesRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := other.Append(t.Context(), frame); err != nil {
-		t.Errorf("Append after Trim: %v, want room", err)
+		t.Errorf("Append after Trim: %v, want nil", err)
 	}
 	store, err := b.Store(t.Context(), "delivery")
 	if err != nil {
@@ -240,11 +240,11 @@ func TestQuotaSaysFullAndTrimMakesRoom(t *testing.T) {
 		}
 	}
 	if _, err := store.Set(t.Context(), "k", frame); err != nil {
-		t.Errorf("Set while the logs are full: %v, want it to work", err)
+		t.Errorf("Set while the logs are full: %v, want nil", err)
 	}
 }
 
-func TestAppendRefusesWhatNoClusterWouldTake(t *testing.T) {
+func TestAppendRejectsOversizedFrame(t *testing.T) {
 	b := open(t, buffer.Config{Dir: t.TempDir()})
 	l := openLog(t, b, "s", 0)
 	if _, err := l.Append(t.Context(), make([]byte, record.MaxFrameBytes+1)); err == nil || errors.Is(err, record.ErrFull) {
@@ -255,7 +255,7 @@ func TestAppendRefusesWhatNoClusterWouldTake(t *testing.T) {
 	}
 }
 
-func TestAppendInParallelGivesEachItsOwnSequence(t *testing.T) {
+func TestParallelAppendsGetDistinctSequences(t *testing.T) {
 	b := open(t, buffer.Config{Dir: t.TempDir()})
 	l := openLog(t, b, "s", 0)
 	const workers, each = 16, 8

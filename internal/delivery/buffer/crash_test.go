@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 )
 
-// childEnv makes the test binary a process of its own that works on that directory until
+// childEnv makes the test binary run as a child process that works on the given directory until
 // it is killed.
 const childEnv = "STAGELOG_BUFFER_TEST_CHILD"
 
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child appends, trims and stores for ever, and prints each thing once it is acknowledged:
+// child appends, trims and stores forever, and prints each write once it is acknowledged:
 // "frame <seq> <frame>" and "value <rev> <n>".
 func child(ctx context.Context, dir string) error {
 	b, err := buffer.Open(ctx, buffer.Config{Dir: dir})
@@ -68,7 +68,7 @@ func child(ctx context.Context, dir string) error {
 	return <-failed
 }
 
-// killed runs a child on dir, kills it after n acknowledgements, and gives what it said.
+// killed runs a child on dir, kills it after n acknowledgements, and returns what it printed.
 func killed(t *testing.T, dir string, n int) (frames map[uint64]string, rev uint64) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -91,7 +91,7 @@ func killed(t *testing.T, dir string, n int) (frames map[uint64]string, rev uint
 		}
 		line, err := lines.ReadString('\n')
 		if err == io.EOF {
-			break // a line without its end was not said
+			break // an incomplete line does not count
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -103,26 +103,26 @@ func killed(t *testing.T, dir string, n int) (frames map[uint64]string, rev uint
 		} else if _, err := fmt.Sscanf(line, "value %d %s\n", &seq, &rest); err == nil {
 			rev = max(rev, seq)
 		} else {
-			t.Fatalf("child said %q", line)
+			t.Fatalf("child printed %q", line)
 		}
 	}
 	_ = cmd.Wait() // it was killed
 	return frames, rev
 }
 
-func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
+func TestKillLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	all := map[uint64]string{}
 	var trimmed, lastRev uint64
 	for round := range 4 {
 		frames, rev := killed(t, dir, 200+100*round)
 		if rev <= lastRev {
-			t.Fatalf("round %d: revisions ended at %d, the round before at %d", round, rev, lastRev)
+			t.Fatalf("round %d: revisions ended at %d, in the previous round at %d", round, rev, lastRev)
 		}
 		lastRev = rev
 		for seq, f := range frames {
 			if before, ok := all[seq]; ok {
-				t.Fatalf("round %d: sequence %d was given to %.20q and to %.20q", round, seq, before, f)
+				t.Fatalf("round %d: sequence %d acknowledged for %.20q and for %.20q", round, seq, before, f)
 			}
 			all[seq] = f
 		}
@@ -143,18 +143,18 @@ func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 				return errEnough
 			}
 			return nil
-		}); err != errEnough { //nolint:errorlint // it is promised as it is
+		}); err != errEnough { //nolint:errorlint // Read returns fn's error unchanged
 			t.Fatal(err)
 		}
 		for seq, f := range all {
 			if seq > trimmed && found[seq] != f {
-				t.Errorf("round %d: frame %d was acknowledged as %.20q and is %.20q", round, seq, f, found[seq])
+				t.Errorf("round %d: frame %d = %.20q, acknowledged as %.20q", round, seq, found[seq], f)
 			}
 		}
 		if _, rev, err := openStore(t, b, "delivery").Get(t.Context(), "k"); err != nil || rev < lastRev {
-			t.Errorf("round %d: the store is at revision %d, %v, and %d was acknowledged", round, rev, err, lastRev)
+			t.Errorf("round %d: store at revision %d, %v; %d was acknowledged", round, rev, err, lastRev)
 		}
-		// The next round's child starts on a log that was trimmed altogether.
+		// The next round's child starts with a trimmed log.
 		if err := l.Trim(t.Context(), stats.Last); err != nil {
 			t.Fatal(err)
 		}
@@ -165,18 +165,18 @@ func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 	}
 }
 
-// Two processes on one directory would destroy it.
-func TestDirectoryIsForOneProcess(t *testing.T) {
+// Two processes would destroy the data directory.
+func TestDirectoryIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	open(t, buffer.Config{Dir: dir})
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+dir)
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "is in use by another process: stop that one, or choose another directory") {
+	if err == nil || !strings.Contains(string(out), "is in use by another process; stop it or choose another directory") {
 		t.Errorf("second process: %v\n%s", err, out)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { // nor twice in this one
+	wg.Go(func() { // the same process cannot open it twice either
 		if b, err := buffer.Open(t.Context(), buffer.Config{Dir: dir}); err == nil {
 			t.Errorf("second Open in this process = nil, want an error; Close: %v", b.Close())
 		}

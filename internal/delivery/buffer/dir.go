@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	// dataVersion counts the layouts of the data directory that a program of before could
-	// not read.
+	// dataVersion is the version of the data directory's layout. It increases with each change
+	// that earlier programs cannot read.
 	dataVersion = 1
 	versionFile = "VERSION"
 	lockFile    = "LOCK"
-	natsFolder  = "jetstream" // the name that the NATS server gives
+	natsFolder  = "jetstream" // created by the NATS server
 
-	// minFreeBytes stay free on the disk: the stores, through which delivery frees space,
-	// must be able to go on when the logs cannot.
+	// minFreeBytes is reserved on the disk for the stores: delivery needs them to free space
+	// when the logs are full.
 	minFreeBytes = 64 << 20
 )
 
-// dir is the data directory, held by this process alone.
+// dir is the data directory, locked by this process.
 type dir struct {
 	path string // absolute
 	lock *os.File
-	free func() (int64, error) // bytes that this user may still write
+	free func() (int64, error) // bytes that this user can still write
 }
 
-// openDir makes the directory when missing, locks it, and checks its version.
+// openDir creates the directory when missing, locks it, and checks its version.
 func openDir(path string) (_ *dir, err error) {
 	d := &dir{}
 	if d.path, err = filepath.Abs(path); err != nil {
-		return nil, fmt.Errorf("find data directory %s: %w", path, err)
+		return nil, fmt.Errorf("resolve data directory %s: %w", path, err)
 	}
 	d.free = func() (int64, error) { return freeBytes(d.path) }
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
@@ -53,20 +53,20 @@ func openDir(path string) (_ *dir, err error) {
 	}()
 	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("data directory %s is in use by another process: stop that one, or choose another directory", d.path)
+			return nil, fmt.Errorf("data directory %s is in use by another process; stop it or choose another directory", d.path)
 		}
 		return nil, fmt.Errorf("lock data directory %s: %w", d.path, err)
 	}
 	return d, d.checkVersion()
 }
 
-// checkVersion refuses what a newer program or somebody else wrote, and marks a new
-// directory as ours.
+// checkVersion rejects directories of newer or other programs, and writes the version file of a
+// new one.
 func (d *dir) checkVersion() error {
 	data, err := os.ReadFile(filepath.Join(d.path, versionFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(d.path, natsFolder)); err == nil {
-			return fmt.Errorf("data directory %s holds NATS data and no %s file: it is not stagelog's, choose another directory", d.path, versionFile)
+			return fmt.Errorf("data directory %s contains NATS data but no %s file, so stagelog did not create it; choose another directory", d.path, versionFile)
 		}
 		if err := atomicfile.WriteFile(filepath.Join(d.path, versionFile), fmt.Appendf(nil, "%d\n", dataVersion), 0o600); err != nil {
 			return atomicfile.Unusable("data directory", d.path, err)
@@ -78,17 +78,17 @@ func (d *dir) checkVersion() error {
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || version < 1 {
-		return fmt.Errorf("data directory %s: its %s file holds no version: restore it from a backup, or choose another directory", d.path, versionFile)
+		return fmt.Errorf("data directory %s: the %s file contains no valid version; restore it from a backup or choose another directory", d.path, versionFile)
 	}
 	if version > dataVersion {
-		return fmt.Errorf("data directory %s is of version %d and this program reads up to version %d: run the newer stagelog, or choose another directory",
+		return fmt.Errorf("data directory %s has version %d, newer than the supported %d; upgrade stagelog or choose another directory",
 			d.path, version, dataVersion)
 	}
 	return nil
 }
 
-// close gives the directory free. The lock file stays: removing it would let two
-// processes lock two files of that name.
+// close unlocks the directory. The lock file stays: if it were removed, two processes could
+// lock two different files of that name.
 func (d *dir) close() error {
 	if d.lock == nil {
 		return nil

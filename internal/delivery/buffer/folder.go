@@ -10,29 +10,29 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 )
 
-// Two changes of a folder within the tick of its file system's clock carry the same time.
+// Two changes of a folder within one tick of the file system's clock get the same time.
 const (
-	clockTick       = 20 * time.Millisecond // more than a kernel's, which is 10 ms at most
-	coarseClockTick = 3 * time.Second       // where times have no fraction
+	clockTick       = 20 * time.Millisecond // a kernel's tick is up to 10 ms
+	coarseClockTick = 3 * time.Second       // for file systems with whole seconds
 )
 
-// folder makes the names in a JetStream stream's folder durable. The server syncs the
-// block that it writes to, but not the name of a block that it has just made.
+// folder makes the file names in a JetStream stream's folder durable. The server syncs the
+// block that it writes to, but not the name of a new block.
 type folder struct {
 	path string
 
 	mu     sync.Mutex // guards synced
-	synced time.Time  // the folder's time of change that is on disk
+	synced time.Time  // modification time of the folder when it was last synced
 }
 
-// folder finds the files of a stream of the embedded server, and syncs the folders that
-// lead there. It is nil on a cluster.
+// folder returns the folder of a stream's files on the embedded server, after syncing its parent
+// folders. On a cluster it returns nil.
 func (b *Buffer) folder(stream string) (*folder, error) {
 	if b.server == nil {
 		return nil, nil
 	}
 	path := b.dir.path
-	// $G is the account of a server without accounts.
+	// $G is the default account of the NATS server.
 	for _, name := range []string{natsFolder, "$G", "streams", stream, "msgs"} {
 		if err := atomicfile.SyncDir(path); err != nil {
 			return nil, fmt.Errorf("sync data directory: %w", err)
@@ -43,8 +43,8 @@ func (b *Buffer) folder(stream string) (*folder, error) {
 	return f, f.sync()
 }
 
-// sync returns once every name that was in the folder when it was called is on disk. When
-// nothing changed it costs one stat.
+// sync returns once every name that was in the folder at the time of the call is on disk. If
+// nothing has changed, it costs one stat.
 func (f *folder) sync() error {
 	if f == nil {
 		return nil

@@ -18,14 +18,14 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// healEnv makes the test binary a process whose disk stops taking writes for a while: no
-// file may grow any more.
+// healEnv makes the test binary run as a child process whose files cannot grow for a while, like
+// on a full disk.
 const healEnv = "STAGELOG_BUFFER_TEST_HEAL"
 
-func TestWriteErrorIsSurvivedWithoutARestart(t *testing.T) {
+func TestWriteErrorHealsWithoutRestart(t *testing.T) {
 	dir := os.Getenv(healEnv)
 	if dir == "" {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriteErrorIsSurvivedWithoutARestart$")
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriteErrorHealsWithoutRestart$")
 		cmd.Env = append(os.Environ(), healEnv+"="+t.TempDir())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
@@ -54,7 +54,7 @@ func TestWriteErrorIsSurvivedWithoutARestart(t *testing.T) {
 	if _, err := s.Set(ctx, "k", []byte("before")); err != nil {
 		t.Fatal(err)
 	}
-	// This reader is there all the time.
+	// This reader runs during the whole test.
 	found, ended := map[uint64]string{}, make(chan error, 1)
 	go func() {
 		ended <- l.Read(ctx, 1, time.Minute, func(seq uint64, frame []byte) error {
@@ -80,13 +80,13 @@ func TestWriteErrorIsSurvivedWithoutARestart(t *testing.T) {
 	for ; ; n++ {
 		if err := add(n); err != nil {
 			if errors.Is(err, record.ErrFull) || ctx.Err() != nil {
-				t.Fatalf("Append on a disk that takes nothing = %v, want another error, in time", err)
+				t.Fatalf("Append on a full disk = %v, want another error before the timeout", err)
 			}
-			t.Logf("Append on a disk that takes nothing: %v", err)
+			t.Logf("Append on a full disk: %v", err)
 			break
 		}
 		if n > 100 {
-			t.Fatal("the disk still takes everything")
+			t.Fatal("writes still succeed, want the file size limit to stop them")
 		}
 	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
@@ -98,7 +98,7 @@ func TestWriteErrorIsSurvivedWithoutARestart(t *testing.T) {
 		n++
 		select {
 		case <-ctx.Done():
-			t.Fatal("the buffer never takes frames again")
+			t.Fatal("Append still fails after the disk has recovered")
 		case <-again.C:
 		}
 	}
@@ -114,12 +114,12 @@ func TestWriteErrorIsSurvivedWithoutARestart(t *testing.T) {
 	if _, err := l.Append(ctx, []byte("last")); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != errEnough { //nolint:errorlint // it is promised as it is
+	if err := <-ended; err != errEnough { //nolint:errorlint // Read returns fn's error unchanged
 		t.Fatal(err)
 	}
 	for seq, f := range acked {
 		if found[seq] != f {
-			t.Errorf("frame %d was acknowledged as %.10q and is %.10q", seq, f, found[seq])
+			t.Errorf("frame %d = %.10q, acknowledged as %.10q", seq, found[seq], f)
 		}
 	}
 }

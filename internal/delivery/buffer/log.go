@@ -15,28 +15,28 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Log is the frames of one shard of one stream, in the order of their sequence numbers,
-// which start at 1 and are never used twice while the log exists.
+// Log holds the frames of one shard of one stream in the order of their sequence numbers, which
+// start at 1 and are never reused while the log exists.
 type Log struct {
 	b       *Buffer
-	name    string // of the stream and shard, for messages
+	name    string // stream and shard, for messages
 	subject string
 	stream  jetstream.Stream
 	folder  *folder
 
 	last  atomic.Uint64 // newest sequence seen by this process
-	bytes atomic.Int64  // this log's part of b.used
+	bytes atomic.Int64  // this log's share of b.used
 }
 
-// Stats is the state of a log. Oldest is the time of the frame First.
+// Stats describes the state of a log. Oldest is the time of the frame First.
 type Stats struct {
-	First, Last uint64 // Last is 0 when nothing was ever appended
+	First, Last uint64 // Last is 0 if nothing was ever appended
 	Bytes       int64  // on disk
 	Oldest      time.Time
 }
 
-// Log opens the log of the stream's shard and makes it when missing. Names may hold any
-// bytes. Opening it twice gives the same Log.
+// Log opens the log of the stream's shard and creates it when missing. Names may contain any
+// bytes. Opening it twice returns the same Log.
 func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error) {
 	name := streamName(stream, shard)
 	b.mu.Lock()
@@ -45,7 +45,7 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 		return l, nil
 	}
 	var s jetstream.Stream
-	err := b.patiently(ctx, func(ctx context.Context) (err error) {
+	err := b.whenReady(ctx, func(ctx context.Context) (err error) {
 		s, err = b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 			Name:      name,
 			Subjects:  []string{streamSubject(stream, shard)},
@@ -71,14 +71,14 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 	return l, nil
 }
 
-// Shards is how many shards of the stream have had a log: one more than the highest there is.
+// Shards returns the number of shards of the stream that have a log: one more than the highest.
 func (b *Buffer) Shards(ctx context.Context, stream string) (n int, err error) {
 	err = b.do(ctx, func(ctx context.Context) error {
 		names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject(streamSubjects(stream)))
 		for name := range names.Name() {
 			shard, err := strconv.Atoi(name[strings.LastIndexByte(name, '_')+1:])
 			if err != nil {
-				return fmt.Errorf("the name %s is no log's", name)
+				return fmt.Errorf("unexpected name of a log: %s", name)
 			}
 			n = max(n, shard+1)
 		}
@@ -90,8 +90,8 @@ func (b *Buffer) Shards(ctx context.Context, stream string) (n int, err error) {
 	return n, nil
 }
 
-// DeleteLog forgets the log and its frames. One that is not there is no error. A log made
-// anew under the same name starts at sequence 1: forget what was kept about the old one.
+// DeleteLog deletes the log and its frames. A missing log is not an error. A new log of the
+// same name starts at sequence 1, so delete any state about the old one first.
 func (b *Buffer) DeleteLog(ctx context.Context, stream string, shard int) error {
 	name := streamName(stream, shard)
 	b.mu.Lock()
@@ -103,15 +103,15 @@ func (b *Buffer) DeleteLog(ctx context.Context, stream string, shard int) error 
 	return b.measure(ctx)
 }
 
-// Append stores one frame of at most record.MaxFrameBytes and returns once it is synced.
-// It wraps record.ErrFull when there is no room: nothing was stored then. After any other
-// error the frame may be stored or not. The frame is not kept. It may run in parallel;
-// the sequence numbers say in which order.
+// Append stores one frame of up to record.MaxFrameBytes and returns once it is synced. If the
+// error wraps record.ErrFull, nothing was stored; after any other error the frame may or may not
+// be stored. The frame is not kept. Append may run in parallel; the sequence numbers define the
+// order.
 func (l *Log) Append(ctx context.Context, frame []byte) (seq uint64, err error) {
 	if len(frame) > record.MaxFrameBytes {
-		return 0, fmt.Errorf("append frame to %s: %d bytes, at most %d fit", l.name, len(frame), record.MaxFrameBytes)
+		return 0, fmt.Errorf("append frame to %s: %d bytes exceed the limit of %d", l.name, len(frame), record.MaxFrameBytes)
 	}
-	if err := l.b.checkRoom(int64(len(frame))); err != nil {
+	if err := l.b.checkSpace(int64(len(frame))); err != nil {
 		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
 	}
 	err = l.b.do(ctx, func(ctx context.Context) error {
@@ -141,8 +141,8 @@ func (l *Log) grow(seq uint64, n int64) {
 	}
 }
 
-// Trim frees the frames up to and with upTo. The newest frame stays in any case, so that
-// no crash can make sequence numbers start again. Repeating it is safe.
+// Trim deletes the frames up to and including upTo. The newest frame always stays, so that
+// sequence numbers never restart after a crash. Repeating it is safe.
 func (l *Log) Trim(ctx context.Context, upTo uint64) error {
 	last := l.last.Load()
 	if last == 0 || upTo == 0 {
@@ -157,27 +157,26 @@ func (l *Log) Trim(ctx context.Context, upTo uint64) error {
 	return err
 }
 
-// Stats asks for the log's state.
+// Stats reads the log's state.
 func (l *Log) Stats(ctx context.Context) (Stats, error) {
 	var info *jetstream.StreamInfo
 	if err := l.b.do(ctx, func(ctx context.Context) (err error) {
 		info, err = l.stream.Info(ctx)
 		return err
 	}); err != nil {
-		return Stats{}, fmt.Errorf("ask for the state of %s: %w", l.name, err)
+		return Stats{}, fmt.Errorf("read state of %s: %w", l.name, err)
 	}
 	s := Stats{First: info.State.FirstSeq, Last: info.State.LastSeq, Bytes: int64(info.State.Bytes), Oldest: info.State.FirstTime}
-	// Appends that were acknowledged meanwhile may be counted twice or not at all; the
-	// next call mends that.
+	// Concurrent appends may be counted twice or not at all; the next call corrects that.
 	l.b.used.Add(s.Bytes - l.bytes.Swap(s.Bytes))
 	return s, nil
 }
 
-// Codes of JetStream's API errors that mean that there is no room, or that somebody else
-// has written (a replicated stream has a code of its own for that).
+// Codes of JetStream's API errors for a full store, an unready cluster, and a conflicting write
+// (replicated streams have a code of their own for it).
 const (
 	codeAccountFull   jetstream.ErrorCode = 10002
-	codeNoPeers       jetstream.ErrorCode = 10005 // too few servers for the replicas, or known of so far
+	codeNoPeers       jetstream.ErrorCode = 10005 // too few servers for the replicas, or not all connected yet
 	codeUnavailable   jetstream.ErrorCode = 10008
 	codeNotLeader     jetstream.ErrorCode = 10009
 	codeServerFull    jetstream.ErrorCode = 10023
@@ -187,7 +186,7 @@ const (
 	codeWrongReplica  jetstream.ErrorCode = 10164
 )
 
-// storeError gives a JetStream error the sentinel that it stands for.
+// storeError wraps a JetStream error in the matching sentinel.
 func storeError(err error) error {
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return fmt.Errorf("%w: %w", record.ErrNotFound, err)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// What JetStream knows our things by. Frames of shard 2 of the stream "a.b" are in the
-// JetStream stream FRAMES_a_2Eb_2 under the subject frames.a_2Eb.2.
+// Prefixes of JetStream names. The frames of shard 2 of the stream "a.b" are in the JetStream
+// stream FRAMES_a_2Eb_2 under the subject frames.a_2Eb.2.
 const (
 	framesStream  = "FRAMES_"
 	framesSubject = "frames."
@@ -20,11 +20,11 @@ func streamSubject(stream string, shard int) string {
 	return fmt.Sprintf("%s%s.%d", framesSubject, escape(stream), shard)
 }
 
-// streamSubjects are those of all shards.
+// streamSubjects returns the wildcard subject of all shards.
 func streamSubjects(stream string) string { return framesSubject + escape(stream) + ".*" }
 
-// keyToken is a Store's key as one token of a subject. The first letter makes the empty
-// key a token too.
+// keyToken encodes a Store's key as one token of a subject. The leading letter makes the empty
+// key a valid token.
 func keyToken(key string) string { return "k" + escape(key) }
 
 func tokenKey(token string) (string, bool) {
@@ -37,8 +37,8 @@ func tokenKey(token string) (string, bool) {
 
 const hexDigits = "0123456789ABCDEF"
 
-// escape leaves letters, digits and the hyphen, and writes any other byte as _XX. That is
-// safe in a subject's token, a stream's name, a bucket's name and a folder's name.
+// escape keeps letters, digits and hyphens, and writes any other byte as _XX. The result is
+// valid as a subject's token, a stream's name, a bucket's name and a folder's name.
 func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {

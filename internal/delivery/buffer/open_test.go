@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// cluster is a NATS server that listens, as one of a cluster does.
+// cluster starts a NATS server that listens like one of a cluster, and returns its URL.
 func cluster(t *testing.T, jetStream bool) string {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
@@ -46,7 +46,7 @@ func TestClusterByURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Put(t.Context(), "k", []byte("v"), rev+1); !errors.Is(err, record.ErrConflict) {
-		t.Errorf("Put of a wrong rev = %v, want ErrConflict", err)
+		t.Errorf("Put with a wrong revision = %v, want ErrConflict", err)
 	}
 	for range 12 {
 		if _, err = l.Append(t.Context(), make([]byte, 10_000)); err != nil {
@@ -61,7 +61,7 @@ func TestClusterByURL(t *testing.T) {
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	dirWith := func(name, content string) string {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -77,15 +77,15 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		cfg  buffer.Config
 		want []string
 	}{
-		"nothing given":      {buffer.Config{}, []string{"neither a directory nor a NATS URL"}},
-		"a file in the way":  {buffer.Config{Dir: dirWith("file", "") + "/file"}, []string{"a file is in the way", "choose another directory"}},
-		"below a file":       {buffer.Config{Dir: dirWith("file", "") + "/file/data"}, []string{"a file is in the way", "choose another directory"}},
-		"a newer version":    {buffer.Config{Dir: dirWith("VERSION", "2\n")}, []string{"is of version 2", "run the newer stagelog"}},
-		"a damaged version":  {buffer.Config{Dir: dirWith("VERSION", "")}, []string{"holds no version", "restore it"}},
-		"somebody else's":    {buffer.Config{Dir: foreign}, []string{"not stagelog's", "choose another directory"}},
-		"nobody at the URL":  {buffer.Config{URL: "nats://ann:secret@127.0.0.1:1"}, []string{"nats://ann:xxxxx@127.0.0.1:1"}},
-		"a URL that is none": {buffer.Config{URL: "nats://ann:sec ret@:x"}, []string{"is not one"}},
-		"no JetStream there": {buffer.Config{URL: cluster(t, false)}, []string{"has no JetStream"}},
+		"no directory or URL": {buffer.Config{}, []string{"neither a directory nor a NATS URL"}},
+		"path is a file":      {buffer.Config{Dir: dirWith("file", "") + "/file"}, []string{"a file is in the way", "choose another directory"}},
+		"path below a file":   {buffer.Config{Dir: dirWith("file", "") + "/file/data"}, []string{"a file is in the way", "choose another directory"}},
+		"newer version":       {buffer.Config{Dir: dirWith("VERSION", "2\n")}, []string{"has version 2", "upgrade stagelog"}},
+		"damaged version":     {buffer.Config{Dir: dirWith("VERSION", "")}, []string{"no valid version", "restore it"}},
+		"foreign directory":   {buffer.Config{Dir: foreign}, []string{"stagelog did not create it", "choose another directory"}},
+		"connection refused":  {buffer.Config{URL: "nats://ann:secret@127.0.0.1:1"}, []string{"nats://ann:xxxxx@127.0.0.1:1"}},
+		"invalid URL":         {buffer.Config{URL: "nats://ann:sec ret@:x"}, []string{"invalid NATS URL"}},
+		"no JetStream":        {buffer.Config{URL: cluster(t, false)}, []string{"JetStream is not enabled"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -95,19 +95,19 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("Open = %v, want it to say %q", err, want)
+					t.Errorf("Open = %v, want an error containing %q", err, want)
 				}
 			}
 			if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec ret") {
-				t.Errorf("Open = %v: it says the password", err)
+				t.Errorf("Open = %v: the error contains the password", err)
 			}
 		})
 	}
 }
 
-func TestDirectoryWithoutRightsSaysWhatToDo(t *testing.T) {
+func TestOpenUnwritableDirectory(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may write everywhere")
+		t.Skip("root can write everywhere")
 	}
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o500); err != nil {

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// readAheadBytes is how much of a log one reader holds in memory.
+	// readAheadBytes limits how much of a log one reader holds in memory.
 	readAheadBytes = 4 * record.MaxFrameBytes
-	// stallCheck is how long nothing comes before a reader asks whether there is something.
-	// A consumer dies with the server that holds it, and nobody tells its reader.
+	// stallCheck is how long a reader waits for a frame before it checks the log for more. A
+	// consumer dies with the server that holds it, and its reader is not notified.
 	stallCheck = time.Second
-	// consumerIdle is after how long a server forgets a consumer whose reader is gone.
+	// consumerIdle is when a server deletes a consumer without a reader.
 	consumerIdle = time.Minute
 )
 
-// errConsumer: the consumer is of no use any more, and a new one may be.
-var errConsumer = errors.New("the consumer is gone")
+// errConsumer marks the failure of a consumer; a new one may work.
+var errConsumer = errors.New("consumer is gone")
 
-// Read calls fn with each frame from sequence from on, in order and without gaps other
-// than trimmed frames, waiting for new ones, until ctx ends or fn returns an error, which
-// is returned as it is. When no frame came for a tick, fn is called with a nil frame, so
-// that the caller can cut by age. The frame is valid only during fn.
+// Read calls fn with each frame, in order, starting at sequence from, and waits for new ones. Only
+// trimmed frames are skipped. It returns when ctx ends, or with fn's error unchanged. If no frame
+// arrived during a tick, fn is called with a nil frame, so that the caller can close a flush by
+// age. The frame is valid only during fn.
 func (l *Log) Read(ctx context.Context, from uint64, tick time.Duration, fn func(seq uint64, frame []byte) error) error {
 	next := max(from, 1)
 	for failed := false; ; {
@@ -43,12 +43,12 @@ func (l *Log) Read(ctx context.Context, from uint64, tick time.Duration, fn func
 			return fmt.Errorf("read %s at %d: %w", l.name, next, err)
 		}
 		failed = next == began
-		l.b.logger.Warn("reading goes on with a new consumer", "log", l.name, "at", next, "error", err)
+		l.b.logger.Warn("consumer failed; reading continues with a new one", "log", l.name, "at", next, "error", err)
 	}
 }
 
-// consume reads from *next on with one consumer. It wraps errConsumer when another one may
-// do better.
+// consume reads starting at *next with one consumer. The error wraps errConsumer if a new
+// consumer may work.
 func (l *Log) consume(ctx context.Context, next *uint64, tick time.Duration, fn func(uint64, []byte) error) error {
 	messages, err := l.consumer(ctx, *next)
 	if err != nil {
@@ -82,7 +82,7 @@ func (l *Log) consume(ctx context.Context, next *uint64, tick time.Duration, fn 
 			return fmt.Errorf("read %s at %d: %w", l.name, *next, err)
 		}
 		if delivered++; meta.Sequence.Consumer != delivered {
-			return fmt.Errorf("%w: message %d came as its number %d", errConsumer, delivered, meta.Sequence.Consumer)
+			return fmt.Errorf("%w: expected message %d, received %d", errConsumer, delivered, meta.Sequence.Consumer)
 		}
 		seq := meta.Sequence.Stream
 		*next = seq + 1
@@ -94,7 +94,7 @@ func (l *Log) consume(ctx context.Context, next *uint64, tick time.Duration, fn 
 	}
 }
 
-// consumer makes a consumer that nobody has to delete. It is in one server's memory.
+// consumer creates a consumer that expires by itself. It is in one server's memory.
 func (l *Log) consumer(ctx context.Context, from uint64) (messages jetstream.MessagesContext, err error) {
 	err = l.b.do(ctx, func(ctx context.Context) error {
 		c, err := l.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
@@ -115,14 +115,14 @@ func (l *Log) consumer(ctx context.Context, from uint64) (messages jetstream.Mes
 	return messages, err
 }
 
-// stallWatch finds out that a consumer delivers nothing though the log has more.
+// stallWatch detects a consumer that delivers nothing although the log has more.
 type stallWatch struct {
 	log   *Log
-	since time.Time // nothing came, or the log was asked, at this time
-	owed  uint64    // what stood in the log then and had not come; 0 is nothing
+	since time.Time // last frame, or last check of the log
+	owed  uint64    // sequence that was overdue at that time; 0 means none
 }
 
-// idle is called when nothing came for a tick, and next is what the reader waits for.
+// idle checks for a stall. It is called when nothing arrived for a while; next is the expected sequence.
 func (w *stallWatch) idle(ctx context.Context, next uint64) error {
 	if time.Since(w.since) < stallCheck {
 		return nil
@@ -130,13 +130,13 @@ func (w *stallWatch) idle(ctx context.Context, next uint64) error {
 	owed := w.owed
 	w.owed = 0
 	if s, err := w.log.Stats(ctx); err != nil {
-		w.log.b.logger.Debug("a reader cannot ask for more", "log", w.log.name, "error", err)
+		w.log.b.logger.Debug("stall check failed", "log", w.log.name, "error", err)
 	} else if s.Last >= next {
 		w.owed = next
 	}
 	w.since = time.Now()
 	if w.owed != 0 && w.owed == owed {
-		return fmt.Errorf("%w: frame %d stands in the log and does not come", errConsumer, next)
+		return fmt.Errorf("%w: frame %d is in the log but not delivered", errConsumer, next)
 	}
 	return nil
 }

@@ -12,9 +12,8 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 )
 
-// A consumer is in one server's memory. That it is gone is what a reader must find out by
-// itself.
-func TestReadGoesOnWithANewConsumer(t *testing.T) {
+// A consumer is in one server's memory. A reader must detect by itself that it is gone.
+func TestReadReplacesLostConsumer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	url := cluster(t, true)
@@ -35,13 +34,13 @@ func TestReadGoesOnWithANewConsumer(t *testing.T) {
 		}
 		return nil
 	})
-	if err != errEnough { //nolint:errorlint // it is promised as it is
+	if err != errEnough { //nolint:errorlint // Read returns fn's error unchanged
 		t.Fatal(err)
 	}
 	diff(t, "frames", []string{"1:one", "2:two", "3:three", "4:four"}, got)
 }
 
-// deleteConsumers deletes every consumer of every stream, as another client.
+// deleteConsumers deletes every consumer of every stream through another client.
 func deleteConsumers(t *testing.T, url string) {
 	t.Helper()
 	nc, err := nats.Connect(url)
@@ -67,6 +66,6 @@ func deleteConsumers(t *testing.T, url string) {
 		}
 	}
 	if n != 1 {
-		t.Fatalf("%d consumers were deleted, want the reader's", n)
+		t.Fatalf("deleted %d consumers, want 1, the reader's", n)
 	}
 }

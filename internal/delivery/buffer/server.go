@@ -16,40 +16,41 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second // a large buffer takes a while to read
+	startTimeout = 30 * time.Second // reading a large buffer takes a while
 
-	// embeddedMaxPayload bounds one value of a Store; a frame is bounded by
-	// record.MaxFrameBytes, so that it fits any cluster.
+	// embeddedMaxPayload limits one value of a Store. Frames are limited by record.MaxFrameBytes,
+	// which fits every cluster.
 	embeddedMaxPayload = 8 << 20
 
-	// The server's own limits must never be reached: Config.MaxBytes is the quota.
+	// The server's own limits must never be reached, because Config.MaxBytes is the quota.
 	embeddedMaxStore  = 1 << 60
 	embeddedMaxMemory = 64 << 20
 
 	restartPause = time.Second // between two restarts
 )
 
-// errRestarted ends the requests under way when the embedded server has to be replaced.
-var errRestarted = errors.New("the disk could not be written; the buffer restarts")
+// errRestarted ends the requests in progress when the embedded server is replaced.
+var errRestarted = errors.New("disk write failed; the buffer is restarting")
 
-// embedded is the NATS server inside this process. After a failed write the server rejects all
-// others until it is restarted, so a full disk would need an operator: watch replaces the server by a
-// new one on the same files, and the client reconnects by itself.
+// embedded is the NATS server in this process. After a failed write the server rejects all further
+// writes until it is restarted. So that a full disk does not need an operator, watch replaces the
+// server with a new one on the same files, and the client reconnects.
 type embedded struct {
 	opts   server.Options
 	logger *slog.Logger
-	failed chan struct{} // holds one when the server has logged a failure
+	failed chan struct{} // receives a value when the server logs an error
 
 	endWatch context.CancelFunc
 	watcher  sync.WaitGroup
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards now, replacing, requests, next
 	now       *server.Server
 	replacing bool // now is shut down
 	requests  map[uint64]context.CancelCauseFunc
 	next      uint64 // key of requests
 }
 
+// startServer starts the server and its watch.
 func startServer(dir string, logger *slog.Logger) (*embedded, error) {
 	e := &embedded{logger: logger, failed: make(chan struct{}, 1), requests: map[uint64]context.CancelCauseFunc{}, opts: server.Options{
 		ServerName:         "stagelog",
@@ -75,13 +76,13 @@ func (e *embedded) start() error {
 	opts := e.opts // the server fills in defaults
 	s, err := server.NewServer(&opts)
 	if err != nil {
-		return fmt.Errorf("make the embedded NATS server: %w", err)
+		return fmt.Errorf("create the embedded NATS server: %w", err)
 	}
-	s.SetLoggerV2(talk{e.logger, e.failed}, false, false, false)
+	s.SetLoggerV2(natsLogger{e.logger, e.failed}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(startTimeout) || !s.JetStreamEnabled() {
 		shutdown(s)
-		return fmt.Errorf("start the embedded NATS server: JetStream is not ready after %s; see its log", startTimeout)
+		return fmt.Errorf("start the embedded NATS server: JetStream is not ready after %s; see the log", startTimeout)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,7 +97,7 @@ func (e *embedded) stop() {
 	shutdown(e.current())
 }
 
-// track registers a request, whose cancel is called with errRestarted when the server is replaced.
+// track registers a request; its cancel is called with errRestarted when the server is replaced.
 // The caller calls done when the request ends.
 func (e *embedded) track(cancel context.CancelCauseFunc) (done func()) {
 	e.mu.Lock()
@@ -115,7 +116,7 @@ func (e *embedded) track(cancel context.CancelCauseFunc) (done func()) {
 	}
 }
 
-// endRequests cancels all requests, and those that come until the server runs again.
+// endRequests cancels all requests, and new ones until the server runs again.
 func (e *embedded) endRequests() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -149,8 +150,8 @@ func (e *embedded) healthy() error {
 	return nil
 }
 
-// watch checks the server's health whenever it has logged a failure, which it does shortly before
-// its health shows it. It returns when ctx ends.
+// watch checks the server's health whenever it logs an error, which happens shortly before its
+// health changes. It returns when ctx ends.
 func (e *embedded) watch(ctx context.Context) {
 	for {
 		select {
@@ -163,7 +164,7 @@ func (e *embedded) watch(ctx context.Context) {
 				return
 			}
 			if err := e.healthy(); err != nil {
-				e.logger.Error("the buffer cannot write; restarting its server", "error", err)
+				e.logger.Error("buffer write failed; restarting the embedded server", "error", err)
 				e.replace(ctx)
 				break
 			}
@@ -175,28 +176,28 @@ func (e *embedded) watch(ctx context.Context) {
 func (e *embedded) replace(ctx context.Context) {
 	e.endRequests()
 	shutdown(e.current())
-	starts := failurelog.New(e.logger, slog.LevelError, "restarting the buffer's server")
+	starts := failurelog.New(e.logger, slog.LevelError, "restart of the buffer's server")
 	policy := retry.Policy{First: restartPause, Max: restartPause, Failed: func(err error, _ time.Duration) { starts.Failed(err) }}
 	if policy.Do(ctx, e.start) == nil {
 		starts.Worked()
-		e.logger.Info("the buffer's server runs again")
+		e.logger.Info("restarted the buffer's server")
 	}
 }
 
-// talk passes the server's log to slog. Its notices are of no use to our users.
-type talk struct {
+// natsLogger passes the server's log to slog, with notices at debug level.
+type natsLogger struct {
 	*slog.Logger
 	failed chan<- struct{}
 }
 
-// Noticef logs what is of use to us alone.
-func (t talk) Noticef(format string, v ...any) { t.Debug("nats: " + fmt.Sprintf(format, v...)) }
+// Noticef logs a notice at debug level.
+func (t natsLogger) Noticef(format string, v ...any) { t.Debug("nats: " + fmt.Sprintf(format, v...)) }
 
 // Warnf logs a warning.
-func (t talk) Warnf(format string, v ...any) { t.Warn("nats: " + fmt.Sprintf(format, v...)) }
+func (t natsLogger) Warnf(format string, v ...any) { t.Warn("nats: " + fmt.Sprintf(format, v...)) }
 
-// Errorf logs an error and makes watch check the server's health.
-func (t talk) Errorf(format string, v ...any) {
+// Errorf logs an error and triggers watch's health check.
+func (t natsLogger) Errorf(format string, v ...any) {
 	t.Error("nats: " + fmt.Sprintf(format, v...))
 	select {
 	case t.failed <- struct{}{}:
@@ -205,10 +206,10 @@ func (t talk) Errorf(format string, v ...any) {
 }
 
 // Fatalf logs an error.
-func (t talk) Fatalf(format string, v ...any) { t.Errorf(format, v...) }
+func (t natsLogger) Fatalf(format string, v ...any) { t.Errorf(format, v...) }
 
-// Debugf is switched off.
-func (t talk) Debugf(string, ...any) {}
+// Debugf discards the message.
+func (t natsLogger) Debugf(string, ...any) {}
 
-// Tracef is switched off: it would show what is stored.
-func (t talk) Tracef(string, ...any) {}
+// Tracef discards the message, which would contain stored data.
+func (t natsLogger) Tracef(string, ...any) {}

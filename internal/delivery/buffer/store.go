@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Store is a small durable map from keys to values, each with a revision that grows with
-// every write. A write that returned is synced. It may be used in parallel.
+// Store is a small durable map from keys to values, each with a revision that grows with every
+// write. A write is synced before it returns. Store may be used in parallel.
 type Store struct {
 	name   string
 	b      *Buffer
@@ -17,10 +17,10 @@ type Store struct {
 	folder *folder
 }
 
-// Store opens the store of that name and makes it when missing.
+// Store opens the store of that name and creates it when missing.
 func (b *Buffer) Store(ctx context.Context, name string) (*Store, error) {
 	var kv jetstream.KeyValue
-	err := b.patiently(ctx, func(ctx context.Context) (err error) {
+	err := b.whenReady(ctx, func(ctx context.Context) (err error) {
 		kv, err = b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket:   escape(name),
 			History:  1,
@@ -53,7 +53,7 @@ func (s *Store) write(ctx context.Context, action, key string, request func(cont
 	return nil
 }
 
-// Get reads the newest value and its revision. It wraps record.ErrNotFound when there is none.
+// Get returns the newest value and its revision. The error wraps record.ErrNotFound if there is none.
 func (s *Store) Get(ctx context.Context, key string) (value []byte, rev uint64, err error) {
 	var entry jetstream.KeyValueEntry
 	if err := s.b.do(ctx, func(ctx context.Context) (err error) {
@@ -65,8 +65,8 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, rev uint64, 
 	return entry.Value(), entry.Revision(), nil
 }
 
-// Put writes the value if the key's revision is rev still; 0 means that there is no such
-// key. It wraps record.ErrConflict when somebody else has written.
+// Put writes the value if the key's revision is still rev; 0 means that the key does not exist.
+// The error wraps record.ErrConflict if another writer was faster.
 func (s *Store) Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error) {
 	err = s.write(ctx, "put", key, func(ctx context.Context) (err error) {
 		if rev == 0 {
@@ -79,7 +79,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, rev uint64) (
 	return newRev, err
 }
 
-// Set writes the value whatever is there.
+// Set writes the value unconditionally.
 func (s *Store) Set(ctx context.Context, key string, value []byte) (newRev uint64, err error) {
 	err = s.write(ctx, "set", key, func(ctx context.Context) (err error) {
 		newRev, err = s.kv.Put(ctx, keyToken(key), value)
@@ -88,22 +88,22 @@ func (s *Store) Set(ctx context.Context, key string, value []byte) (newRev uint6
 	return newRev, err
 }
 
-// Delete removes the key. One that is not there is no error. The revision does not start
-// again: a Put with an old one still conflicts.
+// Delete removes the key. A missing key is not an error. Revisions do not restart: a Put with an
+// old one still conflicts.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	return s.write(ctx, "delete", key, func(ctx context.Context) error {
 		return s.kv.Delete(ctx, keyToken(key))
 	})
 }
 
-// All calls fn with every key that begins with prefix, in no order, as of now. An error
-// of fn ends it and is returned as it is. The value may be kept.
+// All calls fn with every current key that begins with prefix, in no particular order. It stops at
+// fn's first error and returns it unchanged. The value may be kept.
 func (s *Store) All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error {
 	w, err := s.kv.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return fmt.Errorf("list store %s: %w", s.name, err)
 	}
-	defer w.Stop() //nolint:errcheck // it only fails when the connection is gone already
+	defer w.Stop() //nolint:errcheck // it only fails if the connection is closed already
 	for {
 		select {
 		case <-ctx.Done():
@@ -113,7 +113,7 @@ func (s *Store) All(ctx context.Context, prefix string, fn func(key string, valu
 				return fmt.Errorf("list store %s: the connection was closed", s.name)
 			}
 			if entry == nil {
-				return nil // everything of now was seen
+				return nil // end of the current entries
 			}
 			key, ok := tokenKey(entry.Key())
 			if !ok || !strings.HasPrefix(key, prefix) {
@@ -126,7 +126,7 @@ func (s *Store) All(ctx context.Context, prefix string, fn func(key string, valu
 	}
 }
 
-// failed names the store and the key, which may be a customer's but is never a secret.
+// failed wraps err with the store and the key, which may be a customer's but is never a secret.
 func (s *Store) failed(action, key string, err error) error {
 	return fmt.Errorf("%s %q in store %s: %w", action, key, s.name, err)
 }

@@ -21,11 +21,11 @@ func openStore(t testing.TB, b *buffer.Buffer, name string) *buffer.Store {
 	return s
 }
 
-func TestStoreKeepsTheContract(t *testing.T) {
+func TestStoreContract(t *testing.T) {
 	recordtest.TestStore(t, openStore(t, open(t, buffer.Config{Dir: t.TempDir()}), "delivery"))
 }
 
-func TestStoreHoldsAnyKeyAndReopens(t *testing.T) {
+func TestStoreKeepsAnyKeyAfterReopen(t *testing.T) {
 	dir := t.TempDir()
 	b, err := buffer.Open(t.Context(), buffer.Config{Dir: dir})
 	if err != nil {
@@ -73,7 +73,7 @@ func all(t *testing.T, s *buffer.Store, prefix string) map[string]string {
 	return got
 }
 
-func TestOneOfManyWritersWinsEachRevision(t *testing.T) {
+func TestPutConflictHasOneWinner(t *testing.T) {
 	b := open(t, buffer.Config{Dir: t.TempDir()})
 	s := openStore(t, b, "lease")
 	rev, err := s.Put(t.Context(), "k", nil, 0)

@@ -14,13 +14,13 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// line is a record of the usual size, 374 bytes, that compresses as real ones do.
+// line returns a record of typical size (374 bytes) that compresses like a real one.
 func line(i int) []byte {
 	return fmt.Appendf(nil, `{"request_id":"%08x-6c1f-4c9e-9a55-%012x","api_id":"a1b2c3d4e5","stage":"prod","method":"GET","uri":"/orders/%d/items","resource_id":"k3p9q2","status":"200","response_size":"%d","latency":"%d","ip":"203.0.113.%d","request_time":"%d","api_key":"********************************%04d","key_id":"%010x","user_agent":"curl/8.5.0 (x86_64-pc-linux-gnu) libcurl/8.5","pad":"abcd"}`,
 		i*2654435761, i*40503, i*7919%100000, 100+i*31%4000, i*17%300, i%250, 1767225600000+i, i*13%10000, i*104729%1000003)
 }
 
-// columnsOf are the fields of a record as columns of text.
+// columnsOf returns one text column for each field of a record.
 func columnsOf(record []byte) (columns []parquet.Column) {
 	var fields map[string]string
 	if err := json.Unmarshal(record, &fields); err != nil {
@@ -32,7 +32,7 @@ func columnsOf(record []byte) (columns []parquet.Column) {
 	return columns
 }
 
-// endless is a log that gives the same frames n times, and one idle call behind them.
+// endless is a log that returns the same frames n times and then blocks.
 type endless struct {
 	frames [][]byte
 	n      int
@@ -57,7 +57,7 @@ func (discard) Put(_ context.Context, _, _ string, body io.ReadSeeker, _ record.
 	return err
 }
 
-// identity is a Transformer that gives records back with a newline.
+// identity is a Transformer that returns each record with a newline appended.
 type identity struct{}
 
 func (identity) Transform(_ context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {

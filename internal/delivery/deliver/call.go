@@ -6,47 +6,47 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// call moves through a worker's goroutines: records for one call of the function, or a
-// signal to the collector behind the records that came before it.
+// call passes through a worker's goroutines. It holds the records for one call of the function,
+// or signals the collector that all earlier records have been sent.
 type call struct {
 	kind     callKind
-	requests []*flushRequest // of callFlush
+	requests []*flushRequest // if kind is callFlush
 
 	functionARN string
 	streamARN   string
 	retries     int
 	shard       int
 
-	buf     []byte   // the records' bytes; the call's own copy
-	records [][]byte // into buf, or into what buf was before it grew
+	buf     []byte   // the records' bytes, copied from the frames
+	records [][]byte // slices of buf, or of its array before it grew
 	spans   []span
 	oldest  time.Time
 
 	results  []record.Result
 	scratch  []byte
 	attempts int
-	ended    time.Time     // when the last attempt did
-	done     chan struct{} // gets one value when results are there
+	ended    time.Time     // when the last attempt ended
+	done     chan struct{} // receives one value when results are complete
 }
 
 type callKind uint8
 
 const (
 	callRecords callKind = iota
-	callCorrupt          // records[0] is a frame that cannot be read
+	callCorrupt          // records[0] is an unreadable frame
 	callTick             // compare the age with the interval
 	callFlush            // close the open flush
 	callEnd              // close the open flush and stop
 )
 
-// span is records of one frame that follow each other, and where they stand.
+// span describes consecutive records of one frame and their position.
 type span struct {
 	seq     uint64
 	arrived time.Time
-	first   int  // in the call's records
-	n       int  // how many
-	index   int  // of the first one in its frame
-	ends    bool // the frame's last record is among them
+	first   int  // index of the first one in the call's records
+	n       int  // number of records
+	index   int  // index of the first one in its frame
+	ends    bool // includes the frame's last record
 }
 
 func (c *call) reset() {
@@ -57,7 +57,7 @@ func (c *call) reset() {
 	}
 }
 
-// add copies a record of the frame seq.
+// add appends a copy of a record of the frame seq.
 func (c *call) add(seq uint64, arrived time.Time, index int, rec []byte) {
 	at := len(c.buf)
 	c.buf = append(c.buf, rec...)
@@ -71,7 +71,7 @@ func (c *call) add(seq uint64, arrived time.Time, index int, rec []byte) {
 	}
 }
 
-// frameEnds marks the frame seq as complete with what was added. It may have no records.
+// frameEnds marks the frame seq as complete. A frame may have no records.
 func (c *call) frameEnds(seq uint64, arrived time.Time) {
 	if n := len(c.spans); n == 0 || c.spans[n-1].seq != seq {
 		c.spans = append(c.spans, span{seq: seq, arrived: arrived, first: len(c.records)})
@@ -79,7 +79,7 @@ func (c *call) frameEnds(seq uint64, arrived time.Time) {
 	c.spans[len(c.spans)-1].ends = true
 }
 
-// at is the span of record i, and its place in the frame.
+// at returns the span of record i and the record's index in its frame.
 func (c *call) at(i int) (s span, index int) {
 	lo, hi := 0, len(c.spans)
 	for hi-lo > 1 {

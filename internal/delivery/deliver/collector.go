@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// collector adds the results to the open flush, in order, and closes it when it is due.
+// collector adds the results to the open flush in order, and closes the flush when it is due.
 type collector struct {
 	w    *Worker
 	pipe *pipe
-	// pending, when not nil, makes one flush of everything up to callEnd: the pending one.
+	// pending, when not nil, is the pending flush to finish: everything up to callEnd goes into it.
 	pending *pendingFlush
 
 	open     *flush
@@ -94,7 +94,7 @@ func (c *collector) begin(seq uint64) error {
 	}
 	f, err := newFlush(dest, &c.w.memory, seq, c.w.now())
 	if err != nil {
-		return fmt.Errorf("the destination of %s cannot be used: %w", c.w.stream, err)
+		return fmt.Errorf("open flush of stream %s: invalid destination: %w", c.w.stream, err)
 	}
 	if c.pending != nil {
 		f.targets = map[string]target{}
@@ -118,8 +118,8 @@ func (c *collector) flushIfDue(ctx context.Context) error {
 	return nil
 }
 
-// flushNow closes the flush whatever it holds. If none is open, an empty one carries the requests
-// behind those that are being delivered.
+// flushNow closes the flush regardless of size and age. If none is open, it sends an empty one, so
+// that the requests are completed after the flushes being delivered.
 func (c *collector) flushNow(ctx context.Context, requests []*flushRequest) error {
 	if c.open == nil {
 		c.open = &flush{mem: &c.w.memory}
@@ -128,7 +128,7 @@ func (c *collector) flushNow(ctx context.Context, requests []*flushRequest) erro
 	return c.send(ctx)
 }
 
-// send passes the flush to the deliverer, which may be busy for as long as the bucket is unavailable.
+// send passes the flush to the deliverer, and blocks while the bucket is unavailable.
 func (c *collector) send(ctx context.Context) error {
 	if c.open == nil {
 		return nil

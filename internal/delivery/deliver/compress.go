@@ -16,18 +16,18 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 )
 
-// gatherBytes is how many bytes go into a compressor at once: single records would spend
-// more on the call than on the work.
+// gatherBytes is the size of the writes to a compressor: writing single records would cost more
+// in calls than in compression.
 const gatherBytes = 64 << 10
 
-// encoder compresses what is written to it. Close ends the format and leaves what is below
-// open. Reset starts over on another writer.
+// encoder compresses what is written to it. Close ends the compressed stream but does not close
+// the underlying writer. Reset starts a new stream on another writer.
 type encoder interface {
 	io.WriteCloser
 	Reset(w io.Writer)
 }
 
-// newEncoder makes the encoder of a CompressionFormat. name is what a ZIP's entry is called.
+// newEncoder returns the encoder for a CompressionFormat. name is the name of a ZIP's entry.
 func newEncoder(compression string, w io.Writer, name string) (encoder, error) {
 	switch compression {
 	case "", objectkey.Uncompressed:
@@ -35,7 +35,7 @@ func newEncoder(compression string, w io.Writer, name string) (encoder, error) {
 	case objectkey.Gzip:
 		z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 		if err != nil {
-			return nil, fmt.Errorf("make gzip writer: %w", err)
+			return nil, fmt.Errorf("create gzip writer: %w", err)
 		}
 		return z, nil
 	case objectkey.Zip:
@@ -45,16 +45,16 @@ func newEncoder(compression string, w io.Writer, name string) (encoder, error) {
 	case objectkey.HadoopSnappy:
 		return newBlocks(w, hadoopBlockBytes, hadoopBlock), nil
 	}
-	return nil, fmt.Errorf("compression format %q is not known", compression)
+	return nil, fmt.Errorf("unknown compression format %q", compression)
 }
 
-// plain leaves the bytes as they are.
+// plain writes the bytes uncompressed.
 type plain struct{ io.Writer }
 
 func (p *plain) Close() error      { return nil }
 func (p *plain) Reset(w io.Writer) { p.Writer = w }
 
-// zipped is an archive with one deflated entry.
+// zipped writes an archive with one deflated entry.
 type zipped struct {
 	w     io.Writer
 	name  string
@@ -93,7 +93,7 @@ func (z *zipped) Close() error {
 
 func (z *zipped) Reset(w io.Writer) { z.w, z.zip, z.entry = w, nil, nil }
 
-// blocks splits the bytes into blocks and writes each as block appends it.
+// blocks splits the bytes into blocks, which the function block encodes.
 type blocks struct {
 	w     io.Writer
 	in    *bufio.Writer
@@ -132,7 +132,7 @@ func (b *blocks) write(p []byte) error {
 	return err
 }
 
-// fullBlocks splits the large writes that go past the buffer.
+// fullBlocks splits the large writes that bypass the buffer.
 type fullBlocks struct {
 	b    *blocks
 	size int
@@ -152,11 +152,11 @@ func (f fullBlocks) Write(p []byte) (int, error) {
 const (
 	xerialHeaderBytes = 16
 	xerialBlockBytes  = 32 << 10
-	// Hadoop's codec has buffers of 256 KiB, and a block must fit also when it grows.
+	// Hadoop's codec has buffers of 256 KiB; an incompressible block, which grows, must fit too.
 	hadoopBlockBytes = 128 << 10
 )
 
-// xerialBlock appends a block of snappy-java's stream, behind its header for the first.
+// xerialBlock appends a block of snappy-java's stream; the header precedes the first one.
 func xerialBlock(dst, src []byte, first bool) []byte {
 	dst = xerial.Encode(slices.Grow(dst, xerialHeaderBytes+4+snappy.MaxEncodedLen(len(src))), src)
 	if first {
@@ -165,8 +165,8 @@ func xerialBlock(dst, src []byte, first bool) []byte {
 	return append(dst[:0], dst[xerialHeaderBytes:]...)
 }
 
-// hadoopBlock appends a block of Hadoop's BlockCompressorStream: the length, the length
-// compressed, the Snappy block. No bytes are no block.
+// hadoopBlock appends a block of Hadoop's BlockCompressorStream: the uncompressed length, the
+// compressed length, the Snappy block. Empty input adds no block.
 func hadoopBlock(dst, src []byte, _ bool) []byte {
 	if len(src) == 0 {
 		return dst
@@ -177,5 +177,5 @@ func hadoopBlock(dst, src []byte, _ bool) []byte {
 	compressed := snappy.Encode(dst[len(dst):cap(dst)], src)
 	binary.BigEndian.PutUint32(dst[head:], uint32(len(src)))
 	binary.BigEndian.PutUint32(dst[head+4:], uint32(len(compressed)))
-	return append(dst, compressed...) // it is there already
+	return append(dst, compressed...) // already in place: Encode wrote behind dst
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/snappy/xerial"
 )
 
-// decode reads an object of a compression format with readers that are not ours.
+// decode decompresses an object with readers of other projects.
 var decode = map[string]func(body []byte) ([]byte, error){
 	"":             func(body []byte) ([]byte, error) { return body, nil },
 	"UNCOMPRESSED": func(body []byte) ([]byte, error) { return body, nil },
@@ -77,7 +77,7 @@ func decodeHadoop(body []byte) ([]byte, error) {
 	return all, nil
 }
 
-func TestEveryCompressionReadsBack(t *testing.T) {
+func TestCompressionRoundTrip(t *testing.T) {
 	headers := map[string][2]string{ // extension, Content-Encoding
 		"": {"", ""}, "UNCOMPRESSED": {"", ""}, "GZIP": {".gz", "gzip"}, "ZIP": {".zip", "zip"},
 		"Snappy": {".snappy", "snappy-java"}, "HADOOP_SNAPPY": {".snappy", "hadoop-snappy"},
@@ -135,8 +135,8 @@ func TestEveryCompressionReadsBack(t *testing.T) {
 	}
 }
 
-// TestSpoolGoesToAFileAndBack delivers objects larger than what stays in memory.
-func TestSpoolGoesToAFileAndBack(t *testing.T) {
+// TestSpoolToFileRoundTrip delivers objects larger than the spool keeps in memory.
+func TestSpoolToFileRoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.Compression, w.dest.Size = "UNCOMPRESSED", 60<<20

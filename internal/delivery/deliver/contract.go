@@ -10,36 +10,36 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Destination is the S3 destination of a stream, by the newest version of its configuration.
+// Destination describes the S3 destination of a stream in the newest version of its configuration.
 type Destination struct {
 	Stream    string
 	StreamARN string
-	Version   int // of the configuration; it is part of the object names
+	Version   int // of the configuration; part of the object names
 
 	Bucket      string
-	Prefix      string // "" is yyyy/MM/dd/HH/
-	ErrorPrefix string // "" is below Prefix
+	Prefix      string // "" means yyyy/MM/dd/HH/
+	ErrorPrefix string // "" means below Prefix
 	// Size is the number of bytes, before compression, that closes a flush. By default 5 MiB.
 	Size int64
-	// Interval is the age that closes a flush. 0 is Firehose's zero buffering: a second.
+	// Interval is the age that closes a flush. 0 means Firehose's zero buffering: one second.
 	Interval      time.Duration
 	Compression   string         // a CompressionFormat; "" is UNCOMPRESSED
-	FileExtension string         // replaces the compression's when not ""
+	FileExtension string         // replaces the compression's unless ""
 	Zone          *time.Location // of prefixes and names; nil is UTC
-	Backup        *Backup        // where every source record goes too; nil is nowhere
-	// Partitioning puts records into one object per value of the partition keys that
-	// Prefix names.
+	Backup        *Backup        // second destination of every source record; nil means none
+	// Partitioning writes one object for each combination of values of the partition keys that
+	// Prefix contains.
 	Partitioning bool
-	// AppendDelimiter puts a newline after each good record that does not end in one.
+	// AppendDelimiter appends a newline to each good record that does not end in one.
 	AppendDelimiter bool
-	Conversion      *Conversion // of good records to Parquet; nil is none
+	Conversion      *Conversion // of good records to Parquet; nil means none
 
-	FunctionARN string // "" delivers records as they are
-	// Retries is how often a failed call of the function is repeated before its records
+	FunctionARN string // "" delivers records unchanged
+	// Retries is how many times a failed call of the function is retried before its records
 	// go to the error output.
 	Retries int
-	// FunctionBytes gathers the records of several frames for one call of the function, up
-	// to so many bytes, for FunctionInterval at most. 0 calls it with each frame.
+	// FunctionBytes limits the records of several frames that are gathered for one call of the
+	// function; FunctionInterval limits their age. 0 calls the function once for each frame.
 	FunctionBytes    int64
 	FunctionInterval time.Duration
 }
@@ -49,42 +49,42 @@ type Backup struct {
 	Bucket, Prefix, ErrorPrefix, Compression string
 }
 
-// Conversion makes Parquet files of good records: Firehose's record format conversion.
+// Conversion describes the conversion of good records to Parquet files (Firehose's record format conversion).
 type Conversion struct {
 	Columns     []parquet.Column       `json:"columns,omitempty"`
-	Compression string                 `json:"compression,omitempty"` // of the files' pages
-	Table       objectkey.CatalogTable `json:"table"`                 // where the columns are from
-	// Code, when it is not "", says why there are no columns. Every good record goes to the error output with it then.
+	Compression string                 `json:"compression,omitempty"` // of the Parquet pages
+	Table       objectkey.CatalogTable `json:"table"`                 // source of the columns
+	// Code is the reason why there are no columns, or "". If set, every good record goes to the error output with it.
 	Code    record.ErrorCode `json:"code,omitempty"`
 	Message string           `json:"message,omitempty"`
 }
 
-// Log is the durable frames of the shard, numbered from 1 without gaps.
+// Log is the durable log of the shard. Its frames are numbered from 1 without gaps.
 type Log interface {
-	// Read calls fn with each frame from sequence from on, in order, waiting for new ones,
-	// until ctx ends or fn returns an error, which it returns as it is. When no frame came
-	// for a tick it calls fn with a nil frame. The frame is valid only during fn.
+	// Read calls fn with each frame, in order, starting at sequence from, and waits for new ones.
+	// It returns when ctx ends, or with fn's error unchanged. If no frame arrived during a
+	// tick, it calls fn with a nil frame. The frame is valid only during fn.
 	Read(ctx context.Context, from uint64, tick time.Duration, fn func(seq uint64, frame []byte) error) error
-	// Last is the newest sequence, 0 when there never was a frame.
+	// Last returns the newest sequence, or 0 if the log never had a frame.
 	Last(ctx context.Context) (uint64, error)
-	// Trim forgets frames up to upTo. It may be lazy and may be repeated.
+	// Trim deletes frames up to upTo. It may be lazy and may be repeated.
 	Trim(ctx context.Context, upTo uint64) error
 }
 
-// Sink stores objects. Every error is taken as passing, and the put repeated. After an
-// error the object may be there or not.
+// Sink stores objects. Every error is treated as temporary and the put is retried. After an
+// error the object may or may not exist.
 type Sink interface {
-	// Put stores one object of m.Size bytes and returns once it is durable. Repeating it
+	// Put stores one object of m.Size bytes and returns once it is durable. Calling it again
 	// replaces the object. It may run in parallel.
 	Put(ctx context.Context, bucket, key string, body io.ReadSeeker, m record.Meta) error
 }
 
-// Transformer is the stream's function.
+// Transformer calls the stream's function.
 type Transformer interface {
-	// Transform returns one Result for each record, in order, appended to out[:0]. An error means
-	// that the call as a whole failed: it is repeated, except when it is a *record.CallError that is
-	// not Retryable, and finally every record of it fails with the code of the *record.CallError, or
-	// with record.CodeFunctionError. It may run in parallel, and the same records may come again, in
-	// other batches. It may not keep b.
+	// Transform returns one Result for each record, in order, appended to out[:0]. After an error
+	// the call is retried, unless the error is a *record.CallError that is not Retryable. When the
+	// retries are used up, every record fails with the code of the *record.CallError or, by default,
+	// record.CodeFunctionError. Transform may run in parallel, may receive the same records again in
+	// other batches, and must not keep b.
 	Transform(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error)
 }

@@ -11,15 +11,15 @@ import (
 
 // conversion turns the good records of a flush into rows of Parquet files.
 type conversion struct {
-	broken      *failure // of every record; nil when they can be converted
+	broken      *failure // fails every record; nil if the schema is usable
 	compression string
 	schema      *parquet.Schema
 	converter   *parquet.Converter
-	rows        []byte // space
+	rows        []byte // reused buffer
 }
 
-// newConversion is nil without a Conversion. A schema that cannot be written fails the records, and not the stream: what
-// the catalog holds is others' to change.
+// newConversion returns nil if c is nil. An invalid schema fails the records but does not stop the
+// stream: anyone with access to the catalog can change it.
 func newConversion(c *Conversion) *conversion {
 	if c == nil {
 		return nil
@@ -38,7 +38,7 @@ func (c *conversion) encoder(w io.Writer) (encoder, error) {
 	return parquet.NewWriter(w, c.schema, c.compression)
 }
 
-// compression is what data objects are made with.
+// compression returns the compression of data objects.
 func (f *flush) compression() string {
 	if f.convert != nil {
 		return objectkey.Parquet
@@ -46,7 +46,7 @@ func (f *flush) compression() string {
 	return f.dest.Compression
 }
 
-// addConverted adds a good record as rows. Its size counts as it was before: that is what the size hint means.
+// addConverted adds a good record as rows. The size hint refers to the size before conversion.
 func (f *flush) addConverted(call *call, i int, arrived time.Time) error {
 	data, conv := call.results[i].Data, f.convert
 	if conv.broken != nil {

@@ -24,17 +24,17 @@ func toParquet(columns ...parquet.Column) *deliver.Conversion {
 	return &deliver.Conversion{Columns: columns, Compression: parquet.Snappy, Table: table}
 }
 
-// conversions are what a stream's may change to.
+// conversions are the conversions between which tests switch a stream.
 var conversions = []*deliver.Conversion{
 	nil,
 	toParquet(parquet.Column{Name: "id", Type: parquet.String}),
 	toParquet(parquet.Column{Name: "ID", Type: parquet.String}, parquet.Column{Name: "other", Type: parquet.Int}),
-	toParquet(parquet.Column{Name: "id", Type: parquet.BigInt}), // which no record fits
+	toParquet(parquet.Column{Name: "id", Type: parquet.BigInt}), // matches no record
 	toParquet(parquet.Column{Name: "id", Type: "struct<a:int>"}),
 	{Table: table, Code: record.CodeNoTable, Message: record.MessageNoTable},
 }
 
-// inJSON makes what a function answers the field of a JSON object.
+// inJSON wraps the results of a function as a field of a JSON object.
 type inJSON struct{ deliver.Transformer }
 
 func (j inJSON) Transform(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
@@ -61,7 +61,7 @@ func parquetLines(t testing.TB, body []byte) string {
 	return string(lines)
 }
 
-func TestGoodRecordsBecomeParquetFiles(t *testing.T) {
+func TestConversionWritesParquet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.fn = function{}
@@ -95,7 +95,7 @@ func TestGoodRecordsBecomeParquetFiles(t *testing.T) {
 	})
 }
 
-func TestWithoutASchemaAllGoToTheErrorOutput(t *testing.T) {
+func TestConversionWithoutSchemaFailsRecords(t *testing.T) {
 	for code, conversion := range map[record.ErrorCode]*deliver.Conversion{
 		record.CodeNoTable:       {Table: table, Code: record.CodeNoTable, Message: record.MessageNoTable},
 		record.CodeInvalidSchema: toParquet(parquet.Column{Name: "a", Type: "map<string,string>"}),
@@ -119,8 +119,8 @@ func TestWithoutASchemaAllGoToTheErrorOutput(t *testing.T) {
 	}
 }
 
-// A flush that is finished after a crash keeps its columns: an object that may exist has them.
-func TestAStandingIntentKeepsItsConversion(t *testing.T) {
+// An object of the pending flush may exist already, so the flush keeps its columns after a crash.
+func TestPendingFlushKeepsConversion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.fn = inJSON{function{}}

@@ -14,11 +14,11 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// traffic appends n frames of ten records each, one in seven of them bad and one in
-// eleven to be dropped, and gives the records.
+// traffic appends n frames of ten records each and returns the records: every seventh is bad,
+// every eleventh is to be dropped.
 func (w *world) traffic(n int) []string { return w.trafficFrom(0, n) }
 
-// trafficFrom is traffic whose records are numbered from a number on.
+// trafficFrom does the same as traffic, numbering the records from the given number.
 func (w *world) trafficFrom(from, n int) []string {
 	var all []string
 	for range n {
@@ -40,7 +40,7 @@ func (w *world) trafficFrom(from, n int) []string {
 	return all
 }
 
-// crashAt crashes at the nth operation of that name, before or after its effect.
+// crashAt returns a step that crashes at the nth operation with that name, before or after its effect.
 func crashAt(name string, n int, after bool) step {
 	seen := 0
 	return func(s string, a bool) error {
@@ -54,7 +54,7 @@ func crashAt(name string, n int, after bool) step {
 	}
 }
 
-func TestACrashAtEachStepLosesAndRepeatsNothing(t *testing.T) {
+func TestCrashAtEachStepDeliversExactlyOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		op   string
@@ -90,10 +90,10 @@ func TestACrashAtEachStepLosesAndRepeatsNothing(t *testing.T) {
 	}
 }
 
-// TestManyCrashesLoseAndRepeatNothing crashes worker after worker at random operations,
-// while records come in, the function changes its mind about what is bad, every other
-// time the clock jumps by an hour, and every fourth time the stream's format conversion changes.
-func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
+// TestRandomCrashesDeliverExactlyOnce crashes one worker after another at random operations while
+// records arrive and the function changes which records it fails. With every second seed the clock
+// jumps by an hour, and with every fourth the stream's format conversion changes.
+func TestRandomCrashesDeliverExactlyOnce(t *testing.T) {
 	seeds := 150
 	if testing.Short() {
 		seeds = 20
@@ -143,7 +143,7 @@ func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
 					if err != nil {
 						t.Errorf("Run = %v, want nil after the crash", err)
 					}
-				case <-time.After(2 * time.Minute): // everything was delivered before
+				case <-time.After(2 * time.Minute): // everything is delivered
 					cancel()
 					<-ended
 				}
@@ -160,10 +160,9 @@ func TestManyCrashesLoseAndRepeatNothing(t *testing.T) {
 	}
 }
 
-// TestErrorsAtEachStepAreOvercome fails operations without a crash, with and without
-// their effect.
-func TestErrorsAtEachStepAreOvercome(t *testing.T) {
-	errPassing := errors.New("passing failure")
+// TestErrorAtEachStepIsRetried fails operations without a crash, before and after their effect.
+func TestErrorAtEachStepIsRetried(t *testing.T) {
+	errPassing := errors.New("temporary failure")
 	for _, op := range []string{"take", "pending", "put", "commit", "trim"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/after=%v", op, after), func(t *testing.T) {
@@ -190,8 +189,8 @@ func TestErrorsAtEachStepAreOvercome(t *testing.T) {
 	}
 }
 
-// TestAStandingIntentKeepsItsNames lets everything change between crash and recovery.
-func TestAStandingIntentKeepsItsNames(t *testing.T) {
+// TestPendingFlushKeepsNames changes the whole destination between crash and recovery.
+func TestPendingFlushKeepsNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.append("ok-1", "bad-2", "ok-3")
@@ -218,7 +217,7 @@ func TestAStandingIntentKeepsItsNames(t *testing.T) {
 	})
 }
 
-// always is a Transformer that answers every record alike.
+// always is a Transformer that returns the same status for every record.
 type always record.Status
 
 func (a always) Transform(_ context.Context, _ record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
@@ -228,7 +227,7 @@ func (a always) Transform(_ context.Context, _ record.Call, b record.Batch, out 
 	return out, nil
 }
 
-func TestRecoveryWithAnotherAnswerMovesRecords(t *testing.T) {
+func TestRecoveryWithOtherResultsMovesRecords(t *testing.T) {
 	for name, crash := range map[string]step{
 		"all put":              crashAt("commit", 1, false),
 		"nothing put":          crashAt("put", 1, false),
@@ -249,7 +248,7 @@ func TestRecoveryWithAnotherAnswerMovesRecords(t *testing.T) {
 					}
 				}
 				live(record.OK, crash)
-				live(record.Failed, crashAt("commit", 1, false)) // a kind that was not in the pending flush
+				live(record.Failed, crashAt("commit", 1, false)) // an object kind that the pending flush did not have
 				if got := w.count(t); got["ok-1"] != 1 || got["ok-2"] != 1 || len(w.failures(t)) != 2 {
 					t.Errorf("as failed: %v, want each once, in the error object", got)
 				}

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// parallelPuts is the number of objects of one flush that are put at once.
+	// parallelPuts is the number of objects of one flush that are put in parallel.
 	parallelPuts = 4
-	// A put may take this long, and a second more per so many bytes: one that hangs must
-	// not hold up the stream.
+	// putTimeout limits a put, plus one second for each putBytesPerSecond of its size, so that a
+	// put that hangs does not block the stream.
 	putTimeout        = time.Minute
 	putBytesPerSecond = 1 << 20
 )
 
-// deliverer puts one flush after the other into the bucket.
+// deliverer puts flushes into the bucket, one at a time.
 type deliverer struct {
 	w     *Worker
 	state *state
@@ -46,7 +46,7 @@ func (d *deliverer) run(ctx context.Context, flushes <-chan *flush) error {
 	}
 }
 
-// deliver delivers one flush, from the pending flush in the delivery state to the trimmed log.
+// deliver delivers one flush: it records the pending flush, puts the objects, commits, and trims the log.
 func (d *deliverer) deliver(ctx context.Context, f *flush) error {
 	if f.last != 0 {
 		if !f.oldest.IsZero() {
@@ -63,7 +63,7 @@ func (d *deliverer) deliver(ctx context.Context, f *flush) error {
 		}
 		failpoint.At(failpoint.Committed)
 		d.w.delivered(f)
-		// Trimming only frees space, and the next one covers this one too.
+		// A failed trim only delays freeing space: the next one covers this range too.
 		if err := d.w.log.Trim(ctx, f.last); err != nil && ctx.Err() == nil {
 			d.w.trimFailures.Failed(err)
 		} else if err == nil {
@@ -75,7 +75,7 @@ func (d *deliverer) deliver(ctx context.Context, f *flush) error {
 	return nil
 }
 
-// put records the pending flush, if it is not recorded, and puts its objects.
+// put records the pending flush, unless it is recorded already, and puts its objects.
 func (d *deliverer) put(ctx context.Context, f *flush) error {
 	in, changed := d.plan(f)
 	if len(in.Objects) == 0 {
@@ -95,8 +95,8 @@ func (d *deliverer) put(ctx context.Context, f *flush) error {
 	return group.Wait()
 }
 
-// plan returns the pending flush of f, and whether it has to be written: not if the recorded one
-// names every object.
+// plan returns the pending flush of f and reports whether it must be written: not if the recorded
+// one names every object.
 func (d *deliverer) plan(f *flush) (in *pendingFlush, changed bool) {
 	in = &pendingFlush{First: f.first, Last: f.last, Decided: d.w.now().UTC(), Conversion: f.dest.Conversion}
 	if pending := d.state.doc.Pending; pending != nil {
@@ -111,7 +111,7 @@ func (d *deliverer) plan(f *flush) (in *pendingFlush, changed bool) {
 	return in, changed
 }
 
-// target returns the place of a new object.
+// target returns bucket, key and compression of a new object.
 func (f *flush) target(o *object, shard int) target {
 	t := target{Part: o.part, Bucket: f.dest.Bucket, Compression: o.compression}
 	prefix, dest := f.failed, f.dest
@@ -120,14 +120,14 @@ func (f *flush) target(o *object, shard int) target {
 		prefix = f.good
 	case kindSource:
 		prefix, t.Bucket = f.source, f.dest.Backup.Bucket
-		dest.FileExtension = "" // a backup has none of its own
+		dest.FileExtension = "" // backups always have their compression's extension
 	}
 	t.Key = o.name(dest, shard, f.first, f.last, prefix)
 	return t
 }
 
-// putObject puts one object of the pending flush and retries until it succeeds. An object that has
-// no records now is put empty: see document.
+// putObject puts one object of the pending flush and retries until it succeeds. An object that no
+// longer has records is put empty: see document.
 func (d *deliverer) putObject(ctx context.Context, f *flush, t target) error {
 	o := f.objects[t.Part]
 	if o == nil {

@@ -12,49 +12,49 @@ import (
 
 // Bounds of a flush.
 const (
-	// maxPartitions is the most active partitions of a stream (Firehose's quota).
+	// maxPartitions limits the active partitions of a stream (Firehose's quota).
 	maxPartitions = 500
-	// maxFlushBytes closes a flush whatever the size hint: it is Firehose's largest, and no flush
-	// may take long to repeat.
+	// maxFlushBytes closes a flush regardless of the size hint. It is Firehose's maximum, and keeps
+	// the work bounded that is repeated after a crash.
 	maxFlushBytes = 128 << 20
-	// zeroBuffering is the interval that an interval of 0 stands for.
+	// zeroBuffering is the effective interval if the configured one is 0.
 	zeroBuffering = time.Second
-	// maxSegmentBytes is the most bytes between two slashes of a key with partition
-	// values. S3 takes more; stores that keep objects in folders do not, and a key that
-	// the bucket never takes would hold up the stream for ever.
+	// maxSegmentBytes limits the bytes between two slashes of a key with partition values. S3
+	// accepts more; stores that keep objects in folders do not, and a key that the bucket always
+	// rejects would block the stream.
 	maxSegmentBytes = 255
-	// maxKeyBytes is S3's limit of a key.
+	// maxKeyBytes is S3's limit for the length of a key.
 	maxKeyBytes = 1024
 	// maxNamesBytes bounds the names of a flush's partitions: the delivery state is one document,
 	// and NATS's default max_payload is 1 MiB.
 	maxNamesBytes = 400 << 10
 )
 
-// flush is a range of frames and the objects that are put for it.
+// flush holds a range of frames and the objects that are put for it.
 type flush struct {
 	dest                 Destination
 	good, failed, source objectkey.Prefix
 	keys                 []string // partition keys
 
 	first, last uint64
-	since       time.Time // when it was opened
+	since       time.Time // when the flush was opened
 	oldest      time.Time // arrival of the oldest record
 	count       Counts
 
 	mem     *memory
 	objects map[string]*object // by part
 	order   []*object
-	data    *object           // the one data object of a flush without partitions
-	targets map[string]target // of the pending flush, in recovery
-	active  int               // data objects of partitions
-	names   int               // bytes of their parts and prefixes
-	line    []byte            // space for error lines and parts
-	convert *conversion       // of good records; nil is none
+	data    *object           // the only data object, without partitions
+	targets map[string]target // of the pending flush, during recovery
+	active  int               // number of partitions
+	names   int               // total bytes of the partitions' parts and prefixes
+	line    []byte            // reused buffer for error lines and parts
+	convert *conversion       // of good records; nil means none
 
 	requests []*flushRequest
 }
 
-// Counts counts what was delivered.
+// Counts holds the number of delivered records, bytes and objects.
 type Counts struct {
 	In, Out, Failed, Dropped int64 // records; In is the sum of the others
 	BytesIn, BytesOut        int64 // of source records, and of records in data objects before compression
@@ -98,7 +98,7 @@ func newFlush(d Destination, mem *memory, first uint64, now time.Time) (*flush, 
 	return f, nil
 }
 
-// full reports whether the size closes the flush.
+// full reports whether the flush has reached its size limit.
 func (f *flush) full() bool {
 	return f.biggest() >= f.dest.Size || f.count.BytesIn >= max(maxFlushBytes, f.dest.Size)
 }
@@ -112,7 +112,7 @@ func (f *flush) biggest() int64 {
 	return n
 }
 
-// aged reports whether the age closes the flush.
+// aged reports whether the flush has reached its age limit.
 func (f *flush) aged(now time.Time) bool { return now.Sub(f.since) >= f.dest.Interval }
 
 // add adds record i of the call with its result.
@@ -166,7 +166,7 @@ func (f *flush) out(data []byte) {
 	f.count.BytesOut += int64(len(data))
 }
 
-// place returns the data object of a good record; nil when the record went to the error output.
+// place returns the data object of a good record, or nil if the record went to the error output.
 func (f *flush) place(call *call, i int, arrived time.Time) (*object, error) {
 	o := f.data
 	if o == nil || len(f.keys) > 0 {
@@ -182,8 +182,8 @@ func (f *flush) place(call *call, i int, arrived time.Time) (*object, error) {
 	return o, nil
 }
 
-// dataObject returns the object for records of that partition; nil, and the reason, when there
-// can be none.
+// dataObject returns the object for records of that partition, or nil and the reason why the
+// partition is not allowed.
 func (f *flush) dataObject(partition map[string]string, arrived time.Time) (o *object, why failure, err error) {
 	if len(f.keys) == 0 {
 		f.data, err = f.object(kindData, kindData, f.compression())
@@ -248,10 +248,10 @@ func (f *flush) fits(prefix []byte) bool {
 	return true
 }
 
-// failure is the reason for which a record goes to the error output. kind selects the object.
+// failure is the reason why a record goes to the error output. kind selects the object.
 type failure struct {
 	kind    string
-	code    record.ErrorCode // by default CodeProcessingFailed with its message
+	code    record.ErrorCode // "" means CodeProcessingFailed with its message
 	message string
 }
 
@@ -281,8 +281,8 @@ func (f *flush) addFailed(call *call, i int, arrived time.Time, why failure) err
 	return o.write(f.line, arrived)
 }
 
-// object returns the object of that part, and makes it if needed. In recovery it keeps the
-// compression that it had.
+// object returns the object of that part and creates it if needed. During recovery it keeps the
+// compression of the pending flush.
 func (f *flush) object(kind, part, compression string) (*object, error) {
 	if o := f.objects[part]; o != nil {
 		return o, nil
@@ -299,7 +299,7 @@ func (f *flush) object(kind, part, compression string) (*object, error) {
 	return o, nil
 }
 
-// close ends all objects.
+// close closes all objects.
 func (f *flush) close() error {
 	for _, o := range f.order {
 		if err := o.close(); err != nil {
@@ -309,7 +309,7 @@ func (f *flush) close() error {
 	return nil
 }
 
-// release returns the memory of the flush.
+// release returns the memory of the flush to the pool.
 func (f *flush) release() {
 	for _, o := range f.order {
 		f.mem.release(o)

@@ -16,7 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// answers is a Transformer made of a function; it counts and keeps what it saw.
+// answers is a Transformer that calls fn and remembers the calls.
 type answers struct {
 	fn func(call record.Call, b record.Batch, out []record.Result) ([]record.Result, error)
 
@@ -49,7 +49,7 @@ func pass(_ record.Call, b record.Batch, out []record.Result) ([]record.Result, 
 	return out, nil
 }
 
-func TestAFunctionThatFailsGoesToTheErrorOutput(t *testing.T) {
+func TestFunctionFailureGoesToErrorOutput(t *testing.T) {
 	tests := map[string]struct {
 		fn       func(record.Call, record.Batch, []record.Result) ([]record.Result, error)
 		code     record.ErrorCode
@@ -68,7 +68,7 @@ func TestAFunctionThatFailsGoesToTheErrorOutput(t *testing.T) {
 			},
 			"Lambda.FunctionTimedOut", record.MessageTimedOut, 4,
 		},
-		"is gone": {
+		"not found": {
 			func(record.Call, record.Batch, []record.Result) ([]record.Result, error) {
 				return nil, &record.CallError{Code: record.CodeFunctionNotFound, Message: record.MessageFunctionNotFound}
 			},
@@ -80,11 +80,11 @@ func TestAFunctionThatFailsGoesToTheErrorOutput(t *testing.T) {
 			},
 			"Lambda.FunctionError", record.MessageFunctionError, 4,
 		},
-		"answers too little": {
+		"too few results": {
 			func(_ record.Call, _ record.Batch, out []record.Result) ([]record.Result, error) { return out, nil },
 			"Lambda.MissingRecordId", record.MessageMissingRecord, 1,
 		},
-		"code of its own": {
+		"own error code": {
 			func(_ record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 				for range b.Records {
 					out = append(out, record.Result{Status: record.Failed, Code: record.CodeInvalidReturn, Message: "m", Attempts: 2})
@@ -120,14 +120,14 @@ func TestAFunctionThatFailsGoesToTheErrorOutput(t *testing.T) {
 					}
 				}
 				if strings.Contains(w.logs.String(), "secret") {
-					t.Errorf("the log holds a record:\n%s", w.logs.String())
+					t.Errorf("log contains a record:\n%s", w.logs.String())
 				}
 			})
 		})
 	}
 }
 
-func TestAFunctionThatRecoversLosesNothing(t *testing.T) {
+func TestFunctionRecoveryLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.Retries = 3
@@ -147,7 +147,7 @@ func TestAFunctionThatRecoversLosesNothing(t *testing.T) {
 	})
 }
 
-func TestWithoutAFunctionRecordsGoAsTheyAre(t *testing.T) {
+func TestNoFunctionDeliversRecordsUnchanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.FunctionARN = ""
@@ -155,7 +155,7 @@ func TestWithoutAFunctionRecordsGoAsTheyAre(t *testing.T) {
 		w.append("a", "b\n", "")
 		w.deliverAll(t, nil)
 		if got := contents(t, w.objects[w.keys("b/")[0]]); got != "ab\n" {
-			t.Errorf("object = %q, want the records end to end", got)
+			t.Errorf("object = %q, want the records concatenated", got)
 		}
 	})
 }
@@ -167,14 +167,14 @@ func TestAppendDelimiter(t *testing.T) {
 		w.append("a", "b\n", "", "c")
 		w.deliverAll(t, nil)
 		if got := contents(t, w.objects[w.keys("b/")[0]]); got != "a\nb\n\nc\n" {
-			t.Errorf("object = %q, want one newline behind each record", got)
+			t.Errorf("object = %q, want one newline after each record", got)
 		}
 	})
 }
 
-// TestCallsAreGathered holds that small frames share a call, that a large one is spread
-// over several, and that ids and arrivals stay with their records.
-func TestCallsAreGathered(t *testing.T) {
+// TestFramesShareCalls checks that small frames share a call, that a large frame is spread over
+// several calls, and that ids and arrival times stay with their records.
+func TestFramesShareCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.FunctionBytes, w.dest.FunctionInterval, w.dest.Size = 10, time.Hour, 1<<20
@@ -200,7 +200,7 @@ func TestCallsAreGathered(t *testing.T) {
 	})
 }
 
-func TestAGatheredCallIsNotHeldForEver(t *testing.T) {
+func TestFunctionIntervalLimitsGathering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.FunctionBytes, w.dest.FunctionInterval = 1<<20, 10*time.Second
@@ -278,7 +278,7 @@ func TestPartitions(t *testing.T) {
 	})
 }
 
-func TestThe501stPartitionOverflows(t *testing.T) {
+func TestTooManyPartitionsGoToErrorOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := partitioned()
 		var records []string
@@ -299,8 +299,8 @@ func TestThe501stPartitionOverflows(t *testing.T) {
 	})
 }
 
-// TestPartitionsSurviveACrash repeats a partitioned flush under the names of the pending one.
-func TestPartitionsSurviveACrash(t *testing.T) {
+// TestPartitionsSurviveCrash repeats a partitioned flush under the names of the pending one.
+func TestPartitionsSurviveCrash(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		synctest.Test(t, func(t *testing.T) {
 			w := partitioned()

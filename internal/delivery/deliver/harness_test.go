@@ -22,20 +22,20 @@ import (
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-// world is what survives a crash: log, store and bucket. Its methods are called by one
+// world holds what survives a crash: log, store and bucket. Its methods are called by one
 // test goroutine or by workers.
 type world struct {
 	mu      sync.Mutex
 	frames  map[uint64][]byte
 	last    uint64
-	grown   chan struct{} // replaced, after it is closed, when the log grows
+	grown   chan struct{} // closed and replaced when the log grows
 	store   *recordtest.Store
 	objects map[string]object // by bucket/key
 	trimmed uint64
-	puts    int // that had an effect
-	read    int // frames that were given to workers
+	puts    int // successful puts
+	read    int // frames that workers have read
 
-	jumped atomic.Int64 // how far the clock is from the right time, in ns
+	jumped atomic.Int64 // offset of the clock, in ns
 
 	dest deliver.Destination
 	fn   deliver.Transformer
@@ -58,7 +58,7 @@ func newWorld() *world {
 	}
 }
 
-// now is the time on the wall. Unlike Go's own it jumps for those who measure, too.
+// now returns the wall clock time, which jumps for durations too, unlike time.Now.
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.jumped.Load())) }
 
 // append appends one frame that arrives now.
@@ -85,12 +85,11 @@ func (w *world) destination() deliver.Destination {
 	return w.dest
 }
 
-// step is asked before and after each operation of a worker with an effect: "pending",
-// "put", "commit", "trim", "take". An error before prevents the effect; an error after
-// hides it.
+// step is called before and after each operation of a worker with an effect: "pending", "put",
+// "commit", "trim", "take". An error before it prevents the effect; an error after it hides the effect.
 type step func(name string, after bool) error
 
-// life is a world as one worker sees it, until it crashes. After that nothing has an effect.
+// life is a world seen by one worker until the worker crashes. Operations after that have no effect.
 type life struct {
 	*world
 	step  step
@@ -182,7 +181,7 @@ func (l *life) Trim(_ context.Context, upTo uint64) error {
 	})
 }
 
-// documents is the life's store.
+// documents wraps the store with the life's steps.
 type documents struct {
 	record.Store
 	*life
@@ -204,7 +203,7 @@ func (d documents) Put(ctx context.Context, key string, value []byte, rev uint64
 	return newRev, err
 }
 
-// bucket is the life's sink: Put has another form than the store's.
+// bucket is the life's sink. It is a type of its own because its Put differs from the store's.
 type bucket struct{ *life }
 
 func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, m record.Meta) error {
@@ -213,7 +212,7 @@ func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, m r
 		return err
 	}
 	if int64(len(content)) != m.Size {
-		return fmt.Errorf("%d bytes, said %d", len(content), m.Size)
+		return fmt.Errorf("body has %d bytes, Meta.Size is %d", len(content), m.Size)
 	}
 	return b.do("put", func() error {
 		b.objects[name+"/"+key] = object{content, m}
@@ -222,10 +221,10 @@ func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, m r
 	})
 }
 
-// function is a Transformer that follows the record: one that begins with "bad"
-// fails, with "drop" is dropped, others get a newline.
+// function is a Transformer that looks at the record: one that begins with "bad" fails, one that
+// begins with "drop" is dropped, others get a newline.
 type function struct {
-	flip int // which records to treat as bad beside, by hash, if not 0
+	flip int // if not 0, selects more records to fail, by hash
 }
 
 func (f function) Transform(_ context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
@@ -255,7 +254,7 @@ func (f function) Transform(_ context.Context, call record.Call, b record.Batch,
 	return out, nil
 }
 
-// worker makes a worker on the world, and what ends it as a crash does.
+// worker returns a worker on the world, its context, and a function that ends it like a crash.
 func (w *world) worker(t testing.TB, s step) (*deliver.Worker, context.Context, context.CancelFunc) {
 	t.Helper()
 	return w.workerOf(t, s, false)
@@ -274,7 +273,7 @@ func (w *world) workerOf(t testing.TB, s step, shared bool) (*deliver.Worker, co
 	return worker, ctx, cancel
 }
 
-// run runs a worker, and says when it has ended and how.
+// run starts a worker and returns a channel that receives the result of its Run.
 func run(ctx context.Context, worker *deliver.Worker) <-chan error {
 	ended := make(chan error, 1)
 	go func() { ended <- worker.Run(ctx) }()
@@ -296,7 +295,7 @@ func (w *world) deliverAll(t testing.TB, s step) *deliver.Worker {
 	return worker
 }
 
-// contents is the decompressed object.
+// contents returns the decompressed object.
 func contents(t testing.TB, o object) string {
 	t.Helper()
 	if bytes.HasPrefix(o.body, []byte(parquet.Magic)) {
@@ -309,7 +308,7 @@ func contents(t testing.TB, o object) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Multistream(false) // readers that know one member must get everything
+	r.Multistream(false) // readers that stop after one member must see everything
 	all, err := io.ReadAll(r)
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +316,7 @@ func contents(t testing.TB, o object) string {
 	return string(all)
 }
 
-// keys is the keys of the bucket's objects below a prefix, sorted.
+// keys returns the keys of the bucket's objects below a prefix, sorted.
 func (w *world) keys(prefix string) []string {
 	var keys []string
 	for key := range w.objects {
@@ -329,7 +328,7 @@ func (w *world) keys(prefix string) []string {
 	return keys
 }
 
-// lines is the lines of the objects below a prefix, in the order of the keys.
+// lines returns the lines of the objects below a prefix, in the order of the keys.
 func (w *world) lines(t testing.TB, prefix string) []string {
 	t.Helper()
 	var lines []string
@@ -345,7 +344,7 @@ func (w *world) lines(t testing.TB, prefix string) []string {
 	return lines
 }
 
-// failures is the error records of the bucket.
+// failures returns the error records of the bucket.
 func (w *world) failures(t testing.TB) []objectkey.ErrorRecord {
 	t.Helper()
 	var all []objectkey.ErrorRecord
@@ -359,7 +358,7 @@ func (w *world) failures(t testing.TB) []objectkey.ErrorRecord {
 	return all
 }
 
-// count is how often each record is in the bucket, in data and error objects.
+// count returns how often each record is in the bucket, in data and error objects.
 func (w *world) count(t testing.TB) map[string]int {
 	t.Helper()
 	n := map[string]int{}
@@ -372,8 +371,8 @@ func (w *world) count(t testing.TB) map[string]int {
 	return n
 }
 
-// exactlyOnce checks that each record is in the bucket once, dropped ones never, and that
-// nothing else is.
+// exactlyOnce checks that the bucket contains each record once, no dropped records, and nothing
+// else.
 func (w *world) exactlyOnce(t testing.TB, records []string) {
 	t.Helper()
 	got := w.count(t)
@@ -383,11 +382,11 @@ func (w *world) exactlyOnce(t testing.TB, records []string) {
 			want = 0
 		}
 		if got[r] != want {
-			t.Errorf("record %q is delivered %d times, want %d", r, got[r], want)
+			t.Errorf("record %q delivered %d times, want %d", r, got[r], want)
 		}
 		delete(got, r)
 	}
 	for r, n := range got {
-		t.Errorf("record %q was never sent and is delivered %d times", r, n)
+		t.Errorf("record %q delivered %d times but never sent", r, n)
 	}
 }

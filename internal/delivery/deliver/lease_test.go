@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Workers of several processes take turns: when the one that delivers stops, dies, or cannot
-// reach the store any more, the next goes on within seconds, and nothing is lost or twice.
-func TestWorkersTakeTurns(t *testing.T) {
+// Only one of several processes delivers a shard. When it stops, dies, or cannot reach the store,
+// the next one continues within seconds, and no record is lost or delivered twice.
+func TestStandbyWorkerTakesOver(t *testing.T) {
 	tests := []struct {
 		name string
-		ends func(stop func(), away func()) // the first one's turn
-		soon time.Duration                  // until the other has delivered everything
+		ends func(stop func(), away func()) // ends the first worker's turn
+		soon time.Duration                  // limit for the takeover
 	}{
-		{"it stops", func(stop, _ func()) { stop() }, 2 * time.Second},
-		{"it dies, or is cut off", func(_, away func()) { away() }, 10 * time.Second},
+		{"first stops", func(stop, _ func()) { stop() }, 2 * time.Second},
+		{"first dies or loses the network", func(_, away func()) { away() }, 10 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				w.dest.Interval = time.Second
-				gone := false // guarded by world.mu, which is held where it is read
+				gone := false // guarded by world.mu
 				first, firstCtx, stopFirst := w.workerOf(t, func(string, bool) error {
 					if gone {
 						return errors.New("no route to host")
@@ -40,11 +40,11 @@ func TestWorkersTakeTurns(t *testing.T) {
 				records = append(records, w.trafficFrom(len(records), 50)...)
 				time.Sleep(5 * time.Second)
 				if n := second.Counts().In; n != 0 {
-					t.Errorf("the second delivered %d records while the first was there", n)
+					t.Errorf("second worker delivered %d records while the first held the lease", n)
 				}
 				began := time.Now()
 				if err := second.Flush(t.Context()); err != nil || time.Since(began) > 0 {
-					t.Errorf("Flush of one that stands by took %v: %v", time.Since(began), err)
+					t.Errorf("Flush of a standby worker took %v: %v", time.Since(began), err)
 				}
 				tt.ends(func() { stopFirst(); <-firstEnded }, func() {
 					w.mu.Lock()
@@ -57,17 +57,17 @@ func TestWorkersTakeTurns(t *testing.T) {
 					time.Sleep(50 * time.Millisecond)
 				}
 				if took := time.Since(ended); took > tt.soon {
-					t.Errorf("the second went on after %v, want at most %v", took, tt.soon)
+					t.Errorf("second worker took over after %v, want at most %v", took, tt.soon)
 				}
 				time.Sleep(5 * time.Second)
 				w.mu.Lock()
-				gone = false // the network is back, and the first finds that it is no longer its turn
+				gone = false // the network is back, and the first worker finds its lease lost
 				w.mu.Unlock()
 				time.Sleep(time.Minute)
 				stopFirst()
 				stopSecond()
 				if err := <-secondEnded; err != nil {
-					t.Errorf("Run of the second: %v", err)
+					t.Errorf("Run of the second worker: %v", err)
 				}
 				w.exactlyOnce(t, records)
 			})

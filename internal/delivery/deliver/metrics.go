@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics holds the counters of delivery, for all workers of a process, by stream. Records are
-// counted when they are delivered, so that in = out + failed + dropped at any moment.
+// Metrics holds the counters of all delivery workers of a process, by stream. Records are counted
+// when they are delivered, so that in = out + failed + dropped at any moment.
 type Metrics struct {
 	recordsIn, recordsOut, recordsFailed, recordsDropped *prometheus.CounterVec
 	bytesIn, bytesOut, batches                           *prometheus.CounterVec
@@ -19,8 +19,7 @@ type Metrics struct {
 	backlog                                              *backlog
 }
 
-// NewMetrics makes the collectors and registers them. It panics when they are registered
-// already.
+// NewMetrics creates and registers the collectors. It panics if they are already registered.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "stagelog_delivery_" + name, Help: help}, append([]string{"stream"}, labels...))
@@ -37,26 +36,26 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		batches:        counter("batches_total", "Batches delivered."),
 		objects:        counter("objects_total", "Objects put.", "kind"),
 		objectBytes:    counter("object_bytes_total", "Bytes of the objects put, as they are stored.", "kind"),
-		putFailures:    counter("put_failures_total", "Puts of objects that failed and were repeated."),
+		putFailures:    counter("put_failures_total", "Puts of objects that failed and were retried."),
 		callFailures:   counter("function_failures_total", "Calls of the function that failed."),
-		corrupt:        counter("corrupt_frames_total", "Stored batches that could not be read and went to the error output whole."),
+		corrupt:        counter("corrupt_frames_total", "Unreadable stored frames, written whole to the error output."),
 		lastSuccess: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "stagelog_delivery_last_success_timestamp_seconds",
-			Help: "When something was last delivered, in seconds since 1970.",
+			Help: "Time of the last delivery, in seconds since 1970.",
 		}, []string{"stream"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "stagelog_delivery_latency_seconds",
-			Help:    "From the arrival of a flush's oldest record to the delivery of the flush.",
+			Help:    "Time from the arrival of a flush's oldest record to the delivery of the flush.",
 			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
 		}, []string{"stream"}),
 		backlog: &backlog{desc: prometheus.NewDesc("stagelog_delivery_backlog_age_seconds",
-			"Age of the oldest record that was read and is not delivered, 0 if there is none.", []string{"stream"}, nil)},
+			"Age of the oldest record that was read but not delivered, 0 if there is none.", []string{"stream"}, nil)},
 	}
 	reg.MustRegister(m.lastSuccess, m.latency, m.backlog)
 	return m
 }
 
-// delivered counts a flush.
+// delivered adds a flush to the counters.
 func (m *Metrics) delivered(c *flush, now time.Time) {
 	stream := c.dest.Stream
 	m.recordsIn.WithLabelValues(stream).Add(float64(c.count.In))
@@ -72,8 +71,8 @@ func (m *Metrics) delivered(c *flush, now time.Time) {
 	}
 }
 
-// backlog asks the workers for the age of what they hold when metrics are collected, so
-// that it also grows while nothing is delivered.
+// backlog computes the age of the workers' backlogs when metrics are collected, so that it keeps
+// growing while nothing is delivered.
 type backlog struct {
 	desc *prometheus.Desc
 
@@ -96,10 +95,10 @@ func (b *backlog) remove(w *Worker) {
 	delete(b.workers, w)
 }
 
-// Describe is for prometheus.
+// Describe implements prometheus.Collector.
 func (b *backlog) Describe(ch chan<- *prometheus.Desc) { ch <- b.desc }
 
-// Collect is for prometheus.
+// Collect implements prometheus.Collector.
 func (b *backlog) Collect(ch chan<- prometheus.Metric) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,40 +12,40 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 )
 
-// Kinds of objects, and the first words of their parts.
+// Kinds of objects: the first segments of their parts.
 const (
 	kindData   = "data"
 	kindSource = "source"
 	// Error objects have the error output type as their kind.
 )
 
-// spoolBytes is how much of an object stays in memory. A partitioned flush can have 500
-// objects, so each gets little.
+// spoolBytes limits the bytes of an object in memory. A partitioned flush can have 500 objects,
+// so each of them gets less.
 const (
 	spoolBytes          = 8 << 20
 	partitionSpoolBytes = 32 << 10
 )
 
-// object is an object that grows. Most are compressed as they grow. Those of a partitioned
-// flush are too many for a compressor each: they are compressed when they are put.
+// object is an object under construction. Most are compressed while they grow. A partitioned flush
+// has too many objects for a compressor each, so they are compressed when they are put.
 type object struct {
 	kind        string
 	part        string // kind and partition values
 	partition   map[string]string
-	compression string      // or layout.Parquet
-	convert     *conversion // of layout.Parquet
+	compression string      // or objectkey.Parquet
+	convert     *conversion // if compression is objectkey.Parquet
 	oldest      time.Time   // arrival of the oldest record
 	records     int
 	rawBytes    int64
 
 	spool  *spool
-	later  bool           // it is compressed when it is put; there is no encoder
+	later  bool           // compressed when put; enc and gather are nil
 	enc    *pooledEncoder // into the spool
 	gather *bufio.Writer  // into the encoder
 	closed bool
 }
 
-// write appends p, of a record that arrived then.
+// write appends p, a record that arrived at the given time.
 func (o *object) write(p []byte, arrived time.Time) error {
 	if o.records == 0 || arrived.Before(o.oldest) {
 		o.oldest = arrived
@@ -65,7 +65,7 @@ func (o *object) more(p []byte) error {
 	return err
 }
 
-// close ends the object: everything is in the spool.
+// close flushes everything to the spool.
 func (o *object) close() error {
 	if o.closed || o.later {
 		return nil
@@ -77,7 +77,7 @@ func (o *object) close() error {
 	return o.enc.Close()
 }
 
-// memory is where objects come from and go back to: compressors and buffers are large.
+// memory pools compressors and buffers, which are large.
 type memory struct {
 	dir      string
 	encoders sync.Map // compression -> *sync.Pool of *pooledEncoder
@@ -85,7 +85,7 @@ type memory struct {
 	buffers  sync.Pool
 }
 
-// pooledEncoder is an encoder and the pool it goes back to, if it is worth keeping.
+// pooledEncoder is an encoder and its pool; nil means that it is not reused.
 type pooledEncoder struct {
 	encoder
 	pool *sync.Pool
@@ -129,7 +129,7 @@ func (m *memory) encoder(compression string, convert *conversion, w io.Writer) (
 	return &pooledEncoder{enc, pool}, nil
 }
 
-// object makes an open object.
+// object returns a new open object.
 func (m *memory) object(kind, part, compression string, convert *conversion, later bool) (*object, error) {
 	o := &object{kind: kind, part: part, compression: compression, convert: convert, later: later}
 	if later {
@@ -151,7 +151,7 @@ func (m *memory) object(kind, part, compression string, convert *conversion, lat
 	return o, nil
 }
 
-// release takes back what an object holds. It must not be used after.
+// release returns the buffers of an object to the pools. The object must not be used afterwards.
 func (m *memory) release(o *object) {
 	if o.gather != nil {
 		o.gather.Reset(nil)
@@ -169,7 +169,7 @@ func (m *memory) releaseSpool(s *spool) {
 	}
 }
 
-// body calls fn with the bytes of the closed object as they are to be put.
+// body calls fn with the final bytes of the closed object.
 func (m *memory) body(o *object, fn func(body io.ReadSeeker, size int64) error) error {
 	from := o.spool
 	if o.later {
@@ -203,7 +203,7 @@ func (m *memory) compress(o *object, to *spool) error {
 	return enc.Close()
 }
 
-// name is the object's key: a function of the flush and the object, and of the destination.
+// name returns the object's key, which depends only on the flush, the object and the destination.
 func (o *object) name(d Destination, shard int, first, last uint64, prefix objectkey.Prefix) string {
 	zone := d.Zone
 	if zone == nil {

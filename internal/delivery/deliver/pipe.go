@@ -12,13 +12,13 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// pipe joins the goroutines of one run of a worker:
+// pipe connects the goroutines of one run of a worker:
 //
 //	reader ─► work ─► transformers, several at once
 //	       └► order ───────────────► collector ─► flushes ─► deliverer
 //
-// The collector takes the calls in the reader's order and waits for each one's results, so
-// that transforming may overlap and nothing changes places.
+// The collector receives the calls in the reader's order and waits for the results of each, so
+// calls of the function may overlap while the order of records is kept.
 type pipe struct {
 	work    chan *call
 	order   chan *call
@@ -27,7 +27,7 @@ type pipe struct {
 }
 
 func newPipe(shard, inFlight int) *pipe {
-	calls := inFlight + 2 // one that gathers, one that is collected
+	calls := inFlight + 2 // one is gathered, one is collected
 	p := &pipe{
 		work:    make(chan *call, calls),
 		order:   make(chan *call, calls),
@@ -40,7 +40,7 @@ func newPipe(shard, inFlight int) *pipe {
 	return p
 }
 
-// take waits for a call that is not in use.
+// take waits for a free call and returns it.
 func (p *pipe) take(ctx context.Context) (*call, error) {
 	select {
 	case <-ctx.Done():
@@ -60,11 +60,11 @@ func give[T any](ctx context.Context, ch chan<- T, v T) error {
 	}
 }
 
-// pump delivers the frames from sequence from on, until ctx ends or, if until is not 0,
-// those through until, in one flush that finishes the pending one in st.
+// pump delivers the frames starting at sequence from. If until is 0, it runs until ctx ends;
+// otherwise it stops after until, with one flush that finishes the pending one in st.
 func (w *Worker) pump(ctx context.Context, st *state, from, until uint64) error {
 	group, ctx := errgroup.WithContext(ctx)
-	pending := st.doc.Pending // the deliverer's from now on
+	pending := st.doc.Pending // read here, before the deliverer owns st
 	p := newPipe(w.cfg.Shard, w.cfg.InFlight)
 	w.requests.again()
 	group.Go(func() error { return (&reader{w: w, pipe: p, until: until}).run(ctx, from) })
@@ -76,7 +76,7 @@ func (w *Worker) pump(ctx context.Context, st *state, from, until uint64) error 
 	return group.Wait()
 }
 
-// transform calls the function for one call after the other.
+// transform invokes the function for each call of p.work.
 func (w *Worker) transform(ctx context.Context, p *pipe) error {
 	for {
 		select {
@@ -94,8 +94,8 @@ func (w *Worker) transform(ctx context.Context, p *pipe) error {
 	}
 }
 
-// attempt calls the function until it answers or the tries are used up. It only fails
-// when ctx ends.
+// attempt calls the function until it succeeds or the retries are used up. It returns an error
+// only if ctx ends.
 func (w *Worker) attempt(ctx context.Context, c *call) error {
 	c.attempts = 0
 	policy := waits
@@ -127,14 +127,14 @@ func retryable(err error) bool {
 	return !errors.As(err, &failed) || failed.Retryable
 }
 
-// invoke calls the function once. A panic is a failed call: one record that the function
-// does not survive must not stop the others.
+// invoke calls the function once. A panic counts as a failed call: one record that makes the
+// function panic must not stop the others.
 func (w *Worker) invoke(ctx context.Context, c *call) (results []record.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			// What it says can hold a record.
-			w.logger.Error("the function panicked", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			err = fmt.Errorf("the function panicked: %T", p)
+			// The panic value can contain a record, so only its type is logged.
+			w.logger.Error("function panicked", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("function panicked: %T", p)
 		}
 	}()
 	return w.fn.Transform(ctx, record.Call{
@@ -143,7 +143,7 @@ func (w *Worker) invoke(ctx context.Context, c *call) (results []record.Result, 
 	}, c.batch(), c.results[:0])
 }
 
-// complete makes results one per record.
+// complete returns results with exactly one result per record: missing ones fail.
 func complete(results []record.Result, n int) []record.Result {
 	for len(results) < n {
 		results = append(results, record.Result{Status: record.Failed, Code: record.CodeMissingRecord, Message: record.MessageMissingRecord})
@@ -151,12 +151,12 @@ func complete(results []record.Result, n int) []record.Result {
 	return results[:n]
 }
 
-// fail fails every record of the call.
+// fail sets the result of every record of the call to err.
 func (c *call) fail(err error) {
 	r := record.Result{Status: record.Failed, Code: record.CodeFunctionError, Message: record.MessageFunctionError}
-	var known *record.CallError
-	if errors.As(err, &known) {
-		r.Code, r.Message = known.Code, known.Message
+	var callErr *record.CallError
+	if errors.As(err, &callErr) {
+		r.Code, r.Message = callErr.Code, callErr.Message
 	}
 	c.results = c.results[:0]
 	for range c.records {
@@ -164,7 +164,7 @@ func (c *call) fail(err error) {
 	}
 }
 
-// pass answers the call without a function: records go on as they are.
+// pass completes the call without a function: records are delivered unchanged.
 func (c *call) pass(now time.Time) {
 	c.results, c.attempts, c.ended = c.results[:0], 1, now
 	for _, rec := range c.records {

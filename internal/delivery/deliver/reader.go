@@ -9,26 +9,26 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// tick is the interval of calls of idle when no frame comes.
+// tick is the interval between calls of idle while no frame arrives.
 const tick = 200 * time.Millisecond
 
-// errEnd ends reading at the last frame of a range.
+// errEnd stops reading after the last frame of a range.
 var errEnd = errors.New("end of the range")
 
 // reader gathers frames into calls, in order.
 type reader struct {
 	w     *Worker
 	pipe  *pipe
-	until uint64 // 0: never ends
-	next  uint64 // sequence that comes next, 0 before the first frame
+	until uint64 // 0 means no end
+	next  uint64 // expected sequence, 0 before the first frame
 
-	batch record.Batch // space that is used again
-	open  *call        // that gathers, or nil
-	since time.Time    // when open began
-	dest  *asked       // of when open began
+	batch record.Batch // reused buffer
+	open  *call        // being gathered, or nil
+	since time.Time    // when open was started
+	dest  *asked       // at that time
 }
 
-// run reads from sequence from on, to until if that is not 0.
+// run reads from sequence from, up to until if that is not 0.
 func (r *reader) run(ctx context.Context, from uint64) error {
 	defer close(r.pipe.work)
 	r.next = from
@@ -47,7 +47,7 @@ func (r *reader) run(ctx context.Context, from uint64) error {
 	return fmt.Errorf("read frames: %w", err)
 }
 
-// idle is called when no frame came for a tick.
+// idle sends gathered records that are due, and a tick. It is called while no frame arrives.
 func (r *reader) idle(ctx context.Context) error {
 	if err := r.passRequests(ctx); err != nil {
 		return err
@@ -63,11 +63,11 @@ func (r *reader) idle(ctx context.Context) error {
 // frame processes one frame.
 func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
 	if r.until != 0 && seq > r.until {
-		r.w.logger.Error("frames are missing in the buffer; they cannot be delivered", "from", r.next, "to", r.until)
+		r.w.logger.Error("frames missing from the buffer; skipping them", "from", r.next, "to", r.until)
 		return r.end(ctx)
 	}
 	if seq != r.next && r.next > 1 {
-		r.w.logger.Error("frames are missing in the buffer; they cannot be delivered", "from", r.next, "to", seq-1)
+		r.w.logger.Error("frames missing from the buffer; skipping them", "from", r.next, "to", seq-1)
 	}
 	r.next = seq + 1
 	if err := r.batch.Parse(frame); err != nil {
@@ -108,7 +108,7 @@ func (r *reader) take(ctx context.Context, seq uint64) error {
 	return nil
 }
 
-// corrupt sends a frame that cannot be read on its own.
+// corrupt sends an unreadable frame in a call of its own.
 func (r *reader) corrupt(ctx context.Context, seq uint64, frame []byte) error {
 	if err := r.send(ctx); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (r *reader) corrupt(ctx context.Context, seq uint64, frame []byte) error {
 	return r.send(ctx)
 }
 
-// begin makes sure that a call is open.
+// begin opens a call unless one is open.
 func (r *reader) begin(ctx context.Context) error {
 	if r.open != nil {
 		return nil
@@ -138,7 +138,7 @@ func (r *reader) begin(ctx context.Context) error {
 	return nil
 }
 
-// send sends the open call on.
+// send passes the open call to the function and the collector.
 func (r *reader) send(ctx context.Context) error {
 	c := r.open
 	if c == nil {
@@ -155,10 +155,10 @@ func (r *reader) send(ctx context.Context) error {
 	return give(ctx, r.pipe.order, c)
 }
 
-// passRequests sends the flush requests that are due: the reader is past their last frame.
+// passRequests sends the flush requests whose last frame has been read.
 func (r *reader) passRequests(ctx context.Context) error {
 	if r.until != 0 {
-		return nil // the range ends in a flush anyway, and soon
+		return nil // the range ends in a flush anyway
 	}
 	due := r.w.requests.take(func(f *flushRequest) bool { return r.next > f.last })
 	if len(due) == 0 {
@@ -180,7 +180,7 @@ func (r *reader) end(ctx context.Context) error {
 	return errEnd
 }
 
-// signal sends a call without records.
+// signal sends a call without records to the collector.
 func (r *reader) signal(ctx context.Context, kind callKind, requests []*flushRequest) error {
 	return give(ctx, r.pipe.order, &call{kind: kind, requests: requests})
 }

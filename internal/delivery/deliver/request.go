@@ -7,20 +7,20 @@ import (
 	"sync"
 )
 
-// flushRequest asks to deliver everything that is in the log now.
+// flushRequest asks for delivery of everything in the log up to last.
 type flushRequest struct {
-	last  uint64 // everything up to here
-	taken bool   // the reader has passed it on; guarded by requests.mu
+	last  uint64 // sequence up to which to deliver
+	taken bool   // passed on by the reader; guarded by requests.mu
 	done  chan struct{}
 }
 
-// requests holds the flush requests that are not fulfilled.
+// requests holds the unfulfilled flush requests.
 type requests struct {
 	mu  sync.Mutex // guards all
 	all []*flushRequest
 }
 
-// take returns the requests that are due and not taken yet.
+// take returns the requests that are due and not yet taken.
 func (s *requests) take(due func(*flushRequest) bool) []*flushRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,7 +34,7 @@ func (s *requests) take(due func(*flushRequest) bool) []*flushRequest {
 	return taken
 }
 
-// again makes requests due again that were lost with the goroutines of a run.
+// again releases taken requests that were lost when the goroutines of a run ended.
 func (s *requests) again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,12 +62,12 @@ func (s *requests) fulfilled(done []*flushRequest) {
 	}
 }
 
-// errStopped is the error of a Flush that no worker will fulfill.
+// errStopped is returned by Flush if no worker will fulfill the request.
 var errStopped = errors.New("flush: the worker has stopped")
 
 // Flush closes the open flush now and returns once everything that was appended to the log
-// before the call is delivered. It waits for Run to begin, as long as delivery fails, and
-// at most until ctx ends. A worker on standby has nothing to flush.
+// before the call is delivered. It waits until Run starts and while delivery fails, but not
+// beyond ctx. On a standby worker it returns immediately.
 func (w *Worker) Flush(ctx context.Context) error {
 	if w.standby.Load() {
 		return nil

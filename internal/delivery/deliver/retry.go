@@ -10,10 +10,10 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// waits are those between two tries of what must work in the end.
+// waits is the backoff of operations that are retried until they succeed.
 var waits = retry.Policy{First: 100 * time.Millisecond, Max: 30 * time.Second}
 
-// untilDone calls fn until it works, ctx ends, or another worker has taken over. fn must
+// untilDone calls fn until it succeeds, ctx ends, or another worker has taken over. fn must
 // return soon after its context ends.
 func untilDone(ctx context.Context, failures *failurelog.Log, fn func() error) error {
 	policy := waits

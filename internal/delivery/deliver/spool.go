@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// spool holds the bytes of one object: in memory up to a limit, then all in a file.
+// spool holds the bytes of one object: in memory up to a limit, beyond it entirely in a file.
 type spool struct {
 	dir   string
 	limit int
@@ -37,15 +37,15 @@ func (s *spool) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// spill moves what is in memory to a file, which loses its name at once where the system
-// allows that: a crash leaves nothing behind.
+// spill moves the bytes to a file. Where the system allows, the file is unlinked immediately, so
+// that a crash leaves nothing behind.
 func (s *spool) spill() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("make spool folder: %w", err)
+		return fmt.Errorf("create spool directory: %w", err)
 	}
 	f, err := os.CreateTemp(s.dir, "object-*")
 	if err != nil {
-		return fmt.Errorf("make spool file: %w", err)
+		return fmt.Errorf("create spool file: %w", err)
 	}
 	s.file = f
 	_ = os.Remove(f.Name())
@@ -56,7 +56,7 @@ func (s *spool) spill() error {
 	return nil
 }
 
-// reader reads the bytes from their beginning. One at a time; writing ends it.
+// reader returns a reader of all bytes. Only one may be in use, and not after a Write.
 func (s *spool) reader() (io.ReadSeeker, error) {
 	if s.file == nil {
 		return bytes.NewReader(s.mem), nil
@@ -67,13 +67,13 @@ func (s *spool) reader() (io.ReadSeeker, error) {
 	return s.file, nil
 }
 
-// reset forgets the bytes; the memory can be used again.
+// reset discards the bytes and keeps the memory for reuse.
 func (s *spool) reset() {
 	if s.file != nil {
-		// The bytes are not needed any more, so that closing fails harms nothing.
+		// The bytes are no longer needed, so a failed close is harmless.
 		_ = s.file.Close()
 		if err := os.Remove(s.file.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
-			_ = err // it was removed when it was made
+			_ = err // spill usually removed it already
 		}
 	}
 	s.file, s.mem, s.size = nil, s.mem[:0], 0

@@ -12,68 +12,65 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// documentFormat is the newest form of the document that this code reads and writes.
+// documentFormat is the newest format of the document that this version supports.
 const documentFormat = 2 // 1 had no conversion
 
-// document is the state of a shard's delivery. It is written only with its current
-// revision, so each write is at once a decision, its commit, and the proof that no other
-// worker has taken over.
+// document is the delivery state of a shard. It is written only with its current revision, so
+// a successful write also proves that no other worker has taken over.
 //
-// What recovery relies on: every object that may ever have been put for the range of the
-// pending flush is in Objects. Transforming again may give other kinds of objects than before,
-// since the function, the usage plan index or the destination can have changed. So
+// Recovery relies on this invariant: every object that may ever have been put for the range of
+// the pending flush is listed in Objects. Transforming the range again may produce other kinds of
+// objects, because the function, the usage plan index or the destination may have changed. So
 //
 //   - an object of the pending flush keeps its bucket, key and compression, and the flush its
 //     conversion, whatever the destination is now;
-//   - an object of the pending flush that has no records now is put empty: it may be in the
-//     bucket with records that are now in another object;
-//   - an object that is not in the pending flush gets a name from the present destination, and
-//     the pending flush is written again with it before it is put.
+//   - an object of the pending flush that has no records now is put empty: the bucket may hold an
+//     earlier version with records that are now in another object;
+//   - an object that is not in the pending flush is named by the current destination, and the
+//     pending flush is written again with it before it is put.
 type document struct {
 	Format int `json:"format"`
 	// Owner distinguishes the writes of workers that are otherwise equal.
 	Owner     string        `json:"owner"`
-	Delivered uint64        `json:"delivered"` // every frame up to here is delivered
+	Delivered uint64        `json:"delivered"` // sequence of the last delivered frame
 	Pending   *pendingFlush `json:"intent"`
 }
 
-// pendingFlush is a flush that was decided, and may be partly delivered.
+// pendingFlush describes a flush whose objects may have been put in part.
 type pendingFlush struct {
 	First   uint64    `json:"first"`
 	Last    uint64    `json:"last"`
 	Decided time.Time `json:"decided"`
 	Objects []target  `json:"objects"`
-	// Conversion of the flush; nil is none.
+	// Conversion of the flush; nil means none.
 	Conversion *Conversion `json:"conversion,omitempty"`
 }
 
 // target is an object of a pending flush.
 type target struct {
-	// Part is the kind of object and, behind NULs, the values of its partition keys.
+	// Part is the kind of object, followed by the values of its partition keys, separated by NULs.
 	Part        string `json:"part"`
 	Bucket      string `json:"bucket"`
 	Key         string `json:"key"`
 	Compression string `json:"compression,omitempty"` // or objectkey.Parquet
 }
 
-// stateKey is the key of the shard's document.
+// stateKey returns the key of the shard's document.
 func stateKey(stream string, shard int) string { return fmt.Sprintf("%s/%d", stream, shard) }
 
-// leaseKey is the key of the shard's lease.
+// leaseKey returns the key of the shard's lease.
 func leaseKey(stream string, shard int) string { return fmt.Sprintf("%s/%d/lease", stream, shard) }
 
-// Forget removes the document of a deleted stream's shard. It belongs before the deletion
-// of the shard's log: a document that is left over would make a new stream of that name
-// skip its first records.
+// Forget removes the document of a deleted stream's shard. Call it before deleting the shard's
+// log: a document left behind would make a new stream of that name skip its first records.
 func Forget(ctx context.Context, store record.Store, stream string, shard int) error {
 	if err := store.Delete(ctx, stateKey(stream, shard)); err != nil {
-		return fmt.Errorf("forget the delivery of %s/%d: %w", stream, shard, err)
+		return fmt.Errorf("delete delivery state of %s/%d: %w", stream, shard, err)
 	}
 	return nil
 }
 
-// state is the document as this worker wrote it last. It is used by one goroutine at a
-// time.
+// state is the document as this worker last wrote it. It is used by one goroutine at a time.
 type state struct {
 	store    record.Store
 	key      string
@@ -82,8 +79,8 @@ type state struct {
 	rev      uint64
 }
 
-// take reads the document and makes it this worker's own, which stops any other. It does
-// not retry.
+// take reads the document and makes this worker its owner, which stops any other. It retries
+// only the write.
 func take(ctx context.Context, store record.Store, key, owner string, failures *failurelog.Log) (*state, error) {
 	s := &state{store: store, key: key, failures: failures, doc: document{Format: documentFormat}}
 	value, rev, err := store.Get(ctx, key)
@@ -96,8 +93,8 @@ func take(ctx context.Context, store record.Store, key, owner string, failures *
 			return nil, fmt.Errorf("read delivery state of %s: %w: %w", key, errState, err)
 		}
 		if s.doc.Format > documentFormat {
-			return nil, fmt.Errorf("%w: delivery of %s has format %d, this version knows %d: written by a newer stagelog",
-				errState, key, s.doc.Format, documentFormat)
+			return nil, fmt.Errorf("%w: format %d of %s is newer than %d, the newest that this version supports; upgrade stagelog",
+				errState, s.doc.Format, key, documentFormat)
 		}
 		s.rev = rev
 	}
@@ -105,17 +102,17 @@ func take(ctx context.Context, store record.Store, key, owner string, failures *
 	return s, s.write(ctx, s.doc)
 }
 
-// errState is the error of a document that cannot be used; a retry does not help.
-var errState = errors.New("delivery state cannot be used")
+// errState marks a document that cannot be used; retrying does not help.
+var errState = errors.New("unusable delivery state")
 
-// write writes the document and retries until it succeeds. The error wraps record.ErrConflict when another
-// worker has taken over.
+// write writes the document and retries until it succeeds. The error wraps record.ErrConflict if
+// another worker has taken over.
 func (s *state) write(ctx context.Context, doc document) error {
 	value := doc.encode()
 	return untilDone(ctx, s.failures, func() error {
 		rev, err := s.store.Put(ctx, s.key, value, s.rev)
 		if errors.Is(err, record.ErrConflict) {
-			// An earlier try may have succeeded although its answer was lost.
+			// An earlier attempt may have succeeded although its response was lost.
 			current, currentRev, readErr := s.store.Get(ctx, s.key)
 			switch {
 			case readErr != nil && !errors.Is(readErr, record.ErrNotFound):
@@ -132,8 +129,8 @@ func (s *state) write(ctx context.Context, doc document) error {
 	})
 }
 
-// encode leaves the characters of HTML as they are: a pending flush of 500 partitions must stay
-// below NATS's default max_payload.
+// encode marshals the document without escaping HTML characters: a pending flush of 500 partitions
+// must stay below NATS's default max_payload.
 func (d document) encode() []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -144,14 +141,14 @@ func (d document) encode() []byte {
 	return b.Bytes()
 }
 
-// decide writes the pending flush.
+// decide records the pending flush.
 func (s *state) decide(ctx context.Context, in *pendingFlush) error {
 	doc := s.doc
 	doc.Pending = in
 	return s.write(ctx, doc)
 }
 
-// commit writes that everything up to last is delivered, and that no flush is pending.
+// commit records that everything up to last is delivered and that no flush is pending.
 func (s *state) commit(ctx context.Context, last uint64) error {
 	doc := s.doc
 	doc.Delivered, doc.Pending = last, nil

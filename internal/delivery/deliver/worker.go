@@ -27,24 +27,24 @@ const defaultInFlight = 3
 // Config configures a Worker.
 type Config struct {
 	// Destination returns the newest destination. A new Version closes the open flush. The stream's
-	// name must not change. It is called up to twenty times a second, and for each flush.
+	// name must not change. Destination is called up to twenty times a second, and for each flush.
 	Destination func() Destination
 	Shard       int
-	// SpoolDir is where objects grow that are too large for memory. By default a folder
-	// among the system's temporary files. It is made when it is needed.
+	// SpoolDir holds objects that are too large for memory. It is created when needed. By default
+	// a folder in the system's directory of temporary files.
 	SpoolDir string
-	// Shared is set when other processes deliver from the same log and store: the worker takes
-	// turns with theirs. Without it the worker is the only one, and begins at once.
+	// Shared is set when other processes deliver from the same log and store: a lease then decides
+	// which worker delivers. Otherwise the worker is the only one and starts immediately.
 	Shared bool
-	// InFlight bounds the calls of the function that run at once. By default 3.
+	// InFlight limits the concurrent calls of the function. By default 3.
 	InFlight int
 	Metrics  *Metrics         // by default its own
 	Logger   *slog.Logger     // by default discards
 	Now      func() time.Time // by default time.Now
 }
 
-// destinationAge bounds the age of a remembered answer of Config.Destination, except where a
-// flush begins.
+// destinationAge limits the age of a cached result of Config.Destination. A new flush always
+// calls it.
 const destinationAge = 50 * time.Millisecond
 
 // Worker delivers one shard of one stream.
@@ -66,25 +66,25 @@ type Worker struct {
 	newest   atomic.Pointer[asked]
 	stopped  chan struct{} // closed when Run returns
 	started  atomic.Bool
-	standby  atomic.Bool // another worker holds the shard
+	standby  atomic.Bool // waiting for the shard's lease
 
-	// Arrivals, in ms, of the oldest record that is being collected and that is being
-	// delivered; 0 is none.
+	// Arrival times, in ms, of the oldest record being collected and of the oldest being
+	// delivered; 0 means none.
 	collecting, delivering atomic.Int64
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards counts, done, last
 	counts Counts
-	done   uint64 // delivered up to here
+	done   uint64 // sequence of the last delivered frame
 	last   time.Time
 }
 
-// asked is a destination and the time of its reading.
+// asked is a destination and the time when it was read.
 type asked struct {
 	at time.Time
 	Destination
 }
 
-// destination returns the newest destination, or one that is a little older.
+// destination returns the newest destination, cached for destinationAge.
 func (w *Worker) destination(now time.Time) *asked {
 	if d := w.newest.Load(); d != nil && now.Sub(d.at) < destinationAge && !now.Before(d.at) {
 		return d
@@ -94,10 +94,10 @@ func (w *Worker) destination(now time.Time) *asked {
 	return d
 }
 
-// New makes a worker; Run starts it.
+// New returns a worker; Run starts it.
 func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*Worker, error) {
 	if cfg.Destination == nil || log == nil || store == nil || sink == nil || fn == nil {
-		return nil, errors.New("make delivery worker: a destination, log, store, sink or transformer is missing")
+		return nil, errors.New("create delivery worker: destination, log, store, sink or transformer missing")
 	}
 	if cfg.SpoolDir == "" {
 		cfg.SpoolDir = filepath.Join(os.TempDir(), "stagelog-spool")
@@ -124,18 +124,18 @@ func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*W
 	w.memory.dir = cfg.SpoolDir
 	for what, l := range map[string]**failurelog.Log{
 		"delivery": &w.putFailures, "writing the delivery state": &w.stateFailures, "trimming the buffer": &w.trimFailures,
-		"asking the buffer for its end": &w.logFailures,
-		"the function":                  &w.functionFailures, "the delivery worker": &w.runFailures,
+		"reading the buffer's last sequence": &w.logFailures,
+		"calling the function":               &w.functionFailures, "the delivery worker": &w.runFailures,
 	} {
 		*l = failurelog.New(w.logger, slog.LevelWarn, what)
 	}
 	return w, nil
 }
 
-// Run delivers until ctx ends, and then returns nil: what is not delivered stays in the
-// log. It continues after failures of any kind, except when the delivery state cannot be read.
-// When another worker has taken over the shard, the error wraps record.ErrConflict; a Shared
-// worker goes to standby instead. It may be called once.
+// Run delivers until ctx ends and then returns nil; undelivered records stay in the log. It
+// continues after failures of any kind, except when the delivery state is unusable. When
+// another worker has taken over the shard, the error wraps record.ErrConflict; a Shared
+// worker goes to standby instead. Run may be called once.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		panic("BUG: Worker.Run called twice")
@@ -150,7 +150,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case w.cfg.Shared && (errors.Is(err, lease.ErrLost) || errors.Is(err, record.ErrConflict)):
-			w.logger.Warn("another worker may deliver this shard now; standing by", "error", err)
+			w.logger.Warn("lost the shard to another worker; standing by", "error", err)
 			continue
 		case errors.Is(err, record.ErrConflict):
 			return fmt.Errorf("deliver %s/%d: another worker has taken over: %w", w.stream, w.cfg.Shard, err)
@@ -167,7 +167,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// turn runs a session, once the shard's lease is held.
+// turn waits for the shard's lease and runs a session while holding it.
 func (w *Worker) turn(ctx context.Context) error {
 	if !w.cfg.Shared {
 		return w.session(ctx)
@@ -181,7 +181,7 @@ func (w *Worker) turn(ctx context.Context) error {
 	})
 }
 
-// session takes the shard, finishes the pending flush, and continues.
+// session takes over the delivery state, finishes the pending flush, and continues from there.
 func (w *Worker) session(ctx context.Context) error {
 	w.collecting.Store(0)
 	w.delivering.Store(0)
@@ -202,10 +202,10 @@ func (w *Worker) session(ctx context.Context) error {
 // State describes the progress of a worker.
 type State struct {
 	Counts    Counts
-	Delivered uint64              // every frame up to here is delivered
-	Age       time.Duration       // of the oldest record that was read and is not delivered, 0 if there is none
-	Last      time.Time           // when something was last delivered by this worker; zero is never
-	Failures  []failurelog.Series // what fails now
+	Delivered uint64              // sequence of the last delivered frame
+	Age       time.Duration       // of the oldest record that was read but not delivered, 0 if none
+	Last      time.Time           // this worker's last delivery; zero means none
+	Failures  []failurelog.Series // current failures
 }
 
 // State returns the progress of the worker.
@@ -240,7 +240,7 @@ func (w *Worker) setPosition(seq uint64) {
 	w.done = seq
 }
 
-// backlogAge is the age of the oldest record that was read and is not delivered.
+// backlogAge returns the age of the oldest record that was read but not delivered.
 func (w *Worker) backlogAge() time.Duration {
 	oldest := w.delivering.Load()
 	if oldest == 0 {
@@ -252,7 +252,7 @@ func (w *Worker) backlogAge() time.Duration {
 	return max(0, w.now().Sub(time.UnixMilli(oldest)))
 }
 
-// delivered notes that a flush is committed.
+// delivered updates counts and position after a flush is committed.
 func (w *Worker) delivered(c *flush) {
 	w.runFailures.Worked()
 	w.cfg.Metrics.delivered(c, w.now())
@@ -262,7 +262,7 @@ func (w *Worker) delivered(c *flush) {
 	w.done, w.last = c.last, w.now()
 }
 
-// put notes that an object was put.
+// put counts an object that was put.
 func (w *Worker) put(kind string, size int64) {
 	w.cfg.Metrics.objects.WithLabelValues(w.stream, kind).Inc()
 	w.cfg.Metrics.objectBytes.WithLabelValues(w.stream, kind).Add(float64(size))
@@ -271,7 +271,7 @@ func (w *Worker) put(kind string, size int64) {
 	w.counts.Objects++
 }
 
-// metricKind is the kind of the object for a metric's label.
+// metricKind returns the kind of the object as a metric label.
 func (o *object) metricKind() string {
 	kind, _, _ := strings.Cut(o.part, "\x00")
 	return kind

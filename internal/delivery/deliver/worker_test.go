@@ -29,7 +29,7 @@ func diff(t testing.TB, what string, want, got any) {
 	}
 }
 
-func TestOneBadRecordHarmsNoOther(t *testing.T) {
+func TestBadRecordDoesNotBlockOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		arrived := time.Now()
@@ -68,7 +68,7 @@ func TestOrderIsKept(t *testing.T) {
 	})
 }
 
-// uneven is a function whose calls take different times.
+// uneven is a function whose calls take varying times.
 type uneven struct{ function }
 
 func (u uneven) Transform(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
@@ -76,7 +76,7 @@ func (u uneven) Transform(ctx context.Context, call record.Call, b record.Batch,
 	return u.function.Transform(ctx, call, b, out)
 }
 
-func TestAgeCuts(t *testing.T) {
+func TestAgeClosesFlush(t *testing.T) {
 	for interval, within := range map[time.Duration]time.Duration{
 		time.Minute: 61 * time.Second,
 		0:           2 * time.Second, // zero buffering
@@ -106,12 +106,12 @@ func TestAgeCuts(t *testing.T) {
 	}
 }
 
-func TestSizeCutsBeforeCompression(t *testing.T) {
+func TestUncompressedSizeClosesFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.Size, w.dest.Interval = 1000, time.Hour
 		for range 10 {
-			w.append(strings.Repeat("a", 499)) // 500 with its newline; compresses to nothing
+			w.append(strings.Repeat("a", 499)) // 500 with its newline; compresses to almost nothing
 		}
 		worker, ctx, cancel := w.worker(t, nil)
 		ended := run(ctx, worker)
@@ -127,7 +127,7 @@ func TestSizeCutsBeforeCompression(t *testing.T) {
 	})
 }
 
-// TestBurstWithinOneSecondLosesNothing holds that equal seconds do not make equal names.
+// TestBurstWithinOneSecondLosesNothing checks that objects of the same second get different names.
 func TestBurstWithinOneSecondLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -145,7 +145,7 @@ func TestBurstWithinOneSecondLosesNothing(t *testing.T) {
 	})
 }
 
-func TestANewVersionCuts(t *testing.T) {
+func TestNewVersionClosesFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.Interval = time.Hour
@@ -184,7 +184,7 @@ func TestTimeZoneAndExtension(t *testing.T) {
 	})
 }
 
-func TestFlushUnderTraffic(t *testing.T) {
+func TestFlushDuringTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.Size, w.dest.Interval = 1<<20, time.Hour
@@ -225,12 +225,12 @@ func TestFlushUnderTraffic(t *testing.T) {
 	})
 }
 
-func TestFlushOfNothing(t *testing.T) {
+func TestFlushEmptyLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.deliverAll(t, nil)
 		if len(w.objects) != 0 {
-			t.Errorf("%d objects out of nothing", len(w.objects))
+			t.Errorf("%d objects from an empty log, want 0", len(w.objects))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -241,7 +241,7 @@ func TestFlushOfNothing(t *testing.T) {
 	})
 }
 
-func TestASinkThatIsAwayIsWaitedFor(t *testing.T) {
+func TestSinkOutageIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		records := w.traffic(4)
@@ -264,22 +264,22 @@ func TestASinkThatIsAwayIsWaitedFor(t *testing.T) {
 		w.exactlyOnce(t, records)
 		logs := w.logs.String()
 		if n := strings.Count(logs, "delivery is failing"); n != 1 || strings.Count(logs, "delivery recovered after") != 1 {
-			t.Errorf("logged %d times that delivery is failing, want once, and once that it recovered:\n%s", n, logs)
+			t.Errorf("logged %d failures of delivery, want 1, and 1 recovery:\n%s", n, logs)
 		}
 		if strings.Contains(logs, "xxx") {
-			t.Errorf("the log holds records:\n%s", logs)
+			t.Errorf("log contains records:\n%s", logs)
 		}
 	})
 }
 
-// TestNothingIsReadAheadOfAnOutage holds that memory does not grow with the backlog: one
-// flush waits to be put, one is collected, and a few calls are under way.
-func TestNothingIsReadAheadOfAnOutage(t *testing.T) {
+// TestOutageStopsReading checks that memory does not grow with the backlog: one flush waits to be
+// put, one is collected, and a few calls are in flight.
+func TestOutageStopsReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.dest.Size = 1000
 		for range 1000 {
-			w.append(strings.Repeat("x", 99)) // ten frames are a flush
+			w.append(strings.Repeat("x", 99)) // ten frames per flush
 		}
 		worker, ctx, cancel := w.worker(t, func(name string, _ bool) error {
 			if name == "put" {
@@ -292,7 +292,7 @@ func TestNothingIsReadAheadOfAnOutage(t *testing.T) {
 		synctest.Wait()
 		w.mu.Lock()
 		if w.read < 20 || w.read > 40 {
-			t.Errorf("%d frames were read during the outage, want two flushes and a little", w.read)
+			t.Errorf("%d frames read during the outage, want 20 to 40", w.read)
 		}
 		w.mu.Unlock()
 		cancel()
@@ -300,7 +300,7 @@ func TestNothingIsReadAheadOfAnOutage(t *testing.T) {
 	})
 }
 
-// counted is a log that can say its newest sequence.
+// counted is a log with its own Last.
 type counted struct{ *life }
 
 func (c counted) Last(context.Context) (uint64, error) {
@@ -309,7 +309,7 @@ func (c counted) Last(context.Context) (uint64, error) {
 	return c.last, nil
 }
 
-func TestFlushOfALogThatKnowsItsEnd(t *testing.T) {
+func TestFlushWaitsForLastFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		l := &life{world: w, crash: func() {}}
@@ -338,7 +338,7 @@ func TestFlushOfALogThatKnowsItsEnd(t *testing.T) {
 	})
 }
 
-func TestAPutThatHangsIsRepeated(t *testing.T) {
+func TestHangingPutIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.append("ok")
@@ -360,7 +360,7 @@ func TestAPutThatHangsIsRepeated(t *testing.T) {
 	})
 }
 
-func TestTheSecondWorkerStopsTheFirst(t *testing.T) {
+func TestSecondWorkerStopsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		first, ctx1, cancel1 := w.worker(t, nil)
@@ -385,7 +385,7 @@ func TestTheSecondWorkerStopsTheFirst(t *testing.T) {
 	})
 }
 
-func TestAnUnknownDocumentIsNotTouched(t *testing.T) {
+func TestUnknownStateIsNotOverwritten(t *testing.T) {
 	for name, doc := range map[string]string{
 		"newer":    `{"format":99,"owner":"x","delivered":7,"intent":null,"more":1}`,
 		"not JSON": `{`,
@@ -396,16 +396,16 @@ func TestAnUnknownDocumentIsNotTouched(t *testing.T) {
 			worker, ctx, cancel := w.worker(t, nil)
 			defer cancel()
 			if err := <-run(ctx, worker); err == nil || !strings.Contains(err.Error(), "delivery state") {
-				t.Errorf("%s: Run = %v, want an error of the document", name, err)
+				t.Errorf("%s: Run = %v, want an error about the delivery state", name, err)
 			}
 			if got := w.store.Docs()["s/0"]; got != doc {
-				t.Errorf("%s: the document became %s", name, got)
+				t.Errorf("%s: document changed to %s", name, got)
 			}
 		})
 	}
 }
 
-func TestForgetBeginsAnew(t *testing.T) {
+func TestForgetRestartsDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.append("ok-1")
@@ -424,7 +424,7 @@ func TestForgetBeginsAnew(t *testing.T) {
 	})
 }
 
-func TestAFrameThatCannotBeReadIsKept(t *testing.T) {
+func TestCorruptFrameGoesToErrorOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.append("ok-1")
@@ -439,13 +439,13 @@ func TestAFrameThatCannotBeReadIsKept(t *testing.T) {
 	})
 }
 
-func TestNewRefusesWhatIsMissing(t *testing.T) {
+func TestNewRejectsMissingParts(t *testing.T) {
 	if _, err := deliver.New(deliver.Config{}, nil, nil, nil, nil); err == nil {
 		t.Error("New without anything = nil, want an error")
 	}
 }
 
-// hangs is a sink whose first put never returns by itself.
+// hangs is a sink whose first put blocks until its context ends.
 type hangs struct {
 	bucket
 	once atomic.Bool
@@ -508,7 +508,7 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// value is a metric's value, or a histogram's count. kind is a label's value or "".
+// value returns a metric's value or a histogram's count. kind is a label's value or "".
 func value(t testing.TB, reg *prometheus.Registry, name, kind string) float64 {
 	t.Helper()
 	families, err := reg.Gather()

@@ -2,15 +2,15 @@ package ingest
 
 import "sync"
 
-// gate lets requests into a stream until it is closed.
+// gate admits requests to a stream until it is closed.
 type gate struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards inside, closed, empty
 	inside int
 	closed bool
-	empty  chan struct{} // not nil while closing waits; closed when no request is inside
+	empty  chan struct{} // set while close waits; closed when inside is 0
 }
 
-// enter reports whether the caller was let in. It must then leave.
+// enter reports whether the caller was admitted. If so, the caller must call leave.
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -31,7 +31,7 @@ func (g *gate) leave() {
 	}
 }
 
-// close lets no request in any more and returns once all have left. It may be repeated, not in
+// close stops admitting requests and returns once all have left. It may be repeated, but not in
 // parallel.
 func (g *gate) close() {
 	g.mu.Lock()

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// maxInFlight bounds the full frames of a shard that are appended at once. A frame that is not
-	// full waits for those before it, and gathers what arrives meanwhile.
+	// maxInFlight limits the full frames of a shard that are appended in parallel. A frame that is not
+	// full waits for those before it and gathers more records meanwhile.
 	maxInFlight = 4
-	// maxWaitingBytes bounds the records of one shard that wait for their frame.
+	// maxWaitingBytes limits the bytes of one shard's records that wait for their frame.
 	maxWaitingBytes = 64 << 20
-	// gatherBytes ends gathering: a frame of this size is worth a sync.
+	// gatherBytes ends gathering: a frame of this size is worth a sync of its own.
 	gatherBytes = 64 << 10
-	// appendTimeout bounds one append. Its requests then fail, and clients retry.
+	// appendTimeout limits one append. After it the frame's requests fail, and clients retry.
 	appendTimeout = 30 * time.Second
 )
 
-// gatherer puts the records of many requests into few frames of one shard. While a frame is being
-// stored, arriving records gather in the next one; otherwise they wait for others as long as
-// Config.Gather. They do not wait when they are enough already, or when as many requests have
-// arrived as shared the last frame.
+// gatherer combines the records of concurrent requests into frames of one shard. While a frame is
+// being stored, arriving records gather in the next one; otherwise they wait up to Config.Gather
+// for others. Gathering ends early when the frame is large enough, or contains as many requests
+// as the last one.
 type gatherer struct {
 	streams *Streams // for its Config and counters
 	log     Log
@@ -34,8 +34,8 @@ type gatherer struct {
 	logger  *slog.Logger
 	frames  sync.Pool // *[]byte
 
-	mu       sync.Mutex // guards what follows
-	queue    []*group   // not yet under way, oldest first
+	mu       sync.Mutex // guards the fields below
+	queue    []*group   // not yet dispatched, oldest first
 	open     *group     // the last of queue, while it accepts records
 	inFlight int
 	shared   int // requests in the last frame that was sent
@@ -43,27 +43,26 @@ type gatherer struct {
 	failures int // appends that failed since the last success
 }
 
-// group holds the records of one frame. The request that began it stores it.
+// group holds the records of one frame. The request that started the group stores it.
 type group struct {
 	records [][]byte // of several requests, which wait; nil once stored
 	bytes   int
 	full    bool
-	due     bool // it has waited for others long enough
+	due     bool // Config.Gather has passed
 	puts    int  // requests in it
 	arrived time.Time
-	turn    chan struct{} // closed when it may be stored
+	turn    chan struct{} // closed when the group may be stored
 	done    chan struct{} // closed when seq and err are set
 	seq     uint64
 	err     error
 }
 
-// put stores the records and returns once all are stored or have failed: see the pieces'
-// groups. sent reports whether nothing was left to gather, so that the next request may as well
-// use another shard.
+// put stores the records and returns once all are stored or have failed; see the pieces' groups.
+// sent reports whether no group is left open, so that the next request may use another shard.
 func (q *gatherer) put(ctx context.Context, records [][]byte, pieces []Piece) (_ []Piece, sent bool) {
 	var begunSpace [8]*group
 	pieces, begun, sent := q.add(records, pieces, begunSpace[:0])
-	// Groups beyond the first are stored in parallel. All are waited for below.
+	// Groups after the first are stored in parallel. The loop below waits for all.
 	for i := 1; i < len(begun); i++ {
 		go q.store(ctx, begun[i])
 	}
@@ -115,9 +114,9 @@ func (q *gatherer) add(records [][]byte, pieces []Piece, begun []*group) ([]Piec
 	return pieces, begun, q.open == nil
 }
 
-var errBusy = errors.Join(record.ErrFull, errors.New("too many records wait to be stored"))
+var errBusy = errors.Join(record.ErrFull, errors.New("too many records are waiting to be stored"))
 
-// take appends as many records as the frame holds. An empty frame holds any record.
+// take appends as many records as fit into the frame. An empty frame accepts any record.
 func (g *group) take(records [][]byte) int {
 	for i, r := range records {
 		if record.FrameBytes(len(g.records)+1, g.bytes+len(r)) > record.MaxFrameBytes && len(g.records) > 0 {
@@ -143,7 +142,7 @@ func (q *gatherer) startGathering(g *group) {
 	})
 }
 
-// dispatch sends the groups whose turn it is. q.mu must be held.
+// dispatch starts the groups that may be stored now. q.mu must be held.
 func (q *gatherer) dispatch() {
 	for len(q.queue) > 0 {
 		g := q.queue[0]
@@ -166,8 +165,8 @@ func (q *gatherer) dispatch() {
 	q.queue = nil
 }
 
-// store waits for the group's turn, stores it, and wakes all requests that wait for it. A client
-// that goes away does not stop it: the group holds the records of others.
+// store waits for the group's turn, stores it, and wakes its requests. A client that disconnects
+// does not stop it, because the group holds other clients' records too.
 func (q *gatherer) store(ctx context.Context, g *group) {
 	<-g.turn
 	frame, ok := q.frames.Get().(*[]byte)
@@ -188,7 +187,7 @@ func (q *gatherer) store(ctx context.Context, g *group) {
 	q.finished(ctx, g)
 }
 
-// count counts the records of a group that was stored or failed.
+// count updates the counters for a group that was stored or failed.
 func (q *gatherer) count(g *group) {
 	if g.err != nil {
 		q.streams.refused.Add(int64(len(g.records)))
@@ -199,7 +198,7 @@ func (q *gatherer) count(g *group) {
 	q.streams.bytes.Add(int64(g.bytes))
 }
 
-// finished logs the first failure and the recovery, and sends the next group.
+// finished logs the first failure and the recovery, and dispatches the next groups.
 func (q *gatherer) finished(ctx context.Context, g *group) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,9 +1,9 @@
-// Package ingest turns the records of many requests into few durable frames: it answers only once
-// they are synced.
+// Package ingest combines the records of concurrent requests into durable frames. A put returns only
+// after its records are synced.
 //
 // Streams holds the streams that accept records. Each stream spreads its records over shards, which
-// are delivered in parallel; a gatherer for each shard puts concurrent requests into one frame, so
-// that they share a sync.
+// are delivered in parallel. A gatherer for each shard puts the records of concurrent requests into
+// one frame, so that they share a sync.
 package ingest
 
 import (
@@ -22,23 +22,23 @@ import (
 
 // Log holds the durable frames of one shard of a stream.
 type Log interface {
-	// Append returns once the frame, of at most record.MaxFrameBytes, is synced. An error that wraps
-	// record.ErrFull means that nothing was stored; after any other it may be stored or not. It runs
-	// in parallel and does not keep the frame.
+	// Append returns once the frame, of up to record.MaxFrameBytes, is synced. If the error wraps
+	// record.ErrFull, nothing was stored; after any other the frame may or may not be stored. Append
+	// may run in parallel and does not keep the frame.
 	Append(ctx context.Context, frame []byte) (seq uint64, err error)
 }
 
 // Config configures Streams.
 type Config struct {
-	// Shards is the number of Logs over which a stream's records are spread. 0 is 1.
+	// Shards is the number of Logs over which a stream's records are spread. 0 means 1.
 	Shards int
-	// Gather is how long the first record of a frame waits for others before it is stored, so that
-	// concurrent single records share a sync. A frame that is large enough is stored at once. 0
-	// gathers only while another frame is being stored.
+	// Gather is how long the first record of a frame waits to be batched with others, so that
+	// concurrent single records share a sync. A frame that is large enough is stored immediately. 0
+	// batches records only while another frame is being stored.
 	Gather  time.Duration
-	Clock   func() time.Time      // nil is time.Now
+	Clock   func() time.Time      // nil means time.Now
 	Metrics prometheus.Registerer // nil exports nothing
-	Logger  *slog.Logger          // nil is silent
+	Logger  *slog.Logger          // nil discards
 }
 
 // Streams holds the streams that accept records, by name. It may be used in parallel.
@@ -53,7 +53,7 @@ type Streams struct {
 	byName map[string]*Stream
 }
 
-// New returns Streams without a stream.
+// New returns Streams with no streams.
 func New(cfg Config, openLog func(ctx context.Context, stream string, shard int) (Log, error)) *Streams {
 	cfg.Shards = max(cfg.Shards, 1)
 	if cfg.Clock == nil {
@@ -67,7 +67,7 @@ func New(cfg Config, openLog func(ctx context.Context, stream string, shard int)
 	return s
 }
 
-// Open opens the Logs of a stream. It accepts records from Add on.
+// Open opens the Logs of a stream. The stream accepts records after Add.
 func (s *Streams) Open(ctx context.Context, name string) (*Stream, error) {
 	stream := &Stream{name: name}
 	for shard := range s.cfg.Shards {
@@ -87,8 +87,8 @@ func (s *Streams) Add(stream *Stream) {
 	s.byName[stream.name] = stream
 }
 
-// Close returns once no record of the stream is under way and none is accepted any more. A name
-// that is not open is no error.
+// Close stops accepting records for the stream and returns once those in progress are done. A name
+// that is not open is not an error.
 func (s *Streams) Close(name string) {
 	s.mu.Lock()
 	stream := s.byName[name]
@@ -99,23 +99,23 @@ func (s *Streams) Close(name string) {
 	}
 }
 
-// Find returns the stream of that name; nil if none is open.
+// Find returns the stream of that name, or nil if none is open.
 func (s *Streams) Find(name []byte) *Stream {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.byName[string(name)]
 }
 
-// ErrTooLarge is the error of a record over record.MaxBytes.
+// ErrTooLarge is returned for a record larger than record.MaxBytes.
 var ErrTooLarge = errors.New("record is too large")
 
-// Put stores records for a caller in this process. failed lists the records that failed; one of
-// them may be stored all the same. err is about all of them: it wraps record.ErrNotFound when no
-// such stream is open, or ErrTooLarge. The bytes are not kept.
+// Put stores records for a caller in this process. failed lists the indexes of records that failed;
+// a failed record may still be stored. err concerns all records: it wraps record.ErrNotFound if the
+// stream is not open, or ErrTooLarge. The bytes are not kept.
 func (s *Streams) Put(ctx context.Context, stream string, records [][]byte) (failed []int, err error) {
 	for i, r := range records {
 		if len(r) > record.MaxBytes {
-			return nil, fmt.Errorf("record %d has %d bytes, at most %d are accepted: %w", i, len(r), record.MaxBytes, ErrTooLarge)
+			return nil, fmt.Errorf("record %d: %d bytes exceed the limit of %d: %w", i, len(r), record.MaxBytes, ErrTooLarge)
 		}
 	}
 	to := s.Find([]byte(stream))
@@ -142,11 +142,11 @@ func (s *Streams) Put(ctx context.Context, stream string, records [][]byte) (fai
 type Stream struct {
 	name      string
 	gatherers []*gatherer
-	next      atomic.Uint64 // the shard that gathers
+	next      atomic.Uint64 // index of the shard for the next record
 	gate      gate
 }
 
-// Piece is a run of records that were stored, or failed, together.
+// Piece describes consecutive records that were stored, or failed, together.
 type Piece struct {
 	N     int // records
 	group *group
@@ -162,9 +162,9 @@ func (p Piece) AppendID(dst []byte, i int) []byte {
 	return record.AppendID(dst, p.shard, p.group.seq, p.base+i)
 }
 
-// Put stores records of at most record.MaxBytes each, and returns once each is durable or has
-// failed. It appends the pieces, in the order of the records. The error wraps record.ErrNotFound
-// when the stream is closed. The bytes are not kept.
+// Put stores records of up to record.MaxBytes each and returns once each is durable or has failed. It
+// appends one Piece per group, in the order of the records. The error wraps record.ErrNotFound if
+// the stream is closed. The bytes are not kept.
 func (s *Stream) Put(ctx context.Context, records [][]byte, pieces []Piece) ([]Piece, error) {
 	if !s.gate.enter() {
 		return pieces, fmt.Errorf("stream is being deleted: %w", record.ErrNotFound)

@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// opened returns Streams with a stream s, and the stream's logs.
+// opened returns Streams with an open stream s, and the stream's logs.
 func opened(t testing.TB, cfg ingest.Config) (*ingest.Streams, *ingesttest.Logs) {
 	t.Helper()
 	logs := ingesttest.NewLogs()
@@ -32,7 +32,7 @@ func opened(t testing.TB, cfg ingest.Config) (*ingest.Streams, *ingesttest.Logs)
 	return s, logs
 }
 
-// put stores the records in stream s and returns their ids; "" for those that failed.
+// put stores the records in stream s and returns their ids, "" for failed records.
 func put(t testing.TB, s *ingest.Streams, ctx context.Context, records ...[]byte) (ids []string) {
 	t.Helper()
 	pieces, err := s.Find([]byte("s")).Put(ctx, records, nil)
@@ -90,13 +90,13 @@ func TestConcurrentPutsShareFrames(t *testing.T) {
 		for range clients {
 			id, text, _ := strings.Cut(<-answered, "=")
 			if stored[id] != text {
-				t.Errorf("id %s was answered for %q, stored is %q", id, text, stored[id])
+				t.Errorf("id %s returned for %q, stored as %q", id, text, stored[id])
 			}
 		}
 	})
 }
 
-func TestFullFramesDoNotWaitForEachOther(t *testing.T) {
+func TestFullFramesAppendInParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, logs := opened(t, ingest.Config{})
 		release := make(chan struct{})
@@ -123,13 +123,13 @@ func TestFullFramesDoNotWaitForEachOther(t *testing.T) {
 		}()
 		synctest.Wait()
 		if len(sizes) < 2 {
-			t.Errorf("%d frames under way at once, want several", len(sizes))
+			t.Errorf("%d frames appended in parallel, want several", len(sizes))
 		}
 		close(release)
 		ids := <-done
 		for _, n := range sizes {
 			if n > record.MaxFrameBytes {
-				t.Errorf("a frame of %d bytes of records, at most %d fit", n, record.MaxFrameBytes)
+				t.Errorf("frame with %d bytes of records, limit is %d", n, record.MaxFrameBytes)
 			}
 		}
 		stored := logs.Of("s", 0).Records(t, 0)
@@ -138,13 +138,13 @@ func TestFullFramesDoNotWaitForEachOther(t *testing.T) {
 		}
 		for i, id := range ids {
 			if stored[id] != string(records[i]) {
-				t.Errorf("id %d stands for another record", i)
+				t.Errorf("id %d belongs to another record", i)
 			}
 		}
 	})
 }
 
-func TestClientThatGoesAwayFailsNoOther(t *testing.T) {
+func TestDisconnectDoesNotFailOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, logs := opened(t, ingest.Config{})
 		release := make(chan struct{})
@@ -168,7 +168,7 @@ func TestClientThatGoesAwayFailsNoOther(t *testing.T) {
 	})
 }
 
-func TestShardsTakeTurns(t *testing.T) {
+func TestPutAlternatesShards(t *testing.T) {
 	s, logs := opened(t, ingest.Config{Shards: 3})
 	for i := range 6 {
 		put(t, s, t.Context(), []byte{byte(i)})
@@ -180,7 +180,7 @@ func TestShardsTakeTurns(t *testing.T) {
 	}
 }
 
-func TestRecordsWaitForOthersNoLongerThanGather(t *testing.T) {
+func TestGatherLimitsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const gather = 2 * time.Millisecond
 		s, logs := opened(t, ingest.Config{Gather: gather})
@@ -199,27 +199,27 @@ func TestRecordsWaitForOthersNoLongerThanGather(t *testing.T) {
 		}
 		put64()
 		if len(frames) != 1 || frames[0] != 64 || time.Since(began) != gather {
-			t.Errorf("64 concurrent records went in frames of %v after %v, want one frame after %v", frames, time.Since(began), gather)
+			t.Errorf("64 concurrent records: frames of %v after %v, want one frame after %v", frames, time.Since(began), gather)
 		}
 		began, frames = time.Now(), nil
 		put64()
 		if len(frames) != 1 || frames[0] != 64 || time.Since(began) != 0 {
-			t.Errorf("the same 64 again went in frames of %v after %v, want one frame as soon as all are there", frames, time.Since(began))
+			t.Errorf("same 64 records again: frames of %v after %v, want one frame immediately", frames, time.Since(began))
 		}
 		began, frames = time.Now(), nil
 		put(t, s, context.Background(), bytes.Repeat([]byte("x"), 64<<10))
 		if len(frames) != 1 || time.Since(began) != 0 {
-			t.Errorf("64 KiB went in %d frames after %v, want one at once", len(frames), time.Since(began))
+			t.Errorf("64 KiB: %d frames after %v, want one immediately", len(frames), time.Since(began))
 		}
 	})
 }
 
-func TestPutReportsTheFailedRecords(t *testing.T) {
+func TestPutReportsFailedRecords(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s, logs := opened(t, ingest.Config{Metrics: reg})
 	logs.Of("s", 0).Before = func(b record.Batch) error {
 		if b.Records[0][0] == 'b' {
-			return errors.New("the disk said no")
+			return errors.New("disk failure")
 		}
 		return nil
 	}
@@ -252,7 +252,7 @@ func TestPutReportsTheFailedRecords(t *testing.T) {
 	}
 }
 
-func TestCloseWaitsForRecordsUnderWay(t *testing.T) {
+func TestCloseWaitsForPendingPuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, logs := opened(t, ingest.Config{})
 		release := make(chan struct{})
@@ -266,7 +266,7 @@ func TestCloseWaitsForRecordsUnderWay(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-closed:
-			t.Error("Close returned while a record was under way")
+			t.Error("Close returned before a pending Put")
 		default:
 		}
 		if _, err := stream.Put(context.Background(), [][]byte{{1}}, nil); !errors.Is(err, record.ErrNotFound) {

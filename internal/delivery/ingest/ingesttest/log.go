@@ -1,4 +1,4 @@
-// Package ingesttest holds an ingest.Log in memory.
+// Package ingesttest provides an in-memory ingest.Log.
 package ingesttest
 
 import (
@@ -16,7 +16,7 @@ import (
 type Log struct {
 	mu     sync.Mutex
 	frames [][]byte
-	// Before is called with each frame's batch before it is stored; an error fails the append.
+	// Before is called with each frame's batch before it is stored. An error fails the append.
 	Before func(record.Batch) error
 }
 
@@ -53,11 +53,11 @@ func (l *Log) Records(t testing.TB, shard int) map[string]string {
 	return all
 }
 
-// Logs opens Logs: the same one for the same stream and shard.
+// Logs opens Logs, one per stream and shard.
 type Logs struct {
 	mu   sync.Mutex
 	logs map[string]*Log
-	Fail error // of every Open
+	Fail error // returned by every Open
 }
 
 // NewLogs returns Logs without any frame.

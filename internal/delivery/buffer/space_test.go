@@ -8,7 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-func TestDiskThatRunsFullIsSaidBeforeItIs(t *testing.T) {
+func TestAppendReservesDiskSpace(t *testing.T) {
 	b, err := Open(t.Context(), Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -28,24 +28,24 @@ func TestDiskThatRunsFullIsSaidBeforeItIs(t *testing.T) {
 	}
 	free := int64(minFreeBytes)
 	b.dir.free = func() (int64, error) { return free, nil }
-	if _, err := l.Append(t.Context(), []byte("x")); !errors.Is(err, record.ErrFull) || !strings.Contains(err.Error(), "make room") {
-		t.Errorf("Append on a disk that is nearly full = %v, want ErrFull and what to do", err)
+	if _, err := l.Append(t.Context(), []byte("x")); !errors.Is(err, record.ErrFull) || !strings.Contains(err.Error(), "free up disk space") {
+		t.Errorf("Append on a nearly full disk = %v, want ErrFull and advice", err)
 	}
 	if _, err := s.Set(t.Context(), "k", []byte("v")); err != nil {
-		t.Errorf("Set on a disk that is nearly full = %v, want it to work", err)
+		t.Errorf("Set on a nearly full disk = %v, want nil", err)
 	}
 	free++
 	if seq, err := l.Append(t.Context(), []byte("x")); err != nil || seq != 1 {
-		t.Errorf("Append with room again = %d, %v, want 1", seq, err)
+		t.Errorf("Append with enough space = %d, %v, want 1", seq, err)
 	}
 }
 
-func TestEscapeIsReversibleAndSafe(t *testing.T) {
+func TestEscapeRoundTrip(t *testing.T) {
 	seen := map[string]string{}
 	for _, name := range []string{"", "a", "A", "_", "__", "_2E", ".", "a.b", "a_b", "*", ">", " ", "/", "\\", "ä", "\x00", "a-b", "$G"} {
 		e := escape(name)
 		if strings.ContainsAny(e, " .*>/\\$\x00") {
-			t.Errorf("escape(%q) = %q holds what JetStream refuses", name, e)
+			t.Errorf("escape(%q) = %q contains a character that JetStream rejects", name, e)
 		}
 		if other, ok := seen[e]; ok {
 			t.Errorf("escape(%q) = escape(%q) = %q", name, other, e)
