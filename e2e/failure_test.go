@@ -32,7 +32,7 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		{"unknown flag", nil, []string{"up", "--colour"}, 3, []string{"--colour", "stagelog --help"}},
 		{"unknown command", nil, []string{"upp"}, 3, []string{"upp", "did you mean up?"}},
 		{"wrong environment", nil, []string{"demo", "--for", "soon"}, 3, []string{"soon"}},
-		{"port taken", nil, []string{"up", "--bare", "--listen-aws", taken.Addr().String()}, 1, []string{taken.Addr().String(), "taken", "--listen-aws"}},
+		{"port taken", nil, []string{"up", "--bare", "--listen-aws", taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "--listen-aws"}},
 		{"not an address of this machine", nil, []string{"up", "--bare", "--listen-aws", "192.0.2.1:4580"}, 1, []string{"192.0.2.1:4580", "--listen-aws"}},
 		{"folder is a file", func(t *testing.T, dir string) { write(t, dir, ".stagelog", "") }, append([]string{"up", "--bare"}, free...), 1, []string{".stagelog"}},
 		{"read-only disk", func(t *testing.T, dir string) {

@@ -204,9 +204,9 @@ func TestReplaySaysWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		{"", 3, "--into is required"},
-		{"--into logs", 3, "write logs/"},
-		{"--into logs/again/ --prefix logs/", 3, "there twice"},
-		{"--into errors/", 3, "no place for logs"},
+		{"--into logs", 3, "use logs/"},
+		{"--into logs/again/ --prefix logs/", 3, "counted twice"},
+		{"--into errors/", 3, "is reserved; choose another prefix"},
 		{"--into x/ --since tomorrow", 3, "expected 2026-11-23"},
 	} {
 		args := append([]string{"replay", "--endpoint-url", u.Endpoints.AWS}, strings.Fields(c.args)...)

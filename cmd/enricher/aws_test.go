@@ -13,15 +13,15 @@ import (
 	"testing"
 )
 
-// fakeAWS is an API Gateway with plans full of keys, and an S3 with conditional puts.
+// fakeAWS serves API Gateway with usage plans and keys, and S3 with conditional puts.
 type fakeAWS struct {
 	*httptest.Server
-	plans, keys int // keys of each plan
+	plans, keys int // number of plans, and of keys in each
 	calls       atomic.Int64
 	broken      atomic.Bool
 
-	mu      sync.Mutex // guards the rest
-	extra   []string   // ids of keys that were made later, in the first plan
+	mu      sync.Mutex // guards extra, objects
+	extra   []string   // ids of keys created later, in the first plan
 	objects map[string][]byte
 }
 
@@ -116,7 +116,7 @@ func answer(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// environment is what a test's enricher gets.
+// environment returns the environment variables of a test's enricher.
 func (f *fakeAWS) environment(more ...string) map[string]string {
 	env := map[string]string{
 		"STAGELOG_APIGATEWAY_ENDPOINT": f.URL, "STAGELOG_S3_ENDPOINT": f.URL,

@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 )
 
-// BenchmarkEvent is the whole work of one invocation in AWS but for the Runtime API: an event of 500 records of the classic format,
+// BenchmarkEvent measures an invocation in AWS except for the Runtime API: an event of 500 records in the classic format, with
 // 10,000 keys in 20 plans.
 func BenchmarkEvent(b *testing.B) {
 	f := newFakeAWS(b, 20, 500)
@@ -42,8 +42,8 @@ func benchRecords(n int) []string {
 	return records
 }
 
-// BenchmarkStart is the time from nothing to the first enriched record: process start, index of 10,000 keys in 20 plans, one
-// event of one record. "snapshot" finds the index in the shared object, "api" asks a local API Gateway.
+// BenchmarkStart measures a cold start up to the first enriched record: process start, index of 10,000 keys in 20 plans, one
+// event of one record. "snapshot" reads the index from the shared object, "api" from a local API Gateway.
 func BenchmarkStart(b *testing.B) {
 	f := newFakeAWS(b, 20, 500)
 	code := unpacked(b)
@@ -70,7 +70,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// start runs one fresh process, and keeps what comes before and after out of the measurement.
+// start runs one new process, and measures only its start.
 func start(b *testing.B, code string, env map[string]string) {
 	b.StopTimer()
 	fresh := hosted(b, code, env)
@@ -89,7 +89,7 @@ func stop(b *testing.B, f *host.Function) {
 	b.StartTimer()
 }
 
-// residentMB is the most memory that a process running the code has had resident, in MB; 0 where the system does not say.
+// residentMB returns the peak resident memory of processes running the code, in MB, or 0 if the system does not report it.
 func residentMB(code string) (most float64) {
 	programs, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, link := range programs {

@@ -20,12 +20,12 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// maxZipBytes is the promise for the size of the function's zip.
+// maxZipBytes is the documented size limit of the function's zip.
 const maxZipBytes = 8 << 20
 
 var zipped = sync.OnceValues(buildZip)
 
-// buildZip builds the real function, as it is deployed, and packs it.
+// buildZip builds the function as it is deployed, and packs it.
 func buildZip() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "enricher")
 	if err != nil {
@@ -48,7 +48,7 @@ func buildZip() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// unpacked gives the folder of the real function's code.
+// unpacked returns the folder with the built function's code.
 func unpacked(t testing.TB) string {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -59,7 +59,7 @@ func unpacked(t testing.TB) string {
 		t.Fatal(err)
 	}
 	if len(z) > maxZipBytes {
-		t.Errorf("the zip has %d bytes, the promise is %d", len(z), maxZipBytes)
+		t.Errorf("zip has %d bytes, limit is %d", len(z), maxZipBytes)
 	}
 	dir := filepath.Join(t.TempDir(), "code")
 	if err := host.Unpack(z, dir); err != nil {
@@ -68,7 +68,7 @@ func unpacked(t testing.TB) string {
 	return dir
 }
 
-// hosted runs the real function.
+// hosted runs the built function.
 func hosted(t testing.TB, code string, env map[string]string) *host.Function {
 	t.Helper()
 	env = maps.Clone(env)
@@ -87,10 +87,9 @@ func hosted(t testing.TB, code string, env map[string]string) *host.Function {
 	return f
 }
 
-// TestRealFunctionGivesTheSameBytes is the promise that it does not matter whether enrichment runs in this process or as the
-// Lambda function.
-func TestRealFunctionGivesTheSameBytes(t *testing.T) {
-	// What the machine has set must not matter: the function gets none of it.
+// TestBuiltFunctionMatchesInProcess checks that enrichment in this process and in the Lambda function have the same results.
+func TestBuiltFunctionMatchesInProcess(t *testing.T) {
+	// The function must not see the environment of the machine.
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 	t.Setenv("AWS_PROFILE", "stale")
@@ -100,7 +99,7 @@ func TestRealFunctionGivesTheSameBytes(t *testing.T) {
 	f := newFakeAWS(t, 3, 20)
 	code := unpacked(t)
 	records := []string{
-		line("plan00-key0000"), line("plan02-key0019"), line("nobody"), line("-"), line("plan01-key0003") + "\n",
+		line("plan00-key0000"), line("plan02-key0019"), line("unknown"), line("-"), line("plan01-key0003") + "\n",
 		line("plan00-key0001") + line("plan00-key0002"), `{"key_id":1.50,"x":"\u00e9\/"}`, `{"not":"json"`, ``, `[]`, "\xff\xfe",
 		strings.NewReplacer(`{"`, "{“", `":"`, "”:“", `","`, "”,“", `"}`, "”}").Replace(line("plan01-key0001")), `{"customer":"kept","key_id":"plan00-key0000"}`,
 		`{"api_id":"shop","key_id":"plan00-key0000","stage":"dev"}`, "{}", " " + line("plan01-key0009") + "\r\n\r\n",
@@ -113,10 +112,10 @@ func TestRealFunctionGivesTheSameBytes(t *testing.T) {
 		want := transform(t, function.InProcess(here.Invoke), records...)
 		got := transform(t, hosted(t, code, f.environment(env...)), records...)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("with %v (-in process +real function):\n%s", env, diff)
+			t.Errorf("with %v (-in process +built function):\n%s", env, diff)
 		}
 		if !strings.Contains(want[0], "Customer plan00-key0000") || want[7] != string(record.CodeProcessingFailed) {
-			t.Errorf("with %v: the records prove nothing: %q", env, want)
+			t.Errorf("with %v: results %q, want a customer in the first and a failure in the eighth", env, want)
 		}
 	}
 }

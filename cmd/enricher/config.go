@@ -22,7 +22,7 @@ import (
 // environ reads environment variables.
 type environ func(name string) string
 
-// first gives the first of the named variables that is set.
+// first returns the value of the first named variable that is set.
 func (env environ) first(names ...string) string {
 	for _, name := range names {
 		if v := env(name); v != "" {
@@ -32,7 +32,7 @@ func (env environ) first(names ...string) string {
 	return ""
 }
 
-// newEnricher joins the rooms by the environment. It makes no call.
+// newEnricher builds the enricher from the environment. It makes no AWS calls.
 func newEnricher(env environ, logger *slog.Logger) (*enricher, error) {
 	cfg, err := recordConfig(env)
 	if err != nil {
@@ -50,7 +50,7 @@ func newEnricher(env environ, logger *slog.Logger) (*enricher, error) {
 	return &enricher{dir: dir, records: records, handler: function.NewHandler(records), log: logger}, nil
 }
 
-// recordConfig says what a record looks like, before and after.
+// recordConfig returns the input and output fields of records.
 func recordConfig(env environ) (enrich.Config, error) {
 	format, usagePlan, customer, planID := "classic", "usage_plan", "customer", "usage_plan_id"
 	switch preset := env("STAGELOG_PRESET"); preset {
@@ -58,7 +58,7 @@ func recordConfig(env environ) (enrich.Config, error) {
 	case "apiable":
 		format, usagePlan, customer, planID = "apiable", "plan_id", "subscription_id", ""
 	default:
-		return enrich.Config{}, fmt.Errorf("STAGELOG_PRESET %q is none of apiable and none", preset)
+		return enrich.Config{}, fmt.Errorf("unknown STAGELOG_PRESET %q; use apiable or none", preset)
 	}
 	fields, err := recordFields(env, format)
 	if err != nil {
@@ -81,7 +81,7 @@ func recordFields(env environ, format string) (accesslog.Fields, error) {
 	if text, ok := accesslog.Preset(format); ok {
 		format = text
 	} else if !strings.Contains(format, "$context.") {
-		return accesslog.Fields{}, fmt.Errorf("STAGELOG_FORMAT is neither a log format nor one of %s", strings.Join(accesslog.Presets(), ", "))
+		return accesslog.Fields{}, fmt.Errorf("STAGELOG_FORMAT must be a log format or one of %s", strings.Join(accesslog.Presets(), ", "))
 	}
 	parsed, err := accesslog.Parse(format)
 	if err != nil {
@@ -97,8 +97,8 @@ func recordFields(env environ, format string) (accesslog.Fields, error) {
 		}
 	}
 	if fields.KeyID == "" || fields.APIID == "" || fields.Stage == "" {
-		return accesslog.Fields{}, errors.New("the log format has no field for the key's id, the API's id or the stage: " +
-			"without them there is no usage plan and no customer")
+		return accesslog.Fields{}, errors.New("the log format has no field for the key id, the API id or the stage, " +
+			"which are required to find the usage plan and the customer")
 	}
 	return fields, nil
 }
@@ -113,7 +113,7 @@ func outputName(given, otherwise string) string {
 	return given
 }
 
-// newIndex makes the index and its sources.
+// newIndex returns the usage plan index with its sources.
 func newIndex(env environ, logger *slog.Logger) (*usageplan.Index, error) {
 	region := env.first("AWS_REGION", "AWS_DEFAULT_REGION")
 	credentials := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -130,7 +130,7 @@ func newIndex(env environ, logger *slog.Logger) (*usageplan.Index, error) {
 	cfg := usageplan.Config{Source: source, Logger: logger}
 	if v := env("STAGELOG_REFRESH"); v != "" {
 		if cfg.Every, err = time.ParseDuration(v); err != nil || cfg.Every <= 0 {
-			return nil, fmt.Errorf("STAGELOG_REFRESH %q is no duration, such as 60s", v)
+			return nil, fmt.Errorf("STAGELOG_REFRESH %q is not a valid duration such as 60s", v)
 		}
 	}
 	if v := env("STAGELOG_SNAPSHOT"); v != "" {
@@ -156,12 +156,12 @@ func newIndex(env environ, logger *slog.Logger) (*usageplan.Index, error) {
 func snapshotObject(v string) (bucket, key string, err error) {
 	u, err := url.Parse(v)
 	if err != nil || u.Scheme != "s3" || u.Host == "" || len(u.Path) < 2 {
-		return "", "", fmt.Errorf("STAGELOG_SNAPSHOT %q is not of the form s3://bucket/key", v)
+		return "", "", fmt.Errorf("STAGELOG_SNAPSHOT %q must have the form s3://bucket/key", v)
 	}
 	return u.Host, u.Path[1:], nil
 }
 
-// limitMemory keeps the garbage collector within what Lambda gives the function: it kills what exceeds it.
+// limitMemory makes the garbage collector respect the function's memory size, beyond which Lambda kills it.
 func limitMemory(env environ) {
 	if mb, err := strconv.ParseInt(env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 64); err == nil && mb > 0 {
 		debug.SetMemoryLimit(mb << 20 / 4 * 3)

@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// warmUpFor bounds the loading of the usage plan index in Lambda's ten seconds for a start.
+	// warmUpFor limits loading the usage plan index, within Lambda's ten seconds for a start.
 	warmUpFor = 8 * time.Second
-	// refreshFor bounds a refresh while there is an answer to fall back on: stale is better than late.
+	// refreshFor limits a refresh while the index has data: a stale answer is better than a late one.
 	refreshFor = 5 * time.Second
-	// reserve is kept of an invocation's time for the work itself.
+	// reserve is the part of an invocation's time that is kept for the enrichment.
 	reserve = 500 * time.Millisecond
 )
 
-// errNotReady fails the batch, so that Firehose retries, and after its retries keeps the records in the error output. An answer
-// would leave them without a customer for good.
-var errNotReady = errors.New("usage plans and keys could not be read yet, and records have keys that are not known")
+// errNotReady fails the batch, so that Firehose retries it and finally writes the records to the error output. Enriching them
+// would permanently leave them without a customer.
+var errNotReady = errors.New("usage plans and keys are not loaded yet, and records have unknown keys")
 
-// index is the part of usageplan.Index that the enricher uses.
+// index is the part of usageplan.Index used here.
 type index interface {
 	Refresh(ctx context.Context) error
 	Ready() bool
@@ -32,8 +32,8 @@ type index interface {
 	Snapshot() *usageplan.Snapshot
 }
 
-// enricher answers Firehose's events. Nothing runs between two invocations of a Lambda function, so the index is
-// refreshed inside of them, bounded.
+// enricher handles Firehose's events. Nothing runs between two invocations of a Lambda function, so it refreshes the index
+// during invocations, with a time limit.
 type enricher struct {
 	dir     index
 	records *enrich.Enricher
@@ -41,22 +41,22 @@ type enricher struct {
 	log     *slog.Logger
 }
 
-// warmUp loads the index before the first event. A failure is not final: the first invocation retries.
+// warmUp loads the index before the first event. After a failure the first invocation retries.
 func (e *enricher) warmUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, warmUpFor)
 	defer cancel()
 	e.refresh(ctx)
 }
 
-// refresh refreshes what is due. The index logs the first failure and the recovery.
+// refresh refreshes the index if due. The index logs the first failure and the recovery.
 func (e *enricher) refresh(ctx context.Context) {
 	if err := e.dir.Refresh(ctx); err != nil {
-		e.log.Debug("refresh", "error", err)
+		e.log.Debug("index refresh failed", "error", err)
 	}
 }
 
-// Invoke answers one event. Keys that turn out to be unknown are looked up, and then the batch is enriched once more: a
-// customer whose key is a minute old must not be lost for lack of a second pass.
+// Invoke returns the reply to one event. If it finds unknown keys, it looks them up and enriches the batch again, so that
+// a new key's records get their customer.
 func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	ctx, cancel := e.bound(ctx)
 	defer cancel()
@@ -83,7 +83,7 @@ func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return out, nil
 }
 
-// bound limits the time of refreshes: to all that the invocation can spare while the index is empty, to little later.
+// bound limits the time for refreshes: to most of the invocation's time while the index is empty, to a short time later.
 func (e *enricher) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		spare := time.Until(deadline) - reserve

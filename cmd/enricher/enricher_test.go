@@ -17,7 +17,7 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func lookup(env map[string]string) environ { return func(name string) string { return env[name] } }
 
-// line is a record of the classic format.
+// line returns a record in the classic format.
 func line(keyID string) string {
 	return fmt.Sprintf(`{"api_id":"shop","api_key":"abcdefghijklmnop","key_id":%q,"ip":"203.0.113.7","method":"GET","uri":"/x","response_size":"12",`+
 		`"response_status":"200","resource_id":"r","request_id":"q","request_latency":"3","request_time":"22/Nov/2026:10:21:33 +0000","stage":"prod"}`, keyID)
@@ -31,7 +31,7 @@ func event(records ...string) []byte {
 	return function.AppendEvent(nil, in)
 }
 
-// transform sends records through an invoker and gives what became of each.
+// transform sends records through an invoker and returns each one's data or error code.
 func transform(t testing.TB, inv function.Invoker, records ...string) []string {
 	t.Helper()
 	in := function.CallInput{StreamARN: "arn:aws:firehose:us-east-1:000000000000:deliverystream/amazon-apigateway-x", Region: "us-east-1"}
@@ -51,7 +51,7 @@ func transform(t testing.TB, inv function.Invoker, records ...string) []string {
 	return out
 }
 
-func TestNewKeyIsAttributedInTheSameInvocation(t *testing.T) {
+func TestNewKeyIsFoundInSameInvocation(t *testing.T) {
 	f := newFakeAWS(t, 2, 3)
 	e, err := newEnricher(lookup(f.environment()), discard())
 	if err != nil {
@@ -67,14 +67,14 @@ func TestNewKeyIsAttributedInTheSameInvocation(t *testing.T) {
 	f.mu.Unlock()
 	got := transform(t, inv, line("late1"), line("plan00-key0001"))
 	if !strings.Contains(got[0], `"usage_plan":"Plan 0","customer":"Late late1"`) {
-		t.Errorf("key made after the start: got %s", got[0])
+		t.Errorf("key created after the start: got %s", got[0])
 	}
 	if !strings.Contains(got[1], `"customer":"Customer plan00-key0001"`) {
-		t.Errorf("the other record of the batch: got %s", got[1])
+		t.Errorf("other record of the batch: got %s", got[1])
 	}
 }
 
-func TestWithoutIndexTheBatchFails(t *testing.T) {
+func TestMissingIndexFailsBatch(t *testing.T) {
 	f := newFakeAWS(t, 1, 1)
 	f.broken.Store(true)
 	e, err := newEnricher(lookup(f.environment()), discard())
@@ -83,14 +83,14 @@ func TestWithoutIndexTheBatchFails(t *testing.T) {
 	}
 	e.warmUp(context.Background())
 	if _, err := e.Invoke(context.Background(), event(line("plan00-key0000"))); !errors.Is(err, errNotReady) {
-		t.Errorf("Invoke with keys that cannot be read: got %v, want %v", err, errNotReady)
+		t.Errorf("Invoke with unreadable keys: got %v, want %v", err, errNotReady)
 	}
 	if out, err := e.Invoke(context.Background(), event(line("-"))); err != nil || !bytes.Contains(out, []byte(`"result":"Ok"`)) {
-		t.Errorf("Invoke with records of no key: got %s, %v, want Ok: there is nobody to attribute them to", out, err)
+		t.Errorf("Invoke with a record without a key: got %s, %v, want Ok", out, err)
 	}
 }
 
-func TestStaleIsBetterThanLate(t *testing.T) {
+func TestStaleIndexIsUsed(t *testing.T) {
 	f := newFakeAWS(t, 1, 2)
 	e, err := newEnricher(lookup(f.environment("STAGELOG_REFRESH", "1ns")), discard())
 	if err != nil {
@@ -103,7 +103,7 @@ func TestStaleIsBetterThanLate(t *testing.T) {
 	}
 }
 
-func TestSharedSnapshotSparesAPIGateway(t *testing.T) {
+func TestSnapshotAvoidsAPICalls(t *testing.T) {
 	f := newFakeAWS(t, 3, 5)
 	env := f.environment("STAGELOG_SNAPSHOT", "s3://bucket/stagelog/snapshot")
 	for i := range 2 {
@@ -117,13 +117,13 @@ func TestSharedSnapshotSparesAPIGateway(t *testing.T) {
 			t.Errorf("start %d: got %s", i, got[0])
 		}
 		if calls := f.calls.Load() - before; i == 1 && calls != 1 {
-			t.Errorf("the second start makes %d calls, want one for the shared snapshot", calls)
+			t.Errorf("second start made %d calls, want 1 for the shared snapshot", calls)
 		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.objects) != 1 || bytes.Contains(f.objects["stagelog/snapshot"], []byte("secret-")) {
-		t.Errorf("the shared snapshot is missing or holds values of keys")
+		t.Errorf("shared snapshot is missing or contains key values")
 	}
 }
 
@@ -131,20 +131,20 @@ func TestConfiguration(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		env  []string
-		want string // of the error, "" for none
+		want string // part of the error, "" for none
 	}{
-		{name: "nothing set"},
+		{name: "defaults"},
 		{name: "preset", env: []string{"STAGELOG_PRESET", "apiable"}},
-		{name: "format of its own", env: []string{"STAGELOG_FORMAT", `{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId"}`}},
-		{name: "fields in the place of a format", env: []string{"STAGELOG_FORMAT", `{"id":"$context.requestId"}`, "STAGELOG_FIELD_KEY_ID", "k", "STAGELOG_FIELD_API_ID", "a", "STAGELOG_FIELD_STAGE", "s"}},
+		{name: "custom format", env: []string{"STAGELOG_FORMAT", `{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId"}`}},
+		{name: "fields instead of a format", env: []string{"STAGELOG_FORMAT", `{"id":"$context.requestId"}`, "STAGELOG_FIELD_KEY_ID", "k", "STAGELOG_FIELD_API_ID", "a", "STAGELOG_FIELD_STAGE", "s"}},
 		{name: "hash", env: []string{"STAGELOG_API_KEY", "hash", "STAGELOG_HASH_SALT", "pepper"}},
 		{name: "unknown preset", env: []string{"STAGELOG_PRESET", "apible"}, want: "STAGELOG_PRESET"},
 		{name: "unknown format", env: []string{"STAGELOG_FORMAT", "clasic"}, want: "STAGELOG_FORMAT"},
 		{name: "format without a key", env: []string{"STAGELOG_FORMAT", `{"id":"$context.requestId"}`}, want: "no field for the key"},
 		{name: "unknown mode", env: []string{"STAGELOG_API_KEY", "masc"}, want: "masc"},
 		{name: "hash without salt", env: []string{"STAGELOG_API_KEY", "hash"}, want: "salt"},
-		{name: "snapshot that is no object", env: []string{"STAGELOG_SNAPSHOT", "bucket/key"}, want: "s3://bucket/key"},
-		{name: "refresh that is no duration", env: []string{"STAGELOG_REFRESH", "60"}, want: "STAGELOG_REFRESH"},
+		{name: "invalid snapshot", env: []string{"STAGELOG_SNAPSHOT", "bucket/key"}, want: "s3://bucket/key"},
+		{name: "invalid refresh", env: []string{"STAGELOG_REFRESH", "60"}, want: "STAGELOG_REFRESH"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			env := map[string]string{"AWS_REGION": "eu-west-1"}
@@ -153,13 +153,13 @@ func TestConfiguration(t *testing.T) {
 			}
 			_, err := newEnricher(lookup(env), discard())
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("newEnricher: got error %v, want one with %q", err, tt.want)
+				t.Errorf("newEnricher: got error %v, want one containing %q", err, tt.want)
 			}
 		})
 	}
 }
 
-func TestNamesOfOutputs(t *testing.T) {
+func TestOutputNames(t *testing.T) {
 	f := newFakeAWS(t, 1, 1)
 	for _, tt := range []struct {
 		env  []string
@@ -174,7 +174,7 @@ func TestNamesOfOutputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := transform(t, function.InProcess(e.Invoke), line("plan00-key0000")); !strings.HasSuffix(got[0], tt.want+"\n") {
-			t.Errorf("with %v: got %s, want it to end in %s", tt.env, got[0], tt.want)
+			t.Errorf("with %v: got %s, want suffix %s", tt.env, got[0], tt.want)
 		}
 	}
 }

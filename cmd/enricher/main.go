@@ -1,25 +1,25 @@
-// Command enricher is the Lambda function of a stagelog pipeline: the `bootstrap` that Firehose calls with batches of access
-// log records, and that adds the usage plan and the customer to each. In AWS and under `stagelog up` it is the same program.
+// Command enricher is the Lambda function of a stagelog pipeline: the `bootstrap` that Firehose invokes with batches of access
+// log records. It adds the usage plan and the customer to each record. The same program runs in AWS and under `stagelog up`.
 //
-// It is configured by environment variables alone:
+// It is configured only by environment variables:
 //
-//	STAGELOG_PRESET         apiable: its log format and field names; default none
+//	STAGELOG_PRESET         apiable for its log format and field names; default none
 //	STAGELOG_FORMAT         the stage's access log format, or the name of one (classic, usage, full); default classic
-//	STAGELOG_FIELD_KEY_ID   names of the fields that hold the key's id, the API's id, the stage and the key's value,
-//	STAGELOG_FIELD_API_ID   where the format cannot tell
+//	STAGELOG_FIELD_KEY_ID   names of the fields with the key id, the API id, the stage and the key's value,
+//	STAGELOG_FIELD_API_ID   if they cannot be derived from the format
 //	STAGELOG_FIELD_STAGE
 //	STAGELOG_FIELD_API_KEY
-//	STAGELOG_USAGE_PLAN     names of the fields to add; "-" leaves one out;
+//	STAGELOG_USAGE_PLAN     names of the fields to add; "-" omits one;
 //	STAGELOG_CUSTOMER       default usage_plan, customer, usage_plan_id
 //	STAGELOG_USAGE_PLAN_ID
-//	STAGELOG_API_KEY        what becomes of a key's value: mask (default), hash, drop, keep
-//	STAGELOG_HASH_SALT      the secret that hash needs
+//	STAGELOG_API_KEY        treatment of a key's value: mask (default), hash, drop, keep
+//	STAGELOG_HASH_SALT      secret for hash
 //	STAGELOG_SNAPSHOT       s3://bucket/key of the shared usage plan index; default none
-//	STAGELOG_REFRESH        how old the index may get; default 60s
+//	STAGELOG_REFRESH        maximum age of the index; default 60s
 //	STAGELOG_APIGATEWAY_ENDPOINT, STAGELOG_S3_ENDPOINT
-//	                        URLs in the place of AWS's own; also AWS_ENDPOINT_URL_API_GATEWAY, _S3 and AWS_ENDPOINT_URL
+//	                        URLs that replace those of AWS; also AWS_ENDPOINT_URL_API_GATEWAY, _S3 and AWS_ENDPOINT_URL
 //
-// Credentials and region are the ones that Lambda sets.
+// Credentials and Region are those set by Lambda.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	e, err := newEnricher(os.Getenv, logger)
 	if err != nil {
-		// The init error that Lambda reports is the exit; what is wrong is in the log.
+		// Lambda only reports the exit status; the reason is in the log.
 		fmt.Fprintln(os.Stderr, "enricher:", err)
 		os.Exit(1)
 	}

@@ -1,7 +1,7 @@
 package record
 
-// ErrorCode is the errorCode of a record in the error output. The codes, but for ours, are
-// Firehose's:
+// ErrorCode is the errorCode of a record in the error output. Except for CodeCorruptFrame, the codes
+// are Firehose's:
 // https://docs.aws.amazon.com/firehose/latest/dev/data-transformation-failure-handling.html
 type ErrorCode string
 
@@ -18,19 +18,19 @@ const (
 	CodeInvalidJSON      ErrorCode = "Lambda.JsonProcessingException"
 
 	CodePartitionKeys ErrorCode = "DynamicPartitioning.MetadataExtractionFailed"
-	// CodeTooManyPartitions is for the records beyond 500 active partitions.
+	// CodeTooManyPartitions is for records beyond 500 active partitions.
 	CodeTooManyPartitions ErrorCode = "DynamicPartitioning.ActivePartitionsLimitExceeded"
 
-	// CodeNoTable is for all records, when the table of the conversion's schema is not in the catalog.
+	// CodeNoTable is for all records if the catalog does not contain the conversion's table.
 	CodeNoTable       ErrorCode = "DataFormatConversion.EntityNotFound"
 	CodeInvalidSchema ErrorCode = "DataFormatConversion.InvalidSchema"
 	CodeMalformedData ErrorCode = "DataFormatConversion.MalformedData"
 
-	// CodeCorruptFrame is ours: the stored frame cannot be read, and is kept whole.
+	// CodeCorruptFrame is stagelog's own: the stored frame is unreadable, and is kept whole.
 	CodeCorruptFrame ErrorCode = "Stagelog.CorruptFrame"
 )
 
-// Firehose's messages for its codes.
+// Messages of the codes.
 const (
 	MessageFunctionError    = "The Lambda function was successfully invoked but it returned an error result."
 	MessageTimedOut         = "The Lambda function invocation timed out. Increase the Timeout setting in the Lambda function."
@@ -41,8 +41,8 @@ const (
 	MessageProcessingFailed = "ProcessingFailed status set for record"
 	MessageInvalidReturn    = "The data field cannot be null when the SourceType is DirectPut or KinesisStreamAsSource and processing result is Ok. The value field cannot be null when the SourceType is MSKAsSource and processing result is Ok."
 	MessageInvalidJSON      = "There was an error parsing JSON object(s) in the returned records."
-	// MessageInvalidResult is the message of CodeFunctionError for a record whose result or data is
-	// of the wrong form.
+	// MessageInvalidResult is the message of CodeFunctionError for a record with a malformed result
+	// or data.
 	MessageInvalidResult = "Check your function and make sure the output is in required format. In addition to that, make sure the processed records contain valid result status of Dropped, Ok, or ProcessingFailed"
 
 	MessagePartitionKeys     = "partitionKeys values must not be null or empty"

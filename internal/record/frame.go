@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// A frame, all numbers little-endian:
+// Layout of a frame, all numbers little-endian:
 //
 //	magic   "SLF1"; the digit is the version
 //	arrived int64, milliseconds since 1970
 //	count   uint32
 //	lengths count x uint32
-//	payload the records, end to end
+//	payload the records, concatenated
 //	crc     uint32, CRC-32C of everything before it
 //
-// The lengths stand together so that a reader allocates once and a frame that was cut
-// short is known before any record is looked at.
+// The lengths precede the records so that a reader allocates once and detects a truncated frame
+// before reading any record.
 const (
 	magic       = "SLF1"
 	headerBytes = len(magic) + 8 + 4
@@ -26,14 +26,14 @@ const (
 	crcBytes    = 4
 )
 
-// FrameBytes is the size of the frame of n records that hold so many bytes together:
-// for cutting a batch so that its frame stays within MaxFrameBytes.
+// FrameBytes returns the size of a frame of n records with the given total size, for splitting
+// batches so that each frame fits into MaxFrameBytes.
 func FrameBytes(n int, bytes int) int {
 	return headerBytes + n*lengthBytes + bytes + crcBytes
 }
 
-// AppendFrame appends the batch's frame to dst. The records are copied. A record of
-// 4 GiB or more is the caller's bug.
+// AppendFrame appends the batch's frame to dst, copying the records. It panics if a record has
+// 4 GiB or more.
 func (b Batch) AppendFrame(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, magic...)
@@ -41,7 +41,7 @@ func (b Batch) AppendFrame(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(b.Records)))
 	for _, r := range b.Records {
 		if len(r) > math.MaxUint32 {
-			panic("BUG: a record of 4 GiB or more")
+			panic("BUG: record of 4 GiB or more")
 		}
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(r)))
 	}
@@ -51,27 +51,27 @@ func (b Batch) AppendFrame(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[start:]))
 }
 
-// ParseFrame reads one frame. The records alias frame. An error wraps ErrFrame and says
-// what is wrong, without the contents.
+// ParseFrame parses one frame. The records alias frame. An error wraps ErrFrame, and does not
+// include the contents.
 func ParseFrame(frame []byte) (Batch, error) {
 	var b Batch
 	err := b.Parse(frame)
 	return b, err
 }
 
-// Parse is ParseFrame into b, reusing the space of b.Records. After an error b has no
-// records.
+// Parse parses a frame into b like ParseFrame, reusing the memory of b.Records. After an error b
+// has no records.
 func (b *Batch) Parse(frame []byte) error {
 	b.Arrived, b.Records = time.Time{}, b.Records[:0]
 	if len(frame) < headerBytes+crcBytes {
-		return fmt.Errorf("%w: %d bytes, the smallest has %d", ErrFrame, len(frame), headerBytes+crcBytes)
+		return fmt.Errorf("%w: %d bytes are less than the minimum of %d", ErrFrame, len(frame), headerBytes+crcBytes)
 	}
 	if string(frame[:len(magic)]) != magic {
-		return fmt.Errorf("%w: it does not begin with %s: written by another version?", ErrFrame, magic)
+		return fmt.Errorf("%w: it does not begin with %s and may be from another version", ErrFrame, magic)
 	}
 	body, crc := frame[:len(frame)-crcBytes], binary.LittleEndian.Uint32(frame[len(frame)-crcBytes:])
 	if got := checksum(body); got != crc {
-		return fmt.Errorf("%w: checksum is %08x, the frame says %08x", ErrFrame, got, crc)
+		return fmt.Errorf("%w: checksum is %08x, expected %08x", ErrFrame, got, crc)
 	}
 	count := int64(binary.LittleEndian.Uint32(body[headerBytes-4:]))
 	rest := body[headerBytes:]
@@ -86,7 +86,7 @@ func (b *Batch) Parse(frame []byte) error {
 		n := int64(binary.LittleEndian.Uint32(lengths[i*lengthBytes:]))
 		if n > int64(len(payload)) {
 			b.Records = b.Records[:0]
-			return fmt.Errorf("%w: record %d of %d goes beyond the end", ErrFrame, i, count)
+			return fmt.Errorf("%w: record %d of %d exceeds the frame", ErrFrame, i, count)
 		}
 		b.Records = append(b.Records, payload[:n:n])
 		payload = payload[n:]
@@ -99,7 +99,7 @@ func (b *Batch) Parse(frame []byte) error {
 	return nil
 }
 
-// checksum is CRC-32C. MakeTable gives the same table each time for this polynomial.
+// checksum returns the CRC-32C. MakeTable always returns the same table for this polynomial.
 func checksum(p []byte) uint32 {
 	return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli))
 }

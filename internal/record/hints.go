@@ -2,7 +2,7 @@ package record
 
 import "time"
 
-// Hints are when a stream closes an object: at an age or at a size before compression, whichever comes first.
+// Hints hold the age and the size before compression at which a stream closes an object, whichever is reached first.
 type Hints struct {
 	Interval time.Duration
 	SizeMiB  int
@@ -15,7 +15,7 @@ const (
 	MinLargeSizeMiB = 64 // with format conversion or dynamic partitioning
 )
 
-// Hints for the call of a stream's function, and its retries, where the stream gives none. Firehose's defaults.
+// Firehose's default hints and retries for calling a stream's function.
 const (
 	DefaultFunctionInterval = 60 * time.Second
 	DefaultFunctionSizeMiB  = 1
@@ -28,7 +28,7 @@ const (
 	MaxFunctionMemoryMiB = 10_240
 )
 
-// DefaultHints returns Firehose's hints for a stream that gives none. large is format conversion or dynamic partitioning.
+// DefaultHints returns Firehose's default hints. large means with format conversion or dynamic partitioning.
 // https://docs.aws.amazon.com/firehose/latest/dev/buffering-hints.html
 func DefaultHints(large bool) Hints {
 	h := Hints{Interval: 300 * time.Second, SizeMiB: 5}

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// A record id is 56 digits, as long as Amazon's: a marker, the shard, the sequence of
-// the frame, the place in the frame, and a checksum that tells a mistyped id.
+// A record id has 56 digits like Amazon's: a marker, the shard, the frame's sequence, the index in
+// the frame, and a checksum that detects mistyped ids.
 const (
 	idMarker = "496001"
 	idDigits = 56
@@ -18,14 +18,14 @@ const (
 	crcAt   = indexAt + 10
 )
 
-// ID is the id of the record at index in the frame stored as seq in the shard. It is
-// unique in its stream and opaque to callers; ids of one shard sort as they were stored.
+// ID returns the id of the record at index in the frame stored as seq in the shard. It is unique in
+// its stream and opaque to callers; the ids of one shard sort in storage order.
 func ID(shard int, seq uint64, index int) string {
 	return string(AppendID(make([]byte, 0, idDigits), shard, seq, index))
 }
 
-// AppendID is ID appended to dst, without an allocation of its own. A negative shard or
-// index, or one of over 31 bits, is the caller's bug.
+// AppendID appends the id to dst without allocating. It panics if shard or index is negative or has
+// more than 31 bits.
 func AppendID(dst []byte, shard int, seq uint64, index int) []byte {
 	if shard < 0 || shard > math.MaxInt32 || index < 0 || index > math.MaxInt32 {
 		panic("BUG: record id of shard " + strconv.Itoa(shard) + ", index " + strconv.Itoa(index))
@@ -38,7 +38,7 @@ func AppendID(dst []byte, shard int, seq uint64, index int) []byte {
 	return appendDigits(dst, uint64(crc32.ChecksumIEEE(dst[start:])), idDigits-crcAt)
 }
 
-// ParseID takes an id apart. ok is false for anything that ID does not write.
+// ParseID splits an id into its parts. It returns false for strings that ID does not produce.
 func ParseID(id string) (shard int, seq uint64, index int, ok bool) {
 	if len(id) != idDigits || id[:shardAt] != idMarker {
 		return 0, 0, 0, false

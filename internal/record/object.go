@@ -14,6 +14,6 @@ type Object struct {
 type Meta struct {
 	Size            int64
 	ContentType     string
-	ContentEncoding string            // "" is none
-	User            map[string]string // the user-defined metadata; keys are in lower case
+	ContentEncoding string            // "" means none
+	User            map[string]string // user-defined metadata; keys are in lower case
 }

@@ -1,7 +1,7 @@
-// Package record is the word for what a stream carries: a record is the bytes of one
-// PutRecord, a batch is records that arrived together, and a frame is how a batch is
-// stored. It also holds the limits that every room agrees on, the id that a caller is
-// given for a record, and the sentinel errors that the rooms beside the store name.
+// Package record defines what a stream carries: a record is the data of one PutRecord, a batch is
+// a group of records that arrived together, and a frame is the stored form of a batch. It also
+// defines the limits that all packages share, the record id returned to callers, and the sentinel
+// errors of the store.
 //
 // The package is pure: no I/O, no clock, no state.
 package record
@@ -13,32 +13,32 @@ import (
 
 // Limits of one record and one batch.
 const (
-	// MaxBytes is the most bytes of one record, before base64: 1,000 KiB (Firehose's quota).
+	// MaxBytes limits one record, before base64: 1,000 KiB (Firehose's quota).
 	MaxBytes = 1_024_000
-	// MaxBatchRecords is the most records of one PutRecordBatch (Firehose's quota).
+	// MaxBatchRecords limits the records of one PutRecordBatch (Firehose's quota).
 	MaxBatchRecords = 500
-	// MaxBatchBytes is the most bytes of one PutRecordBatch, summed over its records,
-	// before base64: 4 MiB (Firehose's quota).
+	// MaxBatchBytes limits the total size of the records of one PutRecordBatch, before base64:
+	// 4 MiB (Firehose's quota).
 	MaxBatchBytes = 4 << 20
-	// MaxFrameBytes is the most bytes of one stored frame. It holds any one record and
-	// stays below NATS's default max_payload of 1,048,576 with room for the headers.
+	// MaxFrameBytes limits one stored frame. It fits any single record, and leaves room for the
+	// headers below NATS's default max_payload of 1,048,576.
 	MaxFrameBytes = 1_040_000
 )
 
-// Errors of the durable store, here so that every room can name them. The store returns
-// errors that wrap them.
+// Errors of the durable store, defined here so that all packages can compare them. The store
+// returns errors that wrap them.
 var (
-	// ErrNotFound: there is no such key.
+	// ErrNotFound means that there is no such key.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: the revision is not the current one, so somebody else has written.
+	// ErrConflict means that the revision is not the current one: another writer was faster.
 	ErrConflict = errors.New("revision is not current")
-	// ErrFull: the disk or the quota is reached. Nothing was stored; it may be tried again later.
+	// ErrFull means that the disk or the quota is full. Nothing was stored; retry later.
 	ErrFull = errors.New("buffer is full")
-	// ErrFrame: the bytes are not a frame, or not the frame that was written.
+	// ErrFrame means that the bytes are not a frame, or a damaged one.
 	ErrFrame = errors.New("not a valid frame")
 )
 
-// Batch is records that arrived together, in order.
+// Batch holds records that arrived together, in order.
 type Batch struct {
 	Arrived time.Time // stored to the millisecond
 	Records [][]byte

@@ -24,7 +24,7 @@ func batch(records ...string) record.Batch {
 	return b
 }
 
-func TestFrameGivesTheBatchBack(t *testing.T) {
+func TestFrameRoundTrip(t *testing.T) {
 	tests := map[string]record.Batch{
 		"none":         batch(),
 		"one":          batch(`{"a":1}`),
@@ -37,7 +37,7 @@ func TestFrameGivesTheBatchBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			frame := want.AppendFrame([]byte("kept"))
 			if !bytes.HasPrefix(frame, []byte("kept")) {
-				t.Fatalf("AppendFrame changed what dst held: %q", frame[:4])
+				t.Fatalf("AppendFrame changed the prefix of dst: %q", frame[:4])
 			}
 			frame = frame[4:]
 			total := 0
@@ -45,7 +45,7 @@ func TestFrameGivesTheBatchBack(t *testing.T) {
 				total += len(r)
 			}
 			if got := record.FrameBytes(len(want.Records), total); got != len(frame) {
-				t.Errorf("FrameBytes(%d, %d) = %d, the frame has %d", len(want.Records), total, got, len(frame))
+				t.Errorf("FrameBytes(%d, %d) = %d, want %d, the frame's size", len(want.Records), total, got, len(frame))
 			}
 			got, err := record.ParseFrame(frame)
 			if err != nil {
@@ -61,13 +61,13 @@ func TestFrameGivesTheBatchBack(t *testing.T) {
 	}
 }
 
-func TestLargestRecordFitsAFrame(t *testing.T) {
+func TestLargestRecordFitsInFrame(t *testing.T) {
 	if got := record.FrameBytes(1, record.MaxBytes); got > record.MaxFrameBytes {
-		t.Errorf("FrameBytes(1, MaxBytes) = %d, over MaxFrameBytes %d", got, record.MaxFrameBytes)
+		t.Errorf("FrameBytes(1, MaxBytes) = %d, more than MaxFrameBytes %d", got, record.MaxFrameBytes)
 	}
 }
 
-func TestArrivalIsKeptToTheMillisecond(t *testing.T) {
+func TestArrivalKeepsMilliseconds(t *testing.T) {
 	b := batch("x")
 	b.Arrived = time.Date(2026, 12, 31, 23, 59, 59, 123_456_789, time.FixedZone("", 3600))
 	got, err := record.ParseFrame(b.AppendFrame(nil))
@@ -79,7 +79,7 @@ func TestArrivalIsKeptToTheMillisecond(t *testing.T) {
 	}
 }
 
-func TestEveryDamageIsSeen(t *testing.T) {
+func TestParseFrameDetectsDamage(t *testing.T) {
 	frame := batch("one", "two", "").AppendFrame(nil)
 	for i := range frame {
 		for bit := range 8 {
@@ -90,24 +90,24 @@ func TestEveryDamageIsSeen(t *testing.T) {
 			}
 		}
 		if _, err := record.ParseFrame(frame[:i]); !errors.Is(err, record.ErrFrame) {
-			t.Fatalf("cut to %d bytes: err = %v, want ErrFrame", i, err)
+			t.Fatalf("truncated to %d bytes: err = %v, want ErrFrame", i, err)
 		}
 	}
 	if _, err := record.ParseFrame(append(slices.Clone(frame), 0)); !errors.Is(err, record.ErrFrame) {
-		t.Fatalf("one byte more: err = %v, want ErrFrame", err)
+		t.Fatalf("one extra byte: err = %v, want ErrFrame", err)
 	}
 }
 
-func TestLyingFrameWithGoodChecksum(t *testing.T) {
+func TestInvalidFrameWithValidChecksum(t *testing.T) {
 	seal := func(body string) []byte {
 		p := []byte(body)
 		return binary.LittleEndian.AppendUint32(p, crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
 	}
 	tests := map[string]string{
-		"count beyond the frame":     "SLF1" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\xff\xff\xff\xff",
-		"record beyond the frame":    "SLF1" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x01\x00\x00\x00" + "\x05\x00\x00\x00" + "four",
-		"bytes after the last":       "SLF1" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x01\x00\x00\x00" + "\x03\x00\x00\x00" + "four",
-		"another version's contents": "SLF2" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00",
+		"count beyond the frame":  "SLF1" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\xff\xff\xff\xff",
+		"record beyond the frame": "SLF1" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x01\x00\x00\x00" + "\x05\x00\x00\x00" + "four",
+		"bytes after the last":    "SLF1" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x01\x00\x00\x00" + "\x03\x00\x00\x00" + "four",
+		"other version":           "SLF2" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00",
 	}
 	for name, body := range tests {
 		b, err := record.ParseFrame(seal(body))
@@ -117,18 +117,18 @@ func TestLyingFrameWithGoodChecksum(t *testing.T) {
 	}
 }
 
-func TestRecordsDoNotGrowIntoEachOther(t *testing.T) {
+func TestParsedRecordsDoNotOverlap(t *testing.T) {
 	b, err := record.ParseFrame(batch("one", "two").AppendFrame(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = append(b.Records[0], "overwritten"...)
 	if string(b.Records[1]) != "two" {
-		t.Errorf("appending to record 0 made record 1 %q", b.Records[1])
+		t.Errorf("appending to record 0 changed record 1 to %q", b.Records[1])
 	}
 }
 
-func TestParseReusesItsSpace(t *testing.T) {
+func TestParseDoesNotAllocate(t *testing.T) {
 	frame := batch(strings.Split(strings.Repeat("record ", 500), " ")...).AppendFrame(nil)
 	var b record.Batch
 	if got := testing.AllocsPerRun(100, func() {
@@ -145,7 +145,7 @@ func TestParseReusesItsSpace(t *testing.T) {
 	}
 }
 
-func TestIDGivesItsPartsBack(t *testing.T) {
+func TestIDRoundTrip(t *testing.T) {
 	seen := map[string]bool{}
 	last := ""
 	for _, shard := range []int{0, 1, math.MaxInt32} {
@@ -156,7 +156,7 @@ func TestIDGivesItsPartsBack(t *testing.T) {
 					t.Fatalf("ID(%d, %d, %d) = %q, want 56 digits", shard, seq, index, id)
 				}
 				if seen[id] {
-					t.Errorf("ID(%d, %d, %d) = %q was given before", shard, seq, index, id)
+					t.Errorf("ID(%d, %d, %d) = %q is a duplicate", shard, seq, index, id)
 				}
 				if id <= last {
 					t.Errorf("ID(%d, %d, %d) = %q sorts before %q", shard, seq, index, id, last)
@@ -171,7 +171,7 @@ func TestIDGivesItsPartsBack(t *testing.T) {
 	}
 }
 
-func TestParseIDRefusesWhatIDDoesNotWrite(t *testing.T) {
+func TestParseIDRejectsInvalidIDs(t *testing.T) {
 	good := record.ID(3, 77, 5)
 	for _, id := range []string{
 		"", "1", good[1:], good + "0", "5" + good[1:], good[:55] + "x", "+" + good[1:],
@@ -190,7 +190,7 @@ func FuzzParseFrame(f *testing.F) {
 	f.Add(batch("one", "", "three").AppendFrame(nil))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		frame = slices.Clone(frame)
-		// The checksum would hide everything behind it from the fuzzer.
+		// The fuzzer would not get past the checksum.
 		if len(frame) >= 4 {
 			body := frame[:len(frame)-4]
 			binary.LittleEndian.PutUint32(frame[len(frame)-4:], crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
@@ -203,7 +203,7 @@ func FuzzParseFrame(f *testing.F) {
 			return
 		}
 		if again := b.AppendFrame(nil); !bytes.Equal(again, frame) {
-			t.Errorf("a frame of %d bytes came back as %d other bytes", len(frame), len(again))
+			t.Errorf("round trip of a frame of %d bytes returned %d different bytes", len(frame), len(again))
 		}
 	})
 }
@@ -213,7 +213,7 @@ func FuzzParseID(f *testing.F) {
 	f.Add("49600199999999990000000000000000000000000000000000000000")
 	f.Fuzz(func(t *testing.T, id string) {
 		if s, q, i, ok := record.ParseID(id); ok && record.ID(s, q, i) != id {
-			t.Errorf("ParseID(%q) = %d, %d, %d: another id", id, s, q, i)
+			t.Errorf("ParseID(%q) = %d, %d, %d, which has another id", id, s, q, i)
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
-// keyring lets the wire check signatures against the accounts of this machine.
+// keyring provides the accounts of this machine for the verification of signatures.
 type keyring struct{ accounts *credentials.Accounts }
 
 func (k keyring) Secret(accessKeyID string) (string, wire.Identity, bool) {
@@ -28,8 +28,8 @@ func bucketAccount(a credentials.Account) s3server.Account {
 	return s3server.Account{AccessKeyID: a.AccessKeyID, SecretAccessKey: a.SecretAccessKey, ARN: a.ARN()}
 }
 
-// planSource lists the usage plans of this machine's control API for the usage plan index,
-// without a request and without a key's value.
+// planSource lists the usage plans of this machine's control API for the usage plan index, without
+// requests and without the keys' values.
 type planSource struct{ control *apigateway.Service }
 
 func (s planSource) List(context.Context) (usageplan.Listing, error) {
@@ -47,8 +47,8 @@ func (s planSource) List(context.Context) (usageplan.Listing, error) {
 	return l, nil
 }
 
-// freshIndex answers from the usage plan index, and asks the control API about a key that the
-// index does not have yet: on one machine a key is known the moment it is created.
+// freshIndex looks up keys in the usage plan index and then in the control API, so that on one
+// machine a new key is known immediately.
 type freshIndex struct {
 	known   *usageplan.Index
 	control *apigateway.Service
@@ -75,7 +75,7 @@ func (d freshIndex) Lookup(keyID, apiID, stage []byte) (plan, planID, customer s
 func (c *Server) putLines(ctx context.Context, stream string, lines [][]byte) (failed []int, err error) {
 	failed, err = c.ingest.Put(ctx, stream, lines)
 	if errors.Is(err, record.ErrNotFound) || errors.Is(err, ingest.ErrTooLarge) {
-		return nil, fmt.Errorf("%w: %w", gateway.ErrRefused, err) // a retry changes nothing
+		return nil, fmt.Errorf("%w: %w", gateway.ErrRefused, err) // retrying does not help
 	}
 	return failed, err
 }

@@ -11,29 +11,28 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// consolePage is the console over this server's own bucket, its stages' live lines and its
-// delivery.
+// consolePage returns the console for this server's bucket, live lines and delivery.
 func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
 		DB: c.lake.DB, Live: liveLines{c}, Delivery: deliveries{c}, Password: c.cfg.ConsolePassword,
-		Title: c.cfg.Pipeline.Name, Logger: c.log.With("component", "console"),
+		Title: c.cfg.Pipeline.Name, Logger: c.log,
 	})
 }
 
-// closedPage is there instead of the console where everybody could come, and no password is set.
+// closedPage replaces the console if it is reachable from other machines and has no password.
 func closedPage(w http.ResponseWriter, _ *http.Request) {
-	http.Error(w, "The console shows who calls your API, and this address is not of this machine alone.\n"+
-		"Give it a password (--console-password-file), or have it listen on 127.0.0.1.", http.StatusForbidden)
+	http.Error(w, "The console shows who calls your API, and this address can be reached from other machines.\n"+
+		"Set a password with --console-password-file, or listen on 127.0.0.1.", http.StatusForbidden)
 }
 
-// onLoopback says whether nobody but this machine reaches a listener.
+// onLoopback reports whether a listener is reachable from this machine only.
 func onLoopback(ln net.Listener) bool {
 	host, _, err := net.SplitHostPort(ln.Addr().String())
 	ip := net.ParseIP(host)
 	return err == nil && ip != nil && ip.IsLoopback()
 }
 
-// liveLines gives the console requests as they are enriched.
+// liveLines streams requests to the console as they are enriched.
 type liveLines struct{ server *Server }
 
 // Subscribe implements console.Live.
@@ -50,19 +49,18 @@ func (l liveLines) Subscribe(ctx context.Context, fn func(lake.Request)) {
 	})
 }
 
-// LinesPath is where the address of the console serves enriched lines as they pass, on
-// loopback alone.
+// LinesPath is the path on the console's address that streams enriched lines, on loopback only.
 const LinesPath = "/lines"
 
-// serveLines serves enriched lines as they pass, one JSON object each, until the client goes.
+// serveLines streams enriched lines, one JSON object each, until the client disconnects.
 func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
 	if host, _, err := net.SplitHostPort(r.Host); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
-		http.Error(w, "ask for this at 127.0.0.1", http.StatusMisdirectedRequest) // a web page may have a name that points here
+		http.Error(w, "use the host 127.0.0.1", http.StatusMisdirectedRequest) // prevents DNS rebinding by a web page
 		return
 	}
 	flusher, ok := w.(http.Flusher)
 	if !ok {
-		http.Error(w, "not now", http.StatusServiceUnavailable)
+		http.Error(w, "streaming is not supported", http.StatusServiceUnavailable)
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -79,7 +77,7 @@ func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// deliveries is how delivery goes.
+// deliveries reports the state of delivery to the console.
 type deliveries struct{ server *Server }
 
 // Deliveries implements console.Delivery.
@@ -100,7 +98,7 @@ func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) 
 				return all, err
 			}
 			state := w.State()
-			if waiting.Last > state.Delivered { // the log keeps its last frame, delivered or not
+			if waiting.Last > state.Delivered { // the log always keeps its last frame
 				shown.Backlog.Bytes += waiting.Bytes
 			}
 			shown.Backlog.Age = max(shown.Backlog.Age, state.Age)
@@ -127,9 +125,9 @@ func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) 
 }
 
 const (
-	// fillEvery is how old what the console shows may be.
+	// fillEvery limits the age of the console's data.
 	fillEvery = 5 * time.Second
-	// fillWait is how long a page waits for what is new; the next one has it.
+	// fillWait is how long a page waits for an import; a slower one appears on the next page.
 	fillWait = 2 * time.Second
 )
 
@@ -145,7 +143,7 @@ func (c *Server) newLake() *lake.Filler {
 	})
 }
 
-// fillLake imports what is new in the pipeline's bucket.
+// fillLake imports the new objects of the pipeline's bucket.
 func (c *Server) fillLake(ctx context.Context, l *lake.Lake) error {
 	p := c.cfg.Pipeline
 	if p.Bucket == "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// columns are those of the table that a stream converts with.
+// columns returns the columns of a stream's conversion table.
 func (c *Server) columns(schema firehose.SchemaConfiguration) ([]parquet.Column, error) {
 	found, err := c.catalog.Columns(schema.DatabaseName, schema.TableName)
 	if err != nil {
@@ -24,7 +24,7 @@ func (c *Server) columns(schema firehose.SchemaConfiguration) ([]parquet.Column,
 	return columns, nil
 }
 
-// checkSchema says why no record can be converted with a table.
+// checkSchema returns an error if records cannot be converted with the table.
 func (c *Server) checkSchema(schema firehose.SchemaConfiguration) error {
 	columns, err := c.columns(schema)
 	if errors.Is(err, record.ErrNotFound) {
@@ -39,7 +39,7 @@ func (c *Server) checkSchema(schema firehose.SchemaConfiguration) error {
 	return nil
 }
 
-// conversion is a stream's as delivery does it, with the columns that the table has now: AWS reads the newest version, too.
+// conversion returns a stream's conversion for delivery, with the table's current columns: AWS uses the newest version too.
 func (c *Server) conversion(from *firehose.FormatConversion) *deliver.Conversion {
 	schema := *from.SchemaConfiguration
 	to := &deliver.Conversion{

@@ -24,8 +24,8 @@ type delivery struct {
 	metrics *deliver.Metrics
 	log     *slog.Logger
 
-	mu      sync.Mutex            // guards what follows
-	start   func(*streamDelivery) // nil before run and after its end
+	mu      sync.Mutex            // guards start, streams
+	start   func(*streamDelivery) // nil unless run is running
 	streams map[string]*streamDelivery
 }
 
@@ -33,7 +33,7 @@ type delivery struct {
 type streamDelivery struct {
 	mu      sync.Mutex // guards defined
 	defined firehose.Stream
-	workers []*deliver.Worker  // by shard; none until started
+	workers []*deliver.Worker  // by shard; nil until started
 	stop    context.CancelFunc // nil until started
 	done    sync.WaitGroup     // of the workers
 }
@@ -59,7 +59,7 @@ func newDelivery(ctx context.Context, c *Server) (*delivery, error) {
 // run delivers until ctx ends.
 func (d *delivery) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	// It keeps the group from ending while streams may still be started.
+	// Keeps the group open while streams may still be started.
 	group.Go(func() error {
 		<-ctx.Done()
 		d.mu.Lock()
@@ -76,7 +76,7 @@ func (d *delivery) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// changed adopts a stream that is new, or whose definition changed.
+// changed adds a new stream, or updates the definition of a known one.
 func (d *delivery) changed(defined firehose.Stream) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -93,8 +93,8 @@ func (d *delivery) changed(defined firehose.Stream) {
 	}
 }
 
-// deleted stops a stream's delivery and removes what was not delivered, as AWS does. The stream is
-// not being delivered when a deletion is finished after a crash.
+// deleted stops a stream's delivery and removes its undelivered records, as AWS does. A deletion
+// that is finished after a crash has no delivery to stop.
 func (d *delivery) deleted(name string) {
 	d.mu.Lock()
 	s := d.streams[name]
@@ -105,7 +105,7 @@ func (d *delivery) deleted(name string) {
 		s.done.Wait()
 	}
 	if err := d.forget(context.Background(), name); err != nil {
-		d.log.Error("a deleted stream's records can't be removed", "stream", name, "error", err)
+		d.log.Error("removing a deleted stream's records failed", "stream", name, "error", err)
 	}
 }
 
@@ -115,8 +115,8 @@ func (d *delivery) forget(ctx context.Context, name string) error {
 		return err
 	}
 	for shard := range shards {
-		// The delivery state first: left over without its log, it would make a new stream of that
-		// name skip records.
+		// Delete the delivery state first: without its log, it would make a new stream of that name
+		// skip records.
 		if err := deliver.Forget(ctx, d.store, name, shard); err != nil {
 			return err
 		}
@@ -127,15 +127,15 @@ func (d *delivery) forget(ctx context.Context, name string) error {
 	return nil
 }
 
-// shards returns the number of shards of a stream to deliver: those that are written now, and those
-// of an earlier run with more.
+// shards returns the number of shards of a stream to deliver: those in use now, and those left over
+// from a run with more shards.
 func (d *delivery) shards(ctx context.Context, name string) (int, error) {
-	there, err := d.server.buffer.Shards(ctx, name)
-	return max(there, d.server.cfg.Shards, 1), err
+	existing, err := d.server.buffer.Shards(ctx, name)
+	return max(existing, d.server.cfg.Shards, 1), err
 }
 
 // startLocked runs a stream's workers in group until ctx ends. A worker that cannot start ends the
-// group: records would be accepted and never delivered.
+// group, because records would be accepted but never delivered.
 func (d *delivery) startLocked(ctx context.Context, group *errgroup.Group, s *streamDelivery) {
 	if s.workers != nil {
 		return
@@ -162,12 +162,12 @@ func (d *delivery) makeLocked(ctx context.Context, s *streamDelivery) error {
 	name := s.defined.Name
 	shards, err := d.shards(ctx, name)
 	if err != nil {
-		return fmt.Errorf("count the shards of %s: %w", name, err)
+		return fmt.Errorf("count shards of %s: %w", name, err)
 	}
 	for shard := range shards {
 		log, err := d.server.buffer.Log(ctx, name, shard)
 		if err != nil {
-			return fmt.Errorf("open the log of %s: %w", name, err)
+			return fmt.Errorf("open log of %s: %w", name, err)
 		}
 		w, err := deliver.New(deliver.Config{
 			Destination: func() deliver.Destination { return deliverTo(d.server, s.newest()) },
@@ -185,7 +185,7 @@ func (d *delivery) makeLocked(ctx context.Context, s *streamDelivery) error {
 	return nil
 }
 
-// deliverLog adapts a log to delivery.
+// deliverLog implements deliver.Log for a log of the buffer.
 type deliverLog struct{ *buffer.Log }
 
 // Last implements deliver.Log.
@@ -194,7 +194,7 @@ func (l deliverLog) Last(ctx context.Context) (uint64, error) {
 	return stats.Last, err
 }
 
-// flush returns once everything that is in the logs now is in objects.
+// flush returns once all records that are in the logs now are in objects.
 func (d *delivery) flush(ctx context.Context) error {
 	var group errgroup.Group
 	for _, w := range d.workers() {
@@ -203,7 +203,7 @@ func (d *delivery) flush(ctx context.Context) error {
 	return group.Wait()
 }
 
-// counts returns what was delivered since the start, over all streams.
+// counts returns the records delivered since the start, over all streams.
 func (d *delivery) counts() (sum deliver.Counts) {
 	for _, w := range d.workers() {
 		c := w.Counts()
@@ -233,11 +233,11 @@ func (d *delivery) workers() (all []*deliver.Worker) {
 	return all
 }
 
-// maxGather bounds the gathering of records for one call of a function. Firehose's hint is 60 s by
-// default; here an invocation costs next to nothing, and waiting is visible.
+// maxGather limits the gathering of records for one call of a function. Firehose's default is 60 s;
+// here an invocation is cheap, and the delay would be noticeable.
 const maxGather = time.Second
 
-// deliverTo returns the destination for delivery from a stream's definition.
+// deliverTo converts a stream's definition to the destination for delivery.
 func deliverTo(c *Server, s firehose.Stream) deliver.Destination {
 	from := s.Destination
 	to := deliver.Destination{

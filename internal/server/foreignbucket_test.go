@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// plainS3 is an S3 that keeps objects and answers every setting of a bucket in the same way.
+// plainS3 is an S3 server that stores objects and rejects all bucket settings with the same error.
 type plainS3 struct {
 	code   string
 	status int
@@ -48,9 +48,9 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	_, _ = io.WriteString(w, "<Error><Code>"+code+"</Code><Message>no</Message></Error>")
 }
 
-// A pipeline starts over another S3 that has no bucket settings, or whose credentials may not change them, and its readers are
-// let in all the same.
-func TestForeignBucketMayLackSettings(t *testing.T) {
+// A pipeline starts with an S3 store that has no bucket settings, or whose credentials may not change them, and its readers
+// get access.
+func TestForeignBucketWithoutSettings(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	t.Setenv("AWS_REGION", "us-east-1")
@@ -69,7 +69,7 @@ func TestForeignBucketMayLackSettings(t *testing.T) {
 				t.Fatalf("Run: %v", err)
 			}
 			if steps != 4 || !strings.Contains(s.policy, "111122223333") {
-				t.Errorf("%d steps were made, and the policy is %q; want 4, and the reader in it", steps, s.policy)
+				t.Errorf("%d steps done, policy %q; want 4 steps and a policy with the reader", steps, s.policy)
 			}
 		})
 	}

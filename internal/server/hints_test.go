@@ -27,11 +27,11 @@ import (
 
 var hintsPattern = regexp.MustCompile(`[0-9]+ s or [0-9.]+ MiB`)
 
-// shown is what one part of stagelog shows of a stream that gives no hints.
+// shown holds the hints of a stream as one part of stagelog shows them.
 type shown struct{ Buffering, Processor string }
 
-// Everything that shows or uses a stream's hints has the same for a stream that gives none.
-func TestAllPartsAgreeOnFirehosesDefaults(t *testing.T) {
+// Everything that shows or uses hints agrees on a stream without hints.
+func TestHintDefaultsAgreeEverywhere(t *testing.T) {
 	stayHere(t)
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
@@ -67,7 +67,7 @@ func TestAllPartsAgreeOnFirehosesDefaults(t *testing.T) {
 	}
 }
 
-// bareStream creates a stream with no hints, which the only stage logs to.
+// bareStream creates a stream without hints, as the log destination of the only stage.
 func bareStream(t *testing.T, c *Server, name string, convert bool) *desired.Spec {
 	t.Helper()
 	p := *c.cfg.Pipeline
@@ -176,7 +176,7 @@ func discovered(t *testing.T, c *Server, s *desired.Spec) shown {
 	}
 	stream := found.Stages[0].Stream
 	if stream == nil || stream.Name != s.Stream() {
-		t.Fatalf("the stage logs to %+v, want the stream %s", stream, s.Stream())
+		t.Fatalf("stage logs to %+v, want stream %s", stream, s.Stream())
 	}
 	return shown{Buffering: hints(stream.Deliver.Interval, stream.Deliver.Size)}
 }
@@ -194,5 +194,5 @@ func hints(interval time.Duration, bytes int64) string {
 	return strconv.Itoa(int(interval.Seconds())) + " s or " + strconv.FormatInt(bytes>>20, 10) + " MiB"
 }
 
-// hintsIn returns the part of a text that shows hints.
+// hintsIn returns the part of a text that contains hints.
 func hintsIn(text string) string { return hintsPattern.FindString(text) }

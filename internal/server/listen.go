@@ -7,21 +7,20 @@ import (
 	"syscall"
 )
 
-// Listen says where the server listens, as host:port. Port 0 takes any free port.
+// Listen holds the server's listen addresses as host:port. Port 0 selects a free port.
 type Listen struct {
 	AWS     string // the AWS endpoint: Firehose, API Gateway, Lambda, STS and S3
 	Stages  string // the API stages
 	Console string // metrics and health
 }
 
-// Loopback is where `up` listens until told otherwise.
+// Loopback holds the default addresses of `up`.
 var Loopback = Listen{AWS: "127.0.0.1:4580", Stages: "127.0.0.1:8080", Console: "127.0.0.1:8081"}
 
 type listeners struct{ aws, stages, console net.Listener }
 
-// listen takes all three addresses before anything else is started, so that a port
-// that is taken is the first thing a user hears of. With anyPort a taken port is
-// replaced by a free one.
+// listen opens all three addresses before anything else is started, so that a port in use is
+// reported first. With anyPort, a port in use is replaced by a free one.
 func listen(at Listen, anyPort bool) (l listeners, err error) {
 	defer func() {
 		if err != nil {
@@ -51,11 +50,11 @@ func listenOn(what, flag, addr string, anyPort bool) (net.Listener, error) {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s: %s is taken by another program; stop that one, or choose another address with --%s (port 0 takes any free port)", what, addr, flag)
+		return nil, fmt.Errorf("%s: %s is in use by another program; stop it or choose another address with --%s (port 0 selects a free port)", what, addr, flag)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s: not allowed to listen on %s; choose a port from 1024 up with --%s", what, addr, flag)
+		return nil, fmt.Errorf("%s: no permission to listen on %s; choose a port above 1023 with --%s", what, addr, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%s: %s is not an address of this machine; choose another with --%s", what, addr, flag)
+		return nil, fmt.Errorf("%s: %s is not an address of this machine; choose another address with --%s", what, addr, flag)
 	default:
 		return nil, fmt.Errorf("%s: listen on %s: %w; --%s takes HOST:PORT", what, addr, err, flag)
 	}

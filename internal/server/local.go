@@ -10,8 +10,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// localConfig is the pipeline's local section as the control API takes it. With lastLater
-// the last customer of each plan is left out.
+// localConfig converts the pipeline's local section for the control API. With lastLater, it leaves
+// out the last customer of each plan.
 func localConfig(l *config.Local, lastLater bool) apigateway.Local {
 	var to apigateway.Local
 	for _, a := range l.APIs {
@@ -40,7 +40,7 @@ func localConfig(l *config.Local, lastLater bool) apigateway.Local {
 	return to
 }
 
-// faults are what the pipeline asks the control API to do wrong; nil for none.
+// faults returns the faults that the control API should simulate; nil means none.
 func (c *Server) faults() *config.Faults {
 	if l := c.cfg.Pipeline.Local; l != nil {
 		return l.Faults
@@ -48,10 +48,10 @@ func (c *Server) faults() *config.Faults {
 	return nil
 }
 
-// heldBack says whether the last customer of each plan appears only in mid-traffic.
+// heldBack reports whether the last customer of each plan is added later, during traffic.
 func (c *Server) heldBack() bool { return c.faults() != nil && c.faults().NewKeyAfter > 0 }
 
-// controlHandler is the control API over the wire, with the faults that the pipeline asks for.
+// controlHandler returns the control API's handler, with the pipeline's simulated faults.
 func (c *Server) controlHandler() http.Handler {
 	f := c.faults()
 	if f == nil {
@@ -60,8 +60,8 @@ func (c *Server) controlHandler() http.Handler {
 	return apigateway.Faults{PageSize: f.PageSize, ThrottleEvery: f.ThrottleEvery, Delay: f.Delay}.Wrap(c.control)
 }
 
-// addHeldBack applies the customers that were held back, once their time has come. That
-// begins when the rest is applied: the other order would leave them out for good.
+// addHeldBack applies the customers that were held back after the configured time. It waits until
+// the rest is applied: in the other order they would be removed again.
 func (c *Server) addHeldBack(ctx context.Context) error {
 	if !c.heldBack() {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
-// indexMetrics exports the counters of the usage plan index. The usage plan index does not know
-// Prometheus: it also runs in the Lambda, which has no room for it.
+// indexMetrics exports the counters of the usage plan index. The index itself does not import
+// Prometheus because it also runs in the Lambda function.
 type indexMetrics struct{ index *usageplan.Index }
 
 // Describe implements prometheus.Collector.
@@ -19,11 +19,11 @@ func (m *indexMetrics) Collect(ch chan<- prometheus.Metric) {
 	send := func(kind prometheus.ValueType, name, help string, value float64) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("stagelog_directory_"+name, help, nil, nil), kind, value)
 	}
-	send(prometheus.GaugeValue, "keys", "API keys in the usage plan index, deleted ones that are remembered included.", float64(s.Keys))
-	send(prometheus.GaugeValue, "usage_plans", "Usage plans in the usage plan index, deleted ones that are remembered included.", float64(s.Plans))
-	send(prometheus.GaugeValue, "age_seconds", "Time since the usage plan index was last read as a whole.", s.Age.Seconds())
-	send(prometheus.GaugeValue, "pending_keys", "Unknown API keys that wait for a refresh.", float64(s.Pending))
+	send(prometheus.GaugeValue, "keys", "API keys in the usage plan index, including deleted keys that are kept.", float64(s.Keys))
+	send(prometheus.GaugeValue, "usage_plans", "Usage plans in the usage plan index, including deleted plans that are kept.", float64(s.Plans))
+	send(prometheus.GaugeValue, "age_seconds", "Time since the last complete refresh of the usage plan index.", s.Age.Seconds())
+	send(prometheus.GaugeValue, "pending_keys", "Unknown API keys waiting for a refresh.", float64(s.Pending))
 	send(prometheus.CounterValue, "refreshes_total", "Successful refreshes of the usage plan index.", float64(s.Refreshes))
-	send(prometheus.CounterValue, "refresh_failures_total", "Failed refreshes of the usage plan index; the last good one is kept.", float64(s.Failures))
-	send(prometheus.CounterValue, "unknown_total", "Look-ups of API keys that were not known.", float64(s.Unknown))
+	send(prometheus.CounterValue, "refresh_failures_total", "Failed refreshes of the usage plan index; the last good index stays in use.", float64(s.Failures))
+	send(prometheus.CounterValue, "unknown_total", "Lookups of unknown API keys.", float64(s.Unknown))
 }

@@ -28,11 +28,11 @@ import (
 // maxFunctionZip is Lambda's limit for an uploaded zip, 50 MB.
 const maxFunctionZip = 50 << 20
 
-// gather is how long a single record waits for others that share its sync: short beside a
-// client's round trip over a network, long enough for tens of clients to arrive.
+// gather is how long a single record waits to be batched with others: short compared with a
+// client's network round trip, long enough for tens of clients.
 const gather = time.Millisecond
 
-// openBucket opens the embedded S3, or a client of another one.
+// openBucket opens the embedded S3 server, or a client of another S3.
 func (c *Server) openBucket(ctx context.Context) (err error) {
 	if c.cfg.S3Endpoint != "" {
 		c.objects, err = bucket.New(ctx, bucket.Config{Endpoint: c.cfg.S3Endpoint})
@@ -47,17 +47,17 @@ func (c *Server) openBucket(ctx context.Context) (err error) {
 	}
 	c.s3, err = s3server.New(s3server.Config{
 		Dir: filepath.Join(c.cfg.Dir, "bucket"), Region: c.Region(), Admin: bucketAccount(c.accounts.Admin), Readers: readers,
-		Logger: c.log.With("component", "s3"),
+		Logger: c.log,
 	})
 	if err != nil {
-		return fmt.Errorf("open the embedded S3: %w", err)
+		return fmt.Errorf("open embedded S3: %w", err)
 	}
 	c.objects = c.s3.Client(bucketAccount(c.accounts.Admin))
 	return nil
 }
 
-// openControl opens API Gateway's and Lambda's control APIs, the usage plan index between them,
-// and the enrichment.
+// openControl opens the control APIs of API Gateway and Lambda, the usage plan index that connects
+// them, and the enrichment.
 func (c *Server) openControl(ctx context.Context) error {
 	p := c.cfg.Pipeline
 	store, err := c.buffer.Store(ctx, "apigateway")
@@ -73,7 +73,7 @@ func (c *Server) openControl(ctx context.Context) error {
 		},
 	}, store)
 	if err != nil {
-		return fmt.Errorf("open API Gateway's state: %w", err)
+		return fmt.Errorf("open API Gateway state: %w", err)
 	}
 	c.index, err = usageplan.New(usageplan.Config{Source: planSource{c.control}, Logger: c.log.With("component", "usageplan")})
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *Server) openControl(ctx context.Context) error {
 		Logger:      c.log.With("component", "function"),
 	}, store)
 	if err != nil {
-		return fmt.Errorf("open the functions: %w", err)
+		return fmt.Errorf("open functions: %w", err)
 	}
 	if c.cfg.APIsOnly {
 		return nil
@@ -102,7 +102,7 @@ func (c *Server) openControl(ctx context.Context) error {
 	return c.addFunction()
 }
 
-// addFunction registers the enrichment function of this process, with the settings of the one in AWS.
+// addFunction registers the built-in enrichment function, with the settings of the one in AWS.
 func (c *Server) addFunction() error {
 	d, err := desired.New(c.spec())
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *Server) addFunction() error {
 	return nil
 }
 
-// openNames opens what has names and grants nothing here: roles, log groups, and tables.
+// openNames opens the services that only store definitions here: roles, log groups, and tables.
 func (c *Server) openNames(ctx context.Context) error {
 	p := c.cfg.Pipeline
 	store, err := c.buffer.Store(ctx, "iam")
@@ -143,7 +143,7 @@ func (c *Server) openNames(ctx context.Context) error {
 	return err
 }
 
-// newEnricher makes the enrichment for the pipeline's format.
+// newEnricher returns the enrichment for the pipeline's format.
 func (c *Server) newEnricher() (*enrich.Enricher, error) {
 	p := c.cfg.Pipeline
 	fields, err := p.Fields()
@@ -156,14 +156,14 @@ func (c *Server) newEnricher() (*enrich.Enricher, error) {
 	}, freshIndex{c.index, c.control})
 }
 
-// HashSalt is the salt for api_key: hash on this machine. It only has to be secret and stay
-// the same: it follows from the administrator's secret access key, and is not stored again.
+// HashSalt returns the salt for api_key: hash on this machine. It must be secret and constant, so
+// it is derived from the administrator's secret access key.
 func HashSalt(secretAccessKey string) []byte {
 	salt := sha256.Sum256([]byte("api-key-hash:" + secretAccessKey))
 	return salt[:]
 }
 
-// openPath opens the way of a record: stage, front door, delivery.
+// openPath opens the services that a record passes through: ingest, delivery streams, stages.
 func (c *Server) openPath(ctx context.Context) (err error) {
 	if c.delivery, err = newDelivery(ctx, c); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (c *Server) openPath(ctx context.Context) (err error) {
 		OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, CheckSchema: c.checkSchema,
 	}, store, c.ingest)
 	if err != nil {
-		return fmt.Errorf("open the delivery streams: %w", err)
+		return fmt.Errorf("open delivery streams: %w", err)
 	}
 	metrics := gateway.NewMetrics(c.registry)
 	c.lines = gateway.NewLogger(gateway.LoggerConfig{Put: c.putLines, Metrics: metrics, Logger: c.log.With("component", "gateway")})
@@ -191,7 +191,7 @@ func (c *Server) openLog(ctx context.Context, stream string, shard int) (ingest.
 	return c.buffer.Log(ctx, stream, shard)
 }
 
-// url is where a listener is reached. One on all addresses is reached on loopback.
+// url returns the URL of a listener. If it listens on all addresses, the URL has the loopback address.
 func url(ln net.Listener) string {
 	host, port, err := net.SplitHostPort(ln.Addr().String())
 	if err != nil {

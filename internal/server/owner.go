@@ -9,9 +9,9 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// ownerOnly keeps the readers' accounts out of a service that has no resource policies of
-// its own here: what a reader may do is in the bucket's policy alone. Without it, who may
-// read the bucket could also put records, or have this machine run a function.
+// ownerOnly rejects the readers' accounts: only the bucket's policy grants them access, and this
+// service has no resource policies here. Otherwise a reader of the bucket could also put records
+// or run functions on this machine.
 func ownerOnly(service, account string, p wire.Protocol, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ok := wire.IdentityFrom(r.Context())
@@ -27,7 +27,7 @@ func ownerOnly(service, account string, p wire.Protocol, next http.Handler) http
 	})
 }
 
-// operation names what r asks for: its target's operation, or its method.
+// operation returns the operation of the request's target, or its method.
 func operation(r *http.Request) string {
 	if target := r.Header.Get("X-Amz-Target"); target != "" && len(target) < 100 {
 		return strings.TrimPrefix(path.Ext(target), ".")

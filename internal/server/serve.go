@@ -16,8 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// serve has handler answer on ln until ctx ends, and lets requests under way finish for
-// a few seconds.
+// serve serves handler on ln until ctx ends, then allows pending requests a few seconds to finish.
 func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler http.Handler) {
 	var idle unused
 	server := &http.Server{
@@ -43,8 +42,8 @@ func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler 
 	})
 }
 
-// awsHandler is the AWS endpoint: one address for every service, told apart by what the
-// request was signed for.
+// awsHandler returns the AWS endpoint: one address for all services, selected by the service in the
+// request's signature.
 func (c *Server) awsHandler() http.Handler {
 	p := c.cfg.Pipeline
 	services := map[string]http.Handler{
@@ -65,7 +64,7 @@ func (c *Server) awsHandler() http.Handler {
 	}, services)
 }
 
-// consoleHandler answers for operators and their tools.
+// consoleHandler returns the handler for metrics, health and the console.
 func (c *Server) consoleHandler(ctx context.Context) http.Handler {
 	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &indexMetrics{c.index})
 	mux := http.NewServeMux()
@@ -83,7 +82,7 @@ func (c *Server) consoleHandler(ctx context.Context) http.Handler {
 	return mux
 }
 
-// untilStop ends requests when stop ends: those for live lines end no other way.
+// untilStop cancels requests when stop ends: live lines would never end otherwise.
 func untilStop(stop context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
@@ -93,13 +92,13 @@ func untilStop(stop context.Context, handler http.Handler) http.Handler {
 	})
 }
 
-// ready says whether the server can take and deliver records.
+// ready returns nil if the server can accept and deliver records.
 func (c *Server) ready(ctx context.Context) error {
 	if err := c.buffer.Healthy(ctx); err != nil {
 		return err
 	}
 	if !c.index.Ready() {
-		return errors.New("the usage plan index is not loaded yet")
+		return errors.New("usage plan index is not loaded yet")
 	}
 	if c.s3 != nil {
 		return c.s3.Ready(ctx)
@@ -107,7 +106,7 @@ func (c *Server) ready(ctx context.Context) error {
 	return nil
 }
 
-// answer is 200 and ok, or 503 and the reason.
+// answer writes 200 and ok, or 503 and the error.
 func answer(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err != nil {
@@ -118,11 +117,11 @@ func answer(w http.ResponseWriter, err error) {
 	fmt.Fprintln(w, "ok")
 }
 
-// readAtMost reads r to its end, which must come within limit bytes.
+// readAtMost reads all of r, and returns an error if that is more than limit bytes.
 func readAtMost(r io.Reader, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("over %d bytes", limit)
+		err = fmt.Errorf("more than %d bytes", limit)
 	}
 	return data, err
 }

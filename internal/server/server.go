@@ -157,16 +157,16 @@ func open(ctx context.Context, cfg Config) (*Server, error) {
 	return c, nil
 }
 
-// openState opens what everything else keeps its state in.
+// openState opens the buffer and the accounts, on which all other parts depend.
 func (c *Server) openState(ctx context.Context) (err error) {
 	p := c.cfg.Pipeline
 	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, MaxBytes: c.cfg.BufferBytes, Logger: c.log.With("component", "buffer")})
 	if err != nil {
-		where := "--dir says where the state is kept"
+		where := "change the state folder with --dir"
 		if c.cfg.NATS != "" {
-			where = "--nats says where the cluster is"
+			where = "change the cluster with --nats"
 		}
-		return fmt.Errorf("open the buffer: %w\n  %s", err, where)
+		return fmt.Errorf("open buffer: %w\n  %s", err, where)
 	}
 	c.accounts, err = credentials.Open(credentials.Config{
 		Dir: c.cfg.Dir, AccountID: p.Account, Region: p.Region, Endpoint: url(c.at.aws), Readers: p.Readers,
@@ -174,8 +174,8 @@ func (c *Server) openState(ctx context.Context) (err error) {
 	return err
 }
 
-// takeTurn waits until no other process of the cluster is starting. One that starts reads what
-// there is, and then makes what its stagelog.yaml has beyond that: two at once would both make it.
+// takeTurn waits until no other process of the cluster is starting. A starting process reads the
+// existing resources and creates the missing ones, so two at once would create them twice.
 func (c *Server) takeTurn(ctx context.Context) error {
 	if c.cfg.NATS == "" {
 		return nil
@@ -184,16 +184,16 @@ func (c *Server) takeTurn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l := &lease.Lease{Store: store, Key: "start", Owner: uuid.NewString(), What: "start", Log: c.log}
-	_, giveBack, err := l.Take(ctx)
+	l := &lease.Lease{Store: store, Key: "start", Owner: uuid.NewString(), What: "start", Log: c.log.With("component", "start")}
+	_, release, err := l.Take(ctx)
 	if err != nil {
 		return fmt.Errorf("wait for other processes of the cluster to start: %w", err)
 	}
-	c.endTurn = sync.OnceFunc(giveBack)
+	c.endTurn = sync.OnceFunc(release)
 	return nil
 }
 
-// start has every part run until ctx ends.
+// start runs all parts until ctx ends.
 func (c *Server) start(ctx context.Context, group *errgroup.Group) {
 	if c.s3 != nil {
 		group.Go(func() error { return c.s3.Run(ctx) })
@@ -208,8 +208,8 @@ func (c *Server) start(ctx context.Context, group *errgroup.Group) {
 	serve(ctx, group, c.at.console, c.consoleHandler(ctx))
 }
 
-// serveStages is serve for the stages, whose door closes first: what comes in there has a
-// line to hand over, and needs the parts behind it.
+// serveStages serves the stages. They must close first: their requests hand over log lines, which
+// needs the other parts.
 func serveStages(ctx context.Context, group *errgroup.Group, ln net.Listener, stages http.Handler) (closeDoor func()) {
 	ctx, shut := context.WithCancel(ctx)
 	closed := make(chan struct{})
@@ -234,7 +234,7 @@ func (e Endpoints) Map() map[string]string {
 	return map[string]string{"aws": e.AWS, "stages": e.Stages, "console": e.Console}
 }
 
-// EndpointsFile is the file in the state folder in which other commands find the endpoints of a run.
+// EndpointsFile is the file in the state folder that tells other commands the endpoints of a run.
 const EndpointsFile = "endpoints.json"
 
 func (c *Server) writeEndpoints() error {
@@ -243,7 +243,7 @@ func (c *Server) writeEndpoints() error {
 		return fmt.Errorf("BUG: endpoints: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(c.cfg.Dir, EndpointsFile), append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write the endpoints: %w", err)
+		return fmt.Errorf("write endpoints: %w", err)
 	}
 	return nil
 }
@@ -298,8 +298,8 @@ func (c *Server) drain(ctx context.Context) error {
 	return err
 }
 
-// close lets go of what open took. Parts that were never opened are nil. It has a time of
-// its own: the end of ctx, or of the drain, is no reason not to write what is still to be.
+// close closes the parts; those that were never opened are nil. It has a deadline of its own, so
+// that the last writes happen even if ctx or the drain has ended.
 func (c *Server) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
@@ -317,16 +317,16 @@ func (c *Server) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Counts is what passed since the start.
+// Counts holds the number of requests and records since the start.
 type Counts struct {
 	Requests  int64 // that reached a stage
-	Accepted  int64 // records, from everywhere, that are durable in a stream
+	Accepted  int64 // records from all sources that are durable in a stream
 	Delivered int64 // records in data objects
 	Failed    int64 // records in error objects
-	Lost      int64 // access log lines that no stream took
+	Lost      int64 // access log lines that no stream accepted
 }
 
-// Counts says what passed since the start.
+// Counts returns the counts since the start.
 func (c *Server) Counts() Counts {
 	sum := c.delivery.counts()
 	return Counts{
@@ -335,7 +335,7 @@ func (c *Server) Counts() Counts {
 	}
 }
 
-// KeyIDs are the ids of the API keys that the control API holds.
+// KeyIDs returns the ids of the API keys in the control API.
 func (c *Server) KeyIDs() []string {
 	var ids []string
 	for _, k := range c.control.Keys() {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +23,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// testConfig returns a server with one open API before upstream.
+// testConfig returns the configuration of a server with one open API before upstream.
 func testConfig(t *testing.T, upstream string) Config {
 	t.Helper()
 	yaml := fmt.Sprintf(`name: acme
@@ -37,7 +40,7 @@ local:
 	return Config{Pipeline: p, Dir: t.TempDir(), Listen: Listen{AWS: free, Stages: free, Console: free}, Logger: slog.New(slog.DiscardHandler)}
 }
 
-// stayHere undoes what the embedded S3 server does to the working directory.
+// stayHere restores the working directory, which the embedded S3 server changes.
 func stayHere(t *testing.T) {
 	t.Helper()
 	wd, err := os.Getwd()
@@ -51,8 +54,8 @@ func stayHere(t *testing.T) {
 	})
 }
 
-// A request that is under way when the script ends is answered, and its line delivered.
-func TestRunEndsWithTheRequestsUnderWay(t *testing.T) {
+// A request in progress when the script ends is answered, and its line is delivered.
+func TestRunFinishesPendingRequests(t *testing.T) {
 	stayHere(t)
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -72,7 +75,7 @@ func TestRunEndsWithTheRequestsUnderWay(t *testing.T) {
 			asked <- err
 		}()
 		<-arrived
-		// Longer than it takes everything to stop that does not wait for the request.
+		// Longer than stopping takes if it does not wait for the request.
 		time.AfterFunc(2*time.Second, func() { close(answer) })
 		return nil
 	})
@@ -80,15 +83,63 @@ func TestRunEndsWithTheRequestsUnderWay(t *testing.T) {
 		t.Fatalf("Run: %v", err)
 	}
 	if err := <-asked; err != nil {
-		t.Errorf("the request under way: %v", err)
+		t.Errorf("pending request: %v", err)
 	}
 	if got := c.Counts(); got.Requests != 1 || got.Accepted != 1 || got.Delivered != 1 {
 		t.Errorf("Counts() = %+v, want 1 request, accepted and delivered", got)
 	}
 }
 
-// What the control API counted is written also where the run's context has ended.
-func TestCloseWritesAfterTheEndOfItsContext(t *testing.T) {
+// The server gives each part a logger with its component. A part that adds the key again repeats it.
+func TestLogLinesHaveOneComponent(t *testing.T) {
+	stayHere(t)
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	var logs lockedBuffer
+	cfg := testConfig(t, upstream.URL)
+	cfg.Logger = slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
+		log, err := c.buffer.Log(ctx, cfg.Pipeline.Stream(), 0)
+		if err == nil {
+			_, err = log.Append(ctx, []byte("not a frame")) // makes the delivery worker log an error
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	found := false
+	for line := range strings.Lines(logs.String()) {
+		if n := strings.Count(line, "component="); n > 1 {
+			t.Errorf("%d components in log line %s", n, line)
+		}
+		found = found || strings.Contains(line, "component=deliver stream="+cfg.Pipeline.Stream()+" shard=0 ")
+	}
+	if !found {
+		t.Errorf("no line of the delivery worker with component, stream and shard in the log:\n%s", logs.String())
+	}
+}
+
+// lockedBuffer is a buffer that goroutines may write to in parallel.
+type lockedBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// The control API's counters are written even after the run's context has ended.
+func TestCloseWritesAfterContextEnds(t *testing.T) {
 	stayHere(t)
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
@@ -97,7 +148,7 @@ func TestCloseWritesAfterTheEndOfItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	defer c.at.close() //nolint:errcheck // nobody serves there
+	defer c.at.close() //nolint:errcheck // no server uses it
 	if _, err := c.control.ApplyLocal(ctx, localConfig(c.cfg.Pipeline.Local, false)); err != nil {
 		t.Fatalf("ApplyLocal: %v", err)
 	}
@@ -109,7 +160,7 @@ func TestCloseWritesAfterTheEndOfItsContext(t *testing.T) {
 	}
 }
 
-// newTestDelivery is delivery over a real buffer, without the rest of a server.
+// newTestDelivery returns a delivery with a real buffer, without the rest of a server.
 func newTestDelivery(t *testing.T) *delivery {
 	t.Helper()
 	b, err := buffer.Open(t.Context(), buffer.Config{Dir: filepath.Join(t.TempDir(), "buffer")})
@@ -131,7 +182,7 @@ func newTestDelivery(t *testing.T) *delivery {
 
 const stream, document = "orders", "orders/0"
 
-// fill gives the stream a frame, and a document that says that it is delivered.
+// fill appends a frame to the stream, and writes a delivery state that marks it as delivered.
 func fill(t *testing.T, d *delivery) {
 	t.Helper()
 	log, err := d.server.buffer.Log(t.Context(), stream, 0)
@@ -146,7 +197,7 @@ func fill(t *testing.T, d *delivery) {
 	}
 }
 
-// last is the newest sequence of the stream's log, made anew if it was deleted.
+// last returns the newest sequence of the stream's log, recreated if it was deleted.
 func last(t *testing.T, d *delivery) uint64 {
 	t.Helper()
 	log, err := d.server.buffer.Log(t.Context(), stream, 0)
@@ -160,9 +211,8 @@ func last(t *testing.T, d *delivery) uint64 {
 	return stats.Last
 }
 
-// A deletion that a crash cut off is finished when the streams are read, before any
-// worker is there.
-func TestDeletedWithoutWorker(t *testing.T) {
+// A deletion interrupted by a crash is finished when the streams are read, before workers exist.
+func TestDeleteWithoutWorker(t *testing.T) {
 	d := newTestDelivery(t)
 	fill(t, d)
 	d.deleted(stream)
@@ -170,30 +220,30 @@ func TestDeletedWithoutWorker(t *testing.T) {
 		t.Errorf("Get(%q) after deletion: %v, want not found", document, err)
 	}
 	if n := last(t, d); n != 0 {
-		t.Errorf("the log of a deleted stream goes to %d, want none", n)
+		t.Errorf("log of a deleted stream ends at %d, want 0", n)
 	}
 }
 
-// stuck is a store that deletes nothing.
+// stuck is a store that fails to delete.
 type stuck struct{ record.Store }
 
 func (stuck) Delete(context.Context, string) error { return errors.New("no answer") }
 
-// A document that outlives its log would make a new stream of that name skip records.
-func TestDeletedKeepsTheLogOfADocumentThatStays(t *testing.T) {
+// A delivery state that outlives its log would make a new stream of that name skip records.
+func TestDeleteKeepsLogWhenStateRemains(t *testing.T) {
 	d := newTestDelivery(t)
 	fill(t, d)
 	d.store = stuck{d.store}
 	d.deleted(stream)
 	if n := last(t, d); n != 1 {
-		t.Errorf("the log goes to %d, want 1 as its document says", n)
+		t.Errorf("log ends at %d, want 1 as in its delivery state", n)
 	}
 }
 
-// A stream that can't be delivered ends the server, rather than to fill the disk.
-func TestWorkerThatCannotStartEndsTheRun(t *testing.T) {
+// A stream that cannot be delivered ends the server before the disk fills up.
+func TestUnstartableWorkerEndsRun(t *testing.T) {
 	d := newTestDelivery(t)
-	d.store = nil // what deliver.New refuses
+	d.store = nil // deliver.New rejects it
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -205,6 +255,6 @@ func TestWorkerThatCannotStartEndsTheRun(t *testing.T) {
 			t.Error("run() = nil, want an error")
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("run() goes on without the worker")
+		t.Error("run() continues without the worker")
 	}
 }

@@ -17,17 +17,17 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Step is one of the four steps that make a pipeline, named as AWS users know them.
+// Step is one of the four steps that build a pipeline, with its name in AWS's terms.
 type Step struct {
 	Number       int // 1 to 4
 	Name, Detail string
 }
 
-// apply makes the pipeline's resources with the code of deploy, over this machine's own AWS endpoint. Repeating it changes nothing.
+// apply creates the pipeline's resources with the code of deploy, through this machine's AWS endpoint. Repeating it changes nothing.
 func (c *Server) apply(ctx context.Context) error {
 	if c.s3 != nil {
 		if err := c.s3.Ready(ctx); err != nil {
-			return fmt.Errorf("start the embedded S3: %w", err)
+			return fmt.Errorf("start embedded S3: %w", err)
 		}
 	}
 	if c.cfg.Pipeline.Name == "" {
@@ -65,15 +65,15 @@ func (c *Server) apply(ctx context.Context) error {
 	return nil
 }
 
-// ensure makes resources of this machine, which are all the pipeline's to change.
+// ensure creates or updates resources. On this machine, all of them belong to the pipeline.
 func ensure(resources []provision.Resource) func(context.Context) error {
 	return func(ctx context.Context) error {
 		return provision.Ensure(ctx, resources, provision.AdoptFlag, provision.ReplaceFlag)
 	}
 }
 
-// ensureBucket makes the bucket and its policy. A bucket of another S3 may lack settings, or not be these credentials' to
-// change: then only its existence and the readers' policy are required.
+// ensureBucket creates the bucket and its policy. A bucket of another S3 may not support all settings, or not allow changing
+// them: then only its existence and the readers' policy are required.
 func (c *Server) ensureBucket(ctx context.Context, d *desired.Resources, resources []provision.Resource) error {
 	name := d.Spec.Bucket()
 	if c.s3 != nil {
@@ -86,21 +86,21 @@ func (c *Server) ensureBucket(ctx context.Context, d *desired.Resources, resourc
 		return err
 	}
 	if err := s3server.DropReaderPolicy(ctx, c.objects, name); err != nil {
-		c.log.Warn("could not look for the policy of an earlier run", "bucket", name, "error", err)
+		c.log.Warn("removing the policy of an earlier run failed", "bucket", name, "error", err)
 	}
 	settings, policy := resources[:1], resources[1:]
 	if err := provision.Ensure(ctx, settings); err != nil {
-		c.log.Warn("the bucket's settings stay as they are", "bucket", name, "error", err)
+		c.log.Warn("bucket settings left unchanged", "bucket", name, "error", err)
 	}
 	err := ensure(policy)(ctx)
 	if err != nil && len(d.Spec.Pipeline.Readers) == 0 {
-		c.log.Warn("the bucket's policy stays as it is", "bucket", name, "error", err)
+		c.log.Warn("bucket policy left unchanged", "bucket", name, "error", err)
 		return nil
 	}
 	return err
 }
 
-// spec places the pipeline on this machine, with the stages that it has here.
+// spec returns the pipeline's specification for this machine, with its local stages.
 func (c *Server) spec() *desired.Spec {
 	p := *c.cfg.Pipeline
 	p.Stages = nil
@@ -139,7 +139,7 @@ func streamDetail(d *desired.Resources) string {
 func stagesDetail(d *desired.Resources) string {
 	p := d.Spec.Pipeline
 	if p.Local == nil {
-		return "no APIs here; point a stage or a log shipper at the stream"
+		return "no local APIs; point a stage or a log shipper at the stream"
 	}
 	return fmt.Sprintf("%s, format %s", strings.Join(names(p.Stages), ", "), p.FormatName)
 }
@@ -151,7 +151,7 @@ func names(stages []record.StageRef) (all []string) {
 	return all
 }
 
-// applyAPIs makes the APIs, stages, usage plans and keys of the local section.
+// applyAPIs creates the APIs, stages, usage plans and keys of the local section.
 func (c *Server) applyAPIs(ctx context.Context) error {
 	if c.cfg.Pipeline.Local == nil {
 		return nil
@@ -160,8 +160,8 @@ func (c *Server) applyAPIs(ctx context.Context) error {
 	return err
 }
 
-// clients returns the administrator's clients of this machine's AWS endpoint. They take no proxy and no CA bundle from the
-// environment. S3 is where the bucket is.
+// clients returns the administrator's clients of this machine's AWS endpoint. They ignore proxies and CA bundles in the
+// environment. The S3 client is the one of the bucket.
 func (c *Server) clients() *provision.Clients {
 	a := c.accounts.Admin
 	clients := provision.NewClients(aws.Config{

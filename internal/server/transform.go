@@ -7,8 +7,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// transform implements a stream's function: the enrichment of this process, called directly, or
-// any other function over Lambda's contract.
+// transform implements a stream's function: it calls the built-in enrichment directly, and any other
+// function through Lambda's contract.
 type transform struct{ server *Server }
 
 // Transform implements deliver.Transformer.
@@ -26,7 +26,7 @@ func (t transform) Transform(ctx context.Context, call record.Call, b record.Bat
 
 func (t transform) call(ctx context.Context, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	if t.server.functions.IsBuiltin(call.FunctionARN) {
-		// Until the usage plan index is loaded, a known customer would look like none.
+		// Until the usage plan index is loaded, known customers would be treated as unknown.
 		if err := t.server.index.Wait(ctx); err != nil {
 			return nil, err
 		}

@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// unused is a server's connections that never carried a request: browsers and connection
-// pools open some ahead. http.Server.Shutdown waits five seconds for each to be used;
-// closing them first ends a run at once.
+// unused tracks a server's connections that never carried a request; browsers and connection pools
+// open some in advance. http.Server.Shutdown waits five seconds for each of them, so closing
+// them first makes shutdown immediate.
 type unused struct {
 	mu    sync.Mutex // guards conns
 	conns map[net.Conn]struct{}
 }
 
-// note is the server's ConnState.
+// note implements http.Server.ConnState.
 func (u *unused) note(conn net.Conn, state http.ConnState) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -28,11 +28,11 @@ func (u *unused) note(conn net.Conn, state http.ConnState) {
 	u.conns[conn] = struct{}{}
 }
 
-// close closes the connections; their clients open others, elsewhere.
+// close closes the unused connections.
 func (u *unused) close() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for conn := range u.conns {
-		_ = conn.Close() // nothing was sent on it
+		_ = conn.Close() // nothing was sent
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A connection on which nothing was ever sent is closed when the server ends; by itself
-// Shutdown would wait for it.
-func TestUnusedConnectionsAreClosedAtTheEnd(t *testing.T) {
+// A connection that never carried a request is closed when the server ends; Shutdown alone would
+// wait for it.
+func TestShutdownClosesUnusedConnections(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestUnusedConnectionsAreClosedAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("reading from the unused connection ended with %v, want its end", err)
+		t.Errorf("reading from the unused connection: %v, want EOF", err)
 	}
 	if err := server.Shutdown(context.Background()); err != nil {
 		t.Error(err)

@@ -57,7 +57,7 @@ type Config struct {
 	// DefaultMaxBytes. The Stores are not limited: delivery must be able to commit when the logs
 	// are full.
 	MaxBytes int64
-	// Logger, by default, discards.
+	// Logger logs with the key component. By default it discards.
 	Logger *slog.Logger
 }
 
@@ -88,7 +88,6 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	if b.logger == nil {
 		b.logger = slog.New(slog.DiscardHandler)
 	}
-	b.logger = b.logger.With("component", "buffer")
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())

@@ -78,8 +78,8 @@ func TestOpenErrors(t *testing.T) {
 		want []string
 	}{
 		"no directory or URL": {buffer.Config{}, []string{"neither a directory nor a NATS URL"}},
-		"path is a file":      {buffer.Config{Dir: dirWith("file", "") + "/file"}, []string{"a file is in the way", "choose another directory"}},
-		"path below a file":   {buffer.Config{Dir: dirWith("file", "") + "/file/data"}, []string{"a file is in the way", "choose another directory"}},
+		"path is a file":      {buffer.Config{Dir: dirWith("file", "") + "/file"}, []string{"the path is a file", "choose another directory"}},
+		"path below a file":   {buffer.Config{Dir: dirWith("file", "") + "/file/data"}, []string{"the path is a file", "choose another directory"}},
 		"newer version":       {buffer.Config{Dir: dirWith("VERSION", "2\n")}, []string{"has version 2", "upgrade stagelog"}},
 		"damaged version":     {buffer.Config{Dir: dirWith("VERSION", "")}, []string{"no valid version", "restore it"}},
 		"foreign directory":   {buffer.Config{Dir: foreign}, []string{"stagelog did not create it", "choose another directory"}},
@@ -114,8 +114,8 @@ func TestOpenUnwritableDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range []string{dir, filepath.Join(dir, "data")} {
-		if _, err := buffer.Open(t.Context(), buffer.Config{Dir: d}); err == nil || !strings.Contains(err.Error(), "give this user the right to write there") {
-			t.Errorf("Open(%s) = %v, want what to do", d, err)
+		if _, err := buffer.Open(t.Context(), buffer.Config{Dir: d}); err == nil || !strings.Contains(err.Error(), "grant this user write permission") {
+			t.Errorf("Open(%s) = %v, want advice", d, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ type Config struct {
 	// InFlight limits the concurrent calls of the function. By default 3.
 	InFlight int
 	Metrics  *Metrics         // by default its own
-	Logger   *slog.Logger     // by default discards
+	Logger   *slog.Logger     // with the key component; by default discards
 	Now      func() time.Time // by default time.Now
 }
 
@@ -118,7 +118,7 @@ func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*W
 	w := &Worker{
 		cfg: cfg, log: log, store: store, sink: sink, fn: fn,
 		stream: stream, owner: uuid.NewString(), now: cfg.Now,
-		logger:  cfg.Logger.With("component", "deliver", "stream", stream, "shard", cfg.Shard),
+		logger:  cfg.Logger.With("stream", stream, "shard", cfg.Shard),
 		stopped: make(chan struct{}),
 	}
 	w.memory.dir = cfg.SpoolDir

@@ -13,7 +13,7 @@ const classic = `{"api_id":"a1b2c3d4e5","api_key":"kJ8sWq2LmN4pR7tV9xZ1bC3d","ke
 	`"method":"GET","uri":"/prod/orders/2024/items/1000000042/lines/1","response_size":"1834","response_status":"200","resource_id":"x7k2m9",` +
 	`"request_id":"f3a1c2d4-5b6e-4f70-8a91-b2c3d4e5f607","request_latency":"42","request_time":"10/Jul/2024:18:14:22 +0000","stage":"prod"}` + "\n"
 
-// keys is an index that is a map, for measuring what enrichment itself costs.
+// keys is an index backed by a map, for measuring enrichment alone.
 type keys map[string]string
 
 func (k keys) Lookup(keyID, _, _ []byte) (plan, planID, customer string, known bool) {

@@ -56,7 +56,7 @@ func (e *Enricher) emit(dst, b []byte, o *object) []byte {
 	return append(dst, '}', '\n')
 }
 
-// text is the decoded value of an input role, nil if the object has none.
+// text returns the decoded value of an input role, or nil if the object has none.
 func (o *object) text(b []byte, r role) []byte {
 	v := o.in[r]
 	return plain(b[v.from:v.to], v.kind)
@@ -72,12 +72,12 @@ func plain(raw []byte, k kind) []byte {
 	return nil
 }
 
-// hasID says whether v can be a key id: `-`, an empty string, null and the like are no key.
+// hasID reports whether v can be a key id: not `-`, an empty string, null or a composite value.
 func hasID(b []byte, v span) bool {
 	return v.kind != kindNone && v.kind != kindOther && v.to > v.from && !isDash(b, v)
 }
 
-// oneLine turns newlines into spaces. A valid object has them between tokens only.
+// oneLine replaces newlines with spaces. In a valid object, they occur only between tokens.
 func oneLine(line []byte) {
 	for i, c := range line {
 		if c == '\n' || c == '\r' {
@@ -86,7 +86,7 @@ func oneLine(line []byte) {
 	}
 }
 
-// appendValue appends the content of an output member's string, `-` for none.
+// appendValue appends the content of an output member's string, `-` if it is empty.
 func appendValue(dst []byte, s string) []byte {
 	if s == "" {
 		return append(dst, '-')
@@ -94,7 +94,7 @@ func appendValue(dst []byte, s string) []byte {
 	return appendEscaped(dst, s)
 }
 
-// appendEscaped appends s as the content of a JSON string. What is not UTF-8 becomes U+FFFD.
+// appendEscaped appends s as the content of a JSON string. Invalid UTF-8 becomes U+FFFD.
 func appendEscaped(dst []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); {

@@ -11,26 +11,26 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Index returns from memory the customer of a request. It must be safe for parallel use, must not
-// block, and must not keep the bytes it is given.
+// Index returns the customer of a request from memory. It must be safe for parallel use, must not
+// block, and must not keep the bytes passed to it.
 type Index interface {
 	// Lookup returns the usage plan of this key for this API and stage, and the customer. An empty
 	// string means none. known reports whether the index has the key.
 	Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool)
 }
 
-// APIKeyMode says what happens to the value of the member that holds an API key in clear.
+// APIKeyMode selects what happens to the value of the member with the plaintext API key.
 type APIKeyMode string
 
-// The modes. The member's place among the others never changes.
+// The modes. The order of the members never changes.
 const (
-	Mask APIKeyMode = "mask" // asterisks, of which the last four characters are left out; under eight characters, all asterisks
+	Mask APIKeyMode = "mask" // asterisks except for the last four characters; all asterisks if shorter than eight
 	Hash APIKeyMode = "hash" // the first 128 bits of HMAC-SHA256 under Config.HashSalt, in hex
-	Drop APIKeyMode = "drop" // the member is left out
-	Keep APIKeyMode = "keep" // as it came
+	Drop APIKeyMode = "drop" // the member is removed
+	Keep APIKeyMode = "keep" // unchanged
 )
 
-// Config says which members hold what. An output name that is empty is left out of the output.
+// Config names the input and output members. An output with an empty name is omitted.
 type Config struct {
 	Fields accesslog.Fields // the members of the input, by their decoded names
 
@@ -39,16 +39,16 @@ type Config struct {
 	UsagePlanID string // output: the usage plan's id
 
 	APIKey   APIKeyMode // default Mask
-	HashSalt []byte     // required for Hash: without a secret, a hash of a key can be guessed
-	MaxBytes int        // the most bytes of a record, default record.MaxBytes
+	HashSalt []byte     // required for Hash: without a secret, keys could be guessed from their hashes
+	MaxBytes int        // maximum size of a record, default record.MaxBytes
 }
 
-// Stats counts what was noteworthy since the start.
+// Stats counts events since the start.
 type Stats struct {
 	Repaired uint64 // records whose curly quotes were repaired
 	Split    uint64 // records that held more than one object
-	Unknown  uint64 // objects whose key id the index does not know
-	Bad      uint64 // records refused with a *Bad
+	Unknown  uint64 // objects whose key id is not in the index
+	Bad      uint64 // records rejected with a *Bad
 }
 
 // Enricher adds the usage plan and the customer to records. It is safe for parallel use.
@@ -59,13 +59,13 @@ type Enricher struct {
 	roles    roles
 	secrets  *hasher
 
-	// out are the output members in order, each `"name":"`, or empty where it is left out.
+	// out holds the output members in order, each as `"name":"`, or "" if it is omitted.
 	out [outputs]string
 
 	repaired, split, unknown, bad atomic.Uint64
 }
 
-// New checks cfg. The index is asked once for each object of each record.
+// New returns an Enricher. It calls Lookup once for each object of a record.
 func New(cfg Config, dir Index) (*Enricher, error) {
 	if cfg.APIKey == "" {
 		cfg.APIKey = Mask
@@ -75,17 +75,17 @@ func New(cfg Config, dir Index) (*Enricher, error) {
 	}
 	e := &Enricher{dir: dir, mode: cfg.APIKey, maxBytes: cfg.MaxBytes}
 	if e.maxBytes < 0 || e.maxBytes > math.MaxInt32 {
-		return nil, fmt.Errorf("%d is no limit for a record's bytes", e.maxBytes)
+		return nil, fmt.Errorf("invalid record size limit %d", e.maxBytes)
 	}
 	switch cfg.APIKey {
 	case Mask, Drop, Keep:
 	case Hash:
 		if len(cfg.HashSalt) == 0 {
-			return nil, errors.New("hash of API keys needs a salt")
+			return nil, errors.New("API key mode hash requires a salt")
 		}
 		e.secrets = newHasher(cfg.HashSalt)
 	default:
-		return nil, fmt.Errorf("API key mode %q is none of mask, hash, drop, keep", cfg.APIKey)
+		return nil, fmt.Errorf("unknown API key mode %q; use mask, hash, drop or keep", cfg.APIKey)
 	}
 	names := [roleCount]string{
 		roleKeyID: cfg.Fields.KeyID, roleAPIID: cfg.Fields.APIID, roleStage: cfg.Fields.Stage, roleAPIKey: cfg.Fields.APIKey,
@@ -106,11 +106,11 @@ func New(cfg Config, dir Index) (*Enricher, error) {
 	return e, nil
 }
 
-// Append appends the enriched form of rec to dst: each object of rec on a line of its own, ended by
-// one newline. The error is nil or a *Bad, and then dst is returned as it came.
+// Append appends the enriched record to dst: each object of rec on a line of its own. The error is
+// nil or a *Bad; on an error dst is returned unchanged.
 //
-// What is not replaced keeps its bytes, with one exception: a newline between two tokens becomes a
-// space, because a line is an object.
+// All other bytes are kept, with one exception: a newline between two tokens becomes a space,
+// because each line holds one object.
 func (e *Enricher) Append(dst, rec []byte) (out []byte, err error) {
 	out, bad := e.append(dst, rec)
 	if bad == nil {
@@ -124,7 +124,7 @@ func (e *Enricher) Append(dst, rec []byte) (out []byte, err error) {
 	return dst, bad
 }
 
-// appendRepaired appends a record that is bad as it came, if nothing but its quotes is wrong.
+// appendRepaired appends a rejected record if its quotes are its only mistake.
 func (e *Enricher) appendRepaired(dst, rec []byte, bad *Bad) ([]byte, bool) {
 	if bad != jsonscan.BadJSON && bad != jsonscan.BadTruncated {
 		return dst, false
@@ -140,7 +140,7 @@ func (e *Enricher) appendRepaired(dst, rec []byte, bad *Bad) ([]byte, bool) {
 	return out, true
 }
 
-// append is Append without the attempt to repair.
+// append does the same as Append, without repairing quotes.
 func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 	if len(rec) > e.maxBytes {
 		return dst, badSize
@@ -166,7 +166,7 @@ func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 	return out, nil
 }
 
-// Stats returns the counters as they stand.
+// Stats returns the current counters.
 func (e *Enricher) Stats() Stats {
 	return Stats{Repaired: e.repaired.Load(), Split: e.split.Load(), Unknown: e.unknown.Load(), Bad: e.bad.Load()}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 )
 
-// people is an index of a few keys. Gold covers shop/prod only.
+// people is an index with a few keys. The plan Gold covers shop/prod only.
 type people struct{}
 
 func (people) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
@@ -44,8 +44,8 @@ func newEnricher(t testing.TB, change func(*enrich.Config)) *enrich.Enricher {
 }
 
 const (
-	acme   = `"usage_plan":"Gold","customer":"Acme Corp","usage_plan_id":"p1"`
-	nobody = `"usage_plan":"-","customer":"-","usage_plan_id":"-"`
+	acme    = `"usage_plan":"Gold","customer":"Acme Corp","usage_plan_id":"p1"`
+	unknown = `"usage_plan":"-","customer":"-","usage_plan_id":"-"`
 )
 
 func TestAppend(t *testing.T) {
@@ -56,32 +56,32 @@ func TestAppend(t *testing.T) {
 		{"space around", " \r\n\t{\"key_id\":\"k1\"," + shop + "} \r\n", `{"key_id":"k1",` + shop + `,` + acme + "}\n"},
 		{"space inside stays", `{ "key_id" : "k1" , ` + shop + ` }`, `{ "key_id" : "k1" , ` + shop + ` ,` + acme + "}\n"},
 		{"newlines inside become spaces", "{\n\"key_id\"\n:\r\n\"k1\",\n" + shop + ",\"a\":[1,\n2]\n}", `{ "key_id" :  "k1", ` + shop + `,"a":[1, 2] ,` + acme + "}\n"},
-		{"empty object", `{}`, `{` + nobody + "}\n"},
-		{"empty object with space", "{ }\n", `{ ` + nobody + "}\n"},
+		{"empty object", `{}`, `{` + unknown + "}\n"},
+		{"empty object with space", "{ }\n", `{ ` + unknown + "}\n"},
 		{"bytes stay", `{"n":1.50e+03,"big":123456789012345678901234567890,"s":"\u00e9\/ü “x”","key_id":"k1",` + shop + `,"o":{"key_id":"k2","a":[{}, [ ]]},"t":true,"f":false,"z":null}`,
 			`{"n":1.50e+03,"big":123456789012345678901234567890,"s":"\u00e9\/ü “x”","key_id":"k1",` + shop + `,"o":{"key_id":"k2","a":[{}, [ ]]},"t":true,"f":false,"z":null,` + acme + "}\n"},
 		{"names are escaped", `{"key_id":"k2"}`,
 			`{"key_id":"k2","usage_plan":"Si\"lv\\er","customer":"Tab\u0009and üml` + "ä" + `ut and ` + "\ufffd" + `","usage_plan_id":"p2"}` + "\n"},
-		{"unknown key", `{"key_id":"k9"}`, `{"key_id":"k9",` + nobody + "}\n"},
+		{"unknown key", `{"key_id":"k9"}`, `{"key_id":"k9",` + unknown + "}\n"},
 		{"no plan for the stage", `{"key_id":"k1","api_id":"shop","stage":"beta"}`,
 			`{"key_id":"k1","api_id":"shop","stage":"beta","usage_plan":"-","customer":"Acme Corp","usage_plan_id":"-"}` + "\n"},
-		{"key id not set", `{"key_id":"-",` + shop + `}`, `{"key_id":"-",` + shop + `,` + nobody + "}\n"},
-		{"key id empty", `{"key_id":""}`, `{"key_id":"",` + nobody + "}\n"},
-		{"key id missing", `{"ip":"::1"}`, `{"ip":"::1",` + nobody + "}\n"},
-		{"everything not set", `{"api_id":"-","api_key":"-","key_id":"-","stage":"-"}`, `{"api_id":"-","api_key":"-","key_id":"-","stage":"-",` + nobody + "}\n"},
+		{"key id not set", `{"key_id":"-",` + shop + `}`, `{"key_id":"-",` + shop + `,` + unknown + "}\n"},
+		{"key id empty", `{"key_id":""}`, `{"key_id":"",` + unknown + "}\n"},
+		{"key id missing", `{"ip":"::1"}`, `{"ip":"::1",` + unknown + "}\n"},
+		{"everything not set", `{"api_id":"-","api_key":"-","key_id":"-","stage":"-"}`, `{"api_id":"-","api_key":"-","key_id":"-","stage":"-",` + unknown + "}\n"},
 		{"key id is a number", `{"key_id":42}`, `{"key_id":42,"usage_plan":"Numbers","customer":"Forty-two","usage_plan_id":"p42"}` + "\n"},
-		{"key id is null", `{"key_id":null}`, `{"key_id":null,` + nobody + "}\n"},
-		{"key id is an object", `{"key_id":{"a":"k1"}}`, `{"key_id":{"a":"k1"},` + nobody + "}\n"},
-		{"key id is a list", `{"key_id":["k1"]}`, `{"key_id":["k1"],` + nobody + "}\n"},
+		{"key id is null", `{"key_id":null}`, `{"key_id":null,` + unknown + "}\n"},
+		{"key id is an object", `{"key_id":{"a":"k1"}}`, `{"key_id":{"a":"k1"},` + unknown + "}\n"},
+		{"key id is a list", `{"key_id":["k1"]}`, `{"key_id":["k1"],` + unknown + "}\n"},
 		{"key id has escapes", `{"key_id":"\u006b1",` + shop + `}`, `{"key_id":"\u006b1",` + shop + `,` + acme + "}\n"},
 		{"escapes in names", `{"k\u0065y_id":"k1","\u0061pi_id":"shop","sta\u0067e":"prod","usage\u005fplan":"-"}`,
 			`{"k\u0065y_id":"k1","\u0061pi_id":"shop","sta\u0067e":"prod","usage\u005fplan":"Gold","customer":"Acme Corp","usage_plan_id":"p1"}` + "\n"},
-		{"the last key id counts", `{"key_id":"k9","key_id":"k1",` + shop + `}`, `{"key_id":"k9","key_id":"k1",` + shop + `,` + acme + "}\n"},
-		{"the last key id counts, not set", `{"key_id":"k1","key_id":"-",` + shop + `}`, `{"key_id":"k1","key_id":"-",` + shop + `,` + nobody + "}\n"},
-		{"nested key id does not count", `{"a":{"key_id":"k1"}}`, `{"a":{"key_id":"k1"},` + nobody + "}\n"},
-		{"empty name", `{"":"k1"}`, `{"":"k1",` + nobody + "}\n"},
+		{"last key id is used", `{"key_id":"k9","key_id":"k1",` + shop + `}`, `{"key_id":"k9","key_id":"k1",` + shop + `,` + acme + "}\n"},
+		{"last key id is used, not set", `{"key_id":"k1","key_id":"-",` + shop + `}`, `{"key_id":"k1","key_id":"-",` + shop + `,` + unknown + "}\n"},
+		{"nested key id is ignored", `{"a":{"key_id":"k1"}}`, `{"a":{"key_id":"k1"},` + unknown + "}\n"},
+		{"empty name", `{"":"k1"}`, `{"":"k1",` + unknown + "}\n"},
 
-		{"a value of its own is kept", `{"usage_plan":"Mine","key_id":"k1",` + shop + `}`,
+		{"existing value is kept", `{"usage_plan":"Mine","key_id":"k1",` + shop + `}`,
 			`{"usage_plan":"Mine","key_id":"k1",` + shop + `,"customer":"Acme Corp","usage_plan_id":"p1"}` + "\n"},
 		{"all are kept", `{"usage_plan":"a","customer":"b","usage_plan_id":"c"}`, `{"usage_plan":"a","customer":"b","usage_plan_id":"c"}` + "\n"},
 		{"null is a value", `{"usage_plan":null,"customer":"","usage_plan_id":0}`, `{"usage_plan":null,"customer":"","usage_plan_id":0}` + "\n"},
@@ -94,19 +94,19 @@ func TestAppend(t *testing.T) {
 			`{"customer":"Acme Corp","customer":"Acme Corp","key_id":"k1",` + shop + `,"usage_plan":"Gold","usage_plan_id":"p1"}` + "\n"},
 		{"repeated and different stay", `{"customer":"-","customer":"Mine","customer":"-","key_id":"k1",` + shop + `}`,
 			`{"customer":"-","customer":"Mine","customer":"-","key_id":"k1",` + shop + `,"usage_plan":"Gold","usage_plan_id":"p1"}` + "\n"},
-		{"more edits than the usual", strings.Repeat(`{"customer":"-"`+strings.Repeat(`,"customer":"-"`, 20)+`}`, 2),
+		{"more edits than fit inline", strings.Repeat(`{"customer":"-"`+strings.Repeat(`,"customer":"-"`, 20)+`}`, 2),
 			strings.Repeat(`{"customer":"-"`+strings.Repeat(`,"customer":"-"`, 20)+`,"usage_plan":"-","usage_plan_id":"-"}`+"\n", 2)},
 
 		{"two objects, newline between", `{"key_id":"k1",` + shop + "}\n{\"key_id\":\"k9\"}\n",
-			`{"key_id":"k1",` + shop + `,` + acme + "}\n" + `{"key_id":"k9",` + nobody + "}\n"},
+			`{"key_id":"k1",` + shop + `,` + acme + "}\n" + `{"key_id":"k9",` + unknown + "}\n"},
 		{"three objects, nothing between", `{"key_id":"k1",` + shop + `}{}{"key_id":"k9"}`,
-			`{"key_id":"k1",` + shop + `,` + acme + "}\n{" + nobody + "}\n" + `{"key_id":"k9",` + nobody + "}\n"},
+			`{"key_id":"k1",` + shop + `,` + acme + "}\n{" + unknown + "}\n" + `{"key_id":"k9",` + unknown + "}\n"},
 
 		{"curly quotes", `{“key_id”: “k1”, “api_id”:“shop”,“stage”: “prod”}`, `{"key_id": "k1", "api_id":"shop","stage": "prod",` + acme + "}\n"},
 		{"curly quotes the wrong way round", `{”key_id“: ”k1“, ”api_id”:“shop“,“stage”: “prod”}`, `{"key_id": "k1", "api_id":"shop","stage": "prod",` + acme + "}\n"},
 		{"curly and straight quotes", `{“key_id": "k1”, "a":"“b”"}`, ``},
-		{"a straight quote inside curly ones", `{“ua”: “a "b" \"c\" ”d”, “key_id”:“k9”}`, `{"ua": "a \"b\" \"c\" ”d", "key_id":"k9",` + nobody + "}\n"},
-		{"two objects in curly quotes", `{“key_id”:“k9”}{“key_id”:“-”}`, `{"key_id":"k9",` + nobody + "}\n" + `{"key_id":"-",` + nobody + "}\n"},
+		{"straight quotes inside curly ones", `{“ua”: “a "b" \"c\" ”d”, “key_id”:“k9”}`, `{"ua": "a \"b\" \"c\" ”d", "key_id":"k9",` + unknown + "}\n"},
+		{"two objects in curly quotes", `{“key_id”:“k9”}{“key_id”:“-”}`, `{"key_id":"k9",` + unknown + "}\n" + `{"key_id":"-",` + unknown + "}\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func TestAppendRefuses(t *testing.T) {
+func TestAppendRejects(t *testing.T) {
 	const (
 		notJSON   = "the record is not valid JSON"
 		truncated = "the record is not valid JSON: it ends too early"
@@ -138,7 +138,7 @@ func TestAppendRefuses(t *testing.T) {
 		empty     = "the record is empty"
 	)
 	tests := []struct{ name, in, want string }{
-		{"nothing", "", empty},
+		{"empty", "", empty},
 		{"white space", " \r\n\t", empty},
 		{"text", "secret", notJSON},
 		{"Python", "{'a': 'secret'}", notJSON},
@@ -174,7 +174,7 @@ func TestAppendRefuses(t *testing.T) {
 		{"tab in a string", "{\"a\":\"sec\tret\"}", notJSON},
 		{"newline in a string", "{\"a\":\"sec\nret\"}", notJSON},
 		{"NUL in a string", "{\"a\":\"sec\x00ret\"}", notJSON},
-		{"NUL behind", "{\"a\":\"secret\"}\x00", notJSON},
+		{"NUL after the object", "{\"a\":\"secret\"}\x00", notJSON},
 		{"leading zero", `{"a":01}`, notJSON},
 		{"plus", `{"a":+1}`, notJSON},
 		{"point without digits", `{"a":1.}`, notJSON},
@@ -193,7 +193,7 @@ func TestAppendRefuses(t *testing.T) {
 		{"deep", `{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}", deep},
 		{"bottomless", strings.Repeat(`{"a":`, 200_000), deep},
 		{"curly quotes and more", `{“a”: “secret”`, notJSON},
-		{"curly quotes and a member of the caller's own", `{“key_id”:“k1”,“uri”:“/”,“key_id”:“k2”}`, notJSON},
+		{"curly quotes and an injected member", `{“key_id”:“k1”,“uri”:“/”,“key_id”:“k2”}`, notJSON},
 		{"large", `{"a":"` + strings.Repeat("secret", 200_000) + `"}`, large},
 	}
 	for _, tt := range tests {
@@ -205,7 +205,7 @@ func TestAppendRefuses(t *testing.T) {
 				t.Fatalf("Append(%.60q): error %v, want %q", tt.in, err, tt.want)
 			}
 			if string(got) != "before" {
-				t.Errorf("Append(%.60q) left %.60q in dst, want it as it was", tt.in, got)
+				t.Errorf("Append(%.60q) left %.60q in dst, want it unchanged", tt.in, got)
 			}
 			if n := e.Stats().Bad; n != 1 {
 				t.Errorf("Stats().Bad = %d, want 1", n)
@@ -214,7 +214,7 @@ func TestAppendRefuses(t *testing.T) {
 	}
 }
 
-func TestDeepestIsAccepted(t *testing.T) {
+func TestMaxDepthIsAccepted(t *testing.T) {
 	in := `{"a":` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + "}"
 	if _, err := newEnricher(t, nil).Append(nil, []byte(in)); err != nil {
 		t.Errorf("99 lists in an object: %v", err)
@@ -222,13 +222,13 @@ func TestDeepestIsAccepted(t *testing.T) {
 }
 
 func TestAPIKeyModes(t *testing.T) {
-	const tail = "," + nobody + "}\n"
+	const tail = "," + unknown + "}\n"
 	type modes = map[enrich.APIKeyMode]string
 	tests := []struct {
 		name, in string
 		want     modes
 	}{
-		{"in the middle", `{"a":1,"api_key":"kJ8sWq2LmN4pR7tV9xZ1","b":2}`, modes{
+		{"between members", `{"a":1,"api_key":"kJ8sWq2LmN4pR7tV9xZ1","b":2}`, modes{
 			enrich.Mask: `{"a":1,"api_key":"****************9xZ1","b":2` + tail,
 			enrich.Drop: `{"a":1,"b":2` + tail,
 			enrich.Keep: `{"a":1,"api_key":"kJ8sWq2LmN4pR7tV9xZ1","b":2` + tail,
@@ -236,23 +236,23 @@ func TestAPIKeyModes(t *testing.T) {
 		}},
 		{"first", `{ "api_key" : "abcdefgh" , "b":2}`, modes{enrich.Mask: `{ "api_key" : "****efgh" , "b":2` + tail, enrich.Drop: `{ "b":2` + tail}},
 		{"last", `{"a":1 , "api_key":"abcdefgh" }`, modes{enrich.Mask: `{"a":1 , "api_key":"****efgh" ` + tail, enrich.Drop: `{"a":1  ` + tail}},
-		{"only", `{"api_key":"abcdefgh"}`, modes{enrich.Mask: `{"api_key":"****efgh"` + tail, enrich.Drop: "{" + nobody + "}\n"}},
-		{"only, with space", `{ "api_key":"abcdefgh" }`, modes{enrich.Drop: "{  " + nobody + "}\n"}},
+		{"only", `{"api_key":"abcdefgh"}`, modes{enrich.Mask: `{"api_key":"****efgh"` + tail, enrich.Drop: "{" + unknown + "}\n"}},
+		{"only, with space", `{ "api_key":"abcdefgh" }`, modes{enrich.Drop: "{  " + unknown + "}\n"}},
 		{"three times", `{"api_key":"abcdefgh","api_key":"ijklmnop","a":1,"api_key":"q"}`, modes{
 			enrich.Mask: `{"api_key":"****efgh","api_key":"****mnop","a":1,"api_key":"*"` + tail, enrich.Drop: `{"a":1` + tail}},
-		{"twice and nothing else", `{"api_key":"abcdefgh","api_key":"ijklmnop"}`, modes{enrich.Drop: "{" + nobody + "}\n"}},
+		{"twice and nothing else", `{"api_key":"abcdefgh","api_key":"ijklmnop"}`, modes{enrich.Drop: "{" + unknown + "}\n"}},
 		{"short", `{"api_key":"abcdefg"}`, modes{enrich.Mask: `{"api_key":"*******"` + tail}},
-		{"empty", `{"api_key":""}`, modes{enrich.Mask: `{"api_key":""` + tail, enrich.Drop: "{" + nobody + "}\n"}},
-		{"not set", `{"api_key":"-"}`, modes{enrich.Mask: `{"api_key":"-"` + tail, enrich.Hash: `{"api_key":"-"` + tail, enrich.Drop: "{" + nobody + "}\n"}},
+		{"empty", `{"api_key":""}`, modes{enrich.Mask: `{"api_key":""` + tail, enrich.Drop: "{" + unknown + "}\n"}},
+		{"not set", `{"api_key":"-"}`, modes{enrich.Mask: `{"api_key":"-"` + tail, enrich.Hash: `{"api_key":"-"` + tail, enrich.Drop: "{" + unknown + "}\n"}},
 		{"null", `{"api_key":null}`, modes{enrich.Mask: `{"api_key":null` + tail, enrich.Hash: `{"api_key":null` + tail}},
-		{"a number", `{"api_key":1234567890}`, modes{enrich.Mask: `{"api_key":"******7890"` + tail, enrich.Drop: "{" + nobody + "}\n"}},
-		{"a list", `{"api_key":["abcdefghijkl"]}`, modes{enrich.Mask: `{"api_key":"****"` + tail, enrich.Drop: "{" + nobody + "}\n"}},
+		{"a number", `{"api_key":1234567890}`, modes{enrich.Mask: `{"api_key":"******7890"` + tail, enrich.Drop: "{" + unknown + "}\n"}},
+		{"a list", `{"api_key":["abcdefghijkl"]}`, modes{enrich.Mask: `{"api_key":"****"` + tail, enrich.Drop: "{" + unknown + "}\n"}},
 		{"true", `{"api_key":true}`, modes{enrich.Mask: `{"api_key":"****"` + tail}},
 		{"an escape is one character", `{"api_key":"\u0061bcd\n\"\ud83d\ude00h"}`, modes{enrich.Mask: `{"api_key":"****\n\"\ud83d\ude00h"` + tail}},
 		{"letters beyond ASCII", `{"api_key":"äöüßäöüß"}`, modes{enrich.Mask: `{"api_key":"****äöüß"` + tail}},
-		{"name with an escape", `{"api\u005fkey":"abcdefgh"}`, modes{enrich.Mask: `{"api\u005fkey":"****efgh"` + tail, enrich.Drop: "{" + nobody + "}\n"}},
-		{"longer than any key", `{"api_key":"` + strings.Repeat("x", 300) + `"}`, modes{enrich.Mask: `{"api_key":"` + strings.Repeat("*", 296) + `xxxx"` + tail}},
-		{"dropped beside replaced", `{"usage_plan":"-","api_key":"x","customer":"-"}`, modes{enrich.Drop: `{"usage_plan":"-","customer":"-","usage_plan_id":"-"}` + "\n"}},
+		{"name with an escape", `{"api\u005fkey":"abcdefgh"}`, modes{enrich.Mask: `{"api\u005fkey":"****efgh"` + tail, enrich.Drop: "{" + unknown + "}\n"}},
+		{"longer than the longest key", `{"api_key":"` + strings.Repeat("x", 300) + `"}`, modes{enrich.Mask: `{"api_key":"` + strings.Repeat("*", 296) + `xxxx"` + tail}},
+		{"dropped next to replaced", `{"usage_plan":"-","api_key":"x","customer":"-"}`, modes{enrich.Drop: `{"usage_plan":"-","customer":"-","usage_plan_id":"-"}` + "\n"}},
 	}
 	for _, tt := range tests {
 		for mode, want := range tt.want {
@@ -270,7 +270,7 @@ func TestAPIKeyModes(t *testing.T) {
 	}
 }
 
-func TestHashIsOfTheValue(t *testing.T) {
+func TestHashDependsOnValueAndSalt(t *testing.T) {
 	hash := func(in, salt string) string {
 		e := newEnricher(t, func(c *enrich.Config) { c.APIKey, c.HashSalt = enrich.Hash, []byte(salt) })
 		out, err := e.Append(nil, []byte(in))
@@ -294,12 +294,12 @@ func TestHashIsOfTheValue(t *testing.T) {
 	}
 }
 
-func TestNamesOfTheUsersOwn(t *testing.T) {
+func TestCustomFieldNames(t *testing.T) {
 	e := newEnricher(t, func(c *enrich.Config) {
 		c.Fields = accesslog.Fields{KeyID: "schlüssel", APIID: `a"b`, Stage: "\tstage"}
 		c.UsagePlan, c.Customer, c.UsagePlanID = "plan_id", `sub"scription`, ""
 	})
-	in := `{"schl\u00fcssel":"k1","a\"b":"shop","\tstage":"prod","api_key":"stays: the format has no such field"}`
+	in := `{"schl\u00fcssel":"k1","a\"b":"shop","\tstage":"prod","api_key":"kept: not a field of this format"}`
 	want := strings.TrimSuffix(in, "}") + `,"plan_id":"Gold","sub\"scription":"Acme Corp"}` + "\n"
 	got, err := e.Append(nil, []byte(in))
 	if err != nil {
@@ -348,11 +348,11 @@ func TestAppendInParallel(t *testing.T) {
 	wg.Wait()
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRejects(t *testing.T) {
 	tests := map[string]func(*enrich.Config){
 		"unknown mode":         func(c *enrich.Config) { c.APIKey = "encrypt" },
 		"hash without a salt":  func(c *enrich.Config) { c.APIKey = enrich.Hash },
-		"one name twice":       func(c *enrich.Config) { c.UsagePlan, c.Customer = "plan", "plan" },
+		"duplicate name":       func(c *enrich.Config) { c.UsagePlan, c.Customer = "plan", "plan" },
 		"input is also output": func(c *enrich.Config) { c.Customer = "key_id" },
 		"negative limit":       func(c *enrich.Config) { c.MaxBytes = -1 },
 	}
@@ -365,7 +365,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-func TestAppendAllocatesNothing(t *testing.T) {
+func TestAppendDoesNotAllocate(t *testing.T) {
 	dir, records := tenThousand()
 	notJSON := []byte("not JSON")
 	for _, mode := range []enrich.APIKeyMode{enrich.Mask, enrich.Hash, enrich.Drop, enrich.Keep} {

@@ -21,11 +21,12 @@ import (
 // member is one member of an object, read by encoding/json.
 type member struct {
 	Name  string
-	Value string // as it stands, newlines between tokens as spaces
+	Value string // raw, with newlines between tokens as spaces
 }
 
-// FuzzAppend checks against encoding/json: what it accepts as objects comes out as valid JSON, one
-// line each, with the same members and bytes but for what enrichment is for; the rest is refused.
+// FuzzAppend compares Append with encoding/json: input that is a sequence of objects becomes valid
+// JSON, one line each, with the same members and bytes except for the enrichment; other input is
+// rejected.
 func FuzzAppend(f *testing.F) {
 	for _, seed := range []string{
 		`{"key_id":"k1","api_id":"shop","stage":"prod"}`, `{}`, `{"a":1}{"b":[true,null,-0.5e-7]}` + "\n",
@@ -37,7 +38,7 @@ func FuzzAppend(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, rec []byte) {
 		if bytes.ContainsAny(rec, "\u201c\u201d\u201e\u201f\uff02") && !json.Valid(rec) {
-			_, _ = newEnricher(t, nil).Append(nil, rec) // it may be repaired: other tests say how
+			_, _ = newEnricher(t, nil).Append(nil, rec) // must not panic; repairs are tested elsewhere
 			return
 		}
 		for _, mode := range []enrich.APIKeyMode{enrich.Mask, enrich.Drop, enrich.Keep, enrich.Hash} {
@@ -46,8 +47,8 @@ func FuzzAppend(f *testing.F) {
 	})
 }
 
-// TestAnyOrderOfMembers does the same with objects of a few members that mean something, in any
-// order, repeated, with and without white space.
+// TestAnyOrderOfMembers makes the same checks with objects of a few relevant members in any order,
+// repeated, with and without white space.
 func TestAnyOrderOfMembers(t *testing.T) {
 	pool := []string{
 		`"a":1`, `"api_key":"kJ8sWq2LmN4pR7tV9xZ1"`, `"api_key" : null`, `"api_key":"-"`, `"key_id":"k1"`, `"key_id":"-"`,
@@ -72,7 +73,7 @@ func TestAnyOrderOfMembers(t *testing.T) {
 	}
 }
 
-// checkRecord compares what Append does with what encoding/json reads.
+// checkRecord compares the result of Append with that of encoding/json.
 func checkRecord(t *testing.T, mode enrich.APIKeyMode, rec []byte) {
 	t.Helper()
 	objects, ok := readObjects(rec)
@@ -97,7 +98,7 @@ func checkRecord(t *testing.T, mode enrich.APIKeyMode, rec []byte) {
 	}
 }
 
-// readObjects returns the objects of a record, or false if it is anything else.
+// readObjects returns the objects of a record, or false if it contains anything else.
 func readObjects(rec []byte) (objects []json.RawMessage, ok bool) {
 	if !utf8.Valid(rec) {
 		return nil, false
@@ -134,7 +135,7 @@ func readMembers(t *testing.T, object []byte) (all []member) {
 	t.Helper()
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil {
-		t.Fatalf("%q is no object: %v", object, err)
+		t.Fatalf("%q is not an object: %v", object, err)
 	}
 	for dec.More() {
 		name, err := dec.Token()
@@ -154,7 +155,7 @@ var onLineReplacer = strings.NewReplacer("\n", " ", "\r", " ")
 
 func onLine(raw []byte) string { return onLineReplacer.Replace(string(raw)) }
 
-// checkLine compares one enriched line with what the object's members, read by encoding/json, call for.
+// checkLine compares one enriched line with the one expected for the object's members.
 func checkLine(t *testing.T, mode enrich.APIKeyMode, object, line []byte) {
 	t.Helper()
 	if !json.Valid(line) {
@@ -201,7 +202,7 @@ func named(plan, planID, customer string, _ bool) map[string]string {
 	return map[string]string{"usage_plan": plan, "customer": customer, "usage_plan_id": planID}
 }
 
-// expected are the members of the output. edited says whether any of the input's changed.
+// expected returns the members of the output. edited reports whether any of the input's changed.
 func expected(mode enrich.APIKeyMode, in []member, values map[string]string) (want []member, edited bool) {
 	present, taken := map[string]bool{}, map[string]bool{}
 	isDash := func(m member) bool {
@@ -234,7 +235,7 @@ func expected(mode enrich.APIKeyMode, in []member, values map[string]string) (wa
 	return want, edited
 }
 
-// hidden is what becomes of an API key's value, as a JSON string without needless escapes.
+// hidden returns the replacement of an API key's value, as a JSON string without needless escapes.
 func hidden(mode enrich.APIKeyMode, value string) string {
 	var s string
 	composite := false
@@ -261,7 +262,7 @@ func hidden(mode enrich.APIKeyMode, value string) string {
 	return quote(s)
 }
 
-// quote is s as a JSON string in the one way that the output has.
+// quote returns s as a JSON string, escaped like the output.
 func quote(s string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)

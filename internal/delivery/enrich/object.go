@@ -2,29 +2,28 @@ package enrich
 
 import "github.com/stagelog/stagelog/internal/encoding/jsonscan"
 
-// object is what one pass over an object of a record found.
+// object describes an object of a record, as found by one pass over it.
 type object struct {
 	start, brace int  // the opening and the closing brace
-	kept         int  // members that stay
+	kept         int  // number of members that are not removed
 	newline      bool // there may be a newline between tokens
 
 	in  [inputs]span   // the last value of each input role
-	out [outputs]state // what stands under each output name
+	out [outputs]state // of each output name in the input
 
-	// The edits in order, not overlapping: the first few, and the others of a record that repeats
-	// names on purpose.
+	// The edits in order, not overlapping. Objects with many repeated names need more than few.
 	few  [8]edit
 	n    int
 	more []edit
 }
 
-// span is a value: content only for a string, else the whole token.
+// span is the position of a value: the content of a string, the whole token of any other value.
 type span struct {
 	from, to int
 	kind     kind
 }
 
-// kind of a value, as far as we care.
+// kind is the kind of a value, as far as needed here.
 type kind uint8
 
 const (
@@ -36,23 +35,23 @@ const (
 	kindOther // null, true, false, an object or an array
 )
 
-// state of an output name in the input.
+// state describes an output name in the input.
 type state uint8
 
 const (
 	absent state = iota
-	dash         // only as `-`: replaced where it stands
-	taken        // with a value of its own: kept
+	dash         // only as `-`: replaced in place
+	taken        // with another value: kept
 )
 
-// edit replaces rec[from:to] by what its action makes of it.
+// edit replaces rec[from:to] according to its action.
 type edit struct {
 	from, to int32
-	kind     kind // of the value that is replaced
-	action   role // roleAPIKey and the output roles; roleNone cuts
+	kind     kind // of the replaced value
+	action   role // roleAPIKey or an output role; roleNone removes the range
 }
 
-// scan reads the object that begins at i, strictly, and returns the index after it.
+// scan parses the object that begins at i strictly and returns the index after it.
 func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 	if b[i] != '{' {
 		if _, bad := jsonscan.ValueEnd(b, i, 0); bad != nil {
@@ -66,7 +65,7 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 		o.brace = i
 		return i + 1, nil
 	}
-	comma, cut := 0, -1 // the comma before this member; where a cut began that ends with the next
+	comma, cut := 0, -1 // index of the comma before this member; start of a range to remove up to the next one
 	for {
 		member := i
 		if cut >= 0 {
@@ -114,7 +113,7 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 	}
 }
 
-// name reads a member's name and the colon, and returns where its value begins.
+// name reads a member's name and the colon, and returns the index of the value.
 func (e *Enricher) name(b []byte, i int, o *object) (r role, next int, bad *Bad) {
 	if i >= len(b) {
 		return r, i, jsonscan.BadTruncated
@@ -164,7 +163,7 @@ func (o *object) value(b []byte, i int) (v span, next int, bad *Bad) {
 	return v, v.to + 1, nil
 }
 
-// note takes down a member that has a role. It says whether the member stays.
+// note records a member that has a role. It reports whether the member stays.
 func (e *Enricher) note(b []byte, o *object, r role, v span) (stays bool) {
 	switch {
 	case r < roleAPIKey:
@@ -185,7 +184,7 @@ func (e *Enricher) note(b []byte, o *object, r role, v span) (stays bool) {
 	return true
 }
 
-// edit adds one.
+// edit appends an edit.
 func (o *object) edit(from, to int, k kind, action role) {
 	ed := edit{int32(from), int32(to), k, action}
 	if o.n < len(o.few) {
@@ -204,7 +203,7 @@ func (o *object) at(i int) *edit {
 	return &o.more[i-len(o.few)]
 }
 
-// cut takes rec[from:to] out.
+// cut removes rec[from:to].
 func (o *object) cut(from, to int) { o.edit(from, to, kindNone, roleNone) }
 
 func (o *object) space(b []byte, i int) int {
@@ -217,7 +216,7 @@ func (o *object) space(b []byte, i int) int {
 	return end
 }
 
-// colon is colonEnd where the short way did not do.
+// colon calls jsonscan.ColonEnd, for input that the fast path does not handle.
 func (o *object) colon(b []byte, i int) (int, *Bad) {
 	o.newline = true
 	return jsonscan.ColonEnd(b, i)
@@ -240,7 +239,7 @@ func (o *object) other(b []byte, i int) (v span, next int, bad *Bad) {
 	return v, end, nil
 }
 
-// isDash says whether v is the `-` that API Gateway writes for a variable that is not set.
+// isDash reports whether v is `-`, which API Gateway writes for a variable that is not set.
 func isDash(b []byte, v span) bool {
 	switch v.kind {
 	case kindASCII:

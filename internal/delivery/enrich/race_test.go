@@ -2,5 +2,5 @@
 
 package enrich_test
 
-// raceEnabled: the race detector makes pools forget, so allocations are not counted under it.
+// raceEnabled skips the check of allocations: the race detector makes pools drop their contents.
 const raceEnabled = true

@@ -2,7 +2,7 @@ package enrich
 
 import "fmt"
 
-// role is what a member means to us. The output roles come last and in the order of the output.
+// role is the meaning of a member. The output roles come last and in the order of the output.
 type role uint8
 
 const (
@@ -23,11 +23,11 @@ const (
 	outputs = int(roleCount - roleUsagePlan)
 )
 
-// roles finds the role of a member by its name. Most members have none, and one look into the table
-// by length, first and last byte says so.
+// roles finds the role of a member by its name. Most members have none, which one lookup in the
+// table, by length, first and last byte, shows.
 type roles struct {
 	names [roleCount]string
-	table [64]uint8 // bits of the roles whose name falls here
+	table [64]uint8 // bit set of the roles with a name in this slot
 }
 
 func newRoles(names [roleCount]string) (roles, error) {
@@ -38,7 +38,7 @@ func newRoles(names [roleCount]string) (roles, error) {
 		}
 		for k, other := range names[:i] {
 			if name == other {
-				return r, fmt.Errorf("field %q has two meanings (%s and %s)", name, role(k), role(i))
+				return r, fmt.Errorf("field %q is used for both %s and %s", name, role(k), role(i))
 			}
 		}
 		r.table[slot([]byte(name))] |= 1 << i
@@ -46,7 +46,7 @@ func newRoles(names [roleCount]string) (roles, error) {
 	return r, nil
 }
 
-// slot needs a name that is not empty.
+// slot returns the table index of a name, which must not be empty.
 func slot(name []byte) int {
 	return (len(name) ^ int(name[0])<<2 ^ int(name[len(name)-1])) & 63
 }
@@ -71,7 +71,7 @@ func (r *roles) compare(name []byte) role {
 	return roleNone
 }
 
-// String names the role as stagelog's pages do.
+// String returns the role's name in messages.
 func (r role) String() string {
 	return [...]string{"key id", "API id", "stage", "API key", "usage plan", "customer", "usage plan id", "none"}[r]
 }

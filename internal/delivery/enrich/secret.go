@@ -10,18 +10,18 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
 
-// shown is how many characters of a masked API key stay readable, and only of keys twice as long.
+// shown is the number of characters of a masked API key that stay readable, if the key is at least twice as long.
 const shown = 4
 
-// hide appends what replaces an API key's value: raw is a string's content or another value's token.
-// A value that is not a string becomes one.
+// hide appends the replacement of an API key's value: raw is a string's content or another value's
+// token. A value that is not a string becomes one.
 func (e *Enricher) hide(dst, raw []byte, k kind) []byte {
 	quoted := k == kindNumber || k == kindOther
 	if quoted {
 		dst = append(dst, '"')
 	}
 	switch {
-	case k == kindOther: // an object or a list is no API key; nothing in it is worth showing
+	case k == kindOther: // not an API key; show none of it
 		dst = append(dst, "****"...)
 	case e.mode == Hash:
 		dst = e.secrets.append(dst, raw, k)
@@ -36,10 +36,10 @@ func (e *Enricher) hide(dst, raw []byte, k kind) []byte {
 	return dst
 }
 
-// asterisks cover the longest API key, which has 128 characters.
+// asterisks is as long as the longest API key, which has 128 characters.
 const asterisks = "********************************************************************************************************************************"
 
-// appendMaskedASCII is appendMasked where a byte is a character.
+// appendMaskedASCII does the same as appendMasked for ASCII content without escapes.
 func appendMaskedASCII(dst, raw []byte) []byte {
 	stars := len(raw) - shown
 	if len(raw) < 2*shown {
@@ -53,8 +53,8 @@ func appendMaskedASCII(dst, raw []byte) []byte {
 	return append(dst, raw...)
 }
 
-// appendMasked appends one asterisk for each character of a string's content, an escape being one
-// character, but for the last few.
+// appendMasked appends one asterisk for each character of a string's content except the last few. An
+// escape is one character.
 func appendMasked(dst, raw []byte) []byte {
 	n := 0
 	for i := 0; i < len(raw); n++ {
@@ -72,7 +72,7 @@ func appendMasked(dst, raw []byte) []byte {
 	return append(dst, raw[i:]...)
 }
 
-// characterBytes is how many bytes the first character of a valid string's content takes.
+// characterBytes returns the number of bytes of the first character of a valid string's content.
 func characterBytes(raw []byte) int {
 	switch {
 	case raw[0] >= utf8.RuneSelf:
@@ -90,7 +90,7 @@ func characterBytes(raw []byte) int {
 // hasher hashes API keys under one salt.
 type hasher struct{ pool sync.Pool }
 
-// hashBytes of the HMAC stay: enough for no two of any number of keys to meet.
+// hashBytes is the length of the truncated HMAC, long enough to avoid collisions.
 const hashBytes = 16
 
 type hashState struct {
@@ -105,7 +105,7 @@ func newHasher(salt []byte) *hasher {
 	}}}
 }
 
-// append hashes the decoded value, so that one key has one hash however it is escaped.
+// append appends the hash of the decoded value, so that escapes do not change a key's hash.
 func (h *hasher) append(dst, raw []byte, k kind) []byte {
 	s := h.pool.Get().(*hashState)
 	defer h.pool.Put(s)

@@ -6,7 +6,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// addedBytes is about what enrichment adds to a record, for reserving memory once.
+// addedBytes estimates the bytes that enrichment adds to a record, to reserve memory once.
 const addedBytes = 160
 
 // Transform enriches a batch without the JSON and base64 of a Lambda event. It appends one result
@@ -25,7 +25,7 @@ func (e *Enricher) Transform(b record.Batch, scratch *[]byte, out []record.Resul
 			out = append(out, record.Result{Status: record.Failed})
 			continue
 		}
-		// Where buf had to move, what was appended before stays where it was, and valid.
+		// If buf was reallocated, earlier results still reference the old array, which stays valid.
 		buf = enriched
 		out = append(out, record.Result{Status: record.OK, Data: buf[begin:len(buf):len(buf)]})
 	}

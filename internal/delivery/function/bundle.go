@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// BootstrapName is the name that Lambda's provided.* runtimes run.
+// BootstrapName is the name of the file that Lambda's provided.* runtimes run.
 const BootstrapName = "bootstrap"
 
-// Bundle writes the zip of a function whose only file is a bootstrap. The same bootstrap gives the same bytes, whenever
-// and wherever it is packed, so that Lambda's CodeSha256 says whether the code changed.
+// Bundle writes the zip of a function whose only file is a bootstrap. The same bootstrap always results in the same bytes, so
+// that Lambda's CodeSha256 shows whether the code changed.
 func Bundle(w io.Writer, bootstrap io.Reader) error {
 	z := zip.NewWriter(w)
 	z.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {

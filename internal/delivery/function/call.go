@@ -12,11 +12,11 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// maxCallTime is how long Firehose waits for a function, whatever the function's own timeout.
+// maxCallTime is how long Firehose waits for a function, regardless of the function's own timeout.
 const maxCallTime = 5 * time.Minute
 
-// Transform implements a stream's function by inv: it invokes it in as many calls as Lambda's limits need, and appends the
-// results to out[:0]. A part that fails for good fails its own records; an error that a repeat may cure ends Transform.
+// Transform invokes a stream's function in as many calls as Lambda's limits require and appends the results to out[:0]. A
+// call that fails permanently fails only its own records; on a retryable error Transform returns that error.
 func Transform(ctx context.Context, inv Invoker, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
 	in := CallInput{StreamARN: call.StreamARN, Region: regionOf(call.StreamARN), Records: make([]Record, len(b.Records))}
 	for i, rec := range b.Records {
@@ -34,13 +34,13 @@ func Transform(ctx context.Context, inv Invoker, call record.Call, b record.Batc
 				out = append(out, record.Result{Status: record.Failed, Code: failed.Code, Message: failed.Message})
 			}
 		default:
-			return out, fmt.Errorf("call the function: %w", err)
+			return out, fmt.Errorf("call function: %w", err)
 		}
 	}
 	return out, nil
 }
 
-// regionOf returns the Region in an ARN; "" when there is none.
+// regionOf returns the Region in an ARN, or "" if it has none.
 func regionOf(arn string) string {
 	const regionField, fields = 3, 6 // arn:partition:service:region:account:resource
 	if parts := strings.SplitN(arn, ":", fields); len(parts) == fields {
@@ -49,9 +49,9 @@ func regionOf(arn string) string {
 	return ""
 }
 
-// Call invokes a function with the records of in, checks its answer, and appends one result for each record to out, in the
-// order of the records. It may be repeated. An error is ctx's, or a *record.CallError. A malformed answer is never an error:
-// Firehose does not retry it, and fails what it touches.
+// Call invokes a function with the records of in, checks the reply, and appends one result for each record to out, in the
+// order of the records. It may be repeated. An error is ctx's, or a *record.CallError. A malformed reply is not an error:
+// Firehose does not retry it but fails the affected records.
 func Call(ctx context.Context, inv Invoker, in CallInput, out []record.Result) ([]record.Result, error) {
 	if len(in.Records) == 0 {
 		return out, nil
@@ -59,7 +59,7 @@ func Call(ctx context.Context, inv Invoker, in CallInput, out []record.Result) (
 	event := AppendEvent(make([]byte, 0, eventCapacity(in)), in)
 	if len(event) > MaxPayloadBytes {
 		return out, &record.CallError{Code: record.CodeFunctionError, Message: record.MessageFunctionError,
-			Err: fmt.Errorf("an event of %d bytes exceeds %d; split it", len(event), MaxPayloadBytes)}
+			Err: fmt.Errorf("event of %d bytes exceeds the limit of %d; split it", len(event), MaxPayloadBytes)}
 	}
 	bounded, cancel := context.WithTimeout(ctx, maxCallTime)
 	defer cancel()
@@ -72,7 +72,7 @@ func Call(ctx context.Context, inv Invoker, in CallInput, out []record.Result) (
 	}
 	if len(reply.Payload) > MaxPayloadBytes {
 		return out, &record.CallError{Code: record.CodeFunctionError, Message: record.MessageFunctionError, Retryable: true,
-			Err: fmt.Errorf("a reply of %d bytes exceeds %d", len(reply.Payload), MaxPayloadBytes)}
+			Err: fmt.Errorf("reply of %d bytes exceeds the limit of %d", len(reply.Payload), MaxPayloadBytes)}
 	}
 	return appendResults(out, in.Records, reply.Payload), nil
 }
@@ -99,13 +99,13 @@ func invokeError(ctx, bounded context.Context, err error) error {
 
 func functionError(payload []byte) error {
 	var f Failure
-	_ = json.Unmarshal(payload, &f) // a payload of another shape is still an error of the function
-	// Lambda names a timeout by its type since 2023, and before by the text alone.
+	_ = json.Unmarshal(payload, &f) // a payload of another form is still a function error
+	// Since 2023 Lambda reports a timeout as the error type, before that only in the message.
 	if f.Type == ErrorTypeTimeout || f.Type == "" && strings.Contains(f.Message, "Task timed out after") {
 		return &record.CallError{Code: record.CodeTimedOut, Message: record.MessageTimedOut, Retryable: true}
 	}
 	e := &record.CallError{Code: record.CodeFunctionError, Message: record.MessageFunctionError, Retryable: true}
-	// The message of a function may quote a record, the type is a name.
+	// The message may contain a record; the type is only a name.
 	if f.Type != "" && len(f.Type) <= 128 {
 		e.Err = errors.New(f.Type)
 	}
@@ -116,10 +116,10 @@ func failed(code record.ErrorCode, message string) record.Result {
 	return record.Result{Status: record.Failed, Code: code, Message: message}
 }
 
-// unanswered is the status of a record until its answer is found.
+// unanswered is the status of a record until its result is found.
 const unanswered record.Status = 255
 
-// appendResults matches the answered records to the ones that were sent.
+// appendResults matches the records of the reply to those that were sent, and appends their results.
 func appendResults(out []record.Result, records []Record, payload []byte) []record.Result {
 	if answered, ok := scanReply(payload, len(records)); ok {
 		if out, ok := match(out, records, answered, len(payload)); ok {
@@ -135,12 +135,12 @@ func appendResults(out []record.Result, records []Record, payload []byte) []reco
 	}
 	out, ok := match(out, records, answered, len(payload))
 	if !ok {
-		panic("BUG: a decoded reply asks to be decoded")
+		panic("BUG: decoded reply still has escapes")
 	}
 	return out
 }
 
-// match appends the results. It is false when the answer has escapes and must be decoded first.
+// match appends the results. It returns false if the reply has escapes and must be decoded first.
 func match(dst []record.Result, records []Record, answered []replyRecord, payloadBytes int) ([]record.Result, bool) {
 	for range records {
 		dst = append(dst, record.Result{Status: unanswered})
@@ -152,7 +152,7 @@ func match(dst []record.Result, records []Record, answered []replyRecord, payloa
 		r := &answered[i]
 		at, ok := find(i, r.id)
 		switch {
-		case !ok: // an id that was not sent: Firehose ignores it
+		case !ok: // unknown id; Firehose ignores it
 		case out[at].Status != unanswered:
 			out[at] = failed(record.CodeDuplicatedRecord, record.MessageDuplicatedRecord)
 		default:
@@ -170,7 +170,7 @@ func match(dst []record.Result, records []Record, answered []replyRecord, payloa
 	return dst, true
 }
 
-// finder finds a record by id. Most functions answer in order, so the i-th answer is looked for at i first.
+// finder returns a function that finds a record by id. Most functions keep the order, so it tries index i first.
 func finder(records []Record) func(i int, id []byte) (int, bool) {
 	var index map[string]int
 	return func(i int, id []byte) (int, bool) {
@@ -188,8 +188,8 @@ func finder(records []Record) func(i int, id []byte) (int, bool) {
 	}
 }
 
-// check checks one answered record. Data of a good one is appended to arena. It is false when data has to go through a
-// JSON decoder before it can be judged.
+// check validates one record of the reply and appends the data of a good one to arena. It returns false if the data must be
+// decoded by encoding/json first.
 func (r *replyRecord) check(arena []byte) (out record.Result, grown []byte, ok bool) {
 	if !r.checked && string(r.result) != "Ok" && !plainString(r.data) {
 		return record.Result{}, arena, false

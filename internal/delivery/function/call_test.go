@@ -15,12 +15,12 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// says is a function that answers the same whatever it is asked.
-func says(reply Reply, err error) Invoker {
+// replies returns an Invoker that always returns the same reply.
+func replies(reply Reply, err error) Invoker {
 	return InvokerFunc(func(context.Context, []byte) (Reply, error) { return reply, err })
 }
 
-func TestCallChecksEveryAnswer(t *testing.T) {
+func TestCallChecksReply(t *testing.T) {
 	ok := func(data string) record.Result { return record.Result{Status: record.OK, Data: []byte(data)} }
 	missing := failed(record.CodeMissingRecord, record.MessageMissingRecord)
 	format := failed(record.CodeFunctionError, record.MessageInvalidResult)
@@ -33,7 +33,7 @@ func TestCallChecksEveryAnswer(t *testing.T) {
 		{"both", `{"records":[{"recordId":"a","result":"Ok","data":"YQ=="},` + good + `]}`, []record.Result{ok("a"), ok("b")}},
 		{"other order", `{"records":[` + good + `,{"recordId":"a","result":"Ok","data":"YQ=="}]}`, []record.Result{ok("a"), ok("b")}},
 		{"white space, other members", "{ \"x\":1, \"records\" : [\n{\"y\":{},\"result\":\"Ok\",\"data\":\"YQ==\",\"recordId\":\"a\"}, " + good + "]}", []record.Result{ok("a"), ok("b")}},
-		{"the stock Go response", `{"records":[{"recordId":"a","result":"Ok","data":"YQ==","metadata":{"partitionKeys":null,"otfMetadata":{"destinationDatabaseName":"","destinationTableName":"","operation":""}}},` + good + `]}`,
+		{"response of aws-lambda-go", `{"records":[{"recordId":"a","result":"Ok","data":"YQ==","metadata":{"partitionKeys":null,"otfMetadata":{"destinationDatabaseName":"","destinationTableName":"","operation":""}}},` + good + `]}`,
 			[]record.Result{ok("a"), ok("b")}},
 		{"partition keys", `{"records":[{"recordId":"a","result":"Ok","data":"YQ==","metadata":{"partitionKeys":{"customer":"Acme"}}},` + good + `]}`,
 			[]record.Result{{Status: record.OK, Data: []byte("a"), Partition: map[string]string{"customer": "Acme"}}, ok("b")}},
@@ -61,13 +61,13 @@ func TestCallChecksEveryAnswer(t *testing.T) {
 		{"empty records", `{"records":[]}`, []record.Result{missing, missing}},
 		{"records is an object", `{"records":{}}`, []record.Result{json, json}},
 		{"not an object", `"done"`, []record.Result{json, json}},
-		{"nothing", ``, []record.Result{json, json}},
+		{"empty", ``, []record.Result{json, json}},
 		{"not JSON", `{"records":[` + good + `]`, []record.Result{json, json}},
 		{"not JSON in a dropped record", "{\"records\":[{\"recordId\":\"a\",\"result\":\"Dropped\",\"data\":\"\n\"}," + good + "]}", []record.Result{json, json}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := CallInput{Records: []Record{{ID: "a", Data: []byte("1")}, {ID: "b", Data: []byte("2")}}}
-			got, err := Call(context.Background(), says(Reply{Payload: []byte(tt.reply)}, nil), in, nil)
+			got, err := Call(context.Background(), replies(Reply{Payload: []byte(tt.reply)}, nil), in, nil)
 			if err != nil {
 				t.Fatalf("Call: %v", err)
 			}
@@ -78,7 +78,7 @@ func TestCallChecksEveryAnswer(t *testing.T) {
 	}
 }
 
-func TestCallFailsAsAWhole(t *testing.T) {
+func TestCallErrors(t *testing.T) {
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, tt := range []struct {
@@ -88,15 +88,15 @@ func TestCallFailsAsAWhole(t *testing.T) {
 		code      record.ErrorCode
 		retryable bool
 	}{
-		{name: "function error", inv: says(FailedReply("Error", "customer secret"), nil), code: record.CodeFunctionError, retryable: true},
-		{name: "crash", inv: says(FailedReply(ErrorTypeExit, "x"), nil), code: record.CodeFunctionError, retryable: true},
-		{name: "function error of another shape", inv: says(Reply{Payload: []byte("boom"), FunctionError: "Handled"}, nil), code: record.CodeFunctionError, retryable: true},
-		{name: "timeout", inv: says(FailedReply(ErrorTypeTimeout, "x"), nil), code: record.CodeTimedOut, retryable: true},
-		{name: "timeout, as before 2023", inv: says(FailedReply("", "2022-01-01T00:00:00Z id Task timed out after 3.00 seconds"), nil), code: record.CodeTimedOut, retryable: true},
-		{name: "reply over the limit", inv: says(Reply{Payload: make([]byte, MaxPayloadBytes+1)}, nil), code: record.CodeFunctionError, retryable: true},
-		{name: "throttled", inv: says(Reply{}, fmt.Errorf("no: %w", ErrThrottled)), code: record.CodeLimitExceeded, retryable: true},
-		{name: "network", inv: says(Reply{}, io.ErrUnexpectedEOF), code: record.CodeLimitExceeded, retryable: true},
-		{name: "deleted", inv: says(Reply{}, record.ErrNotFound), code: record.CodeFunctionNotFound},
+		{name: "function error", inv: replies(FailedReply("Error", "customer secret"), nil), code: record.CodeFunctionError, retryable: true},
+		{name: "crash", inv: replies(FailedReply(ErrorTypeExit, "x"), nil), code: record.CodeFunctionError, retryable: true},
+		{name: "function error of another form", inv: replies(Reply{Payload: []byte("boom"), FunctionError: "Handled"}, nil), code: record.CodeFunctionError, retryable: true},
+		{name: "timeout", inv: replies(FailedReply(ErrorTypeTimeout, "x"), nil), code: record.CodeTimedOut, retryable: true},
+		{name: "timeout before 2023", inv: replies(FailedReply("", "2022-01-01T00:00:00Z id Task timed out after 3.00 seconds"), nil), code: record.CodeTimedOut, retryable: true},
+		{name: "reply over the limit", inv: replies(Reply{Payload: make([]byte, MaxPayloadBytes+1)}, nil), code: record.CodeFunctionError, retryable: true},
+		{name: "throttled", inv: replies(Reply{}, fmt.Errorf("no: %w", ErrThrottled)), code: record.CodeLimitExceeded, retryable: true},
+		{name: "network", inv: replies(Reply{}, io.ErrUnexpectedEOF), code: record.CodeLimitExceeded, retryable: true},
+		{name: "deleted", inv: replies(Reply{}, record.ErrNotFound), code: record.CodeFunctionNotFound},
 		{name: "panic in process", inv: InProcess(func(context.Context, []byte) ([]byte, error) { panic("customer secret") }), code: record.CodeFunctionError, retryable: true},
 		{name: "answer over the limit in process", code: record.CodeFunctionError, retryable: true,
 			inv: InProcess(func(context.Context, []byte) ([]byte, error) { return make([]byte, MaxPayloadBytes+1), nil })},
@@ -108,11 +108,11 @@ func TestCallFailsAsAWhole(t *testing.T) {
 				t.Fatalf("Call: got %#v, want code %s, retryable %v", err, tt.code, tt.retryable)
 			}
 			if strings.Contains(err.Error(), "secret") {
-				t.Errorf("Call: the error quotes the function: %v", err)
+				t.Errorf("Call: error contains the function's message: %v", err)
 			}
 		})
 	}
-	if _, err := Call(gone, says(Reply{}, io.EOF), CallInput{Records: []Record{{ID: "a"}}}, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Call(gone, replies(Reply{}, io.EOF), CallInput{Records: []Record{{ID: "a"}}}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Call with an ended context: got %v, want context.Canceled", err)
 	}
 }
@@ -130,12 +130,12 @@ func TestCallRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Call (-want +got):\n%s", diff)
 	}
-	if got, err := Call(context.Background(), says(Reply{}, io.EOF), CallInput{}, nil); err != nil || got != nil {
-		t.Errorf("Call without records: got %v, %v, want nothing and no call", got, err)
+	if got, err := Call(context.Background(), replies(Reply{}, io.EOF), CallInput{}, nil); err != nil || got != nil {
+		t.Errorf("Call without records: got %v, %v, want no results and no call", got, err)
 	}
 }
 
-// Each part of a large batch is called on its own: one that fails for good fails its records alone.
+// The parts of a large batch are separate calls; a permanent failure affects only the records of its part.
 func TestTransformFailsOnlyTheFailedPart(t *testing.T) {
 	const streamARN = "arn:aws:firehose:eu-west-1:000000000000:deliverystream/s"
 	large := make([]byte, MaxBufferBytes)
@@ -143,7 +143,7 @@ func TestTransformFailsOnlyTheFailedPart(t *testing.T) {
 	calls := 0
 	inv := InvokerFunc(func(_ context.Context, payload []byte) (Reply, error) {
 		if !strings.Contains(string(payload[:300]), `"deliveryStreamArn":"`+streamARN+`","region":"eu-west-1"`) {
-			t.Errorf("the event begins %.300s", payload)
+			t.Errorf("event begins with %.300s", payload)
 		}
 		if calls++; calls == 2 {
 			return Reply{}, record.ErrNotFound
@@ -165,11 +165,11 @@ func TestTransformFailsOnlyTheFailedPart(t *testing.T) {
 	busy := InvokerFunc(func(context.Context, []byte) (Reply, error) { calls++; return Reply{}, ErrThrottled })
 	var failed *record.CallError
 	if _, err := Transform(context.Background(), busy, call, record.Batch{Records: [][]byte{large, large}}, nil); !errors.As(err, &failed) || !failed.Retryable || calls != 1 {
-		t.Errorf("Transform by a busy function: %v after %d calls, want a retryable error after 1", err, calls)
+		t.Errorf("Transform with a throttled function: %v after %d calls, want a retryable error after 1", err, calls)
 	}
 }
 
-func TestCallWaitsFiveMinutes(t *testing.T) {
+func TestCallTimesOutAfterFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		hang := InvokerFunc(func(ctx context.Context, _ []byte) (Reply, error) {

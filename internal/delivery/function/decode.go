@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// decodeEvent reads any valid event, at encoding/json's speed.
+// decodeEvent parses any valid event with encoding/json.
 func decodeEvent(event []byte) ([]eventRecord, error) {
 	var in struct {
 		Records []struct {
@@ -26,7 +26,7 @@ func decodeEvent(event []byte) ([]eventRecord, error) {
 	return records, nil
 }
 
-// withoutContent makes an error of encoding/json fit for a log: its own text may quote a byte or a value of the input.
+// withoutContent makes an error of encoding/json safe to log: its text may contain bytes or values of the input.
 func withoutContent(err error) error {
 	switch e := err.(type) {
 	case *json.SyntaxError:
@@ -37,14 +37,14 @@ func withoutContent(err error) error {
 	return fmt.Errorf("not JSON (%T)", err)
 }
 
-// appendQuoted appends what stands between the quotes of s as a JSON string.
+// appendQuoted appends s as a JSON string, without the quotes.
 func appendQuoted(dst []byte, s string) []byte {
 	if plainString([]byte(s)) {
 		return append(dst, s...)
 	}
 	quoted, err := json.Marshal(s)
 	if err != nil {
-		panic("BUG: a string does not marshal: " + err.Error())
+		panic("BUG: marshal a string: " + err.Error())
 	}
 	return append(dst, quoted[1:len(quoted)-1]...)
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/base64"
 )
 
-// Record is one record on its way to a function.
+// Record is one record to be sent to a function.
 type Record struct {
 	ID      string // unique in its event
 	Arrived int64  // milliseconds since 1970
 	Data    []byte
 }
 
-// CallInput is what a function is called with.
+// CallInput is the input of a function call.
 type CallInput struct {
 	InvocationID string // "" for a random one
 	StreamARN    string
@@ -21,10 +21,10 @@ type CallInput struct {
 	Records      []Record
 }
 
-// MaxBufferBytes is the largest buffering hint of a Lambda processor (BufferSizeInMBs: 3), in bytes of records before base64.
+// MaxBufferBytes is the maximum buffering hint of a Lambda processor (BufferSizeInMBs: 3), in bytes of records before base64.
 const MaxBufferBytes = 3 << 20
 
-// AppendEvent appends the transformation event for in, laid out as Firehose does it.
+// AppendEvent appends the transformation event for in, in Firehose's layout.
 func AppendEvent(dst []byte, in CallInput) []byte {
 	dst = appendEventStart(dst, in)
 	for i, r := range in.Records {
@@ -56,14 +56,14 @@ func appendEventStart(dst []byte, in CallInput) []byte {
 	return append(dst, `","records":[`...)
 }
 
-// eventBytes is at least what r takes in an event.
+// eventBytes returns an upper bound of the bytes that r occupies in an event.
 func eventBytes(r *Record) int {
 	const frame = len(`{"recordId":"","approximateArrivalTimestamp":-9223372036854775808,"data":""},`)
 	return frame + len(appendQuoted(nil, r.ID)) + (len(r.Data)+2)/3*4
 }
 
-// Split cuts in into calls that each hold at most bufferBytes of records (0: MaxBufferBytes; one record may exceed it) and whose
-// event stays within MaxPayloadBytes. Order is kept. Each call gets its own invocation id.
+// Split divides in into calls that each hold up to bufferBytes of records (0 means MaxBufferBytes; a single record may exceed
+// it) and whose event fits into MaxPayloadBytes. It keeps the order. Each call gets its own invocation id.
 func Split(in CallInput, bufferBytes int) []CallInput {
 	if bufferBytes <= 0 {
 		bufferBytes = MaxBufferBytes

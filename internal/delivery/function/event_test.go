@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestEventIsFirehoses(t *testing.T) {
+func TestEventMatchesFirehose(t *testing.T) {
 	got := string(AppendEvent(nil, CallInput{InvocationID: "invoked123", StreamARN: "arn:aws:firehose:region:0:deliverystream/name", Region: "us-west-2",
 		Records: []Record{{ID: "record1", Arrived: 1507217624302, Data: []byte("Hello World")}, {ID: "record2", Arrived: -1, Data: nil}}}))
 	want := `{"invocationId":"invoked123","deliveryStreamArn":"arn:aws:firehose:region:0:deliverystream/name","region":"us-west-2",` +
@@ -28,7 +28,7 @@ func TestEventIsFirehoses(t *testing.T) {
 	}
 }
 
-func TestSplitKeepsEveryLimit(t *testing.T) {
+func TestSplitRespectsLimits(t *testing.T) {
 	records := func(n, bytes int) (out []Record) {
 		for i := range n {
 			out = append(out, Record{ID: fmt.Sprintf("%056d", i), Arrived: 1795072949453, Data: []byte(strings.Repeat("x", bytes))})
@@ -44,8 +44,8 @@ func TestSplitKeepsEveryLimit(t *testing.T) {
 		{"none", nil, 0, 0},
 		{"one", records(1, 10), 0, 1},
 		{"a buffer of 1 MiB", records(2621*3, 400), 1 << 20, 3},
-		{"records over the buffer go alone", records(3, 1_024_000), 200_000, 3},
-		{"the event's limit, not the buffer's", records(100_000, 1), 64 << 20, 3},
+		{"records over the buffer, one per call", records(3, 1_024_000), 200_000, 3},
+		{"limited by the event size", records(100_000, 1), 64 << 20, 3},
 		{"largest records", records(9, 1_024_000), 64 << 20, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -56,19 +56,19 @@ func TestSplitKeepsEveryLimit(t *testing.T) {
 			var again []Record
 			for _, c := range calls {
 				if n := len(AppendEvent(nil, c)); n > MaxPayloadBytes {
-					t.Errorf("an event has %d bytes", n)
+					t.Errorf("event has %d bytes, limit is %d", n, MaxPayloadBytes)
 				}
 				if c.InvocationID != "" || c.StreamARN != "arn" {
-					t.Errorf("call: got id %q of stream %q, want a fresh one of the same stream", c.InvocationID, c.StreamARN)
+					t.Errorf("call: got id %q of stream %q, want a new id and the same stream", c.InvocationID, c.StreamARN)
 				}
 				again = append(again, c.Records...)
 			}
 			if len(again) != len(tt.in) {
-				t.Fatalf("Split: %d records of %d", len(again), len(tt.in))
+				t.Fatalf("Split: got %d records, want %d", len(again), len(tt.in))
 			}
 			for i := range again {
 				if again[i].ID != tt.in[i].ID {
-					t.Fatalf("record %d is %s", i, again[i].ID)
+					t.Fatalf("record %d is %s, want %s", i, again[i].ID, tt.in[i].ID)
 				}
 			}
 		})
@@ -84,10 +84,9 @@ func TestBundleIsReproducible(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(a.Bytes(), b.Bytes()) {
-		t.Error("two zips of one bootstrap differ")
+		t.Error("two zips of the same bootstrap differ")
 	}
-	// The digest is part of the promise: a machine in another time zone, a newer release of ours, give the same zip.
 	if got := a.Len(); got > len(program)/10 {
-		t.Errorf("the zip has %d bytes: it is not compressed", got)
+		t.Errorf("zip has %d bytes; it is not compressed", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// FuzzHandler compares the handler with one that is written with encoding/json alone, and holds the limit.
+// FuzzHandler compares the handler with an implementation that uses only encoding/json, and checks the size limit.
 func FuzzHandler(f *testing.F) {
 	f.Add(benchEvent(2), uint16(500))
 	for _, s := range []string{
@@ -28,7 +28,7 @@ func FuzzHandler(f *testing.F) {
 		got, err := h.Append(nil, event)
 		want, wantErr := reference(event)
 		if (err != nil) != (wantErr != nil) {
-			t.Fatalf("the handler says %v, encoding/json says %v", err, wantErr)
+			t.Fatalf("handler error %v, encoding/json error %v", err, wantErr)
 		}
 		if err == nil {
 			if diff := cmp.Diff(want, lines(t, got)); diff != "" {
@@ -37,15 +37,15 @@ func FuzzHandler(f *testing.F) {
 		}
 		h.maxBytes = int(limit)
 		if got, err := h.Append(nil, event); err == nil && (len(got) > int(limit) || len(lines(t, got)) != len(want)) {
-			t.Fatalf("limit %d: %d bytes, %d records of %d", limit, len(got), len(lines(t, got)), len(want))
+			t.Fatalf("limit %d: %d bytes, %d records, want %d", limit, len(got), len(lines(t, got)), len(want))
 		}
 		if !bytes.Equal(kept, event) {
-			t.Fatal("the handler wrote into the event")
+			t.Fatal("handler modified the event")
 		}
 	})
 }
 
-// reference is what the handler should answer, by encoding/json alone.
+// reference returns the expected reply, computed with encoding/json.
 func reference(event []byte) (out []string, err error) {
 	var in struct {
 		Records []struct {
@@ -78,7 +78,7 @@ func reference(event []byte) (out []string, err error) {
 	return out, nil
 }
 
-// FuzzReply compares the quick reading of a function's answer with encoding/json's.
+// FuzzReply compares the fast parser of replies with encoding/json.
 func FuzzReply(f *testing.F) {
 	records := []Record{{ID: "1"}, {ID: "2"}, {ID: ""}}
 	for _, s := range []string{

@@ -11,23 +11,23 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/base64"
 )
 
-// Enricher turns one record into its enriched form. It must be safe for parallel use.
+// Enricher enriches one record. It must be safe for parallel use.
 type Enricher interface {
-	// Append appends the enriched record to dst. An error means that the record belongs in the error output; dst then
-	// comes back as it was. The error's text holds nothing of the record.
+	// Append appends the enriched record to dst. An error means that the record belongs in the error output; dst is then
+	// returned unchanged. The error's text contains nothing of the record.
 	Append(dst, rec []byte) (out []byte, err error)
 }
 
 // Handler answers Firehose transformation events. It is safe for parallel use.
 //
-// Each record of an event is answered: Ok with the enriched bytes, or ProcessingFailed. A failed record's answer carries its
-// data as it came, while that fits: Firehose's page lists data as required for every result, and accepts an answer
-// without. Firehose writes the original record to the error output either way, so nothing is lost by failing it.
+// It replies to each record of an event: Ok with the enriched bytes, or ProcessingFailed. A failed record's reply includes its
+// original data if that fits: Firehose's documentation requires data for every result, but Firehose accepts a reply
+// without it. Firehose writes the original record to the error output in any case, so no record is lost by failing it.
 //
-// An answer never exceeds MaxPayloadBytes, which would fail the whole batch: a record that does not fit any more is failed, and counted.
+// A reply never exceeds MaxPayloadBytes, which would fail the whole batch: a record that does not fit is failed and counted.
 type Handler struct {
 	enricher Enricher
-	maxBytes int // of an answer; MaxPayloadBytes but in tests
+	maxBytes int // of a reply; MaxPayloadBytes except in tests
 	scratch  sync.Pool
 	stats    stats
 }
@@ -36,35 +36,35 @@ type stats struct {
 	events, slow, records, failed, notBase64, tooLarge atomic.Uint64
 }
 
-// Stats counts what a Handler did since it was made.
+// Stats counts what a Handler has done since it was created.
 type Stats struct {
 	Events    uint64 // answered
-	Slow      uint64 // of those, the ones that were not laid out as Firehose does it and were read by encoding/json
-	Records   uint64 // answered, whatever the result
-	Failed    uint64 // ProcessingFailed, whatever the reason
-	NotBase64 uint64 // of those, the ones whose data was absent or not base64
-	TooLarge  uint64 // of those, the ones that did not fit into the answer
+	Slow      uint64 // events not in Firehose's layout, parsed by encoding/json
+	Records   uint64 // with any result
+	Failed    uint64 // ProcessingFailed for any reason
+	NotBase64 uint64 // failed: data absent or not base64
+	TooLarge  uint64 // failed: did not fit into the reply
 }
 
-// scratch is what one call needs and the next may use again.
+// scratch holds the reusable memory of one call.
 type scratch struct {
 	records []eventRecord
-	raw     []byte // a record, decoded
-	out     []byte // the same, enriched
+	raw     []byte // the decoded record
+	out     []byte // the enriched record
 }
 
-// errEscapes says that a string of an event needs a real JSON decoder.
+// errEscapes means that a string of an event must be decoded by encoding/json.
 var errEscapes = errors.New("string with escapes")
 
-// maxScratchBytes bounds what a pooled scratch keeps, so that one huge record is not paid for ever.
+// maxScratchBytes limits the memory of a pooled scratch, so that one huge record does not keep its memory allocated.
 const maxScratchBytes = 4 << 20
 
-// NewHandler makes a Handler.
+// NewHandler returns a Handler.
 func NewHandler(e Enricher) *Handler {
 	return &Handler{enricher: e, maxBytes: MaxPayloadBytes, scratch: sync.Pool{New: func() any { return new(scratch) }}}
 }
 
-// Stats says what the handler did so far.
+// Stats returns the handler's counters.
 func (h *Handler) Stats() Stats {
 	return Stats{
 		Events: h.stats.events.Load(), Slow: h.stats.slow.Load(), Records: h.stats.records.Load(),
@@ -72,13 +72,13 @@ func (h *Handler) Stats() Stats {
 	}
 }
 
-// Invoke answers one event. It has the signature of aws-lambda-go's Handler. An error means that the event itself was not
+// Invoke returns the reply to one event. It has the signature of aws-lambda-go's Handler. It returns an error if event is not
 // a transformation event.
 func (h *Handler) Invoke(_ context.Context, event []byte) ([]byte, error) {
 	return h.Append(make([]byte, 0, len(event)+len(event)/3), event)
 }
 
-// Append appends the answer for event to dst. The limit counts the answer alone, not what dst held before.
+// Append appends the reply to event to dst. The size limit excludes the previous content of dst.
 func (h *Handler) Append(dst, event []byte) ([]byte, error) {
 	s := h.scratch.Get().(*scratch)
 	defer h.release(s)
@@ -100,7 +100,7 @@ func (h *Handler) Append(dst, event []byte) ([]byte, error) {
 	return h.count(out, n, err)
 }
 
-// count adds what one event came to.
+// count adds the results of one event to the counters.
 func (h *Handler) count(out []byte, n Stats, err error) ([]byte, error) {
 	if err != nil {
 		return out, err
@@ -116,17 +116,17 @@ func (h *Handler) count(out []byte, n Stats, err error) ([]byte, error) {
 
 func (h *Handler) release(s *scratch) {
 	if cap(s.raw)+cap(s.out)+cap(s.records)*int(unsafe.Sizeof(eventRecord{})) <= maxScratchBytes {
-		clear(s.records) // they alias the event
+		clear(s.records) // the records alias the event
 		h.scratch.Put(s)
 	}
 }
 
-// answer answers the records. errEscapes means that the event has to be read by decodeEvent first.
+// answer appends the reply to the records. It returns errEscapes if the event must be parsed by decodeEvent first.
 func (h *Handler) answer(dst []byte, s *scratch, records []eventRecord) ([]byte, Stats, error) {
 	n := Stats{Records: uint64(len(records))}
 	a := answer{dst: dst, base: len(dst), maxBytes: h.maxBytes}
 	if !a.start(records) {
-		return dst, n, fmt.Errorf("an answer for %d records exceeds %d bytes even without data", len(records), h.maxBytes)
+		return dst, n, fmt.Errorf("reply to %d records exceeds the limit of %d bytes even without data", len(records), h.maxBytes)
 	}
 	for i := range records {
 		r := &records[i]
@@ -157,11 +157,11 @@ func (h *Handler) answer(dst []byte, s *scratch, records []eventRecord) ([]byte,
 	return a.end(), n, nil
 }
 
-// answer is a response in the making: `{"records":[…]}`.
+// answer is a reply under construction: `{"records":[…]}`.
 type answer struct {
 	dst      []byte
-	base     int // where the response begins in dst
-	reserve  int // bytes that the records not answered yet need at least, and the end
+	base     int // index of the reply in dst
+	reserve  int // minimum bytes for the remaining records and the end
 	maxBytes int
 	any      bool
 }
@@ -176,12 +176,12 @@ const (
 	recordEnd    = `"}`
 )
 
-// leastBytes is what the shortest answer for r takes, with a comma.
+// leastBytes returns the size of the shortest reply to r, including a comma.
 func leastBytes(r *eventRecord) int {
 	return len(recordStart) + len(r.id) + len(resultFailed) + len(recordEnd) + 1
 }
 
-// start starts the response. It is false if not even the shortest answers fit.
+// start begins the reply. It returns false if even the shortest reply does not fit.
 func (a *answer) start(records []eventRecord) bool {
 	a.reserve = len(answerEnd)
 	for i := range records {
@@ -191,7 +191,7 @@ func (a *answer) start(records []eventRecord) bool {
 	return len(a.dst)-a.base+a.reserve <= a.maxBytes
 }
 
-// fits says whether n bytes can be written for r and the rest still be answered, and gives up r's reserve if so.
+// fits reports whether n bytes for r fit beside the reserve of the remaining records, and if so releases r's reserve.
 func (a *answer) fits(r *eventRecord, n int) bool {
 	least := leastBytes(r)
 	if len(a.dst)-a.base+a.reserve-least+n > a.maxBytes {
@@ -222,7 +222,7 @@ func (a *answer) ok(r *eventRecord, data []byte) bool {
 	return true
 }
 
-// fail answers ProcessingFailed, with data (base64, as it came) if that is safe in a JSON string and fits.
+// fail appends ProcessingFailed, with data (the original base64) if that is safe in a JSON string and fits.
 func (a *answer) fail(r *eventRecord, data []byte) {
 	withData := leastBytes(r) + len(dataStart) + len(data)
 	if r.hasData && data != nil && plainString(data) && a.fits(r, withData) {
@@ -231,7 +231,7 @@ func (a *answer) fail(r *eventRecord, data []byte) {
 		a.dst = append(a.dst, dataStart...)
 		a.dst = append(a.dst, data...)
 	} else {
-		a.fits(r, leastBytes(r)) // always true: it takes what was reserved
+		a.fits(r, leastBytes(r)) // always true: the space is reserved
 		a.id(r)
 		a.dst = append(a.dst, resultFailed...)
 	}

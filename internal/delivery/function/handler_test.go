@@ -12,19 +12,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// marker is an enricher that marks a record, and refuses one that begins with "bad".
+// marker is an enricher that marks a record, and rejects one that begins with "bad".
 type marker struct{}
 
 func (marker) Append(dst, rec []byte) ([]byte, error) {
 	if strings.HasPrefix(string(rec), "bad") {
-		return dst, errors.New("refused")
+		return dst, errors.New("rejected")
 	}
 	dst = append(dst, '<')
 	dst = append(dst, rec...)
 	return append(dst, '>', '\n'), nil
 }
 
-// answered is a response as encoding/json reads it.
+// answered is a reply parsed by encoding/json.
 type answered struct {
 	Records []struct {
 		RecordID string  `json:"recordId"`
@@ -33,12 +33,12 @@ type answered struct {
 	} `json:"records"`
 }
 
-// lines makes one line per answered record: id, result, data decoded (or ∅).
+// lines returns one line per record of the reply: id, result, decoded data (or ∅).
 func lines(t testing.TB, response []byte) []string {
 	t.Helper()
 	var a answered
 	if err := json.Unmarshal(response, &a); err != nil {
-		t.Fatalf("the response is not JSON: %v\n%s", err, response)
+		t.Fatalf("reply is not JSON: %v\n%s", err, response)
 	}
 	var out []string
 	for _, r := range a.Records {
@@ -55,14 +55,14 @@ func lines(t testing.TB, response []byte) []string {
 	return out
 }
 
-func TestHandlerAnswersEveryLayout(t *testing.T) {
+func TestHandlerReadsAnyLayout(t *testing.T) {
 	const head = `{"invocationId":"i","deliveryStreamArn":"a","region":"us-east-1","records":`
 	for _, tt := range []struct {
 		name, event string
 		want        []string
 		slow        bool
 	}{
-		{name: "as Firehose writes it", event: head + `[{"recordId":"1","approximateArrivalTimestamp":1495072949453,"data":"b25l"}]}`, want: []string{"1 Ok <one>\n"}},
+		{name: "Firehose's layout", event: head + `[{"recordId":"1","approximateArrivalTimestamp":1495072949453,"data":"b25l"}]}`, want: []string{"1 Ok <one>\n"}},
 		{name: "no records", event: head + `[]}`, want: nil},
 		{name: "padding", event: head + `[{"recordId":"1","data":"YQ=="},{"recordId":"2","data":"YWI="},{"recordId":"3","data":""}]}`,
 			want: []string{"1 Ok <a>\n", "2 Ok <ab>\n", "3 Ok <>\n"}},
@@ -75,7 +75,7 @@ func TestHandlerAnswersEveryLayout(t *testing.T) {
 		{name: "escaped key", slow: true, event: head + `[{"record\u0049d":"1","data":"b25l"}]}`, want: []string{"1 Ok <one>\n"}},
 		{name: "null data", slow: true, event: head + `[{"recordId":"1","data":null},{"recordId":"2"}]}`,
 			want: []string{"1 ProcessingFailed ∅", "2 ProcessingFailed ∅"}},
-		{name: "one bad record harms no other", event: head + `[{"recordId":"1","data":"YmFk"},{"recordId":"2","data":"b25l"},{"recordId":"3","data":"!!!!"}]}`,
+		{name: "bad record does not affect others", event: head + `[{"recordId":"1","data":"YmFk"},{"recordId":"2","data":"b25l"},{"recordId":"3","data":"!!!!"}]}`,
 			want: []string{"1 ProcessingFailed bad", "2 Ok <one>\n", "3 ProcessingFailed ?!!!!"}},
 		{name: "duplicate member", slow: true, event: head + `[{"recordId":"1","data":"YmFk","data":"b25l"}]}`, want: []string{"1 Ok <one>\n"}},
 	} {
@@ -89,13 +89,13 @@ func TestHandlerAnswersEveryLayout(t *testing.T) {
 				t.Errorf("Invoke (-want +got):\n%s", diff)
 			}
 			if slow := h.Stats().Slow == 1; slow != tt.slow {
-				t.Errorf("read by encoding/json: got %v, want %v", slow, tt.slow)
+				t.Errorf("parsed by encoding/json: got %v, want %v", slow, tt.slow)
 			}
 		})
 	}
 }
 
-func TestHandlerRefusesWhatIsNoEvent(t *testing.T) {
+func TestHandlerRejectsInvalidEvents(t *testing.T) {
 	const secret = "b25lc2VjcmV0"
 	for _, event := range []string{
 		``, `null x`, `[]`, `{"records":5}`, `{"records":[{"recordId":"1","data":"` + secret + `"}]`, `{"records":[]}}`,
@@ -108,12 +108,12 @@ func TestHandlerRefusesWhatIsNoEvent(t *testing.T) {
 		if err == nil {
 			t.Errorf("Invoke(%s): got %s, want an error", event, out)
 		} else if strings.Contains(err.Error(), secret[:4]) {
-			t.Errorf("Invoke(%s): the error quotes the event: %v", event, err)
+			t.Errorf("Invoke(%s): error contains event data: %v", event, err)
 		}
 	}
 }
 
-func TestAnswerNeverExceedsTheLimit(t *testing.T) {
+func TestReplyRespectsSizeLimit(t *testing.T) {
 	in := CallInput{Records: make([]Record, 40)}
 	for i := range in.Records {
 		in.Records[i] = Record{ID: fmt.Sprintf("%04d", i), Data: []byte(strings.Repeat("x", 30*(i%5)))}
@@ -133,11 +133,11 @@ func TestAnswerNeverExceedsTheLimit(t *testing.T) {
 		out, err := h.Append([]byte("before"), event)
 		if limit < least {
 			if err == nil {
-				t.Fatalf("limit %d: got an answer of %d bytes, want an error", limit, len(out))
+				t.Fatalf("limit %d: got a reply of %d bytes, want an error", limit, len(out))
 			}
 			continue
 		}
-		if err != nil && limit > least { // the reserve counts one comma too many
+		if err != nil && limit > least { // the reserve includes one comma too many
 			t.Fatalf("limit %d: %v", limit, err)
 		} else if err != nil {
 			continue
@@ -147,13 +147,13 @@ func TestAnswerNeverExceedsTheLimit(t *testing.T) {
 			t.Fatalf("limit %d: got %d bytes", limit, len(out))
 		}
 		if got := lines(t, out); len(got) != 40 {
-			t.Fatalf("limit %d: got %d records, want all 40 answered", limit, len(got))
+			t.Fatalf("limit %d: got %d records, want all 40", limit, len(got))
 		}
 		if s := h.Stats(); s.Failed != s.TooLarge+6 {
-			t.Fatalf("limit %d: got %+v, want every failure but the 6 bad ones counted as too large", limit, s)
+			t.Fatalf("limit %d: got %+v, want all failures except the 6 bad ones counted as too large", limit, s)
 		}
 		if limit > len(full) && string(out) != string(full) {
-			t.Fatalf("limit %d: a record was failed though all fit", limit)
+			t.Fatalf("limit %d: record failed although all fit", limit)
 		}
 	}
 }
@@ -165,9 +165,9 @@ func TestHandlerDoesNotAllocatePerRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The pool may be emptied by a collection at any time, so a few are allowed; one per record would be 500.
+	// A garbage collection can empty the pool at any time, so a few allocations are allowed; one per record would be 500.
 	if n := testing.AllocsPerRun(20, func() { out, _ = h.Append(out[:0], event) }); n > 20 {
-		t.Errorf("an event of 500 records allocates %v times", n)
+		t.Errorf("%v allocations for an event of 500 records, want up to 20", n)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// NewID makes a random UUID (version 4), the form that Lambda's request ids and revisions have.
+// NewID returns a random UUID (version 4), the format of Lambda's request ids and revisions.
 func NewID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails

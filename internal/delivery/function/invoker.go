@@ -8,35 +8,35 @@ import (
 	"reflect"
 )
 
-// MaxPayloadBytes is Lambda's limit for the payload of a synchronous invocation, each way (AWS: 6 MB).
+// MaxPayloadBytes is Lambda's limit for the payload of a synchronous invocation, in each direction (AWS: 6 MB).
 const MaxPayloadBytes = 6_291_456
 
-// Names that Lambda gives to failures of an invocation, as they stand in the errorType of an error's payload.
+// Lambda's names for invocation failures, used as errorType in the payload.
 const (
 	ErrorTypeTimeout  = "Sandbox.Timedout"
 	ErrorTypeExit     = "Runtime.ExitError"
 	ErrorTypeTooLarge = "Function.ResponseSizeTooLarge"
 )
 
-// Unhandled is the value of Reply.FunctionError, and of the header X-Amz-Function-Error, for every error of a function.
+// Unhandled is the value of Reply.FunctionError, and of the header X-Amz-Function-Error, for every function error.
 const Unhandled = "Unhandled"
 
-// ErrThrottled says that a function has no room for another invocation now. Errors of an Invoker may wrap it.
+// ErrThrottled means that a function is at its concurrency limit. Errors of an Invoker may wrap it.
 var ErrThrottled = errors.New("function is at its concurrency limit")
 
-// Reply is what a function answered.
+// Reply is the result of an invocation.
 type Reply struct {
-	Payload       []byte // the answer's JSON, or Failure's JSON when FunctionError is set; the caller owns it
-	FunctionError string // "" for success, else Unhandled
+	Payload       []byte // the reply's JSON, or Failure's JSON if FunctionError is set; owned by the caller
+	FunctionError string // "" for success, otherwise Unhandled
 }
 
-// Invoker calls a function once, and waits for its reply. It may be called in parallel, and does not keep the payload.
-// A function that ran and failed is a Reply with FunctionError; an error means that it could not be called, and a repeat may help.
+// Invoker calls a function once and waits for its reply. It may be called in parallel, and does not keep the payload. If the
+// function ran and failed, the Reply has a FunctionError; an error means that the call failed, and may be retried.
 type Invoker interface {
 	Invoke(ctx context.Context, payload []byte) (Reply, error)
 }
 
-// InvokerFunc makes an Invoker of a Go function.
+// InvokerFunc is a Go function that implements Invoker.
 type InvokerFunc func(ctx context.Context, payload []byte) (Reply, error)
 
 // Invoke calls f.
@@ -50,17 +50,17 @@ type Failure struct {
 	Type    string `json:"errorType,omitempty"`
 }
 
-// FailedReply makes the reply of a function that failed.
+// FailedReply returns the reply of a function that failed.
 func FailedReply(errorType, message string) Reply {
 	payload, err := json.Marshal(Failure{Message: message, Type: errorType})
 	if err != nil {
-		panic("BUG: two strings do not marshal: " + err.Error())
+		panic("BUG: marshal a failure: " + err.Error())
 	}
 	return Reply{Payload: payload, FunctionError: Unhandled}
 }
 
-// InProcess makes an Invoker of a handler in this process. The handler's error becomes a reply with FunctionError, as
-// Lambda makes it; so does a panic.
+// InProcess returns an Invoker that calls a handler in this process. Like in Lambda, the handler's error or panic becomes a
+// reply with FunctionError.
 func InProcess(handle func(ctx context.Context, event []byte) ([]byte, error)) Invoker {
 	return InvokerFunc(func(ctx context.Context, payload []byte) (reply Reply, err error) {
 		defer func() {
@@ -81,13 +81,13 @@ func InProcess(handle func(ctx context.Context, event []byte) ([]byte, error)) I
 	})
 }
 
-// tooLarge is Lambda's reply for a function whose answer is over the limit.
+// tooLarge returns Lambda's reply for a function whose result exceeds the limit.
 func tooLarge(bytes int) Reply {
 	return FailedReply(ErrorTypeTooLarge, fmt.Sprintf(
 		"Response payload size (%d bytes) exceeded maximum allowed payload size (%d bytes).", bytes, MaxPayloadBytes))
 }
 
-// errorType names an error as aws-lambda-go does: by its Go type.
+// errorType returns the error's Go type name, like aws-lambda-go.
 func errorType(err error) string {
 	t := reflect.TypeOf(err)
 	if t.Kind() == reflect.Pointer {

@@ -2,17 +2,17 @@ package function
 
 import "encoding/json"
 
-// replyRecord is one answered record. Its bytes alias the reply.
+// replyRecord is one record of a reply. Its bytes alias the reply.
 type replyRecord struct {
 	id, result, data []byte
-	hasData          bool // false for null or nothing
+	hasData          bool // false for null or absent
 	malformed        bool // a member has the wrong type
-	checked          bool // data came through a JSON decoder: what is not base64 in it is not an escape
+	checked          bool // data is already decoded JSON, without escapes
 	partition        map[string]string
 }
 
-// scanReply reads an answer that is laid out as our handler does it, with room for n records. It is false if the answer must be
-// read by decodeReply.
+// scanReply parses a reply in the layout of our handler, with capacity for n records. It returns false if decodeReply must parse
+// the reply.
 func scanReply(payload []byte, n int) ([]replyRecord, bool) {
 	s := scanner{buf: payload, ok: true}
 	records := make([]replyRecord, 0, n)
@@ -45,12 +45,12 @@ func (s *scanner) replyRecord() (r replyRecord) {
 			s.ok = false
 		}
 	})
-	s.ok = s.ok && seen&1 != 0 // without an id it is left out
+	s.ok = s.ok && seen&1 != 0 // encoding/json handles records without an id
 	return r
 }
 
-// decodeReply reads any answer. A record of the wrong shape harms only itself; one whose id cannot be read is left out, so that
-// it counts as missing.
+// decodeReply parses any reply. A malformed record does not affect others; one without a readable id is skipped and therefore
+// counts as missing.
 func decodeReply(payload []byte) ([]replyRecord, error) {
 	var in struct {
 		Records []json.RawMessage `json:"records"`
@@ -86,7 +86,7 @@ func decodeReply(payload []byte) ([]replyRecord, error) {
 	return records, nil
 }
 
-// optional reads a member that may be absent. It is false if it has the wrong type.
+// optional parses a member that may be absent. It returns false if the member has the wrong type.
 func optional(raw json.RawMessage, v any) bool {
 	return raw == nil || json.Unmarshal(raw, v) == nil
 }

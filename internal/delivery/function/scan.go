@@ -4,14 +4,14 @@ import "bytes"
 
 // eventRecord is a record of an event. Its bytes alias the event.
 type eventRecord struct {
-	id      []byte // as it stands between the quotes of a JSON string, so it can be echoed
+	id      []byte // still escaped, so that it can be copied to the reply
 	data    []byte // base64, without the quotes
-	hasData bool   // false for null or nothing
-	checked bool   // data came through a JSON decoder: what is not base64 in it is not an escape
+	hasData bool   // false for null or absent
+	checked bool   // data is already decoded JSON, without escapes
 }
 
-// scanner reads JSON that is laid out as Firehose, aws-lambda-go and our handler write it. It knows no escapes, and gives up (ok
-// false) on whatever it does not know: encoding/json then decides. It never accepts what encoding/json refuses.
+// scanner parses JSON in the layout of Firehose, aws-lambda-go and our handler. It does not support escapes, and sets ok to false
+// for any input it does not support; encoding/json must parse that. It never accepts input that encoding/json rejects.
 type scanner struct {
 	buf []byte
 	pos int
@@ -29,7 +29,7 @@ func (s *scanner) space() {
 	}
 }
 
-// take skips white space and one byte c, if it is there.
+// take skips white space and, if it follows, one byte c.
 func (s *scanner) take(c byte) bool {
 	if s.pos < len(s.buf) && s.buf[s.pos] == c {
 		s.pos++
@@ -45,8 +45,8 @@ func (s *scanner) take(c byte) bool {
 
 func (s *scanner) need(c byte) { s.ok = s.ok && s.take(c) }
 
-// str reads a string whose first quote may come after white space. The bytes between the quotes are not checked, but for the
-// escape that would move the end.
+// str reads a string, optionally after white space. It checks the bytes between the quotes only for an escape before the closing
+// quote.
 func (s *scanner) str() []byte {
 	if s.need('"'); !s.ok {
 		return nil
@@ -68,7 +68,7 @@ func (s *scanner) plain() []byte {
 	return v
 }
 
-// digits skips a number that is digits alone.
+// digits skips a number that consists only of digits.
 func (s *scanner) digits() {
 	s.space()
 	start := s.pos
@@ -79,13 +79,13 @@ func (s *scanner) digits() {
 	s.ok = s.ok && n > 0 && (n == 1 || s.buf[start] != '0')
 }
 
-// end is called behind the outermost value.
+// end reports whether the whole input was valid. It is called after the outermost value.
 func (s *scanner) end() bool {
 	s.space()
 	return s.ok && s.pos == len(s.buf)
 }
 
-// plainString says whether v can stand between the quotes of a JSON string and means itself.
+// plainString reports whether v is the same inside and outside of a JSON string.
 func plainString(v []byte) bool {
 	for _, c := range v {
 		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
@@ -95,7 +95,7 @@ func plainString(v []byte) bool {
 	return true
 }
 
-// members calls member for each member of an object, with the key read and the value not yet.
+// members calls member for each member of an object, after reading the key and before reading the value.
 func (s *scanner) members(member func(key []byte)) {
 	if s.need('{'); s.ok && s.take('}') {
 		return
@@ -113,7 +113,7 @@ func (s *scanner) members(member func(key []byte)) {
 	}
 }
 
-// elements calls element for each element of an array, with the value not yet read.
+// elements calls element for each element of an array, before reading it.
 func (s *scanner) elements(element func()) {
 	if s.need('['); s.ok && s.take(']') {
 		return
@@ -127,13 +127,13 @@ func (s *scanner) elements(element func()) {
 	}
 }
 
-// once sets bit in seen; a second time is left to encoding/json.
+// once sets bit in seen. A repeated member sets ok to false.
 func (s *scanner) once(seen *uint8, bit uint8) {
 	s.ok = s.ok && *seen&bit == 0
 	*seen |= bit
 }
 
-// scanEvent appends the records of an event to records. It is false if the event must be read by decodeEvent.
+// scanEvent appends the records of an event to records. It returns false if decodeEvent must parse the event.
 func scanEvent(records []eventRecord, event []byte) ([]eventRecord, bool) {
 	s := scanner{buf: event, ok: true}
 	var seen uint8

@@ -22,7 +22,7 @@ const (
 	ConversionFailed = "format-conversion-failed"
 	// ProcessingFailed is for records that the function failed on.
 	ProcessingFailed = "processing-failed"
-	// PartitioningFailed is for records without the partition keys that the prefix names,
-	// or beyond the most partitions that may be active.
+	// PartitioningFailed is for records without the partition keys in the prefix, or beyond the
+	// limit of active partitions.
 	PartitioningFailed = "dynamic-partitioning-failed"
 )

@@ -21,7 +21,7 @@ type ErrorRecord struct {
 	Arrived       time.Time // to the millisecond
 	AttemptsEnded time.Time // to the millisecond
 	LambdaARN     string    // "" if no function was involved; the member is then omitted
-	// Table is the catalog's table if format conversion failed. The members for the code and
+	// Table is the catalog's table, if format conversion failed. The members for the code and
 	// the message are then named lastErrorCode and lastErrorMessage.
 	Table *CatalogTable
 }

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// TestPatternsPrintWhatJavaPrints has values worked out from DateTimeFormatter's and
-// WeekFields's documentation.
-func TestPatternsPrintWhatJavaPrints(t *testing.T) {
+// The expected values are derived from the documentation of DateTimeFormatter and WeekFields.
+func TestPatternsFormatLikeJava(t *testing.T) {
 	tokyo := time.FixedZone("JST", 9*3600)
 	india := time.FixedZone("IST", 5*3600+1800)
 	newYork := time.FixedZone("EST", -5*3600)
@@ -53,9 +52,9 @@ func TestPatternsPrintWhatJavaPrints(t *testing.T) {
 	}
 }
 
-// TestWeekYearInTheLastDaysOfDecember holds that YYYY is the week's year, as in AWS: the
-// trap that prefixes with YYYY fall into once a year.
-func TestWeekYearInTheLastDaysOfDecember(t *testing.T) {
+// TestWeekYearDiffersAtYearEnd checks that YYYY is the week's year, as in AWS: a common mistake in
+// prefixes, visible once a year.
+func TestWeekYearDiffersAtYearEnd(t *testing.T) {
 	tests := []struct{ day, year, weekYear string }{
 		{"2026-12-26", "2026", "2026"}, // a Saturday
 		{"2026-12-27", "2026", "2027"}, // the week of 1 January 2027 begins
@@ -64,7 +63,7 @@ func TestWeekYearInTheLastDaysOfDecember(t *testing.T) {
 		{"2024-12-28", "2024", "2024"},
 		{"2024-12-29", "2024", "2025"},
 		{"2025-12-31", "2025", "2026"},
-		{"2022-12-31", "2022", "2022"}, // a Saturday: nothing differs that year
+		{"2022-12-31", "2022", "2022"}, // a Saturday: no difference that year
 		{"2023-01-01", "2023", "2023"},
 	}
 	for _, tt := range tests {
@@ -83,8 +82,8 @@ func TestWeekYearInTheLastDaysOfDecember(t *testing.T) {
 	}
 }
 
-// TestTimeZoneMovesTheDate holds that the caller's location counts.
-func TestTimeZoneMovesTheDate(t *testing.T) {
+// TestTimeZoneChangesDate checks that dates are in the caller's location.
+func TestTimeZoneChangesDate(t *testing.T) {
 	late := time.Date(2026, time.December, 31, 20, 0, 0, 0, time.UTC)
 	if got := eval(t, "logs/", late.In(time.FixedZone("JST", 9*3600))); got != "logs/2027/01/01/05/" {
 		t.Errorf("prefix at %v in Tokyo = %q, want logs/2027/01/01/05/", late, got)

@@ -19,7 +19,7 @@ const (
 	Parquet = "PARQUET"
 )
 
-// ContentType is the Content-Type of every object that Firehose writes, whatever its contents.
+// ContentType is the Content-Type of every object, as in Firehose.
 const ContentType = "application/octet-stream"
 
 // ObjectName returns the name that follows the evaluated prefix:

@@ -21,8 +21,8 @@ func TestObjectName(t *testing.T) {
 	}
 }
 
-// TestNamesOfOneSecondDiffer is a burst: ten thousand cuts within one second.
-func TestNamesOfOneSecondDiffer(t *testing.T) {
+// TestNamesWithinOneSecondDiffer simulates ten thousand flushes within one second.
+func TestNamesWithinOneSecondDiffer(t *testing.T) {
 	seen := map[string]objectkey.Origin{}
 	for i := range uint64(10_000) {
 		for _, part := range []string{"data", "processing-failed"} {
@@ -36,7 +36,7 @@ func TestNamesOfOneSecondDiffer(t *testing.T) {
 	}
 }
 
-func TestIDIsAFunctionOfEveryMember(t *testing.T) {
+func TestIDDependsOnEveryField(t *testing.T) {
 	base := objectkey.Origin{Stream: "s", Version: 1, Shard: 2, First: 3, Last: 4, At: at, Part: "p"}
 	again := base
 	again.At = at.In(time.FixedZone("", 3600)) // the same moment
@@ -68,10 +68,10 @@ func TestRandomStrings(t *testing.T) {
 	for range 100 {
 		s := next()
 		if !form.MatchString(s) || len(s) != 11 || seen[s] {
-			t.Errorf("Random gives %q, want 11 new characters", s)
+			t.Errorf("Random = %q, want 11 new characters", s)
 		}
 		if again := same(); again != s {
-			t.Errorf("Random of the same origin gives %q, then %q", s, again)
+			t.Errorf("Random of the same origin = %q, then %q", s, again)
 		}
 		seen[s] = true
 	}
@@ -96,7 +96,7 @@ func TestExtension(t *testing.T) {
 	}
 }
 
-func TestErrorLineIsFirehoses(t *testing.T) {
+func TestErrorLineMatchesFirehose(t *testing.T) {
 	e := objectkey.ErrorRecord{
 		RawData: []byte("FAIL this one\n"), ErrorCode: "Lambda.ProcessingFailedStatus",
 		ErrorMessage: "ProcessingFailed status set for record", AttemptsMade: 1,
@@ -132,7 +132,7 @@ func TestErrorLineEscapes(t *testing.T) {
 	}
 }
 
-func TestParseErrorLineRefusesWithoutContent(t *testing.T) {
+func TestParseErrorLineErrorsOmitContent(t *testing.T) {
 	for _, line := range []string{"", "secret", `{"rawData":"secret!"}`, `{"errorCode":"secret"}`, `{"rawData":7}`, `["secret"]`, `{"secret`} {
 		if _, err := objectkey.ParseErrorLine([]byte(line)); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("ParseErrorLine(%q) = %v, want an error without the content", line, err)
@@ -153,7 +153,7 @@ func FuzzParseErrorLine(f *testing.F) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(e.RawData, again.RawData); diff != "" {
-			t.Errorf("record came back changed (-want +got):\n%s", diff)
+			t.Errorf("record changed in the round trip (-want +got):\n%s", diff)
 		}
 	})
 }

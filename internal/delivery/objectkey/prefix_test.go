@@ -71,15 +71,15 @@ func TestErrorPrefixEvaluates(t *testing.T) {
 	}
 }
 
-func TestValidateSaysWhatFirehoseSays(t *testing.T) {
+func TestValidateReturnsFirehoseMessages(t *testing.T) {
 	const badValue = "Invalid conversion character used in the value of the expression in "
 	const errors_ = "e/!{firehose:error-output-type}/"
 	tests := []struct {
 		name, prefix, errorPrefix string
 		partitioning              bool
-		want                      string // "" is nothing to say
+		want                      string // "" means valid
 	}{
-		{name: "nothing given"},
+		{name: "both empty"},
 		{name: "both literal", prefix: "logs/", errorPrefix: "errors/"},
 		{name: "both with expressions", prefix: "logs/!{timestamp:yyyy}/", errorPrefix: errors_},
 		{name: "no error prefix", prefix: "!{timestamp:yyyy}", want: "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions"},
@@ -112,7 +112,7 @@ func TestValidateSaysWhatFirehoseSays(t *testing.T) {
 			if err := objectkey.Validate(tt.prefix, tt.errorPrefix, tt.partitioning); err != nil {
 				var invalid *objectkey.Invalid
 				if !errors.As(err, &invalid) {
-					t.Fatalf("Validate = %T, want *layout.Invalid", err)
+					t.Fatalf("Validate = %T, want *objectkey.Invalid", err)
 				}
 				got = invalid.Message
 			}
@@ -123,15 +123,15 @@ func TestValidateSaysWhatFirehoseSays(t *testing.T) {
 	}
 }
 
-func TestLettersAreThoseOfFirehose(t *testing.T) {
+func TestPatternLettersMatchFirehose(t *testing.T) {
 	for c := 'A'; c <= 'z'; c++ {
 		if c > 'Z' && c < 'a' {
 			continue
 		}
 		_, err := objectkey.ParsePrefix("!{timestamp:" + string(c) + "}")
-		want := !strings.ContainsRune("CIJPRTUVbfijloprtBv", c) // B and v: ours
+		want := !strings.ContainsRune("CIJPRTUVbfijloprtBv", c) // B and v are valid in Firehose but unsupported here
 		if (err == nil) != want {
-			t.Errorf("letter %c: err = %v, want taken = %v", c, err, want)
+			t.Errorf("letter %c: err = %v, want accepted = %v", c, err, want)
 		}
 	}
 }
@@ -153,14 +153,14 @@ func TestWarnings(t *testing.T) {
 	}{
 		"fine":           {"logs/!{timestamp:yyyy/MM/dd/HH}/", nil},
 		"week year":      {"logs/!{timestamp:YYYY/MM/DD/HH}/", []string{"YYYY is the year of the week", "D is the day of the year"}},
-		"said once":      {"!{timestamp:YYYY'a'YY}", []string{"YYYY"}},
+		"reported once":  {"!{timestamp:YYYY'a'YY}", []string{"YYYY"}},
 		"half days":      {"!{timestamp:yyyy/hh}/", []string{"h is the hour of half a day"}},
 		"marked halves":  {"!{timestamp:yyyy/hha}/", nil},
 		"minutes":        {"!{timestamp:yyyy/mm/dd}/", []string{"mm is the minute"}},
 		"no slash":       {"logs", []string{"the date is appended without a slash"}},
 		"random alone":   {"!{firehose:random-string}/", []string{"there is no timestamp expression"}},
 		"quoted letters": {"!{timestamp:'YYYY'}/", nil},
-		"refused":        {"!{timestamp:YYYYT}/", nil},
+		"rejected":       {"!{timestamp:YYYYT}/", nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +188,7 @@ func FuzzParsePrefix(f *testing.F) {
 			if err != nil {
 				var invalid *objectkey.Invalid
 				if !errors.As(err, &invalid) {
-					t.Fatalf("parse %q: %T, want *layout.Invalid", s, err)
+					t.Fatalf("parse %q: %T, want *objectkey.Invalid", s, err)
 				}
 				continue
 			}

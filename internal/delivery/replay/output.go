@@ -14,10 +14,10 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// output is an object that grows in a file: one of a day may be larger than memory.
+// output is an object that is written to a temporary file first: it may be larger than memory.
 type output struct {
 	key     string
-	packed  bool // by gzip
+	packed  bool // compressed with gzip
 	records int
 	sum     hash.Hash // of the records
 
@@ -25,11 +25,11 @@ type output struct {
 	zip  *gzip.Writer
 }
 
-// write adds the lines of one record, rec, which may be more than the record.
+// write appends the lines made from the record rec. The checksum covers rec only.
 func (o *output) write(lines, rec []byte) error {
 	if o.file == nil {
 		if err := o.open(); err != nil {
-			return fmt.Errorf("make room for %s: %w", o.key, err)
+			return fmt.Errorf("create temporary file for %s: %w", o.key, err)
 		}
 	}
 	var w io.Writer = o.file
@@ -37,7 +37,7 @@ func (o *output) write(lines, rec []byte) error {
 		w = o.zip
 	}
 	if _, err := w.Write(lines); err != nil {
-		return fmt.Errorf("write %s to the temporary folder: %w", o.key, err)
+		return fmt.Errorf("write temporary file of %s: %w", o.key, err)
 	}
 	o.records++
 	_, _ = o.sum.Write(rec) // never fails
@@ -48,7 +48,7 @@ func (o *output) open() (err error) {
 	if o.file, err = os.CreateTemp("", "stagelog-replay-*"); err != nil {
 		return err
 	}
-	if err := os.Remove(o.file.Name()); err != nil { // it goes with its descriptor
+	if err := os.Remove(o.file.Name()); err != nil { // deleted when the file is closed
 		return err
 	}
 	if o.packed {
@@ -57,13 +57,13 @@ func (o *output) open() (err error) {
 	return err
 }
 
-// finish ends the object.
+// finish completes the compressed stream.
 func (o *output) finish() error {
 	if o.zip == nil {
 		return nil
 	}
 	if err := o.zip.Close(); err != nil {
-		return fmt.Errorf("write %s to the temporary folder: %w", o.key, err)
+		return fmt.Errorf("write temporary file of %s: %w", o.key, err)
 	}
 	return nil
 }
@@ -90,8 +90,8 @@ func (o *output) discard() error {
 	return o.file.Close()
 }
 
-// keyOf is the key of what is made of an object. What was packed in any form is packed by
-// gzip then, and its name says so.
+// keyOf returns the key of the output for an object. Outputs are compressed with gzip only, so the
+// extensions of other formats get .gz appended.
 func keyOf(prefix, rest string) string {
 	for _, ext := range []string{".zip", ".snappy", ".hsnappy", ".zst"} {
 		if strings.HasSuffix(rest, ext) {

@@ -1,12 +1,11 @@
-// Package replay takes delivered objects, or those of the error output, through enrichment
-// again, into another prefix: logs that were delivered while a key was unknown, or that were
-// refused by mistake, are put right.
+// Package replay runs delivered objects, or those of the error output, through enrichment again and
+// writes the results below another prefix. It corrects logs that were delivered while a key was
+// unknown, or that were rejected by mistake.
 //
-// It keeps no state of its own. What becomes of an object has names that follow from its key,
-// and says which version of it is in there; so a replay that was killed goes on where it
-// was, one that is repeated does nothing again, and each record is there once however often
-// that happens. Records that cannot be enriched this time either are put below the error
-// output, and tried again by the next replay.
+// It keeps no state of its own. The keys of the outputs follow from the source object's key, and
+// their metadata records the source's version. So a killed replay continues where it stopped, a
+// repeated one has nothing to do, and each record is written exactly once. Records that fail
+// again are put below the error output, and the next replay retries them.
 package replay
 
 import (
@@ -24,71 +23,71 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Bucket is the bucket that is read and written. It may be used in parallel.
+// Bucket reads and writes the objects. It may be used in parallel.
 type Bucket interface {
-	// List calls fn with every object whose key begins with prefix and comes after startAfter, in
-	// the order of keys.
+	// List calls fn with every object whose key begins with prefix and sorts after startAfter, in
+	// order.
 	List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error
 	// Get opens an object as it is stored.
 	Get(ctx context.Context, key string) (io.ReadCloser, error)
-	// Head returns the metadata that Put was given. It wraps record.ErrNotFound when there is no
+	// Head returns the metadata passed to Put. The error wraps record.ErrNotFound if there is no
 	// such object.
 	Head(ctx context.Context, key string) (record.Meta, error)
 	// Put stores an object of m.Size bytes and returns once it is durable.
 	Put(ctx context.Context, key string, body io.ReadSeeker, m record.Meta) error
-	// Delete removes an object. One that is not there is no error.
+	// Delete removes an object. A missing object is not an error.
 	Delete(ctx context.Context, key string) error
 }
 
-// MaxRecordBytes is the most that a line of an object holds. An enriched record may be longer
-// than Firehose lets one be that comes in.
+// MaxRecordBytes limits a line of an object. An enriched record may be longer than Firehose's
+// limit for incoming records.
 const MaxRecordBytes = 4 << 20
 
-// Enricher enriches one record. An error says that the record is at fault, without its
-// content.
+// Enricher enriches one record. An error means that the record is invalid; it does not include the
+// record's content.
 type Enricher interface {
 	Append(dst, rec []byte) ([]byte, error)
 }
 
-// Config says what is replayed, and whereto.
+// Config selects the objects to replay and the destination.
 type Config struct {
 	Bucket   Bucket
 	Enricher Enricher
-	// From is the prefix of the objects. Those below Into, Failed and Except are left out.
+	// From is the prefix of the objects. Objects below Into, Failed and Except are skipped.
 	From string
-	// Errors says that the objects are an error output: their lines hold the records in
-	// Firehose's envelope.
+	// Errors means that the objects are error output: their lines hold the records in Firehose's
+	// envelope.
 	Errors bool
-	// Since and Until bound when an object was delivered; a zero one is no bound.
+	// Since and Until limit the delivery time of the objects; zero means no limit.
 	Since, Until time.Time
-	// Into is the prefix of what comes out. It ends in a slash.
+	// Into is the prefix of the results. It ends in a slash.
 	Into string
-	// Failed is the prefix of the records that fail. It ends in a slash.
+	// Failed is the prefix of records that fail again. It ends in a slash.
 	Failed string
-	// Except are prefixes that hold no logs.
+	// Except lists prefixes without logs.
 	Except []string
-	// Parallel is how many objects are worked on at once. By default 4.
+	// Parallel is the number of objects processed in parallel. By default 4.
 	Parallel int
-	// Progress is called now and then, never in parallel. It may be nil.
+	// Progress is called after each object, never in parallel. It may be nil.
 	Progress func(Summary)
-	// Now is by default time.Now.
+	// Now is time.Now by default.
 	Now func() time.Time
 }
 
-// Summary is what was done, or is so far.
+// Summary counts what has been done so far.
 type Summary struct {
-	Objects int `json:"objects"` // to be replayed
-	Bytes   int `json:"bytes"`   // of them, as stored
+	Objects int `json:"objects"` // to replay
+	Bytes   int `json:"bytes"`   // of these objects, as stored
 
 	Done    int `json:"done"`    // objects
-	Skipped int `json:"skipped"` // of Done, those that an earlier replay had finished
-	Records int `json:"records"` // enriched and put, of the others
-	Failed  int `json:"failed"`  // refused by enrichment again
-	// Unread are objects that could not be read to their end: nothing of them was put.
+	Skipped int `json:"skipped"` // objects of Done that an earlier replay had finished
+	Records int `json:"records"` // enriched and put, from the other objects
+	Failed  int `json:"failed"`  // failed again
+	// Unread lists objects that could not be read completely. None of their records was put.
 	Unread []Unread `json:"unread,omitempty"`
 }
 
-// Unread is an object that could not be read, and why.
+// Unread is an object that could not be read, and the reason.
 type Unread struct {
 	Key    string `json:"key"`
 	Reason string `json:"reason"`
@@ -96,25 +95,25 @@ type Unread struct {
 
 const defaultParallel = 4
 
-// Check says what is wrong with where to and from, if anything.
+// Check reports the first invalid combination of prefixes.
 func (c *Config) Check() error {
 	switch {
 	case c.Into == "" || c.Failed == "":
-		return errors.New("replay: no prefix to put into")
+		return errors.New("replay: Into and Failed must not be empty")
 	case !strings.HasSuffix(c.Into, "/") || !strings.HasSuffix(c.Failed, "/"):
-		return fmt.Errorf("prefix %s does not end in a slash: write %s/", c.Into, c.Into)
+		return fmt.Errorf("prefix %s does not end in a slash; use %s/", c.Into, c.Into)
 	case !c.Errors && strings.HasPrefix(c.Into, c.From):
-		return fmt.Errorf("%s lies below %s, which is replayed: the same requests would be there twice; choose a prefix beside it", c.Into, c.From)
+		return fmt.Errorf("prefix %s is below %s, which is being reprocessed, so its requests would be counted twice; choose a prefix outside it", c.Into, c.From)
 	}
 	for _, private := range append([]string{c.Failed}, c.Except...) {
 		if strings.HasPrefix(c.Into, private) || strings.HasPrefix(private, c.Into) {
-			return fmt.Errorf("prefix %s is in the way of %s, which is no place for logs; choose another one", c.Into, private)
+			return fmt.Errorf("prefix %s overlaps %s, which is reserved; choose another prefix", c.Into, private)
 		}
 	}
 	return nil
 }
 
-// Find lists the objects that Run will go through.
+// Find lists the objects that Run will process.
 func (c *Config) Find(ctx context.Context) ([]record.Object, Summary, error) {
 	var found []record.Object
 	var sum Summary
@@ -135,7 +134,7 @@ func (c *Config) Find(ctx context.Context) ([]record.Object, Summary, error) {
 	return found, sum, err
 }
 
-// Run replays. After an error some objects are done and the others are not touched, and it
+// Run replays the objects. After an error some objects are finished and the others untouched; Run
 // may be repeated.
 func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if err := cfg.Check(); err != nil {

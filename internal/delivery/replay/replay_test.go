@@ -28,17 +28,17 @@ type object struct {
 	modified time.Time
 }
 
-// bucket is a bucket in memory, one of whose calls fails, before or after it has worked.
+// bucket is an in-memory bucket. One of its calls fails, before or after taking effect.
 type bucket struct {
 	mu      sync.Mutex // guards all
 	objects map[string]object
 	calls   int
 	puts    int
-	failAt  int  // 0 is never
-	after   bool // the call works, and its answer is lost
+	failAt  int  // number of the failing call; 0 means none
+	after   bool // the call takes effect, but returns errLost
 }
 
-var errLost = errors.New("the connection is gone")
+var errLost = errors.New("connection lost")
 
 // call runs one call under the lock.
 func (b *bucket) call(work func() error) error {
@@ -105,7 +105,7 @@ func (b *bucket) Head(_ context.Context, key string) (meta record.Meta, err erro
 func (b *bucket) Put(_ context.Context, key string, body io.ReadSeeker, m record.Meta) error {
 	all, err := io.ReadAll(body)
 	if err != nil || int64(len(all)) != m.Size {
-		return fmt.Errorf("%d bytes, %d were promised: %w", len(all), m.Size, err)
+		return fmt.Errorf("%d bytes, want %d: %w", len(all), m.Size, err)
 	}
 	return b.call(func() error {
 		b.puts++
@@ -121,7 +121,7 @@ func (b *bucket) Delete(_ context.Context, key string) error {
 	})
 }
 
-// enricher upper-cases, and refuses what holds one of bad.
+// enricher converts to upper case, and rejects records that contain one of bad.
 type enricher struct{ bad []string }
 
 func (e enricher) Append(dst, rec []byte) ([]byte, error) {
@@ -150,7 +150,7 @@ func packed(t testing.TB, text string) []byte {
 	return out.Bytes()
 }
 
-// errorOutput is an error output of three objects with five records.
+// errorOutput returns a bucket with an error output of three objects and five records.
 func errorOutput(t testing.TB) *bucket {
 	return &bucket{objects: map[string]object{
 		"errors/processing-failed/2026/a.gz": {body: packed(t, errorLine(`{"id":"r1"}`)+errorLine(`{"id":"r2"}`)), modified: delivered},
@@ -167,7 +167,7 @@ func errorsConfig(b *bucket, bad ...string) replay.Config {
 	}
 }
 
-// records are the records below a prefix with the keys of their objects.
+// records returns the records below a prefix with the keys of their objects.
 func records(t testing.TB, b *bucket, prefix string, failed bool) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -205,7 +205,7 @@ func run(t testing.TB, cfg replay.Config) replay.Summary {
 	return sum
 }
 
-func TestErrorsAreReplayedAndTriedAgain(t *testing.T) {
+func TestReplayRetriesFailedRecords(t *testing.T) {
 	b := errorOutput(t)
 	sum := run(t, errorsConfig(b, "r2", "r5"))
 	if sum.Objects != 4 || sum.Done != 4 || sum.Records != 3 || sum.Failed != 2 || sum.Skipped != 0 {
@@ -220,25 +220,25 @@ func TestErrorsAreReplayedAndTriedAgain(t *testing.T) {
 		`{"id":"r2"}`: "errors/replay/errors/processing-failed/2026/a.gz",
 		`{"id":"r5"}`: "errors/replay/errors/processing-failed/2026/c",
 	})
-	// What failed says so, and how often.
+	// The error record contains the new error and the number of attempts.
 	again, err := objectkey.ParseErrorLine(b.objects["errors/replay/errors/processing-failed/2026/c"].body)
 	if err != nil || again.AttemptsMade != 5 || again.ErrorMessage != "not JSON" || !again.Arrived.Equal(delivered) {
-		t.Errorf("the record that failed again: %+v, %v", again, err)
+		t.Errorf("record that failed again: %+v, %v", again, err)
 	}
 
-	// What fails as before is read, and not put again.
+	// A record that fails in the same way is read but not put again.
 	puts := b.puts
 	if sum = run(t, errorsConfig(b, "r2", "r5")); sum.Failed != 2 || b.puts != puts {
-		t.Errorf("again: %+v and %d puts, want none", sum, b.puts-puts)
+		t.Errorf("same failures again: %+v and %d puts, want 0", sum, b.puts-puts)
 	}
 
-	// The cause is mended: only what had failed is done again, and nothing is left over.
+	// With the cause fixed, only the failed records are replayed, and no failure is left.
 	sum = run(t, errorsConfig(b))
 	if sum.Skipped != 1 || sum.Records != 3 || sum.Failed != 0 {
 		t.Errorf("second: %+v", sum)
 	}
 	if left := records(t, b, "errors/replay/", true); len(left) != 0 {
-		t.Errorf("failed and enriched: %v", left)
+		t.Errorf("records still failed: %v", left)
 	}
 	if all := records(t, b, "logs/", false); len(all) != 5 {
 		t.Errorf("enriched: %v", all)
@@ -248,9 +248,9 @@ func TestErrorsAreReplayedAndTriedAgain(t *testing.T) {
 	}
 }
 
-// Whichever call fails, and whether it had worked or not: after another replay each record is
-// there once. The cause of failures changes between both, in both directions.
-func TestReplayIsExactlyOnceWhereverItStopped(t *testing.T) {
+// Whichever call fails, before or after taking effect, each record exists exactly once after another
+// replay. The set of failing records changes between the two runs, in both directions.
+func TestInterruptedReplayIsExactlyOnce(t *testing.T) {
 	for _, bads := range [][2][]string{{{"r2", "r5"}, nil}, {nil, {"r1", "r3"}}, {{"r1"}, {"r2"}}, {nil, nil}} {
 		for _, after := range []bool{false, true} {
 			for failAt := 1; ; failAt++ {
@@ -258,12 +258,12 @@ func TestReplayIsExactlyOnceWhereverItStopped(t *testing.T) {
 				b.failAt, b.after = failAt, after
 				_, err := replay.Run(t.Context(), errorsConfig(b, bads[0]...))
 				if err == nil {
-					break // it made fewer calls
+					break // fewer calls than failAt
 				}
 				if !errors.Is(err, errLost) {
 					t.Fatal(err)
 				}
-				b.objects["errors/processing-failed/2026/b"] = object{ // meanwhile, as a replaced object
+				b.objects["errors/processing-failed/2026/b"] = object{ // the object is replaced in between
 					body: []byte(errorLine(`{"id":"r3"}`) + errorLine(`{"id":"r4"}`) + "\n"), modified: delivered}
 				run(t, errorsConfig(b, bads[1]...))
 				found := map[string]int{}
@@ -275,7 +275,7 @@ func TestReplayIsExactlyOnceWhereverItStopped(t *testing.T) {
 				}
 				for i := range 5 {
 					if n := found[fmt.Sprintf(`{"id":"r%d"}`, i+1)]; n != 1 {
-						t.Errorf("call %d failed (worked: %v), bad %v: record %d is there %d times", failAt, after, bads, i+1, n)
+						t.Errorf("call %d failed (after effect: %v), bad %v: record %d exists %d times, want 1", failAt, after, bads, i+1, n)
 					}
 				}
 			}
@@ -283,7 +283,7 @@ func TestReplayIsExactlyOnceWhereverItStopped(t *testing.T) {
 	}
 }
 
-func TestDeliveredObjectsInATime(t *testing.T) {
+func TestReplaySelectsByTime(t *testing.T) {
 	b := &bucket{objects: map[string]object{
 		"logs/2026/a":        {body: []byte(`{"id":"r1"}{"id":"r2"}` + "\n"), modified: delivered},
 		"logs/2026/b.zip":    {body: packed(t, `{"id":"r3"}`), modified: delivered.Add(59 * time.Minute)},
@@ -293,16 +293,16 @@ func TestDeliveredObjectsInATime(t *testing.T) {
 		"stagelog/directory": {body: []byte(`{}`), modified: delivered},
 	}}
 	sum := run(t, replay.Config{
-		Bucket: b, Enricher: enricher{}, From: "logs/", Into: "mended/", Failed: "errors/replay/", Except: []string{"stagelog/"},
+		Bucket: b, Enricher: enricher{}, From: "logs/", Into: "fixed/", Failed: "errors/replay/", Except: []string{"stagelog/"},
 		Since: delivered, Until: delivered.Add(time.Hour),
 	})
 	if sum.Objects != 2 || sum.Records != 2 {
 		t.Errorf("%+v", sum)
 	}
-	wantKeys(t, records(t, b, "mended/", false), map[string]string{`{"ID":"R1"}{"ID":"R2"}`: "mended/2026/a", `{"ID":"R3"}`: "mended/2026/b.zip.gz"})
+	wantKeys(t, records(t, b, "fixed/", false), map[string]string{`{"ID":"R1"}{"ID":"R2"}`: "fixed/2026/a", `{"ID":"R3"}`: "fixed/2026/b.zip.gz"})
 }
 
-func TestUnreadableObjectsAreNamedAndNothingOfThemIsPut(t *testing.T) {
+func TestReplaySkipsUnreadableObjects(t *testing.T) {
 	b := errorOutput(t)
 	whole := b.objects["errors/processing-failed/2026/a.gz"].body
 	b.objects["errors/processing-failed/2026/a.gz"] = object{body: whole[:len(whole)-12], modified: delivered}
@@ -316,14 +316,14 @@ func TestUnreadableObjectsAreNamedAndNothingOfThemIsPut(t *testing.T) {
 	}
 }
 
-func TestObjectsOfOthersAreNotReplaced(t *testing.T) {
+func TestReplayKeepsForeignObjects(t *testing.T) {
 	b := errorOutput(t)
 	b.objects["logs/replayed/processing-failed/2026/b"] = object{body: []byte("mine"), modified: delivered}
-	if _, err := replay.Run(t.Context(), errorsConfig(b)); err == nil || !strings.Contains(err.Error(), "no replay has put it") {
+	if _, err := replay.Run(t.Context(), errorsConfig(b)); err == nil || !strings.Contains(err.Error(), "was not created by a replay") {
 		t.Errorf("Run = %v", err)
 	}
 	if string(b.objects["logs/replayed/processing-failed/2026/b"].body) != "mine" {
-		t.Error("it was replaced")
+		t.Error("foreign object was replaced")
 	}
 }
 
@@ -332,13 +332,13 @@ func TestCheck(t *testing.T) {
 		change func(*replay.Config)
 		want   string
 	}{
-		"nothing":             {func(c *replay.Config) { c.Into = "" }, "no prefix"},
-		"no slash":            {func(c *replay.Config) { c.Into = "logs" }, "write logs/"},
-		"below what is read":  {func(c *replay.Config) { c.Errors, c.From, c.Into = false, "logs/", "logs/x/" }, "there twice"},
-		"into the state":      {func(c *replay.Config) { c.Into = "stagelog/x/" }, "no place for logs"},
-		"above the state":     {func(c *replay.Config) { c.Into = "errors/" }, "no place for logs"},
-		"into what failed":    {func(c *replay.Config) { c.Into = "errors/replay/x/" }, "no place for logs"},
-		"nothing wrong at it": {func(*replay.Config) {}, ""},
+		"empty":            {func(c *replay.Config) { c.Into = "" }, "must not be empty"},
+		"no slash":         {func(c *replay.Config) { c.Into = "logs" }, "use logs/"},
+		"below the source": {func(c *replay.Config) { c.Errors, c.From, c.Into = false, "logs/", "logs/x/" }, "counted twice"},
+		"into the state":   {func(c *replay.Config) { c.Into = "stagelog/x/" }, "reserved"},
+		"above the state":  {func(c *replay.Config) { c.Into = "errors/" }, "reserved"},
+		"below Failed":     {func(c *replay.Config) { c.Into = "errors/replay/x/" }, "reserved"},
+		"valid":            {func(*replay.Config) {}, ""},
 	} {
 		cfg := errorsConfig(nil)
 		c.change(&cfg)
@@ -352,7 +352,7 @@ func wantKeys(t *testing.T, got map[string][]string, want map[string]string) {
 	t.Helper()
 	for rec, keys := range got {
 		if !slices.Equal(keys, []string{want[rec]}) {
-			t.Errorf("%s is in %v, want %q", rec, keys, want[rec])
+			t.Errorf("record %s in %v, want %q", rec, keys, want[rec])
 		}
 	}
 	if len(got) != len(want) {

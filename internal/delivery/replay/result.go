@@ -15,24 +15,24 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// What an object of ours says about itself.
+// Metadata of the objects that a replay writes.
 const (
-	metaSource = "stagelog-source-etag" // of the object that it was made from
-	metaFailed = "stagelog-failed"      // how many records of that one failed
-	metaSHA256 = "stagelog-sha256"      // of its records
+	metaSource = "stagelog-source-etag" // ETag of the source object
+	metaFailed = "stagelog-failed"      // number of its records that failed
+	metaSHA256 = "stagelog-sha256"      // checksum of the output's records
 )
 
-// partBytes is about how much of a line without newlines is enriched at once.
+// partBytes is the approximate size of the parts in which a line without newlines is enriched.
 const partBytes = 256 << 10
 
-// result is what becomes of one object: one object with what could be enriched and one with
-// what could not.
+// result processes one object into two outputs: one with the enriched records and one with the
+// failed ones.
 //
-// Both exist or do not as the newest replay has found. The one that failed is written, or
-// removed, first: while it and the other disagree, the other does not say that it is made
-// of this version without failures, and whoever comes next does both again. What is there
-// already as it would be put is not put again: what fails every time costs reading alone, and
-// a replay that is killed often still comes to its end.
+// Both outputs reflect the newest replay. The failed output is written, or removed, first: if the
+// replay stops between the two, the metadata of the good output does not say that this version was
+// replayed without failures, and the next replay does both again. An output that would not change
+// is not put again, so repeated failures only cost reading, and a replay that is killed often
+// still makes progress.
 type result struct {
 	cfg          *Config
 	of           record.Object
@@ -41,7 +41,7 @@ type result struct {
 	scratch      []byte
 }
 
-// unreadError is an object's own fault.
+// unreadError is an error in the object itself.
 type unreadError struct{ err error }
 
 func (e *unreadError) Error() string { return e.err.Error() }
@@ -49,7 +49,7 @@ func (e *unreadError) Error() string { return e.err.Error() }
 func (r *result) run(ctx context.Context) (err error) {
 	r.good.key = keyOf(r.cfg.Into, strings.TrimPrefix(r.of.Key, r.cfg.From))
 	r.failed.key = keyOf(r.cfg.Failed, r.of.Key)
-	stands, err := r.stands(ctx)
+	existing, err := r.existing(ctx)
 	if err != nil || r.skipped {
 		return err
 	}
@@ -60,11 +60,11 @@ func (r *result) run(ctx context.Context) (err error) {
 	for i, out := range []*output{&r.failed, &r.good} {
 		meta := map[string]string{metaSource: r.of.ETag, metaFailed: strconv.Itoa(r.failed.records), metaSHA256: hex.EncodeToString(out.sum.Sum(nil))}
 		switch {
-		case out.records > 0 && !maps.Equal(stands[i], meta):
+		case out.records > 0 && !maps.Equal(existing[i], meta):
 			if err := out.put(ctx, r.cfg.Bucket, meta); err != nil {
 				return err
 			}
-		case out.records == 0 && stands[i] != nil:
+		case out.records == 0 && existing[i] != nil:
 			if err := r.cfg.Bucket.Delete(ctx, out.key); err != nil {
 				return err
 			}
@@ -73,26 +73,26 @@ func (r *result) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// stands is what those of both objects say of themselves that stand in the bucket from a replay
-// before. It sets skipped when nothing is left to do.
-func (r *result) stands(ctx context.Context) (stands [2]map[string]string, err error) {
+// existing returns the metadata of the failed and the good output of an earlier replay. It sets
+// skipped if there is nothing left to do.
+func (r *result) existing(ctx context.Context) (existing [2]map[string]string, err error) {
 	for i, out := range []*output{&r.failed, &r.good} {
 		meta, err := r.cfg.Bucket.Head(ctx, out.key)
 		switch {
 		case errors.Is(err, record.ErrNotFound):
 			continue
 		case err != nil:
-			return stands, err
+			return existing, err
 		case meta.User[metaSource] == "":
-			return stands, fmt.Errorf("%s is there, and no replay has put it: choose another prefix", out.key)
+			return existing, fmt.Errorf("%s exists and was not created by a replay; choose another prefix", out.key)
 		}
-		stands[i] = meta.User
+		existing[i] = meta.User
 		r.skipped = out == &r.good && meta.User[metaSource] == r.of.ETag && meta.User[metaFailed] == "0"
 	}
-	return stands, nil
+	return existing, nil
 }
 
-// read enriches the object's records into both outputs.
+// read enriches the object's records into the two outputs.
 func (r *result) read(ctx context.Context) error {
 	body, err := r.cfg.Bucket.Get(ctx, r.of.Key)
 	if err != nil {
@@ -105,27 +105,27 @@ func (r *result) read(ctx context.Context) error {
 	}
 	defer plain.Close()
 	if form == lines.Parquet {
-		return &unreadError{errors.New("it is a Parquet file, which has the records' values and not the records")}
+		return &unreadError{errors.New("Parquet files cannot be reprocessed: they contain the records' values, not the records")}
 	}
 	packed := form != lines.Plain || strings.HasSuffix(r.good.key, gzipExt)
 	r.good.packed, r.failed.packed = packed, packed
 	r.good.sum, r.failed.sum = sha256.New(), sha256.New()
-	ours := error(nil)
+	fnErr := error(nil)
 	err = lines.Lines(plain, partBytes, MaxRecordBytes, func(line []byte, cut bool) error {
 		if ctx.Err() != nil {
-			ours = ctx.Err()
+			fnErr = ctx.Err()
 		} else {
-			ours = r.line(line, cut)
+			fnErr = r.line(line, cut)
 		}
-		return ours
+		return fnErr
 	})
 	switch {
-	case ours != nil:
-		return ours
+	case fnErr != nil:
+		return fnErr
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return &unreadError{fmt.Errorf("read the %s data: %w", form, err)}
+		return &unreadError{fmt.Errorf("read %s data: %w", form, err)}
 	}
 	if err := r.failed.finish(); err != nil {
 		return err
@@ -133,18 +133,18 @@ func (r *result) read(ctx context.Context) error {
 	return r.good.finish()
 }
 
-// line takes one line through enrichment.
+// line enriches one line.
 func (r *result) line(line []byte, cut bool) error {
 	now := r.cfg.Now()
 	failed := objectkey.ErrorRecord{Arrived: r.of.Modified}
 	rec := line
 	if cut {
-		return &unreadError{fmt.Errorf("a line is longer than %d bytes", MaxRecordBytes)}
+		return &unreadError{fmt.Errorf("line is longer than %d bytes", MaxRecordBytes)}
 	}
 	if r.cfg.Errors {
 		var err error
 		if failed, err = objectkey.ParseErrorLine(line); err != nil {
-			return &unreadError{fmt.Errorf("not an error output of Firehose: %w", err)}
+			return &unreadError{fmt.Errorf("not Firehose error output: %w", err)}
 		}
 		rec = failed.RawData
 	}

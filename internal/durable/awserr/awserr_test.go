@@ -16,7 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
-// answer is an error as the SDK returns it; without a code it is one that could not be read.
+// answer returns an error like the SDK's. Without a code, it is a response that could not be parsed.
 func answer(status int, code, message string) error {
 	header := http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}}
 	var err error = &smithy.GenericAPIError{Code: code, Message: message}
@@ -33,7 +33,7 @@ var classes = map[string]func(error) bool{
 	"conflict": awserr.Conflict, "throttled": awserr.Throttled, "role not ready": awserr.RoleNotReady, "unsupported": awserr.Unsupported, "other Region": awserr.OtherRegion,
 }
 
-func TestEachAnswerHasOneClass(t *testing.T) {
+func TestEachErrorHasOneClass(t *testing.T) {
 	for _, c := range []struct {
 		err   error
 		class string // "": none
@@ -82,7 +82,7 @@ func TestEachAnswerHasOneClass(t *testing.T) {
 	} {
 		for name, is := range classes {
 			if got := is(c.err); got != (name == c.class) {
-				t.Errorf("%v: %s is %v, want the class %q", c.err, name, got, c.class)
+				t.Errorf("%v: %s = %v, want class %q", c.err, name, got, c.class)
 			}
 		}
 	}
@@ -93,17 +93,17 @@ func text(s string) *string { return &s }
 func TestParts(t *testing.T) {
 	err := answer(404, "NoSuchBucket", "The specified bucket does not exist")
 	if c, m, s, r := awserr.Code(err), awserr.Message(err), awserr.Status(err), awserr.BucketRegion(err); c != "NoSuchBucket" || m != "The specified bucket does not exist" || s != 404 || r != "eu-west-1" {
-		t.Errorf("the parts are %q, %q, %d and %q", c, m, s, r)
+		t.Errorf("Code, Message, Status, BucketRegion = %q, %q, %d, %q", c, m, s, r)
 	}
 	if !awserr.Is(err, "NoSuchKey", "NoSuchBucket") || awserr.Is(err, "NoSuchKey") || awserr.Is(err) {
-		t.Error("Is does not go by the code")
+		t.Error("Is does not compare the code")
 	}
 	for _, none := range []error{nil, errors.New("no host"), &smithyhttp.ResponseError{Err: errors.New("no answer")}} {
 		if awserr.Code(none) != "" || awserr.Message(none) != "" || awserr.Status(none) != 0 || awserr.BucketRegion(none) != "" || awserr.Answered(none) {
-			t.Errorf("%v has parts of an answer", none)
+			t.Errorf("%v: got parts of a response, want none", none)
 		}
 	}
 	if !awserr.Answered(err) || !awserr.Answered(answer(502, "", "")) {
-		t.Error("Answered is false for an answer")
+		t.Error("Answered = false for a response")
 	}
 }

@@ -1,5 +1,4 @@
-// Package failurelog logs a series of failures as what it is: one line at its beginning, few while it lasts, and one
-// at its end.
+// Package failurelog logs a series of failures: one line at its start, a few while it lasts, and one at its end.
 package failurelog
 
 import (
@@ -11,25 +10,25 @@ import (
 	"time"
 )
 
-// every is the shortest time between two lines about one series.
+// every is the minimum time between two lines about the same series.
 const every = 10 * time.Minute
 
-// Log logs the failures of one thing that is tried again and again. It is safe for concurrent use, and Worked
-// costs one atomic load while nothing fails.
+// Log logs the failures of an operation that is retried. It is safe for concurrent use, and Worked costs one atomic
+// load while nothing fails.
 type Log struct {
 	logger *slog.Logger
 	level  slog.Level
 	what   string
 
-	tries atomic.Int64 // that failed since the last success
+	tries atomic.Int64 // failed attempts since the last success
 
-	mu     sync.Mutex // guards the following, and each change of tries
+	mu     sync.Mutex // guards err, last, logged, and changes of tries
 	err    string
 	last   time.Time
 	logged time.Time
 }
 
-// Series is the failures since the last success.
+// Series describes the failures since the last success.
 type Series struct {
 	What  string
 	Error string // the newest
@@ -37,12 +36,12 @@ type Series struct {
 	Last  time.Time
 }
 
-// New returns a Log. What names what can fail, as a subject: "trimming the buffer". Failures are logged at level.
+// New returns a Log. what is the operation, as the subject of the messages: "trimming the buffer". Failures are logged at level.
 func New(logger *slog.Logger, level slog.Level, what string) *Log {
 	return &Log{logger: logger, level: level, what: what}
 }
 
-// Failed counts a failed try. The attributes are added to the line, if one is due.
+// Failed counts a failed attempt. If a line is due, it includes attrs.
 func (l *Log) Failed(err error, attrs ...any) {
 	now := time.Now()
 	l.mu.Lock()
@@ -60,7 +59,7 @@ func (l *Log) Failed(err error, attrs ...any) {
 	l.logger.Log(context.Background(), l.level, text, append([]any{"error", err}, attrs...)...)
 }
 
-// Worked counts a try that succeeded.
+// Worked counts a successful attempt.
 func (l *Log) Worked(attrs ...any) {
 	if l.tries.Load() == 0 {
 		return

@@ -26,7 +26,7 @@ func newLog(level slog.Level) (*failurelog.Log, *bytes.Buffer) {
 	return failurelog.New(slog.New(handler), level, "the put"), &out
 }
 
-func TestASeriesIsLoggedAtItsEndsAndRarelyBetween(t *testing.T) {
+func TestSeriesLogsStartAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, out := newLog(slog.LevelWarn)
 		l.Worked()
@@ -44,7 +44,7 @@ func TestASeriesIsLoggedAtItsEndsAndRarelyBetween(t *testing.T) {
 			`level=WARN msg="the put is failing" error=again`,
 		}
 		if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(out.String()), "\n")); diff != "" {
-			t.Errorf("the log (-want +got):\n%s", diff)
+			t.Errorf("log (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -84,6 +84,6 @@ func TestConcurrentUse(t *testing.T) {
 	l.Worked()
 	failing, recovered := strings.Count(out.String(), "is failing"), strings.Count(out.String(), "recovered")
 	if failing == 0 || failing != recovered {
-		t.Errorf("logged %d beginnings and %d ends, want as many", failing, recovered)
+		t.Errorf("logged %d failures and %d recoveries, want the same number", failing, recovered)
 	}
 }

@@ -1,11 +1,11 @@
-// Package lease has one of several processes do something at a time, by a document that all
-// of them see.
+// Package lease lets one of several processes at a time do something, by means of a document in a
+// shared store.
 //
-// Nobody compares clocks: a waiting one takes a lease over once it has seen no renewal for
-// six seconds by its own clock, and a holder that could not renew for four stops by its own,
-// before anybody may have taken over. A process that stands still for longer than that may
-// all the same go on beside the next holder for a moment: what must never be done twice needs
-// a fence of its own, such as the revision of what is written.
+// No clocks are compared: a waiting process takes over the lease if it has seen no renewal for six
+// seconds by its own clock, and a holder that could not renew for four seconds by its own clock
+// stops before that. A process that is suspended for longer may still continue beside the next
+// holder for a moment, so anything that must not be done twice needs its own fence, such as the
+// revision of the written document.
 package lease
 
 import (
@@ -28,45 +28,45 @@ const (
 	poll    = 500 * time.Millisecond
 )
 
-// ErrLost means that another process may have the lease.
-var ErrLost = errors.New("the lease is lost")
+// ErrLost means that another process may hold the lease.
+var ErrLost = errors.New("lease lost")
 
-// Lease is one process's wish for, or hold of, a lease. It is used by one goroutine at a time.
+// Lease is a lease that a process holds or waits for. It is used by one goroutine at a time.
 type Lease struct {
 	Store record.Store
 	Key   string
-	Owner string // tells processes apart
-	What  string // is done under it, for the log: "delivery of a shard"
+	Owner string // identifies the process
+	What  string // purpose of the lease, for the log: "delivery"
 	Log   *slog.Logger
 
 	rev uint64
 }
 
-// document is what stands in the store. Each write has a revision of its own, which is what
-// others see of a renewal.
+// document is the stored document. Each write has a new revision, by which other processes notice a
+// renewal.
 type document struct {
-	Owner string `json:"owner"` // "" is nobody's
+	Owner string `json:"owner"` // "" means free
 }
 
-// Hold waits for the lease, runs fn with a context that ends when the lease is lost, and gives
-// the lease back. It returns ErrLost, and what it wraps, when it was lost.
+// Hold waits for the lease, runs fn with a context that ends when the lease is lost, and releases
+// the lease. If it was lost, Hold returns an error that wraps ErrLost.
 func (l *Lease) Hold(ctx context.Context, fn func(context.Context) error) error {
-	held, giveBack, err := l.Take(ctx)
+	held, release, err := l.Take(ctx)
 	if err != nil {
 		return err
 	}
 	err = fn(held)
 	cause := context.Cause(held)
-	giveBack()
+	release()
 	if errors.Is(cause, ErrLost) {
 		return cause
 	}
 	return err
 }
 
-// Take waits for the lease. held ends when it is lost, with ErrLost as its cause, or once it
-// is given back, so that the next one may begin at once.
-func (l *Lease) Take(ctx context.Context) (held context.Context, giveBack func(), err error) {
+// Take waits for the lease. held ends when the lease is lost, with ErrLost as its cause, or when
+// release is called, which lets the next process start immediately.
+func (l *Lease) Take(ctx context.Context) (held context.Context, release func(), err error) {
 	if err := l.wait(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -86,11 +86,11 @@ func (l *Lease) Take(ctx context.Context) (held context.Context, giveBack func()
 	}, nil
 }
 
-// wait returns when the lease was free, or its holder has not renewed it for long enough.
+// wait returns when the lease was free, or its holder has not renewed it in time, and it is now held.
 func (l *Lease) wait(ctx context.Context) error {
 	var seen uint64
 	var since time.Time
-	told := false
+	logged := false
 	for {
 		value, rev, err := l.Store.Get(ctx, l.Key)
 		var doc document
@@ -105,16 +105,16 @@ func (l *Lease) wait(ctx context.Context) error {
 			seen, since = rev, now
 		} else if err == nil && now.Sub(since) >= expires {
 			free = true
-			l.Log.Warn("the process that had the lease is gone; this one takes over", "lease", l.What, "silent for", now.Sub(since).Round(time.Millisecond))
+			l.Log.Warn("lease expired; taking it over", "lease", l.What, "expired_after", now.Sub(since).Round(time.Millisecond))
 		}
 		if free {
 			if l.rev, err = l.write(ctx, l.Owner, rev); err == nil {
 				return nil
 			}
 		}
-		if !told && err == nil {
-			told = true
-			l.Log.Info("another process has the lease; this one stands by", "lease", l.What)
+		if !logged && err == nil {
+			logged = true
+			l.Log.Info("lease is held by another process; standing by", "lease", l.What)
 		}
 		if err := retry.Sleep(ctx, poll); err != nil {
 			return err
@@ -122,7 +122,7 @@ func (l *Lease) wait(ctx context.Context) error {
 	}
 }
 
-// keep writes the lease again and again, and returns when it is lost.
+// keep renews the lease until it is lost or ctx ends.
 func (l *Lease) keep(ctx context.Context) error {
 	last := time.Now()
 	for {
@@ -138,24 +138,24 @@ func (l *Lease) keep(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, record.ErrConflict):
-			// A renewal whose answer was lost stands there with this owner.
+			// A renewal whose response was lost is stored with this owner.
 			if value, rev, err := l.Store.Get(ctx, l.Key); err == nil && string(value) == string(encode(l.Owner)) {
 				l.rev, last = rev, time.Now()
 				continue
 			}
-			return fmt.Errorf("%w: another process has it", ErrLost)
+			return fmt.Errorf("%w: another process holds it", ErrLost)
 		case time.Since(last) >= grace-renew:
-			return fmt.Errorf("%w: it could not be renewed: %w", ErrLost, err)
+			return fmt.Errorf("%w: renewal failed: %w", ErrLost, err)
 		}
 	}
 }
 
-// release lets the next one begin at once. It need not work.
+// release frees the lease, so that the next process can start immediately. It is best-effort.
 func (l *Lease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, renew)
 	defer cancel()
 	if _, err := l.write(ctx, "", l.rev); err != nil {
-		l.Log.Debug("the lease could not be given back", "lease", l.What, "error", err)
+		l.Log.Debug("lease release failed", "lease", l.What, "error", err)
 	}
 }
 
@@ -166,7 +166,7 @@ func (l *Lease) write(ctx context.Context, owner string, rev uint64) (uint64, er
 func encode(owner string) []byte {
 	value, err := json.Marshal(document{owner})
 	if err != nil {
-		panic("BUG: a lease cannot be written: " + err.Error())
+		panic("BUG: encode lease:  " + err.Error())
 	}
 	return value
 }

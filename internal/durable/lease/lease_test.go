@@ -15,7 +15,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-// client is a store that its process may be cut off from.
+// client is a store that can be cut off from the network.
 type client struct {
 	*recordtest.Store
 	away atomic.Bool
@@ -37,12 +37,12 @@ func (c *client) Put(ctx context.Context, key string, value []byte, rev uint64) 
 	return c.Store.Put(ctx, key, value, rev)
 }
 
-func wish(c *client, owner string) *lease.Lease {
+func newLease(c *client, owner string) *lease.Lease {
 	return &lease.Lease{Store: c, Key: "k", Owner: owner, What: "test", Log: slog.New(slog.DiscardHandler)}
 }
 
-// Of many that wait, one holds the lease at a time, and each gets it.
-func TestOneAtATime(t *testing.T) {
+// Only one process holds the lease at a time, and each waiting process gets it.
+func TestOneHolderAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &recordtest.Store{}
 		var all sync.WaitGroup
@@ -50,14 +50,14 @@ func TestOneAtATime(t *testing.T) {
 		holding, held := 0, 0
 		for i := range 5 {
 			all.Go(func() {
-				err := wish(&client{Store: s}, fmt.Sprint(i)).Hold(t.Context(), func(context.Context) error {
+				err := newLease(&client{Store: s}, fmt.Sprint(i)).Hold(t.Context(), func(context.Context) error {
 					mu.Lock()
 					holding, held = holding+1, held+1
 					if holding > 1 {
-						t.Errorf("%d hold the lease", holding)
+						t.Errorf("%d processes hold the lease, want 1", holding)
 					}
 					mu.Unlock()
-					time.Sleep(20 * time.Second) // in the bubble's time: longer than a lease is good for
+					time.Sleep(20 * time.Second) // in the bubble's time: longer than the lease's expiry
 					mu.Lock()
 					holding--
 					mu.Unlock()
@@ -70,17 +70,17 @@ func TestOneAtATime(t *testing.T) {
 		}
 		all.Wait()
 		if held != 5 {
-			t.Errorf("%d of 5 had the lease", held)
+			t.Errorf("%d of 5 processes held the lease", held)
 		}
 	})
 }
 
-// A holder that is cut off knows that it may have lost the lease before another one takes it.
-func TestACutOffHolderStopsFirst(t *testing.T) {
+// A holder without network gives up the lease before another process takes it over.
+func TestCutOffHolderStopsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &recordtest.Store{}
 		first := &client{Store: s}
-		held, giveBack, err := wish(first, "first").Take(t.Context())
+		held, release, err := newLease(first, "first").Take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,13 +88,13 @@ func TestACutOffHolderStopsFirst(t *testing.T) {
 		began := time.Now()
 		lost := make(chan time.Duration, 1)
 		context.AfterFunc(held, func() { lost <- time.Since(began) })
-		if _, _, err := wish(&client{Store: s}, "second").Take(t.Context()); err != nil {
+		if _, _, err := newLease(&client{Store: s}, "second").Take(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		took := time.Since(began)
 		if after := <-lost; !errors.Is(context.Cause(held), lease.ErrLost) || after >= took {
 			t.Errorf("lost after %v (%v), taken over after %v", after, context.Cause(held), took)
 		}
-		giveBack()
+		release()
 	})
 }

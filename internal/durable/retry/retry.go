@@ -1,8 +1,8 @@
-// Package retry repeats calls that may fail, with a random wait between two tries that grows with each failure.
+// Package retry repeats calls that may fail, with random waits between attempts that grow with each failure.
 //
-// It is our own, and not github.com/cenkalti/backoff/v5 (MIT, kept up, 490 lines): that one drops the last error
-// when the context ends, begins waits that outlive the context's deadline, and makes a call that must not be
-// repeated wrap its error. Half of the callers here need only the length of the next wait.
+// It is not github.com/cenkalti/backoff/v5 (MIT, maintained, 490 lines), because that drops the last error when the
+// context ends, starts waits that outlive the context's deadline, and requires wrapping errors that must not be
+// retried. Half of the callers here need only the length of the next wait.
 package retry
 
 import (
@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// Policy describes when to try again. First and Max are required.
+// Policy describes when to retry. First and Max are required.
 type Policy struct {
-	First time.Duration // the longest wait after the first failure; it doubles with each one
-	Max   time.Duration // of a wait, unless the error asks for a longer one
+	First time.Duration // maximum wait after the first failure; doubles with each failure
+	Max   time.Duration // maximum wait, unless the error asks for a longer one
 
-	Tries int           // the most calls; 0 for no limit
-	Limit time.Duration // no try begins later than this after the first one; 0 for no limit
+	Tries int           // maximum number of calls; 0 means no limit
+	Limit time.Duration // no attempt starts later than this after the first; 0 means no limit
 
-	Again  func(error) bool                    // reports whether the call may succeed later; nil for always
+	Again  func(error) bool                    // reports whether to retry after an error; nil means always
 	Failed func(err error, wait time.Duration) // called before each wait; may be nil
 }
 
-// Wait returns how long to wait after n failures in a row, n from 1: a random time between half of the longest
-// one and the whole, so that many clients do not return at the same moment.
+// Wait returns how long to wait after n consecutive failures, n >= 1: a random time between half of the maximum
+// and the maximum, so that many clients do not retry at the same moment.
 func (p Policy) Wait(n int) time.Duration {
 	longest := p.First
 	for ; n > 1 && longest < p.Max; n-- {
@@ -36,10 +36,10 @@ func (p Policy) Wait(n int) time.Duration {
 	return longest/2 + rand.N(longest/2+1)
 }
 
-// Do calls fn until it succeeds, fails in a way that is not worth another try, or a limit is reached, and returns
-// its last error. An error with a method RetryAfter() time.Duration lengthens the wait to that time, and a tenth
-// more at random. Do does not begin a wait that ctx's deadline would end. When ctx ends during a wait, the error
-// wraps ctx.Err() as well.
+// Do calls fn until it succeeds, fails with an error that is not retried, or reaches a limit, and returns its last
+// error. An error with a method RetryAfter() time.Duration extends the wait to that time plus up to 10 percent at
+// random. Do does not start a wait that would exceed ctx's deadline. If ctx ends during a wait, the error also
+// wraps ctx.Err().
 func (p Policy) Do(ctx context.Context, fn func() error) error {
 	began := time.Now()
 	for n := 1; ; n++ {
@@ -62,13 +62,13 @@ func (p Policy) Do(ctx context.Context, fn func() error) error {
 			p.Failed(err, wait)
 		}
 		if ended := Sleep(ctx, wait); ended != nil {
-			return fmt.Errorf("%w (last try: %w)", ended, err)
+			return fmt.Errorf("%w (last attempt: %w)", ended, err)
 		}
 	}
 }
 
-// Sleep waits for d. When ctx ends before, it returns ctx.Err() at once: the cause of a context that a signal
-// ended is not context.Canceled.
+// Sleep waits for d. If ctx ends first, it immediately returns ctx.Err(), not the cause: that of a context ended by
+// a signal is not context.Canceled.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

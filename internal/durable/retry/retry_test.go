@@ -20,7 +20,7 @@ type later time.Duration
 func (l later) Error() string             { return "later" }
 func (l later) RetryAfter() time.Duration { return time.Duration(l) }
 
-func TestWaitGrowsUpToItsMaximum(t *testing.T) {
+func TestWaitGrowsUpToMax(t *testing.T) {
 	p := retry.Policy{First: time.Second, Max: 10 * time.Second}
 	for n, longest := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 5: 10 * time.Second, 1000: 10 * time.Second} {
 		for range 100 {
@@ -47,13 +47,13 @@ func TestDo(t *testing.T) {
 		least    time.Duration
 		most     time.Duration
 	}{
-		{"success at once", base, nil, 1, nil, 0, 0},
+		{"immediate success", base, nil, 1, nil, 0, 0},
 		{"success after failures", base, []error{errBusy, errBusy, errBusy}, 4, nil, 3500 * time.Millisecond, 7 * time.Second},
-		{"limit of tries", with(func(p *retry.Policy) { p.Tries = 2 }), []error{errBusy, errBusy, errBusy}, 2, errBusy, 500 * time.Millisecond, time.Second},
+		{"limit of attempts", with(func(p *retry.Policy) { p.Tries = 2 }), []error{errBusy, errBusy, errBusy}, 2, errBusy, 500 * time.Millisecond, time.Second},
 		{"limit of time", with(func(p *retry.Policy) { p.Limit = 100 * time.Millisecond }), []error{errBusy}, 1, errBusy, 0, 0},
-		{"not worth another try", with(func(p *retry.Policy) { p.Again = func(err error) bool { return err != errGone } }), []error{errBusy, errGone}, 2, errGone, 500 * time.Millisecond, time.Second},
-		{"the error asks for a longer wait", base, []error{later(30 * time.Second)}, 2, nil, 30 * time.Second, 33 * time.Second},
-		{"the error asks for a shorter wait", base, []error{later(time.Millisecond)}, 2, nil, 500 * time.Millisecond, time.Second},
+		{"error not retried", with(func(p *retry.Policy) { p.Again = func(err error) bool { return err != errGone } }), []error{errBusy, errGone}, 2, errGone, 500 * time.Millisecond, time.Second},
+		{"error asks for a longer wait", base, []error{later(30 * time.Second)}, 2, nil, 30 * time.Second, 33 * time.Second},
+		{"error asks for a shorter wait", base, []error{later(time.Millisecond)}, 2, nil, 500 * time.Millisecond, time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -71,14 +71,14 @@ func TestDo(t *testing.T) {
 					t.Errorf("Do = %v after %d calls and %v; want %v after %d calls and %v to %v", err, calls, took, c.want, c.calls, c.least, c.most)
 				}
 				if waits != c.calls-1 {
-					t.Errorf("the hook was called %d times, want %d", waits, c.calls-1)
+					t.Errorf("Failed was called %d times, want %d", waits, c.calls-1)
 				}
 			})
 		})
 	}
 }
 
-func TestDoEndsWithItsContext(t *testing.T) {
+func TestDoStopsWhenContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)
@@ -90,14 +90,14 @@ func TestDoEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestDoBeginsNoWaitThatTheDeadlineEnds(t *testing.T) {
+func TestDoSkipsWaitBeyondDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		began := time.Now()
 		err := retry.Policy{First: time.Minute, Max: time.Minute}.Do(ctx, func() error { return errBusy })
 		if err != errBusy || time.Since(began) != 0 {
-			t.Errorf("Do = %v after %v, want the call's error at once", err, time.Since(began))
+			t.Errorf("Do = %v after %v, want the call's error immediately", err, time.Since(began))
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package recordtest holds what tests of several packages need for the types of package record:
-// a Store in memory, and the suite that every Store passes.
+// Package recordtest provides test helpers for package record: an in-memory Store, and the
+// conformance suite for Stores.
 package recordtest
 
 import (
@@ -15,9 +15,9 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Store is a record.Store in memory. The zero value is empty.
+// Store is an in-memory record.Store. The zero value is empty.
 type Store struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	docs   map[string]document
 	rev    uint64 // of the newest write
 	writes int
@@ -31,7 +31,7 @@ type document struct {
 
 var _ record.Store = (*Store)(nil)
 
-// StoreOf returns a Store that holds docs.
+// StoreOf returns a Store with the given documents.
 func StoreOf(docs map[string]string) *Store {
 	s := &Store{}
 	for key, value := range docs {
@@ -41,14 +41,14 @@ func StoreOf(docs map[string]string) *Store {
 	return s
 }
 
-// Fail makes every write return err until the next call; nil lets them succeed again.
+// Fail makes every write return err until the next call; nil makes writes succeed again.
 func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 }
 
-// Writes returns how many writes have changed a document.
+// Writes returns the number of writes that changed a document.
 func (s *Store) Writes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,6 +6,6 @@ import (
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-func TestStoreKeepsTheContract(t *testing.T) {
+func TestStoreContract(t *testing.T) {
 	recordtest.TestStore(t, &recordtest.Store{})
 }

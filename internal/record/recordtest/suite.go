@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// TestStore checks that s, which must be empty, keeps the contract of record.Store.
+// TestStore checks that s, which must be empty, implements the contract of record.Store.
 func TestStore(t *testing.T, s record.Store) {
 	t.Run("revisions", func(t *testing.T) { testRevisions(t, s) })
 	t.Run("all", func(t *testing.T) { testAll(t, s) })
@@ -26,17 +26,17 @@ func testRevisions(t *testing.T, s record.Store) {
 			t.Errorf("Put %s = %v, want ErrConflict", what, err)
 		}
 	}
-	conflict("of revision 7 for a missing key", 7)
+	conflict("with revision 7 for a missing key", 7)
 	first, err := s.Put(ctx, "k", []byte("one"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conflict("of revision 0 for an existing key", 0)
+	conflict("with revision 0 for an existing key", 0)
 	second, err := s.Put(ctx, "k", []byte("two"), first)
 	if err != nil || second <= first {
-		t.Fatalf("Put of the current revision = %d, %v, want more than %d", second, err, first)
+		t.Fatalf("Put with the current revision = %d, %v, want more than %d", second, err, first)
 	}
-	conflict("of an old revision", first)
+	conflict("with an old revision", first)
 	value, rev, err := s.Get(ctx, "k")
 	if err != nil || string(value) != "two" || rev != second {
 		t.Errorf("Get = %q, %d, %v, want two, %d", value, rev, err, second)
@@ -54,9 +54,9 @@ func testRevisions(t *testing.T, s record.Store) {
 	if _, _, err := s.Get(ctx, "k"); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("Get after Delete = %v, want ErrNotFound", err)
 	}
-	conflict("of the revision before Delete", third)
+	conflict("with the revision before Delete", third)
 	if rev, err := s.Put(ctx, "k", []byte("four"), 0); err != nil || rev <= third {
-		t.Errorf("Put of revision 0 after Delete = %d, %v, want more than %d", rev, err, third)
+		t.Errorf("Put with revision 0 after Delete = %d, %v, want more than %d", rev, err, third)
 	}
 	if err := s.Delete(ctx, "k"); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func testAll(t *testing.T, s record.Store) {
 	}
 	enough := errors.New("enough")
 	err := s.All(ctx, "", func(string, []byte, uint64) error { return enough })
-	if err != enough { //nolint:errorlint // All returns it as it is
+	if err != enough { //nolint:errorlint // All returns fn's error unchanged
 		t.Errorf("All = %v, want the error of fn", err)
 	}
 }

@@ -106,7 +106,7 @@ func measure(ctx context.Context, cfg Config, p *config.Pipeline, c *server.Serv
 	slices.Sort(load.latencies)
 	result.PutP50Millis, result.PutP99Millis = percentile(load.latencies, 50), percentile(load.latencies, 99)
 	if counts.Delivered+counts.Failed != load.accepted {
-		return result, fmt.Errorf("the counts differ: %d accepted, %d delivered, %d failed", load.accepted, counts.Delivered, counts.Failed)
+		return result, fmt.Errorf("counts differ: %d accepted, %d delivered, %d failed", load.accepted, counts.Delivered, counts.Failed)
 	}
 	return result, nil
 }

@@ -59,7 +59,7 @@ type CallerResult struct {
 // Check returns an error if a request or a record is missing.
 func (r Result) Check() error {
 	if r.Requests != r.RecordsAccepted || r.RecordsDelivered+r.RecordsFailed != r.RecordsAccepted {
-		return fmt.Errorf("the counts differ: %d requests, %d records accepted, %d delivered, %d failed", r.Requests, r.RecordsAccepted, r.RecordsDelivered, r.RecordsFailed)
+		return fmt.Errorf("counts differ: %d requests, %d records accepted, %d delivered, %d failed", r.Requests, r.RecordsAccepted, r.RecordsDelivered, r.RecordsFailed)
 	}
 	return nil
 }
