@@ -309,7 +309,7 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 	}{
 		{"as they are", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "lists them as readers"},
 		{"errors where readers may get them", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
-		{"everything at the top", "", "", nil, nil, "", "", "stays as it is"},
+		{"everything at the top", "", "", nil, nil, "", "", "is not changed"},
 		{"everything at the top, and a reader", "", "", []string{"--reader", "444455556666"}, []string{"444455556666"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
 	}
 	a, s := newAccount(t)

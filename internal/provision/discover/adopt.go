@@ -48,7 +48,7 @@ func noCommonStream(stages []Stage) error {
 	last := stages[len(stages)-1]
 	for _, st := range stages {
 		if st.Stream.Name != last.Stream.Name {
-			return fmt.Errorf("%s logs to %s, and %s to %s: each delivery stream is its own pipeline, so adopt them one by one into different files (--file)",
+			return fmt.Errorf("%s logs to %s, and %s to %s: each delivery stream is a separate pipeline, so adopt them one by one into different files (--file)",
 				st.Ref(), st.Stream.Name, last.Ref(), last.Stream.Name)
 		}
 	}
@@ -118,20 +118,20 @@ func formatError(format string) string {
 func oneLine(format string) string { return strings.TrimRight(format, "\r\n") }
 
 // adoptReaders sets the readers that the bucket policy allows, unless others were given. If all objects are at the top
-// of the bucket, a pipeline cannot have readers, because they would get the error objects, too; the policy stays as it is.
+// of the bucket, a pipeline cannot have readers, because they could also get the error objects; the policy is not changed.
 func adoptReaders(p *config.Pipeline, stream *Stream) (notes []string) {
 	accounts := strings.Join(stream.Readers, ", ")
 	switch {
 	case accounts == "" || len(p.Readers) > 0:
 		return nil
 	case stream.Deliver.Logs() == "":
-		return []string{fmt.Sprintf("the bucket policy allows %s to get objects and stays as it is; to list them as readers:, set a deliver: prefix: that error objects do not have", accounts)}
+		return []string{fmt.Sprintf("the bucket policy allows %s to get objects and is not changed; to list them as readers:, set a deliver: prefix: that error objects do not have", accounts)}
 	}
 	p.Readers = stream.Readers
 	return []string{fmt.Sprintf("the bucket policy allows %s to get objects: the file lists them as readers", accounts)}
 }
 
-// maxReplacements bounds how often replacing one invalid value reveals a problem of the other.
+// maxReplacements limits the rounds: replacing one invalid prefix may reveal a problem with the other.
 const maxReplacements = 3
 
 // replaceInvalid replaces prefixes that a pipeline does not allow by the defaults.

@@ -45,7 +45,7 @@ func (l *finder) restAPIs(ctx context.Context) ([]API, error) {
 	return all, nil
 }
 
-// stages reads the stages of each API. The APIs that cannot be read make one note.
+// stages reads the stages of each API. APIs that cannot be read are listed in one note.
 func (l *finder) stages(ctx context.Context, apis []API) {
 	stages, errs := make([][]Stage, len(apis)), make([]error, len(apis))
 	inGroup(len(apis), func(i int) { stages[i], errs[i] = l.stagesOf(ctx, apis[i]) })
@@ -96,7 +96,7 @@ func (l *finder) stagesOf(ctx context.Context, api API) ([]Stage, error) {
 	return all, nil
 }
 
-// plans finds the usage plans that hold each stage.
+// plans finds the usage plans that contain each stage.
 func (l *finder) plans(ctx context.Context) error {
 	of := map[record.StageRef][]string{}
 	pages := apigateway.NewGetUsagePlansPaginator(l.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(pageSize)})

@@ -10,11 +10,11 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
 )
 
-// Stage finds the stage for "api/stage", where api is the id of an API, or its name if the name is unique. If there is
-// none, the error lists what there is and what to do.
+// Stage finds the stage for "api/stage", where api is the id of an API, or its name if the name is unique. If it is not
+// found, the error lists the choices and what to do.
 func (f Found) Stage(wanted string) (Stage, error) {
 	api, stage := wanted, ""
-	if cut := strings.LastIndexByte(wanted, '/'); cut >= 0 { // names of APIs may have a slash, stages' have none
+	if cut := strings.LastIndexByte(wanted, '/'); cut >= 0 { // API names may contain slashes, stage names cannot
 		api, stage = wanted[:cut], wanted[cut+1:]
 	}
 	of, err := f.stagesOf(api)
@@ -40,7 +40,7 @@ func (f Found) Stage(wanted string) (Stage, error) {
 // stagesOf returns the stages, at least one, of the API with the id or name.
 func (f Found) stagesOf(wanted string) ([]Stage, error) {
 	var byID, byName []Stage
-	ids := map[string]bool{} // of the APIs of that name
+	ids := map[string]bool{} // of the APIs with that name
 	for _, st := range f.Stages {
 		if st.API.ID == wanted {
 			byID = append(byID, st)
@@ -60,7 +60,7 @@ func (f Found) stagesOf(wanted string) ([]Stage, error) {
 	return nil, f.missing(wanted)
 }
 
-// missing returns the reason why an API has no stage to choose.
+// missing explains why no stage was found for an API.
 func (f Found) missing(wanted string) error {
 	for _, a := range f.Undeployed {
 		if wanted == a.ID || wanted == a.Name {
@@ -107,7 +107,7 @@ func Kind(a API) string {
 	return "a REST API"
 }
 
-// maxListed bounds the names in a message.
+// maxListed limits the names in a message.
 const maxListed = 8
 
 func listed(names []string) string {

@@ -18,7 +18,7 @@ func TestStageByName(t *testing.T) {
 	}
 	tests := []struct {
 		wanted, want string
-		says         []string // of the error
+		text         []string // of the error
 	}{
 		{"a1b2c3d4e5/prod", "a1b2c3d4e5/prod", nil},
 		{"shop/dev", "a1b2c3d4e5/dev", nil},
@@ -41,7 +41,7 @@ func TestStageByName(t *testing.T) {
 			t.Errorf("Stage(%q) = %s, %v; want %q", tt.wanted, got.Ref(), err, tt.want)
 			continue
 		}
-		for _, s := range tt.says {
+		for _, s := range tt.text {
 			if !strings.Contains(err.Error(), s) {
 				t.Errorf("Stage(%q): %v; want %q", tt.wanted, err, s)
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 )
 
-// Options hold what a described pipeline does not take from its stages.
+// Options hold the values of a described pipeline that do not follow from its stages.
 type Options struct {
 	Region, Account string
 	Name, Bucket    string   // "": derived from the API's name and the account
@@ -22,7 +22,7 @@ type Options struct {
 type Description struct {
 	Pipeline *config.Pipeline
 	File     []byte   // stagelog.yaml
-	Notes    []string // where the pipeline differs from what the account has
+	Notes    []string // differences between the pipeline and the account
 }
 
 // Describe derives a pipeline that logs the stages, at least one.
@@ -70,10 +70,10 @@ func CommonStream(stages []Stage) *Stream {
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// maxDerivedName bounds the names that are derived from an API's.
+// maxDerivedName limits the length of names derived from an API's name.
 const maxDerivedName = 20
 
-// pipelineName derives the name of a pipeline from an API's.
+// pipelineName derives the name of a pipeline from an API's name.
 func pipelineName(api string) string {
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(api), "-"), "-")
 	if name = strings.TrimRight(name[:min(len(name), maxDerivedName)], "-"); name == "" {

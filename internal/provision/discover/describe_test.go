@@ -36,7 +36,7 @@ func TestDescribeNewPipeline(t *testing.T) {
 		got, err := Describe([]Stage{{API: API{ID: "a1b2c3d4e5", Name: tt.api}, Name: "prod"}}, o)
 		if tt.wantProblem != "" {
 			if err == nil || !strings.Contains(err.Error(), ": "+tt.wantProblem+": ") {
-				t.Errorf("%+v: Describe = %v, want a problem of %s", tt, err, tt.wantProblem)
+				t.Errorf("%+v: Describe = %v, want a problem with %s", tt, err, tt.wantProblem)
 			}
 			continue
 		}
@@ -46,7 +46,7 @@ func TestDescribeNewPipeline(t *testing.T) {
 		}
 		p := got.Pipeline
 		if p.Name != tt.wantName || p.Bucket != tt.wantBucket || len(p.Stages) != 1 || p.Account != account || p.Region != "eu-west-1" || len(got.Notes) > 0 {
-			t.Errorf("%+v: name %s, bucket %s, stages %v, notes %v", tt, p.Name, p.Bucket, p.Stages, got.Notes)
+			t.Errorf("%+v: got name %s, bucket %s, stages %v, notes %v", tt, p.Name, p.Bucket, p.Stages, got.Notes)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestAdoptErrors(t *testing.T) {
 	}{
 		{"no stream", []Stage{stage("prod", nil)}, "a1b2c3d4e5/prod does not log to a delivery stream"},
 		{"two streams", []Stage{stage("prod", one), stage("dev", two)}, "prod logs to amazon-apigateway-one, and a1b2c3d4e5/dev to amazon-apigateway-two"},
-		{"name of the stream", []Stage{stage("prod", &Stream{Name: "logs"})}, "API Gateway cannot log to delivery stream logs"},
+		{"stream name", []Stage{stage("prod", &Stream{Name: "logs"})}, "API Gateway cannot log to delivery stream logs"},
 		{"ORC", []Stage{stage("prod", &Stream{Name: "amazon-apigateway-orc", ORC: true})}, "converts its records to ORC"},
 	} {
 		o := options()

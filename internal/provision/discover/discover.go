@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// API Gateway allows 10 management calls a second, with a burst, per account. Other deployments need some of them.
+	// API Gateway allows 10 management calls per second and account, with a burst. Some are left for other clients.
 	callsPerSecond = 5
 	burst          = 10
 	inParallel     = 4
 
-	// maxAPIs bounds the time that Find takes: each API costs a call.
+	// maxAPIs limits the duration of Find: each API takes one call.
 	maxAPIs = 500
 )
 
-// Found holds what an account has in one Region.
+// Found lists the APIs, stages and delivery streams of an account in one Region.
 type Found struct {
 	APIs       int     // number of REST APIs
 	Stages     []Stage // of the REST APIs, in the order of the APIs' names
@@ -60,12 +60,12 @@ type Stream struct {
 	Name     string
 	Bucket   string
 	Deliver  config.Deliver // ErrorPrefix is "" if the stream has none
-	ORC      bool           // records are converted to ORC, which a pipeline cannot
+	ORC      bool           // records are converted to ORC, which pipelines do not support
 	Function string         // ARN of the function that transforms the records; "" if there is none
 	Readers  []string       // other accounts that the bucket policy allows to get objects, without a condition
 }
 
-// Find reads the account. What it is not allowed to read becomes a note. It fails only if the REST APIs cannot be
+// Find reads the account. Anything it is not allowed to read becomes a note. It fails only if the REST APIs cannot be
 // listed, or ctx ends.
 func Find(ctx context.Context, c *provision.Clients) (Found, error) {
 	l := finder{c: c, pace: rate.NewLimiter(callsPerSecond, burst)}
@@ -90,7 +90,7 @@ type finder struct {
 	found Found // owned by the goroutine that called Find
 }
 
-// note adds a note if err is not nil: what could not be read, and why.
+// note adds a note that what could not be read because of err, unless err is nil.
 func (l *finder) note(what string, err error) {
 	if err != nil {
 		l.found.Notes = append(l.found.Notes, fmt.Sprintf("cannot read the %s: %v", what, provision.Explain(err)))

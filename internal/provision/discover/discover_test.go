@@ -30,7 +30,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// account is an AWS account to make things in.
+// account creates resources in an AWS account.
 type account struct {
 	testing.TB
 	*provision.Clients
@@ -46,7 +46,7 @@ func must[T any](a account, what string) func(T, error) T {
 	}
 }
 
-// api makes a REST API, deployed to the stages.
+// api creates a REST API and deploys it to the stages.
 func (a account) api(name string, stages ...string) string {
 	a.Helper()
 	ctx := a.Context()
@@ -96,8 +96,8 @@ func byHand() *types.ExtendedS3DestinationConfiguration {
 	}
 }
 
-// bucketPolicy lets two other accounts get what is delivered, and one by intention: it names the bucket
-// and not its objects. The rest of it lets nobody else.
+// bucketPolicy allows two other accounts to get delivered objects. The statement for a third account is
+// meant to, but names the bucket and not its objects. No other account can get them.
 const bucketPolicy = `{"Version":"2012-10-17","Statement":[
 	{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:root","arn:aws:iam::123456789012:root"]},"Action":"s3:*","Resource":"arn:aws:s3:::their-logs/*"},
 	{"Effect":"Allow","Principal":{"AWS":["444455556666","arn:aws:iam::777788889999:role/reader"]},"Action":["s3:ListBucket","s3:GetObject"],"Resource":"arn:aws:s3:::their-logs/*"},
@@ -108,7 +108,7 @@ const bucketPolicy = `{"Version":"2012-10-17","Statement":[
 	{"Effect":"Allow","Principal":{"AWS":"333333333333"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::their-logs/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}},
 	{"Effect":"Deny","Principal":{"AWS":"555555555555"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::their-logs/*"}]}`
 
-func TestFindLooksAtEverything(t *testing.T) {
+func TestFindReadsWholeAccount(t *testing.T) {
 	s := moto.Start(t)
 	a := account{t, provision.NewClients(s.Config(nil))}
 	shop, pets, bare := a.api("shop", "prod", "dev"), a.api("pets", "v1"), a.api("bare")
@@ -148,7 +148,7 @@ func TestFindLooksAtEverything(t *testing.T) {
 	}
 }
 
-func TestAnAccountWithNothingIsNoError(t *testing.T) {
+func TestFindInEmptyAccount(t *testing.T) {
 	s := moto.Start(t)
 	got, err := discover.Find(t.Context(), provision.NewClients(s.Config(nil)))
 	if diff := cmp.Diff(discover.Found{PlansKnown: true}, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
@@ -156,10 +156,10 @@ func TestAnAccountWithNothingIsNoError(t *testing.T) {
 	}
 }
 
-// paged is an API Gateway that gives two items to a page, and refuses some calls.
+// paged is an API Gateway that returns two items per page, and denies some calls.
 type paged struct {
 	apis   int
-	denied string     // part of the path of calls that are refused
+	denied string     // part of the path of denied calls
 	mu     sync.Mutex // guards calls
 	calls  []string
 }
@@ -213,7 +213,7 @@ func (p *paged) clients(t *testing.T) *provision.Clients {
 	return provision.NewClients(aws.Config{Region: moto.Region, BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")})
 }
 
-func TestEveryPageIsRead(t *testing.T) {
+func TestFindReadsEveryPage(t *testing.T) {
 	got, err := discover.Find(t.Context(), (&paged{apis: 5}).clients(t))
 	if err != nil {
 		t.Fatal(err)
@@ -223,12 +223,12 @@ func TestEveryPageIsRead(t *testing.T) {
 	}
 	for i, st := range got.Stages {
 		if want := fmt.Sprintf("api%d/prod", i); st.Ref().String() != want || len(st.Plans) != 1 {
-			t.Errorf("stage %d is %s in the plans %v; want %s in one", i, st.Ref(), st.Plans, want)
+			t.Errorf("stage %d is %s with plans %v; want %s with one plan", i, st.Ref(), st.Plans, want)
 		}
 	}
 }
 
-func TestWhatMayNotBeLookedAtIsANote(t *testing.T) {
+func TestDeniedCallsBecomeNotes(t *testing.T) {
 	tests := []struct {
 		denied string
 		stages int
@@ -245,22 +245,22 @@ func TestWhatMayNotBeLookedAtIsANote(t *testing.T) {
 			t.Errorf("%s denied: %d stages, notes %q, %v; want %d and %q", tt.denied, len(got.Stages), got.Notes, err, tt.stages, tt.note)
 		}
 		if len(got.Undeployed) != 0 || got.APIs != 3 {
-			t.Errorf("%s denied: of %d APIs %v are called undeployed; want 3, and nobody knows", tt.denied, got.APIs, got.Undeployed)
+			t.Errorf("%s denied: got %d APIs, undeployed %v; want 3 and none undeployed", tt.denied, got.APIs, got.Undeployed)
 		}
 	}
 	if _, err := discover.Find(t.Context(), (&paged{apis: 3, denied: "/restapis"}).clients(t)); err == nil || !strings.HasPrefix(err.Error(), "list the REST APIs: access denied") {
-		t.Errorf("Find without the REST APIs: %v; want that they may not be listed", err)
+		t.Errorf("Find without the REST APIs: got %v, want access denied", err)
 	}
 }
 
-func TestAPIGatewayIsNotPressed(t *testing.T) {
+func TestFindLimitsCallRate(t *testing.T) {
 	p := &paged{apis: 12}
 	began := time.Now()
 	if _, err := discover.Find(t.Context(), p.clients(t)); err != nil {
 		t.Fatal(err)
 	}
-	// A burst of 10, then 5 a second.
+	// A burst of 10, then 5 per second.
 	if least := time.Duration(len(p.calls)-11) * 200 * time.Millisecond; time.Since(began) < least {
-		t.Errorf("%d calls took %s, want %s at least", len(p.calls), time.Since(began), least)
+		t.Errorf("%d calls took %s, want at least %s", len(p.calls), time.Since(began), least)
 	}
 }

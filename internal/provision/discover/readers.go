@@ -42,8 +42,8 @@ func (l *finder) readers(ctx context.Context, arn string, st *Stream) error {
 	return nil
 }
 
-// reaches reports whether a statement covers the objects below the prefix, or the bucket itself: statements that are
-// meant for its objects often name the bucket, which doctor reports.
+// reaches reports whether a statement covers the objects below the prefix, or the bucket itself: statements meant for
+// objects often name only the bucket, a mistake that doctor reports.
 func reaches(s policy.Statement, bucket, prefix string) bool {
 	if slices.Contains(s.Resources, bucket) {
 		return true
@@ -61,7 +61,7 @@ func gets(action string) bool {
 	return begin == "s3:getobject" || open && strings.HasPrefix("s3:getobject", begin)
 }
 
-// accountOf returns the account that a principal stands for as a whole, or "" for a user or a role.
+// accountOf returns the account id of a principal that represents a whole account, or "" for a user or a role.
 func accountOf(principal string) string {
 	if parts := strings.Split(principal, ":"); len(parts) == 6 && parts[2] == "iam" && parts[5] == "root" {
 		principal = parts[4]

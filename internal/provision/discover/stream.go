@@ -111,7 +111,7 @@ func newStream(name string, to *types.ExtendedS3DestinationDescription) *Stream 
 	return s
 }
 
-// pagesOf returns the compression of a Parquet file's pages. Firehose's default is Snappy.
+// pagesOf returns the page compression of Parquet files. Firehose's default is Snappy.
 func pagesOf(p *types.ParquetSerDe) string {
 	switch p.Compression {
 	case types.ParquetCompressionGzip:

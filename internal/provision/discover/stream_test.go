@@ -31,8 +31,8 @@ func TestStreamReadsFormatConversion(t *testing.T) {
 	}{
 		{"none", nil, nil, false, false, config.Uncompressed, 5},
 		{"switched off", off, nil, false, false, config.Uncompressed, 5},
-		{"Parquet as Firehose makes it", parquet(""), nil, true, false, config.Snappy, 128},
-		{"Snappy, of a size", parquet(types.ParquetCompressionSnappy), &types.BufferingHints{SizeInMBs: aws.Int32(64)}, true, false, config.Snappy, 64},
+		{"Parquet with defaults", parquet(""), nil, true, false, config.Snappy, 128},
+		{"Snappy with a buffer size", parquet(types.ParquetCompressionSnappy), &types.BufferingHints{SizeInMBs: aws.Int32(64)}, true, false, config.Snappy, 64},
 		{"GZIP", parquet(types.ParquetCompressionGzip), nil, true, false, config.GZIP, 128},
 		{"not compressed", parquet(types.ParquetCompressionUncompressed), nil, true, false, config.Uncompressed, 128},
 		{"ORC", to(&types.Serializer{OrcSerDe: &types.OrcSerDe{}}), nil, false, true, config.Uncompressed, 128},
