@@ -9,33 +9,33 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Bucket is the settings of the bucket that objects are delivered to. Versioning is off.
+// Bucket holds the settings of the bucket that receives the objects. Versioning is off.
 type Bucket struct {
-	Account      string // that must own the bucket; "" when it is not known
+	Account      string // that must own the bucket; "" if unknown
 	PublicAccess types.PublicAccessBlockConfiguration
 	Ownership    types.ObjectOwnership
-	// Encryption is the default one. SSE-KMS would deny readers of other accounts: with the key aws/s3 for good, with another
-	// until its key policy names them.
+	// Encryption is the default encryption. With SSE-KMS, readers in other accounts would be denied: always with the key aws/s3,
+	// and with another key until its policy names them.
 	Encryption types.ServerSideEncryption
-	Rules      []types.LifecycleRule // the pipeline's; the rules of others stay
-	Notes      []string              // where one rule decides for the objects of another
+	Rules      []types.LifecycleRule // only the pipeline's own rules
+	Notes      []string              // cases where one rule also applies to the objects of another
 }
 
-// Lifecycle rules with these IDs are the pipeline's. Others are left as they are, whatever else their
-// IDs begin with.
+// Lifecycle rules with these IDs belong to the pipeline. All others are left unchanged, even if their
+// IDs start the same.
 const (
 	abortRule        = "stagelog-abort-uploads"
 	expireRule       = "stagelog-expire"
 	expireErrorsRule = "stagelog-expire-errors"
 )
 
-// IsOwnRule reports whether a lifecycle rule is a pipeline's.
+// IsOwnRule reports whether a lifecycle rule was created by stagelog.
 func IsOwnRule(rule types.LifecycleRule) bool {
 	return slices.Contains([]string{abortRule, expireRule, expireErrorsRule}, aws.ToString(rule.ID))
 }
 
-// AbortDays is after how long the parts of an upload that was never completed are deleted:
-// they cost as objects do, and no list shows them. Firehose tries for a day at most.
+// AbortDays is the age at which the parts of an incomplete upload are deleted: they cost as much
+// as objects, but are not listed. Firehose retries for at most a day.
 const AbortDays = 7
 
 func (s *Spec) bucket() Bucket {
@@ -54,11 +54,11 @@ func (s *Spec) bucket() Bucket {
 	return b
 }
 
-// expiry is what is deleted after some time: all that begins with a text.
+// expiry describes objects that are deleted after some time, by their prefix.
 type expiry struct {
 	id     string
 	option string // of stagelog.yaml
-	prefix string // as Firehose has it
+	prefix string // as configured in Firehose, with expressions
 	days   int
 }
 
@@ -66,7 +66,7 @@ func expiries(s *Spec) []expiry {
 	p := s.Pipeline
 	failed := p.Deliver.ErrorPrefix
 	if failed == "" {
-		failed = p.Deliver.Prefix + "processing-failed/" // where Firehose puts them then
+		failed = p.Deliver.Prefix + "processing-failed/" // Firehose's default
 	}
 	return []expiry{
 		{expireRule, "expire_days", p.Deliver.Prefix, p.AWS.ExpireDays},
@@ -74,18 +74,18 @@ func expiries(s *Spec) []expiry {
 	}
 }
 
-// fixed returns the part of every object's key that a rule can name.
+// fixed returns the constant part of the prefix, which a rule can name.
 func (e expiry) fixed() string {
 	fixed, _, _ := strings.Cut(e.prefix, "!{")
 	return fixed
 }
 
-// checkExpiries refuses a pipeline whose rules would delete what stagelog keeps in the bucket, and
-// the objects of others with it.
+// checkExpiries rejects a pipeline whose rules would also delete stagelog's own objects in the
+// bucket.
 func checkExpiries(s *Spec) error {
 	for _, e := range expiries(s) {
 		if e.days > 0 && strings.HasPrefix(StatePrefix, e.fixed()) {
-			return fmt.Errorf("aws: %s would delete all objects that begin with %q, and so what stagelog keeps below %s: give the prefix %q a beginning of its own, such as logs/, or leave out %s",
+			return fmt.Errorf("aws: %s would delete all objects that start with %q, including stagelog's own objects below %s: make the prefix %q start differently, for example with logs/, or remove %s",
 				e.option, e.fixed(), StatePrefix, e.prefix, e.option)
 		}
 	}
@@ -109,7 +109,7 @@ func lifecycleRules(s *Spec) []types.LifecycleRule {
 	return rules
 }
 
-// lifecycleNotes names the rules that decide for the objects of another rule.
+// lifecycleNotes describes the rules that also apply to the objects of another rule.
 func lifecycleNotes(s *Spec) []string {
 	var notes []string
 	all := expiries(s)
@@ -117,7 +117,7 @@ func lifecycleNotes(s *Spec) []string {
 		outer := all[1-i]
 		within := strings.HasPrefix(inner.fixed(), outer.fixed()) && inner.fixed() != outer.fixed()
 		if within && outer.days > 0 && (inner.days == 0 || inner.days > outer.days) {
-			notes = append(notes, fmt.Sprintf("%s is below %s, so %s (%d days) counts there, too", inner.fixed(), outer.fixed(), outer.option, outer.days))
+			notes = append(notes, fmt.Sprintf("%s is below %s, so %s (%d days) also applies there", inner.fixed(), outer.fixed(), outer.option, outer.days))
 		}
 	}
 	return notes

@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// Resources are what should exist for a pipeline. Each carries the OwnerTag.
+// Resources are the AWS resources that should exist for a pipeline. Each has the OwnerTag.
 type Resources struct {
 	Spec         *Spec
 	Bucket       Bucket
@@ -25,10 +25,10 @@ type Resources struct {
 	Function     Function
 	FirehoseRole Role
 	Database     *gluetypes.DatabaseInput // nil unless objects are Parquet
-	Table        *gluetypes.TableInput    // whose columns Firehose converts with; nil unless objects are Parquet
+	Table        *gluetypes.TableInput    // defines the columns of the conversion; nil unless objects are Parquet
 	Destination  *types.ExtendedS3DestinationConfiguration
-	// AccessLogFormat is that of each stage in Spec.Pipeline.Stages. It ends in a newline: without a function that adds it,
-	// records stand one a line all the same.
+	// AccessLogFormat is the format for each stage in Spec.Pipeline.Stages. It ends in a newline, so that there is one record
+	// per line even if no function adds the newline.
 	AccessLogFormat string
 }
 
@@ -50,7 +50,7 @@ type Role struct {
 // RolePolicy is the name of the inline policy of each role.
 const RolePolicy = "stagelog"
 
-// New returns the resources of a pipeline. An error means that AWS would refuse them, or that they would destroy data.
+// New returns the resources of a pipeline. It returns an error if AWS would reject them, or if they would destroy data.
 func New(s *Spec) (*Resources, error) {
 	p := s.Pipeline
 	d := &Resources{
@@ -65,7 +65,7 @@ func New(s *Spec) (*Resources, error) {
 		return nil, fmt.Errorf("S3 bucket %s: %w", s.Bucket(), err)
 	}
 	if err := accesslog.ValidateAccessLogFormat(d.AccessLogFormat); err != nil {
-		return nil, fmt.Errorf("API Gateway would refuse the format: %w; `stagelog format lint` shows more", err)
+		return nil, fmt.Errorf("API Gateway would reject the format: %w; run `stagelog format lint` for details", err)
 	}
 	if !p.Deliver.Parquet {
 		return d, nil
@@ -83,7 +83,7 @@ func (s *Spec) bucketPolicy() policy.Document {
 func (s *Spec) functionRole() Role {
 	return Role{
 		Name:        s.FunctionRole(),
-		Description: "What the enrichment function " + s.Function() + " may do in " + s.Region,
+		Description: "Permissions of the enrichment function " + s.Function() + " in " + s.Region,
 		Trust:       policy.FunctionTrust(),
 		Permissions: policy.Function(policy.FunctionPermissions{
 			Partition: s.Partition, Region: s.Region, Account: s.Account,
@@ -102,11 +102,11 @@ func (s *Spec) firehoseRole() Role {
 	}
 	return Role{
 		Name:        s.FirehoseRole(),
-		Description: "What the delivery stream " + s.Stream() + " may do in " + s.Region,
+		Description: "Permissions of the delivery stream " + s.Stream() + " in " + s.Region,
 		Trust:       policy.FirehoseTrust(s.Account),
 		Permissions: policy.Firehose(permissions),
 	}
 }
 
-// OneLine returns a format without the newline at its end, which is the one thing that others may have added or removed.
+// OneLine returns a format without its trailing newline, which consoles and other tools add or remove.
 func OneLine(format string) string { return strings.TrimRight(format, "\r\n") }

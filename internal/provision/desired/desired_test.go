@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 )
 
-// spec places a pipeline with more lines in an account.
+// spec returns the spec of a pipeline with additional settings in YAML.
 func spec(t *testing.T, more string) *Spec {
 	t.Helper()
 	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-logs\nstages: [a1b2c3d4e5/prod]\n"+more), func(string) string { return "" })
@@ -21,7 +21,7 @@ func spec(t *testing.T, more string) *Spec {
 	return &Spec{Pipeline: p, Partition: "aws", Region: "eu-west-1", Account: "123456789012", Architecture: "arm64"}
 }
 
-// The same pipeline has the same resources each time, and New changes nothing that it is given.
+// New returns equal resources for equal pipelines, and does not modify its argument.
 func TestNewIsPure(t *testing.T) {
 	for _, more := range []string{"", "deliver: {format: parquet}\n", "api_key: hash\nformat: '{\"id\":\"$context.requestId\",\"k\":\"$context.identity.apiKeyId\"}'\n"} {
 		s := spec(t, more)
@@ -37,12 +37,12 @@ func TestNewIsPure(t *testing.T) {
 			t.Errorf("New twice (-first +second):\n%s", diff)
 		}
 		if (first.Table != nil) != s.Pipeline.Deliver.Parquet || (first.Database != nil) != s.Pipeline.Deliver.Parquet {
-			t.Errorf("with %q there are the database %v and the table %v", more, first.Database, first.Table)
+			t.Errorf("with %q: got database %v and table %v", more, first.Database, first.Table)
 		}
 	}
 }
 
-func TestFunctionOfTheProcessHasNoSaltToDraw(t *testing.T) {
+func TestBuiltinFunctionNeedsNoSalt(t *testing.T) {
 	s := spec(t, "api_key: hash\n")
 	drawn, err := New(s)
 	if err != nil {
@@ -54,11 +54,11 @@ func TestFunctionOfTheProcessHasNoSaltToDraw(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !drawn.Function.Salted || derived.Function.Salted {
-		t.Errorf("Salted: %v with a zip, %v as a part of the process, want true and false", drawn.Function.Salted, derived.Function.Salted)
+		t.Errorf("Salted: got %v with a zip and %v built in, want true and false", drawn.Function.Salted, derived.Function.Salted)
 	}
 }
 
-func TestAccountOfAForeignBucketIsNotKnown(t *testing.T) {
+func TestForeignBucketHasUnknownAccount(t *testing.T) {
 	s := spec(t, "")
 	s.ForeignBucket = true
 	d, err := New(s)
@@ -66,7 +66,7 @@ func TestAccountOfAForeignBucketIsNotKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d.Bucket.Account != "" || aws.ToString(d.Destination.BucketARN) != "arn:aws:s3:::acme-logs" {
-		t.Errorf("the bucket's account is %q, its ARN %s", d.Bucket.Account, aws.ToString(d.Destination.BucketARN))
+		t.Errorf("ForeignBucket: got account %q, ARN %s, want no account", d.Bucket.Account, aws.ToString(d.Destination.BucketARN))
 	}
 }
 
@@ -79,8 +79,8 @@ func TestBucketExpiry(t *testing.T) {
 	}{
 		{"nothing expires", "", "", 0, 0, "", ""},
 		{"everything would expire", "", "errors/", 400, 0, "expire_days", ""},
-		{"stagelog's own would expire", "s", "errors/", 400, 0, "expire_days", ""},
-		{"all with the errors", "logs/", "!{firehose:error-output-type}/", 0, 30, "error_days", ""},
+		{"stagelog's own objects would expire", "s", "errors/", 400, 0, "expire_days", ""},
+		{"errors at the top of the bucket", "logs/", "!{firehose:error-output-type}/", 0, 30, "error_days", ""},
 		{"errors below logs", "logs/", "logs/bad/", 30, 90, "", "logs/bad/ is below logs/"},
 		{"errors below logs, shorter", "logs/", "logs/bad/", 90, 30, "", ""},
 		{"logs below errors", "a/logs/", "a/", 90, 30, "", "a/logs/ is below a/"},
@@ -92,7 +92,7 @@ func TestBucketExpiry(t *testing.T) {
 			s.Pipeline.AWS.ExpireDays, s.Pipeline.AWS.ErrorDays = tt.days, tt.errorDays
 			d, err := New(s)
 			if (err != nil) != (tt.refused != "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
-				t.Fatalf("New() = %v, want an error that names %q", err, tt.refused)
+				t.Fatalf("New() = %v, want an error with %q", err, tt.refused)
 			}
 			if err != nil {
 				return

@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-// Function is the settings of the enrichment function.
+// Function holds the settings of the enrichment function.
 type Function struct {
 	Name         string
 	Description  string
@@ -18,13 +18,13 @@ type Function struct {
 	Handler      string
 	Architecture string
 	Memory       int32 // MiB
-	// Timeout is in seconds: the most that Firehose waits for with its default of 60 s of buffering. A batch takes milliseconds.
+	// Timeout is in seconds. It equals Firehose's default buffering interval; a batch takes milliseconds.
 	Timeout     int32
 	Environment map[string]string // without the secret in SaltVariable
 
-	Zip     []byte // its code; nil when it is not known
-	Builtin bool   // it is part of the process behind the endpoint; nothing creates it
-	Salted  bool   // it needs a secret in SaltVariable
+	Zip     []byte // its code; nil if unknown
+	Builtin bool   // provided by the process behind the endpoint, so it is not created
+	Salted  bool   // needs a secret in SaltVariable
 }
 
 func (s *Spec) function() Function {
@@ -36,7 +36,7 @@ func (s *Spec) function() Function {
 	}
 }
 
-// HostArchitecture returns the architecture of this machine in Lambda's words.
+// HostArchitecture returns Lambda's name for the architecture of this machine.
 func HostArchitecture() string {
 	if runtime.GOARCH == "amd64" {
 		return "x86_64"
@@ -44,12 +44,12 @@ func HostArchitecture() string {
 	return runtime.GOARCH
 }
 
-// SaltVariable holds the secret of api_key: hash. Deploy draws it when it makes the function,
-// and keeps it from then on: with another one the same key would have another hash.
+// SaltVariable holds the secret of api_key: hash. Deploy generates it when it creates the function,
+// and never changes it, because the hashes of keys depend on it.
 const SaltVariable = "STAGELOG_HASH_SALT"
 
-// environment returns the variables of the enrichment function. Names of fields stand for a format of the user's own: all
-// variables of a function together may have 4 KB, and a format alone more than that.
+// environment returns the variables of the enrichment function. A custom format is replaced by the names of its fields,
+// because all variables of a function are limited to 4 KB, and a format alone can be longer.
 func (s *Spec) environment() map[string]string {
 	p := s.Pipeline
 	orDash := func(name string) string {
@@ -73,11 +73,11 @@ func (s *Spec) environment() map[string]string {
 	return env
 }
 
-// fieldVariables names the fields of a format of the user's own.
+// fieldVariables returns the variables that name the fields of a custom format.
 func fieldVariables(format string) map[string]string {
 	f, err := accesslog.Parse(format)
 	if err != nil {
-		return nil // stagelog.yaml's loader has checked it
+		return nil // already checked when stagelog.yaml was loaded
 	}
 	fields := f.Fields()
 	env := map[string]string{"STAGELOG_FIELD_KEY_ID": fields.KeyID, "STAGELOG_FIELD_API_ID": fields.APIID, "STAGELOG_FIELD_STAGE": fields.Stage}
@@ -87,5 +87,5 @@ func fieldVariables(format string) map[string]string {
 	return env
 }
 
-// formatWithoutKey is a preset that has no field for a key's value, so that no other field is masked.
+// formatWithoutKey is a preset without a field for the key's value, so that it causes no field to be masked.
 const formatWithoutKey = "usage"

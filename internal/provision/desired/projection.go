@@ -7,16 +7,16 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 )
 
-// Projection is where objects lie, for Amazon Athena: partitions that it computes from the dates in their keys.
+// Projection describes the partitions that Amazon Athena computes from the dates in object keys.
 // https://docs.aws.amazon.com/athena/latest/ug/partition-projection.html
 type Projection struct {
 	Root   string // the prefix before the dates
-	Format string // of the dates, as Java writes it
+	Format string // of the dates, in Java's notation
 	Unit   string // HOURS or DAYS
 }
 
-// ProjectionOf reads a delivery prefix, which must be one that Athena can compute: Firehose's own dates, or
-// year=/month=/day=(/hour=) ones.
+// ProjectionOf derives the projection from a delivery prefix. It supports Firehose's default dates and
+// year=/month=/day=(/hour=).
 func ProjectionOf(prefix string) (Projection, error) {
 	root, dates, found := strings.Cut(prefix, "!{")
 	switch {
@@ -35,13 +35,13 @@ func ProjectionOf(prefix string) (Projection, error) {
 	case dates == "timestamp:yyyy/MM/dd/HH}/":
 		return Projection{root, "yyyy/MM/dd/HH", "HOURS"}, nil
 	}
-	return Projection{}, fmt.Errorf("prefix %s: Athena's partition projection can compute yyyy/MM/dd/HH/ (the default), yyyy/MM/dd/ and year=/month=/day=(/hour=) behind a fixed prefix", prefix)
+	return Projection{}, fmt.Errorf("prefix %s: Athena's partition projection supports only yyyy/MM/dd/HH/ (the default), yyyy/MM/dd/ and year=/month=/day=(/hour=) after a fixed prefix", prefix)
 }
 
-// Location is where the objects of a table over the bucket begin.
+// Location returns the URL of the table's objects in a bucket.
 func (p Projection) Location(bucket string) string { return "s3://" + bucket + "/" + p.Root }
 
-// Properties are the table's, in the order in which people read them.
+// Properties returns the table properties for the projection, in a readable order.
 func (p Projection) Properties(bucket string) [][2]string {
 	return [][2]string{
 		{"projection.enabled", "true"},

@@ -7,8 +7,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// OwnerTag is the key of the tag that every resource of a pipeline carries. Its value is
-// Spec.Owner.
+// OwnerTag is the key of the tag on every resource of a pipeline. Its value is Spec.Owner.
 const OwnerTag = "stagelog"
 
 // Spec is a pipeline placed in one account and Region. Its methods name the resources.
@@ -18,20 +17,19 @@ type Spec struct {
 	Region    string
 	Account   string // 12 digits
 
-	// Zip is the enrichment function's deployment package, and Architecture what it was
-	// built for: "arm64" or "x86_64". A plan may be made without a zip: the code is then
-	// not compared.
+	// Zip is the enrichment function's deployment package, and Architecture its target:
+	// "arm64" or "x86_64". Without a zip, a plan does not compare the code.
 	Zip          []byte
 	Architecture string
 
-	// Builtin is a function that the process behind the endpoint provides: it has no zip, and nothing creates it.
+	// Builtin means that the process behind the endpoint provides the function: it has no zip and is not created.
 	Builtin bool
-	// ForeignBucket is a bucket at another endpoint than the other resources, whose account is not known.
+	// ForeignBucket means that the bucket is at another endpoint than the other resources, so its account is unknown.
 	ForeignBucket bool
 }
 
-// Owner returns the value of the OwnerTag of everything that belongs to the pipeline. The Region
-// is part of it because roles have none of their own.
+// Owner returns the value of the pipeline's OwnerTag. It includes the Region because IAM roles are
+// global.
 func (s *Spec) Owner() string { return s.Region + "/" + s.Pipeline.Name }
 
 // Bucket returns the name of the bucket.
@@ -56,11 +54,11 @@ func (s *Spec) StreamARN() string { return s.arn("firehose", "deliverystream/"+s
 // StreamLogGroup returns the log group for the errors of the stream.
 func (s *Spec) StreamLogGroup() string { return StreamLogGroup(s.Stream()) }
 
-// StreamLogGroup returns the log group that Firehose's console makes for the errors of a stream. They are written to the log
+// StreamLogGroup returns the log group that the Firehose console creates for a stream's errors. They are written to the log
 // stream DeliveryLogStream.
 func StreamLogGroup(stream string) string { return "/aws/kinesisfirehose/" + stream }
 
-// DeliveryLogStream is the log stream in StreamLogGroup. Firehose does not make it.
+// DeliveryLogStream is the log stream in StreamLogGroup. Firehose does not create it.
 const DeliveryLogStream = "S3Delivery"
 
 // Function returns the name of the enrichment function.
@@ -75,13 +73,13 @@ func (s *Spec) FunctionLogGroup() string { return "/aws/lambda/" + s.Function() 
 // FunctionRole returns the name of the role that the function runs with.
 func (s *Spec) FunctionRole() string { return s.Pipeline.Function() + "-function" }
 
-// FunctionInterval returns how long the stream gathers records for one call of the function: not longer than for an object,
-// or the object would wait for the function's buffer.
+// FunctionInterval returns how long the stream buffers records for one call of the function: at most as long as for an object,
+// so that the object does not wait for the function's buffer.
 func (s *Spec) FunctionInterval() time.Duration {
 	return min(s.Pipeline.Deliver.Interval, record.DefaultFunctionInterval)
 }
 
-// FirehoseRole returns the name of the role that the delivery stream acts with.
+// FirehoseRole returns the name of the delivery stream's role.
 func (s *Spec) FirehoseRole() string { return s.Pipeline.Function() + "-firehose" }
 
 // RoleARN returns the ARN of one of the pipeline's roles.
@@ -89,24 +87,23 @@ func (s *Spec) RoleARN(role string) string {
 	return "arn:" + s.Partition + ":iam::" + s.Account + ":role/" + role
 }
 
-// LogGroupARN returns the ARN of a log group, without the ":*" that stands for its log streams.
+// LogGroupARN returns the ARN of a log group, without the ":*" for its log streams.
 func (s *Spec) LogGroupARN(group string) string { return s.arn("logs", "log-group:"+group) }
 
 func (s *Spec) arn(service, resource string) string {
 	return "arn:" + s.Partition + ":" + service + ":" + s.Region + ":" + s.Account + ":" + resource
 }
 
-// SnapshotKey is the object that the functions of a pipeline share: the usage plans and customers, without key values, outside
-// of what readers may get.
+// SnapshotKey is the object with usage plans and customers, without key values, that all instances of the function share. Readers
+// cannot get it.
 const SnapshotKey = StatePrefix + "directory.json"
 
-// PreviousLoggingKey returns the object that keeps a stage's access log settings as they were before deploy replaced them, so
-// that destroy can restore them.
+// PreviousLoggingKey returns the object that keeps a stage's previous access log settings, so that destroy can restore them.
 func PreviousLoggingKey(st record.StageRef) string {
 	return PreviousLoggingPrefix + st.API + "/" + st.Stage + ".json"
 }
 
-// What stagelog keeps for itself in the bucket. The names are in users' buckets, and do not change.
+// Prefixes of stagelog's own objects. They exist in users' buckets, so they must not change.
 const (
 	StatePrefix           = "stagelog/"
 	PreviousLoggingPrefix = StatePrefix + "former/"

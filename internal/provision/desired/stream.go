@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// destination returns the destination of the delivery stream, with everything that Firehose would fill in.
+// destination returns the delivery stream's destination, including the values that Firehose would default.
 func (s *Spec) destination() *types.ExtendedS3DestinationConfiguration {
 	deliver := s.Pipeline.Deliver
 	return &types.ExtendedS3DestinationConfiguration{
@@ -32,13 +32,13 @@ func (s *Spec) destination() *types.ExtendedS3DestinationConfiguration {
 	}
 }
 
-// processing returns the call of the enrichment function.
+// processing returns the processor that calls the enrichment function.
 func (s *Spec) processing() *types.ProcessingConfiguration {
 	param := func(name types.ProcessorParameterName, value string) types.ProcessorParameter {
 		return types.ProcessorParameter{ParameterName: name, ParameterValue: aws.String(value)}
 	}
 	return &types.ProcessingConfiguration{
-		Enabled: aws.Bool(true), // omitted it means disabled
+		Enabled: aws.Bool(true), // the default is false
 		Processors: []types.Processor{{Type: types.ProcessorTypeLambda, Parameters: []types.ProcessorParameter{
 			param(types.ProcessorParameterNameLambdaArn, s.FunctionARN()+LatestQualifier),
 			param(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)),
@@ -49,10 +49,10 @@ func (s *Spec) processing() *types.ProcessingConfiguration {
 	}
 }
 
-// LatestQualifier is the qualifier that a function's ARN means without one.
+// LatestQualifier is the default qualifier of a function's ARN.
 const LatestQualifier = ":$LATEST"
 
-// conversion returns that of JSON to Parquet with the columns of the pipeline's table; nil is none.
+// conversion returns the conversion from JSON to Parquet with the columns of the pipeline's table, or nil.
 func (s *Spec) conversion() *types.DataFormatConversionConfiguration {
 	p := s.Pipeline
 	if !p.Deliver.Parquet {
@@ -71,5 +71,5 @@ func (s *Spec) conversion() *types.DataFormatConversionConfiguration {
 	}
 }
 
-// NewestVersion of a table is what Firehose reads where none is given.
+// NewestVersion is the table version that Firehose reads by default.
 const NewestVersion = "LATEST"

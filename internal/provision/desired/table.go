@@ -13,8 +13,8 @@ const (
 	parquetSerDe  = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 )
 
-// addTable adds the table whose columns Firehose converts with, and its database. Their owner is one of their parameters: tables
-// have no tags, and CloudFormation gives databases none.
+// addTable adds the table that defines the columns of the conversion, and its database. The owner is stored in their parameters,
+// because tables have no tags, and CloudFormation cannot tag databases.
 func (d *Resources) addTable() error {
 	s, p := d.Spec, d.Spec.Pipeline
 	names, err := p.Columns()
@@ -27,7 +27,7 @@ func (d *Resources) addTable() error {
 	}
 	t := &types.TableInput{
 		Name: aws.String(config.LinesTable), TableType: aws.String("EXTERNAL_TABLE"),
-		Description: aws.String("A row for each request; what is not known is -"),
+		Description: aws.String("One row per request; unknown values are -"),
 		Parameters:  map[string]string{OwnerTag: s.Owner(), "classification": "parquet", "EXTERNAL": "TRUE"},
 		StorageDescriptor: &types.StorageDescriptor{
 			Location: aws.String("s3://" + s.Bucket() + "/" + p.Deliver.Logs()), InputFormat: aws.String(parquetInput), OutputFormat: aws.String(parquetOutput),
