@@ -2,6 +2,6 @@
 // cmd/enricher as `bootstrap`, for Lambda's runtime provided.al2023.
 //
 // Releases of stagelog embed the zips: `make release` puts them into this directory and builds
-// with the tag release. Other builds make the zip on demand with the go command from
+// with the tag release. Other builds create the zip on demand with the go command from
 // stagelog's source.
 package bundle

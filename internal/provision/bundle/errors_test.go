@@ -38,7 +38,7 @@ func TestZipErrors(t *testing.T) {
 			fakeGo(t, `echo "go: go.mod requires go >= 1.26.0 (running go 1.21.0; GOTOOLCHAIN=local)" >&2; exit 1`)
 			return Options{}
 		}, true, []string{"go build in ", "a release of stagelog", "--function-zip", "requires go >= 1.26.0"}},
-		{"go command without effect", "arm64", func(t *testing.T) Options {
+		{"go command that writes nothing", "arm64", func(t *testing.T) Options {
 			fakeGo(t, `exit 0`)
 			return Options{}
 		}, false, []string{"bootstrap: no such file"}},

@@ -25,7 +25,7 @@ var passedSettings = []string{
 // passedVariables are variables of the go command that only the environment can contain.
 var passedVariables = []string{"GOROOT", "GOMAXPROCS", "GOMEMLIMIT"}
 
-// goCommand is the go command of this machine with an environment in which every machine
+// goCommand is this machine's go command with an environment in which every machine
 // builds the same program.
 type goCommand struct {
 	path string
@@ -62,7 +62,7 @@ func environment(env []string, settings map[string]string, tmp string) []string 
 		}
 	}
 	for _, name := range passedSettings {
-		if v := settings[name]; v != "" && (name != "GOCACHE" || v != "off") { // off: Go found no directory for it
+		if v := settings[name]; v != "" && (name != "GOCACHE" || v != "off") { // off: Go found no cache directory
 			all = append(all, name+"="+v)
 		}
 	}

@@ -41,7 +41,7 @@ func TestZippedProgramEnriches(t *testing.T) {
 	testenv.Need(t, testenv.Zip)
 	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	if runtime.GOOS != "linux" || arch == "" {
-		t.Skip("builds the function and runs it, a Linux program")
+		t.Skip("the function runs only on Linux")
 	}
 	data, _, err := Zip(t.Context(), arch, Options{})
 	if err != nil {

@@ -23,7 +23,7 @@ type Options struct {
 	Progress func(string)
 }
 
-// ErrCannotBuild is returned when this machine cannot build the zip. The error's text names
+// ErrCannotBuild means that this machine cannot build the zip. The error's text names
 // the alternatives.
 var ErrCannotBuild = errors.New("the enrichment function cannot be built here")
 
@@ -96,5 +96,5 @@ func Check(data []byte) error {
 			return nil
 		}
 	}
-	return errors.New("the zip has no file bootstrap, which Lambda runs; run `stagelog export zip` to write a correct one")
+	return errors.New("the zip has no file bootstrap, which Lambda runs; run `stagelog export zip` to write a valid one")
 }

@@ -86,7 +86,7 @@ func published(t *testing.T, dir string) {
 	write(t, at+".mod", string(goMod))
 	write(t, at+".info", `{"Version":"v1.2.3"}`)
 	write(t, at+".zip", b.String())
-	// Dependencies come from the modules that this machine has already downloaded.
+	// Dependencies are served from this machine's module cache.
 	modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
 	if err != nil {
 		t.Fatal(err)

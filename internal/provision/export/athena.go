@@ -63,13 +63,13 @@ func (a *athena) text() string {
 func (a *athena) head() string {
 	return fmt.Sprintf(`-- SQL for Amazon Athena over the access logs of %s in s3://%s/%s, written by stagelog export athena.
 -- Run the statements one by one in Athena's query editor. Partitions need no maintenance, because
--- Athena computes them. A query with a condition on "date" reads, and is billed for, those days only.
+-- Athena computes them. A query with a condition on "date" reads, and is billed for, only those days.
 
 CREATE DATABASE IF NOT EXISTS %s;
 `, a.p.Name, a.p.Bucket, a.layout.Root, a.database)
 }
 
-// table returns the table. All columns are strings, so that a value that is not a number is no error.
+// table returns the table. All columns are strings, so that non-numeric values cause no errors.
 func (a *athena) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE EXTERNAL TABLE IF NOT EXISTS %s.lines (\n", a.database)
@@ -109,7 +109,7 @@ func (a *athena) added() (names []string) {
 	return names
 }
 
-// athenaColumn is a column of the view: the first of the fields with a value, converted to its type.
+// athenaColumn is a column of the view: the first of fields that has a value, converted with read.
 type athenaColumn struct {
 	name   string
 	read   string // SQL expression with {} for the field's text or NULL
@@ -193,7 +193,7 @@ func (a *athena) time() athenaColumn {
 
 // reports returns the queries of the usual reports over the last 30 days.
 func (a *athena) reports() string {
-	// The condition is on the partition, because nothing else prevents Athena from reading, and billing, all objects.
+	// The condition is on the partition column, because otherwise Athena reads and bills all objects.
 	day := strings.NewReplacer("'", "", "yyyy", "%Y", "MM", "%m", "dd", "%d", "HH", "00").Replace(a.layout.Format)
 	bound := fmt.Sprintf(`WHERE "date" >= date_format(date_add('day', -30, current_timestamp), %s)`, sqlText(day))
 	queries := []struct{ about, columns, group string }{

@@ -237,7 +237,7 @@ func (t *template) reference(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// text returns s as !Sub, or as the shorter !Ref or !GetAtt if s is a single reference. It
+// text returns s as !Sub, or as !Ref or !GetAtt if s is a single reference. It
 // escapes "${" of the original text.
 func (t *template) text(s string) *yaml.Node {
 	s = strings.NewReplacer(

@@ -37,7 +37,7 @@ import (
 
 func TestCloudFormationLinter(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
-	var files []string // in one run: each takes seconds to start
+	var files []string // checked in one run, because cfn-lint takes seconds to start
 	dir := t.TempDir()
 	for name, yaml := range pipelines {
 		file := filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".yaml")
@@ -234,8 +234,8 @@ func (a *motoAccount) createRest(st *stack) {
 	a.ok(err)
 }
 
-// tagFunction adds the function's tags, which moto's CloudFormation ignores, and checks the
-// architecture in the template, which moto ignores too and has no call to change.
+// tagFunction adds the function's tags, which moto's CloudFormation ignores. It also checks the
+// architecture in the template, which moto ignores as well and cannot change later.
 func (a *motoAccount) tagFunction(st *stack) {
 	a.Helper()
 	var tags []struct{ Key, Value string }

@@ -142,7 +142,7 @@ func TestExportRejectsInvalidPipeline(t *testing.T) {
 	}
 }
 
-// tool runs a program, and skips the test if the machine does not have it.
+// tool runs a program. It skips the test if the program is not installed.
 func tool(t *testing.T, stdin string, name string, args ...string) (output string, err error) {
 	t.Helper()
 	testenv.NeedTool(t, name, name, "--version")

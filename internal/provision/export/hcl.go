@@ -95,7 +95,7 @@ const expression = "!hcl"
 
 func hcl(text string) *yaml.Node { return scalar(expression, text) }
 
-// hclValue returns a value in HCL. The caller indents values of several lines.
+// hclValue returns a value in HCL. The caller indents multi-line values.
 func hclValue(v any) string {
 	n := value(v)
 	switch {
@@ -132,7 +132,7 @@ func fitsOnLine(n *yaml.Node) bool {
 	return len(n.Content) == 0 || len(n.Content) == 1 && n.Content[0].Kind == yaml.ScalarNode
 }
 
-// hclString returns text as an HCL string, with everything escaped that HCL would interpret.
+// hclString returns text as an escaped HCL string.
 func hclString(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')

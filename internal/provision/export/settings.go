@@ -19,7 +19,7 @@ import (
 // zipFile is the file name of the function's deployment package in the exported texts.
 const zipFile = "stagelog-enricher.zip"
 
-// settings are the values of a pipeline, with placeholders.
+// settings holds the values of a pipeline, with placeholders for those known only when applied.
 type settings struct {
 	*desired.Spec
 	want *desired.Resources

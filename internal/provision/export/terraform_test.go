@@ -185,14 +185,14 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 				t.Fatalf("patch %s: %v", text, err)
 			}
 			if d := cmp.Diff(wantPatch, patch); d != "" {
-				t.Errorf("the patch of a stage (-cloudformation +terraform):\n%s", d)
+				t.Errorf("patch of a stage (-cloudformation +terraform):\n%s", d)
 			}
 			rules := "aws_s3_bucket_lifecycle_configuration.logs."
 			if d := cmp.Diff(parameters, append(asList(got[stream+"parameter_name"]), asList(got[stream+"parameter_value"])...)); d != "" {
-				t.Errorf("the processor's parameters (-want +terraform):\n%s", d)
+				t.Errorf("processor parameters (-want +terraform):\n%s", d)
 			}
 			if d := cmp.Diff(append(ids, days...), append(asList(got[rules+"id"]), asList(got[rules+"days"])...)); d != "" {
-				t.Errorf("the bucket's rules (-want +terraform):\n%s", d)
+				t.Errorf("lifecycle rules (-want +terraform):\n%s", d)
 			}
 			wants := map[string]any{
 				"aws_s3_bucket.logs.bucket":                     s.Bucket(),

@@ -1,5 +1,4 @@
-// Package moto runs moto_server, an AWS that stagelog did not write, for tests. It is
-// imported by tests only.
+// Package moto runs moto_server, an independent mock of AWS, for tests. Only tests import it.
 package moto
 
 import (
@@ -20,50 +19,50 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// Account is the account that moto gives every caller.
+// Account is the account of every caller in moto.
 const Account = "123456789012"
 
-// Region is where the tests work.
+// Region is the Region that the tests use.
 const Region = "eu-west-1"
 
-// Server is the test process's moto_server, lent to one test at a time.
+// Server is the test process's moto_server. One test at a time can use it.
 type Server struct {
 	URL string
 	t   testing.TB
 }
 
-// shared is the one moto_server of the test process: it takes seconds to start, and milliseconds to reset.
+// shared is the only moto_server of the test process: it starts in seconds, and resets in milliseconds.
 var shared struct {
 	mu     sync.Mutex
-	url    string // empty before the first Start
+	url    string // "" before the first Start
 	holder string // the test that uses it
 	stop   func()
 }
 
-// Main runs a package's tests and stops the moto_server that they used: every package that calls
-// Start has it as its TestMain, or calls Stop there.
+// Main runs a package's tests and stops the moto_server that they used. Every package that calls
+// Start must call Main or Stop in its TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
 	Stop()
 	os.Exit(code)
 }
 
-// Stop ends the moto_server, if one was started.
+// Stop stops the moto_server, if one was started.
 func Stop() {
 	if shared.stop != nil {
 		shared.stop()
 	}
 }
 
-// Start returns a moto_server without any resource, for this test alone until it ends. Where the
-// machine has none, the test is skipped, loudly.
+// Start returns an empty moto_server for exclusive use by this test. It skips the test with a
+// message if moto_server is not installed.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	testenv.NeedTool(t, "moto (pip install 'moto[server]')", "sh", "-c", "command -v moto_server")
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.holder != "" {
-		t.Fatalf("%s still uses moto_server: use its Server, or run after it", shared.holder)
+		t.Fatalf("%s still uses moto_server; use its Server, or run after it", shared.holder)
 	}
 	if shared.url == "" {
 		launch(t)
@@ -79,7 +78,7 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// launch starts moto_server and returns when it answers.
+// launch starts moto_server and waits until it responds.
 func launch(t testing.TB) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -109,16 +108,16 @@ func launch(t testing.TB) {
 	url := fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
 	deadline, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
+	retry := time.NewTicker(50 * time.Millisecond)
+	defer retry.Stop()
 	for get(deadline, url+"/moto-api/") != nil {
 		select {
-		case <-again.C:
+		case <-retry.C:
 		case err := <-exited:
-			t.Fatalf("moto_server ended before it was ready: %v", err)
+			t.Fatalf("moto_server exited before it was ready: %v", err)
 		case <-deadline.Done():
 			stop()
-			t.Fatal("moto_server was not ready within a minute")
+			t.Fatal("moto_server was not ready after 60 s")
 		}
 	}
 	shared.url, shared.stop = url, stop
@@ -154,7 +153,7 @@ func (s *Server) Reset() {
 	}
 }
 
-// Config returns the settings with which AWS's clients reach the server. transport may be nil.
+// Config returns an AWS client configuration for the server. transport may be nil.
 func (s *Server) Config(transport http.RoundTripper) aws.Config {
 	return aws.Config{
 		Region:       Region,

@@ -48,7 +48,7 @@ type Estimate struct {
 type Component struct {
 	Name string  `json:"name"`
 	USD  float64 `json:"usd"`
-	How  string  `json:"how"` // calculation of the amount
+	How  string  `json:"how"` // explains the amount
 }
 
 // New estimates the cost of a month with the given number of evenly distributed requests.
@@ -87,7 +87,7 @@ func New(p *config.Pipeline, region, architecture string, requests int64) Estima
 	}
 	stored := out / ratio[p.Deliver.Compression] * months / gigabyte
 	e.add("S3 storage", stored*of.s3GBMonth, "%.2f GB %s", stored, kept)
-	// The bucket's owner pays for the requests of readers in other accounts.
+	// The bucket's owner pays for requests of readers in other accounts.
 	if readers := len(p.Readers); readers > 0 {
 		e.add("S3 reads", objects*float64(readers)*of.s3Get, "each object once per reader (%d)", readers)
 		e.add("Data transfer", 0, "free within the Region; you pay for transfer to readers elsewhere")

@@ -90,7 +90,7 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
-func TestRecordsAreRoundedUpToFiveKB(t *testing.T) {
+func TestRecordsAreRoundedUpTo5KB(t *testing.T) {
 	long := `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","x":"` + strings.Repeat("x", 2800) + `"}'` + "\n"
 	p := load(t, long)
 	if e := New(p, "us-east-1", "arm64", 1e6); e.RecordBytes > 5120 || math.Abs(e.Components[1].USD-0.1382827758789) > 1e-9 {
