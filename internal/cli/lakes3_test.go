@@ -56,7 +56,7 @@ func TestABucketIsFollowedIntoItsRegion(t *testing.T) {
 	}
 }
 
-// What S3 refuses is told with its cause, what it is about and the next step.
+// An error from S3 names the cause, the resource and the next step.
 func TestWhatS3Refuses(t *testing.T) {
 	list := func(r *http.Request) bool { return r.URL.Query().Has("list-type") }
 	get := func(r *http.Request) bool { return !list(r) }
@@ -68,30 +68,30 @@ func TestWhatS3Refuses(t *testing.T) {
 		args          []string
 		says, not     []string
 	}{
-		"a bucket that nobody has": {args: []string{"--bucket", "s3://acme-lgos/logs/"},
-			says: []string{"s3://acme-lgos/logs/: list bucket acme-lgos: ", "there is no bucket of that name", "aws s3 ls", "NoSuchBucket"}},
-		"listing is denied, and S3 says no more": {when: list, status: 403, code: "AccessDenied", message: "Access Denied",
-			says: []string{"these credentials may not s3:ListBucket on arn:aws:s3:::acme-logs\n", `"Action": "s3:ListBucket"`, `"Resource": "arn:aws:s3:::acme-logs"`, "another account's", "ask for that prefix", "--profile"}},
-		"listing is denied by no policy of the user's": {when: list, status: 403, code: "AccessDenied",
+		"a missing bucket": {args: []string{"--bucket", "s3://acme-lgos/logs/"},
+			says: []string{"s3://acme-lgos/logs/: list bucket acme-lgos: ", "the bucket does not exist", "aws s3 ls", "NoSuchBucket"}},
+		"listing is denied without a reason": {when: list, status: 403, code: "AccessDenied", message: "Access Denied",
+			says: []string{"these credentials may not s3:ListBucket on arn:aws:s3:::acme-logs\n", `"Action": "s3:ListBucket"`, `"Resource": "arn:aws:s3:::acme-logs"`, "another account", "request that prefix", "--profile"}},
+		"listing is not allowed by the user's policies": {when: list, status: 403, code: "AccessDenied",
 			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; because no identity-based policy allows the s3:ListBucket action",
-			says:    []string{"reports/eva may not s3:ListBucket on arn:aws:s3:::acme-logs\n", "policy of that user or role", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"another account's"}},
+			says:    []string{"reports/eva may not s3:ListBucket on arn:aws:s3:::acme-logs\n", "policy of that user or role", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"another account"}},
 		"listing is denied by the bucket's policy": {when: list, status: 403, code: "AccessDenied",
 			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; because no resource-based policy allows the s3:ListBucket action",
-			says:    []string{"reports/eva may not s3:ListBucket", "Its owner has to allow it", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"policy of that user"}},
-		"listing is denied by somebody above": {when: list, status: 403, code: "AccessDenied",
+			says:    []string{"reports/eva may not s3:ListBucket", "The resource's owner must add", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"policy of that user"}},
+		"listing is denied by the organization": {when: list, status: 403, code: "AccessDenied",
 			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; with an explicit deny in a service control policy",
-			says:    []string{"an explicit deny forbids it", "service control policy"}, not: []string{"Add this"}},
+			says:    []string{"an explicit deny overrides all permissions", "service control policy"}, not: []string{"Add this"}},
 		"reading is denied, as by the seed's own bucket policy": {when: get, status: 403, code: "AccessDenied", message: "Access Denied",
 			says: []string{"logs/: get object acme-logs/logs/a: access denied", "may not s3:GetObject on arn:aws:s3:::acme-logs/*\n", `"Resource": "arn:aws:s3:::acme-logs/*"`, "without /*"}},
-		"the key of the objects may not be used": {when: get, status: 403, code: "AccessDenied",
+		"decryption is denied": {when: get, status: 403, code: "AccessDenied",
 			message: user + "kms:Decrypt on resource: arn:aws:kms:eu-west-1:444455556666:key/k because no resource-based policy allows the kms:Decrypt action",
-			says:    []string{"may not kms:Decrypt on arn:aws:kms:eu-west-1:444455556666:key/k\n", "Its owner has to allow it", `"Action": "kms:Decrypt"`}, not: []string{"s3:GetObject"}},
-		"credentials that have expired": {when: list, status: 400, code: "ExpiredToken", message: "The provided token has expired.",
+			says:    []string{"may not kms:Decrypt on arn:aws:kms:eu-west-1:444455556666:key/k\n", "The resource's owner must add", `"Action": "kms:Decrypt"`}, not: []string{"s3:GetObject"}},
+		"expired credentials": {when: list, status: 400, code: "ExpiredToken", message: "The provided token has expired.",
 			says: []string{"the AWS credentials have expired", "aws sso login", "aws sts get-caller-identity"}},
-		"a session token of others": {when: list, status: 400, code: "InvalidToken", message: "The provided token is malformed or otherwise invalid.",
+		"an invalid session token": {when: list, status: 400, code: "InvalidToken", message: "The provided token is malformed or otherwise invalid.",
 			says: []string{"session token", "aws sso login"}},
-		"credentials that nobody knows": {when: list, status: 403, code: "InvalidAccessKeyId", message: "The AWS Access Key Id you provided does not exist in our records.",
-			says: []string{"does not know these credentials"}},
+		"unknown credentials": {when: list, status: 403, code: "InvalidAccessKeyId", message: "The AWS Access Key Id you provided does not exist in our records.",
+			says: []string{"AWS rejected the credentials"}},
 		"an archived object": {when: get, status: 403, code: "InvalidObjectState", message: "The operation is not valid for the object&apos;s storage class",
 			says: []string{"logs/a", "archived", "restore it"}},
 		"too many requests": {when: list, status: 503, code: "SlowDown", message: "Please reduce your request rate.",
@@ -117,12 +117,12 @@ func TestWhatS3Refuses(t *testing.T) {
 			}
 			for _, text := range append(c.says, "--no-import") {
 				if !strings.Contains(stderr, text) {
-					t.Errorf("nobody is told %q:\n%s", text, stderr)
+					t.Errorf("stderr does not contain %q:\n%s", text, stderr)
 				}
 			}
 			for _, text := range append(c.not, "operation error", "https response error", "api error") {
 				if strings.Contains(stderr, text) {
-					t.Errorf("somebody is told %q:\n%s", text, stderr)
+					t.Errorf("stderr contains %q:\n%s", text, stderr)
 				}
 			}
 		})

@@ -10,20 +10,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// answerBody keeps what S3 says beside code and message, which the SDK leaves out.
+// answerBody holds the body of an S3 error response. The SDK drops its <Detail> element.
 type answerBody struct{ text []byte }
 
-// maxAnswer is far over what an error of S3's has.
+// maxAnswer is far more than an S3 error response needs.
 const maxAnswer = 64 << 10
 
 func (a *answerBody) keep(o *s3.Options) { o.HTTPClient = keepAnswer{o.HTTPClient, a} }
 
 func (a *answerBody) detail() string {
-	var said struct{ Detail string }
-	if err := xml.Unmarshal(a.text, &said); err != nil {
+	var parsed struct{ Detail string }
+	if err := xml.Unmarshal(a.text, &parsed); err != nil {
 		return ""
 	}
-	return strings.TrimSpace(said.Detail)
+	return strings.TrimSpace(parsed.Detail)
 }
 
 type keepAnswer struct {

@@ -7,32 +7,37 @@ import (
 	"slices"
 )
 
-// Event is a moment of a deploy or a destroy.
+// Event reports progress of a deploy or a destroy.
 type Event struct {
-	Number, Of int    // which of the resources that are touched, from 1
+	Number, Of int    // position among the changed resources, from 1
 	Kind, Name string // of the resource
-	Doing      string // what begins: "create", "change", "delete"; empty while it goes on
-	Waiting    string // what is being waited for; empty otherwise
-	Done       string // what was done, in a few words; empty until then
+	Doing      string // action that starts: "create", "change", "delete"; otherwise empty
+	Waiting    string // condition being waited for, if any
+	Done       string // short result; empty until the action is finished
 }
 
-// ErrChanged means that a resource was changed between the plan and its execution such that it
-// requires a flag that was not given.
+// ErrChanged means that a resource changed between plan and execution and now requires a flag
+// that was not given.
 var ErrChanged = errors.New("it changed since the plan was made; run `stagelog plan` again")
 
-// Execute carries a plan out, in order, and stops at the first error. What was done stays;
-// planning and executing again goes on from there. The plan must have no refused step.
+var (
+	errCreatedByOther = fmt.Errorf("created by another process: %w", ErrChanged)
+	errDeletedByOther = fmt.Errorf("deleted by another process: %w", ErrChanged)
+)
+
+// Execute runs the plan's steps in order and stops at the first error. Finished steps are not
+// rolled back; a new plan continues from there. The plan must have no blocked step.
 func (p *Plan) Execute(ctx context.Context, given []Flag, report func(Event)) error {
 	todo := slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action == NoOp })
 	for i, s := range todo {
 		if s.Action == Blocked {
-			return fmt.Errorf("BUG: a plan with a refused step is carried out: %s %s", s.Kind, s.Name)
+			return fmt.Errorf("BUG: Execute called with a blocked step: %s %s", s.Kind, s.Name)
 		}
 		event := Event{Number: i + 1, Of: len(todo), Kind: s.Kind, Name: s.Name}
 		begin := event
 		begin.Doing = string(s.Action)
 		if s.OfStage() && s.Action == Create {
-			begin.Doing = "switch access logs on"
+			begin.Doing = "enable access logs"
 		}
 		report(begin)
 		if err := s.apply(ctx, given, event, report); err != nil {
@@ -44,8 +49,8 @@ func (p *Plan) Execute(ctx context.Context, given []Flag, report func(Event)) er
 	return nil
 }
 
-// apply reads the resource once more: the plan may be minutes old, and earlier steps may
-// have changed what this one finds.
+// apply reads the resource again before changing it: the plan may be minutes old, and earlier
+// steps may have changed it.
 func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func(Event)) error {
 	waiting := func(waiting string) {
 		event.Waiting = waiting

@@ -14,12 +14,11 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Bucket is the bucket that objects are delivered to. Who may read it is in its policy, which
-// is a resource of its own.
+// Bucket is the bucket that objects are delivered to. Its policy is a separate resource.
 type Bucket struct {
-	// DeleteObjects has Destroy delete the bucket with all that is in it, old versions
-	// included. By default the bucket stays, with its settings and its tag: a later deploy
-	// takes it for the pipeline's, and requires no flag.
+	// DeleteObjects makes Destroy delete the bucket and its objects, old versions included. By
+	// default Destroy keeps the bucket with its settings and tag, so that a later deploy uses it
+	// without a flag.
 	DeleteObjects bool
 
 	s    *desired.Spec
@@ -31,19 +30,19 @@ func newBucket(d *desired.Resources, c *Clients) *Bucket {
 	return &Bucket{s: d.Spec, want: d.Bucket, c: c.S3}
 }
 
-// Kind is "S3 bucket".
+// Kind returns "S3 bucket".
 func (r *Bucket) Kind() string { return "S3 bucket" }
 
-// Name is the bucket's name.
+// Name returns the bucket's name.
 func (r *Bucket) Name() string { return r.s.Bucket() }
 
 const (
 	bucketPoll = time.Second
-	bucketWait = 2 * time.Minute // S3's buckets and their settings are everywhere within seconds
+	bucketWait = 2 * time.Minute // new buckets and settings are visible everywhere within seconds
 )
 
-// Read compares the bucket. That its name belongs to another account, or to a bucket in
-// another Region, is an ErrElsewhere.
+// Read compares the bucket. It returns ErrElsewhere if the name belongs to another account or
+// to a bucket in another Region.
 func (r *Bucket) Read(ctx context.Context) (State, error) {
 	exists, err := r.look(ctx)
 	if err != nil {
@@ -51,7 +50,7 @@ func (r *Bucket) Read(ctx context.Context) (State, error) {
 	}
 	if exists {
 		state, err := r.read(ctx)
-		if !isNothing(err) {
+		if !isMissing(err) {
 			return state, err
 		}
 	}
@@ -76,8 +75,8 @@ func (r *Bucket) read(ctx context.Context) (State, error) {
 	var lacking []string
 	for _, set := range r.settings() {
 		have, err := set.have(ctx)
-		if awserr.Unsupported(err) { // AWS has all of them, another S3 may not
-			lacking = append(lacking, "this S3 has no "+set.name)
+		if awserr.Unsupported(err) { // by an S3-compatible server
+			lacking = append(lacking, "this S3 server does not support "+set.name)
 			continue
 		}
 		if err != nil {
@@ -93,7 +92,7 @@ func (r *Bucket) read(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// Apply creates the bucket, and mends what differs.
+// Apply creates the bucket, or changes the settings that differ.
 func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
 		var err error
@@ -101,7 +100,7 @@ func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) 
 			return err
 		}
 	}
-	// The tag comes first: stopped after it, the next run requires no flag.
+	// Tag first: if interrupted afterwards, the next run needs no flag.
 	if found.Differs(fieldTag) {
 		if err := r.settled(ctx, progress, r.tag); err != nil {
 			return fmt.Errorf("tag it: %w", err)
@@ -118,13 +117,13 @@ func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) 
 	return nil
 }
 
-// create makes the bucket and answers what Read finds then. That it is there already is what
-// a repeated request gets whose first answer was lost.
+// create creates the bucket and returns its state. BucketAlreadyOwnedByYou is no error: the SDK
+// may have retried a request whose response was lost.
 func (r *Bucket) create(ctx context.Context, progress func(string)) (State, error) {
 	err := r.settled(ctx, progress, func(ctx context.Context) error { return r.createCall(ctx, true) })
 	if awserr.Is(err, "UnsupportedArgument") {
-		// Not every partition takes tags here yet. Without the tag, the bucket counts as the
-		// pipeline's as long as it is bare.
+		// Not every partition accepts tags here yet. An untagged bucket still counts as the
+		// pipeline's while it is bare.
 		err = r.settled(ctx, progress, func(ctx context.Context) error { return r.createCall(ctx, false) })
 	}
 	switch {
@@ -143,9 +142,9 @@ func (r *Bucket) create(ctx context.Context, progress func(string)) (State, erro
 		case found.Exists:
 			return found, nil
 		case left <= 0:
-			return State{}, fmt.Errorf("S3 made it, and does not know it after %s", bucketWait)
+			return State{}, fmt.Errorf("created, but S3 still reports it missing after %s", bucketWait)
 		}
-		progress("waiting until S3 knows it everywhere")
+		progress("waiting until the new bucket is visible everywhere")
 		if err := retry.Sleep(ctx, bucketPoll); err != nil {
 			return State{}, err
 		}
@@ -154,7 +153,7 @@ func (r *Bucket) create(ctx context.Context, progress func(string)) (State, erro
 
 func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 	config := &types.CreateBucketConfiguration{}
-	if r.s.Region != "us-east-1" { // which takes no other and not its own name
+	if r.s.Region != "us-east-1" { // us-east-1 rejects its own name
 		config.LocationConstraint = types.BucketLocationConstraint(r.s.Region)
 	}
 	if tagged {
@@ -168,24 +167,24 @@ func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 	return err
 }
 
-// settled repeats a call while a change of the bucket is on its way through S3.
+// settled repeats a call until S3 has finished earlier changes of the bucket.
 func (r *Bucket) settled(ctx context.Context, progress func(string), call func(context.Context) error) error {
 	return repeatWhile(ctx, notSettled, progress, func() error { return call(ctx) })
 }
 
-// Destroy keeps the bucket, without what stagelog keeps in it for itself, or deletes it with
-// everything.
+// Destroy deletes stagelog's own objects and keeps the bucket, or deletes the bucket with all
+// objects if DeleteObjects is set.
 func (r *Bucket) Destroy(ctx context.Context, found State, progress func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
-	if r.DeleteObjects && found.have(fieldTag) != r.s.Owner() { // bare: a deploy may have been cut off, or anybody made it
-		return "kept, empty: it has no tag of stagelog's", nil
+	if r.DeleteObjects && found.have(fieldTag) != r.s.Owner() { // bare: left by an interrupted deploy, or created by hand
+		return "kept, empty: it has no stagelog tag", nil
 	}
 	if r.DeleteObjects {
 		return r.delete(ctx, progress)
 	}
-	if _, err := r.empty(ctx, desired.StatePrefix, r.own, quietly); err != nil && !isNothing(err) {
+	if _, err := r.empty(ctx, desired.StatePrefix, r.own, quietly); err != nil && !isMissing(err) {
 		return "", err
 	}
 	objects, bytes, err := r.Contents(ctx)

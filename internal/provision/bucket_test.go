@@ -18,7 +18,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// bucketAccount is an account with, perhaps, the bucket of a pipeline in it.
+// bucketAccount is an account that may have the bucket of a pipeline.
 type bucketAccount struct {
 	t *testing.T
 	*moto.Server
@@ -36,7 +36,7 @@ func newBucketAccount(t *testing.T) *bucketAccount {
 	return &bucketAccount{t: t, Server: m, c: NewClients(m.Config(nil)).S3, s: s, name: aws.String(s.Bucket())}
 }
 
-// resource is the bucket as it is deployed through a transport, which may be nil.
+// resource returns the bucket with clients that use a transport, which may be nil.
 func (a *bucketAccount) resource(through http.RoundTripper) *Bucket {
 	cfg := a.Config(through)
 	cfg.RetryMaxAttempts = 1
@@ -69,7 +69,7 @@ func (a *bucketAccount) deploy() {
 	applyTo(a.t, a.resource(nil))
 }
 
-// create makes the bucket as somebody would by hand.
+// create creates the bucket without stagelog.
 func (a *bucketAccount) create() {
 	a.t.Helper()
 	_, err := a.c.CreateBucket(a.t.Context(), &s3.CreateBucketInput{Bucket: a.name,
@@ -102,7 +102,7 @@ func (a *bucketAccount) ok(err error) {
 	}
 }
 
-func TestBucketIsMadeAndMended(t *testing.T) {
+func TestBucketCreateAndRepair(t *testing.T) {
 	a := newBucketAccount(t)
 	if found := a.read(); found.Exists || found.RequiredFlag != NoFlag {
 		t.Fatalf("in an empty account Read = %+v", found)
@@ -110,7 +110,7 @@ func TestBucketIsMadeAndMended(t *testing.T) {
 	a.deploy()
 	settled := a.read()
 	if !settled.Exists || settled.RequiredFlag != NoFlag || len(settled.Changed()) > 0 {
-		t.Fatalf("after it was made Read = %+v, which differs in %v", settled, settled.Changed())
+		t.Fatalf("after creation Read = %+v, which differs in %v", settled, settled.Changed())
 	}
 	want := []string{"tag stagelog=eu-west-1/acme",
 		"public access block=BlockPublicAcls, IgnorePublicAcls, BlockPublicPolicy, RestrictPublicBuckets",
@@ -123,7 +123,7 @@ func TestBucketIsMadeAndMended(t *testing.T) {
 		got = append(got, f.Name+"="+f.Have)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("its fields (-want +got):\n%s", diff)
+		t.Errorf("fields (-want +got):\n%s", diff)
 	}
 	ctx := t.Context()
 	for _, tt := range []struct {
@@ -161,15 +161,15 @@ func TestBucketIsMadeAndMended(t *testing.T) {
 	} {
 		a.ok(tt.by())
 		if diff := cmp.Diff([]string{tt.field}, changedNames(a.read())); diff != "" {
-			t.Errorf("after somebody changed its %s, Read differs in (-want +got):\n%s", tt.field, diff)
+			t.Errorf("after a manual change of its %s, Read differs in (-want +got):\n%s", tt.field, diff)
 		}
 		counted := &counter{next: http.DefaultTransport}
 		applyTo(t, a.resource(counted))
 		if len(counted.writes) != 1 {
-			t.Errorf("%s was mended with the calls %v, want one", tt.field, counted.writes)
+			t.Errorf("%s was repaired with the calls %v, want one", tt.field, counted.writes)
 		}
 		if changed := a.read().Changed(); len(changed) > 0 {
-			t.Errorf("after %s was mended there is still %v", tt.field, changed)
+			t.Errorf("after the repair of %s there is still %v", tt.field, changed)
 		}
 	}
 }
@@ -187,11 +187,11 @@ func (a *bucketAccount) version(status types.BucketVersioningStatus) error {
 	return err
 }
 
-// counter notes the calls that may change something, and fails each after the first so many.
+// counter records the calls that may change something, and fails calls after the first until.
 type counter struct {
 	next   http.RoundTripper
 	writes []string
-	until  int // 0 fails none
+	until  int // 0 for no limit
 }
 
 var errCut = errors.New("the process was killed")
@@ -221,7 +221,7 @@ func writing(r *http.Request) string {
 	return r.Method + " " + r.URL.Path + "?" + r.URL.RawQuery
 }
 
-func TestBucketCutOffAnywhereGoesOnFromThere(t *testing.T) {
+func TestBucketResumesAfterKill(t *testing.T) {
 	a := newBucketAccount(t)
 	whole := &counter{next: http.DefaultTransport}
 	applyTo(t, a.resource(whole))
@@ -230,19 +230,19 @@ func TestBucketCutOffAnywhereGoesOnFromThere(t *testing.T) {
 		a.Reset()
 		cut := a.resource(&counter{next: http.DefaultTransport, until: after})
 		if err := cut.Apply(t.Context(), readOf(t, cut), quiet); err == nil {
-			t.Fatalf("Apply cut off after %s ended well", whole.writes[after-1])
+			t.Fatalf("Apply interrupted after %s succeeded", whole.writes[after-1])
 		}
 		if found := a.read(); found.RequiredFlag != NoFlag {
-			t.Errorf("cut off after %s it requires the flag %s: %s", whole.writes[after-1], found.RequiredFlag, found.Reason)
+			t.Errorf("interrupted after %s, Read requires the flag %s: %s", whole.writes[after-1], found.RequiredFlag, found.Reason)
 		}
 		a.deploy()
 		if diff := cmp.Diff(want, a.read()); diff != "" {
-			t.Errorf("cut off after %s, then again (-want +got):\n%s", whole.writes[after-1], diff)
+			t.Errorf("interrupted after %s and repeated (-want +got):\n%s", whole.writes[after-1], diff)
 		}
 	}
 }
 
-func TestBucketOfSomebodyInTheAccount(t *testing.T) {
+func TestBucketAdoption(t *testing.T) {
 	a := newBucketAccount(t)
 	ctx := t.Context()
 	policy := `{"Version":"2012-10-17","Statement":[{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::acme-api-logs"}]}`
@@ -277,7 +277,7 @@ func TestBucketOfSomebodyInTheAccount(t *testing.T) {
 		}
 		a.deploy()
 		if found := a.read(); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
-			t.Errorf("after a bucket with %s was taken over: %+v", tt.name, found)
+			t.Errorf("after adopting a bucket with %s: %+v", tt.name, found)
 		}
 	}
 	out, err := a.c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: a.name})
@@ -287,7 +287,7 @@ func TestBucketOfSomebodyInTheAccount(t *testing.T) {
 		got[*tag.Key] = *tag.Value
 	}
 	if diff := cmp.Diff(map[string]string{"team": "theirs", "stagelog": "eu-west-1/acme"}, got); diff != "" {
-		t.Errorf("tags after it was taken over (-want +got):\n%s", diff)
+		t.Errorf("tags after adoption (-want +got):\n%s", diff)
 	}
 }
 
@@ -332,10 +332,10 @@ func TestBucketElsewhere(t *testing.T) {
 		says    []string
 	}{
 		{"another account's", answer(http.MethodHead, 403, "", ""), false, ErrElsewhere, []string{"another AWS account", "bucket:"}},
-		{"another account's since", answer(http.MethodPut, 409, "", `<Error><Code>BucketAlreadyExists</Code><Message>no</Message></Error>`), false, ErrElsewhere, []string{"another AWS account", "bucket:"}},
+		{"another account's in the meantime", answer(http.MethodPut, 409, "", `<Error><Code>BucketAlreadyExists</Code><Message>no</Message></Error>`), false, ErrElsewhere, []string{"another AWS account", "bucket:"}},
 		{"another Region's", answer(http.MethodHead, 301, "us-west-2", ""), false, ErrElsewhere, []string{"us-west-2", "eu-west-1", "region:"}},
 		{"denied", answer(http.MethodHead, 403, "", ""), true, nil, []string{`"s3:ListBucket"`, "policy denies"}},
-		{"nobody's that may be asked for", denied, false, ErrElsewhere, []string{"another AWS account", "bucket:", "s3:ListAllMyBuckets"}},
+		{"owner unknown", denied, false, ErrElsewhere, []string{"another AWS account", "bucket:", "s3:ListAllMyBuckets"}},
 		{"expired", expired, false, nil, []string{"ExpiredToken"}},
 	} {
 		a.Reset()
@@ -358,8 +358,8 @@ func TestBucketElsewhere(t *testing.T) {
 	}
 }
 
-// Where tags cannot be part of the create call, the bucket is made all the same.
-func TestBucketIsTaggedAfterwardsWhereItMust(t *testing.T) {
+// If CreateBucket rejects tags, the bucket is created without and tagged afterwards.
+func TestBucketTaggedAfterCreation(t *testing.T) {
 	a := newBucketAccount(t)
 	refused := 0
 	r := a.resource(roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -376,7 +376,7 @@ func TestBucketIsTaggedAfterwardsWhereItMust(t *testing.T) {
 	}
 }
 
-func TestBucketKeepsRulesOfOthers(t *testing.T) {
+func TestBucketKeepsForeignRules(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	theirs := []types.LifecycleRule{
@@ -393,7 +393,7 @@ func TestBucketKeepsRulesOfOthers(t *testing.T) {
 		LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: theirs}})
 	a.ok(err)
 	if diff := cmp.Diff([]string{"lifecycle"}, changedNames(a.read())); diff != "" {
-		t.Fatalf("with a rule switched off Read differs in (-want +got):\n%s", diff)
+		t.Fatalf("with a disabled rule Read differs in (-want +got):\n%s", diff)
 	}
 	a.deploy()
 	out, err := a.c.GetBucketLifecycleConfiguration(t.Context(), &s3.GetBucketLifecycleConfigurationInput{Bucket: a.name})
@@ -415,7 +415,7 @@ func expirationOf(rule types.LifecycleRule) types.LifecycleExpiration {
 	return *rule.Expiration
 }
 
-func TestBucketIsKeptOrDeleted(t *testing.T) {
+func TestBucketKeptOrDeleted(t *testing.T) {
 	a := newBucketAccount(t)
 	own := []string{desired.SnapshotKey}
 	theirs := []string{"logs/1", "logs/2", desired.StatePrefix + "former/abc/prod.json", desired.StatePrefix + "notes.txt"}
@@ -434,10 +434,10 @@ func TestBucketIsKeptOrDeleted(t *testing.T) {
 			t.Errorf("Destroy (versioning %q) = %q, %v, want %q", status, did, err, want)
 		}
 		if diff := cmp.Diff(theirs, a.keys()); diff != "" {
-			t.Errorf("the kept bucket has (-want +got):\n%s", diff)
+			t.Errorf("objects in the kept bucket (-want +got):\n%s", diff)
 		}
 		if found := a.read(); !found.Exists || found.RequiredFlag != NoFlag {
-			t.Errorf("the kept bucket needs a consent: %+v", found)
+			t.Errorf("the kept bucket requires a flag: %+v", found)
 		}
 		objects, bytes, err := r.Contents(t.Context())
 		if err != nil || objects != 4 || bytes != 16 {
@@ -446,23 +446,23 @@ func TestBucketIsKeptOrDeleted(t *testing.T) {
 		_, err = a.c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: a.name, Key: aws.String("logs/half")})
 		a.ok(err)
 		r.DeleteObjects = true
-		var said []string
-		did, err = r.Destroy(t.Context(), a.read(), func(s string) { said = append(said, s) })
+		var progress []string
+		did, err = r.Destroy(t.Context(), a.read(), func(s string) { progress = append(progress, s) })
 		want := "deleted, with 4 objects"
 		if status != "" {
 			want = "deleted, with 8 objects"
 		}
-		if err != nil || did != want || len(said) != 1 {
-			t.Errorf("Destroy with DeleteObjects (versioning %q) = %q, %v, said %q; want %q", status, did, err, said, want)
+		if err != nil || did != want || len(progress) != 1 {
+			t.Errorf("Destroy with DeleteObjects (versioning %q) = %q, %v, progress %q; want %q", status, did, err, progress, want)
 		}
 		if found := a.read(); found.Exists {
-			t.Errorf("after Destroy with DeleteObjects the bucket is there: %+v", found)
+			t.Errorf("after Destroy with DeleteObjects the bucket exists: %+v", found)
 		}
 	}
 }
 
-// A bare bucket may be taken over, and not deleted: nothing says that stagelog made it.
-func TestABareBucketIsNotDeleted(t *testing.T) {
+// A bare bucket may be adopted but not deleted: stagelog may not have created it.
+func TestBareBucketNotDeleted(t *testing.T) {
 	a := newBucketAccount(t)
 	a.create()
 	r := a.resource(nil)
@@ -476,8 +476,8 @@ func TestABareBucketIsNotDeleted(t *testing.T) {
 	}
 }
 
-// A bucket larger than one page of a list goes in one run, or, cut off, in the next.
-func TestBucketWithManyObjectsIsDeleted(t *testing.T) {
+// A bucket with more than one page of objects is deleted in one run, or after an interruption in the next.
+func TestBucketDeleteManyObjects(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	for i := range 1203 {
@@ -486,14 +486,14 @@ func TestBucketWithManyObjectsIsDeleted(t *testing.T) {
 	cut := a.resource(&counter{next: http.DefaultTransport, until: 1})
 	cut.DeleteObjects = true
 	if did, err := cut.Destroy(t.Context(), a.read(), quiet); !errors.Is(err, errCut) {
-		t.Fatalf("Destroy cut off after a call = %q, %v", did, err)
+		t.Fatalf("Destroy interrupted after a call = %q, %v", did, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	again := a.resource(nil)
 	again.DeleteObjects = true
 	if did, err := again.Destroy(ctx, a.read(), quiet); !errors.Is(err, context.Canceled) {
-		t.Fatalf("Destroy with a context that has ended = %q, %v", did, err)
+		t.Fatalf("Destroy with a cancelled context = %q, %v", did, err)
 	}
 	if did, err := again.Destroy(t.Context(), a.read(), quiet); err != nil || did != "deleted, with 203 objects" || a.read().Exists {
 		t.Errorf("Destroy again = %q, %v", did, err)
@@ -514,8 +514,8 @@ func TestContentsText(t *testing.T) {
 	}
 }
 
-// us-east-1 takes no LocationConstraint, not even its own name.
-func TestBucketInTheFirstRegion(t *testing.T) {
+// us-east-1 rejects any LocationConstraint, even its own name.
+func TestBucketInUSEast1(t *testing.T) {
 	a := newBucketAccount(t)
 	a.s.Region = "us-east-1"
 	cfg := a.Config(nil)
@@ -523,7 +523,7 @@ func TestBucketInTheFirstRegion(t *testing.T) {
 	r := newBucket(wantOf(a.s), NewClients(cfg))
 	applyTo(t, r)
 	if found := readOf(t, r); !found.Exists || found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
-		t.Errorf("Read after it was made = %+v", found)
+		t.Errorf("Read after creation = %+v", found)
 	}
 	if _, err := a.resource(nil).Read(t.Context()); err != nil {
 		t.Errorf("Read at another Region's endpoint, for the bucket's Region: %v", err)

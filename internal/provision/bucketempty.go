@@ -13,17 +13,17 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Contents counts the objects that the bucket lists, without old versions. A bucket that
-// does not exist has none.
+// Contents counts the bucket's current objects, without old versions, and their bytes. It
+// returns zero for a bucket that does not exist.
 func (r *Bucket) Contents(ctx context.Context) (objects, bytes int64, err error) {
 	pages := s3.NewListObjectsV2Paginator(r.c, &s3.ListObjectsV2Input{Bucket: aws.String(r.Name())})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if isNothing(err) {
+		if isMissing(err) {
 			return 0, 0, nil
 		}
 		if err != nil {
-			return 0, 0, fmt.Errorf("count what is in it: %w", err)
+			return 0, 0, fmt.Errorf("count its objects: %w", err)
 		}
 		for _, o := range page.Contents {
 			objects++
@@ -33,23 +33,23 @@ func (r *Bucket) Contents(ctx context.Context) (objects, bytes int64, err error)
 	return objects, bytes, nil
 }
 
-// own reports whether key is an object that a deleted pipeline no longer needs. A stage's previous
-// logging settings are kept: restoring them deletes them, and a stage that was not restored needs them.
+// own reports whether key is an object that a deleted pipeline no longer needs. Previous logging
+// settings are kept: restoring a stage deletes them, and a stage that was not restored needs them.
 func (r *Bucket) own(key string) bool { return key == desired.SnapshotKey }
 
 func anyKey(string) bool { return true }
 
 func quietly(string) {}
 
-// deletions is how often the bucket is emptied before it counts as one that somebody fills.
-const deletions = 3
+// maxDeletions limits how often delete empties a bucket that keeps receiving objects.
+const maxDeletions = 3
 
 func (r *Bucket) delete(ctx context.Context, progress func(string)) (string, error) {
 	var gone int64
 	for try := 1; ; try++ {
 		n, err := r.empty(ctx, "", anyKey, progress)
 		gone += n
-		if isNothing(err) {
+		if isMissing(err) {
 			return "deleted, with " + objectsText(gone), nil
 		}
 		if err != nil {
@@ -60,27 +60,27 @@ func (r *Bucket) delete(ctx context.Context, progress func(string)) (string, err
 		}
 		_, err = r.c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: aws.String(r.Name())})
 		switch {
-		case err == nil, isNothing(err):
+		case err == nil, isMissing(err):
 			return "deleted, with " + objectsText(gone), nil
 		case !awserr.Is(err, "BucketNotEmpty"):
 			return "", err
-		case try == deletions:
-			return "", &explained{fmt.Sprintf("it was emptied %d times, and is not empty: somebody writes to it; stop that, and run `stagelog destroy` again", try), err}
+		case try == maxDeletions:
+			return "", &explained{fmt.Sprintf("emptied %d times, but new objects keep arriving; stop the writer and run `stagelog destroy` again", try), err}
 		}
 	}
 }
 
-// empty deletes what is below prefix and mine, with all its versions, and answers how many
-// there were.
+// empty deletes all versions of the objects below prefix that mine selects, and returns their
+// number.
 func (r *Bucket) empty(ctx context.Context, prefix string, mine func(key string) bool, progress func(string)) (int64, error) {
 	pages := s3.NewListObjectVersionsPaginator(r.c, &s3.ListObjectVersionsInput{Bucket: aws.String(r.Name()), Prefix: aws.String(prefix)})
 	var gone int64
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return gone, fmt.Errorf("list what is to be deleted: %w", err)
+			return gone, fmt.Errorf("list objects to delete: %w", err)
 		}
-		var batch []types.ObjectIdentifier // at most 1000, as many as one call takes
+		var batch []types.ObjectIdentifier // at most 1000, the limit of one DeleteObjects call
 		for _, v := range page.Versions {
 			if mine(aws.ToString(v.Key)) {
 				batch = append(batch, types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
@@ -113,35 +113,35 @@ func (r *Bucket) deleteBatch(ctx context.Context, batch []types.ObjectIdentifier
 	}
 	if len(out.Errors) > 0 {
 		first := out.Errors[0]
-		return fmt.Errorf("%s of %s could not be deleted; the first, %s: %s (%s)", grouped(int64(len(out.Errors))), objectsText(int64(len(batch))),
+		return fmt.Errorf("delete objects: %s of %s failed; first failure, %s: %s (%s)", grouped(int64(len(out.Errors))), objectsText(int64(len(batch))),
 			aws.ToString(first.Key), aws.ToString(first.Message), aws.ToString(first.Code))
 	}
 	return nil
 }
 
-// abortUploads ends uploads that were never completed, which keep no bucket from being
-// deleted in AWS, but do elsewhere.
+// abortUploads aborts incomplete uploads. AWS deletes a bucket despite them; other S3 servers
+// do not.
 func (r *Bucket) abortUploads(ctx context.Context) error {
 	pages := s3.NewListMultipartUploadsPaginator(r.c, &s3.ListMultipartUploadsInput{Bucket: aws.String(r.Name())})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if isNothing(err) {
+		if isMissing(err) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("list uploads that were never completed: %w", err)
+			return fmt.Errorf("list incomplete uploads: %w", err)
 		}
 		for _, u := range page.Uploads {
 			_, err := r.c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String(r.Name()), Key: u.Key, UploadId: u.UploadId})
 			if err != nil && !awserr.Is(err, "NoSuchUpload") {
-				return fmt.Errorf("abort an upload that was never completed: %w", err)
+				return fmt.Errorf("abort incomplete upload: %w", err)
 			}
 		}
 	}
 	return nil
 }
 
-// ContentsText is "1,204 objects, 3.4 MB".
+// ContentsText formats a bucket's contents, like "1,204 objects, 3.4 MB".
 func ContentsText(objects, bytes int64) string {
 	if objects == 0 {
 		return "empty"
@@ -156,7 +156,7 @@ func objectsText(n int64) string {
 	return grouped(n) + " objects"
 }
 
-// grouped writes a count with its thousands apart.
+// grouped formats n with thousands separators.
 func grouped(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for at := len(digits) - 3; at > 0; at -= 3 {

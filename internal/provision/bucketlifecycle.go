@@ -16,7 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// lifecycle is the bucket's; one without rules where it has none.
+// lifecycle returns the bucket's lifecycle configuration, empty if none is set.
 func (r *Bucket) lifecycle(ctx context.Context) (*s3.GetBucketLifecycleConfigurationOutput, error) {
 	out, err := r.c.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: aws.String(r.Name())})
 	if awserr.Is(err, "NoSuchLifecycleConfiguration") {
@@ -33,8 +33,8 @@ func (r *Bucket) lifecycleField(ctx context.Context) (string, error) {
 	return rulesText(now.Rules), nil
 }
 
-// putLifecycle replaces the pipeline's rules. S3 takes all rules at once, so the others are
-// said again.
+// putLifecycle replaces the pipeline's rules. The API replaces all rules at once, so the other
+// rules are sent unchanged.
 func (r *Bucket) putLifecycle(ctx context.Context) error {
 	now, err := r.lifecycle(ctx)
 	if err != nil {
@@ -52,10 +52,10 @@ func (r *Bucket) putLifecycle(ctx context.Context) error {
 	return err
 }
 
-// withFilter writes a rule of the old form in the new one, which means the same: S3 takes no
-// mixture of the two.
+// withFilter converts a rule from the deprecated Prefix form to the equivalent Filter form: S3
+// rejects a mixture of the two.
 func withFilter(rule *types.LifecycleRule) {
-	old := rule.Prefix //lint:ignore SA1019 rules of this form are still in people's buckets
+	old := rule.Prefix //lint:ignore SA1019 existing buckets still have rules of this form
 	if old != nil && rule.Filter == nil {
 		rule.Filter = &types.LifecycleRuleFilter{Prefix: old}
 	}
@@ -64,8 +64,7 @@ func withFilter(rule *types.LifecycleRule) {
 	}
 }
 
-// rulesText is the normal form of the pipeline's rules among rules: a line for each, in the
-// order of their IDs.
+// rulesText formats the pipeline's own rules among rules, one per line, sorted by ID.
 func rulesText(rules []types.LifecycleRule) string {
 	own := slices.DeleteFunc(slices.Clone(rules), func(rule types.LifecycleRule) bool { return !desired.IsOwnRule(rule) })
 	slices.SortFunc(own, func(a, b types.LifecycleRule) int { return cmp.Compare(aws.ToString(a.ID), aws.ToString(b.ID)) })
@@ -76,7 +75,7 @@ func rulesText(rules []types.LifecycleRule) string {
 	return strings.Join(lines, "\n")
 }
 
-// ruleText says all that a rule of the pipeline's can have, and whether there is more.
+// ruleText formats the properties that the pipeline sets in a rule, and notes any others.
 func ruleText(rule types.LifecycleRule) string {
 	withFilter(&rule)
 	text := aws.ToString(rule.ID) + ":"
@@ -100,10 +99,10 @@ func ruleText(rule types.LifecycleRule) string {
 		text += " below " + where
 	}
 	if !reflect.DeepEqual(known, rule) {
-		text += ", and more"
+		text += ", and other settings"
 	}
 	if rule.Status != types.ExpirationStatusEnabled {
-		text += ", switched off"
+		text += ", disabled"
 	}
 	return text
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// ErrElsewhere means that the bucket's name is that of a bucket in another account or Region.
+// ErrElsewhere means that the bucket is in another account or Region.
 var ErrElsewhere = errors.New("the bucket is elsewhere")
 
-// errPerhapsElsewhere: it is there, and whose it is these credentials may not ask.
+// errPerhapsElsewhere means that the bucket exists, but these credentials cannot find out who owns it.
 var errPerhapsElsewhere = fmt.Errorf("perhaps %w", ErrElsewhere)
 
-// mine says whether the bucket is there and the account's, so that what stagelog keeps in it can be
-// believed: a name that was given up may be anybody's by now.
+// mine reports whether the bucket exists and belongs to the account, so that its contents can be
+// trusted: another account may have reused the name of a deleted bucket.
 func (r *Bucket) mine(ctx context.Context) (bool, error) {
 	exists, err := r.look(ctx)
 	if errors.Is(err, ErrElsewhere) && !errors.Is(err, errPerhapsElsewhere) {
@@ -31,7 +31,7 @@ func (r *Bucket) mine(ctx context.Context) (bool, error) {
 	return exists, err
 }
 
-// lookAt returns a bucket that can be looked at, and not changed.
+// lookAt returns a Bucket for reading only.
 func lookAt(s *desired.Spec, c *Clients) *Bucket {
 	b := &Bucket{s: s, c: c.S3}
 	if !s.ForeignBucket {
@@ -40,12 +40,12 @@ func lookAt(s *desired.Spec, c *Clients) *Bucket {
 	return b
 }
 
-// look says whether the account has the bucket, in the Region.
+// look reports whether the account owns the bucket, in the pipeline's Region.
 func (r *Bucket) look(ctx context.Context) (bool, error) {
 	if r.want.Account == "" {
 		status, err := r.head(ctx, nil)
 		if status == http.StatusForbidden {
-			err = fmt.Errorf("these credentials may not look at the bucket %s", r.Name())
+			err = fmt.Errorf("no permission to access bucket %s", r.Name())
 		}
 		return status == http.StatusOK, err
 	}
@@ -58,14 +58,13 @@ func (r *Bucket) look(ctx context.Context) (bool, error) {
 	case errors.Is(err, ErrElsewhere), status == 0:
 		return false, err
 	}
-	// An answer to HEAD does not say why, one to a list does. And the list has the account's own
-	// buckets only, so it tells another's bucket from one that these credentials may not look
-	// at. The S3 server of `stagelog up` knows owners by other names than account ids: there it
-	// alone says whose a bucket is.
+	// A HEAD response has no body to explain a 403; ListBuckets lists the account's own buckets
+	// only, so it separates another account's bucket from one without permission. The S3 server of
+	// `stagelog up` does not identify owners by account ID, so there only ListBuckets works.
 	mine, listErr := r.listed(ctx)
 	switch {
 	case awserr.Denied(listErr) && status == http.StatusForbidden:
-		return false, &refusal{errPerhapsElsewhere, fmt.Sprintf("there is a bucket %s, and these credentials may not look at it: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or they lack s3:ListBucket on %s; nor may they ask whose it is, which takes s3:ListAllMyBuckets",
+		return false, &refusal{errPerhapsElsewhere, fmt.Sprintf("no permission to access bucket %s: it belongs to another AWS account (choose another bucket: in stagelog.yaml), or these credentials lack s3:ListBucket on %s; grant s3:ListAllMyBuckets to find out which",
 			r.Name(), r.s.BucketARN())}
 	case listErr != nil:
 		return false, listErr
@@ -75,14 +74,14 @@ func (r *Bucket) look(ctx context.Context) (bool, error) {
 		return false, r.taken()
 	}
 	if status, err = r.head(ctx, nil); status == http.StatusForbidden {
-		return false, fmt.Errorf("account %s has the bucket, and these credentials may not look at it: IAM does not allow it, or the bucket's policy denies it\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n%s",
+		return false, fmt.Errorf("account %s owns the bucket, but these credentials may not access it: IAM does not allow it, or the bucket policy denies it\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n%s",
 			r.s.Account, allowStatement("s3:ListBucket", r.s.BucketARN()))
 	}
 	return status == http.StatusOK, err
 }
 
-// head asks for the bucket alone, and answers the status, 0 without an answer. Neither 403 nor
-// 404 is an error.
+// head sends HeadBucket and returns the HTTP status, 0 without a response. It returns no error
+// for 403 and 404.
 func (r *Bucket) head(ctx context.Context, owner *string) (status int, err error) {
 	out, err := r.c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: aws.String(r.Name()), ExpectedBucketOwner: owner})
 	region := ""
@@ -96,7 +95,7 @@ func (r *Bucket) head(ctx context.Context, owner *string) (status int, err error
 	case status == http.StatusForbidden, status == http.StatusNotFound:
 		return status, nil
 	case region != "" && region != r.s.Region:
-		return status, &refusal{ErrElsewhere, fmt.Sprintf("the bucket %s is in the Region %s, and the pipeline in %s: choose another bucket: in stagelog.yaml, or, if the APIs are in %s too, region: %s",
+		return status, &refusal{ErrElsewhere, fmt.Sprintf("the bucket %s is in %s, but the pipeline is in %s: choose another bucket: in stagelog.yaml, or, if the APIs are in %s too, set region: %s",
 			r.Name(), region, r.s.Region, region, region)}
 	}
 	return status, err
@@ -117,10 +116,10 @@ func (r *Bucket) listed(ctx context.Context) (bool, error) {
 }
 
 func (r *Bucket) taken() error {
-	return &refusal{ErrElsewhere, fmt.Sprintf("another AWS account has a bucket %s, and a name is there once in all of AWS: choose another bucket: in stagelog.yaml", r.Name())}
+	return &refusal{ErrElsewhere, fmt.Sprintf("another AWS account owns bucket %s, and bucket names are globally unique: choose another bucket: in stagelog.yaml", r.Name())}
 }
 
-// tags are the bucket's, in the order that S3 has them.
+// tags returns the bucket's tags in S3's order.
 func (r *Bucket) tags(ctx context.Context) ([]types.Tag, error) {
 	out, err := r.c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: aws.String(r.Name())})
 	if awserr.Is(err, "NoSuchTagSet", "NoSuchTagSetError") {
@@ -145,7 +144,7 @@ func (r *Bucket) ownerTag() types.Tag {
 	return types.Tag{Key: aws.String(desired.OwnerTag), Value: aws.String(r.s.Owner())}
 }
 
-// tag adds the owner's. S3 replaces all tags at once, so the others are said again.
+// tag adds the owner tag. The API replaces all tags at once, so the others are sent unchanged.
 func (r *Bucket) tag(ctx context.Context) error {
 	tags, err := r.tags(ctx)
 	if err != nil {
@@ -158,8 +157,8 @@ func (r *Bucket) tag(ctx context.Context) error {
 	return err
 }
 
-// owned fills in whose the bucket is. A bare bucket of the account is what a deploy leaves
-// that was cut off before the tag; to take it over loses nobody anything.
+// owned sets the required flag in state if the bucket is not the pipeline's. A bare bucket needs
+// no flag: an interrupted deploy may have left it, and it holds nothing to lose.
 func (r *Bucket) owned(ctx context.Context, tags []types.Tag, state *State) error {
 	state.ownedBy(ownerOf(tags), r.s.Owner())
 	if len(tags) > 0 {
@@ -172,8 +171,8 @@ func (r *Bucket) owned(ctx context.Context, tags []types.Tag, state *State) erro
 	return err
 }
 
-// bare says whether nothing is in an untagged bucket and nobody set anything that counts: no
-// policy, no lifecycle, never a version.
+// bare reports whether a bucket has no objects, no policy, no lifecycle rules and was never
+// versioned.
 func (r *Bucket) bare(ctx context.Context) (bool, error) {
 	versioning, err := r.versioning(ctx)
 	if err != nil || versioning != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// planOf plans as MakePlan does, for the bucket, its policy and the log groups alone.
+// planOf returns the plan for the bucket, its policy and the log groups only.
 func planOf(t *testing.T, s *desired.Spec, c *Clients) *Plan {
 	t.Helper()
 	resources := storage(s, c)
@@ -36,7 +36,7 @@ func actions(p *Plan) (lines []string) {
 	return lines
 }
 
-func TestStorageIsPlannedAndCutOffAnywhere(t *testing.T) {
+func TestStorageResumesAfterKill(t *testing.T) {
 	a := newBucketAccount(t)
 	clients := func(through http.RoundTripper) *Clients {
 		cfg := a.Config(through)
@@ -54,25 +54,25 @@ func TestStorageIsPlannedAndCutOffAnywhere(t *testing.T) {
 	}
 	first := planOf(t, a.s, clients(nil))
 	if diff := cmp.Diff([]string{"create S3 bucket", "create S3 bucket policy", "create CloudWatch log group", "create CloudWatch log group"}, actions(first)); diff != "" {
-		t.Errorf("the first plan (-want +got):\n%s", diff)
+		t.Errorf("first plan (-want +got):\n%s", diff)
 	}
 	whole := &counter{next: http.DefaultTransport}
 	a.ok(execute(clients(whole)))
 	if todo := planOf(t, a.s, clients(nil)).ToDo(); todo != 0 {
-		t.Errorf("after its execution there are %d steps to do", todo)
+		t.Errorf("after execution there are %d steps to do", todo)
 	}
 	want := states()
 	for after := 1; after < len(whole.writes); after++ {
 		a.Reset()
 		if err := execute(clients(&counter{next: http.DefaultTransport, until: after})); err == nil {
-			t.Fatalf("cut off after %s the plan ended well", whole.writes[after-1])
+			t.Fatalf("execution interrupted after %s succeeded", whole.writes[after-1])
 		}
-		if refused := planOf(t, a.s, clients(nil)).Blocked(); len(refused) > 0 {
-			t.Errorf("cut off after %s the next plan refuses %v", whole.writes[after-1], refused)
+		if blocked := planOf(t, a.s, clients(nil)).Blocked(); len(blocked) > 0 {
+			t.Errorf("interrupted after %s, the next plan has the blocked steps %v", whole.writes[after-1], blocked)
 		}
 		a.ok(execute(clients(nil)))
 		if diff := cmp.Diff(want, states()); diff != "" {
-			t.Errorf("cut off after %s, then again (-want +got):\n%s", whole.writes[after-1], diff)
+			t.Errorf("interrupted after %s and repeated (-want +got):\n%s", whole.writes[after-1], diff)
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// bucketPolicy is the pipeline's statements in the bucket's policy: that nobody comes without
-// TLS, and what readers may do. Others' statements are not compared, and stay.
+// bucketPolicy is the pipeline's statements in the bucket policy: they deny requests without TLS
+// and allow the readers to read. Other statements are neither compared nor changed.
 type bucketPolicy struct {
 	bucket *Bucket
 	s      *desired.Spec
@@ -40,8 +40,8 @@ const (
 	tlsStatement = "StagelogDenyInsecureTransport"
 )
 
-// wanted are the pipeline's statements. Where S3's endpoint has no TLS, as on one machine, the
-// statement that asks for it would deny everybody everything, and is left out.
+// wanted returns the pipeline's statements. It omits the one that requires TLS if the S3 endpoint
+// has none, as on one machine: the statement would deny every request.
 func (r *bucketPolicy) wanted() policy.Document {
 	d := r.want
 	if r.withoutTLS() {
@@ -54,8 +54,8 @@ func (r *bucketPolicy) withoutTLS() bool {
 	return strings.HasPrefix(aws.ToString(r.c.Options().BaseEndpoint), "http://")
 }
 
-// Read compares the pipeline's statements. They exist when at least one of them does, or
-// none is wanted.
+// Read compares the pipeline's statements. The resource exists if the policy has at least one of
+// them, or none is wanted.
 func (r *bucketPolicy) Read(ctx context.Context) (State, error) {
 	field := Field{Name: fieldPolicy, Want: r.wanted().Show()}
 	exists, err := r.bucket.look(ctx)
@@ -80,7 +80,7 @@ func (r *bucketPolicy) Read(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// owned says whose the statements are: the bucket's owner's, as a policy carries no tag.
+// owned sets the required flag in state from the bucket's owner tag, as a policy has no tags.
 func (r *bucketPolicy) owned(ctx context.Context, state *State) error {
 	tags, err := r.bucket.tags(ctx)
 	if err != nil {
@@ -89,14 +89,14 @@ func (r *bucketPolicy) owned(ctx context.Context, state *State) error {
 	switch owner := ownerOf(tags); owner {
 	case r.s.Owner():
 	case "":
-		state.RequiredFlag, state.Reason = AdoptFlag, "it has statements of stagelog's, and its bucket is no pipeline's"
+		state.RequiredFlag, state.Reason = AdoptFlag, "it has stagelog statements, but its bucket belongs to no pipeline"
 	default:
 		state.RequiredFlag, state.Reason = AdoptFlag, "its bucket belongs to the pipeline "+owner
 	}
 	return nil
 }
 
-// read is the policy as it is; one without statements where there is none.
+// read returns the current policy, without statements if there is none.
 func (r *bucketPolicy) read(ctx context.Context) (policy.Document, error) {
 	out, err := r.c.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: aws.String(r.Name())})
 	if awserr.Is(err, "NoSuchBucketPolicy", "NoSuchBucket") {
@@ -116,7 +116,7 @@ func (r *bucketPolicy) Apply(ctx context.Context, _ State, progress func(string)
 	return r.put(ctx, now.With(r.wanted()), progress)
 }
 
-// Destroy takes the pipeline's statements out.
+// Destroy removes the pipeline's statements.
 func (r *bucketPolicy) Destroy(ctx context.Context, found State, progress func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
@@ -130,12 +130,12 @@ func (r *bucketPolicy) Destroy(ctx context.Context, found State, progress func(s
 	case len(now.Own().Statements) == 0:
 		return "", nil
 	case len(others.Statements) > 0:
-		return "its own statements taken out, those of others kept", r.put(ctx, others, progress)
+		return "stagelog's statements removed, others kept", r.put(ctx, others, progress)
 	}
 	return "deleted", r.put(ctx, others, progress)
 }
 
-// put makes d the bucket's policy. S3 has no policy without a statement: that is none.
+// put replaces the bucket policy by d, or deletes it if d has no statements.
 func (r *bucketPolicy) put(ctx context.Context, d policy.Document, progress func(string)) error {
 	if len(d.Statements) == 0 {
 		_, err := r.c.DeleteBucketPolicy(ctx, &s3.DeleteBucketPolicyInput{Bucket: aws.String(r.Name())})
@@ -153,7 +153,7 @@ func (r *bucketPolicy) put(ctx context.Context, d policy.Document, progress func
 		text = short.String()
 	}
 	if len(text) > maxPolicy {
-		return fmt.Errorf("with the pipeline's statements it would have %d bytes, and S3 takes %d: take readers out of stagelog.yaml, or statements of others out of the policy", len(text), maxPolicy)
+		return fmt.Errorf("policy with the pipeline's statements is too large: %d bytes, S3 allows %d; remove readers from stagelog.yaml or other statements from the policy", len(text), maxPolicy)
 	}
 	var answer answerBody
 	err := repeatWhile(ctx, notSettled, progress, func() error {
@@ -166,32 +166,32 @@ func (r *bucketPolicy) put(ctx context.Context, d policy.Document, progress func
 	return err
 }
 
-// malformed names the principal that S3 does not know. It checks those of all statements, so
-// it may be one of somebody else's.
+// malformed explains which principal S3 rejected. S3 checks all statements, so it may be in one
+// that is not the pipeline's.
 func (r *bucketPolicy) malformed(err error, detail string) error {
 	readers := r.s.Pipeline.Readers
 	i := slices.IndexFunc(readers, func(id string) bool { return strings.Contains(detail, id) })
 	switch {
 	case i >= 0:
-		return &explained{fmt.Sprintf("AWS knows no account %s, which readers: in stagelog.yaml has: correct it or take it out; an account that was closed counts as none", readers[i]), err}
+		return &explained{fmt.Sprintf("AWS account %s, listed under readers: in stagelog.yaml, does not exist or was closed: correct or remove it", readers[i]), err}
 	case detail != "":
-		return &explained{fmt.Sprintf("S3 does not take the policy because of %s, which is in a statement of somebody else's: a principal that was deleted stands there as an id of letters and digits; correct that statement first (`aws s3api get-bucket-policy --bucket %s`)", detail, r.Name()), err}
+		return &explained{fmt.Sprintf("S3 rejected the policy because of the principal %s in a statement that is not stagelog's (the ID of a deleted principal looks like that): correct that statement first (`aws s3api get-bucket-policy --bucket %s`)", detail, r.Name()), err}
 	case len(readers) > 0:
-		return &explained{fmt.Sprintf("S3 does not take the policy, most likely because it knows no account %s: look at readers: in stagelog.yaml\nAWS says: %s", strings.Join(readers, " or "), plain(err)), err}
+		return &explained{fmt.Sprintf("S3 rejected the policy, most likely because AWS has no account %s: check readers: in stagelog.yaml\nAWS error: %s", strings.Join(readers, " or "), plain(err)), err}
 	}
 	return err
 }
 
 func plain(err error) string { return Explain(err).Error() }
 
-// notes say what others' statements mean for the pipeline.
+// notes describes how statements that are not the pipeline's affect it.
 func (r *bucketPolicy) notes(others policy.Document) []string {
 	var notes []string
 	if r.withoutTLS() {
-		notes = append(notes, "the endpoint has no TLS, so the statement that denies requests without it is left out")
+		notes = append(notes, "the endpoint has no TLS, so the statement that denies requests without TLS is left out")
 	}
 	if n := len(others.Statements); n > 0 {
-		notes = append(notes, fmt.Sprintf("statements of somebody else's, which stay: %s", listed(sids(others))))
+		notes = append(notes, fmt.Sprintf("statements not managed by stagelog, kept: %s", listed(sids(others))))
 	}
 	denied := map[string][]string{}
 	var order []string
@@ -209,12 +209,12 @@ func (r *bucketPolicy) notes(others policy.Document) []string {
 		}
 	}
 	for _, what := range order {
-		notes = append(notes, what+" "+listed(denied[what])+", and a deny counts more than what the pipeline allows")
+		notes = append(notes, what+" "+listed(denied[what])+", which overrides what the pipeline allows")
 	}
 	return notes
 }
 
-// needs are what a reader asks S3 for.
+// needs returns the requests that a reader must be allowed to make.
 func (r *bucketPolicy) needs(reader string) []policy.Request {
 	who := "arn:" + r.s.Partition + ":iam::" + reader + ":root"
 	secure := map[string][]string{"aws:SecureTransport": {"true"}, "aws:PrincipalAccount": {reader}}
@@ -235,7 +235,7 @@ func sids(d policy.Document) []string {
 
 func sidOf(s *policy.Statement) string {
 	if s == nil || s.Sid == "" {
-		return "one without a Sid"
+		return "a statement without a Sid"
 	}
 	return s.Sid
 }

@@ -19,7 +19,7 @@ import (
 
 const (
 	theirAllow = `{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::acme-api-logs"}`
-	theirDeny  = `{"Sid":"NobodyGets","Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::acme-api-logs/*"}`
+	theirDeny  = `{"Sid":"DenyGet","Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::acme-api-logs/*"}`
 )
 
 func (a *bucketAccount) policyResource(through http.RoundTripper) *bucketPolicy {
@@ -28,8 +28,7 @@ func (a *bucketAccount) policyResource(through http.RoundTripper) *bucketPolicy 
 	return newBucketPolicy(wantOf(a.s), NewClients(cfg))
 }
 
-// withTLS is the policy's resource at an endpoint that has TLS, which moto has not: what is
-// sent there goes to moto.
+// withTLS returns the policy with an https endpoint. Its requests are sent to moto without TLS.
 func (a *bucketAccount) withTLS() *bucketPolicy {
 	cfg := a.Config(roundTrip(func(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
@@ -40,7 +39,7 @@ func (a *bucketAccount) withTLS() *bucketPolicy {
 	return newBucketPolicy(wantOf(a.s), NewClients(cfg))
 }
 
-// setPolicy sets the bucket's policy to the statements, as somebody would by hand.
+// setPolicy sets the bucket policy without stagelog.
 func (a *bucketAccount) setPolicy(statements ...string) {
 	a.t.Helper()
 	_, err := a.c.PutBucketPolicy(a.t.Context(), &s3.PutBucketPolicyInput{Bucket: a.name,
@@ -55,7 +54,7 @@ func (a *bucketAccount) statements() (names []string) {
 	return sids(d)
 }
 
-func TestBucketPolicyIsMadeMendedAndRemoved(t *testing.T) {
+func TestBucketPolicyLifecycle(t *testing.T) {
 	a := newBucketAccount(t)
 	r := a.policyResource(nil)
 	if found := readOf(t, r); found.Exists || len(found.Changed()) != 1 {
@@ -69,7 +68,7 @@ func TestBucketPolicyIsMadeMendedAndRemoved(t *testing.T) {
 	applyTo(t, a.policyResource(counted))
 	settled := readOf(t, r)
 	if !settled.Exists || settled.RequiredFlag != NoFlag || len(settled.Changed()) > 0 || len(counted.writes) != 1 {
-		t.Fatalf("after it was made with %v Read = %+v", counted.writes, settled)
+		t.Fatalf("after creation with the calls %v Read = %+v", counted.writes, settled)
 	}
 	for _, tt := range []struct {
 		name   string
@@ -81,10 +80,10 @@ func TestBucketPolicyIsMadeMendedAndRemoved(t *testing.T) {
 			a.ok(err)
 		}, false},
 		{"others replaced it", func() { a.setPolicy(theirAllow) }, false},
-		{"a statement went", func() { a.setPolicy(strings.Replace(theirAllow, "Theirs", "StagelogReaderList", 1)) }, true},
-		{"a reader came", func() { a.s.Pipeline.Readers = append(a.s.Pipeline.Readers, "444455556666") }, true},
-		{"all readers went", func() { a.s.Pipeline.Readers = nil }, true},
-		{"a reader came back", func() { a.s.Pipeline.Readers = []string{"444455556666"} }, false},
+		{"a statement was removed", func() { a.setPolicy(strings.Replace(theirAllow, "Theirs", "StagelogReaderList", 1)) }, true},
+		{"a reader was added", func() { a.s.Pipeline.Readers = append(a.s.Pipeline.Readers, "444455556666") }, true},
+		{"all readers were removed", func() { a.s.Pipeline.Readers = nil }, true},
+		{"a reader was added again", func() { a.s.Pipeline.Readers = []string{"444455556666"} }, false},
 	} {
 		tt.by()
 		r = a.policyResource(nil)
@@ -94,7 +93,7 @@ func TestBucketPolicyIsMadeMendedAndRemoved(t *testing.T) {
 		}
 		applyTo(t, r)
 		if found := readOf(t, r); !found.Exists || len(found.Changed()) > 0 {
-			t.Errorf("after %s and it was mended: %+v", tt.name, found)
+			t.Errorf("after %s and a repair: %+v", tt.name, found)
 		}
 	}
 	if did, err := r.Destroy(t.Context(), readOf(t, r), quiet); did != "deleted" || err != nil || readOf(t, r).Exists {
@@ -102,8 +101,8 @@ func TestBucketPolicyIsMadeMendedAndRemoved(t *testing.T) {
 	}
 }
 
-// Without TLS at the endpoint the statement would deny everybody everything.
-func TestBucketPolicyAsksForTLSWhereThereIsSome(t *testing.T) {
+// With an endpoint without TLS the statement would deny every request.
+func TestBucketPolicyRequiresTLS(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	a.s.Pipeline.Readers = nil
@@ -125,8 +124,8 @@ func TestBucketPolicyAsksForTLSWhereThereIsSome(t *testing.T) {
 	}
 }
 
-// A policy that means the same is kept, however somebody wrote it.
-func TestBucketPolicyIsComparedByMeaning(t *testing.T) {
+// An equivalent policy in another form is kept.
+func TestBucketPolicyComparedByMeaning(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	r := a.policyResource(nil)
@@ -139,40 +138,40 @@ func TestBucketPolicyIsComparedByMeaning(t *testing.T) {
 	_, err := a.c.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: a.name, Policy: &text})
 	a.ok(err)
 	if found := readOf(t, r); len(found.Changed()) > 0 {
-		t.Errorf("a policy written otherwise differs: %v", found.Changed())
+		t.Errorf("an equivalent policy differs: %v", found.Changed())
 	}
 }
 
-func TestBucketPolicyKeepsStatementsOfOthers(t *testing.T) {
+func TestBucketPolicyKeepsForeignStatements(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	a.setPolicy(theirAllow, theirDeny)
 	r := a.policyResource(nil)
 	found := readOf(t, r)
 	notes := strings.Join(found.Notes, "\n")
-	for _, want := range []string{"Theirs, NobodyGets", "NobodyGets denies s3:GetObject to 111122223333"} {
+	for _, want := range []string{"Theirs, DenyGet", "DenyGet denies s3:GetObject to 111122223333"} {
 		if !strings.Contains(notes, want) {
-			t.Errorf("the notes do not say %q: %s", want, notes)
+			t.Errorf("the notes do not contain %q: %s", want, notes)
 		}
 	}
 	if strings.Contains(notes, "s3:ListBucket") {
-		t.Errorf("the notes speak of a call that nobody denies: %s", notes)
+		t.Errorf("the notes mention a call that is not denied: %s", notes)
 	}
 	applyTo(t, r)
 	if found := readOf(t, r); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
 		t.Errorf("Read after Apply = %+v", found)
 	}
-	if got := a.statements(); len(got) <= 2 || got[0] != "Theirs" || got[1] != "NobodyGets" {
+	if got := a.statements(); len(got) <= 2 || got[0] != "Theirs" || got[1] != "DenyGet" {
 		t.Errorf("statements after Apply: %v", got)
 	}
 	did, err := r.Destroy(t.Context(), readOf(t, r), quiet)
-	if diff := cmp.Diff([]string{"Theirs", "NobodyGets"}, a.statements()); diff != "" || err != nil || !strings.Contains(did, "others kept") {
+	if diff := cmp.Diff([]string{"Theirs", "DenyGet"}, a.statements()); diff != "" || err != nil || !strings.Contains(did, "others kept") {
 		t.Errorf("Destroy = %q, %v; left (-want +got):\n%s", did, err, diff)
 	}
 }
 
-// Two pipelines cannot share a bucket: the statements are those of the bucket's owner.
-func TestBucketPolicyOfAnotherPipeline(t *testing.T) {
+// Two pipelines cannot share a bucket: the statements belong to the bucket's owner.
+func TestBucketPolicyAdoption(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	applyTo(t, a.policyResource(nil))
@@ -185,7 +184,7 @@ func TestBucketPolicyOfAnotherPipeline(t *testing.T) {
 		r := a.policyResource(nil)
 		found := readOf(t, r)
 		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, owner) {
-			t.Errorf("in a bucket of %q Read = %+v, want the consent adopt", owner, found)
+			t.Errorf("in a bucket of %q Read = %+v, want AdoptFlag", owner, found)
 		}
 		if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil || len(a.statements()) == 0 {
 			t.Errorf("Destroy in a bucket of %q = %q, %v", owner, did, err)
@@ -193,12 +192,12 @@ func TestBucketPolicyOfAnotherPipeline(t *testing.T) {
 	}
 }
 
-func TestBucketPolicyWithAReaderThatIsNone(t *testing.T) {
+func TestBucketPolicyUnknownReader(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	a.s.Pipeline.Readers = []string{"111122223333", "444455556666"}
-	for _, tt := range []struct{ detail, says string }{
-		{`"AWS" : "arn:aws:iam::444455556666:root"`, "AWS knows no account 444455556666"},
+	for _, tt := range []struct{ detail, want string }{
+		{`"AWS" : "arn:aws:iam::444455556666:root"`, "AWS account 444455556666"},
 		{`"AWS" : "AIDAEXAMPLEEXAMPLE"`, "AIDAEXAMPLEEXAMPLE"},
 		{"", "111122223333 or 444455556666"},
 	} {
@@ -210,16 +209,16 @@ func TestBucketPolicyWithAReaderThatIsNone(t *testing.T) {
 			return &http.Response{StatusCode: 400, Header: http.Header{"Content-Type": {"application/xml"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 		}))
 		err := r.Apply(t.Context(), State{}, quiet)
-		if err == nil || !strings.Contains(Explain(err).Error(), tt.says) || !awserr.Is(err, "MalformedPolicy") {
-			t.Errorf("Apply with the detail %q: %v, want one that says %q", tt.detail, err, tt.says)
+		if err == nil || !strings.Contains(Explain(err).Error(), tt.want) || !awserr.Is(err, "MalformedPolicy") {
+			t.Errorf("Apply with the detail %q: %v, want an error with %q", tt.detail, err, tt.want)
 		}
 	}
 }
 
-func TestBucketPolicyHasRoomInS3(t *testing.T) {
+func TestBucketPolicySizeLimit(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
-	for i := range 120 { // as many as stagelog.yaml takes
+	for i := range 120 { // the limit in stagelog.yaml
 		a.s.Pipeline.Readers = append(a.s.Pipeline.Readers, fmt.Sprintf("%012d", i))
 	}
 	r := a.policyResource(nil)
@@ -229,13 +228,12 @@ func TestBucketPolicyHasRoomInS3(t *testing.T) {
 		big.Statements = append(big.Statements, big.Statements...)
 	}
 	if err := r.put(t.Context(), big, quiet); err == nil || !strings.Contains(err.Error(), "20480") {
-		t.Errorf("put of %d bytes: %v, want one that says how many S3 takes", len(big.JSON()), err)
+		t.Errorf("put of %d bytes: %v, want an error with S3's limit", len(big.JSON()), err)
 	}
 }
 
-// The bucket's policy is the last that a deploy of the bucket sets, and the first that a destroy
-// takes: in between the bucket is bare, or its tag says whose it is.
-func TestBucketAndPolicyGoTogether(t *testing.T) {
+// A destroyed bucket is kept with its tag, so the next deploy needs no flag and changes nothing.
+func TestBucketAndPolicyRedeploy(t *testing.T) {
 	a := newBucketAccount(t)
 	for range 2 {
 		a.deploy()
@@ -246,7 +244,7 @@ func TestBucketAndPolicyGoTogether(t *testing.T) {
 		_, err = a.resource(nil).Destroy(t.Context(), a.read(), quiet)
 		a.ok(err)
 		if found := a.read(); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
-			t.Errorf("a kept bucket is %+v", found)
+			t.Errorf("kept bucket: %+v", found)
 		}
 	}
 	out, err := a.c.GetBucketTagging(t.Context(), &s3.GetBucketTaggingInput{Bucket: a.name})

@@ -12,8 +12,8 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
-// bucketSetting is one setting of the bucket: its normal form as it is and as wanted, and the
-// call that makes it so.
+// bucketSetting is one setting of the bucket: the actual and the wanted value in the same normal
+// form, and the call that sets it.
 type bucketSetting struct {
 	name string
 	want string
@@ -31,7 +31,7 @@ func (r *Bucket) settings() []bucketSetting {
 	}
 }
 
-// publicAccessText lists what is on.
+// publicAccessText lists the blocks that are on.
 func publicAccessText(c *types.PublicAccessBlockConfiguration) string {
 	if c == nil {
 		return ""
@@ -88,12 +88,12 @@ func (r *Bucket) putOwnership(ctx context.Context) error {
 		},
 	})
 	if awserr.Is(err, "InvalidBucketAclWithObjectOwnership") {
-		return &explained{fmt.Sprintf("the bucket's ACL lets others in, which BucketOwnerEnforced does not allow: look at it with `aws s3api get-bucket-acl --bucket %s`, and take the grants away with `aws s3api put-bucket-acl --bucket %s --acl private`", r.Name(), r.Name()), err}
+		return &explained{fmt.Sprintf("the bucket's ACL grants access to others, which BucketOwnerEnforced does not allow: check it with `aws s3api get-bucket-acl --bucket %s`, then remove the grants with `aws s3api put-bucket-acl --bucket %s --acl private`", r.Name(), r.Name()), err}
 	}
 	return err
 }
 
-// encryptionRule is the default encryption; nil where there is none.
+// encryptionRule returns the default encryption, or nil if none is set.
 func (r *Bucket) encryptionRule(ctx context.Context) (*types.ServerSideEncryptionRule, error) {
 	out, err := r.c.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: aws.String(r.Name())})
 	if awserr.Is(err, "ServerSideEncryptionConfigurationNotFoundError") {
@@ -122,7 +122,7 @@ func (r *Bucket) encryption(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-// putEncryption leaves the kinds of encryption that uploads may not ask for as they are.
+// putEncryption sets the default encryption and keeps the list of blocked encryption types.
 func (r *Bucket) putEncryption(ctx context.Context) error {
 	rule := types.ServerSideEncryptionRule{
 		ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: r.want.Encryption},
@@ -141,7 +141,7 @@ func (r *Bucket) putEncryption(ctx context.Context) error {
 	return err
 }
 
-// versioning is empty for a bucket that never had any.
+// versioning returns the versioning status, empty for a bucket that never had versioning.
 func (r *Bucket) versioning(ctx context.Context) (types.BucketVersioningStatus, error) {
 	out, err := r.c.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: aws.String(r.Name())})
 	if err != nil {
@@ -150,7 +150,7 @@ func (r *Bucket) versioning(ctx context.Context) (types.BucketVersioningStatus, 
 	return out.Status, nil
 }
 
-// versioningField takes suspended for off: once on, it cannot be more off than that.
+// versioningField reports Suspended as "off": versioning cannot be turned off once it was on.
 func (r *Bucket) versioningField(ctx context.Context) (string, error) {
 	status, err := r.versioning(ctx)
 	if err == nil && status == types.BucketVersioningStatusEnabled {
@@ -173,7 +173,7 @@ func (r *Bucket) suspendVersioning(ctx context.Context) error {
 func (r *Bucket) notes(versioning types.BucketVersioningStatus) []string {
 	var notes []string
 	if versioning != "" {
-		notes = append(notes, "versioning was on at some time: what expires or is deleted stays as an old version until that is deleted too")
+		notes = append(notes, "versioning was on before: objects that expire or are deleted stay as old versions until those are deleted too")
 	}
 	return append(notes, r.want.Notes...)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 )
 
-// Clients are the AWS services that a pipeline is made of, all of one account and Region.
+// Clients holds the clients of the AWS services that a pipeline uses, for one account and Region.
 type Clients struct {
 	S3           *s3.Client
 	IAM          *iam.Client
@@ -30,13 +30,13 @@ type Clients struct {
 	Glue         *glue.Client       // the Data Catalog
 }
 
-// NewClients makes the clients from one configuration. Where it names an endpoint of its
-// own (BaseEndpoint), buckets are addressed by path, as names of hosts below it may not exist.
+// NewClients creates the clients from one configuration. With a custom endpoint (BaseEndpoint)
+// buckets are addressed by path, as host names below it may not resolve.
 func NewClients(cfg aws.Config) *Clients {
 	return &Clients{
 		S3: s3.NewFromConfig(cfg, func(o *s3.Options) {
 			o.UsePathStyle = cfg.BaseEndpoint != nil
-			o.DisableLogOutputChecksumValidationSkipped = true // other S3 servers have none, and that is no news
+			o.DisableLogOutputChecksumValidationSkipped = true // other S3 servers send no checksums
 		}),
 		IAM:          iam.NewFromConfig(cfg),
 		Logs:         cloudwatchlogs.NewFromConfig(cfg),
@@ -47,7 +47,7 @@ func NewClients(cfg aws.Config) *Clients {
 		STS:          sts.NewFromConfig(cfg),
 		Glue:         glue.NewFromConfig(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
-			// AWS takes three protocols. This is the one that other endpoints speak too, if only to refuse.
+			// Of the three protocols that AWS accepts, other endpoints understand this one.
 			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)
 		}),
 	}

@@ -25,14 +25,14 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// wire is the way to AWS. It notes the calls that change something, IAM's, Lambda's and Glue's.
+// wire is a transport that records the calls to IAM, Lambda and Glue that change something.
 type wire struct {
 	writes []string
-	cut    int // after so many the process is dead; 0 is never
-	lose   int // the answer to the call of this number is lost, from 1
+	cut    int // number of writes after which all calls fail; 0 for no limit
+	lose   int // number of the write whose response is lost, from 1
 }
 
-var errLost = errors.New("the answer was lost")
+var errLost = errors.New("the response was lost")
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.cut > 0 && len(w.writes) == w.cut {
@@ -53,8 +53,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// writeName names a call that changes something: "CreateRole", "PUT code"; it is empty for
-// one that reads. The request stays whole.
+// writeName returns the name of a call that changes something, like "CreateRole" or "PUT code",
+// and "" for one that reads. The request body can still be read afterwards.
 func writeName(r *http.Request) (string, error) {
 	if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
 		text, err := io.ReadAll(r.Body)
@@ -83,12 +83,12 @@ func writeName(r *http.Request) (string, error) {
 	return r.Method + " " + path.Base(r.URL.Path), nil
 }
 
-// computing is the two roles and what is between them, in the order of Resources.
+// computing returns the roles, the function and the catalog, in the order of Resources.
 func computing(s *desired.Spec, c *Clients) []Resource {
 	return []Resource{newFunctionRole(s, c), newFunction(wantOf(s), c), newDatabase(wantOf(s), c), newTable(wantOf(s), c), newFirehoseRole(s, c)}
 }
 
-// deployComputing deploys with the consent adopt.
+// deployComputing deploys with AdoptFlag.
 func deployComputing(t *testing.T, s *desired.Spec, c *Clients) error {
 	t.Helper()
 	given := []Flag{AdoptFlag}
@@ -118,7 +118,7 @@ func destroyComputing(t *testing.T, s *desired.Spec, c *Clients) error {
 	return Remove(t.Context(), removals, func(Event) {})
 }
 
-// spoil changes all that can be changed by hand, the tags too.
+// spoil changes everything that can be changed by hand, including tags.
 func spoil(t *testing.T, s *desired.Spec, c *Clients) {
 	t.Helper()
 	must := func(err error) {
@@ -150,9 +150,9 @@ func spoil(t *testing.T, s *desired.Spec, c *Clients) {
 	must(err)
 }
 
-// A deploy or a destroy that is killed after any of its calls and then run again ends as one
-// that was not, and so does one that loses an answer and asks again.
-func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
+// A deploy or destroy that is killed after any of its calls and then repeated has the same result
+// as an uninterrupted one. So has one that loses a response and retries.
+func TestComputingResumesAfterKill(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
@@ -177,11 +177,11 @@ func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
 		name   string
 		before []func(*testing.T, *desired.Spec, *Clients) error
 		run    func(*testing.T, *desired.Spec, *Clients) error
-		calls  int // at the least
+		calls  int // minimum
 	}{
-		{"made", nil, deployComputing, 7},
-		{"mended", []func(*testing.T, *desired.Spec, *Clients) error{deployComputing, func(t *testing.T, s *desired.Spec, c *Clients) error { spoil(t, s, c); return nil }}, deployComputing, 11},
-		{"removed", []func(*testing.T, *desired.Spec, *Clients) error{deployComputing}, destroyComputing, 7},
+		{"create", nil, deployComputing, 7},
+		{"repair", []func(*testing.T, *desired.Spec, *Clients) error{deployComputing, func(t *testing.T, s *desired.Spec, c *Clients) error { spoil(t, s, c); return nil }}, deployComputing, 11},
+		{"remove", []func(*testing.T, *desired.Spec, *Clients) error{deployComputing}, destroyComputing, 7},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -202,31 +202,31 @@ func TestRolesFunctionAndTableAreCutOffAnywhere(t *testing.T) {
 			run(tt.run, clients(whole))
 			want := states()
 			if len(whole.writes) < tt.calls {
-				t.Fatalf("it takes the calls %v, want %d or more", whole.writes, tt.calls)
+				t.Fatalf("calls %v, want %d or more", whole.writes, tt.calls)
 			}
 			for i, call := range whole.writes {
 				if n := i + 1; n < len(whole.writes) {
 					prepare()
 					if err := tt.run(t, s, mortal(&wire{cut: n})); !errors.Is(err, errCut) {
-						t.Fatalf("killed after %s (call %d) it ended with %v", call, n, err)
+						t.Fatalf("killed after %s (call %d): %v, want errCut", call, n, err)
 					}
 					run(tt.run, clients(nil))
 					if diff := cmp.Diff(want, states()); diff != "" {
-						t.Errorf("killed after %s (call %d), then again (-want +got):\n%s", call, n, diff)
+						t.Errorf("killed after %s (call %d) and repeated (-want +got):\n%s", call, n, diff)
 					}
 				}
 				prepare()
 				run(tt.run, clients(&wire{lose: i + 1}))
 				if diff := cmp.Diff(want, states()); diff != "" {
-					t.Errorf("without the answer to %s (call %d) (-want +got):\n%s", call, i+1, diff)
+					t.Errorf("without the response to %s (call %d) (-want +got):\n%s", call, i+1, diff)
 				}
 			}
 		})
 	}
 }
 
-// A first deploy that was killed goes on without anybody's consent.
-func TestRolesFunctionAndTableRequireNoFlagAfterAKill(t *testing.T) {
+// After a killed first deploy the next one needs no flag.
+func TestComputingNeedsNoFlagAfterKill(t *testing.T) {
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	s.Zip = someZip(t, "one")

@@ -12,12 +12,12 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
-// denialText is how AWS says who may not do what: "User: ARN is not authorized to perform:
-// ACTION on resource: ARN because …". Some services leave out the resource, or the reason.
+// denialText matches AWS's denials: "User: ARN is not authorized to perform: ACTION on resource:
+// ARN because …". Some services omit the resource or the reason.
 var denialText = regexp.MustCompile(`(?s)^User: (\S+) is not authorized to perform: (\S+?)(?: on resource: ("?[^\s"]+"?))?(?: (?:because|with) (.*))?$`)
 
-// sayDenied names the action, the resource and the statement that would allow it.
-func sayDenied(err error) string {
+// explainDenied names the action, the resource and the statement that would allow it.
+func explainDenied(err error) string {
 	who, action, resource, why := "these credentials", deniedAction(err), "", ""
 	if m := denialText.FindStringSubmatch(strings.TrimSpace(awserr.Message(err))); m != nil {
 		who, action, resource, why = m[1], m[2], strings.Trim(m[3], `"`), m[4]
@@ -34,37 +34,37 @@ func sayDenied(err error) string {
 		text += " on " + resource
 	}
 	if strings.Contains(why, "explicit deny") {
-		return fmt.Sprintf("%s: an explicit deny forbids it, which no further permission lifts; ask whoever looks after it\nAWS says: %s", text, why)
+		return fmt.Sprintf("%s: an explicit deny overrides all permissions; ask the administrator of that policy\nAWS error: %s", text, why)
 	}
 	if resource == "" {
 		resource = "*"
 	}
 	if strings.Contains(why, "no resource-based policy") {
-		return text + "\nIts owner has to allow it: with this statement in its own policy, and a Principal, who it is for:\n" + allowStatement(action, resource)
+		return text + "\nThe resource's owner must add this statement to its policy, with a Principal:\n" + allowStatement(action, resource)
 	}
 	text += "\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n" + allowStatement(action, resource)
-	if why == "" && besides[action] != "" {
-		text += "\nWhere the bucket is another account's, its own policy has to allow it as well."
+	if why == "" && denialHints[action] != "" {
+		text += "\nIf the bucket belongs to another account, the bucket policy must allow it as well."
 	}
-	return strings.TrimRight(text+"\n"+besides[action], "\n")
+	return strings.TrimRight(text+"\n"+denialHints[action], "\n")
 }
 
-// besides is what a denial may be about besides the statement.
-var besides = map[string]string{
-	"s3:ListBucket": "Who may list only what is below a prefix has to ask for that prefix.",
-	"s3:GetObject":  "A statement about the bucket, without /*, is not about its objects.",
+// denialHints are further causes of a denial, by action.
+var denialHints = map[string]string{
+	"s3:ListBucket": "If the policy allows listing only below a prefix, request that prefix.",
+	"s3:GetObject":  "A statement on the bucket's ARN without /* does not cover its objects.",
 }
 
 func allowStatement(action, resource string) string {
 	statement, err := json.MarshalIndent(struct{ Effect, Action, Resource string }{"Allow", action, resource}, "  ", "  ")
 	if err != nil {
-		return err.Error() // strings always can be marshalled
+		return err.Error() // strings can always be marshalled
 	}
 	return "  " + string(statement)
 }
 
-// deniedAction is the IAM action of a call whose answer does not name it, as S3's did not
-// for long; "" when it is not known.
+// deniedAction returns the IAM action of the failed call, "" if it is not known. Not every
+// response names it.
 func deniedAction(err error) string {
 	op := (*smithy.OperationError)(nil)
 	if !errors.As(err, &op) {
@@ -80,14 +80,14 @@ func deniedAction(err error) string {
 	return prefix + ":" + op.OperationName
 }
 
-// actionPrefixes are of services whose actions have the names of their operations. API
-// Gateway's are HTTP methods, and its answers always name them.
+// actionPrefixes lists the services whose actions are named like their operations. API Gateway's
+// actions are HTTP methods, and its responses always name them.
 var actionPrefixes = map[string]string{
 	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
 }
 
-// otherActions are those with another name than their operation: the S3 API's reference has
-// one on each operation's page.
+// otherActions lists the actions not named like their operation, from the pages of the S3 API
+// reference.
 var otherActions = map[string]string{
 	"S3 HeadBucket":                      "s3:ListBucket",
 	"S3 ListObjectsV2":                   "s3:ListBucket",

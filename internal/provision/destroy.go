@@ -9,19 +9,19 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Removal is one resource that a destroy looks at.
+// Removal is one existing resource that destroy considers.
 type Removal struct {
 	Kind   string   `json:"kind"`
 	Name   string   `json:"name"`
-	Ours   bool     `json:"ours"` // only then it is touched
+	Ours   bool     `json:"ours"` // only then is it deleted or restored
 	Reason string   `json:"reason,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
 
-	Resource Resource `json:"-"` // a Bucket or a Stream has choices of its own
+	Resource Resource `json:"-"` // a Bucket or a Stream has options
 }
 
-// FindRemovals reads every resource, and answers those that exist in the order in which
-// they can go: the last made first.
+// FindRemovals returns the resources that exist, in the order in which they can be removed: the
+// last one created first.
 func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, error) {
 	d, err := desired.New(s)
 	if err != nil {
@@ -48,8 +48,8 @@ func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, 
 	return all, nil
 }
 
-// leftCatalog is the database and table of a pipeline that delivered Parquet and does not any more. Where the catalog cannot
-// be read there is none: most pipelines never had one, and their credentials need no right to look.
+// leftCatalog returns the database and table of a pipeline that no longer delivers Parquet. It ignores a catalog that cannot
+// be read: most pipelines never had one, so their credentials need no permission to read it.
 func leftCatalog(ctx context.Context, s *desired.Spec, c *Clients) (left []Resource) {
 	if s.Pipeline.Deliver.Parquet {
 		return nil
@@ -68,11 +68,11 @@ func leftCatalog(ctx context.Context, s *desired.Spec, c *Clients) (left []Resou
 	return left
 }
 
-// doing is what destroy does to a resource, in a word or two.
+// doing returns the verb for what destroy does to a resource.
 func doing(r Resource) string {
 	switch r := r.(type) {
 	case *Stage:
-		return "put back"
+		return "restore"
 	case *Bucket:
 		if !r.DeleteObjects {
 			return "keep"
@@ -81,14 +81,14 @@ func doing(r Resource) string {
 	return "delete"
 }
 
-// cannotBeOurs says whether a resource cannot be read because what is there is not, and never
-// was, the pipeline's: an API that is gone, a bucket of another account, a stream of another kind.
+// cannotBeOurs reports whether err means that a resource cannot be the pipeline's: an API that no
+// longer exists, a bucket of another account, a stream of another kind.
 func cannotBeOurs(err error) bool {
 	return errors.Is(err, ErrNoParent) || errors.Is(err, ErrElsewhere) || errors.Is(err, ErrOtherKind)
 }
 
-// Remove takes away, in order, what is the pipeline's. It stops at the first error; doing
-// it again goes on from there.
+// Remove deletes or restores the pipeline's resources in order. It stops at the first error; a
+// second call continues from there.
 func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 	ours := slices.DeleteFunc(slices.Clone(removals), func(r Removal) bool { return !r.Ours })
 	for i, r := range ours {
@@ -110,9 +110,9 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 		switch {
 		case event.Done != "":
 		case found.RequiredFlag != NoFlag:
-			event.Done = "left alone: it is not the pipeline's any more"
+			event.Done = "not changed: it no longer belongs to the pipeline"
 		default:
-			event.Done = "gone already"
+			event.Done = "already gone"
 		}
 		report(event)
 	}

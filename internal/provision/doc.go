@@ -1,8 +1,7 @@
-// Package provision is the AWS face: it makes a pipeline real in an AWS account, with the
-// resources that the pipeline's name gives them, and takes them away again.
+// Package provision creates, changes and removes a pipeline's resources in an AWS account.
 //
-// There is no state file. Each resource has a name derived from the pipeline's and carries
-// a tag that says whose it is; what is there is read each time and compared field by field.
-// One file holds one kind of resource, which reads, compares, applies and destroys itself;
-// plan.go, apply.go and destroy.go walk over all of them in order.
+// There is no state file. Each resource has a name derived from the pipeline's name and an owner
+// tag; its actual state is read on each run and compared field by field. One file holds one kind
+// of resource with its Read, Apply and Destroy methods; plan.go, apply.go and destroy.go call
+// these for all resources in order.
 package provision

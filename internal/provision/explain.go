@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
-// explained is an error in words that say the cause and the next step.
+// explained is an error whose text names the cause and the next step.
 type explained struct {
 	text string
 	err  error
@@ -23,23 +23,23 @@ type explained struct {
 func (e *explained) Error() string { return e.text }
 func (e *explained) Unwrap() error { return e.err }
 
-// Explain turns an error of AWS, or of the way to it, into one that names the cause and the
-// next step. Where it knows none it only leaves out the SDK's own words. errors.As still finds
-// the SDK's error, and an error explained once is not explained again.
+// Explain converts an error from AWS, or from the connection to it, into one that names the cause
+// and the next step, or at least drops the SDK's boilerplate. errors.As still finds the SDK's
+// error. An error that was explained already is returned unchanged.
 func Explain(err error) error {
 	already := (*explained)(nil)
 	if err == nil || errors.As(err, &already) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	for _, say := range []func(error) string{sayProfile, sayUnreachable, sayAnswer} {
-		if text := say(err); text != "" {
+	for _, explain := range []func(error) string{explainProfile, explainUnreachable, explainResponse} {
+		if text := explain(err); text != "" {
 			return &explained{before(err) + text, err}
 		}
 	}
 	return err
 }
 
-// before is what our own code said before the SDK's error: "read its tags: ".
+// before returns the prefix that our own code put before the SDK's error, like "read its tags: ".
 func before(err error) string {
 	op := (*smithy.OperationError)(nil)
 	if !errors.As(err, &op) {
@@ -49,18 +49,18 @@ func before(err error) string {
 	return text
 }
 
-func sayProfile(err error) string {
+func explainProfile(err error) string {
 	missing := config.SharedConfigProfileNotExistError{}
 	if !errors.As(err, &missing) {
 		return ""
 	}
-	return fmt.Sprintf("AWS's configuration files have no profile %s: `aws configure list-profiles` lists those there are, `aws configure sso` makes one", missing.Profile)
+	return fmt.Sprintf("profile %s not found in the AWS configuration files: `aws configure list-profiles` lists profiles, `aws configure sso` creates one", missing.Profile)
 }
 
-func sayUnreachable(err error) string {
+func explainUnreachable(err error) string {
 	lookup := (*net.DNSError)(nil)
 	if errors.As(err, &lookup) && lookup.IsNotFound {
-		return fmt.Sprintf("there is no host %s: is the Region right, and this machine online?", lookup.Name)
+		return fmt.Sprintf("host %s not found: check the Region and the network connection", lookup.Name)
 	}
 	sent := (*url.Error)(nil)
 	dial := (*net.OpError)(nil)
@@ -71,33 +71,32 @@ func sayUnreachable(err error) string {
 	if u, err := url.Parse(sent.URL); err == nil {
 		host = u.Host
 	}
-	return fmt.Sprintf("nobody answers at %s (%v): for this machine's own endpoint, start `stagelog up` first; otherwise look at --endpoint-url, AWS_ENDPOINT_URL and the network", host, dial.Err)
+	return fmt.Sprintf("cannot connect to %s (%v): for the local endpoint, start `stagelog up` first; otherwise check --endpoint-url, AWS_ENDPOINT_URL and the network", host, dial.Err)
 }
 
-// sayAnswer knows what AWS answered.
-func sayAnswer(err error) string {
+func explainResponse(err error) string {
 	code := awserr.Code(err)
 	if code == "" {
 		return ""
 	}
 	if awserr.Denied(err) {
-		return sayDenied(err)
+		return explainDenied(err)
 	}
 	plain := plainAnswer(err)
 	if region := awserr.BucketRegion(err); region != "" && awserr.OtherRegion(err) {
-		return fmt.Sprintf("the bucket is in the Region %s: give --region %s\nAWS says: %s", region, region, plain)
+		return fmt.Sprintf("the bucket is in %s: pass --region %s\nAWS error: %s", region, region, plain)
 	}
 	next, ok := nextSteps[code]
 	if awserr.Throttled(err) {
-		next, ok = "AWS asks for fewer requests, and went on asking for it through several tries: wait a minute, and run the same again", true
+		next, ok = "AWS throttled the requests, also after several retries: wait a minute and run the command again", true
 	}
 	if ok {
-		return next + "\nAWS says: " + plain
+		return next + "\nAWS error: " + plain
 	}
 	return plain
 }
 
-// plainAnswer is AWS's answer without the SDK's words around it.
+// plainAnswer returns AWS's error response without the SDK's boilerplate.
 func plainAnswer(err error) string {
 	text := awserr.Code(err)
 	if m := awserr.Message(err); m != "" {
@@ -121,26 +120,26 @@ func requestID(err error) string {
 	return ""
 }
 
-const newCredentials = "log in again with `aws sso login`, or get new ones from where these came; `aws sts get-caller-identity` shows whether they work"
+const newCredentials = "log in with `aws sso login` or get new ones, and check them with `aws sts get-caller-identity`"
 
-// nextSteps are for answers that mean the same in every service.
+// nextSteps maps error codes that mean the same in every service to cause and next step.
 var nextSteps = map[string]string{
 	"ExpiredToken":                "the AWS credentials have expired: " + newCredentials,
 	"ExpiredTokenException":       "the AWS credentials have expired: " + newCredentials,
-	"InvalidClientTokenId":        "AWS does not know these credentials, or the Region is not enabled in their account: " + newCredentials,
-	"UnrecognizedClientException": "AWS does not know these credentials, or the Region is not enabled in their account: " + newCredentials,
-	"InvalidToken":                "AWS does not take the session token: " + newCredentials,
+	"InvalidClientTokenId":        "AWS rejected the credentials, or the Region is not enabled in their account: " + newCredentials,
+	"UnrecognizedClientException": "AWS rejected the credentials, or the Region is not enabled in their account: " + newCredentials,
+	"InvalidToken":                "AWS rejected the session token: " + newCredentials,
 	"TokenRefreshRequired":        "the AWS credentials have expired: " + newCredentials,
-	"InvalidAccessKeyId":          "AWS does not know these credentials: " + newCredentials,
-	"SignatureDoesNotMatch":       "the secret does not belong to the access key: " + newCredentials,
-	"RequestTimeTooSkewed":        "this machine's clock is wrong by more than a few minutes: set it, and try again",
-	"RequestExpired":              "this machine's clock is wrong by more than a few minutes: set it, and try again",
-	"OptInRequired":               "the account may not use this service yet: finish its sign-up in the AWS console",
-	"PermanentRedirect":           "the bucket is in another Region: give that one with --region",
-	"LimitExceededException":      "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
-	"LimitExceeded":               "the account's quota is used up: delete what is no longer needed, or ask for more in the Service Quotas console",
-	"TooManyBuckets":              "the account's quota of buckets is used up: delete one, or ask for more in the Service Quotas console",
-	"NoSuchBucket":                "there is no bucket of that name, in any account: `aws s3 ls` lists those of these credentials' own",
-	"InvalidObjectState":          "the object is archived, as a lifecycle rule of the bucket may do (S3 Glacier): restore it, or leave its time out",
-	"MalformedPolicyDocument":     "a principal in the policy may not exist: look at the readers in stagelog.yaml",
+	"InvalidAccessKeyId":          "AWS rejected the credentials: " + newCredentials,
+	"SignatureDoesNotMatch":       "the secret access key does not match the access key ID: " + newCredentials,
+	"RequestTimeTooSkewed":        "this machine's clock is off by several minutes: correct it and try again",
+	"RequestExpired":              "this machine's clock is off by several minutes: correct it and try again",
+	"OptInRequired":               "the account has not signed up for this service: finish the sign-up in the AWS console",
+	"PermanentRedirect":           "the bucket is in another Region: pass it with --region",
+	"LimitExceededException":      "the account's quota is used up: delete unused resources, or request an increase in the Service Quotas console",
+	"LimitExceeded":               "the account's quota is used up: delete unused resources, or request an increase in the Service Quotas console",
+	"TooManyBuckets":              "the account's bucket quota is used up: delete a bucket, or request an increase in the Service Quotas console",
+	"NoSuchBucket":                "the bucket does not exist: `aws s3 ls` lists the buckets of your account",
+	"InvalidObjectState":          "the object is archived in S3 Glacier, perhaps by a lifecycle rule: restore it, or exclude its time range",
+	"MalformedPolicyDocument":     "a principal in the policy may not exist: check readers: in stagelog.yaml",
 }

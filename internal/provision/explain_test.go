@@ -22,9 +22,9 @@ func TestExplain(t *testing.T) {
 	tests := []struct {
 		name string
 		err  error
-		says []string
+		want []string
 	}{
-		{"the full denial",
+		{"a full denial",
 			answer("Firehose", "CreateDeliveryStream", "AccessDeniedException", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/r because no identity-based policy allows the iam:PassRole action"),
 			[]string{"arn:aws:iam::123456789012:user/eva may not iam:PassRole on arn:aws:iam::123456789012:role/r\n", `"Effect": "Allow",`, `"Action": "iam:PassRole",`, `"Resource": "arn:aws:iam::123456789012:role/r"`}},
 		{"an older denial, quoted and without a reason",
@@ -33,37 +33,37 @@ func TestExplain(t *testing.T) {
 		{"a denial that names no resource",
 			answer("Lambda", "ListTags", "AccessDeniedException", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: lambda:ListTags because no identity-based policy allows the lambda:ListTags action"),
 			[]string{"eva may not lambda:ListTags\n", `"Resource": "*"`}},
-		{"a denial of S3 as it was for long", answer("S3", "PutBucketLifecycleConfiguration", "AccessDenied", "Access Denied"),
+		{"an S3 denial without details", answer("S3", "PutBucketLifecycleConfiguration", "AccessDenied", "Access Denied"),
 			[]string{"these credentials may not s3:PutLifecycleConfiguration"}},
-		{"a denial of S3 where the call says what it was about", about("arn:aws:s3:::logs/*", answer("S3", "GetObject", "AccessDenied", "Access Denied")),
-			[]string{"these credentials may not s3:GetObject on arn:aws:s3:::logs/*\n", `"Resource": "arn:aws:s3:::logs/*"`, "another account's", "without /*"}},
-		{"a denial by the policy of the resource",
+		{"an S3 denial with the resource of the call", about("arn:aws:s3:::logs/*", answer("S3", "GetObject", "AccessDenied", "Access Denied")),
+			[]string{"these credentials may not s3:GetObject on arn:aws:s3:::logs/*\n", `"Resource": "arn:aws:s3:::logs/*"`, "another account", "without /*"}},
+		{"a denial by a resource policy",
 			answer("S3", "GetObject", "AccessDenied", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::logs/a because no resource-based policy allows the s3:GetObject action"),
-			[]string{"eva may not s3:GetObject on arn:aws:s3:::logs/a\n", "Its owner has to allow it"}},
+			[]string{"eva may not s3:GetObject on arn:aws:s3:::logs/a\n", "The resource's owner must add"}},
 		{"a bucket in another Region", answer("S3", "ListObjectsV2", "PermanentRedirect", "use the specified endpoint"), []string{"another Region", "--region"}},
-		{"a denial that no permission lifts",
+		{"an explicit deny",
 			answer("IAM", "CreateRole", "AccessDenied", "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: iam:CreateRole on resource: arn:aws:iam::123456789012:role/r with an explicit deny in a service control policy"),
-			[]string{"explicit deny forbids it", "service control policy"}},
-		{"a denial of nobody knows what", answer("API Gateway", "GetStage", "AccessDeniedException", "no"),
+			[]string{"explicit deny overrides", "service control policy"}},
+		{"a denial without details", answer("API Gateway", "GetStage", "AccessDeniedException", "no"),
 			[]string{"while planning: access denied: API Gateway GetStage: AccessDeniedException: no"}},
-		{"expired", answer("STS", "GetCallerIdentity", "ExpiredToken", "The security token included in the request is expired"), []string{"expired", "aws sso login", "AWS says: STS GetCallerIdentity: ExpiredToken"}},
+		{"expired", answer("STS", "GetCallerIdentity", "ExpiredToken", "The security token included in the request is expired"), []string{"expired", "aws sso login", "AWS error: STS GetCallerIdentity: ExpiredToken"}},
 		{"throttled", answer("API Gateway", "GetStage", "TooManyRequestsException", "Too Many Requests"), []string{"wait a minute"}},
 		{"a quota", answer("Firehose", "CreateDeliveryStream", "LimitExceededException", "You have already reached 50"), []string{"Service Quotas", "You have already reached 50"}},
-		{"another answer", answer("Lambda", "CreateFunction", "InvalidParameterValueException", "Unzipped size must be smaller"), []string{"Lambda CreateFunction: InvalidParameterValueException: Unzipped size must be smaller"}},
-		{"no such profile", fmt.Errorf("read: %w", config.SharedConfigProfileNotExistError{Profile: "prd", Err: errors.New("none")}), []string{"no profile prd", "list-profiles"}},
-		{"nobody answers", &url.Error{Op: "Post", URL: "http://127.0.0.1:4580/", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, []string{"127.0.0.1:4580", "connection refused", "stagelog up"}},
+		{"another error", answer("Lambda", "CreateFunction", "InvalidParameterValueException", "Unzipped size must be smaller"), []string{"Lambda CreateFunction: InvalidParameterValueException: Unzipped size must be smaller"}},
+		{"no such profile", fmt.Errorf("read: %w", config.SharedConfigProfileNotExistError{Profile: "prd", Err: errors.New("none")}), []string{"profile prd not found", "list-profiles"}},
+		{"connection refused", &url.Error{Op: "Post", URL: "http://127.0.0.1:4580/", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, []string{"127.0.0.1:4580", "connection refused", "stagelog up"}},
 		{"no such host", &url.Error{Op: "Post", URL: "https://sts.eu-wst-1.amazonaws.com/", Err: &net.OpError{Op: "dial", Err: &net.DNSError{Name: "sts.eu-wst-1.amazonaws.com", IsNotFound: true}}}, []string{"sts.eu-wst-1.amazonaws.com", "Region"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := Explain(tt.err)
-			for _, want := range tt.says {
+			for _, want := range tt.want {
 				if !strings.Contains(got.Error(), want) {
-					t.Errorf("Explain does not say %q:\n%v", want, got)
+					t.Errorf("Explain does not contain %q:\n%v", want, got)
 				}
 			}
 			if !errors.Is(got, tt.err) {
-				t.Error("the SDK's error is lost")
+				t.Error("Explain does not wrap the SDK's error")
 			}
 			if again := Explain(fmt.Errorf("the stage: %w", got)); !strings.HasPrefix(again.Error(), "the stage: ") {
 				t.Errorf("explained again: %v", again)
@@ -72,7 +72,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestExplainLeavesAlone(t *testing.T) {
+func TestExplainKeepsOtherErrors(t *testing.T) {
 	plain := errors.New("a full disk")
 	for _, err := range []error{nil, plain, context.Canceled, &refusal{ErrNoParent, "no such stage"}} {
 		if got := Explain(err); got != err {
@@ -81,7 +81,7 @@ func TestExplainLeavesAlone(t *testing.T) {
 	}
 }
 
-// resourceError is an error of a call about a resource, as the bucket's client returns it.
+// resourceError is an error with the resource of the call, as the bucket's client returns it.
 type resourceError struct {
 	error
 	resource string

@@ -46,10 +46,10 @@ const (
 	fieldState       = "state"
 )
 
-// ErrNoZip means that the function has to be made and the plan came without its code.
-var ErrNoZip = errors.New("the function's zip is missing: it is built with the go command, or given with --function-zip")
+// ErrNoZip means that the function must be created or updated, but the plan has no code for it.
+var ErrNoZip = errors.New("the function's zip is missing: install Go to build it, or pass --function-zip")
 
-// Read compares the function. Where the Spec has no zip, its code is not compared.
+// Read compares the function. It does not compare the code if the Spec has no zip.
 func (r *function) Read(ctx context.Context) (State, error) {
 	now, err := r.get(ctx)
 	if err != nil {
@@ -59,16 +59,16 @@ func (r *function) Read(ctx context.Context) (State, error) {
 	have := &types.FunctionConfiguration{}
 	if now != nil {
 		if have = now.Configuration; have.PackageType == types.PackageTypeImage {
-			return State{}, &refusal{ErrOtherKind, fmt.Sprintf("there is a function of that name whose code is a container image, which Lambda changes into no other kind: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)}
+			return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a function of that name exists as a container image, which Lambda cannot convert to a zip: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)}
 		}
 		state.ownedBy(now.Tags[desired.OwnerTag], r.s.Owner())
 		if have.LastUpdateStatus == types.LastUpdateStatusFailed {
-			state.Notes = []string{fmt.Sprintf("its last update failed, and what it was before still runs: %s (%s)", aws.ToString(have.LastUpdateStatusReason), have.LastUpdateStatusReasonCode)}
+			state.Notes = []string{fmt.Sprintf("its last update failed and the earlier version still runs: %s (%s)", aws.ToString(have.LastUpdateStatusReason), have.LastUpdateStatusReasonCode)}
 		}
 	} else {
 		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
 		if r.want.Salted {
-			state.Notes = append(state.Notes, "a secret for the hashes of keys is drawn with it: the same key has another hash than in what an earlier function delivered")
+			state.Notes = append(state.Notes, "a new secret for key hashes is created: hashes will differ from those that an earlier function delivered")
 		}
 	}
 	if r.want.Zip != nil {
@@ -93,8 +93,8 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 		{fieldRole, aws.ToString(have.Role), r.want.Role},
 		{fieldEnvironment, environmentText(env), environmentText(r.environment(env))},
 	}
-	// Inactive passes with the next call. A function that is Pending is waited for, and one that
-	// Failed made again.
+	// The next call activates an Inactive function. Apply waits for a Pending one and recreates a
+	// Failed one.
 	switch have.State {
 	case types.StatePending:
 		fields = append(fields, Field{fieldState, string(have.State), string(types.StateActive)})
@@ -104,8 +104,8 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 	return fields
 }
 
-// environment is the wanted variables beside those that others set, which stay. The salt
-// stays, too; it is drawn when it is needed and missing.
+// environment returns the wanted variables and keeps those set by others. It also keeps the salt,
+// and creates one if it is needed and missing.
 func (r *function) environment(have map[string]string) map[string]string {
 	want := maps.Clone(have)
 	if want == nil {
@@ -113,7 +113,7 @@ func (r *function) environment(have map[string]string) map[string]string {
 	}
 	maps.DeleteFunc(want, func(name, _ string) bool { return strings.HasPrefix(name, "STAGELOG_") })
 	maps.Copy(want, r.want.Environment)
-	if salt := have[desired.SaltVariable]; salt != "" { // also where api_key: is another for a while
+	if salt := have[desired.SaltVariable]; salt != "" { // even while api_key: has another setting
 		want[desired.SaltVariable] = salt
 	} else if r.want.Salted {
 		want[desired.SaltVariable] = rand.Text()
@@ -121,7 +121,7 @@ func (r *function) environment(have map[string]string) map[string]string {
 	return want
 }
 
-// Apply creates the function, or changes what differs, and waits until it can be called.
+// Apply creates the function or changes what differs, and waits until it can be invoked.
 func (r *function) Apply(ctx context.Context, found State, progress func(string)) error {
 	if found.Exists && found.Differs(fieldTag) {
 		_, err := r.c.TagResource(ctx, &lambda.TagResourceInput{Resource: aws.String(r.s.FunctionARN()), Tags: r.tags()})
@@ -131,7 +131,7 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 	}
 	switch {
 	case strings.HasPrefix(found.have(fieldState), string(types.StateFailed)):
-		return r.makeAgain(ctx, progress)
+		return r.recreate(ctx, progress)
 	case !found.Exists:
 		return r.create(ctx, nil, progress)
 	}
@@ -156,8 +156,8 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 	return r.ready(ctx, progress)
 }
 
-// makeAgain keeps the variables, so that the same keys go on having the same hashes.
-func (r *function) makeAgain(ctx context.Context, progress func(string)) error {
+// recreate deletes and creates the function. It keeps the variables, so that key hashes stay the same.
+func (r *function) recreate(ctx context.Context, progress func(string)) error {
 	if r.want.Zip == nil {
 		return ErrNoZip
 	}
@@ -168,14 +168,14 @@ func (r *function) makeAgain(ctx context.Context, progress func(string)) error {
 	if now == nil {
 		return r.create(ctx, nil, progress)
 	}
-	progress("deleting it first, as it is Failed")
+	progress("deleting it first because its state is Failed")
 	if _, err := r.Destroy(ctx, State{Exists: true}, progress); err != nil {
 		return err
 	}
 	return r.create(ctx, variables(now.Configuration), progress)
 }
 
-// create makes the function with what is to stay of env.
+// create creates the function with the wanted variables and those to keep from env.
 func (r *function) create(ctx context.Context, env map[string]string, progress func(string)) error {
 	if r.want.Zip == nil {
 		return ErrNoZip
@@ -191,11 +191,11 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 		_, err := r.c.CreateFunction(ctx, in)
 		return err
 	})
-	// A repeated request gets this answer when the first one's was lost.
+	// The SDK may have retried a request whose response was lost.
 	if awserr.Exists(err) {
 		var now *lambda.GetFunctionOutput
 		if now, err = r.get(ctx); err == nil && (now == nil || now.Tags[desired.OwnerTag] != r.s.Owner()) {
-			err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+			err = errCreatedByOther
 		}
 	}
 	if err != nil {
@@ -206,7 +206,7 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 
 func (r *function) updateCode(ctx context.Context, progress func(string)) error {
 	if r.want.Zip == nil {
-		return ErrNoZip // another architecture takes other code
+		return ErrNoZip // another architecture needs other code
 	}
 	return untilReady(ctx, progress, func() error {
 		_, err := r.c.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
@@ -240,9 +240,9 @@ func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (st
 	return "deleted", nil
 }
 
-// get is the function as it is, or nil. Variables that these credentials may not decrypt are
-// an error: written back without them, the function would lose them and the salt. So are tags that
-// they may not list: without them it would count as somebody else's.
+// get returns the function, or nil if it does not exist. It fails if the variables cannot be
+// decrypted, as an update would then drop them and the salt, and if the tags cannot be listed, as
+// the function would then count as another owner's.
 func (r *function) get(ctx context.Context) (*lambda.GetFunctionOutput, error) {
 	out, err := r.c.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(r.Name())})
 	if awserr.NotFound(err) {
@@ -252,11 +252,11 @@ func (r *function) get(ctx context.Context) (*lambda.GetFunctionOutput, error) {
 		return nil, err
 	}
 	if env := out.Configuration.Environment; env != nil && env.Error != nil {
-		return nil, fmt.Errorf("its environment variables are hidden (%s: %s): use credentials that may kms:Decrypt with its key %s",
+		return nil, fmt.Errorf("decrypt its environment variables: %s: %s; use credentials with kms:Decrypt on key %s",
 			aws.ToString(env.Error.ErrorCode), aws.ToString(env.Error.Message), aws.ToString(out.Configuration.KMSKeyArn))
 	}
 	if hidden := out.TagsError; hidden != nil {
-		return nil, fmt.Errorf("its tags, which say whose it is, are hidden (%s: %s): use credentials that may lambda:ListTags on %s",
+		return nil, fmt.Errorf("list its tags to find the owner: %s: %s; use credentials with lambda:ListTags on %s",
 			aws.ToString(hidden.ErrorCode), aws.ToString(hidden.Message), r.s.FunctionARN())
 	}
 	return out, nil
@@ -276,8 +276,8 @@ func (r *function) codeSHA256() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// environmentText is variables as lines to compare and to show. Values of other names than
-// stagelog's are the user's own, and may be secrets: like the salt, they are not shown.
+// environmentText formats variables as lines to compare and show. It hides the salt and the values
+// of variables that are not stagelog's, which may be secrets.
 func environmentText(env map[string]string) string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -290,7 +290,7 @@ func environmentText(env map[string]string) string {
 	return strings.Join(lines, "\n")
 }
 
-// shaText is a CodeSha256 as a plan shows it.
+// shaText formats a CodeSha256 for a plan.
 func shaText(sum string) string {
 	if sum == "" {
 		return ""

@@ -16,7 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// someZip is a deployment package that is told from others by its text.
+// someZip returns a deployment package with the text as its content.
 func someZip(t *testing.T, text string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -34,7 +34,7 @@ func someZip(t *testing.T, text string) []byte {
 	return b.Bytes()
 }
 
-// functionSpec is a pipeline with a zip, in an account that has the function's role.
+// functionSpec returns a pipeline with a zip and creates the function's role if c is not nil.
 func functionSpec(t *testing.T, c *Clients) *desired.Spec {
 	t.Helper()
 	s := streamSpec(t)
@@ -64,17 +64,17 @@ func mustApply(t *testing.T, r Resource) {
 		t.Fatal(err)
 	}
 	if s := mustRead(t, r); !s.Exists || s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
-		t.Fatalf("after Apply it is %+v, with the changes %v", s, s.Changed())
+		t.Fatalf("after Apply Read = %+v, with the changes %v", s, s.Changed())
 	}
 }
 
-func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
+func TestFunctionLifecycle(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
 	r := newFunction(wantOf(s), c)
 	if mustRead(t, r).Exists {
-		t.Fatal("there is a function in an empty account")
+		t.Fatal("an empty account has a function")
 	}
 	mustApply(t, r)
 	name := aws.String(r.Name())
@@ -90,7 +90,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 	}
 	tests := []struct {
 		field string
-		call  string // the one that mends it
+		call  string // that repairs it
 		by    func() error
 	}{
 		{"memory", callConfigure, configure(lambda.UpdateFunctionConfigurationInput{MemorySize: aws.Int32(128)})},
@@ -111,12 +111,12 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{tt.field}, changedNames(mustRead(t, r))); diff != "" {
-			t.Errorf("after a change of the %s by hand, Read differs in (-want +got):\n%s", tt.field, diff)
+			t.Errorf("after a manual change of the %s, Read differs in (-want +got):\n%s", tt.field, diff)
 		}
 		calls := &wire{}
 		mustApply(t, newFunction(wantOf(s), NewClients(m.Config(calls))))
 		if diff := cmp.Diff([]string{tt.call}, calls.writes); diff != "" {
-			t.Errorf("the %s was mended with the calls (-want +got):\n%s", tt.field, diff)
+			t.Errorf("calls to repair the %s (-want +got):\n%s", tt.field, diff)
 		}
 	}
 	did, err := r.Destroy(t.Context(), mustRead(t, r), quiet)
@@ -125,7 +125,7 @@ func TestFunctionIsMadeMendedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestFunctionOfOthersRequiresAFlag(t *testing.T) {
+func TestFunctionAdoption(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
@@ -138,7 +138,7 @@ func TestFunctionOfOthersRequiresAFlag(t *testing.T) {
 	}
 	found := mustRead(t, r)
 	if found.RequiredFlag != AdoptFlag {
-		t.Fatalf("Read = %+v, want the consent adopt", found)
+		t.Fatalf("Read = %+v, want AdoptFlag", found)
 	}
 	if strings.Contains(fmt.Sprint(found), "=secret") {
 		t.Errorf("Read shows the value of a variable that is not stagelog's: %+v", found)
@@ -149,12 +149,12 @@ func TestFunctionOfOthersRequiresAFlag(t *testing.T) {
 	mustApply(t, r)
 	now, err := r.get(t.Context())
 	if err != nil || now.Configuration.Environment.Variables["THEIRS"] != "secret" {
-		t.Errorf("after it was taken over, its variables are %v (%v), want theirs to stay", now.Configuration.Environment, err)
+		t.Errorf("after adoption its variables are %v (%v), want foreign ones kept", now.Configuration.Environment, err)
 	}
 }
 
-// The salt is drawn once and never shown.
-func TestTheSaltStays(t *testing.T) {
+// The salt is created once and never shown.
+func TestSaltIsKept(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
@@ -188,7 +188,7 @@ func TestTheSaltStays(t *testing.T) {
 	}
 }
 
-func TestFunctionWithoutAZip(t *testing.T) {
+func TestFunctionWithoutZip(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := functionSpec(t, c)
@@ -197,12 +197,12 @@ func TestFunctionWithoutAZip(t *testing.T) {
 	s.Zip = nil
 	r = newFunction(wantOf(s), c)
 	if found := mustRead(t, r); len(found.Changed()) > 0 {
-		t.Errorf("without a zip the function differs in %v", found.Changed())
+		t.Errorf("without a zip Read differs in %v", found.Changed())
 	}
 	if _, err := r.Destroy(t.Context(), mustRead(t, r), quiet); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Apply(t.Context(), mustRead(t, r), quiet); err == nil || !strings.Contains(err.Error(), "--function-zip") {
-		t.Errorf("Apply without a zip: %v, want what to do", err)
+		t.Errorf("Apply without a zip: %v, want the next step", err)
 	}
 }

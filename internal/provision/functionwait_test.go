@@ -20,16 +20,16 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// synctestRun runs a subtest whose waits take no time.
+// synctestRun runs a subtest with a fake clock.
 func synctestRun(t *testing.T, name string, test func(*testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
-// script is a Lambda with an answer to each call, by the call's name: they are used in order,
-// and the last one stays. "" is good, "{…" is a body, and the rest is "code: message".
+// script is a fake Lambda with responses by call name, used in order; the last one is repeated. ""
+// means success, "{…" is a body, anything else is "code: message".
 type script struct {
 	answers map[string][]string
-	calls   []string // without those that read
+	calls   []string // without reads
 	bodies  map[string][]string
 	read    int
 }
@@ -84,11 +84,11 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (s *script) function(t *testing.T) *function {
 	t.Helper()
-	m := moto.Server{URL: "http://127.0.0.1:1"} // nobody: the script answers
+	m := moto.Server{URL: "http://127.0.0.1:1"} // never called
 	return newFunction(wantOf(functionSpec(t, nil)), NewClients(m.Config(s)))
 }
 
-// as is an answer to GetFunction: the function of functionSpec, with more in its configuration.
+// as returns a response of GetFunction with the given members in the configuration.
 func as(more string) string {
 	return `{"Configuration":{` + more + `},"Tags":{"stagelog":"eu-west-1/acme"}}`
 }
@@ -107,11 +107,11 @@ var (
 	isPending  = as(`"State":"Pending"`)
 	isActive   = as(`"State":"Active","LastUpdateStatus":"Successful"`)
 	isUpdating = as(`"State":"Active","LastUpdateStatus":"InProgress"`)
-	isFailed   = as(`"State":"Failed","StateReason":"no room","StateReasonCode":"InternalError"`)
+	isFailed   = as(`"State":"Failed","StateReason":"no capacity","StateReasonCode":"InternalError"`)
 	isBroken   = as(`"State":"Active","LastUpdateStatus":"Failed","LastUpdateStatusReason":"no such runtime","LastUpdateStatusReasonCode":"InvalidRuntime"`)
 )
 
-// What Lambda does and moto does not: it does not know a new role, it takes its time, it fails.
+// Lambda's behaviour that moto lacks: new roles are not usable at once, changes take time or fail.
 func TestFunctionWaitsForLambda(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -119,69 +119,69 @@ func TestFunctionWaitsForLambda(t *testing.T) {
 		answers map[string][]string
 		calls   []string
 		reads   int
-		said    string
+		waiting string
 		wantErr string
 	}{
-		{name: "at once", answers: map[string][]string{"GET": {isActive}}, calls: []string{callCreate}, reads: 1},
-		{name: "the role is new", answers: map[string][]string{callCreate: {roleIsNew, roleIsNew, ""}, "GET": {isActive}},
-			calls: []string{callCreate, callCreate, callCreate}, reads: 1, said: "new role"},
-		{name: "the key does not know the role", answers: map[string][]string{callCreate: {keyIsNew, ""}, "GET": {isActive}},
-			calls: []string{callCreate, callCreate}, reads: 1, said: "new role"},
-		{name: "it takes its time", answers: map[string][]string{"GET": {isPending, isPending, isActive}},
-			calls: []string{callCreate}, reads: 3, said: "until it is Active"},
-		{name: "it fails", answers: map[string][]string{"GET": {isPending, isFailed}},
-			calls: []string{callCreate}, reads: 2, wantErr: "no room (InternalError)"},
-		{name: "another parameter is wrong", answers: map[string][]string{callCreate: {`InvalidParameterValueException: Unzipped size must be smaller`}},
+		{name: "active at once", answers: map[string][]string{"GET": {isActive}}, calls: []string{callCreate}, reads: 1},
+		{name: "new role", answers: map[string][]string{callCreate: {roleIsNew, roleIsNew, ""}, "GET": {isActive}},
+			calls: []string{callCreate, callCreate, callCreate}, reads: 1, waiting: "new role"},
+		{name: "KMS key without the new role", answers: map[string][]string{callCreate: {keyIsNew, ""}, "GET": {isActive}},
+			calls: []string{callCreate, callCreate}, reads: 1, waiting: "new role"},
+		{name: "slow creation", answers: map[string][]string{"GET": {isPending, isPending, isActive}},
+			calls: []string{callCreate}, reads: 3, waiting: "until it is Active"},
+		{name: "failed creation", answers: map[string][]string{"GET": {isPending, isFailed}},
+			calls: []string{callCreate}, reads: 2, wantErr: "no capacity (InternalError)"},
+		{name: "other invalid parameter", answers: map[string][]string{callCreate: {`InvalidParameterValueException: Unzipped size must be smaller`}},
 			calls: []string{callCreate}, wantErr: "Unzipped size"},
-		{name: "somebody made it meanwhile", answers: map[string][]string{callCreate: {exists}, "GET": {`{"Configuration":{"State":"Active"}}`}},
+		{name: "created by another process", answers: map[string][]string{callCreate: {exists}, "GET": {`{"Configuration":{"State":"Active"}}`}},
 			calls: []string{callCreate}, reads: 1, wantErr: "run `stagelog plan` again"},
-		{name: "the answer to its making was lost", answers: map[string][]string{callCreate: {exists}, "GET": {isPending, isPending, isActive}},
-			calls: []string{callCreate}, reads: 3, said: "until it is Active"},
+		{name: "lost response", answers: map[string][]string{callCreate: {exists}, "GET": {isPending, isPending, isActive}},
+			calls: []string{callCreate}, reads: 3, waiting: "until it is Active"},
 		{name: "code, then configuration", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
 			answers: map[string][]string{"GET": {isUpdating, isUpdating, isActive, isActive, isUpdating, isActive}},
-			calls:   []string{callCode, callConfigure}, reads: 6, said: "until it is Active"},
-		{name: "an earlier change goes on", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
+			calls:   []string{callCode, callConfigure}, reads: 6, waiting: "until it is Active"},
+		{name: "earlier change in progress", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
 			answers: map[string][]string{"GET": {isActive}, callCode: {busy, ""}, callConfigure: {busy, busy, ""}},
-			calls:   []string{callCode, callCode, callConfigure, callConfigure, callConfigure}, reads: 3, said: "an earlier change"},
-		{name: "its update fails", found: State{Exists: true, Fields: []Field{{fieldMemory, "a", "b"}}},
+			calls:   []string{callCode, callCode, callConfigure, callConfigure, callConfigure}, reads: 3, waiting: "an earlier change"},
+		{name: "failed update", found: State{Exists: true, Fields: []Field{{fieldMemory, "a", "b"}}},
 			answers: map[string][]string{"GET": {isActive, isUpdating, isBroken}},
 			calls:   []string{callConfigure}, reads: 3, wantErr: "no such runtime (InvalidRuntime)"},
-		{name: "somebody deletes it meanwhile", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
-			answers: map[string][]string{"GET": {notFound}}, calls: []string{callCode}, reads: 1, wantErr: "deleted meanwhile"},
+		{name: "deleted by another process", found: State{Exists: true, Fields: []Field{{fieldCode, "a", "b"}}},
+			answers: map[string][]string{"GET": {notFound}}, calls: []string{callCode}, reads: 1, wantErr: "deleted by another process"},
 	}
 	for _, tt := range tests {
 		synctestRun(t, tt.name, func(t *testing.T) {
 			s := &script{answers: tt.answers}
-			var said []string
-			err := s.function(t).Apply(t.Context(), tt.found, func(s string) { said = append(said, s) })
+			var progress []string
+			err := s.function(t).Apply(t.Context(), tt.found, func(s string) { progress = append(progress, s) })
 			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
 				t.Errorf("Apply: %v, want %q", err, tt.wantErr)
 			}
 			if diff := cmp.Diff(tt.calls, s.calls); diff != "" || s.read != tt.reads {
-				t.Errorf("%d calls that read, want %d; the others (-want +got):\n%s", s.read, tt.reads, diff)
+				t.Errorf("%d reads, want %d; other calls (-want +got):\n%s", s.read, tt.reads, diff)
 			}
-			if !strings.Contains(fmt.Sprint(said), tt.said) || tt.said == "" && tt.wantErr == "" && said != nil {
-				t.Errorf("said %q, want %q", said, tt.said)
+			if !strings.Contains(fmt.Sprint(progress), tt.waiting) || tt.waiting == "" && tt.wantErr == "" && progress != nil {
+				t.Errorf("progress %q, want %q", progress, tt.waiting)
 			}
 		})
 	}
 }
 
-// No waiting is for ever.
-func TestFunctionWaitEnds(t *testing.T) {
+// Every wait has a limit.
+func TestFunctionWaitTimesOut(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		answers map[string][]string
-		cancel  bool // the context, once something is waited for
+		cancel  bool // cancel the context at the first wait
 		least   time.Duration
 		most    time.Duration
 		wantErr func(error) bool
 	}{
-		{"with the role's time", map[string][]string{callCreate: {roleIsNew}}, false, settleTime - 8*time.Second, settleTime, awserr.RoleNotReady},
-		{"with the function's time", map[string][]string{"GET": {isPending}}, false, functionWait, functionWait,
-			func(err error) bool { return err != nil && strings.Contains(err.Error(), "still Pending") }},
-		{"with the context, for the role", map[string][]string{callCreate: {roleIsNew}}, true, 0, 0, cancelled},
-		{"with the context, for the function", map[string][]string{"GET": {isPending}}, true, 0, 0, cancelled},
+		{"settleTime for the role", map[string][]string{callCreate: {roleIsNew}}, false, settleTime - 8*time.Second, settleTime, awserr.RoleNotReady},
+		{"functionWait for the function", map[string][]string{"GET": {isPending}}, false, functionWait, functionWait,
+			func(err error) bool { return err != nil && strings.Contains(err.Error(), "state Pending") }},
+		{"cancelled while waiting for the role", map[string][]string{callCreate: {roleIsNew}}, true, 0, 0, cancelled},
+		{"cancelled while waiting for the function", map[string][]string{"GET": {isPending}}, true, 0, 0, cancelled},
 	} {
 		synctestRun(t, tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -201,10 +201,10 @@ func TestFunctionWaitEnds(t *testing.T) {
 
 func cancelled(err error) bool { return errors.Is(err, context.Canceled) }
 
-// A function that Failed is made again, with the same salt: the same keys keep their hashes.
-func TestFunctionThatFailedIsMadeAgain(t *testing.T) {
+// A Failed function is recreated with the same salt, so that key hashes stay the same.
+func TestFailedFunctionIsRecreated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		withSalt := as(`"State":"Failed","StateReason":"no room","Environment":{"Variables":{"STAGELOG_HASH_SALT":"pepper","THEIRS":"1"}}`)
+		withSalt := as(`"State":"Failed","StateReason":"no capacity","Environment":{"Variables":{"STAGELOG_HASH_SALT":"pepper","THEIRS":"1"}}`)
 		s := &script{answers: map[string][]string{"GET": {withSalt, withSalt, isActive}}}
 		r := s.function(t)
 		r.s.Pipeline.APIKey = "hash"
@@ -216,14 +216,14 @@ func TestFunctionThatFailedIsMadeAgain(t *testing.T) {
 		zip := r.want.Zip
 		r.want.Zip = nil
 		if err := r.Apply(t.Context(), found, quiet); !errors.Is(err, ErrNoZip) || s.calls != nil {
-			t.Errorf("Apply without a zip: %v after the calls %v, want ErrNoZip and the function left as it is", err, s.calls)
+			t.Errorf("Apply without a zip: %v after the calls %v, want ErrNoZip and no calls", err, s.calls)
 		}
 		r.want.Zip = zip
 		if err := r.Apply(t.Context(), found, quiet); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{callDelete, callCreate}, s.calls); diff != "" {
-			t.Fatalf("the calls (-want +got):\n%s", diff)
+			t.Fatalf("calls (-want +got):\n%s", diff)
 		}
 		var made struct {
 			Environment struct{ Variables map[string]string }
@@ -232,19 +232,19 @@ func TestFunctionThatFailedIsMadeAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if env := made.Environment.Variables; env[desired.SaltVariable] != "pepper" || env["THEIRS"] != "1" || env["STAGELOG_API_KEY"] != "hash" {
-			t.Errorf("it was made again with the variables %v, want the old salt and those of others", env)
+			t.Errorf("recreated with the variables %v, want the old salt and foreign variables", env)
 		}
 	})
 }
 
-func TestFunctionThatCannotBeRead(t *testing.T) {
+func TestFunctionUnreadable(t *testing.T) {
 	tests := []struct {
 		name, answer string
 		want         string
 	}{
 		{"a container image", as(`"PackageType":"Image","State":"Active"`), "delete-function --function-name stagelog-acme"},
-		{"variables that are hidden", as(`"State":"Active","KMSKeyArn":"arn:aws:kms:k","Environment":{"Error":{"ErrorCode":"AccessDeniedException","Message":"no"}}`), "kms:Decrypt with its key arn:aws:kms:k"},
-		{"tags that are hidden", `{"Configuration":{"State":"Active"},"TagsError":{"ErrorCode":"AccessDeniedException","Message":"no"}}`, "lambda:ListTags"},
+		{"encrypted variables", as(`"State":"Active","KMSKeyArn":"arn:aws:kms:k","Environment":{"Error":{"ErrorCode":"AccessDeniedException","Message":"no"}}`), "kms:Decrypt on key arn:aws:kms:k"},
+		{"tags not listed", `{"Configuration":{"State":"Active"},"TagsError":{"ErrorCode":"AccessDeniedException","Message":"no"}}`, "lambda:ListTags"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -256,22 +256,22 @@ func TestFunctionThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestFunctionWhoseUpdateFailed(t *testing.T) {
+func TestFunctionUpdateFailedNote(t *testing.T) {
 	s := &script{answers: map[string][]string{"GET": {isBroken}}}
 	if found := mustRead(t, s.function(t)); len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "no such runtime") {
-		t.Errorf("Read has the notes %q, want why its last update failed", found.Notes)
+		t.Errorf("Read has the notes %q, want the reason of the failed update", found.Notes)
 	}
 }
 
-func TestFunctionIsGoneAlready(t *testing.T) {
+func TestFunctionDestroyWhenGone(t *testing.T) {
 	s := &script{answers: map[string][]string{callDelete: {notFound}}}
 	if did, err := s.function(t).Destroy(t.Context(), State{Exists: true}, quiet); err != nil || did != "deleted" {
-		t.Errorf("Destroy of a function that somebody else deleted = %q, %v", did, err)
+		t.Errorf("Destroy of a deleted function = %q, %v", did, err)
 	}
 }
 
-// moto keeps a function's architecture whatever it is told, so this looks at what is sent.
-func TestFunctionOfAnotherArchitecture(t *testing.T) {
+// moto ignores a change of the architecture, so the test checks the request.
+func TestFunctionChangesArchitecture(t *testing.T) {
 	configured := `"State":"Active","Runtime":"provided.al2023","Handler":"bootstrap","MemorySize":256,"Timeout":60,"Role":"arn:aws:iam::123456789012:role/stagelog-acme-function"`
 	s := &script{answers: map[string][]string{}}
 	r := s.function(t)
@@ -288,7 +288,7 @@ func TestFunctionOfAnotherArchitecture(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{callCode}, s.calls); diff != "" {
-		t.Fatalf("the calls (-want +got):\n%s", diff)
+		t.Fatalf("calls (-want +got):\n%s", diff)
 	}
 	var sent struct {
 		Architectures []string
@@ -299,8 +299,8 @@ func TestFunctionOfAnotherArchitecture(t *testing.T) {
 	}
 }
 
-// A deploy that was killed while Lambda made the function is waited for by the next one.
-func TestFunctionThatIsPendingIsWaitedFor(t *testing.T) {
+// If a deploy was killed while the function was Pending, the next one waits for it.
+func TestFunctionPendingIsAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: map[string][]string{"GET": {isPending, isPending, isActive}}}
 		r := s.function(t)
@@ -309,12 +309,12 @@ func TestFunctionThatIsPendingIsWaitedFor(t *testing.T) {
 		if !found.Differs(fieldState) {
 			t.Fatalf("Read = %+v, want the state to differ", found)
 		}
-		var said []string
-		if err := r.Apply(t.Context(), State{Exists: true, Fields: []Field{{fieldState, "Pending", "Active"}}}, func(text string) { said = append(said, text) }); err != nil {
+		var progress []string
+		if err := r.Apply(t.Context(), State{Exists: true, Fields: []Field{{fieldState, "Pending", "Active"}}}, func(text string) { progress = append(progress, text) }); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(fmt.Sprint(said), "Active") || slices.Contains(s.calls, callDelete) {
-			t.Errorf("said %q and called %v, want it waited for and not deleted", said, s.calls)
+		if !strings.Contains(fmt.Sprint(progress), "Active") || slices.Contains(s.calls, callDelete) {
+			t.Errorf("progress %q and calls %v, want a wait and no deletion", progress, s.calls)
 		}
 	})
 }

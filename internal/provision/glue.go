@@ -15,8 +15,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// database is the pipeline's in the Glue Data Catalog: it holds the table whose columns Firehose converts with. The owner of
-// both is one of their parameters: tables have no tags, and CloudFormation gives databases none.
+// database is the pipeline's Glue database. It holds the table whose columns Firehose uses to convert records. The owner is a
+// parameter of both: tables have no tags, and CloudFormation cannot tag databases.
 type database struct {
 	s    *desired.Spec
 	want *types.DatabaseInput
@@ -43,10 +43,10 @@ func (r *database) Read(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// describe is the database as it is, or nil.
+// describe returns the database, or nil if it does not exist.
 func (r *database) describe(ctx context.Context) (*types.Database, error) {
 	out, err := r.c.GetDatabase(ctx, &glue.GetDatabaseInput{Name: aws.String(r.Name())})
-	if notInCatalog(err) {
+	if awserr.NotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -61,14 +61,14 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 	}
 	if !found.Exists {
 		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: r.want})
-		return r.madeTwice(ctx, err)
+		return r.ignoreOwnDuplicate(ctx, err)
 	}
 	have, err := r.describe(ctx)
 	if err != nil {
 		return err
 	}
 	if have == nil {
-		return fmt.Errorf("it was deleted meanwhile: %w", ErrChanged)
+		return errDeletedByOther
 	}
 	parameters := map[string]string{}
 	maps.Copy(parameters, have.Parameters)
@@ -80,20 +80,20 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 	return err
 }
 
-// madeTwice passes over a database that is there already and the pipeline's: a repeated request gets this answer when the
-// first one's was lost.
-func (r *database) madeTwice(ctx context.Context, err error) error {
+// ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own database: the SDK may have retried a request whose
+// response was lost.
+func (r *database) ignoreOwnDuplicate(ctx context.Context, err error) error {
 	if !awserr.Exists(err) {
 		return err
 	}
 	have, err := r.describe(ctx)
 	if err == nil && (have == nil || have.Parameters[desired.OwnerTag] != r.s.Owner()) {
-		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+		err = errCreatedByOther
 	}
 	return err
 }
 
-// Destroy leaves a database in which others have tables: deleting it would delete those, too.
+// Destroy deletes the database unless it holds other tables, which would be deleted with it.
 func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
@@ -103,13 +103,13 @@ func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (st
 	for err == nil && pages.HasMorePages() {
 		var page *glue.GetTablesOutput
 		if page, err = pages.NextPage(ctx); err == nil && len(page.TableList) > 0 {
-			return fmt.Sprintf("kept, as it has the table %s", aws.ToString(page.TableList[0].Name)), nil
+			return fmt.Sprintf("kept because it still holds table %s", aws.ToString(page.TableList[0].Name)), nil
 		}
 	}
 	if err == nil {
 		_, err = r.c.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: aws.String(r.Name())})
 	}
-	if notInCatalog(err) {
+	if awserr.NotFound(err) {
 		return "", nil
 	}
 	if err != nil {
@@ -118,11 +118,7 @@ func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (st
 	return "deleted", nil
 }
 
-func notInCatalog(err error) bool {
-	return awserr.NotFound(err)
-}
-
-// table is the one whose columns Firehose converts with, and which Athena reads the objects by.
+// table is the Glue table whose columns Firehose uses to convert records and Athena to read the objects.
 type table struct {
 	s    *desired.Spec
 	want *types.TableInput
@@ -138,12 +134,12 @@ func (r *table) Read(ctx context.Context) (State, error) {
 	want := r.want
 	var state State
 	if len(want.PartitionKeys) == 0 {
-		state.Notes = []string{"Athena cannot compute the dates of this prefix, so each query reads, and costs, all objects; logs/ or logs/!{timestamp:yyyy/MM/dd}/ it can"}
+		state.Notes = []string{"Athena cannot derive dates from this prefix, so each query scans (and bills) all objects; use logs/ or logs/!{timestamp:yyyy/MM/dd}/"}
 	}
 	out, err := r.c.GetTable(ctx, &glue.GetTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: want.Name})
 	have := &types.Table{}
 	switch {
-	case notInCatalog(err):
+	case awserr.NotFound(err):
 		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
 	case err != nil:
 		return State{}, err
@@ -190,7 +186,7 @@ func columnsText(columns []types.Column) string {
 	return strings.Join(lines, "\n")
 }
 
-// partitionsText is how Athena finds partitions.
+// partitionsText formats the table's partition keys and projection settings.
 func partitionsText(keys []types.Column, parameters map[string]string) string {
 	text := columnsText(keys)
 	for _, name := range []string{"type", "format", "range", "interval", "interval.unit"} {
@@ -202,7 +198,7 @@ func partitionsText(keys []types.Column, parameters map[string]string) string {
 		text += "\n" + v
 	}
 	if strings.EqualFold(parameters["projection.enabled"], "true") {
-		text += "\ncomputed by Athena"
+		text += "\nprojected by Athena"
 	}
 	return strings.TrimPrefix(text, "\n")
 }
@@ -216,9 +212,9 @@ func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
 		}
 		out, err := r.c.GetTable(ctx, &glue.GetTableInput{DatabaseName: in, Name: want.Name})
 		if err == nil && out.Table.Parameters[desired.OwnerTag] != r.s.Owner() {
-			err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+			err = errCreatedByOther
 		}
-		return err // ours: the first answer was lost
+		return err // nil if ours: the SDK may have retried a request whose response was lost
 	}
 	if len(found.Changed()) == 0 {
 		return nil
@@ -232,7 +228,7 @@ func (r *table) Destroy(ctx context.Context, found State, _ func(string)) (strin
 		return "", nil
 	}
 	_, err := r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(config.LinesTable)})
-	if notInCatalog(err) {
+	if awserr.NotFound(err) {
 		return "", nil
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// parquetSpec is a pipeline that delivers Parquet.
+// parquetSpec returns a pipeline that delivers Parquet.
 func parquetSpec(t testing.TB, deliver string) *desired.Spec {
 	t.Helper()
 	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\ndeliver: {format: parquet"+deliver+"}\n"), func(string) string { return "" })
@@ -27,21 +27,21 @@ func parquetSpec(t testing.TB, deliver string) *desired.Spec {
 	return &desired.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Architecture: "arm64"}
 }
 
-func TestTableIsMadeMendedAndRemoved(t *testing.T) {
+func TestTableLifecycle(t *testing.T) {
 	m := moto.Start(t)
 	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
 	d, r := newDatabase(wantOf(s), c), newTable(wantOf(s), c)
 	if readOf(t, d).Exists || readOf(t, r).Exists {
-		t.Fatal("they exist in an empty account")
+		t.Fatal("an empty account has the database or table")
 	}
 	applyTo(t, d)
 	applyTo(t, r)
 	settled := readOf(t, r)
 	if !settled.Exists || settled.RequiredFlag != NoFlag || len(settled.Changed()) > 0 || settled.Notes != nil {
-		t.Fatalf("after it was made it is %+v", settled)
+		t.Fatalf("after creation Read = %+v", settled)
 	}
 	if found := readOf(t, d); !found.Exists || found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
-		t.Fatalf("the database is %+v", found)
+		t.Fatalf("Read of the database = %+v", found)
 	}
 	for _, tt := range []struct {
 		want   string
@@ -62,15 +62,15 @@ func TestTableIsMadeMendedAndRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{tt.want}, changedNames(readOf(t, r))); diff != "" {
-			t.Errorf("after a change of its %s by hand, Read differs in (-want +got):\n%s", tt.want, diff)
+			t.Errorf("after a manual change of its %s, Read differs in (-want +got):\n%s", tt.want, diff)
 		}
 		applyTo(t, r)
 		if diff := cmp.Diff(settled, readOf(t, r)); diff != "" {
-			t.Errorf("after its %s was mended (-want +got):\n%s", tt.want, diff)
+			t.Errorf("after the repair of its %s (-want +got):\n%s", tt.want, diff)
 		}
 	}
 
-	// A database with a table of somebody's stays.
+	// A database with a foreign table is kept.
 	if _, err := c.Glue.CreateTable(t.Context(), &glue.CreateTableInput{DatabaseName: aws.String(d.Name()), TableInput: &types.TableInput{Name: aws.String("theirs")}}); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestTableIsMadeMendedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestCatalogOfOthers(t *testing.T) {
+func TestCatalogAdoption(t *testing.T) {
 	m := moto.Start(t)
 	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
 	d, r := newDatabase(wantOf(s), c), newTable(wantOf(s), c)
@@ -109,7 +109,7 @@ func TestCatalogOfOthers(t *testing.T) {
 	for _, tt := range []struct {
 		r   Resource
 		why string
-	}{{d, "did not make it"}, {r, "the pipeline eu-west-1/other"}} {
+	}{{d, "not created by stagelog"}, {r, "the pipeline eu-west-1/other"}} {
 		found := readOf(t, tt.r)
 		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
 			t.Errorf("%s requires %q because %q, want --adopt because %q", tt.r.Kind(), found.RequiredFlag, found.Reason, tt.why)
@@ -122,17 +122,17 @@ func TestCatalogOfOthers(t *testing.T) {
 		}
 		applyTo(t, tt.r)
 		if found := readOf(t, tt.r); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
-			t.Errorf("after it was taken over the %s is %+v", tt.r.Kind(), found)
+			t.Errorf("after adoption Read of the %s = %+v", tt.r.Kind(), found)
 		}
 	}
 	have, err := d.describe(t.Context())
 	if err != nil || have.Parameters["team"] != "data" || aws.ToString(have.Description) != "theirs" {
-		t.Errorf("the database that was taken over is %+v (%v), want what was in it, too", have, err)
+		t.Errorf("the adopted database is %+v (%v), want its other properties kept", have, err)
 	}
 }
 
-// An answer that is lost makes the SDK ask again, and then the database is there already.
-func TestCatalogIsMadeThoughTheAnswerIsLost(t *testing.T) {
+// If a response is lost, the SDK repeats the request for a database that exists by then.
+func TestCatalogCreateIsRepeatable(t *testing.T) {
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	for _, resource := range []func(*desired.Spec, *Clients) Resource{
@@ -141,12 +141,12 @@ func TestCatalogIsMadeThoughTheAnswerIsLost(t *testing.T) {
 	} {
 		applyTo(t, resource(s, NewClients(m.Config(nil))))
 		if err := resource(s, NewClients(m.Config(http.DefaultTransport))).Apply(t.Context(), State{}, quiet); err != nil {
-			t.Errorf("made again: %v", err)
+			t.Errorf("second Apply: %v", err)
 		}
 	}
 }
 
-func TestAStreamGoesToParquetAndBack(t *testing.T) {
+func TestStreamToParquetAndBack(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	plain, columns := newStream(wantOf(streamSpec(t)), c), newStream(wantOf(parquetSpec(t, ", compression: gzip")), c)
@@ -154,11 +154,11 @@ func TestAStreamGoesToParquetAndBack(t *testing.T) {
 	for _, r := range []*Stream{columns, plain, columns} {
 		found := readOf(t, r)
 		names := strings.Join(changedNames(found), ", ")
-		if noted := strings.Contains(strings.Join(found.Notes, "\n"), "already stays JSON"); noted != (r == columns) {
+		if noted := strings.Contains(strings.Join(found.Notes, "\n"), "stay JSON"); noted != (r == columns) {
 			t.Errorf("Notes = %q", found.Notes)
 		}
 		if !strings.Contains(names, "format conversion") || !strings.Contains(names, "compression") || !strings.Contains(names, "buffering") {
-			t.Errorf("what differs is %s", names)
+			t.Errorf("Read differs in %s", names)
 		}
 		applyTo(t, r)
 		if found := readOf(t, r); len(found.Changed()) > 0 {
@@ -178,20 +178,20 @@ func TestAStreamGoesToParquetAndBack(t *testing.T) {
 	}
 }
 
-func TestATableWhosePartitionsAthenaCannotComputeSaysSo(t *testing.T) {
+func TestTableNotesMissingPartitions(t *testing.T) {
 	s := parquetSpec(t, `, prefix: "logs/!{timestamp:yyyy}-!{timestamp:MM}/", error_prefix: "errors/!{firehose:error-output-type}/"`)
 	in := wantOf(s).Table
 	if len(in.PartitionKeys) != 0 || in.Parameters["projection.enabled"] != "" || aws.ToString(in.StorageDescriptor.Location) != "s3://acme-api-logs/logs/" {
 		t.Errorf("the table is %+v, want one without partitions", in)
 	}
 	m := moto.Start(t)
-	if found := readOf(t, newTable(wantOf(s), NewClients(m.Config(nil)))); len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "reads, and costs, all objects") {
+	if found := readOf(t, newTable(wantOf(s), NewClients(m.Config(nil)))); len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "scans (and bills) all objects") {
 		t.Errorf("Notes = %q", found.Notes)
 	}
 }
 
-// Destroy finds the table of a pipeline that delivers JSON now, and takes it away.
-func TestRemovalsFindTheTableThatIsLeft(t *testing.T) {
+// FindRemovals finds the table of a pipeline that no longer delivers Parquet.
+func TestRemovalsFindLeftTable(t *testing.T) {
 	m := moto.Start(t)
 	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
 	applyTo(t, newDatabase(wantOf(s), c))
@@ -210,7 +210,7 @@ func TestRemovalsFindTheTableThatIsLeft(t *testing.T) {
 	}
 }
 
-// pagedTables answers GetTables with an empty page before the real one.
+// pagedTables returns empty pages of GetTables before the real one.
 type pagedTables struct{ empty int }
 
 func (p *pagedTables) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -221,7 +221,7 @@ func (p *pagedTables) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(`{"TableList":[],"NextToken":"1"}`))}, nil
 }
 
-func TestADatabaseIsEmptyOnceAllPagesAre(t *testing.T) {
+func TestDatabaseDestroyReadsAllPages(t *testing.T) {
 	m := moto.Start(t)
 	s := parquetSpec(t, "")
 	plain := NewClients(m.Config(nil))
@@ -229,10 +229,10 @@ func TestADatabaseIsEmptyOnceAllPagesAre(t *testing.T) {
 	applyTo(t, newTable(wantOf(s), plain))
 	pages := &pagedTables{empty: 1}
 	d := newDatabase(wantOf(s), NewClients(m.Config(pages)))
-	if did, err := d.Destroy(t.Context(), readOf(t, d), quiet); !strings.Contains(did, "kept, as it has the table lines") || err != nil || pages.empty != 0 {
+	if did, err := d.Destroy(t.Context(), readOf(t, d), quiet); !strings.Contains(did, "kept because it still holds table lines") || err != nil || pages.empty != 0 {
 		t.Errorf("Destroy with a table on the second page = %q, %v, want it kept", did, err)
 	}
 	if !readOf(t, d).Exists {
-		t.Error("the database is gone, with the table in it")
+		t.Error("the database was deleted with its table")
 	}
 }

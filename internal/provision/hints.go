@@ -10,12 +10,12 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Converts reports whether a stream converts its records to another format. Without Enabled it does.
+// Converts reports whether a stream converts its records to another format. Enabled defaults to true.
 func Converts(c *types.DataFormatConversionConfiguration) bool {
 	return c != nil && (c.Enabled == nil || *c.Enabled)
 }
 
-// HintsOf returns a destination's buffering hints, with Firehose's defaults where it gives none.
+// HintsOf returns a destination's buffering hints, or Firehose's defaults for those not set.
 func HintsOf(to *types.ExtendedS3DestinationDescription) record.Hints {
 	partitions := to.DynamicPartitioningConfiguration != nil && aws.ToBool(to.DynamicPartitioningConfiguration.Enabled)
 	hints := record.DefaultHints(partitions || Converts(to.DataFormatConversionConfiguration))
@@ -28,13 +28,13 @@ func HintsOf(to *types.ExtendedS3DestinationDescription) record.Hints {
 	return hints
 }
 
-// FunctionHints are how many records a stream gathers for one call of its function.
+// FunctionHints limits how many records a stream buffers for one call of its function.
 type FunctionHints struct {
 	Interval time.Duration
 	SizeMiB  float64
 }
 
-// FunctionHintsOf returns the hints of a Lambda processor with these parameters, with Firehose's defaults where there are none.
+// FunctionHintsOf returns the hints of a Lambda processor with these parameters, or Firehose's defaults for those not set.
 func FunctionHintsOf(parameters []types.ProcessorParameter) FunctionHints {
 	hints := FunctionHints{record.DefaultFunctionInterval, record.DefaultFunctionSizeMiB}
 	for _, p := range parameters {

@@ -12,15 +12,15 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// logGroup is one of the pipeline's CloudWatch log groups. Its tag is part of the call that
-// creates it, so a group without one is always somebody else's: Lambda makes one when a
-// function that may do so logs for the first time, the console when it makes a stream.
+// logGroup is one of the pipeline's CloudWatch log groups. It is tagged on creation, so a group
+// without a tag is never the pipeline's: Lambda creates one at a function's first log line, the
+// AWS console with a stream.
 type logGroup struct {
 	s      *desired.Spec
 	c      *cloudwatchlogs.Client
 	group  string
-	stream string // a log stream that must be there; "" for none
-	days   int32  // of retention
+	stream string // required log stream; "" for none
+	days   int32  // retention
 }
 
 func newLogGroup(s *desired.Spec, want desired.LogGroup, c *Clients) *logGroup {
@@ -66,7 +66,7 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
 		err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return r.create(ctx) })
-		if err := r.madeTwice(ctx, err); err != nil {
+		if err := r.ignoreOwnDuplicate(ctx, err); err != nil {
 			return err
 		}
 	} else if found.Differs(fieldTag) {
@@ -74,16 +74,16 @@ func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)
 			return fmt.Errorf("tag it: %w", err)
 		}
 	}
-	for _, mend := range []struct {
+	for _, fix := range []struct {
 		field string
 		call  func(context.Context) error
 	}{{fieldRetention, r.retain}, {fieldLogStream, r.createStream}} {
-		if !found.Differs(mend.field) {
+		if !found.Differs(fix.field) {
 			continue
 		}
-		// A group that was just made is not known everywhere at once.
-		if err := repeatWhile(ctx, notSettled, progress, func() error { return mend.call(ctx) }); err != nil {
-			return fmt.Errorf("set its %s: %w", mend.field, err)
+		// A new group is not visible everywhere at once.
+		if err := repeatWhile(ctx, notSettled, progress, func() error { return fix.call(ctx) }); err != nil {
+			return fmt.Errorf("set its %s: %w", fix.field, err)
 		}
 	}
 	return nil
@@ -114,15 +114,15 @@ func (r *logGroup) createStream(ctx context.Context) error {
 	return err
 }
 
-// madeTwice passes over a group that is there already and the pipeline's: a repeated request
-// gets this answer when the first one's was lost.
-func (r *logGroup) madeTwice(ctx context.Context, err error) error {
+// ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own group: the SDK may have
+// retried a request whose response was lost.
+func (r *logGroup) ignoreOwnDuplicate(ctx context.Context, err error) error {
 	if !awserr.Exists(err) {
 		return err
 	}
 	owner, err := r.owner(ctx)
 	if err == nil && owner != r.s.Owner() {
-		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+		err = errCreatedByOther
 	}
 	return err
 }
@@ -143,8 +143,8 @@ func (r *logGroup) Destroy(ctx context.Context, found State, _ func(string)) (st
 
 func (r *logGroup) tags() map[string]string { return map[string]string{desired.OwnerTag: r.s.Owner()} }
 
-// describe is the group as it is, or nil. Groups come in the order of their names, so that the
-// name itself is before all that are longer.
+// describe returns the group, or nil if it does not exist. Groups are sorted by name, so an exact
+// match precedes longer names and is on the first page.
 func (r *logGroup) describe(ctx context.Context) (*types.LogGroup, error) {
 	out, err := r.c.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &r.group})
 	if err != nil {
@@ -166,7 +166,7 @@ func (r *logGroup) owner(ctx context.Context) (string, error) {
 	return out.Tags[desired.OwnerTag], nil
 }
 
-// findStream is the name of the log stream, or "" where it is missing.
+// findStream returns the name of the log stream, "" if it is missing.
 func (r *logGroup) findStream(ctx context.Context) (string, error) {
 	if r.stream == "" {
 		return "", nil
@@ -183,7 +183,7 @@ func (r *logGroup) findStream(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// daysText is a retention; "" is for ever.
+// daysText formats a retention, "" for unlimited.
 func daysText(days int32) string {
 	switch days {
 	case 0:

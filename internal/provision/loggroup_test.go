@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-func TestLogGroupIsMadeMendedAndRemoved(t *testing.T) {
+func TestLogGroupLifecycle(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := streamSpec(t)
@@ -22,14 +22,14 @@ func TestLogGroupIsMadeMendedAndRemoved(t *testing.T) {
 	longer := newLogGroup(s, desired.LogGroup{Name: s.StreamLogGroup() + "-longer", Days: 30}, c)
 	applyTo(t, longer)
 	if found := readOf(t, r); found.Exists {
-		t.Fatalf("there is a group because of one with a longer name: %+v", found)
+		t.Fatalf("Read finds a group with a longer name: %+v", found)
 	}
 	applyTo(t, r)
 	settled := readOf(t, r)
 	want := State{Exists: true, Fields: []Field{
 		{"tag stagelog", "eu-west-1/acme", "eu-west-1/acme"}, {"retention", "30 days", "30 days"}, {"log stream", "S3Delivery", "S3Delivery"}}}
 	if diff := cmp.Diff(want, settled); diff != "" {
-		t.Fatalf("Read after it was made (-want +got):\n%s", diff)
+		t.Fatalf("Read after creation (-want +got):\n%s", diff)
 	}
 	ctx, name := t.Context(), aws.String(r.Name())
 	for _, tt := range []struct {
@@ -53,12 +53,12 @@ func TestLogGroupIsMadeMendedAndRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{tt.field}, changedNames(readOf(t, r))); diff != "" {
-			t.Errorf("after somebody changed its %s, Read differs in (-want +got):\n%s", tt.field, diff)
+			t.Errorf("after a manual change of its %s, Read differs in (-want +got):\n%s", tt.field, diff)
 		}
 		counted := &counter{next: http.DefaultTransport}
 		applyTo(t, newLogGroup(s, wantOf(s).StreamLog, NewClients(m.Config(counted))))
 		if diff := cmp.Diff(settled, readOf(t, r)); diff != "" || len(counted.writes) != 1 {
-			t.Errorf("%s was mended with the calls %v; after it (-want +got):\n%s", tt.field, counted.writes, diff)
+			t.Errorf("%s was repaired with the calls %v; Read afterwards (-want +got):\n%s", tt.field, counted.writes, diff)
 		}
 	}
 	if did, err := r.Destroy(ctx, settled, quiet); did != "deleted" || err != nil || readOf(t, r).Exists {
@@ -68,11 +68,11 @@ func TestLogGroupIsMadeMendedAndRemoved(t *testing.T) {
 		t.Errorf("Destroy again = %q, %v", did, err)
 	}
 	if !readOf(t, longer).Exists {
-		t.Error("the group with a longer name went, too")
+		t.Error("the group with a longer name was deleted, too")
 	}
 }
 
-func TestLogGroupCutOffAnywhereGoesOnFromThere(t *testing.T) {
+func TestLogGroupResumesAfterKill(t *testing.T) {
 	m := moto.Start(t)
 	s := streamSpec(t)
 	resource := func(through http.RoundTripper) Resource {
@@ -87,19 +87,19 @@ func TestLogGroupCutOffAnywhereGoesOnFromThere(t *testing.T) {
 		m.Reset()
 		cut := resource(&counter{next: http.DefaultTransport, until: after})
 		if err := cut.Apply(t.Context(), State{Fields: []Field{{Name: fieldRetention, Want: "x"}, {Name: fieldLogStream, Want: "x"}}}, quiet); !errors.Is(err, errCut) {
-			t.Fatalf("Apply cut off after %s: %v", whole.writes[after-1], err)
+			t.Fatalf("Apply interrupted after %s: %v", whole.writes[after-1], err)
 		}
 		if found := readOf(t, resource(nil)); found.RequiredFlag != NoFlag {
-			t.Errorf("cut off after %s it needs a consent: %+v", whole.writes[after-1], found)
+			t.Errorf("interrupted after %s, Read requires a flag: %+v", whole.writes[after-1], found)
 		}
 		applyTo(t, resource(nil))
 		if diff := cmp.Diff(want, readOf(t, resource(nil))); diff != "" {
-			t.Errorf("cut off after %s, then again (-want +got):\n%s", whole.writes[after-1], diff)
+			t.Errorf("interrupted after %s and repeated (-want +got):\n%s", whole.writes[after-1], diff)
 		}
 	}
 }
 
-func TestLogGroupOfOthers(t *testing.T) {
+func TestLogGroupAdoption(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := streamSpec(t)
@@ -108,7 +108,7 @@ func TestLogGroupOfOthers(t *testing.T) {
 		tags map[string]string
 		why  string
 	}{
-		{nil, "did not make it"},
+		{nil, "not created by stagelog"},
 		{map[string]string{desired.OwnerTag: "eu-west-1/other"}, "the pipeline eu-west-1/other"},
 	} {
 		m.Reset()
@@ -122,13 +122,13 @@ func TestLogGroupOfOthers(t *testing.T) {
 		if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
 			t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)
 		}
-		// Made by somebody between the plan and its execution: not taken over unasked.
+		// A group created between plan and execution is not adopted without the flag.
 		if err := r.Apply(t.Context(), State{}, quiet); !errors.Is(err, ErrChanged) {
 			t.Errorf("Apply to a group that was not there = %v, want ErrChanged", err)
 		}
 		applyTo(t, r)
 		if found := readOf(t, r); found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
-			t.Errorf("after it was taken over Read = %+v", found)
+			t.Errorf("after adoption Read = %+v", found)
 		}
 	}
 }

@@ -11,46 +11,45 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Action is what a plan does to one resource.
+// Action is the kind of change that a plan makes to one resource.
 type Action string
 
 const (
 	Create  Action = "create"
 	Change  Action = "change"
-	Adopt   Action = "adopt"   // a resource that is not the pipeline's, with AdoptFlag
-	Replace Action = "replace" // access log settings of others, with ReplaceFlag; they are kept for destroy
-	NoOp    Action = "no-op"   // it is as wanted
-	Blocked Action = "blocked" // it is not the pipeline's, and the required flag was not given
-	Restore Action = "restore" // a stage that left the pipeline gets its previous settings back
+	Adopt   Action = "adopt"   // change a resource that is not the pipeline's, with AdoptFlag
+	Replace Action = "replace" // replace access log settings, with ReplaceFlag; saved for destroy
+	NoOp    Action = "no-op"   // nothing differs
+	Blocked Action = "blocked" // not the pipeline's, and the required flag was not given
+	Restore Action = "restore" // restore the previous logging of a stage that left the pipeline
 )
 
-// Step is what a plan does to one resource.
+// Step describes the change to one resource.
 type Step struct {
 	Kind         string   `json:"kind"`
 	Name         string   `json:"name"`
 	Action       Action   `json:"action"`
 	Changes      []Field  `json:"changes,omitempty"`
-	RequiredFlag Flag     `json:"required_flag,omitempty"` // that would unblock it
-	Reason       string   `json:"reason,omitempty"`        // whose it is, where a flag is required or was given
+	RequiredFlag Flag     `json:"required_flag,omitempty"` // the flag that unblocks it
+	Reason       string   `json:"reason,omitempty"`        // why a flag is or was required
 	Notes        []string `json:"notes,omitempty"`
 
 	resource Resource
 }
 
-// OfStage says whether the step is about the access logs of a stage, which itself is there in any
-// case.
+// OfStage reports whether the step changes the access logs of a stage. Stages themselves are never
+// created.
 func (s Step) OfStage() bool {
 	_, ok := s.resource.(*Stage)
 	return ok
 }
 
-// Plan is what must happen for AWS to be as the pipeline wants it, in the order in which it
-// will happen.
+// Plan holds the steps from the actual to the desired state, in the order of execution.
 type Plan struct {
 	Steps []Step
 }
 
-// ToDo is how many steps change something, or would with the required flag.
+// ToDo returns the number of steps that change something, or would with the required flag.
 func (p *Plan) ToDo() int { return len(p.Steps) - p.count(NoOp) }
 
 // Blocked returns the steps that require a flag.
@@ -58,7 +57,7 @@ func (p *Plan) Blocked() []Step {
 	return slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Action != Blocked })
 }
 
-// Counts is how many steps there are of each action.
+// Counts returns the number of steps for each action.
 func (p *Plan) Counts() map[Action]int {
 	counts := map[Action]int{}
 	for _, s := range p.Steps {
@@ -69,12 +68,12 @@ func (p *Plan) Counts() map[Action]int {
 
 func (p *Plan) count(a Action) int { return p.Counts()[a] }
 
-// readers is how many resources are read at once: API Gateway's whole control plane has 10
-// calls a second.
-const readers = 4
+// maxReads limits how many resources are read at once: API Gateway allows 10 control plane calls
+// per second.
+const maxReads = 4
 
-// MakePlan reads every resource of a pipeline and compares. It changes nothing. The error
-// has all that cannot be known or can never be, each with its resource, not the first alone.
+// MakePlan reads and compares every resource of a pipeline. It changes nothing. The error joins
+// the failures of all resources, not only the first.
 func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*Plan, error) {
 	d, err := desired.New(s)
 	if err != nil {
@@ -100,17 +99,17 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	return plan, nil
 }
 
-// readAll reads resources side by side. One whose error passOver takes counts as a resource that
+// readAll reads resources concurrently. It treats a resource whose error ignore accepts as one that
 // does not exist.
-func readAll(ctx context.Context, resources []Resource, passOver func(error) bool) ([]State, error) {
+func readAll(ctx context.Context, resources []Resource, ignore func(error) bool) ([]State, error) {
 	found := make([]State, len(resources))
 	failed := make([]error, len(resources))
 	var group errgroup.Group
-	group.SetLimit(readers)
+	group.SetLimit(maxReads)
 	for i, r := range resources {
 		group.Go(func() error {
 			state, err := r.Read(ctx)
-			if err != nil && !passOver(err) {
+			if err != nil && !ignore(err) {
 				failed[i] = fmt.Errorf("%s %s: %w", r.Kind(), r.Name(), Explain(err))
 			}
 			if err == nil {
@@ -122,7 +121,7 @@ func readAll(ctx context.Context, resources []Resource, passOver func(error) boo
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return found, errors.Join(once(failed)...)
+	return found, errors.Join(distinct(failed)...)
 }
 
 func makeStep(r Resource, found State, given []Flag) Step {
@@ -144,9 +143,9 @@ func makeStep(r Resource, found State, given []Flag) Step {
 	return s
 }
 
-// once leaves out what an earlier error says in the same words: without credentials every
-// read fails alike.
-func once(failed []error) []error {
+// distinct removes errors with the same cause as an earlier one: without credentials every read
+// fails alike.
+func distinct(failed []error) []error {
 	var kept []error
 	seen := map[string]bool{}
 	for _, err := range failed {

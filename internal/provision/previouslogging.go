@@ -22,22 +22,21 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// previousLogging is what a stage's access log settings were before deploy changed them, as the bucket
-// keeps it.
+// previousLogging holds a stage's access log settings from before deploy, as stored in the bucket.
 type previousLogging struct {
 	API   string `json:"api"`
 	Stage string `json:"stage"`
 	settings
 	ReplacedAt time.Time `json:"replacedAt"`
 
-	bucket string // that remembers it
+	bucket string // where it is stored
 }
 
-// maxPrevious is far over what a format can have.
+// maxPrevious is far above the size of any format.
 const maxPrevious = 1 << 20
 
-// remember keeps what a stage has before it is changed. What is kept already stays when the
-// stage has the pipeline's settings, or those it had under another name, or none: they came later.
+// remember stores a stage's settings before they are changed. It keeps an existing record if the
+// stage has no settings, or those of the pipeline or of its predecessor: the record is older.
 func (r *Stage) remember(ctx context.Context, now settings) error {
 	later := r.ours(now) || now.DestinationARN == ""
 	if !later {
@@ -64,13 +63,13 @@ func (r *Stage) remember(ctx context.Context, now settings) error {
 		Body: bytes.NewReader(body.Bytes()), ContentType: aws.String("application/json"),
 	})
 	if err != nil {
-		return fmt.Errorf("remember the stage's access log settings before they are replaced: %w", err)
+		return fmt.Errorf("save the stage's previous access log settings: %w", err)
 	}
 	return nil
 }
 
-// stateBuckets are the account's buckets with what stagelog keeps: the pipeline's, and the one that
-// its stream delivers to, where bucket: in stagelog.yaml was changed and no deploy has moved it yet.
+// stateBuckets returns the buckets that hold the pipeline's state: its own and, if bucket: in
+// stagelog.yaml changed since the last deploy, the one that its stream still delivers to.
 func stateBuckets(ctx context.Context, s *desired.Spec, c *Clients) (names []string, err error) {
 	deployed, err := (&Stream{s: s, c: c.Firehose}).deployedBucket(ctx)
 	if err != nil {
@@ -91,8 +90,8 @@ func stateBuckets(ctx context.Context, s *desired.Spec, c *Clients) (names []str
 	return names, nil
 }
 
-// deployedBucket is the bucket that the stream delivers to: the pipeline's, or another one if the
-// stream has the pipeline's tag; "" else.
+// deployedBucket returns the bucket that the stream delivers to if that is the pipeline's or the
+// stream has the pipeline's tag, otherwise "".
 func (r *Stream) deployedBucket(ctx context.Context) (string, error) {
 	d, err := r.describe(ctx)
 	if err != nil || d == nil {
@@ -102,7 +101,7 @@ func (r *Stream) deployedBucket(ctx context.Context) (string, error) {
 	switch {
 	case to == nil:
 		return "", nil
-	case bucketOf(to) == r.s.Bucket(): // asking for tags as well would be a call more for each stage
+	case bucketOf(to) == r.s.Bucket(): // saves one call per stage
 		return r.s.Bucket(), nil
 	}
 	if owner, err := r.owner(ctx); err != nil || owner != r.s.Owner() {
@@ -111,8 +110,8 @@ func (r *Stream) deployedBucket(ctx context.Context) (string, error) {
 	return bucketOf(to), nil
 }
 
-// predecessor says whether a destination is the stream of another pipeline into the same bucket, as
-// one has that got another name: what a stage had before it is remembered there already.
+// predecessor reports whether a destination is the stream of another pipeline with the same bucket,
+// as after renaming a pipeline: the stage's previous logging is then stored already.
 func (r *Stage) predecessor(ctx context.Context, destination string) (bool, error) {
 	name, ok := strings.CutPrefix(destination, strings.TrimSuffix(r.s.StreamARN(), r.s.Pipeline.Name))
 	if !ok {
@@ -129,11 +128,11 @@ func (r *Stage) predecessor(ctx context.Context, destination string) (bool, erro
 	return owner == other.Owner(), err
 }
 
-// recall is what was remembered of the stage, or nil.
+// recall returns the stage's stored previous logging, or nil.
 func (r *Stage) recall(ctx context.Context) (*previousLogging, error) {
 	buckets, err := stateBuckets(ctx, r.s, r.c)
 	if err != nil {
-		return nil, fmt.Errorf("recall the stage's previous access log settings: %w", err)
+		return nil, fmt.Errorf("read the stage's previous access log settings: %w", err)
 	}
 	for _, bucket := range buckets {
 		if f, err := r.recallFrom(ctx, bucket); f != nil || err != nil {
@@ -145,45 +144,45 @@ func (r *Stage) recall(ctx context.Context) (*previousLogging, error) {
 
 func (r *Stage) recallFrom(ctx context.Context, bucket string) (*previousLogging, error) {
 	out, err := r.c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String(desired.PreviousLoggingKey(r.ref))})
-	if isNothing(err) {
+	if isMissing(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("recall the stage's previous access log settings: %w", err)
+		return nil, fmt.Errorf("read the stage's previous access log settings: %w", err)
 	}
 	body, err := io.ReadAll(io.LimitReader(out.Body, maxPrevious))
 	if err := errors.Join(err, out.Body.Close()); err != nil {
-		return nil, fmt.Errorf("recall the stage's previous access log settings: %w", err)
+		return nil, fmt.Errorf("read the stage's previous access log settings: %w", err)
 	}
 	f := previousLogging{bucket: bucket}
 	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("s3://%s/%s, which holds the stage's previous access log settings, is damaged (%w): repair it, or delete it to have the access logs switched off", bucket, desired.PreviousLoggingKey(r.ref), err)
+		return nil, fmt.Errorf("parse the stage's previous access log settings in s3://%s/%s: %w; repair the object, or delete it to disable access logs instead", bucket, desired.PreviousLoggingKey(r.ref), err)
 	}
 	return &f, nil
 }
 
-// forget removes what was remembered of the stage.
+// forget deletes the stage's stored previous logging.
 func (r *Stage) forget(ctx context.Context) error {
 	buckets, err := stateBuckets(ctx, r.s, r.c)
 	for _, bucket := range buckets {
 		if err == nil {
 			_, err = r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(desired.PreviousLoggingKey(r.ref))})
 		}
-		if isNothing(err) {
+		if isMissing(err) {
 			err = nil
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("forget the stage's previous access log settings: %w", err)
+		return fmt.Errorf("delete the stage's stored access log settings: %w", err)
 	}
 	return nil
 }
 
-// isNothing goes by the code: the SDK has a type for NoSuchBucket, and not for every call.
-func isNothing(err error) bool { return awserr.Is(err, "NoSuchKey", "NoSuchBucket") }
+// isMissing compares codes: the SDK does not return its NoSuchBucket type from every call.
+func isMissing(err error) bool { return awserr.Is(err, "NoSuchKey", "NoSuchBucket") }
 
-// gone says whether a previous destination exists no more. What cannot be known counts as
-// there: API Gateway is asked then.
+// gone reports whether a previous destination no longer exists. It returns false if that cannot be
+// checked; API Gateway then decides.
 func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 	at, err := arn.Parse(destination)
 	if err != nil || at.Region != r.s.Region {
@@ -195,7 +194,7 @@ func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 		if err != nil {
 			return false, ctx.Err()
 		}
-		for _, g := range out.LogGroups { // in order of their names: the name itself comes before longer ones
+		for _, g := range out.LogGroups { // sorted by name: an exact match precedes longer names
 			if aws.ToString(g.LogGroupName) == group {
 				return false, nil
 			}
@@ -209,11 +208,11 @@ func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 	return false, nil
 }
 
-// LeftStages are the stages that deploy took and that are no longer in the pipeline.
+// LeftStages returns the stages that were deployed earlier but are no longer in the pipeline.
 func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.StageRef, error) {
 	buckets, err := stateBuckets(ctx, s, c)
 	if err != nil {
-		return nil, fmt.Errorf("look for stages that left the pipeline: %w", err)
+		return nil, fmt.Errorf("find stages removed from the pipeline: %w", err)
 	}
 	in := map[record.StageRef]bool{}
 	for _, st := range s.Pipeline.Stages {
@@ -223,7 +222,7 @@ func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.Stag
 	for _, bucket := range buckets {
 		known, err := rememberedIn(ctx, c, bucket)
 		if err != nil {
-			return nil, fmt.Errorf("look for stages that left the pipeline: %w", err)
+			return nil, fmt.Errorf("find stages removed from the pipeline: %w", err)
 		}
 		for _, ref := range known {
 			if !in[ref] {
@@ -234,13 +233,13 @@ func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.Stag
 	return left, nil
 }
 
-// rememberedIn are the stages of which a bucket remembers the settings.
+// rememberedIn returns the stages whose previous logging is stored in a bucket.
 func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []record.StageRef, err error) {
 	prefix := desired.PreviousLoggingPrefix
 	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if isNothing(err) {
+		if isMissing(err) {
 			return nil, nil
 		}
 		if err != nil {
@@ -256,10 +255,10 @@ func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []record
 	return refs, nil
 }
 
-// movePrevious takes what is remembered of stages along to the pipeline's bucket, when the stream
-// so far delivered into another. What stands in the new bucket already counts. The old bucket
-// may be gone, or never have been the pipeline's, as one of another account. One of the account that
-// these credentials may not look at is an error: what it remembers would be lost.
+// movePrevious copies the stored previous logging of all stages from the stream's old bucket to
+// the pipeline's. Records in the new bucket take precedence. It ignores an old bucket that no longer
+// exists or belongs to another account, but fails for one of this account without read permission:
+// its records would be lost.
 func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string) error {
 	if old == "" || old == s.Bucket() {
 		return nil
@@ -272,15 +271,15 @@ func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string) 
 	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &old, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if isNothing(err) {
+		if isMissing(err) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("look in %s for the previous access log settings of stages: %w", old, err)
+			return fmt.Errorf("list previous access log settings in %s: %w", old, err)
 		}
 		for _, o := range page.Contents {
 			if err := moveOne(ctx, s, c, old, aws.ToString(o.Key)); err != nil {
-				return fmt.Errorf("take s3://%s/%s along to %s: %w", old, aws.ToString(o.Key), s.Bucket(), err)
+				return fmt.Errorf("copy s3://%s/%s to %s: %w", old, aws.ToString(o.Key), s.Bucket(), err)
 			}
 		}
 	}

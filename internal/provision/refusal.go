@@ -2,13 +2,13 @@ package provision
 
 import "errors"
 
-// refusal is an error that says in its own words why something cannot be, and what to do.
+// refusal is a sentinel with a text of its own that names the cause and the next step.
 type refusal struct {
-	is   error // the sentinel that it counts as
+	is   error // the sentinel
 	text string
 }
 
 func (r *refusal) Error() string { return r.text }
 
-// Is lets errors.Is find the sentinel without its words being part of the text.
+// Is matches the sentinel for errors.Is.
 func (r *refusal) Is(target error) bool { return errors.Is(r.is, target) }

@@ -8,22 +8,22 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
-// settleTime is how long a change is waited for: IAM's and S3's are everywhere within seconds, seldom a minute.
+// settleTime limits the wait for a change to take effect: IAM and S3 need seconds, rarely a minute.
 const settleTime = 2 * time.Minute
 
-// repeatWhile repeats a call while it fails with an error that passes, for settleTime at most.
-func repeatWhile(ctx context.Context, passes func(error) bool, progress func(string), call func() error) error {
+// repeatWhile retries a call for up to settleTime while it fails with a temporary error.
+func repeatWhile(ctx context.Context, temporary func(error) bool, progress func(string), call func() error) error {
 	return retry.Policy{
-		First: time.Second, Max: 8 * time.Second, Limit: settleTime, Again: passes,
+		First: time.Second, Max: 8 * time.Second, Limit: settleTime, Again: temporary,
 		Failed: func(err error, _ time.Duration) {
 			if awserr.RoleNotReady(err) {
 				progress("waiting until the new role can be used")
 			} else {
-				progress("waiting until AWS has carried out an earlier change of it")
+				progress("waiting until an earlier change is finished")
 			}
 		},
 	}.Do(ctx, call)
 }
 
-// notSettled reports whether an earlier change of the thing goes on, or what was just made is not known everywhere yet.
+// notSettled reports whether an earlier change is in progress or a new resource is not visible everywhere yet.
 func notSettled(err error) bool { return awserr.Conflict(err) || awserr.NotFound(err) }

@@ -3,76 +3,74 @@ package provision
 import (
 	"context"
 	"errors"
-
-	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// ErrNoParent means that what a resource is a part of does not exist, such as the API of a stage.
-var ErrNoParent = errors.New("what it belongs to does not exist")
+// ErrNoParent means that the parent of a resource does not exist, such as the API of a stage.
+var ErrNoParent = errors.New("parent does not exist")
 
-// ErrOtherKind means that what has the name of a resource is of another kind, which cannot be changed:
-// a delivery stream to another place than S3, a function made of a container image. It cannot be
-// the pipeline's.
-var ErrOtherKind = errors.New("it is of another kind")
+// ErrOtherKind means that a resource has the wanted name but a type that cannot be changed, such as
+// a stream that does not deliver to S3 or a function from a container image. It cannot be the
+// pipeline's.
+var ErrOtherKind = errors.New("resource of another type")
 
-// Resource is one thing in AWS that a pipeline is made of. All methods may be repeated; none
-// of them asks or prints.
+// Resource is one AWS resource of a pipeline. All methods may be repeated; none of them prompts or
+// prints.
 type Resource interface {
-	// Kind and Name say which it is, in AWS's words: "S3 bucket", "acme-api-logs".
+	// Kind and Name identify the resource in AWS's terms: "S3 bucket", "acme-api-logs".
 	Kind() string
 	Name() string
 
-	// Read compares what is there with what the pipeline wants. It changes nothing. That
-	// the resource is missing is no error. An error means that it cannot be known, or that
-	// it can never be as wanted (an HTTP API's stage): it says what to do instead.
+	// Read compares the actual with the wanted state. It changes nothing. A missing resource is
+	// no error. It fails if the state cannot be read, or can never become as wanted (an HTTP
+	// API's stage); the error then names an alternative.
 	Read(ctx context.Context) (State, error)
 
-	// Apply makes the resource as wanted: the fields that Read found different, and no
-	// others. It returns when AWS calls the resource ready, and may be cut off anywhere: Read
-	// and Apply again go on from there. progress is told what is being waited for.
+	// Apply changes the fields that Read found different, and no others. It returns when the
+	// resource is ready. It may be interrupted at any point: another Read and Apply continue from
+	// there. It calls progress with the condition that it waits for.
 	Apply(ctx context.Context, found State, progress func(string)) error
 
-	// Destroy takes away what Apply made, and answers what it did in a few words ("deleted",
-	// "kept, 1,204 objects"). It does nothing to what is not the pipeline's.
+	// Destroy removes what Apply created and returns a short result ("deleted", "kept, 1,204
+	// objects"). It does not change resources that are not the pipeline's.
 	Destroy(ctx context.Context, found State, progress func(string)) (did string, err error)
 }
 
-// Flag is an option of the command line without which a resource that is not the pipeline's stays as it is.
+// Flag is a command-line flag that permits changes to a resource that is not the pipeline's.
 type Flag string
 
 const (
 	NoFlag Flag = ""
-	// AdoptFlag allows changes of a resource that carries no OwnerTag, or another pipeline's.
+	// AdoptFlag permits changes to a resource without an OwnerTag or with another pipeline's.
 	AdoptFlag Flag = "--adopt"
-	// ReplaceFlag allows the replacement of a stage's access log settings that stagelog did not make.
+	// ReplaceFlag permits replacing a stage's access log settings that stagelog did not set.
 	ReplaceFlag Flag = "--replace-logging"
 )
 
-// State is what Read found.
+// State is the result of Read.
 type State struct {
 	Exists bool
-	// RequiredFlag must be given before the resource may be changed, for the Reason: whose it is, what would be lost.
+	// RequiredFlag must be given before the resource may be changed. Reason explains why.
 	RequiredFlag Flag
 	Reason       string
-	// Fields is every property that the pipeline cares about, in the order of the page. A
-	// resource that does not exist has them with nothing in Have.
+	// Fields lists every property that the pipeline manages, in display order. Have is empty if
+	// the resource does not exist.
 	Fields []Field
-	// Notes are what is worth knowing and changes nothing.
+	// Notes are for information only.
 	Notes []string
 }
 
-// Field is one property of a resource. Both sides are in the same normal form, so that they
-// are equal exactly when they mean the same. A document may have several lines.
+// Field is one property of a resource. Have and Want are in the same normal form, so they are equal
+// exactly if they mean the same. A document may span several lines.
 type Field struct {
 	Name string `json:"field"`
-	Have string `json:"have"` // empty when it is not set
+	Have string `json:"have"` // empty if not set
 	Want string `json:"want"`
 }
 
-// Differs says whether the field is not as wanted.
+// Differs reports whether the actual value is not the wanted one.
 func (f Field) Differs() bool { return f.Have != f.Want }
 
-// Changed are the fields that are not as wanted.
+// Changed returns the fields that differ.
 func (s State) Changed() []Field {
 	var changed []Field
 	for _, f := range s.Fields {
@@ -83,7 +81,7 @@ func (s State) Changed() []Field {
 	return changed
 }
 
-// have is the field of that name as it is.
+// have returns the actual value of the named field.
 func (s State) have(name string) string {
 	for _, f := range s.Fields {
 		if f.Name == name {
@@ -93,7 +91,7 @@ func (s State) have(name string) string {
 	return ""
 }
 
-// Differs says whether the field of that name is there and not as wanted.
+// Differs reports whether the named field is present and differs.
 func (s State) Differs(name string) bool {
 	for _, f := range s.Fields {
 		if f.Name == name {
@@ -103,14 +101,14 @@ func (s State) Differs(name string) bool {
 	return false
 }
 
-// ownedBy sets RequiredFlag and Reason from the OwnerTag's value on a resource that exists; "" is no tag.
+// ownedBy sets RequiredFlag and Reason from the OwnerTag of an existing resource, "" without a tag.
 func (s *State) ownedBy(owner, want string) {
 	switch owner {
 	case want:
 	case "":
-		s.RequiredFlag, s.Reason = AdoptFlag, "it exists and stagelog did not make it"
+		s.RequiredFlag, s.Reason = AdoptFlag, "it exists and was not created by stagelog"
 	default:
 		s.RequiredFlag, s.Reason = AdoptFlag, "it belongs to the pipeline "+owner
 	}
-	s.Fields = append(s.Fields, Field{Name: "tag " + desired.OwnerTag, Have: owner, Want: want})
+	s.Fields = append(s.Fields, Field{Name: fieldTag, Have: owner, Want: want})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Parts are a pipeline's resources in the four steps that users know, each in the order in which they can be made.
+// Parts groups a pipeline's resources, each group in order of creation.
 type Parts struct {
 	Bucket   []Resource // the bucket, then its policy
 	Function []Resource
@@ -16,7 +16,7 @@ type Parts struct {
 	Stages   []Resource
 }
 
-// PartsOf returns the resources of a pipeline. A function of the process behind the endpoint is not one of them.
+// PartsOf returns the resources of a pipeline. They do not include a function built into the endpoint's process.
 func PartsOf(d *desired.Resources, c *Clients) Parts {
 	p := Parts{
 		Bucket:   []Resource{newBucket(d, c), newBucketPolicy(d, c)},
@@ -37,14 +37,14 @@ func PartsOf(d *desired.Resources, c *Clients) Parts {
 	return p
 }
 
-// Resources returns a pipeline's resources in the order in which they can be made. Destroying goes the other way.
+// Resources returns a pipeline's resources in order of creation. They are destroyed in reverse order.
 func Resources(d *desired.Resources, c *Clients) []Resource {
 	p := PartsOf(d, c)
 	return slices.Concat(p.Bucket, p.Function, p.Stream, p.Stages)
 }
 
-// Ensure reads resources at the same time, and then makes those that differ as wanted, in order. One that requires a flag that is
-// not given is an error, and stays as it is.
+// Ensure reads resources concurrently, then creates or changes those that differ, in order. It fails without a change to a
+// resource that requires a flag that was not given.
 func Ensure(ctx context.Context, resources []Resource, given ...Flag) error {
 	found, err := readAll(ctx, resources, func(error) bool { return false })
 	if err != nil {

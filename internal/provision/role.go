@@ -14,8 +14,8 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// role is an IAM role with one inline policy. Its tag is part of the call that creates it, so
-// a role without one is always somebody else's.
+// role is an IAM role with one inline policy. It is tagged on creation, so a role without a tag is
+// never the pipeline's.
 type role struct {
 	s    *desired.Spec
 	want desired.Role
@@ -32,8 +32,8 @@ const (
 func (r *role) Kind() string { return "IAM role" }
 func (r *role) Name() string { return r.want.Name }
 
-// Read compares who may be the role, and what the role may do. Policies that others attached
-// are told of, and stay.
+// Read compares the trust policy and the permissions. Policies attached by others are noted and
+// kept.
 func (r *role) Read(ctx context.Context) (State, error) {
 	trust := Field{Name: fieldTrust, Want: r.want.Trust.Show()}
 	permissions := Field{Name: fieldPermissions, Want: r.want.Permissions.Show()}
@@ -45,7 +45,7 @@ func (r *role) Read(ctx context.Context) (State, error) {
 		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}, trust, permissions}}, nil
 	}
 	if path := aws.ToString(now.Path); path != "" && path != "/" {
-		return State{}, &refusal{ErrOtherKind, fmt.Sprintf("there is a role of that name with the path %s, which IAM changes into no other: choose another name: in stagelog.yaml, or delete that role", path)}
+		return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a role of that name exists with path %s, and IAM cannot change a role's path: choose another name: in stagelog.yaml, or delete that role", path)}
 	}
 	state := State{Exists: true}
 	state.ownedBy(roleOwner(now.Tags), r.s.Owner())
@@ -59,22 +59,22 @@ func (r *role) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if len(others) > 0 {
-		state.Notes = append(state.Notes, "it also has the policies "+strings.Join(others.names(), ", ")+", which somebody else gave it")
+		state.Notes = append(state.Notes, "it also has policies not managed by stagelog: "+strings.Join(others.names(), ", "))
 	}
 	if b := now.PermissionsBoundary; b != nil {
-		state.Notes = append(state.Notes, "its permissions boundary "+aws.ToString(b.PermissionsBoundaryArn)+" may take away what its policy allows")
+		state.Notes = append(state.Notes, "its permissions boundary "+aws.ToString(b.PermissionsBoundaryArn)+" may limit what its policy allows")
 	}
 	return state, nil
 }
 
-// Apply creates the role, or changes what differs. The tag comes first: stopped after it, the
-// next run requires no flag.
+// Apply creates the role or changes what differs. It tags first: if interrupted afterwards, the next
+// run needs no flag.
 func (r *role) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
 		_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
 			RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: r.tags(),
 		})
-		if err := r.madeTwice(ctx, err); err != nil {
+		if err := r.ignoreOwnDuplicate(ctx, err); err != nil {
 			return err
 		}
 	}
@@ -86,37 +86,37 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 	if found.Exists && found.Differs(fieldTrust) {
 		_, err := r.c.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: &r.want.Name, PolicyDocument: aws.String(r.want.Trust.JSON())})
 		if err != nil {
-			return fmt.Errorf("set who may be the role: %w", err)
+			return fmt.Errorf("set its trust policy: %w", err)
 		}
 	}
 	if !found.Differs(fieldPermissions) {
 		return nil
 	}
-	// A role that was just made is not known everywhere at once.
+	// A new role is not visible everywhere at once.
 	err := repeatWhile(ctx, notSettled, progress, func() error {
 		_, err := r.c.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String(desired.RolePolicy), PolicyDocument: aws.String(r.want.Permissions.JSON())})
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("set what the role may do: %w", err)
+		return fmt.Errorf("set its inline policy: %w", err)
 	}
 	return nil
 }
 
-// madeTwice passes over a role that is there already and the pipeline's: a repeated request
-// gets this answer when the first one's was lost.
-func (r *role) madeTwice(ctx context.Context, err error) error {
+// ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own role: the SDK may have
+// retried a request whose response was lost.
+func (r *role) ignoreOwnDuplicate(ctx context.Context, err error) error {
 	if !awserr.Exists(err) {
 		return err
 	}
 	now, err := r.get(ctx)
 	if err == nil && (now == nil || roleOwner(now.Tags) != r.s.Owner()) {
-		err = fmt.Errorf("somebody made it meanwhile: %w", ErrChanged)
+		err = errCreatedByOther
 	}
 	return err
 }
 
-// Destroy deletes the role with every policy that it has: IAM deletes no role before.
+// Destroy deletes the role's policies, as IAM requires, and then the role.
 func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
@@ -131,7 +131,7 @@ func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string
 	}
 	for _, p := range append(others, otherPolicy{name: desired.RolePolicy}) {
 		if err := r.remove(ctx, p); err != nil {
-			return "", fmt.Errorf("take the policy %s from it: %w", p.name, err)
+			return "", fmt.Errorf("remove policy %s: %w", p.name, err)
 		}
 	}
 	_, err = r.c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: &r.want.Name})
@@ -150,7 +150,7 @@ func (r *role) remove(ctx context.Context, p otherPolicy) error {
 	return ignoreNoEntity(err)
 }
 
-// get is the role as it is, or nil.
+// get returns the role, or nil if it does not exist.
 func (r *role) get(ctx context.Context) (*types.Role, error) {
 	out, err := r.c.GetRole(ctx, &iam.GetRoleInput{RoleName: &r.want.Name})
 	if awserr.NotFound(err) {
@@ -162,20 +162,19 @@ func (r *role) get(ctx context.Context) (*types.Role, error) {
 	return out.Role, nil
 }
 
-// inline is what the inline policy means; "" without one.
+// inline returns the normal form of the inline policy, "" without one.
 func (r *role) inline(ctx context.Context) (string, error) {
 	out, err := r.c.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String(desired.RolePolicy)})
 	if awserr.NotFound(err) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read what it may do: %w", err)
+		return "", fmt.Errorf("read its inline policy: %w", err)
 	}
 	return r.want.Permissions.ShowOther(aws.ToString(out.PolicyDocument)), nil
 }
 
-// otherPolicy is a policy of the role that is not the pipeline's: inline, or attached with an
-// ARN.
+// otherPolicy is a policy of the role that is not the pipeline's: inline, or attached by ARN.
 type otherPolicy struct{ name, arn string }
 
 type otherPolicies []otherPolicy
@@ -188,7 +187,7 @@ func (all otherPolicies) names() []string {
 	return names
 }
 
-// others are the policies of the role that are not the pipeline's.
+// others returns the role's policies that are not the pipeline's.
 func (r *role) others(ctx context.Context) (otherPolicies, error) {
 	var all otherPolicies
 	inline := iam.NewListRolePoliciesPaginator(r.c, &iam.ListRolePoliciesInput{RoleName: &r.want.Name})

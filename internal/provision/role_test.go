@@ -19,14 +19,14 @@ const (
 	theirTrust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
 )
 
-func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
+func TestRoleLifecycle(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	for _, r := range []*role{newFunctionRole(streamSpec(t), c), newFirehoseRole(streamSpec(t), c)} {
 		mustApply(t, r)
 		tests := []struct {
 			field string
-			call  string // the one that mends it
+			call  string // that repairs it
 			by    func() error
 		}{
 			{"policy stagelog", "PutRolePolicy", func() error {
@@ -52,17 +52,17 @@ func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
 			}
 			found := mustRead(t, r)
 			if diff := cmp.Diff([]string{tt.field}, changedNames(found)); diff != "" {
-				t.Errorf("%s: after a change of the %s by hand, Read differs in (-want +got):\n%s", r.want.Name, tt.field, diff)
+				t.Errorf("%s: after a manual change of the %s, Read differs in (-want +got):\n%s", r.want.Name, tt.field, diff)
 			}
 			if (found.RequiredFlag == AdoptFlag) != (tt.field == "tag stagelog") {
-				t.Errorf("%s: after a change of the %s it requires %q", r.want.Name, tt.field, found.RequiredFlag)
+				t.Errorf("%s: after a manual change of the %s Read requires %q", r.want.Name, tt.field, found.RequiredFlag)
 			}
 			calls := &wire{}
 			through := *r
 			through.c = NewClients(m.Config(calls)).IAM
 			mustApply(t, &through)
 			if diff := cmp.Diff([]string{tt.call}, calls.writes); diff != "" {
-				t.Errorf("%s: the %s was mended with the calls (-want +got):\n%s", r.want.Name, tt.field, diff)
+				t.Errorf("%s: calls to repair the %s (-want +got):\n%s", r.want.Name, tt.field, diff)
 			}
 		}
 		_, err := c.IAM.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String("theirs"), PolicyDocument: aws.String(everything)})
@@ -80,7 +80,7 @@ func TestRoleIsMadeMendedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestRoleOfOthersRequiresAFlag(t *testing.T) {
+func TestRoleAdoption(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	r := newFirehoseRole(streamSpec(t), c)
@@ -97,8 +97,8 @@ func TestRoleOfOthersRequiresAFlag(t *testing.T) {
 		tags []types.Tag
 		why  string
 	}{
-		{"no tag", nil, "stagelog did not make it"},
-		{"another tag", []types.Tag{{Key: aws.String("team"), Value: aws.String("theirs")}}, "stagelog did not make it"},
+		{"no tag", nil, "not created by stagelog"},
+		{"another tag", []types.Tag{{Key: aws.String("team"), Value: aws.String("theirs")}}, "not created by stagelog"},
 		{"the same name in another Region", []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String("us-east-1/acme")}}, "us-east-1/acme"},
 	}
 	for _, tt := range tests {
@@ -106,29 +106,29 @@ func TestRoleOfOthersRequiresAFlag(t *testing.T) {
 			given(iam.CreateRoleInput{Tags: tt.tags})
 			found := mustRead(t, r)
 			if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
-				t.Errorf("Read = %+v, want the consent adopt because of %q", found, tt.why)
+				t.Errorf("Read = %+v, want AdoptFlag because of %q", found, tt.why)
 			}
 			if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil || !mustRead(t, r).Exists {
 				t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)
 			}
 			if err := r.Apply(t.Context(), State{}, quiet); !errors.Is(err, ErrChanged) {
-				t.Errorf("Apply, when somebody made it meanwhile: %v, want ErrChanged", err)
+				t.Errorf("Apply to a role created in the meantime: %v, want ErrChanged", err)
 			}
 			mustApply(t, r)
 			now, err := r.get(t.Context())
 			if want := max(1, len(tt.tags)); err != nil || len(now.Tags) < want {
-				t.Errorf("after it was taken over, its tags are %v (%v), want theirs to stay", now.Tags, err)
+				t.Errorf("after adoption its tags are %v (%v), want foreign ones kept", now.Tags, err)
 			}
 		})
 	}
 
 	given(iam.CreateRoleInput{Path: aws.String("/service-role/")})
 	if _, err := r.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "/service-role/") {
-		t.Errorf("Read of a role with another path: %v, want what it has", err)
+		t.Errorf("Read of a role with another path: %v, want an error with the path", err)
 	}
 }
 
-// What limits a role, or was attached to it, is told of; IAM deletes no role that has some.
+// Read notes foreign policies and a permissions boundary. Destroy detaches them, as IAM requires.
 func TestRoleWithManagedPolicies(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
@@ -146,13 +146,13 @@ func TestRoleWithManagedPolicies(t *testing.T) {
 	}
 	found := mustRead(t, r)
 	if len(found.Changed()) > 0 || len(found.Notes) != 2 || !strings.Contains(found.Notes[0], "audit") || !strings.Contains(found.Notes[1], "boundary") {
-		t.Errorf("Read = %+v, want a note each of the policy and the boundary, and no change", found)
+		t.Errorf("Read = %+v, want notes about the policy and the boundary, and no change", found)
 	}
 	did, err := r.Destroy(t.Context(), found, quiet)
 	if err != nil || did != "deleted, with the policies audit" || mustRead(t, r).Exists {
 		t.Errorf("Destroy = %q, %v", did, err)
 	}
 	if _, err := c.IAM.GetPolicy(t.Context(), &iam.GetPolicyInput{PolicyArn: made.Policy.Arn}); err != nil {
-		t.Errorf("after Destroy the policy that was attached is gone, too: %v", err)
+		t.Errorf("Destroy deleted the attached policy: %v", err)
 	}
 }

@@ -19,11 +19,11 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Stage is the access log settings of one stage of a REST API. They are the pipeline's when
-// the pipeline's stream is their destination. A change of them needs no new deployment.
+// Stage represents the access log settings of one stage of a REST API. They are the pipeline's if
+// their destination is the pipeline's stream. Changing them needs no new deployment.
 type Stage struct {
 	s      *desired.Spec
-	format string // with the newline at its end
+	format string // with a newline at its end
 	c      *Clients
 	ref    record.StageRef
 	stream *streamOwner
@@ -33,8 +33,8 @@ func newStage(d *desired.Resources, c *Clients, st record.StageRef) *Stage {
 	return &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: &streamOwner{stream: newStream(d, c)}}
 }
 
-// streamOwner is whose the stream of the pipeline's name is. All stages of a pipeline have one
-// together: Firehose has 5 control calls a second for an account.
+// streamOwner caches the owner of the pipeline's stream. A pipeline's stages share one, as Firehose
+// allows 5 control plane calls per second and account.
 type streamOwner struct {
 	stream *Stream
 
@@ -43,8 +43,8 @@ type streamOwner struct {
 	known bool
 }
 
-// state adds to a stage that logs to the stream whose that is. A stream that is gone was the
-// pipeline's, for all that it matters: nobody gets those logs.
+// state sets the required flag of a stage that logs to the stream, from the stream's owner. A stream
+// that no longer exists counts as the pipeline's.
 func (o *streamOwner) state(ctx context.Context, state *State) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -62,20 +62,20 @@ func (o *streamOwner) state(ctx context.Context, state *State) error {
 	switch o.owner {
 	case want:
 	case "":
-		state.RequiredFlag, state.Reason = AdoptFlag, "it logs to "+o.stream.Name()+", which stagelog did not make"
+		state.RequiredFlag, state.Reason = AdoptFlag, "it logs to "+o.stream.Name()+", which was not created by stagelog"
 	default:
 		state.RequiredFlag, state.Reason = AdoptFlag, "it logs to "+o.stream.Name()+", which belongs to the pipeline "+o.owner
 	}
 	return nil
 }
 
-// Kind is "API stage".
+// Kind returns "API stage".
 func (r *Stage) Kind() string { return "API stage" }
 
-// Name is "api/stage".
+// Name returns "api/stage".
 func (r *Stage) Name() string { return r.ref.String() }
 
-// The names of a stage's fields, and where a patch finds them.
+// Names of a stage's fields, and their paths in a patch.
 const (
 	fieldDestination = "destination"
 	fieldFormat      = "format"
@@ -85,14 +85,14 @@ const (
 	pathFormat      = "/accessLogSettings/format"
 )
 
-// settings are a stage's access log settings. Without a destination nothing is logged.
+// settings holds a stage's access log settings. An empty destination means that logging is disabled.
 type settings struct {
 	DestinationARN string `json:"destinationArn"`
 	Format         string `json:"format"`
 }
 
-// Read compares the settings. An API or a stage that does not exist is an ErrNoParent, and so
-// is an API that is no REST API.
+// Read compares the settings. It returns ErrNoParent if the API or stage does not exist or is not
+// of a REST API.
 func (r *Stage) Read(ctx context.Context) (State, error) {
 	now, err := r.settings(ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 		}
 	case state.Exists:
 		state.RequiredFlag = ReplaceFlag
-		state.Reason = fmt.Sprintf("its access logs go to %s, which would get no more: a stage has one destination", destinationText(now.DestinationARN))
+		state.Reason = fmt.Sprintf("its access logs go to %s, which would stop receiving them: a stage has one destination", destinationText(now.DestinationARN))
 	}
 	for _, f := range accesslog.Lint(r.format) {
 		if f.Severity > accesslog.Info {
@@ -122,7 +122,7 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// Apply remembers the settings as they are, and then replaces them.
+// Apply stores the current settings and then replaces them.
 func (r *Stage) Apply(ctx context.Context, _ State, _ func(string)) error {
 	now, err := r.settings(ctx)
 	if err != nil {
@@ -144,13 +144,13 @@ func (r *Stage) Apply(ctx context.Context, _ State, _ func(string)) error {
 	return r.patch(ctx, ops...)
 }
 
-// Destroy restores the previous settings, and deletes the record of them. Settings that are no longer the
-// pipeline's stay as they are, but what is remembered of the stage goes, unless it is another
-// pipeline's that has the same bucket.
+// Destroy restores the previous logging and deletes its record. It does not change settings that are
+// no longer the pipeline's, but also deletes their record, unless another pipeline with the same
+// bucket needs it.
 func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, error) {
 	now, err := r.settings(ctx)
 	if errors.Is(err, ErrNoParent) {
-		return "the stage is gone", r.forget(ctx)
+		return "the stage no longer exists", r.forget(ctx)
 	}
 	if err != nil {
 		return "", err
@@ -160,11 +160,11 @@ func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, e
 	case r.ours(now):
 		did, err = r.restore(ctx)
 	case now.DestinationARN == "":
-		did = "left as it is, without access logs: somebody removed the pipeline's settings"
+		did = "not changed: access logs were disabled since the deploy"
 	default:
-		did = "left as it is: somebody set other access logs, to " + destinationText(now.DestinationARN)
+		did = "not changed: access logs were redirected since the deploy, to " + destinationText(now.DestinationARN)
 		if before, err := r.predecessor(ctx, now.DestinationARN); err != nil || before {
-			return did, err // the pipeline that it logs to needs what is remembered
+			return did, err // the pipeline that it logs to needs the record
 		}
 	}
 	if err != nil {
@@ -173,7 +173,7 @@ func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, e
 	return did, r.forget(ctx)
 }
 
-// restore makes a stage that logs to the pipeline's stream as it was before.
+// restore restores the previous logging of a stage that logs to the pipeline's stream.
 func (r *Stage) restore(ctx context.Context) (string, error) {
 	was, err := r.recall(ctx)
 	if err != nil {
@@ -182,30 +182,30 @@ func (r *Stage) restore(ctx context.Context) (string, error) {
 	did := ""
 	switch {
 	case was == nil:
-		did = "access logs switched off; nothing says where they went before"
+		did = "access logs disabled; their previous destination is not recorded"
 	case was.DestinationARN == "":
-		did = "access logs switched off, as before"
+		did = "access logs disabled, as before"
 	case r.ours(was.settings):
-		did = "access logs switched off: they went to this stream before, too"
+		did = "access logs disabled: their previous destination was the same stream"
 	default:
 		gone, err := r.gone(ctx, was.DestinationARN)
 		if err != nil {
 			return "", err
 		}
 		if gone {
-			did = fmt.Sprintf("access logs switched off: %s, where they went before, is gone", destinationText(was.DestinationARN))
+			did = fmt.Sprintf("access logs disabled: their previous destination, %s, no longer exists", destinationText(was.DestinationARN))
 			break
 		}
 		if err := r.putBack(ctx, was.settings); err != nil {
-			return "", fmt.Errorf("restore the previous access log settings, which s3://%s/%s holds: %w", was.bucket, desired.PreviousLoggingKey(r.ref), err)
+			return "", fmt.Errorf("restore the previous access log settings from s3://%s/%s: %w", was.bucket, desired.PreviousLoggingKey(r.ref), err)
 		}
 		return "previous access logs restored, to " + destinationText(was.DestinationARN), nil
 	}
 	return did, r.patch(ctx, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)})
 }
 
-// putBack sets both members in one call. AWS removes them only together, so a format that
-// was not there takes a call more.
+// putBack sets destination and format in one call. AWS removes them only together, so restoring
+// settings without a format needs a second call.
 func (r *Stage) putBack(ctx context.Context, was settings) error {
 	if was.Format != "" {
 		return r.patch(ctx, replace(pathDestination, was.DestinationARN), replace(pathFormat, was.Format))
@@ -216,7 +216,7 @@ func (r *Stage) putBack(ctx context.Context, was settings) error {
 	return r.patch(ctx, replace(pathDestination, was.DestinationARN))
 }
 
-// settings are the stage's as they are.
+// settings returns the stage's current settings.
 func (r *Stage) settings(ctx context.Context) (settings, error) {
 	out, err := r.c.APIGateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &r.ref.API, StageName: &r.ref.Stage})
 	if awserr.NotFound(err) {
@@ -228,8 +228,7 @@ func (r *Stage) settings(ctx context.Context) (settings, error) {
 	return settings{aws.ToString(out.AccessLogSettings.DestinationArn), aws.ToString(out.AccessLogSettings.Format)}, nil
 }
 
-// patch changes the stage. Two changes of one API at the same time are a conflict, which
-// passes.
+// patch changes the stage. It retries conflicts with concurrent changes of the same API.
 func (r *Stage) patch(ctx context.Context, ops ...types.PatchOperation) error {
 	in := &apigateway.UpdateStageInput{RestApiId: &r.ref.API, StageName: &r.ref.Stage, PatchOperations: ops}
 	return retry.Policy{First: time.Second, Max: 2 * time.Second, Tries: maxPatches, Again: awserr.Conflict}.Do(ctx, func() error {
@@ -246,7 +245,7 @@ func replace(path, value string) types.PatchOperation {
 
 func (r *Stage) ours(now settings) bool { return now.DestinationARN == r.s.StreamARN() }
 
-// destinationText is a destination in words: "the CloudWatch log group /api/prod".
+// destinationText describes a destination, like "the CloudWatch log group /api/prod".
 func destinationText(arn string) string {
 	if _, group, ok := strings.Cut(arn, ":log-group:"); ok {
 		return "the CloudWatch log group " + strings.TrimSuffix(group, ":*")

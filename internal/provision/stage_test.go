@@ -25,7 +25,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// stageAccount is an account with the pipeline's bucket and one API that was deployed to prod.
+// stageAccount is an account with the pipeline's bucket and one API with the stage prod.
 type stageAccount struct {
 	testing.TB
 	*Clients
@@ -52,7 +52,7 @@ func (a *stageAccount) ok(err error) {
 	}
 }
 
-// api makes a REST API, and deploys it when a stage is named.
+// api creates a REST API, and deploys it if stage is not empty.
 func (a *stageAccount) api(name, stage string) string {
 	a.Helper()
 	ctx := a.Context()
@@ -104,7 +104,7 @@ func (a *stageAccount) apply() {
 	}
 }
 
-// destroy answers what the stage logs afterwards.
+// destroy destroys the resource and returns the stage's settings afterwards.
 func (a *stageAccount) destroy() (did string, now settings) {
 	a.Helper()
 	did, err := a.resource().Destroy(a.Context(), a.read(), quiet)
@@ -114,26 +114,26 @@ func (a *stageAccount) destroy() (did string, now settings) {
 	return did, now
 }
 
-func TestStageGetsItsFormerSettingsBack(t *testing.T) {
+func TestStageRestoresPreviousLogging(t *testing.T) {
 	m := moto.Start(t)
 	tests := []struct {
 		name  string
-		given func(a *stageAccount) settings // as they were before deploy
-		then  func(a *stageAccount)          // what somebody does in between
+		given func(a *stageAccount) settings // before deploy
+		then  func(a *stageAccount)          // between deploy and destroy
 		want  func(was settings) settings
 		did   string
 	}{
-		{name: "nothing was logged", did: "as before"},
+		{name: "no logging", did: "as before"},
 		{name: "a log group", did: "restored, to the CloudWatch log group theirs",
 			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
 			want:  func(was settings) settings { return was }},
-		{name: "a log group that is gone by now", did: "is gone",
+		{name: "a log group deleted since", did: "no longer exists",
 			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
 			then: func(a *stageAccount) {
 				_, err := a.Logs.DeleteLogGroup(a.Context(), &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("theirs")})
 				a.ok(err)
 			}},
-		{name: "a format of ours that somebody changed", did: "as before",
+		{name: "our format changed since", did: "as before",
 			then: func(a *stageAccount) {
 				a.set(a.s.StreamARN(), "$context.requestId changed")
 				if diff := cmp.Diff([]string{"format"}, changedNames(a.read())); diff != "" {
@@ -141,7 +141,7 @@ func TestStageGetsItsFormerSettingsBack(t *testing.T) {
 				}
 				a.apply()
 			}},
-		{name: "somebody set another destination meanwhile", did: "left as it is",
+		{name: "destination changed since", did: "not changed",
 			then: func(a *stageAccount) { a.set(a.logGroup("later"), "$context.requestId later") },
 			want: func(settings) settings { return settings{"later", "$context.requestId later"} }},
 	}
@@ -153,11 +153,11 @@ func TestStageGetsItsFormerSettingsBack(t *testing.T) {
 				was = tt.given(a)
 				a.set(was.DestinationARN, was.Format)
 				if s := a.read(); s.RequiredFlag != ReplaceFlag || !strings.Contains(s.Reason, "theirs") {
-					t.Errorf("Read = %+v, want the consent replace, and whose settings they are", s)
+					t.Errorf("Read = %+v, want ReplaceFlag and the destination", s)
 				}
 			}
 			a.apply()
-			a.apply() // what is remembered survives a repetition
+			a.apply() // a second Apply keeps the record
 			if tt.then != nil {
 				tt.then(a)
 			}
@@ -173,14 +173,14 @@ func TestStageGetsItsFormerSettingsBack(t *testing.T) {
 				t.Errorf("after Destroy the stage has %+v, want %+v", now, want)
 			}
 			if f, err := a.resource().recall(t.Context()); f != nil || err != nil {
-				t.Errorf("after Destroy there is still %+v remembered (%v)", f, err)
+				t.Errorf("after Destroy the record %+v still exists (%v)", f, err)
 			}
 		})
 	}
 }
 
-// A damaged memory is an error that says where it is: nothing is guessed.
-func TestStageWithADamagedMemory(t *testing.T) {
+// Destroy fails for a damaged record, with its key, and does not change the stage.
+func TestStageDamagedPreviousLogging(t *testing.T) {
 	a := newStageAccount(t, moto.Start(t))
 	a.apply()
 	key := desired.PreviousLoggingKey(a.ref)
@@ -190,11 +190,11 @@ func TestStageWithADamagedMemory(t *testing.T) {
 		t.Errorf("Destroy: %v, want an error that names %s", err, key)
 	}
 	if s := a.read(); s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
-		t.Errorf("the stage was changed all the same: %+v", s)
+		t.Errorf("the stage was changed: %+v", s)
 	}
 }
 
-func TestStageThatIsNotThere(t *testing.T) {
+func TestStageMissing(t *testing.T) {
 	m := moto.Start(t)
 	a := newStageAccount(t, m)
 	undeployed := a.api("new", "")
@@ -203,14 +203,14 @@ func TestStageThatIsNotThere(t *testing.T) {
 	tests := []struct {
 		name string
 		ref  record.StageRef
-		says []string
+		want []string
 	}{
-		{"a stage with a typing error", record.StageRef{API: a.ref.API, Stage: "prd"}, []string{"no stage prd", "did you mean prod?"}},
-		{"a stage of another name", record.StageRef{API: a.ref.API, Stage: "integration"}, []string{"no stage integration", "it has prod"}},
-		{"an API by its name", record.StageRef{API: "shop", Stage: "prod"}, []string{"no API shop", "did you mean " + a.ref.API + " (shop)?"}},
-		{"no such API", record.StageRef{API: "zzzzzzzzzz", Stage: "prod"}, []string{"no API zzzzzzzzzz", a.ref.API + " (shop)", "Region"}},
+		{"a stage with a typo", record.StageRef{API: a.ref.API, Stage: "prd"}, []string{"no stage prd", "did you mean prod?"}},
+		{"a stage of another name", record.StageRef{API: a.ref.API, Stage: "integration"}, []string{"no stage integration", "its stages are prod"}},
+		{"an API by its name", record.StageRef{API: "shop", Stage: "prod"}, []string{"API shop not found", "did you mean " + a.ref.API + " (shop)?"}},
+		{"no such API", record.StageRef{API: "zzzzzzzzzz", Stage: "prod"}, []string{"API zzzzzzzzzz not found", a.ref.API + " (shop)", "Region"}},
 		{"never deployed", record.StageRef{API: undeployed, Stage: "prod"}, []string{"never deployed", "create-deployment --rest-api-id " + undeployed + " --stage-name prod --region " + moto.Region}},
-		{"an HTTP API", record.StageRef{API: *http.ApiId, Stage: "prod"}, []string{"HTTP API", "CloudWatch Logs", "REST API instead"}},
+		{"an HTTP API", record.StageRef{API: *http.ApiId, Stage: "prod"}, []string{"HTTP API", "CloudWatch Logs", "Use a REST API"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -218,9 +218,9 @@ func TestStageThatIsNotThere(t *testing.T) {
 			if !errors.Is(err, ErrNoParent) {
 				t.Fatalf("Read: %v, want an ErrNoParent", err)
 			}
-			for _, want := range tt.says {
+			for _, want := range tt.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error does not say %q: %v", want, err)
+					t.Errorf("the error does not contain %q: %v", want, err)
 				}
 			}
 		})
@@ -249,8 +249,8 @@ func TestLeftStages(t *testing.T) {
 	}
 }
 
-// A pipeline that gets another bucket takes along what it remembers of its stages.
-func TestFormerSettingsMoveWithTheBucket(t *testing.T) {
+// A change of the pipeline's bucket copies the stored previous logging of its stages.
+func TestPreviousLoggingMovesWithBucket(t *testing.T) {
 	a := newStageAccount(t, moto.Start(t))
 	was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
 	a.set(was.DestinationARN, was.Format)
@@ -264,17 +264,16 @@ func TestFormerSettingsMoveWithTheBucket(t *testing.T) {
 	found, err := stream.Read(t.Context())
 	a.ok(err)
 	if len(found.Notes) == 0 || !strings.Contains(found.Notes[0], "acme-api-logs") {
-		t.Errorf("the plan does not say what becomes of the old bucket: %v", found.Notes)
+		t.Errorf("Notes %v, want one about the old bucket", found.Notes)
 	}
 	a.ok(stream.Apply(t.Context(), found, quiet))
 	if did, now := a.destroy(); now != was {
-		t.Errorf("Destroy = %q and the stage has %+v, want %+v back", did, now, was)
+		t.Errorf("Destroy = %q and the stage has %+v, want %+v", did, now, was)
 	}
 }
 
-// A stage that logs to a stream of the pipeline's name, which the pipeline does not have, is
-// somebody else's.
-func TestStageOfAStreamOfOthers(t *testing.T) {
+// A stage that logs to a stream with the pipeline's name but another owner is not the pipeline's.
+func TestStageOfForeignStream(t *testing.T) {
 	m := moto.Start(t)
 	to := &firehosetypes.ExtendedS3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/theirs"), BucketARN: aws.String("arn:aws:s3:::theirs")}
 	tag := func(owner string) []firehosetypes.Tag {
@@ -312,20 +311,20 @@ func TestStageOfAStreamOfOthers(t *testing.T) {
 			now, err := a.resource().settings(t.Context())
 			a.ok(err)
 			if (now == was) == tt.ours {
-				t.Errorf("after Remove the stage has %+v; the pipeline's: %v", now, tt.ours)
+				t.Errorf("after Remove the stage has %+v, the pipeline's: %v", now, tt.ours)
 			}
 		})
 	}
 }
 
-// What is remembered is where the stream delivers to, until a deploy has carried out the change.
-func TestFormerSettingsOfABucketThatIsOnlyWrittenDown(t *testing.T) {
+// Until a deploy applies a changed bucket:, previous logging is read from the old bucket.
+func TestPreviousLoggingBeforeBucketChange(t *testing.T) {
 	m := moto.Start(t)
 	for _, tt := range []struct {
 		name string
-		left bool // the stage has left the pipeline, too
-		made bool // the new bucket is there: the deploy was cut off after it
-	}{{"nothing deployed", false, false}, {"cut off", false, true}, {"and the stage left", true, false}} {
+		left bool // the stage was removed from the pipeline, too
+		made bool // the new bucket exists: the deploy was interrupted after creating it
+	}{{"nothing deployed", false, false}, {"interrupted", false, true}, {"stage removed", true, false}} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newStageAccount(t, m)
 			was := settings{a.logGroup("theirs"), "$context.requestId theirs"}
@@ -348,18 +347,17 @@ func TestFormerSettingsOfABucketThatIsOnlyWrittenDown(t *testing.T) {
 			now, err := a.resource().settings(t.Context())
 			a.ok(err)
 			if now != was {
-				t.Errorf("the stage has %+v, want %+v back", now, was)
+				t.Errorf("the stage has %+v, want %+v", now, was)
 			}
 			if f, err := a.resource().recall(t.Context()); f != nil || err != nil {
-				t.Errorf("there is still %+v remembered (%v)", f, err)
+				t.Errorf("the record %+v still exists (%v)", f, err)
 			}
 		})
 	}
 }
 
-// A bucket whose name another account has by now, or that is in another Region, keeps nothing
-// from being removed, and what is in it is not believed.
-func TestRemovalsWithTheBucketElsewhere(t *testing.T) {
+// A bucket in another account or Region does not block removals, and its contents are not trusted.
+func TestRemovalsBucketElsewhere(t *testing.T) {
 	m := moto.Start(t)
 	for _, tt := range []struct {
 		name   string
@@ -377,7 +375,7 @@ func TestRemovalsWithTheBucketElsewhere(t *testing.T) {
 				}
 				body := ""
 				switch {
-				case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".json"): // everybody may read it
+				case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".json"): // publicly readable
 					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(planted)), Request: r}, nil
 				case r.Method == http.MethodGet:
 					body = "<Error><Code>AccessDenied</Code></Error>"
@@ -392,20 +390,20 @@ func TestRemovalsWithTheBucketElsewhere(t *testing.T) {
 			now, err := a.resource().settings(t.Context())
 			a.ok(err)
 			if now != (settings{}) {
-				t.Errorf("the stage has %+v, want nothing, as before", now)
+				t.Errorf("the stage has %+v, want no logging, as before", now)
 			}
 		})
 	}
 }
 
-// What an old bucket of the account remembers is not given up for want of permission.
-func TestFormerSettingsThatMayNotBeLookedAt(t *testing.T) {
+// Apply fails if the account's old bucket, which may hold previous logging, cannot be read.
+func TestPreviousLoggingAccessDenied(t *testing.T) {
 	m := moto.Start(t)
 	for _, tt := range []struct {
 		name  string
 		owned bool // the old bucket is the account's
-		says  string
-	}{{"in the account", true, "may not look at it"}, {"in another account", false, ""}} {
+		want  string
+	}{{"in the account", true, "may not access it"}, {"in another account", false, ""}} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newStageAccount(t, m)
 			a.ok(newStream(wantOf(a.s), a.Clients).Apply(t.Context(), State{}, quiet))
@@ -430,24 +428,24 @@ func TestFormerSettingsThatMayNotBeLookedAt(t *testing.T) {
 			})))
 			stream := newStream(wantOf(a.s), c)
 			err = stream.Apply(t.Context(), State{}, quiet)
-			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
-				t.Fatalf("Apply with another bucket: %v, want %q", err, tt.says)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("Apply with another bucket: %v, want %q", err, tt.want)
 			}
 			d, err := stream.describe(t.Context())
 			a.ok(err)
-			if now := bucketOf(destinationOf(d)); (now == old) != (tt.says != "") {
-				t.Errorf("the stream delivers to %s then", now)
+			if now := bucketOf(destinationOf(d)); (now == old) != (tt.want != "") {
+				t.Errorf("the stream delivers to %s afterwards", now)
 			}
 		})
 	}
 }
 
-// What a stage had before a pipeline got another name, and took over its own bucket, is not lost.
-func TestFormerSettingsOfAPipelineThatIsRenamed(t *testing.T) {
+// Previous logging survives a rename of the pipeline that keeps its bucket.
+func TestPreviousLoggingAfterRename(t *testing.T) {
 	m := moto.Start(t)
 	for _, tt := range []struct {
 		name string
-		left bool // the pipeline of the new name has the stage no more
+		left bool // the renamed pipeline no longer has the stage
 	}{{"with its stage", false}, {"without its stage", true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newStageAccount(t, m)
@@ -461,19 +459,19 @@ func TestFormerSettingsOfAPipelineThatIsRenamed(t *testing.T) {
 			a.s = &renamed
 			a.ok(newStream(wantOf(a.s), a.Clients).Apply(t.Context(), State{}, quiet))
 			if tt.left {
-				did, err := a.resource().Destroy(t.Context(), State{}, quiet) // as Execute does to a stage that left
-				if err != nil || !strings.Contains(did, "left as it is") {
-					t.Errorf("Destroy = %q, %v, want it left", did, err)
+				did, err := a.resource().Destroy(t.Context(), State{}, quiet) // as Execute does with Restore
+				if err != nil || !strings.Contains(did, "not changed") {
+					t.Errorf("Destroy = %q, %v, want no change", did, err)
 				}
 				a.s = first
 			} else {
 				a.ok(a.resource().Apply(t.Context(), a.read(), quiet))
 			}
 			if did, now := a.destroy(); now != was {
-				t.Errorf("Destroy = %q and the stage has %+v, want %+v back", did, now, was)
+				t.Errorf("Destroy = %q and the stage has %+v, want %+v", did, now, was)
 			}
 			if f, err := a.resource().recall(t.Context()); f != nil || err != nil {
-				t.Errorf("there is still %+v remembered (%v)", f, err)
+				t.Errorf("the record %+v still exists (%v)", f, err)
 			}
 		})
 	}

@@ -17,13 +17,13 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// WhyMissing returns why a stage cannot be found, and which name may have been meant.
+// WhyMissing explains why a stage cannot be found, and suggests a similar name.
 func WhyMissing(ctx context.Context, s *desired.Spec, c *Clients, ref record.StageRef) string {
-	return (&Stage{s: s, c: c, ref: ref}).missing(ctx, errors.New("AWS knows no such API or stage")).Error()
+	return (&Stage{s: s, c: c, ref: ref}).missing(ctx, errors.New("API or stage not found")).Error()
 }
 
-// missing says why there is no such stage: no such API, an API of another kind, no such
-// stage, never deployed. cause is what AWS answered.
+// missing returns an error that explains why the stage is missing: no such API, another kind of
+// API, no such stage, or never deployed. cause is AWS's error.
 func (r *Stage) missing(ctx context.Context, cause error) error {
 	stages, err := r.c.APIGateway.GetStages(ctx, &apigateway.GetStagesInput{RestApiId: &r.ref.API})
 	switch {
@@ -39,18 +39,18 @@ func (r *Stage) missing(ctx context.Context, cause error) error {
 	for _, st := range stages.Item {
 		names = append(names, aws.ToString(st.StageName))
 	}
-	return &refusal{ErrNoParent, fmt.Sprintf("the API %s has no stage %s: %s", r.ref.API, r.ref.Stage, offer(r.ref.Stage, names, "it has "))}
+	return &refusal{ErrNoParent, fmt.Sprintf("API %s has no stage %s: %s", r.ref.API, r.ref.Stage, offer(r.ref.Stage, names, "its stages are "))}
 }
 
 func (r *Stage) missingAPI(ctx context.Context) error {
-	// Only a clear yes counts: the local endpoint has no such APIs, and not everybody may ask.
+	// Errors are ignored: the local endpoint has no such APIs, and the call may be denied.
 	if out, err := r.c.APIGatewayV2.GetApi(ctx, &apigatewayv2.GetApiInput{ApiId: &r.ref.API}); err == nil {
 		return &refusal{ErrNoParent, otherAPIText(r.ref.API, aws.ToString(out.Name), out.ProtocolType)}
 	}
-	text := fmt.Sprintf("there is no API %s in %s of account %s", r.ref.API, r.s.Region, r.s.Account)
+	text := fmt.Sprintf("API %s not found in %s of account %s", r.ref.API, r.s.Region, r.s.Account)
 	apis, err := r.listAPIs(ctx)
 	if err != nil {
-		return &refusal{ErrNoParent, text} // who may not list has at least the fact
+		return &refusal{ErrNoParent, text} // listing may be denied
 	}
 	return &refusal{ErrNoParent, text + ": " + nearestAPI(r.ref.API, apis)}
 }
@@ -74,7 +74,7 @@ func (r *Stage) listAPIs(ctx context.Context) ([]apiName, error) {
 	return apis, nil
 }
 
-// nearestAPI is the API that was probably meant, by its id or its name.
+// nearestAPI suggests the API that was probably meant, by ID or name.
 func nearestAPI(got string, apis []apiName) string {
 	var ids, names, all []string
 	for _, a := range apis {
@@ -84,14 +84,14 @@ func nearestAPI(got string, apis []apiName) string {
 		name, ok := nearest.Name(got, list)
 		for i := range list {
 			if ok && list[i] == name {
-				return "did you mean " + all[i] + "? stages: takes an API's id"
+				return "did you mean " + all[i] + "? stages: needs the API's ID"
 			}
 		}
 	}
 	if len(all) == 0 {
-		return "it has no REST APIs at all; is this the right Region and account?"
+		return "it has no REST APIs; check the Region and account"
 	}
-	return "its REST APIs are " + listed(all) + "; is this the right Region and account?"
+	return "its REST APIs are " + listed(all) + "; check the Region and account"
 }
 
 func offer(got string, names []string, have string) string {
@@ -101,7 +101,7 @@ func offer(got string, names []string, have string) string {
 	return have + listed(names)
 }
 
-// maxListed keeps an error on a screen.
+// maxListed limits the names in an error.
 const maxListed = 8
 
 func listed(names []string) string {
@@ -111,13 +111,13 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// otherAPIText is what AWS does not allow, and what to use instead.
+// otherAPIText explains that AWS does not support such an API here, and what to use instead.
 func otherAPIText(id, name string, protocol v2.ProtocolType) string {
-	kind, lacks := "an HTTP API", " HTTP APIs also have no API keys and no usage plans, so there would be no customer to name."
+	kind, lacks := "an HTTP API", " HTTP APIs also have no API keys or usage plans to identify customers by."
 	if protocol == v2.ProtocolTypeWebsocket {
 		kind, lacks = "a WebSocket API", ""
 	}
-	return fmt.Sprintf("%s (%s) is %s, and AWS lets HTTP and WebSocket APIs log to CloudWatch Logs alone, never to a Firehose delivery stream.%s "+
-		"Use a REST API instead, which can stand in front of the same backend with an HTTP proxy integration; or keep this one out of stagelog, and log it with `aws apigatewayv2 update-stage --api-id %s --access-log-settings` to a log group",
+	return fmt.Sprintf("%s (%s) is %s, which can log only to CloudWatch Logs, not to a Firehose delivery stream.%s "+
+		"Use a REST API in front of the same backend (HTTP proxy integration), or log this API without stagelog, with `aws apigatewayv2 update-stage --api-id %s --access-log-settings` to a log group",
 		id, name, kind, lacks, id)
 }

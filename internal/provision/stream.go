@@ -14,12 +14,12 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
-// Stream is the delivery stream.
+// Stream is the Firehose delivery stream.
 type Stream struct {
-	// Drain is how long Destroy waits before it deletes the stream: Firehose discards what a
-	// stream holds when it is deleted. By default it is as long as the stream may hold a
-	// record, and a minute more; where the stream that is there holds records longer than
-	// stagelog.yaml says by now, it is as long as that. 0 deletes at once.
+	// Drain is how long Destroy waits before it deletes the stream, as Firehose discards
+	// undelivered records. The default is the stream's longest buffering time plus one minute;
+	// Destroy waits longer if the existing stream buffers longer than stagelog.yaml says. 0
+	// deletes at once.
 	Drain time.Duration
 
 	s    *desired.Spec
@@ -33,32 +33,32 @@ func newStream(d *desired.Resources, c *Clients) *Stream {
 	return &Stream{Drain: held + drainMargin, s: d.Spec, want: d.Destination, c: c.Firehose, all: c}
 }
 
-// Kind is "Firehose delivery stream".
+// Kind returns "Firehose delivery stream".
 func (r *Stream) Kind() string { return "Firehose delivery stream" }
 
-// Name is the stream's name.
+// Name returns the stream's name.
 func (r *Stream) Name() string { return r.s.Stream() }
 
 const (
-	streamPoll = 2 * time.Second  // Firehose has 5 control calls a second for an account
-	streamWait = 10 * time.Minute // a stream is ready, or gone, within one or two
+	streamPoll = 2 * time.Second  // Firehose allows 5 control plane calls per second and account
+	streamWait = 10 * time.Minute // creation and deletion take one or two
 
-	maxUpdates = 3 // of one destination that others change at the same time
+	maxUpdates = 3 // attempts when others change the destination at the same time
 )
 
-// Read compares the stream. A stream that is being deleted exists and belongs to nobody.
+// Read compares the stream. A stream that is being deleted exists, but has no owner.
 func (r *Stream) Read(ctx context.Context) (State, error) {
 	d, err := r.describe(ctx)
 	if err != nil {
 		return State{}, err
 	}
 	if d == nil {
-		return State{Fields: append(r.compare(nil), Field{Name: "tag " + desired.OwnerTag, Want: r.s.Owner()})}, nil
+		return State{Fields: append(r.compare(nil), Field{Name: fieldTag, Want: r.s.Owner()})}, nil
 	}
 	state := State{Exists: true}
 	if d.DeliveryStreamStatus == types.DeliveryStreamStatusDeleting {
 		state.Fields = []Field{statusField(d)}
-		state.Notes = []string{"it is being deleted; deploy waits until it is gone, and makes it again"}
+		state.Notes = []string{"it is being deleted; deploy waits for that and recreates it"}
 		return state, nil
 	}
 	if err := r.changeable(d); err != nil {
@@ -81,7 +81,7 @@ func (r *Stream) Apply(ctx context.Context, _ State, progress func(string)) erro
 		return err
 	}
 	if d != nil && failed(d) {
-		progress("deleting the stream first, as it is " + statusText(d))
+		progress("deleting the stream first because its status is " + statusText(d))
 		if err := r.delete(ctx, d, progress); err != nil {
 			return err
 		}
@@ -90,20 +90,19 @@ func (r *Stream) Apply(ctx context.Context, _ State, progress func(string)) erro
 	if d == nil {
 		return r.create(ctx, progress)
 	}
-	// The tag comes first: stopped after it, the next run requires no flag.
+	// Tag first: if interrupted afterwards, the next run needs no flag.
 	if err := r.tag(ctx); err != nil {
 		return err
 	}
-	return r.mend(ctx, progress)
+	return r.updateDestination(ctx, progress)
 }
 
-// Destroy waits for what the stream holds to be delivered, deletes it and waits until it is
-// gone.
+// Destroy waits until buffered records are delivered, deletes the stream and waits until it is gone.
 func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
-	d, err := r.described(ctx, progress, "waiting until it is ACTIVE: Firehose deletes none before", func(d *types.DeliveryStreamDescription) bool {
+	d, err := r.described(ctx, progress, "waiting until it is ACTIVE, as Firehose requires before a deletion", func(d *types.DeliveryStreamDescription) bool {
 		return d == nil || d.DeliveryStreamStatus != types.DeliveryStreamStatusCreating
 	})
 	if err != nil || d == nil {
@@ -114,7 +113,7 @@ func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)
 		if r.Drain > 0 {
 			err = drain(ctx, max(r.Drain, heldBy(destinationOf(d))+drainMargin), progress)
 		} else {
-			did = "deleted at once: what it had not delivered yet is lost"
+			did = "deleted at once: undelivered records are lost"
 		}
 		if err != nil {
 			return "", err
@@ -125,7 +124,7 @@ func (r *Stream) Destroy(ctx context.Context, found State, progress func(string)
 
 func drain(ctx context.Context, left time.Duration, progress func(string)) error {
 	for ; left > 0; left -= drainStep {
-		progress(fmt.Sprintf("%s more, for what it holds to reach the bucket", left))
+		progress(fmt.Sprintf("waiting %s for its last records to reach the bucket", left))
 		if err := retry.Sleep(ctx, min(left, drainStep)); err != nil {
 			return err
 		}
@@ -138,8 +137,8 @@ const (
 	drainMargin = time.Minute
 )
 
-// heldBy is how long a stream with this destination may hold a record: for the function, and then
-// for the object.
+// heldBy returns how long a stream with this destination may buffer a record: for the function, and
+// then for the object.
 func heldBy(to *types.ExtendedS3DestinationDescription) time.Duration {
 	held := HintsOf(to).Interval
 	if p := to.ProcessingConfiguration; p != nil && aws.ToBool(p.Enabled) {
@@ -152,7 +151,7 @@ func heldBy(to *types.ExtendedS3DestinationDescription) time.Duration {
 	return held
 }
 
-// describe is the stream as it is, or nil where there is none.
+// describe returns the stream, or nil if it does not exist.
 func (r *Stream) describe(ctx context.Context) (*types.DeliveryStreamDescription, error) {
 	out, err := r.c.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name())})
 	if awserr.NotFound(err) {
@@ -164,7 +163,7 @@ func (r *Stream) describe(ctx context.Context) (*types.DeliveryStreamDescription
 	return out.DeliveryStreamDescription, nil
 }
 
-// described waits until the stream is as it should be.
+// described waits until done accepts the stream, and returns it.
 func (r *Stream) described(ctx context.Context, progress func(string), waiting string, done func(*types.DeliveryStreamDescription) bool) (*types.DeliveryStreamDescription, error) {
 	for left := streamWait; ; left -= streamPoll {
 		d, err := r.describe(ctx)
@@ -172,7 +171,7 @@ func (r *Stream) described(ctx context.Context, progress func(string), waiting s
 			return d, err
 		}
 		if left <= 0 {
-			return nil, fmt.Errorf("it is still %s after %s", statusText(d), streamWait)
+			return nil, fmt.Errorf("timed out after %s: status is still %s", streamWait, statusText(d))
 		}
 		progress(waiting)
 		if err := retry.Sleep(ctx, streamPoll); err != nil {
@@ -181,7 +180,7 @@ func (r *Stream) described(ctx context.Context, progress func(string), waiting s
 	}
 }
 
-// settled is the stream once it is neither being made nor being deleted; nil when it is gone.
+// settled waits until the stream is neither being created nor deleted, and returns it, or nil if it is gone.
 func (r *Stream) settled(ctx context.Context, progress func(string)) (*types.DeliveryStreamDescription, error) {
 	return r.described(ctx, progress, "waiting until it is ACTIVE, or gone", func(d *types.DeliveryStreamDescription) bool {
 		return d == nil || d.DeliveryStreamStatus != types.DeliveryStreamStatusCreating && d.DeliveryStreamStatus != types.DeliveryStreamStatusDeleting
@@ -209,14 +208,14 @@ func (r *Stream) create(ctx context.Context, progress func(string)) error {
 		return err
 	}
 	if d.DeliveryStreamStatus != types.DeliveryStreamStatusActive {
-		return fmt.Errorf("Firehose could not make it: %s; mend the cause and run `stagelog deploy` again, which deletes what is left of it first", statusText(d)) //lint:ignore ST1005 a name
+		return fmt.Errorf("creation failed: %s; fix the cause and run `stagelog deploy` again, which first deletes the failed stream", statusText(d))
 	}
 	return nil
 }
 
-// mend changes what differs in the destination. Another's change in between is seen by the
-// version, and compared with again.
-func (r *Stream) mend(ctx context.Context, progress func(string)) error {
+// updateDestination changes what differs in the destination. If another process changes it at the
+// same time, the version differs and it compares again.
+func (r *Stream) updateDestination(ctx context.Context, progress func(string)) error {
 	var err error
 	for range maxUpdates {
 		var d *types.DeliveryStreamDescription
@@ -224,7 +223,7 @@ func (r *Stream) mend(ctx context.Context, progress func(string)) error {
 			return err
 		}
 		if d == nil {
-			return fmt.Errorf("it was deleted meanwhile: %w", ErrChanged)
+			return errDeletedByOther
 		}
 		update := r.update(d)
 		if update == nil {
@@ -255,7 +254,7 @@ func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription,
 	if d.DeliveryStreamStatus != types.DeliveryStreamStatusDeleting {
 		in := &firehose.DeleteDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name())}
 		if d.DeliveryStreamStatus == types.DeliveryStreamStatusDeletingFailed {
-			in.AllowForceDelete = aws.Bool(true) // a grant of a KMS key that is gone cannot be retired
+			in.AllowForceDelete = aws.Bool(true) // needed if the KMS key no longer exists
 		}
 		_, err := r.c.DeleteDeliveryStream(ctx, in)
 		if err != nil && !awserr.NotFound(err) {
@@ -266,7 +265,7 @@ func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription,
 		return d == nil || d.DeliveryStreamStatus == types.DeliveryStreamStatusDeletingFailed
 	})
 	if err == nil && last != nil {
-		err = fmt.Errorf("Firehose could not delete it: %s", statusText(last)) //lint:ignore ST1005 a name
+		err = fmt.Errorf("deletion failed: %s", statusText(last))
 	}
 	return err
 }
@@ -284,9 +283,9 @@ func (r *Stream) tag(ctx context.Context) error {
 	return err
 }
 
-// owner is the desired.OwnerTag's value; "" where there is none.
+// owner returns the value of desired.OwnerTag, "" if it is not set.
 func (r *Stream) owner(ctx context.Context) (string, error) {
-	in := &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Limit: aws.Int32(50)} // a stream has no more
+	in := &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Limit: aws.Int32(50)} // the maximum per stream
 	out, err := r.c.ListTagsForDeliveryStream(ctx, in)
 	if err != nil {
 		return "", err

@@ -21,7 +21,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// streamSpec is a pipeline with one stage, in moto's account.
+// streamSpec returns a pipeline with the stages, in moto's account.
 func streamSpec(t testing.TB, stages ...record.StageRef) *desired.Spec {
 	t.Helper()
 	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-api-logs\n"), func(string) string { return "" })
@@ -41,7 +41,7 @@ func changedNames(s State) (names []string) {
 	return names
 }
 
-func TestStreamIsMadeMendedAndRemoved(t *testing.T) {
+func TestStreamLifecycle(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	r := newStream(wantOf(streamSpec(t)), c)
@@ -61,11 +61,11 @@ func TestStreamIsMadeMendedAndRemoved(t *testing.T) {
 		}
 	}
 	if s := read(); s.Exists {
-		t.Fatalf("there is a stream in an empty account: %+v", s)
+		t.Fatalf("an empty account has a stream: %+v", s)
 	}
 	apply(read())
 	if s := read(); !s.Exists || s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
-		t.Fatalf("after it was made it is %+v with the changes %v", s, s.Changed())
+		t.Fatalf("after creation Read = %+v with the changes %v", s, s.Changed())
 	}
 	tests := []struct {
 		change types.ExtendedS3DestinationUpdate
@@ -90,20 +90,20 @@ func TestStreamIsMadeMendedAndRemoved(t *testing.T) {
 		}
 		found := read()
 		if diff := cmp.Diff(tt.want, changedNames(found)); diff != "" {
-			t.Errorf("after a change of %v by hand, Read differs in (-want +got):\n%s", tt.want, diff)
+			t.Errorf("after a manual change of %v, Read differs in (-want +got):\n%s", tt.want, diff)
 		}
 		apply(found)
 		if s := read(); len(s.Changed()) > 0 {
-			t.Errorf("after %v was mended there is still %v", tt.want, s.Changed())
+			t.Errorf("after the repair of %v there is still %v", tt.want, s.Changed())
 		}
 	}
 	did, err := r.Destroy(t.Context(), read(), quiet)
 	if err != nil || !strings.Contains(did, "deleted") || read().Exists {
-		t.Errorf("Destroy = %q, %v; the stream is there: %v", did, err, read().Exists)
+		t.Errorf("Destroy = %q, %v; stream exists: %v", did, err, read().Exists)
 	}
 }
 
-func TestStreamOfOthers(t *testing.T) {
+func TestStreamAdoption(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	r := newStream(wantOf(streamSpec(t)), c)
@@ -121,7 +121,7 @@ func TestStreamOfOthers(t *testing.T) {
 	given(firehose.CreateDeliveryStreamInput{S3DestinationConfiguration: to})
 	found, err := r.Read(t.Context())
 	if err != nil || found.RequiredFlag != AdoptFlag || found.Reason == "" {
-		t.Fatalf("Read of a stream that stagelog did not make = %+v, %v, want the consent adopt", found, err)
+		t.Fatalf("Read of a foreign stream = %+v, %v, want AdoptFlag", found, err)
 	}
 	if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
 		t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)
@@ -130,18 +130,18 @@ func TestStreamOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if found, err = r.Read(t.Context()); err != nil || found.RequiredFlag != NoFlag || len(found.Changed()) > 0 {
-		t.Errorf("after it was taken over, Read = %+v, %v", found, err)
+		t.Errorf("after adoption Read = %+v, %v", found, err)
 	}
 
 	given(firehose.CreateDeliveryStreamInput{HttpEndpointDestinationConfiguration: &types.HttpEndpointDestinationConfiguration{
 		EndpointConfiguration: &types.HttpEndpointConfiguration{Url: aws.String("https://example.com")}, S3Configuration: to}})
 	if _, err := r.Read(t.Context()); !errors.Is(err, ErrOtherKind) || !strings.Contains(err.Error(), "delete-delivery-stream") {
-		t.Errorf("Read of a stream to an HTTP endpoint: %v, want ErrOtherKind and what to do", err)
+		t.Errorf("Read of a stream to an HTTP endpoint: %v, want ErrOtherKind and the next step", err)
 	}
 }
 
-// What is in stagelog.yaml by now says nothing of how long the stream that is there holds a record.
-func TestStreamDrainsAsLongAsItHoldsRecords(t *testing.T) {
+// Destroy drains for the buffering time of the existing stream, even if stagelog.yaml has a shorter one.
+func TestStreamDrainTime(t *testing.T) {
 	c := NewClients(moto.Start(t).Config(nil))
 	spec := streamSpec(t)
 	lowered := newStream(wantOf(spec), c)
@@ -153,21 +153,21 @@ func TestStreamDrainsAsLongAsItHoldsRecords(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var first string
-	_, err := lowered.Destroy(ctx, mustRead(t, lowered), func(said string) {
+	_, err := lowered.Destroy(ctx, mustRead(t, lowered), func(text string) {
 		if first == "" {
-			first = said
+			first = text
 		}
 		cancel()
 	})
-	if want := "17m0s more"; !strings.HasPrefix(first, want) || !errors.Is(err, context.Canceled) {
-		t.Errorf("Destroy of a stream with 900 s of buffering and 60 s for the function said %q first, %v; want %q, and the context's end", first, err, want)
+	if want := "waiting 17m0s"; !strings.HasPrefix(first, want) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Destroy of a stream with 900 s of buffering and 60 s for the function: first progress %q, %v; want %q, context.Canceled", first, err, want)
 	}
 	if !mustRead(t, lowered).Exists {
 		t.Error("the stream was deleted before it was drained")
 	}
 }
 
-// roundTrip is a transport made of a function.
+// roundTrip adapts a function to a transport.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -176,8 +176,8 @@ func jsonAnswer(r *http.Request, status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
 }
 
-// A new role is not known everywhere at once: the call is repeated, and says so.
-func TestStreamWaitsForItsRole(t *testing.T) {
+// A new role is not usable at once: Apply repeats the call and reports the wait.
+func TestStreamWaitsForRole(t *testing.T) {
 	m := moto.Start(t)
 	refused := 0
 	c := NewClients(m.Config(roundTrip(func(req *http.Request) (*http.Response, error) {
@@ -188,18 +188,18 @@ func TestStreamWaitsForItsRole(t *testing.T) {
 		return http.DefaultTransport.RoundTrip(req)
 	})))
 	r := newStream(wantOf(streamSpec(t)), c)
-	var said []string
+	var progress []string
 	began := time.Now()
-	if err := r.Apply(t.Context(), State{}, func(s string) { said = append(said, s) }); err != nil {
+	if err := r.Apply(t.Context(), State{}, func(s string) { progress = append(progress, s) }); err != nil {
 		t.Fatalf("Apply after %v: %v", time.Since(began), err)
 	}
-	if refused != 1 || !strings.Contains(fmt.Sprint(said), "new role") {
-		t.Errorf("the call was refused %d times, and said was %q", refused, said)
+	if refused != 1 || !strings.Contains(fmt.Sprint(progress), "new role") {
+		t.Errorf("the call was rejected %d times, progress %q", refused, progress)
 	}
 }
 
-// A stream that Firehose could not make is deleted and made again.
-func TestStreamThatFailedIsMadeAgain(t *testing.T) {
+// A stream in CREATING_FAILED is deleted and recreated.
+func TestFailedStreamIsRecreated(t *testing.T) {
 	m := moto.Start(t)
 	broken := true
 	c := NewClients(m.Config(roundTrip(func(req *http.Request) (*http.Response, error) {
@@ -223,12 +223,12 @@ func TestStreamThatFailedIsMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if found, err = r.Read(t.Context()); err != nil || broken || len(found.Changed()) > 0 {
-		t.Errorf("afterwards Read = %+v, %v", found, err)
+		t.Errorf("after Apply Read = %+v, %v", found, err)
 	}
 }
 
-// What has the pipeline's names and cannot be its own does not keep the rest from going.
-func TestRemovalsPassOverWhatCannotBeOurs(t *testing.T) {
+// Resources with the pipeline's names that cannot be its own do not block removals.
+func TestRemovalsSkipForeignResources(t *testing.T) {
 	m := moto.Start(t)
 	c := NewClients(m.Config(nil))
 	s := streamSpec(t, record.StageRef{API: "nosuchapi1", Stage: "prod"})
@@ -244,6 +244,6 @@ func TestRemovalsPassOverWhatCannotBeOurs(t *testing.T) {
 	}
 	removals, err := FindRemovals(t.Context(), s, c)
 	if err != nil || len(removals) != 1 || removals[0].Name != s.FirehoseRole() {
-		t.Errorf("FindRemovals = %+v, %v, want the role alone", removals, err)
+		t.Errorf("FindRemovals = %+v, %v, want only the role", removals, err)
 	}
 }

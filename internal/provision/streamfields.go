@@ -10,8 +10,8 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-// destinationField is one property of the destination: its normal form in a description, the
-// wanted one, and how to ask for it.
+// destinationField is one property of the destination: how to read its normal form from a
+// description, the wanted value, and how to set it in an update.
 type destinationField struct {
 	name string
 	have func(*types.ExtendedS3DestinationDescription) string
@@ -52,7 +52,7 @@ func (r *Stream) fields() []destinationField {
 		}, processingText(want.ProcessingConfiguration, aws.ToString(want.RoleARN)),
 			func(u *types.ExtendedS3DestinationUpdate) { u.ProcessingConfiguration = want.ProcessingConfiguration }},
 
-		// What an adopted stream may have, and the pipeline cannot do with.
+		// Settings that an adopted stream may have but the pipeline does not support.
 		{"encryption", func(d *types.ExtendedS3DestinationDescription) string {
 			return encryptionText(d.EncryptionConfiguration)
 		},
@@ -72,7 +72,7 @@ func (r *Stream) fields() []destinationField {
 	}
 }
 
-// compare is every field; d nil is a stream that does not exist.
+// compare returns every field. A nil d means that the stream does not exist.
 func (r *Stream) compare(d *types.DeliveryStreamDescription) []Field {
 	source := Field{Name: "source", Want: string(types.DeliveryStreamTypeDirectPut)}
 	if d != nil {
@@ -91,9 +91,9 @@ func (r *Stream) compare(d *types.DeliveryStreamDescription) []Field {
 	return append(fields, statusField(d))
 }
 
-// update asks for what differs, and is nil when nothing does. Firehose merges it with what
-// is there, but for the processing, which it replaces whole. A stream of the old kind of S3
-// destination becomes one of the extended kind, so all is said.
+// update returns an update of what differs, or nil. Firehose merges it with the current settings,
+// except for the processing, which it replaces as a whole. A stream with the old kind of S3
+// destination becomes one of the extended kind, so all fields are set.
 func (r *Stream) update(d *types.DeliveryStreamDescription) *types.ExtendedS3DestinationUpdate {
 	if len(d.Destinations) == 0 {
 		return nil
@@ -123,26 +123,26 @@ func (r *Stream) setWanted(u *types.ExtendedS3DestinationUpdate) {
 	}
 }
 
-// changeable refuses a stream that can never be the pipeline's.
+// changeable returns an error for a stream that cannot be changed into the pipeline's.
 func (r *Stream) changeable(d *types.DeliveryStreamDescription) error {
 	why := ""
 	destination := destinationOf(d)
 	switch {
 	case d.DeliveryStreamType != "" && d.DeliveryStreamType != types.DeliveryStreamTypeDirectPut:
-		why = fmt.Sprintf("its source is %s, and API Gateway writes to a stream with Direct PUT alone", d.DeliveryStreamType)
+		why = fmt.Sprintf("its source is %s, and API Gateway can only write to Direct PUT streams", d.DeliveryStreamType)
 	case destination == nil:
 		why = "its destination is not S3"
 	case destination.DynamicPartitioningConfiguration != nil && aws.ToBool(destination.DynamicPartitioningConfiguration.Enabled):
-		why = "it has dynamic partitioning, which cannot be switched off"
+		why = "it has dynamic partitioning, which cannot be disabled"
 	default:
 		return nil
 	}
-	return &refusal{ErrOtherKind, fmt.Sprintf("there is a stream of that name, but %s; Firehose changes no stream into another kind: choose another name: in stagelog.yaml, or delete the stream with `aws firehose delete-delivery-stream --delivery-stream-name %s --region %s`",
+	return &refusal{ErrOtherKind, fmt.Sprintf("a stream of that name exists, but %s; Firehose cannot change that: choose another name: in stagelog.yaml, or delete the stream with `aws firehose delete-delivery-stream --delivery-stream-name %s --region %s`",
 		why, r.Name(), r.s.Region)}
 }
 
-// destinationOf is a stream's S3 destination, whichever way it is described; nil for a
-// destination that is not S3. A stream that failed early may have none: that is an empty one.
+// destinationOf returns a stream's S3 destination in the extended form, nil if the destination is
+// not S3, or an empty one for a failed stream without a destination.
 func destinationOf(d *types.DeliveryStreamDescription) *types.ExtendedS3DestinationDescription {
 	if len(d.Destinations) == 0 {
 		return &types.ExtendedS3DestinationDescription{}
@@ -164,10 +164,10 @@ func destinationOf(d *types.DeliveryStreamDescription) *types.ExtendedS3Destinat
 func (r *Stream) notes(d *types.DeliveryStreamDescription) []string {
 	var notes []string
 	if old := bucketOf(destinationOf(d)); old != "" && old != r.s.Bucket() {
-		notes = append(notes, fmt.Sprintf("its bucket so far, %s, stays as it is, with its objects and its policy, and is nobody's then: destroy does not touch it", old))
+		notes = append(notes, fmt.Sprintf("its current bucket, %s, is kept with its objects and policy, but no longer belongs to a pipeline: destroy does not delete it", old))
 	}
 	if to, p := destinationOf(d), r.s.Pipeline; p.Deliver.Parquet && conversionText(to.DataFormatConversionConfiguration, "", "") == "" && aws.ToString(to.Prefix) == p.Deliver.Prefix {
-		notes = append(notes, fmt.Sprintf("what is below %s already stays JSON, which Athena cannot read by a table of Parquet; give deliver: another prefix:, and the table has Parquet alone. stagelog's reports read both", p.Deliver.Logs()))
+		notes = append(notes, fmt.Sprintf("existing objects below %s stay JSON, which Athena cannot read with a Parquet table; set another prefix: under deliver: to separate them. stagelog's reports read both", p.Deliver.Logs()))
 	}
 	if to := destinationOf(d); to.S3BackupMode == types.S3BackupModeEnabled {
 		where, secrets := "another bucket", ""
@@ -176,16 +176,16 @@ func (r *Stream) notes(d *types.DeliveryStreamDescription) []string {
 			where = "s3://" + bucket + "/" + aws.ToString(b.Prefix)
 		}
 		if logsKeys(r.s.Pipeline.Format) {
-			secrets = ", API keys in clear included"
+			secrets = ", including API keys in clear text"
 		}
-		notes = append(notes, fmt.Sprintf("its source backup is on, and cannot be switched off: %s holds each record as API Gateway wrote it%s; a new stream would have none", where, secrets))
+		notes = append(notes, fmt.Sprintf("its source backup is enabled and cannot be disabled: %s holds each record as API Gateway wrote it%s; a new stream would have no backup", where, secrets))
 	}
 	if e := d.DeliveryStreamEncryptionConfiguration; e != nil && e.Status != "" && e.Status != types.DeliveryStreamEncryptionStatusDisabled {
 		key := aws.ToString(e.KeyARN)
 		if key == "" {
-			key = "a key of AWS's own"
+			key = "an AWS owned key"
 		}
-		note := fmt.Sprintf("its server-side encryption is %s, with %s; it is left as it is", e.Status, key)
+		note := fmt.Sprintf("its server-side encryption is %s, with %s; stagelog does not change it", e.Status, key)
 		if f := e.FailureDescription; f != nil {
 			note += fmt.Sprintf(" (%s: %s)", f.Type, aws.ToString(f.Details))
 		}
@@ -194,7 +194,7 @@ func (r *Stream) notes(d *types.DeliveryStreamDescription) []string {
 	return notes
 }
 
-// bucketOf is the name of a destination's bucket.
+// bucketOf returns the name of a destination's bucket.
 func bucketOf(d *types.ExtendedS3DestinationDescription) string {
 	_, name, _ := strings.Cut(aws.ToString(d.BucketARN), ":::")
 	return name

@@ -15,8 +15,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// processingText is what happens to records, one processor a line; "" when nothing does. role
-// is the destination's, which Firehose fills in.
+// processingText describes the processors, one per line, "" if there are none. role is the
+// destination's, which Firehose uses as default.
 func processingText(p *types.ProcessingConfiguration, role string) string {
 	if p == nil || !aws.ToBool(p.Enabled) {
 		return ""
@@ -40,7 +40,7 @@ func processingText(p *types.ProcessingConfiguration, role string) string {
 	return strings.Join(lines, "\n")
 }
 
-// lambdaText fills in what Firehose would. An ARN without a qualifier means the latest version.
+// lambdaText describes a Lambda processor with Firehose's defaults. An ARN without a qualifier means the latest version.
 func lambdaText(given map[types.ProcessorParameterName]string, role string) string {
 	or := func(name types.ProcessorParameterName, otherwise string) string {
 		if given[name] != "" {
@@ -85,7 +85,7 @@ func compressionText(c types.CompressionFormat) string {
 	return string(c)
 }
 
-// conversionText fills in what Firehose would; "" is no conversion.
+// conversionText describes a format conversion with Firehose's defaults, "" for none.
 func conversionText(c *types.DataFormatConversionConfiguration, region, role string) string {
 	if c == nil || c.Enabled != nil && !*c.Enabled {
 		return ""
@@ -114,7 +114,7 @@ func conversionText(c *types.DataFormatConversionConfiguration, region, role str
 	return text
 }
 
-// openXText is what is not as OpenX's SerDe does it by itself.
+// openXText describes the settings that differ from the OpenX SerDe's defaults.
 func openXText(s *types.OpenXJsonSerDe) (text string) {
 	if s.CaseInsensitive != nil && !*s.CaseInsensitive {
 		text += ", names in their case"
@@ -137,7 +137,7 @@ func loggingText(o *types.CloudWatchLoggingOptions) string {
 
 func encryptionText(e *types.EncryptionConfiguration) string {
 	if e == nil || e.KMSEncryptionConfig == nil {
-		return "" // the bucket's own
+		return "" // the bucket's default
 	}
 	return aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN)
 }

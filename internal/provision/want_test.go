@@ -2,7 +2,7 @@ package provision
 
 import "github.com/stagelog/stagelog/internal/provision/desired"
 
-// wantOf returns the resources of a pipeline that is right.
+// wantOf returns the resources of a valid pipeline.
 func wantOf(s *desired.Spec) *desired.Resources {
 	d, err := desired.New(s)
 	if err != nil {
