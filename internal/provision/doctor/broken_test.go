@@ -56,7 +56,7 @@ func faults() []fault {
 		}, failed: []string{"stage: destination"}, text: []string{"service-linked role"}},
 		{name: "deleted stream", after: func(t *testing.T, b *built) {
 			b.log(t.Context(), t, arnOf("firehose", "deliverystream/amazon-apigateway-gone"), accesslog.Usage)
-		}, failed: []string{"stage: destination"}, text: []string{"no delivery stream amazon-apigateway-gone"}},
+		}, failed: []string{"stage: destination"}, text: []string{"the delivery stream amazon-apigateway-gone does not exist"}},
 		{name: "stream name without prefix", before: func(b *built) { b.stream = "acme" },
 			failed: []string{"stage: destination"}, text: []string{"does not begin with amazon-apigateway-"}},
 		{name: "no request id", before: func(b *built) {
@@ -80,7 +80,7 @@ func faults() []fault {
 		{name: "deleted role", after: func(t *testing.T, b *built) {
 			must(b.c.IAM.DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: aws.String("acme-firehose"), PolicyName: aws.String("p")}))(t)
 			must(b.c.IAM.DeleteRole(t.Context(), &iam.DeleteRoleInput{RoleName: aws.String("acme-firehose")}))(t)
-		}, failed: []string{"stream: role trust"}, text: []string{"there is no role arn:aws:iam::123456789012:role/acme-firehose"}},
+		}, failed: []string{"stream: role trust"}, text: []string{"the role arn:aws:iam::123456789012:role/acme-firehose does not exist"}},
 		{name: "role without PutObject", before: func(b *built) {
 			b.firehosePolicy = strings.Replace(b.firehosePolicy, "s3:PutObject", "s3:PutObjectTagging", 1)
 		}, failed: []string{"stream: role permissions"}, text: []string{"s3:PutObject on arn:aws:s3:::" + testBucket, "put-role-policy"}},
@@ -146,7 +146,7 @@ func faults() []fault {
 		{name: "AWS managed key", after: encrypt(s3types.ServerSideEncryptionByDefault{SSEAlgorithm: s3types.ServerSideEncryptionAwsKms}),
 			failed: []string{"readers: key"}, text: []string{"AWS managed key"}},
 		{name: "deleted key", after: encrypt(s3types.ServerSideEncryptionByDefault{SSEAlgorithm: s3types.ServerSideEncryptionAwsKms, KMSMasterKeyID: aws.String("arn:aws:kms:eu-west-1:123456789012:key/0a0a0a0a-1111-2222-3333-444444444444")}),
-			failed: []string{"bucket: encryption"}, text: []string{"there is no key"}},
+			failed: []string{"bucket: encryption"}, text: []string{"key/0a0a0a0a-1111-2222-3333-444444444444 does not exist"}},
 		{name: "readers without GetObject", before: func(b *built) { b.bucketPolicy = strings.ReplaceAll(b.bucketPolicy, testBucket+"/logs/*", testBucket) },
 			failed: []string{"readers: get"}, text: []string{"StagelogReaderGet", "which is the bucket and not its objects"}},
 		{name: "readers without ListBucket", before: func(b *built) {

@@ -38,9 +38,9 @@ func (r *run) checkBucketExists(ctx context.Context, s *stream) bool {
 	}
 	switch status := awserr.Status(err); {
 	case status == http.StatusNotFound:
-		s.blocked = "there is no bucket " + s.bucket
+		s.blocked = "the bucket " + s.bucket + " does not exist"
 		r.out.problem(Failed, linkBucket, "exists", finding{
-			found: "there is no bucket " + s.bucket, cause: "the bucket was deleted; the stream still accepts records",
+			found: s.blocked, cause: "it was deleted; the stream still accepts records",
 			consequence: "nothing is delivered (S3.NoSuchBucket); Firehose retries for 24 hours, then the records are lost",
 			fix:         r.repair(s, command("s3", "mb", "s3://"+s.bucket, "--region", s.region)),
 		})
@@ -144,7 +144,7 @@ func (r *run) checkLifecycle(ctx context.Context, s *stream) {
 		rule := map[string]any{"Rules": []any{map[string]any{"ID": "logs", "Status": "Enabled", "Filter": map[string]string{"Prefix": literal(s.prefix())},
 			"Expiration": map[string]int{"Days": 400}, "AbortIncompleteMultipartUpload": map[string]int{"DaysAfterInitiation": desired.AbortDays}}}}
 		r.out.problem(Warning, linkBucket, name, finding{
-			found: "there is no lifecycle rule", cause: "none was set",
+			found: "the bucket has no lifecycle rule", cause: "none was set",
 			consequence: "logs, which contain personal data such as IP addresses, are kept and cost storage forever, and so are the parts of incomplete uploads",
 			fix:         "choose after how many days logs are deleted permanently; this example uses 400\n" + r.repair(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
 		})

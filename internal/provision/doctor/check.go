@@ -97,7 +97,7 @@ func unknownCheck(link, name, what string, n need, err error) Check {
 		c.Cause = firstLine(provision.Explain(err).Error())
 		return c
 	}
-	c.Cause = fmt.Sprintf("these credentials are not allowed %s on %s", n.action, n.resource)
+	c.Cause = fmt.Sprintf("these credentials lack %s on %s", n.action, n.resource)
 	c.Consequence = "its state is unknown"
 	c.Fix = "add this statement to a policy of the user or role that runs doctor:\n" + allowStatement([]string{n.action}, []string{n.resource})
 	return c

@@ -56,7 +56,7 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 	switch {
 	case awserr.Is(err, "EntityNotFoundException"):
 		r.out.problem(Failed, linkStream, checkedConversion, finding{
-			found: fmt.Sprintf("there is no table %s.%s in the Glue Data Catalog", database, name), cause: "the stream uses its columns to convert records",
+			found: fmt.Sprintf("the table %s.%s does not exist in the Glue Data Catalog", database, name), cause: "the stream uses its columns to convert records",
 			consequence: "every record goes to the error output, below format-conversion-failed", fix: r.repair(s, "create the table, with a column of type string for each field"),
 		})
 		return

@@ -155,7 +155,7 @@ func (r *run) checkErrorPrefix(s *stream) {
 	f := finding{consequence: "the error output, which holds unmodified records, is mixed with the delivered objects: readers can read it, and Athena counts it"}
 	switch {
 	case errs == "":
-		f.found = "there is no error output prefix"
+		f.found = "the stream has no error output prefix"
 		f.cause = "Firehose then puts failed records below the prefix itself, as " + prefix + "processing-failed/"
 	case literal(prefix) != "" && strings.HasPrefix(errs, literal(prefix)), literal(prefix) == "" && literal(errs) == "":
 		f.found = fmt.Sprintf("the error output prefix %s is below the prefix %s", errs, prefix)

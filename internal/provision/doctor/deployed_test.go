@@ -88,7 +88,7 @@ func TestConversionTableIsExamined(t *testing.T) {
 	f.expect(t, "stream: role permissions", doctor.Failed, "glue:GetTable")
 	must(c.Glue.DeleteTable(t.Context(), &glue.DeleteTableInput{DatabaseName: database, Name: name}))(t)
 	f = examine(t, c, target, doctor.Options{})
-	f.expect(t, "stream: format conversion", doctor.Failed, "there is no table stagelog_acme.lines", "stagelog deploy")
+	f.expect(t, "stream: format conversion", doctor.Failed, "the table stagelog_acme.lines does not exist", "stagelog deploy")
 }
 
 func TestConversionTableInAnotherRegion(t *testing.T) {

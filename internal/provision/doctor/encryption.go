@@ -35,9 +35,9 @@ func (r *run) checkEncryption(ctx context.Context, s *stream) {
 	k := s.key
 	switch {
 	case k.managed:
-		r.out.ok(linkBucket, name, "SSE-KMS with the AWS managed key %s, which the account's roles may use", awsKey)
+		r.out.ok(linkBucket, name, "SSE-KMS with the AWS managed key %s, which the account's roles can use", awsKey)
 	case k.err != nil && awserr.Is(k.err, "NotFoundException"):
-		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, "there is no key "+id+" in "+s.region, "it was deleted, or is in another Region or account: S3 accepts only keys in the bucket's Region"))
+		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, "the key "+id+" does not exist in "+s.region, "it was deleted, or is in another Region or account: S3 accepts only keys in the bucket's Region"))
 	case k.state != "" && k.state != "Enabled":
 		r.out.problem(Failed, linkBucket, name, r.keyFinding(s, fmt.Sprintf("the key %s is %s", k.arn, k.state), "the key was disabled or scheduled for deletion"))
 	default:
@@ -109,7 +109,7 @@ func (r *run) checkKeyUse(s *stream) {
 	case len(missing) == 0:
 		r.out.ok(linkBucket, name, "SSE-KMS with %s, which Firehose may use", k.arn)
 	default:
-		f := r.keyFinding(s, fmt.Sprintf("objects are encrypted with the key %s, and the role %s is not allowed %s", k.arn, s.role.name, callText(missing)), "the key policy and the role's policies together do not allow it")
+		f := r.keyFinding(s, fmt.Sprintf("objects are encrypted with the key %s, and the role %s lacks %s", k.arn, s.role.name, callText(missing)), "the key policy and the role's policies together do not allow it")
 		f.fix = addToRole(s.role.name, statementsFor(missing)) + "\nand allow the same to account " + s.account + " in the key policy: " + command("kms", "get-key-policy", "--region", s.region, "--key-id", k.arn, "--policy-name", "default")
 		status := Failed
 		if k.err != nil {

@@ -38,7 +38,7 @@ func (r *run) checkErrorLog(ctx context.Context, s *stream) {
 	switch {
 	case awserr.NotFound(err):
 		r.out.problem(Warning, linkStream, name, finding{
-			found: fmt.Sprintf("there is no log stream %s in a log group %s", logStream, group), cause: "Firehose creates neither; only the AWS console does",
+			found: fmt.Sprintf("the log stream %s in the log group %s does not exist", logStream, group), cause: "Firehose creates neither; only the AWS console does",
 			consequence: "when delivery fails, neither the failure nor its cause is logged",
 			fix: r.repair(s, command("logs", "create-log-group", "--region", s.region, "--log-group-name", group)+"; "+
 				command("logs", "create-log-stream", "--region", s.region, "--log-group-name", group, "--log-stream-name", logStream)),

@@ -17,7 +17,7 @@ import (
 // with which it calls the function, which is usually the same.
 func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 	if s.role.missing {
-		s.blocked = "there is no role " + s.role.arn
+		s.blocked = "the role " + s.role.arn + " does not exist"
 	}
 	external := map[string][]string{"sts:ExternalId": {r.t.Account}}
 	r.checkTrust(s, linkStream, firehoseService, s.role, external)
@@ -42,7 +42,7 @@ func (r *run) checkFirehoseScope(s *stream) {
 		return
 	}
 	r.out.problem(Warning, linkStream, "role scope", finding{
-		found: fmt.Sprintf("the role %s may put objects into other buckets (%s)", s.role.name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or does not name a bucket",
+		found: fmt.Sprintf("the role %s can put objects into other buckets (%s)", s.role.name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or does not name a bucket",
 		consequence: "anyone who can change the stream can write to those buckets",
 		fix:         r.repair(s, addToRole(s.role.name, statementsFor(slices.Concat(s.bucketCalls(), s.functionCalls())))+"\nthen remove that statement from the role's policies"),
 	})

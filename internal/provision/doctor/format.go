@@ -50,7 +50,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 		})
 	}
 	if problems == 0 {
-		r.out.ok(linkStage, "format", "%s", r.formatText(st, s))
+		r.out.ok(linkStage, "format", "%s", formatText(st, s))
 	}
 }
 
@@ -194,7 +194,7 @@ func lacksSubscription(format string) string {
 }
 
 // formatText describes a valid format and how customers are identified.
-func (r *run) formatText(st *stage, s *stream) string {
+func formatText(st *stage, s *stream) string {
 	f, err := accesslog.Parse(st.format)
 	if err != nil {
 		return "the format is valid"

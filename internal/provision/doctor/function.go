@@ -47,7 +47,7 @@ func (r *run) checkFunction(ctx context.Context, s *stream) {
 	switch {
 	case awserr.NotFound(err):
 		r.out.problem(Failed, linkFunction, "exists", finding{
-			found: "there is no function " + functionName(s.function), cause: "the stream's processor names it, but it was deleted or never existed; Firehose does not check",
+			found: "the function " + functionName(s.function) + " does not exist", cause: "the stream's processor names it, but it was deleted or never existed; Firehose does not check",
 			consequence: "every record goes to the error output (Lambda.ResourceNotFoundException)",
 			fix:         r.repair(s, "create the function again, or switch processing off: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": false}})),
 		})

@@ -61,7 +61,7 @@ func (r *run) checkScope(s *stream, ro *role) {
 		return
 	}
 	r.out.problem(Warning, linkFunction, "role scope", finding{
-		found:       fmt.Sprintf("the role %s may read API keys in every Region (%s)", ro.name, listed(by.Resources)),
+		found:       fmt.Sprintf("the role %s can read API keys in every Region (%s)", ro.name, listed(by.Resources)),
 		cause:       "the Region in the statement's resource is *",
 		consequence: "the function can read the key values of all APIs in the account, not only of this chain",
 		fix: r.repair(s, addToRole(ro.name, []statement{{Effect: "Allow", Action: []string{"apigateway:GET"},

@@ -49,7 +49,7 @@ func (rd *reader) examine(ctx context.Context, key string) error {
 			return err
 		}
 	case ok:
-		rd.out.problem(Skipped, linkReaders, "get with its credentials", finding{found: "not checked: there is no object below " + rd.where(), cause: "nothing was delivered yet", fix: "send a request to the stage, wait for the stream to deliver it, then run doctor again"})
+		rd.out.problem(Skipped, linkReaders, "get with its credentials", finding{found: "not checked: no object below " + rd.where(), cause: "nothing was delivered yet", fix: "send a request to the stage, wait for the stream to deliver it, then run doctor again"})
 	}
 	private := []string{desired.StatePrefix}
 	if p := literal(rd.errorPrefix); p != "" {
@@ -163,7 +163,7 @@ func (rd *reader) denied(err error, action, resource string) (finding, error) {
 	}
 	switch region := awserr.BucketRegion(err); {
 	case awserr.Is(err, "NoSuchBucket"):
-		f.cause, f.fix = "there is no bucket with that name", "correct bucket: in stagelog.yaml"
+		f.cause, f.fix = "the bucket does not exist", "correct bucket: in stagelog.yaml"
 	case region != "" && region != rd.s3.Options().Region && !awserr.Denied(err):
 		f.cause, f.fix = fmt.Sprintf("the bucket is in %s, and the reader uses %s", region, rd.s3.Options().Region), "stagelog doctor --as-reader --region "+region
 	case strings.Contains(message, "kms:"):

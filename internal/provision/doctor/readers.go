@@ -164,7 +164,7 @@ func (v view) checkRight(x right) {
 // report adds a failed check with the reason why a reader lacks a permission.
 func (v view) report(x right, decision policy.Decision, by *policy.Statement) {
 	name, action, resource := x.name, x.action, x.resource
-	f := finding{found: fmt.Sprintf("%s is not allowed %s on %s", v.principal, action, resource), consequence: x.consequence}
+	f := finding{found: fmt.Sprintf("%s lacks %s on %s", v.principal, action, resource), consequence: x.consequence}
 	named := false
 	for _, st := range docOf(v.s).Statements {
 		named = named || st.Effect == "Allow" && slices.ContainsFunc(st.Principal.AWS, func(p string) bool { return v.r.principalARN(p) == v.principal })
@@ -239,7 +239,7 @@ func (v view) checkWrite() {
 		return
 	}
 	v.r.out.problem(Warning, linkReaders, name, finding{
-		found: fmt.Sprintf("%s is allowed %s", v.principal, strings.Join(may, ", ")), cause: "a statement of the bucket policy allows more than reading, for example s3:*",
+		found: fmt.Sprintf("%s can use %s", v.principal, strings.Join(may, ", ")), cause: "a statement of the bucket policy allows more than reading, for example s3:*",
 		consequence: "another account can change or delete the logs on which invoices are based",
 		fix:         v.r.repair(v.s, "keep only s3:GetObject and s3:ListBucket in its Action: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket)),
 	})
@@ -266,7 +266,7 @@ func (v view) checkKey() {
 			v.r.out.ok(linkReaders, name, "the policy of %s allows %s to decrypt; its own account must allow that too", k.arn, v.principal)
 			return
 		}
-		f.found = fmt.Sprintf("objects are encrypted with %s, and %s is not allowed kms:Decrypt with it", k.arn, v.principal)
+		f.found = fmt.Sprintf("objects are encrypted with %s, and %s lacks kms:Decrypt on it", k.arn, v.principal)
 		f.cause = "the key policy does not name the reader"
 		f.fix = "add to the key policy " + oneLine(compact(statement{Effect: "Allow", Principal: map[string]string{"AWS": v.principal}, Action: []string{"kms:Decrypt"}, Resource: []string{"*"}})) +
 			": " + command("kms", "put-key-policy", "--region", v.s.region, "--key-id", k.arn, "--policy-name", "default", "--policy", "file://key-policy.json")

@@ -196,7 +196,7 @@ func TestUnchangedRecordIsNotEnriched(t *testing.T) {
 	b.noBucket = true
 	b.build(t, b.clients(s))
 	f = examine(t, b.c, b.own(), doctor.Options{Record: true})
-	f.expect(t, "record: accepted", doctor.Skipped, "there is no bucket")
+	f.expect(t, "record: accepted", doctor.Skipped, "the bucket "+testBucket+" does not exist")
 }
 
 func gzipped(text []byte) []byte {

@@ -174,7 +174,7 @@ type actor struct {
 
 const checkedPermissions = "role permissions"
 
-// checkPermissions evaluates the calls of an actor, and reports all that are not allowed together.
+// checkPermissions evaluates the calls of an actor, and reports all missing permissions together.
 func (r *run) checkPermissions(s *stream, a actor, calls []call) {
 	link, name, ro := a.link, checkedPermissions, a.role
 	switch {
@@ -200,9 +200,9 @@ func (r *run) checkPermissions(s *stream, a actor, calls []call) {
 	}
 	switch {
 	case len(required)+len(documented) == 0:
-		r.out.ok(link, name, "%s is allowed each of its %d calls, with the role %s", a.who, len(calls), ro.name)
+		r.out.ok(link, name, "%s has all %d permissions it needs, from the role %s", a.who, len(calls), ro.name)
 	case ro.partly != nil && !denied: // a policy that could not be read may allow it
-		r.unknown(link, name, fmt.Sprintf("whether %s is allowed %s, because not all of its policies can be read", ro.name, callText(append(required, documented...))), ro.need, ro.partly)
+		r.unknown(link, name, fmt.Sprintf("whether %s has %s, because not all of its policies can be read", ro.name, callText(append(required, documented...))), ro.need, ro.partly)
 	default:
 		r.reportDenied(s, a, Failed, required, denied)
 		r.reportDenied(s, a, Warning, documented, false)
@@ -216,7 +216,7 @@ func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, deni
 	}
 	ro := a.role
 	f := finding{
-		found: fmt.Sprintf("the role %s is not allowed %s", ro.name, callText(calls)),
+		found: fmt.Sprintf("the role %s lacks %s", ro.name, callText(calls)),
 		cause: "no statement of its policies allows it",
 		fix:   r.repair(s, addToRole(ro.name, statementsFor(calls))),
 	}
@@ -284,7 +284,7 @@ func (r *run) checkTrust(s *stream, link, service string, ro *role, given map[st
 	switch {
 	case ro.missing:
 		r.out.problem(Failed, link, name, finding{
-			found: "there is no role " + ro.arn, cause: "it was deleted, or created again with another path",
+			found: "the role " + ro.arn + " does not exist", cause: "it was deleted, or created again with another path",
 			consequence: service + " cannot assume it, so the chain ends here", fix: r.repair(s, command("iam", "create-role", "--role-name", ro.name, "--assume-role-policy-document", r.trustText(service))),
 		})
 		return false

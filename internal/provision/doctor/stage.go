@@ -79,7 +79,7 @@ func (r *run) checkMissingStage(ctx context.Context, st *stage) {
 		return
 	}
 	r.out.problem(Failed, linkStage, "exists", finding{
-		found:       "there is no stage " + st.ref.String(),
+		found:       "the stage " + st.ref.String() + " does not exist",
 		cause:       provision.WhyMissing(ctx, &desired.Spec{Region: r.t.Region, Account: r.t.Account}, r.c, st.ref),
 		consequence: "nothing can be logged",
 		fix:         command("apigateway", "get-rest-apis", "--region", r.t.Region, "--query", "items[].[id,name]") + "\nlists the APIs; then pass --stage api/stage, or correct stages: in stagelog.yaml",
@@ -138,7 +138,7 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 		wrong.cause = "the stream's name does not begin with " + streamPrefix + ": API Gateway's service-linked role can write to no others"
 		wrong.consequence = "API Gateway drops the records silently"
 	case s.missing:
-		wrong.cause = "there is no delivery stream " + s.name + " in " + s.region + ": it was deleted or never existed; API Gateway does not check"
+		wrong.cause = "the delivery stream " + s.name + " does not exist in " + s.region + ": it was deleted or never created; API Gateway does not check"
 		wrong.consequence = "API Gateway drops the records silently"
 	default:
 		if r.t.Spec != nil && !r.ours(s) {

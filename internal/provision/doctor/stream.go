@@ -156,7 +156,7 @@ func (r *run) checkStream(ctx context.Context, s *stream) {
 		return
 	case s.missing:
 		if len(s.stages) == 0 { // else reported by checkDestination
-			r.out.problem(Failed, linkStream, "state", finding{found: "there is no delivery stream " + s.name, cause: "it was deleted or never created", consequence: "nothing can be logged", fix: r.repair(s, command("firehose", "create-delivery-stream", "help"))})
+			r.out.problem(Failed, linkStream, "state", finding{found: "the delivery stream " + s.name + " does not exist", cause: "it was deleted or never created", consequence: "nothing can be logged", fix: r.repair(s, command("firehose", "create-delivery-stream", "help"))})
 		}
 		return
 	case s.err != nil:
