@@ -45,7 +45,7 @@ func TestOpenAPIDocumentProblems(t *testing.T) {
 		{"missing, nothing near", "shop.json", "", "shop.json not found; give the path relative to the folder of this file"},
 		{"a folder", "sub", "", "read sub: is a directory"},
 		{"not YAML", "openapi.yaml", "openapi: 3.0.1\npaths: {[", "openapi.yaml: the document is not valid YAML: line "},
-		{"another version", "openapi.yaml", "openapi: 3.1.0", `openapi.yaml: version "3.1.0" is not supported: 2.0 and 3.0.x are`},
+		{"another version", "openapi.yaml", "openapi: 3.1.0", `openapi.yaml: version "3.1.0" is not supported; use 2.0 or 3.0.x`},
 		{"no operations", "openapi.yaml", "openapi: 3.0.1\npaths: {}", "openapi.yaml: the document has no path with an operation"},
 		{"unknown scheme", "openapi.yaml", "openapi: 3.0.1\nsecurity: [{key: []}]\npaths: {/a: {get: {}}}", `openapi.yaml: path "/a": get: security scheme "key" is not defined`},
 		{"from the environment", "env:FILE", "", "env:NAME is only allowed for"},

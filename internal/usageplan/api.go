@@ -18,47 +18,47 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// APIConfig says which API Gateway to ask, and how hard.
+// APIConfig selects an API Gateway endpoint and limits the rate of calls.
 type APIConfig struct {
-	Region      string // also the region of the signature; default us-east-1
-	Endpoint    string // a URL in the place of the region's own; it is then reached without any proxy
+	Region      string // default us-east-1
+	Endpoint    string // URL that replaces AWS's endpoint; called without a proxy
 	Credentials aws.CredentialsProvider
-	HTTPClient  *http.Client // default: one of its own that ignores AWS_* settings
+	HTTPClient  *http.Client // default: a client that ignores AWS_* settings
 
 	PageSize       int     // default 500, API Gateway's maximum
-	Parallel       int     // plans that are read at a time, default 4
-	CallsPerSecond float64 // default 5 in AWS, half of the account's quota; without limit at an Endpoint
-	Tries          int     // of each call, default 6
+	Parallel       int     // plans read in parallel, default 4
+	CallsPerSecond float64 // default 5 in AWS, half of the account's quota; unlimited for an Endpoint
+	Tries          int     // attempts per call, default 6
 }
 
-// APISource lists usage plans and keys over API Gateway's REST API. It needs apigateway:GET on
-// /usageplans, /usageplans/*/keys and, for single keys, /apikeys/*. Values of keys, which
-// GetUsagePlanKeys returns, are skipped while decoding.
+// APISource lists usage plans and keys through API Gateway's REST API. It requires apigateway:GET on
+// /usageplans, /usageplans/*/keys and, for single keys, /apikeys/*. It does not decode key values,
+// which GetUsagePlanKeys returns.
 type APISource struct {
 	client   *client
 	pageSize int
 	parallel int
 
 	mu   sync.Mutex // guards part
-	part *part      // a listing that was cut off, to go on with
+	part *part      // an interrupted listing to continue
 }
 
-// part is what a listing has so far. With hundreds of plans one listing takes longer than one
-// invocation of a function may.
+// part is the state of an incomplete listing. With hundreds of plans, one listing can take longer
+// than one invocation of a function.
 type part struct {
 	began time.Time
 	plans []Plan
 	keys  [][]Key // of each plan
-	done  []bool  // whether its keys are read
+	done  []bool  // plans whose keys are read
 }
 
-// partFor is how long a listing that was cut off is worth going on with.
+// partFor is how long an interrupted listing can be continued.
 const partFor = 5 * time.Minute
 
-// maxPages of one collection: 10,000 keys at API Gateway's smallest page, and more than enough.
+// maxPages limits the pages of one collection, far above 10,000 keys at API Gateway's smallest page.
 const maxPages = 10_000
 
-// NewAPISource checks cfg and makes no call.
+// NewAPISource returns a source. It makes no calls.
 func NewAPISource(cfg APIConfig) (*APISource, error) {
 	if cfg.PageSize <= 0 {
 		cfg.PageSize = 500
@@ -83,8 +83,8 @@ func NewAPISource(cfg APIConfig) (*APISource, error) {
 	return &APISource{client: c, pageSize: cfg.PageSize, parallel: cfg.Parallel}, nil
 }
 
-// List pages through all plans and all keys of each. If it is cut off, a next call within minutes
-// goes on where it was.
+// List pages through all plans and the keys of each. If it is interrupted, the next call within
+// partFor continues from there.
 func (s *APISource) List(ctx context.Context) (Listing, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,8 +107,8 @@ func (s *APISource) List(ctx context.Context) (Listing, error) {
 	return l, nil
 }
 
-// readKeys reads the keys of the plans that are still to be read, a few at a time. What was read
-// stays in p when one fails.
+// readKeys reads the keys of the remaining plans, a few plans in parallel. After an error, p keeps
+// what was read.
 func (s *APISource) readKeys(ctx context.Context, p *part) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.parallel)
@@ -130,7 +130,7 @@ func (s *APISource) readKeys(ctx context.Context, p *part) error {
 	return group.Wait()
 }
 
-// LookupKey asks for one key's plans and name.
+// LookupKey reads one key's name and plans.
 func (s *APISource) LookupKey(ctx context.Context, keyID string) (k Key, plans []Plan, found bool, err error) {
 	var key keyJSON
 	err = s.client.get(ctx, "/apikeys/"+url.PathEscape(keyID), url.Values{"includeValue": {"false"}}, &key)
@@ -190,14 +190,14 @@ func pages[T any](ctx context.Context, s *APISource, path string, query url.Valu
 			return nil
 		}
 		if page.Position == query.Get("position") {
-			return errors.New("API Gateway repeats a page")
+			return errors.New("API Gateway returned the same page twice")
 		}
 		query.Set("position", page.Position)
 	}
-	return errors.New("API Gateway does not stop paging")
+	return errors.New("API Gateway returned too many pages")
 }
 
-// The shapes, without what is not needed: above all without the values of keys.
+// Parts of API Gateway's response shapes, in particular without the keys' values.
 type (
 	planJSON struct {
 		ID        string `json:"id"`
@@ -212,8 +212,8 @@ type (
 		Name string `json:"name"`
 	}
 
-	// pageJSON is one page: `item` is what API Gateway says to SDKs, `items` what its model calls
-	// it, and `_embedded` what it says as HAL.
+	// pageJSON is one page: API Gateway returns `item` to SDKs, `items` according to its model, and
+	// `_embedded` as HAL.
 	pageJSON[T any] struct {
 		Position string  `json:"position"`
 		Item     list[T] `json:"item"`
@@ -233,10 +233,10 @@ func (p *pageJSON[T]) all() []T {
 	return p.Embedded.Item
 }
 
-// list decodes an array, or the single object that HAL has in the place of an array of one.
+// list decodes an array, or the single object that HAL uses for an array of one.
 type list[T any] []T
 
-// UnmarshalJSON accepts both.
+// UnmarshalJSON accepts an array or an object.
 func (l *list[T]) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '{' {
 		var one T

@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
-func TestListReadsEveryShape(t *testing.T) {
+func TestListReadsAllShapes(t *testing.T) {
 	plan := `{"id":"p","name":"Gold","apiStages":[{"apiId":"shop","stage":"prod","throttle":{"/GET":{"rateLimit":1}}}],"quota":{"limit":9},"tags":{}}`
 	key := `{"id":"k","name":"Acme","value":"` + secret + `","type":"API_KEY"}`
 	for name, shape := range map[string]string{
@@ -58,7 +58,7 @@ func TestListReadsEveryShape(t *testing.T) {
 	}
 }
 
-func TestWhatIsTriedAgain(t *testing.T) {
+func TestListRetriesTemporaryErrors(t *testing.T) {
 	tests := []struct {
 		name, answer string
 		status       int
@@ -81,17 +81,17 @@ func TestWhatIsTriedAgain(t *testing.T) {
 				})
 				_, err := newSource(t, g, nil).List(t.Context())
 				if want := fmt.Sprintf("status %d SomeException", tt.status); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
-					t.Errorf("List: %v, want %s and nothing of the answer", err, want)
+					t.Errorf("List: %v, want %s without the response body", err, want)
 				}
 				if n := g.count(); n != tt.tries {
-					t.Errorf("%d tries, want %d", n, tt.tries)
+					t.Errorf("%d attempts, want %d", n, tt.tries)
 				}
 			})
 		})
 	}
 }
 
-func TestAWaitThatIsTooLongIsNotBegun(t *testing.T) {
+func TestListSkipsWaitBeyondDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		g.intercept(func(w http.ResponseWriter, _ *http.Request) bool {
@@ -103,10 +103,10 @@ func TestAWaitThatIsTooLongIsNotBegun(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		if _, err := newSource(t, g, nil).List(ctx); err == nil || errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("List: %v, want the answer's error", err)
+			t.Errorf("List: %v, want the response's error", err)
 		}
 		if took := time.Since(began); took != 0 {
-			t.Errorf("told to wait for longer than it may, List returned after %v, want at once", took)
+			t.Errorf("List with a Retry-After beyond the deadline returned after %v, want immediately", took)
 		}
 	})
 }
@@ -134,7 +134,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentDoesNotMatter(t *testing.T) {
+func TestAPISourceIgnoresEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"HTTP_PROXY": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
 		"AWS_CA_BUNDLE": filepath.Join(t.TempDir(), "missing"), "AWS_PROFILE": "stale", "AWS_REGION": "mars-1", "AWS_ACCESS_KEY_ID": "stale",
@@ -152,18 +152,18 @@ func TestTheEnvironmentDoesNotMatter(t *testing.T) {
 	}
 }
 
-func TestAProxyIsForAWSOnly(t *testing.T) {
+func TestProxyIsUsedOnlyForAWS(t *testing.T) {
 	if usageplan.UsesProxy(true) || !usageplan.UsesProxy(false) {
 		t.Errorf("proxy from the environment: local %v, AWS %v, want false, true", usageplan.UsesProxy(true), usageplan.UsesProxy(false))
 	}
 }
 
-func TestNewAPISourceRefuses(t *testing.T) {
+func TestNewAPISourceRejects(t *testing.T) {
 	for name, cfg := range map[string]usageplan.APIConfig{
 		"no credentials":     {Region: "us-east-1"},
 		"no scheme":          {Endpoint: "localhost:4580", Credentials: credentials},
 		"another scheme":     {Endpoint: "ftp://localhost", Credentials: credentials},
-		"nothing of a URL":   {Endpoint: "http://", Credentials: credentials},
+		"no host":            {Endpoint: "http://", Credentials: credentials},
 		"control characters": {Endpoint: "http://a\nb", Credentials: credentials},
 	} {
 		if _, err := usageplan.NewAPISource(cfg); err == nil {
@@ -172,7 +172,7 @@ func TestNewAPISourceRefuses(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatFail(t *testing.T) {
+func TestListReportsCredentialsError(t *testing.T) {
 	g := smallGateway()
 	source := newSource(t, g, func(c *usageplan.APIConfig) {
 		c.Tries = 1
@@ -181,9 +181,9 @@ func TestCredentialsThatFail(t *testing.T) {
 		})
 	})
 	if _, err := source.List(t.Context()); err == nil || !strings.Contains(err.Error(), "credentials: no role") {
-		t.Errorf("List: %v, want what is wrong with the credentials", err)
+		t.Errorf("List: %v, want the credentials' error", err)
 	}
 	if n := g.count(); n != 0 {
-		t.Errorf("%d calls without credentials", n)
+		t.Errorf("%d calls without credentials, want 0", n)
 	}
 }

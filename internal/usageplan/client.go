@@ -24,25 +24,25 @@ import (
 )
 
 const (
-	maxBody    = 32 << 20 // bytes of an answer
+	maxBody    = 32 << 20 // maximum size of a response
 	firstWait  = 400 * time.Millisecond
-	maxWait    = 20 * time.Second // between two tries, unless Retry-After asks for more
-	maxRetry   = 2 * time.Minute  // the most that Retry-After is believed
-	callWithin = 30 * time.Second // for one try
+	maxWait    = 20 * time.Second // between two attempts, unless Retry-After is longer
+	maxRetry   = 2 * time.Minute  // maximum accepted Retry-After
+	callWithin = 30 * time.Second // for one attempt
 )
 
 type clientConfig struct {
 	service     string // signing name
 	region      string
-	endpoint    string // "" for AWS's own
-	host        string // AWS's own, default service.region
+	endpoint    string // "" means AWS
+	host        string // AWS host, default service.region
 	credentials aws.CredentialsProvider
 	http        *http.Client
 	tries       int
 	pace        *rate.Limiter // optional
 }
 
-// client makes signed calls, and repeats those that may be repeated.
+// client makes signed calls and retries temporary errors.
 type client struct {
 	cfg    clientConfig
 	base   *url.URL
@@ -51,7 +51,7 @@ type client struct {
 
 func newClient(cfg clientConfig) (*client, error) {
 	if cfg.credentials == nil {
-		return nil, fmt.Errorf("%s needs credentials", cfg.service)
+		return nil, fmt.Errorf("%s requires credentials", cfg.service)
 	}
 	if cfg.region == "" {
 		cfg.region = "us-east-1"
@@ -68,7 +68,7 @@ func newClient(cfg clientConfig) (*client, error) {
 	}
 	base, err := url.Parse(cfg.endpoint)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("endpoint of %s is not an http or https URL", cfg.service)
+		return nil, fmt.Errorf("endpoint of %s must be an http or https URL", cfg.service)
 	}
 	if cfg.http == nil {
 		cfg.http = newHTTPClient(local)
@@ -84,8 +84,8 @@ func domain(region string) string {
 	return "amazonaws.com"
 }
 
-// newHTTPClient returns a client that takes nothing from the environment, but for a proxy on the
-// way to AWS.
+// newHTTPClient returns a client that ignores the environment, except for the proxy settings on
+// calls to AWS.
 func newHTTPClient(local bool) *http.Client {
 	transport := &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -101,8 +101,8 @@ func newHTTPClient(local bool) *http.Client {
 	return &http.Client{Transport: transport, Timeout: callWithin}
 }
 
-// statusError is an answer that is not a success. Code is AWS's name for it; the text of the answer
-// is left out, because it may quote what was sent.
+// statusError is an unsuccessful response. code is AWS's error code. It does not include the body,
+// which may quote the request.
 type statusError struct {
 	status     int
 	code       string
@@ -116,7 +116,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("status %d", e.status)
 }
 
-// RetryAfter returns the wait that the answer asks for.
+// RetryAfter returns the wait requested by the response.
 func (e *statusError) RetryAfter() time.Duration { return e.retryAfter }
 
 func isStatus(err error, statuses ...int) bool {
@@ -142,7 +142,7 @@ func (c *client) get(ctx context.Context, path string, query url.Values, into an
 		return err
 	}
 	if err := json.Unmarshal(answer.body, into); err != nil {
-		return errors.New("answer is not the JSON that was expected") // err may quote it
+		return errors.New("response is not the expected JSON") // err may quote it
 	}
 	return nil
 }
@@ -152,11 +152,11 @@ type answer struct {
 	body   []byte
 }
 
-// do makes a call until it succeeds, fails for good or has been tried often enough.
+// do makes a call and retries it until it succeeds, fails permanently or reaches the limit of attempts.
 func (c *client) do(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (a answer, err error) {
 	policy := retry.Policy{
 		First: firstWait, Max: maxWait, Tries: c.cfg.tries,
-		Again: func(err error) bool { return ctx.Err() == nil && mayPass(err) },
+		Again: func(err error) bool { return ctx.Err() == nil && temporary(err) },
 	}
 	err = policy.Do(ctx, func() (err error) {
 		if c.cfg.pace != nil {
@@ -170,13 +170,13 @@ func (c *client) do(ctx context.Context, method string, u *url.URL, header http.
 	return a, err
 }
 
-// errPace wraps what ended the wait that keeps calls below AWS's quota.
-var errPace = errors.New("wait for a call's turn")
+// errPace marks an error of the rate limiter that keeps calls below AWS's quota.
+var errPace = errors.New("wait for rate limit")
 
 func (c *client) once(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
-		return answer{}, errors.New("URL of a call is not valid")
+		return answer{}, errors.New("invalid URL of a call")
 	}
 	for name, values := range header {
 		req.Header[name] = values
@@ -191,7 +191,7 @@ func (c *client) once(ctx context.Context, method string, u *url.URL, header htt
 		return answer{}, fmt.Errorf("credentials: %w", err)
 	}
 	if err := c.signer.SignHTTP(ctx, creds, req, hash, c.cfg.service, c.cfg.region, time.Now()); err != nil {
-		return answer{}, fmt.Errorf("sign a call: %w", err)
+		return answer{}, fmt.Errorf("sign call: %w", err)
 	}
 	resp, err := c.cfg.http.Do(req)
 	if err != nil {
@@ -200,10 +200,10 @@ func (c *client) once(ctx context.Context, method string, u *url.URL, header htt
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return answer{}, fmt.Errorf("read the answer of %s: %w", c.cfg.service, err)
+		return answer{}, fmt.Errorf("read response of %s: %w", c.cfg.service, err)
 	}
 	if len(data) > maxBody {
-		return answer{}, fmt.Errorf("answer of %s is larger than %d bytes", c.cfg.service, maxBody)
+		return answer{}, fmt.Errorf("response of %s is larger than %d bytes", c.cfg.service, maxBody)
 	}
 	if resp.StatusCode/100 != 2 {
 		return answer{}, fmt.Errorf("call %s: %w", c.cfg.service, newStatusError(resp, data))
@@ -211,7 +211,7 @@ func (c *client) once(ctx context.Context, method string, u *url.URL, header htt
 	return answer{resp.Header, data}, nil
 }
 
-// newStatusError finds AWS's error code in the header or the body.
+// newStatusError returns the error of a response, with AWS's error code from the header or the body.
 func newStatusError(resp *http.Response, body []byte) *statusError {
 	e := &statusError{status: resp.StatusCode, code: resp.Header.Get("X-Amzn-Errortype")}
 	if e.code == "" {
@@ -237,9 +237,8 @@ func newStatusError(resp *http.Response, body []byte) *statusError {
 	return e
 }
 
-// mayPass reports whether another try makes sense: after too many requests, a fault of the service, or a call that
-// did not get through.
-func mayPass(err error) bool {
+// temporary reports whether to retry after an error: too many requests, a server error, or a failed connection.
+func temporary(err error) bool {
 	var status *statusError
 	if errors.As(err, &status) {
 		return status.status == http.StatusTooManyRequests || status.status >= 500

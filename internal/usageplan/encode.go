@@ -10,8 +10,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// The stored form: magic, version, lease, time, plans, keys, CRC-32C. Numbers are unsigned varints,
-// strings have their length before them. A key's value is not part of it.
+// The stored format: magic, version, lease, time, plans, keys, CRC-32C. Numbers are unsigned varints,
+// strings are preceded by their length. Key values are not included.
 const (
 	magic   = "SLUP"
 	version = 1
@@ -19,13 +19,13 @@ const (
 
 var (
 	errSnapshot = errors.New("not a snapshot of usage plans")
-	errVersion  = errors.New("snapshot of usage plans is of another version")
+	errVersion  = errors.New("unsupported version of usage plan snapshot")
 )
 
-// Encode returns the snapshot's stored form.
+// Encode returns the snapshot in the stored format.
 func (s *Snapshot) Encode() []byte { return encode(s, lease{}) }
 
-// Decode reads what Encode wrote.
+// Decode parses the stored format.
 func Decode(data []byte) (*Snapshot, error) {
 	s, _, err := decode(data)
 	return s, err
@@ -70,7 +70,7 @@ func decode(data []byte) (*Snapshot, lease, error) {
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(data[len(body):]) {
 		return nil, lease{}, fmt.Errorf("%w: checksum differs", errSnapshot)
 	}
-	// One copy of the text; every name is a part of it.
+	// All names are substrings of one copy of the text.
 	r := reader{b: body, text: string(body), at: len(magic) + 1}
 	l := lease{holder: r.string(), until: fromMilliseconds(r.number())}
 	s := &Snapshot{at: fromMilliseconds(r.number()), whole: r.byte() == 1}
@@ -89,7 +89,7 @@ func decode(data []byte) (*Snapshot, lease, error) {
 	return s, l, nil
 }
 
-// reader reads the stored form. After a failure all it returns is zero.
+// reader reads the stored format. After a failure it returns only zero values.
 type reader struct {
 	b      []byte
 	text   string
@@ -100,7 +100,7 @@ type reader struct {
 func (r *reader) keys(s *Snapshot) {
 	n := r.count(4)
 	s.keys = make(map[string]entry, n)
-	// One backing array for the plans of all keys: most have one.
+	// One backing array for the plans of all keys, most of which have one plan.
 	lists := make([]uint32, 0, n+n/8)
 	for range n {
 		id, e := r.string(), entry{name: r.string(), gone: int64(r.number())}
@@ -131,7 +131,7 @@ func (r *reader) number() uint64 {
 	return v
 }
 
-// count reads how many things follow that take at least size bytes each.
+// count reads a number of items that have at least size bytes each.
 func (r *reader) count(size int) int {
 	n := r.number()
 	if n > uint64((len(r.b)-r.at)/size) {
@@ -170,7 +170,7 @@ func boolByte(v bool) byte {
 	return 0
 }
 
-// A time that is zero is stored as 0.
+// milliseconds returns Unix milliseconds, 0 for the zero time.
 func milliseconds(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0

@@ -6,10 +6,10 @@ import (
 	"net/http"
 )
 
-// UsesProxy says whether calls to an endpoint of the user's own, or to AWS, may take a proxy from the environment.
+// UsesProxy reports whether calls to a custom endpoint (local), or to AWS, use a proxy from the environment.
 func UsesProxy(local bool) bool { return newHTTPClient(local).Transport.(*http.Transport).Proxy != nil }
 
-// WithChecksum gives the tests' bytes a checksum that is right, so that they reach what is behind it.
+// WithChecksum replaces the last four bytes of data with a valid checksum, so that tests get past it.
 func WithChecksum(data []byte) []byte {
 	if len(data) < 4 {
 		return data

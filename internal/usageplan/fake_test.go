@@ -21,7 +21,7 @@ import (
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
-// secret is part of every key's value: it must turn up nowhere.
+// secret is part of every key's value and must not appear anywhere.
 const secret = "SECRET-VALUE-OF-A-KEY"
 
 type fakeKey struct {
@@ -43,14 +43,14 @@ type fakePlan struct {
 	APIStages []fakeStage `json:"apiStages"`
 }
 
-// fakeGateway is API Gateway's control API as far as the index calls it: it pages by 25 unless
-// asked, leaves out names that are not set, and returns key values.
+// fakeGateway implements the calls of API Gateway's control API that the index uses: by default it
+// pages by 25, omits unset names, and returns key values.
 type fakeGateway struct {
 	mu      sync.Mutex
 	plans   []fakePlan
 	keys    []fakeKey
 	calls   []string
-	before  func(w http.ResponseWriter, r *http.Request) bool // false: the answer is given
+	before  func(w http.ResponseWriter, r *http.Request) bool // false if it has responded
 	maxPage int
 }
 
@@ -81,7 +81,7 @@ func (g *fakeGateway) change(f func()) {
 	f()
 }
 
-// count returns how many calls there were since the last count.
+// count returns the number of calls since the last count.
 func (g *fakeGateway) count() (n int) {
 	g.change(func() { n, g.calls = len(g.calls), nil })
 	return n
@@ -121,7 +121,7 @@ func (g *fakeGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// holds says whether the query asks for this plan: it may ask for those of one key.
+// holds reports whether the query, which may be for one key, matches this plan.
 func (g *fakeGateway) holds(planID string, query url.Values) bool {
 	id := query.Get("keyId")
 	return id == "" || slices.ContainsFunc(g.keys, func(k fakeKey) bool { return k.ID == id && slices.Contains(k.plans, planID) })
@@ -158,7 +158,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 
 func (g *fakeGateway) client() *http.Client { return handlerClient(g) }
 
-// handlerClient calls a handler without a network, so that a test may have a clock of its own.
+// handlerClient calls a handler without a network, for tests with a fake clock.
 func handlerClient(h http.Handler) *http.Client { return &http.Client{Transport: direct{h}} }
 
 type direct struct{ handler http.Handler }
@@ -202,7 +202,7 @@ func newIndex(t testing.TB, source usageplan.Source, change func(*usageplan.Conf
 	return d
 }
 
-// who looks a key up as "plan/customer", or "unknown".
+// who looks up a key and returns "plan/customer", or "unknown".
 func who(d *usageplan.Index, key, api, stage string) string {
 	plan, _, customer, known := d.Lookup([]byte(key), []byte(api), []byte(stage))
 	if !known {
@@ -218,11 +218,11 @@ func wantWho(t *testing.T, d *usageplan.Index, key, stage, want string) {
 	}
 }
 
-// pass lets time pass in a test that has a clock of its own, and what is due then happen.
+// pass advances the fake clock and waits for everything that becomes due.
 func pass(d time.Duration) {
 	pause(d)
 	synctest.Wait()
 }
 
-// pause lets time pass inside a call.
+// pause advances the fake clock within a call.
 func pause(d time.Duration) { <-time.After(d) }

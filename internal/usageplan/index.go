@@ -12,54 +12,54 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/failurelog"
 )
 
-// Source lists all plans and keys. A call may be repeated, is bounded by ctx, and is never made
-// twice at the same time by one Index. It holds no key values.
+// Source lists all plans and keys. A call may be repeated, is limited by ctx, and is never made
+// concurrently by one Index. A source contains no key values.
 type Source interface {
 	List(ctx context.Context) (Listing, error)
 }
 
-// KeySource is an optional ability of a Source: it looks up single keys, which is faster where a
+// KeySource is an optional interface of a Source: it looks up single keys, which is faster when a
 // listing takes many calls.
 type KeySource interface {
 	// LookupKey returns a key with all of its plans. found is false if there is no such key.
 	LookupKey(ctx context.Context, keyID string) (k Key, plans []Plan, found bool, err error)
 }
 
-// Config of an Index.
+// Config configures an Index.
 type Config struct {
 	Source Source
 	Store  SnapshotStore // optional: shares the snapshot with other processes
 	Logger *slog.Logger  // optional
 
-	Every        time.Duration // between refreshes, default 60 s; longer where a listing takes long
-	UnknownEvery time.Duration // the least time between two refreshes for unknown keys, default 30 s
-	AskAgain     time.Duration // how long a key that was asked for and did not resolve is not asked for again, default 5 min
-	MaxLookups   int           // single keys per refresh, default 20; more unknown keys are a reason to list everything
-	Holder       string        // names this process in the shared lease; default a random one
+	Every        time.Duration // between refreshes, default 60 s; longer if listings are slow
+	UnknownEvery time.Duration // minimum time between refreshes for unknown keys, default 30 s
+	AskAgain     time.Duration // time before a key that was not found is looked up again, default 5 min
+	MaxLookups   int           // single keys per refresh, default 20
+	Holder       string        // name of this process in the shared lease; default a random name
 }
 
 const (
-	maxPending = 1_000  // unknown keys that wait for a refresh
-	maxAsked   = 10_000 // keys that are not asked for again yet
+	maxPending = 1_000  // unknown keys waiting for a refresh
+	maxAsked   = 10_000 // keys not yet looked up again
 
-	// loadShare keeps refreshes to this part of the time: API Gateway's quota of management calls is
-	// the account's, deployments included.
+	// loadShare limits refreshes to this fraction of the time, because the whole account, including
+	// deployments, shares API Gateway's quota of management calls.
 	loadShare = 5
 )
 
-// Stats of an Index.
+// Stats holds the counters of an Index.
 type Stats struct {
-	Keys, Plans int           // in the snapshot, remembered ones included
-	Gone        int           // keys that are remembered, though deleted
-	Age         time.Duration // of the snapshot; 0 before the first
-	Refreshes   uint64        // listings taken over, from the source or the store
+	Keys, Plans int           // in the snapshot, including deleted ones that are kept
+	Gone        int           // deleted keys that are kept
+	Age         time.Duration // of the snapshot; 0 before the first one
+	Refreshes   uint64        // adopted listings, from the source or the store
 	Failures    uint64        // refreshes that failed
 	Lookups     uint64        // single keys looked up
-	Unknown     uint64        // answers for a key that was not known
-	Pending     int           // unknown keys that wait for a refresh
+	Unknown     uint64        // lookups of unknown keys
+	Pending     int           // unknown keys waiting for a refresh
 }
 
-// Index answers look-ups from the newest snapshot. It is safe for parallel use.
+// Index answers lookups from the newest snapshot. It is safe for parallel use.
 type Index struct {
 	cfg  Config
 	log  *slog.Logger
@@ -67,28 +67,28 @@ type Index struct {
 
 	refreshes, failures, lookups, unknown atomic.Uint64
 
-	wake   chan struct{} // an unknown key showed up
+	wake   chan struct{} // an unknown key was looked up
 	poke   chan struct{} // the source has changed
-	loaded chan struct{} // closed once there is a whole snapshot
-	turn   chan struct{} // held by the one refresh at a time
+	loaded chan struct{} // closed once there is a complete snapshot
+	turn   chan struct{} // held by the running refresh
 
-	listings, single *failurelog.Log // of refreshes, and of look-ups of single keys
+	listings, single *failurelog.Log // of refreshes, and of lookups of single keys
 
-	mu      sync.Mutex // guards pending and asked; held for moments only
+	mu      sync.Mutex // guards pending and asked; held only briefly
 	pending map[string]struct{}
-	asked   map[string]time.Time // until when the answer is used
+	asked   map[string]time.Time // keys and when to look them up again
 
 	// Owned by the holder of turn.
 	nextFull   time.Time // when the next listing is due
-	nextPoked  time.Time // before this even a poke waits
-	nextSingle time.Time // before this unknown keys wait
+	nextPoked  time.Time // earliest listing after a poke
+	nextSingle time.Time // earliest lookup of unknown keys
 	poked      bool      // since the last listing
 }
 
-// New checks cfg. The index is empty until the first refresh.
+// New returns an index. It is empty until the first refresh.
 func New(cfg Config) (*Index, error) {
 	if cfg.Source == nil {
-		return nil, errors.New("usage plan index needs a source")
+		return nil, errors.New("usage plan index requires a source")
 	}
 	def := func(d *time.Duration, v time.Duration) {
 		if *d <= 0 {
@@ -117,8 +117,8 @@ func New(cfg Config) (*Index, error) {
 }
 
 // Lookup returns the usage plan of this key for this API and stage, and the customer; see
-// Snapshot.Lookup. It does not wait and does not allocate. A key that is not known, or whose plans
-// do not cover the stage, is noted for the next refresh.
+// Snapshot.Lookup. It neither blocks nor allocates. An unknown key, or one whose plans do not cover
+// the stage, is recorded for the next refresh.
 func (x *Index) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
 	var p *Plan
 	exact := false
@@ -137,7 +137,7 @@ func (x *Index) Lookup(keyID, apiID, stage []byte) (plan, planID, customer strin
 	return p.Name, p.ID, customer, known
 }
 
-// note records a key for the next refresh, unless it would have to wait.
+// note records a key for the next refresh, unless that would block.
 func (x *Index) note(keyID []byte) {
 	if len(keyID) == 0 || len(keyID) > 128 || !x.mu.TryLock() {
 		return
@@ -153,10 +153,10 @@ func (x *Index) note(keyID []byte) {
 	signal(x.wake)
 }
 
-// Poke makes Run refresh at once, after a change of the source. It does not wait.
+// Poke makes Run refresh soon, after a change of the source. It does not block.
 func (x *Index) Poke() { signal(x.poke) }
 
-// Ready reports whether there was a complete listing. Before, an unknown key means nothing.
+// Ready reports whether there was a complete listing. Before that, a key that is not found may still exist.
 func (x *Index) Ready() bool {
 	s := x.snap.Load()
 	return s != nil && s.whole
@@ -172,11 +172,11 @@ func (x *Index) Wait(ctx context.Context) error {
 	}
 }
 
-// Snapshot returns the newest snapshot, nil before the first.
+// Snapshot returns the newest snapshot, or nil before the first one.
 func (x *Index) Snapshot() *Snapshot { return x.snap.Load() }
 
-// Pending returns the number of unknown keys that wait for a refresh. A function that finds some after a batch
-// may refresh and enrich the batch again.
+// Pending returns the number of unknown keys waiting for a refresh. If it is not zero after a batch, a
+// function may refresh the index and enrich the batch again.
 func (x *Index) Pending() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -199,7 +199,7 @@ func (x *Index) Stats() Stats {
 	return st
 }
 
-// publish makes s the newest snapshot. The caller holds the turn.
+// publish makes s the newest snapshot. The caller must hold the turn.
 func (x *Index) publish(s *Snapshot) {
 	first := s.whole && !x.Ready()
 	x.snap.Store(s)
@@ -215,7 +215,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// jitter returns d, shorter or longer by up to a tenth.
+// jitter returns d changed by up to 10 percent.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }

@@ -74,11 +74,11 @@ func TestTenThousandKeys(t *testing.T) {
 		t.Errorf("Stats() = %+v, want 10000 keys in 60 plans after one refresh", st)
 	}
 	if data := d.Snapshot().Encode(); bytes.Contains(data, []byte(secret)) {
-		t.Error("the snapshot holds the value of a key")
+		t.Error("snapshot contains the value of a key")
 	}
 }
 
-func TestTheTwentySixth(t *testing.T) {
+func TestRefreshReadsSecondPage(t *testing.T) {
 	g := &fakeGateway{}
 	for p := range 26 {
 		g.plan(fmt.Sprint("p", p), fmt.Sprint("Plan ", p), fmt.Sprint("shop/s", p))
@@ -97,7 +97,7 @@ func TestTheTwentySixth(t *testing.T) {
 	}
 }
 
-func TestAChangingAccount(t *testing.T) {
+func TestIndexFollowsAccountChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		d := newIndex(t, newSource(t, g, nil), nil)
@@ -123,7 +123,7 @@ func TestAChangingAccount(t *testing.T) {
 		g.key("k5", "Newer Inc", "p2")
 		wantWho(t, d, "k5", "beta", "unknown")
 		synctest.Wait()
-		wantWho(t, d, "k5", "beta", "unknown") // at most every 30 s
+		wantWho(t, d, "k5", "beta", "unknown") // refreshed every 30 s at most
 		pass(30 * time.Second)
 		wantWho(t, d, "k5", "beta", "Silver/Newer Inc")
 
@@ -139,26 +139,26 @@ func TestAChangingAccount(t *testing.T) {
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 		wantWho(t, d, "k2", "beta", "Silver/Renamed Ltd")
 		if st := d.Stats(); st.Gone != 1 || st.Failures != 0 {
-			t.Errorf("Stats() = %+v, want one key gone and no failure", st)
+			t.Errorf("Stats() = %+v, want one deleted key and no failure", st)
 		}
 	})
 }
 
-func TestAKeyThatJoinsASecondPlan(t *testing.T) {
+func TestKeyJoinsSecondPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		d := newIndex(t, newSource(t, g, nil), nil)
 		run(t, d)
 		synctest.Wait()
 		g.change(func() { g.keys[0].plans = []string{"p1", "p2"} })
-		wantWho(t, d, "k1", "beta", "Gold/Acme Corp") // its only plan, so far
+		wantWho(t, d, "k1", "beta", "Gold/Acme Corp") // its only plan so far
 		synctest.Wait()
 		wantWho(t, d, "k1", "beta", "Silver/Acme Corp")
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 	})
 }
 
-func TestAnUnknownKeyIsAskedForOnce(t *testing.T) {
+func TestUnknownKeyIsLookedUpOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		d := newIndex(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every = time.Hour })
@@ -166,21 +166,21 @@ func TestAnUnknownKeyIsAskedForOnce(t *testing.T) {
 		synctest.Wait()
 		g.count()
 		for range 100 {
-			wantWho(t, d, "nobody", "prod", "unknown")
+			wantWho(t, d, "missing", "prod", "unknown")
 			pass(time.Second)
 		}
 		if n := g.count(); n != 1 {
-			t.Errorf("100 look-ups of an unknown key within 100 s made %d calls, want 1", n)
+			t.Errorf("100 lookups of an unknown key within 100 s made %d calls, want 1", n)
 		}
 		pass(5 * time.Minute)
-		g.key("nobody", "Somebody", "p1")
-		wantWho(t, d, "nobody", "prod", "unknown")
+		g.key("missing", "Late Ltd", "p1")
+		wantWho(t, d, "missing", "prod", "unknown")
 		synctest.Wait()
-		wantWho(t, d, "nobody", "prod", "Gold/Somebody")
+		wantWho(t, d, "missing", "prod", "Gold/Late Ltd")
 	})
 }
 
-func TestManyUnknownKeysAreBounded(t *testing.T) {
+func TestUnknownKeysAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		d := newIndex(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every = time.Hour })
@@ -203,7 +203,7 @@ func TestManyUnknownKeysAreBounded(t *testing.T) {
 	})
 }
 
-func TestThrottledHonoursRetryAfter(t *testing.T) {
+func TestThrottlingHonorsRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		var early atomic.Int64
@@ -226,16 +226,16 @@ func TestThrottledHonoursRetryAfter(t *testing.T) {
 			t.Fatalf("Refresh: %v", err)
 		}
 		if took := time.Since(began); took < 17*time.Second || took > 22*time.Second {
-			t.Errorf("a listing told to come back after 17 s took %v", took)
+			t.Errorf("listing with a Retry-After of 17 s took %v", took)
 		}
 		if n := early.Load(); n != 0 {
-			t.Errorf("%d calls before the time was up", n)
+			t.Errorf("%d calls before Retry-After had passed", n)
 		}
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 	})
 }
 
-func TestThrottledNowAndThen(t *testing.T) {
+func TestOccasionalThrottling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &fakeGateway{}
 		for p := range 100 {
@@ -258,7 +258,7 @@ func TestThrottledNowAndThen(t *testing.T) {
 	})
 }
 
-func TestThePaceInAWS(t *testing.T) {
+func TestCallRateInAWS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &fakeGateway{}
 		for p := range 119 {
@@ -270,12 +270,12 @@ func TestThePaceInAWS(t *testing.T) {
 			t.Fatalf("List: %v", err)
 		}
 		if took := time.Since(began); took < 19*time.Second || took > 21*time.Second {
-			t.Errorf("120 calls took %v, want 20 at once and 5 a second after", took)
+			t.Errorf("120 calls took %v, want a burst of 20 and then 5 per second", took)
 		}
 	})
 }
 
-func TestAFailureKeepsTheLastGoodSnapshot(t *testing.T) {
+func TestFailureKeepsLastSnapshot(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"500":      func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, http.StatusInternalServerError) },
 		"403":      func(w http.ResponseWriter, _ *http.Request) { http.Error(w, secret, http.StatusForbidden) },
@@ -302,17 +302,17 @@ func TestAFailureKeepsTheLastGoodSnapshot(t *testing.T) {
 				pass(2 * time.Minute)
 				wantWho(t, d, "k1", "prod", "Gold/Renamed")
 				if n := strings.Count(log.String(), "index is failing"); n != 1 || !strings.Contains(log.String(), "recovered") {
-					t.Errorf("log tells of the failure %d times, want once, and of the recovery:\n%s", n, &log)
+					t.Errorf("%d failures in the log, want 1, and a recovery:\n%s", n, &log)
 				}
 				if strings.Contains(log.String(), secret) {
-					t.Error("the log quotes an answer")
+					t.Error("log contains a response")
 				}
 			})
 		})
 	}
 }
 
-func TestASlowListingIsCutOffAndGoesOn(t *testing.T) {
+func TestInterruptedListingContinues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &fakeGateway{}
 		for p := range 40 {
@@ -333,31 +333,31 @@ func TestASlowListingIsCutOffAndGoesOn(t *testing.T) {
 			err := d.Refresh(ctx)
 			cancel()
 			if took := time.Since(began); took > 3500*time.Millisecond {
-				t.Fatalf("Refresh bounded to 3.5 s took %v", took)
+				t.Fatalf("Refresh limited to 3.5 s took %v", took)
 			}
 			if err == nil && d.Ready() {
 				break
 			}
 			if try == 10 {
-				t.Fatalf("not ready after %d bounded refreshes: %v", try, err)
+				t.Fatalf("not ready after %d limited refreshes: %v", try, err)
 			}
 			pass(time.Minute / 4)
 		}
 		wantWho(t, d, "k39", "prod", "Plan 39/Customer 39")
-		// 41 calls, and those that were under way at a cut are made again.
+		// 41 calls; those in progress at an interruption are repeated.
 		if n := g.count(); n > 41+3*4 {
-			t.Errorf("%d calls for 40 plans: a listing that was cut off began anew", n)
+			t.Errorf("%d calls for 40 plans; an interrupted listing started over", n)
 		}
 	})
 }
 
-func TestRefreshesTakeAFractionOfTheTime(t *testing.T) {
+func TestRefreshesUseFractionOfTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := smallGateway()
 		g.intercept(func(http.ResponseWriter, *http.Request) bool { pause(20 * time.Second); return true })
 		d := newIndex(t, newSource(t, g, nil), nil)
 		run(t, d)
-		pass(40 * time.Second) // one for the plans, one for the keys of both
+		pass(40 * time.Second) // one call for the plans, two parallel calls for their keys
 		g.count()
 		pass(150 * time.Second)
 		if n := g.count(); n != 0 {
@@ -388,7 +388,7 @@ type listing func() usageplan.Listing
 
 func (l listing) List(context.Context) (usageplan.Listing, error) { return l(), nil }
 
-func TestASourceWithoutSingleKeys(t *testing.T) {
+func TestSourceWithoutKeyLookup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l usageplan.Listing
 		d := newIndex(t, listing(func() usageplan.Listing { return l }), nil)
@@ -399,7 +399,7 @@ func TestASourceWithoutSingleKeys(t *testing.T) {
 			Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p", "gone"}}},
 		}
 		wantWho(t, d, "k", "prod", "unknown")
-		wantWho(t, d, "nobody", "prod", "unknown")
+		wantWho(t, d, "missing", "prod", "unknown")
 		synctest.Wait()
 		wantWho(t, d, "k", "prod", "Gold/Acme")
 		if n := d.Pending(); n != 0 {
@@ -408,7 +408,7 @@ func TestASourceWithoutSingleKeys(t *testing.T) {
 	})
 }
 
-func TestLookupsWhileItRefreshes(t *testing.T) {
+func TestLookupDuringRefresh(t *testing.T) {
 	g := smallGateway()
 	d := newIndex(t, newSource(t, g, nil), func(c *usageplan.Config) { c.Every, c.UnknownEvery = time.Nanosecond, time.Nanosecond })
 	run(t, d)
@@ -431,13 +431,13 @@ func TestLookupsWhileItRefreshes(t *testing.T) {
 	}
 }
 
-func TestLookupAllocatesNothing(t *testing.T) {
+func TestLookupDoesNotAllocate(t *testing.T) {
 	g := smallGateway()
 	d := newIndex(t, newSource(t, g, nil), nil)
 	if err := d.Refresh(t.Context()); err != nil {
 		t.Fatalf("Refresh: %v", err)
 	}
-	known, fallback, unknown := []byte("k2"), []byte("k1"), []byte("nobody")
+	known, fallback, unknown := []byte("k2"), []byte("k1"), []byte("missing")
 	shop, beta := []byte("shop"), []byte("beta")
 	d.Lookup(unknown, shop, beta)
 	d.Lookup(fallback, shop, beta)
@@ -447,6 +447,6 @@ func TestLookupAllocatesNothing(t *testing.T) {
 		d.Lookup(unknown, shop, beta)
 	})
 	if allocs != 0 {
-		t.Errorf("three look-ups allocate %v times, want 0", allocs)
+		t.Errorf("three lookups allocate %v times, want 0", allocs)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
-// Run refreshes until ctx ends: on a timer, when poked, and for unknown keys at most every
+// Run refreshes until ctx ends: on a timer, after Poke, and for unknown keys up to once every
 // UnknownEvery. It returns nil when ctx ends; failures are logged, counted and retried.
 func (x *Index) Run(ctx context.Context) error {
 	poked := false
 	for {
-		again, _ := x.refresh(ctx, poked) // full and forUnknown log what failed
+		again, _ := x.refresh(ctx, poked) // full and forUnknown log failures
 		timer := time.NewTimer(time.Until(again))
 		poked = false
 		select {
@@ -30,12 +30,12 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
-// Refresh does what is due, as far as ctx allows, and returns the failure: the index
-// then keeps its last snapshot. It is for a function that cannot run between two calls.
+// Refresh does what is due, as far as ctx allows. After an error the index keeps its last snapshot.
+// Refresh is for functions, which cannot run between two calls.
 //
-// Before the first whole snapshot there is nothing to fall back on. While another process holds the
-// lease and reads it, Refresh waits for that, for half of the time until ctx's deadline; the other
-// half is for looking up single keys.
+// Before the first complete snapshot there is no fallback. While another process holds the lease and
+// lists, Refresh waits for it, for half of the time until ctx's deadline; the other half is for
+// looking up single keys.
 func (x *Index) Refresh(ctx context.Context) error {
 	deadline, bounded := ctx.Deadline()
 	half := time.Now().Add(time.Until(deadline) / 2)
@@ -118,7 +118,7 @@ func (x *Index) load(ctx context.Context) (next time.Time, err error) {
 	return time.Now().Add(jitter(x.cfg.Every)), nil
 }
 
-// list lists all of the source.
+// list reads a complete listing from the source.
 func (x *Index) list(ctx context.Context) error {
 	began := time.Now()
 	l, err := x.cfg.Source.List(ctx)
@@ -130,12 +130,12 @@ func (x *Index) list(ctx context.Context) error {
 	return nil
 }
 
-// forUnknown looks up the unknown keys: one by one if the source can, else by listing everything.
+// forUnknown looks up the unknown keys: one by one if the source supports it, otherwise by listing everything.
 func (x *Index) forUnknown(ctx context.Context) error {
 	defer func() { x.nextSingle = time.Now().Add(x.cfg.UnknownEvery) }()
 	single, ok := x.cfg.Source.(KeySource)
 	if !ok {
-		x.poked = true // whatever the age of the snapshot
+		x.poked = true // regardless of the snapshot's age
 		return x.full(ctx)
 	}
 	var plans []Plan
@@ -145,7 +145,7 @@ func (x *Index) forUnknown(ctx context.Context) error {
 		k, of, found, lookupErr := single.LookupKey(ctx, id)
 		if lookupErr != nil {
 			x.failures.Add(1)
-			err = fmt.Errorf("look up a key: %w", lookupErr)
+			err = fmt.Errorf("look up key: %w", lookupErr)
 			x.single.Failed(err)
 			break
 		}
@@ -162,7 +162,7 @@ func (x *Index) forUnknown(ctx context.Context) error {
 	return err
 }
 
-// some returns up to n of the keys that wait.
+// some returns up to n pending keys.
 func (x *Index) some(n int) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -176,7 +176,7 @@ func (x *Index) some(n int) []string {
 	return ids
 }
 
-// answered notes that the source was asked for a key, so that it is not asked again for a while.
+// answered records that a key was looked up, so that it is not looked up again for a while.
 func (x *Index) answered(id string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -192,7 +192,7 @@ func (x *Index) answered(id string) {
 	x.asked[id] = now.Add(x.cfg.AskAgain)
 }
 
-// settle removes the keys that a new snapshot has from the pending ones; without a KeySource, all.
+// settle removes the keys of a new snapshot from the pending ones; without a KeySource, all.
 func (x *Index) settle() {
 	s := x.snap.Load()
 	if s == nil {

@@ -10,33 +10,33 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// S3Config says which object holds the shared snapshot. It must not be under a prefix that readers
-// may get: it names every customer.
+// S3Config selects the object of the shared snapshot. It must not be below a prefix that readers may
+// get, because it names every customer.
 type S3Config struct {
 	Bucket, Key string
 	Region      string // default us-east-1
-	Endpoint    string // a URL in the place of AWS's own; it is then reached without any proxy
+	Endpoint    string // URL that replaces AWS's endpoint; called without a proxy
 	Credentials aws.CredentialsProvider
-	HTTPClient  *http.Client // default: one of its own that ignores AWS_* settings
+	HTTPClient  *http.Client // default: a client that ignores AWS_* settings
 }
 
-// S3Store is a SnapshotStore in one S3 object, by conditional puts (If-Match and If-None-Match).
+// S3Store is a SnapshotStore in one S3 object that uses conditional puts (If-Match and If-None-Match).
 type S3Store struct {
 	client *client
 	url    *url.URL
 }
 
-// NewS3Store checks cfg and makes no call.
+// NewS3Store returns a store. It makes no calls.
 func NewS3Store(cfg S3Config) (*S3Store, error) {
 	if cfg.Bucket == "" || cfg.Key == "" {
-		return nil, errors.New("shared snapshot needs a bucket and a key")
+		return nil, errors.New("shared snapshot requires a bucket and a key")
 	}
 	region := cfg.Region
 	if region == "" {
 		region = "us-east-1"
 	}
 	host, path := "s3."+region+"."+domain(region), "/"+cfg.Bucket+"/"+cfg.Key
-	if cfg.Endpoint == "" && !strings.Contains(cfg.Bucket, ".") { // a dot breaks the certificate's wildcard
+	if cfg.Endpoint == "" && !strings.Contains(cfg.Bucket, ".") { // the certificate's wildcard does not cover dots
 		host, path = cfg.Bucket+"."+host, "/"+cfg.Key
 	}
 	c, err := newClient(clientConfig{
@@ -52,9 +52,9 @@ func NewS3Store(cfg S3Config) (*S3Store, error) {
 	return &S3Store{client: c, url: &u}, nil
 }
 
-// Get reads the object; none is no bytes and no ETag. To somebody who may not list the bucket
-// S3 says 403, and not 404, of an object that is not there: so a 403 is none as well, and whether the
-// object may be used at all shows when it is put.
+// Get reads the object, or returns no bytes and no ETag if it does not exist. To callers that may not
+// list the bucket, S3 returns 403 instead of 404 for a missing object, so a 403 counts as missing;
+// a real lack of permission then fails in Put.
 func (s *S3Store) Get(ctx context.Context) (data []byte, etag string, err error) {
 	a, err := s.client.do(ctx, http.MethodGet, s.url, nil, nil)
 	if isStatus(err, http.StatusNotFound, http.StatusForbidden) {
@@ -65,8 +65,8 @@ func (s *S3Store) Get(ctx context.Context) (data []byte, etag string, err error)
 	return a.body, a.header.Get("ETag"), nil
 }
 
-// Put writes the object if it is still the one that ifMatch names. A put that is repeated after its
-// answer was lost finds its own bytes and returns ErrChanged; the caller reads again.
+// Put writes the object if its ETag is still ifMatch. A put that is repeated because its response was
+// lost finds its own bytes and returns ErrChanged; the caller reads again.
 func (s *S3Store) Put(ctx context.Context, data []byte, ifMatch string) (etag string, err error) {
 	header := http.Header{"Content-Type": {"application/octet-stream"}}
 	if ifMatch == "" {
@@ -83,7 +83,7 @@ func (s *S3Store) Put(ctx context.Context, data []byte, ifMatch string) (etag st
 	return a.header.Get("ETag"), nil
 }
 
-// escapePath escapes as S3's signature does: all but unreserved characters and the slash.
+// escapePath escapes everything but unreserved characters and slashes, as S3's signature requires.
 func escapePath(path string) string {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {

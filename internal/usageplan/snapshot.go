@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Plan is a usage plan and the stages that it covers.
+// Plan is a usage plan and its stages.
 type Plan struct {
 	ID, Name string
 	Stages   []record.StageRef
@@ -18,41 +18,41 @@ type Plan struct {
 // Key is an API key, without its value.
 type Key struct {
 	ID    string
-	Name  string   // the customer; the id stands in where a key has no name, as API Gateway allows
+	Name  string   // the customer; "" means the id, because API Gateway allows keys without a name
 	Plans []string // the ids of its usage plans
 }
 
-// Listing is everything that a source knows, in no particular order.
+// Listing holds all plans and keys of a source, in no particular order.
 type Listing struct {
 	Plans []Plan
 	Keys  []Key
 }
 
-// How long, and how many, deleted keys are remembered: long enough to enrich a replay of last
-// quarter's error output, and bounded whatever is done to the account.
+// Limits for keeping deleted keys: long enough to reprocess the error output of the last quarter, and
+// bounded for accounts with many deletions.
 const (
 	rememberFor  = 90 * 24 * time.Hour
 	rememberKeys = 50_000
 )
 
-// Snapshot is the index at one time. It is immutable and safe for parallel use.
+// Snapshot is the index at one point in time. It is immutable and safe for parallel use.
 type Snapshot struct {
 	at    time.Time // of the listing
-	whole bool      // a full listing, not only keys that were looked up one by one
+	whole bool      // from a complete listing, not only single lookups
 	plans []Plan    // stages sorted
 	keys  map[string]entry
-	gone  int // entries that are remembered
+	gone  int // entries of deleted keys
 }
 
 // entry is a key. Its plans are indexes into Snapshot.plans.
 type entry struct {
 	name  string
 	plans []uint32
-	gone  int64 // when it was first missing from a listing, Unix seconds; 0 while it is there
+	gone  int64 // Unix seconds of the first listing without it; 0 if it exists
 }
 
-// NewSnapshot builds the snapshot of a listing that was read at a time. Keys that prev, which may be
-// nil, has and the listing has not are remembered with the name and the plans that they had.
+// NewSnapshot returns the snapshot of a listing that was read at the given time. It keeps the keys of
+// prev, which may be nil, that the listing does not contain, with their names and plans.
 func NewSnapshot(at time.Time, l Listing, prev *Snapshot) *Snapshot {
 	s := &Snapshot{at: at, whole: true, keys: make(map[string]entry, len(l.Keys))}
 	index := make(map[string]uint32, len(l.Plans))
@@ -66,8 +66,8 @@ func NewSnapshot(at time.Time, l Listing, prev *Snapshot) *Snapshot {
 	return s
 }
 
-// With returns a snapshot that also has these plans and keys, which replace those of the same id. It
-// is as old as s: single keys do not make the others newer.
+// With returns a snapshot that also contains these plans and keys, which replace those with the same
+// id. It keeps the age of s, because the other keys are not newer.
 func (s *Snapshot) With(plans []Plan, keys []Key) *Snapshot {
 	next := &Snapshot{keys: make(map[string]entry, len(keys))}
 	if s != nil {
@@ -85,7 +85,7 @@ func (s *Snapshot) With(plans []Plan, keys []Key) *Snapshot {
 	return next
 }
 
-// addPlan adds a plan, or replaces the one of the same id.
+// addPlan adds a plan, or replaces the one with the same id.
 func (s *Snapshot) addPlan(index map[string]uint32, p Plan) {
 	p.Stages = slices.Clone(p.Stages)
 	slices.SortFunc(p.Stages, compareStages)
@@ -97,7 +97,7 @@ func (s *Snapshot) addPlan(index map[string]uint32, p Plan) {
 	s.plans = append(s.plans, p)
 }
 
-// add adds keys. One that is listed twice is in the plans of both.
+// add adds keys. A key that is listed twice gets the plans of both.
 func (s *Snapshot) add(index map[string]uint32, keys []Key) {
 	fresh := make(map[string]bool, len(keys))
 	for _, k := range keys {
@@ -121,7 +121,7 @@ func (s *Snapshot) add(index map[string]uint32, keys []Key) {
 	}
 }
 
-// remember takes over what prev knows of keys that s has not.
+// remember copies the keys of prev that s does not contain.
 func (s *Snapshot) remember(prev *Snapshot, index map[string]uint32) {
 	type missing struct {
 		id string
@@ -148,7 +148,7 @@ func (s *Snapshot) remember(prev *Snapshot, index map[string]uint32) {
 		for k, i := range m.plans {
 			p := prev.plans[i]
 			if _, ok := index[p.ID]; !ok {
-				s.addPlan(index, p) // the plan is deleted too
+				s.addPlan(index, p) // the plan was deleted too
 			}
 			plans[k] = index[p.ID]
 		}
@@ -158,13 +158,13 @@ func (s *Snapshot) remember(prev *Snapshot, index map[string]uint32) {
 	s.gone = len(all)
 }
 
-// At is when the listing was read.
+// At returns the time of the listing.
 func (s *Snapshot) At() time.Time { return s.at }
 
-// Len returns the number of keys and of plans, remembered ones included.
+// Len returns the number of keys and plans, including deleted ones that are kept.
 func (s *Snapshot) Len() (keys, plans int) { return len(s.keys), len(s.plans) }
 
-// find is Lookup, with exact saying whether a plan covers this very stage.
+// find does the same as Lookup, and also reports whether a plan covers exactly this stage.
 func (s *Snapshot) find(keyID, apiID, stage []byte) (plan *Plan, customer string, known, exact bool) {
 	e, ok := s.keys[string(keyID)]
 	if !ok {
@@ -181,8 +181,8 @@ func (s *Snapshot) find(keyID, apiID, stage []byte) (plan *Plan, customer string
 	return nil, e.name, true, false
 }
 
-// Lookup returns the plan of this key for this API and stage: the one of its plans that covers the
-// stage, else its only plan (the plan may have been edited since), else none.
+// Lookup returns the plan of this key for this API and stage: the one that covers the stage,
+// otherwise the key's only plan (it may have been edited since), otherwise none.
 func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
 	p, customer, known, _ := s.find(keyID, apiID, stage)
 	if p == nil {
@@ -191,7 +191,7 @@ func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer st
 	return p.Name, p.ID, customer, known
 }
 
-// covers searches the sorted stages without allocating. Most plans cover a few.
+// covers reports whether the plan has the stage. It does not allocate. Most plans have few stages.
 func (p *Plan) covers(apiID, stage []byte) bool {
 	if len(p.Stages) <= 8 {
 		for i := range p.Stages {

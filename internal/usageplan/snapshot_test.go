@@ -50,7 +50,7 @@ func TestSnapshotLookup(t *testing.T) {
 		{"two", "", "", "  Two true"},
 		{"none", "shop", "prod", "  None true"},
 		{"nameless", "shop", "prod", "Bare p3 nameless true"},
-		{"nobody", "shop", "prod", "   false"},
+		{"missing", "shop", "prod", "   false"},
 		{"", "", "", "   false"},
 	}
 	decoded, err := usageplan.Decode(s.Encode())
@@ -69,7 +69,7 @@ func TestSnapshotLookup(t *testing.T) {
 	}
 }
 
-func TestAPlanOfManyStages(t *testing.T) {
+func TestPlanWithManyStages(t *testing.T) {
 	for _, n := range []int{1, 8, 9, 10, 100} {
 		var stages []record.StageRef
 		for i := range n {
@@ -84,13 +84,13 @@ func TestAPlanOfManyStages(t *testing.T) {
 				t.Errorf("stage %d of %d: %s", i, n, got)
 			}
 			if got := lookup(s, "k", fmt.Sprint("api", i%7), fmt.Sprint("s", i*2+1)); got != "  Acme true" {
-				t.Errorf("a stage that is none of %d: %s", n, got)
+				t.Errorf("stage outside of the plan's %d: %s", n, got)
 			}
 		}
 	}
 }
 
-func TestDeletedKeysAreRememberedForMonths(t *testing.T) {
+func TestDeletedKeysAreKeptForMonths(t *testing.T) {
 	s := usageplan.NewSnapshot(day0, usageplan.Listing{
 		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold"}},
 		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1"}}},
@@ -107,11 +107,11 @@ func TestDeletedKeysAreRememberedForMonths(t *testing.T) {
 		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p9"}}},
 	}, gone)
 	if got, want := lookup(back, "k", "", ""), "New p9 Acme true"; got != want {
-		t.Errorf("a key that is back: %q, want %q", got, want)
+		t.Errorf("recreated key: %q, want %q", got, want)
 	}
 }
 
-func TestTheMostRecentlyDeletedAreRemembered(t *testing.T) {
+func TestNewestDeletedKeysAreKept(t *testing.T) {
 	var first, second usageplan.Listing
 	for i := range 40_000 {
 		first.Keys = append(first.Keys, usageplan.Key{ID: fmt.Sprint("a", i)})
@@ -121,16 +121,16 @@ func TestTheMostRecentlyDeletedAreRemembered(t *testing.T) {
 	s = usageplan.NewSnapshot(day0.AddDate(0, 0, 1), second, s)
 	s = usageplan.NewSnapshot(day0.AddDate(0, 0, 2), usageplan.Listing{}, s)
 	if keys, _ := s.Len(); keys != 50_000 {
-		t.Errorf("%d deleted keys are remembered, want 50000", keys)
+		t.Errorf("%d deleted keys kept, want 50000", keys)
 	}
 	for i := range 40_000 {
 		if got := lookup(s, fmt.Sprint("b", i), "", ""); got == "   false" {
-			t.Fatalf("b%d, deleted last, is forgotten before one that was deleted first", i)
+			t.Fatalf("b%d, deleted last, was dropped before keys deleted first", i)
 		}
 	}
 }
 
-func TestWithLeavesTheOriginal(t *testing.T) {
+func TestWithDoesNotChangeOriginal(t *testing.T) {
 	s := usageplan.NewSnapshot(day0, usageplan.Listing{
 		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: []record.StageRef{{API: "shop", Stage: "prod"}}}},
 		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1"}}},
@@ -149,25 +149,25 @@ func TestWithLeavesTheOriginal(t *testing.T) {
 		}
 	}
 	if !next.At().Equal(s.At()) {
-		t.Errorf("With made the snapshot of %v one of %v", s.At(), next.At())
+		t.Errorf("With changed the time from %v to %v", s.At(), next.At())
 	}
 }
 
-func TestDecodeRefuses(t *testing.T) {
+func TestDecodeRejects(t *testing.T) {
 	const head, plan = "SLUP\x01\x00\x00\x00\x01", "\x01\x01p\x04Gold\x00"
 	tests := []struct {
 		name, body string
 		ok         bool
 	}{
-		{"nothing in it", head + "\x00\x00", true},
+		{"no plans and keys", head + "\x00\x00", true},
 		{"a key in a plan", head + plan + "\x01\x01k\x04Acme\x00\x01\x00", true},
-		{"a plan that is not there", head + plan + "\x01\x01k\x04Acme\x00\x01\x01", false},
+		{"missing plan", head + plan + "\x01\x01k\x04Acme\x00\x01\x01", false},
 		{"more keys than bytes", head + plan + "\xff\xff\xff\xff\x7f", false},
-		{"a string longer than the rest", head + "\x01\x7fp", false},
-		{"a number without an end", head + "\xff", false},
-		{"more behind", head + "\x00\x00\x00", false},
-		{"another version", "SLUP\x02\x00\x00\x00\x01\x00\x00", false},
-		{"another name", "SLUQ\x01\x00\x00\x00\x01\x00\x00", false},
+		{"string beyond the end", head + "\x01\x7fp", false},
+		{"unterminated number", head + "\xff", false},
+		{"trailing bytes", head + "\x00\x00\x00", false},
+		{"other version", "SLUP\x02\x00\x00\x00\x01\x00\x00", false},
+		{"other magic", "SLUQ\x01\x00\x00\x00\x01\x00\x00", false},
 		{"empty", "", false},
 	}
 	for _, tt := range tests {
@@ -180,11 +180,11 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 	if _, err := usageplan.Decode([]byte(head + "\x00\x00crc!")); err == nil {
-		t.Error("Decode accepts a checksum that is wrong")
+		t.Error("Decode accepts a wrong checksum")
 	}
 }
 
-// FuzzDecode: no bytes make Decode panic or take much memory, and what it accepts is stable.
+// FuzzDecode checks that Decode never panics or allocates excessively, and that accepted data is stable.
 func FuzzDecode(f *testing.F) {
 	s := thousands(3)
 	f.Add(s.Encode())
@@ -199,10 +199,10 @@ func FuzzDecode(f *testing.F) {
 			s.Lookup([]byte("k0000000"), []byte("api"), []byte("prod"))
 			again, err := usageplan.Decode(s.Encode())
 			if err != nil {
-				t.Fatalf("Decode(%x) is encoded as what Decode refuses: %v", d, err)
+				t.Fatalf("Decode(%x) is encoded as data that Decode rejects: %v", d, err)
 			}
 			if a, b := len(again.Encode()), len(s.Encode()); a != b {
-				t.Fatalf("Decode(%x) takes %d bytes, and then %d", d, b, a)
+				t.Fatalf("Decode(%x) is encoded in %d bytes, then in %d", d, b, a)
 			}
 		}
 	})
@@ -211,14 +211,14 @@ func FuzzDecode(f *testing.F) {
 func TestEncodeIsCompact(t *testing.T) {
 	data := thousands(10_000).Encode()
 	if len(data) > 10_000*48 {
-		t.Errorf("10,000 keys take %d bytes, want at most 48 each", len(data))
+		t.Errorf("10,000 keys take %d bytes, want up to 48 each", len(data))
 	}
 	if !bytes.HasPrefix(data, []byte("SLUP")) {
-		t.Error("the stored form does not begin with its name")
+		t.Error("stored format does not begin with its magic")
 	}
 }
 
-// thousands is a snapshot of n keys in twenty plans.
+// thousands returns a snapshot of n keys in twenty plans.
 func thousands(n int) *usageplan.Snapshot {
 	var l usageplan.Listing
 	for p := range 20 {
@@ -275,7 +275,7 @@ func BenchmarkLookup(b *testing.B) {
 	b.Run("unknown", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			d.Lookup([]byte("nobody"), api, stage)
+			d.Lookup([]byte("missing"), api, stage)
 		}
 	})
 }

@@ -9,33 +9,33 @@ import (
 	"time"
 )
 
-// ErrChanged means that the stored snapshot is not the one that Put named, so another process has written.
+// ErrChanged means that the stored snapshot is not the one named in Put: another process has written it.
 var ErrChanged = errors.New("shared snapshot has changed")
 
-// SnapshotStore keeps one snapshot for many processes, as bytes. It is safe for parallel use by
-// many processes because a Put names what it replaces.
+// SnapshotStore keeps one snapshot, as bytes, for many processes. They may use it in parallel, because
+// each Put names the version that it replaces.
 type SnapshotStore interface {
-	// Get returns the bytes and their ETag, or no bytes and no ETag if nothing was put yet.
+	// Get returns the bytes and their ETag, or no bytes and no ETag if there are none yet.
 	Get(ctx context.Context) (data []byte, etag string, err error)
-	// Put replaces the bytes whose ETag is ifMatch, or creates the first ones if it is empty, and
-	// returns the new ETag. It returns an error that wraps ErrChanged if they are not the current ones.
+	// Put replaces the bytes with the ETag ifMatch, or creates them if ifMatch is "", and returns the
+	// new ETag. The error wraps ErrChanged if the bytes have another ETag.
 	Put(ctx context.Context, data []byte, ifMatch string) (etag string, err error)
 }
 
 // leaseFor is how long one process may take to renew the shared snapshot before another one tries.
-// An overrun is harmless: of two that renew at a time, the second Put fails.
+// An overrun is harmless: if two processes renew it, the second Put fails.
 const leaseFor = time.Minute
 
-// lease names the process that renews the shared snapshot. It is part of the stored bytes, so taking it is one
-// conditional Put: of many processes that find the snapshot too old at the same time, one succeeds,
-// and the others keep the snapshot that they have.
+// lease names the process that renews the shared snapshot. It is part of the stored bytes, so acquiring
+// it is one conditional Put: of many processes that find the snapshot too old, one succeeds, and
+// the others keep their snapshot.
 type lease struct {
 	holder string
 	until  time.Time
 }
 
 // loadShared adopts the shared snapshot if it is newer, and renews it if it is too old and no other
-// process does.
+// process is renewing it.
 func (x *Index) loadShared(ctx context.Context) (next time.Time, err error) {
 	data, etag, err := x.cfg.Store.Get(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (x *Index) loadShared(ctx context.Context) (next time.Time, err error) {
 		if shared, held, err = decode(data); errors.Is(err, errVersion) {
 			return x.loadAlone(ctx, err) // written by a newer version; not replaced
 		} else if err != nil {
-			x.log.Warn("shared snapshot is not readable and will be replaced", "error", err)
+			x.log.Warn("shared snapshot is unreadable; replacing it", "error", err)
 			shared, held = &Snapshot{}, lease{}
 		}
 	}
@@ -70,7 +70,7 @@ func (x *Index) loadShared(ctx context.Context) (next time.Time, err error) {
 	}
 	if _, err := x.cfg.Store.Put(ctx, encode(x.snap.Load(), lease{}), etag); err != nil && !errors.Is(err, ErrChanged) {
 		x.failures.Add(1)
-		x.log.Warn("shared snapshot was not written", "error", err)
+		x.log.Warn("writing the shared snapshot failed", "error", err)
 	}
 	return time.Now().Add(jitter(x.cfg.Every)), nil
 }
@@ -83,20 +83,20 @@ func (x *Index) untilOthersAreDone() time.Duration {
 	return jitter(time.Second)
 }
 
-// loadAlone lists the source when the store fails.
+// loadAlone lists the source if the store fails.
 func (x *Index) loadAlone(ctx context.Context, storeErr error) (next time.Time, err error) {
 	x.failures.Add(1)
-	x.log.Warn("shared snapshot is not available", "error", storeErr)
+	x.log.Warn("shared snapshot is unavailable", "error", storeErr)
 	if s := x.snap.Load(); s != nil && time.Since(s.at) < x.cfg.Every {
 		return s.at.Add(jitter(x.cfg.Every)), nil
 	}
 	if err := x.list(ctx); err != nil {
-		return next, fmt.Errorf("%w (and the shared snapshot: %w)", err, storeErr)
+		return next, fmt.Errorf("%w (shared snapshot: %w)", err, storeErr)
 	}
 	return time.Now().Add(jitter(x.cfg.Every)), nil
 }
 
-// adopt makes a shared snapshot ours if it is newer. Keys that only we know stay remembered.
+// adopt publishes a shared snapshot if it is newer. It keeps keys that only this process has.
 func (x *Index) adopt(shared *Snapshot) {
 	mine := x.snap.Load()
 	if !shared.whole || mine != nil && mine.whole && !shared.at.After(mine.at) {

@@ -19,13 +19,13 @@ import (
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
-// object is a SnapshotStore and an S3 server of one object.
+// object is a SnapshotStore and an S3 server with one object.
 type object struct {
 	mu   sync.Mutex
 	data []byte
 	rev  int
 	puts int
-	err  error // what Get and Put return, if any
+	err  error // returned by Get and Put, if set
 	path string
 	race func() // called once after a Get
 }
@@ -102,15 +102,15 @@ func refresh(t *testing.T, d *usageplan.Index) {
 	}
 }
 
-func TestAFreshContainerReadsTheSharedSnapshot(t *testing.T) {
+func TestNewProcessReadsSharedSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
 		if n := g.count(); n != 3 {
-			t.Errorf("the first of all made %d calls, want 3", n)
+			t.Errorf("first process made %d calls, want 3", n)
 		}
 		if bytes.Contains(store.data, []byte(secret)) {
-			t.Error("the shared snapshot holds the value of a key")
+			t.Error("shared snapshot contains the value of a key")
 		}
 		pass(50 * time.Second)
 		for range 20 {
@@ -120,12 +120,12 @@ func TestAFreshContainerReadsTheSharedSnapshot(t *testing.T) {
 			wantWho(t, d, "k3", "beta", "Silver/k3")
 		}
 		if n := g.count(); n != 0 {
-			t.Errorf("20 containers that found a shared snapshot made %d calls, want 0", n)
+			t.Errorf("20 processes with a shared snapshot made %d calls, want 0", n)
 		}
 	})
 }
 
-func TestOneContainerAtATimeRenews(t *testing.T) {
+func TestOneProcessRenewsSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		var all []*usageplan.Index
@@ -144,21 +144,21 @@ func TestOneContainerAtATimeRenews(t *testing.T) {
 		}
 		wg.Wait()
 		if n := g.count(); n != 3 {
-			t.Errorf("20 containers made %d calls to renew one snapshot, want 3", n)
+			t.Errorf("20 processes made %d calls to renew one snapshot, want 3", n)
 		}
 		pass(20 * time.Second)
 		for _, d := range all {
-			wantWho(t, d, "k1", "prod", "Gold/Acme Corp") // also those that waited had the old one
+			wantWho(t, d, "k1", "prod", "Gold/Acme Corp") // waiting processes keep the old snapshot
 			refresh(t, d)
 			wantWho(t, d, "k9", "prod", "Gold/New Inc")
 		}
 		if n := g.count(); n != 0 {
-			t.Errorf("%d more calls for a snapshot that was renewed, want 0", n)
+			t.Errorf("%d more calls after the renewal, want 0", n)
 		}
 	})
 }
 
-func TestAFreshContainerWaitsForTheFirstListing(t *testing.T) {
+func TestNewProcessWaitsForFirstListing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		g.intercept(func(http.ResponseWriter, *http.Request) bool { pause(5 * time.Second); return true })
@@ -176,7 +176,7 @@ func TestAFreshContainerWaitsForTheFirstListing(t *testing.T) {
 		}
 		wg.Wait()
 		if n := g.count(); n != 3 {
-			t.Errorf("5 containers made %d calls for the first snapshot, want 3", n)
+			t.Errorf("5 processes made %d calls for the first snapshot, want 3", n)
 		}
 
 		held := &object{}
@@ -184,45 +184,45 @@ func TestAFreshContainerWaitsForTheFirstListing(t *testing.T) {
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			d, began := newIndex(t, newSource(t, g, nil), withStore(held)), time.Now()
-			err := d.Refresh(ctx) // the first gets the lease and no answer
+			err := d.Refresh(ctx) // the first gets the lease but no response
 			cancel()
 			if took := time.Since(began); err == nil && took > 10*time.Second {
-				t.Errorf("the second waited %v of its 20 s, want at most half", took)
+				t.Errorf("second process waited %v of its 20 s, want up to half", took)
 			}
 		}
 	})
 }
 
-func TestTheOneThatLosesTheLeaseWaits(t *testing.T) {
+func TestLeaseLoserWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
 		pass(2 * time.Minute)
 		g.count()
-		store.race = func() { store.rev++ } // another one was quicker
+		store.race = func() { store.rev++ } // another process was faster
 		d := newIndex(t, newSource(t, g, nil), withStore(store))
 		refresh(t, d)
 		if n := g.count(); n != 0 {
-			t.Errorf("the loser made %d calls, want 0", n)
+			t.Errorf("process without the lease made %d calls, want 0", n)
 		}
 		wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 	})
 }
 
-func TestALeaseEndsWithItsHolder(t *testing.T) {
+func TestLeaseExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		g.intercept(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := newIndex(t, newSource(t, g, nil), withStore(store)).Refresh(ctx); err == nil {
-			t.Fatal("Refresh succeeded without an answer")
+			t.Fatal("Refresh succeeded without a response")
 		}
 		g.intercept(nil)
 		d := newIndex(t, newSource(t, g, nil), withStore(store))
 		refresh(t, d)
 		if d.Ready() {
-			t.Error("a second one renews while the first holds the lease")
+			t.Error("second process renews while the first holds the lease")
 		}
 		wantWho(t, d, "k1", "prod", "unknown")
 		refresh(t, d) // single keys need no lease
@@ -230,12 +230,12 @@ func TestALeaseEndsWithItsHolder(t *testing.T) {
 		pass(time.Minute)
 		refresh(t, d)
 		if !d.Ready() {
-			t.Error("nobody renews after the lease has ended")
+			t.Error("no renewal after the lease has expired")
 		}
 	})
 }
 
-func TestAnUnknownKeyOutrunsTheSharedSnapshot(t *testing.T) {
+func TestUnknownKeyBypassesSharedSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l usageplan.Listing
 		d := newIndex(t, listing(func() usageplan.Listing { return l }), withStore(&object{}))
@@ -260,7 +260,7 @@ func TestDeletedKeysAreShared(t *testing.T) {
 	})
 }
 
-func TestAStoreThatDoesNotWork(t *testing.T) {
+func TestBrokenStore(t *testing.T) {
 	good := func(t *testing.T) []byte {
 		store := &object{}
 		refresh(t, newIndex(t, newSource(t, smallGateway(), nil), withStore(store)))
@@ -273,9 +273,9 @@ func TestAStoreThatDoesNotWork(t *testing.T) {
 	}{
 		{"unreachable", func([]byte) *object { return &object{err: errors.New("no route")} }, false},
 		{"damaged", func(d []byte) *object { d[len(d)/2] ^= 1; return &object{data: d, rev: 1} }, true},
-		{"cut off", func(d []byte) *object { return &object{data: d[:len(d)/2], rev: 1} }, true},
+		{"truncated", func(d []byte) *object { return &object{data: d[:len(d)/2], rev: 1} }, true},
 		{"something else", func([]byte) *object { return &object{data: []byte("<html>"), rev: 1} }, true},
-		{"of a newer version", func(d []byte) *object { d[4]++; return &object{data: d, rev: 1} }, false},
+		{"newer version", func(d []byte) *object { d[4]++; return &object{data: d, rev: 1} }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -284,7 +284,7 @@ func TestAStoreThatDoesNotWork(t *testing.T) {
 			refresh(t, d)
 			wantWho(t, d, "k1", "prod", "Gold/Acme Corp")
 			if replaced := store.puts > 0; replaced != tt.replaced {
-				t.Errorf("the stored bytes were replaced: %v, want %v", replaced, tt.replaced)
+				t.Errorf("stored bytes replaced: %v, want %v", replaced, tt.replaced)
 			}
 		})
 	}
@@ -301,32 +301,32 @@ func TestS3Store(t *testing.T) {
 		t.Fatalf("NewS3Store: %v", err)
 	}
 	if data, etag, err := store.Get(t.Context()); len(data) != 0 || etag != "" || err != nil {
-		t.Errorf("Get of no object = %q, %q, %v, want nothing", data, etag, err)
+		t.Errorf("Get of a missing object = %q, %q, %v, want nothing", data, etag, err)
 	}
 	if _, err := store.Put(t.Context(), []byte("x"), `"rev1"`); !errors.Is(err, usageplan.ErrChanged) {
-		t.Errorf("Put over no object: %v, want ErrChanged", err)
+		t.Errorf("Put with the ETag of a missing object: %v, want ErrChanged", err)
 	}
 	first, err := store.Put(t.Context(), []byte("one"), "")
 	if err != nil {
-		t.Fatalf("Put of the first: %v", err)
+		t.Fatalf("first Put: %v", err)
 	}
 	if _, err := store.Put(t.Context(), []byte("x"), ""); !errors.Is(err, usageplan.ErrChanged) {
-		t.Errorf("second Put of a first: %v, want ErrChanged", err)
+		t.Errorf("second Put without an ETag: %v, want ErrChanged", err)
 	}
 	second, err := store.Put(t.Context(), []byte("two"), first)
 	if err != nil {
-		t.Fatalf("Put over the first: %v", err)
+		t.Fatalf("Put with the first ETag: %v", err)
 	}
 	if _, err := store.Put(t.Context(), []byte("x"), first); !errors.Is(err, usageplan.ErrChanged) {
-		t.Errorf("Put over what is no more: %v, want ErrChanged", err)
+		t.Errorf("Put with an old ETag: %v, want ErrChanged", err)
 	}
 	if data, etag, err := store.Get(t.Context()); string(data) != "two" || etag != second || err != nil {
 		t.Errorf("Get = %q, %q, %v, want two, %q", data, etag, err, second)
 	}
 }
 
-// Somebody who may not list the bucket is not told that the object is not there.
-func TestS3StoreOfWhoMayNotList(t *testing.T) {
+// Callers that may not list the bucket get 403 for a missing object.
+func TestS3StoreWithoutListPermission(t *testing.T) {
 	o := &object{path: "/logs/state"}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && o.etag() == "" {
@@ -341,10 +341,10 @@ func TestS3StoreOfWhoMayNotList(t *testing.T) {
 		t.Fatalf("NewS3Store: %v", err)
 	}
 	if data, etag, err := store.Get(t.Context()); len(data) != 0 || etag != "" || err != nil {
-		t.Errorf("Get of no object = %q, %q, %v, want nothing", data, etag, err)
+		t.Errorf("Get of a missing object = %q, %q, %v, want nothing", data, etag, err)
 	}
 	if _, err := store.Put(t.Context(), []byte("one"), ""); err != nil {
-		t.Errorf("Put of the first: %v", err)
+		t.Errorf("first Put: %v", err)
 	}
 	if data, _, err := store.Get(t.Context()); string(data) != "one" || err != nil {
 		t.Errorf("Get = %q, %v, want one", data, err)

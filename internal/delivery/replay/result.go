@@ -105,7 +105,7 @@ func (r *result) read(ctx context.Context) error {
 	}
 	defer plain.Close()
 	if form == lines.Parquet {
-		return &unreadError{errors.New("Parquet files cannot be reprocessed: they contain the records' values, not the records")}
+		return &unreadError{errors.New("cannot reprocess a Parquet file: it contains the records' values, not the records")}
 	}
 	packed := form != lines.Plain || strings.HasSuffix(r.good.key, gzipExt)
 	r.good.packed, r.failed.packed = packed, packed

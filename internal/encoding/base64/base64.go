@@ -1,9 +1,8 @@
-// Package base64 encodes and decodes the standard, padded base64 with vector instructions, and
-// accepts nothing that is not strictly valid.
+// Package base64 encodes and decodes standard, padded base64 with vector instructions. Its decoder
+// accepts only strictly valid input.
 //
-// The work is that of github.com/segmentio/asm/base64, which leaves the end of the input to
-// encoding/base64. On its own it accepts line breaks, and by default also bits left over before
-// the padding.
+// It uses github.com/segmentio/asm/base64, which passes the end of the input to encoding/base64. On
+// its own, that accepts line breaks and, by default, non-zero bits before the padding.
 package base64
 
 import (
@@ -12,11 +11,11 @@ import (
 	"github.com/segmentio/asm/base64"
 )
 
-// strict rejects bits that are left over before the padding.
+// strict rejects non-zero bits before the padding.
 var strict = base64.StdEncoding.Strict()
 
-// AppendDecoded appends what v encodes to dst. When it returns false, v is not strict base64, and
-// dst comes back as long as it was.
+// AppendDecoded appends the decoded v to dst. If v is not strictly valid, it returns false and dst
+// with its original length.
 func AppendDecoded(dst, v []byte) ([]byte, bool) {
 	if len(v)%4 != 0 {
 		return dst, false
@@ -26,7 +25,7 @@ func AppendDecoded(dst, v []byte) ([]byte, bool) {
 	for i := len(v) - 1; i >= 0 && i >= len(v)-2 && v[i] == '='; i-- {
 		want--
 	}
-	// Line breaks are skipped: then there is less than expected.
+	// Line breaks are skipped; the result is then shorter than expected.
 	n, err := strict.Decode(dst[at:], v)
 	if err != nil || n != want {
 		return dst[:at], false
@@ -34,7 +33,7 @@ func AppendDecoded(dst, v []byte) ([]byte, bool) {
 	return dst[:at+n], true
 }
 
-// Append appends v, encoded, to dst.
+// Append appends the encoded v to dst.
 func Append(dst, v []byte) []byte {
 	at, n := len(dst), (len(v)+2)/3*4
 	dst = slices.Grow(dst, n)[:at+n]

@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/encoding/base64"
 )
 
-// FuzzBase64 compares both ways with encoding/base64.
+// FuzzBase64 compares encoding and decoding with encoding/base64.
 func FuzzBase64(f *testing.F) {
 	for _, seed := range []string{
 		"", "YQ==", "YR==", "YWI=", "YWJj", "YWJjZGVmZ2hpams=", "YWJjZGVmZ2hpamtsbW5vcA==", "YWJj\nZGVm", "YWJjZGVmZ2hp\namtsbW5vcA==",
@@ -21,8 +21,8 @@ func FuzzBase64(f *testing.F) {
 	f.Fuzz(compare)
 }
 
-// Vector instructions write whole words: none may reach beyond what was asked for.
-func TestNothingIsWrittenBehindTheResult(t *testing.T) {
+// Vector instructions write whole words, but must not write beyond the result.
+func TestNoWriteBeyondResult(t *testing.T) {
 	const most, guard = 300, 64
 	raw := bytes.Repeat([]byte("rEcOrD-0"), most/8+1)
 	for n := range most {
@@ -32,7 +32,7 @@ func TestNothingIsWrittenBehindTheResult(t *testing.T) {
 			t.Fatalf("Append of %d bytes = %q, want %q in the space of dst", n, enc, want)
 		}
 		if behind := space[len(enc):]; len(bytes.Trim(behind, ".")) > 0 {
-			t.Fatalf("Append of %d bytes wrote %q behind its result", n, behind)
+			t.Fatalf("Append of %d bytes wrote %q beyond the result", n, behind)
 		}
 		space = bytes.Repeat([]byte("."), most*2+guard)
 		dec, ok := base64.AppendDecoded(space[:0], enc)
@@ -40,13 +40,13 @@ func TestNothingIsWrittenBehindTheResult(t *testing.T) {
 			t.Fatalf("AppendDecoded of %d bytes = %q, %v, want %q in the space of dst", n, dec, ok, raw[:n])
 		}
 		if behind := space[len(enc)/4*3:]; len(bytes.Trim(behind, ".")) > 0 {
-			t.Fatalf("AppendDecoded of %d bytes wrote %q behind its result", n, behind)
+			t.Fatalf("AppendDecoded of %d bytes wrote %q beyond the result", n, behind)
 		}
 	}
 }
 
-// Every byte at every place of inputs that go through the vector instructions.
-func TestEveryInvalidByteIsRejected(t *testing.T) {
+// Tries every byte at every index of inputs that are long enough for the vector instructions.
+func TestInvalidBytesAreRejected(t *testing.T) {
 	for _, n := range []int{36, 66, 192} {
 		valid := []byte(std.StdEncoding.EncodeToString(bytes.Repeat([]byte("r"), n)))
 		for at := range valid {
@@ -59,7 +59,7 @@ func TestEveryInvalidByteIsRejected(t *testing.T) {
 	}
 }
 
-// compare compares both ways with encoding/base64.
+// compare compares encoding and decoding with encoding/base64.
 func compare(t *testing.T, v []byte) {
 	t.Helper()
 	want, err := std.StdEncoding.Strict().DecodeString(string(v))

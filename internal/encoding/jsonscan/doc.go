@@ -4,13 +4,13 @@
 package jsonscan
 
 // Bad is the reason why bytes are not valid JSON. Reason is one of a few fixed texts without
-// any of the content, so it may be logged and counted.
+// any of the content, so it can be logged and counted.
 type Bad struct{ Reason string }
 
 // Error returns the reason.
 func (b *Bad) Error() string { return b.Reason }
 
-// The reasons. They are values, not constructors, so that a bad record costs no allocation.
+// The reasons. They are values, so that a bad record costs no allocation.
 var (
 	BadJSON      = &Bad{"the record is not valid JSON"}
 	BadTruncated = &Bad{"the record is not valid JSON: it ends too early"}

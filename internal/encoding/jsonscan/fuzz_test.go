@@ -29,28 +29,28 @@ func FuzzAgainstEncodingJSON(f *testing.F) {
 	})
 }
 
-// checkAgainstEncodingJSON states the contract: a document is read if and only if the standard library finds it valid, it is
-// valid UTF-8 and it is not too deep; and what is read from it is what the standard library reads.
+// checkAgainstEncodingJSON checks the contract: a document is accepted if and only if it is valid according to the standard
+// library, valid UTF-8 and not too deep; and its content is the same as in the standard library.
 func checkAgainstEncodingJSON(t *testing.T, data []byte) {
 	t.Helper()
 	bad, valid := document(data), json.Valid(data)
 	switch {
 	case bad == nil && !(valid && utf8.Valid(data)):
-		t.Fatalf("%q is read; encoding/json finds it valid: %v; valid UTF-8: %v", data, valid, utf8.Valid(data))
+		t.Fatalf("%q is accepted; valid according to encoding/json: %v; valid UTF-8: %v", data, valid, utf8.Valid(data))
 	case bad == nil:
 		if depth := depthOf(t, data); depth > maxDepth {
-			t.Fatalf("%q is read, which nests %d levels", data, depth)
+			t.Fatalf("%q is accepted, with %d levels of nesting", data, depth)
 		}
 		checkPrefixes(t, data)
 		checkContent(t, data)
 	case valid && !(bad == BadUTF8 && !utf8.Valid(data) || bad == BadDepth && depthOf(t, data) > maxDepth):
-		t.Fatalf("%q is refused (%v), which encoding/json reads", data, bad)
+		t.Fatalf("%q is rejected (%v), but accepted by encoding/json", data, bad)
 	case bad == BadUTF8 && utf8.Valid(data):
-		t.Fatalf("%q is refused with %v, which is valid UTF-8", data, bad)
+		t.Fatalf("%q is rejected with %v, but is valid UTF-8", data, bad)
 	}
 }
 
-// checkPrefixes checks that a document that was cut off is recognized as such.
+// checkPrefixes checks that a truncated document is reported as such.
 func checkPrefixes(t *testing.T, data []byte) {
 	t.Helper()
 	for n := range min(len(data), 300) {
@@ -59,7 +59,7 @@ func checkPrefixes(t *testing.T, data []byte) {
 		if !utf8.Valid(part) && bad == BadUTF8 || bad == BadTruncated || bad == nil && json.Valid(part) {
 			continue
 		}
-		t.Fatalf("%q, the beginning of a valid document: %v, want %v", part, bad, BadTruncated)
+		t.Fatalf("%q, a prefix of a valid document: %v, want %v", part, bad, BadTruncated)
 	}
 }
 
@@ -75,7 +75,7 @@ func checkContent(t *testing.T, data []byte) {
 	}
 }
 
-// checkString compares the string that b begins with, and returns its value.
+// checkString compares the string at the start of b with the standard library's, and returns its value.
 func checkString(t *testing.T, b []byte) string {
 	t.Helper()
 	end, escaped, bad := StringEnd(b, 1)
@@ -85,10 +85,10 @@ func checkString(t *testing.T, b []byte) string {
 	raw := b[1:end]
 	var want string
 	if err := json.Unmarshal(b[:end+1], &want); err != nil {
-		t.Fatalf("%q is no string: %v", b[:end+1], err)
+		t.Fatalf("%q is not a string: %v", b[:end+1], err)
 	}
 	if got := string(Unescape(nil, raw)); got != want || escaped != bytes.Contains(raw, []byte(`\`)) {
-		t.Fatalf("the string %q is read as %q (escaped: %v), want %q", raw, got, escaped, want)
+		t.Fatalf("string %q = %q (escaped: %v), want %q", raw, got, escaped, want)
 	}
 	return want
 }
@@ -109,7 +109,7 @@ func checkMembers(t *testing.T, data []byte, at int) {
 		}
 		var want json.RawMessage
 		if err := dec.Decode(&want); err != nil || !bytes.Equal(want, value) {
-			t.Fatalf("%q: the value of %q is %q, want %q (%v)", data, name, value, want, err)
+			t.Fatalf("%q: value of %q = %q, want %q (%v)", data, name, value, want, err)
 		}
 		if value[0] == '"' {
 			checkString(t, value)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// document reads b as one value with white space around it.
+// document parses b as one value with white space around it.
 func document(b []byte) *Bad {
 	end, bad := ValueEnd(b, SpaceEnd(b, 0), 0)
 	if bad == nil && SpaceEnd(b, end) != len(b) {
@@ -47,8 +47,8 @@ func TestValueEndReasons(t *testing.T) {
 	}
 }
 
-// TestPlainEndFindsEachByte tests every byte at every position within and after groups of eight.
-func TestPlainEndFindsEachByte(t *testing.T) {
+// TestPlainEndFindsEachSpecialByte tests every byte at every position within and after groups of eight.
+func TestPlainEndFindsEachSpecialByte(t *testing.T) {
 	for c := range 256 {
 		for at := range 20 {
 			b := bytes.Repeat([]byte("x"), 20)
@@ -83,7 +83,7 @@ func TestMembersStopsAtBad(t *testing.T) {
 
 	calls := 0
 	if _, bad := Members(rec, 1, func([]byte, bool, []byte) *Bad { calls++; return BadDepth }); bad != BadDepth || calls != 1 {
-		t.Errorf("a function that returns a Bad: %d calls and %v, want one and its Bad", calls, bad)
+		t.Errorf("function that returns a Bad: %d calls and %v, want 1 and its Bad", calls, bad)
 	}
 	for broken, want := range map[string]*Bad{`{`: BadTruncated, `{"a":1,`: BadTruncated, `{1:2}`: BadJSON, `{"a" 1}`: BadJSON, `{"a":01}`: BadJSON, "{\"\xff\":1}": BadUTF8} {
 		if _, bad := Members([]byte(broken), 0, func([]byte, bool, []byte) *Bad { return nil }); bad != want {
@@ -133,7 +133,7 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// depthOf returns how deeply a valid document nests.
+// depthOf returns the nesting depth of a valid document.
 func depthOf(t *testing.T, b []byte) int {
 	t.Helper()
 	depth, deepest := 0, 0

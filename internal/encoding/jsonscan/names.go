@@ -1,15 +1,14 @@
 package jsonscan
 
-// maxNames limits the names that Names keeps in memory, because clients may be able to send new ones.
+// maxNames limits the names that Names keeps in memory, because clients may be able to send arbitrary ones.
 const maxNames = 1000
 
-// Names finds a value for each member's name of many objects. Most objects of a log have the same names in the same
-// order, so that comparing with the object before finds most of them without a look into a map. It is for one
-// goroutine.
+// Names maps the member names of many objects to values. Most objects of a log have the same names in the same order, so
+// comparing with the previous object finds most values without a map lookup. It must not be used concurrently.
 type Names[T any] struct {
 	find   func(name []byte) T
 	known  map[string]named[T] // of earlier objects
-	before []named[T]          // of the object before, and of this one as far as it was read
+	before []named[T]          // of the previous object, overwritten by those of this one
 	at     int                 // members of this object so far
 }
 
@@ -18,7 +17,7 @@ type named[T any] struct {
 	value T
 }
 
-// NewNames returns Names that call find for each name that they do not know yet. find may not keep the name.
+// NewNames returns Names that call find for each new name. find must not keep the name.
 func NewNames[T any](find func(name []byte) T) *Names[T] {
 	return &Names[T]{find: find, known: map[string]named[T]{}}
 }
@@ -35,7 +34,7 @@ func (n *Names[T]) Value(name []byte) T {
 	return n.other(name)
 }
 
-// other returns the value of a name at whose place the object before has another one.
+// other returns the value of a name that differs from the one at the same position of the previous object.
 func (n *Names[T]) other(name []byte) T {
 	v, ok := n.known[string(name)]
 	if !ok {

@@ -17,18 +17,18 @@ func TestNamesFindsEachNameOnce(t *testing.T) {
 		names.Begin()
 		for _, name := range object {
 			if got := names.Value([]byte(name)); got != "value of "+name {
-				t.Errorf("%v: the value of %s is %q", object, name, got)
+				t.Errorf("%v: value of %s = %q", object, name, got)
 			}
 		}
 	}
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
 		if found[name] != 1 {
-			t.Errorf("%s was looked for %d times, want once", name, found[name])
+			t.Errorf("find(%s) was called %d times, want 1", name, found[name])
 		}
 	}
 }
 
-func TestNamesAreRightBeyondWhatIsKept(t *testing.T) {
+func TestNamesBeyondLimitAreCorrect(t *testing.T) {
 	calls := 0
 	names := jsonscan.NewNames(func(name []byte) string { calls++; return string(name) })
 	for range 2 {
@@ -36,12 +36,12 @@ func TestNamesAreRightBeyondWhatIsKept(t *testing.T) {
 		for i := range 3000 {
 			name := fmt.Sprint("n", i)
 			if got := names.Value([]byte(name)); got != name {
-				t.Fatalf("the value of %s is %q", name, got)
+				t.Fatalf("value of %s = %q", name, got)
 			}
 		}
 	}
 	if calls != 3000+2000 {
-		t.Errorf("find was called %d times, want 5000: the first 1000 names are kept", calls)
+		t.Errorf("find was called %d times, want 5000 with the first 1000 names kept", calls)
 	}
 }
 
@@ -54,6 +54,6 @@ func TestNamesDoNotAllocate(t *testing.T) {
 			names.Value(name)
 		}
 	}); n != 0 {
-		t.Errorf("%v allocations for an object whose names are known, want none", n)
+		t.Errorf("%v allocations for an object with known names, want 0", n)
 	}
 }

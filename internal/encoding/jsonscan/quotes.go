@@ -69,13 +69,13 @@ func endsHere(b []byte, i int) bool {
 	return i == len(b) || b[i] == ':' || b[i] == ',' || b[i] == '}' || b[i] == ']'
 }
 
-// maxMembers is the most members of an object that Repeats checks. A log format has fewer.
+// maxMembers limits the members of an object that Repeats checks. A log format has fewer.
 const maxMembers = 256
 
 // Repeats reports whether an object of a valid record has two members with the same name, or more
 // members than a log format can have. API Gateway does not escape curly quotes in values, so with
 // such a format a client could end a string within the request path and add its own members, such
-// as another key id. Those names repeat, because the format has them too.
+// as another key id. Such members repeat names of the format.
 func Repeats(rec []byte) bool {
 	for i := SpaceEnd(rec, 0); i < len(rec); i = SpaceEnd(rec, i) {
 		names := make([][]byte, 0, 32)

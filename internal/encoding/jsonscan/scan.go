@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deeply arrays and objects may nest. An access log line nests two or three levels.
+// maxDepth limits the nesting of arrays and objects. An access log line nests two or three levels.
 const maxDepth = 100
 
-// Eight bytes at a time: the constants repeat one byte eight times.
+// Constants for processing eight bytes at a time: each repeats one byte eight times.
 const (
 	eight02 = 0x0202020202020202
 	eight21 = 0x2121212121212121

@@ -6,9 +6,9 @@ import (
 	"io"
 )
 
-// Lines calls fn with each non-blank line of r, without surrounding space. When a line is longer than partBytes and
-// consists of JSON objects that run together, as streams without a delimiter deliver them, fn gets it in parts of complete
-// objects. A line or part that is longer than maxBytes even so is truncated to maxBytes, and its rest is skipped. fn must
+// Lines calls fn with each non-blank line of r, without surrounding space. If a line is longer than partBytes and
+// consists of concatenated JSON objects, as streams without a delimiter deliver them, fn gets it in parts of complete
+// objects. A line or part that is still longer than maxBytes is truncated to maxBytes, and the rest is skipped. fn must
 // not keep line. Lines stops at the first error of fn and returns it unchanged.
 func Lines(r io.Reader, partBytes, maxBytes int, fn func(line []byte, truncated bool) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)

@@ -1,7 +1,7 @@
 // Package lines reads the lines of a delivered object. It decompresses every format that
-// Firehose and common tools write, and turns rows of Parquet files into lines of JSON. It
+// Firehose and common tools write, and converts rows of Parquet files to lines of JSON. It
 // detects the format by the first bytes, not by the object's name: a stream's FileExtension
-// replaces Firehose's own extensions, and people rename objects.
+// replaces Firehose's own extensions, and users rename objects.
 package lines
 
 import (
@@ -59,7 +59,7 @@ const (
 )
 
 // ErrCorrupt is returned when data does not match the form that its first bytes indicate.
-var ErrCorrupt = errors.New("the compressed data is corrupt")
+var ErrCorrupt = errors.New("compressed data is corrupt")
 
 // Open returns a reader of the decompressed bytes of an object, and the object's form. The
 // caller must close the reader; Open does not close r. The reader of a truncated object
@@ -187,7 +187,7 @@ func (b *blocks) next() error {
 	return nil
 }
 
-// zipped reads the entries of a zip archive one after the other.
+// zipped reads the entries of a zip archive in order.
 type zipped struct {
 	file    *os.File // copy of the archive: its directory is at the end, so it cannot be streamed
 	entries []*zip.File

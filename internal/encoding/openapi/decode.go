@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds of a document. Aliases count as often as they are used.
+// Limits of a document. Aliases count each time they are used.
 const (
 	maxDepth = 64
 	maxNodes = 200_000
@@ -58,7 +58,7 @@ func decodeJSON(data []byte, nodes *int) (any, error) {
 	return fromJSON(v, 0, nodes)
 }
 
-// invalidJSON names the line of a syntax error.
+// invalidJSON returns an error with the line of a syntax error.
 func invalidJSON(data []byte, err error) error {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -128,7 +128,7 @@ func fromYAML(n *yaml.Node, depth int, nodes *int) (any, error) {
 	return scalar(n), nil
 }
 
-// fromMapping reads a mapping. Its own keys win over those that it merges in (<<).
+// fromMapping reads a mapping. Its own keys override merged ones (<<).
 func fromMapping(n *yaml.Node, depth int, nodes *int) (any, error) {
 	o := make(object, len(n.Content)/2)
 	var merged []any
@@ -141,7 +141,7 @@ func fromMapping(n *yaml.Node, depth int, nodes *int) (any, error) {
 		case key.Tag == "!!merge":
 			merged = append(merged, v)
 		case key.Kind != yaml.ScalarNode:
-			return nil, errors.New("a key of the document is not text")
+			return nil, errors.New("document has a key that is not text")
 		default:
 			o[key.Value] = v
 		}

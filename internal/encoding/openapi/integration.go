@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Integration is x-amazon-apigateway-integration, with its members as they are written.
+// Integration holds x-amazon-apigateway-integration with its members unchanged.
 type Integration struct {
 	Type                string
 	HTTPMethod          string
@@ -96,7 +96,7 @@ func (in *Integration) responses(v any) error {
 	return nil
 }
 
-// text returns a scalar as it was written, "" for anything else.
+// text returns a scalar as written, or "" for any other value.
 func text(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -109,7 +109,7 @@ func text(v any) string {
 	return ""
 }
 
-// texts reads an object of scalars; a template may also be written out as JSON.
+// texts reads an object of scalars. A template may also be an object or list, which is encoded as JSON.
 func texts(name string, v any) (map[string]string, error) {
 	if v == nil {
 		return nil, nil
@@ -125,7 +125,7 @@ func texts(name string, v any) (map[string]string, error) {
 		case object, []any:
 			data, err := json.Marshal(e)
 			if err != nil {
-				return nil, fmt.Errorf("%s does not encode", name)
+				return nil, fmt.Errorf("%s cannot be encoded as JSON", name)
 			}
 			out[k] = string(data)
 		default:

@@ -1,7 +1,6 @@
-// Package openapi reads the part of an OpenAPI 2.0 or 3.0 document, JSON or YAML, that makes
-// a REST API of API Gateway: paths, methods, which of them need an API key, their responses,
-// and their x-amazon-apigateway-integration. Schemas, examples and other descriptions are
-// passed over.
+// Package openapi reads the part of an OpenAPI 2.0 or 3.0 document, JSON or YAML, that defines a REST
+// API of API Gateway: paths, methods, whether they require an API key, their responses, and their
+// x-amazon-apigateway-integration. It ignores schemas, examples and other descriptions.
 package openapi
 
 import (
@@ -11,16 +10,16 @@ import (
 	"strings"
 )
 
-// Document holds what an import reads from an OpenAPI document.
+// Document holds the imported part of an OpenAPI document.
 type Document struct {
 	Title, Description, Version string
-	KeySource                   string // HEADER, AUTHORIZER, or "" when the document does not give it
+	KeySource                   string // HEADER, AUTHORIZER, or "" if not set
 	BinaryMediaTypes            []string
-	Paths                       []Path   // in the order of the paths
-	Warnings                    []string // what the document asks for and is not applied; only from ParseRoutes
+	Paths                       []Path   // sorted by path
+	Warnings                    []string // unsupported features that are ignored; only from ParseRoutes
 }
 
-// Path is one path template and its methods, in the order of the methods.
+// Path is one path template and its methods, sorted.
 type Path struct {
 	Path       string
 	Operations []Operation
@@ -34,24 +33,24 @@ type Operation struct {
 	SecurityGiven  bool                // the operation or the document has a security member
 	PathParameters map[string]bool     // "method.request.path.NAME": required
 	Responses      map[string]Response // by status, 100 to 599
-	Integration    *Integration        // nil: none given, the method cannot be deployed
+	Integration    *Integration        // nil if missing; the method cannot be deployed then
 }
 
 // Response is one response that a method declares.
 type Response struct {
 	Headers []string          // names, sorted
-	Models  map[string]string // media type to the name of a schema
+	Models  map[string]string // schema name by media type
 }
 
 // maxPaths is API Gateway's quota of resources per API.
 const maxPaths = 300
 
-// Parse reads a document as ImportRestApi does. What would change how the API behaves and
-// cannot be served is an error, which names the place.
+// Parse reads a document like ImportRestApi. Anything unsupported that would change the API's behavior
+// is an error with its location.
 func Parse(data []byte) (*Document, error) { return parse(data, false) }
 
-// ParseRoutes reads the routes of a document whose requests all go to one upstream: it passes
-// over integrations, and what API Gateway would do beside routing and API keys is a warning.
+// ParseRoutes reads the routes of a document whose requests all go to one upstream. It ignores
+// integrations, and returns API Gateway features other than routing and API keys as warnings.
 func ParseRoutes(data []byte) (*Document, error) {
 	d, err := parse(data, true)
 	if err != nil {
@@ -62,7 +61,7 @@ func ParseRoutes(data []byte) (*Document, error) {
 	}
 	if d.KeySource == "AUTHORIZER" {
 		d.KeySource = ""
-		d.Warnings = append(d.Warnings, "x-amazon-apigateway-api-key-source AUTHORIZER is not supported: API keys are read from the header x-api-key")
+		d.Warnings = append(d.Warnings, "x-amazon-apigateway-api-key-source AUTHORIZER is not supported; API keys are read from the header x-api-key")
 	}
 	return d, nil
 }
@@ -84,12 +83,12 @@ func parse(data []byte, routesOnly bool) (*Document, error) {
 type reader struct {
 	routesOnly bool
 	warnings   []string
-	schemes    map[string]bool // security schemes; true: an API key in x-api-key
-	security   any             // the document's, for operations without their own; nil: none
+	schemes    map[string]bool // security schemes; true for an API key in x-api-key
+	security   any             // the document's, for operations without their own; nil means none
 	produces   []any           // the document's media types (OpenAPI 2.0)
 }
 
-// unsupported returns an error, or keeps it as a warning when only the routes are read.
+// unsupported returns an error, or records it as a warning if only the routes are read.
 func (r *reader) unsupported(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	if !r.routesOnly {
@@ -138,9 +137,9 @@ func checkVersion(swagger, oas string) error {
 	case swagger == "2", swagger == "2.0":
 	case oas == "3.0", strings.HasPrefix(oas, "3.0."):
 	case swagger == "" && oas == "":
-		return errors.New(`the document gives no version in "swagger" or "openapi"`)
+		return errors.New(`the document has no version in "swagger" or "openapi"`)
 	default:
-		return fmt.Errorf("version %.20q is not supported: 2.0 and 3.0.x are", swagger+oas)
+		return fmt.Errorf("version %.20q is not supported; use 2.0 or 3.0.x", swagger+oas)
 	}
 	return nil
 }
@@ -157,8 +156,8 @@ func (r *reader) securitySchemes(root object) {
 	}
 }
 
-// applySecurity sets whether the operation needs an API key: its own security counts, and
-// the document's where it has none. An empty list makes an operation open.
+// applySecurity sets whether the operation requires an API key, by its own security or, without one,
+// the document's. An empty list requires none.
 func (r *reader) applySecurity(o *Operation, op object) error {
 	security := r.security
 	if own, ok := op["security"]; ok {
@@ -175,7 +174,7 @@ func (r *reader) applySecurity(o *Operation, op object) error {
 	for _, alternative := range alternatives {
 		names, ok := alternative.(object)
 		if !ok {
-			return errors.New("security holds something other than an object")
+			return errors.New("security contains something other than an object")
 		}
 		for name := range names {
 			isKey, known := r.schemes[name]
@@ -186,7 +185,7 @@ func (r *reader) applySecurity(o *Operation, op object) error {
 			case !known:
 				return fmt.Errorf("security scheme %.100q is not defined", name)
 			}
-			err := r.unsupported("security scheme %.100q is not supported: only an API key in the header x-api-key is", name)
+			err := r.unsupported("security scheme %.100q is not supported; use an API key in the header x-api-key", name)
 			if err != nil {
 				return err
 			}

@@ -32,9 +32,9 @@ func want() *Document {
 	}
 }
 
-func TestJSONAndYAMLReadAlike(t *testing.T) {
+func TestJSONAndYAMLAreEquivalent(t *testing.T) {
 	asYAML := "# a comment\n" + strings.ReplaceAll(small, "\n", "\n  ")
-	for name, doc := range map[string]string{"JSON": small, "YAML": asYAML, "JSON with a mark": "\ufeff" + small} {
+	for name, doc := range map[string]string{"JSON": small, "YAML": asYAML, "JSON with BOM": "\ufeff" + small} {
 		got, err := Parse([]byte(doc))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -67,7 +67,7 @@ paths:
 	}
 }
 
-func TestBoundsOfADocument(t *testing.T) {
+func TestParseLimits(t *testing.T) {
 	var bomb bytes.Buffer
 	bomb.WriteString("openapi: 3.0.1\ninfo: {title: x}\na0: &a0 [x]\n")
 	for i := range 12 {
@@ -87,7 +87,7 @@ func TestBoundsOfADocument(t *testing.T) {
 		"two values":         small + small,
 	} {
 		if _, err := Parse([]byte(doc)); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: Parse = nil, want an error", name)
 		}
 	}
 }
@@ -105,14 +105,14 @@ paths:
     get: {OPERATION: 1, responses: {200: {content: {text/csv: {schema: {$ref: "#/components/schemas/Row"}}, text/plain: {}}}}}
 `
 
-func TestSecurityOfDocumentAndOperation(t *testing.T) {
+func TestOperationSecurityOverridesDocument(t *testing.T) {
 	for _, tt := range []struct {
 		name, document, operation string
 		key, given                bool
 	}{
 		{"neither", "", "x-none: 1", false, false},
-		{"the operation's", "", "security: [{key: []}]", true, true},
-		{"the document's", "security: [{key: []}]", "x-none: 1", true, true},
+		{"operation only", "", "security: [{key: []}]", true, true},
+		{"document only", "security: [{key: []}]", "x-none: 1", true, true},
 		{"opened by the operation", "security: [{key: []}]", "security: []", false, true},
 		{"closed by the operation", "security: []", "security: [{key: []}]", true, true},
 		{"one of two", "security: [{key: []}, {}]", "x-none: 1", true, true},
@@ -131,12 +131,12 @@ func TestSecurityOfDocumentAndOperation(t *testing.T) {
 	}
 }
 
-// A document for one upstream may ask for more than this machine has: a warning names it, once.
+// Unsupported features in a document for one upstream are reported as warnings, once each.
 func TestParseRoutesWarns(t *testing.T) {
 	doc := strings.NewReplacer("SECURITY", "security: [{jwt: []}]\nx-amazon-apigateway-policy: {}\nx-amazon-apigateway-api-key-source: AUTHORIZER",
 		"OPERATION: 1", "x-amazon-apigateway-integration: {type: aws_proxy, credentials: x}").Replace(secured) + "    put: {}\n"
 	if _, err := Parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), "policy is not supported") {
-		t.Errorf("Parse: %v, want that a policy is not supported", err)
+		t.Errorf("Parse: %v, want an error about the policy", err)
 	}
 	got, err := ParseRoutes([]byte(doc))
 	if err != nil {
@@ -144,28 +144,28 @@ func TestParseRoutesWarns(t *testing.T) {
 	}
 	want := []string{
 		"x-amazon-apigateway-policy is not supported",
-		`security scheme "jwt" is not supported: only an API key in the header x-api-key is`,
-		"x-amazon-apigateway-api-key-source AUTHORIZER is not supported: API keys are read from the header x-api-key",
+		`security scheme "jwt" is not supported; use an API key in the header x-api-key`,
+		"x-amazon-apigateway-api-key-source AUTHORIZER is not supported; API keys are read from the header x-api-key",
 	}
 	if diff := cmp.Diff(want, got.Warnings); diff != "" || got.KeySource != "" {
 		t.Errorf("key source %q, warnings (-want +got):\n%s", got.KeySource, diff)
 	}
 	if op := got.Paths[0].Operations[0]; len(got.Paths[0].Operations) != 2 || op.APIKeyRequired || op.Integration != nil {
-		t.Errorf("operations %+v, want two without a key and an integration", got.Paths[0].Operations)
+		t.Errorf("operations %+v, want two without key and integration", got.Paths[0].Operations)
 	}
 	if _, err := ParseRoutes([]byte("openapi: 3.0.1\npaths: {/a: {}}")); err == nil || !strings.Contains(err.Error(), "no path with an operation") {
-		t.Errorf("a document without operations: %v", err)
+		t.Errorf("document without operations: %v", err)
 	}
 }
 
-func TestSyntaxErrorsNameTheLine(t *testing.T) {
+func TestSyntaxErrorsHaveLine(t *testing.T) {
 	for doc, want := range map[string]string{
 		"{\n\"openapi\": \"3.0.1\",\n,}":         "not valid JSON: line 3: ",
 		"{\"openapi\": ":                         "not valid JSON: it ends too early",
 		"openapi: 3.0.1\ninfo: {title: x\npaths": "not valid YAML: line ",
 	} {
 		if _, err := Parse([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Parse(%q): %v, want %q in it", doc, err, want)
+			t.Errorf("Parse(%q): %v, want an error containing %q", doc, err, want)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("document %v, error %v", d, err)
 		}
 		if err != nil && len(err.Error()) > 1000 {
-			t.Fatalf("an error of %d bytes", len(err.Error()))
+			t.Fatalf("error has %d bytes", len(err.Error()))
 		}
 		routes, err := ParseRoutes(data)
 		if (routes == nil) == (err == nil) {

@@ -92,7 +92,7 @@ func (r *reader) operation(path, method string, op object) (Operation, error) {
 	return o, err
 }
 
-// pathParameters returns the parameters that are part of the path, each required.
+// pathParameters returns the path parameters, all of them required.
 func pathParameters(path string, of object) map[string]bool {
 	out := map[string]bool{}
 	for part := range strings.SplitSeq(path, "/") {
@@ -108,8 +108,8 @@ func pathParameters(path string, of object) map[string]bool {
 	return out
 }
 
-// responses reads the responses of an operation that have a status of their own: API Gateway
-// has no method response for "default" and "4XX".
+// responses returns the responses of an operation with a numeric status: API Gateway has no method
+// response for "default" and "4XX".
 func (r *reader) responses(op object) map[string]Response {
 	var out map[string]Response
 	for status, v := range sub(op, "responses") {
@@ -136,7 +136,7 @@ func (r *reader) responses(op object) map[string]Response {
 	return out
 }
 
-// mediaTypes returns what an operation of OpenAPI 2.0 produces.
+// mediaTypes returns the media types that an operation of OpenAPI 2.0 produces.
 func (r *reader) mediaTypes(op object) []string {
 	produces := r.produces
 	if own, ok := op["produces"]; ok {
@@ -152,7 +152,7 @@ func (r *reader) mediaTypes(op object) []string {
 	return out
 }
 
-// addModel adds the schema that has a name, if it has one.
+// addModel adds the name of the response's schema, if it has one.
 func addModel(models map[string]string, mediaType string, of object) {
 	if ref := text(sub(of, "schema")["$ref"]); ref != "" {
 		models[mediaType] = ref[strings.LastIndexByte(ref, '/')+1:]

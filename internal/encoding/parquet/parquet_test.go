@@ -273,7 +273,7 @@ func BenchmarkConvert(b *testing.B) {
 	})
 }
 
-// FuzzRecord checks that any record either is rejected or becomes rows that can be written and read.
+// FuzzRecord checks that any record is either rejected or becomes rows that can be written and read.
 func FuzzRecord(f *testing.F) {
 	for _, record := range []string{`{"requestId":"a","status":"200"}`, `{"IP":"\u0000\ud800"}{}`, `{"status":null}`, `[]`, `{"bytes":1e3}`, "{\"extra\":{\"a\":[]}}\n"} {
 		f.Add([]byte(record))

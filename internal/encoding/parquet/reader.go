@@ -13,7 +13,7 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// Magic is at the start and the end of each Parquet file.
+// Magic is the byte sequence at the start and the end of each Parquet file.
 const Magic = "PAR1"
 
 // ErrCorrupt is returned for bytes that are not a valid Parquet file.

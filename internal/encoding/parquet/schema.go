@@ -30,7 +30,7 @@ type Column struct {
 // maxColumns limits a schema, because the pending flush stores it for each object.
 const maxColumns = 1000
 
-// Schema is the columns of a file. It is immutable.
+// Schema holds the columns of a file. It is immutable.
 type Schema struct {
 	columns []Column
 	file    *pq.Schema

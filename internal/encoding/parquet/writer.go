@@ -36,7 +36,7 @@ type Writer struct {
 	file    *pq.GenericWriter[any]
 	pending []byte // start of an incomplete row
 	rows    []pq.Row
-	n       int // number of rows that wait for flush
+	n       int // number of rows waiting for flush
 }
 
 // NewWriter returns a writer of a file with the given schema and compression; "" means SNAPPY.
