@@ -32,7 +32,7 @@ type shown struct{ Buffering, Processor string }
 
 // Everything that shows or uses hints agrees on a stream without hints.
 func TestHintDefaultsAgreeEverywhere(t *testing.T) {
-	stayHere(t)
+	restoreDir(t)
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
 	cfg := testConfig(t, upstream.URL)

@@ -12,7 +12,7 @@ import (
 
 // A held-back customer appears even if its delay is shorter than the start.
 func TestHeldBackCustomerAppears(t *testing.T) {
-	stayHere(t)
+	restoreDir(t)
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
 	cfg := testConfig(t, upstream.URL)

@@ -234,7 +234,7 @@ func (e Endpoints) Map() map[string]string {
 	return map[string]string{"aws": e.AWS, "stages": e.Stages, "console": e.Console}
 }
 
-// EndpointsFile is the file in the state folder that tells other commands the endpoints of a run.
+// EndpointsFile is the file in the state folder with the endpoints of the current run, for other commands.
 const EndpointsFile = "endpoints.json"
 
 func (c *Server) writeEndpoints() error {

@@ -40,8 +40,8 @@ local:
 	return Config{Pipeline: p, Dir: t.TempDir(), Listen: Listen{AWS: free, Stages: free, Console: free}, Logger: slog.New(slog.DiscardHandler)}
 }
 
-// stayHere restores the working directory, which the embedded S3 server changes.
-func stayHere(t *testing.T) {
+// restoreDir restores the working directory, which the embedded S3 server changes.
+func restoreDir(t *testing.T) {
 	t.Helper()
 	wd, err := os.Getwd()
 	if err != nil {
@@ -56,7 +56,7 @@ func stayHere(t *testing.T) {
 
 // A request in progress when the script ends is answered, and its line is delivered.
 func TestRunFinishesPendingRequests(t *testing.T) {
-	stayHere(t)
+	restoreDir(t)
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(arrived)
@@ -92,7 +92,7 @@ func TestRunFinishesPendingRequests(t *testing.T) {
 
 // The server gives each part a logger with its component. A part that adds the key again repeats it.
 func TestLogLinesHaveOneComponent(t *testing.T) {
-	stayHere(t)
+	restoreDir(t)
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
 	var logs lockedBuffer
@@ -140,7 +140,7 @@ func (l *lockedBuffer) String() string {
 
 // The control API's counters are written even after the run's context has ended.
 func TestCloseWritesAfterContextEnds(t *testing.T) {
-	stayHere(t)
+	restoreDir(t)
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
 	ctx, cancel := context.WithCancel(t.Context())

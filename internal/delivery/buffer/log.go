@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type Log struct {
 	subject string
 	stream  jetstream.Stream
 	folder  *folder
+	logger  *slog.Logger
 
 	last  atomic.Uint64 // newest sequence seen by this process
 	bytes atomic.Int64  // this log's share of b.used
@@ -60,7 +62,10 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 	if err != nil {
 		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
 	}
-	l := &Log{b: b, name: fmt.Sprintf("%s/%d", stream, shard), subject: streamSubject(stream, shard), stream: s}
+	l := &Log{
+		b: b, name: fmt.Sprintf("%s/%d", stream, shard), subject: streamSubject(stream, shard), stream: s,
+		logger: b.logger.With("stream", stream, "shard", shard),
+	}
 	if l.folder, err = b.folder(name); err != nil {
 		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
 	}

@@ -43,7 +43,7 @@ func (l *Log) Read(ctx context.Context, from uint64, tick time.Duration, fn func
 			return fmt.Errorf("read %s at %d: %w", l.name, next, err)
 		}
 		failed = next == began
-		l.b.logger.Warn("consumer failed; reading continues with a new one", "log", l.name, "at", next, "error", err)
+		l.logger.Warn("consumer failed; reading continues with a new one", "sequence", next, "error", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func (w *stallWatch) idle(ctx context.Context, next uint64) error {
 	owed := w.owed
 	w.owed = 0
 	if s, err := w.log.Stats(ctx); err != nil {
-		w.log.b.logger.Debug("stall check failed", "log", w.log.name, "error", err)
+		w.log.logger.Debug("stall check failed", "error", err)
 	} else if s.Last >= next {
 		w.owed = next
 	}

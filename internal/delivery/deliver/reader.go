@@ -22,10 +22,10 @@ type reader struct {
 	until uint64 // 0 means no end
 	next  uint64 // expected sequence, 0 before the first frame
 
-	batch record.Batch // reused buffer
-	open  *call        // being gathered, or nil
-	since time.Time    // when open was started
-	dest  *asked       // at that time
+	batch record.Batch       // reused buffer
+	open  *call              // being gathered, or nil
+	since time.Time          // when open was started
+	dest  *cachedDestination // at that time
 }
 
 // run reads from sequence from, up to until if that is not 0.

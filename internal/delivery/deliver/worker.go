@@ -63,7 +63,7 @@ type Worker struct {
 
 	memory   memory
 	requests requests
-	newest   atomic.Pointer[asked]
+	newest   atomic.Pointer[cachedDestination]
 	stopped  chan struct{} // closed when Run returns
 	started  atomic.Bool
 	standby  atomic.Bool // waiting for the shard's lease
@@ -78,18 +78,18 @@ type Worker struct {
 	last   time.Time
 }
 
-// asked is a destination and the time when it was read.
-type asked struct {
+// cachedDestination is a destination and the time when it was read.
+type cachedDestination struct {
 	at time.Time
 	Destination
 }
 
 // destination returns the newest destination, cached for destinationAge.
-func (w *Worker) destination(now time.Time) *asked {
+func (w *Worker) destination(now time.Time) *cachedDestination {
 	if d := w.newest.Load(); d != nil && now.Sub(d.at) < destinationAge && !now.Before(d.at) {
 		return d
 	}
-	d := &asked{now, w.cfg.Destination()}
+	d := &cachedDestination{now, w.cfg.Destination()}
 	w.newest.Store(d)
 	return d
 }

@@ -105,7 +105,7 @@ func (l *Lease) wait(ctx context.Context) error {
 			seen, since = rev, now
 		} else if err == nil && now.Sub(since) >= expires {
 			free = true
-			l.Log.Warn("lease expired; taking it over", "lease", l.What, "expired_after", now.Sub(since).Round(time.Millisecond))
+			l.Log.Warn("lease expired; taking it over", "lease", l.What, "since_renewal", now.Sub(since).Round(time.Millisecond))
 		}
 		if free {
 			if l.rev, err = l.write(ctx, l.Owner, rev); err == nil {
