@@ -1,13 +1,12 @@
-// Package apigateway is API Gateway's control API (REST, version 2015-07-09), the part that
-// the chain and its clients use: REST APIs with HTTP proxy integrations, deployments, stages
-// with their access log settings, API keys, usage plans and usage.
+// Package apigateway serves the part of API Gateway's control API (REST, version 2015-07-09) that the
+// pipeline and its clients use: REST APIs with HTTP proxy integrations, deployments, stages with access
+// log settings, API keys, usage plans and usage.
 //
-// A Service has three faces. ServeHTTP answers the AWS SDKs and the AWS CLI; the caller's
-// signature was checked before. The Runtime methods give the stage server an immutable view
-// of what is deployed, without a lock on the way of a request. ApplyLocal brings the state
-// to what stagelog.yaml says, through the same code as the wire.
+// A Service has three interfaces. ServeHTTP serves the AWS SDKs and the AWS CLI; the caller verifies
+// signatures. The Runtime methods return an immutable view of the deployed stages to the stage server
+// without locking. ApplyLocal changes the state to match stagelog.yaml with the same code as ServeHTTP.
 //
-// State is JSON documents in a Store, written before a call is answered, with a copy in
-// memory. API key values are secrets: they are in the store and in the answers of the calls
-// that AWS gives them in, and nowhere else: no error and no log line of this package holds one.
+// State is stored as JSON documents, written before the response is sent, with a copy in memory. API key
+// values are secrets: only the store and the responses in which AWS returns them contain one, never an
+// error or a log line of this package.
 package apigateway

@@ -10,16 +10,15 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// Faults makes the control API as awkward as the real one, for tests of clients. The zero
-// value does nothing.
+// Faults simulates limits of the real control API, for tests of clients. The zero value does nothing.
 type Faults struct {
-	PageSize      int           // no page of a list holds more items; 0: as AWS
-	ThrottleEvery int           // every n-th call is answered TooManyRequestsException; 0: none
-	RetryAfter    time.Duration // what those answers ask for, in whole seconds; default 1 s
-	Delay         time.Duration // each call waits this long first
+	PageSize      int           // maximum number of items in a page of a list; 0: AWS's
+	ThrottleEvery int           // every n-th call fails with TooManyRequestsException; 0: none
+	RetryAfter    time.Duration // Retry-After of those responses, in whole seconds; default 1 s
+	Delay         time.Duration // before each call
 }
 
-// Wrap puts the faults before next.
+// Wrap returns a handler that injects the faults and calls next.
 func (f Faults) Wrap(next http.Handler) http.Handler {
 	if f.RetryAfter < time.Second {
 		f.RetryAfter = time.Second
@@ -38,7 +37,7 @@ func (f Faults) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// paged lowers the limit that a GET asks for.
+// paged lowers the limit of a GET request to PageSize.
 func (f Faults) paged(r *http.Request) *http.Request {
 	if f.PageSize <= 0 || r.Method != http.MethodGet {
 		return r
@@ -47,7 +46,7 @@ func (f Faults) paged(r *http.Request) *http.Request {
 	n, err := strconv.Atoi(query.Get("limit"))
 	switch {
 	case query.Has("limit") && err != nil:
-		return r // the handler refuses it
+		return r // the handler rejects it
 	case n <= 0:
 		n = defaultPage
 	}

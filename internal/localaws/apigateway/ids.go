@@ -10,22 +10,22 @@ const (
 	idChars    = "abcdefghijklmnopqrstuvwxyz0123456789"
 	valueChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	idLength   = 10
-	// valueLength is the length of the API key values that API Gateway makes.
+	// valueLength is the length of the API key values that API Gateway generates.
 	valueLength = 40
 )
 
-// newID is a random id like AWS's: ten lower-case letters and digits.
+// newID returns a random id like AWS's: ten lower-case letters and digits.
 func newID() string { return randomText(idLength, idChars) }
 
-// newValue is a random API key value like AWS's: 40 letters and digits.
+// newValue returns a random API key value like AWS's: 40 letters and digits.
 func newValue() string { return randomText(valueLength, valueChars) }
 
 func randomText(n int, alphabet string) string {
 	out := make([]byte, 0, n)
 	var buf [64]byte
-	limit := 256 - 256%len(alphabet) // above it, letters would not be equally likely
+	limit := 256 - 256%len(alphabet) // bytes from here on would make some characters more likely
 	for len(out) < n {
-		_, _ = rand.Read(buf[:]) // never fails: crypto/rand ends the process instead
+		_, _ = rand.Read(buf[:]) // never fails: crypto/rand ends the process on an error
 		for _, b := range buf {
 			if int(b) < limit && len(out) < n {
 				out = append(out, alphabet[int(b)%len(alphabet)])
@@ -35,9 +35,9 @@ func randomText(n int, alphabet string) string {
 	return string(out)
 }
 
-// derivedID is the id that stands for the words: the same words give the same id on every machine.
-func derivedID(words ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
+// derivedID hashes the parts to an id, which is the same on every machine.
+func derivedID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	out := make([]byte, idLength)
 	for i := range out {
 		out[i] = idChars[int(sum[i])%len(idChars)]
@@ -45,7 +45,7 @@ func derivedID(words ...string) string {
 	return string(out)
 }
 
-// validID accepts the ids that local configuration may choose.
+// validID reports whether stagelog.yaml may use the id.
 func validID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false

@@ -27,8 +27,8 @@ var (
 	uriVariable   = regexp.MustCompile(`\{([^{}]+?)\+?\}`)
 )
 
-// checked fills an integration's defaults and refuses what cannot be served, so that nothing
-// is deployed that would not behave as it says.
+// checked fills in an integration's defaults and refuses settings that stagelog does not support, so
+// that a deployed integration behaves as configured.
 func (in *integration) checked(resourceID string) error {
 	switch in.Type {
 	case HTTPProxy:
@@ -104,7 +104,7 @@ func (in *integration) checkMock() error {
 	return nil
 }
 
-// checked refuses what would need a template engine.
+// checked refuses responses that need a template engine.
 func (r integrationResponse) checked() error {
 	for name, value := range r.ResponseParameters {
 		if !strings.HasPrefix(name, responseHeader) || !isConstant(value) {
@@ -128,13 +128,13 @@ func validEndpoint(uri string) bool {
 		return false
 	}
 	if stageVariable.MatchString(uri) {
-		return true // known only per stage
+		return true // the address depends on the stage
 	}
 	u, err := url.Parse(uriVariable.ReplaceAllString(uri, "x"))
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 }
 
-// mockStatus is the statusCode that the request template of a MOCK integration gives.
+// mockStatus returns the statusCode in the request template of a MOCK integration.
 func (in *integration) mockStatus() (int, error) {
 	t, ok := in.RequestTemplates["application/json"]
 	if !ok {
@@ -149,7 +149,7 @@ func (in *integration) mockStatus() (int, error) {
 	return answer.StatusCode, nil
 }
 
-// view is the integration as a stage serves it.
+// view returns the integration for a stage with these variables.
 func (in *integration) view(variables map[string]string) Integration {
 	v := Integration{Type: in.Type, HTTPMethod: in.HTTPMethod, Timeout: time.Duration(in.TimeoutInMillis) * time.Millisecond}
 	if in.Type == Mock {
@@ -169,8 +169,8 @@ func (in *integration) view(variables map[string]string) Integration {
 	return v
 }
 
-// mockAnswer is the response whose pattern selects the template's status, or the one without
-// a pattern; without any, a bare status.
+// mockAnswer returns the response whose pattern matches the status in the template, else the one
+// without a pattern, else only the status.
 func (in *integration) mockAnswer() MockAnswer {
 	status, _ := in.mockStatus() // checked when it was put
 	answer := MockAnswer{Status: status}

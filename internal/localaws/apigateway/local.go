@@ -12,25 +12,25 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Local is what API Gateway should hold by the local: section of stagelog.yaml.
+// Local is the desired state of API Gateway, from the local: section of stagelog.yaml.
 type Local struct {
 	APIs  []LocalAPI
 	Plans []LocalPlan
 }
 
-// LocalAPI is an API that passes its requests on to one upstream.
+// LocalAPI is an API that forwards its requests to one upstream.
 type LocalAPI struct {
-	ID             string // as it stands: shop
+	ID             string // used unchanged: shop
 	Name           string // default: the id
-	Upstream       string // http or https, the path before the request's own
+	Upstream       string // http or https; its path precedes the request's
 	Stages         []string
-	APIKeyRequired bool              // of methods for which Document gives no security
-	Document       *openapi.Document // its paths and methods are the API's; nil: every path and method is
+	APIKeyRequired bool              // for methods without security in Document
+	Document       *openapi.Document // its paths and methods are served; nil: all paths and methods are
 }
 
 // LocalPlan is a usage plan with its customers.
 type LocalPlan struct {
-	ID        string // default: made from the name, the same on every machine
+	ID        string // default: derived from the name, the same on every machine
 	Name      string
 	Throttle  *Throttle // nil: none
 	Quota     *Quota    // nil: none
@@ -38,28 +38,28 @@ type LocalPlan struct {
 	Customers []LocalCustomer
 }
 
-// LocalCustomer is an API key. A customer that is in several plans has one key in all of them.
+// LocalCustomer is an API key. A customer in several plans has the same key in all of them.
 type LocalCustomer struct {
-	ID    string // default: made from the name
+	ID    string // default: derived from the name
 	Name  string
-	Value string // the secret; "": made up once, and kept
+	Value string // the secret; "": generated once, and kept
 }
 
-// String names the customer without the value.
+// String returns the customer's name without the value.
 func (c LocalCustomer) String() string { return fmt.Sprintf("customer %q", c.Name) }
 
-// GoString does as String.
+// GoString returns the same text as String.
 func (c LocalCustomer) GoString() string { return c.String() }
 
-// Applied lists what ApplyLocal did, one entry per thing: "API shop", "usage plan Gold".
+// Applied lists the changes of ApplyLocal, one entry per resource: "API shop", "usage plan Gold".
 type Applied struct {
 	Created, Changed, Removed []string
 }
 
-// Nothing reports that everything was as it should be.
+// Nothing reports whether there was nothing to change.
 func (a Applied) Nothing() bool { return len(a.Created)+len(a.Changed)+len(a.Removed) == 0 }
 
-// The tag that marks what ApplyLocal made, and may therefore change and remove.
+// The tag of resources that ApplyLocal created, and may therefore change and remove.
 const (
 	sourceTag   = "stagelog:source"
 	sourceLocal = "local"
@@ -68,9 +68,9 @@ const (
 func localTags() map[string]string        { return map[string]string{sourceTag: sourceLocal} }
 func isLocal(tags map[string]string) bool { return tags[sourceTag] == sourceLocal }
 
-// ApplyLocal brings the state to what want says, through the same code as the wire's
-// operations and with their checks. What it made before and want no longer holds is removed;
-// what clients made is left alone. Applying the same again does nothing.
+// ApplyLocal changes the state to match want, with the code and the checks of the API's operations. It
+// removes resources that it created before and that want no longer contains, and leaves those of
+// clients alone. Applying the same state again changes nothing.
 func (s *Service) ApplyLocal(ctx context.Context, want Local) (Applied, error) {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()
@@ -82,7 +82,7 @@ func (s *Service) ApplyLocal(ctx context.Context, want Local) (Applied, error) {
 	return a.done, err
 }
 
-// applier is one ApplyLocal on its way.
+// applier is one ApplyLocal in progress.
 type applier struct {
 	s     *Service
 	done  Applied
@@ -96,8 +96,8 @@ type localPlan struct {
 }
 
 func (a *applier) apply(ctx context.Context, want Local) error {
-	// What is to go goes first, where it could stand in the way of what is to come: a
-	// customer that changes plans has two on a stage otherwise.
+	// Removals that could conflict with additions are first: otherwise a customer that changes plans
+	// would have two on a stage.
 	steps := []func(context.Context, Local) error{a.ensureAPIs, a.plan, a.removeMembers, a.removePlans, a.removeKeys, a.ensureKeys, a.ensurePlans, a.ensureMembers, a.removeAPIs}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -110,18 +110,18 @@ func (a *applier) apply(ctx context.Context, want Local) error {
 	return nil
 }
 
-// locked runs fn under the Service's lock: one thing at a time, so that applying ten
-// thousand customers does not shut others out.
+// locked runs fn with the Service's lock. It is called once per resource, so that applying ten thousand
+// customers does not block other callers.
 func (a *applier) locked(fn func() error) error {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	return fn()
 }
 
-// plan finds the ids of what is wanted, and what contradicts itself.
+// plan determines the ids of the wanted resources, and fails if they contradict each other.
 func (a *applier) plan(_ context.Context, want Local) error {
 	return a.locked(func() error {
-		values := map[valueHash]string{} // the key ids of values that are wanted
+		values := map[valueHash]string{} // key ids of the wanted values
 		for _, p := range want.Plans {
 			id := p.ID
 			if id == "" {
@@ -131,9 +131,9 @@ func (a *applier) plan(_ context.Context, want Local) error {
 			case !validID(id):
 				return fmt.Errorf("usage plan %q: invalid id %q", p.Name, id)
 			case a.plans[id] != nil:
-				return fmt.Errorf("two usage plans have the id %q (it is made from the name unless given)", id)
+				return fmt.Errorf("two usage plans have the id %q, which is derived from the name by default; set a different id", id)
 			case a.s.plans[id] != nil && !isLocal(a.s.plans[id].Tags):
-				return fmt.Errorf("usage plan %q: a plan %s exists that was made otherwise", p.Name, id)
+				return fmt.Errorf("usage plan %q: plan %s already exists and is not from stagelog.yaml", p.Name, id)
 			}
 			lp := &localPlan{p, map[string]bool{}}
 			for _, c := range p.Customers {
@@ -150,15 +150,15 @@ func (a *applier) plan(_ context.Context, want Local) error {
 	})
 }
 
-// keyID finds the id of a customer's key: its own, that of the key with this value, or one
-// made from the name.
+// keyID returns the id of a customer's key: the customer's own, that of the key with this value, or one
+// derived from the name.
 func (a *applier) keyID(c LocalCustomer, values map[valueHash]string) (string, error) {
 	id := c.ID
 	if c.Value != "" {
 		have, taken := a.s.keyByHash[hashValue(c.Value)]
 		switch {
 		case taken && !isLocal(a.s.keys[have].Tags):
-			return "", fmt.Errorf("%s: API key %s, which was made otherwise, has this value", c, have)
+			return "", fmt.Errorf("%s: API key %s, which is not from stagelog.yaml, has the same value", c, have)
 		case taken && id == "":
 			id = have
 		}
@@ -170,10 +170,10 @@ func (a *applier) keyID(c LocalCustomer, values map[valueHash]string) (string, e
 		return "", fmt.Errorf("%s: invalid id %q", c, id)
 	}
 	if k := a.s.keys[id]; k != nil && !isLocal(k.Tags) {
-		return "", fmt.Errorf("%s: an API key %s exists that was made otherwise", c, id)
+		return "", fmt.Errorf("%s: API key %s already exists and is not from stagelog.yaml", c, id)
 	}
 	if other, ok := a.keys[id]; ok && (other.Name != c.Name || other.Value != c.Value) {
-		return "", fmt.Errorf("%s: another customer with the id %q differs from it: give each an id of its own", c, id)
+		return "", fmt.Errorf("%s: a different customer has the same id %q; set a different id", c, id)
 	}
 	if c.Value != "" {
 		if other, ok := values[hashValue(c.Value)]; ok && other != id {
@@ -201,7 +201,7 @@ func (a *applier) removeMembers(ctx context.Context, _ Local) error {
 	})
 }
 
-// removePlans removes plans that are not wanted, and stages from plans that are.
+// removePlans removes unwanted plans, and unwanted stages from the other plans.
 func (a *applier) removePlans(ctx context.Context, _ Local) error {
 	return a.locked(func() error {
 		for id, p := range maps.Clone(a.s.plans) {
@@ -341,7 +341,7 @@ func (a *applier) ensureMembers(ctx context.Context, _ Local) error {
 	return nil
 }
 
-// localError takes AWS's code off a refusal: the reader of stagelog.yaml made no API call.
+// localError removes AWS's code from an error: the user of stagelog.yaml made no API call.
 func localError(err error) error {
 	var refused *wire.Error
 	if errors.As(err, &refused) {

@@ -162,7 +162,7 @@ func TestApplyLocalSaysWhatIsWrong(t *testing.T) {
 		change func(*apigateway.Local)
 		want   string
 	}{
-		{"value of another key", func(*apigateway.Local) {}, `has this value`},
+		{"value of another key", func(*apigateway.Local) {}, `has the same value`},
 		{"short value", func(l *apigateway.Local) {
 			l.Plans = l.Plans[1:]
 			l.Plans[0].Customers = []apigateway.LocalCustomer{{Name: "x", Value: "too-short-a-secret"}}
@@ -175,7 +175,7 @@ func TestApplyLocalSaysWhatIsWrong(t *testing.T) {
 		{"same plan twice", func(l *apigateway.Local) { l.Plans = []apigateway.LocalPlan{{Name: "x"}, {Name: "x"}} }, "two usage plans have the id"},
 		{"same name, two keys", func(l *apigateway.Local) {
 			l.Plans = []apigateway.LocalPlan{{Name: "x", Customers: []apigateway.LocalCustomer{{Name: "a", Value: bobsValue}, {Name: "a", Value: bobsValue + "x"}}}}
-		}, "give each an id of its own"},
+		}, "set a different id"},
 		{"same key, two names", func(l *apigateway.Local) {
 			l.Plans = []apigateway.LocalPlan{{Name: "x", Customers: []apigateway.LocalCustomer{{Name: "a", Value: bobsValue}, {Name: "b", Value: bobsValue}}}}
 		}, "another customer has the same key"},

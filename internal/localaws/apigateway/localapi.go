@@ -33,7 +33,7 @@ func (a *applier) ensureAPI(ctx context.Context, want LocalAPI) error {
 		return errors.New("invalid id: letters a-z, digits, - and _, at most 64")
 	}
 	if old != nil && !isLocal(old.Tags) {
-		return errors.New("an API with this id exists that was made otherwise")
+		return errors.New("an API with this id already exists and is not from stagelog.yaml")
 	}
 	api, err := a.s.localAPI(want)
 	if err != nil {
@@ -61,7 +61,7 @@ func (a *applier) ensureAPI(ctx context.Context, want LocalAPI) error {
 	return a.pruneDeployments(ctx, api.ID)
 }
 
-// localAPI makes an API whose methods all pass their requests on to the upstream.
+// localAPI returns an API whose methods all forward requests to the upstream.
 func (s *Service) localAPI(want LocalAPI) (*restAPI, error) {
 	name := want.Name
 	if name == "" {
@@ -81,8 +81,8 @@ func (s *Service) localAPI(want LocalAPI) (*restAPI, error) {
 	return api, api.addPaths(want.paths())
 }
 
-// paths returns the document's paths, or two that match every request, with integrations
-// that lead to the upstream.
+// paths returns the document's paths, or two that match every request, with integrations that call the
+// upstream.
 func (want LocalAPI) paths() []openapi.Path {
 	paths := []openapi.Path{{Path: "/", Operations: []openapi.Operation{{Method: "ANY"}}}, {Path: "/{proxy+}", Operations: []openapi.Operation{{Method: "ANY"}}}}
 	if want.Document != nil {
@@ -103,7 +103,8 @@ func (want LocalAPI) paths() []openapi.Path {
 	return out
 }
 
-// integration leads a method to the upstream. Each parameter of the path is passed on.
+// integration returns a method's integration with the upstream, and the parameters of the path, which it
+// forwards.
 func (want LocalAPI) integration(path, httpMethod string) (params map[string]bool, in *openapi.Integration) {
 	in = &openapi.Integration{Type: string(HTTPProxy), HTTPMethod: httpMethod}
 	in.URI = strings.TrimSuffix(want.Upstream, "/") + strings.ReplaceAll(path, "+}", "}")
@@ -116,7 +117,7 @@ func (want LocalAPI) integration(path, httpMethod string) (params map[string]boo
 	return params, in
 }
 
-// ensureStage deploys the API to the stage, unless the stage shows it already.
+// ensureStage deploys the API to the stage unless the stage is up to date.
 func (a *applier) ensureStage(ctx context.Context, api *restAPI, name string) error {
 	resources, err := api.snapshot()
 	if err != nil {
@@ -138,12 +139,12 @@ func (a *applier) ensureStage(ctx context.Context, api *restAPI, name string) er
 		return nil
 	}
 	a.done.Created = append(a.done.Created, what)
-	made := cloneStage(a.s.stages[api.ID][name])
-	made.Tags = localTags()
-	return a.s.putStage(ctx, made)
+	created := cloneStage(a.s.stages[api.ID][name])
+	created.Tags = localTags()
+	return a.s.putStage(ctx, created)
 }
 
-// pruneDeployments forgets the deployments of a local API that no stage shows.
+// pruneDeployments deletes the deployments of a local API that no stage uses.
 func (a *applier) pruneDeployments(ctx context.Context, apiID string) error {
 	for _, d := range maps.Clone(a.s.deployments[apiID]) {
 		if len(a.s.stagesOf(apiID, d.ID)) > 0 {
@@ -156,7 +157,7 @@ func (a *applier) pruneDeployments(ctx context.Context, apiID string) error {
 	return nil
 }
 
-// removeAPIs removes the APIs and stages that are not wanted any more.
+// removeAPIs removes the APIs and stages that are no longer wanted.
 func (a *applier) removeAPIs(ctx context.Context, want Local) error {
 	return a.locked(func() error {
 		for _, api := range maps.Clone(a.s.apis) {
@@ -185,7 +186,7 @@ func (a *applier) removeAPIs(ctx context.Context, want Local) error {
 	})
 }
 
-// sameJSON compares two documents as they are stored.
+// sameJSON reports whether two documents have the same stored form.
 func sameJSON(a, b any) bool {
 	x, err1 := json.Marshal(a)
 	y, err2 := json.Marshal(b)

@@ -12,16 +12,15 @@ const (
 	maxPage     = 500
 )
 
-// page is one answer of a list: the collection's member is "item" on the wire, and position
-// is there only when more follows.
+// page is the response of a list. Position is empty on the last page.
 type page struct {
 	Item     any    `json:"item"`
 	Position string `json:"position,omitempty"`
 }
 
-// pageOf cuts one page out of items. orderOf gives each item a text that is unique in the list
-// and never changes: the list is sorted by it, and a position is the text of the last item
-// given, so that items that come or go between two calls move no other across the border.
+// pageOf returns one page of items. orderOf returns a key that is unique in the list and never changes.
+// The list is sorted by it, and a position is the key of the last item returned, so that items added or
+// removed between two calls neither repeat nor skip others.
 func pageOf[T, W any](c *call, items []T, orderOf func(T) string, wire func(T) W) (any, error) {
 	limit, after, err := c.paging()
 	if err != nil {
@@ -44,10 +43,10 @@ func pageOf[T, W any](c *call, items []T, orderOf func(T) string, wire func(T) W
 	return p, nil
 }
 
-// positionMark tells our positions from anything else.
+// positionMark marks a valid position.
 const positionMark = "p1."
 
-// paging reads limit and position. A limit below 1 counts as none, as AWS takes -1 for valid.
+// paging reads limit and position. A limit below 1 means the default: AWS accepts -1.
 func (c *call) paging() (limit int, after string, err error) {
 	limit = defaultPage
 	if text := c.query("limit"); text != "" {

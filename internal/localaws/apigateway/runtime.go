@@ -10,13 +10,13 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// valueHash stands for an API key's value. Looking a value up by its hash takes a time that
-// says nothing about how much of a guess was right.
+// valueHash is the hash of an API key's value. The time of a lookup by hash does not reveal how much of a
+// guessed value is right.
 type valueHash [sha256.Size]byte
 
 func hashValue(value string) valueHash { return sha256.Sum256([]byte(value)) }
 
-// runtime is what the Runtime methods read: copies made for reading, changed under Service.mu.
+// runtime holds the copies that the Runtime methods read. They change under Service.mu.
 type runtime struct {
 	stages  shards[record.StageRef, *StageView]
 	keys    shards[valueHash, KeyView]
@@ -25,7 +25,7 @@ type runtime struct {
 	plansOf shards[string, []string] // key id -> plan ids; the slices are immutable
 }
 
-// planRuntime is one usage plan, ready to be asked.
+// planRuntime is a usage plan prepared for lookups.
 type planRuntime struct {
 	stages     map[record.StageRef]PlanView
 	quota      *Quota
@@ -48,8 +48,8 @@ func (s *Service) Route(apiID, stage string) (*StageView, bool) {
 // Key implements Runtime.
 func (s *Service) Key(value string) (KeyView, bool) { return s.rt.keys.get(hashValue(value)) }
 
-// KeyByID finds an API key by its id, also one that was made this moment. Like the Runtime
-// methods it takes no lock.
+// KeyByID finds an API key by its id, including one created just now. Like the Runtime methods it does
+// not lock.
 func (s *Service) KeyByID(id string) (KeyView, bool) { return s.rt.byID.get(id) }
 
 // PlanFor implements Runtime.
@@ -69,7 +69,7 @@ func (s *Service) PlanFor(keyID, apiID, stage string) (PlanView, bool) {
 func (s *Service) Take(planID, keyID string, at time.Time) bool {
 	p, ok := s.rt.plans.get(planID)
 	switch {
-	case !ok: // deleted a moment ago
+	case !ok: // deleted meanwhile
 		return true
 	case p.quota == nil:
 		s.usage.Add(planID, keyID, usage.DayOf(at))
@@ -79,8 +79,8 @@ func (s *Service) Take(planID, keyID string, at time.Time) bool {
 	return s.usage.Take(planID, keyID, usage.DayOf(at), usage.DayOf(start), p.quota.limitAt(start, p.quotaSince))
 }
 
-// limitAt is the limit of the period that starts at start: the offset counts in the period
-// in which the quota was set.
+// limitAt returns the limit of the period that begins at start. The offset applies to the period in
+// which the quota was set.
 func (q Quota) limitAt(start, since time.Time) int64 {
 	if q.Offset > 0 && q.Start(since).Equal(start) {
 		return max(0, q.Limit-int64(q.Offset))
@@ -100,7 +100,7 @@ func (s *Service) Used(planID, keyID string, from, to time.Time) int64 {
 	return s.usage.Used(planID, keyID, usage.DayOf(from), usage.DayOf(to))
 }
 
-// showKey brings a key into the view. Called under mu, or while loading.
+// showKey adds a key to the view. The caller holds mu or is loading.
 func (s *Service) showKey(k *apiKey) {
 	view := KeyView{ID: k.ID, Name: k.Name, Enabled: k.Enabled}
 	s.rt.keys.set(hashValue(k.Value), view)
@@ -112,7 +112,7 @@ func (s *Service) hideKey(k *apiKey) {
 	s.rt.byID.remove(k.ID)
 }
 
-// showMember brings a key into a plan of the view, or out of it.
+// showMember adds a key to a plan of the view, or removes it.
 func (s *Service) showMember(planID, keyID string, in bool) {
 	s.rt.plansOf.update(keyID, func(old []string) ([]string, bool) {
 		ids := slices.DeleteFunc(slices.Clone(old), func(id string) bool { return id == planID })
@@ -133,7 +133,7 @@ func (s *Service) showPlan(p *plan) {
 	s.rt.plans.set(p.ID, rp)
 }
 
-// showStage compiles a stage with its deployment. Called under mu, or while loading.
+// showStage adds a stage and its deployment to the view. The caller holds mu or is loading.
 func (s *Service) showStage(st *stage) {
 	a, d := s.apis[st.API], s.deployments[st.API][st.DeploymentID]
 	v := &StageView{
@@ -177,7 +177,7 @@ func segmentsOf(path string) []Segment {
 	return out
 }
 
-// comparePaths sorts a literal before a parameter before a greedy one, segment by segment.
+// comparePaths orders literals before parameters before greedy parameters, segment by segment.
 func comparePaths(a, b []Segment) int {
 	return slices.CompareFunc(a, b, func(x, y Segment) int {
 		if c := x.rank() - y.rank(); c != 0 {

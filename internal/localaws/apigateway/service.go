@@ -13,15 +13,15 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Config says where the API Gateway is that a Service stands for.
+// Config configures a Service.
 type Config struct {
 	Region  string // default us-east-1
 	Account string // 12 digits, default 000000000000
-	// Clock is the time that documents and quotas are dated by; default time.Now.
+	// Clock dates documents and quotas; default time.Now.
 	Clock  func() time.Time
 	Logger *slog.Logger // default: nothing is logged
-	// OnChange is called after every change, when it is durable and seen by the Runtime
-	// methods. It may call the Service's reading methods, and must be quick.
+	// OnChange is called after every change, once it is durable and visible to the Runtime methods. It may
+	// call the Service's reading methods, and must return quickly.
 	OnChange func()
 }
 
@@ -37,7 +37,7 @@ type Service struct {
 
 	applyMu sync.Mutex // one ApplyLocal at a time
 
-	mu          sync.RWMutex // guards the maps; held for writing while a change goes to the store
+	mu          sync.RWMutex // guards the maps; held for writing while a change is stored
 	apis        map[string]*restAPI
 	deployments map[string]map[string]*deployment // by API
 	stages      map[string]map[string]*stage      // by API
@@ -47,7 +47,7 @@ type Service struct {
 	members     map[string]map[string]*member // plan id, key id
 }
 
-// Open reads the state from the store. The Service serves at once; Run keeps the usage
+// Open reads the state from the store and returns a Service that is ready to serve. Run keeps the usage
 // counters durable.
 func Open(ctx context.Context, cfg Config, store record.Store) (*Service, error) {
 	if cfg.Region == "" {
@@ -79,9 +79,9 @@ func Open(ctx context.Context, cfg Config, store record.Store) (*Service, error)
 	return s, nil
 }
 
-// load reads the documents. A crash between the writes of one change leaves documents whose
-// owner is gone. They are deleted: kept, they would come back to life with the next thing of
-// that id, and stagelog.yaml gives the same ids again.
+// load reads the documents. A crash between the writes of one change leaves documents whose owner is
+// gone. load deletes them, because the next resource with that id would inherit them, and stagelog.yaml
+// reuses ids.
 func (s *Service) load(ctx context.Context) error {
 	var orphans []string
 	err := errors.Join(
@@ -130,7 +130,7 @@ func (s *Service) load(ctx context.Context) error {
 	return s.dropLostStages(ctx)
 }
 
-// dropLostStages takes stages that are gone out of the plans.
+// dropLostStages removes stages that no longer exist from the plans.
 func (s *Service) dropLostStages(ctx context.Context) error {
 	for _, p := range s.plans {
 		c := clonePlan(p)
@@ -145,7 +145,7 @@ func (s *Service) dropLostStages(ctx context.Context) error {
 	return nil
 }
 
-// inner is the map under id, made when missing.
+// inner returns the map under id, creating it if it is missing.
 func inner[K comparable, V any](m map[string]map[K]V, id string) map[K]V {
 	if m[id] == nil {
 		m[id] = map[K]V{}
@@ -153,11 +153,11 @@ func inner[K comparable, V any](m map[string]map[K]V, id string) map[K]V {
 	return m[id]
 }
 
-// flushInterval bounds the usage that a crash forgets.
+// flushInterval bounds the usage that a crash loses.
 const flushInterval = time.Second
 
-// Run writes the usage counters every second that they changed, until ctx ends. It returns
-// nil: what could not be written is logged once and tried again.
+// Run writes changed usage counters every second until ctx ends. It always returns nil: a failure is
+// logged once and retried.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
@@ -173,16 +173,16 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil // Close writes the rest
 		case err != nil:
 			if failed++; failed == 1 {
-				s.log.Error("usage could not be written; trying on", "error", err)
+				s.log.Error("writing usage failed; retrying", "error", err)
 			}
 		case failed > 0:
-			s.log.Info("usage is written again", "failed", failed)
+			s.log.Info("writing usage recovered", "failures", failed)
 			failed = 0
 		}
 	}
 }
 
-// Close writes what Run has not written yet. The Service may still be read.
+// Close writes the usage that Run has not written yet. The Service can still be read.
 func (s *Service) Close(ctx context.Context) error { return s.usage.Flush(ctx) }
 
 func (s *Service) notify() {

@@ -9,8 +9,7 @@ import (
 
 const shardCount = 256
 
-// shards is a map that is read without a lock and changed at the cost of copying one shard:
-// with ten thousand entries, forty.
+// shards is a map with lock-free reads. A change copies one shard: forty entries of ten thousand.
 type shards[K comparable, V any] struct {
 	seed   maphash.Seed
 	mu     sync.Mutex // held by writers
@@ -30,7 +29,7 @@ func (s *shards[K, V]) get(k K) (v V, ok bool) {
 	return v, ok
 }
 
-// update replaces the value under k by what change makes of it; keep false removes it.
+// update replaces the value under k with the one that change returns, or removes it if keep is false.
 func (s *shards[K, V]) update(k K, change func(old V) (v V, keep bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

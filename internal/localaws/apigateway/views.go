@@ -6,29 +6,28 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Runtime is what the stage server reads. A *Service implements it. Every method may be
-// called by many goroutines at once, and none waits for the store. What is returned is
-// immutable: a change in the control API gives new values and leaves the old ones as they are.
+// Runtime is the view of the stage server. A *Service implements it. Its methods are safe for concurrent
+// use, and do not wait for the store. Returned values are immutable: a change in the control API
+// produces new ones.
 type Runtime interface {
-	// Route is the deployed stage of an API, false when there is none. The same pointer is
-	// returned until something of that stage changes, so that a caller may keep what it
-	// compiled from it beside the pointer.
+	// Route returns the deployed stage of an API, and whether it exists. The pointer stays the same until
+	// the stage changes, so a caller can cache data derived from it by pointer.
 	Route(apiID, stage string) (*StageView, bool)
 	// Key finds an API key by its value. Disabled keys are found too: see KeyView.Enabled.
 	Key(value string) (KeyView, bool)
-	// PlanFor is the usage plan that a key has on a stage. There is at most one.
+	// PlanFor returns the usage plan of a key on a stage. There is at most one.
 	PlanFor(keyID, apiID, stage string) (PlanView, bool)
-	// Take counts one request of the key in the plan's usage if the plan's quota allows it,
-	// and answers false, counting nothing, when the quota of the period that holds at is used
-	// up. A plan without a quota always allows it.
+	// Take counts one request of the key in the plan's usage and returns true, or returns false without
+	// counting if the quota of the period that contains at is exhausted. A plan without a quota always
+	// allows the request.
 	Take(planID, keyID string, at time.Time) bool
-	// Count counts one request of the key in the plan's usage, whatever the quota says.
+	// Count counts one request of the key in the plan's usage, regardless of the quota.
 	Count(planID, keyID string, at time.Time)
-	// Used is the number of requests counted on the days (UTC) from from to to, both included.
+	// Used returns the number of requests counted on the days (UTC) from from to to, both included.
 	Used(planID, keyID string, from, to time.Time) int64
 }
 
-// KeySource says where a stage finds the caller's API key.
+// KeySource is the place of the caller's API key.
 type KeySource string
 
 // The sources of an API key (RestApi.apiKeySource).
@@ -37,16 +36,16 @@ const (
 	KeyFromAuthorizer KeySource = "AUTHORIZER" // a Lambda authorizer's usageIdentifierKey: no authorizers here, so no request has a key
 )
 
-// StageView is one stage with the deployment that it shows.
+// StageView is a stage with its deployment.
 type StageView struct {
 	APIID, APIName string
 	Stage          string
 	DeploymentID   string
 	KeySource      KeySource
 	AccessLog      AccessLog
-	Variables      map[string]string // the stage's variables; already filled in where an integration's URI names one
-	// Routes has one entry per resource that has methods, in the order of precedence: where
-	// several match a path, the first in the list is API Gateway's choice.
+	Variables      map[string]string // the stage's variables; already substituted in integration URIs
+	// Routes has one entry per resource with methods, in order of precedence: if several match a path,
+	// the first one is used.
 	Routes []Route
 }
 
@@ -63,47 +62,47 @@ func (a AccessLog) Enabled() bool { return a.DestinationARN != "" && a.Format !=
 type Route struct {
 	ResourceID string            // $context.resourceId
 	Path       string            // the template, "/orders/{id}" or "/{proxy+}": $context.resourcePath
-	Segments   []Segment         // Path cut at its slashes; none for "/"
-	Methods    map[string]Method // by HTTP method; "ANY" takes every method that has no entry of its own
+	Segments   []Segment         // Path split at its slashes; none for "/"
+	Methods    map[string]Method // by HTTP method; "ANY" is for every method without an entry
 }
 
 // Segment is one part of a path template.
 type Segment struct {
-	Literal string // the text, when the segment is no parameter
+	Literal string // the text, unless the segment is a parameter
 	Param   string // the parameter's name, "" for a literal
-	Greedy  bool   // {name+}: takes the rest of the path, at least one segment
+	Greedy  bool   // {name+}: matches the rest of the path, at least one segment
 }
 
-// Method is how one method of a resource is served.
+// Method is one method of a resource.
 type Method struct {
 	HTTPMethod     string // as deployed: GET, ..., or ANY
 	APIKeyRequired bool
-	Throttle       *Throttle // the stage's method setting for all callers together; nil: none
+	Throttle       *Throttle // the stage's method setting, shared by all callers; nil: none
 	Integration    Integration
 }
 
-// IntegrationType says what stands behind a method.
+// IntegrationType is the kind of a method's backend.
 type IntegrationType string
 
-// The types of integration that are served; others are refused when they are made.
+// The supported types of integration; others are refused when they are created.
 const (
-	HTTPProxy IntegrationType = "HTTP_PROXY" // the request goes to URI as it is
-	Mock      IntegrationType = "MOCK"       // the answer is made here, from Integration.Mock
+	HTTPProxy IntegrationType = "HTTP_PROXY" // the request is forwarded to URI
+	Mock      IntegrationType = "MOCK"       // the response is Integration.Mock
 )
 
-// Integration is what stands behind a method.
+// Integration is the backend of a method.
 type Integration struct {
 	Type       IntegrationType
-	HTTPMethod string // the method towards the upstream; ANY passes the caller's on
-	// URI is the upstream's address. It may hold {name} in its path: Params says which path
-	// parameter fills it. Stage variables are filled in already.
+	HTTPMethod string // of the upstream request; ANY: the caller's method
+	// URI is the upstream's address. Its path may contain {name}, replaced by the path parameter in
+	// Params. Stage variables are already substituted.
 	URI     string
 	Params  map[string]string // variable of URI: path parameter of the route, without braces
-	Timeout time.Duration     // how long the upstream may take, at most 29 s
-	Mock    MockAnswer        // what a MOCK integration answers
+	Timeout time.Duration     // of the upstream, at most 29 s
+	Mock    MockAnswer        // response of a MOCK integration
 }
 
-// MockAnswer is the fixed answer of a MOCK integration.
+// MockAnswer is the fixed response of a MOCK integration.
 type MockAnswer struct {
 	Status  int
 	Headers map[string]string
@@ -124,18 +123,18 @@ type KeyView struct {
 	Enabled bool
 }
 
-// PlanView is a usage plan as it holds for one stage.
+// PlanView is a usage plan on one stage.
 type PlanView struct {
 	ID, Name string
-	Throttle *Throttle // for each key by itself; nil: none
-	Quota    *Quota    // for each key by itself; nil: none
-	// Methods overrides Throttle for single methods of this stage. The name of an entry is
-	// the resource's path, a slash and the method: "/orders/{id}/GET"; see PlanView.ThrottleFor.
+	Throttle *Throttle // per key; nil: none
+	Quota    *Quota    // per key; nil: none
+	// Methods overrides Throttle for single methods of this stage. The key is the resource's path, a slash
+	// and the method: "/orders/{id}/GET"; see PlanView.ThrottleFor.
 	Methods map[string]Throttle
 }
 
-// ThrottleFor is the bucket that a request to a method draws from, and its name: a bucket is
-// per plan, key, stage and that name ("" for the plan's own). It is nil when nothing limits it.
+// ThrottleFor returns the limits of a method and the name of the bucket that they apply to: there is one
+// bucket per plan, key, stage and name ("" for the plan's own limits). t is nil if there is no limit.
 func (p PlanView) ThrottleFor(resourcePath, httpMethod string) (bucket string, t *Throttle) {
 	if len(p.Methods) > 0 {
 		for _, m := range [2]string{httpMethod, "ANY"} {
@@ -148,7 +147,7 @@ func (p PlanView) ThrottleFor(resourcePath, httpMethod string) (bucket string, t
 	return "", p.Throttle
 }
 
-// Period is how often a quota starts again.
+// Period is the interval at which a quota is reset.
 type Period string
 
 // The periods of a quota. Days, weeks (from Sunday) and months are UTC's.
@@ -166,7 +165,7 @@ type Quota struct {
 	Period Period `json:"period"`
 }
 
-// Start is the first day, UTC midnight, of the period that holds at.
+// Start returns the first day, UTC midnight, of the period that contains at.
 func (q Quota) Start(at time.Time) time.Time {
 	at = at.UTC()
 	day := time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, time.UTC)
@@ -179,7 +178,7 @@ func (q Quota) Start(at time.Time) time.Time {
 	return day
 }
 
-// KeyInfo is an API key in a listing: never its value.
+// KeyInfo is an API key in a listing, without its value.
 type KeyInfo struct {
 	ID, Name, CustomerID string
 	Enabled              bool
@@ -189,5 +188,5 @@ type KeyInfo struct {
 type PlanInfo struct {
 	ID, Name string
 	Stages   []record.StageRef
-	Keys     []KeyInfo // in the order of their names, then ids
+	Keys     []KeyInfo // sorted by name, then id
 }

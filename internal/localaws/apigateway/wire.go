@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// maxBody is the most bytes of a request other than an import.
+	// maxBody is the maximum size of a request other than an import.
 	maxBody = 256 << 10
-	// maxImport is API Gateway's limit of a definition file, 6 MB.
+	// maxImport is API Gateway's limit for a definition file, 6 MB.
 	maxImport = 6 << 20
 )
 
@@ -30,11 +30,10 @@ type call struct {
 	body []byte // at most maxImport bytes
 }
 
-// handler returns the body of a response, nil for none. Its error is a *wire.Error, or a failure of
-// the store.
+// handler returns the body of a response, nil for none. Its error is a *wire.Error or a store error.
 type handler func(*call) (any, error)
 
-// reading holds mu for reading while do runs.
+// reading runs do with mu held for reading.
 func (s *Service) reading(do handler) handler {
 	return func(c *call) (any, error) {
 		s.mu.RLock()
@@ -43,7 +42,7 @@ func (s *Service) reading(do handler) handler {
 	}
 }
 
-// writing holds mu while do runs.
+// writing runs do with mu held.
 func (s *Service) writing(do handler) handler {
 	return func(c *call) (any, error) {
 		s.mu.Lock()
@@ -77,7 +76,7 @@ type operation struct {
 	do      handler
 }
 
-// newMux routes the operations. What no pattern takes is refused by name.
+// newMux routes the operations. Other requests fail with an error that names the operation.
 func (s *Service) newMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, ops := range [][]operation{s.apiOperations(), s.stageOperations(), s.keyOperations(), s.planOperations(), s.otherOperations()} {
@@ -93,7 +92,7 @@ func unknownOperation(r *http.Request) *wire.Error {
 	return &wire.Error{Status: http.StatusNotFound, Code: "UnknownOperationException", Message: fmt.Sprintf("stagelog does not serve the API Gateway operation %s %.200q", r.Method, r.URL.Path)}
 }
 
-// ServeHTTP answers a request whose signature was checked and whose body is readable.
+// ServeHTTP serves a request whose signature the caller has verified.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p := r.URL.Path; p == "" || path.Clean(p) != p && !strings.HasPrefix(p, "/tags/") {
 		wire.WriteError(w, wire.RESTJSON, unknownOperation(r)) // the mux would redirect, which no SDK follows with a signature
@@ -106,8 +105,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// denied refuses another account, a reader of the bucket: API Gateway has no resource policy
-// on its control API, so only the account itself may use it.
+// denied returns the error for another account, a reader of the bucket: API Gateway's control API has no
+// resource policy, so only the account itself may use it.
 func (s *Service) denied(id wire.Identity, r *http.Request) *wire.Error {
 	return &wire.Error{Status: http.StatusForbidden, Code: "AccessDeniedException", Message: fmt.Sprintf(
 		"User: %s is not authorized to perform: apigateway:%s on resource: arn:aws:apigateway:%s::%s",
@@ -122,13 +121,13 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	}
 	var refused *wire.Error
 	if r.Method != http.MethodGet && !errors.As(err, &refused) {
-		s.notify() // also after a failure of the store: a part may be written
+		s.notify() // also after a store error: a part may have been written
 	}
 	switch {
 	case errors.As(err, &refused):
 		wire.WriteError(w, wire.RESTJSON, refused)
 	case errors.Is(err, documents.ErrTooLarge):
-		wire.WriteError(w, wire.RESTJSON, badRequest("stagelog keeps no definition of over %d KiB", documents.MaxBytes>>10))
+		wire.WriteError(w, wire.RESTJSON, badRequest("The definition is larger than stagelog's limit of %d KiB", documents.MaxBytes>>10))
 	case err != nil:
 		s.log.Error("control API call failed", "operation", op.pattern, "error", err)
 		wire.WriteError(w, wire.RESTJSON, &wire.Error{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailableException", Message: "The state could not be written. Try again later."})
@@ -139,8 +138,8 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	}
 }
 
-// decode reads the JSON body into v. A member that v does not have is refused: it would be
-// ignored silently. Messages never quote the body, which may hold an API key's value.
+// decode reads the JSON body into v. It refuses unknown members rather than ignore them silently.
+// Messages never quote the body, which may contain an API key's value.
 func (c *call) decode(v any) error {
 	data := c.body
 	if len(data) > maxBody {
@@ -175,7 +174,7 @@ func serialization(message string) *wire.Error {
 	return &wire.Error{Status: http.StatusBadRequest, Code: "SerializationException", Message: message}
 }
 
-// readBody reads a request's body before anything is locked.
+// readBody reads a request's body, before any lock is held.
 func readBody(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
@@ -196,10 +195,10 @@ func tooLarge(limit int) *wire.Error {
 
 func (c *call) query(name string) string { return c.URL.Query().Get(name) }
 
-// flag is a boolean query parameter; anything but true is false.
+// flag returns a boolean query parameter; anything but true is false.
 func (c *call) flag(name string) bool { return strings.EqualFold(c.query(name), "true") }
 
-// answer returns v as wire writes it, or err.
+// answer returns v in the form of wire, or err.
 func answer[T, W any](v T, err error, wire func(T) W) (any, error) {
 	if err != nil {
 		return nil, err
@@ -207,15 +206,15 @@ func answer[T, W any](v T, err error, wire func(T) W) (any, error) {
 	return wire(v), nil
 }
 
-// epoch is a timestamp as rest-json SDKs read it: a number of seconds.
+// epoch is a timestamp in rest-json's format: a number of seconds.
 type epoch time.Time
 
-// MarshalJSON gives whole seconds, as API Gateway does.
+// MarshalJSON writes whole seconds, as API Gateway does.
 func (e epoch) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, time.Time(e).Unix(), 10), nil
 }
 
-// tagsOf is how single-item answers carry tags: always, be they none.
+// tagsOf returns the tags for the response about a single resource, which always contains them.
 func tagsOf(tags map[string]string) *map[string]string {
 	if tags == nil {
 		tags = map[string]string{}
@@ -223,7 +222,7 @@ func tagsOf(tags map[string]string) *map[string]string {
 	return &tags
 }
 
-// tagsIfAny is how lists and answers to a create carry tags.
+// tagsIfAny returns the tags for lists and responses to a create, which omit an empty set.
 func tagsIfAny(tags map[string]string) *map[string]string {
 	if len(tags) == 0 {
 		return nil

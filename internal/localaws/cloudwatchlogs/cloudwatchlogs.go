@@ -1,6 +1,6 @@
-// Package cloudwatchlogs is the part of CloudWatch Logs that a pipeline needs, on one machine: log
-// groups and log streams can be created, read and deleted. Nothing writes log events: failures are
-// in the process's own log.
+// Package cloudwatchlogs serves the part of CloudWatch Logs that a pipeline needs on one machine: log groups
+// and log streams can be created, read and deleted. They contain no events: failures go to the process's
+// own log.
 package cloudwatchlogs
 
 import (
@@ -23,7 +23,7 @@ const (
 	maxPage    = 50
 )
 
-// Service is CloudWatch Logs of one account and Region. It may be used in parallel.
+// Service serves CloudWatch Logs of one account and Region. It is safe for concurrent use.
 type Service struct {
 	arn    string // of a log group, before its name
 	now    func() time.Time
@@ -33,16 +33,16 @@ type Service struct {
 
 type operations = wire.JSONService[request]
 
-// group is a log group as it is stored. Times are in milliseconds.
+// group is the stored form of a log group. Times are in milliseconds.
 type group struct {
 	Name      string            `json:"name"`
 	Created   int64             `json:"created"`
-	Retention int               `json:"retention,omitempty"` // days; 0 is for ever
+	Retention int               `json:"retention,omitempty"` // days; 0: unlimited
 	Tags      map[string]string `json:"tags,omitempty"`
-	Streams   map[string]int64  `json:"streams,omitempty"` // when each was created
+	Streams   map[string]int64  `json:"streams,omitempty"` // creation times
 }
 
-// Open reads the log groups. account has 12 digits; it and the Region are part of their ARNs.
+// Open reads the log groups. region and account, which has 12 digits, are part of their ARNs.
 func Open(ctx context.Context, region, account string, store record.Store) (*Service, error) {
 	s := &Service{arn: "arn:aws:logs:" + region + ":" + account + ":log-group:", now: time.Now}
 	var err error
@@ -74,7 +74,7 @@ func Open(ctx context.Context, region, account string, store record.Store) (*Ser
 	return s, nil
 }
 
-// request holds the members of all requests that are served.
+// request holds the members of all supported requests.
 type request struct {
 	LogGroupName        string
 	LogGroupIdentifier  string
@@ -109,10 +109,10 @@ type groupJSON struct {
 	ARN       string `json:"arn"`
 	Stored    int64  `json:"storedBytes"`
 	Class     string `json:"logGroupClass"`
-	PlainARN  string `json:"logGroupArn"` // without the :* of the other
+	PlainARN  string `json:"logGroupArn"` // without ":*"
 }
 
-// describeGroups lists groups in the order of their names. The token is the last name of the page before.
+// describeGroups lists groups sorted by name. The token is the last name of the previous page.
 func (s *Service) describeGroups(_ context.Context, in *request) (any, *wire.Error) {
 	out := struct {
 		Groups []groupJSON `json:"logGroups"`
@@ -128,7 +128,7 @@ func (s *Service) describeGroups(_ context.Context, in *request) (any, *wire.Err
 	return out, nil
 }
 
-// page returns one page of the sorted names that begin with prefix, and the token of the next.
+// page returns one page of the sorted names that begin with prefix, and the token of the next page.
 func (in *request) page(names []string, prefix string) (page []string, next string) {
 	limit := maxPage
 	if in.Limit > 0 {
@@ -242,7 +242,7 @@ func (s *Service) describeStreams(_ context.Context, in *request) (any, *wire.Er
 	return out, nil
 }
 
-// noEvents returns an empty log.
+// noEvents returns an empty list of events.
 func (s *Service) noEvents(_ context.Context, in *request) (any, *wire.Error) {
 	g, refused := s.groups.Get(s.nameIn(in))
 	if refused != nil {
@@ -256,8 +256,8 @@ func (s *Service) noEvents(_ context.Context, in *request) (any, *wire.Error) {
 	}{[]struct{}{}}, nil
 }
 
-// nameIn returns the name of the group that a request is about. It gives the name, or the ARN with
-// or without ":*".
+// nameIn returns the name of the group in a request, which contains the name, or the ARN with or without
+// ":*".
 func (s *Service) nameIn(in *request) string {
 	name := in.LogGroupName
 	for _, other := range []string{in.LogGroupIdentifier, in.ResourceArn} {

@@ -1,10 +1,9 @@
-// Package credentials holds the accounts of one machine: the administrator, whose key
-// signs every request to `stagelog up`, and one reader per AWS account that
-// the pipeline names, who may list and read the bucket and nothing else.
+// Package credentials manages the accounts of one machine: the administrator, whose key signs every request
+// to `stagelog up`, and one reader per AWS account in the pipeline, which may only list and read the bucket.
 //
-// The accounts live in the two files that every AWS SDK and the AWS CLI read,
-// `credentials` and `config`. They are made once and kept, so that a client that was
-// configured yesterday works today. Both files are mode 0600.
+// The accounts are stored in the two files that every AWS SDK and the AWS CLI read, `credentials` and
+// `config`. They are generated once and kept, so that configured clients keep working. Both files have mode
+// 0600.
 package credentials
 
 import (
@@ -26,41 +25,41 @@ const AdminProfile = "stagelog"
 // Account is one pair of credentials and the AWS account that they belong to.
 type Account struct {
 	Profile         string // the AWS profile that holds the credentials
-	AccessKeyID     string // 20 characters, as AWS's
-	SecretAccessKey string // 40 characters, as AWS's
+	AccessKeyID     string // 20 characters, like AWS's
+	SecretAccessKey string // 40 characters, like AWS's
 	AccountID       string // 12 digits
-	Admin           bool   // may do everything; a reader may do what the bucket policy allows
+	Admin           bool   // has all permissions; a reader has those of the bucket policy
 }
 
-// ARN names the account's root user, which a bucket policy's Principal names too.
+// ARN returns the ARN of the account's root user, as in the Principal of a bucket policy.
 func (a Account) ARN() string { return "arn:aws:iam::" + a.AccountID + ":root" }
 
-// String names the account without its secret.
+// String describes the account without its secret.
 func (a Account) String() string {
 	return fmt.Sprintf("%s (%s, account %s)", a.Profile, a.AccessKeyID, a.AccountID)
 }
 
-// Config lists the accounts and how their clients find the machine.
+// Config configures the accounts and how their clients reach the machine.
 type Config struct {
-	Dir       string   // holds credentials and config; made when missing
+	Dir       string   // of the two files; created if missing
 	AccountID string   // the administrator's account
 	Region    string   // written to the profiles
 	Endpoint  string   // written to the profiles as endpoint_url
 	Readers   []string // account ids, 12 digits each
 }
 
-// Accounts is the set of one machine's accounts. It does not change while in use.
+// Accounts holds the accounts of one machine. It is immutable.
 type Accounts struct {
 	Admin   Account
 	Readers []Account // in the order of Config.Readers
 	byKey   map[string]Account
 }
 
-// Open reads the accounts from cfg.Dir, makes the ones that are missing, and writes
-// both files if anything changed.
+// Open reads the accounts from cfg.Dir, generates the missing ones, and writes both files if anything
+// changed.
 func Open(cfg Config) (*Accounts, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make folder for credentials: %w", err)
+		return nil, fmt.Errorf("create folder for credentials: %w", err)
 	}
 	known, err := readCredentials(filepath.Join(cfg.Dir, "credentials"))
 	if err != nil {
@@ -81,10 +80,10 @@ func Open(cfg Config) (*Accounts, error) {
 	return a, nil
 }
 
-// ReaderProfile is the AWS profile of the reader of the given account.
+// ReaderProfile returns the AWS profile of the reader of an account.
 func ReaderProfile(accountID string) string { return "reader-" + accountID }
 
-// ByAccessKey finds the account that signs with the access key id.
+// ByAccessKey returns the account with the access key id.
 func (a *Accounts) ByAccessKey(id string) (Account, bool) {
 	acc, ok := a.byKey[id]
 	return acc, ok
@@ -114,8 +113,7 @@ func random(n int, alphabet string) string {
 	return b.String()
 }
 
-// readCredentials reads the pairs of key id and secret by profile. A file that is
-// not there holds none.
+// readCredentials reads the pairs of key id and secret by profile. A missing file has none.
 func readCredentials(path string) (map[string][2]string, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,7 +133,7 @@ func readCredentials(path string) (map[string][2]string, error) {
 		default:
 			key, value, ok := strings.Cut(line, "=")
 			if !ok || profile == "" {
-				return nil, fmt.Errorf("%s:%d: expected [profile] or key = value; remove the file to have new credentials made", path, n+1)
+				return nil, fmt.Errorf("%s:%d: expected [profile] or key = value; remove the file to generate new credentials", path, n+1)
 			}
 			pair := pairs[profile]
 			switch strings.TrimSpace(key) {
@@ -152,8 +150,8 @@ func readCredentials(path string) (map[string][2]string, error) {
 
 func (a *Accounts) write(cfg Config) error {
 	var credentials, config strings.Builder
-	credentials.WriteString("# Made by stagelog for this machine alone. Keep it private.\n")
-	config.WriteString("# Made by stagelog. Use it with AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE.\n")
+	credentials.WriteString("# Generated by stagelog for this machine only. Keep it private.\n")
+	config.WriteString("# Generated by stagelog. Use it with AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE.\n")
 	for _, acc := range append([]Account{a.Admin}, a.Readers...) {
 		fmt.Fprintf(&credentials, "\n[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n", acc.Profile, acc.AccessKeyID, acc.SecretAccessKey)
 		fmt.Fprintf(&config, "\n[profile %s]\nregion = %s\nendpoint_url = %s\noutput = json\ns3 =\n  addressing_style = path\n", acc.Profile, cfg.Region, cfg.Endpoint)

@@ -15,22 +15,22 @@ import (
 
 // Config describes the resources of a Set.
 type Config struct {
-	Prefix string // of their keys in the store: "role/"
-	Max    int    // how many there may be
+	Prefix string // of the keys in the store: "role/"
+	Max    int    // maximum number of resources
 	Errors Errors
-	Logger *slog.Logger // for failures of the store; nil: none
+	Logger *slog.Logger // for store errors; nil: none
 }
 
 // Errors holds the responses of the service when an operation on a resource fails.
 type Errors struct {
 	NotFound  func(name string) *wire.Error
 	Exists    func(name string) *wire.Error
-	Limit     *wire.Error // there are Max of them
-	TooLarge  *wire.Error // one would have over MaxBytes
+	Limit     *wire.Error // the Set has Max resources
+	TooLarge  *wire.Error // the resource is larger than MaxBytes
 	NotStored *wire.Error // the store failed
 }
 
-// Set holds all resources of one kind by name. It may be used in parallel.
+// Set holds all resources of one kind by name. It is safe for concurrent use.
 type Set[T any] struct {
 	cfg     Config
 	store   record.Store
@@ -40,8 +40,7 @@ type Set[T any] struct {
 	docs map[string]*T
 }
 
-// Open loads the resources from the store, which the Set owns from then on as far as the keys
-// with its prefix go.
+// Open loads the resources from the store. From then on the Set owns the keys with its prefix.
 func Open[T any](ctx context.Context, store record.Store, cfg Config) (*Set[T], error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -74,7 +73,7 @@ func (s *Set[T]) Names() []string {
 	return slices.Sorted(maps.Keys(s.docs))
 }
 
-// All returns all resources in the order of their names. They must not be changed.
+// All returns all resources, sorted by name. They must not be changed.
 func (s *Set[T]) All() []*T {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -102,8 +101,8 @@ func (s *Set[T]) Create(ctx context.Context, name string, doc *T) *wire.Error {
 	return s.save(ctx, name, doc)
 }
 
-// Change calls change with a copy of a resource. If change returns no error, the copy takes the
-// resource's place once it is durable.
+// Change calls change with a copy of a resource. If change returns no error, the copy replaces the
+// resource once it is durable.
 func (s *Set[T]) Change(ctx context.Context, name string, change func(*T) *wire.Error) *wire.Error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -118,7 +117,7 @@ func (s *Set[T]) Change(ctx context.Context, name string, change func(*T) *wire.
 	return s.save(ctx, name, doc)
 }
 
-// Delete removes a resource unless check, which may be nil, returns an error for it.
+// Delete removes a resource, unless check returns an error. check may be nil.
 func (s *Set[T]) Delete(ctx context.Context, name string, check func(*T) *wire.Error) *wire.Error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -140,7 +139,7 @@ func (s *Set[T]) Delete(ctx context.Context, name string, check func(*T) *wire.E
 	return nil
 }
 
-// save makes doc durable, and then visible. The caller holds writing.
+// save stores doc and then makes it visible. The caller holds writing.
 func (s *Set[T]) save(ctx context.Context, name string, doc *T) *wire.Error {
 	if err := Save(ctx, s.store, s.cfg.Prefix+name, doc); err != nil {
 		return s.notStored(err)
@@ -159,7 +158,7 @@ func (s *Set[T]) notStored(err error) *wire.Error {
 	return s.cfg.Errors.NotStored
 }
 
-// copyOf returns a copy that shares nothing with doc.
+// copyOf returns a deep copy of doc.
 func copyOf[T any](doc *T) *T {
 	data, err := json.Marshal(doc)
 	c := new(T)
@@ -167,7 +166,7 @@ func copyOf[T any](doc *T) *T {
 		err = json.Unmarshal(data, c)
 	}
 	if err != nil {
-		panic("BUG: a stored document does not encode: " + err.Error())
+		panic("BUG: encode stored document: " + err.Error())
 	}
 	return c
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// FormatConversion makes Parquet files of records that are JSON, with the columns of a table in the Glue Data Catalog.
+// FormatConversion converts JSON records to Parquet files with the columns of a table in the Glue Data Catalog.
 type FormatConversion struct {
 	Enabled                   bool
 	SchemaConfiguration       *SchemaConfiguration `json:",omitempty"`
@@ -13,7 +13,7 @@ type FormatConversion struct {
 	OutputFormatConfiguration *OutputFormat        `json:",omitempty"`
 }
 
-// SchemaConfiguration names the table.
+// SchemaConfiguration identifies the table.
 type SchemaConfiguration struct {
 	RoleARN      string `json:",omitempty"`
 	CatalogId    string `json:",omitempty"`
@@ -23,31 +23,31 @@ type SchemaConfiguration struct {
 	VersionId    string `json:",omitempty"` // LATEST by default
 }
 
-// InputFormat is how records are read.
+// InputFormat describes how records are read.
 type InputFormat struct{ Deserializer *Deserializer }
 
-// Deserializer is one of those that AWS has; here there is but this.
+// Deserializer is one of AWS's deserializers. Only OpenXJsonSerDe is supported.
 type Deserializer struct {
 	OpenXJsonSerDe *OpenXJsonSerDe `json:",omitempty"`
 }
 
-// OpenXJsonSerDe reads JSON by names in any case.
+// OpenXJsonSerDe reads JSON and ignores the case of names.
 type OpenXJsonSerDe struct {
 	ConvertDotsInJsonKeysToUnderscores *bool             `json:",omitempty"`
 	CaseInsensitive                    *bool             `json:",omitempty"`
 	ColumnToJsonKeyMappings            map[string]string `json:",omitempty"`
 }
 
-// OutputFormat is how files are written.
+// OutputFormat describes how files are written.
 type OutputFormat struct{ Serializer *Serializer }
 
-// Serializer is one of those that AWS has; here there is but this.
+// Serializer is one of AWS's serializers. Only ParquetSerDe is supported.
 type Serializer struct {
 	ParquetSerDe *ParquetSerDe `json:",omitempty"`
 }
 
-// ParquetSerDe writes Parquet. Compression counts; the rest is about the layout within a file, which readers do not see,
-// and kept for DescribeDeliveryStream.
+// ParquetSerDe writes Parquet. Only Compression has an effect; the rest concerns the layout within a file, which readers do
+// not see, and is stored for DescribeDeliveryStream.
 type ParquetSerDe struct {
 	BlockSizeBytes              *int   `json:",omitempty"`
 	PageSizeBytes               *int   `json:",omitempty"`
@@ -57,7 +57,7 @@ type ParquetSerDe struct {
 	WriterVersion               string `json:",omitempty"`
 }
 
-// Compression is that of the files' pages.
+// Compression returns the compression of the files' pages.
 func (c *FormatConversion) Compression() string {
 	if p := c.OutputFormatConfiguration.Serializer.ParquetSerDe; p.Compression != "" {
 		return p.Compression
@@ -65,7 +65,7 @@ func (c *FormatConversion) Compression() string {
 	return "SNAPPY"
 }
 
-// conversionInput is the conversion as a request gives it. nil is not given.
+// conversionInput is the conversion in a request. nil: not given.
 type conversionInput struct {
 	Enabled                   *bool
 	SchemaConfiguration       *SchemaConfiguration
@@ -73,7 +73,7 @@ type conversionInput struct {
 	OutputFormatConfiguration *OutputFormat
 }
 
-// merged is base with the members that are given. Enabled is true when nobody has said otherwise.
+// merged returns base with the given members replaced. Enabled defaults to true.
 func (in *conversionInput) merged(base *FormatConversion) *FormatConversion {
 	c := FormatConversion{Enabled: true}
 	if base != nil {
@@ -94,7 +94,7 @@ func (in *conversionInput) merged(base *FormatConversion) *FormatConversion {
 	return &c
 }
 
-// check checks an enabled conversion and what the destination must be with it.
+// check checks an enabled conversion, and that the destination is compatible with it.
 func (c *FormatConversion) check(d *ExtendedS3Destination) *wire.Error {
 	schema := c.SchemaConfiguration
 	switch {
@@ -120,7 +120,7 @@ func (c *FormatConversion) check(d *ExtendedS3Destination) *wire.Error {
 	return nil
 }
 
-// finish completes a destination, and checks it with what is beside it.
+// finish completes a destination and checks it, including the table of a conversion.
 func (s *Service) finish(d *ExtendedS3Destination) *wire.Error {
 	if err := d.finish(); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// destinationInput is a destination as a request gives it: to create (Configuration) or to
-// merge (Update). nil is not given.
+// destinationInput is a destination in a request, to create (Configuration) or to merge (Update).
+// nil: not given.
 type destinationInput struct {
 	RoleARN                  *string
 	BucketARN                *string
@@ -39,14 +39,14 @@ const (
 	minPartitionedSeconds = 60
 )
 
-// defaultHints returns the hints that the service fills in where a request gives none.
+// defaultHints returns the service's default hints.
 func defaultHints(large bool) BufferingHints {
 	h := record.DefaultHints(large)
 	return BufferingHints{h.SizeMiB, int(h.Interval.Seconds())}
 }
 
-// merged is base with what in gives. Of the extended members ProcessingConfiguration is
-// replaced whole, which is what the service does.
+// merged returns base with the given members replaced. ProcessingConfiguration is replaced as a whole, as
+// in the service.
 func (in *destinationInput) merged(base ExtendedS3Destination) (ExtendedS3Destination, *wire.Error) {
 	d := base
 	s3, err := in.mergedS3(base.S3Destination)
@@ -127,14 +127,14 @@ func (in *destinationInput) mergeBackup(d *ExtendedS3Destination, base ExtendedS
 	return nil
 }
 
-// mergePartitioning holds that partitioning is decided when a stream is made.
+// mergePartitioning merges the partitioning, which can be enabled only when a stream is created.
 func (in *destinationInput) mergePartitioning(d *ExtendedS3Destination, base ExtendedS3Destination) *wire.Error {
 	p := in.DynamicPartitioningConfiguration
 	if p == nil {
 		return nil
 	}
 	if base.RoleARN != "" && p.Enabled != base.Partitioning() {
-		return invalid("Dynamic Partitioning can be enabled and disabled for a new delivery stream alone.")
+		return invalid("Dynamic Partitioning can only be enabled or disabled for a new delivery stream.")
 	}
 	merged := DynamicPartitioning{Enabled: p.Enabled, RetryOptions: RetryOptions{DurationInSeconds: 300}}
 	if base.DynamicPartitioningConfiguration != nil {
@@ -147,7 +147,7 @@ func (in *destinationInput) mergePartitioning(d *ExtendedS3Destination, base Ext
 	return nil
 }
 
-// finish fills in the defaults that depend on the rest, and checks the whole.
+// finish fills in the defaults that depend on other settings, and checks the destination.
 func (d *ExtendedS3Destination) finish() *wire.Error {
 	partitioned, conversion := d.Partitioning(), d.Conversion()
 	if d.BufferingHints == (BufferingHints{}) {
@@ -193,9 +193,9 @@ func checkPrefixes(prefix, errorPrefix string, partitioned bool) *wire.Error {
 	if err == nil {
 		return nil
 	}
-	var said *objectkey.Invalid
-	if errors.As(err, &said) {
-		return invalid("%s", said.Message)
+	var bad *objectkey.Invalid
+	if errors.As(err, &bad) {
+		return invalid("%s", bad.Message)
 	}
 	return invalid("%s", err.Error())
 }

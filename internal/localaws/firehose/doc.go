@@ -5,5 +5,5 @@
 // Requests are checked in two layers, as in the service: against the API model
 // (ValidationException, all violations at once), then for their meaning
 // (InvalidArgumentException). Options that this project does not implement are rejected, never
-// ignored. Messages of the service are quoted; all others contain the next step.
+// ignored. Messages of the service are used verbatim; all others contain the next step.
 package firehose

@@ -27,7 +27,7 @@ func invalid(format string, args ...any) *wire.Error {
 	return &wire.Error{Code: codeInvalidArgument, Message: fmt.Sprintf(format, args...)}
 }
 
-// refused is about what the service does and this project does not.
+// refused returns the error for a feature of the service that stagelog does not support.
 func refused(what string) *wire.Error {
 	return invalid("stagelog does not support %s. Its delivery streams are Direct PUT streams with an S3 destination, "+
 		"transformed by a Lambda function at most.", what)
@@ -37,23 +37,22 @@ func serialization(message string) *wire.Error {
 	return &wire.Error{Code: codeSerialization, Message: message}
 }
 
-// notFound has the service's text (turbot/steampipe-plugin-aws#759).
+// notFound returns the error for an unknown stream, with the service's text (turbot/steampipe-plugin-aws#759).
 func (s *Service) notFound(name string) *wire.Error {
 	return &wire.Error{Code: codeNotFound, Message: fmt.Sprintf("Firehose %s under account %s not found.", name, s.cfg.Account)}
 }
 
-// unavailable asks the client to come again, in the service's words. The model marks it as
-// the service's fault and gives no status; SDKs take 5xx and this code for retryable, and
-// 503 is what the name says.
+// unavailable returns the retryable error, with the service's text. The model marks it as a fault of the
+// service and specifies no status; SDKs retry on 5xx and on this code, and 503 matches the name.
 func unavailable() *wire.Error {
 	return &wire.Error{Code: codeUnavailable, Message: "Slow down.", Status: http.StatusServiceUnavailable, Fault: true}
 }
 
 func internalFailure() *wire.Error {
-	return &wire.Error{Code: codeInternal, Message: "The request could not be processed because of an internal failure; the log of stagelog says which.", Fault: true}
+	return &wire.Error{Code: codeInternal, Message: "The request could not be processed because of an internal failure. See the log of stagelog.", Fault: true}
 }
 
-// validation joins violations as the service does; nil when there are none.
+// validation joins violations as the service does. It returns nil if there are none.
 func validation(violations []string) *wire.Error {
 	switch len(violations) {
 	case 0:

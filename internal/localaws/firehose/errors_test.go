@@ -27,7 +27,7 @@ const (
 	invalid = "InvalidArgumentException: "
 	support = "InvalidArgumentException: stagelog does not support %s. Its delivery streams are Direct PUT streams with an S3 destination, transformed by a Lambda function at most."
 	sse     = "server-side encryption of records in the stream (DeliveryStreamEncryptionConfigurationInput): keep its data directory on an encrypted disk"
-	gone    = "ResourceNotFoundException: Firehose nobody under account 000000000000 not found."
+	gone    = "ResourceNotFoundException: Firehose unknown under account 000000000000 not found."
 	badSig  = "InvalidSignatureException: The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 	pattern = "[a-zA-Z0-9_.-]+"
 )
@@ -113,7 +113,7 @@ func nameCases() []wireCase {
 		{"list type", "ListDeliveryStreams", `{"DeliveryStreamType":"x"}`, 0, one + "'deliveryStreamType' failed to satisfy constraint: Member must satisfy enum value set: [DirectPut, KinesisStreamAsSource, MSKAsSource, DatabaseAsSource]", nil},
 		{"list limit of another type", "ListDeliveryStreams", `{"Limit":"10"}`, 0, "SerializationException: STRING_VALUE can not be converted to an Integer", nil},
 	}
-	unknown := `{"DeliveryStreamName":"nobody"`
+	unknown := `{"DeliveryStreamName":"unknown"`
 	for op, rest := range map[string]string{
 		"DescribeDeliveryStream": "}", "DeleteDeliveryStream": "}", "ListTagsForDeliveryStream": "}",
 		"StartDeliveryStreamEncryption": "}", "StopDeliveryStreamEncryption": "}",
@@ -235,7 +235,7 @@ func processorCases() []wireCase {
 		{"function's interval", c, processors(lambda("LambdaArn", lambdaARN, "BufferSizeInMBs", "1", "BufferIntervalInSeconds", "901")), 0, invalid + "BufferIntervalInSeconds of a Lambda processor must be a whole number from 0 to 900.", nil},
 		{"function's retries", c, processors(lambda("LambdaArn", lambdaARN, "NumberOfRetries", "many")), 0, invalid + "NumberOfRetries of a Lambda processor must be a whole number.", nil},
 		{"blank value", c, processors(lambda("LambdaArn", " ")), 0, one + path + `parameters.1.member.parameterValue' failed to satisfy constraint: Member must satisfy regular expression pattern: ^(?!\\s*$).+`, nil},
-		{"other parameter", c, processors(lambda("LambdaArn", lambdaARN, "Delimiter", "x")), 0, invalid + "The parameter Delimiter is not one of a Lambda processor.", nil},
+		{"other parameter", c, processors(lambda("LambdaArn", lambdaARN, "Delimiter", "x")), 0, invalid + "A Lambda processor has no parameter Delimiter.", nil},
 		{"other delimiter", c, processors(`{"Type":"AppendDelimiterToRecord","Parameters":[{"ParameterName":"Delimiter","ParameterValue":";"}]}`), 0, fmt.Sprintf(support, `a Delimiter of AppendDelimiterToRecord that is not a newline (\n)`), nil},
 		{"JQ", c, processors(`{"Type":"MetadataExtraction"}`), 0, fmt.Sprintf(support, "the processor MetadataExtraction"), nil},
 		{"CloudWatch logs", c, processors(`{"Type":"CloudWatchLogProcessing"}`), 0, invalid + "CloudWatchLogProcessingProcessor can only be enabled with DecompressionProcessor", nil},
@@ -253,7 +253,7 @@ func changeCases() []wireCase {
 		{"nothing to update", u, `{"DeliveryStreamName":"s","CurrentDeliveryStreamVersionId":"1","DestinationId":"` + id + `"}`, 0, invalid + "Exactly one destination configuration is supported for a Firehose", nil},
 		{"compression of an update", u, update("1", id, `"CompressionFormat":"lz4"`), 0, one + "'extendedS3DestinationUpdate.compressionFormat' failed to satisfy constraint: Member must satisfy enum value set: [ZIP, HADOOP_SNAPPY, Snappy, GZIP, UNCOMPRESSED]", nil},
 		{"prefix that the other one does not fit", u, update("1", id, `"Prefix":"!{timestamp:yyyy}/"`), 0, invalid + "ErrorOutputPrefix cannot be null or empty when Prefix contains expressions", nil},
-		{"partitioning later", u, update("1", id, `"DynamicPartitioningConfiguration":{"Enabled":true}`), 0, invalid + "Dynamic Partitioning can be enabled and disabled for a new delivery stream alone.", nil},
+		{"partitioning later", u, update("1", id, `"DynamicPartitioningConfiguration":{"Enabled":true}`), 0, invalid + "Dynamic Partitioning can only be enabled or disabled for a new delivery stream.", nil},
 		{"other destination", u, `{"DeliveryStreamName":"s","CurrentDeliveryStreamVersionId":"1","DestinationId":"` + id + `","SplunkDestinationUpdate":{}}`, 0, fmt.Sprintf(support, "SplunkDestinationUpdate"), nil},
 		{"backup without a bucket", u, update("1", id, `"S3BackupMode":"Enabled","S3BackupUpdate":{"Prefix":"b/"}`), 0, invalid + "S3BackupUpdate must have RoleARN and BucketARN: there is no backup yet.", nil},
 		{"no tags", "TagDeliveryStream", `{"DeliveryStreamName":"s"}`, 0, one + "'tags' " + null, nil},

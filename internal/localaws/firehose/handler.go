@@ -17,7 +17,7 @@ const (
 	contentType  = "application/x-amz-json-1.1"
 )
 
-// ServeHTTP answers one request of the API. Its signature was checked before.
+// ServeHTTP serves a request whose signature the caller has verified.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), targetPrefix)
 	if !ok || r.Method != http.MethodPost {
@@ -27,7 +27,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if body == nil && r.Body != nil {
 		var err error
 		if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-			s.fail(w, op, serialization("The request's body did not arrive whole, or is too large."))
+			s.fail(w, op, serialization("The request's body is incomplete or too large."))
 			return
 		}
 	}
@@ -49,13 +49,13 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Service) fail(w http.ResponseWriter, op string, err *wire.Error) {
 	if _, known := requests[op]; !known && putRequests[op] == nil {
-		op = "unknown" // what a client made up is no label
+		op = "unknown" // clients must not create labels
 	}
 	s.cfg.Metrics.requests.WithLabelValues(op, err.Code).Inc()
 	wire.WriteError(w, wire.JSON11, err)
 }
 
-// maxBody bounds a request that did not come through a Mux.
+// maxBody is the maximum size of a request that no Mux has read.
 const maxBody = 8 << 20
 
 func (s *Service) serveControl(w http.ResponseWriter, r *http.Request, op string, body []byte) *wire.Error {
@@ -88,7 +88,7 @@ func (s *Service) serveControl(w http.ResponseWriter, r *http.Request, op string
 	return nil
 }
 
-// request is the members of every control request, checked against the model.
+// request holds the members of all control requests, checked against the model.
 type request struct {
 	DeliveryStreamName string
 
@@ -125,7 +125,7 @@ func decode(body []byte, s *shape) (*request, *wire.Error) {
 	}
 	var req request
 	if err := json.Unmarshal(orEmpty(body), &req); err != nil {
-		return nil, serialization("The request's members are not of the types that the API has.")
+		return nil, serialization("The request's members do not have the types of the API.")
 	}
 	return &req, nil
 }
@@ -137,7 +137,7 @@ func orEmpty(body []byte) []byte {
 	return body
 }
 
-// parse reads one JSON object and nothing after it.
+// parse parses a body that consists of one JSON object.
 func parse(body []byte) (map[string]any, *wire.Error) {
 	dec := json.NewDecoder(bytes.NewReader(orEmpty(body)))
 	dec.UseNumber()

@@ -10,11 +10,11 @@ import (
 )
 
 // The requests of the API, with the constraints of the service's model (botocore 1.43.11,
-// firehose 2015-08-04). Members that this project does not do are of the model all the same, so
-// that they are refused and not taken for a typing mistake. The order of enums is the one
-// that the service prints where that is known (compression), else the model's.
+// firehose 2015-08-04). Unsupported members are included, so that they are refused as such and not as
+// unknown. Enums have the order in which the service prints them where it is known (compression), else
+// the model's.
 //
-// None of these is written after it was made.
+// The shapes are never modified.
 var (
 	streamName = &shape{min: 1, max: 64, pattern: "[a-zA-Z0-9_.-]+", matches: whole(`[a-zA-Z0-9_.-]+`)}
 	roleARN    = &shape{min: 1, max: 512, pattern: `arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+`, matches: whole(`arn:.*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+`)}
@@ -102,7 +102,7 @@ var (
 		{name: "Data", required: true, shape: &shape{kind: blob, max: maxRecordBytes}}}}
 )
 
-// requests is the shape of each operation's request.
+// requests holds the shape of each operation's request.
 var requests = map[string]*shape{
 	"CreateDeliveryStream": input(append([]member{
 		{name: "DeliveryStreamType", shape: streamType},
@@ -138,8 +138,8 @@ var requests = map[string]*shape{
 	"StopDeliveryStreamEncryption": input(),
 }
 
-// The requests that carry records ignore members that they do not know, as the service
-// does: a log shipper must not stop because its SDK is newer than this program.
+// putRequests holds the shapes of the requests with records. As in the service, unknown members are
+// ignored, so that a log shipper with a newer SDK keeps working.
 var putRequests = map[string]*shape{
 	"PutRecord": {kind: structure, lax: true, members: []member{
 		{name: "DeliveryStreamName", required: true, shape: streamName},
@@ -151,7 +151,7 @@ var putRequests = map[string]*shape{
 
 const noSSE = "server-side encryption of records in the stream (DeliveryStreamEncryptionConfigurationInput): keep its data directory on an encrypted disk"
 
-// input is a request about one stream.
+// input returns the shape of a request about one stream.
 func input(more ...member) *shape {
 	return &shape{kind: structure, members: append([]member{{name: "DeliveryStreamName", required: true, shape: streamName}}, more...)}
 }
@@ -181,7 +181,7 @@ func extendedMembers(backup string, backupShape *shape) []member {
 	}
 }
 
-// others are the destinations and sources that are refused, by their names in the model.
+// others returns the refused destinations and sources, by their names in the model.
 func others(suffix string, sources ...string) []member {
 	var all []member
 	for _, kind := range []string{"Redshift", "Elasticsearch", "Amazonopensearchservice", "AmazonOpenSearchServerless", "Splunk", "HttpEndpoint", "Snowflake", "Iceberg"} {

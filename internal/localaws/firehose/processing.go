@@ -2,6 +2,7 @@ package firehose
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -9,8 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Limits of a Lambda processor's buffer. NumberOfRetries has no range: the service takes 0
-// and 9 alike.
+// Limits of a Lambda processor's buffer. NumberOfRetries has no known range: the service accepts 0 and 9.
 const (
 	maxProcessors    = 5
 	minLambdaMB      = 0.2
@@ -18,11 +18,11 @@ const (
 	maxLambdaSeconds = int(record.MaxInterval / time.Second)
 )
 
-// lambdaARN is a function with or without a qualifier. It need not exist.
+// lambdaARN matches a function with or without a qualifier. It need not exist.
 var lambdaARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[a-zA-Z0-9_-]{1,64}(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?$`)
 
-// checkedProcessing checks a ProcessingConfiguration on its own content and fills it in.
-// The messages up to the Lambda processor's are the service's, in its order.
+// checkedProcessing checks a ProcessingConfiguration and fills in its defaults. Its messages, and their
+// order, are the service's up to those about the Lambda processor.
 func checkedProcessing(p *Processing, role string) (*Processing, *wire.Error) {
 	if p == nil || !p.Enabled {
 		return p, nil
@@ -67,16 +67,11 @@ func checkedProcessing(p *Processing, role string) (*Processing, *wire.Error) {
 }
 
 func (p *Processing) has(kind string) bool {
-	for _, proc := range p.Processors {
-		if proc.Type == kind {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Processors, func(proc Processor) bool { return proc.Type == kind })
 }
 
-// filledLambda puts a Lambda processor's parameters in the service's order, with the
-// defaults that it shows in Describe.
+// filledLambda returns a Lambda processor with its parameters in the service's order, and with the
+// defaults that Describe shows.
 func filledLambda(p Processor, role string) (Processor, *wire.Error) {
 	arn, ok := p.get("LambdaArn")
 	if !ok {
@@ -113,7 +108,7 @@ func filledLambda(p Processor, role string) (Processor, *wire.Error) {
 		switch param.ParameterName {
 		case "LambdaArn", "NumberOfRetries", "RoleArn", "BufferSizeInMBs", "BufferIntervalInSeconds":
 		default:
-			return p, invalid("The parameter %s is not one of a Lambda processor.", param.ParameterName)
+			return p, invalid("A Lambda processor has no parameter %s.", param.ParameterName)
 		}
 	}
 	return Processor{Type: "Lambda", Parameters: []Parameter{
@@ -122,12 +117,11 @@ func filledLambda(p Processor, role string) (Processor, *wire.Error) {
 	}}, nil
 }
 
-// checkDelimiter takes a newline, however it is written: the common form in templates is a
-// backslash and an n.
+// checkDelimiter accepts only a newline, in any notation: templates commonly use a backslash and an n.
 func checkDelimiter(p Processor) *wire.Error {
 	for _, param := range p.Parameters {
 		if param.ParameterName != "Delimiter" {
-			return invalid("The parameter %s is not one of an AppendDelimiterToRecord processor.", param.ParameterName)
+			return invalid("An AppendDelimiterToRecord processor has no parameter %s.", param.ParameterName)
 		}
 		if v := param.ParameterValue; v != "\n" && v != `\n` && v != `\\n` {
 			return refused("a Delimiter of AppendDelimiterToRecord that is not a newline (\\n)")

@@ -20,11 +20,11 @@ const (
 	maxBatchBytes   = record.MaxBatchBytes
 )
 
-// putRequest is a parsed PutRecord or PutRecordBatch. It is reused for other requests.
+// putRequest is a parsed PutRecord or PutRecordBatch. It is reused.
 type putRequest struct {
 	name    []byte   // aliases the body
 	encoded [][]byte // the records in base64, aliasing the body
-	decoded []byte   // space of records
+	decoded []byte   // backing array of records
 	records [][]byte
 	pieces  []ingest.Piece
 	answer  []byte
@@ -66,8 +66,7 @@ func (s *Service) servePutRecordBatch(w http.ResponseWriter, r *http.Request, bo
 		}
 	}
 	if failed == len(p.records) && errors.Is(first, record.ErrFull) && p.allFull() {
-		// Nothing was stored. SDKs retry a whole request by themselves, and single records
-		// never.
+		// Nothing was stored. SDKs retry a failed request, but never single records.
 		return unavailable()
 	}
 	p.answerBatch(failed)
@@ -95,7 +94,6 @@ func (s *Service) servePutRecord(w http.ResponseWriter, r *http.Request, body []
 	return nil
 }
 
-// storeAll stores the records.
 func (s *Service) storeAll(ctx context.Context, p *putRequest) *wire.Error {
 	stream := s.ingest.Find(p.name)
 	if stream == nil {
@@ -108,8 +106,8 @@ func (s *Service) storeAll(ctx context.Context, p *putRequest) *wire.Error {
 	return nil
 }
 
-// read parses the body and decodes the records: fast if it is written as the SDKs write it, else by
-// the model, which also finds what is wrong with it.
+// read parses the body and decodes the records. Bodies as the SDKs write them are parsed fast; others are
+// checked against the model, which also finds the errors.
 func (p *putRequest) read(op string, body []byte) *wire.Error {
 	if !p.scan(op == "PutRecordBatch", body) || !p.decode() {
 		if err := p.readSlowly(op, body); err != nil {
@@ -121,12 +119,12 @@ func (p *putRequest) read(op string, body []byte) *wire.Error {
 		total += len(r)
 	}
 	if total > maxBatchBytes {
-		return invalid("Records size exceeds 4 MB limit") // the service's (osquery/osquery#3568)
+		return invalid("Records size exceeds 4 MB limit") // the service's text (osquery/osquery#3568)
 	}
 	return nil
 }
 
-// decode decodes p.encoded into p.records. It is false when something is unusual.
+// decode decodes p.encoded into p.records. It returns false if readSlowly must read the request.
 func (p *putRequest) decode() bool {
 	if len(p.encoded) == 0 || len(p.encoded) > maxBatchRecords {
 		return false
@@ -166,7 +164,7 @@ func (p *putRequest) readSlowly(op string, body []byte) *wire.Error {
 	}
 	p.records = p.records[:0]
 	for _, r := range all {
-		data, _ := r.(map[string]any)["Data"].(string) // the model was checked
+		data, _ := r.(map[string]any)["Data"].(string) // checked against the model
 		raw, err := stdbase64.StdEncoding.Strict().DecodeString(data)
 		if err != nil {
 			return badBase64()
@@ -209,5 +207,5 @@ func (p *putRequest) write(w http.ResponseWriter) {
 	h := w.Header()
 	h["Content-Type"] = []string{contentType}
 	h["Content-Length"] = []string{strconv.Itoa(len(p.answer))}
-	_, _ = w.Write(p.answer) // fails only when the client is gone
+	_, _ = w.Write(p.answer) // an error means that the client has disconnected
 }

@@ -3,10 +3,9 @@ package firehose
 import "bytes"
 
 // scan finds the name and the records of a PutRecord or PutRecordBatch in its body, in any order
-// and with any whitespace, without a copy. It is false for what is unusual: escapes, other or
-// repeated members, values of other types, anything that is not well formed. The caller then parses
-// the body by the rules, which accept what scan accepts in the same way. The records' base64 is not
-// checked.
+// and with any whitespace, without a copy. It returns false for unusual bodies: escapes, other or repeated
+// members, values of other types, malformed JSON. The caller then parses the body with a full parser,
+// which gives the same result for every body that scan accepts. scan does not check the base64.
 func (p *putRequest) scan(batch bool, body []byte) bool {
 	p.encoded, p.name = p.encoded[:0], nil
 	s := scanner{rest: body}
@@ -24,7 +23,7 @@ func (p *putRequest) scan(batch bool, body []byte) bool {
 	}
 }
 
-// scanMember reads the value of a member. A second one of the same name is unusual.
+// scanMember reads the value of a member. It returns false for a repeated one.
 func (p *putRequest) scanMember(batch bool, key []byte, s *scanner) bool {
 	switch string(key) {
 	case "DeliveryStreamName":
@@ -79,7 +78,7 @@ func (p *putRequest) scanRecord(s *scanner) bool {
 // scanner reads JSON tokens from the front of rest.
 type scanner struct{ rest []byte }
 
-// next reads c and reports whether it came next, after any whitespace.
+// next skips whitespace, and reads c if it follows. It reports whether it did.
 func (s *scanner) next(c byte) bool {
 	if len(s.rest) > 0 && s.rest[0] == c {
 		s.rest = s.rest[1:]
@@ -109,8 +108,8 @@ func (s *scanner) end() bool {
 	return len(s.rest) == 0
 }
 
-// text reads a string, up to the next quote. A string with escapes, or with bytes that it may not
-// hold, is returned unchanged, and is then neither a name nor base64.
+// text reads a string up to the next quote. It returns strings with escapes or invalid bytes unchanged:
+// they are neither a stream name nor base64.
 func (s *scanner) text() ([]byte, bool) {
 	if !s.next('"') {
 		return nil, false

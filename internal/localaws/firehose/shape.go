@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ const (
 	blob
 	list
 	structure
-	opaque // taken as it is: a part of a feature that is refused as a whole
+	opaque // not checked: part of a feature that is refused as a whole
 )
 
 // shape is a type of the API model with its constraints.
@@ -41,19 +42,18 @@ type member struct {
 	name     string
 	shape    *shape
 	required bool
-	// refused is what the member is called when it is refused: it is of the model, and
-	// this project does not do it.
+	// refused names the member in the error of an unsupported feature; "": supported.
 	refused string
 }
 
-// checker walks a value along its shape.
+// checker checks a value against its shape.
 type checker struct {
 	violations []string
 	refusals   []string
 }
 
-// check finds what is wrong with the value, in the order of the service: a value of
-// another type ends it, then all violations of the model, then what is not supported.
+// check returns the errors of a value in the order of the service: the first value of a wrong type, else all
+// violations of the model, else the unsupported members.
 func (s *shape) check(value map[string]any) *wire.Error {
 	var c checker
 	if err := c.structure("", s, value); err != nil {
@@ -104,12 +104,7 @@ func (c *checker) structure(path string, s *shape, value map[string]any) *wire.E
 }
 
 func (s *shape) has(name string) bool {
-	for _, m := range s.members {
-		if m.name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.members, func(m member) bool { return m.name == name })
 }
 
 func (c *checker) value(path string, s *shape, v any) *wire.Error {
@@ -187,12 +182,7 @@ func (c *checker) text(path string, s *shape, v string) {
 	if s.matches != nil && !s.matches(v) {
 		c.violated(path, "satisfy regular expression pattern: %s", s.pattern)
 	}
-	if s.enum != nil {
-		for _, e := range s.enum {
-			if e == v {
-				return
-			}
-		}
+	if s.enum != nil && !slices.Contains(s.enum, v) {
 		c.violated(path, "satisfy enum value set: [%s]", strings.Join(s.enum, ", "))
 	}
 }
@@ -210,7 +200,7 @@ func (c *checker) blob(path string, s *shape, v any) *wire.Error {
 	return nil
 }
 
-// decodedLength decodes, to know that it can be done.
+// decodedLength decodes s and returns the length of the result.
 func decodedLength(s string) (int, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return 0, base64.CorruptInputError(0) // the decoder would skip them
@@ -227,7 +217,7 @@ func (c *checker) length(path string, s *shape, n int) {
 	}
 }
 
-// wrongType has the wording of the JSON services' deserializer.
+// wrongType returns the error of the JSON services' deserializer.
 func wrongType(v any, want string) *wire.Error {
 	switch v := v.(type) {
 	case map[string]any:
@@ -244,7 +234,7 @@ func wrongType(v any, want string) *wire.Error {
 
 func badBase64() *wire.Error { return serialization("A Blob is not valid base64") }
 
-// join spells a path as the service does: members begin in lower case.
+// join appends a member to a path in the service's notation: members begin in lower case.
 func join(path, name string) string {
 	name = strings.ToLower(name[:min(1, len(name))]) + name[min(1, len(name)):]
 	if path == "" {

@@ -7,37 +7,35 @@ import (
 	"time"
 )
 
-// Statuses of a stream. Creating and deleting take no time here, so others see ACTIVE, or
-// DELETING for as long as the records that wait are discarded.
+// Statuses of a stream. Creation is immediate; DELETING lasts while undelivered records are discarded.
 const (
 	StatusActive   = "ACTIVE"
 	StatusDeleting = "DELETING"
 )
 
-// destinationID is that of every stream's only destination, as on AWS.
+// destinationID is the id of the only destination of every stream, as on AWS.
 const destinationID = "destinationId-000000000001"
 
-// Stream is the definition of a delivery stream. It is a value: a changed stream is another
-// one, and nothing in it is written after it was handed out.
+// Stream is the definition of a delivery stream. It is immutable: a change creates another Stream.
 type Stream struct {
 	Name           string
 	ARN            string
 	Status         string
-	VersionID      string // a number that grows by one with every UpdateDestination; it is part of object names
+	VersionID      string // a number that increases by one with every UpdateDestination; part of object names
 	Created        time.Time
 	Updated        time.Time // zero until the first UpdateDestination
-	ThroughputHint int       `json:",omitempty"` // MB/s, told by the user, for information
+	ThroughputHint int       `json:",omitempty"` // MB/s, set by the user, informational
 	Destination    ExtendedS3Destination
 	Tags           []Tag `json:",omitempty"` // by key
 }
 
-// Version is VersionID as a number.
+// Version returns VersionID as a number.
 func (s Stream) Version() int {
-	n, _ := strconv.Atoi(s.VersionID) // ours: it is a number
+	n, _ := strconv.Atoi(s.VersionID) // always a number
 	return n
 }
 
-// Tag is a label that the user gave.
+// Tag is a label of a stream.
 type Tag struct {
 	Key   string
 	Value string
@@ -49,17 +47,17 @@ type BufferingHints struct {
 	IntervalInSeconds int
 }
 
-// Encryption of objects: the bucket's own, always.
+// Encryption is the encryption of objects, which is always that of the bucket.
 type Encryption struct{ NoEncryptionConfig string }
 
-// CloudWatchLogging is kept for Describe. Errors of delivery are in this process's log.
+// CloudWatchLogging is stored for Describe only. Delivery errors go to this process's log.
 type CloudWatchLogging struct {
 	Enabled       bool
 	LogGroupName  string `json:",omitempty"`
 	LogStreamName string `json:",omitempty"`
 }
 
-// S3Destination is what every destination in S3 has, with the defaults filled in. "" is
+// S3Destination holds the settings common to all destinations in S3, with the defaults filled in. "" is
 // unset. The JSON is the API's.
 type S3Destination struct {
 	RoleARN                  string
@@ -72,17 +70,17 @@ type S3Destination struct {
 	CloudWatchLoggingOptions CloudWatchLogging
 }
 
-// Bucket is the bucket's name.
+// Bucket returns the name of the bucket.
 func (d S3Destination) Bucket() string {
 	return d.BucketARN[strings.LastIndexByte(d.BucketARN, ':')+1:]
 }
 
-// Interval is the buffering interval.
+// Interval returns the buffering interval.
 func (d S3Destination) Interval() time.Duration {
 	return time.Duration(d.BufferingHints.IntervalInSeconds) * time.Second
 }
 
-// SizeBytes is the buffering size in bytes.
+// SizeBytes returns the buffering size in bytes.
 func (d S3Destination) SizeBytes() int64 { return int64(d.BufferingHints.SizeInMBs) << 20 }
 
 // ExtendedS3Destination is the destination of a stream, with the defaults filled in.
@@ -106,7 +104,7 @@ type DynamicPartitioning struct {
 // RetryOptions bound the retries of delivery on AWS. Here delivery retries until it succeeds.
 type RetryOptions struct{ DurationInSeconds int }
 
-// Processing is what is done to records before delivery, in order.
+// Processing holds the steps that process records before delivery, in order.
 type Processing struct {
 	Enabled    bool
 	Processors []Processor `json:",omitempty"`
@@ -130,21 +128,21 @@ func (p Processor) get(name string) (string, bool) {
 	return "", false
 }
 
-// Lambda is the function that a stream's records go through.
+// Lambda is the function that processes a stream's records.
 type Lambda struct {
 	ARN      string // with its qualifier, if any
 	Retries  int    // of a failed invocation, beyond the first try
-	Bytes    int64  // of records gathered for one invocation
+	Bytes    int64  // of records in one invocation
 	Interval time.Duration
 }
 
-// Lambda is the destination's function; ok is false when it has none.
+// Lambda returns the destination's function, and whether it has one.
 func (d ExtendedS3Destination) Lambda() (l Lambda, ok bool) {
 	p, ok := d.enabled("Lambda")
 	if !ok {
 		return Lambda{}, false
 	}
-	// The values were checked when they were set.
+	// The values were validated when they were set.
 	l.ARN, _ = p.get("LambdaArn")
 	retries, _ := p.get("NumberOfRetries")
 	l.Retries, _ = strconv.Atoi(retries)
@@ -157,13 +155,13 @@ func (d ExtendedS3Destination) Lambda() (l Lambda, ok bool) {
 	return l, true
 }
 
-// AppendsDelimiter says whether a newline goes after each record.
+// AppendsDelimiter reports whether a newline is appended to each record.
 func (d ExtendedS3Destination) AppendsDelimiter() bool {
 	_, ok := d.enabled("AppendDelimiterToRecord")
 	return ok
 }
 
-// Backup is where source records go as they came; nil is nowhere.
+// Backup returns the destination of unprocessed source records; nil for none.
 func (d ExtendedS3Destination) Backup() *S3Destination {
 	if d.S3BackupMode != "Enabled" {
 		return nil
@@ -171,12 +169,12 @@ func (d ExtendedS3Destination) Backup() *S3Destination {
 	return d.S3BackupDescription
 }
 
-// Partitioning says whether objects are partitioned by keys of the records.
+// Partitioning reports whether objects are partitioned by keys of the records.
 func (d ExtendedS3Destination) Partitioning() bool {
 	return d.DynamicPartitioningConfiguration != nil && d.DynamicPartitioningConfiguration.Enabled
 }
 
-// Conversion is the conversion of records to Parquet; nil when there is none.
+// Conversion returns the conversion of records to Parquet; nil for none.
 func (d ExtendedS3Destination) Conversion() *FormatConversion {
 	if c := d.DataFormatConversionConfiguration; c != nil && c.Enabled {
 		return c
@@ -184,14 +182,14 @@ func (d ExtendedS3Destination) Conversion() *FormatConversion {
 	return nil
 }
 
-// Zone is the time zone of prefixes and object names.
+// Zone returns the time zone of prefixes and object names.
 func (d ExtendedS3Destination) Zone() *time.Location {
 	if d.CustomTimeZone == "" {
 		return time.UTC
 	}
 	zone, err := time.LoadLocation(d.CustomTimeZone)
 	if err != nil {
-		return time.UTC // it was checked when it was set; the machine's zones have changed
+		return time.UTC // it was valid when it was set; the machine's zones have changed
 	}
 	return zone
 }

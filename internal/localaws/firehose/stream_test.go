@@ -249,7 +249,7 @@ func TestMetrics(t *testing.T) {
 	do(t, h, "CreateDeliveryStream", createBody, nil)
 	do(t, h, "PutRecordBatch", batch(3, 10), nil)
 	var r reply
-	call(h, signed(t, "PutRecord", `{"DeliveryStreamName":"nobody","Record":{"Data":"YQ=="}}`, nil), &r)
+	call(h, signed(t, "PutRecord", `{"DeliveryStreamName":"unknown","Record":{"Data":"YQ=="}}`, nil), &r)
 	call(h, signed(t, "Invented", `{}`, nil), &r)
 	families, err := reg.Gather()
 	if err != nil {

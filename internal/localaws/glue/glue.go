@@ -1,6 +1,5 @@
-// Package glue is the part of the Glue Data Catalog that delivery needs, on one machine: databases
-// and tables, whose columns are the schema of records that are converted. Tables are kept as they
-// were given.
+// Package glue serves the part of the Glue Data Catalog that delivery needs on one machine: databases and
+// tables, whose columns are the schema of converted records. Tables are stored as clients sent them.
 package glue
 
 import (
@@ -25,7 +24,7 @@ const (
 	maxNameBytes = 255
 )
 
-// Service is the Data Catalog of one account. It may be used in parallel.
+// Service serves the Data Catalog of one account. It is safe for concurrent use.
 type Service struct {
 	account   string
 	now       func() time.Time
@@ -35,7 +34,7 @@ type Service struct {
 
 type operations = wire.JSONService[request]
 
-// database is a database with its tables as it is stored. Inputs are kept as clients gave them.
+// database is the stored form of a database with its tables. Inputs are stored as clients sent them.
 type database struct {
 	Name    string            `json:"name"` // in lower case
 	Created time.Time         `json:"created"`
@@ -51,7 +50,7 @@ type table struct {
 	Input   json.RawMessage `json:"input"`
 }
 
-// Column is a column of a table, with its type as Hive writes it.
+// Column is a column of a table, with its type in Hive's notation.
 type Column struct{ Name, Type string }
 
 // Open reads the catalog. account has 12 digits and is the catalog's id.
@@ -64,7 +63,7 @@ func Open(ctx context.Context, account string, store record.Store) (*Service, er
 		},
 		Exists:    func(string) *wire.Error { return exists("Database") },
 		Limit:     limit(),
-		TooLarge:  invalid("A database and its tables are larger than stagelog keeps (960 KiB)."),
+		TooLarge:  invalid("A database and its tables can have at most 960 KiB."),
 		NotStored: &wire.Error{Code: "InternalServiceException", Message: "The service cannot complete the request.", Fault: true},
 	}})
 	if err != nil {
@@ -85,8 +84,8 @@ func Open(ctx context.Context, account string, store record.Store) (*Service, er
 	return s, nil
 }
 
-// Columns returns a table's columns, without those of its partitions. It wraps record.ErrNotFound
-// when there is no such database or table.
+// Columns returns a table's columns without its partition columns. The error wraps record.ErrNotFound if
+// the database or the table does not exist.
 func (s *Service) Columns(databaseName, tableName string) ([]Column, error) {
 	_, t, refused := s.table(databaseName, tableName)
 	if refused != nil {
@@ -99,13 +98,13 @@ func (s *Service) Columns(databaseName, tableName string) ([]Column, error) {
 	return in.StorageDescriptor.Columns, nil
 }
 
-// tableInput holds what this package reads of a TableInput.
+// tableInput holds the members of a TableInput that this package reads.
 type tableInput struct {
 	Name              string
 	StorageDescriptor struct{ Columns []Column }
 }
 
-// request holds the members of all requests that are served.
+// request holds the members of all supported requests.
 type request struct {
 	Name          string
 	DatabaseName  string
@@ -137,20 +136,20 @@ func (s *Service) updateDatabase(ctx context.Context, in *request) (any, *wire.E
 	})
 }
 
-// nameOf returns the name in a DatabaseInput or TableInput, in lower case as the catalog has it.
+// nameOf returns the name in a DatabaseInput or TableInput, in lower case as in the catalog.
 func nameOf(input json.RawMessage) (string, *wire.Error) {
 	var in tableInput
 	if err := json.Unmarshal(input, &in); err != nil {
-		return "", invalid("The input is not of the form that this operation takes.")
+		return "", invalid("The input does not have the form that this operation expects.")
 	}
 	switch {
 	case in.Name == "" || len(in.Name) > maxNameBytes || strings.ContainsAny(in.Name, "\r\n/"):
-		return "", invalid("A name has 1 to 255 characters, of one line.")
+		return "", invalid("A name must have 1 to 255 characters without line breaks or slashes.")
 	}
 	seen := map[string]bool{}
 	for _, c := range in.StorageDescriptor.Columns {
 		if seen[strings.ToLower(c.Name)] || c.Name == "" {
-			return "", invalid("Column " + c.Name + " is there twice, or has no name.")
+			return "", invalid("Column '" + c.Name + "' is duplicated or has no name.")
 		}
 		seen[strings.ToLower(c.Name)] = true
 	}
@@ -185,7 +184,7 @@ func members(input json.RawMessage) map[string]any {
 	dec := json.NewDecoder(bytes.NewReader(input))
 	dec.UseNumber()
 	if err := dec.Decode(&out); err != nil {
-		panic("BUG: an input that was read before: " + err.Error())
+		panic("BUG: decode stored input: " + err.Error())
 	}
 	return out
 }
@@ -282,7 +281,7 @@ func (s *Service) deleteTable(ctx context.Context, in *request) (any, *wire.Erro
 	})
 }
 
-// change changes a database or one of its tables.
+// change applies change to a database and its tables.
 func (s *Service) change(ctx context.Context, name string, change func(*database) *wire.Error) (any, *wire.Error) {
 	return empty{}, s.databases.Change(ctx, strings.ToLower(name), change)
 }

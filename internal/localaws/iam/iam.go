@@ -1,6 +1,6 @@
-// Package iam is the part of IAM's control API that a pipeline needs, on one machine: roles and
-// their inline policies. Roles are kept and checked as IAM does, and grant nothing here: functions
-// run with the administrator's credentials, and Firehose is this process.
+// Package iam serves the part of IAM's control API that a pipeline needs on one machine: roles and their
+// inline policies. Roles are validated as in IAM, but grant nothing here: functions run with the
+// administrator's credentials, and Firehose is this process.
 package iam
 
 import (
@@ -26,7 +26,7 @@ const (
 	maxPermissions = 10240 // characters of all inline policies of a role, without white space
 )
 
-// Service is IAM of one account. It may be used in parallel.
+// Service serves IAM of one account. It is safe for concurrent use.
 type Service struct {
 	account string
 	now     func() time.Time
@@ -34,10 +34,10 @@ type Service struct {
 	actions map[string]action
 }
 
-// action serves one action of the API. Its result is nil if the response has none.
+// action serves one action of the API. Its result is nil if the response has no result.
 type action func(context.Context, url.Values) (any, *wire.Error)
 
-// role is a role as it is stored.
+// role is the stored form of a role.
 type role struct {
 	Name        string            `json:"name"`
 	Path        string            `json:"path"`
@@ -84,15 +84,12 @@ func Open(ctx context.Context, account string, store record.Store) (*Service, er
 	return s, nil
 }
 
-// ServeHTTP answers a request that a wire.Mux has verified.
+// ServeHTTP serves a request that a wire.Mux has verified.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	form := r.URL.Query()
-	if r.Method == http.MethodPost {
-		var err error
-		if form, err = url.ParseQuery(string(wire.Body(r))); err != nil {
-			wire.WriteError(w, wire.Query, &wire.Error{Code: "MalformedQueryString", Message: "The request's body is not a well-formed query string."})
-			return
-		}
+	form, malformed := wire.QueryForm(r)
+	if malformed != nil {
+		wire.WriteError(w, wire.Query, malformed)
+		return
 	}
 	name := form.Get("Action")
 	serve, ok := s.actions[name]
@@ -153,7 +150,7 @@ func (s *Service) listRoles(_ context.Context, form url.Values) (any, *wire.Erro
 	for _, r := range s.roles.All() {
 		if strings.HasPrefix(r.Path, form.Get("PathPrefix")) {
 			listed := s.xml(r)
-			listed.Tags = nil // a list has none, as in AWS
+			listed.Tags = nil // lists omit tags, as in AWS
 			all = append(all, listed)
 		}
 	}
@@ -269,7 +266,7 @@ func (s *Service) listPolicies(_ context.Context, form url.Values) (any, *wire.E
 	}{PolicyNames: slices.Sorted(maps.Keys(r.Policies))}, nil
 }
 
-// listAttached returns none: there are no managed policies here.
+// listAttached returns an empty list: there are no managed policies.
 func (s *Service) listAttached(_ context.Context, form url.Values) (any, *wire.Error) {
 	_, refused := s.roles.Get(form.Get("RoleName"))
 	return struct {
@@ -286,7 +283,7 @@ func (s *Service) listProfiles(_ context.Context, form url.Values) (any, *wire.E
 	}{}, refused
 }
 
-// change changes the role that a request names.
+// change applies change to the role that a request names.
 func (s *Service) change(ctx context.Context, form url.Values, change func(*role) *wire.Error) (any, *wire.Error) {
 	return nil, s.roles.Change(ctx, form.Get("RoleName"), change)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// statement is one statement of a policy, as far as it is checked.
+// statement holds the checked members of a policy statement.
 type statement struct {
 	Effect                string
 	Principal             json.RawMessage
@@ -15,8 +15,8 @@ type statement struct {
 	Resource, NotResource json.RawMessage
 }
 
-// checkDocument refuses a text that is not a policy: not JSON, without a statement, or with one
-// that check refuses.
+// checkDocument refuses a text that is not a policy: one that is not JSON, that has no statement, or with a
+// statement for which check returns a problem.
 func checkDocument(text string, maxLength int, check func(statement) string) *wire.Error {
 	if len(text) > maxLength {
 		return limit("PolicySize", maxLength)
@@ -38,7 +38,7 @@ func checkDocument(text string, maxLength int, check func(statement) string) *wi
 	for _, st := range statements {
 		switch {
 		case st.Effect != "Allow" && st.Effect != "Deny":
-			return malformed("Syntax error: an Effect is Allow or Deny.")
+			return malformed("Syntax error: Effect must be Allow or Deny.")
 		case st.Action == nil && st.NotAction == nil:
 			return malformed("Policy statement must contain actions.")
 		}
@@ -53,7 +53,7 @@ func malformed(message string) *wire.Error {
 	return &wire.Error{Code: "MalformedPolicyDocument", Message: message}
 }
 
-// trustProblem returns what is wrong with a statement of a trust policy, which names principals.
+// trustProblem returns the error in a statement of a trust policy, which names principals, or "".
 func trustProblem(st statement) string {
 	switch {
 	case st.Principal == nil && st.NotPrincipal == nil:
@@ -64,7 +64,7 @@ func trustProblem(st statement) string {
 	return ""
 }
 
-// permissionProblem returns what is wrong with a statement of a role's policy, which names resources.
+// permissionProblem returns the error in a statement of a role's policy, which names resources, or "".
 func permissionProblem(st statement) string {
 	switch {
 	case st.Resource == nil && st.NotResource == nil:

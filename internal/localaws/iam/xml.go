@@ -15,7 +15,7 @@ import (
 
 const namespace = "https://iam.amazonaws.com/doc/2010-05-08/"
 
-// roleXML is a role as IAM returns it: the documents are URL-encoded.
+// roleXML is a role in IAM's responses: policies are URL-encoded.
 type roleXML struct {
 	Path                     string
 	RoleName                 string
@@ -46,17 +46,17 @@ func tagsXML(tags map[string]string) []tagXML {
 	return all
 }
 
-// encoded returns a document as IAM does, encoded by RFC 3986: a space is %20.
+// encoded encodes a policy as IAM does, by RFC 3986: a space is %20.
 func encoded(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
-// writeResult writes the result of an action, or nil for an action without one.
+// writeResult writes the response of an action. result is nil for an action without a result.
 func writeResult(w http.ResponseWriter, action string, result any) {
 	var b strings.Builder
 	b.WriteString("<" + action + `Response xmlns="` + namespace + `">`)
 	if result != nil {
 		enc := xml.NewEncoder(&b)
 		if err := enc.EncodeElement(result, xml.StartElement{Name: xml.Name{Local: action + "Result"}}); err != nil {
-			panic("BUG: a result does not encode: " + err.Error())
+			panic("BUG: encode result: " + err.Error())
 		}
 	}
 	b.WriteString("<ResponseMetadata><RequestId>" + w.Header().Get("x-amzn-RequestId") + "</RequestId></ResponseMetadata></" + action + "Response>\n")
@@ -70,7 +70,7 @@ func tagsOf(form url.Values) (map[string]string, *wire.Error) {
 	for n := 1; form.Has(fmt.Sprintf("Tags.member.%d.Key", n)); n++ {
 		key, value := form.Get(fmt.Sprintf("Tags.member.%d.Key", n)), form.Get(fmt.Sprintf("Tags.member.%d.Value", n))
 		if !wire.ValidTag(key, value) {
-			return nil, invalid("A tag's key has 1 to 128 characters and its value at most 256.")
+			return nil, invalid("A tag's key must have 1 to 128 characters, its value at most 256.")
 		}
 		if tags == nil {
 			tags = map[string]string{}

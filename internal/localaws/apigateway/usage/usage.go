@@ -1,7 +1,6 @@
-// Package usage counts requests per usage plan, API key and day, fast enough to be asked on
-// every request: a look-up takes no lock that another key holds. The counts are kept as one
-// document per plan and day, written when Flush is called, so a crash loses what was counted
-// since.
+// Package usage counts requests per usage plan, API key and day, fast enough for every request: each key
+// has its own lock. Flush stores the counts as one document per plan and day, so a crash loses the counts
+// since the last Flush.
 package usage
 
 import (
@@ -18,8 +17,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// KeepDays is how long counts are kept: GetUsage's longest range is 90 days, and a month's
-// quota needs 31.
+// KeepDays is the retention of the counts: GetUsage's longest range is 90 days, and a monthly quota
+// needs 31.
 const KeepDays = 100
 
 const prefix = "usage/"
@@ -27,16 +26,16 @@ const prefix = "usage/"
 // Day is a UTC day, counted from 1970-01-01.
 type Day int64
 
-// DayOf is the day that holds at.
+// DayOf returns the day that contains at.
 func DayOf(at time.Time) Day { return Day(floorDiv(at.Unix(), 86400)) }
 
-// String is the day as GetUsage writes it, 2006-01-02.
+// String returns the day in GetUsage's format, 2006-01-02.
 func (d Day) String() string { return d.Time().Format(time.DateOnly) }
 
-// Time is the day's beginning.
+// Time returns the beginning of the day.
 func (d Day) Time() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 
-// ParseDay reads what String writes.
+// ParseDay parses the format of String.
 func ParseDay(s string) (Day, error) {
 	t, err := time.Parse(time.DateOnly, s)
 	return DayOf(t), err
@@ -49,10 +48,10 @@ func floorDiv(a, b int64) int64 {
 	return a / b
 }
 
-// Counters is the counts of all plans. It is safe for concurrent use.
+// Counters holds the counts of all plans. It is safe for concurrent use.
 type Counters struct {
 	store record.Store
-	plans sync.Map // plan id -> *plan; few, and they stay
+	plans sync.Map // plan id -> *plan; few, and never removed except by Forget
 
 	flushMu sync.Mutex // one Flush at a time
 }
@@ -60,7 +59,7 @@ type Counters struct {
 type plan struct {
 	keys sync.Map // key id -> *counter
 
-	dirty atomic.Int64 // the day written to since the last flush, plus 1; 0: none
+	dirty atomic.Int64 // the day changed since the last flush, plus 1; 0: none
 	mu    sync.Mutex   // guards more
 	more  map[Day]bool // further such days
 }
@@ -76,7 +75,7 @@ type dayCount struct {
 	n   int64
 }
 
-// Open reads what is stored and forgets the days before KeepDays from now.
+// Open reads the stored counts, and deletes those older than KeepDays.
 func Open(ctx context.Context, store record.Store, now time.Time) (*Counters, error) {
 	c := &Counters{store: store}
 	var old []string
@@ -114,12 +113,12 @@ func docKey(planID string, day Day) string { return prefix + planID + "/" + day.
 
 func parseKey(key string) (planID string, day Day, err error) {
 	rest := strings.TrimPrefix(key, prefix)
-	cut := strings.LastIndexByte(rest, '/')
-	if cut < 0 {
-		return "", 0, fmt.Errorf("%s is no usage document", key)
+	slash := strings.LastIndexByte(rest, '/')
+	if slash < 0 {
+		return "", 0, fmt.Errorf("%s is not a usage document", key)
 	}
-	day, err = ParseDay(rest[cut+1:])
-	return rest[:cut], day, err
+	day, err = ParseDay(rest[slash+1:])
+	return rest[:slash], day, err
 }
 
 func (c *Counters) plan(id string) *plan {
@@ -145,8 +144,8 @@ func (c *Counters) Add(planID, keyID string, day Day) {
 	p.mark(day)
 }
 
-// Take counts one request of the key on a day, unless the days from from to it already hold
-// limit requests.
+// Take counts one request of the key on a day and returns true, or returns false if the days from from to
+// day already have limit requests.
 func (c *Counters) Take(planID, keyID string, day, from Day, limit int64) bool {
 	p := c.plan(planID)
 	k := p.counter(keyID)
@@ -162,7 +161,7 @@ func (c *Counters) Take(planID, keyID string, day, from Day, limit int64) bool {
 	return ok
 }
 
-// Used is the number of requests of the key on the days from from to to, both included.
+// Used returns the number of requests of the key on the days from from to to, both included.
 func (c *Counters) Used(planID, keyID string, from, to Day) int64 {
 	p, ok := c.plans.Load(planID)
 	if !ok {
@@ -178,7 +177,7 @@ func (c *Counters) Used(planID, keyID string, from, to Day) int64 {
 	return counter.sumLocked(from, to)
 }
 
-// Forget drops a plan's counts, the stored ones too.
+// Forget deletes the counts of a plan from memory and from the store.
 func (c *Counters) Forget(ctx context.Context, planID string) error {
 	c.flushMu.Lock()
 	defer c.flushMu.Unlock()
@@ -196,8 +195,7 @@ func (c *Counters) Forget(ctx context.Context, planID string) error {
 	return err
 }
 
-// Flush writes the days that have changed. What could not be written is tried again by the
-// next Flush.
+// Flush writes the days that have changed. The next Flush retries those that could not be written.
 func (c *Counters) Flush(ctx context.Context) error {
 	c.flushMu.Lock()
 	defer c.flushMu.Unlock()
@@ -237,8 +235,8 @@ func (c *Counters) write(ctx context.Context, planID string, p *plan, day Day) e
 	return nil
 }
 
-// mark notes that a day has changed. It is called after the count was added, so that a flush
-// that takes the mark sees the count.
+// mark marks a day as changed. It is called after the count was added, so that the flush that clears the
+// mark writes the count.
 func (p *plan) mark(day Day) {
 	if p.dirty.Load() == int64(day)+1 {
 		return
