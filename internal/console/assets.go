@@ -16,8 +16,7 @@ import (
 //go:embed assets templates
 var files embed.FS
 
-// assets are the files that pages load. Their addresses carry a hash of the content, so that browsers may keep them for
-// ever.
+// assets holds the files that pages load. Their URLs contain a hash of the content, so that browsers may cache them forever.
 type assets struct {
 	templates *template.Template
 	byName    map[string][]byte // by name with hash
@@ -42,7 +41,7 @@ func newAssets() assets {
 	return a
 }
 
-// add adds a file under a name with its hash.
+// add adds a file under a name that contains its hash.
 func (a assets) add(file string, body []byte) {
 	sum := sha256.Sum256(body)
 	ext := path.Ext(file)
@@ -50,7 +49,7 @@ func (a assets) add(file string, body []byte) {
 	a.byName[name], a.names[file] = body, name
 }
 
-// funcs are what templates call.
+// funcs returns the functions that templates call.
 func (a assets) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset":   func(name string) string { return "/assets/" + a.names[name] },
@@ -79,10 +78,10 @@ func (a assets) serve(w http.ResponseWriter, r *http.Request) {
 	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 	w.Header().Set("Content-Type", types[path.Ext(name)])
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	w.Write(body) //nolint:errcheck // the client went away
+	w.Write(body) //nolint:errcheck // the client disconnected
 }
 
-// number is a count or a measure, as templates have them.
+// number converts a template's number to float64.
 func number(n any) float64 {
 	switch n := n.(type) {
 	case int64:

@@ -13,7 +13,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// benchRows is how many requests the benchmarks' lake has: a million, or what STAGELOG_CONSOLE_ROWS says.
+// benchRows returns the number of requests in the benchmarks' lake: STAGELOG_CONSOLE_ROWS, by default a million.
 func benchRows(b testing.TB) int {
 	text := os.Getenv("STAGELOG_CONSOLE_ROWS")
 	if text == "" {
@@ -26,7 +26,7 @@ func benchRows(b testing.TB) int {
 	return n
 }
 
-// benchLake is a lake of a month before testNow on disk, in the order of time as an import makes it.
+// benchLake returns a lake on disk with requests of the month before testNow, in order of time as after an import.
 func benchLake(b testing.TB, rows int) *sql.DB {
 	b.Helper()
 	db, err := sql.Open("duckdb", filepath.Join(b.TempDir(), "lake.db"))
@@ -52,14 +52,14 @@ func benchLake(b testing.TB, rows int) *sql.DB {
 	return db
 }
 
-// stopwatch is a response that notes when its first byte and its first panel were sent.
+// stopwatch is a response that records when its first byte and its first panel were sent.
 type stopwatch struct {
 	*httptest.ResponseRecorder
 	start        time.Time
 	frame, panel time.Duration
 }
 
-// Flush is where the page goes to the browser.
+// Flush records the time of the first two flushes.
 func (w *stopwatch) Flush() {
 	switch {
 	case w.frame == 0:
@@ -69,7 +69,7 @@ func (w *stopwatch) Flush() {
 	}
 }
 
-// BenchmarkPages serves pages of which nothing is cached. A browser paints the frame, and what is above the fold soon after.
+// BenchmarkPages serves pages without cached results.
 func BenchmarkPages(b *testing.B) {
 	db := benchLake(b, benchRows(b))
 	for name, path := range map[string]string{

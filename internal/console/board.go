@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// patience is how long a page may compute.
-	patience = 30 * time.Second
-	// workers is how many panels of one page are computed at a time: the lake's own threads do the work, and the panels
-	// at the top are wanted first.
+	// pageTimeout bounds the computation of a page.
+	pageTimeout = 30 * time.Second
+	// workers is the number of a page's panels computed at a time. It is small, because the lake has threads of its own and
+	// the panels at the top are needed first.
 	workers = 3
 )
 
@@ -24,22 +24,22 @@ type panel struct {
 	Name  string // of its cached result, unique on the page
 	Title string
 	Kind  string // of the template
-	Class string // width on a wide screen: full, half, third
+	Class string // width on wide screens: full, half, third
 	load  func(context.Context, *sql.DB) (any, error)
 }
 
-// filled is a panel with what was computed, or why it could not be.
+// filled is a panel with its data or error text.
 type filled struct {
 	panel
-	N    int // its place on the page
+	N    int // index on the page
 	Data any
 	Err  string
 }
 
-// errNoLake is for a console whose lake is not there yet.
-var errNoLake = errors.New("there is no lake yet")
+// errNoLake is returned while the lake does not exist yet.
+var errNoLake = errors.New("no lake yet")
 
-// db is the lake.
+// db returns the lake.
 func (c *Console) db(ctx context.Context) (*sql.DB, error) {
 	if c.cfg.DB == nil {
 		return nil, errNoLake
@@ -54,18 +54,18 @@ func (c *Console) db(ctx context.Context) (*sql.DB, error) {
 	return db, nil
 }
 
-// board writes a page of panels: the frame at once, then each panel as soon as it and those above it are there.
+// board writes a page of panels: the frame at once, then each panel as soon as it and those above it are ready.
 func (c *Console) board(w http.ResponseWriter, r *http.Request, f frame, panels []panel) {
 	c.render(w, "top", f)
 	flush(w)
 	defer c.render(w, "bottom", f)
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
 	db, err := c.db(ctx)
 	if err == nil {
 		var reach reach
 		if reach, err = c.reach(ctx, db, *f.View); err == nil && !reach.Inside {
-			c.render(w, "nothing", nothing{Frame: f, Reach: reach})
+			c.render(w, "no-requests", noRequests{Frame: f, Reach: reach})
 			return
 		}
 	}
@@ -95,13 +95,13 @@ func (c *Console) board(w http.ResponseWriter, r *http.Request, f frame, panels 
 	}
 }
 
-// fill computes a panel. It does not panic: a mistake in one is not the end of the process.
+// fill computes a panel. It recovers from panics, so that a bug in one panel does not end the process.
 func (c *Console) fill(ctx context.Context, db *sql.DB, v view, p panel, n int) (out filled) {
 	out.panel, out.N = p, n
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.log.Error("a panel panicked", "panel", p.Name, "cause", cause, "stack", string(debug.Stack()))
-			out.Err = "This panel has a mistake in it; the console's log says where."
+			c.log.Error("panel panicked", "panel", p.Name, "error", cause, "stack", string(debug.Stack()))
+			out.Err = "This panel failed because of a bug; see the log for details."
 		}
 	}()
 	data, err := c.cached(ctx, v, p.Name, func(ctx context.Context) (any, error) { return p.load(ctx, db) })
@@ -113,24 +113,24 @@ func (c *Console) fill(ctx context.Context, db *sql.DB, v view, p panel, n int) 
 	return out
 }
 
-// cached computes something about a view, or has it from a moment ago.
+// cached returns the result of compute for a view, or the cached result of a recent call.
 func (c *Console) cached(ctx context.Context, v view, name string, compute func(context.Context) (any, error)) (any, error) {
 	keep := min(max(v.Step/3, 2*time.Second), time.Minute)
 	return c.cache.get(ctx, name+" "+v.key(), keep, compute)
 }
 
-// explain says to a person why something could not be computed, and logs it.
+// explain logs an error and returns its text for the page.
 func (c *Console) explain(ctx context.Context, what string, err error) string {
 	if ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Sprintf("This took longer than %d seconds. Choose a shorter range or fewer rows by a filter.", int(patience.Seconds()))
+		return fmt.Sprintf("This took longer than %d seconds. Choose a shorter range or add a filter.", int(pageTimeout.Seconds()))
 	}
 	if ctx.Err() == nil {
-		c.log.Error("computing failed", "what", what, "error", err)
+		c.log.Error("computation failed", "what", what, "error", err)
 	}
 	return "This could not be computed: " + err.Error()
 }
 
-// flush sends what was written so far to the browser.
+// flush sends the buffered output to the browser.
 func flush(w http.ResponseWriter) {
-	http.NewResponseController(w).Flush() //nolint:errcheck // a writer that cannot flush shows the page as a whole
+	http.NewResponseController(w).Flush() //nolint:errcheck // a writer that cannot flush sends the page at once
 }

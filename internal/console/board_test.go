@@ -15,7 +15,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-func TestTheFrameComesBeforeThePanels(t *testing.T) {
+func TestFrameIsSentBeforePanels(t *testing.T) {
 	c := New(config(newLake(t, randomRows(1, 50)...)))
 	w := &stopwatch{ResponseRecorder: httptest.NewRecorder(), start: time.Now()}
 	release := make(chan struct{})
@@ -32,20 +32,20 @@ func TestTheFrameComesBeforeThePanels(t *testing.T) {
 		})
 	}()
 	if first := <-flushed; !strings.Contains(first, "<h1>Test") || strings.Contains(first, "figure") {
-		t.Errorf("before the slow panel is there the browser has %q, want the frame", first)
+		t.Errorf("first flush: got %q, want the frame only", first)
 	}
 	close(release)
-	for range flushed { // until the page is written
+	for range flushed { // until the page is complete
 	}
 	doc := parse(t, w.Body.String())
-	for heading, want := range map[string]string{"Slow": "slow figure", "Broken": "no such luck", "Panics": "has a mistake in it", "Quick": "quick figure"} {
+	for heading, want := range map[string]string{"Slow": "slow figure", "Broken": "no such luck", "Panics": "failed because of a bug", "Quick": "quick figure"} {
 		if got := text(section(t, doc, heading)); !strings.Contains(got, want) {
 			t.Errorf("panel %s: got %q, want %q in it", heading, got, want)
 		}
 	}
 }
 
-// flushing tells a test what the browser has at each flush.
+// flushing sends the output so far to a channel at each flush.
 type flushing struct {
 	*stopwatch
 	flushed chan<- string
@@ -74,13 +74,13 @@ func TestCacheComputesOnce(t *testing.T) {
 		wg.Wait()
 		time.Sleep(2 * time.Second)
 		if got, _ := ask(); got != int64(2) {
-			t.Errorf("after its time: got %v, want a new result", got)
+			t.Errorf("after its expiry: got %v, want a new result", got)
 		}
 	})
 }
 
-// One who gives up takes nobody along.
-func TestCacheOutlivesTheOneWhoAsked(t *testing.T) {
+// A canceled caller does not affect the others.
+func TestCacheSurvivesCanceledCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(time.Now)
 		wait := func(ctx context.Context) (any, error) {
@@ -91,17 +91,17 @@ func TestCacheOutlivesTheOneWhoAsked(t *testing.T) {
 				return "result", nil
 			}
 		}
-		impatient, cancel := context.WithCancel(t.Context())
+		canceled, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := c.get(impatient, "key", time.Minute, wait); !errors.Is(err, context.Canceled) {
-				t.Errorf("the one who gave up: got %v", err)
+			if _, err := c.get(canceled, "key", time.Minute, wait); !errors.Is(err, context.Canceled) {
+				t.Errorf("canceled caller: got %v", err)
 			}
 		})
 		synctest.Wait()
 		wg.Go(func() {
 			if got, err := c.get(t.Context(), "key", time.Minute, wait); err != nil || got != "result" {
-				t.Errorf("the one who waits: got %v, %v", got, err)
+				t.Errorf("waiting caller: got %v, %v", got, err)
 			}
 		})
 		synctest.Wait()
@@ -118,7 +118,7 @@ func TestCacheIsBounded(t *testing.T) {
 		}
 	}
 	if len(c.all) > maxCached {
-		t.Errorf("got %d results kept, want at most %d", len(c.all), maxCached)
+		t.Errorf("%d cached results, want at most %d", len(c.all), maxCached)
 	}
 	failed := errors.New("failed")
 	for range 2 {
@@ -127,11 +127,11 @@ func TestCacheIsBounded(t *testing.T) {
 		}
 	}
 	if got, err := c.get(t.Context(), "error", time.Hour, func(context.Context) (any, error) { return "better", nil }); err != nil || got != "better" {
-		t.Errorf("after an error: got %v, %v; want a new try", got, err)
+		t.Errorf("after an error: got %v, %v; want the new result", got, err)
 	}
 }
 
-func TestALakeThatCannotBeOpenedSaysWhy(t *testing.T) {
+func TestPagesShowWhyLakeCannotBeOpened(t *testing.T) {
 	cfg := config(nil)
 	cfg.DB = func(context.Context) (*sql.DB, error) { return nil, errors.New("lake.db is locked by process 7") }
 	for _, path := range []string{"/", "/requests", "/sql", "/request?object=1&line=1"} {
@@ -141,8 +141,8 @@ func TestALakeThatCannotBeOpenedSaysWhy(t *testing.T) {
 	}
 }
 
-// What people with a screen reader or a keyboard need of every page.
-func TestPagesCanBeReadInOtherWays(t *testing.T) {
+// Screen readers and keyboards can be used on every page.
+func TestPagesAreAccessible(t *testing.T) {
 	c, _ := testConsole(t)
 	for _, path := range everyPage {
 		doc := pageAt(t, c, path)
@@ -154,18 +154,18 @@ func TestPagesCanBeReadInOtherWays(t *testing.T) {
 		}
 		for id, n := range ids {
 			if n > 1 {
-				t.Errorf("%s: the id %s is there %d times", path, id, n)
+				t.Errorf("%s: %d elements have the id %s", path, n, id)
 			}
 		}
 		for n := range doc.Descendants() {
 			for _, name := range []string{"aria-labelledby", "aria-describedby", "for"} {
 				for _, id := range strings.Fields(attr(n, name)) {
 					if ids[id] == 0 {
-						t.Errorf("%s: %s of %s names %s, which is not there", path, name, n.Data, id)
+						t.Errorf("%s: %s of %s refers to %s, which does not exist", path, name, n.Data, id)
 					}
 				}
 			}
-			if problem := unreadable(n); problem != "" {
+			if problem := inaccessible(n); problem != "" {
 				t.Errorf("%s: %s: %s", path, n.Data, problem)
 			}
 		}
@@ -181,7 +181,7 @@ func TestPagesCanBeReadInOtherWays(t *testing.T) {
 	}
 }
 
-func unreadable(n *html.Node) string {
+func inaccessible(n *html.Node) string {
 	if n.Type != html.ElementNode {
 		return ""
 	}
@@ -204,7 +204,7 @@ func unreadable(n *html.Node) string {
 		}
 	case "a", "button", "summary":
 		if text(n) == "" && attr(n, "aria-label") == "" {
-			return "nothing says what it does"
+			return "no text and no label"
 		}
 	case "input", "textarea":
 		if attr(n, "type") != "hidden" && n.Parent.Data != "label" && attr(n, "id") != "q" {

@@ -15,12 +15,12 @@ const (
 	pageGroups = 200 // on a page of their own
 )
 
-// breakdown holds groups of a dimension, the largest first.
+// breakdown holds groups of a dimension, largest first.
 type breakdown struct {
 	Dim    dimension
 	Groups []group
-	More   bool   // there are others
-	All    string // the address of the page with more of them
+	More   bool   // there are more groups
+	All    string // URL of the page with all of them
 }
 
 // top returns the largest groups, for a panel on the page at path.
@@ -61,7 +61,7 @@ func newBreakdown(r *query.Result, v view, d dimension, path string) breakdown {
 	return b
 }
 
-// shorten leaves notes out where names distinguish the groups: a panel has little space.
+// shorten removes the notes of groups whose names are unique, because a panel has little space.
 func (b *breakdown) shorten() {
 	seen := map[string]int{}
 	for _, g := range b.Groups {
@@ -80,12 +80,12 @@ type order struct {
 	Label string
 }
 
-// orders are the columns of a page of groups that one can sort by.
+// orders returns the sort orders of a page of groups.
 func orders() []order {
 	return []order{{query.Requests, "Requests"}, {query.Change, "Change"}, {query.Errors, "Errors"}, {query.Latency, "p95"}, {query.Bytes, "Data out"}}
 }
 
-// listing is a page of all groups of a dimension.
+// listing is the data of a page of all groups of a dimension.
 type listing struct {
 	breakdown
 	Sorts []navItem
@@ -114,7 +114,7 @@ func (c *Console) list(name string) http.HandlerFunc {
 	}
 }
 
-// detailed returns the groups with all their figures, and with the period before.
+// detailed returns the groups with all figures, compared with the previous period.
 func detailed(ctx context.Context, db *sql.DB, v view, d dimension, by query.Order) (breakdown, error) {
 	q := v.compared()
 	q.By, q.Top, q.Order, q.CountsOnly, q.RowsOnly = d.by, pageGroups, by, false, true

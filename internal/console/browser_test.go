@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// browser is a tab of a chromium that knows only the test's console.
+// browser is a chromium tab with a new profile.
 type browser struct {
 	t    *testing.T
 	ctx  context.Context
@@ -43,11 +43,11 @@ func newBrowser(t *testing.T, c *Console) *browser {
 	tab, closeTab := chromedp.NewContext(alloc)
 	b := &browser{t: t, ctx: tab, base: server.URL}
 	b.size(1360, 900) // starts it
-	said := chromedp.Console(tab)
+	messages := chromedp.Console(tab)
 	var wg sync.WaitGroup
 	t.Cleanup(func() { closeTab(); wg.Wait() })
 	wg.Go(func() {
-		for m, err := range said {
+		for m, err := range messages {
 			if err != nil {
 				return // the tab is closed
 			}
@@ -65,7 +65,7 @@ func (b *browser) fault(text string) {
 	b.faults = append(b.faults, text)
 }
 
-// do runs steps, each within bounds of time.
+// do runs steps, with a time limit.
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
@@ -75,7 +75,7 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// open loads a page, which must show nothing on the browser's console.
+// open loads a page, which must not log errors to the browser's console.
 func (b *browser) open(path string) {
 	b.t.Helper()
 	b.do(chromedp.Navigate(b.base + path))
@@ -87,7 +87,7 @@ func (b *browser) noFaults(where string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.faults) > 0 {
-		b.t.Errorf("%s: the browser complains: %s", where, strings.Join(b.faults, "; "))
+		b.t.Errorf("%s: the browser's console has: %s", where, strings.Join(b.faults, "; "))
 		b.faults = nil
 	}
 }
@@ -99,7 +99,7 @@ func (b *browser) size(width, height int64) {
 	}
 }
 
-// scheme sets what the system prefers: light or dark.
+// scheme sets the preferred color scheme: light or dark.
 func (b *browser) scheme(name string) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -109,7 +109,7 @@ func (b *browser) scheme(name string) {
 	}))
 }
 
-// eval is the value of an expression in the page.
+// eval returns the value of an expression in the page.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
@@ -121,7 +121,7 @@ func eval[T any](b *browser, expression string) T {
 	return value
 }
 
-// until waits for an expression to become true, on this page or on the one that it leads to.
+// until waits for an expression to become true, on this page or on the next one.
 func (b *browser) until(expression string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
@@ -141,7 +141,7 @@ func (b *browser) until(expression string) {
 	}
 }
 
-// shot writes a picture of the page as a whole to the folder that STAGELOG_SCREENSHOTS names.
+// shot writes a screenshot of the whole page to the folder STAGELOG_SCREENSHOTS, if it is set.
 func (b *browser) shot(name string) {
 	b.t.Helper()
 	dir := os.Getenv("STAGELOG_SCREENSHOTS")
@@ -162,15 +162,15 @@ func (b *browser) shot(name string) {
 	}
 }
 
-// everyPage is an address of each page, over the lake of randomRows.
+// everyPage has a URL of each page for the lake of randomRows.
 var everyPage = map[string]string{
 	"overview": "/", "customers": "/customers", "plans": "/plans", "apis": "/apis", "routes": "/routes",
 	"customer": "/customer?key=key001", "api": "/api?api=shop", "route": "/route?method=GET&route=%2Forders%2F%7Bid%7D",
 	"requests": "/requests?status=errors", "request": "/request?object=1&line=7", "live": "/live", "delivery": "/delivery",
-	"sql": "/sql?q=SELECT+1", "empty": "/?range=15m&customer=nobody",
+	"sql": "/sql?q=SELECT+1", "empty": "/?range=15m&customer=unknown",
 }
 
-// testConsole is a console with everything.
+// testConsole returns a console with all optional parts.
 func testConsole(t testing.TB) (*Console, *feed) {
 	cfg := config(newLake(t, randomRows(7, 6000)...))
 	live := newFeed()

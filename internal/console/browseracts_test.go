@@ -19,7 +19,7 @@ func TestBrowserFilters(t *testing.T) {
 	b.open("/?range=7d")
 	b.run(`document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "/", bubbles: true}))`)
 	if got := eval[string](b, `document.activeElement.name`); got != "customer" {
-		t.Errorf("after / the field %q has the focus, want the first filter", got)
+		t.Errorf("after / the focus is on %q, want the first filter", got)
 	}
 	b.shot("filter-light")
 	b.do(chromedp.SendKeys(chromedp.CSS("input[name=plan]"), "Gold"), chromedp.Submit(chromedp.CSS("input[name=plan]")))
@@ -40,8 +40,8 @@ func TestBrowserFilters(t *testing.T) {
 	b.noFaults("a customer's page")
 }
 
-// The pointer reads all charts; a drag looks closer; so do the keys.
-func TestBrowserReadsCharts(t *testing.T) {
+// The pointer and the keys select a column in all charts; a drag zooms in.
+func TestBrowserChartsSelectAndZoom(t *testing.T) {
 	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
@@ -53,7 +53,7 @@ func TestBrowserReadsCharts(t *testing.T) {
 	row := eval[[]string](b, `[...document.querySelector("figure.chart tbody").rows[30].cells].map(e => e.textContent)`)
 	tip := eval[string](b, `document.querySelector(".tip").innerText`)
 	if !strings.HasPrefix(tip, row[0]) || !strings.Contains(tip, row[len(row)-1]) {
-		t.Errorf("the tip says %q, want it to say %v", tip, row)
+		t.Errorf("the tip is %q, want it to contain %v", tip, row)
 	}
 	if got := eval[int](b, `[...document.querySelectorAll(".cross")].filter(e => e.getAttribute("x") === "30" && e.getAttribute("width") === "1").length`); got != 3 {
 		t.Errorf("got %d charts marked, want 3", got)
@@ -89,24 +89,24 @@ func TestBrowserLiveTail(t *testing.T) {
 	b.open("/live")
 	<-live.joined
 	b.until(`document.getElementById("state").textContent === "Live"`)
-	say := func(path, customer string, status int) {
-		live.say(fmt.Sprintf(`{"api_id":"shop","stage":"prod","key_id":"k","method":"GET","uri":%q,"response_status":"%d","request_latency":"12","usage_plan":"Gold","customer":%q}`, path, status, customer))
+	send := func(path, customer string, status int) {
+		live.send(fmt.Sprintf(`{"api_id":"shop","stage":"prod","key_id":"k","method":"GET","uri":%q,"response_status":"%d","request_latency":"12","usage_plan":"Gold","customer":%q}`, path, status, customer))
 	}
 	start := time.Now()
-	say("/orders/now", "Acme Corp", 200)
+	send("/orders/now", "Acme Corp", 200)
 	b.until(`document.querySelector("#lines .path")?.textContent === "/orders/now"`)
 	t.Logf("a request was shown after %v", time.Since(start))
 	hostile := `<img src=x onerror="window.hostile=1"><script>window.hostile=1</script>`
-	say(hostile, hostile, 500)
+	send(hostile, hostile, 500)
 	b.until(`document.querySelector("#lines .path")?.textContent.startsWith("<img")`)
 	if got := eval[int](b, `document.querySelectorAll("#lines img, #lines script").length`); got != 0 {
-		t.Errorf("a hostile line made %d elements", got)
+		t.Errorf("a hostile line created %d elements", got)
 	}
 	if eval[bool](b, `"hostile" in window`) {
 		t.Error("a hostile line ran as script")
 	}
 	for i := range 40 {
-		say(fmt.Sprintf("/orders/%d", i), "Globex", []int{200, 200, 304, 404, 500}[i%5])
+		send(fmt.Sprintf("/orders/%d", i), "Globex", []int{200, 200, 304, 404, 500}[i%5])
 	}
 	b.until(`document.querySelectorAll("#lines tr").length === 42`)
 	b.shot("livelines-light")
@@ -116,7 +116,7 @@ func TestBrowserLiveTail(t *testing.T) {
 	}
 	b.run(`document.getElementById("grep").value = "", document.getElementById("grep").dispatchEvent(new Event("input"))`)
 	b.do(chromedp.Click(chromedp.ID("pause")))
-	say("/while/paused", "Globex", 200)
+	send("/while/paused", "Globex", 200)
 	b.until(`document.getElementById("state").textContent === "Paused, 1 waiting"`)
 	if eval[bool](b, `document.getElementById("lines").textContent.includes("/while/paused")`) {
 		t.Error("a paused tail shows a line")
@@ -124,9 +124,9 @@ func TestBrowserLiveTail(t *testing.T) {
 	b.do(chromedp.Click(chromedp.ID("pause")))
 	b.until(`document.querySelector("#lines .path").textContent === "/while/paused"`)
 	for i := range 2000 {
-		say(fmt.Sprintf("/flood/%d", i), "Globex", 200)
+		send(fmt.Sprintf("/flood/%d", i), "Globex", 200)
 	}
-	b.until(`document.getElementById("state").textContent.endsWith("too quick to show")`)
+	b.until(`document.getElementById("state").textContent.endsWith("skipped")`)
 	if got := eval[int](b, `document.querySelectorAll("#lines tr").length`); got > 300 {
 		t.Errorf("got %d rows on the page, want at most 300", got)
 	}
@@ -186,7 +186,7 @@ func TestBrowserSignsIn(t *testing.T) {
 	b.noFaults("signing in")
 }
 
-// The frame is painted before the figures are there; with STAGELOG_CONSOLE_ROWS over a lake of so many requests.
+// The frame is painted before the figures. STAGELOG_CONSOLE_ROWS sets the size of the lake.
 func TestBrowserPaintsSoon(t *testing.T) {
 	testenv.Need(t, testenv.Browser)
 	db := newLake(t, randomRows(3, 500)...)
@@ -207,7 +207,7 @@ func TestBrowserPaintsSoon(t *testing.T) {
 	}
 }
 
-func TestBrowserLoadsDeliveryAgain(t *testing.T) {
+func TestBrowserRefreshesDelivery(t *testing.T) {
 	testenv.Need(t, testenv.Browser)
 	c, _ := testConsole(t)
 	b := newBrowser(t, c)
@@ -215,7 +215,7 @@ func TestBrowserLoadsDeliveryAgain(t *testing.T) {
 	b.run(`document.querySelector(".panels > section").old = true`)
 	b.until(`!document.querySelector(".panels > section").old`)
 	if got := eval[int](b, `document.querySelectorAll(".panels > section.stream").length`); got != 3 {
-		t.Errorf("after loading again: got %d sections, want 3", got)
+		t.Errorf("after refresh: got %d sections, want 3", got)
 	}
-	b.noFaults("loading again")
+	b.noFaults("refresh")
 }

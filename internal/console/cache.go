@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// maxCached bounds the results that are kept.
+// maxCached bounds the number of cached results.
 const maxCached = 512
 
-// cache keeps results for moments: so that ten people who open the same page cost what one does.
+// cache keeps results for a short time, so that ten users of the same page cost as much as one.
 type cache struct {
 	now func() time.Time
 
@@ -18,7 +18,7 @@ type cache struct {
 	all map[string]*cached
 }
 
-// cached is a result, or one that is being computed.
+// cached is a result or one that is being computed.
 type cached struct {
 	done  chan struct{} // closed once value and err are set
 	value any
@@ -30,8 +30,8 @@ func newCache(now func() time.Time) *cache {
 	return &cache{now: now, all: map[string]*cached{}}
 }
 
-// get returns the kept result or computes it; those who ask meanwhile wait for it. An error is not kept. Where the one who
-// computes goes away, the next one starts again.
+// get returns the cached result or computes it; concurrent callers wait for it. Errors are not cached. If the computing
+// caller is canceled, a waiting one computes again.
 func (c *cache) get(ctx context.Context, key string, keep time.Duration, compute func(context.Context) (any, error)) (any, error) {
 	for {
 		c.mu.Lock()
@@ -41,7 +41,7 @@ func (c *cache) get(ctx context.Context, key string, keep time.Duration, compute
 		}
 		if !ok {
 			e = &cached{done: make(chan struct{})}
-			c.makeRoomLocked()
+			c.evictLocked()
 			c.all[key] = e
 			c.mu.Unlock()
 			return c.fill(ctx, key, e, keep, compute)
@@ -59,7 +59,7 @@ func (c *cache) get(ctx context.Context, key string, keep time.Duration, compute
 }
 
 func (c *cache) fill(ctx context.Context, key string, e *cached, keep time.Duration, compute func(context.Context) (any, error)) (any, error) {
-	e.err = errors.New("computing it ended in a panic")
+	e.err = errors.New("computation panicked")
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -73,8 +73,8 @@ func (c *cache) fill(ctx context.Context, key string, e *cached, keep time.Durat
 	return e.value, e.err
 }
 
-// makeRoomLocked forgets what is old, and if that is not enough, everything that is done.
-func (c *cache) makeRoomLocked() {
+// evictLocked removes expired results and, if that is not enough, all that are not being computed.
+func (c *cache) evictLocked() {
 	if len(c.all) < maxCached {
 		return
 	}

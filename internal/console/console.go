@@ -9,30 +9,29 @@ import (
 	"time"
 )
 
-// Config of a Console.
+// Config configures a Console.
 type Config struct {
-	// DB gives the lake. It is asked for each page, so that a lake may come later; nil, nil is: there is none yet.
-	// The console only reads, except that people write SQL. The caller therefore opens the lake read-only where nothing
-	// else in the process writes it, and always sets enable_external_access=false, without which the SQL page refuses to
-	// run anything.
+	// DB returns the lake. It is called for each page; nil, nil means that there is no lake yet. Users may run SQL, so the
+	// caller opens the lake read-only unless the process also writes to it, and always sets enable_external_access=false,
+	// without which the SQL page refuses all statements.
 	DB func(context.Context) (*sql.DB, error)
 
 	Live     Live     // nil hides the live tail
 	Delivery Delivery // nil hides the page on delivery
 
-	// Password protects every page when not "". The caller must not listen beyond loopback without one.
+	// Password protects every page unless it is "". Without a password the caller must listen on loopback only.
 	Password string
-	// Hosts are names beside loopback's that people may reach the console under, without port. Others are refused:
-	// that is what keeps a web page with a name that points to this machine (DNS rebinding) out.
+	// Hosts lists accepted host names, without port, besides those of loopback. Other names are refused, which protects
+	// against DNS rebinding.
 	Hosts []string
 
-	Title   string           // beside the product's name; by default "" is nothing
-	FillCmd string           // the command that fills a lake; by default "stagelog up"
+	Title   string           // shown beside the product's name; may be ""
+	FillCmd string           // command that fills the lake; by default "stagelog up"
 	Now     func() time.Time // by default time.Now
 	Logger  *slog.Logger     // by default none
 }
 
-// Console serves the pages. It is safe for parallel use and starts nothing that outlives a request.
+// Console serves the pages. It is safe for parallel use and starts no goroutine that outlives a request.
 type Console struct {
 	cfg    Config
 	log    *slog.Logger
@@ -40,12 +39,12 @@ type Console struct {
 	cache  *cache
 	serve  http.Handler
 
-	readers     atomic.Int64  // live tails that are open
-	sqlPatience time.Duration // how long a statement may run
+	readers    atomic.Int64  // open live tails
+	sqlTimeout time.Duration // of a statement
 }
 
-// New makes a Console. A live tail stays open until its request's context ends: the caller's http.Server needs a
-// BaseContext that ends before Shutdown, which would otherwise wait for it.
+// New returns a Console. A live tail stays open until its request's context ends, so the caller's http.Server needs a
+// BaseContext that ends before Shutdown, which would otherwise wait.
 func New(cfg Config) *Console {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -56,18 +55,18 @@ func New(cfg Config) *Console {
 	if cfg.FillCmd == "" {
 		cfg.FillCmd = "stagelog up"
 	}
-	c := &Console{cfg: cfg, log: cfg.Logger.With("component", "console"), assets: newAssets(), cache: newCache(cfg.Now), sqlPatience: sqlPatience}
+	c := &Console{cfg: cfg, log: cfg.Logger.With("component", "console"), assets: newAssets(), cache: newCache(cfg.Now), sqlTimeout: sqlTimeout}
 	pages := c.routes()
 	if cfg.Password != "" {
-		door := newDoor(cfg.Password, cfg.Now)
-		door.page = c.loginPage
-		pages = door.guard(pages)
+		auth := newAuth(cfg.Password, cfg.Now)
+		auth.page = c.loginPage
+		pages = auth.guard(pages)
 	}
 	c.serve = guard(cfg.Hosts, pages)
 	return c
 }
 
-// ServeHTTP is for net/http.
+// ServeHTTP implements http.Handler.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.serve.ServeHTTP(w, r) }
 
 func (c *Console) routes() http.Handler {

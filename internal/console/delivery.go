@@ -6,79 +6,79 @@ import (
 	"time"
 )
 
-// Delivery says how delivery goes.
+// Delivery provides the delivery status.
 type Delivery interface {
-	// Deliveries is how it stands now. It answers from memory, or nearly.
+	// Deliveries returns the current status. It must be fast.
 	Deliveries(ctx context.Context) (Deliveries, error)
 }
 
-// Deliveries is how delivery goes at one moment.
+// Deliveries is the delivery status at one moment.
 type Deliveries struct {
-	Streams   []Stream
-	Directory *Directory // nil is: this process keeps none
+	Streams []Stream
+	Index   *PlanIndex // nil if this process has none
 }
 
-// Stream is one delivery stream.
+// Stream is the status of a delivery stream.
 type Stream struct {
 	Name        string
-	Destination string // where its objects go: s3://bucket/prefix
+	Destination string // of its objects: s3://bucket/prefix
 
 	Backlog Backlog
-	// What was delivered since the process began.
+	// Delivered since the process started.
 	Objects, Records, Bytes int64
-	ErrorRecords            int64     // of them in error objects
-	LastDelivered           time.Time // zero is never
-	Failures                []Failure // the newest first
+	ErrorRecords            int64     // of those, in error objects
+	LastDelivered           time.Time // zero if never
+	Failures                []Failure // newest first
 }
 
-// Backlog is what was accepted and is not delivered yet.
+// Backlog describes accepted records that are not delivered yet.
 type Backlog struct {
 	Bytes int64         // on disk
-	Age   time.Duration // of the oldest record that was read
+	Age   time.Duration // of the oldest record that delivery has read
 }
 
-// Failure is a reason for which records went to the error output, or delivery waits.
+// Failure is a reason why records went to the error output or delivery is stalled.
 type Failure struct {
 	Code, Message string
 	Count         int64
 	Last          time.Time
-	Replay        string // the command that tries these records again; "" is none
+	Replay        string // command that reprocesses these records; "" if none
 }
 
-// Directory is the map from API key to usage plan and customer.
-type Directory struct {
+// PlanIndex is the status of the usage plan index.
+type PlanIndex struct {
 	Keys, Plans int
-	Remembered  int           // keys that are kept though deleted
-	Pending     int           // unknown keys that wait for a refresh
+	Remembered  int           // deleted keys that are still known
+	Pending     int           // unknown keys that await a refresh
 	Age         time.Duration // of the snapshot
-	Problem     string        // why the last refresh failed; "" is none
+	Problem     string        // why the last refresh failed; "" if it did not
 }
 
-// delivery serves the page on delivery.
+// delivery serves the delivery page.
 func (c *Console) delivery(w http.ResponseWriter, r *http.Request) {
 	f := c.newFrame(r, "Delivery", "/delivery", nil)
 	f.Refresh = 5
 	c.render(w, "top", f)
 	defer c.render(w, "bottom", f)
 	flush(w)
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
 	now, err := c.cfg.Delivery.Deliveries(ctx)
 	if err != nil {
 		c.log.Error("page failed", "path", f.Path, "error", err)
-		c.render(w, "problem", problem{Title: "Delivery does not say how it is", Text: err.Error()})
+		c.render(w, "problem", problem{Title: "Delivery status unavailable", Text: err.Error()})
 		return
 	}
 	c.render(w, "delivery", deliveryPage{Deliveries: now, Now: c.cfg.Now()})
 }
 
-// deliveryPage is what the page on delivery shows.
+// deliveryPage is the data of the delivery page.
 type deliveryPage struct {
 	Deliveries
 	Now time.Time
 }
 
-// Since says how long ago something was.
+// Since returns how long ago t was, as text.
 func (p deliveryPage) Since(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -86,7 +86,7 @@ func (p deliveryPage) Since(t time.Time) string {
 	return age(max(0, p.Now.Sub(t))) + " ago"
 }
 
-// Health is the stream's state in a word.
+// Health returns the stream's state: late, errors, delivering or idle.
 func (s Stream) Health() string {
 	switch {
 	case s.Backlog.Age > lateAfter:
@@ -99,5 +99,5 @@ func (s Stream) Health() string {
 	return "idle"
 }
 
-// lateAfter is when a backlog is a worry: the longest buffering interval is 15 minutes.
+// lateAfter is the age from which a backlog is late: the longest buffering interval is 15 minutes.
 const lateAfter = 20 * time.Minute

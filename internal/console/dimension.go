@@ -10,15 +10,15 @@ import (
 
 // dimension is a way to divide requests into groups that has panels and pages.
 type dimension struct {
-	Name   string // in addresses of cached results and as an id
+	Name   string // id, also in cache keys
 	Plural string
 	Label  string
-	List   string            // the page of all its groups, "" is none
-	Path   string            // the page of one group, "" filters the page that one is on
-	by     []query.Dimension // that make a group
-	params []query.Dimension // filters that together name a group
+	List   string            // path of the page of all groups; "" if none
+	Path   string            // path of the page of one group; if "", links filter the current page
+	by     []query.Dimension // that groups are formed by
+	params []query.Dimension // filters that identify a group
 
-	OfErrors bool // its groups are errors or not as a whole: a rate of errors would say nothing
+	OfErrors bool // each group consists of errors only, or of none: its error rate is meaningless
 }
 
 func dimensions() []dimension {
@@ -35,7 +35,7 @@ func dimensions() []dimension {
 	}
 }
 
-// All returns what the groups are called within a sentence.
+// All returns the name of the groups within a sentence.
 func (d dimension) All() string {
 	if d.Name == "apis" {
 		return d.Plural
@@ -43,7 +43,7 @@ func (d dimension) All() string {
 	return strings.ToLower(d.Plural)
 }
 
-// dim returns the dimension of that name.
+// dim returns the dimension with a name.
 func dim(name string) dimension {
 	all := dimensions()
 	i := slices.IndexFunc(all, func(d dimension) bool { return d.Name == name })
@@ -53,8 +53,8 @@ func dim(name string) dimension {
 	return all[i]
 }
 
-// about returns the dimensions whose filters name the group that a page is about. Requests without a key may have a
-// customer whom an authorizer named.
+// about returns the dimensions whose filters identify the group of a page. Requests without a key may have a customer from an
+// authorizer.
 func (d dimension) about(v view) []query.Dimension {
 	if d.Name == "customers" && v.value(query.Key) == none && v.value(query.Customer) != "" {
 		return []query.Dimension{query.Key, query.Customer}
@@ -65,35 +65,35 @@ func (d dimension) about(v view) []query.Dimension {
 // group is one group of a dimension.
 type group struct {
 	query.Row
-	Name   string // what people call it
-	Lead   string // stands before the name
-	Note   string // distinguishes groups of one name
+	Name   string // for display
+	Lead   string // shown before the name
+	Note   string // distinguishes groups with the same name
 	URL    string
-	Status int64 // of a status, else 0
+	Status int64 // if the group is a status, else 0
 
 	Part              float64 // of all requests
-	Share, ErrorShare float64 // of the largest group's requests, in percent: lengths of bars
+	Share, ErrorShare float64 // lengths of bars, in percent of the largest group's requests
 }
 
-// Nameless reports whether the group is of requests without a value.
+// Nameless reports whether the group consists of requests without a value.
 func (g group) Nameless() bool {
 	last := g.Keys[len(g.Keys)-1]
 	return last.Value == none && (last.Name == "" || last.Name == none)
 }
 
-// Change returns how requests changed since the period before.
+// Change returns the change of requests since the previous period.
 func (g group) Change() delta {
-	return newDelta(float64(g.Requests), float64(g.Row.Before.Requests), plain)
+	return newDelta(float64(g.Requests), float64(g.Row.Before.Requests), neutral)
 }
 
-// LatencyP95 returns the 95th percentile in milliseconds, NaN where there is none.
+// LatencyP95 returns the 95th percentile in milliseconds, or NaN if there is none.
 func (g group) LatencyP95() float64 { return orNaN(g.P95) }
 
-// newGroup returns the group of a row, with its name and its address on a page at path.
+// newGroup returns the group of a row, with its name and its URL for a page at path.
 func (d dimension) newGroup(row query.Row, v view, path string) group {
 	g := group{Row: row}
 	if d.Name == "statuses" {
-		g.Status, _ = strconv.ParseInt(row.Keys[0].Value, 10, 64) // 0 where there is none
+		g.Status, _ = strconv.ParseInt(row.Keys[0].Value, 10, 64) // 0 if missing
 	}
 	d.name(&g)
 	to := path
@@ -104,7 +104,7 @@ func (d dimension) newGroup(row query.Row, v view, path string) group {
 	return g
 }
 
-// name sets what people call the group.
+// name sets the group's display name.
 func (d dimension) name(g *group) {
 	first, last := g.Keys[0], g.Keys[len(g.Keys)-1]
 	switch d.Name {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tally counts requests by plain loops over the rows: what the pages must say, computed in another way.
+// tally holds the expected figures, computed by loops over the rows.
 type tally struct {
 	n, before, client, server, size int64
 	latencies                       []int
@@ -38,7 +38,7 @@ func (y *tally) add(r row, current bool) {
 	}
 }
 
-// at is the smallest latency that so large a share does not exceed.
+// at returns the smallest latency that the given share of requests does not exceed.
 func (y *tally) at(share float64) float64 {
 	if len(y.latencies) == 0 {
 		return math.NaN()
@@ -49,7 +49,7 @@ func (y *tally) at(share float64) float64 {
 
 func (y *tally) errorRate() float64 { return ratio(float64(y.client+y.server), float64(y.n)) }
 
-// tallies groups the rows that a view shows, and those of the period before.
+// tallies groups the rows of a view and of its previous period.
 func tallies(rows []row, p period, wanted func(row) bool, key func(row) string) map[string]*tally {
 	all := map[string]*tally{}
 	from, to := p.before()
@@ -71,8 +71,8 @@ func tallies(rows []row, p period, wanted func(row) bool, key func(row) string) 
 func everything(row) bool { return true }
 func together(row) string { return "" }
 
-// said is a value as pages write it, without the kind of space.
-func said(text string) string { return strings.ReplaceAll(text, "\u00a0", " ") }
+// plainSpaces replaces no-break spaces by spaces.
+func plainSpaces(text string) string { return strings.ReplaceAll(text, "\u00a0", " ") }
 
 func periodOf(t *testing.T, query string) period {
 	t.Helper()
@@ -87,7 +87,7 @@ func periodOf(t *testing.T, query string) period {
 	return p
 }
 
-// views are addresses, and which rows they show.
+// views maps query strings to the rows that they select.
 var views = map[string]func(row) bool{
 	"":         everything,
 	"range=1h": everything,
@@ -126,23 +126,23 @@ func TestOverviewFigures(t *testing.T) {
 			doc := pageAt(t, c, "/?"+query)
 			want := tallies(rows, p, wanted, together)[""]
 			if want == nil || want.n == 0 {
-				section(t, doc, "Nothing here")
+				section(t, doc, "No requests found")
 				return
 			}
 			tiles := map[string]string{}
 			for _, tile := range find(doc, "div", "tile") {
 				label, value, _ := strings.Cut(text(tile), " "+strings.Fields(text(find(tile, "dd", "value")[0]))[0])
-				tiles[label] = said(strings.Fields(text(find(tile, "dd", "value")[0]))[0] + value)
+				tiles[label] = plainSpaces(strings.Fields(text(find(tile, "dd", "value")[0]))[0] + value)
 			}
 			for label, beginning := range map[string]string{
-				"Requests": short(float64(want.n)), "Error rate": percent(want.errorRate()), "Latency p95": said(millis(want.at(0.95))), "Data out": said(byteSize(want.size)),
+				"Requests": short(float64(want.n)), "Error rate": percent(want.errorRate()), "Latency p95": plainSpaces(millis(want.at(0.95))), "Data out": plainSpaces(byteSize(want.size)),
 			} {
 				if !strings.HasPrefix(tiles[label], beginning) {
 					t.Errorf("tile %s: got %q, want it to begin with %q", label, tiles[label], beginning)
 				}
 			}
 			for _, part := range []string{fmt.Sprintf("%s 4xx, %s 5xx", count(want.client), count(want.server)),
-				said("p50 " + millis(want.at(0.5)) + ", p99 " + millis(want.at(0.99)))} {
+				plainSpaces("p50 " + millis(want.at(0.5)) + ", p99 " + millis(want.at(0.99)))} {
 				if !strings.Contains(tiles["Error rate"]+tiles["Latency p95"], part) {
 					t.Errorf("tiles: got %v, want %q in them", tiles, part)
 				}
@@ -197,8 +197,8 @@ func checkLatency(t *testing.T, table [][]string, rows []row, p period, wanted f
 		if y == nil {
 			y = &tally{}
 		}
-		got := []string{said(line[1]), said(line[2]), said(line[3])}
-		if diff := cmp.Diff([]string{said(millis(y.at(0.99))), said(millis(y.at(0.95))), said(millis(y.at(0.5)))}, got); diff != "" {
+		got := []string{plainSpaces(line[1]), plainSpaces(line[2]), plainSpaces(line[3])}
+		if diff := cmp.Diff([]string{plainSpaces(millis(y.at(0.99))), plainSpaces(millis(y.at(0.95))), plainSpaces(millis(y.at(0.5)))}, got); diff != "" {
 			t.Errorf("latency of %s: want, got:\n%s", line[0], diff)
 		}
 	}
@@ -258,9 +258,9 @@ func TestListFigures(t *testing.T) {
 					t.Errorf("%s: got a row %q", path, line[0])
 					continue
 				}
-				cells := []string{count(y.n), newDelta(float64(y.n), float64(y.before), plain).Text, percent(y.errorRate()), said(millis(y.at(0.95))), said(byteSize(y.size))}
+				cells := []string{count(y.n), newDelta(float64(y.n), float64(y.before), neutral).Text, percent(y.errorRate()), plainSpaces(millis(y.at(0.95))), plainSpaces(byteSize(y.size))}
 				for i := range line {
-					line[i] = said(line[i])
+					line[i] = plainSpaces(line[i])
 				}
 				if diff := cmp.Diff(cells, line[1:]); diff != "" {
 					t.Errorf("%s, %s: want, got:\n%s", path, line[0], diff)
@@ -343,7 +343,7 @@ func TestSubjectFigures(t *testing.T) {
 	}
 }
 
-func TestRequestsPageByPage(t *testing.T) {
+func TestRequestsPagesAreComplete(t *testing.T) {
 	rows := randomRows(15, 900)
 	for i := range rows { // many at the same moment: pages must neither repeat nor lose them
 		if i%3 > 0 {
@@ -389,7 +389,7 @@ func TestRequestsPageByPage(t *testing.T) {
 	}
 }
 
-func TestNothingInRangeLeadsToWhatThereIs(t *testing.T) {
+func TestEmptyRangeLinksToRequests(t *testing.T) {
 	rows := randomRows(16, 50)
 	for i := range rows {
 		rows[i].time = rows[i].time.Add(-100 * 24 * time.Hour)
@@ -397,34 +397,34 @@ func TestNothingInRangeLeadsToWhatThereIs(t *testing.T) {
 	c := New(config(newLake(t, rows...)))
 	for _, path := range []string{"/", "/customers", "/requests", "/customer?key=key000"} {
 		doc := pageAt(t, c, path)
-		link := attr(find(section(t, doc, "Nothing here"), "a", "button")[0], "href")
-		if got := pageAt(t, c, link); strings.Contains(text(got), "Nothing here") {
-			t.Errorf("%s leads to %s, which has nothing either", path, link)
+		link := attr(find(section(t, doc, "No requests found"), "a", "button")[0], "href")
+		if got := pageAt(t, c, link); strings.Contains(text(got), "No requests found") {
+			t.Errorf("%s links to %s, which has no requests either", path, link)
 		}
 	}
 	doc := pageAt(t, c, "/?plan=Platinum")
-	if got := attr(find(section(t, doc, "Nothing here"), "a", "button")[0], "href"); got != "/" {
-		t.Errorf("filters that nothing matches lead to %q, want /", got)
+	if got := attr(find(section(t, doc, "No requests found"), "a", "button")[0], "href"); got != "/" {
+		t.Errorf("filters without matches link to %q, want /", got)
 	}
 }
 
-func TestAWrongAddressSaysWhatIsWrong(t *testing.T) {
+func TestInvalidURLShowsError(t *testing.T) {
 	c := New(config(newLake(t, randomRows(1, 10)...)))
 	for _, path := range []string{"/?range=x", "/?status=abc", "/customers?from=x", "/?zone=Nowhere", "/?status!=xyz", "/?where=nonsense", "/?where=custmer=x", "/requests?before=1.2", "/requests?before=a.b.c", "/request?object=x&line=1"} {
 		w := get(c, path)
 		doc := parse(t, w.Body.String())
 		if w.Code != http.StatusBadRequest || len(find(doc, "a", "button")) == 0 {
-			t.Errorf("%s: got %d %q, want 400 and a way on", path, w.Code, text(doc))
+			t.Errorf("%s: got %d %q, want 400 and a link", path, w.Code, text(doc))
 		}
 	}
 	for _, path := range []string{"/request?object=9&line=9", "/nowhere", "/customers/x", "/assets/x"} {
 		if w := get(c, path); w.Code != http.StatusNotFound {
-			t.Errorf("GET %s, which is not there: got %d, want 404", path, w.Code)
+			t.Errorf("GET %s, which does not exist: got %d, want 404", path, w.Code)
 		}
 	}
 }
 
-// A form sends conditions of any kind in one field; the address to share has them as filters.
+// The form sends any condition in one field; the redirect turns it into a filter.
 func TestWhereBecomesFilters(t *testing.T) {
 	c := New(config(newLake(t, randomRows(1, 10)...)))
 	w := get(c, "/customers?plan=Gold&sort=errors&where=route!%3D%2Fhealth*")

@@ -11,22 +11,22 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// none is the value of a filter that selects requests without a value.
+// none is the pattern that selects requests without a value.
 const none = query.Missing
 
-// inputs are the dimensions that the filter's form has a field for. Others go into its field "where".
+// inputs returns the dimensions with a field in the filter form. Other conditions are entered in its field "where".
 func inputs() []query.Dimension {
 	return []query.Dimension{query.Customer, query.Key, query.Plan, query.API, query.Stage, query.Method, query.Route, query.Path,
 		query.Status, query.IP, query.UserAgent, query.Error}
 }
 
-// view is what an address asks to see.
+// view is the period and filter of a URL.
 type view struct {
 	period
 	filter query.Filter
 }
 
-// parseView reads the filters of an address: customer=Acme, customer!=Acme, and where=customer=Acme, as a form sends it.
+// parseView parses the filters of a URL: customer=Acme, customer!=Acme and, sent by the form, where=customer=Acme.
 func parseView(v url.Values, p period) (view, error) {
 	out := view{period: p}
 	for _, d := range query.Dimensions() {
@@ -53,7 +53,7 @@ func parseView(v url.Values, p period) (view, error) {
 	return out, nil
 }
 
-// value returns the one value of d that the filter selects; "" where it selects several or any.
+// value returns the only value of d that the filter selects, or "" if it selects several or all.
 func (v view) value(d query.Dimension) string {
 	value := ""
 	for _, c := range v.filter {
@@ -69,10 +69,10 @@ func (v view) value(d query.Dimension) string {
 	return value
 }
 
-// chip is one filter of a view, and the address without it.
+// chip is one filter of a view and the URL that removes it.
 type chip struct{ Label, Value, Remove string }
 
-// chips returns the filters of the view without those that the page is about. names holds what values are called.
+// chips returns the filters of the view, except on the fixed dimensions. names holds the display names of values.
 func (v view) chips(path string, fixed []query.Dimension, names map[query.Condition]string) []chip {
 	var all []chip
 	for i, c := range v.filter {
@@ -96,7 +96,7 @@ func (v view) chips(path string, fixed []query.Dimension, names map[query.Condit
 	return all
 }
 
-// URL returns the address of a page with this view, changed by pairs of name and value; "" removes.
+// URL returns the URL of a page with this view, changed by pairs of parameter and value; "" removes a parameter.
 func (v view) URL(path string, change ...string) string {
 	q := url.Values{}
 	if v.Name == "custom" {
@@ -129,7 +129,7 @@ func (v view) URL(path string, change ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// with returns the view with these conditions instead of its own on the same dimensions.
+// with returns the view with these conditions, which replace its own on the same dimensions.
 func (v view) with(conditions ...query.Condition) view {
 	v = v.keep(func(d query.Dimension) bool {
 		return !slices.ContainsFunc(conditions, func(c query.Condition) bool { return c.Dimension == d })
@@ -143,7 +143,7 @@ func (v view) without(dimensions []query.Dimension) view {
 	return v.keep(func(d query.Dimension) bool { return !slices.Contains(dimensions, d) })
 }
 
-// only returns the view with nothing but its filters on some dimensions.
+// only returns the view with only its filters on some dimensions.
 func (v view) only(dimensions []query.Dimension) view {
 	return v.keep(func(d query.Dimension) bool { return slices.Contains(dimensions, d) })
 }
@@ -153,12 +153,12 @@ func (v view) keep(wanted func(query.Dimension) bool) view {
 	return v
 }
 
-// query returns the view's question: its requests, without dimensions.
+// query returns the query for the view's requests, without dimensions.
 func (v view) query() query.Query {
 	return query.Query{From: v.From, To: v.To, Filter: v.filter, Zone: v.zone, CountsOnly: true}
 }
 
-// compared returns the view's question with the period before beside each row.
+// compared returns the view's query, with the previous period for each row.
 func (v view) compared() query.Query {
 	q := v.query()
 	_, until := v.before()
@@ -166,12 +166,12 @@ func (v view) compared() query.Query {
 	return q
 }
 
-// ever returns the view's question without its range.
+// ever returns the view's query without its range.
 func (v view) ever() query.Query {
 	return query.Query{Filter: v.filter, Zone: v.zone}
 }
 
-// key names the view among cached results.
+// key returns the view's cache key.
 func (v view) key() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d-%d %s", v.From.Unix(), v.To.Unix(), v.ZoneName())
@@ -181,14 +181,14 @@ func (v view) key() string {
 	return b.String()
 }
 
-// exists reports whether there is a request that a query selects.
+// exists reports whether a query selects any request.
 func exists(ctx context.Context, db *sql.DB, q query.Query) (found bool, err error) {
 	w, err := query.Where(ctx, db, q)
 	if err != nil {
 		return false, err
 	}
 	if err := db.QueryRowContext(ctx, `SELECT EXISTS (FROM requests WHERE `+w.SQL+`)`, w.Args...).Scan(&found); err != nil {
-		return false, fmt.Errorf("look for requests: %w", err)
+		return false, fmt.Errorf("find requests: %w", err)
 	}
 	return found, nil
 }

@@ -20,10 +20,10 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// testNow is what the clock says in tests.
+// testNow is the current time in tests.
 var testNow = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 
-// row is a request as tests put it into a lake: nil is NULL.
+// row is a request in a test's lake; nil is NULL.
 type row struct {
 	duplicate                         bool
 	time                              time.Time
@@ -33,7 +33,7 @@ type row struct {
 	ip, agent, error, extra           any
 }
 
-// newLake makes a lake in memory, as a caller must open one, with these requests.
+// newLake returns an in-memory lake with these requests, opened as Config.DB requires.
 func newLake(t testing.TB, rows ...row) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("duckdb", "")
@@ -51,7 +51,7 @@ func newLake(t testing.TB, rows ...row) *sql.DB {
 	return db
 }
 
-// appendRows writes the requests in one batch: thousands of INSERT statements take seconds.
+// appendRows writes the requests in one batch, as thousands of INSERT statements take seconds.
 func appendRows(t testing.TB, db *sql.DB, rows []row) {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
@@ -79,7 +79,7 @@ func appendRows(t testing.TB, db *sql.DB, rows []row) {
 	}
 }
 
-// randomRows are requests of the two days before testNow, some of them duplicates, some without values.
+// randomRows returns requests of the two days before testNow, some of them duplicates or without values.
 func randomRows(seed uint64, n int) []row {
 	r := rand.New(rand.NewPCG(seed, 1))
 	names := []string{"Acme Corp", "Globex", "Initech", "Umbrella Logistics", "Stark Industries", "Wayne Enterprises", "Hooli", "Vehement Capital", "Massive Dynamic", "Soylent", "Cyberdyne"}
@@ -124,14 +124,14 @@ func config(db *sql.DB) Config {
 	return Config{DB: func(context.Context) (*sql.DB, error) { return db, nil }, Now: func() time.Time { return testNow }, Title: "acme"}
 }
 
-// get asks a handler for a path of the console.
+// get sends a GET request for a path to a handler.
 func get(h http.Handler, path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "http://localhost"+path, nil))
 	return w
 }
 
-// pageAt asks for a page that must be there, and parses it.
+// pageAt gets a page, which must exist, and parses it.
 func pageAt(t *testing.T, h http.Handler, path string) *html.Node {
 	t.Helper()
 	w := get(h, path)
@@ -150,7 +150,7 @@ func parse(t *testing.T, body string) *html.Node {
 	return doc
 }
 
-// text is what a person reads in a node, with single spaces.
+// text returns the text of a node, with single spaces.
 func text(n *html.Node) string {
 	var b strings.Builder
 	for d := range n.Descendants() {
@@ -161,7 +161,7 @@ func text(n *html.Node) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// find are the nodes with that tag, and class where it is not "".
+// find returns the nodes with a tag and, unless it is "", a class.
 func find(n *html.Node, tag, class string) []*html.Node {
 	var all []*html.Node
 	for d := range n.Descendants() {
@@ -181,7 +181,7 @@ func attr(n *html.Node, name string) string {
 	return ""
 }
 
-// section is the panel with that heading.
+// section returns the panel with a heading.
 func section(t *testing.T, doc *html.Node, heading string) *html.Node {
 	t.Helper()
 	for _, s := range find(doc, "section", "panel") {
@@ -193,7 +193,7 @@ func section(t *testing.T, doc *html.Node, heading string) *html.Node {
 	return nil
 }
 
-// cells are the texts of a table's body.
+// cells returns the texts of a table's body.
 func cells(n *html.Node) [][]string {
 	var all [][]string
 	for _, body := range find(n, "tbody", "") {
@@ -210,12 +210,12 @@ func cells(n *html.Node) [][]string {
 	return all
 }
 
-// feed is a Live that says what a test tells it to.
+// feed is a Live whose requests a test sends.
 type feed struct {
 	mu      sync.Mutex // guards readers
 	readers map[int]func(lake.Request)
 	next    int
-	joined  chan struct{} // gets a value for each reader
+	joined  chan struct{} // receives a value for each reader
 }
 
 func newFeed() *feed {
@@ -235,7 +235,7 @@ func (l *feed) Subscribe(ctx context.Context, fn func(lake.Request)) {
 	l.mu.Unlock()
 }
 
-func (l *feed) say(line string) {
+func (l *feed) send(line string) {
 	r, ok := lake.Mapping{}.Read([]byte(line))
 	if !ok {
 		return
@@ -247,7 +247,7 @@ func (l *feed) say(line string) {
 	}
 }
 
-// deliveries is a Delivery that stands still.
+// deliveries is a Delivery with a fixed status.
 type deliveries Deliveries
 
 func (d deliveries) Deliveries(context.Context) (Deliveries, error) { return Deliveries(d), nil }
@@ -261,6 +261,6 @@ func someDeliveries() deliveries {
 					Count: 12, Last: testNow.Add(-3 * time.Hour), Replay: "stagelog replay --into logs/replayed/ --since 4h"}}},
 			{Name: "amazon-apigateway-partners", Destination: "s3://acme-partner-logs/logs/", Objects: 88, Records: 91_000, Bytes: 4_000_000, LastDelivered: testNow.Add(-6 * time.Minute)},
 		},
-		Directory: &Directory{Keys: 10_412, Plans: 23, Remembered: 61, Pending: 2, Age: 34 * time.Second},
+		Index: &PlanIndex{Keys: 10_412, Plans: 23, Remembered: 61, Pending: 2, Age: 34 * time.Second},
 	}
 }

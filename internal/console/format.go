@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// count is a whole number with its thousands apart.
+// count formats a whole number with thousands separators.
 func count(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
@@ -25,7 +25,7 @@ func count(n int64) string {
 	return sign + b.String()
 }
 
-// short is a number in three digits or so: 1.24M.
+// short formats a number with about three digits: 1.24M.
 func short(n float64) string {
 	if math.IsNaN(n) {
 		return "–"
@@ -45,7 +45,7 @@ func short(n float64) string {
 	return digits(n)
 }
 
-// digits is a number with three digits, without zeros at its end.
+// digits formats a number with three digits, without trailing zeros.
 func digits(n float64) string {
 	places := 2
 	switch abs := math.Abs(n); {
@@ -61,7 +61,7 @@ func digits(n float64) string {
 	return strings.Replace(text, "-", "−", 1)
 }
 
-// byteSize is a number of bytes.
+// byteSize formats a number of bytes.
 func byteSize(n int64) string {
 	v := float64(n)
 	for _, unit := range []string{"B", "KiB", "MiB", "GiB", "TiB"} {
@@ -73,7 +73,7 @@ func byteSize(n int64) string {
 	panic("BUG: no unit left")
 }
 
-// millis is a time in milliseconds.
+// millis formats a time in milliseconds.
 func millis(ms float64) string {
 	switch {
 	case math.IsNaN(ms):
@@ -84,7 +84,7 @@ func millis(ms float64) string {
 	return short(ms) + "\u00a0ms"
 }
 
-// took is a time in whole milliseconds, to compare in a column.
+// took formats a time in whole milliseconds, for columns.
 func took(ms float64) string {
 	if math.IsNaN(ms) {
 		return "–"
@@ -92,7 +92,7 @@ func took(ms float64) string {
 	return count(int64(math.Round(ms))) + "\u00a0ms"
 }
 
-// percent is a share of 1.
+// percent formats a share from 0 to 1.
 func percent(share float64) string {
 	switch p := share * 100; {
 	case math.IsNaN(p):
@@ -106,10 +106,10 @@ func percent(share float64) string {
 	}
 }
 
-// clock is a time of day with its date, to the millisecond.
+// clock formats a date and time with milliseconds.
 func clock(t time.Time) string { return t.Format("2006-01-02 15:04:05.000") }
 
-// age is how long something took or is ago, in one unit or two.
+// age formats a duration in one or two units.
 func age(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -124,7 +124,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours())/24)
 }
 
-// statusClass is the class that a status has in the style sheet.
+// statusClass returns the CSS class of a status.
 func statusClass(status int64) string {
 	if status < 100 || status > 599 {
 		return "sx"
@@ -132,7 +132,7 @@ func statusClass(status int64) string {
 	return "s" + strconv.FormatInt(status/100, 10)
 }
 
-// orNone is a value, or a dash where there is none.
+// orNone returns a value, or a dash if it is "".
 func orNone(s string) string {
 	if s == "" {
 		return "–"

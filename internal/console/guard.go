@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// policy lets a page load what the console itself serves, and nothing else: no inline script or style, no other host, no
-// frame around it. Trusted Types forbid the ways in which a script makes markup of text.
+// policy lets a page load only what the console itself serves: no inline script or style, no other host, no framing. Trusted
+// Types forbid scripts to convert text to markup.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// guard sets the headers of every answer, refuses names that are not ours, and changes that another site's page asks for.
+// guard sets the headers of every response, and refuses unknown host names and requests of other sites that load or change anything.
 func guard(hosts []string, next http.Handler) http.Handler {
 	sameOrigin := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -25,21 +25,21 @@ func guard(hosts []string, next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !ours(r.Host, hosts) {
-			http.Error(w, fmt.Sprintf("This console does not answer to the name %q. Open it as http://127.0.0.1 or http://localhost with "+
-				"its port, or add the name to the hosts that it is configured with.", r.Host), http.StatusMisdirectedRequest)
+		if !isKnownHost(r.Host, hosts) {
+			http.Error(w, fmt.Sprintf("Unknown host name %q. Open the console as http://127.0.0.1 or http://localhost with its port, "+
+				"or add the name to the console's hosts.", r.Host), http.StatusMisdirectedRequest)
 			return
 		}
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-			http.Error(w, "Another site's page may lead here, and load nothing from here.", http.StatusForbidden)
+			http.Error(w, "Other sites may link to this page but not load it.", http.StatusForbidden)
 			return
 		}
 		sameOrigin.ServeHTTP(w, r)
 	})
 }
 
-// ours says whether a Host header names loopback or one of hosts.
-func ours(header string, hosts []string) bool {
+// isKnownHost reports whether a Host header names loopback or one of hosts.
+func isKnownHost(header string, hosts []string) bool {
 	name := header
 	if host, _, err := net.SplitHostPort(header); err == nil {
 		name = host

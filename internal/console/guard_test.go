@@ -22,7 +22,7 @@ func post(h http.Handler, path string, form url.Values, cookies ...*http.Cookie)
 	return w
 }
 
-func TestOnlyOurNamesAreAnswered(t *testing.T) {
+func TestUnknownHostNamesAreRefused(t *testing.T) {
 	cfg := config(newLake(t))
 	cfg.Hosts = []string{"logs.example.com"}
 	c := New(cfg)
@@ -43,7 +43,7 @@ func TestOnlyOurNamesAreAnswered(t *testing.T) {
 	}
 }
 
-func TestAnotherSiteMayNotPost(t *testing.T) {
+func TestOtherSitesCannotPost(t *testing.T) {
 	c := New(config(newLake(t)))
 	for name, tt := range map[string]struct {
 		header, value string
@@ -67,8 +67,7 @@ func TestAnotherSiteMayNotPost(t *testing.T) {
 	}
 }
 
-// A page elsewhere may link to the console; it may not load from it.
-func TestAnotherSiteMayOnlyLink(t *testing.T) {
+func TestOtherSitesCanOnlyLink(t *testing.T) {
 	c := New(config(newLake(t)))
 	for mode, want := range map[string]int{"navigate": 200, "no-cors": 403, "cors": 403, "": 403} {
 		r := httptest.NewRequest("GET", "http://localhost/", nil)
@@ -82,7 +81,7 @@ func TestAnotherSiteMayOnlyLink(t *testing.T) {
 	}
 }
 
-func TestHeadersOfEveryAnswer(t *testing.T) {
+func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 	c, _ := testConsole(t)
 	for _, path := range []string{"/", "/requests", "/sql", "/delivery", "/live", "/nowhere", "/?range=x", "/assets/" + c.assets.names["console.js"]} {
 		h := get(c, path).Header()
@@ -100,12 +99,12 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 	}
 	for _, word := range []string{"unsafe", "*", "http:", "https:", "data:"} {
 		if strings.Contains(policy, word) {
-			t.Errorf("the policy has %q in it", word)
+			t.Errorf("the policy contains %q", word)
 		}
 	}
 }
 
-func TestAPasswordProtectsEveryPage(t *testing.T) {
+func TestPasswordProtectsEveryPage(t *testing.T) {
 	now := testNow
 	cfg := config(newLake(t, randomRows(1, 10)...))
 	cfg.Password, cfg.Live, cfg.Delivery = "correct horse", newFeed(), someDeliveries()
@@ -191,7 +190,7 @@ func TestWrongPasswordsSlowDown(t *testing.T) {
 	}
 }
 
-func TestNoWayOutOverTheLogin(t *testing.T) {
+func TestLoginRedirectsToOwnPathsOnly(t *testing.T) {
 	for next, want := range map[string]string{
 		"/requests?x=1": "/requests?x=1", "": "/", "//evil.example": "/", "https://evil.example/": "/", `/\evil.example`: "/", "javascript:x": "/", "/a\nb": "/", "evil": "/",
 	} {
@@ -218,6 +217,6 @@ func TestThemeIsKept(t *testing.T) {
 	page = httptest.NewRecorder()
 	c.ServeHTTP(page, r)
 	if got := attr(find(parse(t, page.Body.String()), "html", "")[0], "data-theme"); got != "" {
-		t.Errorf("a theme that is none: %q", got)
+		t.Errorf("invalid theme: got %q, want none", got)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// hostile are values as anyone who calls an API can put into a log.
+// hostile holds values that callers of an API could put into a log.
 var hostile = []string{
 	`<hostile-el onhostile=x>`,
 	`"><hostile-el onhostile="x">`,
@@ -30,9 +30,9 @@ var hostile = []string{
 	strings.Repeat("hostile", 500),
 }
 
-// hostileRows are requests with the value in every column that holds text.
+// hostileRows returns requests with the value in every text column.
 func hostileRows(value string) []row {
-	q := func(column string) string { return value + column } // groups of their own
+	q := func(column string) string { return value + column } // distinct groups
 	quoted := fmt.Sprintf("{%q: %q}", "field", "x")
 	if !strings.ContainsAny(value, "\x00\x1b") {
 		quoted = fmt.Sprintf(`{"%s": "%s"}`, jsonText(value), jsonText(value))
@@ -50,7 +50,7 @@ func jsonText(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", `\r`, "\n", `\n`, "\t", `\t`, "\x00", `\u0000`, "\x1b", `\u001b`).Replace(s)
 }
 
-// hostilePages are the addresses of every page that shows those rows.
+// hostilePages returns the URLs of all pages that show those rows.
 func hostilePages(value string) []string {
 	e := func(column string) string { return url.QueryEscape(value + column) }
 	all := []string{"/", "/customers", "/plans", "/apis", "/routes", "/requests", "/request?object=1&line=1", "/request?object=1&line=2", "/delivery", "/live", "/sql",
@@ -64,7 +64,7 @@ func hostilePages(value string) []string {
 	return all
 }
 
-// shape is the elements of a page and the names of their attributes.
+// shape returns the elements of a page with the names of their attributes.
 func shape(doc *html.Node) []string {
 	var all []string
 	for n := range doc.Descendants() {
@@ -80,13 +80,13 @@ func shape(doc *html.Node) []string {
 	return all
 }
 
-// A page has the same elements and attributes, whatever stands in the log.
+// A page has the same elements and attributes, whatever the log contains.
 func TestHostileValuesStayText(t *testing.T) {
 	pages := func(value string) map[string]*html.Node {
 		d := someDeliveries()
 		d.Streams[0].Name, d.Streams[0].Destination = value, value
 		d.Streams[0].Failures = []Failure{{Code: value, Message: value, Count: 1, Last: testNow, Replay: value}}
-		d.Directory.Problem = value
+		d.Index.Problem = value
 		cfg := config(newLake(t, hostileRows(value)...))
 		cfg.Title, cfg.Live, cfg.Delivery = value, newFeed(), d
 		c := New(cfg)

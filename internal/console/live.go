@@ -12,31 +12,30 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// Live hands out the requests of this moment.
+// Live provides requests as they arrive.
 type Live interface {
-	// Subscribe calls fn with each enriched request from now on, one after the other, and returns once ctx has ended. fn
-	// does not wait for anything.
+	// Subscribe calls fn with each new enriched request, one at a time, and returns when ctx ends. fn does not block.
 	Subscribe(ctx context.Context, fn func(lake.Request))
 }
 
 const (
-	// liveEvery is how often lines are sent, together: a browser draws no quicker anyway.
+	// liveEvery is the interval at which lines are sent in one event.
 	liveEvery = 200 * time.Millisecond
-	// liveLines is how many lines are sent at a time. A person cannot read the others; they are counted.
+	// liveLines bounds the lines in one event. More could not be read; they are only counted.
 	liveLines = 50
-	// liveWaiting is how many lines may wait to be looked at.
+	// liveWaiting bounds the lines that wait to be filtered.
 	liveWaiting = 2048
-	// liveReaders bounds the tails that are open.
+	// liveReaders bounds the open live tails.
 	liveReaders = 64
-	// liveBeat is how often a tail without lines says that it is there, so that nothing between closes it.
+	// liveBeat is the interval of keep-alive messages on a tail without lines, so that proxies do not close it.
 	liveBeat = 15 * time.Second
-	// liveWrite is how long a browser may take to accept what is sent.
+	// liveWrite is the write timeout.
 	liveWrite = 30 * time.Second
-	// liveLongest ends a tail; the browser opens it again, and must still be signed in.
+	// liveLongest bounds the duration of a tail. The browser then reconnects and must still be signed in.
 	liveLongest = time.Hour
 )
 
-// livePage serves the page of the live tail; its lines come over liveStream.
+// livePage serves the page of the live tail, which reads its lines from liveStream.
 func (c *Console) livePage(w http.ResponseWriter, r *http.Request) {
 	v, ok := c.view(w, r, "/live")
 	if !ok {
@@ -49,17 +48,17 @@ func (c *Console) livePage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, "bottom", f)
 }
 
-// livePage is what the page of the live tail shows.
+// livePage is the data of the page of the live tail.
 type livePage struct{ Stream, Zone string }
 
-// batch is what one event of the stream holds.
+// batch is the data of one event.
 type batch struct {
 	Lines []line `json:"lines"`
-	// Skipped is how many lines that the filters may let pass were not sent, because there were too many.
+	// Skipped counts lines that were not sent because there were too many. The filters might exclude some of them.
 	Skipped int64 `json:"skipped"`
 }
 
-// liveStream sends lines as server-sent events until the browser goes away.
+// liveStream sends lines as server-sent events until the browser disconnects.
 func (c *Console) liveStream(w http.ResponseWriter, r *http.Request) {
 	v, ok := c.view(w, r, "/live")
 	if !ok {
@@ -67,7 +66,7 @@ func (c *Console) liveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	if c.readers.Add(1) > liveReaders {
 		c.readers.Add(-1)
-		http.Error(w, fmt.Sprintf("There are %d live tails open; close one.", liveReaders), http.StatusServiceUnavailable)
+		http.Error(w, fmt.Sprintf("Too many live tails: %d are open. Close one.", liveReaders), http.StatusServiceUnavailable)
 		return
 	}
 	defer c.readers.Add(-1)
@@ -82,7 +81,7 @@ func (c *Console) liveStream(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	wg.Go(func() {
 		c.cfg.Live.Subscribe(ctx, func(r lake.Request) {
-			if len(lines) == cap(lines) { // this is the one sender
+			if len(lines) == cap(lines) { // fn is the only sender
 				missed.Add(1)
 				return
 			}
@@ -92,7 +91,7 @@ func (c *Console) liveStream(w http.ResponseWriter, r *http.Request) {
 	c.send(ctx, w, v, lines, &missed)
 }
 
-// send gathers lines and writes them, until ctx ends or the browser is gone.
+// send filters lines and writes them as events until ctx ends or the browser disconnects.
 func (c *Console) send(ctx context.Context, w http.ResponseWriter, v view, lines <-chan lake.Request, missed *atomic.Int64) {
 	tick := time.NewTicker(liveEvery)
 	defer tick.Stop()
@@ -128,7 +127,7 @@ func (c *Console) send(ctx context.Context, w http.ResponseWriter, v view, lines
 		case len(b.Lines) > 0 || b.Skipped > 0:
 			text, err := json.Marshal(b) // escapes newlines, which would end an event
 			if err != nil {
-				panic("BUG: lines that JSON cannot hold: " + err.Error())
+				panic("BUG: encode lines: " + err.Error())
 			}
 			if !write("data: " + string(text) + "\n\n") {
 				return

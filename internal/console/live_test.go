@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tail is a live tail that is open.
+// tail is an open live tail.
 type tail struct {
 	t     *testing.T
 	lines *bufio.Scanner
@@ -43,7 +43,7 @@ func openTail(t *testing.T, c *Console, live *feed, query string) *tail {
 	return &tail{t, lines}
 }
 
-// next is the next event.
+// next returns the next event.
 func (l *tail) next() batch {
 	l.t.Helper()
 	for l.lines.Scan() {
@@ -64,7 +64,7 @@ func TestLiveTailSendsLines(t *testing.T) {
 	cfg := config(nil)
 	cfg.Live = live
 	l := openTail(t, New(cfg), live, "")
-	live.say(`{"api_id":"shop","stage":"prod","key_id":"k1","ip":"192.0.2.1","method":"GET","uri":"/orders/7","resource_path":"/orders/{id}",` +
+	live.send(`{"api_id":"shop","stage":"prod","key_id":"k1","ip":"192.0.2.1","method":"GET","uri":"/orders/7","resource_path":"/orders/{id}",` +
 		`"response_status":"200","request_latency":"12","request_time_epoch":"1773500966123","usage_plan":"Gold","customer":"Acme\n\ndata: x"}`)
 	ms := 12.0
 	want := batch{Lines: []line{{Time: "15:09:26.123", Status: 200, Method: "GET", Path: "/orders/7", Route: "/orders/{id}", Customer: "Acme\n\ndata: x", Key: "k1",
@@ -72,10 +72,10 @@ func TestLiveTailSendsLines(t *testing.T) {
 	if diff := cmp.Diff(want, l.next()); diff != "" {
 		t.Errorf("want, got:\n%s", diff)
 	}
-	live.say(`not JSON`)
-	live.say(`[1]`)
-	live.say(`null`)
-	live.say(`{"response_status":"-","request_latency":"-","customer":"-","request_time":"14/Mar/2026:16:00:01 +0100","plan_id":"P","subscription_id":"S"}`)
+	live.send(`not JSON`)
+	live.send(`[1]`)
+	live.send(`null`)
+	live.send(`{"response_status":"-","request_latency":"-","customer":"-","request_time":"14/Mar/2026:16:00:01 +0100","plan_id":"P","subscription_id":"S"}`)
 	want = batch{Lines: []line{{Time: "15:00:01.000", Plan: "P", Customer: "S"}}}
 	if diff := cmp.Diff(want, l.next()); diff != "" {
 		t.Errorf("a line with few values: want, got:\n%s", diff)
@@ -90,7 +90,7 @@ func TestLiveTailFilters(t *testing.T) {
 	for i, status := range []int{200, 404, 500, 503} {
 		for _, customer := range []string{"Acme", "Globex"} {
 			for _, plan := range []string{"-", "Gold"} {
-				live.say(fmt.Sprintf(`{"customer":%q,"response_status":%d,"usage_plan":%q,"uri":"/%d"}`, customer, status, plan, i))
+				live.send(fmt.Sprintf(`{"customer":%q,"response_status":%d,"usage_plan":%q,"uri":"/%d"}`, customer, status, plan, i))
 			}
 		}
 	}
@@ -105,8 +105,8 @@ func TestLiveTailFilters(t *testing.T) {
 	}
 }
 
-// A flood is counted, and neither kept nor waited for.
-func TestLiveTailSkipsWhatIsTooQuick(t *testing.T) {
+// Lines beyond the limit are counted but neither kept nor waited for.
+func TestLiveTailSkipsExcessLines(t *testing.T) {
 	live := newFeed()
 	cfg := config(nil)
 	cfg.Live = live
@@ -114,7 +114,7 @@ func TestLiveTailSkipsWhatIsTooQuick(t *testing.T) {
 	const flood = 100_000
 	start := time.Now()
 	for i := range flood {
-		live.say(fmt.Sprintf(`{"uri":"/%d"}`, i))
+		live.send(fmt.Sprintf(`{"uri":"/%d"}`, i))
 	}
 	t.Logf("%d lines in %v", flood, time.Since(start))
 	var shown, skipped int64
@@ -130,14 +130,14 @@ func TestLiveTailSkipsWhatIsTooQuick(t *testing.T) {
 	}
 }
 
-func TestLiveTailsAreBounded(t *testing.T) {
+func TestLiveTailsAreLimited(t *testing.T) {
 	live := newFeed()
 	cfg := config(nil)
 	cfg.Live = live
 	c := New(cfg)
 	c.readers.Store(liveReaders)
 	if w := get(c, "/live/stream"); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("one more than there may be: got %d, want 503", w.Code)
+		t.Errorf("one tail above the limit: got %d, want 503", w.Code)
 	}
 	c.readers.Store(0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -154,16 +154,16 @@ func TestLiveTailsAreBounded(t *testing.T) {
 	}
 }
 
-func TestPagesWithoutTheirSource(t *testing.T) {
+func TestPagesWithoutLakeLiveOrDelivery(t *testing.T) {
 	c := New(config(nil))
 	for _, path := range []string{"/", "/customers", "/requests", "/customer?key=x", "/sql", "/request?object=1&line=1"} {
-		if got := text(section(t, pageAt(t, c, path), "There is no lake yet")); !strings.Contains(got, "stagelog up") {
-			t.Errorf("GET %s without a lake: got %q, want the command that makes one", path, got)
+		if got := text(section(t, pageAt(t, c, path), "No lake yet")); !strings.Contains(got, "stagelog up") {
+			t.Errorf("GET %s without a lake: got %q, want the command that fills it", path, got)
 		}
 	}
 	menu := text(find(pageAt(t, c, "/"), "nav", "menu")[0])
 	if strings.Contains(menu, "Live") || strings.Contains(menu, "Delivery") {
-		t.Errorf("the menu has pages that are not there: %s", menu)
+		t.Errorf("the menu has pages that do not exist: %s", menu)
 	}
 	for _, path := range []string{"/live", "/live/stream", "/delivery"} {
 		if w := get(c, path); w.Code != 404 {
@@ -175,7 +175,7 @@ func TestPagesWithoutTheirSource(t *testing.T) {
 func TestDeliveryPage(t *testing.T) {
 	c, _ := testConsole(t)
 	got := text(find(pageAt(t, c, "/delivery"), "main", "")[0])
-	for _, want := range []string{"amazon-apigateway-acme errors", "453 KiB", "the oldest 41 s", "4.21M", "1,893 objects", "19 s ago", "Lambda.FunctionError", "12 3 h 0 min ago",
+	for _, want := range []string{"amazon-apigateway-acme errors", "453 KiB", "oldest record 41 s", "4.21M", "1,893 objects", "19 s ago", "Lambda.FunctionError", "12 3 h 0 min ago",
 		"stagelog replay --into logs/replayed/ --since 4h", "amazon-apigateway-partners idle", "10.4k", "61 of them deleted", "34 s"} {
 		if !strings.Contains(strings.ReplaceAll(got, "\u00a0", " "), want) {
 			t.Errorf("got %q, want %q in it", got, want)

@@ -8,10 +8,10 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// line is a request as the live tail shows it.
+// line is a request in the live tail.
 type line struct {
 	Time     string   `json:"time"`
-	Status   int64    `json:"status"` // 0 is none
+	Status   int64    `json:"status"` // 0 if missing
 	Method   string   `json:"method"`
 	Path     string   `json:"path"`
 	Route    string   `json:"route"`
@@ -20,12 +20,12 @@ type line struct {
 	Plan     string   `json:"plan"`
 	API      string   `json:"api"`
 	Stage    string   `json:"stage"`
-	Latency  *float64 `json:"latency"` // milliseconds, nil is none
+	Latency  *float64 `json:"latency"` // milliseconds; nil if missing
 	IP       string   `json:"ip"`
 	Error    string   `json:"error"`
 }
 
-// line returns a request as the view shows it. One without a time came now.
+// line returns a request for the live tail. Its time is now if the request has none.
 func (v view) line(r lake.Request, now time.Time) line {
 	at := r.Time
 	if at.IsZero() {

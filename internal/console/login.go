@@ -19,15 +19,15 @@ const (
 	sessionCookie = "stagelog_session"
 	sessionAge    = 12 * time.Hour
 	maxSessions   = 1000
-	// freeTries is how many wrong passwords an address may send before it has to wait.
+	// freeTries is the number of wrong passwords that an address may send before it has to wait.
 	freeTries = 5
 	maxWait   = time.Minute
-	maxTried  = 10_000 // addresses that are remembered
+	maxTried  = 10_000 // number of addresses in auth.tries
 )
 
-// door lets in who knows the password, and remembers them by a cookie until they sign out, twelve hours pass, or the
+// auth checks the password and keeps sessions, identified by a cookie, until the user signs out, twelve hours pass or the
 // process ends.
-type door struct {
+type auth struct {
 	password [sha256.Size]byte
 	now      func() time.Time
 	page     func(w http.ResponseWriter, r *http.Request, next, problem string)
@@ -37,26 +37,26 @@ type door struct {
 	tries    map[netip.Prefix]*tried
 }
 
-// tried is the wrong passwords that came from one address.
+// tried counts the wrong passwords from one address.
 type tried struct {
 	count int
-	until time.Time // no password is looked at before
+	until time.Time // no password is checked before
 }
 
-func newDoor(password string, now func() time.Time) *door {
-	return &door{password: sha256.Sum256([]byte(password)), now: now, sessions: map[[sha256.Size]byte]time.Time{}, tries: map[netip.Prefix]*tried{}}
+func newAuth(password string, now func() time.Time) *auth {
+	return &auth{password: sha256.Sum256([]byte(password)), now: now, sessions: map[[sha256.Size]byte]time.Time{}, tries: map[netip.Prefix]*tried{}}
 }
 
-// guard lets requests with a session pass. Pages lead to the form; everything else gets 401.
-func (d *door) guard(next http.Handler) http.Handler {
+// guard passes on requests with a session. It redirects other requests for pages to the login form and refuses the rest with 401.
+func (a *auth) guard(next http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) { d.page(w, r, ownPath(r.URL.Query().Get("next")), "") })
-	mux.HandleFunc("POST /login", d.login)
-	mux.HandleFunc("POST /logout", d.logout)
+	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) { a.page(w, r, ownPath(r.URL.Query().Get("next")), "") })
+	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("POST /logout", a.logout)
 	mux.Handle("GET /assets/", next)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case d.knows(r):
+		case a.signedIn(r):
 			next.ServeHTTP(w, r)
 		case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
@@ -67,20 +67,21 @@ func (d *door) guard(next http.Handler) http.Handler {
 	return mux
 }
 
-// knows says whether the request has a session. What is kept is the token's hash, so that its look-up tells nothing.
-func (d *door) knows(r *http.Request) bool {
+// signedIn reports whether the request has a session. Sessions are stored by the token's hash, so that the timing of a lookup
+// reveals nothing about tokens.
+func (a *auth) signedIn(r *http.Request) bool {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
 		return false
 	}
 	id := sha256.Sum256([]byte(cookie.Value))
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	until, ok := d.sessions[id]
-	return ok && d.now().Before(until)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	until, ok := a.sessions[id]
+	return ok && a.now().Before(until)
 }
 
-func (d *door) login(w http.ResponseWriter, r *http.Request) {
+func (a *auth) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, "the form could not be read", http.StatusBadRequest)
@@ -88,81 +89,81 @@ func (d *door) login(w http.ResponseWriter, r *http.Request) {
 	}
 	next := ownPath(r.PostForm.Get("next"))
 	from := source(r)
-	if wait := d.mustWait(from); wait > 0 {
+	if wait := a.mustWait(from); wait > 0 {
 		seconds := int(wait/time.Second) + 1
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusTooManyRequests)
-		d.page(w, r, next, fmt.Sprintf("Too many wrong passwords. Wait %d seconds.", seconds))
+		a.page(w, r, next, fmt.Sprintf("Too many wrong passwords. Wait %d seconds.", seconds))
 		return
 	}
 	given := sha256.Sum256([]byte(r.PostForm.Get("password")))
-	if subtle.ConstantTimeCompare(given[:], d.password[:]) != 1 {
-		d.wrong(from)
+	if subtle.ConstantTimeCompare(given[:], a.password[:]) != 1 {
+		a.wrong(from)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(http.StatusForbidden)
-		d.page(w, r, next, "That is not the password.")
+		a.page(w, r, next, "Wrong password.")
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: d.open(from), Path: "/", MaxAge: int(sessionAge / time.Second),
+	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: a.open(from), Path: "/", MaxAge: int(sessionAge / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
-func (d *door) logout(w http.ResponseWriter, r *http.Request) {
+func (a *auth) logout(w http.ResponseWriter, r *http.Request) {
 	if cookie, err := r.Cookie(sessionCookie); err == nil {
-		d.mu.Lock()
-		delete(d.sessions, sha256.Sum256([]byte(cookie.Value)))
-		d.mu.Unlock()
+		a.mu.Lock()
+		delete(a.sessions, sha256.Sum256([]byte(cookie.Value)))
+		a.mu.Unlock()
 	}
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// open begins a session and forgets the address's wrong passwords.
-func (d *door) open(from netip.Prefix) (token string) {
+// open starts a session and resets the count of wrong passwords of the address.
+func (a *auth) open(from netip.Prefix) (token string) {
 	token = rand.Text()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.tries, from)
-	now := d.now()
-	for id, until := range d.sessions {
-		if !now.Before(until) || len(d.sessions) >= maxSessions {
-			delete(d.sessions, id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.tries, from)
+	now := a.now()
+	for id, until := range a.sessions {
+		if !now.Before(until) || len(a.sessions) >= maxSessions {
+			delete(a.sessions, id)
 		}
 	}
-	d.sessions[sha256.Sum256([]byte(token))] = now.Add(sessionAge)
+	a.sessions[sha256.Sum256([]byte(token))] = now.Add(sessionAge)
 	return token
 }
 
-func (d *door) mustWait(from netip.Prefix) time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if t := d.tries[from]; t != nil {
-		return t.until.Sub(d.now())
+func (a *auth) mustWait(from netip.Prefix) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.tries[from]; t != nil {
+		return t.until.Sub(a.now())
 	}
 	return 0
 }
 
 // wrong counts a wrong password. Each one after the free ones doubles the wait.
-func (d *door) wrong(from netip.Prefix) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.tries) >= maxTried {
-		clear(d.tries)
+func (a *auth) wrong(from netip.Prefix) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.tries) >= maxTried {
+		clear(a.tries)
 	}
-	t := d.tries[from]
+	t := a.tries[from]
 	if t == nil {
 		t = &tried{}
-		d.tries[from] = t
+		a.tries[from] = t
 	}
 	t.count++
 	if over := t.count - freeTries; over >= 0 {
-		t.until = d.now().Add(min(maxWait, time.Second<<min(over, 10)))
+		t.until = a.now().Add(min(maxWait, time.Second<<min(over, 10)))
 	}
 }
 
-// source is where a request came from: an address, of IPv6 the network of one customer.
+// source returns the address that a request came from; for IPv6, its /64 network.
 func source(r *http.Request) netip.Prefix {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -176,11 +177,11 @@ func source(r *http.Request) netip.Prefix {
 	if ip = ip.Unmap(); ip.Is6() {
 		bits = 64
 	}
-	prefix, _ := ip.WithZone("").Prefix(bits) // these are right for their kind
+	prefix, _ := ip.WithZone("").Prefix(bits) // bits is valid for the address family
 	return prefix
 }
 
-// ownPath is a path on this console, "/" for anything else: a link to /login may lead nowhere else.
+// ownPath returns next if it is a path on this console, else "/": a link to /login must not redirect to other sites.
 func ownPath(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {

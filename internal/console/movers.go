@@ -17,19 +17,19 @@ type mover struct {
 	Group         group
 	Now, Before   int64
 	Delta         delta
-	Width, Offset float64 // of its bar, in percent of the widest's half
+	Width, Offset float64 // of its bar, in percent; the widest bar is 50 wide
 	Up            bool
 }
 
-// movers holds what changed most since the period before.
+// movers holds the largest changes since the previous period.
 type movers struct {
-	Comparable bool // there were requests in the period before
+	Comparable bool // the previous period has requests
 	Period     string
 	Requests   []mover
 	Errors     []mover
 }
 
-// change finds what changed most since the period before, among customers and routes.
+// change returns the customers and routes that changed most since the previous period.
 func change(ctx context.Context, db *sql.DB, v view) (movers, error) {
 	from, to := v.before()
 	out := movers{Period: dates(from, to) + " " + v.ZoneName()}
@@ -46,14 +46,14 @@ func change(ctx context.Context, db *sql.DB, v view) (movers, error) {
 		}
 		out.Requests, out.Errors = append(out.Requests, requests...), append(out.Errors, errors...)
 	}
-	out.Requests, out.Errors = largest(out.Requests, plain), largest(out.Errors, moreIsWorse)
+	out.Requests, out.Errors = largest(out.Requests, neutral), largest(out.Errors, moreIsWorse)
 	return out, nil
 }
 
 // changed returns the groups of one dimension whose requests or errors changed most.
 func changed(ctx context.Context, db *sql.DB, v view, d dimension) (requests, errors []mover, err error) {
 	q := v.compared()
-	q.By, q.Order, q.Top, q.Current, q.RowsOnly = d.by, query.Changes, 2*maxMovers, false, true // of each kind so many
+	q.By, q.Order, q.Top, q.Current, q.RowsOnly = d.by, query.Changes, 2*maxMovers, false, true // enough for both lists
 	r, err := query.Run(ctx, db, q)
 	if err != nil {
 		return nil, nil, err
@@ -66,8 +66,8 @@ func changed(ctx context.Context, db *sql.DB, v view, d dimension) (requests, er
 	return requests, errors, nil
 }
 
-// largest keeps the largest changes, and measures their bars.
-func largest(all []mover, t taste) []mover {
+// largest returns the largest changes and sets the sizes of their bars.
+func largest(all []mover, t trend) []mover {
 	sort.SliceStable(all, func(i, j int) bool { return abs(all[i].Now-all[i].Before) > abs(all[j].Now-all[j].Before) })
 	for i, m := range all {
 		if i == maxMovers || m.Now == m.Before {

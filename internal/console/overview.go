@@ -8,7 +8,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/chart"
 )
 
-// overview is the first page: everything, or what the filters let pass.
+// overview serves the first page.
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	v, ok := c.view(w, r, "/")
 	if !ok {
@@ -28,7 +28,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	c.board(w, r, c.newFrame(r, "Overview", "/", &v), panels)
 }
 
-// trends are the figures and charts that every board begins with.
+// trends returns the panels with figures and charts at the top of every board.
 func (c *Console) trends(v view) []panel {
 	counts := func(ctx context.Context, db *sql.DB) ([]chart.Series, error) {
 		all, err := c.cached(ctx, v, "traffic", func(ctx context.Context) (any, error) { return traffic(ctx, db, v) })
@@ -61,7 +61,7 @@ func (c *Console) trends(v view) []panel {
 	}
 }
 
-// topPanel is the largest groups of a dimension, on the page at path.
+// topPanel returns a panel with the largest groups of a dimension, for the page at path.
 func topPanel(v view, name, path, class string) panel {
 	d := dim(name)
 	return panel{Name: name + path, Title: d.Plural, Kind: "top", Class: class, load: func(ctx context.Context, db *sql.DB) (any, error) {

@@ -11,48 +11,48 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// frame is what surrounds every page.
+// frame is the data of the header, menu and filters around every page.
 type frame struct {
 	Title   string
 	Heading string
-	Note    string  // beside the heading
-	Up      navItem // to the list that this page is one of; without a label there is none
+	Note    string  // shown beside the heading
+	Up      navItem // link to the list that has this page; none if the label is ""
 	Path    string  // of the page, without filters
 	Product string  // Config.Title
-	Theme   string  // light, dark, or "" for the system's
-	View    *view   // nil where the page has no range and filters
+	Theme   string  // light, dark or, for the system's, ""
+	View    *view   // nil if the page has no range and filters
 	Nav     []navGroup
 	Spans   []navItem
 	Chips   []chip
-	Inputs  []input  // what one may filter by here
-	Carried []hidden // filters that forms carry on
-	Kept    []hidden // those of them that the form has no field for
-	Ranged  []hidden // the range that forms carry on
-	Zone    []hidden // the time zone that forms carry on; none is UTC
-	Locked  bool     // signed in with a password: offers to sign out
+	Inputs  []input  // fields of the filter form
+	Carried []hidden // filters, as hidden fields
+	Kept    []hidden // filters for which the filter form has no field
+	Ranged  []hidden // range, as hidden fields
+	Zone    []hidden // time zone, as a hidden field; empty for UTC
+	Locked  bool     // the console has a password: show the sign-out button
 	FillCmd string
-	Refresh int // seconds after which a browser loads the page's content again; 0 is never
+	Refresh int // seconds after which the browser reloads the content; 0 is never
 }
 
-// navGroup is entries of the menu that belong together.
+// navGroup is a group of menu entries.
 type navGroup struct {
 	Label string
 	Items []navItem
 }
 
-// navItem is a link of which one is the current.
+// navItem is a link in a menu.
 type navItem struct {
 	Label, URL string
 	Current    bool
 }
 
-// hidden is a field that a form carries on.
+// hidden is a hidden form field.
 type hidden struct{ Name, Value string }
 
-// input is a filter to fill in.
+// input is a field of the filter form.
 type input struct{ Param, Label, Value string }
 
-// newFrame has the menu and, where v is not nil, range and filters; fixed are the filters that the page is about.
+// newFrame returns a frame with the menu and, unless v is nil, with range and filters. fixed holds the dimensions that identify the page's subject.
 func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed ...query.Dimension) frame {
 	f := frame{
 		Title: title, Heading: title, Path: path, Product: c.cfg.Title, Theme: theme(r), View: v,
@@ -83,7 +83,7 @@ func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed .
 	return f
 }
 
-// inputs returns the fields of the filter's form, without those that the page is about.
+// inputs returns the fields of the filter form, except the fixed dimensions.
 func (v view) inputs(fixed []query.Dimension) []input {
 	var all []input
 	for _, d := range inputs() {
@@ -94,7 +94,7 @@ func (v view) inputs(fixed []query.Dimension) []input {
 	return all
 }
 
-// namesOf returns the names of the plans that the view filters by, as their ids say little.
+// namesOf returns the names of the plans that the view filters by id.
 func (c *Console) namesOf(ctx context.Context, v view, fixed []query.Dimension) map[query.Condition]string {
 	names := map[query.Condition]string{}
 	for _, cond := range v.filter {
@@ -106,7 +106,7 @@ func (c *Console) namesOf(ctx context.Context, v view, fixed []query.Dimension) 
 	return names
 }
 
-// ranged is the range as fields of a form.
+// ranged returns the range as hidden form fields.
 func (v view) ranged() []hidden {
 	if v.Name == "custom" {
 		return []hidden{{"from", v.inAddress(v.From)}, {"to", v.inAddress(v.To)}}
@@ -114,7 +114,7 @@ func (v view) ranged() []hidden {
 	return []hidden{{"range", v.Name}}
 }
 
-// menu is the way to every page. The range and the filters come along; what the page is about does so to the requests.
+// menu returns the links to all pages. They keep the range and the filters; fixed filters are kept only for the requests and the live tail.
 func (c *Console) menu(path string, v *view, fixed []query.Dimension) []navGroup {
 	item := func(label, to string, also ...string) navItem {
 		n := navItem{Label: label, URL: to, Current: path == to || slices.Contains(also, path)}
@@ -130,20 +130,20 @@ func (c *Console) menu(path string, v *view, fixed []query.Dimension) []navGroup
 	groups := []navGroup{
 		{"Usage", []navItem{item("Overview", "/"), item("Customers", "/customers", "/customer"), item("Plans", "/plans"),
 			item("APIs", "/apis", "/api"), item("Routes", "/routes", "/route")}},
-		{"Look closer", []navItem{item("Requests", "/requests", "/request")}},
+		{"Explore", []navItem{item("Requests", "/requests", "/request")}},
 	}
-	closer := &groups[1]
+	explore := &groups[1]
 	if c.cfg.Live != nil {
-		closer.Items = append(closer.Items, item("Live tail", "/live"))
+		explore.Items = append(explore.Items, item("Live tail", "/live"))
 	}
-	closer.Items = append(closer.Items, item("SQL", "/sql"))
+	explore.Items = append(explore.Items, item("SQL", "/sql"))
 	if c.cfg.Delivery != nil {
 		groups = append(groups, navGroup{"System", []navItem{item("Delivery", "/delivery")}})
 	}
 	return groups
 }
 
-// theme is the theme that the person chose, "" is the system's.
+// theme returns the theme that the user chose, or "" for the system's.
 func theme(r *http.Request) string {
 	if cookie, err := r.Cookie("theme"); err == nil && (cookie.Value == "light" || cookie.Value == "dark") {
 		return cookie.Value
@@ -151,7 +151,7 @@ func theme(r *http.Request) string {
 	return ""
 }
 
-// setTheme keeps a choice between light and dark, and goes back. With JavaScript the page does it itself.
+// setTheme switches between light and dark and redirects back. With JavaScript, the page does this without a request.
 func (c *Console) setTheme(w http.ResponseWriter, r *http.Request) {
 	next := "dark"
 	if theme(r) == "dark" {
@@ -161,7 +161,7 @@ func (c *Console) setTheme(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, backTo(r), http.StatusSeeOther)
 }
 
-// backTo is the page of ours that a form was on.
+// backTo returns the path of the console's page that sent a form, by the Referer header.
 func backTo(r *http.Request) string {
 	u, err := url.Parse(r.Referer())
 	if err != nil || u.Host != r.Host || !strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "//") {
@@ -175,8 +175,8 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request, next, proble
 	c.render(w, "login", struct{ Theme, Product, Next, Problem string }{theme(r), c.cfg.Title, next, problem})
 }
 
-// view reads range and filters, or answers 400 with what is wrong in them. An address with empty fields, as forms make
-// them, is led to the one without, which is the one to share.
+// view parses range and filters, or responds with 400 and the error. It redirects a URL with empty fields, as forms send it,
+// to the one without.
 func (c *Console) view(w http.ResponseWriter, r *http.Request, path string) (view, bool) {
 	if q := r.URL.Query(); withoutEmpty(q) {
 		http.Redirect(w, r, (&url.URL{Path: path, RawQuery: q.Encode()}).String(), http.StatusSeeOther)
@@ -191,7 +191,7 @@ func (c *Console) view(w http.ResponseWriter, r *http.Request, path string) (vie
 		c.refuse(w, r, path, err)
 		return v, false
 	}
-	if q := r.URL.Query(); q.Has("where") { // as a form sends it; the address to share has the filters themselves
+	if q := r.URL.Query(); q.Has("where") { // sent by the form; replace it with filters
 		q.Del("where")
 		http.Redirect(w, r, v.URL(path, "sort", q.Get("sort")), http.StatusSeeOther)
 		return v, false
@@ -199,7 +199,7 @@ func (c *Console) view(w http.ResponseWriter, r *http.Request, path string) (vie
 	return v, true
 }
 
-// withoutEmpty drops what is empty, and says whether there was any.
+// withoutEmpty removes empty values and reports whether there were any.
 func withoutEmpty(q url.Values) bool {
 	n := len(q)
 	for name := range q {
@@ -210,47 +210,47 @@ func withoutEmpty(q url.Values) bool {
 	return len(q) < n
 }
 
-// refuse answers 400 and says what is wrong with the address.
+// refuse responds with 400 and the error.
 func (c *Console) refuse(w http.ResponseWriter, r *http.Request, path string, err error) {
-	f := c.newFrame(r, "Not a view", path, nil)
+	f := c.newFrame(r, "Invalid address", path, nil)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusBadRequest)
 	c.render(w, "top", f)
-	c.render(w, "problem", problem{Title: "This address does not say what to show", Text: err.Error(), Link: path, LinkText: "Begin again"})
+	c.render(w, "problem", problem{Title: "Invalid filter or range", Text: err.Error(), Link: path, LinkText: "Start over"})
 	c.render(w, "bottom", f)
 }
 
-// notFound answers for an address that is none of ours.
+// notFound responds with 404.
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
-	f := c.newFrame(r, "Not here", "", nil)
+	f := c.newFrame(r, "Not found", "", nil)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusNotFound)
 	c.render(w, "top", f)
-	c.render(w, "problem", problem{Title: "There is no such page", Text: "The menu has all there are.", Link: "/", LinkText: "Overview"})
+	c.render(w, "problem", problem{Title: "Page not found", Text: "The menu lists all pages.", Link: "/", LinkText: "Overview"})
 	c.render(w, "bottom", f)
 }
 
-// problem is a page's say on why it has nothing to show, and what to do.
+// problem is the data of a message with the reason why a page has no contents, and the next step.
 type problem struct {
 	Title, Text, Cmd, Link, LinkText string
 }
 
 func (c *Console) renderProblem(w http.ResponseWriter, f frame, err error) {
 	if errors.Is(err, errNoLake) {
-		c.render(w, "problem", problem{Title: "There is no lake yet",
-			Text: "The lake holds the delivered logs for reports and for these pages. It is filled with", Cmd: c.cfg.FillCmd})
+		c.render(w, "problem", problem{Title: "No lake yet",
+			Text: "Reports and these pages read the delivered logs from the lake. To fill it, run", Cmd: c.cfg.FillCmd})
 		return
 	}
 	c.log.Error("page failed", "path", f.Path, "error", err)
 	c.render(w, "problem", problem{Title: "The lake cannot be read", Text: err.Error()})
 }
 
-// render writes a template. What fails here is our own mistake, or the browser went away.
+// render writes a template. An error is a bug, unless the browser disconnected.
 func (c *Console) render(w http.ResponseWriter, name string, data any) {
 	if w.Header().Get("Content-Type") == "" {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	}
 	if err := c.assets.templates.ExecuteTemplate(w, name, data); err != nil && strings.HasPrefix(err.Error(), "template:") {
-		c.log.Error("a page was cut off", "template", name, "error", err)
+		c.log.Error("page truncated", "template", name, "error", err)
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// timeLayout is how a time is written in a datetime-local field and, in UTC, in an address.
+// timeLayout is the format of times in datetime-local fields and, for UTC, in URLs.
 const timeLayout = "2006-01-02T15:04:05"
 
-// maxColumns bounds the columns of a chart over a range of a person's own.
+// maxColumns bounds the columns of a chart over a custom range.
 const maxColumns = 90
 
 // span is a range that ends now.
@@ -25,7 +25,7 @@ type span struct {
 	step        time.Duration // the width of a chart's column
 }
 
-// spans are the ranges to choose from.
+// spans returns the predefined ranges.
 func spans() []span {
 	const day = 24 * time.Hour
 	return []span{
@@ -37,10 +37,10 @@ func spans() []span {
 	}
 }
 
-// defaultSpan is the range of an address that names none.
+// defaultSpan is the range of a URL without one.
 const defaultSpan = "24h"
 
-// period is a range of time, From included and To not, cut into columns of Step.
+// period is a range of time, From included and To excluded, divided into columns of Step.
 type period struct {
 	Name     string // of a span, or "custom"
 	From, To time.Time
@@ -49,7 +49,7 @@ type period struct {
 	zone     *time.Location // of From, To and every time that the page shows; nil is UTC
 }
 
-// utc is the zone of an address that names none.
+// utc is the time zone of a URL without one.
 const utc = "UTC"
 
 // ZoneName returns the name of the zone.
@@ -60,7 +60,7 @@ func (p period) ZoneName() string {
 	return p.zone.String()
 }
 
-// inAddress returns a time as an address has it: without a zone in UTC, else with its offset, as clocks may be set back.
+// inAddress formats a time for a URL: in UTC without a zone, else with its offset, as local times may be ambiguous.
 func (p period) inAddress(t time.Time) string {
 	if p.ZoneName() == utc {
 		return t.UTC().Format(timeLayout)
@@ -68,7 +68,7 @@ func (p period) inAddress(t time.Time) string {
 	return t.In(p.zone).Format(time.RFC3339)
 }
 
-// zoneSuffix returns the zone as the last part of an address that has others, "" for UTC.
+// zoneSuffix returns the zone as a further query parameter, or "" for UTC.
 func (p period) zoneSuffix() string {
 	if p.ZoneName() == utc {
 		return ""
@@ -76,8 +76,8 @@ func (p period) zoneSuffix() string {
 	return "&zone=" + url.QueryEscape(p.ZoneName())
 }
 
-// parsePeriod reads range, from, to and zone. A range that ends now begins and ends at a whole step, so that the columns of a
-// chart do not change from one second to the next; its last column is under way.
+// parsePeriod parses range, from, to and zone. A predefined range begins and ends at a whole step, so that the columns of a
+// chart do not change every second; its last column is incomplete.
 func parsePeriod(v url.Values, now time.Time) (period, error) {
 	zone, err := query.ParseZone(v.Get("zone"))
 	if err != nil {
@@ -97,7 +97,7 @@ func parsePeriod(v url.Values, now time.Time) (period, error) {
 	all := spans()
 	i := slices.IndexFunc(all, func(s span) bool { return s.name == name })
 	if i < 0 {
-		return period{zone: zone}, fmt.Errorf("range=%s is no range: use 15m, 1h, 24h, 7d or 30d, or from and to", name)
+		return period{zone: zone}, fmt.Errorf("unknown range %q; use 15m, 1h, 24h, 7d or 30d, or from and to", name)
 	}
 	to := chart.Truncate(now, all[i].step).Add(all[i].step)
 	return period{Name: name, From: to.Add(-all[i].length), To: to, Step: all[i].step, now: now, zone: zone}, nil
@@ -124,17 +124,17 @@ func parseCustom(from, to string, now time.Time) (period, error) {
 	return p, nil
 }
 
-// parseTime reads a time as people and datetime-local fields write it, in a zone.
+// parseTime parses a time from a user or a datetime-local field, in a zone.
 func parseTime(text string, zone *time.Location) (time.Time, error) {
 	for _, layout := range []string{timeLayout, "2006-01-02T15:04", "2006-01-02", time.RFC3339} {
 		if t, err := time.ParseInLocation(layout, text, zone); err == nil && t.Year() >= 1970 && t.Year() < 2200 {
 			return t.In(zone), nil
 		}
 	}
-	return time.Time{}, errors.New("not a time: use 2026-01-31T15:04")
+	return time.Time{}, errors.New("invalid time; use the form 2026-01-31T15:04")
 }
 
-// stepFor is the width of a column of a chart over so long a range.
+// stepFor returns the width of a chart's columns for a range of the given length.
 func stepFor(length time.Duration) time.Duration {
 	const day = 24 * time.Hour
 	for _, step := range []time.Duration{
@@ -149,12 +149,12 @@ func stepFor(length time.Duration) time.Duration {
 	return (length / maxColumns).Truncate(day) + day
 }
 
-// Columns is how many columns a chart over the range has; the last may be narrower than Step.
+// Columns returns the number of columns of a chart; the last may be narrower than Step.
 func (p period) Columns() int {
 	return int((p.To.Sub(p.From) + p.Step - 1) / p.Step)
 }
 
-// before is the range to compare with: as long before, and ended as far before as now is, where the range is under way.
+// before returns the previous period of the same length. If the period is not over, the previous one ends at the same offset.
 func (p period) before() (from, to time.Time) {
 	length := p.To.Sub(p.From)
 	end := p.To
@@ -164,7 +164,7 @@ func (p period) before() (from, to time.Time) {
 	return p.From.Add(-length), end.Add(-length)
 }
 
-// Label says the range in words.
+// Label returns the range in words.
 func (p period) Label() string {
 	for _, s := range spans() {
 		if s.name == p.Name {
@@ -177,7 +177,7 @@ func (p period) Label() string {
 // Dates returns the period's beginning and end with its zone.
 func (p period) Dates() string { return dates(p.From, p.To) + " " + p.ZoneName() }
 
-// dates says from when to when; what both have in common once.
+// dates formats two times without repeating their common parts.
 func dates(from, to time.Time) string {
 	first, last := stamp(from), stamp(to)
 	switch {
@@ -189,7 +189,7 @@ func dates(from, to time.Time) string {
 	return first + " – " + last
 }
 
-// stamp is a time for people, as short as it can be said.
+// stamp formats a time, without seconds if they are 0.
 func stamp(t time.Time) string {
 	if t.Second() != 0 {
 		return t.Format("2 Jan 2006 15:04:05")

@@ -61,8 +61,8 @@ func TestPeriods(t *testing.T) {
 	}
 }
 
-// The period before ends as far before as now is: half a day is compared with half a day.
-func TestThePeriodBeforeIsAsLong(t *testing.T) {
+// If half of a day has passed, it is compared with half of the previous day.
+func TestPreviousPeriodIsAsLong(t *testing.T) {
 	p, err := parsePeriod(url.Values{"range": {"24h"}}, testNow)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestThePeriodBeforeIsAsLong(t *testing.T) {
 	}
 }
 
-func TestNumbersForPeople(t *testing.T) {
+func TestNumberFormats(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{short(0), "0"}, {short(7), "7"}, {short(0.126), "0.13"}, {short(999), "999"}, {short(1240), "1,240"}, {short(9999), "9,999"},
 		{short(12345), "12.3k"}, {short(999_960), "1M"}, {short(1_240_000), "1.24M"}, {short(2.5e9), "2.5G"},
@@ -85,8 +85,8 @@ func TestNumbersForPeople(t *testing.T) {
 		{percent(0), "0%"}, {percent(0.00001), "<0.01%"}, {percent(0.0862), "8.62%"}, {percent(0.9999), ">99.9%"}, {percent(1), "100%"},
 		{millis(12), "12\u00a0ms"}, {millis(3035), "3.04\u00a0s"},
 		{age(41 * time.Second), "41 s"}, {age(3 * time.Hour), "3 h 0 min"}, {age(72 * time.Hour), "3 days"},
-		{newDelta(110, 100, plain).Text, "+10%"}, {newDelta(0, 5, plain).Text, "gone"}, {newDelta(5, 0, plain).Text, "new"},
-		{newDelta(1000, 10, plain).Text, "×100"}, {newDelta(50, 100, moreIsWorse).Class, "better"}, {newDelta(0, 0, plain).Text, ""},
+		{newDelta(110, 100, neutral).Text, "+10%"}, {newDelta(0, 5, neutral).Text, "gone"}, {newDelta(5, 0, neutral).Text, "new"},
+		{newDelta(1000, 10, neutral).Text, "×100"}, {newDelta(50, 100, moreIsWorse).Class, "better"}, {newDelta(0, 0, neutral).Text, ""},
 		{newPoints(0.05, 0.02, moreIsWorse).Text, "+3 pt"},
 	} {
 		if tt.got != tt.want {

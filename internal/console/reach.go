@@ -9,35 +9,35 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// reach is from when to when there are requests.
+// reach is the range of times that have requests.
 type reach struct {
-	Inside bool // there is a request in the view
-	// First and Last are of the requests that the view's filters let pass; zero without any.
+	Inside bool // the view has a request
+	// First and Last are the times of the requests that match the view's filters; zero if there are none.
 	First, Last time.Time
-	Any         bool // there is a request at all
+	Any         bool // the lake has a request
 }
 
-// nothing is a page without a request to show.
-type nothing struct {
+// noRequests is the data of a page without requests.
+type noRequests struct {
 	Frame frame
 	Reach reach
 }
 
-// Around is the address of the last day that has something.
-func (n nothing) Around() string {
+// Around returns the URL of the last day with requests.
+func (n noRequests) Around() string {
 	to := n.Reach.Last.Add(time.Second).Truncate(time.Second)
 	v := *n.Frame.View
 	return v.URL(n.Frame.Path, "range", "", "from", v.inAddress(to.Add(-24*time.Hour)), "to", v.inAddress(to))
 }
 
-// Unfiltered is the address without filters.
-func (n nothing) Unfiltered() string {
+// Unfiltered returns the URL without filters.
+func (n noRequests) Unfiltered() string {
 	v := *n.Frame.View
 	v.filter = nil
 	return v.URL(n.Frame.Path)
 }
 
-// keepReach is short: who waits for the first requests looks again and again.
+// keepReach is short, because users who wait for the first requests reload often.
 const keepReach = time.Second
 
 func (c *Console) reach(ctx context.Context, db *sql.DB, v view) (reach, error) {
@@ -60,7 +60,7 @@ func readReach(ctx context.Context, db *sql.DB, v view) (reach, error) {
 	}
 	var first, last sql.NullTime
 	if err := db.QueryRowContext(ctx, `SELECT min(time), max(time) FROM requests WHERE `+w.SQL, w.Args...).Scan(&first, &last); err != nil {
-		return out, fmt.Errorf("look for the first and the last request: %w", err)
+		return out, fmt.Errorf("find the first and the last request: %w", err)
 	}
 	if out.Any = last.Valid; out.Any {
 		out.First, out.Last = first.Time.In(v.zone), last.Time.In(v.zone)
@@ -70,11 +70,11 @@ func readReach(ctx context.Context, db *sql.DB, v view) (reach, error) {
 	return out, err
 }
 
-// newest says how far the lake reaches: a lake that stands still looks like a stage without requests.
+// newest returns a text with the time of the newest request, because a lake without imports looks like a stage without requests.
 func (c *Console) newest(ctx context.Context, db *sql.DB, v view) (string, error) {
 	var last sql.NullTime
 	if err := db.QueryRowContext(ctx, `SELECT max(time) FROM requests`).Scan(&last); err != nil || !last.Valid {
 		return "", err
 	}
-	return fmt.Sprintf("The newest request in the lake is of %s %s, %s ago.", stamp(last.Time.In(v.zone)), v.ZoneName(), age(max(0, c.cfg.Now().Sub(last.Time)))), nil
+	return fmt.Sprintf("The newest request in the lake arrived at %s %s, %s ago.", stamp(last.Time.In(v.zone)), v.ZoneName(), age(max(0, c.cfg.Now().Sub(last.Time)))), nil
 }

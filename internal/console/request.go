@@ -15,16 +15,16 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// requestPage is everything about one request.
+// requestPage is the data of the page of one request.
 type requestPage struct {
 	request
 	Zone   string // of its time
 	Known  []value
-	Others []value // fields that the lake has no column for
-	Object string  // the object in the bucket that the line is in
+	Others []value // fields without a column in the lake
+	Object string  // URL of the object with the line
 }
 
-// value is a field of a request, and where its link leads.
+// value is a field of a request with its link.
 type value struct{ Label, Text, URL string }
 
 // request serves the page of one request.
@@ -32,7 +32,7 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 	object, errObject := strconv.ParseInt(r.URL.Query().Get("object"), 10, 32)
 	line, errLine := strconv.ParseInt(r.URL.Query().Get("line"), 10, 64)
 	if err := errors.Join(errObject, errLine); err != nil {
-		c.refuse(w, r, "/requests", fmt.Errorf("object and line name no request: %w", err))
+		c.refuse(w, r, "/requests", fmt.Errorf("invalid object or line: %w", err))
 		return
 	}
 	zone, err := query.ParseZone(r.URL.Query().Get("zone"))
@@ -43,7 +43,7 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 	v := view{period: period{zone: zone}}
 	f := c.newFrame(r, "Request", "/request", nil)
 	f.Up = navItem{Label: "Requests", URL: v.URL("/requests")}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
 	db, err := c.db(ctx)
 	var page requestPage
@@ -58,7 +58,7 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 	defer c.render(w, "bottom", f)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		c.render(w, "problem", problem{Title: "There is no such request", Text: "The lake has no row for this object and line, or has it as a duplicate of another.",
+		c.render(w, "problem", problem{Title: "Request not found", Text: "The lake has no row for this object and line, or the row is a duplicate of another.",
 			Link: "/requests", LinkText: "All requests"})
 	case err != nil:
 		c.renderProblem(w, f, err)
@@ -67,7 +67,7 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readRequest reads the request at a place, whose time does not count.
+// readRequest reads the request with the object and line of a cursor.
 func readRequest(ctx context.Context, db *sql.DB, v view, at cursor) (requestPage, error) {
 	p := requestPage{Zone: v.ZoneName()}
 	row := db.QueryRowContext(ctx, `SELECT `+requestColumns+` FROM requests WHERE object = ? AND line = ? LIMIT 1`, at.object, at.line)
@@ -106,7 +106,7 @@ func readRequest(ctx context.Context, db *sql.DB, v view, at cursor) (requestPag
 	return p, nil
 }
 
-// others are the fields that a lake has no column for.
+// others returns the fields without a column in the lake, sorted by name.
 func others(extra string) []value {
 	var fields map[string]json.RawMessage
 	if extra == "" || json.Unmarshal([]byte(extra), &fields) != nil {

@@ -14,24 +14,24 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// pageRequests is how many requests a page of them has.
+// pageRequests is the number of requests per page.
 const pageRequests = 100
 
-// request is one row of the lake.
+// request holds one row of the lake.
 type request struct {
 	Time                                time.Time
 	ID, API, Stage, Key, Customer, Plan string
 	Method, Route, Path, IP, Agent      string
 	Error, ExtendedID                   string
-	Status                              int64   // 0 is none
-	Latency, Upstream                   float64 // milliseconds, NaN is none
+	Status                              int64   // 0 if missing
+	Latency, Upstream                   float64 // milliseconds; NaN if missing
 	Bytes                               sql.NullInt64
 	Extra                               string
 	ObjectID, Line                      int64
-	URL                                 string // of its own page
+	URL                                 string // of its page
 }
 
-// requestColumns are what scan reads, in its order.
+// requestColumns lists the columns that scan reads, in its order.
 const requestColumns = `time, coalesce(request_id, ''), coalesce(api_id, ''), coalesce(stage, ''), coalesce(key_id, ''), coalesce(customer, ''),
 	coalesce(usage_plan, ''), coalesce(method, ''), coalesce(route, ''), coalesce(path, ''), coalesce(ip, ''), coalesce(user_agent, ''),
 	coalesce(error, ''), coalesce(status, 0), latency::DOUBLE, integration_latency::DOUBLE, bytes, coalesce(extra::VARCHAR, ''), object, line,
@@ -46,7 +46,7 @@ func (q *request) scan(row interface{ Scan(...any) error }) error {
 	return err
 }
 
-// Shown is the route's path as it was called, or what is known of it.
+// Shown returns the path of the request or, if it is missing, the route.
 func (q request) Shown() string {
 	if q.Path != "" {
 		return q.Path
@@ -54,7 +54,7 @@ func (q request) Shown() string {
 	return orNone(q.Route)
 }
 
-// Who is the customer, or the key where there is no name.
+// Who returns the customer's name or, if it is missing, the key id.
 func (q request) Who() string {
 	if q.Customer != "" {
 		return q.Customer
@@ -66,12 +66,12 @@ func (q request) Who() string {
 type requestList struct {
 	Requests []request
 	Zone     string // of their times
-	Older    string // the address of the next page, "" is none
-	Short    bool   // these are the first of them; Older leads to all
-	Newest   string // the address of the first page, "" is this one
+	Older    string // URL of the next page; "" if none
+	Short    bool   // only the first ones; Older is the URL of the complete list
+	Newest   string // URL of the first page; "" if this is the first
 }
 
-// cursor is the place in the list after which a page begins: requests are in the order of time, then of the lake.
+// cursor is the position in the list after which a page begins. The list is sorted by time, object and line.
 type cursor struct {
 	micros, object, line int64
 }
@@ -82,19 +82,19 @@ func parseCursor(text string) (cursor, error) {
 	var c cursor
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
-		return c, fmt.Errorf("before=%s is no place in the list", text)
+		return c, fmt.Errorf("invalid position before=%s", text)
 	}
 	for i, to := range []*int64{&c.micros, &c.object, &c.line} {
 		n, err := strconv.ParseInt(parts[i], 10, 64)
 		if err != nil {
-			return c, fmt.Errorf("before=%s is no place in the list", text)
+			return c, fmt.Errorf("invalid position before=%s", text)
 		}
 		*to = n
 	}
 	return c, nil
 }
 
-// requests serves the list of requests, the newest first.
+// requests serves the list of requests, newest first.
 func (c *Console) requests(w http.ResponseWriter, r *http.Request) {
 	v, ok := c.view(w, r, "/requests")
 	if !ok {
@@ -116,7 +116,7 @@ func (c *Console) requests(w http.ResponseWriter, r *http.Request) {
 	c.board(w, r, f, panels)
 }
 
-// readRequests reads a page of requests, the one after before.
+// readRequests reads the page of requests after the position before.
 func readRequests(ctx context.Context, db *sql.DB, v view, before string) (requestList, error) {
 	out := requestList{Zone: v.ZoneName()}
 	w, err := query.Where(ctx, db, v.query())
@@ -154,7 +154,7 @@ func readRequests(ctx context.Context, db *sql.DB, v view, before string) (reque
 	return out, nil
 }
 
-// orNone64 returns a measure, NaN where there is none.
+// orNone64 returns a number, or NaN if it is NULL.
 func orNone64(v sql.NullFloat64) float64 {
 	if !v.Valid {
 		return math.NaN()

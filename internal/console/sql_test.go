@@ -20,8 +20,8 @@ func runs(t *testing.T, c *Console, statement string) (table [][]string, problem
 		t.Fatalf("POST /sql: %d %s", w.Code, w.Body)
 	}
 	doc := parse(t, w.Body.String())
-	if said := find(doc, "p", "error"); len(said) > 0 {
-		return nil, text(said[0])
+	if errors := find(doc, "p", "error"); len(errors) > 0 {
+		return nil, text(errors[0])
 	}
 	return cells(section(t, doc, "Result")), ""
 }
@@ -60,8 +60,8 @@ func TestSQLReads(t *testing.T) {
 	}
 }
 
-// What does more than read the lake is refused, and the lake is as it was.
-func TestSQLDoesNothingElse(t *testing.T) {
+// Statements that do more than read the lake are refused and change nothing.
+func TestSQLRefusesAllButReading(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret.csv")
 	if err := os.WriteFile(secret, []byte("secret\nvalue"), 0o600); err != nil {
 		t.Fatal(err)
@@ -90,10 +90,10 @@ func TestSQLDoesNothingElse(t *testing.T) {
 		}
 	}
 	if after := count1(t, db, "SELECT count(*) FROM request_rows"); after != before {
-		t.Errorf("got %d rows after it, want %d", after, before)
+		t.Errorf("got %d rows afterwards, want %d", after, before)
 	}
 	if got := count1(t, db, "SELECT count(*) FROM duckdb_tables() WHERE NOT internal"); got != tables {
-		t.Errorf("got %d tables after it, want %d", got, tables)
+		t.Errorf("got %d tables afterwards, want %d", got, tables)
 	}
 }
 
@@ -105,7 +105,7 @@ func count1(t *testing.T, db *sql.DB, query string) (n int) {
 	return n
 }
 
-func TestSQLNeedsALakeWithoutExternalAccess(t *testing.T) {
+func TestSQLRequiresNoExternalAccess(t *testing.T) {
 	db, err := sql.Open("duckdb", "")
 	if err != nil {
 		t.Fatal(err)
@@ -125,16 +125,16 @@ func TestSQLHasLimits(t *testing.T) {
 	if got, _ := runs(t, c, "FROM range(1000)"); len(got) != 1000 {
 		t.Errorf("1,000 rows: got %d", len(got))
 	}
-	c.sqlPatience = 500 * time.Millisecond
+	c.sqlTimeout = 500 * time.Millisecond
 	start := time.Now()
 	_, problem = runs(t, c, "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range + b.range = 7")
 	if took := time.Since(start); !strings.Contains(problem, "stopped after") {
-		t.Errorf("a statement without end: got %q after %v", problem, took)
+		t.Errorf("an endless statement: got %q after %v", problem, took)
 	}
 }
 
-// A link fills the form in and runs nothing.
-func TestSQLByAddressIsNotRun(t *testing.T) {
+// A link only fills the form.
+func TestSQLInURLIsNotRun(t *testing.T) {
 	doc := pageAt(t, New(config(newLake(t))), "/sql?q=SELECT+42+AS+n")
 	if got := text(find(doc, "textarea", "")[0]); got != "SELECT 42 AS n" {
 		t.Errorf("the form has %q", got)
@@ -163,12 +163,12 @@ func TestSQLAsCSV(t *testing.T) {
 		t.Errorf("got\n%s want\n%s", got, want)
 	}
 	if w := post(c, "/sql.csv", url.Values{"q": {"DELETE FROM objects"}}); w.Code != http.StatusUnprocessableEntity {
-		t.Errorf("a statement that is refused: got %d, want 422", w.Code)
+		t.Errorf("refused statement: got %d, want 422", w.Code)
 	}
 }
 
-// A download that is cut off must not look like a whole one.
-func TestACutOffDownloadFails(t *testing.T) {
+// A truncated download must not look complete.
+func TestTruncatedDownloadFails(t *testing.T) {
 	server := httptest.NewServer(New(config(newLake(t))))
 	defer server.Close()
 	res, err := http.PostForm(server.URL+"/sql.csv", url.Values{"q": {"FROM range(1000001)"}})
@@ -177,6 +177,6 @@ func TestACutOffDownloadFails(t *testing.T) {
 	}
 	defer res.Body.Close()
 	if _, err := csv.NewReader(res.Body).ReadAll(); err == nil {
-		t.Error("got a whole answer, want a connection that breaks off")
+		t.Error("got a complete response, want an aborted connection")
 	}
 }

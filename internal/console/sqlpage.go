@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// example is a statement to begin with.
+// example is an example statement.
 type example struct{ Label, SQL, URL string }
 
 func examples() []example {
@@ -23,7 +23,7 @@ func examples() []example {
 		{"Requests by customer and day", "SELECT customer, time::DATE AS day, count(*) AS requests\nFROM requests\nGROUP BY ALL\nORDER BY day DESC, requests DESC", ""},
 		{"Slowest routes", "SELECT method, route, count(*) AS requests, quantile_disc(latency, 0.95) AS p95_ms\nFROM requests\nWHERE time > now()::TIMESTAMP - INTERVAL 7 DAY\nGROUP BY ALL\nHAVING requests >= 10\nORDER BY p95_ms DESC\nLIMIT 20", ""},
 		{"Errors by hour", "SELECT time_bucket(INTERVAL 1 HOUR, time) AS hour, status, count(*) AS requests\nFROM requests\nWHERE status >= 400\nGROUP BY ALL\nORDER BY hour DESC, status", ""},
-		{"Objects that could not be read whole", "SELECT bucket, key, lines, bad, problem\nFROM objects\nWHERE bad > 0 OR problem IS NOT NULL\nORDER BY imported DESC", ""},
+		{"Objects with unreadable lines", "SELECT bucket, key, lines, bad, problem\nFROM objects\nWHERE bad > 0 OR problem IS NOT NULL\nORDER BY imported DESC", ""},
 	}
 	for i := range all {
 		all[i].URL = view{}.URL("/sql", "q", all[i].SQL)
@@ -31,7 +31,7 @@ func examples() []example {
 	return all
 }
 
-// sqlResult is the page of SQL.
+// sqlResult is the data of the SQL page.
 type sqlResult struct {
 	SQL      string
 	Ran      bool
@@ -45,7 +45,7 @@ type sqlResult struct {
 	Schema   []fact // the columns of requests and their types
 }
 
-// resultColumn is a column of a result; numbers stand on the right.
+// resultColumn is a column of a result. Numbers are right-aligned.
 type resultColumn struct {
 	Name string
 	Num  bool
@@ -57,8 +57,8 @@ type cell struct {
 	Kind string // num, null or ""
 }
 
-// sqlPage shows the form, and runs what was posted. An address with a statement fills the form and runs nothing, so that a
-// link cannot make a browser run one.
+// sqlPage serves the form and runs a posted statement. A statement in the URL only fills the form, so that a link cannot run
+// it.
 func (c *Console) sqlPage(w http.ResponseWriter, r *http.Request) {
 	f := c.newFrame(r, "SQL", "/sql", nil)
 	result := sqlResult{SQL: r.URL.Query().Get("q"), Limit: sqlRows, Examples: examples()}
@@ -79,19 +79,19 @@ func (c *Console) sqlPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if result.Ran {
-		result.run(r.Context(), db, c.sqlPatience)
+		result.run(r.Context(), db, c.sqlTimeout)
 	}
 	result.Schema = schema(r.Context(), db)
 	c.render(w, "sql", result)
 }
 
-// Count is how many rows are shown.
+// Count returns the number of rows shown.
 func (s sqlResult) Count() int64 { return int64(len(s.Rows)) }
 
-func (s *sqlResult) run(ctx context.Context, db *sql.DB, patience time.Duration) {
+func (s *sqlResult) run(ctx context.Context, db *sql.DB, timeout time.Duration) {
 	start := time.Now()
 	var err error
-	s.More, err = statement{s.SQL, sqlRows, patience}.run(ctx, db,
+	s.More, err = statement{s.SQL, sqlRows, timeout}.run(ctx, db,
 		func(columns []string) error {
 			for _, name := range columns {
 				s.Columns = append(s.Columns, resultColumn{Name: name})
@@ -101,7 +101,7 @@ func (s *sqlResult) run(ctx context.Context, db *sql.DB, patience time.Duration)
 		func(values []any) error {
 			row := make([]cell, len(values))
 			for i, v := range values {
-				row[i] = newCell(v).cut()
+				row[i] = newCell(v).truncate()
 				s.Columns[i].Num = s.Columns[i].Num || row[i].Kind == "num"
 			}
 			s.Rows = append(s.Rows, row)
@@ -113,13 +113,13 @@ func (s *sqlResult) run(ctx context.Context, db *sql.DB, patience time.Duration)
 	}
 }
 
-// sqlError is an error without the place that DuckDB shows in the statement that ours is wrapped in.
+// sqlError returns an error without DuckDB's excerpt of the statement, which shows our wrapper.
 func sqlError(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n\nLINE ")
 	return text
 }
 
-// schema is the columns of requests; none if they cannot be read, as the page is of use without.
+// schema returns the columns of requests. It returns none on an error, because the page works without.
 func schema(ctx context.Context, db *sql.DB) []fact {
 	rows, err := db.QueryContext(ctx, `SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'requests' ORDER BY column_index`)
 	if err != nil {
@@ -138,8 +138,8 @@ func schema(ctx context.Context, db *sql.DB) []fact {
 	return all
 }
 
-// sqlCSV runs a statement and sends its rows as a file. A text that a spreadsheet would take for a formula gets an
-// apostrophe before it. A result that is cut off ends the connection, so that half a file is not taken for a whole.
+// sqlCSV runs a statement and sends its rows as a CSV file. It prefixes texts that a spreadsheet would run as a formula with
+// an apostrophe. If the result is truncated, it aborts the connection, so that the file does not seem complete.
 func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4*sqlBytes)
 	if err := r.ParseForm(); err != nil {
@@ -154,7 +154,7 @@ func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
 	out := csv.NewWriter(w)
 	begun := false
 	var texts []string
-	more, err := statement{r.PostForm.Get("q"), csvRows, c.sqlPatience}.run(r.Context(), db,
+	more, err := statement{r.PostForm.Get("q"), csvRows, c.sqlTimeout}.run(r.Context(), db,
 		func(columns []string) error {
 			begun = true
 			w.Header().Set("Content-Type", "text/csv; charset=utf-8")
@@ -177,7 +177,7 @@ func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
 	}
 	out.Flush()
 	if err := errors.Join(err, out.Error()); err != nil || more {
-		c.log.Warn("a download was cut off", "rows", csvRows, "more", more, "error", err)
+		c.log.Warn("download truncated", "rows", csvRows, "more", more, "error", err)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -201,8 +201,8 @@ func noFormula(text string) string {
 	return text
 }
 
-// cut is the cell as a page shows it: a value of megabytes helps nobody there.
-func (c cell) cut() cell {
+// truncate shortens a long value for the page.
+func (c cell) truncate() cell {
 	const most = 4000
 	if len(c.Text) > most {
 		c.Text = strings.ToValidUTF8(c.Text[:most], "") + "…"
@@ -210,8 +210,7 @@ func (c cell) cut() cell {
 	return c
 }
 
-// newCell writes a value of DuckDB's for people. Types of the driver are written as Go does, so that this room needs no
-// driver.
+// newCell formats a DuckDB value. It formats the driver's types generically, so that this package does not import the driver.
 func newCell(v any) cell {
 	switch v := v.(type) {
 	case nil:

@@ -13,34 +13,34 @@ import (
 )
 
 const (
-	sqlPatience = 10 * time.Second // how long a statement may run
-	sqlBytes    = 64 << 10         // how long a statement may be
-	sqlRows     = 1000             // how many rows a page shows
-	csvRows     = 1_000_000        // how many rows a download has
+	sqlTimeout = 10 * time.Second // of a statement
+	sqlBytes   = 64 << 10         // maximum length of a statement
+	sqlRows    = 1000             // maximum number of rows on the page
+	csvRows    = 1_000_000        // maximum number of rows in a download
 )
 
-// errRefused is for a statement that is not run because of what it is.
-var errRefused = errors.New("not run")
+// errRefused is returned for a statement that is not allowed.
+var errRefused = errors.New("refused")
 
-// explainWords begin a statement that DuckDB's parser of its own does not take as a query.
+// explainWords matches the beginning of EXPLAIN statements, which query() does not accept.
 var explainWords = regexp.MustCompile(`(?is)^\s*explain\s+(analyze\s+)?`)
 
-// statement is SQL of a person's, and how far it may go.
+// statement is a user's SQL with its limits.
 type statement struct {
-	text     string
-	rows     int
-	patience time.Duration
+	text    string
+	rows    int
+	timeout time.Duration
 }
 
-// run calls head with the names of the columns and each with every row, as many as there may be; more says that there were
-// others. Four things hold it to reading the lake, each of them enough for most statements alone:
+// run calls head with the names of the columns and each with every row, up to the limit; more reports whether there were more
+// rows. Four measures limit a statement to reading the lake; each of them alone stops most other statements:
 //
-//   - it is run as query(text), which takes one SELECT (or DESCRIBE, SHOW, SUMMARIZE, VALUES, FROM) and nothing else;
-//   - it is run in a transaction that is read-only;
-//   - it may call no table function but those of tableFunctions: some of DuckDB's read files or switch settings;
+//   - it is run as query(text), which accepts only one SELECT (or DESCRIBE, SHOW, SUMMARIZE, VALUES, FROM);
+//   - it is run in a read-only transaction;
+//   - it may only call the table functions in tableFunctions: some of DuckDB's read files or change settings;
 //   - the lake must have been opened with enable_external_access=false.
 func (s statement) run(ctx context.Context, db *sql.DB, head func([]string) error, each func([]any) error) (more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s statement) run(ctx context.Context, db *sql.DB, head func([]string) erro
 	prefix := explainWords.FindString(s.text)
 	body := strings.TrimPrefix(s.text, prefix)
 	if strings.TrimSpace(body) == "" {
-		return false, fmt.Errorf("%w: there is no statement", errRefused)
+		return false, fmt.Errorf("%w: the statement is empty", errRefused)
 	}
 	if err := checkSQL(ctx, conn, body); err != nil {
 		return false, err
@@ -58,7 +58,7 @@ func (s statement) run(ctx context.Context, db *sql.DB, head func([]string) erro
 	if _, err := conn.ExecContext(ctx, "BEGIN TRANSACTION READ ONLY"); err != nil {
 		return false, fmt.Errorf("begin: %w", err)
 	}
-	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // a read-only transaction leaves nothing
+	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // nothing was written
 	rows, err := conn.QueryContext(ctx, prefix+"SELECT * FROM query(?::VARCHAR) LIMIT ?", body, s.rows+1)
 	if err != nil {
 		return false, s.timedOut(ctx, err)
@@ -97,15 +97,15 @@ func walk(rows *sql.Rows, limit int, head func([]string) error, each func([]any)
 	return false, rows.Err()
 }
 
-// timedOut says of an error after the deadline that it was the deadline.
+// timedOut replaces an error that the deadline caused.
 func (s statement) timedOut(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("stopped after %s: narrow it down by time, or use `stagelog query`, which has no limit", age(s.patience))
+		return fmt.Errorf("stopped after %s; select a shorter time range, or use `stagelog query`, which has no time limit", age(s.timeout))
 	}
 	return err
 }
 
-// tableFunctions are what a statement may have in FROM beside tables: those that read nothing but their arguments and the
+// tableFunctions lists the functions that a statement may call in FROM: those that read only their arguments and the
 // catalogue.
 func tableFunctions() []string {
 	return []string{
@@ -115,14 +115,14 @@ func tableFunctions() []string {
 	}
 }
 
-// checkSQL refuses a statement that is not one query over tables, by DuckDB's own reading of it.
+// checkSQL parses a statement with DuckDB and refuses it unless it is one query over tables.
 func checkSQL(ctx context.Context, conn *sql.Conn, text string) error {
 	var open bool
 	if err := conn.QueryRowContext(ctx, "SELECT current_setting('enable_external_access')").Scan(&open); err != nil {
 		return fmt.Errorf("read the lake's settings: %w", err)
 	}
 	if open {
-		return fmt.Errorf("%w: the lake was opened without enable_external_access=false, so that a statement could read this machine's files", errRefused)
+		return fmt.Errorf("%w: the lake was opened without enable_external_access=false, so a statement could read files of this machine", errRefused)
 	}
 	if len(text) > sqlBytes {
 		return fmt.Errorf("%w: the statement is longer than %s", errRefused, byteSize(sqlBytes))
@@ -130,7 +130,7 @@ func checkSQL(ctx context.Context, conn *sql.Conn, text string) error {
 	var tree string
 	err := conn.QueryRowContext(ctx, "SELECT json_serialize_sql(?::VARCHAR)::VARCHAR", text).Scan(&tree)
 	if err != nil {
-		return fmt.Errorf("read the statement: %w", err)
+		return fmt.Errorf("parse the statement: %w", err)
 	}
 	var parsed struct {
 		Error   bool   `json:"error"`
@@ -139,18 +139,18 @@ func checkSQL(ctx context.Context, conn *sql.Conn, text string) error {
 		Node    any    `json:"statements"`
 	}
 	if err := json.Unmarshal([]byte(tree), &parsed); err != nil {
-		return fmt.Errorf("read the statement: %w", err)
+		return fmt.Errorf("parse the statement: %w", err)
 	}
 	switch {
 	case parsed.Error && parsed.Type == "not implemented":
-		return fmt.Errorf("%w: only one statement that reads runs here: SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN of one", errRefused)
+		return fmt.Errorf("%w: expected one read-only statement: SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN of one", errRefused)
 	case parsed.Error:
 		return fmt.Errorf("%w: %s", errRefused, parsed.Message)
 	}
 	return checkTree(parsed.Node)
 }
 
-// checkTree looks for functions in FROM.
+// checkTree refuses table functions and placeholders.
 func checkTree(node any) error {
 	switch n := node.(type) {
 	case []any:
@@ -164,11 +164,11 @@ func checkTree(node any) error {
 			f, _ := n["function"].(map[string]any)
 			name, _ := f["function_name"].(string)
 			if !slices.Contains(tableFunctions(), strings.ToLower(name)) {
-				return fmt.Errorf("%w: %s() may not be called here, as it does more than read the lake's tables", errRefused, name)
+				return fmt.Errorf("%w: %s() is not allowed: it does more than read the lake's tables", errRefused, name)
 			}
 		}
 		if n["class"] == "PARAMETER" {
-			return fmt.Errorf("%w: the statement has a placeholder; write the value", errRefused)
+			return fmt.Errorf("%w: placeholders are not supported; write the value", errRefused)
 		}
 		for _, child := range n {
 			if err := checkTree(child); err != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// subject is what a page is about: one customer, one API, one route.
+// subject holds facts about a page's customer, API or route.
 type subject struct {
 	Facts []fact
 }
 
-// fact is one thing known of a subject.
+// fact is a labelled value.
 type fact struct{ Label, Value string }
 
 // one serves the page of one group of a dimension.
@@ -28,7 +28,7 @@ func (c *Console) one(name string, parts ...string) http.HandlerFunc {
 		}
 		keys := make([]query.Value, len(d.params))
 		for i, param := range d.params {
-			if keys[i].Value = v.value(param); keys[i].Value == "" { // the page is about nothing: the list has something to choose from
+			if keys[i].Value = v.value(param); keys[i].Value == "" { // no subject: redirect to the list
 				http.Redirect(w, r, v.URL(d.List), http.StatusSeeOther)
 				return
 			}
@@ -55,7 +55,7 @@ func (c *Console) one(name string, parts ...string) http.HandlerFunc {
 	}
 }
 
-// nameOf returns the newest name that the view's requests have in a named dimension, "" where there is none.
+// nameOf returns the newest name of the view's requests in a named dimension, or "" if there is none.
 func (c *Console) nameOf(ctx context.Context, d query.Dimension, v view) string {
 	if !d.Named() {
 		return ""
@@ -64,7 +64,7 @@ func (c *Console) nameOf(ctx context.Context, d query.Dimension, v view) string 
 	defer cancel()
 	db, err := c.db(ctx)
 	if err != nil {
-		return "" // the board says why
+		return "" // board reports the error
 	}
 	name, err := c.cached(ctx, v, "name of "+string(d), func(ctx context.Context) (any, error) {
 		q := v.ever()
@@ -81,7 +81,7 @@ func (c *Console) nameOf(ctx context.Context, d query.Dimension, v view) string 
 	return name.(string)
 }
 
-// about returns facts about the group that the view selects, over all time.
+// about returns facts about the group that the view selects, over all times.
 func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error) {
 	w, err := query.Where(ctx, db, v.ever())
 	if err != nil {
@@ -96,7 +96,7 @@ func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error
 	if err != nil {
 		return subject{}, fmt.Errorf("read about %s: %w", d.Label, err)
 	}
-	out := subject{Facts: []fact{{"Requests in all", count(total)}}}
+	out := subject{Facts: []fact{{"Total requests", count(total)}}}
 	if last.Valid {
 		out.Facts = append(out.Facts, fact{"First", stamp(first.Time.In(v.zone))}, fact{"Last", stamp(last.Time.In(v.zone))})
 	}
@@ -111,7 +111,7 @@ func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error
 	return out, nil
 }
 
-// latest returns the newest few requests of the view.
+// latest returns the panel of the view's newest requests.
 func latest(v view) panel {
 	return panel{Name: "latest", Title: "Latest requests", Kind: "requests", Class: "full", load: func(ctx context.Context, db *sql.DB) (any, error) {
 		list, err := readRequests(ctx, db, v, "")
@@ -123,5 +123,5 @@ func latest(v view) panel {
 	}}
 }
 
-// latestRequests is the number of requests that a subject's page ends with.
+// latestRequests is the number of requests at the end of a subject's page.
 const latestRequests = 12

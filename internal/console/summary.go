@@ -10,28 +10,28 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// tile is one figure, and how it changed.
+// tile is a figure and its change.
 type tile struct {
 	Label, Value, Note string
 	Delta              delta
 }
 
-// taste is whether more of something is good, bad or neither.
-type taste int
+// trend is the meaning of an increase.
+type trend int
 
 const (
-	plain taste = iota
+	neutral trend = iota
 	moreIsWorse
 )
 
-// delta is a change since the period before.
+// delta is a change since the previous period.
 type delta struct {
-	Text  string // "" where there is nothing to compare with
+	Text  string // "" if there is nothing to compare with
 	Class string // up, down, better, worse, flat
 }
 
-// newDelta compares by ratio.
-func newDelta(now, before float64, t taste) delta {
+// newDelta returns a change as a ratio.
+func newDelta(now, before float64, t trend) delta {
 	switch {
 	case math.IsNaN(now) || math.IsNaN(before) || now == 0 && before == 0:
 		return delta{}
@@ -50,8 +50,8 @@ func newDelta(now, before float64, t taste) delta {
 	return delta{sign(change) + digits(math.Abs(change)*100) + "%", t.class(change)}
 }
 
-// newPoints compares shares by the difference of their percentages.
-func newPoints(now, before float64, t taste) delta {
+// newPoints returns the change of a share in percentage points.
+func newPoints(now, before float64, t trend) delta {
 	if math.IsNaN(now) || math.IsNaN(before) {
 		return delta{}
 	}
@@ -62,7 +62,7 @@ func newPoints(now, before float64, t taste) delta {
 	return delta{sign(points) + digits(math.Abs(points)) + " pt", t.class(points)}
 }
 
-func (t taste) class(change float64) string {
+func (t trend) class(change float64) string {
 	switch {
 	case t == moreIsWorse && change > 0:
 		return "worse"
@@ -81,7 +81,7 @@ func sign(v float64) string {
 	return "+"
 }
 
-// summary returns the figures of the view's range, compared with the period before.
+// summary returns the figures of the view's range, compared with the previous period.
 func summary(ctx context.Context, db *sql.DB, v view) ([]tile, error) {
 	now, err := measureOf(ctx, db, v.query())
 	if err != nil {
@@ -93,20 +93,20 @@ func summary(ctx context.Context, db *sql.DB, v view) ([]tile, error) {
 	if err != nil {
 		return nil, err
 	}
-	oldRate := math.NaN() // of no request there is none
+	oldRate := math.NaN() // undefined without requests
 	if old.Requests > 0 {
 		oldRate = old.ErrorRate()
 	}
 	p50, p95, p99 := orNaN(now.P50), orNaN(now.P95), orNaN(now.P99)
 	tiles := []tile{
-		{"Requests", short(float64(now.Requests)), perTime(now.Requests, v), newDelta(float64(now.Requests), nanIfZero(old.Requests), plain)},
+		{"Requests", short(float64(now.Requests)), perTime(now.Requests, v), newDelta(float64(now.Requests), nanIfZero(old.Requests), neutral)},
 		{"Error rate", percent(now.ErrorRate()), count(now.Client) + " 4xx, " + count(now.Server) + " 5xx", newPoints(now.ErrorRate(), oldRate, moreIsWorse)},
 		{"Latency p95", millis(p95), "p50 " + millis(p50) + ", p99 " + millis(p99), newDelta(p95, orNaN(old.P95), moreIsWorse)},
-		{"Customers", short(float64(now.keys)), "API keys in use", newDelta(float64(now.keys), nanIfZero(old.keys), plain)},
+		{"Customers", short(float64(now.keys)), "API keys in use", newDelta(float64(now.keys), nanIfZero(old.keys), neutral)},
 		{"Data out", byteSize(now.Bytes), byteSize(int64(float64(now.Bytes)/math.Max(1, float64(now.Requests)))) + " a request",
-			newDelta(float64(now.Bytes), nanIfZero(old.Bytes), plain)},
+			newDelta(float64(now.Bytes), nanIfZero(old.Bytes), neutral)},
 	}
-	if v.value(query.Key) != "" { // the one customer
+	if v.value(query.Key) != "" { // the page is about one customer
 		tiles = slices.DeleteFunc(tiles, func(t tile) bool { return t.Label == "Customers" })
 	}
 	return tiles, nil
@@ -119,7 +119,7 @@ func nanIfZero(n int64) float64 {
 	return float64(n)
 }
 
-// perTime says how often something happened, in the unit that makes a readable number.
+// perTime returns a rate as text, in a unit that makes the number readable.
 func perTime(n int64, v view) string {
 	length := v.To.Sub(v.From)
 	if v.now.Before(v.To) && v.now.After(v.From) {
@@ -137,7 +137,7 @@ func perTime(n int64, v view) string {
 	}
 }
 
-// measure is the total of one period.
+// measure holds the totals of one period.
 type measure struct {
 	query.Measures
 	keys int64 // API keys in use

@@ -13,10 +13,10 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// noStatus is the series of requests without a status, or with one that is none of HTTP's.
+// noStatus is the series of requests without a valid HTTP status.
 const noStatus = "no status"
 
-// classes returns the series of statuses, in the order in which columns are stacked: errors stand on the ground, where they can be compared.
+// classes returns the series of statuses in stacking order. Errors are at the bottom, where they can be compared.
 func classes() []chart.Series {
 	return []chart.Series{
 		{Name: "5xx", Class: "s5"}, {Name: "4xx", Class: "s4"}, {Name: noStatus, Class: "sx"},
@@ -24,7 +24,7 @@ func classes() []chart.Series {
 	}
 }
 
-// traffic returns how many requests of each class of statuses there were in each column.
+// traffic returns the requests per class of statuses and column.
 func traffic(ctx context.Context, db *sql.DB, v view) ([]chart.Series, error) {
 	q := v.query()
 	q.By, q.Every, q.RowsOnly = []query.Dimension{query.Step, query.Class}, v.Step, true
@@ -88,7 +88,7 @@ func errorChart(v view, all []chart.Series) chart.Chart {
 			server.Values = append([]float64{}, s.Values...)
 		}
 	}
-	for i, n := range total { // no request: no rate
+	for i, n := range total { // no rate without requests
 		client.Values[i] = ratio(client.Values[i], n)
 		server.Values[i] = ratio(server.Values[i], n)
 	}
@@ -118,7 +118,7 @@ func latencyChart(ctx context.Context, db *sql.DB, v view) (chart.Chart, error) 
 		all[0].Values[i], all[1].Values[i], all[2].Values[i] = orNaN(row.P99), orNaN(row.P95), orNaN(row.P50)
 	}
 	s := v.spec("latency", "Latency", all)
-	s.Desc = "Percentiles of the time to answer, in milliseconds, " + v.Label() + "."
+	s.Desc = "Percentiles of the response time in milliseconds, " + v.Label() + "."
 	s.Least, s.Format = 1, millis
 	return chart.Lines(s), nil
 }
@@ -131,7 +131,7 @@ func sum(values []float64) float64 {
 	return total
 }
 
-// ratio returns a share, NaN of nothing.
+// ratio returns part/whole, or NaN if whole is 0.
 func ratio(part, whole float64) float64 {
 	if whole == 0 {
 		return math.NaN()
@@ -165,7 +165,7 @@ func (p period) columnLabel(i int) string {
 	return t.Format("2 Jan 15:04")
 }
 
-// orNaN returns a latency in milliseconds, NaN where there is none.
+// orNaN returns a latency in milliseconds, or NaN if it is nil.
 func orNaN(ms *int64) float64 {
 	if ms == nil {
 		return math.NaN()

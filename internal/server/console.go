@@ -84,7 +84,7 @@ type deliveries struct{ server *Server }
 func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) {
 	c := d.server
 	stats := c.index.Stats()
-	all := console.Deliveries{Directory: &console.Directory{Keys: stats.Keys, Plans: stats.Plans, Remembered: stats.Gone, Pending: stats.Pending, Age: stats.Age}}
+	all := console.Deliveries{Index: &console.PlanIndex{Keys: stats.Keys, Plans: stats.Plans, Remembered: stats.Gone, Pending: stats.Pending, Age: stats.Age}}
 	for _, s := range c.streams.Streams() {
 		to := s.Destination
 		shown := console.Stream{Name: s.Name, Destination: "s3://" + to.Bucket() + "/" + to.Prefix}

@@ -1,6 +1,6 @@
 "use strict";
-// Charts: what is below the pointer, in all charts of the page at once; arrows do the same; a drag or Enter looks closer.
-// The figures come from the chart's own table.
+// Charts: the pointer or the arrow keys select a column in all charts of the page; a drag or Enter zooms in. The values come
+// from the chart's table.
 
 const charts = [...document.querySelectorAll("figure.chart")].map((figure) => {
   const plot = figure.querySelector(".plot");
@@ -17,7 +17,7 @@ function hide() {
   for (const c of charts) c.cross.setAttribute("width", 0);
 }
 
-// show marks column i in every chart and says its values beside the pointer's chart.
+// show marks column i in all charts and shows its values in a tip on the given chart.
 function show(chart, i) {
   const row = chart.rows[i];
   if (!row) return;
@@ -49,8 +49,8 @@ function show(chart, i) {
   tip.style.top = box.top - frame.top + 4 + "px";
 }
 
-// closer opens the page with the range of columns a to b.
-function closer(chart, a, b) {
+// zoomIn opens the page with the range of columns a to b.
+function zoomIn(chart, a, b) {
   const from = Number(chart.figure.dataset.from), step = Number(chart.figure.dataset.step), until = Number(chart.figure.dataset.until);
   const to = new URL(location.href);
   const text = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19) + (to.searchParams.has("zone") ? "Z" : "");
@@ -84,7 +84,7 @@ for (const chart of charts) {
   chart.plot.addEventListener("pointerup", (e) => {
     const from = start;
     stop();
-    if (from >= 0 && Math.abs(column(e) - from) >= 1) closer(chart, from, column(e));
+    if (from >= 0 && Math.abs(column(e) - from) >= 1) zoomIn(chart, from, column(e));
   });
   chart.plot.addEventListener("pointercancel", stop);
   chart.plot.addEventListener("focus", () => { if (chart.plot.matches(":focus-visible")) show(chart, at); });
@@ -95,7 +95,7 @@ for (const chart of charts) {
       at = Math.max(0, Math.min(chart.rows.length - 1, at + move));
       show(chart, at);
       e.preventDefault();
-    } else if (e.key === "Enter") closer(chart, at, at);
+    } else if (e.key === "Enter") zoomIn(chart, at, at);
     else if (e.key === "Escape") hide();
   });
 }

@@ -1,9 +1,9 @@
 "use strict";
-// What every page has: the theme, keys, loading again. Every page works without, but for the live tail.
+// Theme, keyboard shortcuts and reloading. All pages except the live tail work without JavaScript.
 
 const $ = (selector, root = document) => root.querySelector(selector);
 
-// The theme is a cookie, so that the server writes the page in it and nothing flickers.
+// The theme is a cookie, so that the server renders the page in it, without flicker.
 function toggleTheme() {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -12,7 +12,7 @@ function toggleTheme() {
 }
 $("[data-theme-toggle]")?.addEventListener("click", (e) => { e.preventDefault(); toggleTheme(); });
 
-// A sheet closes when one looks elsewhere.
+// A click elsewhere closes an open sheet.
 document.addEventListener("click", (e) => {
   for (const drop of document.querySelectorAll(".drop[open]")) if (!drop.contains(e.target)) drop.open = false;
 });
@@ -24,22 +24,22 @@ if (keys && keysButton) {
   keysButton.addEventListener("click", () => keys.showModal());
 }
 
-const places = { o: "/", c: "/customers", a: "/apis", t: "/routes", r: "/requests", l: "/live", s: "/sql", d: "/delivery" };
-let going = 0; // until when a letter after g is a place
+const pages = { o: "/", c: "/customers", a: "/apis", t: "/routes", r: "/requests", l: "/live", s: "/sql", d: "/delivery" };
+let goUntil = 0; // time until which a letter after g opens a page
 document.addEventListener("keydown", (e) => {
   if (e.key === "Escape") {
     for (const drop of document.querySelectorAll(".drop[open]")) { drop.open = false; $("summary", drop).focus(); }
     return;
   }
   if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select, dialog[open]")) return;
-  if (e.timeStamp < going && places[e.key]) {
-    going = 0;
-    const link = [...document.querySelectorAll(".menu a")].find((a) => new URL(a.href).pathname === places[e.key]);
+  if (e.timeStamp < goUntil && pages[e.key]) {
+    goUntil = 0;
+    const link = [...document.querySelectorAll(".menu a")].find((a) => new URL(a.href).pathname === pages[e.key]);
     if (link) link.click();
     return;
   }
   switch (e.key) {
-    case "g": going = e.timeStamp + 1500; break;
+    case "g": goUntil = e.timeStamp + 1500; break;
     case "t": toggleTheme(); break;
     case "r": location.reload(); break;
     case "?": keys?.showModal(); break;
@@ -52,7 +52,7 @@ document.addEventListener("keydown", (e) => {
   }
 });
 
-// SQL: Ctrl+Enter runs; the address becomes a link to the statement.
+// SQL: Ctrl+Enter runs the statement; the URL becomes a link to it.
 const sql = $("#sql");
 if (sql) {
   const text = $("#q");
@@ -62,7 +62,7 @@ if (sql) {
   if (text.value.length < 4000 && $(".result")) history.replaceState(null, "", "/sql?q=" + encodeURIComponent(text.value));
 }
 
-// A page that asks for it is loaded again while it is looked at. The answer is parsed as a document, which runs nothing.
+// Pages with data-refresh reload while visible. The response is parsed as a document, which runs no scripts.
 const panels = $(".panels[data-refresh]");
 if (panels) {
   setInterval(() => {

@@ -1,17 +1,17 @@
 "use strict";
-// The live tail. Lines are hostile text: they reach the page through textContent and in no other way.
+// The live tail. Lines are hostile text and reach the page only through textContent.
 
 (() => {
   const panel = document.getElementById("live");
   if (!panel) return;
-  const maxRows = 300, maxHeld = 1000; // of the page, and of what came while paused
+  const maxRows = 300, maxHeld = 1000; // on the page, and while paused
   const body = document.getElementById("lines"), state = document.getElementById("state"), pause = document.getElementById("pause");
   const grep = document.getElementById("grep"), waiting = document.getElementById("waiting");
   let held = [], paused = false, skipped = 0, connected = false, ended = false;
 
-  const say = () => {
+  { => const showState = () => { => {
     state.className = "state " + (connected ? paused ? "" : "on" : "off");
-    state.textContent = ended ? "Ended: load the page again" : !connected ? "Connecting again" : paused ? `Paused, ${held.length} waiting` : skipped ? `Live, ${skipped} too quick to show` : "Live";
+    state.textContent = ended ? "Ended; reload the page" : !connected ? "Reconnecting" : paused ? `Paused, ${held.length} waiting` : skipped ? `Live, ${skipped} skipped` : "Live";
   };
   const cell = (row, name, text) => {
     const td = document.createElement("td");
@@ -42,36 +42,36 @@
     cell(tr, "num took", line.latency === null ? "–" : line.latency.toLocaleString("en") + " ms");
     return tr;
   };
-  const sift = (tr) => { tr.hidden = grep.value !== "" && !tr.wanted.includes(grep.value.toLowerCase()); };
+  { => const applyGrep = (tr) => { => { tr.hidden = grep.value !== "" && !tr.wanted.includes(grep.value.toLowerCase()); };
   const add = (lines) => {
     const rows = lines.slice(-maxRows).map(row).reverse();
-    rows.forEach(sift);
+    rows.forEach(applyGrep);
     body.prepend(...rows);
     while (body.children.length > maxRows) body.lastElementChild.remove();
     waiting.hidden = body.children.length > 0;
   };
 
   const source = new EventSource(panel.dataset.stream);
-  source.onopen = () => { connected = true; say(); };
-  source.onerror = () => { connected = false; ended = source.readyState === EventSource.CLOSED; say(); };
+  source.onopen = () => { connected = true; showState(); };
+  source.onerror = () => { connected = false; ended = source.readyState === EventSource.CLOSED; showState(); };
   source.onmessage = (e) => {
     const batch = JSON.parse(e.data);
     skipped += batch.skipped;
     if (paused) held = held.concat(batch.lines).slice(-maxHeld);
     else add(batch.lines || []);
-    say();
+    showState();
   };
   const toggle = () => {
     paused = !paused;
-    pause.textContent = paused ? "Go on" : "Pause";
+    pause.textContent = paused ? "Resume" : "Pause";
     pause.setAttribute("aria-pressed", String(paused));
     if (!paused) { add(held); held = []; }
-    say();
+    showState();
   };
   pause.addEventListener("click", toggle);
   document.addEventListener("keydown", (e) => {
     if (e.key === " " && !e.target.closest("input, button, a, summary")) { e.preventDefault(); toggle(); }
   });
-  grep.addEventListener("input", () => { for (const tr of body.children) sift(tr); });
-  document.getElementById("clear").addEventListener("click", () => { body.replaceChildren(); held = []; skipped = 0; waiting.hidden = false; say(); });
+  grep.addEventListener("input", () => { for (const tr of body.children) applyGrep(tr); });
+  document.getElementById("clear").addEventListener("click", () => { body.replaceChildren(); held = []; skipped = 0; waiting.hidden = false; showState(); });
 })();

@@ -1,6 +1,6 @@
-// Package live shows enriched log lines to whoever looks, as they pass. It keeps nothing: a line
-// that nobody looks at costs one atomic read, and one that comes faster than somebody reads
-// is left out for them, and counted.
+// Package live distributes enriched log lines to subscribers. It stores nothing: without
+// subscribers a line costs one atomic read, and a subscriber that is too slow misses lines,
+// which are counted.
 package live
 
 import (
@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 )
 
-// waiting is how many lines wait for one subscriber.
+// waiting bounds the lines that wait for one subscriber.
 const waiting = 1024
 
-// Hub passes lines on. The zero value is ready for use, also in parallel.
+// Hub distributes lines. The zero value is ready for use and safe for parallel use.
 type Hub struct {
 	active atomic.Int32 // subscribers
 
@@ -26,10 +26,10 @@ type subscriber struct {
 	missed atomic.Int64
 }
 
-// Active says whether anybody looks, so that others need not gather lines.
+// Active reports whether there is a subscriber. Without one, callers need not collect lines.
 func (h *Hub) Active() bool { return h.active.Load() > 0 }
 
-// Publish passes on lines, each ended by a newline. It does not wait, and keeps nothing of them.
+// Publish sends lines, each ended by a newline, to all subscribers. It neither blocks nor keeps the slice.
 func (h *Hub) Publish(lines []byte) {
 	if !h.Active() {
 		return
@@ -52,8 +52,8 @@ func (h *Hub) Publish(lines []byte) {
 	}
 }
 
-// Subscribe calls fn with each line from now on, until ctx ends. missed is how many came too
-// fast since the last call. The line may be kept, and must not be changed.
+// Subscribe calls fn with each new line until ctx ends. missed counts the lines missed since the
+// last call. fn may keep the line but must not change it.
 func (h *Hub) Subscribe(ctx context.Context, fn func(line []byte, missed int64)) {
 	s := &subscriber{lines: make(chan []byte, waiting)}
 	h.mu.Lock()

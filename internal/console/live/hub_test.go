@@ -10,13 +10,13 @@ import (
 	"github.com/stagelog/stagelog/internal/console/live"
 )
 
-func TestEachSubscriberGetsEachLine(t *testing.T) {
+func TestEverySubscriberGetsEveryLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h live.Hub
 		if h.Active() {
 			t.Error("active without a subscriber")
 		}
-		h.Publish([]byte("nobody looks\n"))
+		h.Publish([]byte("no subscriber\n"))
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make([][]string, 2)
 		for i := range got {
@@ -25,7 +25,7 @@ func TestEachSubscriberGetsEachLine(t *testing.T) {
 		synctest.Wait()
 		buf := []byte("one\ntwo\n\nthree")
 		h.Publish(buf)
-		clear(buf) // what was published is the publisher's again
+		clear(buf) // the publisher may reuse its buffer
 		synctest.Wait()
 		for i := range got {
 			if !slices.Equal(got[i], []string{"one 0", "two 0", "three 0"}) {
@@ -40,14 +40,14 @@ func TestEachSubscriberGetsEachLine(t *testing.T) {
 	})
 }
 
-// Somebody who reads slowly holds up nobody, and is told how much they missed.
-func TestASlowSubscriberMissesLines(t *testing.T) {
+// A slow subscriber does not block the publisher and gets the number of missed lines.
+func TestSlowSubscriberMissesLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h live.Hub
 		ctx, cancel := context.WithCancel(t.Context())
-		goOn, lines, missed := make(chan struct{}), 0, int64(0)
+		release, lines, missed := make(chan struct{}), 0, int64(0)
 		go h.Subscribe(ctx, func(_ []byte, m int64) {
-			<-goOn
+			<-release
 			lines++
 			missed += m
 		})
@@ -56,12 +56,12 @@ func TestASlowSubscriberMissesLines(t *testing.T) {
 		for i := range sent {
 			h.Publish(fmt.Appendf(nil, "%d\n", i))
 		}
-		close(goOn)
+		close(release)
 		synctest.Wait()
 		h.Publish([]byte("last\n"))
 		synctest.Wait()
 		if missed == 0 || lines+int(missed) != sent+1 {
-			t.Errorf("%d lines and %d missed, want together %d", lines, missed, sent+1)
+			t.Errorf("%d lines and %d missed, want a sum of %d", lines, missed, sent+1)
 		}
 		cancel()
 	})

@@ -54,7 +54,7 @@ func (p *Page) charts() []chart.Chart {
 		return charts
 	}
 	latency := base
-	latency.ID, latency.Title, latency.Desc = "latency", "Latency by "+each, "Percentiles of the time to answer"
+	latency.ID, latency.Title, latency.Desc = "latency", "Latency by "+each, "Percentiles of the response time"
 	latency.Counts, latency.Format = true, formatLatency
 	latency.Series = []chart.Series{
 		series("p99", "p99", func(m query.Measures) float64 { return orNaN(m.P99) }),
