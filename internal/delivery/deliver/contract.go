@@ -38,7 +38,7 @@ type Destination struct {
 	// Retries is how many times a failed call of the function is retried before its records
 	// go to the error output.
 	Retries int
-	// FunctionBytes limits the records of several frames that are gathered for one call of the
+	// FunctionBytes limits the bytes of records that are gathered from several frames for one call of the
 	// function; FunctionInterval limits their age. 0 calls the function once for each frame.
 	FunctionBytes    int64
 	FunctionInterval time.Duration
