@@ -78,13 +78,13 @@ func (f Found) missing(wanted string) error {
 	}
 	for _, list := range [][]string{ids, names} {
 		if near, ok := nearest.Name(wanted, list); ok {
-			return fmt.Errorf("no API %s, did you mean %s?", wanted, f.Stages[slices.Index(list, near)].API)
+			return fmt.Errorf("API %s not found, did you mean %s?", wanted, f.Stages[slices.Index(list, near)].API)
 		}
 	}
 	if len(refs) == 0 {
-		return fmt.Errorf("no API %s, and no REST API has a stage", wanted)
+		return fmt.Errorf("API %s not found, and no REST API has a stage", wanted)
 	}
-	return fmt.Errorf("no API %s; the stages are %s", wanted, listed(refs))
+	return fmt.Errorf("API %s not found; the stages are %s", wanted, listed(refs))
 }
 
 // OnlyREST explains why other APIs cannot be logged, and what to use instead.

@@ -110,7 +110,7 @@ func TestMissingStageIsExplained(t *testing.T) {
 		check string
 		text  []string
 	}{
-		{"no such API", record.StageRef{API: "nosuch1234", Stage: "prod"}, "stage: exists", []string{"no API nosuch1234", "get-rest-apis"}},
+		{"no such API", record.StageRef{API: "nosuch1234", Stage: "prod"}, "stage: exists", []string{"API nosuch1234 not found", "get-rest-apis"}},
 		{"no such stage", record.StageRef{API: b.ref.API, Stage: "prd"}, "stage: exists", []string{"did you mean prod"}},
 		{"an HTTP API", record.StageRef{API: make2(v2.ProtocolTypeHttp), Stage: "$default"}, "stage: REST API", []string{"HTTP API", "only to CloudWatch Logs", "no API keys"}},
 		{"a WebSocket API", record.StageRef{API: make2(v2.ProtocolTypeWebsocket), Stage: "prod"}, "stage: REST API", []string{"WebSocket API", "only to CloudWatch Logs"}},
