@@ -86,6 +86,6 @@ func printBench(e *env, r bench.Result) error {
 	fmt.Fprintf(w, "accepted\t%.0f records/s\t%d records acknowledged after their sync\n", r.AcceptedPerSec, r.Accepted)
 	fmt.Fprintf(w, "delivered\t%.0f records/s\t%d records in %d objects\n", r.DeliveredPerSec, r.Delivered, r.Objects)
 	fmt.Fprintf(w, "put\tp50 %.2f ms, p99 %.2f ms\t%d refused\n", r.PutP50Millis, r.PutP99Millis, r.Refused)
-	fmt.Fprintf(w, "memory\t%.0f MB resident at most\tload generator included\n", float64(r.ResidentMaxBytes)/1e6)
+	fmt.Fprintf(w, "memory\t%.0f MB maximum resident size\tload generator included\n", float64(r.ResidentMaxBytes)/1e6)
 	return w.Flush()
 }

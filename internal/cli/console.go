@@ -28,9 +28,9 @@ func newConsole(e *env) *cobra.Command {
 	flags := consoleFlags{from: when{now: time.Now}}
 	cmd := &cobra.Command{
 		Use:   "console",
-		Short: "A page over the delivered logs: requests, customers, routes, errors, SQL",
-		Long: `Serves the console over the logs of a bucket, and imports what is new while it runs. ` + "`stagelog up`" + `
-has a console of its own, which shows live lines and delivery as well.
+		Short: "Serve a web console over the delivered logs",
+		Long: `Serves the console over the logs of a bucket: requests, customers, routes, errors and SQL. Imports new
+objects while it runs. ` + "`stagelog up`" + ` has its own console, which also shows live requests and delivery.
 
 ` + lakeHelp,
 		Example: `  stagelog console
@@ -41,25 +41,25 @@ has a console of its own, which shows live lines and delivery as well.
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
-	f.Var(&flags.from, "from", "import requests from then on (default 30 days ago): "+whenHelp)
-	f.StringVar(&flags.listen, "listen", "127.0.0.1:8082", "the console's address")
-	f.StringVar(&flags.password, "password-file", "", "the file that holds the console's password; needed beyond this machine")
-	f.DurationVar(&flags.every, "every", 30*time.Second, "how often to look for new objects")
+	f.Var(&flags.from, "from", "import requests from this time on (default 30 days ago): "+whenHelp)
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:8082", "address of the console")
+	f.StringVar(&flags.password, "password-file", "", "file with the console's password; required if other machines can reach the console")
+	f.DurationVar(&flags.every, "every", 30*time.Second, "interval between checks for new objects")
 	return cmd
 }
 
-// readPassword reads a password from the first line of a file; "" is none.
+// readPassword reads a password from the first line of a file. It returns "" for an empty path.
 func readPassword(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
+		return "", fmt.Errorf("read the console password: %w", err)
 	}
 	line, _, _ := strings.Cut(string(data), "\n")
 	if line = strings.TrimSpace(line); line == "" {
-		return "", fmt.Errorf("the first line of %s is empty: it is to be the password", path)
+		return "", fmt.Errorf("read the console password: the first line of %s is empty", path)
 	}
 	return line, nil
 }
@@ -71,7 +71,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	}
 	host, _, err := net.SplitHostPort(flags.listen)
 	if ip := net.ParseIP(host); err != nil || password == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return usageError{fmt.Errorf("--listen %s: others than this machine may come there, so the console needs a password: --password-file", flags.listen)}
+		return usageError{fmt.Errorf("--listen %s: other machines can reach this address; set a password with --password-file", flags.listen)}
 	}
 	from := flags.from.Time
 	if from.IsZero() {
@@ -89,12 +89,12 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 		Every: flags.every, Wait: pageWait, Failed: func(err error) { fmt.Fprintln(e.stderr, err) },
 	})
 	defer filler.Close()
-	if _, err := filler.DB(ctx); err != nil { // before there is an address to open
+	if _, err := filler.DB(ctx); err != nil { // fail before listening
 		return err
 	}
 	ln, err := net.Listen("tcp", flags.listen)
 	if err != nil {
-		return fmt.Errorf("listen for the console: %w (--listen takes another address)", err)
+		return fmt.Errorf("listen for the console: %w; choose another address with --listen", err)
 	}
 	server := &http.Server{
 		Handler: console.New(console.Config{
@@ -105,7 +105,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	fmt.Fprintf(e.stderr, "the console of %s: http://%s\n", at.url(at.Prefix), ln.Addr())
+	fmt.Fprintf(e.stderr, "console of %s: http://%s\n", at.url(at.Prefix), ln.Addr())
 	err = flags.refresh(ctx, filler, served)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
@@ -116,10 +116,10 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	return err
 }
 
-// pageWait is how long a page waits for what is new in the bucket.
+// pageWait limits how long a page waits for the import of new objects.
 const pageWait = 2 * time.Second
 
-// refresh imports what is new, whether pages are open or not, until ctx ends or the server does.
+// refresh imports new objects until ctx ends or the server fails, even if no page is open.
 func (f *consoleFlags) refresh(ctx context.Context, filler *lake.Filler, served <-chan error) error {
 	every := time.NewTicker(max(time.Second, f.every))
 	defer every.Stop()

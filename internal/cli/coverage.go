@@ -23,21 +23,21 @@ func newCoverage(e *env) *cobra.Command {
 	flags := coverageFlags{from: when{now: time.Now}, to: when{now: time.Now}}
 	cmd := &cobra.Command{
 		Use:   "coverage",
-		Short: "The logs beside what AWS counted itself: missing, double, of no customer",
-		Long: `Compares the requests in the logs with API Gateway's own counts for each API key and day
-(GetUsage), so that an invoice can say how much of it is backed. Needs the credentials of the
-account that has the API, with apigateway:GET on its usage plans.
+		Short: "Reconcile logs with AWS usage counts",
+		Long: `Compares the requests in the logs with API Gateway's own counts for each API key and day (GetUsage), to
+find missing, duplicate and unattributed requests. Needs credentials of the API's account with
+apigateway:GET on its usage plans.
 
-What CloudWatch counted of whole stages (the metric Count of AWS/ApiGateway) is set beside them
-as well, for each API, stage and day: it has the requests without a key too. The stages are those
-in the logs and in stagelog.yaml. It needs cloudwatch:GetMetricData, and apigateway:GET on
-/restapis for the names of APIs; without them the report says so and goes on. API Gateway does
-not log every request (no 413, and not every 429), a request at midnight may be counted on the
-next day, and CloudWatch forgets after 15 months.
+Also compares the requests of each API, stage and day, with and without a key, with CloudWatch's metric
+Count of AWS/ApiGateway. It covers the stages in the logs and in stagelog.yaml. This needs
+cloudwatch:GetMetricData, and apigateway:GET on /restapis for the names of APIs; without these
+permissions the report leaves the stages out and gives the reason. API Gateway does not log every request
+(no 413, and not every 429), a request at midnight may be counted on the next day, and CloudWatch keeps
+metrics for 15 months.
 
-In CSV, rows of keys come first; rows of stages have no customer and key_id, but api, api_id,
-stage and young, which is true while a day is incomplete. Adding up both counts requests twice.
-In JSON, what is said of stages is in "stages".
+In CSV, the rows for keys precede those for stages, which have api, api_id, stage and young instead of
+customer and key_id; young is true while a day is incomplete. Do not add up both: that counts requests
+twice. In JSON, the stages are in "stages".
 
 ` + lakeHelp,
 		Example: `  stagelog report coverage --from 2026-11-01 --to 2026-12-01
@@ -47,9 +47,9 @@ In JSON, what is said of stages is in "stages".
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
-	f.Var(&flags.from, "from", "the first day (default 30 days ago): "+whenHelp)
-	f.Var(&flags.to, "to", "the day after the last (default today)")
-	f.BoolVar(&flags.all, "all", false, "also days on which nothing is missing")
+	f.Var(&flags.from, "from", "first day (default 30 days ago): "+whenHelp)
+	f.Var(&flags.to, "to", "day after the last (default today)")
+	f.BoolVar(&flags.all, "all", false, "include days without differences")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
 	return cmd
 }
@@ -109,12 +109,11 @@ func newReattribute(e *env) *cobra.Command {
 	var flags lakeFlags
 	cmd := &cobra.Command{
 		Use:   "reattribute",
-		Short: "Give requests of no customer the one that their key belongs to",
-		Long: `Requests that were delivered while their key was unknown have no customer. This gives them, in the
-database that reports read, the customer and usage plan that other requests of the same key had at
-their time, or else those that API Gateway, or what the pipeline's functions remember, knows for the
-key. The objects stay as they are: for them there is
-` + "`stagelog replay`" + `.
+		Short: "Attribute imported requests without a customer",
+		Long: `Requests that were delivered while their key was unknown have no customer. reattribute sets their customer
+and usage plan in the database that reports read: those of other requests with the same key at that time,
+or else those of the key in API Gateway or in the snapshot of the pipeline's functions. It does not change
+the objects; ` + "`stagelog replay`" + ` does that.
 
 ` + lakeHelp,
 		Args: cobra.NoArgs,
@@ -153,7 +152,7 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 	for _, m := range reattributed {
 		rows, left = rows+m.Attributed, left+m.Left
 	}
-	fmt.Fprintf(e.stdout, "%s of %s got a customer; %s are of unknown keys.\n",
+	fmt.Fprintf(e.stdout, "Attributed %s of %s; %s with an unknown key remain.\n",
 		table.Plural(rows, "request"), table.Plural(int64(len(reattributed)), "key"), table.Thousands(left))
 	return nil
 }

@@ -33,12 +33,12 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// silentError ends the program with a failure whose cause was already printed.
+// silentError is a failure whose cause was already printed.
 type silentError struct{}
 
 func (silentError) Error() string { return "failed" }
 
-// toDoError ends plan if there are changes to make.
+// toDoError is the result of plan if there are changes to make.
 type toDoError struct{}
 
 func (toDoError) Error() string { return "there are changes to make" }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestTimesOnTheCommandLine(t *testing.T) {
+func TestTimeFlag(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]string{
 		"2026-11-23":                "2026-11-23T00:00:00Z",
@@ -28,7 +28,7 @@ func TestTimesOnTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestSizesOnTheCommandLine(t *testing.T) {
+func TestSizeFlag(t *testing.T) {
 	for text, want := range map[string]string{
 		"512MiB": "512MiB", "1024MiB": "1GiB", "20 GiB": "20GiB", "1KiB": "1KiB", "1TiB": "1TiB",
 		"": "", "5": "", "5MB": "", "-5MiB": "", "0MiB": "", "99999999999TiB": "", "1.5GiB": "",
@@ -40,8 +40,8 @@ func TestSizesOnTheCommandLine(t *testing.T) {
 	}
 }
 
-// The tab key completes as far as it is clear, and leaves what it does not know.
-func TestThePromptCompletes(t *testing.T) {
+// Tab extends a word to the longest unambiguous completion and keeps unknown words.
+func TestPromptCompletion(t *testing.T) {
 	for line, want := range map[string]string{
 		"SELECT cust":               "SELECT customer",
 		"select count(*) from requ": "select count(*) from request",
@@ -55,11 +55,11 @@ func TestThePromptCompletes(t *testing.T) {
 			t.Errorf("complete(%q) = %q at %d, want %q", line, got, pos, want)
 		}
 	}
-	// In the middle of a line, what follows stays.
+	// Text after the cursor is kept.
 	if got, pos, _ := complete("SELECT cust FROM requests", len("SELECT cust"), '\t'); got != "SELECT customer FROM requests" || !strings.HasPrefix(got[pos:], " FROM") {
-		t.Errorf("complete in the middle = %q at %d", got, pos)
+		t.Errorf("complete before the end = %q at %d", got, pos)
 	}
 	if _, _, ok := complete("x", 1, 'a'); ok {
-		t.Error("a letter completes")
+		t.Error("complete accepts a letter")
 	}
 }

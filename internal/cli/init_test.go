@@ -41,7 +41,7 @@ func inAccount(t *testing.T, endpoint string) {
 	}
 }
 
-// account is an AWS account to make things in.
+// account is an AWS account for a test.
 type account struct {
 	testing.TB
 	c *provision.Clients
@@ -60,7 +60,7 @@ func (a account) ok(err error) {
 	}
 }
 
-// api makes a REST API, deployed to the stages.
+// api creates a REST API, deployed to the stages.
 func (a account) api(name string, stages ...string) string {
 	a.Helper()
 	ctx, g := a.Context(), a.c.APIGateway
@@ -102,17 +102,17 @@ func streamARN(name string) string {
 	return "arn:aws:firehose:" + moto.Region + ":" + moto.Account + ":deliverystream/" + name
 }
 
-// written is the file that init wrote, as the loader reads it.
+// written loads the file that init wrote.
 func written(t *testing.T, file string) *config.Pipeline {
 	t.Helper()
 	p, err := config.Load(file, func(string) string { return "" })
 	if err != nil {
-		t.Fatalf("init wrote a file that does not load: %v", err)
+		t.Fatalf("load the file that init wrote: %v", err)
 	}
 	return p
 }
 
-func TestInitInAnAccount(t *testing.T) {
+func TestInitInAccount(t *testing.T) {
 	a, _ := newAccount(t)
 	shop, pets := a.api("Shop API", "prod", "dev"), a.api("pets", "v1")
 	bare := a.api("bare")
@@ -123,17 +123,17 @@ func TestInitInAnAccount(t *testing.T) {
 		args []string
 		code int
 		says []string // on stderr
-		want string   // name, bucket and stages of the file; "" when there is none
+		want string   // name, bucket and stages of the file; "" for none
 	}{
 		{"a stage by its id", []string{"--stage", shop + "/prod"}, exitOK, []string{"stagelog plan", "stagelog deploy", "in no usage plan"},
 			"shop-api shop-api-api-logs-123456789012 " + shop + "/prod"},
-		{"stages by names, and one twice", []string{"--stage", "pets/v1", "--stage", "Shop API/dev", "--stage", pets + "/v1", "--name", "My_Pets"}, exitOK, nil,
+		{"stages by name, one twice", []string{"--stage", "pets/v1", "--stage", "Shop API/dev", "--stage", pets + "/v1", "--name", "My_Pets"}, exitOK, nil,
 			"My_Pets my-pets-api-logs-123456789012 " + pets + "/v1 " + shop + "/dev"},
 		{"a long name", []string{"--stage", "pets/v1", "--name", strings.Repeat("n", 45)}, exitOK, nil,
 			strings.Repeat("n", 45) + " " + strings.Repeat("n", 41) + "-api-logs-123456789012 " + pets + "/v1"},
-		{"a name that is none", []string{"--stage", "pets/v1", "--name", "no name"}, exitConfig, []string{"letters, digits"}, ""},
+		{"an invalid name", []string{"--stage", "pets/v1", "--name", "no name"}, exitConfig, []string{"letters, digits"}, ""},
 		{"a reader", []string{"--stage", "pets/v1", "--bucket", "my-own", "--reader", "111122223333"}, exitOK, nil, "pets my-own " + pets + "/v1"},
-		{"a reader that is none", []string{"--stage", "pets/v1", "--reader", "1111"}, exitConfig, []string{"12 digits"}, ""},
+		{"an invalid reader", []string{"--stage", "pets/v1", "--reader", "1111"}, exitConfig, []string{"12 digits"}, ""},
 		{"no choice", []string{"--aws", "--yes"}, exitUsage, []string{"3 stages", "--stage " + pets + "/v1", shop + "/prod (Shop API)"}, ""},
 		{"unknown stage", []string{"--stage", shop + "/prodd"}, exitFailed, []string{"did you mean " + shop + "/prod?"}, ""},
 		{"unknown API", []string{"--stage", "petz/v1"}, exitFailed, []string{"did you mean " + pets + " (pets)?"}, ""},
@@ -154,12 +154,12 @@ func TestInitInAnAccount(t *testing.T) {
 			}
 			for _, want := range tt.says {
 				if !strings.Contains(stderr, want) {
-					t.Errorf("init %v does not say %q: %s", tt.args, want, stderr)
+					t.Errorf("init %v does not print %q: %s", tt.args, want, stderr)
 				}
 			}
 			if _, err := os.Stat(file); tt.want == "" {
 				if err == nil {
-					t.Errorf("init %v wrote a file all the same", tt.args)
+					t.Errorf("init %v wrote a file", tt.args)
 				}
 				return
 			}
@@ -178,7 +178,7 @@ func TestInitInAnAccount(t *testing.T) {
 	}
 }
 
-func TestInitSaysInJSONWhatItWrote(t *testing.T) {
+func TestInitJSON(t *testing.T) {
 	a, s := newAccount(t)
 	api := a.api("shop", "prod")
 	a.logTo(api, "prod", "arn:aws:logs:"+moto.Region+":"+moto.Account+":log-group:shop", "$context.requestId")
@@ -196,7 +196,7 @@ func TestInitSaysInJSONWhatItWrote(t *testing.T) {
 		t.Errorf("next is %q, want %q and a doctor", got.Next, want)
 	}
 	if notes := strings.Join(got.Notes, "\n"); !strings.Contains(notes, "log-group:shop now") || !strings.Contains(notes, "no usage plan") {
-		t.Errorf("the notes are %q", notes)
+		t.Errorf("notes %q", notes)
 	}
 }
 
@@ -206,7 +206,7 @@ func byHand() types.ExtendedS3DestinationConfiguration {
 		CompressionFormat: types.CompressionFormatUncompressed, BufferingHints: &types.BufferingHints{IntervalInSeconds: aws.Int32(300), SizeInMBs: aws.Int32(5)}}
 }
 
-func TestInitAdoptDescribesTheStream(t *testing.T) {
+func TestInitAdoptDescribesStream(t *testing.T) {
 	own := `{"id": "$context.requestId", "key_id": "$context.identity.apiKeyId", "api_id": "$context.apiId", "stage": "$context.stage", "it's": "<$context.status>"}`
 	deliver := config.Deliver{Interval: 300 * time.Second, Size: 5 << 20, Compression: config.Uncompressed, Prefix: "apiable/aws/logs/", ErrorPrefix: "apiable/aws/errors/"}
 	dynamic := byHand()
@@ -214,12 +214,12 @@ func TestInitAdoptDescribesTheStream(t *testing.T) {
 	tests := []struct {
 		name, format string
 		to           types.ExtendedS3DestinationConfiguration
-		wantFormat   string // "custom": as it is
+		wantFormat   string // "custom" for an unchanged format
 		wantNames    config.OutputNames
 		wantPrefix   string
 		says         []string
 	}{
-		{"a format of their own", own, byHand(), "custom", config.Bare().Names, deliver.Prefix, []string{"has no function"}},
+		{"a custom format", own, byHand(), "custom", config.Bare().Names, deliver.Prefix, []string{"has no function"}},
 		{"curly quotes", accesslog.Seed(), byHand(), "classic", config.Bare().Names, deliver.Prefix, []string{"fixed in the file", "curly quotes", "API key's value"}},
 		{"Apiable's", accesslog.Apiable, byHand(), "apiable", config.OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}, deliver.Prefix, nil},
 		{"no JSON", `$context.identity.sourceIp - $context.requestId`, byHand(), "usage", config.Bare().Names, deliver.Prefix, []string{"cannot be enriched"}},
@@ -242,35 +242,35 @@ func TestInitAdoptDescribesTheStream(t *testing.T) {
 				t.Errorf("the file has name %s, bucket %s, stages %v, format %s, names %v; want theirs, their-logs, both, %s, %v", p.Name, p.Bucket, p.Stages, p.FormatName, p.Names, tt.wantFormat, tt.wantNames)
 			}
 			if tt.wantFormat == "custom" && p.Format != tt.format {
-				t.Errorf("the format is %s, want it as it was: %s", p.Format, tt.format)
+				t.Errorf("the format is %s, want it unchanged: %s", p.Format, tt.format)
 			}
 			want := deliver
 			if want.Prefix = tt.wantPrefix; p.Deliver != want {
-				t.Errorf("it delivers %+v, want %+v", p.Deliver, want)
+				t.Errorf("deliver: is %+v, want %+v", p.Deliver, want)
 			}
 			for _, want := range append(tt.says, "stagelog deploy --file "+file+" --adopt") {
 				if !strings.Contains(stdout, want) {
-					t.Errorf("init --adopt does not say %q: %s", want, stdout)
+					t.Errorf("init --adopt does not print %q: %s", want, stdout)
 				}
 			}
 		})
 	}
 }
 
-func TestInitAdoptOfAFormatConversion(t *testing.T) {
+func TestInitAdoptFormatConversion(t *testing.T) {
 	a, s := newAccount(t)
 	converting := func(to *types.Serializer) types.ExtendedS3DestinationConfiguration {
-		chain := byHand()
-		chain.BufferingHints.SizeInMBs = aws.Int32(128)
-		chain.DataFormatConversionConfiguration = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(true), OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: to}}
-		return chain
+		stream := byHand()
+		stream.BufferingHints.SizeInMBs = aws.Int32(128)
+		stream.DataFormatConversionConfiguration = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(true), OutputFormatConfiguration: &types.OutputFormatConfiguration{Serializer: to}}
+		return stream
 	}
 	for _, tt := range []struct {
 		name string
 		to   *types.Serializer
 		code int
 		says string
-		want string // compression in the file; "" when there is none
+		want string // compression in the file; "" for no file
 	}{
 		{"Parquet", &types.Serializer{ParquetSerDe: &types.ParquetSerDe{Compression: types.ParquetCompressionGzip}}, exitOK, "deploy --file", config.GZIP},
 		{"ORC", &types.Serializer{OrcSerDe: &types.OrcSerDe{}}, exitFailed, "converts its records to ORC, and a pipeline delivers JSON or Parquet; leave out --adopt", ""},
@@ -285,15 +285,15 @@ func TestInitAdoptOfAFormatConversion(t *testing.T) {
 			}
 			if tt.want == "" {
 				if _, err := os.Stat(file); !os.IsNotExist(err) {
-					t.Errorf("init --adopt that refuses wrote %s (%v)", file, err)
+					t.Errorf("init --adopt failed but wrote %s (%v)", file, err)
 				}
 				if _, stderr, code := call(t, nil, "", "init", "--file", file, "--aws", "--yes"); code != exitOK || strings.Contains(stderr, "--adopt") {
-					t.Errorf("init without --adopt ended with %d, want a chain of its own: %s", code, stderr)
+					t.Errorf("init without --adopt ended with %d, want a new pipeline: %s", code, stderr)
 				}
 				return
 			}
 			if d := written(t, file).Deliver; !d.Parquet || d.Compression != tt.want || d.Size != 128<<20 {
-				t.Errorf("it delivers %+v, want Parquet, %s, 128 MiB", d, tt.want)
+				t.Errorf("deliver: is %+v, want Parquet, %s, 128 MiB", d, tt.want)
 			}
 		})
 	}
@@ -307,10 +307,10 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 		wantPrefix, wantErrors    string
 		says                      string
 	}{
-		{"as they are", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "lists them as readers"},
-		{"errors where readers may get them", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
-		{"everything at the top", "", "", nil, nil, "", "", "is not changed"},
-		{"everything at the top, and a reader", "", "", []string{"--reader", "444455556666"}, []string{"444455556666"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
+		{"kept", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "lists them as readers"},
+		{"errors below the readers' prefix", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
+		{"no prefixes", "", "", nil, nil, "", "", "is not changed"},
+		{"no prefixes, and a reader", "", "", []string{"--reader", "444455556666"}, []string{"444455556666"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
 	}
 	a, s := newAccount(t)
 	for _, tt := range tests {
@@ -337,7 +337,7 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 	}
 }
 
-func TestInitAdoptTakesOneStream(t *testing.T) {
+func TestInitAdoptRequiresOneStream(t *testing.T) {
 	a, _ := newAccount(t)
 	api := a.api("shop", "prod", "dev", "test")
 	a.stream(api, "prod", "amazon-apigateway-one", accesslog.Usage, byHand())
@@ -353,24 +353,24 @@ func TestInitAdoptTakesOneStream(t *testing.T) {
 		}
 	}
 	if _, stderr, code := call(t, nil, "", "init", "--adopt", "--file", file); code != exitUsage || !strings.Contains(stderr, "--stage") {
-		t.Errorf("init --adopt with two chains: code %d, %s; want %d", code, stderr, exitUsage)
+		t.Errorf("init --adopt with two streams: code %d, %s; want %d", code, stderr, exitUsage)
 	}
 	if _, stderr, code := call(t, nil, "", "init", "--file", file, "--stage", "shop/dev"); code != exitOK || !strings.Contains(stderr, "init --adopt --force") || !strings.Contains(stderr, "deploy --file "+file+" --replace-logging") {
-		t.Errorf("init of a stage with a chain: code %d, %s", code, stderr)
+		t.Errorf("init of a stage with a stream: code %d, %s", code, stderr)
 	}
 }
 
-func TestInitAsks(t *testing.T) {
+func TestInitPrompts(t *testing.T) {
 	a, _ := newAccount(t)
 	api := a.api("shop", "prod", "dev")
 	a.stream(api, "prod", "amazon-apigateway-theirs", accesslog.Usage, byHand())
 	tests := []struct{ name, answers, want, says string }{
 		{"a stage", "1\n", "shop " + api + "/dev", ""},
 		{"both", "2, 1,2\n", "shop " + api + "/prod " + api + "/dev", ""},
-		{"its chain", "2\nwhat?\nyes\n", "theirs " + api + "/prod", "Adopt it?"},
-		{"not its chain", "2\nno\n", "shop " + api + "/prod", "Adopt it?"},
-		{"a wrong number", "3\n", "", `"3" is not a number from 1 to 2`},
-		{"nothing", "", "", "nothing was selected"},
+		{"adopt its stream", "2\nwhat?\nyes\n", "theirs " + api + "/prod", "Adopt it?"},
+		{"new stream", "2\nno\n", "shop " + api + "/prod", "Adopt it?"},
+		{"an invalid number", "3\n", "", `"3" is not a number from 1 to 2`},
+		{"no answer", "", "", "nothing was selected"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -397,7 +397,7 @@ func TestInitAsks(t *testing.T) {
 	}
 }
 
-func TestInitOffersTheAccountOfTheCredentials(t *testing.T) {
+func TestInitOffersAccount(t *testing.T) {
 	s := moto.Start(t)
 	for answer, want := range map[string]bool{"yes\n": true, "no\n": false, "": false} {
 		inAccount(t, s.URL)
@@ -411,11 +411,11 @@ func TestInitOffersTheAccountOfTheCredentials(t *testing.T) {
 	inAccount(t, "")
 	e := &env{getenv: func(string) string { return "" }, stderr: os.Stderr}
 	if session, err := (&initFlags{}).offer(t.Context(), e, &prompter{}, offerTime); session != nil || err != nil {
-		t.Errorf("without credentials init offers %v, %v; want nothing, and no question", session, err)
+		t.Errorf("without credentials offer = %v, %v; want nil and no question", session, err)
 	}
 }
 
-func TestInitSaysWhatIsMissing(t *testing.T) {
+func TestInitMissingPrerequisites(t *testing.T) {
 	inAccount(t, "")
 	file := filepath.Join(t.TempDir(), "stagelog.yaml")
 	for _, want := range []string{"no AWS credentials", "--profile", "aws configure sso", "stagelog up"} {
@@ -436,7 +436,7 @@ func TestInitSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestInitWhereThereIsNothingToLog(t *testing.T) {
+func TestInitWithoutStages(t *testing.T) {
 	a, _ := newAccount(t)
 	file := filepath.Join(t.TempDir(), "stagelog.yaml")
 	if _, stderr, code := call(t, nil, "", "init", "--aws", "--file", file); code != exitFailed || !strings.Contains(stderr, "no REST API in "+moto.Region) || !strings.Contains(stderr, "--local") {
@@ -445,6 +445,6 @@ func TestInitWhereThereIsNothingToLog(t *testing.T) {
 	a.api("bare")
 	a.api("other")
 	if _, stderr, code := call(t, nil, "", "init", "--aws", "--file", file); code != exitFailed || !strings.Contains(stderr, "never deployed") || !strings.Contains(stderr, "1 more, like") {
-		t.Errorf("init where nothing is deployed: code %d, %s", code, stderr)
+		t.Errorf("init without a deployed API: code %d, %s", code, stderr)
 	}
 }

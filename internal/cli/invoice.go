@@ -32,14 +32,14 @@ func newInvoice(e *env) *cobra.Command {
 	var flags invoiceFlags
 	cmd := &cobra.Command{
 		Use:   "invoice --month 2026-11 --prices prices.yaml",
-		Short: "What each API key used in a month, and what that costs",
-		Long: `Counts each request of the month once, by the id of its API key and usage plan, and prices it by a
-file. Objects that are delivered some days after the month's end count; later ones are
-named. Money is exact: each line is rounded once, and the total is their sum.
+		Short: "Compute an invoice for each API key and month",
+		Long: `Counts each request of the month once, by API key id and usage plan, and applies the prices in a file.
+Objects that are delivered up to --late-days after the month count; later ones are listed. Amounts are
+exact: each line is rounded once, and the total is the sum of the lines.
 
---out writes the invoice as CSV and JSON, meter events for Stripe and OpenMeter, and a manifest of
-the objects and requests that it was made from. With --again that manifest makes the same bytes
-a year later, or says what is different.
+--out writes the invoice as CSV and JSON, meter events for Stripe and OpenMeter, and a manifest of its
+objects and requests. --again recomputes the invoice from the manifest, byte for byte, or lists the
+differences.
 
 ` + lakeHelp,
 		Example: `  stagelog report invoice --month 2026-11 --prices prices.yaml
@@ -50,14 +50,14 @@ a year later, or says what is different.
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.month, "month", "", "the month, like 2026-11")
-	f.StringVar(&flags.prices, "prices", "", "the file of prices (YAML)")
-	f.StringVar(&flags.zone, "zone", "UTC", "where the month begins and ends, like Europe/Berlin")
-	f.IntVar(&flags.lateDays, "late-days", 3, "objects count that are delivered until so many days after the month")
+	f.StringVar(&flags.month, "month", "", "month, like 2026-11")
+	f.StringVar(&flags.prices, "prices", "", "price file (YAML)")
+	f.StringVar(&flags.zone, "zone", "UTC", "time zone of the month, like Europe/Berlin")
+	f.IntVar(&flags.lateDays, "late-days", 3, "days after the month in which delivered objects still count")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
-	f.StringVar(&flags.out, "out", "", "a folder for the invoice, its manifest and meter events")
-	f.StringVar(&flags.again, "again", "", "the manifest of an invoice to make again")
-	f.StringVar(&flags.meter, "meter", "api_requests", "the name of the meter's events")
+	f.StringVar(&flags.out, "out", "", "folder for the invoice, its manifest and meter events")
+	f.StringVar(&flags.again, "again", "", "manifest of an invoice to recompute")
+	f.StringVar(&flags.meter, "meter", "api_requests", "event name of the meter")
 	cmd.MarkFlagsMutuallyExclusive("month", "again")
 	cmd.MarkFlagsOneRequired("month", "again")
 	return cmd
@@ -65,7 +65,7 @@ a year later, or says what is different.
 
 func runInvoice(ctx context.Context, e *env, flags *invoiceFlags) error {
 	if flags.prices == "" {
-		return usageError{errors.New("--prices is missing: the file that says what requests cost")}
+		return usageError{errors.New("--prices is required: the price file")}
 	}
 	prices, err := invoice.LoadPrices(flags.prices)
 	if err != nil {
@@ -138,7 +138,7 @@ func (f *invoiceFlags) rebuild(ctx context.Context, e *env, prices *invoice.Pric
 	return invoice.Rebuild(ctx, l.DB(), prices, frozen)
 }
 
-// write writes every form of the invoice.
+// write writes the invoice, its manifest and, for a closed month, the meter events.
 func (f *invoiceFlags) write(e *env, bill *invoice.Invoice) error {
 	if err := os.MkdirAll(f.out, 0o700); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (f *invoiceFlags) write(e *env, bill *invoice.Invoice) error {
 		write func(io.Writer) error
 	}{{"invoice.csv", bill.WriteCSV}, {"invoice.json", bill.WriteJSON}, {"manifest.json", bill.Manifest.Write}}
 	if bill.Manifest.Preliminary {
-		fmt.Fprintf(e.stderr, "the month is open until %s: this is preliminary, and there are no meter events yet\n", bill.Manifest.Closed.Format(time.RFC3339))
+		fmt.Fprintf(e.stderr, "the month is open until %s: the invoice is preliminary and has no meter events yet\n", bill.Manifest.Closed.Format(time.RFC3339))
 	} else {
 		files = append(files, []struct {
 			name  string
@@ -172,7 +172,7 @@ func (f *invoiceFlags) write(e *env, bill *invoice.Invoice) error {
 	}
 	for kind, n := range unmapped {
 		if n > 0 {
-			fmt.Fprintf(e.stderr, "  %d lines have no customer at %s: name them below customers in %s\n", n, kind, f.prices)
+			fmt.Fprintf(e.stderr, "  %d lines have no customer at %s: add them to customers: in %s\n", n, kind, f.prices)
 		}
 	}
 	return nil

@@ -31,30 +31,29 @@ type lakeFlags struct {
 	wait     time.Duration
 }
 
-const lakeHelp = `The logs are those of stagelog.yaml's bucket, or of --bucket s3://bucket/prefix, which needs no more
-than the right to list and read it: any chain in these formats may have delivered them. What is
-new there is imported into a database first (--lake), so the second time is quick; what has left the
-bucket since stays in it, or goes with --forget. In a folder where ` + "`stagelog up`" + ` ran, its bucket
-and credentials are used without being asked for.`
+const lakeHelp = `Reads the logs in stagelog.yaml's bucket, or those of any pipeline with --bucket s3://bucket/prefix, which
+requires only permission to list and read. New objects are first imported into a local database (--lake),
+so later runs are fast. Objects deleted from the bucket stay in the database, unless --forget is given.
+In a folder where ` + "`stagelog up`" + ` ran, its bucket and credentials are the default.`
 
 func (f *lakeFlags) bind(cmd *cobra.Command) {
 	f.aws.bind(cmd)
-	cmd.Flags().StringVar(&f.bucket, "bucket", "", "the logs, as s3://bucket/prefix (default: where stagelog.yaml delivers to)")
-	cmd.Flags().StringVar(&f.path, "lake", "", "the database (default .stagelog/lake/BUCKET.duckdb)")
-	cmd.Flags().BoolVar(&f.noImport, "no-import", false, "do not look for new objects first")
-	cmd.Flags().BoolVar(&f.forget, "forget", false, "drop what was imported of objects of that time that are no longer in the bucket (default: keep it)")
-	cmd.Flags().DurationVar(&f.wait, "lake-wait", 30*time.Second, "how long to wait for another command that uses the database")
+	cmd.Flags().StringVar(&f.bucket, "bucket", "", "logs to read, as s3://bucket/prefix (default: from stagelog.yaml)")
+	cmd.Flags().StringVar(&f.path, "lake", "", "path of the database (default .stagelog/lake/BUCKET.duckdb)")
+	cmd.Flags().BoolVar(&f.noImport, "no-import", false, "do not import new objects first")
+	cmd.Flags().BoolVar(&f.forget, "forget", false, "drop imported objects of the time range that are no longer in the bucket")
+	cmd.Flags().DurationVar(&f.wait, "lake-wait", 30*time.Second, "how long to wait while another command uses the database")
 	cmd.MarkFlagsMutuallyExclusive("no-import", "forget")
 }
 
-// logs says where a command's logs are, and how to import them.
+// logs holds the bucket of a command's logs and the options to import them.
 type logs struct {
-	pipeline *config.Pipeline // nil where there is none
+	pipeline *config.Pipeline // nil without a stagelog.yaml for this bucket
 	bucket   bucket.Bucket
 	lake.ImportOptions
 }
 
-// url returns the place of a prefix in the bucket, printable.
+// url returns the printable S3 URL of a prefix.
 func (l *logs) url(prefix string) string {
 	return "s3://" + l.bucket.Bucket() + "/" + table.Printable(prefix)
 }
@@ -64,7 +63,7 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	p, err := config.Load(e.file, e.getenv)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.bucket == "":
-		return nil, usageError{fmt.Errorf("%s not found; say where the logs are with --bucket s3://bucket/prefix", e.file)}
+		return nil, usageError{fmt.Errorf("%s not found; name the logs with --bucket s3://bucket/prefix", e.file)}
 	case err != nil && f.bucket == "":
 		return nil, err
 	case err != nil:
@@ -78,7 +77,7 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 			return nil, usageError{fmt.Errorf("--bucket %s: expected s3://bucket/prefix", f.bucket)}
 		}
 		if p != nil && p.Bucket != name {
-			p = nil // of other logs
+			p = nil // describes other logs
 		}
 	} else {
 		name, prefix = p.Bucket, p.Deliver.Logs()
@@ -99,7 +98,7 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	return at, nil
 }
 
-// clients returns clients of AWS's services beside the bucket.
+// clients returns the clients of the AWS services.
 func (f *lakeFlags) clients(ctx context.Context, e *env) (*provision.Clients, error) {
 	p, err := config.Load(e.file, e.getenv)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -115,7 +114,7 @@ func (f *lakeFlags) clients(ctx context.Context, e *env) (*provision.Clients, er
 // localState is where `stagelog up` keeps its state by default.
 const localState = ".stagelog"
 
-// config returns AWS's usual configuration, or that of the `stagelog up` of this folder.
+// config returns the usual AWS configuration, or that of the `stagelog up` in this folder.
 func (f *lakeFlags) config(ctx context.Context, e *env, p *config.Pipeline) (aws.Config, error) {
 	_, err := os.Stat(filepath.Join(localState, "credentials"))
 	elsewhere := f.aws.profile + f.aws.endpoint + e.getenv("AWS_PROFILE") + e.getenv("AWS_ACCESS_KEY_ID") + f.bucket
@@ -129,7 +128,7 @@ func (f *lakeFlags) config(ctx context.Context, e *env, p *config.Pipeline) (aws
 	}
 	cfg.RetryMaxAttempts = 2
 	cfg.AppID = "stagelog"
-	// The profile's endpoint; NewClients addresses buckets by path where there is one.
+	// Set the profile's endpoint, so that NewClients addresses buckets by path.
 	s, err := awsconfig.LoadSharedConfigProfile(ctx, "stagelog", func(o *awsconfig.LoadSharedConfigOptions) {
 		o.ConfigFiles, o.CredentialsFiles = []string{filepath.Join(localState, "config")}, []string{filepath.Join(localState, "credentials")}
 	})
@@ -139,22 +138,22 @@ func (f *lakeFlags) config(ctx context.Context, e *env, p *config.Pipeline) (aws
 	return cfg, nil
 }
 
-// maxNames is how many names of a bucket's objects a message lists.
+// maxNames limits the object names in a message.
 const maxNames = 20
 
-// nothing returns what there is where a command found no objects: of another time, or below another prefix.
+// nothing explains why no objects were found, and names those of other times or prefixes.
 func (l *logs) nothing(ctx context.Context) string {
 	names, err := l.bucket.Children(ctx, l.Prefix, maxNames)
 	if err == nil && len(names) > 0 {
-		return fmt.Sprintf("no objects below %s in that time: --from chooses another one; there is %s", l.url(l.Prefix), table.Printable(names[0]))
+		return fmt.Sprintf("no objects below %s in the time range (set by --from); found %s", l.url(l.Prefix), table.Printable(names[0]))
 	}
 	for prefix := l.Prefix; err == nil && prefix != ""; {
 		prefix = prefix[:strings.LastIndexByte(strings.TrimSuffix(prefix, "/"), '/')+1]
 		if names, err = l.bucket.Children(ctx, prefix, maxNames); len(names) > 0 {
-			return fmt.Sprintf("nothing is below %s: is the prefix right? Below %s there is %s", l.url(l.Prefix), l.url(prefix), table.Printable(strings.Join(names, ", ")))
+			return fmt.Sprintf("no objects below %s; check the prefix. Below %s: %s", l.url(l.Prefix), l.url(prefix), table.Printable(strings.Join(names, ", ")))
 		}
 	}
-	return "nothing is below " + l.url(l.Prefix)
+	return "no objects below " + l.url(l.Prefix)
 }
 
 // lakePath returns the path of a bucket's database.
@@ -165,15 +164,15 @@ func (f *lakeFlags) lakePath(bucket string) string {
 	return filepath.Join(localState, "lake", bucket+".duckdb")
 }
 
-// openAsIs opens the lake of a bucket, and reports when it waits for it.
+// openAsIs opens the lake of a bucket without an import, and reports when it waits for another command.
 func (f *lakeFlags) openAsIs(ctx context.Context, e *env, bucket string) (*lake.Lake, error) {
 	path := f.lakePath(bucket)
 	return lake.Open(ctx, path, lake.Options{Wait: f.wait, Waiting: func() {
-		fmt.Fprintf(e.stderr, "another command uses the database %s; waiting for up to %v\n", path, f.wait)
+		fmt.Fprintf(e.stderr, "database %s is in use by another command; waiting up to %v\n", path, f.wait)
 	}})
 }
 
-// open opens the lake, and imports what is new of a time. Zero times are no bounds.
+// open opens the lake and imports new objects of a time range. Zero times mean no bounds.
 func (f *lakeFlags) open(ctx context.Context, e *env, from, to time.Time) (*lake.Lake, error) {
 	at, err := f.find(ctx, e)
 	if err != nil {
@@ -190,10 +189,10 @@ func (f *lakeFlags) open(ctx context.Context, e *env, from, to time.Time) (*lake
 	return l, nil
 }
 
-// progressEvery is how often a long import reports how far it is.
+// progressEvery is the interval between progress lines of an import.
 const progressEvery = 2 * time.Second
 
-// fill imports what is new unless --no-import is given, and reports progress and result.
+// fill imports new objects unless --no-import is given, and reports progress and result.
 func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs) error {
 	if f.noImport {
 		return nil
@@ -208,7 +207,7 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs) er
 	}
 	sum, err := l.Import(ctx, at.bucket, opts)
 	if err != nil {
-		return fmt.Errorf("%w\n  --no-import answers from what was imported before",
+		return fmt.Errorf("%w\n  --no-import uses the objects imported earlier",
 			provision.Explain(fmt.Errorf("import the logs below s3://%s/%s: %w", at.bucket.Bucket(), at.Prefix, err)))
 	}
 	if sum.Imported > 0 {
@@ -222,25 +221,25 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs) er
 	return nil
 }
 
-// report prints what was unusual about an import.
+// report prints the anomalies of an import.
 func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 	for _, note := range []struct {
 		n    int64
 		text string
 	}{
-		{sum.Duplicates, "of them were there already, and count once"},
-		{sum.Bad, "lines are no log lines: SELECT * FROM bad_lines shows them"},
-		{sum.Misfit, "values do not fit their column, and are kept in extra"},
+		{sum.Duplicates, "of them were duplicates and count once"},
+		{sum.Bad, "lines are not log lines: SELECT * FROM bad_lines shows them"},
+		{sum.Misfit, "values do not fit their column and are kept in extra"},
 	} {
 		if note.n > 0 {
 			fmt.Fprintf(e.stderr, "  %s %s\n", table.Thousands(note.n), note.text)
 		}
 	}
 	if sum.Forgotten > 0 {
-		fmt.Fprintf(e.stderr, "forgot %s: no longer in the bucket\n", table.Plural(int64(sum.Forgotten), "object"))
+		fmt.Fprintf(e.stderr, "dropped %s no longer in the bucket\n", table.Plural(int64(sum.Forgotten), "object"))
 	}
 	if sum.Spared > 0 {
-		fmt.Fprintf(e.stderr, "forgot nothing: nothing at all is below %s any more, and what was imported before stays (%s); to drop it, delete %s\n",
+		fmt.Fprintf(e.stderr, "dropped nothing: no objects are left below %s, so the imported ones are kept (%s); to drop them, delete %s\n",
 			at.url(at.Prefix), table.Plural(int64(sum.Spared), "object"), f.lakePath(at.bucket.Bucket()))
 	}
 	for _, p := range sum.Problems {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What has left the bucket stays in the lake, or goes where that is asked for.
-func TestForget(t *testing.T) {
+// Objects deleted from the bucket stay in the lake unless --forget is given.
+func TestForgetDeletedObjects(t *testing.T) {
 	now := time.Now().UTC()
 	key := func(ago time.Duration, name string) string {
 		return "logs/" + now.Add(-ago).Format("2006/01/02/15/") + name
@@ -25,16 +25,16 @@ func TestForget(t *testing.T) {
 		remove []string
 		args   []string
 		n      int
-		says   string // "" is nothing of forgetting
+		says   string // "" for no message about dropped objects
 	}{
-		{name: "all of it", args: []string{"--bucket", "s3://acme-logs", "--from", "60d"}, n: 4},
+		{name: "all objects", args: []string{"--bucket", "s3://acme-logs", "--from", "60d"}, n: 4},
 		{name: "kept by default", remove: []string{old, gone}, args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d"}, n: 4},
 		{name: "another prefix", args: []string{"--bucket", "s3://acme-logs/lgos/", "--from", "60d", "--forget"}, n: 4},
-		{name: "the last 30 days", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3, says: "forgot 1 object: no longer in the bucket\n"},
+		{name: "the last 30 days", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3, says: "dropped 1 object no longer in the bucket\n"},
 		{name: "again", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3},
-		{name: "from earlier on", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 2, says: "forgot 1 object: no longer in the bucket\n"},
-		{name: "nothing is left", remove: []string{stays}, args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2,
-			says: "forgot nothing: nothing at all is below s3://acme-logs/logs/ any more, and what was imported before stays (1 object); to drop it, delete .stagelog/lake/acme-logs.duckdb"},
+		{name: "an earlier start", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 2, says: "dropped 1 object no longer in the bucket\n"},
+		{name: "no objects left", remove: []string{stays}, args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2,
+			says: "dropped nothing: no objects are left below s3://acme-logs/logs/, so the imported ones are kept (1 object); to drop them, delete .stagelog/lake/acme-logs.duckdb"},
 	}
 	for _, step := range steps {
 		s3.remove(step.remove...)
@@ -42,8 +42,8 @@ func TestForget(t *testing.T) {
 		if want := fmt.Sprintf("[\n{\"n\":%d}\n]\n", step.n); code != exitOK || stdout != want {
 			t.Errorf("%s = %d: %q, want %q\n%s", step.name, code, stdout, want, stderr)
 		}
-		if step.says == "" && strings.Contains(stderr, "forgot") || !strings.Contains(stderr, step.says) {
-			t.Errorf("%s says %q, want %q", step.name, stderr, step.says)
+		if step.says == "" && strings.Contains(stderr, "dropped") || !strings.Contains(stderr, step.says) {
+			t.Errorf("%s prints %q, want %q", step.name, stderr, step.says)
 		}
 	}
 	for _, args := range [][]string{{"report"}, {"report", "invoice", "--month", "2026-10", "--prices", "p"}, {"report", "coverage"}, {"report", "reattribute"}, {"console"}, {"query", count}} {

@@ -12,7 +12,7 @@ const (
 	malformed = "The authorization header is malformed; the region &apos;us-east-1&apos; is wrong; expecting &apos;eu-west-1&apos;"
 )
 
-// elsewhere refuses what is not asked in the bucket's Region, as S3 does.
+// elsewhere rejects requests signed for another Region than the bucket's, like S3.
 func elsewhere(f *fakeS3, status int, header bool) func(w http.ResponseWriter, r *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if asked(r) == f.region {
@@ -30,17 +30,17 @@ func elsewhere(f *fakeS3, status int, header bool) func(w http.ResponseWriter, r
 	}
 }
 
-// A bucket in another Region than the one configured is read there.
-func TestABucketIsFollowedIntoItsRegion(t *testing.T) {
+// A bucket is read in its own Region, even if another one is configured.
+func TestBucketInOtherRegion(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
 		header bool
 		calls  []string
 	}{
-		"a redirect":                              {http.StatusMovedPermanently, true, []string{"GET us-east-1", "GET eu-west-1"}},
-		"a redirect that does not say where":      {http.StatusMovedPermanently, false, []string{"GET us-east-1", "HEAD us-east-1", "GET eu-west-1"}},
-		"a wrong signature":                       {http.StatusBadRequest, false, []string{"GET us-east-1", "HEAD us-east-1", "GET eu-west-1"}},
-		"a wrong signature that tells the Region": {http.StatusBadRequest, true, []string{"GET us-east-1", "GET eu-west-1"}},
+		"a redirect":                        {http.StatusMovedPermanently, true, []string{"GET us-east-1", "GET eu-west-1"}},
+		"a redirect without the Region":     {http.StatusMovedPermanently, false, []string{"GET us-east-1", "HEAD us-east-1", "GET eu-west-1"}},
+		"a wrong signature":                 {http.StatusBadRequest, false, []string{"GET us-east-1", "HEAD us-east-1", "GET eu-west-1"}},
+		"a wrong signature with the Region": {http.StatusBadRequest, true, []string{"GET us-east-1", "GET eu-west-1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`, "logs/b": `{"request_id":"r2"}`})
@@ -57,7 +57,7 @@ func TestABucketIsFollowedIntoItsRegion(t *testing.T) {
 }
 
 // An error from S3 names the cause, the resource and the next step.
-func TestWhatS3Refuses(t *testing.T) {
+func TestS3ErrorsAreExplained(t *testing.T) {
 	list := func(r *http.Request) bool { return r.URL.Query().Has("list-type") }
 	get := func(r *http.Request) bool { return !list(r) }
 	const user = "User: arn:aws:sts::111122223333:assumed-role/reports/eva is not authorized to perform: "
@@ -96,7 +96,7 @@ func TestWhatS3Refuses(t *testing.T) {
 			says: []string{"logs/a", "archived", "restore it"}},
 		"too many requests": {when: list, status: 503, code: "SlowDown", message: "Please reduce your request rate.",
 			says: []string{"wait a minute"}},
-		"a Region that S3 does not name": {when: func(*http.Request) bool { return true }, status: 301, code: "PermanentRedirect", message: redirect,
+		"a redirect without a Region": {when: func(*http.Request) bool { return true }, status: 301, code: "PermanentRedirect", message: redirect,
 			says: []string{"another Region", "--region"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,19 +129,19 @@ func TestWhatS3Refuses(t *testing.T) {
 	}
 }
 
-// Where there are no objects, what there is is named: the prefix may be a slip.
-func TestNothingBelowAPrefix(t *testing.T) {
+// If there are no objects, the existing prefixes are listed: the given one may be a typo.
+func TestNoObjectsBelowPrefix(t *testing.T) {
 	for name, c := range map[string]struct {
 		objects []string
 		prefix  string
 		says    string
 	}{
-		"a slip":                  {[]string{"errors/x", "logs/2026/x", "README"}, "lgos/", "nothing is below s3://acme-logs/lgos/: is the prefix right? Below s3://acme-logs/ there is errors/, logs/, README\n"},
-		"a slip further down":     {[]string{"apiable/aws/logs/x", "apiable/aws/errors/x"}, "apiable/aws/lgos/", "Below s3://acme-logs/apiable/aws/ there is apiable/aws/errors/, apiable/aws/logs/\n"},
-		"a slip further up":       {[]string{"apiable/aws/logs/x"}, "apaible/aws/logs", "Below s3://acme-logs/ there is apiable/\n"},
-		"an empty bucket":         {nil, "logs/", "nothing is below s3://acme-logs/logs/\n"},
-		"an empty bucket, wholly": {nil, "", "nothing is below s3://acme-logs/\n"},
-		"another time":            {[]string{"logs/2020/01/01/00/x"}, "logs/", "no objects below s3://acme-logs/logs/ in that time: --from chooses another one; there is logs/2020/\n"},
+		"a typo":                           {[]string{"errors/x", "logs/2026/x", "README"}, "lgos/", "no objects below s3://acme-logs/lgos/; check the prefix. Below s3://acme-logs/: errors/, logs/, README\n"},
+		"a typo further down":              {[]string{"apiable/aws/logs/x", "apiable/aws/errors/x"}, "apiable/aws/lgos/", "Below s3://acme-logs/apiable/aws/: apiable/aws/errors/, apiable/aws/logs/\n"},
+		"a typo further up":                {[]string{"apiable/aws/logs/x"}, "apaible/aws/logs", "Below s3://acme-logs/: apiable/\n"},
+		"an empty bucket":                  {nil, "logs/", "no objects below s3://acme-logs/logs/\n"},
+		"an empty bucket without a prefix": {nil, "", "no objects below s3://acme-logs/\n"},
+		"another time":                     {[]string{"logs/2020/01/01/00/x"}, "logs/", "no objects below s3://acme-logs/logs/ in the time range (set by --from); found logs/2020/\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeS3(t, "acme-logs", map[string]string{})
@@ -155,8 +155,8 @@ func TestNothingBelowAPrefix(t *testing.T) {
 	}
 }
 
-// Who may list only what is below a prefix is not kept from an answer by asking what else there is.
-func TestNothingBelowAPrefixWhereNoMoreMayBeListed(t *testing.T) {
+// A denied listing of other prefixes is no error.
+func TestNoObjectsAndListingDenied(t *testing.T) {
 	f := newFakeS3(t, "acme-logs", map[string]string{"logs/x": "{}"})
 	f.refuse = func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Query().Get("prefix"), "shared/") {
@@ -165,7 +165,7 @@ func TestNothingBelowAPrefixWhereNoMoreMayBeListed(t *testing.T) {
 		refuse(w, r, http.StatusForbidden, "AccessDenied", "Access Denied", "")
 		return true
 	}
-	if _, stderr, code := f.run(t, "report", "--bucket", "s3://acme-logs/shared/"); code != exitOK || !strings.HasSuffix(stderr, "nothing is below s3://acme-logs/shared/\n") {
+	if _, stderr, code := f.run(t, "report", "--bucket", "s3://acme-logs/shared/"); code != exitOK || !strings.HasSuffix(stderr, "no objects below s3://acme-logs/shared/\n") {
 		t.Errorf("report = %d: %s", code, stderr)
 	}
 }

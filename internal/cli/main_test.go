@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// call runs the program as main does, with an environment of its own.
+// call runs the program with the given environment variables and input.
 func call(t *testing.T, env map[string]string, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -17,19 +17,19 @@ func call(t *testing.T, env map[string]string, stdin string, args ...string) (st
 	return out.String(), errs.String(), code
 }
 
-func TestHelpNamesEveryCommandAndTheExitCodes(t *testing.T) {
+func TestHelpListsCommandsAndExitCodes(t *testing.T) {
 	stdout, _, code := call(t, nil, "", "--help")
 	if code != exitOK {
 		t.Fatalf("--help ended with %d", code)
 	}
 	for _, want := range []string{"demo", "init", "up", "format", "bench", "Exit codes", "STAGELOG_"} {
 		if !strings.Contains(stdout, want) {
-			t.Errorf("--help does not name %s:\n%s", want, stdout)
+			t.Errorf("--help does not contain %s:\n%s", want, stdout)
 		}
 	}
 }
 
-func TestEveryCommandHasExamples(t *testing.T) {
+func TestCommandsHaveExamples(t *testing.T) {
 	root := newRoot(&env{})
 	for _, c := range root.Commands() {
 		if c.IsAvailableCommand() && c.Name() != "help" && c.Example == "" {
@@ -38,7 +38,7 @@ func TestEveryCommandHasExamples(t *testing.T) {
 	}
 }
 
-func TestUsageErrorsEndWithTheirCode(t *testing.T) {
+func TestUsageErrorExitCode(t *testing.T) {
 	tests := []struct {
 		name string
 		env  map[string]string
@@ -62,7 +62,7 @@ func TestUsageErrorsEndWithTheirCode(t *testing.T) {
 	}
 }
 
-func TestInitWritesAFileThatLoadsAndNeverReplacesOne(t *testing.T) {
+func TestInitWritesLoadableFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "stagelog.yaml")
 	if _, stderr, code := call(t, nil, "", "init", "--file", file, "--name", "widgets"); code != exitOK {
 		t.Fatalf("init ended with %d: %s", code, stderr)
@@ -80,7 +80,7 @@ func TestInitWritesAFileThatLoadsAndNeverReplacesOne(t *testing.T) {
 	}
 }
 
-func TestFormatPrintIsFitForAStageAndPassesItsOwnLint(t *testing.T) {
+func TestFormatPrintPassesLint(t *testing.T) {
 	for _, name := range []string{"classic", "usage", "full"} {
 		format, _, code := call(t, nil, "", "format", "print", name)
 		if code != exitOK || !strings.Contains(format, "$context.requestId") {
@@ -92,7 +92,7 @@ func TestFormatPrintIsFitForAStageAndPassesItsOwnLint(t *testing.T) {
 	}
 }
 
-func TestFormatLintJSONIsOneDocument(t *testing.T) {
+func TestFormatLintJSON(t *testing.T) {
 	stdout, _, code := call(t, nil, "{“a”: “$context.stage”}", "format", "lint", "--json", "-")
 	var got struct {
 		Errors   int

@@ -46,7 +46,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-func TestPrompterNeedsATerminal(t *testing.T) {
+func TestPrompterRequiresTerminal(t *testing.T) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestPrompterNeedsATerminal(t *testing.T) {
 	defer null.Close()
 	for _, e := range []*env{{stdin: strings.NewReader("yes\n")}, {stdin: null}} {
 		if p := e.prompter(false); p.interactive() || p.confirm("Continue?") == nil {
-			t.Errorf("a prompter reads from %T", e.stdin)
+			t.Errorf("the prompter reads from %T", e.stdin)
 		}
 	}
 }

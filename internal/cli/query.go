@@ -30,26 +30,26 @@ func newQuery(e *env) *cobra.Command {
 	flags := queryFlags{from: when{now: time.Now}, to: when{now: time.Now}}
 	cmd := &cobra.Command{
 		Use:   "query [SQL]",
-		Short: "SQL over the delivered logs",
-		Long: `Runs SQL (DuckDB's) that reads the view requests, one row for each request:
+		Short: "Run SQL over the delivered logs",
+		Long: `Runs DuckDB SQL. The view requests has one row for each request:
   time, request_id, extended_request_id, api_id, stage, key_id, customer, usage_plan,
   usage_plan_id, method, route, path, status, latency, integration_latency (ms), bytes, ip,
   user_agent, error, extra (JSON: every other field), object, line
-Times are UTC, and a value that was "-" is NULL. The tables objects and bad_lines say where rows
-are from. Without SQL there is a prompt.
+Times are UTC, and a logged "-" is NULL. The tables objects and bad_lines hold the imported objects and
+the lines that could not be parsed. Without SQL, query starts a prompt.
 
 ` + lakeHelp,
 		Example: `  stagelog query "SELECT customer, count(*) FROM requests GROUP BY 1 ORDER BY 2 DESC"
   stagelog query "SELECT * FROM requests WHERE status >= 500 ORDER BY time DESC LIMIT 20" --json
   stagelog query "FROM requests WHERE customer = 'Acme'" --parquet acme.parquet
-  stagelog query                                     a prompt`,
+  stagelog query                                     start a prompt`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runQuery(cmd.Context(), e, &flags, args) },
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
-	f.Var(&flags.from, "from", "import requests from then on (default 30 days ago): "+whenHelp)
-	f.Var(&flags.to, "to", "import requests before then")
+	f.Var(&flags.from, "from", "import requests from this time on (default 30 days ago): "+whenHelp)
+	f.Var(&flags.to, "to", "import requests before this time")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
 	f.StringVar(&flags.parquet, "parquet", "", "write the result to this Parquet file")
 	cmd.MarkFlagsMutuallyExclusive("csv", "parquet")
@@ -109,7 +109,7 @@ func scan(rows *sql.Rows, n int, fn func([]any) error) error {
 	return rows.Err()
 }
 
-// text is a value as people read it. NULL is the empty text.
+// text formats a value for people. NULL becomes the empty text.
 func text(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -129,7 +129,7 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// maxTableRows is how many rows a table shows: it needs all of them to know how wide it is.
+// maxTableRows limits the rows of a table: all of them are in memory to compute its widths.
 const maxTableRows = 10_000
 
 func rowsAsTable(w io.Writer, rows *sql.Rows, names []string) error {
@@ -159,7 +159,7 @@ func rowsAsTable(w io.Writer, rows *sql.Rows, names []string) error {
 		return err
 	}
 	if n > maxTableRows {
-		_, err = fmt.Fprintf(w, "and %s more rows: --csv, --json and --parquet have them\n", table.Thousands(int64(n-maxTableRows)))
+		_, err = fmt.Fprintf(w, "%s more rows; use --csv, --json or --parquet to get all\n", table.Thousands(int64(n-maxTableRows)))
 	}
 	return err
 }
@@ -180,7 +180,7 @@ func rowsAsCSV(w io.Writer, rows *sql.Rows, names []string) error {
 	return errors.Join(err, out.Error())
 }
 
-// rowsAsJSON prints one document: a list of objects, whose members are in the query's order.
+// rowsAsJSON prints a list of objects with their members in column order.
 func rowsAsJSON(w io.Writer, rows *sql.Rows, names []string) error {
 	between := "[\n"
 	err := scan(rows, len(names), func(values []any) error {
@@ -218,7 +218,7 @@ func rowsAsJSON(w io.Writer, rows *sql.Rows, names []string) error {
 	return err
 }
 
-// writeParquet has DuckDB write the result where it may, and moves it to where it belongs.
+// writeParquet copies the Parquet file that the query process writes to path.
 func writeParquet(ctx context.Context, l *lake.Lake, statement, path string) error {
 	made, err := l.Parquet(ctx, statement)
 	if err != nil {
@@ -236,10 +236,10 @@ func writeParquet(ctx context.Context, l *lake.Lake, statement, path string) err
 	})
 }
 
-// historyFile keeps what was typed at the prompt.
+// historyFile returns the path of the prompt's history.
 func historyFile() string { return filepath.Join(localState, "query_history") }
 
-// words are what the prompt completes.
+// words lists the prompt's completions.
 var words = strings.Fields(`SELECT FROM WHERE GROUP ORDER BY LIMIT count(*) DISTINCT HAVING AND OR NOT NULL IS LIKE DESC ASC quantile_cont( date_trunc('hour',
 	requests objects bad_lines time request_id extended_request_id api_id stage key_id customer usage_plan usage_plan_id method route path
 	status latency integration_latency bytes ip user_agent error extra`)

@@ -16,8 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// prompt runs statements as they are typed, with history and completion at a terminal; elsewhere
-// it reads them from stdin. A statement ends with a semicolon or with its line.
+// prompt runs one statement per line, from a terminal with history and completion, or from stdin.
 func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error {
 	read, end := lineByLine(e.stdin), func() {}
 	if stdin, ok := e.stdin.(*os.File); ok && term.IsTerminal(int(stdin.Fd())) {
@@ -40,7 +39,7 @@ func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error 
 		case statement == "exit" || statement == "quit" || statement == `\q`:
 			return nil
 		}
-		// Ctrl-C ends the statement, and not the prompt.
+		// Ctrl-C cancels the statement but not the prompt.
 		running, stop := signal.NotifyContext(ctx, os.Interrupt)
 		if err := flags.run(running, e, l, statement); err != nil {
 			fmt.Fprintln(e.stderr, err)
@@ -54,10 +53,10 @@ func lineByLine(r io.Reader) func() (string, error) {
 	return func() (string, error) { return in.ReadString('\n') }
 }
 
-// terminal reads lines with history and completion. What it prints of results goes to stdout
-// between two lines, when the terminal is as usual.
+// terminal returns a function that reads lines with history and completion. The terminal is in raw
+// mode only while it reads.
 func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), err error) {
-	fmt.Fprintln(e.stderr, "SQL over the view requests; the tab key completes, an empty line does nothing, exit ends")
+	fmt.Fprintln(e.stderr, "SQL over the view requests. Tab completes, exit ends.")
 	t := term.NewTerminal(struct {
 		io.Reader
 		io.Writer
@@ -65,7 +64,7 @@ func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), 
 	t.AutoCompleteCallback = complete
 	past, err := os.ReadFile(historyFile())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("read what was typed before: %w", err)
+		return nil, nil, fmt.Errorf("read the query history: %w", err)
 	}
 	for line := range strings.Lines(string(past)) {
 		t.History.Add(strings.TrimSpace(line))
@@ -96,7 +95,7 @@ func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), 
 	}, func() { _ = history.Close() }, nil
 }
 
-// complete completes the word before the cursor when the tab key is hit, as far as it is clear.
+// complete extends the word before the cursor to the longest unambiguous completion on Tab.
 func complete(line string, pos int, key rune) (string, int, bool) {
 	if key != '\t' {
 		return "", 0, false

@@ -45,9 +45,9 @@ replay does not change the objects that it reads. Each record is in the result e
 is interrupted or repeated: finished objects are skipped. Records that fail again are put below the error
 output in replay/, and the next replay includes them.
 
-Readers can read what is below the delivery prefix, so also --into logs/replayed/. --since and --until
-compare the time of an object's delivery.`,
-		Example: `  stagelog replay --into logs/replayed/ --dry-run      what would be replayed
+Readers can read objects below the delivery prefix, including --into logs/replayed/. --since and --until
+refer to the delivery time of an object.`,
+		Example: `  stagelog replay --into logs/replayed/ --dry-run      only count the objects
   stagelog replay --into logs/replayed/                every record that failed
   stagelog replay --prefix logs/ --since 24h --into fixed/
   stagelog replay --into logs/replayed/ --endpoint-url http://127.0.0.1:4580`,
@@ -226,7 +226,7 @@ func replayProgress(e *env) func(replay.Summary) {
 	}
 }
 
-// print prints what a replay has done, or would do.
+// print prints the result of a replay or a dry run.
 func (f *replayFlags) print(e *env, cfg replay.Config, sum replay.Summary) error {
 	if e.json {
 		if err := printJSON(e.stdout, sum); err != nil {

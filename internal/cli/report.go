@@ -31,8 +31,8 @@ func newReport(e *env) *cobra.Command {
 	flags := reportFlags{from: when{now: time.Now}, to: when{now: time.Now}}
 	cmd := &cobra.Command{
 		Use:   "report",
-		Short: "Usage by customer, plan, route, status, day: who called, how often, how it went",
-		Long: `Requests, errors, bytes and latencies of the delivered logs, by any of
+		Short: "Report usage by customer, plan, route, status or day",
+		Long: `Reports requests, errors, bytes and latencies from the delivered logs, by any of
   ` + dimensions() + `.
 
 ` + lakeHelp,
@@ -48,11 +48,11 @@ func newReport(e *env) *cobra.Command {
 	f := cmd.Flags()
 	f.StringSliceVar(&flags.by, "by", []string{"customer"}, "one or more of the dimensions above")
 	f.StringArrayVar(&flags.where, "where", nil, whereHelp)
-	f.Var(&flags.from, "from", "requests from then on (default 30 days ago): "+whenHelp)
-	f.Var(&flags.to, "to", "requests before then")
-	f.StringVar(&flags.zone, "zone", "UTC", "where days begin, like Europe/Berlin")
-	f.IntVar(&flags.top, "top", 50, "so many rows with the most requests, and one of all others; 0 is every row")
-	f.BoolVar(&flags.compare, "compare", false, "beside the period before of the same length")
+	f.Var(&flags.from, "from", "requests from this time on (default 30 days ago): "+whenHelp)
+	f.Var(&flags.to, "to", "requests before this time")
+	f.StringVar(&flags.zone, "zone", "UTC", "time zone of the days, like Europe/Berlin")
+	f.IntVar(&flags.top, "top", 50, "number of rows with the most requests; the rest are summed in one row; 0 shows all")
+	f.BoolVar(&flags.compare, "compare", false, "compare with the preceding period of the same length")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
 	f.StringVar(&flags.html, "html", "", "write a page with charts to this file")
 	cmd.MarkFlagsMutuallyExclusive("csv", "html")
@@ -69,9 +69,9 @@ func dimensions() string {
 }
 
 // whereHelp describes --where, which takes query.ParseFilter's conditions.
-const whereHelp = "only requests with dimension=value; != for others, * for any text; may be repeated"
+const whereHelp = "only requests with dimension=value, or dimension!=value; * matches any text; may be repeated"
 
-// recent is what is looked at where nobody says from when.
+// recent is the default time range.
 const recent = 30 * 24 * time.Hour
 
 func (f *reportFlags) query() (q query.Query, err error) {
@@ -123,7 +123,7 @@ func runReport(ctx context.Context, e *env, flags *reportFlags) error {
 		if err := writeTo(flags.html, p.WriteHTML); err != nil {
 			return err
 		}
-		fmt.Fprintf(e.stderr, "%s is a page of its own: open it in a browser\n", flags.html)
+		fmt.Fprintf(e.stderr, "wrote %s; open it in a browser\n", flags.html)
 		return nil
 	}
 	r, err := report.Run(ctx, l.DB(), q)
@@ -139,7 +139,7 @@ func runReport(ctx context.Context, e *env, flags *reportFlags) error {
 	return r.WriteTable(e.stdout, width(e.stdout))
 }
 
-// width is how wide a terminal is; 0 is no terminal, and no bound.
+// width returns the columns of a terminal, or 0, which means no limit, for any other writer.
 func width(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -152,7 +152,7 @@ func width(w io.Writer) int {
 	return columns
 }
 
-// writeTo writes a file as a whole, for its owner alone: it may name customers.
+// writeTo writes a file that only its owner can read, as it may name customers.
 func writeTo(path string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -16,19 +16,19 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// fakeS3 is one bucket, which answers and refuses in S3's own words.
+// fakeS3 is a fake S3 server with one bucket and S3's error responses.
 type fakeS3 struct {
 	name, region string
 	endpoint     string
 
 	mu      sync.Mutex
 	objects map[string]string
-	// refuse answers a call instead of the bucket, or says that it has not. It may be nil.
+	// refuse may handle a request instead of the bucket, and reports whether it did. It may be nil.
 	refuse func(w http.ResponseWriter, r *http.Request) bool
-	calls  []string // method and Region of each
+	calls  []string // "METHOD REGION" of each request
 }
 
-// newFakeS3 serves a bucket in eu-west-1, and makes this process a user of it in a folder of its own.
+// newFakeS3 serves a bucket in eu-west-1 and sets credentials for it in a new working folder.
 func newFakeS3(t *testing.T, name string, objects map[string]string) *fakeS3 {
 	t.Helper()
 	f := &fakeS3{name: name, region: "eu-west-1", objects: objects}
@@ -59,13 +59,13 @@ func (f *fakeS3) remove(keys ...string) {
 	}
 }
 
-// asked is the Region that a request is signed for.
+// asked returns the Region that a request is signed for.
 func asked(r *http.Request) string {
 	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	return strings.Split(scope+"///", "/")[2]
 }
 
-// refuse answers with an error as S3 does: to HEAD without a body.
+// refuse writes an error response like S3, without a body for HEAD.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message, more string) {
 	w.Header().Set("X-Amz-Request-Id", "TX0000000000REQUEST")
 	w.Header().Set("Content-Type", "application/xml")
@@ -101,7 +101,7 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// list is ListObjectsV2, in one page.
+// list serves ListObjectsV2 with all objects in one page.
 func (f *fakeS3) list(w http.ResponseWriter, r *http.Request) {
 	type content struct {
 		Key, LastModified, ETag string

@@ -34,10 +34,9 @@ func newTail(e *env) *cobra.Command {
 	var flags tailFlags
 	cmd := &cobra.Command{
 		Use:   "tail",
-		Short: "Requests as they come: live from stagelog up, or from a bucket as objects arrive",
-		Long: `In a folder where ` + "`stagelog up`" + ` runs, shows each request as it is enriched. With --bucket, or
-where nothing runs, it looks for new objects again and again and shows their lines.
---json prints each line as it was logged.`,
+		Short: "Show requests live from stagelog up, or from new objects in a bucket",
+		Long: `Shows each request as it is enriched, in a folder where ` + "`stagelog up`" + ` runs. With --bucket, or if it is
+not running, shows the lines of new objects in the bucket. --json prints each line as it was logged.`,
 		Example: `  stagelog tail
   stagelog tail --status 5xx --customer 'Acme*'
   stagelog tail --bucket s3://acme-api-logs/logs/ --json | jq .ip`,
@@ -54,7 +53,7 @@ where nothing runs, it looks for new objects again and again and shows their lin
 			return nil
 		})
 	}
-	f.DurationVar(&flags.every, "every", 2*time.Second, "how often to look for new objects")
+	f.DurationVar(&flags.every, "every", 2*time.Second, "interval between checks for new objects")
 	return cmd
 }
 
@@ -82,7 +81,7 @@ func runTail(ctx context.Context, e *env, flags *tailFlags) error {
 	return t.follow(ctx, at)
 }
 
-// runningConsole is the address of the console of the `stagelog up` of this folder, if it runs.
+// runningConsole returns the console address of the `stagelog up` in this folder, "" if none was started.
 func runningConsole() (string, error) {
 	data, err := os.ReadFile(filepath.Join(localState, server.EndpointsFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -106,9 +105,9 @@ type tail struct {
 	colour  paint
 }
 
-var errNotRunning = errors.New("no `stagelog up` shows its lines here")
+var errNotRunning = errors.New("no `stagelog up` is running here")
 
-// live prints the lines of a running chain.
+// live prints the lines of a running pipeline.
 func (t *tail) live(ctx context.Context, address string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+server.LinesPath, nil)
 	if err != nil {
@@ -119,11 +118,11 @@ func (t *tail) live(ctx context.Context, address string) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return errNotRunning // its file is left over
+		return errNotRunning // the endpoints file is from an earlier run
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return errNotRunning // or its console has a password
+		return errNotRunning // or the console requires a password
 	}
 	fmt.Fprintf(t.env.stderr, "live from %s\n", address)
 	in := bufio.NewReader(answer.Body)
@@ -138,14 +137,14 @@ func (t *tail) live(ctx context.Context, address string) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, io.EOF):
-			return errors.New("stagelog up has ended")
+			return errors.New("stagelog up has stopped")
 		case err != nil:
 			return fmt.Errorf("read lines from %s: %w", address, err)
 		}
 	}
 }
 
-// follow prints the lines of objects that come into a bucket from now on.
+// follow prints the lines of new objects in a bucket.
 func (t *tail) follow(ctx context.Context, at *logs) error {
 	t.mapping = at.Mapping
 	fmt.Fprintf(t.env.stderr, "waiting for new objects below %s\n", at.url(at.Prefix))
@@ -180,20 +179,19 @@ func (t *tail) follow(ctx context.Context, at *logs) error {
 	}
 }
 
-// tailBack is how long ago an object may have begun that comes now: Firehose buffers for 15
-// minutes at most, and puts it under the hour in which its first record came.
+// tailBack is how far back follow lists objects: Firehose buffers for up to 15 minutes and names an
+// object after the hour of its first record.
 const tailBack = time.Hour
 
-// longest line that is shown, and about how much of one is read at once.
 const (
-	tailLine = 1 << 20
-	tailPart = 64 << 10
+	tailLine = 1 << 20  // longest line to show
+	tailPart = 64 << 10 // bytes read at once
 )
 
 func (t *tail) object(ctx context.Context, at *logs, key string) error {
 	body, err := at.bucket.Get(ctx, key)
 	if err != nil {
-		return err // which names the object
+		return err // names the object
 	}
 	defer body.Close()
 	plain, _, err := lines.Open(body)
@@ -205,7 +203,7 @@ func (t *tail) object(ctx context.Context, at *logs, key string) error {
 	return lines.Lines(plain, tailPart, tailLine, func(line []byte, _ bool) error { return t.print(line) })
 }
 
-// print prints a line if it is asked for.
+// print prints a line that matches the flags.
 func (t *tail) print(line []byte) error {
 	q, ok := t.mapping.Read(line)
 	if !ok || !t.filter.Match(q, time.UTC) {

@@ -140,7 +140,7 @@ func announce(e *env, c *server.Server, dir, bucket string, apisOnly bool) error
 	}
 	for i, profile := range c.Profiles() {
 		command := "firehose list-delivery-streams"
-		if i > 0 { // a reader may list this bucket, and not all buckets
+		if i > 0 { // a reader may list only this bucket
 			command = fmt.Sprintf("s3 ls s3://%s/ --recursive", bucket)
 		}
 		fmt.Fprintf(e.stderr, "  aws --profile %s %s\n", profile, command)
