@@ -23,8 +23,7 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// staleConfig returns an AWS config file that a machine may have: of another account, of an endpoint where
-// no server listens, and of files that are missing.
+// staleConfig returns an AWS config file for another Region, with an unreachable endpoint and missing files.
 func staleConfig(missing string) string {
 	return strings.ReplaceAll(`[default]
 region = mars-north-1
@@ -38,10 +37,10 @@ retry_mode = nonsense
 `, "MISSING", missing)
 }
 
-// The control API pages by two, throttles every fourth call and is slow, and one key
-// appears only in mid-traffic. The environment points every AWS client elsewhere. The real
-// function, which reads that API over HTTP, attributes all keys all the same.
-func TestAnAwkwardAPIInAHostileEnvironment(t *testing.T) {
+// The control API returns pages of two, throttles every fourth call and is slow, one key appears
+// under traffic, and the environment points AWS clients elsewhere. The real function, which reads
+// that API over HTTP, still attributes all keys.
+func TestFaultyAPIAndHostileEnvironment(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
@@ -64,7 +63,7 @@ local:
 	began := time.Now()
 	admin := sdk(t, u, "stagelog")
 	if status := u.call(t, "/shop/prod/x", keyValue("late")); status != http.StatusForbidden && time.Since(began) < 2*time.Second {
-		t.Errorf("the key that appears later is answered %d at once, want 403", status)
+		t.Errorf("status %d for the key that appears later, want 403", status)
 	}
 
 	admin.createBucket("lambda-logs")
@@ -72,10 +71,10 @@ local:
 	admin.createStream("amazon-apigateway-lambda", "lambda-logs", func(d *types.ExtendedS3DestinationConfiguration) {
 		d.ProcessingConfiguration = through(functionARN + "enrich")
 	})
-	// Lines of three known keys make the function load its directory before the fourth is there.
+	// Lines of three known keys make the function load its index before the fourth key exists.
 	for _, key := range []string{"a", "b", "c"} {
 		if status := u.call(t, "/shop/prod/x", keyValue("%s", key)); status != http.StatusOK {
-			t.Errorf("customer %s is answered %d, want 200", key, status)
+			t.Errorf("customer %s: status %d, want 200", key, status)
 		}
 	}
 	customers := func(bucket string) map[string]string {
@@ -92,7 +91,7 @@ local:
 		u.call(t, "/shop/prod/x", keyValue("%s", key))
 	}
 	eventually(t, "the first three customers through the function", func() bool { return len(customers("lambda-logs")) >= 3 })
-	eventually(t, "the later key to be good", func() bool { return u.call(t, "/shop/prod/x", keyValue("late")) == http.StatusOK })
+	eventually(t, "the later key to be accepted", func() bool { return u.call(t, "/shop/prod/x", keyValue("late")) == http.StatusOK })
 	eventually(t, "the later customer in the bucket", func() bool {
 		u.call(t, "/shop/prod/x", keyValue("late"))
 		return customers("lambda-logs")["Late"] == "Gold"
@@ -118,12 +117,11 @@ local:
 		}
 	}
 	if throttled == 0 {
-		t.Error("none of eight calls was throttled, want about each fourth")
+		t.Error("none of eight calls was throttled, want every fourth")
 	}
 }
 
-// Without --for the demo runs until Ctrl-C, and then still ends in order: its summary
-// adds up, and it ends with 0.
+// Without --for the demo runs until Ctrl-C, then prints its summary and exits with 0.
 func TestDemoRunsUntilInterrupted(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
@@ -136,7 +134,7 @@ func TestDemoRunsUntilInterrupted(t *testing.T) {
 	var once sync.Once
 	kill := func() { once.Do(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }) }
 	t.Cleanup(kill)
-	// The first object is printed whole once it is read back as the reader.
+	// The demo prints the first object after reading it as the reader.
 	eventually(t, "the first enriched object", func() bool { return strings.Contains(out.String()+errs.String(), `"usage_plan"`) })
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
@@ -149,12 +147,12 @@ func TestDemoRunsUntilInterrupted(t *testing.T) {
 	}
 	for _, want := range []string{"Acme Corp", "Globex", "Initech", "AccessDenied", `(?i)delivered`, `(?i)requests`} {
 		if !regexp.MustCompile(want).MatchString(text) {
-			t.Errorf("the demo does not say %s:\n%s", want, text)
+			t.Errorf("the demo does not print %s:\n%s", want, text)
 		}
 	}
 }
 
-// The bench sends and delivers for real, and its figures add up.
+// The bench's figures are consistent: every accepted record is delivered.
 func TestBenchAddsUp(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
@@ -171,6 +169,6 @@ func TestBenchAddsUp(t *testing.T) {
 		t.Fatalf("bench ended with %d (%v)\n%s\n%s", code, err, stdout, stderr)
 	}
 	if got.Accepted == 0 || got.Delivered+got.Failed != got.Accepted || got.Failed != 0 || got.P50 <= 0 || got.P99 < got.P50 || got.Memory == 0 {
-		t.Errorf("bench says %+v: want accepted = delivered above 0, and figures", got)
+		t.Errorf("bench reports %+v, want accepted = delivered above 0, and all figures", got)
 	}
 }

@@ -30,7 +30,7 @@ const (
 	functionARN = "arn:aws:lambda:us-east-1:000000000000:function:"
 )
 
-// awsClients are AWS's own clients of one profile, with the retries they come with.
+// awsClients holds the AWS SDK's clients for one profile.
 type awsClients struct {
 	t        *testing.T
 	cfg      aws.Config
@@ -40,7 +40,7 @@ type awsClients struct {
 	s3       *s3.Client
 }
 
-// sdk is the clients of a profile of u, for t.
+// sdk returns the clients for a profile of u.
 func sdk(t *testing.T, u *up, profile string) awsClients {
 	t.Helper()
 	state := filepath.Join(u.dir, ".stagelog")
@@ -55,7 +55,7 @@ func sdk(t *testing.T, u *up, profile string) awsClients {
 		s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })}
 }
 
-// must is v, or the end of the test.
+// must returns a function that returns v, or ends the test if err is not nil.
 func must[T any](v T, err error) func(t *testing.T, what string) T {
 	return func(t *testing.T, what string) T {
 		t.Helper()
@@ -71,7 +71,7 @@ func (c awsClients) createBucket(name string) {
 	must(c.s3.CreateBucket(c.t.Context(), &s3.CreateBucketInput{Bucket: &name}))(c.t, "create bucket "+name)
 }
 
-// createStream makes a stream that delivers to bucket below logs/, changed by change.
+// createStream creates a stream that delivers to bucket below logs/. change may modify its destination.
 func (c awsClients) createStream(name, bucket string, change func(*types.ExtendedS3DestinationConfiguration)) {
 	c.t.Helper()
 	to := &types.ExtendedS3DestinationConfiguration{
@@ -85,7 +85,7 @@ func (c awsClients) createStream(name, bucket string, change func(*types.Extende
 	must(c.firehose.CreateDeliveryStream(c.t.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: &name, ExtendedS3DestinationConfiguration: to}))(c.t, "create stream "+name)
 }
 
-// through is a processing configuration with one function.
+// through returns a processing configuration with one function.
 func through(arn string) *types.ProcessingConfiguration {
 	return &types.ProcessingConfiguration{Enabled: aws.Bool(true), Processors: []types.Processor{{Type: types.ProcessorTypeLambda,
 		Parameters: []types.ProcessorParameter{{ParameterName: types.ProcessorParameterNameLambdaArn, ParameterValue: &arn}}}}}
@@ -108,7 +108,7 @@ func (c awsClients) put(stream string, records ...string) {
 	}
 }
 
-// keys are the names of a bucket's objects below prefix.
+// keys lists the objects below prefix.
 func (c awsClients) keys(bucket, prefix string) (names []string) {
 	c.t.Helper()
 	pages := s3.NewListObjectsV2Paginator(c.s3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
@@ -120,7 +120,7 @@ func (c awsClients) keys(bucket, prefix string) (names []string) {
 	return names
 }
 
-// object is the content of an object, unpacked if it is gzip.
+// object returns the content of an object, decompressed if it is gzip.
 func (c awsClients) object(bucket, key string) []byte {
 	c.t.Helper()
 	out := must(c.s3.GetObject(c.t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key}))(c.t, "get "+key)
@@ -135,7 +135,7 @@ func (c awsClients) object(bucket, key string) []byte {
 	return must(io.ReadAll(z))(c.t, "gunzip "+key)
 }
 
-// text is all objects below prefix, joined.
+// text returns the joined contents of all objects below prefix.
 func (c awsClients) text(bucket, prefix string) string {
 	c.t.Helper()
 	var b strings.Builder
@@ -145,7 +145,7 @@ func (c awsClients) text(bucket, prefix string) string {
 	return b.String()
 }
 
-// lines is all lines below prefix, each of which must be one JSON object of strings.
+// lines parses all lines below prefix. Each must be a JSON object of strings.
 func (c awsClients) lines(bucket, prefix string) (all []line) {
 	c.t.Helper()
 	for raw := range strings.Lines(c.text(bucket, prefix)) {
@@ -158,7 +158,7 @@ func (c awsClients) lines(bucket, prefix string) (all []line) {
 	return all
 }
 
-// createFunction makes a Lambda function of the program at path.
+// createFunction creates a Lambda function from the program at path.
 func (c awsClients) createFunction(name, path string) {
 	c.t.Helper()
 	var code bytes.Buffer
@@ -192,8 +192,8 @@ func buildPartitioner(t *testing.T) string {
 // denied fails unless err is S3's AccessDenied.
 func denied(t *testing.T, what string, err error) {
 	t.Helper()
-	var said interface{ ErrorCode() string }
-	if !errors.As(err, &said) || said.ErrorCode() != "AccessDenied" {
+	var coded interface{ ErrorCode() string }
+	if !errors.As(err, &coded) || coded.ErrorCode() != "AccessDenied" {
 		t.Errorf("%s: got %v, want AccessDenied", what, err)
 	}
 }
@@ -205,13 +205,13 @@ func (u *up) call(t *testing.T, path, key string) int {
 	return status
 }
 
-// readerPut tries to write as c.
+// readerPut puts an object as c.
 func (c awsClients) readerPut(ctx context.Context, bucket, key string) error {
 	_, err := c.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("x")})
 	return err
 }
 
-// keyValue is a key's value that nobody else has.
+// keyValue returns a unique API key value.
 func keyValue(format string, args ...any) string {
 	return fmt.Sprintf(format, args...) + "-e2e-value-of-an-api-key"
 }

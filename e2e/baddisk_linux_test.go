@@ -17,10 +17,10 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// A small disk runs full while the bucket is away: records that do not fit are refused one by one
-// with the code that SDKs retry on, and nothing that was answered is gone. Once the bucket is
-// back there is room again.
-func TestAFullDiskRefusesAndLosesNothing(t *testing.T) {
+// The disk fills up while the bucket is unavailable: records that do not fit are rejected with the
+// code that SDKs retry, and no acknowledged record is lost. Once the bucket is back, records are
+// accepted again.
+func TestFullDiskLosesNothing(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	storeDir, dir := t.TempDir(), t.TempDir()
 	state := filepath.Join(dir, ".stagelog")
@@ -28,7 +28,7 @@ func TestAFullDiskRefusesAndLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", state, "tmpfs", 0, "size=192m"); err != nil {
-		t.Skipf("SKIPPED: a small disk can't be mounted here: %v", err)
+		t.Skipf("SKIPPED: cannot mount a small disk: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(state, syscall.MNT_DETACH); err != nil {
@@ -47,23 +47,23 @@ func TestAFullDiskRefusesAndLosesNothing(t *testing.T) {
 	refused := 0
 	for n := 0; refused == 0; n++ {
 		if n == 2000 {
-			t.Fatal("a disk of 192 MB took 200 MB of records and is not full")
+			t.Fatal("a disk of 192 MB accepted 200 MB of records")
 		}
 		refused = putLarge(t, fh, l, n)
 	}
 	t.Logf("the disk was full after %d records of 1 KB", len(l.answered))
 	if refused = putLarge(t, fh, l, 3000); refused == 0 {
-		t.Error("the disk is full, and records are taken")
+		t.Error("records are accepted although the disk is full")
 	}
 	b.mode.Store(good)
-	eventually(t, "room again", func() bool { return putLarge(t, fh, l, 4000+len(l.sent)) == 0 })
+	eventually(t, "records to be accepted again", func() bool { return putLarge(t, fh, l, 4000+len(l.sent)) == 0 })
 	if err := u.stop(syscall.SIGTERM); err != nil {
 		t.Errorf("stop: %v", err)
 	}
 	checkOnce(t, l, store)
 }
 
-// putLarge puts 100 records of 1 KB, and counts those that were refused for want of room.
+// putLarge puts 100 records of 1 KB and returns how many were rejected because the disk is full.
 func putLarge(t *testing.T, fh *firehose.Client, l *load, n int) (refused int) {
 	t.Helper()
 	in := &firehose.PutRecordBatchInput{DeliveryStreamName: aws.String("amazon-apigateway-hand")}
@@ -75,16 +75,16 @@ func putLarge(t *testing.T, fh *firehose.Client, l *load, n int) (refused int) {
 	}
 	out, err := fh.PutRecordBatch(t.Context(), in)
 	if errors.Is(err, net.ErrClosed) {
-		// The SDK closes a request's body when its answer is there. Where that is before it has
-		// looked for the body's end, it takes its own closing for a failure (smithy-go's
-		// safeWriteToReadCloser answers EOF), which happens with a file system in memory.
+		// The SDK closes a request's body when the response arrives. If it has not read the end of
+		// the body by then, it reports that as a failure (smithy-go's safeWriteToReadCloser returns
+		// EOF). This happens with an in-memory file system.
 		return 0
 	}
 	if err != nil && errorCode(err) == "ServiceUnavailableException" {
-		return len(ids) // not one of them fits
+		return len(ids) // none of them fits
 	}
 	if err != nil {
-		t.Fatalf("PutRecordBatch: %v, want an answer for each record", err)
+		t.Fatalf("PutRecordBatch: %v, want a result for each record", err)
 	}
 	for i, r := range out.RequestResponses {
 		switch {
@@ -93,7 +93,7 @@ func putLarge(t *testing.T, fh *firehose.Client, l *load, n int) (refused int) {
 		case *r.ErrorCode == "ServiceUnavailableException":
 			refused++
 		default:
-			t.Fatalf("a record is refused with %s: %s", *r.ErrorCode, aws.ToString(r.ErrorMessage))
+			t.Fatalf("a record is rejected with %s: %s", *r.ErrorCode, aws.ToString(r.ErrorMessage))
 		}
 	}
 	return refused

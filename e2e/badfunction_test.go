@@ -31,17 +31,16 @@ func buildTestdata(t *testing.T, name string) string {
 	return path
 }
 
-// Over the real Runtime API a function hangs, crashes, throws, answers garbage, nothing, too
-// much, too little, twice, and what nobody asked for. Each batch has three records; whatever
-// happens, each is in exactly one object, and only those are in the error output that the
-// function did not answer for.
-func TestABadFunctionHarmsNoOther(t *testing.T) {
+// Over the real Runtime API a function hangs, crashes, throws, and returns garbage, nothing, too
+// much, too few, duplicate and unknown records. Each record of a batch is in exactly one object, and
+// only those without a valid result are in the error output.
+func TestFaultyFunctionLosesNothing(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	const all = 3
 	tests := []struct {
 		do       string
-		failed   int // of the batch's records, how many are in the error output
+		failed   int // records of the batch in the error output
 		code     string
 		attempts int
 		dropped  int
@@ -109,11 +108,11 @@ func TestABadFunctionHarmsNoOther(t *testing.T) {
 				}
 			}
 			if len(bad) != tt.failed || len(good) != all-tt.failed-tt.dropped {
-				t.Errorf("%d records are good and %d in the error output, want %d and %d", len(good), len(bad), all-tt.failed-tt.dropped, tt.failed)
+				t.Errorf("%d records delivered and %d in the error output, want %d and %d", len(good), len(bad), all-tt.failed-tt.dropped, tt.failed)
 			}
 			for id, n := range seen {
 				if n != 1 {
-					t.Errorf("record %s is there %d times", id, n)
+					t.Errorf("record %s found %d times", id, n)
 				}
 			}
 		})

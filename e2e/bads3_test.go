@@ -24,23 +24,23 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// badS3 is a proxy before an S3 server that misbehaves as it is told.
+// badS3 is a proxy for an S3 server with a selectable fault.
 type badS3 struct {
 	mode   atomic.Int32
-	spoilt [modes]atomic.Int64 // puts that each mode met
+	spoilt [modes]atomic.Int64 // puts affected by each mode
 	proxy  http.Handler
 }
 
-// What a bucket can do to a put.
+// Faults of a put.
 const (
 	good     = iota
-	reset    // the connection is cut before anything is read
-	stall    // nothing is answered, and after a while the connection is cut
+	reset    // connection closed before anything is read
+	stall    // no response, connection closed after a while
 	internal // 500
 	slowDown // 503 SlowDown
 	denied403
-	halfway // the connection is cut in the middle of the body
-	silent  // the object is put, and nobody is told
+	halfway // connection closed after half of the body
+	silent  // object stored, no response
 	modes
 )
 
@@ -49,7 +49,7 @@ func newBadS3(t *testing.T, target string) (*badS3, string) {
 	to := must(url.Parse(target))(t, "parse URL")
 	b := &badS3{proxy: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
-		r.Out.Host = r.In.Host // it is signed
+		r.Out.Host = r.In.Host // the signature covers it
 	}}}
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
@@ -67,7 +67,7 @@ func (b *badS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(status)
-		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as the test wants it</Message></Error>", code)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>injected fault</Message></Error>", code)
 	}
 	switch mode {
 	case stall:
@@ -89,10 +89,10 @@ func (b *badS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case silent:
 		b.proxy.ServeHTTP(httptest.NewRecorder(), r)
 	}
-	panic(http.ErrAbortHandler) // cuts the connection
+	panic(http.ErrAbortHandler) // closes the connection
 }
 
-// deliverThroughBadS3 starts a second `up` whose bucket is another one's, behind a proxy.
+// deliverThroughBadS3 starts two `up`: u delivers through a badS3 proxy to the bucket of store.
 func deliverThroughBadS3(t *testing.T, deliver string) (u, store *up, b *badS3) {
 	t.Helper()
 	storeDir, dir := t.TempDir(), t.TempDir()
@@ -104,9 +104,9 @@ func deliverThroughBadS3(t *testing.T, deliver string) (u, store *up, b *badS3) 
 	return u, store, b
 }
 
-// A bucket that resets, stalls, answers 500, 503 and 403, takes half of a body, and one that
-// stores an object without saying so: delivery goes on trying, and each record is there once.
-func TestABadBucketLosesAndDoublesNothing(t *testing.T) {
+// The bucket resets, stalls, returns 500, 503 and 403, reads half of a body, and stores an object
+// without a response: delivery retries, and each record is delivered exactly once.
+func TestFaultyBucketExactlyOnce(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	u, store, b := deliverThroughBadS3(t, "deliver: {interval: 1s, size: 1MiB}\n")
 	fh, _ := clients(t, u)
@@ -114,9 +114,9 @@ func TestABadBucketLosesAndDoublesNothing(t *testing.T) {
 	n := 0
 	for mode := reset; mode < modes; mode++ {
 		b.mode.Store(int32(mode))
-		eventually(t, fmt.Sprintf("mode %d to meet three puts", mode), func() bool {
+		eventually(t, fmt.Sprintf("mode %d to affect three puts", mode), func() bool {
 			if err := l.put(t, fh, fmt.Sprintf("n%d", n)); err != nil {
-				t.Fatalf("the front door refused records while the bucket was bad: %v", err)
+				t.Fatalf("put while the bucket is faulty: %v", err)
 			}
 			n++
 			return b.spoilt[mode].Load() >= 3
@@ -129,7 +129,7 @@ func TestABadBucketLosesAndDoublesNothing(t *testing.T) {
 	checkOnce(t, l, store)
 }
 
-// checkOnce fails unless every answered record is in exactly one object of the store.
+// checkOnce fails unless every acknowledged record is in exactly one object of the store.
 func checkOnce(t *testing.T, l *load, store *up) {
 	t.Helper()
 	_, s3 := clients(t, store)
@@ -148,25 +148,26 @@ func checkOnce(t *testing.T, l *load, store *up) {
 			strange++
 		}
 	}
-	t.Logf("%d records answered, %d found in %d objects: %d lost, %d twice, %d never sent", len(l.answered), len(found), objects, lost, twice, strange)
+	t.Logf("%d records acknowledged, %d found in %d objects: %d lost, %d duplicated, %d never sent", len(l.answered), len(found), objects, lost, twice, strange)
 	if lost+twice+strange > 0 || len(l.answered) == 0 {
-		t.Errorf("%d records are lost, %d there twice, %d never sent, of %d answered", lost, twice, strange, len(l.answered))
+		t.Errorf("of %d acknowledged records %d are lost, %d duplicated, %d never sent", len(l.answered), lost, twice, strange)
 	}
 }
 
-// While the bucket is away records go to disk, and the process does not grow. Afterwards all
-// are delivered. STAGELOG_E2E_OUTAGE=6000000 is ten minutes of 10,000 records a second.
-func TestAnOutageGoesToDiskAndNotToMemory(t *testing.T) {
+// While the bucket is unavailable, records are buffered on disk and the process's memory does not
+// grow. Afterwards all are delivered. STAGELOG_E2E_OUTAGE=6000000 is ten minutes of 10,000 records
+// per second.
+func TestOutageBuffersOnDisk(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	records := 300_000
 	if text := os.Getenv("STAGELOG_E2E_OUTAGE"); text != "" {
 		records = must(strconv.Atoi(text))(t, "STAGELOG_E2E_OUTAGE")
 	}
 	u, store, b := deliverThroughBadS3(t, "deliver: {interval: 1s, size: 5MiB}\n")
-	// A client that tries again would send new records.
+	// A client that retries would send duplicates.
 	fh, _ := clients(t, u)
 	const each = 500
-	unanswered := map[int]bool{} // by the batch's first record: there once, or not
+	unanswered := map[int]bool{} // by the batch's first record: delivered once or not at all
 	put := func(from int) {
 		t.Helper()
 		in := &firehose.PutRecordBatchInput{DeliveryStreamName: aws.String("amazon-apigateway-hand")}
@@ -193,7 +194,7 @@ func TestAnOutageGoesToDiskAndNotToMemory(t *testing.T) {
 		}
 	}
 	b.mode.Store(good)
-	t.Logf("%d records while the bucket was away: resident %d MB in the first fifth, %d MB at most later", records, before>>10, peak>>10)
+	t.Logf("%d records while the bucket was unavailable: resident %d MB in the first fifth, up to %d MB later", records, before>>10, peak>>10)
 	if before > 0 && peak > before+before/2 {
 		t.Errorf("resident memory grew from %d MB to %d MB with the backlog", before>>10, peak>>10)
 	}
@@ -221,7 +222,7 @@ func TestAnOutageGoesToDiskAndNotToMemory(t *testing.T) {
 	})
 	for id, n := range seen {
 		if n != 1 {
-			t.Fatalf("record %s is there %d times", id, n)
+			t.Fatalf("record %s found %d times", id, n)
 		}
 	}
 	t.Logf("%d batches were not answered", len(unanswered))
@@ -230,7 +231,7 @@ func TestAnOutageGoesToDiskAndNotToMemory(t *testing.T) {
 	}
 }
 
-// residentKB is the memory of the process; 0 where the system does not tell.
+// residentKB returns the resident memory of the process, or 0 if the system does not report it.
 func residentKB(t *testing.T, u *up) int {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", u.cmd.Process.Pid))

@@ -53,7 +53,7 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// cleanEnv returns this process's environment without settings of AWS's clients and of stagelog.
+// cleanEnv returns this process's environment without settings of AWS clients and stagelog.
 func cleanEnv(extra ...string) []string { return testenv.Environ(bin.home, extra...) }
 
 // up is a running `stagelog up`.
@@ -61,7 +61,7 @@ type up struct {
 	t         *testing.T
 	cmd       *exec.Cmd
 	dir       string
-	args      []string // beside those of every start
+	args      []string // in addition to those of every start
 	stderr    *lockedBuffer
 	Endpoints struct{ AWS, Stages, Console string }
 	once      sync.Once
@@ -69,8 +69,8 @@ type up struct {
 	waitErr   error
 }
 
-// startUp starts `stagelog up` in dir with free ports and returns once it says that it
-// is ready. The test's end stops it.
+// startUp starts `stagelog up` in dir with free ports and returns when it is ready. It is stopped at
+// the end of the test.
 func startUp(t *testing.T, dir string, env []string, args ...string) *up {
 	t.Helper()
 	u, err := tryUp(t, bin.stagelog, dir, env, args...)
@@ -80,7 +80,7 @@ func startUp(t *testing.T, dir string, env []string, args ...string) *up {
 	return u
 }
 
-// tryUp is startUp of any binary. One that ends before it is ready is an error.
+// tryUp is like startUp for any binary. It returns an error if the binary exits before it is ready.
 func tryUp(t *testing.T, binary, dir string, env []string, args ...string) (*up, error) {
 	t.Helper()
 	u := &up{t: t, dir: dir, args: args, stderr: &lockedBuffer{}, waited: make(chan struct{})}
@@ -103,7 +103,7 @@ func tryUp(t *testing.T, binary, dir string, env []string, args ...string) (*up,
 	t.Cleanup(func() {
 		u.stop(syscall.SIGTERM)
 		if t.Failed() {
-			t.Logf("stagelog up said:\n%s", u.stderr.String())
+			t.Logf("stderr of stagelog up:\n%s", u.stderr.String())
 		}
 	})
 	if err != nil {
@@ -113,7 +113,7 @@ func tryUp(t *testing.T, binary, dir string, env []string, args ...string) (*up,
 	return u, nil
 }
 
-// killed says whether the process ended by SIGKILL.
+// killed waits for the end and reports whether it was caused by SIGKILL.
 func (u *up) killed() bool {
 	<-u.waited
 	status, ok := u.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -138,7 +138,7 @@ func (u *up) stop(sig syscall.Signal) error {
 	return u.waitErr
 }
 
-// clientEnv is the environment in which an AWS client finds u.
+// clientEnv returns an environment in which AWS clients use u.
 func (u *up) clientEnv(profile string) []string {
 	state := filepath.Join(u.dir, ".stagelog")
 	return cleanEnv("AWS_CONFIG_FILE="+filepath.Join(state, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(state, "credentials"),
@@ -183,7 +183,7 @@ func get(t *testing.T, url string, header ...string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// eventually calls ok until it is true, or fails after a minute.
+// eventually calls ok until it returns true, and fails after a minute.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	eventuallyWithin(t, time.Minute, what, ok)

@@ -14,16 +14,16 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// browser is a tab of a chromium.
+// browser is a Chromium tab.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
 
 	mu     sync.Mutex // guards faults
-	faults []string   // errors that the browser's console showed
+	faults []string   // errors in the browser's console
 }
 
-// newBrowser opens a tab. Without chromium the rest of the test is skipped.
+// newBrowser opens a tab. It skips the test if Chromium is not installed.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	path, home := testenv.Chromium(t), t.TempDir()
@@ -37,11 +37,11 @@ func newBrowser(t *testing.T) *browser {
 	if err := chromedp.Do(tab, chromedp.EmulateViewport(1360, 900)); err != nil { // starts it
 		t.Fatal(err)
 	}
-	said := chromedp.Console(tab)
+	messages := chromedp.Console(tab)
 	var wg sync.WaitGroup
 	t.Cleanup(func() { closeTab(); wg.Wait() })
 	wg.Go(func() {
-		for m, err := range said {
+		for m, err := range messages {
 			if err != nil {
 				return // the tab is closed
 			}
@@ -55,7 +55,7 @@ func newBrowser(t *testing.T) *browser {
 	return b
 }
 
-// open loads a page, which must show nothing on the browser's console.
+// open loads a page. It fails if the browser's console has errors or warnings.
 func (b *browser) open(url string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
@@ -66,12 +66,12 @@ func (b *browser) open(url string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.faults) > 0 {
-		b.t.Errorf("%s: the browser complains: %s", url, strings.Join(b.faults, "; "))
+		b.t.Errorf("%s: browser console: %s", url, strings.Join(b.faults, "; "))
 		b.faults = nil
 	}
 }
 
-// eval is the value of an expression in the page.
+// eval returns the value of an expression in the page.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)

@@ -18,12 +18,12 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// cluster is three NATS servers, each a process.
+// cluster is a NATS cluster of three server processes.
 type cluster struct {
 	t       *testing.T
 	binary  string
 	dir     string
-	ports   [3][2]int // of clients, of the cluster
+	ports   [3][2]int // for clients, for the cluster
 	servers [3]*exec.Cmd
 }
 
@@ -40,7 +40,7 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
-// start starts one server, new or again.
+// start starts one server.
 func (c *cluster) start(i int) {
 	c.t.Helper()
 	args := []string{fmt.Sprintf("n%d", i), strconv.Itoa(c.ports[i][0]), strconv.Itoa(c.ports[i][1]), filepath.Join(c.dir, strconv.Itoa(i))}
@@ -74,14 +74,14 @@ func (c *cluster) url() string {
 	return strings.Join(urls, ",")
 }
 
-// node is one stagelog process, which may be killed and started again.
+// node is one stagelog process, which may be killed and restarted.
 type node struct {
 	dir  string
 	args []string
 	env  []string
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	up   *up
-	door *firehose.Client // nil while it is away
+	door *firehose.Client // nil while it is down
 }
 
 func (n *node) start(t *testing.T) {
@@ -92,7 +92,7 @@ func (n *node) start(t *testing.T) {
 		if u, err = tryUp(t, bin.stagelog, n.dir, n.env, n.args...); err == nil {
 			break
 		}
-		t.Logf("a start failed: %v", u.stderr.String())
+		t.Logf("start failed: %v", u.stderr.String())
 		if try == 10 {
 			t.Fatalf("%v\n%s", err, u.stderr.String())
 		}
@@ -110,7 +110,7 @@ func (n *node) kill(t *testing.T) {
 	n.door = nil
 	n.mu.Unlock()
 	if err := u.stop(syscall.SIGKILL); err == nil {
-		t.Error("a kill ended in order")
+		t.Error("a killed process exited cleanly")
 	}
 }
 
@@ -120,10 +120,10 @@ func (n *node) client() *firehose.Client {
 	return n.door
 }
 
-// Three NATS servers hold the records, and two stagelog processes take and deliver them. Each of
-// the five is killed under load and comes back: nothing that was answered is lost or twice, and
-// delivery goes on.
-func TestAClusterLosesNoProcessesRecords(t *testing.T) {
+// Three NATS servers hold the records; two stagelog processes accept and deliver them. Each of the
+// five is killed under load and restarted: delivery continues, and each acknowledged record is
+// delivered exactly once.
+func TestClusterKillsExactlyOnce(t *testing.T) {
 	testenv.Need(t, testenv.Cluster)
 	storeDir := t.TempDir()
 	write(t, storeDir, "stagelog.yaml", "name: store\nbucket: store-logs\n")
@@ -138,7 +138,7 @@ func TestAClusterLosesNoProcessesRecords(t *testing.T) {
 			args: []string{"--nats", c.url(), "--nats-replicas", "3", "--shards", "2", "--s3-endpoint", store.Endpoints.AWS}}
 		write(t, nodes[i].dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\ndeliver: {interval: 1s, size: 1MiB}\n")
 	}
-	var both sync.WaitGroup // at once: each finds nothing there and makes it
+	var both sync.WaitGroup // concurrently: each finds no stream and creates it
 	for _, n := range nodes {
 		both.Go(func() { n.start(t) })
 	}
@@ -157,7 +157,7 @@ func TestAClusterLosesNoProcessesRecords(t *testing.T) {
 				case <-pace.C:
 				}
 				if door := nodes[i%2].client(); door != nil {
-					_ = l.put(t, door, fmt.Sprintf("c%d-n%d", i, n)) // what is refused or unanswered may be anywhere
+					_ = l.put(t, door, fmt.Sprintf("c%d-n%d", i, n)) // records without a response may or may not be delivered
 				}
 			}
 		})
@@ -174,17 +174,17 @@ func TestAClusterLosesNoProcessesRecords(t *testing.T) {
 		} else {
 			nodes[victim-3].kill(t)
 		}
-		eventually(t, "delivery to go on", func() bool { return len(bucket.keys("hand-api-logs", "")) > before+2 })
+		eventually(t, "delivery to continue", func() bool { return len(bucket.keys("hand-api-logs", "")) > before+2 })
 		took := time.Since(killed)
-		t.Logf("round %d: without %s delivery went on after %v", round, []string{"server 0", "server 1", "server 2", "process 0", "process 1"}[victim], took.Round(100*time.Millisecond))
+		t.Logf("round %d: without %s delivery continued after %v", round, []string{"server 0", "server 1", "server 2", "process 0", "process 1"}[victim], took.Round(100*time.Millisecond))
 		if victim < 3 {
 			c.start(victim)
 		} else {
 			nodes[victim-3].start(t)
 		}
-		// The cluster is whole again before the next one goes.
+		// Wait until the cluster is complete before the next kill.
 		settled := len(bucket.keys("hand-api-logs", ""))
-		eventually(t, "the cluster to be whole", func() bool { return len(bucket.keys("hand-api-logs", "")) > settled+4 })
+		eventually(t, "the cluster to be complete", func() bool { return len(bucket.keys("hand-api-logs", "")) > settled+4 })
 	}
 	close(stop)
 	<-stopped

@@ -30,8 +30,8 @@ type coverageStage struct {
 	Young                         bool
 }
 
-// What CloudWatch counted of a stage shows the lines that never came, with and without a key.
-func TestCoverageOfStagesAgainstMoto(t *testing.T) {
+// CloudWatch's counts of a stage reveal missing lines, with and without a key.
+func TestStageCoverageAgainstMoto(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	rest := *must(m.gateway.CreateRestApi(t.Context(), &apigateway.CreateRestApiInput{Name: aws.String("Shöp")}))(t, "create API").Id
@@ -51,7 +51,7 @@ func TestCoverageOfStagesAgainstMoto(t *testing.T) {
 	count("ApiName", "Shp", "prod", first.Add(23*time.Hour+59*time.Minute), 3)
 	count("ApiName", "Shp", "prod", last.Add(time.Hour), 1)
 	count("ApiName", "Shp", "prod", last.AddDate(0, 0, 1), 100) // the day after
-	count("ApiName", "Shp", "test", first, 100)                 // another stage, which logs elsewhere
+	count("ApiName", "Shp", "test", first, 100)                 // a stage that logs elsewhere
 	count("ApiId", "http", "$default", second.Add(12*time.Hour), 4)
 	count("ApiName", "Shp", "silent", second, 9)
 
@@ -60,7 +60,7 @@ func TestCoverageOfStagesAgainstMoto(t *testing.T) {
 	line := func(n int, api, stage string, at time.Time) {
 		fmt.Fprintf(&body, `{"request_id":"id-%d","api_id":%q,"stage":%q,"key_id":"-","ip":"203.0.113.7","response_status":"200","request_time_epoch":"%d"}`+"\n", n, api, stage, at.UnixMilli())
 	}
-	for n := range 4 { // one of the first day's five is not here
+	for n := range 4 { // one of the first day's five is missing
 		line(n, rest, "prod", first.Add(time.Hour))
 	}
 	line(0, rest, "prod", first.Add(time.Hour)) // again
@@ -113,16 +113,16 @@ func TestCoverageOfStagesAgainstMoto(t *testing.T) {
 		"CloudWatch has no counts of gone/prod, but the lake has 1 request",
 	} {
 		if text := run(); !strings.Contains(text, want) {
-			t.Errorf("the table has no %q:\n%s", want, text)
+			t.Errorf("the table does not contain %q:\n%s", want, text)
 		}
 	}
 	if text, want := run("--csv"), first.Format(time.DateOnly)+",,,5,4,4,1,0,1,4,Shp,"+rest+",prod,false\n"; !strings.Contains(text, want) {
-		t.Errorf("the CSV has no %q:\n%s", want, text)
+		t.Errorf("the CSV does not contain %q:\n%s", want, text)
 	}
 }
 
-// Who may not ask CloudWatch, or for the names of APIs, has the rest of the report.
-func TestCoverageGoesOnWhereCountsAreDeniedAgainstMoto(t *testing.T) {
+// Without permission for CloudWatch or the names of APIs, the rest of the report is still printed.
+func TestCoverageWithDeniedCountsAgainstMoto(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	m.createBucket("coverage-logs")
@@ -158,15 +158,15 @@ func TestCoverageGoesOnWhereCountsAreDeniedAgainstMoto(t *testing.T) {
 		}
 		const want = "hole stages are not compared: "
 		if stdout, _ := report(); !strings.Contains(stdout, want) || !strings.Contains(stdout, "arn:aws:iam::1:user/u may not "+name+"; the comparison needs cloudwatch:GetMetricData on *") {
-			t.Errorf("%s denied: coverage says\n%s", name, stdout)
+			t.Errorf("%s denied: coverage prints\n%s", name, stdout)
 		}
 		if stdout, stderr := report("--csv"); !strings.Contains(stderr, want) || strings.Count(stdout, "\n") != 1 {
-			t.Errorf("%s denied: coverage --csv says\n%s%s", name, stdout, stderr)
+			t.Errorf("%s denied: coverage --csv prints\n%s%s", name, stdout, stderr)
 		}
 	}
 }
 
-// putMetric sends PutMetricData once. The SDK may send a second time what is answered at once, and metrics add up.
+// putMetric sends PutMetricData exactly once. The SDK may retry, and the values would add up.
 func (m *account) putMetric(form url.Values) {
 	m.t.Helper()
 	form.Set("Action", "PutMetricData")
@@ -174,7 +174,7 @@ func (m *account) putMetric(form url.Values) {
 	req := must(http.NewRequestWithContext(m.t.Context(), http.MethodPost, m.URL, strings.NewReader(form.Encode())))(m.t, "put metric")
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAMOTO/20261123/"+moto.Region+"/monitoring/aws4_request, SignedHeaders=host, Signature=00")
-	req.Close = true // or an old connection may be used that moto just closed
+	req.Close = true // moto may have closed an idle connection
 	res := must(http.DefaultClient.Do(req))(m.t, "put metric")
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

@@ -10,7 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// hostileEnv returns the settings of a machine whose AWS clients are sent elsewhere.
+// hostileEnv returns settings that point AWS clients to unreachable endpoints and missing files.
 func hostileEnv(t *testing.T) []string {
 	missing := filepath.Join(t.TempDir(), "missing")
 	return []string{
@@ -21,7 +21,7 @@ func hostileEnv(t *testing.T) []string {
 	}
 }
 
-func TestDemoDeliversEveryRequestAndProvesTheReadersView(t *testing.T) {
+func TestDemoDeliversEveryRequest(t *testing.T) {
 	testenv.NeedPlain(t, testenv.E2E)
 	stdout, stderr, code := runBinary(t, t.TempDir(), append(cleanEnv(), hostileEnv(t)...), "demo", "--for", "8s", "--json")
 	if code != 0 {
@@ -58,7 +58,7 @@ func TestDemoDeliversEveryRequestAndProvesTheReadersView(t *testing.T) {
 	}
 	for n, step := range []string{"S3 Bucket for Access Logs", "Lambda Function for Log Enrichment", "Kinesis Firehose Delivery Stream", "access logging on the API Stage"} {
 		if !strings.Contains(strings.ToLower(stderr), strings.ToLower(step)) {
-			t.Errorf("the seed's step %d, %q, is not named:\n%s", n+1, step, stderr)
+			t.Errorf("stderr does not name the seed's step %d, %q:\n%s", n+1, step, stderr)
 		}
 	}
 }

@@ -32,7 +32,7 @@ import (
 
 const deployBucket = "acme-api-logs-e2e"
 
-// deployYAML is a pipeline for one stage of an API.
+// deployYAML returns a pipeline for one stage of an API.
 func deployYAML(api, stage string) string {
 	return fmt.Sprintf(`name: acme
 bucket: %s
@@ -43,7 +43,7 @@ aws: {expire_days: 400, error_days: 30, log_days: 14}
 `, deployBucket, moto.Region, api, stage)
 }
 
-// deployDir is a folder with a stagelog.yaml for an API of m, and the function's zip.
+// deployDir creates a folder with a stagelog.yaml for a new API of m, and the function's zip.
 func deployDir(t *testing.T, m *account) (dir, api string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -55,7 +55,7 @@ func deployDir(t *testing.T, m *account) (dir, api string) {
 	return dir, api
 }
 
-// planOf is what `plan --json` says.
+// planOf is the document of `plan --json`.
 type planOf struct {
 	Steps []struct {
 		Kind, Name, Action string
@@ -76,7 +76,7 @@ func (m *account) plan(dir string, wantCode int) (p planOf) {
 	return p
 }
 
-// todo is what a plan would do, in a line for each resource: "change IAM role x: trust policy".
+// todo returns the changes of a plan, one line per resource: "change IAM role x: trust policy".
 func (p planOf) todo() (lines []string) {
 	for _, s := range p.Steps {
 		if s.Action == "no-op" {
@@ -114,7 +114,7 @@ func TestDeployPlanDriftDestroyAgainstMoto(t *testing.T) {
 	}
 	m.deploy(dir)
 	if todo := m.plan(dir, 0).todo(); todo != nil {
-		t.Errorf("after a deploy there is to do: %v", todo)
+		t.Errorf("after a deploy the plan has changes: %v", todo)
 	}
 	settled := m.state(api, "prod", deployBucket)
 
@@ -125,19 +125,19 @@ func TestDeployPlanDriftDestroyAgainstMoto(t *testing.T) {
 		}
 		m.deploy(dir)
 		if diff := cmp.Diff(settled, m.state(api, "prod", deployBucket)); diff != "" {
-			t.Errorf("%s: after it was mended (-want +got):\n%s", d.name, diff)
+			t.Errorf("%s: after the repair (-want +got):\n%s", d.name, diff)
 		}
 	}
 
 	m.put("amazon-apigateway-acme", `{"request_id":"1"}`)
 	stdout, stderr, code := runBinary(t, dir, m.env(), "destroy", "--yes", "--no-drain", "--delete-bucket")
 	if code != 0 || !strings.Contains(stderr, "delete with all objects: ") {
-		t.Fatalf("destroy ended with %d and should name how many objects go\n%s\n%s", code, stdout, stderr)
+		t.Fatalf("destroy ended with %d, want 0 and the number of objects\n%s\n%s", code, stdout, stderr)
 	}
-	m.nothingIsLeft(api)
+	m.checkEmpty(api)
 }
 
-// drift is something that somebody does by hand, and what plan must say then, no more and no less.
+// drift is a manual change and the exact plan to repair it.
 type drift struct {
 	name string
 	by   func(t *testing.T)
@@ -153,17 +153,17 @@ func drifts(m *account, api string) []drift {
 		{"lifecycle removed", func(t *testing.T) {
 			must(m.s3.DeleteBucketLifecycle(t.Context(), &s3.DeleteBucketLifecycleInput{Bucket: aws.String(deployBucket)}))(t, "delete lifecycle")
 		}, []string{"change S3 bucket " + deployBucket + ": lifecycle"}},
-		{"readers shut out", func(t *testing.T) {
+		{"bucket policy deleted", func(t *testing.T) {
 			must(m.s3.DeleteBucketPolicy(t.Context(), &s3.DeleteBucketPolicyInput{Bucket: aws.String(deployBucket)}))(t, "delete bucket policy")
 		}, []string{"create S3 bucket policy " + deployBucket}},
-		{"log kept for ever", func(t *testing.T) {
+		{"log retention unlimited", func(t *testing.T) {
 			must(m.logs.DeleteRetentionPolicy(t.Context(), &cloudwatchlogs.DeleteRetentionPolicyInput{LogGroupName: aws.String("/aws/lambda/stagelog-acme")}))(t, "delete retention")
 		}, []string{"change CloudWatch log group /aws/lambda/stagelog-acme: retention"}},
 		{"role may do everything", func(t *testing.T) {
 			must(m.iam.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("stagelog-acme-function"), PolicyName: aws.String("stagelog"),
 				PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)}))(t, "put role policy")
 		}, []string{"change IAM role stagelog-acme-function: policy stagelog"}},
-		{"everybody may be the role", func(t *testing.T) {
+		{"trust policy too wide", func(t *testing.T) {
 			must(m.iam.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String("stagelog-acme-firehose"),
 				PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"firehose.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)}))(t, "update trust")
 		}, []string{"change IAM role stagelog-acme-firehose: trust policy"}},
@@ -182,11 +182,11 @@ func drifts(m *account, api string) []drift {
 	}
 }
 
-// nothingIsLeft asks the AWS CLI, which knows nothing of stagelog.
-func (m *account) nothingIsLeft(api string) {
+// checkEmpty fails if the AWS CLI lists any resource.
+func (m *account) checkEmpty(api string) {
 	m.t.Helper()
 	if _, err := exec.LookPath("aws"); err != nil {
-		m.t.Log("SKIPPED: no AWS CLI on this machine: that nothing is left was not listed by it")
+		m.t.Log("SKIPPED: no AWS CLI on this machine; the resources were not listed")
 		return
 	}
 	for what, args := range map[string][]string{
@@ -206,10 +206,10 @@ func (m *account) nothingIsLeft(api string) {
 	}
 }
 
-// A killer is a proxy before moto that kills a process right after a call that changes something.
+// killer is a proxy for moto that kills a process right after a call that changes something.
 type killer struct {
 	mu      sync.Mutex
-	after   int // how many such calls are let through; below zero, all
+	after   int // number of such calls to forward; negative for all
 	calls   []string
 	process *os.Process
 }
@@ -246,7 +246,7 @@ func (k *killer) count(name string) {
 	}
 }
 
-// callName names a call that changes something, and is empty for one that reads.
+// callName returns the name of a call that changes something, or "" for one that reads.
 func callName(r *http.Request) string {
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		_, op, _ := strings.Cut(target, ".")
@@ -256,7 +256,7 @@ func callName(r *http.Request) string {
 		return op
 	}
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		// IAM and STS: the body is the call, and it stays unread here; a read kills as well as a write.
+		// The calls of IAM and STS are in the body, which is not parsed here: reads count, too.
 		return "query"
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -265,7 +265,7 @@ func callName(r *http.Request) string {
 	return r.Method + " " + r.URL.Path + "?" + r.URL.RawQuery
 }
 
-func TestADeployKilledAfterAnyCallGoesOnFromThere(t *testing.T) {
+func TestDeployResumesAfterKill(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	whole := &killer{after: -1}
@@ -286,41 +286,41 @@ func TestADeployKilledAfterAnyCallGoesOnFromThere(t *testing.T) {
 		t.Fatalf("deploy through the proxy: %v", err)
 	}
 	want := m.state(api, "prod", deployBucket)
-	t.Logf("a deploy is %d calls that change something (or may): %v", len(whole.calls), whole.calls)
+	t.Logf("a deploy makes %d calls that change something (or may): %v", len(whole.calls), whole.calls)
 	for after := 1; after < len(whole.calls); after++ {
 		m.Reset()
 		api = m.api("shop", "prod")
 		write(t, dir, "stagelog.yaml", deployYAML(api, "prod"))
 		if err := run(&killer{after: after}); err == nil {
-			t.Fatalf("the deploy was to be killed after call %d (%s), and ended well", after, whole.calls[after-1])
+			t.Fatalf("the deploy was not killed after call %d (%s)", after, whole.calls[after-1])
 		}
 		m.deploy(dir)
 		got := m.state(api, "prod", deployBucket)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("killed after call %d (%s), then run again (-want +got):\n%s", after, whole.calls[after-1], diff)
+			t.Errorf("killed after call %d (%s) and repeated (-want +got):\n%s", after, whole.calls[after-1], diff)
 		}
 	}
 }
 
-// The zip of the function is the same whoever builds it, wherever.
-func TestTheFunctionsZipIsReproducible(t *testing.T) {
+// The function's zip is the same in every build environment.
+func TestFunctionZipIsReproducible(t *testing.T) {
 	testenv.Need(t, testenv.Zip)
 	for _, arch := range []string{"arm64", "x86_64"} {
 		var sums []string
 		for i, env := range [][]string{cleanEnv(), cleanEnv("GOFLAGS=-race", "CGO_ENABLED=1", "GOAMD64=v3", "TZ=Asia/Tokyo")} {
 			out := filepath.Join(t.TempDir(), fmt.Sprintf("%d.zip", i))
 			stdout, stderr, code := runBinary(t, ".", env, "export", "zip", "--out", out, "--arch", arch, "--json")
-			var said struct {
+			var built struct {
 				SHA256 string
 				Bytes  int
 			}
-			if err := json.Unmarshal([]byte(stdout), &said); code != 0 || err != nil {
+			if err := json.Unmarshal([]byte(stdout), &built); code != 0 || err != nil {
 				t.Fatalf("export zip: %d %v\n%s", code, err, stderr)
 			}
-			if said.Bytes > 8<<20 {
-				t.Errorf("the %s zip has %d bytes; at most 8 MiB start fast", arch, said.Bytes)
+			if built.Bytes > 8<<20 {
+				t.Errorf("the %s zip has %d bytes, want at most 8 MiB for a fast start", arch, built.Bytes)
 			}
-			sums = append(sums, said.SHA256)
+			sums = append(sums, built.SHA256)
 		}
 		if sums[0] != sums[1] {
 			t.Errorf("two builds of the %s zip differ: %v", arch, sums)

@@ -18,7 +18,7 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// instead is a proxy before moto that answers some calls itself.
+// instead returns the URL of a proxy for moto. answer may handle a call instead, and reports whether it did.
 func instead(t *testing.T, m *account, answer func(w http.ResponseWriter, r *http.Request) bool) string {
 	t.Helper()
 	proxy := httputil.NewSingleHostReverseProxy(must(url.Parse(m.URL))(t, "parse URL"))
@@ -38,9 +38,8 @@ func reply(w http.ResponseWriter, status int, contentType, body string) bool {
 	return true
 }
 
-// Failures that people have with an AWS account: each says the cause and the next step, and
-// nobody has to know stagelog to go on.
-func TestDeployFailuresSayWhatToDo(t *testing.T) {
+// Common errors with an AWS account name the cause and the next step.
+func TestDeployErrorsNameNextStep(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir, api := deployDir(t, m)
@@ -63,7 +62,7 @@ func TestDeployFailuresSayWhatToDo(t *testing.T) {
 		name string
 		yaml string
 		env  []string
-		says []string
+		want []string
 	}{
 		{"no credentials", "", without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 			[]string{"no AWS credentials", "aws configure sso", "AWS_PROFILE"}},
@@ -84,7 +83,7 @@ func TestDeployFailuresSayWhatToDo(t *testing.T) {
 		{"no such API", strings.Replace(deployYAML(api, "prod"), api, api[:len(api)-1], 1), m.env(), []string{"did you mean", api}},
 		{"no such stage", strings.Replace(deployYAML(api, "prod"), "stage: prod", "stage: prd", 1), m.env(), []string{"prd", "did you mean", "prod"}},
 		{"a stage never deployed", deployYAML(*empty.Id, "prod"), m.env(), []string{"never deployed", "aws apigateway create-deployment --rest-api-id " + *empty.Id}},
-		{"nobody answers", "", append(m.env(), "AWS_ENDPOINT_URL=http://127.0.0.1:1"), []string{"127.0.0.1:1", "stagelog up"}},
+		{"connection refused", "", append(m.env(), "AWS_ENDPOINT_URL=http://127.0.0.1:1"), []string{"127.0.0.1:1", "stagelog up"}},
 		{"another account", strings.Replace(deployYAML(api, "prod"), "region:", "account: \"999999999999\"\nregion:", 1), m.env(), []string{"999999999999", moto.Account, "--profile"}},
 	}
 	for _, tt := range tests {
@@ -97,17 +96,17 @@ func TestDeployFailuresSayWhatToDo(t *testing.T) {
 			if code != 1 || stdout != "" {
 				t.Errorf("deploy ended with %d, want 1\n%s\n%s", code, stdout, stderr)
 			}
-			for _, want := range tt.says {
+			for _, want := range tt.want {
 				if !strings.Contains(stderr, want) {
-					t.Errorf("the error does not say %q:\n%s", want, stderr)
+					t.Errorf("the error does not contain %q:\n%s", want, stderr)
 				}
 			}
 		})
 	}
 }
 
-// What somebody else made is left alone until told otherwise, and comes back with destroy.
-func TestDeployTakesNothingOverUnasked(t *testing.T) {
+// deploy changes foreign resources only with a flag, and destroy restores them.
+func TestDeployAdoptsOnlyWithFlag(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir, api := deployDir(t, m)
@@ -122,25 +121,25 @@ func TestDeployTakesNothingOverUnasked(t *testing.T) {
 	_, stderr, code := runBinary(t, dir, m.env(), "deploy", "--yes", "--function-zip", "function.zip")
 	for _, want := range []string{"--adopt", "--replace-logging", "amazon-apigateway-acme", deployBucket, "log group theirs"} {
 		if code != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("deploy ended with %d and does not say %q:\n%s", code, want, stderr)
+			t.Errorf("deploy ended with %d, want 1 and %q in:\n%s", code, want, stderr)
 		}
 	}
 	if after := m.state(api, "prod", deployBucket); fmt.Sprint(after) != fmt.Sprint(before) {
-		t.Errorf("a refused deploy changed something:\n%v\n%v", before, after)
+		t.Errorf("a blocked deploy changed something:\n%v\n%v", before, after)
 	}
 
 	m.deploy(dir, "--adopt", "--replace-logging")
 	if todo := m.plan(dir, 0).todo(); todo != nil {
-		t.Errorf("after the adoption there is to do: %v", todo)
+		t.Errorf("after the adoption the plan has changes: %v", todo)
 	}
 	if stdout, stderr, code := runBinary(t, dir, m.env(), "destroy", "--yes", "--no-drain"); code != 0 {
 		t.Fatalf("destroy ended with %d\n%s\n%s", code, stdout, stderr)
 	}
 	stage := must(m.gateway.GetStage(t.Context(), &apigateway.GetStageInput{RestApiId: &api, StageName: aws.String("prod")}))(t, "get stage")
 	if s := stage.AccessLogSettings; s == nil || aws.ToString(s.DestinationArn) != group || aws.ToString(s.Format) != "$context.requestId theirs" {
-		t.Errorf("destroy left the stage's settings as %+v, want theirs back", s)
+		t.Errorf("after destroy the stage's settings are %+v, want the previous ones", s)
 	}
 	if keys := m.keys(deployBucket, ""); fmt.Sprint(keys) != "[theirs.txt]" {
-		t.Errorf("destroy left %v in the bucket, want their object alone", keys)
+		t.Errorf("destroy left %v in the bucket, want only the foreign object", keys)
 	}
 }

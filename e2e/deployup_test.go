@@ -12,9 +12,9 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// The AWS face against the one-machine face: deploy builds the chain over the AWS endpoint of
-// `up`, with the function's real zip, doctor's record comes back enriched, requests arrive,
-// destroy leaves nothing.
+// deploy, doctor and destroy work against the AWS endpoint of `up`: deploy creates the pipeline with
+// the function's real zip, doctor finds its record enriched, requests are delivered, and destroy
+// removes everything.
 func TestDeployDoctorDestroyAgainstUp(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	for format, deliver := range map[string]string{"json": "{interval: 1s, size: 1MiB}", "parquet": "{interval: 1s, format: parquet}"} {
@@ -48,11 +48,11 @@ local:
 	if out, stderr, code := runBinary(t, dir, env, "plan"); code != 0 {
 		t.Errorf("after a deploy plan ended with %d, want 0\n%s\n%s", code, out, stderr)
 	}
-	doctorIsContent(t, dir, env)
+	checkDoctor(t, dir, env)
 
 	for range 5 {
 		if status := u.call(t, "/shop/prod/orders", key); status != http.StatusOK {
-			t.Fatalf("the stage answered %d", status)
+			t.Fatalf("status %d from the stage, want 200", status)
 		}
 	}
 	eventually(t, "five requests are in the bucket, attributed", func() bool {
@@ -64,19 +64,19 @@ local:
 	})
 	reader := sdk(t, u, "reader-111122223333")
 	if len(reader.keys(deployBucket, "logs/")) == 0 {
-		t.Error("the reader sees no objects")
+		t.Error("the reader lists no objects")
 	}
 
 	if _, stderr, code := runBinary(t, dir, env, "destroy", "--yes", "--delete-bucket", "--no-drain"); code != 0 {
 		t.Fatalf("destroy ended with %d\n%s", code, stderr)
 	}
 	if out, stderr, code := runBinary(t, dir, env, "plan", "--json"); code != 2 || strings.Contains(out, `"no-op"`) {
-		t.Errorf("after destroy something is left: %d\n%s\n%s", code, out, stderr)
+		t.Errorf("plan after destroy: %d, want 2 and no existing resources\n%s\n%s", code, out, stderr)
 	}
 }
 
-// doctorIsContent runs doctor and wants its record back enriched.
-func doctorIsContent(t *testing.T, dir string, env []string) {
+// checkDoctor runs doctor and fails unless all checks pass and the record is delivered enriched.
+func checkDoctor(t *testing.T, dir string, env []string) {
 	t.Helper()
 	stdout, stderr, code := runBinary(t, dir, env, "doctor", "--json")
 	var report struct {
@@ -94,12 +94,12 @@ func doctorIsContent(t *testing.T, dir string, env []string) {
 		record = record || strings.HasPrefix(c.Name, "record") && c.Status == "ok"
 	}
 	if code != 0 || !record {
-		t.Errorf("doctor ended with %d; its record came back enriched: %v\n%s", code, record, stdout)
+		t.Errorf("doctor ended with %d; record enriched: %v\n%s", code, record, stdout)
 	}
 }
 
-// Doctor passes on what `up` builds from stagelog.yaml by itself: it makes the roles, log groups and settings that deploy makes.
-// It passes again after a restart, and plan finds only the function's code to change.
+// doctor passes on the pipeline that `up` creates from stagelog.yaml, also after a restart, and plan finds only the function's
+// code to change.
 func TestDoctorPassesOnUp(t *testing.T) {
 	for format, deliver := range map[string]string{"json": "{interval: 1s, size: 1MiB}", "parquet": "{interval: 1s, format: parquet}"} {
 		t.Run(format, func(t *testing.T) {
@@ -117,11 +117,11 @@ local:
 			for range 2 {
 				u := startUp(t, dir, cleanEnv())
 				env := u.clientEnv("stagelog") // the profile names the endpoint
-				doctorIsContent(t, dir, env)
+				checkDoctor(t, dir, env)
 				out, stderr, code := runBinary(t, dir, env, "doctor", "--no-record", "--json")
 				for _, bad := range []string{`"failed"`, `"warning"`} {
 					if code != 0 || strings.Contains(out, `"status": `+bad) {
-						t.Errorf("doctor ended with %d, and has %s\n%s\n%s", code, bad, out, stderr)
+						t.Errorf("doctor ended with %d, want 0 and no %s\n%s\n%s", code, bad, out, stderr)
 					}
 				}
 				out, stderr, code = runBinary(t, dir, env, "plan", "--json")

@@ -1,5 +1,5 @@
-// Package e2e runs the real binary as a user would: over HTTP, over AWS's protocols with
-// AWS's own clients, with signals and kills. It imports nothing of ours.
+// Package e2e tests the real binary over HTTP, with AWS's own clients, signals and kills. It imports
+// no product code.
 //
-// Tests with clients that a machine may lack (the AWS CLI, boto3) say SKIPPED and why.
+// Tests whose clients are not installed (the AWS CLI, boto3) are skipped with SKIPPED and the reason.
 package e2e

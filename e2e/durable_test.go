@@ -21,9 +21,8 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// Records that were answered with 200 survive a kill -9, once each, and so do the
-// stream and the bucket.
-func TestAnsweredRecordsSurviveAKill(t *testing.T) {
+// After a kill -9, each acknowledged record is delivered exactly once. Stream and bucket survive.
+func TestKillKeepsAcknowledgedRecords(t *testing.T) {
 	testenv.NeedPlain(t, testenv.E2E)
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", handYAML+"deliver: {interval: 2s}\n")
@@ -54,13 +53,13 @@ func TestAnsweredRecordsSurviveAKill(t *testing.T) {
 	}
 	senders.Wait()
 	if err := u.stop(syscall.SIGKILL); err == nil {
-		t.Fatal("the kill did not end stagelog up")
+		t.Fatal("stagelog up survived the kill")
 	}
 
 	u = startUp(t, dir, cleanEnv())
 	_, store := clients(t, u)
 	var seen map[string]int
-	eventually(t, "every answered record in the bucket", func() bool {
+	eventually(t, "every acknowledged record in the bucket", func() bool {
 		seen = requestIDs(t, store, "hand-api-logs")
 		for id := range answered {
 			if seen[id] == 0 {
@@ -74,7 +73,7 @@ func TestAnsweredRecordsSurviveAKill(t *testing.T) {
 			t.Errorf("record %s is in the bucket %d times", id, n)
 		}
 	}
-	t.Logf("%d records answered, %d in the bucket", len(answered), len(seen))
+	t.Logf("%d records acknowledged, %d in the bucket", len(answered), len(seen))
 }
 
 func clients(t *testing.T, u *up) (*firehose.Client, *s3.Client) {

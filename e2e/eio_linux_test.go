@@ -17,13 +17,12 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// The disk answers EIO now and then: to syncs, or to writes of what the buffer keeps. Whatever
-// was answered is kept, the rest is refused, and the process goes on by itself. strace makes
-// the system calls of the process fail.
-func TestADiskWithErrorsLosesNothing(t *testing.T) {
+// Some syncs or writes of the buffer fail with EIO, injected by strace. Acknowledged records are
+// kept, others are rejected, and the process recovers without a restart.
+func TestDiskErrorsLoseNothing(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
-	testenv.NeedTool(t, "strace with the right to trace", "strace", "-f", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1", "true")
+	testenv.NeedTool(t, "strace with permission to trace", "strace", "-f", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1", "true")
 	for _, fault := range []string{"fsync:error=EIO:when=10+40", "pwrite64,write:error=EIO:when=5+40"} {
 		calls, _, _ := strings.Cut(fault, ":")
 		t.Run(calls, func(t *testing.T) {
@@ -40,8 +39,8 @@ func TestADiskWithErrorsLosesNothing(t *testing.T) {
 			if err := u.stop(syscall.SIGTERM); err != nil {
 				t.Errorf("stop: %v", err)
 			}
-			t.Logf("%d calls failed with EIO, %d requests of clients were refused or cut", faults, refused)
-			// Once up to deliver what the end left over, and once to read.
+			t.Logf("%d calls failed with EIO, %d client requests failed", faults, refused)
+			// Start once to deliver the remaining records, and once more to read.
 			if err := startUp(t, dir, cleanEnv()).stop(syscall.SIGTERM); err != nil {
 				t.Errorf("stop: %v", err)
 			}
@@ -50,7 +49,7 @@ func TestADiskWithErrorsLosesNothing(t *testing.T) {
 	}
 }
 
-// until has clients put batches until done, and says how many of them failed.
+// until lets clients put batches until done, and returns how many failed.
 func (l *load) until(t *testing.T, u *up, done func() bool) (refused int64) {
 	t.Helper()
 	var failed atomic.Int64
@@ -77,7 +76,7 @@ func (l *load) until(t *testing.T, u *up, done func() bool) (refused int64) {
 	return failed.Load()
 }
 
-// trace is a strace that makes system calls of a process fail.
+// trace is a running strace that makes system calls of a process fail.
 type trace struct {
 	t    *testing.T
 	cmd  *exec.Cmd
@@ -108,7 +107,7 @@ func (tr *trace) injected() int {
 	return bytes.Count(text, []byte("(INJECTED)"))
 }
 
-// stop lets go of the process, which runs on, and says how many calls failed.
+// stop detaches from the process and returns how many calls failed.
 func (tr *trace) stop() int {
 	if tr.cmd != nil {
 		_ = tr.cmd.Process.Signal(syscall.SIGINT)

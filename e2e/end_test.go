@@ -9,12 +9,12 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// An end while the bucket is away keeps what is not delivered and comes by its deadline; a
-// second signal does not wait for that. Either way nothing is lost or twice.
-func TestAnEndHasADeadlineAndASecondSignalCuts(t *testing.T) {
+// A stop while the bucket is unavailable keeps undelivered records and ends by its deadline, or at
+// once after a second signal. Either way each record is delivered exactly once.
+func TestStopDeadlineAndSecondSignal(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
-	for name, cut := range map[string]bool{"deadline": false, "second signal": true} {
+	for name, immediate := range map[string]bool{"deadline": false, "second signal": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			u, store, b := deliverThroughBadS3(t, "deliver: {interval: 1s, size: 1MiB}\n")
@@ -29,22 +29,22 @@ func TestAnEndHasADeadlineAndASecondSignalCuts(t *testing.T) {
 			if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the end to begin", func() bool { return strings.Contains(u.stderr.String(), "a second signal stops at once") })
-			if cut {
+			eventually(t, "the shutdown to begin", func() bool { return strings.Contains(u.stderr.String(), "a second signal stops at once") })
+			if immediate {
 				if err := u.stop(syscall.SIGTERM); err == nil {
-					t.Error("a cut ended in order")
+					t.Error("an immediate stop exited cleanly")
 				}
 			} else {
 				<-u.waited
 				if u.waitErr != nil || !strings.Contains(u.stderr.String(), "are delivered after the next start") {
-					t.Errorf("the end: %v", u.waitErr)
+					t.Errorf("shutdown: %v", u.waitErr)
 				}
 			}
-			t.Logf("it ended after %v", time.Since(began).Round(100*time.Millisecond))
+			t.Logf("stopped after %v", time.Since(began).Round(100*time.Millisecond))
 			b.mode.Store(good)
 			again := startUp(t, u.dir, store.clientEnv("stagelog"), u.args...)
 			if err := again.stop(syscall.SIGTERM); err != nil {
-				t.Errorf("the next end: %v", err)
+				t.Errorf("next shutdown: %v", err)
 			}
 			checkOnce(t, l, store)
 		})

@@ -11,9 +11,8 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// Each failure that a user meets says what is wrong and what to do, and ends with the
-// exit code that --help promises.
-func TestFailuresSayWhatToDo(t *testing.T) {
+// Errors name the cause and the next step, and exit with the documented code.
+func TestErrorsNameNextStep(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +25,7 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		setup func(t *testing.T, dir string)
 		args  []string
 		code  int
-		says  []string
+		want  []string
 	}{
 		{"no stagelog.yaml", nil, []string{"up"}, 1, []string{"stagelog.yaml", "stagelog init", "--bare"}},
 		{"unknown flag", nil, []string{"up", "--colour"}, 3, []string{"--colour", "stagelog --help"}},
@@ -57,16 +56,16 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d\nstdout: %s\nstderr: %s", code, tt.code, stdout, stderr)
 			}
-			for _, want := range tt.says {
+			for _, want := range tt.want {
 				if !strings.Contains(stderr, want) {
-					t.Errorf("stderr does not say %q:\n%s", want, stderr)
+					t.Errorf("stderr does not contain %q:\n%s", want, stderr)
 				}
 			}
 		})
 	}
 }
 
-func TestEightMistakesAreReportedAtOnceWithTheirLines(t *testing.T) {
+func TestConfigProblemsReportedWithLines(t *testing.T) {
 	testenv.NeedPlain(t, testenv.E2E)
 	dir := t.TempDir()
 	write(t, dir, "stagelog.yaml", `name: Acme!
@@ -85,27 +84,27 @@ local:
 	}
 	for _, at := range []string{":1:", ":2:", ":3:", ":4:", ":5:", ":6:", ":9:"} {
 		if !strings.Contains(stderr, "stagelog.yaml"+at) {
-			t.Errorf("no mistake is reported for stagelog.yaml%s\n%s", at, stderr)
+			t.Errorf("no problem is reported for stagelog.yaml%s\n%s", at, stderr)
 		}
 	}
 	if n := strings.Count(stderr, "stagelog.yaml:"); n != 8 {
-		t.Errorf("%d mistakes reported, want 8:\n%s", n, stderr)
+		t.Errorf("%d problems reported, want 8:\n%s", n, stderr)
 	}
 	if !strings.Contains(stderr, "format") || !strings.Contains(stderr, "mask") {
-		t.Errorf("the nearest right names, format and mask, are not offered:\n%s", stderr)
+		t.Errorf("the nearest valid names, format and mask, are not suggested:\n%s", stderr)
 	}
 }
 
-func TestLintFixMendsTheSeedsFormat(t *testing.T) {
+func TestLintFixRepairsSeedFormat(t *testing.T) {
 	testenv.NeedPlain(t, testenv.E2E)
 	dir := t.TempDir()
 	write(t, dir, "f", curlyFormat)
 	stdout, stderr, _ := runBinary(t, dir, cleanEnv(), "format", "lint", "--fix", "f")
 	if strings.ContainsAny(stdout, "“”") || !strings.HasSuffix(stdout, "}\n") {
-		t.Errorf("the fixed format is not mended: %s", stdout)
+		t.Errorf("the fixed format still has curly quotes or no newline: %s", stdout)
 	}
 	if !strings.Contains(stderr, "quote") {
-		t.Errorf("the curly quotes are not named:\n%s", stderr)
+		t.Errorf("stderr does not mention the curly quotes:\n%s", stderr)
 	}
 }
 
@@ -116,7 +115,7 @@ func write(t *testing.T, dir, name, content string) {
 	}
 }
 
-// setVersion overwrites the version that the data folder says it has.
+// setVersion overwrites the VERSION file of the data folder.
 func setVersion(t *testing.T, state, version string) {
 	t.Helper()
 	found := false

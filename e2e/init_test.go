@@ -15,24 +15,23 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// From nothing to a deployed pipeline: init looks at the account, and what it writes is what
-// plan and deploy take.
+// init writes a stagelog.yaml for the account that plan, deploy and doctor accept.
 func TestInitPlanDeploy(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir := t.TempDir()
 	api := m.api("Webshop API", "prod")
 	stdout, stderr, code := runBinary(t, dir, m.env(), "init", "--aws", "--reader", "111122223333", "--json")
-	var said struct {
+	var result struct {
 		Name, Bucket, Region, Account string
 		Stages                        []string
 	}
-	if err := json.Unmarshal([]byte(stdout), &said); code != 0 || err != nil {
+	if err := json.Unmarshal([]byte(stdout), &result); code != 0 || err != nil {
 		t.Fatalf("init --aws ended with %d (%v)\n%s\n%s", code, err, stdout, stderr)
 	}
-	if said.Name != "webshop-api" || said.Bucket != "webshop-api-api-logs-"+moto.Account || said.Region != moto.Region || said.Account != moto.Account ||
-		len(said.Stages) != 1 || said.Stages[0] != api+"/prod" {
-		t.Errorf("init --aws says %+v", said)
+	if result.Name != "webshop-api" || result.Bucket != "webshop-api-api-logs-"+moto.Account || result.Region != moto.Region || result.Account != moto.Account ||
+		len(result.Stages) != 1 || result.Stages[0] != api+"/prod" {
+		t.Errorf("init --aws = %+v", result)
 	}
 	if _, stderr, code := runBinary(t, dir, m.env(), "export", "zip", "--out", "function.zip"); code != 0 {
 		t.Fatalf("export zip: %d\n%s", code, stderr)
@@ -40,7 +39,7 @@ func TestInitPlanDeploy(t *testing.T) {
 	m.plan(dir, 2)
 	m.deploy(dir)
 	if todo := m.plan(dir, 0).todo(); todo != nil {
-		t.Errorf("after a deploy there is to do: %v", todo)
+		t.Errorf("after a deploy the plan has changes: %v", todo)
 	}
 	if _, stderr, code := runBinary(t, dir, m.env(), "doctor", "--no-record"); code != 0 {
 		t.Errorf("doctor ended with %d\n%s", code, stderr)
@@ -56,12 +55,12 @@ func TestInitChoosesStages(t *testing.T) {
 		name string
 		args []string
 		code int
-		says []string
-		file []string // what the file says; nil when there is to be none
+		want []string
+		file []string // texts in the file; nil for no file
 	}{
 		{"two stages, stdin is not a terminal", []string{"--aws"}, 3, []string{shop + "/prod (shop), in 1 usage plans; access logging is off", admin + "/live", "--stage " + admin + "/live"}, nil},
 		{"both by name", []string{"--stage", shop + "/prod," + admin + "/live"}, 0, nil, []string{"{api: " + shop + ", stage: prod}", "{api: " + admin + ", stage: live}", "name: shop"}},
-		{"a typing error", []string{"--stage", shop + "/prd"}, 1, []string{"did you mean " + shop + "/prod?"}, nil},
+		{"a typo", []string{"--stage", shop + "/prd"}, 1, []string{"did you mean " + shop + "/prod?"}, nil},
 		{"no such API", []string{"--stage", "zzzzzzzzzz/zzz"}, 1, []string{shop + "/prod", admin + "/live"}, nil},
 		{"never deployed", []string{"--stage", bare + "/prod"}, 1, []string{"never deployed", "create-deployment --rest-api-id " + bare}, nil},
 		{"nothing to adopt", []string{"--adopt"}, 1, []string{"no stage logs to a delivery stream"}, nil},
@@ -73,18 +72,18 @@ func TestInitChoosesStages(t *testing.T) {
 			if code != tt.code {
 				t.Fatalf("init ended with %d, want %d\n%s", code, tt.code, stderr)
 			}
-			for _, want := range tt.says {
+			for _, want := range tt.want {
 				if !strings.Contains(stderr, want) {
-					t.Errorf("init does not say %q:\n%s", want, stderr)
+					t.Errorf("init does not print %q:\n%s", want, stderr)
 				}
 			}
 			data, err := os.ReadFile(filepath.Join(dir, "stagelog.yaml"))
 			if (err == nil) != (tt.file != nil) {
-				t.Errorf("the file: %v, want it: %v", err, tt.file != nil)
+				t.Errorf("read the file: %v, want a file: %v", err, tt.file != nil)
 			}
 			for _, want := range tt.file {
 				if !strings.Contains(strings.ReplaceAll(string(data), `"`, ""), want) {
-					t.Errorf("the file does not say %q:\n%s", want, data)
+					t.Errorf("the file does not contain %q:\n%s", want, data)
 				}
 			}
 		})
@@ -95,9 +94,9 @@ func TestInitChoosesStages(t *testing.T) {
 	}
 }
 
-// A chain that was built by hand is described by init and taken over by deploy, which changes
-// it and makes no second one.
-func TestInitAdoptsAChain(t *testing.T) {
+// init --adopt describes a pipeline that was built by hand, and deploy --adopt changes it without
+// creating a second stream.
+func TestInitAdoptsStream(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	m := startMoto(t)
 	dir, api := t.TempDir(), m.api("shop", "prod")
@@ -114,7 +113,7 @@ func TestInitAdoptsAChain(t *testing.T) {
 	data := string(must(os.ReadFile(filepath.Join(dir, "stagelog.yaml")))(t, "read the file"))
 	for _, want := range []string{"name: theirs", "bucket: theirs-logs", "interval: 300s", "compression: none", `prefix: "apis/"`} {
 		if !strings.Contains(data, want) {
-			t.Errorf("the file does not say %q:\n%s", want, data)
+			t.Errorf("the file does not contain %q:\n%s", want, data)
 		}
 	}
 	if _, stderr, code := runBinary(t, dir, m.env(), "export", "zip", "--out", "function.zip"); code != 0 {
@@ -125,7 +124,7 @@ func TestInitAdoptsAChain(t *testing.T) {
 	}
 	m.deploy(dir, "--adopt")
 	if todo := m.plan(dir, 0).todo(); todo != nil {
-		t.Errorf("after the adoption there is to do: %v", todo)
+		t.Errorf("after the adoption the plan has changes: %v", todo)
 	}
 	streams := must(m.firehose.ListDeliveryStreams(t.Context(), nil))(t, "list streams").DeliveryStreamNames
 	stage := must(m.gateway.GetStage(t.Context(), &apigateway.GetStageInput{RestApiId: &api, StageName: aws.String("prod")}))(t, "get stage")

@@ -18,14 +18,14 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// handYAML is a pipeline beside which the tests build another by hand. Its one reader is
-// the account that the hand-made bucket policy names.
+// handYAML is a pipeline next to which the tests build another one with AWS clients. Its reader is
+// the account in readerPolicy.
 const handYAML = "name: hand\nbucket: hand-api-logs\nreaders: [\"111122223333\"]\n"
 
-// curlyFormat is the seed's format to the letter, curly quotes included.
+// curlyFormat is the seed's exact format, including its curly quotes.
 const curlyFormat = `{“api_id”: “$context.apiId”,“api_key”: “$context.identity.apiKey”,“key_id”: “$context.identity.apiKeyId”,“ip”: “$context.identity.sourceIp”,“method”: “$context.httpMethod”,“uri”: “$context.path”,“response_size”:“$context.responseLength”,“response_status”: “$context.status”,“resource_id”: “$context.resourceId”,“request_id”: “$context.requestId”,“request_latency”: “$context.responseLatency”,“request_time”:“$context.requestTime”,“stage”: “$context.stage”}`
 
-func startHandChain(t *testing.T) (u *up, upstream string) {
+func startHand(t *testing.T) (u *up, upstream string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "stagelog.yaml"), []byte(handYAML), 0o600); err != nil {
@@ -40,10 +40,10 @@ func startHandChain(t *testing.T) (u *up, upstream string) {
 
 type line map[string]string
 
-func TestBoto3BuildsTheChainByHandWithTheRealFunction(t *testing.T) {
+func TestBoto3BuildsPipeline(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	testenv.NeedTool(t, "boto3", "python3", "-c", "import boto3")
-	u, upstream := startHandChain(t)
+	u, upstream := startHand(t)
 	cmd := exec.CommandContext(t.Context(), "python3", "testdata/chain.py", "boto-logs", "amazon-apigateway-boto", upstream,
 		strings.NewReplacer("“", `"`, "”", `"`).Replace(curlyFormat)+"\n")
 	cmd.Env = u.clientEnv("stagelog")
@@ -59,9 +59,9 @@ func TestBoto3BuildsTheChainByHandWithTheRealFunction(t *testing.T) {
 		Used     int
 	}
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
-		t.Fatalf("read chain.py's answer: %v\n%s", err, stdout.String())
+		t.Fatalf("parse the output of chain.py: %v\n%s", err, stdout.String())
 	}
-	// 30 keys: the 26th and later are on a second page of the plan's keys, and all were made after the start.
+	// The last of the 30 keys are on a second page of the plan's keys, and all were created after the start.
 	byCustomer := map[string]int{}
 	for _, l := range got.Lines {
 		byCustomer[l["customer"]]++
@@ -82,11 +82,11 @@ func TestBoto3BuildsTheChainByHandWithTheRealFunction(t *testing.T) {
 	}
 }
 
-func TestAWSCLIBuildsTheChainByHandWithTheSeedsOwnFormat(t *testing.T) {
+func TestAWSCLIBuildsPipeline(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	testenv.NeedTool(t, "AWS CLI", "aws", "--version")
 	testenv.NeedTool(t, "curl", "curl", "--version")
-	u, upstream := startHandChain(t)
+	u, upstream := startHand(t)
 	cli := awsCLI{t: t, env: u.clientEnv("stagelog"), dir: u.dir}
 	reader := awsCLI{t: t, env: u.clientEnv("reader-111122223333"), dir: u.dir}
 
@@ -106,7 +106,7 @@ func TestAWSCLIBuildsTheChainByHandWithTheSeedsOwnFormat(t *testing.T) {
 	cli.run("apigateway", "update-stage", "--rest-api-id", api, "--stage-name", "prod", "--patch-operations", accessLogPatch(t, u.dir, arn))
 
 	if out := curl(t, u.Endpoints.Stages+"/"+api+"/prod/orders/7", "acme-key-acme-key-acme-key"); !strings.Contains(out, "/orders/7") {
-		t.Fatalf("curl through the stage answered %q", out)
+		t.Fatalf("curl through the stage: got %q", out)
 	}
 	var objects []string
 	eventually(t, "an object in the bucket", func() bool {
@@ -201,7 +201,7 @@ func destination(bucket, function string) string {
 		{"ParameterName":"LambdaArn","ParameterValue":"arn:aws:lambda:us-east-1:000000000000:function:%s"}]}]}}`, bucket, function)
 }
 
-// accessLogPatch is a file with the patch operations that turn access logging on.
+// accessLogPatch writes a file with the patch operations that enable access logging.
 func accessLogPatch(t *testing.T, dir, streamARN string) string {
 	t.Helper()
 	ops, err := json.Marshal([]map[string]string{

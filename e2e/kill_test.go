@@ -25,7 +25,7 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// kills is how often the kill test kills; STAGELOG_E2E_KILLS=200 is the long run.
+// kills returns the number of kills; STAGELOG_E2E_KILLS=200 is the long run.
 func kills(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("STAGELOG_E2E_KILLS")
@@ -39,10 +39,10 @@ func kills(t *testing.T) int {
 	return n
 }
 
-// faultSteps are the moments at which a binary built with the tag faults can be made to die.
+// faultSteps lists the steps at which a binary built with the tag faults can be killed.
 var faultSteps = []string{"received", "appended", "collected", "decided", "put-one", "put-all", "committed", "trimmed"}
 
-// buildFaulty builds the binary that can be made to die at a step.
+// buildFaulty builds the binary that can be killed at a step.
 func buildFaulty(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "stagelog-faulty")
@@ -52,10 +52,10 @@ func buildFaulty(t *testing.T) string {
 	return path
 }
 
-// Under load from several clients the process is killed again and again, at random moments and
-// at each named step of the cut. In the end every answered record is in exactly one object,
-// good or error, no record is in two, and none is there that was not sent.
-func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
+// Under load from several clients the process is killed repeatedly, at random times and at each named
+// step of a flush. In the end every acknowledged record is in exactly one data or error object, and
+// no other record is.
+func TestRepeatedKillsExactlyOnce(t *testing.T) {
 	testenv.Need(t, testenv.Kill)
 	binary, dir := buildFaulty(t), t.TempDir()
 	write(t, dir, "stagelog.yaml", handYAML+"deliver: {interval: 1s, size: 3MiB}\n")
@@ -65,24 +65,24 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 	l := &load{answered: map[string]bool{}, sent: map[string]bool{}}
 	killed, torn := map[string]int{}, 0
 	for round := range kills(t) {
-		// Every second kill is at a step, the others at some moment of the first two seconds.
+		// Every second kill is at a step, the others at a random time in the first two seconds.
 		step, env := "", cleanEnv()
 		if round%2 == 0 {
 			step = faultSteps[round/2%len(faultSteps)]
 			env = cleanEnv(fmt.Sprintf("STAGELOG_FAULT=%s:%d", step, 1+random.IntN(3)))
 		}
-		// The shards are more, and fewer again: those that were are delivered to their end.
+		// The number of shards changes: removed shards are still delivered.
 		u := launch(t, binary, dir, env, "--shards", strconv.Itoa(1+round/3%3))
 		if u == nil {
-			killed["while it started"]++
+			killed["during startup"]++
 			continue
 		}
 		moment := time.Duration(random.IntN(2000)) * time.Millisecond
 		if step != "" {
-			moment = 20 * time.Second // the step comes before
+			moment = 20 * time.Second // the step is reached before
 		}
 		kill := time.AfterFunc(moment, func() { _ = u.cmd.Process.Kill() })
-		// Cuts are by age in some rounds and by size in others.
+		// Flushes are by age in some rounds and by size in others.
 		l.padding = strings.Repeat("x", 400*random.IntN(2))
 		l.run(t, u, round)
 		if kill.Stop() && step != "" {
@@ -93,13 +93,13 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 			killed["at random"]++
 		}
 		if err := u.stop(syscall.SIGKILL); err == nil {
-			t.Fatalf("round %d: the process ended by itself, without an error", round)
+			t.Fatalf("round %d: the process exited without an error", round)
 		}
 		if round%5 == 4 {
 			torn += tear(t, filepath.Join(dir, ".stagelog", "buffer"), random)
 		}
 	}
-	// Once up to finish all, and once to read: what a stop delivers is there, too.
+	// Start once to deliver all records, including those delivered by the stop, and once more to read.
 	u := startUp(t, dir, cleanEnv())
 	if err := u.stop(syscall.SIGTERM); err != nil {
 		t.Fatalf("the last stop: %v", err)
@@ -111,7 +111,7 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 	for id := range l.answered {
 		if found[id] == 0 {
 			lost++
-			t.Errorf("record %s was answered and is nowhere", id)
+			t.Errorf("record %s was acknowledged and is lost", id)
 		}
 		if lost > 10 {
 			break
@@ -126,14 +126,14 @@ func TestKilledAgainAndAgainNothingIsLostAndNothingIsTwice(t *testing.T) {
 		}
 	}
 	if twice > 0 || strange > 0 {
-		t.Errorf("%d records are there twice or more, %d were never sent", twice, strange)
+		t.Errorf("%d records are duplicated, %d were never sent", twice, strange)
 	}
-	t.Logf("killed %v, %d blocks torn; %d records sent, %d answered, %d found in %d objects: %d lost, %d twice, %d never sent",
+	t.Logf("killed %v, %d blocks torn; %d records sent, %d acknowledged, %d found in %d objects: %d lost, %d duplicated, %d never sent",
 		killed, torn, len(l.sent), len(l.answered), len(found), objects, lost, twice, strange)
 }
 
-// tear ends the last block of each log and store as a machine that stops in the middle of a
-// write may leave it: with the beginning of one more message.
+// tear appends a partial message to the last block of each log and store, like a machine that stops
+// during a write.
 func tear(t *testing.T, dir string, random *rand.Rand) (torn int) {
 	t.Helper()
 	newest := map[string]string{}
@@ -159,7 +159,7 @@ func tear(t *testing.T, dir string, random *rand.Rand) (torn int) {
 	return torn
 }
 
-// blocks are the files in which a buffer keeps records and state.
+// blocks lists the files in which a buffer keeps records and state.
 func blocks(t *testing.T, dir string) (paths []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -174,7 +174,7 @@ func blocks(t *testing.T, dir string) (paths []string) {
 	return paths
 }
 
-// launch starts the faulty binary; nil when it died before it was ready.
+// launch starts the faulty binary. It returns nil if it was killed before it was ready.
 func launch(t *testing.T, binary, dir string, env []string, args ...string) *up {
 	t.Helper()
 	u, err := tryUp(t, binary, dir, env, args...)
@@ -187,7 +187,7 @@ func launch(t *testing.T, binary, dir string, env []string, args ...string) *up 
 	return u
 }
 
-// load is clients that send until the other side is gone, and what they know afterwards.
+// load runs clients that send until the process is gone, and holds the records sent and acknowledged.
 type load struct {
 	mu       sync.Mutex
 	sent     map[string]bool
@@ -215,7 +215,7 @@ func (l *load) run(t *testing.T, u *up, round int) {
 	all.Wait()
 }
 
-// put sends a batch in which every tenth record cannot be enriched.
+// put sends a batch of which every tenth record cannot be enriched.
 func (l *load) put(t *testing.T, fh *firehose.Client, batch string) error {
 	in := &firehose.PutRecordBatchInput{DeliveryStreamName: aws.String("amazon-apigateway-hand")}
 	ids := make([]string, 50)
@@ -246,7 +246,7 @@ func (l *load) put(t *testing.T, fh *firehose.Client, batch string) error {
 	return nil
 }
 
-// everyID counts the ids in all objects of a bucket, good and error.
+// everyID counts the ids in all data and error objects of a bucket.
 func everyID(t *testing.T, store *s3.Client, bucket string) (found map[string]int, objects int) {
 	t.Helper()
 	found = map[string]int{}

@@ -40,9 +40,9 @@ plans:
   - {name: Free, free: true}
 `
 
-// Requests through a stage become answers: the report, SQL, the invoice, the live tail and the
-// console all know them, for the owner and for a reader.
-func TestAnswersAboutRequests(t *testing.T) {
+// Requests through a stage are in the report, SQL, the invoice, the live tail and the console, for
+// the owner and for a reader.
+func TestReportsAndQueries(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
@@ -119,10 +119,10 @@ func TestAnswersAboutRequests(t *testing.T) {
 	}
 	first := must(os.ReadFile(filepath.Join(dir, "bill", "invoice.csv")))(t, "read invoice")
 	if again := ok("report", "invoice", "--again", "bill/manifest.json", "--prices", "prices.yaml", "--csv"); again != string(first) {
-		t.Errorf("made again:\n%s\nwant\n%s", again, first)
+		t.Errorf("recomputed invoice:\n%s\nwant\n%s", again, first)
 	}
 
-	// API Gateway's own counts are of the whole day, so the day of the test is in them.
+	// API Gateway counts whole days, so the range includes today.
 	tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
 	var covered struct {
 		Total  struct{ Counted, Backed, Missing int }
@@ -133,13 +133,13 @@ func TestAnswersAboutRequests(t *testing.T) {
 		t.Errorf("coverage: %s (%v)", text, err)
 	}
 	if covered.Stages.Without != "this endpoint does not serve CloudWatch" {
-		t.Errorf("coverage goes on without CloudWatch, and says %q", covered.Stages.Without)
+		t.Errorf("coverage without CloudWatch prints %q", covered.Stages.Without)
 	}
-	if text := ok("report", "reattribute"); !strings.HasPrefix(text, "0 requests") {
-		t.Errorf("reattribute where every customer is known: %s", text)
+	if text := ok("report", "reattribute"); !strings.HasPrefix(text, "Attributed 0 requests") {
+		t.Errorf("reattribute without unknown customers: %s", text)
 	}
 
-	// A reader has no more than the right to list and read, and gets the same.
+	// A reader, who may only list and read, gets the same report.
 	stdout, stderr, code := runBinary(t, t.TempDir(), u.clientEnv("reader-111122223333"), "report", "--bucket", "s3://answers-logs/logs/", "--csv")
 	if code != 0 || !strings.Contains(stdout, "Globex") || !strings.Contains(stdout, "Acme") {
 		t.Errorf("a reader's report = %d: %s%s", code, stdout, stderr)
@@ -150,11 +150,11 @@ func TestAnswersAboutRequests(t *testing.T) {
 		}
 	}
 	if _, body := get(t, u.Endpoints.Console+"/"); !strings.Contains(body, "Globex") {
-		t.Error("the console does not know the customer")
+		t.Error("the console does not show the customer")
 	}
 }
 
-// tailLines runs stagelog tail and gives its lines, from when it is there.
+// tailLines starts stagelog tail and returns its lines once it is connected.
 func tailLines(t *testing.T, dir string) <-chan []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), bin.stagelog, "tail", "--json")
@@ -164,8 +164,8 @@ func tailLines(t *testing.T, dir string) <-chan []byte {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if told := must(bufio.NewReader(stderr).ReadString('\n'))(t, "read what tail says"); !strings.HasPrefix(told, "live from") {
-		t.Fatalf("tail says %q", told)
+	if first := must(bufio.NewReader(stderr).ReadString('\n'))(t, "read stderr of tail"); !strings.HasPrefix(first, "live from") {
+		t.Fatalf("tail prints %q", first)
 	}
 	lines := make(chan []byte, 100)
 	go func() {
@@ -177,9 +177,9 @@ func tailLines(t *testing.T, dir string) <-chan []byte {
 	return lines
 }
 
-// A bucket that a chain without stagelog wrote, the seed's 13 fields and Apiable's names, in objects
-// of many kinds, has answers as well.
-func TestAnswersAboutOthersBuckets(t *testing.T) {
+// Reports also work on a bucket that was written without stagelog, with the seed's 13 fields,
+// Apiable's names and objects of many kinds.
+func TestReportOfForeignBucket(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
@@ -195,7 +195,7 @@ func TestAnswersAboutOthersBuckets(t *testing.T) {
 	day := time.Now().UTC().Format("2006/01/02/15/")
 	for key, body := range map[string]string{
 		"logs/" + day + "run-together": seed(1, "200") + seed(2, "404"),
-		"logs/" + day + "lines.txt":    seed(3, "200") + "\nnot a line of the log\n" + seed(1, "200") + "\n", // the last one came before
+		"logs/" + day + "lines.txt":    seed(3, "200") + "\nnot a line of the log\n" + seed(1, "200") + "\n", // the last line is a duplicate
 		"logs/" + day + "empty":        "",
 		"logs/" + day + "photo.png":    "\x89PNG\r\n\x1a\n",
 	} {
@@ -206,16 +206,16 @@ func TestAnswersAboutOthersBuckets(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "Customer 1,k1,Gold") || !strings.Contains(stdout, "total,,,,,3,1") {
 		t.Errorf("report = %d:\n%s%s", code, stdout, stderr)
 	}
-	for _, told := range []string{"1 of them were there already", "3 lines are no log lines", "photo.png: the object has no access log lines"} {
-		if !strings.Contains(stderr, told) {
-			t.Errorf("nobody is told that %s:\n%s", told, stderr)
+	for _, want := range []string{"1 of them were duplicates", "3 lines are not log lines", "photo.png: the object has no access log lines"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("stderr does not contain %q:\n%s", want, stderr)
 		}
 	}
 }
 
-// The tail of a bucket shows the lines of objects that come, those asked for alone, and the console
-// of a bucket has its customers.
-func TestABucketIsFollowedAndShown(t *testing.T) {
+// The tail of a bucket shows the matching lines of new objects, and the console of a bucket shows its
+// customers.
+func TestTailAndConsoleOfBucket(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
@@ -236,15 +236,15 @@ func TestABucketIsFollowedAndShown(t *testing.T) {
 	defer cancel()
 	follow := exec.CommandContext(ctx, bin.stagelog, "tail", "--bucket", "s3://others/logs/", "--status", "5xx", "--customer", "A*", "--every", "100ms")
 	follow.Dir, follow.Env = at, u.clientEnv("stagelog")
-	var shown, told lockedBuffer
-	follow.Stdout, follow.Stderr = &shown, &told
+	var shown, errs lockedBuffer
+	follow.Stdout, follow.Stderr = &shown, &errs
 	page := exec.CommandContext(ctx, bin.stagelog, "console", "--bucket", "s3://others/logs/", "--listen", "127.0.0.1:0", "--every", "1s")
 	page.Dir, page.Env = at, u.clientEnv("stagelog")
 	var address lockedBuffer
 	page.Stderr = &address
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("stagelog console said:\n%s\nstagelog tail said:\n%s%s", address.String(), told.String(), shown.String())
+			t.Logf("stagelog console:\n%s\nstagelog tail:\n%s%s", address.String(), errs.String(), shown.String())
 		}
 	})
 	for _, cmd := range []*exec.Cmd{follow, page} {
@@ -253,17 +253,17 @@ func TestABucketIsFollowedAndShown(t *testing.T) {
 		}
 		t.Cleanup(func() { cancel(); _ = cmd.Wait() })
 	}
-	// What is there when it first looks is old; that it has looked it does not say.
+	// The first listing is not shown, and tail does not report when it is finished.
 	n := 0
-	eventually(t, "the tail to show what comes", func() bool {
+	eventually(t, "the tail to show new lines", func() bool {
 		n++
 		put(fmt.Sprintf("logs/b%03d", n), request("Acme", "503")+request("Acme", "200")+request("Globex", "500"))
 		return strings.Contains(shown.String(), "Acme")
 	})
 	if text := shown.String(); strings.Contains(text, "Earlier") || strings.Contains(text, "Globex") || strings.Contains(text, " 200 ") || strings.Contains(text, "\x1b[2J") {
-		t.Errorf("the tail shows what nobody asked for:\n%q", text)
+		t.Errorf("the tail shows lines that do not match:\n%q", text)
 	}
-	eventually(t, "the console to know the customers", func() bool {
+	eventually(t, "the console to show the customers", func() bool {
 		_, url, found := strings.Cut(address.String(), ": http")
 		if !found {
 			return false
@@ -272,26 +272,26 @@ func TestABucketIsFollowedAndShown(t *testing.T) {
 		status, body := get(t, "http"+url+"/customers")
 		return status == http.StatusOK && strings.Contains(body, "Acme") && strings.Contains(body, "Earlier")
 	})
-	if _, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "console", "--bucket", "s3://others/logs/", "--listen", "0.0.0.0:0"); code != 3 || !strings.Contains(stderr, "needs a password") {
-		t.Errorf("a console for everybody = %d: %s", code, stderr)
+	if _, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "console", "--bucket", "s3://others/logs/", "--listen", "0.0.0.0:0"); code != 3 || !strings.Contains(stderr, "set a password") {
+		t.Errorf("console on all addresses without a password = %d: %s", code, stderr)
 	}
 	_, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/", "--lake-wait", "300ms")
-	if code != 1 || !strings.Contains(stderr, "waiting for up to 300ms") || !strings.Contains(stderr, "in use") {
-		t.Errorf("a lake that the console has = %d: %s", code, stderr)
+	if code != 1 || !strings.Contains(stderr, "waiting up to 300ms") || !strings.Contains(stderr, "in use") {
+		t.Errorf("report while the console uses the lake = %d: %s", code, stderr)
 	}
-	// Two at once have their answers one after the other.
+	// A second command waits until the first releases the lake.
 	waiting := exec.CommandContext(ctx, bin.stagelog, "report", "--bucket", "s3://others/logs/", "--csv")
 	waiting.Dir, waiting.Env = at, u.clientEnv("stagelog")
-	var answer, talk lockedBuffer
-	waiting.Stdout, waiting.Stderr = &answer, &talk
+	var answer, diagnostics lockedBuffer
+	waiting.Stdout, waiting.Stderr = &answer, &diagnostics
 	if err := waiting.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the second one to wait", func() bool { return strings.Contains(talk.String(), "waiting for up to") })
+	eventually(t, "the second command to wait", func() bool { return strings.Contains(diagnostics.String(), "waiting up to") })
 	if err := page.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	if err := waiting.Wait(); err != nil || !strings.Contains(answer.String(), "Acme") {
-		t.Errorf("the report that waited: %v: %s%s", err, answer.String(), talk.String())
+		t.Errorf("the report that waited: %v: %s%s", err, answer.String(), diagnostics.String())
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
 
-// account is the account of a moto_server: an AWS that stagelog did not write.
+// account is the AWS account of a moto_server.
 type account struct {
 	t *testing.T
 	*moto.Server
@@ -28,7 +28,7 @@ type account struct {
 	logs *cloudwatchlogs.Client
 }
 
-// startMoto returns an account without any resource, or skips the test where there is no moto_server.
+// startMoto returns an account without resources. It skips the test if moto_server is not installed.
 func startMoto(t *testing.T) *account {
 	t.Helper()
 	m := &account{t: t, Server: moto.Start(t)}
@@ -45,7 +45,7 @@ func (m *account) env(extra ...string) []string {
 		"AWS_ENDPOINT_URL=" + m.URL, "AWS_PAGER="}, extra...)...)
 }
 
-// api makes a REST API with one deployed stage and a method that needs a key, a usage plan and a customer.
+// api creates a REST API with one deployed stage and a method that requires a key, and a usage plan with a customer.
 func (m *account) api(name, stage string) (id string) {
 	m.t.Helper()
 	ctx := m.t.Context()
@@ -62,7 +62,7 @@ func (m *account) api(name, stage string) (id string) {
 	return id
 }
 
-// state is everything that a deploy may touch, in words that do not change from run to run.
+// state returns everything that a deploy may change, as texts that are the same in each run.
 func (m *account) state(api, stage, bucket string) map[string]string {
 	m.t.Helper()
 	ctx, all := m.t.Context(), map[string]string{}
@@ -144,7 +144,7 @@ func (m *account) bucketState(bucket string, note func(string, any, error)) {
 	}
 }
 
-// errorCode is AWS's code for an error, the same in each run.
+// errorCode returns AWS's code for an error, or the beginning of its text.
 func errorCode(err error) string {
 	var coded interface{ ErrorCode() string }
 	if errors.As(err, &coded) {
@@ -153,7 +153,7 @@ func errorCode(err error) string {
 	return strings.Split(err.Error(), ",")[0]
 }
 
-// setAccessLog sets a stage's access log settings, as somebody would by hand.
+// setAccessLog sets a stage's access log settings without stagelog.
 func (m *account) setAccessLog(api, stage, destination, format string) {
 	m.t.Helper()
 	must(m.gateway.UpdateStage(m.t.Context(), &apigateway.UpdateStageInput{RestApiId: &api, StageName: &stage, PatchOperations: []types.PatchOperation{
@@ -162,7 +162,7 @@ func (m *account) setAccessLog(api, stage, destination, format string) {
 	}}))(m.t, "update stage")
 }
 
-// createBucket makes a bucket in moto's Region.
+// createBucket creates a bucket in moto's Region.
 func (m *account) createBucket(name string) {
 	m.t.Helper()
 	must(m.s3.CreateBucket(m.t.Context(), &s3.CreateBucketInput{Bucket: &name,

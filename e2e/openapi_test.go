@@ -29,7 +29,7 @@ paths:
   /health: {get: {security: []}}
 `
 
-// The user's document gives the records their resource paths, and its security the methods that need a key.
+// An OpenAPI document defines the resource paths in the records, and its security the methods that require a key.
 func TestOpenAPIDocumentRoutes(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
@@ -62,13 +62,13 @@ func TestOpenAPIDocumentRoutes(t *testing.T) {
 		t.Errorf("the record of the open request is %v, want the resource /health", l)
 	}
 
-	// A changed document counts from the next start.
+	// A changed document is used from the next start.
 	if err := u.stop(syscall.SIGTERM); err != nil {
 		t.Fatalf("stagelog up ended with %v", err)
 	}
 	write(t, dir, "openapi.yaml", openapiDocument+"  /other: {get: {security: []}}\n")
 	u = startUp(t, dir, cleanEnv())
 	if status, body := get(t, u.Endpoints.Stages+"/shop/prod/other"); status != http.StatusOK || body != "/v1/other" {
-		t.Errorf("GET /other, which the document has now, = %d %q, want 200", status, body)
+		t.Errorf("GET /other after adding it to the document = %d %q, want 200", status, body)
 	}
 }

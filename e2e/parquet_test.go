@@ -29,8 +29,8 @@ local:
     - {name: Gold, stages: [shop/prod], customers: [{name: Acme, key: acmeacmeacmeacmeacme1}]}
 `
 
-// A stream delivers Parquet files that another program reads, and the answers are those of JSON: also when the stream goes
-// from one to the other, and when the table's columns do not fit the records any more.
+// A stream delivers Parquet files that DuckDB reads, and queries return the same as for JSON: also after a change of the format,
+// and after the table's columns no longer fit the records.
 func TestParquetDelivery(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
@@ -54,7 +54,7 @@ func TestParquetDelivery(t *testing.T) {
 	eventually(t, "20 rows in Parquet files", func() bool { return parquetRows(c, db, "customer = 'Acme' AND response_status = '200'") == 20 })
 	for _, key := range c.keys("columns-logs", "logs/") {
 		if !strings.HasSuffix(key, ".parquet") {
-			t.Errorf("object %s is no .parquet", key)
+			t.Errorf("object %s does not end in .parquet", key)
 		}
 	}
 	report := func(what string, want int) {
@@ -68,9 +68,9 @@ func TestParquetDelivery(t *testing.T) {
 			return n == fmt.Sprint(want)
 		})
 	}
-	report("the answer from Parquet", 20)
+	report("the rows from Parquet", 20)
 
-	// Somebody makes a column a number that no customer's name is.
+	// Change the type of a column so that records do not fit.
 	tables := glue.NewFromConfig(c.cfg)
 	database, name := aws.String("stagelog_columns"), aws.String("lines")
 	table := must(tables.GetTable(t.Context(), &glue.GetTableInput{DatabaseName: database, Name: name}))(t, "get the table").Table
@@ -81,11 +81,11 @@ func TestParquetDelivery(t *testing.T) {
 	}
 	must(tables.UpdateTable(t.Context(), &glue.UpdateTableInput{DatabaseName: database, TableInput: &types.TableInput{Name: name, StorageDescriptor: table.StorageDescriptor}}))(t, "update the table")
 	call(3)
-	eventually(t, "what does not fit to be in the error output", func() bool {
+	eventually(t, "records that do not fit in the error output", func() bool {
 		return strings.Count(c.text("columns-logs", "errors/format-conversion-failed/"), `"lastErrorCode":"DataFormatConversion.MalformedData"`) == 3
 	})
 
-	// The next start makes the table as the file says, and the stream JSON.
+	// The next start changes the stream to JSON.
 	if err := u.stop(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -94,10 +94,10 @@ func TestParquetDelivery(t *testing.T) {
 	c = sdk(t, u, "stagelog")
 	stream := must(c.firehose.DescribeDeliveryStream(t.Context(), &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String("amazon-apigateway-columns")}))(t, "describe the stream")
 	if d := stream.DeliveryStreamDescription.Destinations[0].ExtendedS3DestinationDescription; aws.ToBool(d.DataFormatConversionConfiguration.Enabled) || d.CompressionFormat != "GZIP" {
-		t.Errorf("the stream converts still: %+v, %s", d.DataFormatConversionConfiguration, d.CompressionFormat)
+		t.Errorf("the stream still converts: %+v, %s", d.DataFormatConversionConfiguration, d.CompressionFormat)
 	}
 	call(5)
-	report("the answers from both", 25)
+	report("the rows from both", 25)
 	write(t, dir, "parquet.yaml", fmt.Sprintf(parquetYAML, "parquet", api.URL))
 	if _, stderr, code := runBinary(t, dir, u.clientEnv("stagelog"), "replay", "--file", "parquet.yaml", "--into", "logs/again/", "--endpoint-url", u.Endpoints.AWS); code != 3 || !strings.Contains(stderr, "choose a prefix outside of it") {
 		t.Errorf("replay of JSON among Parquet = %d: %s", code, stderr)
@@ -110,7 +110,7 @@ func TestParquetDelivery(t *testing.T) {
 	}
 }
 
-// parquetRows counts the rows of the delivered Parquet files, with DuckDB.
+// parquetRows counts the matching rows of the delivered Parquet files with DuckDB.
 func parquetRows(c awsClients, db *sql.DB, where string) (n int) {
 	c.t.Helper()
 	for i, key := range c.keys("columns-logs", "logs/") {

@@ -18,11 +18,10 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// The bucket is away until the buffer's quota is reached, and then until the memory of the
-// stages is, too: clients of the stream are told to come again, the stages go on serving, and
-// what could not be logged is counted. Once the bucket is back, every line that is not in that
-// count is in it.
-func TestPressureStopsTheLogsAndNotTheAPI(t *testing.T) {
+// The bucket is unavailable until the buffer and the stages' queue are full: PutRecord returns
+// ServiceUnavailable, the stages continue to serve, and lost log lines are counted. Once the bucket
+// is back, all other lines are delivered.
+func TestFullBufferKeepsAPIServing(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	storeDir, dir := t.TempDir(), t.TempDir()
@@ -55,7 +54,7 @@ func TestPressureStopsTheLogsAndNotTheAPI(t *testing.T) {
 	}
 	clients8.Wait()
 	if lost() == 0 {
-		t.Fatalf("%d lines of 7 KB found room in a buffer of 8 MiB and a queue", most)
+		t.Fatalf("a buffer of 8 MiB and a queue accepted %d lines of 7 KB", most)
 	}
 	requests := metric(t, u, `stagelog_gateway_log_lines_total`) + lost()
 	fh, _ := clients(t, u)
@@ -63,7 +62,7 @@ func TestPressureStopsTheLogsAndNotTheAPI(t *testing.T) {
 		DeliveryStreamName: aws.String("amazon-apigateway-hand"), Records: []types.Record{{Data: make([]byte, 900_000)}},
 	})
 	if err == nil || errorCode(err) != "ServiceUnavailableException" {
-		t.Errorf("a record for a full buffer: %v, want ServiceUnavailableException", err)
+		t.Errorf("put with a full buffer: %v, want ServiceUnavailableException", err)
 	}
 
 	b.mode.Store(good)
@@ -72,13 +71,13 @@ func TestPressureStopsTheLogsAndNotTheAPI(t *testing.T) {
 	eventually(t, "every line that was not lost", func() bool {
 		return strings.Count(bucket.text("hand-api-logs", "logs/"), "\n") == kept
 	})
-	t.Logf("%d requests answered, %d lines lost and counted, %d in the bucket", requests, lost(), kept)
+	t.Logf("%d requests, %d lines lost and counted, %d in the bucket", requests, lost(), kept)
 	if err := u.stop(syscall.SIGTERM); err != nil {
 		t.Errorf("stop: %v", err)
 	}
 }
 
-// metric is the sum of a counter over its labels.
+// metric returns the sum of a counter over its labels.
 func metric(t *testing.T, u *up, name string) (sum int) {
 	t.Helper()
 	_, text := get(t, u.Endpoints.Console+"/metrics")

@@ -6,5 +6,5 @@ import "testing"
 
 func mountReadOnly(t *testing.T, _ string) {
 	t.Helper()
-	t.Skip("SKIPPED: mounting a read-only disk is written for Linux alone")
+	t.Skip("SKIPPED: mounting a read-only disk is implemented for Linux only")
 }

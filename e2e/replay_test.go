@@ -30,14 +30,14 @@ local:
   apis: [{id: shop, upstream: "http://127.0.0.1:9", stages: [prod]}]
 `
 
-// requestOf is a log line of request n with the key's id.
+// requestOf returns the log line of request n with a key id.
 func requestOf(n int, keyID string) string {
 	return fmt.Sprintf(`{"api_id":"shop","stage":"prod","key_id":%q,"response_status":"200","request_id":"r%d"}`, keyID, n)
 }
 
-// A key that is in no plan yet is used: its requests are delivered without one. Once it has
-// one, replay puts it into them, and what is right already stays as it is.
-func TestReplayOfDeliveredObjectsNamesThePlan(t *testing.T) {
+// Requests with a key that is in no plan are delivered without a plan. Once the key has one, replay
+// adds it and keeps the other fields.
+func TestReplayAddsUsagePlan(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
@@ -61,12 +61,12 @@ func TestReplayOfDeliveredObjectsNamesThePlan(t *testing.T) {
 	}))(t, "create plan")
 	must(c.gateway.CreateUsagePlanKey(t.Context(), &apigateway.CreateUsagePlanKeyInput{KeyId: key.Id, KeyType: aws.String("API_KEY"), UsagePlanId: plan.Id}))(t, "add key")
 
-	args := []string{"replay", "--prefix", "logs/", "--into", "mended/", "--since", "1h", "--endpoint-url", u.Endpoints.AWS, "--json"}
+	args := []string{"replay", "--prefix", "logs/", "--into", "fixed/", "--since", "1h", "--endpoint-url", u.Endpoints.AWS, "--json"}
 	stdout, stderr, code := runBinary(t, dir, u.clientEnv("stagelog"), append(args, "--dry-run")...)
-	if code != 0 || len(c.keys("again-logs", "mended/")) != 0 {
+	if code != 0 || len(c.keys("again-logs", "fixed/")) != 0 {
 		t.Fatalf("--dry-run = %d: %s%s", code, stdout, stderr)
 	}
-	for _, want := range []int{len(records), 0} { // the second time nothing is left to do
+	for _, want := range []int{len(records), 0} { // the second run has nothing to do
 		var sum struct{ Records, Failed int }
 		stdout, stderr, code := runBinary(t, dir, u.clientEnv("stagelog"), args...)
 		if err := json.Unmarshal([]byte(stdout), &sum); code != 0 || err != nil || sum.Records != want || sum.Failed != 0 {
@@ -74,7 +74,7 @@ func TestReplayOfDeliveredObjectsNamesThePlan(t *testing.T) {
 		}
 	}
 	seen := map[string]int{}
-	for _, l := range c.lines("again-logs", "mended/") {
+	for _, l := range c.lines("again-logs", "fixed/") {
 		seen[l["request_id"]]++
 		if l["usage_plan"] != "Gold" || l["usage_plan_id"] != *plan.Id || l["customer"] != "Acme" {
 			t.Fatalf("after: %v", l)
@@ -82,18 +82,17 @@ func TestReplayOfDeliveredObjectsNamesThePlan(t *testing.T) {
 	}
 	for n := range records {
 		if id := fmt.Sprintf("r%d", n); seen[id] != 1 {
-			t.Errorf("%s is there %d times", id, seen[id])
+			t.Errorf("%s found %d times", id, seen[id])
 		}
 	}
 }
 
-// deadly is the way to an AWS endpoint on which the process that uses it is killed, at the
-// third call of each run that changes something: before it comes there, or before its answer
-// comes back.
+// deadly is a proxy for an AWS endpoint that kills the calling process at the third call of each run
+// that changes something, before forwarding the request or before returning the response.
 type deadly struct {
 	to      *httputil.ReverseProxy
-	mu      sync.Mutex // guards what follows
-	process *exec.Cmd  // nil is nobody's turn
+	mu      sync.Mutex // guards the fields below
+	process *exec.Cmd  // to kill; may be nil
 	calls   int
 	after   bool
 }
@@ -117,9 +116,9 @@ func (d *deadly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.process = nil
 }
 
-// Error objects are replayed by a process that is killed again and again: in the end each
-// record is there once, and those that fail again are below the error output.
-func TestReplayThatIsKilledGoesOn(t *testing.T) {
+// Error objects are replayed by a process that is killed repeatedly: in the end each record is
+// replayed exactly once, and those that fail again are in the error output.
+func TestReplayResumesAfterKill(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
@@ -132,7 +131,7 @@ func TestReplayThatIsKilledGoesOn(t *testing.T) {
 		for i := range each {
 			rec := requestOf(o*each+i, "unknown")
 			if i == 0 && o%2 == 0 {
-				rec = fmt.Sprintf(`{"request_id":"r%d"`, o*each) // cut off
+				rec = fmt.Sprintf(`{"request_id":"r%d"`, o*each) // truncated
 			}
 			fmt.Fprintf(&body, `{"rawData":%q,"errorCode":"Lambda.FunctionError","attemptsMade":4}`+"\n", base64.StdEncoding.EncodeToString([]byte(rec)))
 		}
@@ -162,7 +161,7 @@ func TestReplayThatIsKilledGoesOn(t *testing.T) {
 		}
 	}
 	if killed < objects/3 {
-		t.Errorf("it was killed %d times only", killed)
+		t.Errorf("killed only %d times", killed)
 	}
 	seen := map[string]int{}
 	for _, l := range c.lines("again-logs", "logs/replayed/") {
@@ -176,23 +175,23 @@ func TestReplayThatIsKilledGoesOn(t *testing.T) {
 				want = 0
 				raw := base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf(`{"request_id":"r%d"`, o*each)))
 				if n := strings.Count(failed, raw); n != 1 {
-					t.Errorf("%s failed, and is below the error output %d times", id, n)
+					t.Errorf("%s failed, found %d times in the error output", id, n)
 				}
 			}
 			if seen[id] != want {
-				t.Errorf("%s is there %d times, want %d", id, seen[id], want)
+				t.Errorf("%s found %d times, want %d", id, seen[id], want)
 			}
 		}
 	}
 	t.Logf("%d objects with %d records, killed %d times", objects, objects*each, killed)
-	// Readers may have what was replayed, and not what failed.
+	// Readers can get replayed objects but no error objects.
 	reader := sdk(t, u, "reader-111122223333")
 	reader.object("again-logs", "logs/replayed/processing-failed/2026/11/23/08/o00")
 	_, err := reader.s3.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("again-logs"), Key: aws.String("errors/replay/errors/processing-failed/2026/11/23/08/o00")})
-	denied(t, "a reader's look at what failed", err)
+	denied(t, "the reader gets an error object", err)
 }
 
-func TestReplaySaysWhatIsWrong(t *testing.T) {
+func TestReplayUsageErrors(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()

@@ -25,8 +25,8 @@ import (
 
 const handFormat = `{"request_id":"$context.requestId","key_id":"$context.identity.apiKeyId","api_id":"$context.apiId","stage":"$context.stage","status":"$context.status"}`
 
-// What clients made by hand is there after a restart: streams, functions, APIs, stages,
-// keys, plans and what was used of a quota. What had not been delivered is delivered.
+// Streams, functions, APIs, stages, keys, plans and quota usage survive a restart, and undelivered
+// records are delivered.
 func TestRestartKeepsEverything(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
@@ -63,15 +63,15 @@ func TestRestartKeepsEverything(t *testing.T) {
 	u = startUp(t, dir, cleanEnv())
 	admin = sdk(t, u, "stagelog")
 	if diff := cmp.Diff(before, admin.everything(api, plan)); diff != "" {
-		t.Errorf("what the restart changed (-before +after):\n%s", diff)
+		t.Errorf("changed by the restart (-before +after):\n%s", diff)
 	}
-	// The quota is of 5 a day, and 3 are used.
+	// The quota is 5 requests per day, and 3 are used.
 	var statuses []int
 	for range 3 {
 		statuses = append(statuses, u.call(t, "/"+api+"/prod/x", *key.Value))
 	}
 	if want := []int{200, 200, 429}; !slices.Equal(statuses, want) {
-		t.Errorf("after the restart the key's calls are answered %v, want %v: its quota was used before", statuses, want)
+		t.Errorf("statuses after the restart %v, want %v: part of the quota was used before", statuses, want)
 	}
 	var lines []line
 	eventually(t, "the lines of six requests", func() bool {
@@ -88,10 +88,10 @@ func TestRestartKeepsEverything(t *testing.T) {
 			t.Errorf("a line is of key %q, want %q", l["key_id"], *key.Id)
 		}
 	}
-	// Stopping delivered what the interval of 15 minutes still held, each tenant apart.
+	// The stop delivered the buffered records of the 15-minute interval, each tenant separately.
 	for prefix, want := range map[string]string{"tenant=acme/": "{\"tenant\":\"acme\",\"n\":1}\n{\"tenant\":\"acme\",\"n\":3}\n", "tenant=globex/": "{\"tenant\":\"globex\",\"n\":2}\n"} {
 		if got := admin.text("tenant-logs", prefix); got != want {
-			t.Errorf("below %s is %q, want %q; the bucket has %v", prefix, got, want, admin.keys("tenant-logs", ""))
+			t.Errorf("below %s: got %q, want %q; the bucket has %v", prefix, got, want, admin.keys("tenant-logs", ""))
 		}
 	}
 	var failed struct {
@@ -100,16 +100,16 @@ func TestRestartKeepsEverything(t *testing.T) {
 	}
 	text := admin.text("tenant-logs", "errors/dynamic-partitioning-failed/")
 	if err := json.Unmarshal([]byte(text), &failed); err != nil || string(failed.RawData) != "{\"tenant\":\"\",\"n\":4}\n" {
-		t.Errorf("the record without a key gave the error output %q (%v), want its data in Firehose's envelope", text, err)
+		t.Errorf("the error output of the record without a key is %q (%v), want its data in Firehose's envelope", text, err)
 	}
 	out := must(admin.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("by-tenant"), Payload: []byte(`{"records":[{"recordId":"1","data":"eyJ0ZW5hbnQiOiJhIn0="}]}`)}))(t, "invoke the function")
 	if out.FunctionError != nil || !strings.Contains(string(out.Payload), `"partitionKeys":{"tenant":"a"}`) {
-		t.Errorf("the function answers %s (%s) after the restart", out.Payload, aws.ToString(out.FunctionError))
+		t.Errorf("the function returns %s (%s) after the restart", out.Payload, aws.ToString(out.FunctionError))
 	}
 }
 
-// createAPI makes an API with one stage that logs to a stream, and a key of a plan with a
-// quota of five a day.
+// createAPI creates an API with one stage that logs to a stream, and a key in a plan with a quota of
+// five requests per day.
 func (c awsClients) createAPI(upstream, streamARN string) (api string, key *apigateway.CreateApiKeyOutput, plan string) {
 	c.t.Helper()
 	ctx, t := c.t.Context(), c.t
@@ -131,7 +131,7 @@ func (c awsClients) createAPI(upstream, streamARN string) (api string, key *apig
 	return api, key, plan
 }
 
-// everything is what the services answer about what they hold, as text to compare.
+// everything returns the state of all services as texts to compare.
 func (c awsClients) everything(api, plan string) map[string]string {
 	c.t.Helper()
 	ctx, t := c.t.Context(), c.t
@@ -149,7 +149,7 @@ func (c awsClients) everything(api, plan string) map[string]string {
 		keep("stream "+name, must(c.firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &name}))(t, "describe "+name).DeliveryStreamDescription)
 		keep("tags of "+name, must(c.firehose.ListTagsForDeliveryStream(ctx, &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: &name}))(t, "tags of "+name).Tags)
 	}
-	// The one of this process, stagelog-hand, is as new as the process.
+	// The built-in function, stagelog-hand, is recreated at each start.
 	for _, f := range must(c.lambda.ListFunctions(ctx, &lambda.ListFunctionsInput{}))(t, "list functions").Functions {
 		if *f.FunctionName != "stagelog-hand" {
 			keep("function "+*f.FunctionName, f)
@@ -165,9 +165,9 @@ func (c awsClients) everything(api, plan string) map[string]string {
 	return all
 }
 
-// A stagelog.yaml that was changed between two runs is what counts in the second: the
-// stream's destination follows with a new version, and a reader who was taken out stays out.
-func TestAChangedPipelineIsApplied(t *testing.T) {
+// A changed stagelog.yaml is applied at the next start: the stream's destination gets a new version,
+// and a removed reader has no access.
+func TestChangedPipelineIsApplied(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
@@ -191,21 +191,21 @@ func TestAChangedPipelineIsApplied(t *testing.T) {
 		admin = sdk(t, u, "stagelog")
 		d := must(admin.firehose.DescribeDeliveryStream(t.Context(), &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String("amazon-apigateway-hand")}))(t, "describe").DeliveryStreamDescription
 		if *d.VersionId != tt.version {
-			t.Errorf("readers %s: the stream is of version %s, want %s", tt.readers, *d.VersionId, tt.version)
+			t.Errorf("readers %s: the stream has version %s, want %s", tt.readers, *d.VersionId, tt.version)
 		}
 		stale := s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String(u.Endpoints.AWS), UsePathStyle: true, Credentials: outCredentials})
 		if _, err := stale.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("hand-api-logs"), Key: &old}); err == nil {
-			t.Errorf("readers %s: who is no reader any more still reads %s", tt.readers, old)
+			t.Errorf("readers %s: a removed reader can still get %s", tt.readers, old)
 		}
 		if _, err := stale.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("hand-api-logs")}); err == nil {
-			t.Errorf("readers %s: who is no reader any more still lists the bucket", tt.readers)
+			t.Errorf("readers %s: a removed reader can still list the bucket", tt.readers)
 		}
 		before := len(admin.keys("hand-api-logs", tt.prefix))
 		admin.put("amazon-apigateway-hand", record)
 		eventually(t, "an object below the new prefix", func() bool { return len(admin.keys("hand-api-logs", tt.prefix)) > before })
 		if tt.readers == "[]" {
 			if p, err := admin.s3.GetBucketPolicy(t.Context(), &s3.GetBucketPolicyInput{Bucket: aws.String("hand-api-logs")}); err == nil && strings.Contains(aws.ToString(p.Policy), "444455556666") {
-				t.Errorf("without readers the bucket's policy still lets one in: %s", *p.Policy)
+				t.Errorf("without readers the bucket policy still allows one: %s", *p.Policy)
 			}
 		}
 		if err := u.stop(syscall.SIGTERM); err != nil {

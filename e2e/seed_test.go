@@ -20,12 +20,12 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// seedFields are those of the seed's log format, in its order, and the two that its function adds.
+// seedFields lists the fields of the seed's log format in order, and the two that its function adds.
 var seedFields = []string{"api_id", "api_key", "key_id", "ip", "method", "uri", "response_size", "response_status", "resource_id",
 	"request_id", "request_latency", "request_time", "stage", "plan_id", "subscription_id"}
 
-// seedLine is a line as the seed's Python function writes it: json.dumps has spaces, and no letters
-// beyond ASCII.
+// seedLine formats a line like the seed's Python function: json.dumps writes spaces and escapes
+// non-ASCII characters.
 func seedLine(l line) string {
 	var b strings.Builder
 	for i, name := range seedFields {
@@ -38,20 +38,20 @@ func seedLine(l line) string {
 	return b.String() + "}"
 }
 
-// seedTraffic is n requests in the two hours before now, the earlier ones first.
+// seedTraffic returns n requests in the two hours before now, sorted by time.
 func seedTraffic(n int, now time.Time) (all []line) {
 	customers := []struct{ name, id, key, plan string }{
 		{"Müller & Söhne", "k3ymueller", "0fGhMuellerMuellerMueller0001", "Gold"},
 		{"Acme", "k3yacme001", "0fGhAcmeAcmeAcmeAcmeAcme00002", "Gold"},
 		{"Globex", "k3yglobex1", "0fGhGlobexGlobexGlobexGlob003", "Free Plan"},
-		{"-", "-", "-", "-"}, // a method that needs no key
+		{"-", "-", "-", "-"}, // a method without a key
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
 		c := customers[min(random.IntN(6), 5)%len(customers)]
 		size, latency := fmt.Sprint(random.IntN(5000)), fmt.Sprint(1+random.IntN(900))
 		if i%50 == 0 {
-			size, latency = "-", "-" // the client went away
+			size, latency = "-", "-" // the client disconnected
 		}
 		all = append(all, line{
 			"api_id": "a1b2c3d4e5", "api_key": c.key, "key_id": c.id, "ip": fmt.Sprintf("203.0.113.%d", random.IntN(250)),
@@ -65,9 +65,9 @@ func seedTraffic(n int, now time.Time) (all []line) {
 	return all
 }
 
-// seedObjects are what Firehose makes of the lines under its own prefix, the date of delivery: some
-// run together, as the seed's function leaves them, some with line ends, some packed. One batch is
-// delivered twice, as Firehose may, and one record could not be enriched.
+// seedObjects returns the objects that Firehose delivers for the lines, below the date of delivery:
+// some without newlines, like the seed's function, some with newlines, some compressed. One batch is
+// delivered twice, as Firehose may do, and one record could not be enriched.
 func seedObjects(t *testing.T, all []line, now time.Time) map[string][]byte {
 	t.Helper()
 	objects := map[string][]byte{}
@@ -106,12 +106,12 @@ func seedObjects(t *testing.T, all []line, now time.Time) map[string][]byte {
 	return objects
 }
 
-// figures are what is asked of one customer's requests, or of all.
+// figures holds the totals of one customer's requests, or of all.
 type figures struct {
 	Requests, Errors, Bytes, P95 int64
 }
 
-// figuresOf counts lines, those of the customer or of all where it is "".
+// figuresOf computes the figures of a customer's lines, or of all lines for "".
 func figuresOf(t *testing.T, all []line, customer string) (f figures) {
 	t.Helper()
 	var latencies []int64
@@ -133,9 +133,9 @@ func figuresOf(t *testing.T, all []line, customer string) (f figures) {
 	return f
 }
 
-// A bucket that the seed's chain wrote, set up by hand as its page says, is answered from as it is:
-// by the report, by SQL and in the console.
-func TestAnswersFromTheSeedsOwnBucket(t *testing.T) {
+// The report, SQL and the console work on a bucket written by a pipeline that was built by hand after
+// the seed's page.
+func TestReportsOfSeedBucket(t *testing.T) {
 	testenv.Need(t, testenv.Browser)
 	t.Parallel()
 	dir := t.TempDir()
@@ -186,7 +186,7 @@ func TestAnswersFromTheSeedsOwnBucket(t *testing.T) {
 		Total   row
 		Undated int
 	}
-	told := ask(&reported, "report")
+	stderr := ask(&reported, "report")
 	got := map[string]figures{}
 	for _, r := range append(reported.Rows, reported.Total) {
 		r.figures.P95 = r.P95
@@ -196,9 +196,9 @@ func TestAnswersFromTheSeedsOwnBucket(t *testing.T) {
 	if reported.Undated != 0 {
 		t.Errorf("%d requests have no time", reported.Undated)
 	}
-	for _, says := range []string{"imported 540 requests", "40 of them were there already", "processing-failed/", "stagelog replay"} {
-		if !strings.Contains(told, says) {
-			t.Errorf("the talk does not say %q:\n%s", says, told)
+	for _, want := range []string{"imported 540 requests", "40 of them were duplicates", "processing-failed/", "stagelog replay"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("stderr does not contain %q:\n%s", want, stderr)
 		}
 	}
 
@@ -233,7 +233,7 @@ func TestAnswersFromTheSeedsOwnBucket(t *testing.T) {
 	inTheConsole(t, consoleOf(t, at, u.clientEnv("stagelog"), "s3://by-hand"), want)
 }
 
-// consoleOf runs the console over a bucket until the test ends, and gives its address.
+// consoleOf runs the console over a bucket until the test ends, and returns its address.
 func consoleOf(t *testing.T, dir string, env []string, bucket string) (base string) {
 	t.Helper()
 	page := exec.CommandContext(t.Context(), bin.stagelog, "console", "--bucket", bucket, "--listen", "127.0.0.1:0", "--every", "1s")
@@ -243,7 +243,7 @@ func consoleOf(t *testing.T, dir string, env []string, bucket string) (base stri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = page.Process.Kill(); _ = page.Wait() })
-	eventually(t, "the console to say where it is", func() bool {
+	eventually(t, "the console's address", func() bool {
 		_, rest, found := strings.Cut(address.String(), ": http")
 		url, _, whole := strings.Cut(rest, "\n")
 		base = "http" + url
@@ -252,7 +252,7 @@ func consoleOf(t *testing.T, dir string, env []string, bucket string) (base stri
 	return base
 }
 
-// inTheConsole looks at the console's pages as people do.
+// inTheConsole checks the console's pages in a browser.
 func inTheConsole(t *testing.T, base string, want map[string]figures) {
 	t.Helper()
 	b := newBrowser(t)
@@ -265,7 +265,7 @@ func inTheConsole(t *testing.T, base string, want map[string]figures) {
 		t.Errorf("the overview's customers: %v", shown)
 	}
 	for _, s := range shown {
-		name, _, _ := strings.Cut(s[0], " k3y") // the key's id stands beside it
+		name, _, _ := strings.Cut(s[0], " k3y") // followed by the key's id
 		if name == "No API key" {
 			name = "-"
 		}
@@ -276,7 +276,7 @@ func inTheConsole(t *testing.T, base string, want map[string]figures) {
 	}
 	b.open(base + "/customer?key=k3ymueller")
 	if got := eval[string](b, `document.querySelector("h1").textContent`); !strings.Contains(got, "Müller & Söhne") {
-		t.Errorf("the customer's page is headed %q", got)
+		t.Errorf("the customer's page has the heading %q", got)
 	}
 	if got := eval[string](b, `document.querySelector("main").innerText`); !strings.Contains(got, "Gold") || !strings.Contains(got, "/prod/orders/") || strings.Contains(got, "0fGh") {
 		t.Errorf("the customer's page lacks its plan or requests, or shows its key:\n%s", got)

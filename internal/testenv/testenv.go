@@ -1,5 +1,5 @@
-// Package testenv decides which slow tests run, skips those whose programs are missing, and keeps
-// the programs that tests start away from the user's home. Only tests import it.
+// Package testenv selects the slow tests to run, skips tests whose programs are not installed, and
+// isolates programs that tests start from the user's home. Only tests import it.
 package testenv
 
 import (
@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// The levels of slow tests. Each is a target of the Makefile.
+// Levels of slow tests. Each is a target of the Makefile.
 const (
-	E2E     = "e2e"     // the real binary, all of it
-	Interop = "interop" // the AWS CLI, boto3, moto, cfn-lint and Terraform as the other side
-	Browser = "browser" // the console in chromium
+	E2E     = "e2e"     // the real binary
+	Interop = "interop" // with the AWS CLI, boto3, moto, cfn-lint and Terraform
+	Browser = "browser" // the console in Chromium
 	Cluster = "cluster" // several processes on a NATS cluster
 	Kill    = "kill"    // long runs of kills
 	Zip     = "zip"     // builds of the function's zip and of releases
@@ -26,13 +26,13 @@ const (
 // Variable is the environment variable with the levels to run, separated by commas; "all" is every level.
 const Variable = "STAGELOG_TEST"
 
-// Asked reports whether a level is to run.
+// Asked reports whether Variable selects a level.
 func Asked(level string) bool {
 	asked := strings.Split(os.Getenv(Variable), ",")
 	return slices.Contains(asked, level) || slices.Contains(asked, "all")
 }
 
-// Need skips a test unless its level is to run.
+// Need skips a test unless its level is selected.
 func Need(t testing.TB, level string) {
 	t.Helper()
 	if !Asked(level) {
@@ -40,8 +40,8 @@ func Need(t testing.TB, level string) {
 	}
 }
 
-// NeedPlain skips a test where only levels are to run that it does not belong to: it is part of a
-// plain `go test` and of its level, which other levels need not repeat.
+// NeedPlain skips a test if only other levels are selected. The test runs in a plain `go test` and in
+// its level.
 func NeedPlain(t testing.TB, level string) {
 	t.Helper()
 	if os.Getenv(Variable) != "" && !Asked(level) {
@@ -49,15 +49,15 @@ func NeedPlain(t testing.TB, level string) {
 	}
 }
 
-// NeedTool skips a test, loudly, unless a program that it needs runs.
+// NeedTool skips a test unless the probe command of a tool succeeds.
 func NeedTool(t testing.TB, name string, probe ...string) {
 	t.Helper()
 	if err := exec.Command(probe[0], probe[1:]...).Run(); err != nil {
-		t.Skipf("SKIPPED: this machine has no %s, nothing was tested with it (%s: %v)", name, strings.Join(probe, " "), err)
+		t.Skipf("SKIPPED: %s is not available (%s: %v)", name, strings.Join(probe, " "), err)
 	}
 }
 
-// Chromium returns the path of a chromium, or skips a test, loudly, where there is none.
+// Chromium returns the path of Chromium. It skips the test if it is not installed.
 func Chromium(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -65,12 +65,12 @@ func Chromium(t testing.TB) string {
 			return path
 		}
 	}
-	t.Skip("SKIPPED: this machine has no chromium, nothing was tested in a browser: apt-get install -y chromium")
+	t.Skip("SKIPPED: Chromium is not installed; apt-get install -y chromium")
 	return ""
 }
 
-// Environ returns this process's environment for a program that a test starts: without settings of AWS's clients
-// and of stagelog, with home as its home directory, then extra.
+// Environ returns this process's environment for a program that a test starts, without settings of AWS clients and
+// stagelog, with home as its home directory, and with extra appended.
 func Environ(home string, extra ...string) []string {
 	var env []string
 	for _, setting := range os.Environ() {
@@ -81,7 +81,7 @@ func Environ(home string, extra ...string) []string {
 	return slices.Concat(env, below(home), toolchains(), extra)
 }
 
-// Isolate does the same to this process until the test ends.
+// Isolate changes the environment of this process in the same way until the test ends.
 func Isolate(t testing.TB) {
 	t.Helper()
 	for _, setting := range os.Environ() {
@@ -95,7 +95,7 @@ func Isolate(t testing.TB) {
 	}
 }
 
-// below returns settings that place a user's files below home. The files of AWS's clients need not exist there.
+// below returns settings that place a user's files below home. AWS's files need not exist there.
 func below(home string) []string {
 	return []string{
 		"HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, ".config"), "XDG_CACHE_HOME=" + filepath.Join(home, ".cache"),
@@ -105,7 +105,7 @@ func below(home string) []string {
 	}
 }
 
-// toolchains returns the places of Go's caches and Python's packages, which are below the real home by default.
+// toolchains returns settings for Go's caches and Python's packages, which are below the real home by default.
 var toolchains = sync.OnceValue(func() []string {
 	var env []string
 	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH"}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestLevelsRunWhenAsked(t *testing.T) {
+func TestNeedRunsSelectedLevels(t *testing.T) {
 	for _, tt := range []struct {
 		asked                     string
 		need, needPlain, otherToo bool // run for E2E, and for Kill
@@ -31,11 +31,11 @@ func TestMissingToolSkips(t *testing.T) {
 	ran := false
 	t.Run("missing", func(t *testing.T) { NeedTool(t, "tool", filepath.Join(t.TempDir(), "missing")); ran = true })
 	if ran {
-		t.Error("a test ran without its tool")
+		t.Error("NeedTool did not skip the test")
 	}
 }
 
-func TestEnvironHidesTheUsersHome(t *testing.T) {
+func TestEnvironHidesUserHome(t *testing.T) {
 	for name, value := range map[string]string{"AWS_PROFILE": "mine", "STAGELOG_FILE": "mine", "XDG_CONFIG_HOME": "mine", "KEPT": "kept", "HOME": os.Getenv("HOME")} {
 		t.Setenv(name, value)
 	}
@@ -49,7 +49,7 @@ func TestEnvironHidesTheUsersHome(t *testing.T) {
 	got := "\n" + string(out)
 	for _, want := range []string{"\nHOME=" + home + "\n", "\nXDG_CONFIG_HOME=" + home, "\nAWS_CONFIG_FILE=" + home, "\nKEPT=kept\n", "\nAWS_REGION=eu-west-1\n", "\nGOCACHE="} {
 		if !strings.Contains(got, want) {
-			t.Errorf("the environment lacks %q:\n%s", strings.TrimSpace(want), out)
+			t.Errorf("the environment does not contain %q:\n%s", strings.TrimSpace(want), out)
 		}
 	}
 	if strings.Contains(got, "=mine") {
@@ -57,7 +57,7 @@ func TestEnvironHidesTheUsersHome(t *testing.T) {
 	}
 }
 
-func TestIsolateHidesTheUsersHome(t *testing.T) {
+func TestIsolateHidesUserHome(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "mine")
 	before := os.Getenv("HOME")
 	t.Run("isolated", func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Command misbehaving is a Lambda bootstrap that does with each batch what the batch's first
-// record asks for in "do".
+// Command misbehaving is a Lambda bootstrap that handles each batch as its first record requests in
+// "do".
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command partitioner is a Lambda bootstrap in the smallest number of lines: it answers
-// each record as it came, with the partition key that the record names.
+// Command partitioner is a minimal Lambda bootstrap that returns each record unchanged, with the
+// partition key that the record names.
 package main
 
 import (

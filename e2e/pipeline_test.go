@@ -27,9 +27,9 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-// chainYAML is a pipeline of 30 plans, one of which has 30 customers, and of an API that
-// is open to all.
-func chainYAML(upstream string) string {
+// pipelineYAML returns a pipeline with 30 plans of one customer, one plan of 30 customers, and an API
+// without keys.
+func pipelineYAML(upstream string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `name: chain
 bucket: chain-logs
@@ -49,32 +49,32 @@ local:
 	for n := range 30 {
 		fmt.Fprintf(&b, "{name: Many %d, key: %s}, ", n, keyValue("many-%d", n))
 	}
-	// The first of the single ones has another plan on another stage.
+	// The first of the single customers has another plan on another stage.
 	fmt.Fprintf(&b, "]}\n    - {name: Plan of the test stage, stages: [shop/test], customers: [{name: Single 0, key: %s}]}\n", keyValue("single-0"))
 	return b.String()
 }
 
-// TestChain runs one `stagelog up` and has every test of the whole chain use it at once.
-func TestChain(t *testing.T) {
+// TestPipeline runs the tests of the whole pipeline concurrently against one `stagelog up`.
+func TestPipeline(t *testing.T) {
 	testenv.Need(t, testenv.E2E)
 	t.Parallel()
 	dir := t.TempDir()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{}") }))
 	t.Cleanup(api.Close)
-	write(t, dir, "stagelog.yaml", chainYAML(api.URL))
+	write(t, dir, "stagelog.yaml", pipelineYAML(api.URL))
 	u := startUp(t, dir, cleanEnv())
 
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *up){
-			"every key of every plan is attributed":                everyKeyIsAttributed,
-			"hostile values reach the bucket exactly":              hostileValuesReachTheBucket,
-			"a burst within one second loses nothing":              aBurstLosesNothing,
-			"both ways of enrichment give the same bytes":          bothWaysGiveTheSameBytes,
-			"backup, file extension, time zone and version":        backupExtensionZoneVersion,
-			"a bad record is for the administrator alone":          badRecordsAreForTheAdministrator,
-			"a deleted stream begins anew":                         aDeletedStreamBeginsAnew,
-			"what is not supported is refused and nothing made":    unsupportedIsRefused,
-			"a reader's credentials are good for the bucket alone": readersHaveTheBucketAlone,
+			"every key of every plan is attributed":         everyKeyIsAttributed,
+			"hostile values reach the bucket exactly":       hostileValuesReachTheBucket,
+			"a burst within one second loses nothing":       burstLosesNothing,
+			"in process and Lambda enrichment match":        enrichmentsMatch,
+			"backup, file extension, time zone and version": backupExtensionZoneVersion,
+			"readers cannot get error objects":              errorObjectsAreHidden,
+			"a deleted stream starts empty":                 deletedStreamStartsEmpty,
+			"unsupported settings are rejected":             unsupportedIsRejected,
+			"readers can only use the bucket":               readersUseOnlyTheBucket,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -82,7 +82,7 @@ func TestChain(t *testing.T) {
 			})
 		}
 	})
-	t.Run("metrics tell what passed", func(t *testing.T) { metricsTellWhatPassed(t, u) })
+	t.Run("metrics", func(t *testing.T) { metricsCountRecords(t, u) })
 }
 
 func everyKeyIsAttributed(t *testing.T, u *up) {
@@ -101,7 +101,7 @@ func everyKeyIsAttributed(t *testing.T, u *up) {
 	}
 	call("Single 0", "Plan of the test stage", "/shop/test/keys", keyValue("single-0"))
 
-	// A key that is made now, in a plan that is made now, is good for the very next request.
+	// A new key in a plan is accepted with the next request.
 	ctx := t.Context()
 	key := must(admin.gateway.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("Newcomer"), Enabled: true}))(t, "create key")
 	plans := must(admin.gateway.GetUsagePlans(ctx, &apigateway.GetUsagePlansInput{Limit: aws.Int32(500)}))(t, "get plans").Items
@@ -128,7 +128,7 @@ func everyKeyIsAttributed(t *testing.T, u *up) {
 	}
 	for customer := range got {
 		if _, ok := want[customer]; !ok {
-			t.Errorf("the bucket has lines of %q, who sent no request", customer)
+			t.Errorf("the bucket has lines of %q, which sent no request", customer)
 		}
 	}
 }
@@ -169,12 +169,12 @@ func hostileValuesReachTheBucket(t *testing.T, u *up) {
 		want := line{"request_id": l["request_id"], "key_id": "-", "api_key": "-", "api_id": "open", "stage": "prod", "uri": tt.wantURI,
 			"agent": tt.wantAgent, "status": "200", "usage_plan": "-", "customer": "-", "usage_plan_id": "-"}
 		if !maps.Equal(l, want) {
-			t.Errorf("user agent %q gave\n%v, want\n%v", tt.agent, l, want)
+			t.Errorf("user agent %q: got\n%v, want\n%v", tt.agent, l, want)
 		}
 	}
 }
 
-// rawRequest sends text to the stages as it is, and wants a 200.
+// rawRequest sends text unchanged to the stages and fails unless the response is 200.
 func rawRequest(t *testing.T, u *up, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(u.Endpoints.Stages, "http://"))
@@ -187,14 +187,14 @@ func rawRequest(t *testing.T, u *up, text string) {
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("%q was answered with %v, %v; want 200", text, res, err)
+		t.Fatalf("%q: response %v, %v; want 200", text, res, err)
 	}
 	_ = res.Body.Close()
 }
 
 var second = regexp.MustCompile(`-\d{4}(-\d\d){5}-`)
 
-func aBurstLosesNothing(t *testing.T, u *up) {
+func burstLosesNothing(t *testing.T, u *up) {
 	admin := sdk(t, u, "stagelog")
 	admin.createBucket("burst-logs")
 	admin.createStream("burst", "burst-logs", nil)
@@ -233,11 +233,11 @@ func aBurstLosesNothing(t *testing.T, u *up) {
 		perSecond[second.FindString(name)]++
 	}
 	if len(perSecond) == len(names) {
-		t.Errorf("no two of the %d objects are of the same second, so this shows nothing: %v", len(names), names)
+		t.Errorf("no two of the %d objects are of the same second, so the test proves nothing: %v", len(names), names)
 	}
 }
 
-func bothWaysGiveTheSameBytes(t *testing.T, u *up) {
+func enrichmentsMatch(t *testing.T, u *up) {
 	admin := sdk(t, u, "stagelog")
 	ctx := t.Context()
 	admin.createFunction("enrich-for-real", bin.bootstrap)
@@ -251,7 +251,7 @@ func bothWaysGiveTheSameBytes(t *testing.T, u *up) {
 	var records []string
 	for i, r := range []string{
 		`{"n":%d,` + ids + `}`, "{\"n\":%d," + ids + "}\n", ` { "n" : %d , ` + ids + ` } `,
-		`{"n":%d,"key_id":"-","api_id":"shop","stage":"test"}`, `{"n":%d,"key_id":"nobodys","api_id":"shop","stage":"test"}`,
+		`{"n":%d,"key_id":"-","api_id":"shop","stage":"test"}`, `{"n":%d,"key_id":"unknown","api_id":"shop","stage":"test"}`,
 		`{"n":%d,` + ids + `,"api_key":"a-secret-key-value-1234"}`, `{"n":%d,` + ids + `,"customer":"kept","usage_plan":"-"}`,
 		`{"n":%d,` + ids + `,"big":12345678901234567890,"e":1e400,"s":"\u00e4\ud83d\ude00\/","o":{"a":[1,{"b":null}]}}`,
 		`{"n":%d,` + ids + `}{"second":true,` + ids + "}\n{\"third\":1}", `{“n”:%d,“key_id”:“-”,“api_id”:“shop”,“stage”:“test”}`,
@@ -269,19 +269,19 @@ func bothWaysGiveTheSameBytes(t *testing.T, u *up) {
 		admin.put(way.stream, records...)
 	}
 	var inside, outside string
-	eventually(t, "the records of both ways", func() bool {
+	eventually(t, "the records of both streams", func() bool {
 		inside, outside = admin.text("way-inside", ""), admin.text("way-lambda", "")
 		return strings.Count(inside, "\n") >= len(records) && strings.Count(outside, "\n") >= strings.Count(inside, "\n")
 	})
 	if inside != outside {
-		t.Errorf("the two ways differ:\nin this process\n%s\nas the Lambda\n%s", inside, outside)
+		t.Errorf("the enrichments differ:\nin process\n%s\nLambda\n%s", inside, outside)
 	}
 	var first struct {
 		Customer  string `json:"customer"`
 		UsagePlan string `json:"usage_plan"`
 	}
 	if err := json.NewDecoder(strings.NewReader(inside)).Decode(&first); err != nil || first.Customer != `Both "Ways" & Söhne` || first.UsagePlan != `Plan \ 3<4` {
-		t.Errorf("the first record is of %+v (%v), want the customer and plan by name", first, err)
+		t.Errorf("the first record has %+v (%v), want the names of customer and plan", first, err)
 	}
 	if strings.Contains(inside, "a-secret-key-value") {
 		t.Errorf("a key's value is not masked:\n%s", inside)
@@ -321,14 +321,14 @@ func backupExtensionZoneVersion(t *testing.T, u *up) {
 		t.Errorf("the object holds %v, want one enriched line", lines)
 	}
 	if got := admin.text("zone-backup", "source/"); got != raw {
-		t.Errorf("the backup holds %q, want the record as it came, %q", got, raw)
+		t.Errorf("the backup holds %q, want the unchanged record, %q", got, raw)
 	}
 
 	update := &firehose.UpdateDestinationInput{DeliveryStreamName: aws.String("zone"), DestinationId: aws.String("destinationId-000000000001"),
 		CurrentDeliveryStreamVersionId: aws.String("7"), ExtendedS3DestinationUpdate: &types.ExtendedS3DestinationUpdate{FileExtension: aws.String(".log")}}
 	var conflict *types.ConcurrentModificationException
 	if _, err := admin.firehose.UpdateDestination(ctx, update); !errors.As(err, &conflict) {
-		t.Errorf("an update of version 7 of a stream at 1: got %v, want ConcurrentModificationException", err)
+		t.Errorf("update of version 7 of a stream at version 1: got %v, want ConcurrentModificationException", err)
 	}
 	update.CurrentDeliveryStreamVersionId = aws.String("1")
 	must(admin.firehose.UpdateDestination(ctx, update))(t, "update the destination")
@@ -340,7 +340,7 @@ func backupExtensionZoneVersion(t *testing.T, u *up) {
 	})
 }
 
-func badRecordsAreForTheAdministrator(t *testing.T, u *up) {
+func errorObjectsAreHidden(t *testing.T, u *up) {
 	admin, reader := sdk(t, u, "stagelog"), sdk(t, u, "reader-111122223333")
 	const bad = "{\"request_id\": truncated"
 	admin.put("amazon-apigateway-chain", bad, `{"request_id":"beside-the-bad-one","key_id":"-","api_id":"shop","stage":"prod"}`)
@@ -369,36 +369,36 @@ func badRecordsAreForTheAdministrator(t *testing.T, u *up) {
 	denied(t, "the reader deletes an object", err)
 }
 
-// A deleted stream takes what it still held with it, and one of the same name begins anew.
-func aDeletedStreamBeginsAnew(t *testing.T, u *up) {
+// Deleting a stream discards its buffered records, and a new one with the same name starts empty.
+func deletedStreamStartsEmpty(t *testing.T, u *up) {
 	admin := sdk(t, u, "stagelog")
 	ctx := t.Context()
-	admin.createBucket("anew-logs")
-	admin.createStream("anew", "anew-logs", func(d *types.ExtendedS3DestinationConfiguration) {
+	admin.createBucket("recreated-logs")
+	admin.createStream("recreated", "recreated-logs", func(d *types.ExtendedS3DestinationConfiguration) {
 		d.BufferingHints = &types.BufferingHints{SizeInMBs: aws.Int32(128), IntervalInSeconds: aws.Int32(900)}
 	})
 	for n := range 3 {
-		admin.put("anew", fmt.Sprintf("{\"request_id\":\"old-%d\"}\n", n))
+		admin.put("recreated", fmt.Sprintf("{\"request_id\":\"old-%d\"}\n", n))
 	}
-	must(admin.firehose.DeleteDeliveryStream(ctx, &firehose.DeleteDeliveryStreamInput{DeliveryStreamName: aws.String("anew")}))(t, "delete the stream")
+	must(admin.firehose.DeleteDeliveryStream(ctx, &firehose.DeleteDeliveryStreamInput{DeliveryStreamName: aws.String("recreated")}))(t, "delete the stream")
 	eventually(t, "the stream to be gone", func() bool {
-		_, err := admin.firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String("anew")})
+		_, err := admin.firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: aws.String("recreated")})
 		var gone *types.ResourceNotFoundException
 		return errors.As(err, &gone)
 	})
-	admin.createStream("anew", "anew-logs", nil)
+	admin.createStream("recreated", "recreated-logs", nil)
 	for n := range 2 {
-		admin.put("anew", fmt.Sprintf("{\"request_id\":\"new-%d\"}\n", n))
+		admin.put("recreated", fmt.Sprintf("{\"request_id\":\"new-%d\"}\n", n))
 		eventually(t, "a record of the new stream", func() bool {
-			return strings.Contains(admin.text("anew-logs", ""), fmt.Sprintf("new-%d", n))
+			return strings.Contains(admin.text("recreated-logs", ""), fmt.Sprintf("new-%d", n))
 		})
 	}
-	if got, want := admin.text("anew-logs", ""), "{\"request_id\":\"new-0\"}\n{\"request_id\":\"new-1\"}\n"; got != want {
+	if got, want := admin.text("recreated-logs", ""), "{\"request_id\":\"new-0\"}\n{\"request_id\":\"new-1\"}\n"; got != want {
 		t.Errorf("the bucket holds %q, want the new stream's records once and no others, %q", got, want)
 	}
 }
 
-func unsupportedIsRefused(t *testing.T, u *up) {
+func unsupportedIsRejected(t *testing.T, u *up) {
 	admin := sdk(t, u, "stagelog")
 	for name, change := range map[string]func(*types.ExtendedS3DestinationConfiguration){
 		"Parquet": func(d *types.ExtendedS3DestinationConfiguration) {
@@ -413,18 +413,18 @@ func unsupportedIsRefused(t *testing.T, u *up) {
 	} {
 		to := &types.ExtendedS3DestinationConfiguration{RoleARN: aws.String(anyRole), BucketARN: aws.String("arn:aws:s3:::chain-logs"), ErrorOutputPrefix: aws.String("e/")}
 		change(to)
-		_, err := admin.firehose.CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: aws.String("refused"), ExtendedS3DestinationConfiguration: to})
+		_, err := admin.firehose.CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: aws.String("rejected"), ExtendedS3DestinationConfiguration: to})
 		var invalid *types.InvalidArgumentException
 		if !errors.As(err, &invalid) || len(aws.ToString(invalid.Message)) < 20 {
-			t.Errorf("%s: got %v, want an InvalidArgumentException that says why", name, err)
+			t.Errorf("%s: got %v, want an InvalidArgumentException with a reason", name, err)
 		}
 	}
-	if out := must(admin.firehose.ListDeliveryStreams(t.Context(), &firehose.ListDeliveryStreamsInput{Limit: aws.Int32(100)}))(t, "list streams"); slices.Contains(out.DeliveryStreamNames, "refused") {
-		t.Errorf("a stream that was refused is there: %v", out.DeliveryStreamNames)
+	if out := must(admin.firehose.ListDeliveryStreams(t.Context(), &firehose.ListDeliveryStreamsInput{Limit: aws.Int32(100)}))(t, "list streams"); slices.Contains(out.DeliveryStreamNames, "rejected") {
+		t.Errorf("a rejected stream exists: %v", out.DeliveryStreamNames)
 	}
 }
 
-func readersHaveTheBucketAlone(t *testing.T, u *up) {
+func readersUseOnlyTheBucket(t *testing.T, u *up) {
 	reader := sdk(t, u, "reader-111122223333")
 	ctx := t.Context()
 	_, list := reader.firehose.ListDeliveryStreams(ctx, &firehose.ListDeliveryStreamsInput{})
@@ -432,31 +432,31 @@ func readersHaveTheBucketAlone(t *testing.T, u *up) {
 	_, keys := reader.gateway.GetApiKeys(ctx, &apigateway.GetApiKeysInput{IncludeValues: aws.Bool(true)})
 	_, functions := reader.lambda.ListFunctions(ctx, &lambda.ListFunctionsInput{})
 	for what, err := range map[string]error{"list streams": list, "put a record": putErr, "read API keys": keys, "list functions": functions} {
-		var said interface{ ErrorCode() string }
-		if !errors.As(err, &said) || said.ErrorCode() != "AccessDeniedException" {
+		var coded interface{ ErrorCode() string }
+		if !errors.As(err, &coded) || coded.ErrorCode() != "AccessDeniedException" {
 			t.Errorf("with a reader's credentials, %s: got %v, want AccessDeniedException", what, err)
 		}
 	}
 }
 
-func metricsTellWhatPassed(t *testing.T, u *up) {
+func metricsCountRecords(t *testing.T, u *up) {
 	status, text := get(t, u.Endpoints.Console+"/metrics")
 	if status != http.StatusOK {
-		t.Fatalf("/metrics answered %d", status)
+		t.Fatalf("/metrics: status %d", status)
 	}
 	for _, m := range []struct {
 		what, pattern string
 	}{
 		{"records in", `stagelog_firehose_records_total [1-9]`}, {"bytes in", `stagelog_firehose_bytes_total [1-9]`},
 		{"batches", `stagelog_firehose_frames_total [1-9]`}, {"batches delivered", `stagelog_delivery_batches_total\{stream="burst"\} [1-9]`},
-		{"records taken for delivery", `stagelog_delivery_records_in_total\{stream="burst"\} 10800\n`},
+		{"records read for delivery", `stagelog_delivery_records_in_total\{stream="burst"\} 10800\n`},
 		{"records out", `stagelog_delivery_records_out_total\{stream="burst"\} 10800\n`},
 		{"records failed", `stagelog_delivery_records_failed_total\{stream="amazon-apigateway-chain"\} 1\n`},
 		{"bytes out", `stagelog_delivery_bytes_out_total\{stream="burst"\} [1-9]`},
 		{"backlog age", `stagelog_delivery_backlog_age_seconds\{stream="burst"\} 0\n`},
 		{"delivery latency", `stagelog_delivery_latency_seconds_count\{stream="burst"\} [1-9]`},
-		{"directory size", `stagelog_directory_keys (6[1-9]|[7-9]\d)\n`}, {"plans in the directory", `stagelog_directory_usage_plans (3[2-9])\n`},
-		{"directory age", `stagelog_directory_age_seconds \d`}, {"refresh failures", `stagelog_directory_refresh_failures_total 0\n`},
+		{"index size", `stagelog_directory_keys (6[1-9]|[7-9]\d)\n`}, {"plans in the index", `stagelog_directory_usage_plans (3[2-9])\n`},
+		{"index age", `stagelog_directory_age_seconds \d`}, {"refresh failures", `stagelog_directory_refresh_failures_total 0\n`},
 		{"requests", `stagelog_gateway_requests_total\{[^}]*\} [1-9]`}, {"lost lines", `stagelog_gateway_log_lines_lost_total 0\n`},
 	} {
 		if !regexp.MustCompile(`(?m)^` + m.pattern).MatchString(text + "\n") {
@@ -467,7 +467,7 @@ func metricsTellWhatPassed(t *testing.T, u *up) {
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if status, body := get(t, u.Endpoints.Console+path); status != http.StatusOK {
-			t.Errorf("%s answered %d: %s", path, status, body)
+			t.Errorf("%s: status %d: %s", path, status, body)
 		}
 	}
 	if strings.Contains(text, "e2e-value-of-an-api-key") || strings.Contains(u.stderr.String(), "e2e-value-of-an-api-key") {
