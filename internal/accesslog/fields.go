@@ -36,8 +36,8 @@ type Fields struct {
 	ByVariable map[string]string
 }
 
-// Fields returns the fields that hold variables. A field counts when its whole value is one variable, quoted or not. Curly
-// quotes count as straight ones, because enrichment repairs the records of such a format, which gives them the same fields.
+// Fields returns the fields that hold variables. A field counts if its whole value is one variable, quoted or not. Curly
+// quotes count as straight ones, because enrichment repairs the records of such a format.
 // A format that is not a JSON object has no fields.
 func (f *Format) Fields() Fields {
 	members := f.members()

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// MaxFormatBytes is the longest format that Parse accepts. API Gateway's limit is far lower (AWS's guides give about 3 KB).
+// MaxFormatBytes is the longest format that Parse accepts. API Gateway's limit is far lower (about 3 KB according to AWS's guides).
 const MaxFormatBytes = 64 << 10
 
 // contextPrefix starts every variable of an access log format.

@@ -14,7 +14,7 @@ const (
 		`"request_id":"$context.requestId","request_latency":"$context.responseLatency",` +
 		`"request_time":"$context.requestTime","stage":"$context.stage"}` + "\n"
 
-	// Usage has the fields that show who called what, on which plan, with which outcome.
+	// Usage has the fields for usage reports: caller, plan, route and outcome.
 	Usage = `{"api_id":"$context.apiId","stage":"$context.stage","key_id":"$context.identity.apiKeyId",` +
 		`"ip":"$context.identity.sourceIp","method":"$context.httpMethod","uri":"$context.path",` +
 		`"resource_path":"$context.resourcePath","resource_id":"$context.resourceId",` +

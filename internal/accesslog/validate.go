@@ -17,8 +17,8 @@ var (
 )
 
 // ValidateAccessLogFormat returns an error with AWS's message for exactly the formats that API Gateway's UpdateStage
-// rejects. Like AWS it accepts formats that produce invalid JSON, which Lint reports. Which error comes first when several
-// apply is not known from AWS.
+// rejects. Like AWS it accepts formats that produce invalid JSON, which Lint reports. Which error AWS returns when several
+// apply is not documented.
 func ValidateAccessLogFormat(format string) error {
 	switch {
 	case format == "":

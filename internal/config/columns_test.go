@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAParquetPipelineHasColumnsForEachField(t *testing.T) {
+func TestParquetPipelineHasColumnPerField(t *testing.T) {
 	p, err := Parse("stagelog.yaml", []byte("name: acme-shop\nbucket: acme-logs\npreset: apiable\ndeliver: {format: parquet}\n"), env)
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +22,7 @@ func TestAParquetPipelineHasColumnsForEachField(t *testing.T) {
 	}
 	for _, want := range []string{"request_id", "plan_id", "subscription_id"} {
 		if n := len(slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return c != want })); n != 1 {
-			t.Errorf("column %s is there %d times: %v", want, n, columns)
+			t.Errorf("%d columns %s, want 1: %v", n, want, columns)
 		}
 	}
 }

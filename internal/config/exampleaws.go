@@ -72,7 +72,7 @@ func filesWord(parquet bool) string {
 	return "json"
 }
 
-// compressionWord returns the name that the file has for a compression of Firehose's API.
+// compressionWord returns the file's name for a compression of Firehose's API.
 func compressionWord(c string) string {
 	switch c {
 	case Uncompressed, "":

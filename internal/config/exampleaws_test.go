@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// What init writes for a pipeline in AWS reads back as that pipeline.
+// The file that init --aws writes parses to the same pipeline.
 func TestExampleAWSReadsBack(t *testing.T) {
 	plain, full := mustParse(t, minimal), mustParse(t, minimal)
 	plain.Region, plain.Account, plain.Stages = "eu-west-1", "012345678901", []record.StageRef{{API: "a1b2c3d4e5", Stage: "prod"}}

@@ -7,7 +7,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Local holds for `stagelog up` what API Gateway holds in AWS.
+// Local holds the APIs and usage plans of `stagelog up`, which in AWS are API Gateway's.
 type Local struct {
 	APIs       []API
 	UsagePlans []UsagePlan
@@ -31,8 +31,8 @@ type API struct {
 	Name           string // default: the id
 	Upstream       string // http or https URL
 	Stages         []string
-	APIKeyRequired *bool             // never nil after Parse; of methods for which Document gives no security; default: true
-	Document       *openapi.Document // its paths and methods are the API's; nil: all paths and methods are
+	APIKeyRequired *bool             // never nil after Parse; applies to methods without security in Document; default: true
+	Document       *openapi.Document // restricts the API to its paths and methods; nil: all are allowed
 }
 
 // UsagePlan represents a usage plan with its customers.
@@ -47,7 +47,7 @@ type UsagePlan struct {
 
 // Throttle limits the rate of a key. Rate 0 is no limit.
 type Throttle struct {
-	Rate  float64 // requests a second
+	Rate  float64 // requests per second
 	Burst int     // size of the token bucket; default: Rate rounded up
 }
 

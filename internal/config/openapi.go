@@ -33,7 +33,7 @@ func readDocument(v yamlfile.Value) *openapi.Document {
 	case err != nil:
 		var at *fs.PathError
 		if errors.As(err, &at) {
-			err = at.Err // without the path, which the message has already
+			err = at.Err // the message already has the path
 		}
 		v.Problemf("", "read %s: %v", v.Shown(), err)
 		return nil

@@ -18,9 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-const secret = "a-secret-that-nobody-may-see"
+const secret = "a-secret-not-to-be-shown"
 
-// env has two variables.
+// env returns two variables.
 func env(name string) string {
 	return map[string]string{"ACME_KEY": secret, "UPSTREAM": "http://127.0.0.1:9000"}[name]
 }
@@ -34,10 +34,10 @@ func mustParse(t *testing.T, text string) *Pipeline {
 	return p
 }
 
-// minimal is the least that a file must say.
+// minimal is the smallest valid file.
 const minimal = "name: acme\nbucket: acme-logs\n"
 
-func TestParseReadsWhatTheDesignShows(t *testing.T) {
+func TestParseReadsAllKeys(t *testing.T) {
 	got := mustParse(t, `
 name: acme
 bucket: acme-api-logs
@@ -112,14 +112,14 @@ func TestDefaults(t *testing.T) {
 	apiable := mustParse(t, minimal+"preset: apiable\n")
 	if apiable.Format != accesslog.Apiable || apiable.Names != (OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}) ||
 		apiable.Deliver.Prefix != "apiable/aws/logs/" || !strings.HasPrefix(apiable.Deliver.ErrorPrefix, "apiable/aws/errors/") {
-		t.Errorf("preset apiable gives %+v", apiable)
+		t.Errorf("preset apiable reads as %+v", apiable)
 	}
 	if none := mustParse(t, minimal+"preset: none\n"); none.Preset != "" || none.FormatName != "usage" {
-		t.Errorf("preset none gives %+v", none)
+		t.Errorf("preset none reads as %+v", none)
 	}
 }
 
-func TestExampleIsRightAndHasNoWarnings(t *testing.T) {
+func TestExampleIsValidWithoutWarnings(t *testing.T) {
 	for _, name := range []string{"acme", "true", "0123", "a_b-C"} {
 		data := Example(name, "acme-api-logs")
 		p, err := Parse("stagelog.yaml", data, nil)
@@ -178,7 +178,7 @@ local:
 	}
 }
 
-// Aliases of aliases make of a small file more values than any machine holds.
+// Aliases of aliases multiply the values of a small file.
 func TestBillionLaughsAreRefusedSoon(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(minimal + "x0: &x0 [a, b, c, d, e, f, g, h, i, j]\n")
@@ -217,11 +217,11 @@ func checkRefusedSoon(t *testing.T, text string) {
 			t.Errorf("Parse = %.200v, want problems", err)
 		}
 	case <-time.After(time.Minute): // a thousand times what it takes
-		t.Fatal("Parse is not done after a minute")
+		t.Fatal("Parse has not returned after a minute")
 	}
 }
 
-func TestSecretsAreMaskedEverywhere(t *testing.T) {
+func TestSecretsAreAlwaysMasked(t *testing.T) {
 	checkMasked(t, Secret(secret))
 	p := mustParse(t, minimal+"local: {usage_plans: [{name: Gold, customers: [{name: Acme, key: env:ACME_KEY}]}]}\n")
 	checkMasked(t, p.Local.UsagePlans[0].Customers[0], *p.Local)
@@ -239,7 +239,7 @@ func FuzzParse(f *testing.F) {
 		p, err := Parse("stagelog.yaml", data, env)
 		if err == nil {
 			if checkName(p.Name) != "" || checkBucket(p.Bucket) != "" || p.Deliver.Size%mebibyte != 0 || p.Deliver.Size == 0 {
-				t.Errorf("Parse(%q) takes %+v", data, p)
+				t.Errorf("Parse(%q) accepts %+v", data, p)
 			}
 			return
 		}
@@ -248,7 +248,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("Parse(%q) = %v, %v", data, p, err)
 		}
 		if strings.Contains(err.Error(), secret) {
-			t.Errorf("Parse(%q) tells the secret: %v", data, err)
+			t.Errorf("Parse(%q): the error contains the secret: %v", data, err)
 		}
 		if strings.Count(err.Error(), "\n") > min(len(problems), 100+1)-1 {
 			t.Errorf("Parse(%q): a problem is not one line: %q", data, err)

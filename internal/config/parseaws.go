@@ -10,9 +10,9 @@ import (
 
 // AWS holds settings of the resources that `stagelog deploy` creates and `stagelog up` does not need.
 type AWS struct {
-	Architecture string // of the function: arm64 or x86_64, as Lambda names them; "" when the file says nothing
+	Architecture string // of the function: arm64 or x86_64, as Lambda names them; "" if not set
 	Memory       int    // of the function, MiB: 128 to 10240
-	ExpireDays   int    // delivered objects are deleted after so many days; 0 keeps them
+	ExpireDays   int    // days after which delivered objects are deleted; 0 keeps them
 	ErrorDays    int    // the same for error objects
 	LogDays      int    // retention of the CloudWatch log groups, one of CloudWatch's steps
 }

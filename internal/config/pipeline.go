@@ -52,7 +52,7 @@ type Pipeline struct {
 	Stages     []record.StageRef // the stages in AWS that log to the stream; names here need not be in Local
 	Format     string            // the access log format itself
 	FormatName string            // its preset's name, or "custom"
-	APIKey     string            // what becomes of the API key's value: mask, hash, drop or keep
+	APIKey     string            // how the API key's value is treated: mask, hash, drop or keep
 	Names      OutputNames
 	Deliver    Deliver
 	AWS        AWS
@@ -70,14 +70,14 @@ func (p *Pipeline) LocalStages() []record.StageRef {
 	return slices.DeleteFunc(slices.Clone(all), func(st record.StageRef) bool { return !slices.Contains(p.Stages, st) })
 }
 
-// OutputNames are the fields that enrichment adds; "" leaves one out.
+// OutputNames holds the names of the fields that enrichment adds; "" omits one.
 type OutputNames struct {
 	UsagePlan   string
 	Customer    string
 	UsagePlanID string
 }
 
-// Deliver holds when, where and how objects are put.
+// Deliver holds the settings of delivery.
 type Deliver struct {
 	Interval    time.Duration // Firehose's IntervalInSeconds: whole seconds, 0 to 900
 	Size        int64         // bytes; Firehose's SizeInMBs: whole MiB, 1 to 128
@@ -87,7 +87,7 @@ type Deliver struct {
 	ErrorPrefix string
 }
 
-// ErrorOutput returns what the keys of all error objects begin with: the error prefix up to its first expression, which
+// ErrorOutput returns the common prefix of the keys of all error objects: the error prefix up to its first expression, which
 // may be "". Without an error prefix it returns Firehose's default.
 func (d Deliver) ErrorOutput() string {
 	if d.ErrorPrefix == "" {
@@ -97,7 +97,7 @@ func (d Deliver) ErrorOutput() string {
 	return fixed
 }
 
-// Logs returns what the keys of all delivered objects begin with.
+// Logs returns the common prefix of the keys of all delivered objects.
 func (d Deliver) Logs() string {
 	fixed, _, _ := strings.Cut(d.Prefix, "!{")
 	return fixed
@@ -111,7 +111,7 @@ func (d Deliver) CompressionFormat() string {
 	return d.Compression
 }
 
-// ParquetCompression returns the compression of a Parquet file's pages by the name that Firehose's ParquetSerDe has for it.
+// ParquetCompression returns the compression of a Parquet file's pages by its name in Firehose's ParquetSerDe.
 func (d Deliver) ParquetCompression() string { return strings.ToUpper(d.Compression) }
 
 // Columns returns the columns of the Parquet files and of their table in the Glue Data Catalog: the format's fields in
@@ -177,10 +177,10 @@ func (p *Pipeline) Fields() (accesslog.Fields, error) {
 
 const streamPrefix = "amazon-apigateway-"
 
-// Warnings returns what is valid but unwise, in the order of the file.
+// Warnings returns warnings about valid but unwise values, in the order of the file.
 func (p *Pipeline) Warnings() Problems { return p.warnings }
 
-// Bare returns a pipeline of defaults, without name, bucket and stages. With it `stagelog up` starts with nothing
+// Bare returns a pipeline of defaults, without name, bucket and stages. With it `stagelog up` starts with no pipeline
 // configured, and clients create what they need.
 func Bare() *Pipeline { return defaults() }
 

@@ -16,7 +16,7 @@ const (
 	likeErrorPrefix = "write it like " + DefaultErrorPrefix
 )
 
-// checkPrefixes checks the prefixes against Firehose's rules, with Firehose's messages, and against what readers must not see.
+// checkPrefixes checks the prefixes against Firehose's rules, with Firehose's messages, and against access of readers to error objects.
 func checkPrefixes(p *Pipeline, v yamlfile.Value, m map[string]yamlfile.Value) {
 	if !v.Exists() {
 		return // the defaults are valid
@@ -53,7 +53,7 @@ func checkPrefix(v yamlfile.Value, prefix string, err error, hint string) bool {
 		return false
 	}
 	if strings.HasPrefix(prefix, "/") {
-		v.Warnf("remove the first /", "the prefix begins with /: objects are in a folder without a name")
+		v.Warnf("remove the first /", "the prefix begins with /: objects would be in a folder without a name")
 	}
 	for _, w := range objectkey.Warnings(prefix) {
 		v.Warnf("", "%s", w)
@@ -61,8 +61,8 @@ func checkPrefix(v yamlfile.Value, prefix string, err error, hint string) bool {
 	return true
 }
 
-// checkReaders reports prefixes with which readers could get error objects, which hold records as they came. Readers
-// may get every object whose key begins with the prefix up to its first expression.
+// checkReaders reports prefixes with which readers could get error objects, which hold original records. Readers may get
+// every object whose key begins with the prefix up to its first expression.
 func (p *Pipeline) checkReaders(prefix, errorPrefix yamlfile.Value) {
 	if len(p.Readers) == 0 {
 		return

@@ -78,7 +78,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// plans is a file with one API, and what follows as usage plans.
+// plans returns a file with one API and the given usage plans.
 func plans(text string) string {
 	return minimal + "local:\n  apis: [{id: shop, upstream: \"http://127.0.0.1:1\", stages: [prod, test]}]\n  usage_plans:\n" + text
 }
@@ -143,7 +143,7 @@ func TestProblemMessages(t *testing.T) {
 		{"interval too long", minimal + "deliver: {interval: 901s}\n", "stagelog.yaml:3:21: deliver.interval: expected a time from 0s to 900s, found 901s"},
 		{"interval below zero", minimal + "deliver: {interval: -1s}\n", "stagelog.yaml:3:21: deliver.interval: expected a time from 0s to 900s, found -1s"},
 		{"interval of a part of a second", minimal + "deliver: {interval: 1500ms}\n", "stagelog.yaml:3:21: deliver.interval: expected whole seconds, found 1500ms"},
-		{"interval that is none", minimal + "deliver: {interval: soon}\n", "stagelog.yaml:3:21: deliver.interval: expected a time, found soon; write it like 60s or 2m"},
+		{"invalid interval", minimal + "deliver: {interval: soon}\n", "stagelog.yaml:3:21: deliver.interval: expected a time, found soon; write it like 60s or 2m"},
 		{"size without a unit", minimal + "deliver: {size: 5}\n", "stagelog.yaml:3:17: deliver.size: expected a size in MiB, found 5; write 5MiB"},
 		{"size in the wrong unit", minimal + "deliver: {size: 5MB}\n", "stagelog.yaml:3:17: deliver.size: expected a size in MiB, found 5MB; write 5MiB"},
 		{"size too large", minimal + "deliver: {size: 129MiB}\n", "stagelog.yaml:3:17: deliver.size: expected a size from 1MiB to 128MiB, found 129MiB"},
@@ -159,7 +159,7 @@ func TestProblemMessages(t *testing.T) {
 		{"names alike", minimal + "names: {customer: usage_plan}\n", "stagelog.yaml:3:19: names.customer: usage_plan and customer have the same name usage_plan"},
 		{"name that the format has", minimal + "names: {customer: ip}\n", "stagelog.yaml:3:19: names.customer: the format already has a field ip, with $context.identity.sourceIp; choose another name in names"},
 		{"default name that the format has", minimal + "format: '{\"customer\":\"$context.status\",\"requestId\":\"$context.requestId\"}'\n", "stagelog.yaml:3:9: format: the format already has a field customer, with $context.status; choose another name in names"},
-		{"name that is none", minimal + "names: {customer: \"a b\"}\n", "stagelog.yaml:3:19: names.customer: expected a field name of letters, digits, _, - and ., found \"a b\""},
+		{"invalid name", minimal + "names: {customer: \"a b\"}\n", "stagelog.yaml:3:19: names.customer: expected a field name of letters, digits, _, - and ., found \"a b\""},
 		{"upstream without a scheme", minimal + "local: {apis: [{id: a, upstream: localhost, stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: localhost: expected a URL like http://127.0.0.1:9000"},
 		{"upstream with a password", minimal + "local: {apis: [{id: a, upstream: \"http://u:" + secret + "@b\", stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: expected a URL without user and password"},
 		{"upstream with a query", minimal + "local: {apis: [{id: a, upstream: \"http://b?c\", stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: \"http://b?c\": expected a URL without ? and #"},
@@ -170,7 +170,7 @@ func TestProblemMessages(t *testing.T) {
 		{"period", plans("    - {name: G, quota: {limit: 1, period: month}}\n"), "stagelog.yaml:6:43: local.usage_plans[0].quota.period: unknown value month; did you mean MONTH?"},
 		{"offset", plans("    - {name: G, quota: {limit: 1, period: DAY, offset: 1}}\n"), "stagelog.yaml:6:56: local.usage_plans[0].quota.offset: expected a whole number from 0 to 0, found 1"},
 		{"plan twice", plans("    - {name: G}\n    - {name: G}\n"), "stagelog.yaml:7:7: local.usage_plans[1]: duplicate usage plan name"},
-		{"stage that is not there", plans("    - {name: G, stages: [shop/prdo]}\n"), "stagelog.yaml:6:26: local.usage_plans[0].stages[0]: local.apis has no stage shop/prdo; did you mean shop/prod?"},
+		{"unknown stage", plans("    - {name: G, stages: [shop/prdo]}\n"), "stagelog.yaml:6:26: local.usage_plans[0].stages[0]: local.apis has no stage shop/prdo; did you mean shop/prod?"},
 		{"short key", plans("    - {name: G, customers: [{name: a, key: tiny-secret}]}\n"), "stagelog.yaml:6:44: local.usage_plans[0].customers[0].key: expected an API key of 20 to 128 characters, found 11 characters"},
 		{"long key", plans("    - {name: G, customers: [{name: a, key: " + strings.Repeat("k", 129) + "}]}\n"), "stagelog.yaml:6:44: local.usage_plans[0].customers[0].key: expected an API key of 20 to 128 characters, found 129 characters"},
 		{"key with a space", plans("    - {name: G, customers: [{name: a, key: aaaaaaaaaa aaaaaaaaaa}]}\n"), "stagelog.yaml:6:44: local.usage_plans[0].customers[0].key: expected printable ASCII without spaces, found another character at position 11"},
@@ -196,7 +196,7 @@ func TestProblemMessages(t *testing.T) {
 				t.Errorf("Parse of\n%s\n(-want +got):\n%s", tt.text, diff)
 			}
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("the message tells a secret: %v", err)
+				t.Errorf("the error contains the secret: %v", err)
 			}
 		})
 	}
@@ -297,7 +297,7 @@ func TestLongErrorsAreShortened(t *testing.T) {
 	}
 }
 
-// checkMasked holds that no way of writing values shows the secret.
+// checkMasked checks that no way of printing values shows the secret.
 func checkMasked(t *testing.T, values ...any) {
 	t.Helper()
 	for _, v := range values {

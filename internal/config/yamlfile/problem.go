@@ -15,7 +15,7 @@ type Problem struct {
 	File         string
 	Line, Column int    // from 1; 0 for a problem of the whole file
 	Path         string // of the value: local.usage_plans[0].throttle.rate; "" for the whole file
-	Message      string // what was found and what was expected
+	Message      string // the value found and the value expected
 	Hint         string // the nearest valid value or the next step; may be ""
 }
 

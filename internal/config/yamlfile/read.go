@@ -23,7 +23,7 @@ type Options struct {
 	MaxBytes int
 	// Getenv resolves a text of the form "env:NAME". If it is nil, such a text has no special meaning.
 	Getenv    func(string) string
-	EmptyHint string // the hint of the problem that an empty file has
+	EmptyHint string // hint of the problem of an empty file
 }
 
 // file is a file while it is being read.

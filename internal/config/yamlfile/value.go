@@ -16,11 +16,11 @@ const maxAliased = 100_000
 // maxMerges bounds merge keys within merged mappings.
 const maxMerges = 8
 
-// Value is one value of a file with its position. The zero Value stands for a key that the file does not have.
+// Value is one value of a file with its position. The zero Value represents a missing key.
 type Value struct {
 	file  *file
 	node  *yaml.Node // with aliases resolved; nil if there is none
-	at    *yaml.Node // the position for messages: the alias, not what it stands for
+	at    *yaml.Node // the position for messages: of the alias, not of its anchor
 	path  string
 	alias bool // reached through an alias
 }
@@ -190,7 +190,7 @@ func (v Value) Required(m map[string]Value, key string) Value {
 	return c
 }
 
-// Filled is Mapping for a file that may have no key without a value: it records a problem for each.
+// Filled returns the values of a mapping as Mapping does, and records a problem for each key without a value.
 func (v Value) Filled(keys ...string) map[string]Value {
 	m := v.Mapping(keys...)
 	for _, key := range keys {
