@@ -18,7 +18,7 @@ type Function struct {
 	Handler      string
 	Architecture string
 	Memory       int32 // MiB
-	// Timeout is in seconds. It equals Firehose's default buffering interval; a batch takes milliseconds.
+	// Timeout is in seconds: the longest that Firehose waits with its default buffering of 60 s. A batch takes milliseconds.
 	Timeout     int32
 	Environment map[string]string // without the secret in SaltVariable
 

@@ -17,13 +17,13 @@ import (
 
 // bucketPolicy holds the present policy of a bucket.
 type bucketPolicy struct {
-	document  *policy.Document // nil without a policy
-	err       error            // reading it failed
-	elsewhere bool             // the bucket belongs to another account
+	document *policy.Document // nil without a policy
+	err      error            // reading it failed
+	foreign  bool             // the bucket belongs to another account
 }
 
 func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
-	b := &bucketPolicy{elsewhere: r.isElsewhere(ctx, s.bucket)}
+	b := &bucketPolicy{foreign: r.isForeign(ctx, s.bucket)}
 	out, err := r.c.S3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: aws.String(s.bucket)})
 	switch {
 	case awserr.Is(err, "NoSuchBucketPolicy", "NoSuchBucket"):
@@ -41,9 +41,9 @@ func (r *run) readBucketPolicy(ctx context.Context, s *stream) *bucketPolicy {
 	return b
 }
 
-// isElsewhere reports whether a bucket belongs to another account: ListBuckets returns only the
+// isForeign reports whether a bucket belongs to another account: ListBuckets returns only the
 // caller's own. If listing fails, it reports false.
-func (r *run) isElsewhere(ctx context.Context, bucket string) bool {
+func (r *run) isForeign(ctx context.Context, bucket string) bool {
 	pages := s3.NewListBucketsPaginator(r.c.S3, &s3.ListBucketsInput{Prefix: &bucket})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -77,8 +77,8 @@ func (r *run) checkBucketPolicy(s *stream) {
 		if decision, by := policy.Evaluate(b.documents(), req); decision == policy.Deny {
 			r.out.problem(Failed, linkBucket, name, r.denyFinding(s, c, by))
 			return
-		} else if b.elsewhere && c.required && decision != policy.Allow {
-			r.out.problem(Failed, linkBucket, name, r.strangerFinding(s, c))
+		} else if b.foreign && c.required && decision != policy.Allow {
+			r.out.problem(Failed, linkBucket, name, r.foreignBucketFinding(s, c))
 			return
 		}
 	}
@@ -121,9 +121,9 @@ func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 	return f
 }
 
-// strangerFinding describes a bucket in another account whose policy does not allow a call. Its
+// foreignBucketFinding describes a bucket in another account whose policy does not allow a call. Its
 // policy must allow what the role's policies allow.
-func (r *run) strangerFinding(s *stream, c call) finding {
+func (r *run) foreignBucketFinding(s *stream, c call) finding {
 	doc := docOf(s)
 	doc.Statements = append(slices.Clone(doc.Statements), policy.Statement{
 		Sid: "Firehose" + s.account, Effect: "Allow", Principal: policy.Principal{AWS: []string{s.role.arn}},

@@ -284,8 +284,8 @@ func text(v any) string {
 
 func nowMillis() int64 { return time.Now().UnixMilli() }
 
-// answer returns a response like one of AWS.
-func answer(status int, body string) *http.Response {
+// response returns a response like one of AWS.
+func response(status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}, "X-Amzn-Errortype": {"AccessDeniedException"}}, Body: io.NopCloser(strings.NewReader(body))}
 }
 

@@ -153,7 +153,7 @@ func (d denier) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !d.call(req) {
 		return http.DefaultTransport.RoundTrip(req)
 	}
-	return answer(http.StatusForbidden, `{"__type":"AccessDeniedException","message":"not authorized"}`), nil
+	return response(http.StatusForbidden, `{"__type":"AccessDeniedException","message":"not authorized"}`), nil
 }
 
 func TestDeniedChecksAreSkipped(t *testing.T) {

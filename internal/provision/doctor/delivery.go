@@ -38,7 +38,7 @@ func (r *run) checkProcessing(s *stream) {
 	if s.function == "" {
 		return
 	}
-	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", seconds(s.gathers.Interval), s.gathers.SizeMiB); s.gathers.SizeMiB > maxLambdaMB {
+	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", seconds(s.functionHints.Interval), s.functionHints.SizeMiB); s.functionHints.SizeMiB > maxLambdaMB {
 		r.out.problem(Warning, linkStream, "processor buffer", finding{
 			found: text, cause: "in base64 and with the added fields, the function's response may exceed Lambda's limit of 6 MB",
 			consequence: "then the whole batch fails, is retried, and goes to the error output", fix: r.repair(s, "set BufferSizeInMBs of the processor to 1, in: "+s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration})),
@@ -130,7 +130,7 @@ func (r *run) checkPrefix(s *stream) {
 	}
 	if len(warnings) > 0 {
 		f.cause, f.consequence = strings.Join(warnings, "; "), "objects are stored under unexpected names, and queries by date miss them"
-		f.fix = r.repair(s, s.updateDestination(map[string]any{"Prefix": straight(prefix), "ErrorOutputPrefix": straight(s.errorPrefix())}))
+		f.fix = r.repair(s, s.updateDestination(map[string]any{"Prefix": correctedPrefix(prefix), "ErrorOutputPrefix": correctedPrefix(s.errorPrefix())}))
 		r.out.problem(Warning, linkStream, "prefix expression", f)
 		return
 	}
@@ -139,9 +139,9 @@ func (r *run) checkPrefix(s *stream) {
 
 const errorPrefixAdvice = "errors/!{firehose:error-output-type}/"
 
-// straight returns a prefix with the week year and the day of the year replaced by the calendar
+// correctedPrefix returns a prefix with the week year and the day of the year replaced by the calendar
 // year and the day of the month, and with a slash before the date that Firehose appends.
-func straight(prefix string) string {
+func correctedPrefix(prefix string) string {
 	if prefix != "" && !strings.Contains(prefix, "!{") && !strings.HasSuffix(prefix, "/") {
 		return prefix + "/"
 	}

@@ -130,7 +130,7 @@ type noBuckets struct{}
 
 func (noBuckets) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodGet && req.URL.Path == "/" {
-		return xmlAnswer(http.StatusOK, "<ListAllMyBucketsResult><Buckets></Buckets></ListAllMyBucketsResult>"), nil
+		return xmlResponse(http.StatusOK, "<ListAllMyBucketsResult><Buckets></Buckets></ListAllMyBucketsResult>"), nil
 	}
 	return http.DefaultTransport.RoundTrip(req)
 }

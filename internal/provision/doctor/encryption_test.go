@@ -29,19 +29,19 @@ func (k keyring) RoundTrip(req *http.Request) (*http.Response, error) {
 		return http.DefaultTransport.RoundTrip(req)
 	}
 	if !strings.Contains(req.Header.Get("Authorization"), "/eu-west-1/kms/aws4_request") {
-		return answer(http.StatusForbidden, `{"__type":"AccessDeniedException","message":"not signed for KMS"}`), nil
+		return response(http.StatusForbidden, `{"__type":"AccessDeniedException","message":"not signed for KMS"}`), nil
 	}
 	var out any
 	switch {
 	case operation == "DescribeKey":
 		out = map[string]any{"KeyMetadata": map[string]string{"Arn": testKey, "KeyManager": k.manager, "KeyState": k.state}}
 	case k.denied:
-		return answer(http.StatusBadRequest, `{"__type":"AccessDeniedException","message":"not authorized"}`), nil
+		return response(http.StatusBadRequest, `{"__type":"AccessDeniedException","message":"not authorized"}`), nil
 	default:
 		out = map[string]string{"Policy": k.policy}
 	}
 	body, err := json.Marshal(out)
-	return answer(http.StatusOK, string(body)), err
+	return response(http.StatusOK, string(body)), err
 }
 
 func TestKeyPermissions(t *testing.T) {

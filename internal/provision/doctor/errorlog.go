@@ -25,7 +25,7 @@ func (r *run) checkErrorLog(ctx context.Context, s *stream) {
 	if log == nil || !aws.ToBool(log.Enabled) {
 		group := desired.StreamLogGroup(s.name)
 		r.out.problem(Warning, linkStream, name, finding{
-			found: s.name + " logs no errors", cause: "error logging is off, which is the API's default",
+			found: s.name + " does not log errors", cause: "error logging is off, which is the API's default",
 			consequence: "when delivery fails, neither the failure nor its cause is logged",
 			fix: r.repair(s, command("logs", "create-log-group", "--region", s.region, "--log-group-name", group)+" && "+
 				command("logs", "create-log-stream", "--region", s.region, "--log-group-name", group, "--log-stream-name", desired.DeliveryLogStream)+" && "+
@@ -59,7 +59,7 @@ func (r *run) checkRecentErrors(s *stream, group string, errs []string) {
 	}
 	// Only a warning: the cause may have been fixed since.
 	r.out.problem(Warning, linkStream, name, finding{
-		found:       fmt.Sprintf("%d kinds of error in the last hour, the last: %s", len(errs), errs[len(errs)-1]),
+		found:       fmt.Sprintf("%d kinds of errors in the last hour, most recently: %s", len(errs), errs[len(errs)-1]),
 		cause:       strings.Join(errs, "\n"),
 		consequence: "records were not delivered; Firehose retries to put objects for 24 hours, and records that its function fails on go to the error output at once",
 		fix:         "fix what the other checks report; to watch the errors stop: " + command("logs", "tail", group, "--region", s.region, "--since", "10m", "--follow"),

@@ -63,7 +63,7 @@ func (s *stream) bucketCalls() []call {
 		{"s3:ListBucket", bucket, s.s3Context(), false, documented},
 		{"s3:ListBucketMultipartUploads", bucket, s.s3Context(), multipart, documented},
 	}
-	if s.policy.elsewhere {
+	if s.policy.foreign {
 		calls = append(calls, call{"s3:PutObjectAcl", s.objectARN(), s.putContext(), true, undelivered})
 	}
 	if e := s.errorPrefix(); literal(e) != literal(s.prefix()) {
@@ -110,7 +110,7 @@ func partition(arn string) string {
 // owner of the bucket is only included if it is this account.
 func (s *stream) s3Context() map[string][]string {
 	keys := map[string][]string{"aws:SecureTransport": {"true"}}
-	if s.policy == nil || !s.policy.elsewhere {
+	if s.policy == nil || !s.policy.foreign {
 		keys["aws:ResourceAccount"], keys["s3:ResourceAccount"] = []string{s.account}, []string{s.account}
 	}
 	return keys
@@ -127,7 +127,7 @@ func (s *stream) putContext() map[string][]string {
 		"aws:PrincipalAccount":      {s.account},
 		"aws:PrincipalType":         {"AssumedRole"},
 	})
-	if s.policy != nil && s.policy.elsewhere {
+	if s.policy != nil && s.policy.foreign {
 		keys["s3:x-amz-acl"] = []string{"bucket-owner-full-control"} // only sent to buckets of other accounts
 	}
 	if e := s.to.EncryptionConfiguration; e != nil && e.KMSEncryptionConfig != nil {
@@ -140,7 +140,7 @@ func (s *stream) putContext() map[string][]string {
 // allowing returns the policies that can allow what the role's own policies do not. A bucket
 // policy can do that only within one account.
 func (b *bucketPolicy) allowing() []policy.Document {
-	if b.elsewhere {
+	if b.foreign {
 		return nil
 	}
 	return b.documents()

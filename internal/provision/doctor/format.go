@@ -97,7 +97,7 @@ func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
 	}
 	switch {
 	case r.t.Spec == nil:
-		p.fix = f.Fix + ": " + r.repair(s, patchStage(st, r.t.Region, "", advised(st.format)))
+		p.fix = f.Fix + ": " + r.repair(s, patchStage(st, r.t.Region, "", fixedFormat(st.format)))
 	case strings.TrimSpace(r.t.Spec.Pipeline.Format) != strings.TrimSpace(st.format):
 		p.fix = f.Fix + ": stagelog deploy"
 	default:
@@ -120,9 +120,9 @@ var causes = map[string]string{
 	"no-stage":               "the field was left out",
 }
 
-// advised returns a format in which everything that Lint reports is fixed, as far as a change of
+// fixedFormat returns a format in which everything that Lint reports is fixed, as far as a change of
 // the text can do that. So the command in each finding fixes all of them.
-func advised(format string) string {
+func fixedFormat(format string) string {
 	format, _ = accesslog.Fix(format)
 	format = withoutVariable(format, "$context.identity.apiKey")
 	for _, f := range accesslog.Lint(format) {

@@ -107,10 +107,10 @@ func (r *run) checkFunctionState(s *stream, f *lambda.GetFunctionConfigurationOu
 	p := finding{consequence: "Firehose cannot call it: batches are tried four times, then go to the error output", fix: r.repair(s, "update its code or its settings, and wait: "+command("lambda", "wait", "function-updated-v2", "--region", s.region, "--function-name", aws.ToString(f.FunctionName)))}
 	switch {
 	case f.State == types.StateFailed:
-		p.found, p.cause = "the function is Failed", fmt.Sprintf("%s: %s", f.StateReasonCode, aws.ToString(f.StateReason))
+		p.found, p.cause = "the function's state is Failed", fmt.Sprintf("%s: %s", f.StateReasonCode, aws.ToString(f.StateReason))
 		r.out.problem(Failed, linkFunction, "state", p)
 	case f.LastUpdateStatus == types.LastUpdateStatusFailed:
-		p.found, p.cause = "the function's last update Failed", fmt.Sprintf("%s: %s", f.LastUpdateStatusReasonCode, aws.ToString(f.LastUpdateStatusReason))
+		p.found, p.cause = "the last update of the function failed", fmt.Sprintf("%s: %s", f.LastUpdateStatusReasonCode, aws.ToString(f.LastUpdateStatusReason))
 		p.consequence = "the previous version is still running"
 		r.out.problem(Warning, linkFunction, "state", p)
 	case f.State == types.StatePending, f.LastUpdateStatus == types.LastUpdateStatusInProgress:

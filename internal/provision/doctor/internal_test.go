@@ -8,17 +8,17 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-func TestAdvisedFormatHasNoFindings(t *testing.T) {
+func TestFixedFormatHasNoFindings(t *testing.T) {
 	for _, format := range []string{accesslog.Seed(), accesslog.Classic, accesslog.Apiable, accesslog.Usage, accesslog.Full,
 		`{"k":"$context.identity.apiKey"}`, `{"id":"$context.requestId", "k": "$context.identity.apiKey" }`, `{"k":"$context.identity.apiKey","id":"$context.requestId",}`} {
-		got := advised(format)
+		got := fixedFormat(format)
 		for _, f := range accesslog.Lint(got) {
 			if f.Severity > accesslog.Info {
-				t.Errorf("advised(%s) = %s, Lint reports %s", format, got, f)
+				t.Errorf("fixedFormat(%s) = %s, Lint reports %s", format, got, f)
 			}
 		}
-		if again := advised(got); again != got {
-			t.Errorf("advised twice: got %s, then %s", got, again)
+		if again := fixedFormat(got); again != got {
+			t.Errorf("fixedFormat twice: got %s, then %s", got, again)
 		}
 	}
 }
@@ -98,12 +98,12 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-func TestStraight(t *testing.T) {
+func TestCorrectedPrefix(t *testing.T) {
 	for _, tc := range []struct{ prefix, want string }{
 		{"logs", "logs/"}, {"logs/", "logs/"}, {"", ""}, {"a/!{timestamp:YYYY/MM/DD}/", "a/!{timestamp:yyyy/MM/dd}/"},
 	} {
-		if got := straight(tc.prefix); got != tc.want {
-			t.Errorf("straight(%q) = %q, want %q", tc.prefix, got, tc.want)
+		if got := correctedPrefix(tc.prefix); got != tc.want {
+			t.Errorf("correctedPrefix(%q) = %q, want %q", tc.prefix, got, tc.want)
 		}
 	}
 	if got := strings.Count(allowStatement([]string{"a"}, []string{"b&c"}), "b&c"); got != 1 {

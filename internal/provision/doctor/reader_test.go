@@ -38,21 +38,21 @@ func (p partnerS3) RoundTrip(req *http.Request) (*http.Response, error) {
 	prefix := req.URL.Query().Get("prefix")
 	switch isList := req.URL.Query().Has("list-type"); {
 	case p.redirect != "":
-		res := xmlAnswer(http.StatusMovedPermanently, "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>")
+		res := xmlResponse(http.StatusMovedPermanently, "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>")
 		res.Header.Set("X-Amz-Bucket-Region", p.redirect)
 		return res, nil
 	case isList && below(prefix, p.list) && p.empty:
-		return xmlAnswer(http.StatusOK, "<ListBucketResult></ListBucketResult>"), nil
+		return xmlResponse(http.StatusOK, "<ListBucketResult></ListBucketResult>"), nil
 	case isList && below(prefix, p.list):
-		return xmlAnswer(http.StatusOK, fmt.Sprintf("<ListBucketResult><Contents><Key>%sone</Key><Size>9</Size></Contents></ListBucketResult>", prefix)), nil
+		return xmlResponse(http.StatusOK, fmt.Sprintf("<ListBucketResult><Contents><Key>%sone</Key><Size>9</Size></Contents></ListBucketResult>", prefix)), nil
 	case !isList && below(key, p.get):
-		return xmlAnswer(http.StatusOK, "x"), nil
+		return xmlResponse(http.StatusOK, "x"), nil
 	}
-	return xmlAnswer(http.StatusForbidden, "<Error><Code>AccessDenied</Code><Message>"+p.denial+"</Message></Error>"), nil
+	return xmlResponse(http.StatusForbidden, "<Error><Code>AccessDenied</Code><Message>"+p.denial+"</Message></Error>"), nil
 }
 
-func xmlAnswer(status int, body string) *http.Response {
-	res := answer(status, body)
+func xmlResponse(status int, body string) *http.Response {
+	res := response(status, body)
 	res.Header = http.Header{"Content-Type": {"application/xml"}}
 	return res
 }

@@ -63,15 +63,15 @@ func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) s
 	if limit == 0 {
 		limit = s.wait() + waitMargin
 		if s.function != "" {
-			limit += s.gathers.Interval
+			limit += s.functionHints.Interval
 		}
 	}
 	r.progress(fmt.Sprintf("waiting up to %[2]s for the record %[1]s: the stream buffers records for %[3]s", m.id, limit, r.bufferText(s)))
-	begun := time.Now()
+	start := time.Now()
 	found, err := w.await(ctx, limit, func(waited time.Duration) {
 		r.progress(fmt.Sprintf("not delivered yet, waited %s of %s", waited.Round(time.Second), limit))
 	})
-	took := time.Since(begun).Round(10 * time.Millisecond)
+	took := time.Since(start).Round(10 * time.Millisecond)
 	switch {
 	case ctx.Err() != nil:
 		r.fatal = ctx.Err()
@@ -91,7 +91,7 @@ func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) s
 
 func (r *run) bufferText(s *stream) string {
 	if s.function != "" {
-		return fmt.Sprintf("%s before the function and %s before the bucket", seconds(s.gathers.Interval), seconds(s.wait()))
+		return fmt.Sprintf("%s before the function and %s before the bucket", seconds(s.functionHints.Interval), seconds(s.wait()))
 	}
 	return seconds(s.wait())
 }

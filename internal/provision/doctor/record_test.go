@@ -47,7 +47,7 @@ func (d deliverer) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	res := answer(http.StatusOK, `{"RecordId":"1","Encrypted":false}`)
+	res := response(http.StatusOK, `{"RecordId":"1","Encrypted":false}`)
 	res.Header.Del("X-Amzn-Errortype")
 	return res, nil
 }

@@ -34,7 +34,7 @@ type stream struct {
 	role           *role                   // of the destination
 	function       string                  // ARN in the processor; "" without one
 	functionRole   string                  // ARN of the role that calls the function
-	gathers        provision.FunctionHints // buffering hints of the function
+	functionHints  provision.FunctionHints // buffering hints of the function
 	delimiter      bool                    // a processor adds newlines
 	functionExists bool
 	ownFunction    bool // the function is stagelog's own
@@ -124,7 +124,7 @@ func (s *stream) readProcessor(p types.Processor) {
 	if p.Type != types.ProcessorTypeLambda {
 		return
 	}
-	s.gathers = provision.FunctionHintsOf(p.Parameters)
+	s.functionHints = provision.FunctionHintsOf(p.Parameters)
 	for _, param := range p.Parameters {
 		value := aws.ToString(param.ParameterValue)
 		switch param.ParameterName {

@@ -52,20 +52,20 @@ const (
 // await polls until it finds the record. It returns nil, nil when the limit is reached, and calls
 // progress every 30 seconds.
 func (w *watch) await(ctx context.Context, limit time.Duration, progress func(waited time.Duration)) (*sighting, error) {
-	begun, reported := time.Now(), time.Now()
+	start, reported := time.Now(), time.Now()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		found, err := w.look(ctx)
 		if found != nil || err != nil {
 			return found, err
 		}
-		if time.Since(begun) >= limit {
+		if time.Since(start) >= limit {
 			return nil, nil
 		}
 		if time.Since(reported) >= progressEvery {
 			reported = time.Now()
-			progress(time.Since(begun))
+			progress(time.Since(start))
 		}
-		if err := retry.Sleep(ctx, min(pause, limit-time.Since(begun))); err != nil {
+		if err := retry.Sleep(ctx, min(pause, limit-time.Since(start))); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +132,7 @@ func (w *watch) places(now time.Time) (all []string) {
 			text   string
 			prefix objectkey.Prefix
 		}{{w.s.prefix(), good}, {w.s.errorPrefix(), failed}} {
-			if steady(p.text) {
+			if timeOnly(p.text) {
 				add(string(p.prefix.Append(nil, at.In(zone), objectkey.Vars{ErrorOutputType: objectkey.ProcessingFailed})))
 			} else {
 				add(literal(p.text))
@@ -142,8 +142,8 @@ func (w *watch) places(now time.Time) (all []string) {
 	return all
 }
 
-// steady reports whether a prefix depends only on the time.
-func steady(prefix string) bool {
+// timeOnly reports whether a prefix depends only on the time.
+func timeOnly(prefix string) bool {
 	return !bytes.Contains([]byte(prefix), []byte("random-string")) && !bytes.Contains([]byte(prefix), []byte("partitionKey"))
 }
 
