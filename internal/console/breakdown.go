@@ -12,7 +12,7 @@ import (
 
 const (
 	topGroups  = 8   // on a panel
-	pageGroups = 200 // on a page of their own
+	pageGroups = 200 // on a page of all groups
 )
 
 // breakdown holds groups of a dimension, largest first.

@@ -218,7 +218,7 @@ func checkTop(t *testing.T, table [][]string, want map[string]*tally) {
 			t.Errorf("%s: got %v, want %s and %s", line[0], line[1:], short(float64(y.n)), percent(y.errorRate()))
 		}
 		if y.n > least {
-			t.Errorf("%s stands below one with fewer requests", line[0])
+			t.Errorf("%s is below a group with fewer requests", line[0])
 		}
 		least = y.n
 		delete(want, line[0])
@@ -268,7 +268,7 @@ func TestListFigures(t *testing.T) {
 				by := map[string]float64{"requests": float64(y.n), "change": math.Abs(float64(y.n - y.before)), "errors": float64(y.client + y.server),
 					"latency": y.at(0.95), "bytes": float64(y.size)}[string(o.Name)]
 				if by > last {
-					t.Errorf("%s by %s: %s stands below one with less", path, o.Name, line[0])
+					t.Errorf("%s by %s: %s is below a smaller group", path, o.Name, line[0])
 				}
 				last = by
 			}
@@ -371,7 +371,7 @@ func TestRequestsPagesAreComplete(t *testing.T) {
 		table := find(doc, "table", "requests")[0]
 		for i, line := range cells(table) {
 			if line[0] > last {
-				t.Errorf("%s stands below %s", line[0], last)
+				t.Errorf("%s is below %s, want newest first", line[0], last)
 			}
 			last = line[0]
 			seen[attr(find(find(table, "td", "at")[i], "a", "")[0], "href")]++

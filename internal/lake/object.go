@@ -31,7 +31,7 @@ type read struct {
 	file    string // CSV
 	count   counts
 	bad     []badLine
-	problem string // "" is none
+	problem string // "" if none
 }
 
 type badLine struct {

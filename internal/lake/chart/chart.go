@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Series is one quantity of a chart: a value per column, NaN where there is none.
+// Series is one quantity of a chart: a value per column, NaN if missing.
 type Series struct {
 	Name   string
 	Class  string // class in chart.css; sets the colour

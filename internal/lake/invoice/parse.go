@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config/yamlfile"
 )
 
-// maxPriceFile bounds the size of a price file. Ten thousand customers take about one MiB.
+// maxPriceFile bounds the size of a price file. Ten thousand customers need about one MiB.
 const maxPriceFile = 16 << 20
 
 // LoadPrices reads the price file at path.

@@ -43,7 +43,7 @@ type Account struct {
 }
 
 // Rules select the requests that count: those that match Statuses and Routes, if given, and none of the exceptions.
-// Statuses are like 404 or 4xx, routes may have stars, and "-" stands for a missing one.
+// Statuses have the form 404 or 4xx, routes may contain stars, and "-" matches a missing value.
 type Rules struct {
 	Statuses, ExceptStatuses []string
 	Routes, ExceptRoutes     []string
@@ -117,7 +117,7 @@ func (r Rules) matcher() matcher {
 	return matcher{anyOf(r.Statuses, `[0-9]{2}`, "xx"), anyOf(r.ExceptStatuses, `[0-9]{2}`, "xx"), anyOf(r.Routes, `.*`, "*"), anyOf(r.ExceptRoutes, `.*`, "*")}
 }
 
-// anyOf returns an expression that matches any of the patterns, in which wild stands for the expression any. It returns
+// anyOf returns an expression that matches any of the patterns, in which wild is replaced by the expression any. It returns
 // nil if there are no patterns.
 func anyOf(patterns []string, any, wild string) *regexp.Regexp {
 	if len(patterns) == 0 {

@@ -18,7 +18,7 @@ type Filter []Condition
 
 // Condition compares a dimension with a pattern.
 //
-// In a pattern, * stands for any text and \* for a star; a value that is missing is "-". A status may also be a class as
+// In a pattern, * matches any text and \* a star; a missing value is "-". A status may also be a class as
 // in 5xx, a range as in 400-499, or "errors", which is every status from 400 on. Customer and Plan match by id and by name.
 type Condition struct {
 	Dimension Dimension
