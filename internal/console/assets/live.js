@@ -9,7 +9,7 @@
   const grep = document.getElementById("grep"), waiting = document.getElementById("waiting");
   let held = [], paused = false, skipped = 0, connected = false, ended = false;
 
-  { => const showState = () => { => {
+  const showState = () => {
     state.className = "state " + (connected ? paused ? "" : "on" : "off");
     state.textContent = ended ? "Ended; reload the page" : !connected ? "Reconnecting" : paused ? `Paused, ${held.length} waiting` : skipped ? `Live, ${skipped} skipped` : "Live";
   };
@@ -42,7 +42,7 @@
     cell(tr, "num took", line.latency === null ? "–" : line.latency.toLocaleString("en") + " ms");
     return tr;
   };
-  { => const applyGrep = (tr) => { => { tr.hidden = grep.value !== "" && !tr.wanted.includes(grep.value.toLowerCase()); };
+  const applyGrep = (tr) => { tr.hidden = grep.value !== "" && !tr.wanted.includes(grep.value.toLowerCase()); };
   const add = (lines) => {
     const rows = lines.slice(-maxRows).map(row).reverse();
     rows.forEach(applyGrep);
