@@ -122,7 +122,7 @@ func TestInitInAccount(t *testing.T) {
 		name string
 		args []string
 		code int
-		says []string // on stderr
+		text []string // on stderr
 		want string   // name, bucket and stages of the file; "" for none
 	}{
 		{"a stage by its id", []string{"--stage", shop + "/prod"}, exitOK, []string{"stagelog plan", "stagelog deploy", "in no usage plan"},
@@ -152,7 +152,7 @@ func TestInitInAccount(t *testing.T) {
 			if code != tt.code {
 				t.Fatalf("init %v ended with %d, want %d: %s", tt.args, code, tt.code, stderr)
 			}
-			for _, want := range tt.says {
+			for _, want := range tt.text {
 				if !strings.Contains(stderr, want) {
 					t.Errorf("init %v does not print %q: %s", tt.args, want, stderr)
 				}
@@ -217,7 +217,7 @@ func TestInitAdoptDescribesStream(t *testing.T) {
 		wantFormat   string // "custom" for an unchanged format
 		wantNames    config.OutputNames
 		wantPrefix   string
-		says         []string
+		text         []string
 	}{
 		{"a custom format", own, byHand(), "custom", config.Bare().Names, deliver.Prefix, []string{"has no function"}},
 		{"curly quotes", accesslog.Seed(), byHand(), "classic", config.Bare().Names, deliver.Prefix, []string{"fixed in the file", "curly quotes", "API key's value"}},
@@ -248,7 +248,7 @@ func TestInitAdoptDescribesStream(t *testing.T) {
 			if want.Prefix = tt.wantPrefix; p.Deliver != want {
 				t.Errorf("deliver: is %+v, want %+v", p.Deliver, want)
 			}
-			for _, want := range append(tt.says, "stagelog deploy --file "+file+" --adopt") {
+			for _, want := range append(tt.text, "stagelog deploy --file "+file+" --adopt") {
 				if !strings.Contains(stdout, want) {
 					t.Errorf("init --adopt does not print %q: %s", want, stdout)
 				}
@@ -269,7 +269,7 @@ func TestInitAdoptFormatConversion(t *testing.T) {
 		name string
 		to   *types.Serializer
 		code int
-		says string
+		text string
 		want string // compression in the file; "" for no file
 	}{
 		{"Parquet", &types.Serializer{ParquetSerDe: &types.ParquetSerDe{Compression: types.ParquetCompressionGzip}}, exitOK, "deploy --file", config.GZIP},
@@ -280,8 +280,8 @@ func TestInitAdoptFormatConversion(t *testing.T) {
 			a.stream(a.api("shop", "prod"), "prod", "amazon-apigateway-theirs", accesslog.Usage, converting(tt.to))
 			file := filepath.Join(t.TempDir(), "stagelog.yaml")
 			_, stderr, code := call(t, nil, "", "init", "--adopt", "--file", file)
-			if code != tt.code || !strings.Contains(stderr, tt.says) {
-				t.Fatalf("init --adopt ended with %d, want %d and %q: %s", code, tt.code, tt.says, stderr)
+			if code != tt.code || !strings.Contains(stderr, tt.text) {
+				t.Fatalf("init --adopt ended with %d, want %d and %q: %s", code, tt.code, tt.text, stderr)
 			}
 			if tt.want == "" {
 				if _, err := os.Stat(file); !os.IsNotExist(err) {
@@ -305,7 +305,7 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 		args                      []string
 		want                      []string
 		wantPrefix, wantErrors    string
-		says                      string
+		text                      string
 	}{
 		{"kept", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "lists them as readers"},
 		{"errors below the readers' prefix", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
@@ -327,8 +327,8 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 			a.ok(err)
 			file := filepath.Join(t.TempDir(), "stagelog.yaml")
 			_, stderr, code := call(t, nil, "", append([]string{"init", "--adopt", "--file", file}, tt.args...)...)
-			if code != exitOK || !strings.Contains(stderr, tt.says) {
-				t.Fatalf("init --adopt ended with %d, want %q: %s", code, tt.says, stderr)
+			if code != exitOK || !strings.Contains(stderr, tt.text) {
+				t.Fatalf("init --adopt ended with %d, want %q: %s", code, tt.text, stderr)
 			}
 			if p := written(t, file); !slices.Equal(p.Readers, tt.want) || p.Deliver.Prefix != tt.wantPrefix || p.Deliver.ErrorPrefix != tt.wantErrors {
 				t.Errorf("the file has readers %v and prefixes %q, %q; want %v, %q, %q", p.Readers, p.Deliver.Prefix, p.Deliver.ErrorPrefix, tt.want, tt.wantPrefix, tt.wantErrors)
@@ -364,7 +364,7 @@ func TestInitPrompts(t *testing.T) {
 	a, _ := newAccount(t)
 	api := a.api("shop", "prod", "dev")
 	a.stream(api, "prod", "amazon-apigateway-theirs", accesslog.Usage, byHand())
-	tests := []struct{ name, answers, want, says string }{
+	tests := []struct{ name, answers, want, text string }{
 		{"a stage", "1\n", "shop " + api + "/dev", ""},
 		{"both", "2, 1,2\n", "shop " + api + "/prod " + api + "/dev", ""},
 		{"adopt its stream", "2\nwhat?\nyes\n", "theirs " + api + "/prod", "Adopt it?"},
@@ -390,8 +390,8 @@ func TestInitPrompts(t *testing.T) {
 					got += " " + st.String()
 				}
 			}
-			if got != tt.want || !strings.Contains(out.String(), tt.says) {
-				t.Errorf("answers %q: wrote %q, want %q, and %q in\n%s", tt.answers, got, tt.want, tt.says, out.String())
+			if got != tt.want || !strings.Contains(out.String(), tt.text) {
+				t.Errorf("answers %q: wrote %q, want %q, and %q in\n%s", tt.answers, got, tt.want, tt.text, out.String())
 			}
 		})
 	}

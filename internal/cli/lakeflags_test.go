@@ -25,16 +25,16 @@ func TestForgetDeletedObjects(t *testing.T) {
 		remove []string
 		args   []string
 		n      int
-		says   string // "" for no message about dropped objects
+		text   string // "" for no message about dropped objects
 	}{
 		{name: "all objects", args: []string{"--bucket", "s3://acme-logs", "--from", "60d"}, n: 4},
 		{name: "kept by default", remove: []string{old, gone}, args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d"}, n: 4},
 		{name: "another prefix", args: []string{"--bucket", "s3://acme-logs/lgos/", "--from", "60d", "--forget"}, n: 4},
-		{name: "the last 30 days", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3, says: "dropped 1 object no longer in the bucket\n"},
+		{name: "the last 30 days", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3, text: "dropped 1 object no longer in the bucket\n"},
 		{name: "again", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3},
-		{name: "an earlier start", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 2, says: "dropped 1 object no longer in the bucket\n"},
+		{name: "an earlier start", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 2, text: "dropped 1 object no longer in the bucket\n"},
 		{name: "no objects left", remove: []string{stays}, args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2,
-			says: "dropped nothing: no objects are left below s3://acme-logs/logs/, so the imported ones are kept (1 object); to drop them, delete .stagelog/lake/acme-logs.duckdb"},
+			text: "dropped nothing: no objects are left below s3://acme-logs/logs/, so the imported ones are kept (1 object); to drop them, delete .stagelog/lake/acme-logs.duckdb"},
 	}
 	for _, step := range steps {
 		s3.remove(step.remove...)
@@ -42,8 +42,8 @@ func TestForgetDeletedObjects(t *testing.T) {
 		if want := fmt.Sprintf("[\n{\"n\":%d}\n]\n", step.n); code != exitOK || stdout != want {
 			t.Errorf("%s = %d: %q, want %q\n%s", step.name, code, stdout, want, stderr)
 		}
-		if step.says == "" && strings.Contains(stderr, "dropped") || !strings.Contains(stderr, step.says) {
-			t.Errorf("%s prints %q, want %q", step.name, stderr, step.says)
+		if step.text == "" && strings.Contains(stderr, "dropped") || !strings.Contains(stderr, step.text) {
+			t.Errorf("%s prints %q, want %q", step.name, stderr, step.text)
 		}
 	}
 	for _, args := range [][]string{{"report"}, {"report", "invoice", "--month", "2026-10", "--prices", "p"}, {"report", "coverage"}, {"report", "reattribute"}, {"console"}, {"query", count}} {

@@ -66,38 +66,38 @@ func TestS3ErrorsAreExplained(t *testing.T) {
 		status        int
 		code, message string
 		args          []string
-		says, not     []string
+		text, not     []string
 	}{
 		"a missing bucket": {args: []string{"--bucket", "s3://acme-lgos/logs/"},
-			says: []string{"s3://acme-lgos/logs/: list bucket acme-lgos: ", "the bucket does not exist", "aws s3 ls", "NoSuchBucket"}},
+			text: []string{"s3://acme-lgos/logs/: list bucket acme-lgos: ", "the bucket does not exist", "aws s3 ls", "NoSuchBucket"}},
 		"listing is denied without a reason": {when: list, status: 403, code: "AccessDenied", message: "Access Denied",
-			says: []string{"these credentials may not s3:ListBucket on arn:aws:s3:::acme-logs\n", `"Action": "s3:ListBucket"`, `"Resource": "arn:aws:s3:::acme-logs"`, "another account", "request that prefix", "--profile"}},
+			text: []string{"these credentials may not s3:ListBucket on arn:aws:s3:::acme-logs\n", `"Action": "s3:ListBucket"`, `"Resource": "arn:aws:s3:::acme-logs"`, "another account", "request that prefix", "--profile"}},
 		"listing is not allowed by the user's policies": {when: list, status: 403, code: "AccessDenied",
 			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; because no identity-based policy allows the s3:ListBucket action",
-			says:    []string{"reports/eva may not s3:ListBucket on arn:aws:s3:::acme-logs\n", "policy of that user or role", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"another account"}},
+			text:    []string{"reports/eva may not s3:ListBucket on arn:aws:s3:::acme-logs\n", "policy of that user or role", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"another account"}},
 		"listing is denied by the bucket's policy": {when: list, status: 403, code: "AccessDenied",
 			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; because no resource-based policy allows the s3:ListBucket action",
-			says:    []string{"reports/eva may not s3:ListBucket", "The resource's owner must add", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"policy of that user"}},
+			text:    []string{"reports/eva may not s3:ListBucket", "The resource's owner must add", `"Resource": "arn:aws:s3:::acme-logs"`}, not: []string{"policy of that user"}},
 		"listing is denied by the organization": {when: list, status: 403, code: "AccessDenied",
 			message: user + "s3:ListBucket on resource: &quot;arn:aws:s3:::acme-logs&quot; with an explicit deny in a service control policy",
-			says:    []string{"an explicit deny overrides all permissions", "service control policy"}, not: []string{"Add this"}},
+			text:    []string{"an explicit deny overrides all permissions", "service control policy"}, not: []string{"Add this"}},
 		"reading is denied, as by the seed's own bucket policy": {when: get, status: 403, code: "AccessDenied", message: "Access Denied",
-			says: []string{"logs/: get object acme-logs/logs/a: access denied", "may not s3:GetObject on arn:aws:s3:::acme-logs/*\n", `"Resource": "arn:aws:s3:::acme-logs/*"`, "without /*"}},
+			text: []string{"logs/: get object acme-logs/logs/a: access denied", "may not s3:GetObject on arn:aws:s3:::acme-logs/*\n", `"Resource": "arn:aws:s3:::acme-logs/*"`, "without /*"}},
 		"decryption is denied": {when: get, status: 403, code: "AccessDenied",
 			message: user + "kms:Decrypt on resource: arn:aws:kms:eu-west-1:444455556666:key/k because no resource-based policy allows the kms:Decrypt action",
-			says:    []string{"may not kms:Decrypt on arn:aws:kms:eu-west-1:444455556666:key/k\n", "The resource's owner must add", `"Action": "kms:Decrypt"`}, not: []string{"s3:GetObject"}},
+			text:    []string{"may not kms:Decrypt on arn:aws:kms:eu-west-1:444455556666:key/k\n", "The resource's owner must add", `"Action": "kms:Decrypt"`}, not: []string{"s3:GetObject"}},
 		"expired credentials": {when: list, status: 400, code: "ExpiredToken", message: "The provided token has expired.",
-			says: []string{"the AWS credentials have expired", "aws sso login", "aws sts get-caller-identity"}},
+			text: []string{"the AWS credentials have expired", "aws sso login", "aws sts get-caller-identity"}},
 		"an invalid session token": {when: list, status: 400, code: "InvalidToken", message: "The provided token is malformed or otherwise invalid.",
-			says: []string{"session token", "aws sso login"}},
+			text: []string{"session token", "aws sso login"}},
 		"unknown credentials": {when: list, status: 403, code: "InvalidAccessKeyId", message: "The AWS Access Key Id you provided does not exist in our records.",
-			says: []string{"AWS rejected the credentials"}},
+			text: []string{"AWS rejected the credentials"}},
 		"an archived object": {when: get, status: 403, code: "InvalidObjectState", message: "The operation is not valid for the object&apos;s storage class",
-			says: []string{"logs/a", "archived", "restore it"}},
+			text: []string{"logs/a", "archived", "restore it"}},
 		"too many requests": {when: list, status: 503, code: "SlowDown", message: "Please reduce your request rate.",
-			says: []string{"wait a minute"}},
+			text: []string{"wait a minute"}},
 		"a redirect without a Region": {when: func(*http.Request) bool { return true }, status: 301, code: "PermanentRedirect", message: redirect,
-			says: []string{"another Region", "--region"}},
+			text: []string{"another Region", "--region"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`})
@@ -115,7 +115,7 @@ func TestS3ErrorsAreExplained(t *testing.T) {
 			if code != exitFailed || stdout != "" {
 				t.Errorf("report = %d: %q", code, stdout)
 			}
-			for _, text := range append(c.says, "--no-import") {
+			for _, text := range append(c.text, "--no-import") {
 				if !strings.Contains(stderr, text) {
 					t.Errorf("stderr does not contain %q:\n%s", text, stderr)
 				}
@@ -134,7 +134,7 @@ func TestNoObjectsBelowPrefix(t *testing.T) {
 	for name, c := range map[string]struct {
 		objects []string
 		prefix  string
-		says    string
+		text    string
 	}{
 		"a typo":                           {[]string{"errors/x", "logs/2026/x", "README"}, "lgos/", "no objects below s3://acme-logs/lgos/; check the prefix. Below s3://acme-logs/: errors/, logs/, README\n"},
 		"a typo further down":              {[]string{"apiable/aws/logs/x", "apiable/aws/errors/x"}, "apiable/aws/lgos/", "Below s3://acme-logs/apiable/aws/: apiable/aws/errors/, apiable/aws/logs/\n"},
@@ -148,8 +148,8 @@ func TestNoObjectsBelowPrefix(t *testing.T) {
 			for _, key := range c.objects {
 				f.objects[key] = "{}"
 			}
-			if _, stderr, code := f.run(t, "report", "--bucket", "s3://acme-logs/"+c.prefix); code != exitOK || !strings.Contains(stderr, c.says) {
-				t.Errorf("report = %d: %s\nwant %s", code, stderr, c.says)
+			if _, stderr, code := f.run(t, "report", "--bucket", "s3://acme-logs/"+c.prefix); code != exitOK || !strings.Contains(stderr, c.text) {
+				t.Errorf("report = %d: %s\nwant %s", code, stderr, c.text)
 			}
 		})
 	}

@@ -43,7 +43,7 @@ func TestUsageErrorExitCode(t *testing.T) {
 		name string
 		env  map[string]string
 		args []string
-		says string
+		text string
 	}{
 		{"unknown command", nil, []string{"upp"}, "upp"},
 		{"unknown flag", nil, []string{"init", "--colour"}, "--colour"},
@@ -55,8 +55,8 @@ func TestUsageErrorExitCode(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, stderr, code := call(t, tt.env, "", tt.args...)
-			if code != exitUsage || !strings.Contains(stderr, tt.says) || !strings.Contains(stderr, "stagelog --help") {
-				t.Errorf("code %d, stderr %q; want %d and %q", code, stderr, exitUsage, tt.says)
+			if code != exitUsage || !strings.Contains(stderr, tt.text) || !strings.Contains(stderr, "stagelog --help") {
+				t.Errorf("code %d, stderr %q; want %d and %q", code, stderr, exitUsage, tt.text)
 			}
 		})
 	}

@@ -329,7 +329,7 @@ func TestBucketElsewhere(t *testing.T) {
 		through http.RoundTripper
 		exists  bool // in the account
 		is      error
-		says    []string
+		text    []string
 	}{
 		{"another account's", answer(http.MethodHead, 403, "", ""), false, ErrElsewhere, []string{"another AWS account", "bucket:"}},
 		{"another account's in the meantime", answer(http.MethodPut, 409, "", `<Error><Code>BucketAlreadyExists</Code><Message>no</Message></Error>`), false, ErrElsewhere, []string{"another AWS account", "bucket:"}},
@@ -350,9 +350,9 @@ func TestBucketElsewhere(t *testing.T) {
 		if err == nil || tt.is != nil && !errors.Is(err, tt.is) {
 			t.Fatalf("%s: Read and Apply: %v, want %v", tt.name, err, tt.is)
 		}
-		for _, want := range tt.says {
+		for _, want := range tt.text {
 			if !strings.Contains(Explain(err).Error(), want) {
-				t.Errorf("%s: the error does not say %q: %v", tt.name, want, err)
+				t.Errorf("%s: the error does not contain %q: %v", tt.name, want, err)
 			}
 		}
 	}
