@@ -150,7 +150,7 @@ func putCases() []wireCase {
 		{"records without data", b, `{"DeliveryStreamName":"s","Records":[{},{"Data":"YQ=="},null]}`, 0, two + "'records.1.member.data' " + null + "; Value at 'records.3.member' " + null, nil},
 		{"4 MiB and a byte", b, strings.TrimSuffix(batch(4, 1<<20-24576), "]}") + `,{"Data":"` + data(4*24576+1) + `"}]}`, 0, invalid + "Records size exceeds 4 MB limit", nil},
 		{"bad base64 in a batch", b, `{"DeliveryStreamName":"s","Records":[{"Data":"YQ=="},{"Data":"*"}]}`, 0, "SerializationException: A Blob is not valid base64", nil},
-		{"body over the limit", b, `{"DeliveryStreamName":"` + strings.Repeat("x", 8<<20) + `"}`, http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException: The request's body is over 8388608 bytes.", nil},
+		{"body over the limit", b, `{"DeliveryStreamName":"` + strings.Repeat("x", 8<<20) + `"}`, http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException: The request's body is larger than 8388608 bytes.", nil},
 	}
 }
 

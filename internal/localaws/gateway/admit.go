@@ -11,9 +11,8 @@ const (
 	apiKeyHeader = "X-Api-Key"
 )
 
-// admit decides whether a request may go to its integration: resource, API key, size, plan's
-// throttle, stage's throttle, quota, in that order. A request that is refused takes nothing
-// from the quota.
+// admit reports whether a request may call its integration. It checks resource, API key, size, throttle of
+// the plan, throttle of the stage and quota, in that order. A refused request does not use the quota.
 func (x *exchange) admit() (failure, bool) {
 	if !x.find() {
 		return missingToken, false
@@ -39,8 +38,8 @@ func (x *exchange) admit() (failure, bool) {
 	return failure{}, true
 }
 
-// find looks the resource and its method up. The resource is chosen by the path alone, as in
-// API Gateway: a method that it lacks is not looked for in a less specific one.
+// find looks up the resource and its method. As in API Gateway only the path selects the resource: if it
+// lacks the method, find does not try a less specific resource.
 func (x *exchange) find() bool {
 	if hasDotSegment(x.at.rest) {
 		return false
@@ -61,7 +60,7 @@ func (x *exchange) find() bool {
 	return true
 }
 
-// isStandard reports whether ANY stands for a method.
+// isStandard reports whether ANY includes a method.
 func isStandard(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions:
@@ -70,7 +69,7 @@ func isStandard(method string) bool {
 	return false
 }
 
-// identifyKey finds the caller's key and the plan that it has on this stage.
+// identifyKey finds the caller's key and its plan on this stage.
 func (x *exchange) identifyKey() (apigateway.PlanView, bool) {
 	if x.st.view.KeySource == apigateway.KeyFromAuthorizer {
 		return apigateway.PlanView{}, false
@@ -90,7 +89,7 @@ func (x *exchange) identifyKey() (apigateway.PlanView, bool) {
 	return plan, ok
 }
 
-// throttle draws from the key's bucket, then from the stage's for this method.
+// throttle takes a token from the key's bucket, then from the stage's bucket for this method.
 func (x *exchange) throttle(plan apigateway.PlanView) bool {
 	stage := x.at.ref
 	if plan.ID != "" {

@@ -5,23 +5,23 @@ import (
 	"strconv"
 )
 
-// StatusClientClosed is the status in the log line of a request whose client went away before
-// anything was answered. It is never sent. Once an answer has begun, its own status stays, and
-// error.message notes that it was cut short.
+// StatusClientClosed is the logged status of a request whose client disconnected before the response began.
+// It is never sent. Once a response has begun, its own status is logged, and error.message notes that it
+// was cut short.
 const StatusClientClosed = 499
 
-// failure describes why a request was not answered by its integration: the response that the
-// client gets, and what the log line has.
+// failure describes a request without a response of its integration: the response to the client, and the
+// values of the log line.
 type failure struct {
 	status       int
-	body         string // as API Gateway writes it, its spaces included
+	body         string // exactly as API Gateway writes it
 	message      string // $context.error.message
-	responseType string // $context.error.responseType; "" where API Gateway has none
+	responseType string // $context.error.responseType; "" if API Gateway has none
 	errorType    string // the x-amzn-ErrorType header
-	integration  string // $context.integration.error; "" where the integration has no part in it
+	integration  string // $context.integration.error; "" if the integration is not involved
 }
 
-// The answers of API Gateway itself, and ours where it has none.
+// API Gateway's own responses, and ours where it has none.
 var (
 	missingToken = failure{403, `{"message":"Missing Authentication Token"}`, "Missing Authentication Token",
 		"MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException", ""}
@@ -41,34 +41,36 @@ var (
 	timedOut = failure{504, `{"message": "Endpoint request timed out"}`, "Endpoint request timed out",
 		"INTEGRATION_TIMEOUT", "InternalServerErrorException", "Endpoint request timed out"}
 
-	// The following are never sent: the client is gone, or has the answer's head already.
+	// The following are never sent: the client has disconnected or already received the header.
 	clientClosed = failure{status: StatusClientClosed, message: "Client closed the connection"}
 	cutByClient  = failure{message: "Client closed the connection during the response"}
 	cutUpstream  = failure{message: "Response cut short", integration: "Endpoint closed the connection during the response"}
 )
 
-// refuse answers in the place of the integration.
+// refuse writes the response of a failure.
 func (x *exchange) refuse(f failure) {
 	x.failure = f
 	h := x.Header()
-	clear(h) // what the proxy may have begun
+	clear(h) // the proxy may have set some
 	x.identify(h)
-	h[errorTypeHeader] = []string{f.errorType}
-	h["Content-Type"] = []string{"application/json"}
-	h["Content-Length"] = []string{strconv.Itoa(len(f.body))}
+	f.setHeader(h)
 	x.WriteHeader(f.status)
 	x.writeString(f.body)
 }
 
-// refuseUnrouted answers a request for an API or a stage that does not exist.
-func refuseUnrouted(w http.ResponseWriter, _ *http.Request) {
-	requestID, extendedID := newIDs()
+func (f *failure) setHeader(h http.Header) {
+	h[errorTypeHeader] = []string{f.errorType}
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(f.body))}
+}
+
+// refuseUnrouted writes the response for an unknown API or stage.
+func refuseUnrouted(w http.ResponseWriter) {
 	h := w.Header()
+	requestID, extendedID := newIDs()
 	h.Set(requestIDHeader, requestID)
 	h.Set(extendedIDHeader, extendedID)
-	h.Set(errorTypeHeader, forbidden.errorType)
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(forbidden.body)))
+	forbidden.setHeader(h)
 	w.WriteHeader(forbidden.status)
-	_, _ = w.Write([]byte(forbidden.body)) // the client may be gone: there is nothing to do
+	_, _ = w.Write([]byte(forbidden.body)) // an error means that the client has disconnected
 }

@@ -9,30 +9,30 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// bucketName identifies whose tokens a bucket holds. A stage's own method throttling has no plan and no key.
+// bucketName identifies a bucket. The method throttling of a stage has no plan and no key.
 type bucketName struct {
 	plan, key string
 	stage     record.StageRef
-	method    string // which override, or which method of the stage; "" for the plan's own limits
+	method    string // of an override or of the stage; "" for the plan's own limits
 }
 
-// buckets are the token buckets of all callers, as API Gateway fills them: steadily with Rate
-// tokens a second, up to Burst.
+// buckets holds the token buckets of all callers. As in API Gateway they fill steadily with Rate tokens a
+// second, up to Burst.
 type buckets struct {
 	seed   maphash.Seed
 	shards [64]bucketShard
 }
 
 type bucketShard struct {
-	mu      sync.Mutex // guards all below, the buckets' contents too
+	mu      sync.Mutex // guards the following, including the buckets' contents
 	all     map[bucketName]*bucket
-	sweepAt int // the number of buckets at which those that are full again are forgotten
+	sweepAt int // number of buckets at which full ones are removed
 }
 
-// minSweep keeps a small shard from being swept all the time.
+// minSweep prevents small shards from being swept too often.
 const minSweep = 1024
 
-// bucket counts in nano-tokens, so that a whole rate over whole nanoseconds stays exact.
+// bucket counts in nano-tokens, so that integer rates over whole nanoseconds are exact.
 type bucket struct {
 	level    float64
 	filledAt time.Time
@@ -50,8 +50,8 @@ func newBuckets() *buckets {
 	return b
 }
 
-// take removes one token, or returns false if there is none. A new bucket is full. When the limits change, the
-// tokens that were left stay, up to the new burst.
+// take removes one token, or returns false if there is none. A new bucket is full. If the limits change, the
+// remaining tokens are kept, up to the new burst.
 func (b *buckets) take(name bucketName, t apigateway.Throttle, now time.Time) bool {
 	s := &b.shards[maphash.Comparable(b.seed, name)%uint64(len(b.shards))]
 	s.mu.Lock()
@@ -81,7 +81,7 @@ func (b *bucket) fill(now time.Time) {
 	b.level = min(b.level, float64(b.throttle.Burst)*nanoTokens)
 }
 
-// sweep forgets the buckets that are full: a new one would be the same.
+// sweep removes the full buckets, which equal new ones.
 func (s *bucketShard) sweep(now time.Time) {
 	for name, tokens := range s.all {
 		tokens.fill(now)

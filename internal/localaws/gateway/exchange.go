@@ -10,9 +10,9 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
-// exchange is one request and its response. It is the http.ResponseWriter that the proxy writes
-// to, and keeps what the log line needs. Exchanges are reused: nothing that may outlive ServeHTTP
-// holds one, except the connection of an upgrade, after which it is left to the garbage collector.
+// exchange is a request and its response. It is the http.ResponseWriter of the proxy, and collects the values
+// of the log line. Exchanges are reused, so nothing that may outlive ServeHTTP refers to one, except the
+// connection of an upgrade; then the exchange is not reused.
 type exchange struct {
 	g     *Gateway
 	proxy httputil.ReverseProxy // its hooks are methods of this exchange
@@ -28,16 +28,16 @@ type exchange struct {
 
 	requestID, extendedID string
 	key                   apigateway.KeyView
-	keyValue              string // set with key, and only when the key counts
+	keyValue              string // set with key, and only if the key has a plan
 
 	status     int // 0: no response yet
 	length     int64
-	tunnel     *tunnel // set once the connection was upgraded
+	tunnel     *tunnel // set once the connection is upgraded
 	clientGone bool    // a write to the client failed
 	failure    failure
 
-	sent           time.Time // when the integration was called; zero: it was not
-	headersAt      time.Time // when the upstream's headers had come
+	sent           time.Time // start of the integration call; zero: none
+	headersAt      time.Time // arrival of the upstream's headers
 	upstreamStatus int
 	stop           context.CancelCauseFunc
 	timer          *upstreamTimer
@@ -68,12 +68,12 @@ func (x *exchange) begin(w http.ResponseWriter, r *http.Request, st *stage, at l
 	}
 }
 
-// end writes the log line and releases the exchange. It is deferred: a panic of this package is
-// answered with 500, the one with which net/http's proxy aborts a connection continues.
+// end writes the log line and releases the exchange. It is deferred: after a panic of this package it
+// returns 500; the panic with which net/http's proxy aborts a connection continues.
 func (x *exchange) end() {
 	caught := recover()
 	if caught != nil && caught != http.ErrAbortHandler {
-		x.g.log.Error("BUG: a request ended in a panic", "api", x.st.view.APIID, "stage", x.st.view.Stage, "panic", caught, "stack", string(debug.Stack()))
+		x.g.log.Error("BUG: request handler panicked", "api", x.st.view.APIID, "stage", x.st.view.Stage, "panic", caught, "stack", string(debug.Stack()))
 		if x.status == 0 {
 			x.refuse(internalError)
 			caught = nil
@@ -91,10 +91,10 @@ func (x *exchange) end() {
 	}
 }
 
-// settle sets the status of a request without a response.
+// settle stops the timer and sets the status of a request without a response.
 func (x *exchange) settle() {
 	if x.waiting && !x.answered() || x.r.ContentLength != 0 {
-		x.timer = nil // expire or the client's body may still hold it
+		x.timer = nil // expire or the client's body may still use it
 	}
 	if x.stop != nil {
 		x.stop(nil)
@@ -118,7 +118,6 @@ func (x *exchange) recycle() {
 	x.g.exchanges.Put(x)
 }
 
-// serve answers the request.
 func (x *exchange) serve() {
 	if f, ok := x.admit(); !ok {
 		x.refuse(f)
@@ -148,7 +147,7 @@ func (x *exchange) mock(m apigateway.MockAnswer) {
 	}
 }
 
-// identify puts the request's ids into a response, and replaces any that the upstream sent.
+// identify sets the request's ids in a response, and replaces those of the upstream.
 func (x *exchange) identify(h http.Header) {
 	ids := []string{x.requestID, x.extendedID}
 	h[requestIDHeader] = ids[0:1:1]

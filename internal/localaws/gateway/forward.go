@@ -10,19 +10,18 @@ import (
 	"time"
 )
 
-var errTimeout = errors.New("the upstream took too long to answer")
+var errTimeout = errors.New("upstream timed out")
 
 const (
 	maxIdlePerUpstream = 1024
 	dialTimeout        = 10 * time.Second
 	idleTimeout        = 60 * time.Second
-	// smallBody is the length up to which an answer is flushed only when it does not come whole:
-	// it mostly does, and the timer that flushes its head alone would cost a good part of it.
+	// smallBody is the length up to which a response is flushed only if it does not arrive in one piece.
+	// It mostly does, and flushing the header separately would be slow.
 	smallBody = 2 << 10
 )
 
-// newTransport is a Transport that takes nothing from the environment and passes bodies as
-// they are.
+// newTransport returns a Transport that ignores the environment and does not change bodies.
 func newTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -35,8 +34,8 @@ func newTransport() http.RoundTripper {
 	}
 }
 
-// forward passes the request to the upstream. The timer ends with the upstream's headers: after
-// that the response may stream without a limit, which goes beyond API Gateway.
+// forward passes the request to the upstream. The timeout ends with the upstream's headers: unlike in API
+// Gateway the response may then stream without a time limit.
 func (x *exchange) forward() {
 	ctx, stop := context.WithCancelCause(x.r.Context())
 	x.stop = stop
@@ -69,8 +68,8 @@ func (x *exchange) answered() bool {
 	return x.timer.end()
 }
 
-// cutShort notes why an answer that had begun did not end. What was counted as sent is sent,
-// before the connection is cut.
+// cutShort records why a response was cut short. It flushes the bytes that were counted as sent before the
+// connection is closed.
 func (x *exchange) cutShort(caught any) {
 	switch {
 	case caught != http.ErrAbortHandler:
@@ -78,12 +77,12 @@ func (x *exchange) cutShort(caught any) {
 		x.failure = cutByClient
 	default:
 		x.failure = cutUpstream
-		_ = http.NewResponseController(x.w).Flush() // the client may be gone by now
+		_ = http.NewResponseController(x.w).Flush() // an error means that the client has disconnected
 	}
 }
 
-// rewrite makes the request to the upstream. Headers go as they came, x-api-key included, but
-// for the hop-by-hop ones and Expect: the body is asked for when the upstream is there to take it.
+// rewrite prepares the request to the upstream. It forwards all headers, including x-api-key, except the
+// hop-by-hop ones and Expect: the body is requested once the upstream is connected.
 func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	up := x.method.upstream
 	up.fill(p.Out.URL, x.params, p.In.URL.RawQuery)
@@ -91,7 +90,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	if m := x.method.Integration.HTTPMethod; m != "" && m != anyMethod {
 		p.Out.Method = m
 	}
-	p.Out.Trailer = p.In.Trailer // not a copy: it is filled when the body has been read
+	p.Out.Trailer = p.In.Trailer // not a copy: it is filled once the body has been read
 	h := p.Out.Header
 	delete(h, "Expect")
 	h["X-Amzn-Apigateway-Api-Id"] = x.st.apiID
@@ -137,12 +136,12 @@ func (x *exchange) modifyResponse(res *http.Response) error {
 	return nil
 }
 
-// proxyFailed answers when the upstream did not.
+// proxyFailed writes the response if the upstream has not responded.
 func (x *exchange) proxyFailed(_ http.ResponseWriter, r *http.Request, err error) {
 	var long *http.MaxBytesError
 	switch {
 	case x.tunnel != nil:
-		x.failure = cutByClient // the head of the upgrade could not be written
+		x.failure = cutByClient // writing the upgrade's header failed
 	case errors.As(err, &long):
 		x.refuse(tooLong)
 	case errors.Is(err, errTimeout) || errors.Is(context.Cause(r.Context()), errTimeout):
@@ -156,7 +155,7 @@ func (x *exchange) proxyFailed(_ http.ResponseWriter, r *http.Request, err error
 	}
 }
 
-// sourceIP is the address that the connection came from, "" when it has none.
+// sourceIP returns the remote address of the connection, "" if it has none.
 func sourceIP(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

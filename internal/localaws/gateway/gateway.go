@@ -16,29 +16,29 @@ import (
 
 // API Gateway's limits for a REST API.
 const (
-	// MaxTimeout is the longest that an upstream may take to answer.
+	// MaxTimeout is the longest timeout of an upstream.
 	MaxTimeout = 29 * time.Second
 	// MaxBodyBytes is the largest request body.
 	MaxBodyBytes = 10 << 20
 )
 
-// Sink takes access log lines. Log is called once per request, by many goroutines at once, and
-// must not wait: the client's next request on the connection waits for it. The line is valid
-// only during the call. It ends in a newline only if the stage's format does.
+// Sink receives access log lines. Log is called once per request, concurrently, and must not block: the
+// client's next request on the connection waits for it. The line is valid only during the call. It ends
+// with a newline only if the stage's format does.
 type Sink interface {
 	Log(stream string, line []byte)
 }
 
-// Config configures how stages are served. The zero value is what API Gateway does.
+// Config configures a Gateway. The zero value behaves like API Gateway.
 type Config struct {
 	Account      string           // $context.accountId, default 000000000000
-	Timeout      time.Duration    // for integrations that set none; default and at most MaxTimeout
+	Timeout      time.Duration    // of integrations without one; default and maximum MaxTimeout
 	MaxBodyBytes int64            // default MaxBodyBytes
-	Clock        func() time.Time // what throttling, quotas and log lines go by; default time.Now
+	Clock        func() time.Time // for throttling, quotas and log lines; default time.Now
 	Logger       *slog.Logger     // default: nothing is logged
-	Metrics      *Metrics         // default: counted, but registered nowhere
-	// Transport talks to the upstreams. The default keeps connections open, and takes nothing
-	// from the environment: no proxy.
+	Metrics      *Metrics         // default: not registered
+	// Transport connects to the upstreams. The default keeps connections open and ignores the
+	// environment: it uses no proxy.
 	Transport http.RoundTripper
 }
 
@@ -48,9 +48,9 @@ type Gateway struct {
 	runtime   apigateway.Runtime
 	sink      Sink
 	log       *slog.Logger
-	proxyLog  *log.Logger // ReverseProxy's own complaints: they are in the log line already
+	proxyLog  *log.Logger // discards ReverseProxy's messages: the log line has the error
 	transport http.RoundTripper
-	compileMu sync.Mutex // held by who replaces stages
+	compileMu sync.Mutex // held while stages are replaced
 	stages    atomic.Pointer[map[record.StageRef]*stage]
 	buckets   *buckets
 	exchanges sync.Pool // *exchange
@@ -59,7 +59,7 @@ type Gateway struct {
 	requests, lines, unlogged, unrouted atomic.Int64
 }
 
-// New returns a Gateway over the runtime view. It starts nothing.
+// New returns a Gateway over the runtime view. It starts no goroutine.
 func New(cfg Config, runtime apigateway.Runtime, sink Sink) (*Gateway, error) {
 	if cfg.Account == "" {
 		cfg.Account = "000000000000"
@@ -91,12 +91,12 @@ func New(cfg Config, runtime apigateway.Runtime, sink Sink) (*Gateway, error) {
 	return g, nil
 }
 
-// Stats counts since the start. Requests = Lines + Unlogged once no request is under way.
+// Stats holds counts since the start. Requests = Lines + Unlogged while no request is in progress.
 type Stats struct {
-	Requests int64 // that reached a known stage
-	Lines    int64 // handed to the Sink
-	Unlogged int64 // of stages without an access log, or with one that is no delivery stream
-	Unrouted int64 // that named no known API and stage: refused, and logged nowhere
+	Requests int64 // to a known stage
+	Lines    int64 // passed to the Sink
+	Unlogged int64 // to stages without an access log to a delivery stream
+	Unrouted int64 // to an unknown API or stage: refused and not logged
 }
 
 // Stats returns the counts so far.
@@ -115,7 +115,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		g.unrouted.Add(1)
 		g.cfg.Metrics.unrouted.Inc()
-		refuseUnrouted(w, r)
+		refuseUnrouted(w)
 		return
 	}
 	g.requests.Add(1)
@@ -125,7 +125,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.serve()
 }
 
-// stage is the compiled form of a stage as it is now.
+// stage returns the compiled form of the current stage.
 func (g *Gateway) stage(ref record.StageRef) (*stage, bool) {
 	view, ok := g.runtime.Route(ref.API, ref.Stage)
 	st := (*g.stages.Load())[ref]
@@ -139,8 +139,8 @@ func (g *Gateway) stage(ref record.StageRef) (*stage, bool) {
 	return st, st != nil
 }
 
-// recompile brings the compiled form of a stage up to its view. It returns nil for a stage
-// that is gone.
+// recompile updates the compiled form of a stage to its view. It returns nil for a stage that no longer
+// exists.
 func (g *Gateway) recompile(ref record.StageRef) *stage {
 	g.compileMu.Lock()
 	defer g.compileMu.Unlock()

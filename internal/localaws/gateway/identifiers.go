@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	requestIDHeader  = "X-Amzn-Requestid" // as net/http writes it; also what a client sets it with
+	requestIDHeader  = "X-Amzn-Requestid" // in net/http's canonical form; clients may set it
 	extendedIDHeader = "X-Amz-Apigw-Id"
 	errorTypeHeader  = "X-Amzn-Errortype"
 
-	// replacedRequestID stands for a request id that the client set and that is no UUID.
+	// replacedRequestID replaces a request id of the client that is not a UUID.
 	replacedRequestID = "UUID_REPLACED_INVALID_REQUEST_ID"
 )
 
@@ -20,8 +20,8 @@ const (
 	extendedLen = 16
 )
 
-// newIDs makes a request id (a random UUID) and an extended request id (15 characters and "=",
-// as API Gateway's).
+// newIDs returns a request id (a random UUID) and an extended request id (15 characters and "=", as in API
+// Gateway).
 func newIDs() (requestID, extendedID string) {
 	var random [16 + 11]byte
 	rand.Read(random[:]) // never fails
@@ -39,8 +39,8 @@ func newIDs() (requestID, extendedID string) {
 	return both[:uuidLen], both[uuidLen:]
 }
 
-// chosenID is the request id when the client has set one: its UUID, or what API Gateway puts
-// in the place of anything else.
+// chosenID returns the request id for the header of a client: the header if it is a UUID, else API
+// Gateway's replacement.
 func chosenID(header string) string {
 	if isUUID(header) {
 		return header

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// commonLogTime is how $context.requestTime is written.
+// commonLogTime is the format of $context.requestTime.
 const commonLogTime = "02/Jan/2006:15:04:05 -0700"
 
-// span is a value that stands in exchange.text until the text is whole.
+// span is the position of a value in exchange.text.
 type span struct{ value, from, to int }
 
 // record counts the request and writes its log line.
@@ -27,8 +27,8 @@ func (x *exchange) record() {
 	x.g.sink.Log(x.st.stream, x.line)
 }
 
-// render makes the line. Numbers and times are written into one text, which is then cut into
-// values: one allocation for all of them.
+// render builds the line. It writes numbers and times into one text, which it then splits into values, to
+// allocate once for all of them.
 func (x *exchange) render(latency time.Duration) {
 	x.values, x.spans, x.text = x.values[:0], x.spans[:0], x.text[:0]
 	for i, s := range x.st.slots {
@@ -46,7 +46,7 @@ func (x *exchange) render(latency time.Duration) {
 	x.line = x.st.format.AppendValues(x.line[:0], x.values)
 }
 
-// string is the value of a slot that is text already, "" when it is unset or a number.
+// string returns the value of a slot with a text, "" if it is unset or a number.
 func (x *exchange) string(s slot) string {
 	switch s {
 	case slotAccountID:
@@ -102,7 +102,7 @@ func (x *exchange) stringOfRest(s slot) string {
 	return ""
 }
 
-// appendNumber appends the value of a slot that has to be written, nothing for the others.
+// appendNumber appends the value of a slot with a number or a time, and nothing for other slots.
 func (x *exchange) appendNumber(dst []byte, s slot, latency time.Duration) []byte {
 	switch s {
 	case slotStatus:
@@ -131,7 +131,7 @@ func (x *exchange) appendNumber(dst []byte, s slot, latency time.Duration) []byt
 	return dst
 }
 
-// domainName is a Host header without its port.
+// domainName returns a Host header without its port.
 func domainName(host string) string {
 	if !strings.Contains(host, ":") {
 		return host

@@ -11,11 +11,11 @@ import (
 // location holds the parts of a request's address.
 type location struct {
 	ref  record.StageRef
-	path string // escaped as it came, with the stage in front: $context.path
-	rest string // path after the stage, without the slashes that lead it
+	path string // escaped as received, including the stage: $context.path
+	rest string // path after the stage, without leading slashes
 }
 
-// locate finds the API and the stage that a request names: by Host, else by path.
+// locate finds the API and the stage of a request, by Host or else by path.
 func locate(r *http.Request) (at location, ok bool) {
 	path := r.URL.EscapedPath()
 	if !strings.HasPrefix(path, "/") {
@@ -23,11 +23,11 @@ func locate(r *http.Request) (at location, ok bool) {
 	}
 	if at.ref.API, ok = apiOfHost(r.Host); !ok {
 		rest := strings.TrimLeft(path, "/")
-		cut := strings.IndexByte(rest, '/')
-		if cut <= 0 {
+		slash := strings.IndexByte(rest, '/')
+		if slash <= 0 {
 			return at, false
 		}
-		at.ref.API, path = rest[:cut], rest[cut:]
+		at.ref.API, path = rest[:slash], rest[slash:]
 	}
 	bare := strings.TrimLeft(path, "/")
 	at.path = path[len(path)-len(bare)-1:]
@@ -37,7 +37,7 @@ func locate(r *http.Request) (at location, ok bool) {
 	return at, stage != ""
 }
 
-// apiOfHost reads {api}.execute-api.<anything>.
+// apiOfHost returns the API in {api}.execute-api.<anything>.
 func apiOfHost(host string) (api string, ok bool) {
 	api, rest, ok := strings.Cut(host, ".")
 	if !ok || api == "" {
@@ -53,15 +53,15 @@ func apiOfHost(host string) (api string, ok bool) {
 	return strings.ToLower(api), true
 }
 
-// hasDotSegment reports whether a path holds "." or "..", also percent-encoded or between
-// encoded slashes. Such a path could leave the folder of the upstream that the integration names.
+// hasDotSegment reports whether a path contains "." or "..", also percent-encoded or between encoded
+// slashes. Such a path could leave the folder in the integration's URI.
 func hasDotSegment(path string) bool {
 	if !strings.Contains(path, ".") && !strings.Contains(path, "%") {
 		return false
 	}
 	decoded, err := url.PathUnescape(path)
 	if err != nil {
-		return true // net/http has parsed it already
+		return true // cannot happen: net/http has parsed it
 	}
 	for segment := range strings.SplitSeq(strings.ReplaceAll(decoded, `\`, "/"), "/") {
 		if segment == "." || segment == ".." {

@@ -11,44 +11,44 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// ErrRefused means that a stream will never accept the lines, because it does not exist, for example. A put that
-// returns an error which wraps it is not tried again, and its lines are lost and counted.
-var ErrRefused = errors.New("the stream refuses the lines")
+// ErrRefused means that a stream will never accept the lines, for example because it does not exist. A put
+// with an error that wraps it is not retried, and its lines are counted as lost.
+var ErrRefused = errors.New("stream refuses the lines")
 
-// LoggerConfig configures how lines are gathered and sent.
+// LoggerConfig configures a Logger.
 type LoggerConfig struct {
-	// Put hands lines to a stream, and may be called again with lines that it took: a failure
-	// may come after the taking. It is called by one goroutine at a time for a stream, at most
-	// 500 lines and 4 MiB at once, and may not keep the lines. An error means that none was
-	// taken, failed says which were not; both are tried again unless the error is ErrRefused.
+	// Put sends lines to a stream. It may be called again with lines that the stream has accepted, if it
+	// returned an error. It is called by one goroutine per stream, with at most 500 lines and 4 MiB, and
+	// must not keep the lines. With an error no line was accepted; failed lists the lines that were not.
+	// Both are retried, unless the error is ErrRefused.
 	Put func(ctx context.Context, stream string, records [][]byte) (failed []int, err error)
 
-	MaxBytes int64         // of lines that wait, default 64 MiB. One stream may fill half of it
-	Linger   time.Duration // how long a line waits to be sent with others, default 10 ms
-	Backoff  time.Duration // before the second try, default 50 ms; doubles up to MaxBackoff
-	// MaxBackoff is the longest wait between two tries, default 5 s.
+	MaxBytes int64         // of queued lines, default 64 MiB. One stream may use half of it
+	Linger   time.Duration // time that a line waits to be batched, default 10 ms
+	Backoff  time.Duration // before the first retry, default 50 ms; doubles up to MaxBackoff
+	// MaxBackoff is the longest wait between two attempts, default 5 s.
 	MaxBackoff time.Duration
-	Grace      time.Duration // how long Run hands over what is left after its context ended, default 5 s
+	Grace      time.Duration // time for Run to send the remaining lines after its context ended, default 5 s
 	Logger     *slog.Logger  // default: nothing is logged
-	Metrics    *Metrics      // default: counted, but registered nowhere
+	Metrics    *Metrics      // default: not registered
 }
 
-// Logger is the Sink that hands lines to delivery streams. It is safe for concurrent use.
+// Logger is the Sink that sends lines to delivery streams. It is safe for concurrent use.
 type Logger struct {
 	cfg LoggerConfig
 	log *slog.Logger
 
-	queues sync.Map // stream -> *queue; streams are few, and they stay
+	queues sync.Map // stream -> *queue; streams are few, and never removed
 	news   chan struct{}
 	bytes  atomic.Int64 // of all queues
 
 	accepted, delivered, lost, retries atomic.Int64
 
-	losing atomic.Bool // lines are being lost to a full queue; logged when it changes
+	losing atomic.Bool // lines are being lost because the queue is full; logged when it changes
 	lostAt atomic.Int64
 }
 
-// NewLogger returns a Logger. It accepts lines at once; Run or Drain sends them.
+// NewLogger returns a Logger, which accepts lines at once. Run or Drain sends them.
 func NewLogger(cfg LoggerConfig) *Logger {
 	setDefault(&cfg.MaxBytes, 64<<20)
 	setDefault(&cfg.Linger, 10*time.Millisecond)
@@ -70,13 +70,13 @@ func setDefault[T int64 | time.Duration](v *T, to T) {
 	}
 }
 
-// LoggerStats counts lines since the start. Accepted = Delivered + Waiting + what was refused
-// by its stream after it was accepted.
+// LoggerStats holds counts of lines since the start. Accepted = Delivered + waiting lines + those that the
+// stream refused after they were queued.
 type LoggerStats struct {
-	Accepted     int64 // taken into the queue
-	Delivered    int64 // taken by their stream
-	Lost         int64 // dropped because the queue was full, the line too long, or the stream refused it
-	Failures     int64 // puts that were not taken whole
+	Accepted     int64 // queued
+	Delivered    int64 // accepted by their stream
+	Lost         int64 // because the queue was full, the line too long, or the stream refused it
+	Failures     int64 // puts of which the stream did not accept all lines
 	WaitingBytes int64
 }
 
@@ -88,7 +88,7 @@ func (l *Logger) Stats() LoggerStats {
 	}
 }
 
-// Log implements Sink. It never waits: a line that does not fit the queue is lost and counted.
+// Log implements Sink. It never blocks: a line that does not fit into the queue is counted as lost.
 func (l *Logger) Log(stream string, line []byte) {
 	n := int64(len(line))
 	if n > record.MaxBytes {
@@ -107,7 +107,7 @@ func (l *Logger) Log(stream string, line []byte) {
 	l.cfg.Metrics.lines.Inc()
 	l.cfg.Metrics.queueBytes.Add(float64(n))
 	if total < l.cfg.MaxBytes/4 && l.losing.Load() {
-		l.roomAgain()
+		l.recovered()
 	}
 }
 
@@ -119,15 +119,15 @@ func (l *Logger) lose(n int) {
 func (l *Logger) full(stream string) {
 	if l.losing.CompareAndSwap(false, true) {
 		l.lostAt.Store(l.lost.Load() - 1)
-		l.log.Error("the queue of access log lines is full: lines are lost", "stream", stream, "bytes", l.bytes.Load())
+		l.log.Error("access log queue full; losing lines", "stream", stream, "bytes", l.bytes.Load())
 	}
 }
 
-// roomAgain ends the losing once the queue is well below full, so that a queue at the brim
-// does not fill the log.
-func (l *Logger) roomAgain() {
+// recovered logs the end of the losses. It is called once the queue is well below full, so that a queue close
+// to its limit does not flood the log.
+func (l *Logger) recovered() {
 	if l.losing.CompareAndSwap(true, false) {
-		l.log.Warn("the queue of access log lines accepts lines again", "lost", l.lost.Load()-l.lostAt.Load())
+		l.log.Warn("access log queue recovered", "lost", l.lost.Load()-l.lostAt.Load())
 	}
 }
 
@@ -145,7 +145,7 @@ func (l *Logger) queue(stream string) *queue {
 	return q.(*queue)
 }
 
-// Run hands lines over until ctx ends, and then, for at most Grace, what is left.
+// Run sends lines until ctx ends, and then the remaining ones for at most Grace.
 func (l *Logger) Run(ctx context.Context) error {
 	var senders sync.WaitGroup
 	running := map[*queue]bool{}
@@ -166,13 +166,13 @@ func (l *Logger) Run(ctx context.Context) error {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.Grace)
 	defer cancel()
 	if err := l.Drain(end); err != nil {
-		l.log.Error("access log lines were not handed over before the end", "bytes", l.bytes.Load(), "err", err)
+		l.log.Error("access log lines not sent before shutdown", "bytes", l.bytes.Load(), "error", err)
 	}
 	return nil
 }
 
-// Drain returns once every line that was logged before the call is handed over, or lost to a
-// stream that refuses it. It does not need Run, and may run beside it.
+// Drain returns once every line logged before the call was sent, or refused by its stream. It does not need
+// Run, and may run concurrently with it.
 func (l *Logger) Drain(ctx context.Context) error {
 	errs := make(chan error)
 	n := 0

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the gateway's collectors. Only stages that exist become labels, so that callers
-// cannot make up series.
+// Metrics holds the gateway's collectors. Only existing stages become labels, so that callers cannot create
+// series.
 type Metrics struct {
 	requests  *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
@@ -20,33 +20,33 @@ type Metrics struct {
 	queueBytes prometheus.Gauge
 }
 
-// NewMetrics makes the collectors and registers them. With a nil Registerer they count all the same.
+// NewMetrics creates the collectors, and registers them unless reg is nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "stagelog_gateway_requests_total", Help: "Requests that reached a stage, by class of the status that was logged.",
+			Name: "stagelog_gateway_requests_total", Help: "Requests to a stage, by class of the logged status.",
 		}, []string{"api", "stage", "status"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "stagelog_gateway_request_seconds", Help: "Time from a request to the end of its answer.",
+			Name: "stagelog_gateway_request_seconds", Help: "Time from a request to the end of its response.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"api", "stage"}),
 		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "stagelog_gateway_throttled_total", Help: "Requests answered with 429, by what refused them: throttle or quota.",
+			Name: "stagelog_gateway_throttled_total", Help: "Requests refused with 429, by reason: throttle or quota.",
 		}, []string{"api", "stage", "by"}),
 		unrouted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stagelog_gateway_unrouted_total", Help: "Requests for an API or a stage that does not exist.",
 		}),
 		lines: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "stagelog_gateway_log_lines_total", Help: "Access log lines taken into the queue.",
+			Name: "stagelog_gateway_log_lines_total", Help: "Access log lines queued.",
 		}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "stagelog_gateway_log_lines_lost_total", Help: "Access log lines lost: the queue was full, or the stream will never take them.",
+			Name: "stagelog_gateway_log_lines_lost_total", Help: "Access log lines lost because the queue was full or the stream refused them.",
 		}),
 		putRetries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "stagelog_gateway_log_put_failures_total", Help: "Batches of access log lines that a stream did not take whole, to be tried again.",
+			Name: "stagelog_gateway_log_put_failures_total", Help: "Batches of access log lines that a stream did not accept completely.",
 		}),
 		queueBytes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "stagelog_gateway_log_queue_bytes", Help: "Bytes of access log lines that wait for a stream.",
+			Name: "stagelog_gateway_log_queue_bytes", Help: "Bytes of queued access log lines.",
 		}),
 	}
 	if reg != nil {
@@ -55,7 +55,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// stageMetrics are one stage's series, looked up once.
+// stageMetrics holds the series of one stage.
 type stageMetrics struct {
 	byClass              [6]prometheus.Counter // 0: no valid status
 	latency              prometheus.Observer

@@ -545,7 +545,7 @@ func TestTroubleWithAnUpstreamIsLoggedWhenItChanges(t *testing.T) {
 		b.do(t, "GET", "/shop/prod/orders/secret-id?api_key=secret", nil, "X-Api-Key", goodKey)
 	}
 	log := text.String()
-	if strings.Count(log, "an upstream is failing") != 1 || strings.Count(log, "an upstream recovered after 3 tries") != 1 {
+	if strings.Count(log, "upstream call is failing") != 1 || strings.Count(log, "upstream call recovered after 3 tries") != 1 {
 		t.Errorf("the log says:\n%s", log)
 	}
 	if strings.Contains(log, goodKey) || strings.Contains(log, "secret") {

@@ -14,10 +14,10 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// maxSpareBytes is the largest batch whose memory a stream keeps while it is idle.
+// maxSpareBytes is the largest batch whose memory an idle queue keeps.
 const maxSpareBytes = 1 << 20
 
-// batch is lines that go to a stream in one put. The lines stand one after the other in text.
+// batch holds the lines of one put, concatenated in text.
 type batch struct {
 	text  []byte
 	ends  []int // where each line ends in text
@@ -28,7 +28,7 @@ func (b *batch) fits(n int) bool {
 	return len(b.ends) < record.MaxBatchRecords && len(b.text)+n <= record.MaxBatchBytes
 }
 
-// records are the lines. They alias the batch.
+// records returns the lines. They alias the batch.
 func (b *batch) records() [][]byte {
 	out := make([][]byte, len(b.ends))
 	from := 0
@@ -39,29 +39,29 @@ func (b *batch) records() [][]byte {
 	return out
 }
 
-// queue is the lines that wait for one stream, in the order in which they came.
+// queue holds the waiting lines of one stream in their order.
 type queue struct {
 	stream string
 	turn   chan struct{} // holds a token while no send is running
-	some   chan struct{} // a token: there is something to send
-	full   chan struct{} // a token: a whole batch need not linger
+	some   chan struct{} // holds a token when there are lines to send
+	full   chan struct{} // holds a token when a batch is full and need not linger
 
 	mu      sync.Mutex // guards the following
 	batches []*batch   // the last one is open
 	bytes   int64
 	spare   *batch
 
-	// The following are owned by who has the turn.
+	// The following are owned by the goroutine that has the turn.
 	puts, refusals *failurelog.Log
-	failed         int       // tries of the first batch
-	notBefore      time.Time // of the next try
+	failed         int       // failed attempts of the first batch
+	notBefore      time.Time // of the next attempt
 }
 
 func (l *Logger) newQueue(stream string) *queue {
 	q := &queue{stream: stream, turn: make(chan struct{}, 1), some: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	log := l.log.With("stream", stream)
-	q.puts = failurelog.New(log, slog.LevelWarn, "handing access log lines to a stream")
-	q.refusals = failurelog.New(log, slog.LevelError, "handing access log lines to a stream")
+	q.puts = failurelog.New(log, slog.LevelWarn, "sending access log lines")
+	q.refusals = failurelog.New(log, slog.LevelError, "sending access log lines")
 	q.turn <- struct{}{}
 	return q
 }
@@ -73,7 +73,7 @@ func token(c chan struct{}) {
 	}
 }
 
-// add copies a line into the open batch, or answers false when maxBytes are waiting.
+// add copies a line into the open batch. It returns false if the queue would exceed maxBytes.
 func (q *queue) add(line []byte, maxBytes int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -105,7 +105,7 @@ func (q *queue) add(line []byte, maxBytes int64) bool {
 	return true
 }
 
-// take removes the first batch, nil when there is none.
+// take removes and returns the first batch, nil if there is none.
 func (q *queue) take() *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -121,8 +121,8 @@ func (q *queue) take() *batch {
 	return b
 }
 
-// giveBack returns a batch that was taken, less the bytes of lines that left: to the front if
-// it has lines, else its memory is kept for the next one.
+// giveBack puts a batch back to the front of the queue, or keeps its memory if it is empty. gone is the size of
+// the lines removed from it.
 func (q *queue) giveBack(b *batch, gone int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -135,7 +135,7 @@ func (q *queue) giveBack(b *batch, gone int) {
 	}
 }
 
-// lingering returns how long the first batch still waits for more lines, and whether there is a batch.
+// lingering returns how much longer the first batch waits for more lines, and whether there is a batch.
 func (q *queue) lingering(linger time.Duration) (time.Duration, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -148,7 +148,7 @@ func (q *queue) lingering(linger time.Duration) (time.Duration, bool) {
 	return linger - time.Since(q.batches[0].since), true
 }
 
-// send hands a queue's lines over until ctx ends.
+// send sends the lines of a queue until ctx ends.
 func (l *Logger) send(ctx context.Context, q *queue) {
 	for ctx.Err() == nil {
 		wait, some := q.lingering(l.cfg.Linger)
@@ -161,13 +161,13 @@ func (l *Logger) send(ctx context.Context, q *queue) {
 		}
 		if wait > 0 {
 			pause(ctx, wait, q.full)
-			continue // what woke it may have been of the batch before
+			continue // the token may be from the previous batch
 		}
-		_ = l.sendAll(ctx, q, 1) // ctx ended: Run says what is left
+		_ = l.sendAll(ctx, q, 1) // fails only when ctx ended; Run logs what remains
 	}
 }
 
-// drain sends what waits now, the open batch and one that a sender has under way included.
+// drain sends the lines that wait now, including the open batch and one that is being sent.
 func (l *Logger) drain(ctx context.Context, q *queue) error {
 	if err := q.waitTurn(ctx); err != nil {
 		return err
@@ -187,11 +187,11 @@ func (q *queue) waitTurn(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	return fmt.Errorf("hand lines to %s: %w", q.stream, ctx.Err())
+	return fmt.Errorf("send lines to %s: %w", q.stream, ctx.Err())
 }
 
-// sendAll sends the first n batches, each tried until its stream has taken it. Between two
-// tries the turn is free.
+// sendAll sends the first n batches, and retries each until its stream accepts it. It releases the turn
+// between attempts.
 func (l *Logger) sendAll(ctx context.Context, q *queue, n int) error {
 	for sent := 0; sent < n; {
 		if err := q.waitTurn(ctx); err != nil {
@@ -212,7 +212,7 @@ func (l *Logger) sendAll(ctx context.Context, q *queue, n int) error {
 	return nil
 }
 
-// backOff sets when the next try may be. The caller has the turn.
+// backOff sets the time of the next attempt. The caller has the turn.
 func (l *Logger) backOff(q *queue, done bool) {
 	if done {
 		q.failed, q.notBefore = 0, time.Time{}
@@ -223,7 +223,7 @@ func (l *Logger) backOff(q *queue, done bool) {
 	q.notBefore = time.Now().Add(waits.Wait(q.failed))
 }
 
-// sendFirst puts the first batch, and answers false when lines of it are still there.
+// sendFirst sends the first batch. It returns false if some of its lines must be retried.
 func (l *Logger) sendFirst(ctx context.Context, q *queue) (done bool) {
 	b := q.take()
 	if b == nil {
@@ -244,12 +244,12 @@ func (l *Logger) sendFirst(ctx context.Context, q *queue) (done bool) {
 	gone := bytes - len(b.text)
 	l.bytes.Add(-int64(gone))
 	l.cfg.Metrics.queueBytes.Sub(float64(gone))
-	done = len(b.ends) == 0 // once the queue has the batch back, lines may join it
+	done = len(b.ends) == 0 // before giveBack, after which lines may be added
 	q.giveBack(b, gone)
 	return done
 }
 
-// keep leaves only the lines with these indexes, in their order.
+// keep removes all lines except those with these indexes.
 func (b *batch) keep(indexes []int) {
 	sorted := slices.Compact(slices.Sorted(slices.Values(indexes)))
 	lines, text := 0, 0
@@ -268,10 +268,10 @@ func (b *batch) keep(indexes []int) {
 	b.text, b.ends = b.text[:text], b.ends[:lines]
 }
 
-// errPartly stands for the failures of single lines.
-var errPartly = errors.New("the stream took only a part of the lines")
+// errPartly is logged for failures of single lines.
+var errPartly = errors.New("stream accepted only some of the lines")
 
-// note counts a put of so many lines, and logs when a stream stops taking them or takes them again. b holds what is left.
+// note counts a put, and logs when puts to the stream start to fail or recover. b holds the remaining lines.
 func (l *Logger) note(q *queue, b *batch, lines int, err error) {
 	switch {
 	case errors.Is(err, ErrRefused):
@@ -289,7 +289,7 @@ func (l *Logger) note(q *queue, b *batch, lines int, err error) {
 	l.cfg.Metrics.putRetries.Inc()
 }
 
-// pause waits for d, or until early has a token, or ctx ends.
+// pause waits for d, a token from early, or the end of ctx.
 func pause(ctx context.Context, d time.Duration, early <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -1,10 +1,10 @@
 package gateway
 
-// slot identifies the value that a $context variable has here.
+// slot identifies the value of a $context variable.
 type slot uint8
 
 const (
-	slotUnset slot = iota // a variable, known or not, that has no value here
+	slotUnset slot = iota // a variable, known or not, without a value
 	slotAccountID
 	slotAPIID
 	slotAPIKey
@@ -36,7 +36,7 @@ const (
 	slotUserAgent
 )
 
-// slots holds the slots of the variables as a format writes them.
+// slots maps variables, as written in a format, to their slots.
 var slots = map[string]slot{
 	"$context.accountId":                    slotAccountID,
 	"$context.apiId":                        slotAPIID,

@@ -9,17 +9,17 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
-// stage is a stage's view, compiled for serving. Only failures changes.
+// stage is the compiled view of a stage. It is immutable except for failures.
 type stage struct {
 	view    *apigateway.StageView
 	root    node
-	stream  string // "": the stage writes no access log to a stream
+	stream  string // "": no access log to a stream
 	format  *accesslog.Format
 	slots   []slot   // by variable of format
-	apiID   []string // the x-amzn-apigateway-api-id header to the upstream
+	apiID   []string // the x-amzn-apigateway-api-id header for the upstream
 	metrics stageMetrics
 
-	failures *failurelog.Log // of calls of the upstreams
+	failures *failurelog.Log // of upstream calls
 }
 
 // route is one resource.
@@ -31,7 +31,7 @@ type route struct {
 // method is one method of a resource.
 type method struct {
 	apigateway.Method
-	upstream *upstream // nil: the integration cannot be served
+	upstream *upstream // nil: the integration is invalid
 }
 
 // node is a segment of the resource tree.
@@ -42,12 +42,11 @@ type node struct {
 	greedy   *route
 }
 
-// compile prepares a view. What cannot be served is logged once, here, and answered with 500
-// where it is called.
+// compile prepares a view for serving. It logs invalid integrations once; calls to them return 500.
 func (g *Gateway) compile(view *apigateway.StageView) *stage {
 	st := &stage{view: view, apiID: []string{view.APIID}, metrics: g.cfg.Metrics.stage(view.APIID, view.Stage)}
 	log := g.log.With("api", view.APIID, "stage", view.Stage)
-	st.failures = failurelog.New(log, slog.LevelWarn, "an upstream")
+	st.failures = failurelog.New(log, slog.LevelWarn, "upstream call")
 	for _, r := range view.Routes {
 		rt := &route{id: r.ResourceID, path: r.Path, methods: make(map[string]*method, len(r.Methods))}
 		var names []string
@@ -59,7 +58,7 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 		for name, m := range r.Methods {
 			up, err := newUpstream(m.Integration, names)
 			if err != nil {
-				log.Warn("an integration cannot be served", "resource", r.Path, "method", name, "err", err)
+				log.Warn("integration invalid", "resource", r.Path, "method", name, "error", err)
 			}
 			rt.methods[name] = &method{Method: m, upstream: up}
 		}
@@ -70,12 +69,12 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 	}
 	stream, ok := streamOf(view.AccessLog.DestinationARN)
 	if !ok {
-		log.Warn("the access log's destination is no delivery stream: nothing is logged", "destination", view.AccessLog.DestinationARN)
+		log.Warn("access log off: destination is not a delivery stream", "destination", view.AccessLog.DestinationARN)
 		return st
 	}
 	format, err := accesslog.Parse(view.AccessLog.Format)
 	if err != nil {
-		log.Warn("the access log format cannot be read: nothing is logged", "err", err)
+		log.Warn("access log off: format is invalid", "error", err)
 		return st
 	}
 	st.stream, st.format = stream, format
@@ -85,7 +84,7 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 	return st
 }
 
-// streamOf is the name in arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME.
+// streamOf returns the name in arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME.
 func streamOf(arn string) (string, bool) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "firehose" {
@@ -125,10 +124,9 @@ func (n *node) insert(segments []apigateway.Segment, r *route) {
 	}
 }
 
-// match finds the resource for the rest of an escaped path: a literal segment before a
-// parameter before a greedy one, and back where that leads nowhere. Trailing slashes do not
-// count, as in API Gateway. The values of the parameters, escaped as they came, are appended
-// to params.
+// match finds the resource for the rest of an escaped path. It prefers a literal segment to a parameter and
+// a parameter to a greedy one, and backtracks. Trailing slashes are ignored, as in API Gateway. It appends
+// the values of the parameters, escaped as received, to params.
 func (n *node) match(rest string, params []string) (*route, []string) {
 	if rest == "" || strings.Trim(rest, "/") == "" {
 		return n.route, params

@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"fmt"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,7 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
-// upstream is an HTTP_PROXY integration, ready to make the URL of a request.
+// upstream is a compiled HTTP_PROXY integration, which builds the URLs of requests.
 type upstream struct {
 	scheme, host string
 	path         []piece // escaped
@@ -18,7 +18,7 @@ type upstream struct {
 	timeout      time.Duration // 0: the Gateway's
 }
 
-// piece is text, or a parameter of the path.
+// piece is a text or a path parameter.
 type piece struct {
 	text  string
 	param int // index into the route's parameters, -1: text
@@ -33,20 +33,20 @@ func newUpstream(in apigateway.Integration, names []string) (*upstream, error) {
 	scheme, rest, _ := strings.Cut(in.URI, "://")
 	scheme = strings.ToLower(scheme)
 	if scheme != "http" && scheme != "https" {
-		return nil, fmt.Errorf("integration URI: the scheme is not http or https")
+		return nil, errors.New("integration URI: scheme is not http or https")
 	}
 	rest, _, _ = strings.Cut(rest, "#")
 	rest, query, _ := strings.Cut(rest, "?")
 	host, path := rest, "/"
-	if cut := strings.IndexByte(rest, '/'); cut >= 0 {
-		host, path = rest[:cut], rest[cut:]
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		host, path = rest[:slash], rest[slash:]
 	}
-	// A host that the caller could choose would make the stage a way into any network.
+	// A host chosen by the caller would give access to any network.
 	if host == "" || strings.ContainsAny(host, "{}@") {
-		return nil, fmt.Errorf("integration URI: the host is empty, holds a path parameter or holds a user")
+		return nil, errors.New("integration URI: host is empty, or contains a path parameter or a user")
 	}
 	if _, err := url.Parse(scheme + "://" + host); err != nil {
-		return nil, fmt.Errorf("integration URI: the host cannot be read")
+		return nil, errors.New("integration URI: host is invalid")
 	}
 	up := &upstream{scheme: scheme, host: host, timeout: in.Timeout}
 	var err error
@@ -57,7 +57,7 @@ func newUpstream(in apigateway.Integration, names []string) (*upstream, error) {
 	return up, err
 }
 
-// pieces cuts a template at its {variables}. A variable that no path parameter fills is empty.
+// pieces splits a template at its {variables}. A variable without a path parameter is empty.
 func pieces(template string, params map[string]string, names []string) (out []piece, err error) {
 	for template != "" {
 		text, rest, found := strings.Cut(template, "{")
@@ -69,7 +69,7 @@ func pieces(template string, params map[string]string, names []string) (out []pi
 		}
 		variable, tail, closed := strings.Cut(rest, "}")
 		if !closed {
-			return nil, fmt.Errorf("integration URI: a { is not closed")
+			return nil, errors.New("integration URI: unclosed {")
 		}
 		template = tail
 		variable = strings.TrimSuffix(variable, "+")
@@ -84,8 +84,8 @@ func pieces(template string, params map[string]string, names []string) (out []pi
 	return out, nil
 }
 
-// fill makes u the URL for a request with these path parameters and this query. The percent
-// encoding of the path stays as the client wrote it.
+// fill sets u to the URL for a request with these path parameters and this query. It keeps the client's
+// percent encoding of the path.
 func (up *upstream) fill(u *url.URL, params []string, query string) {
 	u.Scheme, u.Host, u.User, u.Opaque, u.Fragment = up.scheme, up.host, nil, "", ""
 	escaped := join(up.path, params)
@@ -129,7 +129,7 @@ func join(pieces []piece, params []string) string {
 	return b.String()
 }
 
-// unescaped decodes percent encoding. Text that is not well encoded stays as it is.
+// unescaped decodes percent encoding. It returns invalid encodings unchanged.
 func unescaped(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s

@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// upstreamTimer limits how long an upstream may take until its response headers. It is paused
-// while the gateway waits for the client's body: API Gateway reads the whole body before it calls
-// the upstream.
+// upstreamTimer limits the time until the upstream's response headers. It is paused while the gateway waits
+// for the client's body: API Gateway reads the whole body before it calls the upstream.
 type upstreamTimer struct {
 	timer   *time.Timer
 	timeout time.Duration
-	cancel  context.CancelCauseFunc // called when the time is over
+	cancel  context.CancelCauseFunc // called on expiry
 
-	mu   sync.Mutex // guards over, and the timer against a restart after it
+	mu   sync.Mutex // guards over, and prevents a restart of timer after it
 	over bool
 }
 
@@ -41,8 +40,8 @@ func (t *upstreamTimer) expire() {
 	}
 }
 
-// end stops the timer and returns false if it had expired. After that t must not be started
-// again: expire may still run.
+// end stops the timer and returns false if it had expired. Then t must not be started again, because expire
+// may still run.
 func (t *upstreamTimer) end() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,8 +65,8 @@ func (t *upstreamTimer) resume() {
 	}
 }
 
-// clientBody is the request's body, which pauses the timer during reads. The transport may still
-// read it when the request has ended, so it holds nothing that is reused.
+// clientBody is the body of a request. It pauses the timer during reads. The transport may still read it
+// after the request has ended, so it refers to nothing that is reused.
 type clientBody struct {
 	io.ReadCloser
 	timer *upstreamTimer

@@ -12,8 +12,7 @@ import (
 // Header implements http.ResponseWriter.
 func (x *exchange) Header() http.Header { return x.w.Header() }
 
-// WriteHeader implements http.ResponseWriter. Informational answers pass and are not the
-// request's status.
+// WriteHeader implements http.ResponseWriter. It records the status, except of informational responses.
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		x.status = status
@@ -21,7 +20,7 @@ func (x *exchange) WriteHeader(status int) {
 	x.w.WriteHeader(status)
 }
 
-// Write implements http.ResponseWriter, and counts.
+// Write implements http.ResponseWriter and counts the bytes.
 func (x *exchange) Write(p []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
@@ -49,7 +48,7 @@ func (x *exchange) wrote(n int, err error) {
 // Unwrap lets http.ResponseController flush.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
 
-// Hijack implements http.Hijacker for upgrades. What is sent to the client from then on is counted.
+// Hijack implements http.Hijacker for upgrades. The returned connection counts the bytes sent to the client.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
@@ -73,7 +72,7 @@ func (t *tunnel) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite passes the upstream's end of stream on, where the connection can.
+// CloseWrite forwards the upstream's end of stream if the connection supports it.
 func (t *tunnel) CloseWrite() error {
 	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -81,11 +80,11 @@ func (t *tunnel) CloseWrite() error {
 	return t.Close()
 }
 
-// upstreamBody is the body of the upstream's answer. It remembers how it ended.
+// upstreamBody is the body of the upstream's response. It records how it ended.
 type upstreamBody struct {
 	io.ReadCloser
 	x       *exchange
-	flushes bool  // what is pending goes out before the wait for more
+	flushes bool  // flush pending bytes before waiting for more
 	pending bool  // written since the last flush
 	err     error // other than io.EOF
 }
@@ -94,7 +93,7 @@ type upstreamBody struct {
 func (b *upstreamBody) Read(p []byte) (int, error) {
 	if b.flushes && b.pending {
 		b.pending = false
-		_ = http.NewResponseController(b.x.w).Flush() // the next write says when the client is gone
+		_ = http.NewResponseController(b.x.w).Flush() // the next write detects a disconnected client
 	}
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
@@ -103,7 +102,7 @@ func (b *upstreamBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// copyBuffers are the buffers through which bodies are copied.
+// copyBuffers is a pool of buffers for copying bodies.
 type copyBuffers struct{ pool sync.Pool }
 
 const copyBufferBytes = 32 << 10

@@ -13,11 +13,11 @@ import (
 const (
 	algorithm = "AWS4-HMAC-SHA256"
 	amzDate   = "20060102T150405Z"
-	// maxExpires is the longest life of a presigned request: seven days.
+	// maxExpires is the maximum lifetime of a presigned request: seven days.
 	maxExpires = 7 * 24 * time.Hour
 )
 
-// auth holds what a request states about its signature, before any of it is verified.
+// auth holds the unverified parameters of a request's signature.
 type auth struct {
 	accessKeyID   string
 	scope         Scope
@@ -29,8 +29,8 @@ type auth struct {
 	expires       time.Duration // of a presigned request
 }
 
-// readAuth reads the signature of a request from its header or its query. With an error,
-// the scope may be known all the same.
+// readAuth reads the signature of a request from its header or its query. The scope may be set even if it
+// returns an error.
 func readAuth(r *http.Request) (auth, *Error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		return readHeader(r, header)
@@ -43,8 +43,8 @@ func readAuth(r *http.Request) (auth, *Error) {
 	return auth{}, missing()
 }
 
-// readHeader reads `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`. The
-// messages are the service's; what it quotes of the header it quotes as a hash.
+// readHeader reads `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`. The messages are the
+// service's, which quotes the header only as a hash.
 func readHeader(r *http.Request, header string) (a auth, _ *Error) {
 	parts, ok := strings.CutPrefix(header, algorithm)
 	if !ok {
@@ -76,18 +76,18 @@ func readHeader(r *http.Request, header string) (a auth, _ *Error) {
 	if a.date == "" {
 		a.date = r.Header.Get("Date")
 	}
-	var lacks strings.Builder
+	var missing strings.Builder
 	for _, p := range []struct{ name, value string }{{"Credential", credential}, {"Signature", a.signature}, {"SignedHeaders", a.signedHeaders}} {
 		if p.value == "" {
-			lacks.WriteString("Authorization header requires '" + p.name + "' parameter. ")
+			missing.WriteString("Authorization header requires '" + p.name + "' parameter. ")
 		}
 	}
 	if a.date == "" {
-		lacks.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
+		missing.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
 	}
 	err := a.readCredential(credential)
-	if lacks.Len() > 0 {
-		return a, incomplete(lacks.String() + "(Hashed with SHA-256 and encoded with Base64) Authorization=" + hashed(header))
+	if missing.Len() > 0 {
+		return a, incomplete(missing.String() + "(Hashed with SHA-256 and encoded with Base64) Authorization=" + hashed(header))
 	}
 	if err != nil {
 		return a, err
@@ -150,8 +150,8 @@ func (a *auth) readDate() *Error {
 	return incomplete("Date must be in ISO-8601 'basic format'. Got something else. See http://en.wikipedia.org/wiki/ISO_8601")
 }
 
-// checkSigned checks that what gives a request its meaning is signed: the host, and every
-// X-Amz-* header, which the service demands as well.
+// checkSigned checks that the signature covers the headers that AWS requires: the host and every X-Amz-*
+// header.
 func (a *auth) checkSigned(r *http.Request) *Error {
 	if !a.signs("host") {
 		return &Error{Code: codeMismatch, Message: "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."}
@@ -167,7 +167,7 @@ func (a *auth) checkSigned(r *http.Request) *Error {
 	return nil
 }
 
-// signs reports whether the header, in lower case, is among the signed ones.
+// signs reports whether the signature covers the header, given in lower case.
 func (a *auth) signs(name string) bool {
 	for signed := range strings.SplitSeq(a.signedHeaders, ";") {
 		if signed == name {

@@ -10,19 +10,19 @@ import (
 	"sync"
 )
 
-// body is a request's body, read. It may be read again from r.Body until the handler
-// returns; then its bytes belong to another request.
+// body is the body of a request in memory. It is valid until the handler returns; then its bytes are
+// reused.
 type body struct {
 	bytes.Reader
 	bytes  []byte
 	pooled *[]byte
 }
 
-// Close does nothing: the Mux gives the bytes back.
+// Close does nothing: the Mux releases the bytes.
 func (b *body) Close() error { return nil }
 
-// Body is the whole body of a request that a Mux handed on, without a copy. It is valid
-// until the handler returns and may not be changed. It is nil for any other request.
+// Body returns the whole body of a request from a Mux without copying it. It is valid until the handler
+// returns, and must not be changed. Body returns nil for any other request.
 func Body(r *http.Request) []byte {
 	if b, ok := r.Body.(*body); ok {
 		return b.bytes
@@ -30,16 +30,16 @@ func Body(r *http.Request) []byte {
 	return nil
 }
 
-// maxPooled is the largest buffer that is kept for the next request.
+// maxPooled is the largest buffer that is kept for reuse.
 const maxPooled = 8 << 20
 
-// firstSpace is what a body reserves before any of it has come.
+// firstSpace is the buffer allocated before the first byte arrives.
 const firstSpace = 1 << 20
 
-// Small bodies do not take, and do not grow, the buffers of large ones.
+// smallBody separates the pools, so that small bodies do not use the buffers of large ones.
 const smallBody = 16 << 10
 
-// buffers are space for bodies, kept from one request to the next.
+// buffers holds reusable buffers for bodies.
 type buffers struct{ small, large sync.Pool }
 
 func (p *buffers) get(size int64) *[]byte {
@@ -65,8 +65,8 @@ func (p *buffers) put(b *body) {
 	}
 }
 
-// read reads the body of at most limit bytes. The buffer grows as it comes, so that a
-// client reserves little more than it sends.
+// read reads a body of at most limit bytes. The buffer grows as bytes arrive, so a client makes it reserve
+// little more than it sends.
 func (p *buffers) read(r *http.Request, limit int64) (*body, *Error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
@@ -78,7 +78,7 @@ func (p *buffers) read(r *http.Request, limit int64) (*body, *Error) {
 		if errors.Is(err, errTooLarge) {
 			return nil, tooLarge(limit)
 		}
-		return nil, &Error{Code: "RequestTimeout", Message: "The request's body did not arrive whole.", Status: http.StatusBadRequest}
+		return nil, &Error{Code: "RequestTimeout", Message: "The request's body is incomplete.", Status: http.StatusBadRequest}
 	}
 	b.bytes = *b.pooled
 	b.Reader.Reset(b.bytes)
@@ -100,8 +100,8 @@ func fill(p *[]byte, r *http.Request, limit int64) error {
 	return err
 }
 
-// fillLength fills *p with n bytes. What the client announces is not signed at this point:
-// the space doubles as bytes come.
+// fillLength fills *p with n bytes. The buffer doubles as bytes arrive, because the announced length is not
+// verified yet.
 func fillLength(p *[]byte, body io.Reader, n int) error {
 	buf := (*p)[:0]
 	for len(buf) < n {
@@ -121,5 +121,5 @@ func fillLength(p *[]byte, body io.Reader, n int) error {
 
 func tooLarge(limit int64) *Error {
 	return &Error{Code: "RequestEntityTooLargeException", Status: http.StatusRequestEntityTooLarge,
-		Message: fmt.Sprintf("The request's body is over %d bytes.", limit)}
+		Message: fmt.Sprintf("The request's body is larger than %d bytes.", limit)}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,7 +13,7 @@ import (
 	"strings"
 )
 
-// stringToSign builds what the request's signature signs in dst, and returns it, grown.
+// stringToSign writes the string to sign of a request to dst and returns the extended buffer.
 func (a *auth) stringToSign(dst []byte, r *http.Request, path string, bodyHash []byte) []byte {
 	dst = a.appendCanonical(dst, r, path, bodyHash)
 	sum := sha256.Sum256(dst)
@@ -28,7 +29,7 @@ func (a *auth) stringToSign(dst []byte, r *http.Request, path string, bodyHash [
 	return hex.AppendEncode(dst, sum[:])
 }
 
-// sign replaces text by its signature, which it writes to out in hexadecimal.
+// sign replaces text with its signature and writes the signature to out in hexadecimal.
 func sign(text []byte, out *[64]byte, key [sha256.Size]byte) []byte {
 	h := hmac.New(sha256.New, key[:])
 	h.Write(text)
@@ -41,7 +42,7 @@ func sign(text []byte, out *[64]byte, key [sha256.Size]byte) []byte {
 func (a *auth) appendCanonical(dst []byte, r *http.Request, path string, bodyHash []byte) []byte {
 	dst = append(dst, r.Method...)
 	dst = append(dst, '\n')
-	// Every service but S3 signs the path as it is sent, escaped once more.
+	// Every service except S3 signs the path as sent, escaped a second time.
 	dst = appendEscaped(dst, path, true)
 	dst = append(dst, '\n')
 	dst = a.appendQuery(dst, r.URL.RawQuery)
@@ -58,9 +59,8 @@ func (a *auth) appendCanonical(dst []byte, r *http.Request, path string, bodyHas
 	return append(dst, bodyHash...)
 }
 
-// paths are the forms of the path that a client may have signed. botocore and Java remove
-// "." and ".." and double slashes first, the Go SDK does not; where there are none, which
-// is nearly always, the two are one.
+// paths returns the forms of the path that a client may have signed. botocore and Java first remove ".",
+// ".." and double slashes, the Go SDK does not. Nearly always there is only one form.
 func (a *auth) paths(r *http.Request) []string {
 	sent := r.URL.EscapedPath()
 	if sent == "" {
@@ -94,12 +94,7 @@ func (a *auth) appendQuery(dst []byte, raw string) []byte {
 		}
 		pairs = append(pairs, pair{name, reescape(value)})
 	}
-	slices.SortFunc(pairs, func(x, y pair) int {
-		if c := strings.Compare(x.name, y.name); c != 0 {
-			return c
-		}
-		return strings.Compare(x.value, y.value)
-	})
+	slices.SortFunc(pairs, func(x, y pair) int { return cmp.Or(strings.Compare(x.name, y.name), strings.Compare(x.value, y.value)) })
 	for i, p := range pairs {
 		if i > 0 {
 			dst = append(dst, '&')
@@ -111,7 +106,7 @@ func (a *auth) appendQuery(dst []byte, raw string) []byte {
 	return dst
 }
 
-// reescape gives a part of a query in the one form that is signed, however it was sent.
+// reescape normalises the escaping of a part of a query to the signed form.
 func reescape(s string) string {
 	plain, err := url.QueryUnescape(s)
 	if err != nil {
@@ -120,7 +115,7 @@ func reescape(s string) string {
 	return string(appendEscaped(nil, plain, false))
 }
 
-// appendEscaped escapes everything but RFC 3986's unreserved characters, and slashes.
+// appendEscaped escapes everything except RFC 3986's unreserved characters, and slashes if slashes is set.
 func appendEscaped(dst []byte, s string, slashes bool) []byte {
 	const upper = "0123456789ABCDEF"
 	for i := range len(s) {
@@ -135,15 +130,15 @@ func appendEscaped(dst []byte, s string, slashes bool) []byte {
 	return dst
 }
 
-// appendHeader appends a header's values as they are signed: joined by commas, each
-// trimmed, with runs of spaces as one.
+// appendHeader appends a header's values in the signed form: joined by commas, each trimmed, with runs of
+// spaces collapsed.
 func appendHeader(dst []byte, r *http.Request, name string) []byte {
 	if name == "host" {
 		return append(dst, r.Host...)
 	}
 	values := r.Header[http.CanonicalHeaderKey(name)]
 	if values == nil && name == "content-length" {
-		return strconv.AppendInt(dst, r.ContentLength, 10) // net/http takes it out of the headers of some requests
+		return strconv.AppendInt(dst, r.ContentLength, 10) // net/http removes it from the headers of some requests
 	}
 	for i, v := range values {
 		if i > 0 {
@@ -159,7 +154,7 @@ func appendCollapsed(dst []byte, v string) []byte {
 		return append(dst, v...)
 	}
 	for i := range len(v) {
-		if v[i] != ' ' || v[i-1] != ' ' { // v is trimmed: v[0] is no space
+		if v[i] != ' ' || v[i-1] != ' ' { // v is trimmed, so v[0] is not a space
 			dst = append(dst, v[i])
 		}
 	}

@@ -1,14 +1,11 @@
-// Package wire is the wire that the AWS services of this project share: it checks the
-// signature (SigV4) of a request, hands it to the service that it was signed for, and
-// writes errors in the shape of that service's protocol.
+// Package wire implements what the AWS services of this project share: it verifies the signature (SigV4) of
+// a request, passes the request to the service that it is signed for, and writes errors in the format of
+// that service's protocol.
 //
-// A Mux reads the body of each request into a pooled buffer, bounded, checks the
-// signature against it, and calls the service's handler with r.Body and Body(r) over the
-// same bytes. Nothing of a request is acted on before its signature was checked. S3 is the
-// exception: its requests are passed on unread, because its server has its own SigV4 with
-// streaming bodies.
+// A Mux reads the body of each request into a pooled buffer of limited size, verifies the signature, and
+// then calls the service's handler with r.Body and Body(r) over the same bytes. S3 is the exception: its
+// requests are passed on unread, because its server implements SigV4 with streaming bodies itself.
 //
-// Codes, messages and statuses are AWS's. They differ by protocol: a JSON service answers
-// 400 to a wrong signature, a REST or Query service 403, and Query has codes of its own.
-// Sources are noted where they are decided, in error.go and sigv4.go.
+// Codes, messages and statuses are AWS's. They differ by protocol: for a wrong signature a JSON service
+// returns 400, a REST or Query service 403, and Query has its own codes. error.go notes the sources.
 package wire

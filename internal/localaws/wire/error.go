@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// Protocol is how a service's requests and errors are written.
+// Protocol is the format of a service's requests and errors.
 type Protocol int
 
-// The protocols of the services that this project serves, and of those that clients try.
+// The protocols of the supported services, and of others that clients may call.
 const (
 	JSON11   Protocol = iota // awsJson 1.1: X-Amz-Target, {"__type","message"}
 	JSON10                   // awsJson 1.0: the same with another content type
 	RESTJSON                 // rest-json: x-amzn-ErrorType and {"message"}
 	Query                    // awsQuery: Action=..., <ErrorResponse>
-	RESTXML                  // rest-xml, which is S3: <Error>
+	RESTXML                  // rest-xml of S3: <Error>
 )
 
-// Error is an error of an AWS service: a code that programs branch on and a message for
-// people. Neither holds a secret or a record's content.
+// Error is an error of an AWS service: a code for programs and a message for people. Neither contains a
+// secret or a record's content.
 type Error struct {
 	Code    string // without namespace: InvalidArgumentException
 	Message string
-	Status  int  // of HTTP; 0 is 400, or 500 with Fault
-	Fault   bool // the service's fault, not the caller's
+	Status  int  // HTTP status; 0: 400, or 500 with Fault
+	Fault   bool // the service is at fault, not the caller
 }
 
-// Error is the code and the message.
+// Error returns the code and the message.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// HTTPStatus is the status to answer with.
+// HTTPStatus returns the status of the response.
 func (e *Error) HTTPStatus() int {
 	switch {
 	case e.Status != 0:
@@ -42,7 +42,7 @@ func (e *Error) HTTPStatus() int {
 	return http.StatusBadRequest
 }
 
-// WriteError answers e in the shape of the protocol.
+// WriteError writes e in the format of the protocol.
 func WriteError(w http.ResponseWriter, p Protocol, e *Error) {
 	h := w.Header()
 	switch p {
@@ -108,13 +108,12 @@ func escape(s string) string {
 	return b.String()
 }
 
-// authCode holds how a protocol reports one refusal of a signature.
+// authCode describes how the protocols report a rejected signature.
 //
-// awsJson answers 400 to all of them (DynamoDB's error page; Firehose: "Signature expired"
-// with 400 in awslabs/amazon-kinesis-agent#177). REST services answer 403 (Lambda:
-// UnrecognizedClientException with 403; API Gateway's "Missing Authentication Token" with
-// 403), but 400 to a header that cannot be read, which the common errors page lists as 400.
-// Query services have the codes of the common errors page.
+// awsJson always returns 400 (DynamoDB's error page; Firehose: "Signature expired" with 400 in
+// awslabs/amazon-kinesis-agent#177). REST services return 403 (Lambda: UnrecognizedClientException with
+// 403; API Gateway: "Missing Authentication Token" with 403), but 400 for a malformed header, as on the
+// common errors page. Query services use the codes of the common errors page.
 type authCode struct {
 	restStatus  int
 	query       string
@@ -135,7 +134,7 @@ func authCodeOf(code string) (authCode, bool) {
 	return authCode{}, false
 }
 
-// inProtocol returns e, which Verify reports as awsJson does, in the form of the protocol.
+// inProtocol converts e, an error of Verify in awsJson's form, to the form of the protocol.
 func (e *Error) inProtocol(p Protocol) *Error {
 	a, ok := authCodeOf(e.Code)
 	if !ok || p == JSON11 || p == JSON10 {
@@ -147,7 +146,7 @@ func (e *Error) inProtocol(p Protocol) *Error {
 	return &Error{Code: a.query, Message: e.Message, Status: a.queryStatus}
 }
 
-// protocolOf returns a request's protocol by its form, also if its service is unknown.
+// protocolOf determines the protocol of a request from its form, even if its service is unknown.
 func protocolOf(r *http.Request, service string) Protocol {
 	kind := r.Header.Get("Content-Type")
 	switch {

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// JSONService serves the operations of a service whose protocol is awsJson 1.1. In holds the
-// members of all its requests.
+// JSONService serves the operations of a service with the protocol awsJson 1.1. In has the members of all
+// its requests.
 type JSONService[In any] struct {
-	Target string // what X-Amz-Target has before the operation: "AWSGlue."
-	Serves string // what the error for another operation names: "log groups and log streams"
-	// Operations return what is encoded as the response; nil for an empty body.
+	Target string // prefix of X-Amz-Target: "AWSGlue."
+	Serves string // named in the error for an unknown operation: "log groups and log streams"
+	// Operations return the response, which is encoded as JSON; nil for an empty body.
 	Operations map[string]func(context.Context, *In) (any, *Error)
 }
 
-// ServeHTTP answers a request that a Mux has verified.
+// ServeHTTP serves a request that a Mux has verified.
 func (s *JSONService[In]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), s.Target)
 	serve, ok := s.Operations[name]

@@ -12,15 +12,14 @@ import (
 // Config configures a Mux.
 type Config struct {
 	Verifier *Verifier
-	// Region is the region that requests must be signed for; "" takes any. STS and IAM
-	// are global: they are taken from any region.
+	// Region is the region that requests must be signed for; "": any. STS and IAM are global, and accept
+	// any region.
 	Region string
-	// Account is the account of this machine, for handlers' ARNs; the Mux does not check it.
+	// Account is the account of this machine, for the ARNs of handlers; the Mux does not check it.
 	Account string
-	// MaxBody bounds the body of a request, in bytes. 0 is 8 MiB, which holds the largest
-	// PutRecordBatch in base64.
+	// MaxBody is the maximum body size in bytes. 0: 8 MiB, the largest PutRecordBatch in base64.
 	MaxBody int64
-	// MaxBodyOf bounds single services otherwise; nil is Lambda's 50 MB zip in base64.
+	// MaxBodyOf overrides MaxBody for single services; nil: 72 MiB for Lambda, a 50 MB zip in base64.
 	MaxBodyOf map[string]int64
 }
 
@@ -32,14 +31,13 @@ const (
 type mux struct {
 	cfg      Config
 	services map[string]http.Handler
-	served   string // names of the services, for the refusal of others
+	served   string // names of the services, for the error about others
 	buffers  buffers
 }
 
-// NewMux is one endpoint for several services, by their signing names: firehose,
-// apigateway, lambda, sts, s3. Which one a request is for is part of its signature. The
-// handler of s3 gets its requests unread and unverified and must check them itself; all
-// others get them verified, with IdentityFrom and Body.
+// NewMux returns one endpoint for several services, keyed by their signing names: firehose, apigateway,
+// lambda, sts, s3. The signature of a request names its service. The handler of s3 receives requests unread
+// and unverified, and must verify them itself; all others receive verified ones, with IdentityFrom and Body.
 func NewMux(cfg Config, services map[string]http.Handler) http.Handler {
 	if cfg.Verifier == nil {
 		panic("BUG: a Mux without a Verifier")
@@ -54,7 +52,7 @@ func NewMux(cfg Config, services map[string]http.Handler) http.Handler {
 	return &mux{cfg: cfg, services: services, served: strings.Join(names, ", ")}
 }
 
-// ServeHTTP checks the request and passes it on.
+// ServeHTTP verifies the request and passes it to its service.
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	auth, err := readAuth(r)
 	if service := auth.scope.Service; err == nil && service == "s3" && m.services["s3"] != nil {
@@ -62,7 +60,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if m.services["s3"] != nil && isV2(r) {
-		m.services["s3"].ServeHTTP(w, r) // only S3 ever accepted these; its server decides
+		m.services["s3"].ServeHTTP(w, r) // only S3 has ever accepted these; its server decides
 		return
 	}
 	w.Header()[requestIDHeader] = []string{RequestID()}
@@ -127,14 +125,14 @@ func (m *mux) checkRegion(s Scope) *Error {
 		"Credential should be scoped to a valid region, not '%s'. This endpoint is %s.", s.Region, m.cfg.Region)}
 }
 
-// isV2 reports whether a request has a signature of version 2 or S3's form of it in a query.
+// isV2 reports whether a request has a signature of version 2, in its header or, for S3, in its query.
 func isV2(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Authorization"), "AWS ") || strings.Contains(r.URL.RawQuery, "AWSAccessKeyId=")
 }
 
 type identityKey struct{}
 
-// IdentityFrom returns the signer of a request that a Mux passed on.
+// IdentityFrom returns the signer of a request from a Mux.
 func IdentityFrom(ctx context.Context) (Identity, bool) {
 	id, ok := ctx.Value(identityKey{}).(Identity)
 	return id, ok

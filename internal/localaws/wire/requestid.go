@@ -5,14 +5,13 @@ import (
 	"encoding/hex"
 )
 
-// requestIDHeader is on every answer, as on AWS's. The spelling is the canonical one of
-// net/http; header names have no case.
+// requestIDHeader is set on every response, as in AWS. It has net/http's canonical form.
 const requestIDHeader = "X-Amzn-Requestid"
 
-// RequestID is a new request id: a random UUID, as AWS's are.
+// RequestID returns a new request id: a random UUID, as in AWS.
 func RequestID() string {
 	var u [16]byte
-	_, _ = rand.Read(u[:]) // crypto/rand says that it never fails
+	_, _ = rand.Read(u[:]) // never fails
 	u[6] = u[6]&0x0f | 0x40
 	u[8] = u[8]&0x3f | 0x80
 	var s [36]byte

@@ -17,7 +17,7 @@ func ValidTag(key, value string) bool {
 	return key != "" && utf8.RuneCountInString(key) <= MaxTagKey && utf8.RuneCountInString(value) <= MaxTagValue
 }
 
-// Page returns at most limit of the sorted names behind after, the last name of the page before.
+// Page returns at most limit of the sorted names that follow after, the last name of the previous page.
 // next is the last name of this page if more names follow, else "".
 func Page(names []string, after string, limit int) (page []string, next string) {
 	from, found := slices.BinarySearch(names, after)

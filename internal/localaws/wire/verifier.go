@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Identity is whom a request's credentials stand for.
+// Identity is the owner of a request's credentials.
 type Identity struct {
 	AccessKeyID string
 	Account     string // 12 digits
@@ -19,23 +19,22 @@ type Identity struct {
 	UserID      string
 }
 
-// Credentials finds the secret of an access key. It is asked for every request, from many
-// goroutines.
+// Credentials looks up the secret of an access key. It is called for every request, concurrently.
 type Credentials interface {
 	Secret(accessKeyID string) (secret string, id Identity, ok bool)
 }
 
-// Scope is what a signature is good for.
+// Scope is the validity of a signature.
 type Scope struct {
 	Date    string // YYYYMMDD
 	Region  string
 	Service string // signing name: firehose, apigateway, ...
 }
 
-// maxSkew is how far a request's clock may be off: 5 minutes for every service but S3.
+// maxSkew is the permitted clock skew of a request: 5 minutes for every service except S3.
 const maxSkew = 5 * time.Minute
 
-// Codes of a refused signature in awsJson.
+// Codes of a rejected signature in awsJson.
 const (
 	codeMismatch   = "InvalidSignatureException"
 	codeUnknownKey = "UnrecognizedClientException"
@@ -43,7 +42,7 @@ const (
 	codeIncomplete = "IncompleteSignatureException"
 )
 
-// Verifier checks signatures of version 4. It may be used in parallel.
+// Verifier verifies signatures of version 4. It is safe for concurrent use.
 type Verifier struct {
 	creds   Credentials
 	clock   func() time.Time
@@ -51,15 +50,14 @@ type Verifier struct {
 	scratch sync.Pool // *[]byte: canonical requests
 }
 
-// NewVerifier returns a Verifier that reads secrets from creds and the time from clock.
+// NewVerifier returns a Verifier that gets secrets from creds and the time from clock.
 func NewVerifier(creds Credentials, clock func() time.Time) *Verifier {
 	return &Verifier{creds: creds, clock: clock}
 }
 
-// Verify checks that the request and its body were signed, in the header or in the query
-// (presigned), by a client that has a secret, and recently. The error is in the form of
-// awsJson; other protocols have other codes and statuses, which a Mux sets.
-// body is the whole body. r.Body is not read.
+// Verify checks that a known client has recently signed the request and its body, in the header or in the
+// query (presigned). The error has awsJson's form; a Mux converts it for other protocols. body is the whole
+// body; Verify does not read r.Body.
 func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, Scope, *Error) {
 	a, err := readAuth(r)
 	if err != nil {
@@ -75,7 +73,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, Scope, *Error
 	return id, a.scope, nil
 }
 
-// begin checks what can be checked without the body: a stranger's body is never read.
+// begin makes the checks that do not need the body, so that the body of an unknown client is never read.
 func (v *Verifier) begin(r *http.Request, a *auth) (Identity, string, *Error) {
 	if err := v.checkTime(a); err != nil {
 		return Identity{}, "", err
@@ -90,14 +88,14 @@ func (v *Verifier) begin(r *http.Request, a *auth) (Identity, string, *Error) {
 	return id, secret, nil
 }
 
-// finish compares the signature in constant time.
+// finish checks the signature, in constant time.
 func (v *Verifier) finish(r *http.Request, a *auth, secret string, body []byte) *Error {
 	sum := sha256.Sum256(body)
 	var bodyHash [64]byte
 	hex.Encode(bodyHash[:], sum[:])
 	if given := r.Header.Get("X-Amz-Content-Sha256"); given != "" && given != string(bodyHash[:]) {
 		if given == "UNSIGNED-PAYLOAD" {
-			return &Error{Code: codeMismatch, Message: "The payload must be signed: UNSIGNED-PAYLOAD is for S3 alone."}
+			return &Error{Code: codeMismatch, Message: "The payload must be signed: UNSIGNED-PAYLOAD is only for S3."}
 		}
 		return mismatch()
 	}
@@ -131,8 +129,8 @@ func missing() *Error {
 	return &Error{Code: codeMissing, Message: "Missing Authentication Token"}
 }
 
-// checkTime holds the skew of 5 minutes, or the lifetime of a presigned request. The texts
-// are the service's (field reports, such as osquery/osquery#3593 and s12v/awsbeats#48).
+// checkTime checks the skew of 5 minutes, or the lifetime of a presigned request. The texts are the
+// service's (from reports such as osquery/osquery#3593 and s12v/awsbeats#48).
 func (v *Verifier) checkTime(a *auth) *Error {
 	if day := a.at.Format("20060102"); day != a.scope.Date {
 		return &Error{Code: codeMismatch, Message: fmt.Sprintf(
@@ -145,29 +143,29 @@ func (v *Verifier) checkTime(a *auth) *Error {
 	}
 	if oldest := now.Add(-lifetime); a.at.Before(oldest.Truncate(time.Second)) {
 		return &Error{Code: codeMismatch, Message: fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %s.)",
-			a.at.Format(amzDate), oldest.Format(amzDate), now.Format(amzDate), inWords(lifetime))}
+			a.at.Format(amzDate), oldest.Format(amzDate), now.Format(amzDate), durationText(lifetime))}
 	}
 	if newest := now.Add(maxSkew); a.at.After(newest) {
 		return &Error{Code: codeMismatch, Message: fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %s.)",
-			a.at.Format(amzDate), newest.Format(amzDate), now.Format(amzDate), inWords(maxSkew))}
+			a.at.Format(amzDate), newest.Format(amzDate), now.Format(amzDate), durationText(maxSkew))}
 	}
 	return nil
 }
 
-func inWords(d time.Duration) string {
+func durationText(d time.Duration) string {
 	if d%time.Minute == 0 {
 		return fmt.Sprintf("%d min", d/time.Minute)
 	}
 	return fmt.Sprintf("%d sec", d/time.Second)
 }
 
-// keyID is what a signing key depends on, beside the secret.
+// keyID identifies a signing key.
 type keyID struct {
 	accessKeyID string
 	scope       Scope
 }
 
-// keyCache keeps signing keys, which cost four HMACs and change once a day.
+// keyCache caches signing keys, which cost four HMACs and change once a day.
 type keyCache struct {
 	mu   sync.RWMutex
 	keys map[keyID]signingKey // guarded by mu
@@ -178,8 +176,7 @@ type signingKey struct {
 	key    [sha256.Size]byte
 }
 
-// maxKeys bounds the cache. It holds known access keys alone, but a caller chooses region
-// and service freely.
+// maxKeys bounds the cache: access keys are known ones, but callers choose region and service freely.
 const maxKeys = 256
 
 func (c *keyCache) get(id keyID, secret string) [sha256.Size]byte {
@@ -199,7 +196,7 @@ func (c *keyCache) get(id keyID, secret string) [sha256.Size]byte {
 	if c.keys == nil || len(c.keys) >= maxKeys {
 		c.keys = map[keyID]signingKey{}
 	}
-	// The id's strings are parts of a request's header: a copy lets the header go.
+	// The id's strings are parts of a request's header; a copy does not keep the header in memory.
 	c.keys[id.clone()] = k
 	return k.key
 }

@@ -1,5 +1,5 @@
-// Package sample is a small order API to stand behind a stage: for demos and tests. Its answers
-// are JSON and depend on the request alone; nothing that is posted is kept.
+// Package sample is a small order API as the upstream of a stage, for demos and tests. Its responses are JSON
+// and depend only on the request; posted orders are not stored.
 package sample
 
 import (
@@ -13,10 +13,10 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
-// Orders is how many orders there are: 1 to Orders.
+// Orders is the number of orders. Their ids are 1 to Orders.
 const Orders = 50
 
-// MaxOrderBytes is the largest order that POST /orders takes.
+// MaxOrderBytes is the largest order that POST /orders accepts.
 const MaxOrderBytes = 64 << 10
 
 // maxDelay bounds GET /slow.
@@ -35,13 +35,13 @@ type Order struct {
 // Handler serves
 //
 //	GET  /orders         all orders
-//	GET  /orders/{id}    one order, 404 when there is none
-//	POST /orders         takes a JSON object, answers 201 with it and an id
-//	GET  /slow?ms=1500   answers after that time, 1 s without
-//	GET  /fail?status=N  answers with that status, 500 without
-//	GET  /               says what there is
+//	GET  /orders/{id}    one order, or 404
+//	POST /orders         accepts a JSON object, returns 201 with it and an id
+//	GET  /slow?ms=1500   responds after that time; default 1 s
+//	GET  /fail?status=N  responds with that status; default 500
+//	GET  /               lists the paths
 //
-// Every answer is JSON.
+// Every response is JSON.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -90,7 +90,7 @@ func create(w http.ResponseWriter, r *http.Request) {
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
-		refuse(w, http.StatusBadRequest, "the body is no JSON object")
+		refuse(w, http.StatusBadRequest, "the body is not a JSON object")
 		return
 	}
 	fields["id"] = Orders + 1
@@ -123,9 +123,9 @@ func refuse(w http.ResponseWriter, status int, why string) {
 func answer(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic("BUG: an answer that is no JSON: " + err.Error())
+		panic("BUG: encode response: " + err.Error())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the client may be gone
+	_, _ = w.Write(append(body, '\n')) // an error means that the client has disconnected
 }
