@@ -74,7 +74,7 @@ func TestAPIKeyLifecycle(t *testing.T) {
 	wantError(t, err, "NotFoundException", "Invalid API Key identifier specified")
 }
 
-func TestRefusalsOfAPIKeys(t *testing.T) {
+func TestAPIKeyErrors(t *testing.T) {
 	w := newWorld(t)
 	const secret = "my-very-secret-api-key-value-1"
 	w.key("first", secret)
@@ -107,7 +107,7 @@ func TestRefusalsOfAPIKeys(t *testing.T) {
 }
 
 // The name filter is a prefix, and its case counts.
-func TestNameFilterOfAPIKeys(t *testing.T) {
+func TestAPIKeyNameFilter(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"TestKey-1", "TestKey-2", "other"} {
 		w.key(name, "")

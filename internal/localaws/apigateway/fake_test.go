@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-// world is a Service with a client, at a time that the test sets.
+// world is a Service with a client and a settable clock.
 type world struct {
 	t     *testing.T
 	store *recordtest.Store
@@ -64,7 +64,7 @@ func client(url string, attempts int) *sdk.Client {
 	})
 }
 
-// clock moves on a millisecond each time it is asked, as real ones do.
+// clock advances by a millisecond at each call.
 func (w *world) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -84,7 +84,7 @@ func (w *world) changed() int {
 	return w.changes
 }
 
-// must stops the test at an error: must(t)(v, err).
+// must fails the test on an error: must(t)(v, err).
 func must[T any](t *testing.T) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
@@ -108,7 +108,7 @@ func wantError(t *testing.T, err error, code, message string) {
 	}
 }
 
-// deployed makes an API with one open method at / and a stage, by hand.
+// deployed creates an API with one open method at / and a stage.
 func (w *world) deployed(name, stage string) (apiID string) {
 	t := w.t
 	t.Helper()

@@ -111,7 +111,7 @@ func TestImportRestAPI(t *testing.T) {
 	must[*sdk.ImportRestApiOutput](t)(w.c.ImportRestApi(ctx, &sdk.ImportRestApiInput{Body: []byte(openapiJSON), FailOnWarnings: true}))
 }
 
-func TestImportRefusesWhatItCannotServe(t *testing.T) {
+func TestImportRefusesUnsupported(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct{ name, old, new, want string }{
 		{"lambda", "type: http_proxy", "type: aws_proxy", "Unable to put integration on 'GET' for resource at path '/orders/{id}': stagelog does not support integrations of type AWS_PROXY: use HTTP_PROXY or MOCK"},

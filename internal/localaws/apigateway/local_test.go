@@ -154,7 +154,7 @@ func TestApplyLocalFollowsTheFile(t *testing.T) {
 	}
 }
 
-func TestApplyLocalSaysWhatIsWrong(t *testing.T) {
+func TestApplyLocalErrors(t *testing.T) {
 	w := newWorld(t)
 	w.key("taken", acmeValue)
 	for _, c := range []struct {

@@ -84,7 +84,7 @@ func TestUsagePlanLifecycle(t *testing.T) {
 	wantError(t, err, "NotFoundException", "Invalid Usage Plan ID specified")
 }
 
-func TestRefusalsOfUsagePlans(t *testing.T) {
+func TestUsagePlanErrors(t *testing.T) {
 	w := newWorld(t)
 	api := w.deployed("shop", "prod")
 	id := w.plan("Gold", api, "prod")

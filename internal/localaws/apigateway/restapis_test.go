@@ -17,7 +17,7 @@ import (
 
 // The way of the AWS CLI: an API, a resource, a method with a key, an integration, a
 // deployment, a stage; and what the stage server then sees.
-func TestChainByHand(t *testing.T) {
+func TestBuildAPIByHand(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	api := must[*sdk.CreateRestApiOutput](t)(w.c.CreateRestApi(ctx, &sdk.CreateRestApiInput{
@@ -78,7 +78,7 @@ func TestChainByHand(t *testing.T) {
 	}
 }
 
-func TestADeploymentIsASnapshot(t *testing.T) {
+func TestDeploymentIsSnapshot(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	id := w.deployed("shop", "prod")
@@ -147,7 +147,7 @@ func TestRestAPILifecycle(t *testing.T) {
 	}
 }
 
-func TestRefusalsOfAPIs(t *testing.T) {
+func TestAPIErrors(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	id := w.deployed("shop", "prod")
@@ -250,7 +250,7 @@ func TestMockIntegration(t *testing.T) {
 }
 
 // The order in which the stage server tries the routes is API Gateway's precedence.
-func TestRoutesAreInOrderOfPrecedence(t *testing.T) {
+func TestRoutePrecedence(t *testing.T) {
 	w := newWorld(t)
 	doc := `{"openapi":"3.0.1","info":{"title":"x"},"paths":{`
 	for i, p := range []string{"/{proxy+}", "/", "/orders/{id}/items", "/orders/{id}", "/orders/new", "/orders", "/orders/{id}/{rest+}"} {

@@ -24,7 +24,7 @@ import (
 
 var _ apigateway.Runtime = (*apigateway.Service)(nil)
 
-// raw sends a request without the SDK and gives status, error type and body.
+// raw sends a request without the SDK and returns status, error type and body.
 func raw(svc http.Handler, method, path, body string) (int, string, string) {
 	rec := httptest.NewRecorder()
 	svc.ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
@@ -67,7 +67,7 @@ func TestBadBodies(t *testing.T) {
 func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
 
 // The wire's shapes that SDKs do not show: member names, numbers for times, no null.
-func TestAnswersOnTheWire(t *testing.T) {
+func TestWireResponses(t *testing.T) {
 	w := newWorld(t)
 	w.key("a", "")
 	_, _, body := raw(w.svc, "GET", "/apikeys", "")
@@ -110,7 +110,7 @@ func TestAnotherAccountIsDenied(t *testing.T) {
 }
 
 // A client that goes away does not leave half of a change behind.
-func TestAClientThatGoesAway(t *testing.T) {
+func TestClientDisconnectDoesNotStopWrite(t *testing.T) {
 	w := newWorld(t)
 	w.apply(localShop())
 	ctx, cancel := context.WithCancel(t.Context())

@@ -90,7 +90,7 @@ func TestAccessLogSettingsAsRecorded(t *testing.T) {
 	}
 }
 
-func TestAccessLogIsSetSeenAndRemoved(t *testing.T) {
+func TestSetAccessLog(t *testing.T) {
 	w := newWorld(t)
 	id := w.deployed("shop", "prod")
 	must[*sdk.UpdateStageOutput](t)(w.patchStage(id, "prod", "replace", "/accessLogSettings/destinationArn", streamARN, "replace", "/accessLogSettings/format", "$context.requestId\n"))
@@ -177,7 +177,7 @@ func TestUpdateStage(t *testing.T) {
 	wantError(t, err, "BadRequestException", "Stage name only allows a-zA-Z0-9_-")
 }
 
-func TestGetStagesOfADeployment(t *testing.T) {
+func TestGetStagesByDeployment(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	id := w.deployed("shop", "a")

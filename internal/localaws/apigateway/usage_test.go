@@ -120,7 +120,7 @@ func TestQuotaPeriods(t *testing.T) {
 }
 
 // Everything is there again after a restart, the view and the usage too.
-func TestStateSurvivesARestart(t *testing.T) {
+func TestStateSurvivesRestart(t *testing.T) {
 	w := newWorld(t)
 	api := w.deployed("shop", "prod")
 	plan := w.plan("Gold", api, "prod")
@@ -163,7 +163,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 
 // A crash between two documents leaves ones without an owner. They are gone for good: the
 // next API and key of the same ids do not inherit them.
-func TestOrphansOfACrashAreDeleted(t *testing.T) {
+func TestCrashOrphansAreDeleted(t *testing.T) {
 	w := newWorld(t)
 	w.apply(localShop())
 	if err := errors.Join(w.store.Delete(t.Context(), "api/shop"), w.store.Delete(t.Context(), "key/bob")); err != nil {
@@ -186,7 +186,7 @@ func TestOrphansOfACrashAreDeleted(t *testing.T) {
 }
 
 // What is not written is not answered, and not seen.
-func TestAFailingStoreRefuses(t *testing.T) {
+func TestStoreFailureRefusesChanges(t *testing.T) {
 	w := newWorld(t)
 	w.store.Fail(errors.New("disk full"))
 	_, err := w.c.CreateApiKey(t.Context(), &sdk.CreateApiKeyInput{Name: aws.String("a")})

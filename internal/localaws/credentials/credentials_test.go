@@ -19,7 +19,7 @@ func open(t *testing.T, dir string, readers ...string) *credentials.Accounts {
 	return a
 }
 
-func TestAccountsAreMadeOnceAndKept(t *testing.T) {
+func TestAccountsPersist(t *testing.T) {
 	dir := t.TempDir()
 	first := open(t, dir, "111122223333")
 	second := open(t, dir, "111122223333", "444455556666")
@@ -38,7 +38,7 @@ func TestAccountsAreMadeOnceAndKept(t *testing.T) {
 	}
 }
 
-func TestFilesArePrivateAndPrintingHidesTheSecret(t *testing.T) {
+func TestCredentialFilesPrivateAndSecretHidden(t *testing.T) {
 	dir := t.TempDir()
 	a := open(t, dir, "111122223333")
 	for _, name := range []string{"credentials", "config"} {
@@ -55,7 +55,7 @@ func TestFilesArePrivateAndPrintingHidesTheSecret(t *testing.T) {
 	}
 }
 
-func TestBrokenCredentialsSayWhere(t *testing.T) {
+func TestInvalidCredentialsNameFileAndLine(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "credentials"), []byte("[stagelog]\nnonsense\n"), 0o600); err != nil {
 		t.Fatal(err)

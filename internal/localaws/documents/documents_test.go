@@ -77,8 +77,8 @@ func TestSetKeepsResources(t *testing.T) {
 	}
 }
 
-// A caller that disconnects does not interrupt a write, whose result would be unknown.
-func TestSetWritesWhenTheCallerIsGone(t *testing.T) {
+// A client that disconnects must not interrupt a write, because its result would be unknown.
+func TestSetWritesAfterCallerDisconnects(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	store := &recordtest.Store{}
@@ -91,7 +91,7 @@ func TestSetWritesWhenTheCallerIsGone(t *testing.T) {
 	}
 }
 
-func TestConcurrentChangesAreAllKept(t *testing.T) {
+func TestConcurrentChangesAllApply(t *testing.T) {
 	s := open(t, &recordtest.Store{})
 	if refused := s.Create(t.Context(), "a", &thing{}); refused != nil {
 		t.Fatal(refused)
@@ -109,7 +109,7 @@ func TestConcurrentChangesAreAllKept(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesWhatIsNoDocument(t *testing.T) {
+func TestOpenRefusesInvalidDocument(t *testing.T) {
 	_, err := documents.Open[thing](t.Context(), recordtest.StoreOf(map[string]string{"thing/a": `{"text":"secret`}), config())
 	if err == nil || !strings.Contains(err.Error(), "load thing documents: document thing/a is not valid") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("Open: %v", err)

@@ -26,7 +26,7 @@ func conversion(deserializer, serializer string) string {
 	return c + "}"
 }
 
-func TestConversionIsKeptAndSwitched(t *testing.T) {
+func TestConversionStoredAndToggled(t *testing.T) {
 	s := newService(t, firehose.Config{}, &recordtest.Store{}, ingesttest.NewLogs())
 	h := handler(s, clock)
 	do(t, h, "CreateDeliveryStream", create(conversion(openX, `"ParquetSerDe":{"Compression":"GZIP","BlockSizeBytes":268435456,"WriterVersion":"V1"}`)), nil)

@@ -11,8 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 )
 
-// wireCase is a request and the error that it is answered with. Messages are compared
-// whole; want is code and message, a colon and a space between.
+// wireCase is a request and the expected error. want is the code, ": " and the complete message.
 type wireCase struct {
 	name, op, body string
 	status         int // 0 is 400
@@ -32,8 +31,8 @@ const (
 	pattern = "[a-zA-Z0-9_.-]+"
 )
 
-// create is a CreateDeliveryStream of the stream new with these members of the extended
-// destination beside the required ones.
+// create returns a CreateDeliveryStream request for the stream new, with these additional members of the
+// extended destination.
 func create(members string) string {
 	return `{"DeliveryStreamName":"new","ExtendedS3DestinationConfiguration":{"RoleARN":"` + roleARN + `","BucketARN":"` + bucketARN + `"` + members + `}}`
 }
@@ -46,7 +45,7 @@ func processors(list string) string {
 	return create(`,"ProcessingConfiguration":{"Enabled":true,"Processors":[` + list + `]}`)
 }
 
-// lambda is a Lambda processor with these parameters, name and value in turn.
+// lambda returns a Lambda processor with these parameters, alternating names and values.
 func lambda(parameters ...string) string {
 	var all []string
 	for i := 0; i < len(parameters); i += 2 {
@@ -75,7 +74,7 @@ func signatureCases() []wireCase {
 	const list = "ListDeliveryStreams"
 	return []wireCase{
 		{"wrong secret", list, `{}`, 0, badSig, func(s *signer) { s.secret = "another" }},
-		{"unknown key", list, `{}`, 0, "UnrecognizedClientException: The security token included in the request is invalid.", func(s *signer) { s.key = "AKIANOBODY0000000000" }},
+		{"unknown key", list, `{}`, 0, "UnrecognizedClientException: The security token included in the request is invalid.", func(s *signer) { s.key = "AKIAUNKNOWN000000000" }},
 		{"clock late", list, `{}`, 0, "InvalidSignatureException: Signature expired: 20261123T115430Z is now earlier than 20261123T115530Z (20261123T120030Z - 5 min.)",
 			func(s *signer) { s.at = clock().Add(-6 * time.Minute) }},
 		{"clock early", list, `{}`, 0, "InvalidSignatureException: Signature not yet current: 20261123T120630Z is still later than 20261123T120530Z (20261123T120030Z + 5 min.)",

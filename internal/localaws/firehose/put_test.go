@@ -33,7 +33,7 @@ func withStream(t testing.TB, cfg firehose.Config) (*firehose.Service, *ingestte
 	return s, logs
 }
 
-func TestFailedFramesFailTheirRecordsAlone(t *testing.T) {
+func TestFailedFrameFailsOnlyItsRecords(t *testing.T) {
 	s, logs := withStream(t, firehose.Config{})
 	c := client(t, s)
 	logs.Of("s", 0).Before = func(b record.Batch) error {
@@ -69,7 +69,7 @@ func isUnavailable(err error) bool {
 	return errors.As(err, &e)
 }
 
-func TestFullBufferAsksToRetry(t *testing.T) {
+func TestFullBufferReturnsServiceUnavailable(t *testing.T) {
 	s, logs := withStream(t, firehose.Config{})
 	logs.Of("s", 0).Before = func(record.Batch) error { return fmt.Errorf("append: %w", record.ErrFull) }
 	for op, body := range map[string]string{
@@ -84,7 +84,7 @@ func TestFullBufferAsksToRetry(t *testing.T) {
 	}
 }
 
-func TestDeleteWaitsForRecordsUnderWay(t *testing.T) {
+func TestDeleteWaitsForPutInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logs := ingesttest.NewLogs()
 		deleted := make(chan string, 1)

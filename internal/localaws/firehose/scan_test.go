@@ -40,7 +40,7 @@ func texts(all [][]byte) (out []string) {
 	return out
 }
 
-func TestFastWayTakesWhatClientsSend(t *testing.T) {
+func TestScanAcceptsClientBodies(t *testing.T) {
 	tests := []struct {
 		name, op, body string
 		fast           bool
@@ -67,7 +67,7 @@ func TestFastWayTakesWhatClientsSend(t *testing.T) {
 	}
 }
 
-func TestUsualBodiesCostNoAllocation(t *testing.T) {
+func TestUsualBodiesDoNotAllocate(t *testing.T) {
 	data := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x"), 374))
 	body := []byte(`{"DeliveryStreamName":"a","Records":[` + strings.Repeat(`{"Data":"`+data+`"},`, 499) + `{"Data":"` + data + `"}]}`)
 	var p putRequest

@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
-// do is a request that must be answered 200; out may be nil.
+// do sends a request that must return 200; out may be nil.
 func do(t *testing.T, h http.Handler, op, body string, out any) {
 	t.Helper()
 	var r reply
@@ -33,7 +33,7 @@ func do(t *testing.T, h http.Handler, op, body string, out any) {
 	}
 }
 
-// destinationOf is the extended destination as Describe tells it, indented.
+// destinationOf returns the extended destination of Describe, indented.
 func destinationOf(t *testing.T, h http.Handler, name string) string {
 	t.Helper()
 	var out struct {
@@ -128,7 +128,7 @@ func TestUpdateMergesAndReplacesProcessing(t *testing.T) {
 	}
 }
 
-func TestPlainS3DestinationIsDescribedAsBoth(t *testing.T) {
+func TestPlainS3DestinationDescribedTwice(t *testing.T) {
 	s, _ := withStream(t, firehose.Config{})
 	h := handler(s, clock)
 	do(t, h, "UpdateDestination", `{"DeliveryStreamName":"s","CurrentDeliveryStreamVersionId":"1","DestinationId":"destinationId-000000000001","S3DestinationUpdate":{"Prefix":"p/"}}`, nil)
@@ -137,7 +137,7 @@ func TestPlainS3DestinationIsDescribedAsBoth(t *testing.T) {
 	}
 }
 
-func TestStreamsSurviveARestart(t *testing.T) {
+func TestStreamsSurviveRestart(t *testing.T) {
 	store, logs := &recordtest.Store{}, ingesttest.NewLogs()
 	s := newService(t, firehose.Config{Clock: clock}, store, logs)
 	h := handler(s, clock)
@@ -164,7 +164,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	}
 }
 
-func TestDeleteIsFinishedAfterACrash(t *testing.T) {
+func TestDeleteCompletesAfterCrash(t *testing.T) {
 	store := &recordtest.Store{}
 	s := newService(t, firehose.Config{}, store, ingesttest.NewLogs())
 	do(t, handler(s, clock), "CreateDeliveryStream", createBody, nil)
@@ -215,7 +215,7 @@ func TestListsArePaged(t *testing.T) {
 	}
 }
 
-func TestFailuresOfTheStoreAreNotTold(t *testing.T) {
+func TestStoreErrorsAreNotExposed(t *testing.T) {
 	store := &recordtest.Store{}
 	s := newService(t, firehose.Config{}, store, ingesttest.NewLogs())
 	h := handler(s, clock)
@@ -230,7 +230,7 @@ func TestFailuresOfTheStoreAreNotTold(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatItCanNotUse(t *testing.T) {
+func TestNewRefusesInvalidConfig(t *testing.T) {
 	logs := ingesttest.NewLogs()
 	if _, err := firehose.New(context.Background(), firehose.Config{Region: region}, &recordtest.Store{}, ingest.New(ingest.Config{}, logs.Open)); err == nil {
 		t.Error("no account: New took it")

@@ -18,7 +18,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, r.Method+" "+r.RequestURI+" "+string(body))
 }
 
-func TestARequestIsAnsweredByItsIntegrationAndLogged(t *testing.T) {
+func TestRequestProxiedAndLogged(t *testing.T) {
 	b := newBench(t, Config{Account: "123456789012"}, http.HandlerFunc(echo))
 	b.requireKeys()
 	got := b.do(t, "POST", "/shop/prod/orders/7?a=1&b=%20x", strings.NewReader("hello"), "X-Api-Key", goodKey, "User-Agent", "test/1")
@@ -50,7 +50,7 @@ func TestARequestIsAnsweredByItsIntegrationAndLogged(t *testing.T) {
 	}
 }
 
-func TestOwnAnswers(t *testing.T) {
+func TestGatewayResponses(t *testing.T) {
 	type want struct {
 		status                         int
 		body, errorType, kind, message string
@@ -136,7 +136,7 @@ func TestOwnAnswers(t *testing.T) {
 	}
 }
 
-func TestRequestsForNoStageAreForbiddenAndNotLogged(t *testing.T) {
+func TestUnknownStageForbiddenAndNotLogged(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	for _, path := range []string{"/", "/shop", "/shop/", "/shop/dev/orders/1", "/other/prod/orders/1", "//", "/prod/shop"} {
 		got := b.do(t, "GET", path, nil)
@@ -149,7 +149,7 @@ func TestRequestsForNoStageAreForbiddenAndNotLogged(t *testing.T) {
 	}
 }
 
-func TestResourcesAreMatchedAsAPIGatewayDoes(t *testing.T) {
+func TestResourceMatching(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo),
 		newRoute("/", "GET", "UPSTREAM/root"), newRoute("/pets", "GET", "UPSTREAM/pets"), newRoute("/pets/{id}", "GET,ANY", "UPSTREAM/pet/{id}"),
 		newRoute("/pets/{id}/toys/{toy}", "GET", "UPSTREAM/toy/{toy}/of/{id}?who={id}"), newRoute("/pets/mine", "GET", "UPSTREAM/mine"),
@@ -198,7 +198,7 @@ func TestResourcesAreMatchedAsAPIGatewayDoes(t *testing.T) {
 	}
 }
 
-func TestAStageIsFoundByHost(t *testing.T) {
+func TestStageFoundByHost(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	for _, c := range []struct {
 		host, path, upstream, domain, prefix string

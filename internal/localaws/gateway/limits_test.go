@@ -50,7 +50,7 @@ func TestBucketsAreExact(t *testing.T) {
 	}
 }
 
-func TestABucketFollowsItsLimits(t *testing.T) {
+func TestBucketFollowsChangedLimits(t *testing.T) {
 	b, now, name := newBuckets(), time.Unix(0, 0), bucketName{plan: "p", key: "k"}
 	count := func(burst int) (n int) {
 		for b.take(name, apigateway.Throttle{Rate: 1, Burst: burst}, now) {
@@ -70,7 +70,7 @@ func TestABucketFollowsItsLimits(t *testing.T) {
 	}
 }
 
-func TestFullBucketsAreForgotten(t *testing.T) {
+func TestFullBucketsAreRemoved(t *testing.T) {
 	b, now := newBuckets(), time.Unix(0, 0)
 	name := func(i int) bucketName { return bucketName{key: string(rune(i))} }
 	s := &b.shards[0]
@@ -141,7 +141,7 @@ func TestThrottling(t *testing.T) {
 	}
 }
 
-func TestAStageThrottlesAllCallersTogether(t *testing.T) {
+func TestStageThrottleIsShared(t *testing.T) {
 	clock := &manual{now: time.Unix(1e9, 0)}
 	b := newBench(t, Config{Clock: clock.Now}, http.HandlerFunc(echo))
 	b.setView(func(v *apigateway.StageView) {

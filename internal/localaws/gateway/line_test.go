@@ -15,7 +15,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
-func TestHostileRequestsGiveValidLinesWithExactValues(t *testing.T) {
+func TestHostileRequestsLogExactValues(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	for _, c := range []struct{ name, target, agent, wantPath, wantAgent string }{
 		{"quotes", `/shop/prod/a"b',"x":"y`, `curl" ,"status":"200`, "/prod/a%22b%27,%22x%22:%22y", `curl" ,"status":"200`},
@@ -102,7 +102,7 @@ func TestTimesAndLatencies(t *testing.T) {
 	}
 }
 
-func TestEveryPresetGivesAValidLine(t *testing.T) {
+func TestPresetsRenderValidLines(t *testing.T) {
 	for _, name := range accesslog.Presets() {
 		format, _ := accesslog.Preset(name)
 		b := newBench(t, Config{}, http.HandlerFunc(echo))
@@ -115,7 +115,7 @@ func TestEveryPresetGivesAValidLine(t *testing.T) {
 	}
 }
 
-func TestAStageWithoutAStreamLogsNothing(t *testing.T) {
+func TestStageWithoutStreamLogsNothing(t *testing.T) {
 	for name, settings := range map[string]apigateway.AccessLog{
 		"no access log": {}, "no format": {DestinationARN: testARN}, "no destination": {Format: fullFormat()},
 		"a log group": {DestinationARN: "arn:aws:logs:us-east-1:000000000000:log-group:x", Format: fullFormat()},
@@ -134,7 +134,7 @@ func TestAStageWithoutAStreamLogsNothing(t *testing.T) {
 	}
 }
 
-func TestAChangeOfTheStageIsSeenAtOnce(t *testing.T) {
+func TestStageChangeVisibleAtOnce(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	b.do(t, "GET", "/shop/prod/x", nil)
 	b.setView(func(v *apigateway.StageView) {
@@ -159,7 +159,7 @@ func TestAChangeOfTheStageIsSeenAtOnce(t *testing.T) {
 	}
 }
 
-func TestRequestsAreCountedAndLoggedOnceUnderLoad(t *testing.T) {
+func TestLoadLogsEachRequestOnce(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	b.requireKeys()
 	const clients, each = 16, 40
@@ -207,7 +207,7 @@ func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
 
-func TestRenderingALineAllocatesOnce(t *testing.T) {
+func TestRenderAllocatesOnce(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	b.setView(func(v *apigateway.StageView) { v.AccessLog.Format = accesslog.Classic })
 	st, _ := b.gateway.stage(shopProd)

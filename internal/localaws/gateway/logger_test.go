@@ -82,7 +82,7 @@ func running(t *testing.T, l *Logger) (stop func()) {
 	}
 }
 
-func TestLinesAreGathered(t *testing.T) {
+func TestLinesAreBatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s streams
 		l := NewLogger(LoggerConfig{Put: s.put})
@@ -109,7 +109,7 @@ func TestLinesAreGathered(t *testing.T) {
 	})
 }
 
-func TestABatchIsBoundedByBytes(t *testing.T) {
+func TestBatchSizeLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizes []int
 		l := NewLogger(LoggerConfig{Put: func(_ context.Context, _ string, records [][]byte) ([]int, error) {
@@ -137,7 +137,7 @@ func TestABatchIsBoundedByBytes(t *testing.T) {
 	})
 }
 
-func TestFailedLinesAreTriedAgain(t *testing.T) {
+func TestFailedLinesAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		tries := 0
@@ -181,7 +181,7 @@ func TestFailedLinesAreTriedAgain(t *testing.T) {
 	})
 }
 
-func TestAStreamThatRefusesLosesItsLinesAlone(t *testing.T) {
+func TestRefusingStreamLosesOnlyItsLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := streams{fail: func(stream string, _ [][]byte) ([]int, error) {
 			if stream == "gone" {
@@ -206,7 +206,7 @@ func TestAStreamThatRefusesLosesItsLinesAlone(t *testing.T) {
 	})
 }
 
-func TestAFullQueueLosesLinesAndNeverWaits(t *testing.T) {
+func TestFullQueueLosesLinesWithoutBlocking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		open := make(chan struct{})
@@ -223,7 +223,7 @@ func TestAFullQueueLosesLinesAndNeverWaits(t *testing.T) {
 			l.Log("stuck", line) // 5 fill its half
 		}
 		for range 3 {
-			l.Log("other", line) // has room all the same
+			l.Log("other", line) // fits: the limit is per stream
 		}
 		want := LoggerStats{Accepted: 8, Lost: 15, WaitingBytes: 800}
 		if diff := cmp.Diff(want, l.Stats()); diff != "" {
@@ -253,7 +253,7 @@ func TestAFullQueueLosesLinesAndNeverWaits(t *testing.T) {
 	})
 }
 
-func TestDrainWaitsForWhatIsUnderWay(t *testing.T) {
+func TestDrainWaitsForPutInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, entered := make(chan struct{}), make(chan struct{}, 1)
 		var s streams
@@ -295,7 +295,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestRunHandsOverWhatIsLeft(t *testing.T) {
+func TestRunSendsRemainingLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s streams
 		l := NewLogger(LoggerConfig{Put: s.put, Linger: time.Hour})
@@ -308,7 +308,7 @@ func TestRunHandsOverWhatIsLeft(t *testing.T) {
 	})
 }
 
-func TestLoggingFromManyGoroutinesLosesNothing(t *testing.T) {
+func TestConcurrentLoggingLosesNothing(t *testing.T) {
 	tries := 0
 	s := streams{fail: func(_ string, records [][]byte) ([]int, error) {
 		tries++
@@ -353,7 +353,7 @@ func TestLoggingFromManyGoroutinesLosesNothing(t *testing.T) {
 	}
 }
 
-func TestLoggingALineAllocatesNothing(t *testing.T) {
+func TestLogDoesNotAllocate(t *testing.T) {
 	var s streams
 	l := NewLogger(LoggerConfig{Put: s.put})
 	line := bytes.Repeat([]byte("x"), 374)

@@ -21,7 +21,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 )
 
-func TestHeadersTowardsTheUpstream(t *testing.T) {
+func TestUpstreamRequestHeaders(t *testing.T) {
 	var got http.Header
 	var host string
 	b := newBench(t, Config{}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, host = r.Header, r.Host }))
@@ -45,7 +45,7 @@ func TestHeadersTowardsTheUpstream(t *testing.T) {
 	}
 }
 
-func TestHeadersTowardsTheClient(t *testing.T) {
+func TestClientResponseHeaders(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amzn-Requestid", "forged")
 		w.Header().Set("X-Amz-Apigw-Id", "forged")
@@ -68,7 +68,7 @@ func TestHeadersTowardsTheClient(t *testing.T) {
 	}
 }
 
-func TestAnswersStreamAsTheyCome(t *testing.T) {
+func TestResponsesStream(t *testing.T) {
 	for _, c := range []struct{ name, length, kind string }{
 		{"chunked", "", "text/plain"}, {"events", "", "text/event-stream"}, {"long, of known length", "100003", "text/plain"}, {"short, of known length", "6", "text/plain"},
 	} {
@@ -131,7 +131,7 @@ func TestRequestBodiesStream(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamThatDoesNotAnswerInTimeIs504(t *testing.T) {
+func TestUpstreamTimeoutReturns504(t *testing.T) {
 	b := newBench(t, Config{Timeout: 30 * time.Millisecond}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	got := b.do(t, "GET", "/shop/prod/x", nil)
 	if got.StatusCode != 504 || got.body != `{"message": "Endpoint request timed out"}` {
@@ -143,7 +143,7 @@ func TestAnUpstreamThatDoesNotAnswerInTimeIs504(t *testing.T) {
 	}
 }
 
-func TestAnIntegrationMayHaveAShorterTimeout(t *testing.T) {
+func TestIntegrationTimeout(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	b.setView(func(v *apigateway.StageView) {
 		eachMethod(v, func(m *apigateway.Method) { m.Integration.Timeout = 30 * time.Millisecond })
@@ -153,7 +153,7 @@ func TestAnIntegrationMayHaveAShorterTimeout(t *testing.T) {
 	}
 }
 
-func TestTheTimeoutEndsWithTheHeaders(t *testing.T) {
+func TestTimeoutEndsWithHeaders(t *testing.T) {
 	b := newBench(t, Config{Timeout: 50 * time.Millisecond}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		select {
@@ -182,7 +182,7 @@ func (b *bench) dial(t *testing.T, text string) (net.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
-func TestUpgradesPass(t *testing.T) {
+func TestUpgrade(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "echo" {
 			w.WriteHeader(400)
@@ -217,7 +217,7 @@ func TestUpgradesPass(t *testing.T) {
 	}
 }
 
-func TestAnUpgradeThatIsRefused(t *testing.T) {
+func TestRefusedUpgrade(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(426) }))
 	if got := b.do(t, "GET", "/shop/prod/ws", nil, "Connection", "Upgrade", "Upgrade", "websocket"); got.StatusCode != 426 {
 		t.Errorf("status %d", got.StatusCode)
@@ -245,7 +245,7 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
-func TestARefusalDoesNotAskForTheBody(t *testing.T) {
+func TestRefusalDoesNotReadBody(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(echo))
 	b.requireKeys()
 	_, in := b.dial(t, "PUT /shop/prod/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
@@ -254,7 +254,7 @@ func TestARefusalDoesNotAskForTheBody(t *testing.T) {
 	}
 }
 
-func TestAClientThatGoesAwayIsLogged(t *testing.T) {
+func TestClientDisconnectLogged(t *testing.T) {
 	began := make(chan struct{}, 1)
 	b := newBench(t, Config{}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		began <- struct{}{}
@@ -278,7 +278,7 @@ func TestAClientThatGoesAwayIsLogged(t *testing.T) {
 	}
 }
 
-func TestAClientThatGoesAwayInTheMiddleIsLogged(t *testing.T) {
+func TestClientDisconnectDuringResponseLogged(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
@@ -300,7 +300,7 @@ func TestAClientThatGoesAwayInTheMiddleIsLogged(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamThatDies(t *testing.T) {
+func TestUpstreamCrash(t *testing.T) {
 	cut := func(head string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
@@ -342,7 +342,7 @@ func TestAnUpstreamThatDies(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreKept(t *testing.T) {
+func TestUpstreamConnectionsReused(t *testing.T) {
 	var upstreams []string
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		upstreams = append(upstreams, r.RemoteAddr)
@@ -350,7 +350,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}))
 	var reused []bool
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = append(reused, i.Reused) }})
-	for _, path := range []string{"/shop/prod/a", "/nobody/prod/a", "/shop/prod/b"} {
+	for _, path := range []string{"/shop/prod/a", "/unknown/prod/a", "/shop/prod/b"} {
 		req, err := http.NewRequestWithContext(ctx, "POST", b.url+path, strings.NewReader("body"))
 		if err != nil {
 			t.Fatal(err)
@@ -370,7 +370,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
-func TestAnswersWithoutABody(t *testing.T) {
+func TestResponsesWithoutBody(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/204":
@@ -403,7 +403,7 @@ func TestAnswersWithoutABody(t *testing.T) {
 	}
 }
 
-func TestTrailersPass(t *testing.T) {
+func TestTrailersForwarded(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Trailer", "X-Sum")
@@ -429,7 +429,7 @@ func TestTrailersPass(t *testing.T) {
 	}
 }
 
-func TestEarlyHintsPassAndAreNotTheStatus(t *testing.T) {
+func TestEarlyHintsForwardedNotLogged(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</a.css>; rel=preload")
 		w.WriteHeader(103)
@@ -444,7 +444,7 @@ func TestEarlyHintsPassAndAreNotTheStatus(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentChangesNothing(t *testing.T) {
+func TestProxyEnvironmentIgnored(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"} {
 		t.Setenv(name, "http://127.0.0.1:1")
 	}
@@ -478,7 +478,7 @@ func TestMockIntegrations(t *testing.T) {
 	}
 }
 
-func TestASlowClientIsNotASlowUpstream(t *testing.T) {
+func TestSlowClientDoesNotTimeOutUpstream(t *testing.T) {
 	b := newBench(t, Config{Timeout: 40 * time.Millisecond}, http.HandlerFunc(echo))
 	body, in := io.Pipe()
 	go func() {
@@ -492,7 +492,7 @@ func TestASlowClientIsNotASlowUpstream(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamThatTakesNoBodyTimesOut(t *testing.T) {
+func TestUpstreamNotReadingBodyTimesOut(t *testing.T) {
 	over := make(chan struct{})
 	b := newBench(t, Config{Timeout: 40 * time.Millisecond}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
 	defer close(over)
@@ -501,7 +501,7 @@ func TestAnUpstreamThatTakesNoBodyTimesOut(t *testing.T) {
 	}
 }
 
-func TestTheLargestBodyPasses(t *testing.T) {
+func TestLargestBodyAccepted(t *testing.T) {
 	b := newBench(t, Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n, err)
@@ -531,7 +531,7 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-func TestTroubleWithAnUpstreamIsLoggedWhenItChanges(t *testing.T) {
+func TestUpstreamFailureLoggedOnChange(t *testing.T) {
 	var text lockedText
 	var down atomic.Bool
 	b := newBench(t, Config{Logger: slog.New(slog.NewTextHandler(&text, nil))}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

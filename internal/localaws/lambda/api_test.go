@@ -19,7 +19,7 @@ import (
 
 const arnOfF = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
-func TestLifeOfAFunction(t *testing.T) {
+func TestFunctionLifecycle(t *testing.T) {
 	w := newWorld(t)
 	r := w.create("f", "one", `"Description":"d"`, `"Environment":{"Variables":{"VAR":"own"}}`, `"Tags":{"team":"api"}`)
 	if r.status != 201 {
@@ -213,7 +213,7 @@ func TestInvoke(t *testing.T) {
 	}{
 		{"nothing", "", "", 200, `"got":"{}"`, ""},
 		{"event", "RequestResponse", `{"a":1}`, 200, `"got":"{\"a\":1}"`, ""},
-		{"error of the function", "", `{"fail":1}`, 200, `"errorMessage":"as you wish"`, "Unhandled"},
+		{"error of the function", "", `{"fail":1}`, 200, `"errorMessage":"as requested"`, "Unhandled"},
 		{"dry run", "DryRun", `{}`, 204, "", ""},
 		{"no JSON", "", `{"a":`, 400, "Could not parse request body into json", ""},
 		{"unknown type", "Later", `{}`, 400, "invocationType", ""},

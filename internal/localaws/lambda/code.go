@@ -17,15 +17,14 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// maxZipBytes is Lambda's limit for a zip that is sent in a request; one fetched from a bucket may have the unpacked limit.
+// maxZipBytes is Lambda's limit for a zip in a request. Only the unpacked limit applies to one from a bucket.
 const maxZipBytes = 50 << 20
 
-// Below the service's folder, each function has one of its own: <sha256>.zip, the folder <sha256> unpacked from it, and run,
-// where its processes write.
-
+// functionDir returns a function's folder, which contains <sha256>.zip, the folder <sha256> unpacked from it, and run for the
+// files of its processes.
 func (s *Service) functionDir(name string) string { return filepath.Join(s.cfg.Dir, name) }
 
-// zipOf returns the zip that a request names.
+// zipOf returns the zip in a request, or the one in the bucket that the request names.
 func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *wire.Error) {
 	switch {
 	case c.ImageURI != "":
@@ -35,7 +34,7 @@ func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *wire.Error)
 	case len(c.ZipFile) > 0 && c.S3Bucket != "":
 		return nil, invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
 	case len(c.ZipFile) > maxZipBytes:
-		return nil, &wire.Error{Code: "RequestTooLargeException", Status: 413, Message: fmt.Sprintf("A zip in a request may have %d bytes.", maxZipBytes)}
+		return nil, &wire.Error{Code: "RequestTooLargeException", Status: 413, Message: fmt.Sprintf("A zip in a request can have at most %d bytes.", maxZipBytes)}
 	case len(c.ZipFile) > 0:
 		return c.ZipFile, nil
 	case c.S3Bucket == "" || c.S3Key == "":
@@ -50,7 +49,7 @@ func (s *Service) zipOf(ctx context.Context, c *codeInput) ([]byte, *wire.Error)
 	return zipped, nil
 }
 
-// putCode stores a zip for doc, after it was unpacked and checked.
+// putCode unpacks and checks a zip for doc, and then stores it.
 func (s *Service) putCode(doc *document, zipped []byte) *wire.Error {
 	sum := sha256.Sum256(zipped)
 	doc.CodeSHA256 = base64.StdEncoding.EncodeToString(sum[:])
@@ -64,17 +63,17 @@ func (s *Service) putCode(doc *document, zipped []byte) *wire.Error {
 	case errors.Is(err, host.ErrZip), errors.Is(err, host.ErrRuntime):
 		return invalid("%s.", capital(err.Error()))
 	case err != nil:
-		s.cfg.Logger.Error("function code was not stored", "function", doc.Name, "error", err)
+		s.cfg.Logger.Error("function code not stored", "function", doc.Name, "error", err)
 		return internal("The code could not be stored.")
 	}
 	return nil
 }
 
-// unpack makes sure that doc's code is unpacked, and can run here.
+// unpack ensures that doc's code is unpacked and can run on this machine.
 func (s *Service) unpack(doc *document, zipped []byte) error {
 	dir := s.codeDir(doc)
 	if _, err := os.Stat(dir); err == nil {
-		return host.Check(dir, doc.Architecture) // it may be running: it stays
+		return host.Check(dir, doc.Architecture) // keep it: it may be running
 	}
 	if err := host.Unpack(zipped, dir); err != nil {
 		return err
@@ -89,7 +88,7 @@ func (s *Service) codeDir(doc *document) string {
 	return filepath.Join(s.functionDir(doc.Name), strings.TrimSuffix(doc.CodeFile, ".zip"))
 }
 
-// deploy makes what runs doc's code. Code that is not unpacked any more is unpacked again.
+// deploy creates the host of doc's code. It unpacks the code again if the unpacked files are missing.
 func (s *Service) deploy(doc document) (*deployed, error) {
 	if _, err := os.Stat(s.codeDir(&doc)); err != nil {
 		zipped, err := os.ReadFile(filepath.Join(s.functionDir(doc.Name), doc.CodeFile))
@@ -116,7 +115,7 @@ func (s *Service) deploy(doc document) (*deployed, error) {
 	return &deployed{doc: doc, invoker: f, host: f}, nil
 }
 
-// removeUnused removes code that no function runs any more. What cannot be removed is only space lost.
+// removeUnused removes code that no function uses. It only logs failures, which waste disk space.
 func (s *Service) removeUnused(name string) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -140,7 +139,7 @@ func (s *Service) removeUnused(name string) {
 
 func (s *Service) logRemoval(name string, err error) {
 	if err != nil {
-		s.cfg.Logger.Warn("old function code was not removed", "function", name, "error", err)
+		s.cfg.Logger.Warn("old function code not removed", "function", name, "error", err)
 	}
 }
 

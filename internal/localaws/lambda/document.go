@@ -7,9 +7,9 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// document is a function as it is stored.
+// document is the stored form of a function.
 type document struct {
-	Version       int // of this layout: 1
+	Version       int // of this format: 1
 	Name          string
 	Description   string            `json:",omitempty"`
 	Role          string            `json:",omitempty"`
@@ -23,8 +23,8 @@ type document struct {
 	LogFormat     string            `json:",omitempty"`
 	LogGroup      string            `json:",omitempty"`
 	Tags          map[string]string `json:",omitempty"`
-	CodeSHA256    string            // base64, as Lambda shows it; "" for a builtin
-	CodeFile      string            // the zip's file name, from its digest
+	CodeSHA256    string            // base64, as in Lambda; "" for a builtin
+	CodeFile      string            // the zip's file name, derived from its digest
 	CodeBytes     int64
 	RevisionID    string
 	ModifiedMilli int64
@@ -48,7 +48,7 @@ func (s *Service) newDocument(name string) document {
 	return doc
 }
 
-// touch marks a document as changed.
+// touch sets a new revision and the modification time.
 func (s *Service) touch(doc *document) {
 	doc.RevisionID = function.NewID()
 	doc.ModifiedMilli = s.cfg.Now().UnixMilli()
@@ -56,7 +56,7 @@ func (s *Service) touch(doc *document) {
 
 func (d *document) timeout() time.Duration { return time.Duration(d.TimeoutS) * time.Second }
 
-// configuration is FunctionConfiguration, as Lambda answers it.
+// configuration is Lambda's FunctionConfiguration.
 type configuration struct {
 	FunctionName     string
 	FunctionArn      string

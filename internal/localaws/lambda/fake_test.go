@@ -37,7 +37,7 @@ type player struct{ said string }
 
 func (p player) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if bytes.Contains(event, []byte("fail")) {
-		return nil, fmt.Errorf("as you wish")
+		return nil, fmt.Errorf("as requested")
 	}
 	if path := os.Getenv("NOTE"); path != "" && bytes.Contains(event, []byte("note")) {
 		return nil, os.WriteFile(path, event, 0o600)
@@ -45,7 +45,7 @@ func (p player) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return json.Marshal(map[string]string{"said": p.said, "got": string(event), "var": os.Getenv("VAR"), "base": os.Getenv("BASE")})
 }
 
-// zipOf is the code of a function that says what it is told.
+// zipOf returns the code of a function that echoes a text.
 func zipOf(t testing.TB, said string) []byte {
 	t.Helper()
 	self, err := os.Executable()
@@ -141,7 +141,7 @@ func (w *world) call(method, path, body string, headers ...string) reply {
 
 const functions = "/2015-03-31/functions"
 
-// create makes a function that says what it is told. more are members, each as JSON.
+// create creates a function that echoes a text. more holds further members, each as JSON.
 func (w *world) create(name, said string, more ...string) reply {
 	w.t.Helper()
 	members := slices.Concat([]string{

@@ -12,7 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// codeInput is FunctionCode, and the same members of UpdateFunctionCode.
+// codeInput holds the members of FunctionCode, which UpdateFunctionCode has as well.
 type codeInput struct {
 	ZipFile         []byte
 	S3Bucket        string
@@ -22,7 +22,7 @@ type codeInput struct {
 	SourceKMSKeyARN string `json:"SourceKMSKeyArn"`
 }
 
-// settings are the members that CreateFunction and UpdateFunctionConfiguration share. nil: not given.
+// settings holds the members that CreateFunction and UpdateFunctionConfiguration share. nil: not given.
 type settings struct {
 	Role             *string
 	Handler          *string
@@ -37,8 +37,8 @@ type settings struct {
 	RevisionID       string `json:"RevisionId"`
 }
 
-// unsupported lists the members that would change what the function does, and that we cannot honour. A member is harmless
-// when it is empty or holds the default, as some tools send it.
+// unsupported refuses unsupported members that would change the function's behaviour. A member is harmless if it is empty or
+// has the default that some tools send.
 func unsupported(body []byte) *wire.Error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
@@ -84,7 +84,7 @@ var (
 	variableExpression = regexp.MustCompile(`^[a-zA-Z]([a-zA-Z0-9_])+$`)
 )
 
-// apply checks the settings that are given, and puts them into doc.
+// apply checks the given settings and sets them in doc.
 func (in *settings) apply(doc *document) *wire.Error {
 	if in.Runtime != nil {
 		if apiErr := checkRuntime(*in.Runtime); apiErr != nil {
@@ -163,7 +163,7 @@ func (in *settings) applyRest(doc *document) *wire.Error {
 		doc.Environment = in.Environment.Variables
 	}
 	if in.TracingConfig != nil && in.TracingConfig.Mode != "PassThrough" && in.TracingConfig.Mode != "" {
-		return invalid("TracingConfig.Mode %s is not supported here: there is no X-Ray.", in.TracingConfig.Mode)
+		return invalid("TracingConfig.Mode %s is not supported here: X-Ray is not available.", in.TracingConfig.Mode)
 	}
 	if in.LoggingConfig != nil {
 		if f := in.LoggingConfig.LogFormat; f != "" {
@@ -179,7 +179,7 @@ func (in *settings) applyRest(doc *document) *wire.Error {
 // maxEnvironmentBytes is Lambda's limit for all variables together (AWS: 4 KB).
 const maxEnvironmentBytes = 4096
 
-// checkEnvironment refuses what Lambda refuses. The messages never hold a value.
+// checkEnvironment checks variables as Lambda does. Its messages never contain a value.
 func checkEnvironment(variables map[string]string) *wire.Error {
 	total := 0
 	var reserved []string

@@ -15,7 +15,7 @@ import (
 // maxEventBytes is the limit of an asynchronous invocation (AWS: 1 MB).
 const maxEventBytes = 1 << 20
 
-// invocation serves Invoke. LogType Tail is accepted and gives no log: what a function prints stays in its file.
+// invocation serves Invoke. It accepts LogType Tail but returns no log: the function's output stays in its file.
 func (s *Service) invocation(w http.ResponseWriter, r *request) *wire.Error {
 	if _, _, apiErr := s.find(r.name); apiErr != nil {
 		return apiErr
@@ -66,11 +66,11 @@ func (s *Service) invokeError(name string, err error) *wire.Error {
 	case errors.Is(err, function.ErrThrottled):
 		return &wire.Error{Code: "TooManyRequestsException", Status: http.StatusTooManyRequests, Message: "Rate Exceeded."}
 	}
-	s.cfg.Logger.Warn("function was not invoked", "function", name, "error", err)
+	s.cfg.Logger.Warn("function not invoked", "function", name, "error", err)
 	return internal("The function could not be started.")
 }
 
-// event runs the function after the answer. It runs once: there is no queue behind it that would try again.
+// event starts the function and responds at once. A failed invocation is not retried.
 func (s *Service) event(w http.ResponseWriter, r *request, payload []byte) *wire.Error {
 	ctx := context.WithoutCancel(r.Context())
 	started := s.settle(func() {

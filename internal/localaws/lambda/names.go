@@ -7,7 +7,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// Names of a function: `name`, `account:function:name`, `function:name`, or an ARN; each may end in a qualifier.
+// namePattern matches the names of a function: `name`, `account:function:name`, `function:name`, or an ARN, each with an optional qualifier.
 const namePattern = `(?:arn:(?:aws[a-zA-Z-]*):lambda:)?(?:([a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9_-]+)(?::(\$LATEST|[a-zA-Z0-9_-]+))?`
 
 // maxNameBytes is Lambda's limit for the name itself; the model's 140 is for the ARN.
@@ -17,7 +17,7 @@ const latest = "$LATEST"
 
 var nameExpression = regexp.MustCompile(`^` + namePattern + `$`)
 
-// resolve returns the name of the function that a request names. The function need not exist.
+// resolve returns the plain name for any form of a function's name. The function need not exist.
 func (s *Service) resolve(given, qualifier string) (name string, err *wire.Error) {
 	m := nameExpression.FindStringSubmatch(given)
 	if m == nil || len(m[3]) > maxNameBytes {

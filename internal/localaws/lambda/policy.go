@@ -11,7 +11,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// statement is one AddPermission. It is kept and shown, not enforced: every caller here is the account itself.
+// statement is one AddPermission. It is stored and returned, but not enforced: all callers are the account itself.
 type statement struct {
 	ID, Action, Principal, SourceARN, SourceAccount string
 }
@@ -51,7 +51,7 @@ func (s *Service) addPermission(w http.ResponseWriter, r *request) *wire.Error {
 	}, func() {
 		text, err := json.Marshal(s.policyStatement(r.name, st))
 		if err != nil {
-			panic("BUG: a policy does not marshal: " + err.Error())
+			panic("BUG: encode policy: " + err.Error())
 		}
 		wire.WriteJSON(w, wire.RESTJSON, http.StatusCreated, map[string]string{"Statement": string(text)})
 	})
@@ -91,13 +91,13 @@ func (s *Service) getPolicy(w http.ResponseWriter, r *request) *wire.Error {
 	}
 	text, err := json.Marshal(policy)
 	if err != nil {
-		panic("BUG: a policy does not marshal: " + err.Error())
+		panic("BUG: encode policy: " + err.Error())
 	}
 	wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, map[string]string{"Policy": string(text), "RevisionId": doc.RevisionID})
 	return nil
 }
 
-// policyStatement writes a statement as IAM does.
+// policyStatement returns a statement in IAM's format.
 func (s *Service) policyStatement(name string, st statement) map[string]any {
 	principal := any(st.Principal)
 	switch {

@@ -12,7 +12,7 @@ func (s *Service) getFunction(w http.ResponseWriter, r *request) *wire.Error {
 	if apiErr != nil {
 		return apiErr
 	}
-	// AWS gives a link to the code here. We keep the zip to ourselves: who uploaded it has it.
+	// AWS also returns a link to the code.
 	code := map[string]string{"RepositoryType": "S3"}
 	if builtin {
 		code["RepositoryType"] = "builtin"
@@ -34,7 +34,7 @@ func (s *Service) getConfiguration(w http.ResponseWriter, r *request) *wire.Erro
 	return nil
 }
 
-// maxPage is the most that one page of ListFunctions holds, whatever is asked for (AWS: 50).
+// maxPage is the maximum page size of ListFunctions, also for larger values of MaxItems (AWS: 50).
 const maxPage = 50
 
 func (s *Service) listFunctions(w http.ResponseWriter, r *request) *wire.Error {

@@ -55,7 +55,7 @@ func TestRefusals(t *testing.T) {
 		{zipFile([]byte("no zip")), invalidValue, "Could not unzip uploaded file"},
 		{zipFile(otherZip(t, "main")), invalidValue, "bootstrap"},
 		{zipFile(otherZip(t, "bootstrap")), invalidValue, "not executable"},
-		{zipFile(otherZip(t, "../bootstrap")), invalidValue, "leads out"},
+		{zipFile(otherZip(t, "../bootstrap")), invalidValue, "outside the folder"},
 		{"Timeout=0", validationError, "timeout"},
 		{"Timeout=901", validationError, "timeout"},
 		{"MemorySize=64", validationError, "memorySize"},
@@ -116,7 +116,7 @@ func TestUnknownRoutes(t *testing.T) {
 		if r := w.call("PUT", path, "no json"); r.status != 400 {
 			t.Errorf("PUT %s without JSON: got %d %s", path, r.status, r.text)
 		}
-		if r := w.call("PUT", strings.Replace(path, "/f/", "/nobody/", 1), "{}"); r.status != 404 {
+		if r := w.call("PUT", strings.Replace(path, "/f/", "/unknown/", 1), "{}"); r.status != 404 {
 			t.Errorf("PUT of an unknown function: got %d %s", r.status, r.text)
 		}
 	}

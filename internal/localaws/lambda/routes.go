@@ -11,13 +11,13 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-// maxRequestBytes holds a zip of Lambda's limit in base64, and the rest of a CreateFunction.
+// maxRequestBytes is the maximum size of a CreateFunction: a zip of Lambda's limit in base64, and the other members.
 const maxRequestBytes = maxZipBytes/3*4 + 1<<20
 
 // request is one call of the API.
 type request struct {
 	*http.Request
-	name string // of the function, resolved; "" where the route has none
+	name string // of the function, resolved; "" if the route has none
 	body []byte
 }
 
@@ -29,7 +29,7 @@ func (r *request) decode(v any) *wire.Error {
 	return nil
 }
 
-// ServeHTTP answers one request of the Lambda API. Its signature was checked before.
+// ServeHTTP serves a request whose signature the caller has verified.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	parts, err := pathParts(r.URL)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type operation func(w http.ResponseWriter, r *request) *wire.Error
 
-// pathParts splits the path before it is unescaped: an ARN in it may hold anything.
+// pathParts splits the path and unescapes the parts: an ARN may contain escaped slashes.
 func pathParts(u *url.URL) ([]string, error) {
 	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
 	for i := range parts {
@@ -80,7 +80,7 @@ func pathParts(u *url.URL) ([]string, error) {
 	return parts, nil
 }
 
-// route finds the operation, and the function as the path names it.
+// route returns the operation of a path, and the function's name as it is in the path.
 func (s *Service) route(method string, parts []string) (operation, string) {
 	if len(parts) == 3 && parts[0] == "2017-03-31" && parts[1] == "tags" {
 		return map[string]operation{"GET": s.listTags, "POST": s.tagResource, "DELETE": s.untagResource}[method], parts[2]

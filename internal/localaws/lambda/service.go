@@ -1,12 +1,13 @@
-// Package lambda is the part of AWS Lambda's control API (2015-03-31, rest-json) that a delivery stream's function needs:
+// Package lambda serves the part of AWS Lambda's control API (2015-03-31, rest-json) that a delivery stream's function needs:
 // create, read, update, delete, list and invoke functions, their policies and tags.
 //
-// A function's zip lies as a file, 0600, below the service's folder; what else there is to know is one JSON document per function in
-// the store, so functions survive a restart. The code runs under package host, as processes of this machine. A builtin is a function of
-// this process that looks like any other; uploading code for it replaces it, deleting it brings it back.
+// A function's zip is a file with mode 0600 below the service's folder. Its settings are one JSON document per function in the
+// store, so functions survive a restart. Package host runs the code as processes of this machine. A builtin is a function of this
+// process that behaves like any other; uploading code replaces it, and deleting that code restores it.
 //
-// What Lambda has and we have not (versions, aliases, layers, images, VPC, concurrency settings…) is refused with
-// InvalidParameterValueException, never ignored. MemorySize and EphemeralStorage are kept and passed to the function, not enforced.
+// Unsupported features of Lambda (versions, aliases, layers, images, VPC, concurrency settings…) are refused with
+// InvalidParameterValueException, never ignored. MemorySize and EphemeralStorage are stored and passed to the function, but not
+// enforced.
 package lambda
 
 import (
@@ -27,49 +28,49 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Config configures where the functions are stored and what they run with.
+// Config configures a Service.
 type Config struct {
 	Region, Account string
-	Dir             string // holds the zips and what is unpacked from them; made if missing
-	// FetchObject reads a zip from a bucket, for functions created with S3Bucket and S3Key. nil: they are refused.
+	Dir             string // of the zips and their unpacked files; created if missing
+	// FetchObject reads a zip from a bucket, for functions created with S3Bucket and S3Key; nil: these are refused.
 	FetchObject func(ctx context.Context, bucket, key string) ([]byte, error)
-	// Environment is set for every function, below its own variables: endpoints of this machine, say.
+	// Environment holds defaults for the variables of all functions, for example endpoints of this machine.
 	Environment map[string]string
-	Credentials host.Credentials // what the functions sign with
-	Concurrency int              // processes of one function; 0 for host's default
-	Idle        time.Duration    // until an idle process is stopped; 0 for host's default
-	Now         func() time.Time // nil for time.Now
-	Logger      *slog.Logger     // nil for none
+	Credentials host.Credentials // of the functions
+	Concurrency int              // processes per function; 0: host's default
+	Idle        time.Duration    // until an idle process is stopped; 0: host's default
+	Now         func() time.Time // default time.Now
+	Logger      *slog.Logger     // nil: nothing is logged
 }
 
 const keyPrefix = "function/"
 
-// Service holds the functions of one account in one region. It is an http.Handler for requests whose signature was checked.
+// Service holds the functions of one account in one region. It is an http.Handler for requests whose signature is verified.
 type Service struct {
 	cfg   Config
 	store record.Store
 
-	writing sync.Mutex // held over a change of one function, disk and store included
+	writing sync.Mutex // held during a change of a function, including disk and store
 
-	mu        sync.RWMutex // guards the maps; their values do not change
+	mu        sync.RWMutex // guards the maps; their values are immutable
 	closed    bool
 	functions map[string]*deployed
 	builtins  map[string]*deployed
-	settling  sync.WaitGroup // invocations of type Event, and closing hosts
+	settling  sync.WaitGroup // invocations of type Event, and hosts being closed
 }
 
-// deployed is one function as it is now: its document, and what runs it. An update makes a new one.
+// deployed is a function with its document and invoker. It is immutable; an update creates another.
 type deployed struct {
 	doc     document
 	invoker function.Invoker
-	host    *host.Function // nil for a builtin, and for code that cannot run any more
+	host    *host.Function // nil for a builtin, and for code that can no longer run
 	builtin bool
 }
 
-// New opens the functions that the store knows. Nothing is started: the first invocation of a function does.
+// New opens the stored functions. It starts no process: the first invocation of a function does.
 func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) {
 	if cfg.Region == "" || cfg.Account == "" || cfg.Dir == "" {
-		return nil, errors.New("lambda: Region, Account and Dir are needed")
+		return nil, errors.New("lambda: Region, Account and Dir are required")
 	}
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
@@ -92,7 +93,7 @@ func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) 
 		}
 		d, err := s.deploy(*doc)
 		if err != nil {
-			cfg.Logger.Error("function cannot run any more; upload its code again", "function", doc.Name, "error", err)
+			cfg.Logger.Error("function code unusable; upload the code again", "function", doc.Name, "error", err)
 			d = &deployed{doc: *doc, invoker: broken()}
 		}
 		s.functions[doc.Name] = d
@@ -104,14 +105,14 @@ func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) 
 	return s, nil
 }
 
-// broken is a function whose code is gone. The rest of the service must work without it.
+// broken returns the invoker of a function without usable code, so that the other functions keep working.
 func broken() function.Invoker {
 	return function.InvokerFunc(func(context.Context, []byte) (function.Reply, error) {
 		return function.FailedReply("Runtime.InvalidEntrypoint", "the function's code is missing or cannot run on this machine"), nil
 	})
 }
 
-// Builtin is a function of this process with the settings that GetFunction shows.
+// Builtin describes a function of this process with the settings that GetFunction returns.
 type Builtin struct {
 	Name, Description, Role string
 	Architecture            string
@@ -121,7 +122,7 @@ type Builtin struct {
 	Invoker                 function.Invoker
 }
 
-// AddBuiltin registers a function of this process. GetFunction and Invoker find it, unless code was uploaded under its name.
+// AddBuiltin registers a function of this process. Code uploaded under its name replaces it.
 func (s *Service) AddBuiltin(b Builtin) {
 	doc := s.newDocument(b.Name)
 	doc.Description, doc.Role, doc.Handler = b.Description, b.Role, function.BootstrapName
@@ -132,8 +133,8 @@ func (s *Service) AddBuiltin(b Builtin) {
 	s.builtins[b.Name] = &deployed{doc: doc, invoker: b.Invoker, builtin: true}
 }
 
-// Invoker finds a function by its name, partial or full ARN. It keeps working when the function's code changes, and answers
-// record.ErrNotFound once the function is deleted. An ARN of another account or region is not found.
+// Invoker finds a function by its name, partial or full ARN, of this account and region. The invoker keeps working when the
+// function's code changes. Its errors wrap record.ErrNotFound once the function is deleted.
 func (s *Service) Invoker(arnOrName string) (function.Invoker, bool) {
 	name, apiErr := s.resolve(arnOrName, "")
 	if apiErr != nil {
@@ -147,8 +148,7 @@ func (s *Service) Invoker(arnOrName string) (function.Invoker, bool) {
 	}), true
 }
 
-// IsBuiltin reports whether the name, partial or full ARN stands for a function of this process just now: one that
-// Builtin registered, and that no uploaded code replaces.
+// IsBuiltin reports whether the name, partial or full ARN currently denotes a builtin that no uploaded code replaces.
 func (s *Service) IsBuiltin(arnOrName string) bool {
 	name, apiErr := s.resolve(arnOrName, "")
 	if apiErr != nil {
@@ -158,7 +158,7 @@ func (s *Service) IsBuiltin(arnOrName string) bool {
 	return ok && d.builtin
 }
 
-// invoke runs a function. One that was replaced between finding and calling it is looked up again.
+// invoke runs a function. If it is replaced between lookup and call, invoke looks it up again.
 func (s *Service) invoke(ctx context.Context, name string, payload []byte) (function.Reply, error) {
 	for {
 		d, ok := s.get(name)
@@ -175,7 +175,7 @@ func (s *Service) invoke(ctx context.Context, name string, payload []byte) (func
 	}
 }
 
-// get finds what is deployed under a name: uploaded code before a builtin.
+// get finds a function by name: uploaded code before a builtin.
 func (s *Service) get(name string) (*deployed, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -195,7 +195,7 @@ func (s *Service) names() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// save stores doc and deploys it in the place of what was there. The caller holds writing.
+// save stores doc, deploys it and replaces the previous version. The caller holds writing.
 func (s *Service) save(ctx context.Context, doc document) error {
 	d, err := s.deploy(doc)
 	if err != nil {
@@ -209,7 +209,7 @@ func (s *Service) save(ctx context.Context, doc document) error {
 	return nil
 }
 
-// saveDocument stores doc and leaves what runs alone. The caller holds writing, and the function is not a builtin.
+// saveDocument stores doc without affecting running processes. The caller holds writing, and the function is not a builtin.
 func (s *Service) saveDocument(ctx context.Context, doc document) error {
 	if err := documents.Save(ctx, s.store, keyPrefix+doc.Name, doc); err != nil {
 		return err
@@ -222,7 +222,7 @@ func (s *Service) saveDocument(ctx context.Context, doc document) error {
 	return nil
 }
 
-// replace puts d (nil for none) under name, and closes what was there once its invocations are done.
+// replace stores d (nil: none) under name, and closes the previous version once its invocations are done.
 func (s *Service) replace(name string, d *deployed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,13 +241,13 @@ func (s *Service) replace(name string, d *deployed) {
 		ctx, cancel := context.WithTimeout(context.Background(), old.doc.timeout()+host.DefaultInitTimeout)
 		defer cancel()
 		if err := old.host.Close(ctx); err != nil {
-			s.cfg.Logger.Warn("replaced function did not close", "function", name, "error", err)
+			s.cfg.Logger.Warn("closing replaced function failed", "function", name, "error", err)
 		}
 		s.removeUnused(name)
 	}()
 }
 
-// Close lets running invocations finish until ctx ends, and stops every process. Functions stay as they are on disk.
+// Close waits for running invocations until ctx ends, and stops all processes. Functions stay on disk.
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -274,7 +274,7 @@ func (s *Service) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// settle runs fn, and has Close wait for it. It is false when the service is closed.
+// settle runs fn in a goroutine that Close waits for. It returns false if the service is closed.
 func (s *Service) settle(fn func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,7 +285,7 @@ func (s *Service) settle(fn func()) bool {
 	return true
 }
 
-// arn is the ARN of a function of this service.
+// arn returns the ARN of a function of this service.
 func (s *Service) arn(name string) string {
 	return "arn:" + record.Partition(s.cfg.Region) + ":lambda:" + s.cfg.Region + ":" + s.cfg.Account + ":function:" + name
 }

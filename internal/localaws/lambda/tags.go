@@ -9,11 +9,11 @@ import (
 
 func checkTags(tags map[string]string) *wire.Error {
 	if len(tags) > wire.MaxTags {
-		return invalid("A function may have %d tags.", wire.MaxTags)
+		return invalid("A function can have at most %d tags.", wire.MaxTags)
 	}
 	for key, value := range tags {
 		if !wire.ValidTag(key, value) {
-			return invalid("A tag's key has 1 to %d characters, its value at most %d.", wire.MaxTagKey, wire.MaxTagValue)
+			return invalid("A tag's key must have 1 to %d characters, its value at most %d.", wire.MaxTagKey, wire.MaxTagValue)
 		}
 	}
 	return nil

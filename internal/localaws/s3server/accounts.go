@@ -7,9 +7,8 @@ import (
 	"github.com/versity/versitygw/s3err"
 )
 
-// accounts tells the S3 server who may sign and what a policy may name. The admin is
-// root; every other account may do what a policy grants to its ARN. It does not change
-// while the server runs.
+// accounts defines for the S3 server which accounts may sign requests, and which principals a policy may name.
+// The admin has all permissions; other accounts have those that a policy grants to their ARN. It is immutable.
 type accounts struct {
 	byKey map[string]auth.Account
 	arn   *regexp.Regexp
@@ -32,7 +31,7 @@ func newAccounts(admin Account, readers []Account) *accounts {
 	return a
 }
 
-// GetUserAccount finds who signs with the access key.
+// GetUserAccount returns the account with the access key.
 func (a *accounts) GetUserAccount(access string) (auth.Account, error) {
 	acc, ok := a.byKey[access]
 	if !ok {
@@ -41,7 +40,7 @@ func (a *accounts) GetUserAccount(access string) (auth.Account, error) {
 	return acc, nil
 }
 
-// ResolveAccounts returns the access keys that are not known.
+// ResolveAccounts returns the unknown access keys.
 func (a *accounts) ResolveAccounts(keys []string) ([]string, error) {
 	var missing []string
 	for _, k := range keys {
@@ -52,8 +51,8 @@ func (a *accounts) ResolveAccounts(keys []string) ([]string, error) {
 	return missing, nil
 }
 
-// ResolvePrincipals returns the names that a policy may not name. Unlike AWS it does not
-// ask whether the account exists: a policy written here is to work there.
+// ResolvePrincipals returns the principals that are invalid in a policy. Unlike AWS it does not check that the
+// account exists, so that policies for AWS can be tested here.
 func (a *accounts) ResolvePrincipals(principals []string) ([]string, error) {
 	var invalid []string
 	for _, p := range principals {
@@ -64,19 +63,19 @@ func (a *accounts) ResolvePrincipals(principals []string) ([]string, error) {
 	return invalid, nil
 }
 
-// ListUserAccounts lists nobody: the admin interface of the server is not ours.
-func (a *accounts) ListUserAccounts() ([]auth.Account, error) { return nil, notOurs() }
+// ListUserAccounts returns an error: the server's admin interface is not supported.
+func (a *accounts) ListUserAccounts() ([]auth.Account, error) { return nil, unsupported() }
 
-// CreateAccount is refused.
-func (a *accounts) CreateAccount(auth.Account) error { return notOurs() }
+// CreateAccount returns an error.
+func (a *accounts) CreateAccount(auth.Account) error { return unsupported() }
 
-// UpdateUserAccount is refused.
-func (a *accounts) UpdateUserAccount(string, auth.MutableProps) error { return notOurs() }
+// UpdateUserAccount returns an error.
+func (a *accounts) UpdateUserAccount(string, auth.MutableProps) error { return unsupported() }
 
-// DeleteUserAccount is refused.
-func (a *accounts) DeleteUserAccount(string) error { return notOurs() }
+// DeleteUserAccount returns an error.
+func (a *accounts) DeleteUserAccount(string) error { return unsupported() }
 
-// Shutdown has nothing to stop.
+// Shutdown does nothing.
 func (a *accounts) Shutdown() error { return nil }
 
-func notOurs() error { return s3err.GetAPIError(s3err.ErrAdminMethodNotSupported) }
+func unsupported() error { return s3err.GetAPIError(s3err.ErrAdminMethodNotSupported) }

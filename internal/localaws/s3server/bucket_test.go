@@ -33,7 +33,7 @@ var (
 	admin    = s3server.Account{AccessKeyID: "AKIAADMIN00000000000", SecretAccessKey: "admin/secret+0000000000000000000000000000", ARN: "arn:aws:iam::000000000000:root"}
 	reader   = s3server.Account{AccessKeyID: "AKIAREADER0000000000", SecretAccessKey: "reader/secret+000000000000000000000000000", ARN: "arn:aws:iam::" + readerID + ":root"}
 	stranger = s3server.Account{AccessKeyID: "AKIASTRANGER00000000", SecretAccessKey: "stranger/secret+0000000000000000000000000", ARN: "arn:aws:iam::444455556666:root"}
-	nobody   = s3server.Account{AccessKeyID: "AKIANOBODY0000000000", SecretAccessKey: "nobody/secret+000000000000000000000000000"}
+	unknown  = s3server.Account{AccessKeyID: "AKIAUNKNOWN000000000", SecretAccessKey: "unknown/secret+00000000000000000000000000"}
 )
 
 // One server runs per process, so the tests share it; each has its own bucket.
@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 	// Nothing here may depend on these.
 	for name, value := range map[string]string{
 		"AWS_CA_BUNDLE": missing, "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
-		"AWS_PROFILE": "nobody", "AWS_ACCESS_KEY_ID": "AKIAWRONG00000000000", "AWS_SECRET_ACCESS_KEY": "wrong", "AWS_SESSION_TOKEN": "wrong",
+		"AWS_PROFILE": "unknown", "AWS_ACCESS_KEY_ID": "AKIAWRONG00000000000", "AWS_SECRET_ACCESS_KEY": "wrong", "AWS_SESSION_TOKEN": "wrong",
 		"AWS_REGION": "eu-nowhere-1", "AWS_CONFIG_FILE": missing, "AWS_SHARED_CREDENTIALS_FILE": missing,
 		"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_RETRY_MODE": "nonsense", "AWS_MAX_ATTEMPTS": "nonsense",
 		"HOME": home, "HTTP_PROXY": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1", "NO_PROXY": "",
@@ -223,7 +223,7 @@ func TestPutListGet(t *testing.T) {
 	}
 }
 
-func TestListGoesThroughAllPages(t *testing.T) {
+func TestListReadsAllPages(t *testing.T) {
 	c, name := newBucket(t)
 	for i := range 1001 {
 		put(t, c, name, fmt.Sprintf("logs/%04d", i), "")
@@ -233,7 +233,7 @@ func TestListGoesThroughAllPages(t *testing.T) {
 	}
 }
 
-func TestObjectNamesOfAllKinds(t *testing.T) {
+func TestUnusualObjectNames(t *testing.T) {
 	c, name := newBucket(t)
 	for _, key := range []string{
 		"a b", "a+b", "a%20b", "ä/€", "a=1/b=2/c", "logs/x-2-2026-01-01-00-00-00-1b4e28ba-2fa1.gz", "quote'\"", "amp&?#;", "tilde~*()!$,:@", "a%2Fb", "!{x}",
@@ -253,7 +253,7 @@ func TestObjectNamesOfAllKinds(t *testing.T) {
 	}
 }
 
-func TestReaderMayListAndGetAndNothingElse(t *testing.T) {
+func TestReaderMayOnlyListAndGet(t *testing.T) {
 	c, name := newBucket(t, "logs/a", "logs/b", "errors/failed/c", "d")
 	if err := putPolicy(t, c, name, readerPolicy(name, "logs/!{timestamp:yyyy}/", []string{readerID, "999999999999"})); err != nil {
 		t.Fatal(err)
@@ -339,11 +339,11 @@ func TestReaderMayListAndGetAndNothingElse(t *testing.T) {
 		if got := in(test.call(raw(stranger))); got != "AccessDenied" && got != "Forbidden" {
 			t.Errorf("%s as a stranger = %s, want AccessDenied", what, got)
 		}
-		if got := in(test.call(raw(nobody))); got != "InvalidAccessKeyId" && got != "Forbidden" {
+		if got := in(test.call(raw(unknown))); got != "InvalidAccessKeyId" && got != "Forbidden" {
 			t.Errorf("%s with an unknown key = %s, want InvalidAccessKeyId", what, got)
 		}
 		wrong := reader
-		wrong.SecretAccessKey = nobody.SecretAccessKey
+		wrong.SecretAccessKey = unknown.SecretAccessKey
 		if got := in(test.call(raw(wrong))); got != "SignatureDoesNotMatch" && got != "Forbidden" {
 			t.Errorf("%s with a wrong secret = %s, want SignatureDoesNotMatch", what, got)
 		}
@@ -368,7 +368,7 @@ func must[T any](v T, err error) T {
 // The page that this product replaces grants s3:GetObject on the bucket's own ARN, which
 // names no object. The server refuses such a policy as a whole, in the words of S3; a
 // store that takes it lets its reader list and not get.
-func TestPolicyOfTheSeedGrantsNoObject(t *testing.T) {
+func TestSeedPolicyGrantsNoObject(t *testing.T) {
 	c, name := newBucket(t, "logs/a")
 	policy := func(actions string) []byte {
 		return fmt.Appendf(nil, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":%s,"Resource":["arn:aws:s3:::%s"]}]}`,
@@ -390,7 +390,7 @@ func TestPolicyOfTheSeedGrantsNoObject(t *testing.T) {
 	}
 }
 
-func TestPrincipalsOfAPolicy(t *testing.T) {
+func TestPolicyPrincipals(t *testing.T) {
 	c, name := newBucket(t)
 	for principal, ok := range map[string]bool{
 		"arn:aws:iam::111122223333:root":                   true,
@@ -456,7 +456,7 @@ func TestReaderPolicyText(t *testing.T) {
 	}
 }
 
-func TestDropReaderPolicyLeavesWhatOthersWrote(t *testing.T) {
+func TestDropReaderPolicyKeepsOtherPolicies(t *testing.T) {
 	c, name := newBucket(t, "logs/a")
 	policyOf := func() (string, error) {
 		out, err := raw(admin).GetBucketPolicy(t.Context(), &s3.GetBucketPolicyInput{Bucket: &name})

@@ -26,7 +26,7 @@ import (
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
-func TestClientOfAnEndpointTakesNothingFromTheEnvironment(t *testing.T) {
+func TestEndpointClientIgnoresEnvironment(t *testing.T) {
 	_, name := newBucket(t, "logs/a")
 	c, err := bucket.New(t.Context(), bucket.Config{Endpoint: front.URL, Region: "us-east-1",
 		AccessKeyID: admin.AccessKeyID, SecretAccessKey: admin.SecretAccessKey})
@@ -85,7 +85,7 @@ func TestHandlerKeepsChunkedUploadsWithTrailers(t *testing.T) {
 	}
 }
 
-func TestHandlerTakesPresignedRequests(t *testing.T) {
+func TestHandlerAcceptsPresignedRequests(t *testing.T) {
 	_, name := newBucket(t, "logs/a b+c")
 	p, err := s3.NewPresignClient(raw(admin)).PresignGetObject(t.Context(), &s3.GetObjectInput{Bucket: &name, Key: aws.String("logs/a b+c")})
 	if err != nil {
@@ -101,7 +101,7 @@ func TestHandlerTakesPresignedRequests(t *testing.T) {
 	}
 }
 
-func TestHandlerSaysWhenTheServerIsAway(t *testing.T) {
+func TestHandlerReturns503WithoutServer(t *testing.T) {
 	s, err := s3server.New(s3server.Config{Dir: t.TempDir(), Admin: admin})
 	if err != nil {
 		t.Fatal(err)

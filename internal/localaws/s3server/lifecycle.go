@@ -9,11 +9,13 @@ import (
 	"os"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// lifecycle is the part of a lifecycle configuration that is carried out.
+// lifecycle is the supported part of a lifecycle configuration.
 type lifecycle struct {
 	Rules []lifecycleRule `xml:"Rule"`
 }
@@ -21,7 +23,7 @@ type lifecycle struct {
 type lifecycleRule struct {
 	ID         string
 	Status     string
-	Prefix     *string // of the old form
+	Prefix     *string // in the old format
 	Filter     *struct{ Prefix string }
 	Expiration *struct{ Days int }
 }
@@ -30,17 +32,17 @@ func (r lifecycleRule) prefix() string {
 	if r.Filter != nil {
 		return r.Filter.Prefix
 	}
-	return deref(r.Prefix)
+	return aws.ToString(r.Prefix)
 }
 
-// carriedOut are the elements of a lifecycle that is kept as it asks. Of uploads of parts that are not
-// finished the server itself takes care.
-var carriedOut = map[string]bool{
+// supportedElements are the elements of a supported lifecycle. The S3 server itself removes incomplete
+// multipart uploads.
+var supportedElements = map[string]bool{
 	"LifecycleConfiguration": true, "Rule": true, "ID": true, "Status": true, "Prefix": true, "Filter": true, "Expiration": true, "Days": true,
 	"AbortIncompleteMultipartUpload": true, "DaysAfterInitiation": true,
 }
 
-// checkLifecycle refuses rules that would be promised and not kept.
+// checkLifecycle refuses rules that are not supported.
 func checkLifecycle(body []byte) (code, message string) {
 	var l lifecycle
 	if err := xml.Unmarshal(body, &l); err != nil || len(l.Rules) == 0 {
@@ -49,14 +51,14 @@ func checkLifecycle(body []byte) (code, message string) {
 	for dec := xml.NewDecoder(bytes.NewReader(body)); ; {
 		token, err := dec.Token()
 		if err != nil {
-			break // at the end: it was read whole before
+			break // at the end: Unmarshal has read it before
 		}
-		if e, ok := token.(xml.StartElement); ok && !carriedOut[e.Name.Local] {
-			return "NotImplemented", "Lifecycle rules here expire objects below a prefix after some days; " + e.Name.Local + " is not served."
+		if e, ok := token.(xml.StartElement); ok && !supportedElements[e.Name.Local] {
+			return "NotImplemented", "Only lifecycle rules that expire objects below a prefix after some days are supported, not " + e.Name.Local + "."
 		}
 	}
 	for _, r := range l.Rules {
-		if r.Filter == nil && r.Prefix == nil { // S3 takes no rule that does not say what for
+		if r.Filter == nil && r.Prefix == nil { // S3 refuses such rules too
 			return "MalformedXML", "A rule has neither a Filter nor a Prefix."
 		}
 		if r.Expiration != nil && r.Expiration.Days < 1 {
@@ -66,17 +68,17 @@ func checkLifecycle(body []byte) (code, message string) {
 	return "", ""
 }
 
-// expireEvery is how often lifecycles are carried out. S3 does so once a day.
+// expireEvery is the interval at which lifecycles are applied. S3 applies them once a day.
 const expireEvery = time.Hour
 
-// expire carries out the lifecycles until ctx ends.
+// expire applies the lifecycles until ctx ends.
 func (s *Server) expire(ctx context.Context) {
 	tick := time.NewTicker(expireEvery)
 	defer tick.Stop()
 	for {
 		if err := s.Ready(ctx); err == nil {
 			if err := s.ExpireOnce(ctx, time.Now()); err != nil && ctx.Err() == nil {
-				s.cfg.Logger.WarnContext(ctx, "expire objects", "error", err)
+				s.cfg.Logger.WarnContext(ctx, "expiring objects failed", "error", err)
 			}
 		}
 		select {
@@ -87,8 +89,8 @@ func (s *Server) expire(ctx context.Context) {
 	}
 }
 
-// ExpireOnce deletes the objects that the lifecycles of all buckets let expire by now: those
-// that are older than the rule's days, which end at midnight UTC as S3's do.
+// ExpireOnce deletes the objects that have expired by the lifecycles of all buckets: those older than the
+// rule's days, which end at midnight UTC as in S3.
 func (s *Server) ExpireOnce(ctx context.Context, now time.Time) error {
 	entries, err := os.ReadDir(s.root)
 	if err != nil {
@@ -106,7 +108,7 @@ func (s *Server) ExpireOnce(ctx context.Context, now time.Time) error {
 		}
 		var l lifecycle
 		if have["lifecycle"] == "" || xml.Unmarshal([]byte(have["lifecycle"]), &l) != nil {
-			continue // it was checked when it was set
+			continue // it was validated when it was set
 		}
 		for _, r := range l.Rules {
 			if r.Status == "Enabled" && r.Expiration != nil {
@@ -118,7 +120,7 @@ func (s *Server) ExpireOnce(ctx context.Context, now time.Time) error {
 }
 
 func expireRule(ctx context.Context, client *bucket.Client, name string, r lifecycleRule, now time.Time) error {
-	// An object of yesterday 15:00 with one day goes at midnight after today 15:00.
+	// With one day, an object of yesterday 15:00 expires at the midnight after today 15:00.
 	before := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -r.Expiration.Days)
 	var old []string
 	err := client.List(ctx, name, r.prefix(), "", func(o record.Object) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// isReaderPolicy reports whether text is a policy of only the statements that earlier versions of `up` wrote for readers.
+// isReaderPolicy reports whether text is a policy that consists only of statements that earlier versions of `up` wrote for readers.
 func isReaderPolicy(text string) bool {
 	var p struct{ Statement []struct{ Sid string } }
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
@@ -23,7 +23,7 @@ func isReaderPolicy(text string) bool {
 	return len(p.Statement) > 0
 }
 
-// DropReaderPolicy deletes the policy of a bucket if an earlier version of `up` wrote it for readers. Another policy stays as it is.
+// DropReaderPolicy deletes the policy of a bucket if an earlier version of `up` wrote it for readers. It keeps any other policy.
 func DropReaderPolicy(ctx context.Context, objects *bucket.Client, name string) error {
 	text, err := objects.Policy(ctx, name)
 	switch {

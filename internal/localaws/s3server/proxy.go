@@ -12,8 +12,8 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 )
 
-// Handler serves S3 by handing each request to the server as it came: signatures cover
-// the host, the path as it was written, the query and the headers, so none may change.
+// Handler returns a handler that forwards each request to the S3 server unchanged, because signatures cover the
+// host, the raw path, the query and the headers.
 func (s *Server) Handler() http.Handler {
 	return s.settings.over(s.cfg.Admin.AccessKeyID, s.proxy())
 }
@@ -25,7 +25,7 @@ func (s *Server) proxy() http.Handler {
 		ErrorLog:      slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelWarn),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = "http", "s3"
-			r.Out.URL.RawQuery = r.In.URL.RawQuery // as it was signed, even where it cannot be parsed
+			r.Out.URL.RawQuery = r.In.URL.RawQuery // as signed, even if it cannot be parsed
 			r.Out.Host = r.In.Host
 			for name, values := range r.In.Header {
 				if _, kept := r.Out.Header[name]; !kept && !perConnection(name) {
@@ -35,9 +35,9 @@ func (s *Server) proxy() http.Handler {
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if errors.Is(err, context.Canceled) {
-				return // the client has gone
+				return // the client has disconnected
 			}
-			s.cfg.Logger.Warn("hand request to the S3 server", "method", r.Method, "error", err)
+			s.cfg.Logger.Warn("forwarding request to the S3 server failed", "method", r.Method, "error", err)
 			w.Header().Set("Content-Type", "application/xml")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
@@ -46,7 +46,7 @@ func (s *Server) proxy() http.Handler {
 	}
 }
 
-// Client returns a client of this server for one of its accounts, over its socket.
+// Client returns a client of this server for one of its accounts, using the socket.
 func (s *Server) Client(as Account) *bucket.Client {
 	return bucket.Isolated(bucket.Config{
 		Endpoint:        "http://s3",
@@ -57,8 +57,8 @@ func (s *Server) Client(as Account) *bucket.Client {
 	})
 }
 
-// transport returns a transport that dials the socket, changes nothing in requests or answers,
-// and ignores the environment.
+// transport returns a transport that dials the socket, does not modify requests or responses, and ignores the
+// environment.
 func (s *Server) transport() *http.Transport {
 	return &http.Transport{
 		DialContext:           s.dial,
@@ -69,7 +69,7 @@ func (s *Server) transport() *http.Transport {
 	}
 }
 
-// perConnection says whether a header is about the connection and not the request.
+// perConnection reports whether a header concerns the connection and not the request.
 func perConnection(name string) bool {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",

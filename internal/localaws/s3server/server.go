@@ -1,12 +1,9 @@
-// Package s3server is S3, from both sides. Server is an embedded S3 server for one machine:
-// SigV4, bucket policies, one admin account and reader accounts; objects are plain files
-// below one directory, synced before they are acknowledged. Client puts, lists and reads
-// objects there, at AWS, or at any other S3-compatible store.
+// Package s3server is an embedded S3 server for one machine, with SigV4, bucket policies, one admin account and
+// reader accounts. Objects are plain files below one directory, synced before they are acknowledged.
 //
-// The server inside (versitygw) has process-wide state: one may run per process, and it
-// makes the directory of its buckets the working directory of the process, because its
-// file names are relative to it. Whoever runs a Server must use absolute paths from then
-// on and must not change the working directory.
+// The underlying server (versitygw) has process-wide state: a process can run only one, and it changes the
+// working directory of the process to that of its buckets, because its file names are relative. A process that
+// runs a Server must use absolute paths and must not change the working directory.
 package s3server
 
 import (
@@ -31,11 +28,11 @@ import (
 
 const (
 	bucketsFolder = "buckets" // the server's root: one folder per bucket
-	sidecarFolder = "meta"    // where a file system without user attributes keeps them
+	sidecarFolder = "meta"    // attributes of objects on a file system without user attributes
 	socketName    = "s3"
 
-	// maxSocketPath is the longest name of a unix socket that every system takes (macOS's
-	// is the shortest).
+	// maxSocketPath is the longest path of a unix socket that all systems support (macOS has the
+	// lowest limit).
 	maxSocketPath = 103
 
 	maxConnections = 4096
@@ -43,19 +40,19 @@ const (
 	maxParts       = 10_000 // of a multipart upload, S3's limit
 )
 
-// Account is somebody who may sign requests to the server.
+// Account is an account that may sign requests to the server.
 type Account struct {
 	AccessKeyID     string
 	SecretAccessKey string
-	ARN             string // what a bucket policy's Principal names: arn:aws:iam::111122223333:root
+	ARN             string // Principal in bucket policies: arn:aws:iam::111122223333:root
 }
 
-// Config says where the objects are and who is who.
+// Config configures a Server.
 type Config struct {
-	Dir     string    // made when missing; its absolute path is taken at once
-	Region  string    // that signatures must name
-	Admin   Account   // owns every bucket and may do everything
-	Readers []Account // may do what a bucket policy says
+	Dir     string    // of the objects; created if missing, made absolute by New
+	Region  string    // of valid signatures
+	Admin   Account   // owns all buckets and has all permissions
+	Readers []Account // have the permissions of the bucket policies
 	Logger  *slog.Logger
 }
 
@@ -63,14 +60,14 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	root    string // absolute, holds the buckets
-	sidecar string // absolute; empty when the file system keeps user attributes
+	sidecar string // absolute; "": the file system supports user attributes
 	runDir  string // private, holds the socket
 	socket  string
 
 	settings *settings
 }
 
-// New prepares the directory and checks that it can be used. It starts nothing.
+// New prepares the directory and checks that it is usable. It starts no goroutine.
 func New(cfg Config) (*Server, error) {
 	if cfg.Admin.AccessKeyID == "" || cfg.Admin.SecretAccessKey == "" {
 		return nil, errors.New("bucket: the admin account has no credentials")
@@ -98,11 +95,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves until ctx ends, then lets requests under way finish for a few seconds. It
-// changes the working directory of the process and leaves it changed.
+// Run serves until ctx ends, then waits a few seconds for requests in progress. It changes the working
+// directory of the process, and does not change it back.
 func (s *Server) Run(ctx context.Context) (err error) {
 	if err := s.makeRunDir(); err != nil {
-		return fmt.Errorf("make folder for the S3 server's socket: %w", err)
+		return fmt.Errorf("create folder for the S3 server's socket: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(s.runDir), os.Remove(s.runLink())) }()
 	store, err := s.backend()
@@ -151,10 +148,10 @@ func (s *Server) backend() (*synced, error) {
 	return &synced{Posix: files, root: s.root, sidecar: s.sidecar, settings: s.settings}, nil
 }
 
-// Ready waits until the server takes connections, or ctx ends.
+// Ready waits until the server accepts connections or ctx ends.
 func (s *Server) Ready(ctx context.Context) error {
-	again := time.NewTicker(2 * time.Millisecond)
-	defer again.Stop()
+	retry := time.NewTicker(2 * time.Millisecond)
+	defer retry.Stop()
 	for {
 		conn, err := s.dial(ctx, "", "")
 		if err == nil {
@@ -163,19 +160,19 @@ func (s *Server) Ready(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the S3 server: %w", errors.Join(ctx.Err(), err))
-		case <-again.C:
+		case <-retry.C:
 		}
 	}
 }
 
-// dial connects to the server whatever the address.
+// dial connects to the server and ignores the address.
 func (s *Server) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "unix", s.socket)
 }
 
-// chooseSidecar says where the attributes of objects are kept: in the files themselves
-// (an empty answer), or in a folder of their own. What was chosen once stays.
+// chooseSidecar returns the folder for the attributes of objects, or "" to store them in the files themselves. It
+// keeps an earlier choice.
 func chooseSidecar(dir, root string) (string, error) {
 	sidecar := filepath.Join(dir, sidecarFolder)
 	if _, err := os.Stat(sidecar); err == nil {
@@ -196,11 +193,11 @@ func chooseSidecar(dir, root string) (string, error) {
 	return sidecar, os.Mkdir(sidecar, 0o700)
 }
 
-// runDirName is what the names of folders for the socket begin with.
+// runDirName is the prefix of the names of folders for the socket.
 const runDirName = "stagelog-"
 
-// privateDir names a folder for the socket in the first of the places that exists and
-// whose name leaves room for it: the data directory's may be too long. Run makes it.
+// privateDir returns a name for the socket's folder in the first of the places that exists and has a short enough
+// path; that of the data directory may be too long. Run creates the folder.
 func privateDir(places ...string) (string, error) {
 	for _, place := range places {
 		dir := filepath.Join(place, runDirName+rand.Text()[:12])
@@ -208,11 +205,11 @@ func privateDir(places ...string) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("no place for the S3 server's socket in %v: set TMPDIR to a short path", places)
+	return "", fmt.Errorf("find folder for the S3 server's socket in %v: none usable; set TMPDIR to a short path", places)
 }
 
-// makeRunDir makes the folder for the socket, and removes the one of a run that was killed: a
-// link in the data directory says which that was.
+// makeRunDir creates the folder for the socket, and removes that of a killed run, to which a link in the data
+// directory points.
 func (s *Server) makeRunDir() error {
 	left, err := os.Readlink(s.runLink())
 	if err == nil && strings.HasPrefix(filepath.Base(left), runDirName) {

@@ -60,8 +60,8 @@ func runChild(t *testing.T, dir string) (stdout, stderr string) {
 }
 
 // The S3 server's file names are relative to the working directory, which it sets. It
-// cannot be set back while the server runs; this test is here so that nobody is surprised.
-func TestServerPrintsNothingAndTakesTheWorkingDirectory(t *testing.T) {
+// cannot be set back while the server runs; this test is here to document that.
+func TestServerPrintsNothingAndChangesDirectory(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 { // the second time it finds what the first one left
 		stdout, stderr := runChild(t, dir)
@@ -77,7 +77,7 @@ func TestServerPrintsNothingAndTakesTheWorkingDirectory(t *testing.T) {
 	}
 }
 
-func TestAttributesMayStandInAFolder(t *testing.T) {
+func TestAttributesInSidecarFolder(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "meta"), 0o700); err != nil { // as on a file system without user attributes
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestAttributesMayStandInAFolder(t *testing.T) {
 	}
 }
 
-func TestDirectoryThatCannotBeUsedSaysWhatToDo(t *testing.T) {
+func TestUnusableDirectoryErrorNamesNextStep(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -18,28 +18,28 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 )
 
-// settings are the configurations of buckets that the server inside has no place for: public
-// access block, default encryption and lifecycle. They are kept as they came, one file for each
-// bucket, and answered. What they ask for: nothing here is public whatever they say; the disk's
-// own encryption is what there is; a lifecycle is carried out, see lifecycle.go.
+// settings stores the bucket configurations that the S3 server does not support: public access block, default
+// encryption and lifecycle. Each bucket has a file with the documents as received. Nothing is public
+// regardless of the public access block, encryption is that of the disk, and lifecycles are applied (see
+// lifecycle.go).
 type settings struct {
-	dir  string // a file for each bucket
+	dir  string // of the files
 	root string // of the buckets
 	mu   sync.Mutex
 }
 
-// setting is one of them: the name in the query, and what S3 says when it is not there.
+// setting describes one of them.
 type setting struct {
-	query   string
-	code    string
-	message string
-	otherwise,
-	element string // its document's element, and what a new bucket has
+	query     string // parameter that selects it
+	code      string // S3's error if it is not set
+	message   string
+	otherwise string // document of a new bucket; "": not set
+	element   string // root element of its document
 }
 
 const s3Namespace = `xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`
 
-// knownSettings: since 2023 S3 makes each bucket with a public access block and SSE-S3.
+// knownSettings lists the settings. Since 2023 new buckets in S3 have a public access block and SSE-S3.
 var knownSettings = []setting{
 	{"publicAccessBlock", "NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found",
 		`<PublicAccessBlockConfiguration ` + s3Namespace + `><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>`,
@@ -52,7 +52,7 @@ const sseS3 = `<ServerSideEncryptionConfiguration ` + s3Namespace + `><Rule><App
 
 const maxSetting = 256 << 10
 
-// settingOf says which setting of which bucket a request is about.
+// settingOf returns the setting and the bucket of a request, and whether it is about a setting.
 func settingOf(r *http.Request) (setting, string, bool) {
 	bucket := strings.Trim(r.URL.Path, "/")
 	if bucket == "" || strings.Contains(bucket, "/") {
@@ -67,8 +67,8 @@ func settingOf(r *http.Request) (setting, string, bool) {
 	return setting{}, "", false
 }
 
-// over serves the settings before next, which is the server inside. It is asked first in any
-// case: it checks the signature, and answers 501 to who has a good one.
+// over returns a handler that serves the settings and passes other requests to next, the S3 server. Requests
+// about settings go to next as well, because it verifies the signature; it returns 501 if that is valid.
 func (st *settings) over(adminKey string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		what, bucket, ok := settingOf(r)
@@ -82,11 +82,11 @@ func (st *settings) over(adminKey string, next http.Handler) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		answer := &held{header: http.Header{}, status: http.StatusOK}
-		next.ServeHTTP(answer, r)
+		resp := &heldResponse{header: http.Header{}, status: http.StatusOK}
+		next.ServeHTTP(resp, r)
 		switch {
-		case answer.status != http.StatusNotImplemented:
-			answer.send(w)
+		case resp.status != http.StatusNotImplemented:
+			resp.send(w)
 		case !signedInHeader(r, adminKey, what.query):
 			writeS3Error(w, http.StatusForbidden, "AccessDenied", "Access Denied")
 		default:
@@ -95,13 +95,13 @@ func (st *settings) over(adminKey string, next http.Handler) http.Handler {
 	})
 }
 
-// signedInHeader says whether the signature that the server inside found good is the header's, and
-// of that key. A signature in the query counts before the header, which may then say anything, so
-// there must be nothing else in the query than what is asked for.
+// signedInHeader reports whether the signature that the S3 server verified is in the header, by that key. A
+// signature in the query takes precedence over the header, which is then unverified, so the query must
+// contain nothing but the requested setting.
 func signedInHeader(r *http.Request, key, asked string) bool {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	for name := range query {
-		if name != asked && name != "x-id" { // by which SDKs tell operations apart
+		if name != asked && name != "x-id" { // set by SDKs to identify the operation
 			return false
 		}
 	}
@@ -162,7 +162,7 @@ func (st *settings) serve(w http.ResponseWriter, r *http.Request, what setting, 
 	}
 }
 
-// check refuses a document that is not what it should be, or asks for what is not here.
+// check refuses an invalid or unsupported document.
 func (s setting) check(body []byte) (code, message string) {
 	var root struct {
 		XMLName xml.Name
@@ -175,7 +175,7 @@ func (s setting) check(body []byte) (code, message string) {
 	case "encryption":
 		for _, algorithm := range root.KMS {
 			if algorithm != "AES256" {
-				return "NotImplemented", "There is no KMS here: SSEAlgorithm is AES256."
+				return "NotImplemented", "KMS is not supported: SSEAlgorithm must be AES256."
 			}
 		}
 	case "lifecycle":
@@ -209,28 +209,28 @@ func (st *settings) write(bucket string, have map[string]string) error {
 	return atomicfile.WriteFile(st.file(bucket), data, 0o600)
 }
 
-// forget drops the settings of a bucket that is deleted: one made anew begins anew.
+// forget deletes the settings of a deleted bucket, so that a new bucket of that name starts with the defaults.
 func (st *settings) forget(bucket string) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if err := os.Remove(st.file(bucket)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget the settings of bucket %s: %w", bucket, err)
+		return fmt.Errorf("delete settings of bucket %s: %w", bucket, err)
 	}
 	return nil
 }
 
-// held is an answer that may be replaced by another.
-type held struct {
+// heldResponse buffers a response that may be replaced.
+type heldResponse struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (h *held) Header() http.Header         { return h.header }
-func (h *held) WriteHeader(status int)      { h.status = status }
-func (h *held) Write(p []byte) (int, error) { return h.body.Write(p) }
+func (h *heldResponse) Header() http.Header         { return h.header }
+func (h *heldResponse) WriteHeader(status int)      { h.status = status }
+func (h *heldResponse) Write(p []byte) (int, error) { return h.body.Write(p) }
 
-func (h *held) send(w http.ResponseWriter) {
+func (h *heldResponse) send(w http.ResponseWriter) {
 	for name, values := range h.header {
 		w.Header()[name] = values
 	}

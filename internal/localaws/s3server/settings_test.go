@@ -19,7 +19,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 )
 
-func TestSettingsOfABucket(t *testing.T) {
+func TestBucketSettings(t *testing.T) {
 	_, name := newBucket(t)
 	c, ctx := raw(admin), t.Context()
 	check := func(what string, err error, want string) {
@@ -80,14 +80,14 @@ func TestSettingsOfABucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	block, err = c.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: in()})
-	check("get the public access block of a bucket made anew", err, "")
+	check("get the public access block of a recreated bucket", err, "")
 	if !aws.ToBool(block.PublicAccessBlockConfiguration.RestrictPublicBuckets) {
-		t.Error("a bucket made anew has the settings of the old one")
+		t.Error("a recreated bucket has the settings of the old one")
 	}
 }
 
-// A request that is signed in its query is its signer's, whoever its header names.
-func TestSettingsAreTheAdministratorsAlone(t *testing.T) {
+// The signature in a query determines the signer, regardless of the header.
+func TestSettingsRequireAdministrator(t *testing.T) {
 	_, name := newBucket(t)
 	const body = `<LifecycleConfiguration><Rule><ID>all</ID><Status>Enabled</Status><Filter><Prefix></Prefix></Filter><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>`
 	today := time.Now().UTC()
@@ -102,7 +102,7 @@ func TestSettingsAreTheAdministratorsAlone(t *testing.T) {
 		{"presigned by a reader, and a header that names the administrator", reader, []string{named}, ""},
 		{"the same with a query that Go cannot parse", reader, []string{named}, "a;b&"},
 		{"presigned by a stranger, and two headers", stranger, []string{named, named}, ""},
-		{"presigned by the administrator, whom a header cannot be told from", admin, []string{named}, ""},
+		{"presigned by the administrator, with a header", admin, []string{named}, ""},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, front.URL+"/"+name+"?lifecycle=&"+tt.query+"X-Amz-Expires=60", nil)
 		if err != nil {
@@ -165,7 +165,7 @@ func TestObjectsExpire(t *testing.T) {
 
 // A rule that is narrower than what is carried out here is refused, in whatever way its XML is
 // written: it would delete more than it says.
-func TestALifecycleIsCarriedOutWhollyOrRefused(t *testing.T) {
+func TestUnsupportedLifecycleRefused(t *testing.T) {
 	_, name := newBucket(t, "logs/a")
 	for filter, want := range map[string]int{
 		"<Filter><Prefix>logs/</Prefix></Filter>": http.StatusOK,

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3response"
@@ -16,12 +17,12 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 )
 
-// synced makes what was stored durable before it is acknowledged. The posix backend
-// itself syncs nothing, and delivery forgets a record once its object was acknowledged.
+// synced syncs objects before they are acknowledged. The posix backend does not sync, and delivery discards a
+// record once its object is acknowledged.
 type synced struct {
 	*posix.Posix
 	root     string
-	sidecar  string // empty when attributes are in the files
+	sidecar  string // "": attributes are in the files
 	settings *settings
 }
 
@@ -29,7 +30,7 @@ type synced struct {
 func (s *synced) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
 	out, err := s.Posix.PutObject(ctx, in)
 	if err == nil {
-		err = s.sync(deref(in.Bucket), deref(in.Key))
+		err = s.sync(aws.ToString(in.Bucket), aws.ToString(in.Key))
 	}
 	return out, err
 }
@@ -38,31 +39,30 @@ func (s *synced) PutObject(ctx context.Context, in s3response.PutObjectInput) (s
 func (s *synced) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
 	out, err := s.Posix.CopyObject(ctx, in)
 	if err == nil {
-		err = s.sync(deref(in.Bucket), deref(in.Key))
+		err = s.sync(aws.ToString(in.Bucket), aws.ToString(in.Key))
 	}
 	return out, err
 }
 
-// CompleteMultipartUpload stores the object of an upload's parts.
+// CompleteMultipartUpload stores the object assembled from an upload's parts.
 func (s *synced) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
 	out, version, err := s.Posix.CompleteMultipartUpload(ctx, in)
 	if err == nil {
-		err = s.sync(deref(in.Bucket), deref(in.Key))
+		err = s.sync(aws.ToString(in.Bucket), aws.ToString(in.Key))
 	}
 	return out, version, err
 }
 
-// CreateBucket makes a bucket.
+// CreateBucket creates a bucket.
 func (s *synced) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl []byte) error {
 	err := s.Posix.CreateBucket(ctx, in, acl)
 	if err == nil {
-		err = s.sync(deref(in.Bucket), "")
+		err = s.sync(aws.ToString(in.Bucket), "")
 	}
 	return err
 }
 
-// DeleteBucket removes a bucket, and the settings that are not kept with it: a new one of
-// that name must not have them.
+// DeleteBucket deletes a bucket and its settings, which a new bucket of that name must not inherit.
 func (s *synced) DeleteBucket(ctx context.Context, bucket string) error {
 	if err := s.Posix.DeleteBucket(ctx, bucket); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *synced) PutBucketPolicy(ctx context.Context, bucket string, policy []by
 	return err
 }
 
-// DeleteBucketPolicy removes it: access that was taken away stays away.
+// DeleteBucketPolicy deletes a bucket's policy, durably, so that revoked access stays revoked.
 func (s *synced) DeleteBucketPolicy(ctx context.Context, bucket string) error {
 	err := s.Posix.DeleteBucketPolicy(ctx, bucket)
 	if err == nil {
@@ -88,8 +88,8 @@ func (s *synced) DeleteBucketPolicy(ctx context.Context, bucket string) error {
 	return err
 }
 
-// sync brings the object, or the bucket when key is empty, to disk: content, attributes,
-// and every folder that leads to it. An object that was deleted meanwhile is no error.
+// sync syncs the object, or the bucket if key is empty: content, attributes, and all parent folders. It ignores
+// an object that was deleted meanwhile.
 func (s *synced) sync(bucket, key string) error {
 	name := filepath.Join(bucket, filepath.FromSlash(key))
 	if err := syncUp(s.root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -113,18 +113,11 @@ func (s *synced) sync(bucket, key string) error {
 // syncUp syncs root/name and the folders from there up to root.
 func syncUp(root, name string) error {
 	for name != "." && !strings.HasPrefix(name, "..") {
-		// SyncDir is fsync of whatever the path names, a file as well.
+		// SyncDir also syncs files.
 		if err := atomicfile.SyncDir(filepath.Join(root, name)); err != nil {
 			return err
 		}
 		name = filepath.Dir(name)
 	}
 	return atomicfile.SyncDir(root)
-}
-
-func deref(p *string) string {
-	if p == nil {
-		return ""
-	}
-	return *p
 }

@@ -64,7 +64,7 @@ func environment(t *testing.T, more ...string) []string {
 	return testenv.Environ(t.TempDir(), append(noProxies, more...)...)
 }
 
-func TestBotocoreSignsWhatIsTaken(t *testing.T) {
+func TestBotocoreSignaturesAccepted(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	testenv.NeedTool(t, "botocore", "python3", "-c", "import botocore.session")
 	cmd := exec.Command("python3", "-c", boto3Script, interopServer(t).URL)
@@ -76,7 +76,7 @@ func TestBotocoreSignsWhatIsTaken(t *testing.T) {
 	}
 }
 
-func TestAWSCommandLineIsTaken(t *testing.T) {
+func TestAWSCLISignaturesAccepted(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	testenv.NeedTool(t, "AWS CLI", "aws", "--version")
 	cmd := exec.Command("aws", "sts", "get-caller-identity", "--output", "text", "--query", "Arn", "--endpoint-url", interopServer(t).URL)

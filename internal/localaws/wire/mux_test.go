@@ -53,7 +53,7 @@ func serve(t *testing.T, h http.Handler, r *http.Request) *httptest.ResponseReco
 	return w
 }
 
-func TestMuxHandsOnWhatWasSigned(t *testing.T) {
+func TestMuxPassesVerifiedRequest(t *testing.T) {
 	h := newMux(0)
 	for _, service := range []string{"firehose", "apigateway", "lambda"} {
 		r := request("POST", "http://localhost:4580/x", "hello")
@@ -91,7 +91,7 @@ func chunked(t *testing.T, body string) *http.Request {
 	return r
 }
 
-func TestS3IsPassedOnUnread(t *testing.T) {
+func TestS3RequestsPassedOnUnread(t *testing.T) {
 	h := newMux(4)
 	v4 := request("PUT", "http://localhost:4580/bucket/key", "longer than the limit")
 	sign(t, v4, "not what is signed", signer{testKey, "another secret", "s3", "eu-west-1"})
@@ -107,7 +107,7 @@ func TestS3IsPassedOnUnread(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreInTheProtocolOfTheService(t *testing.T) {
+func TestErrorsUseServiceProtocol(t *testing.T) {
 	const target, amzJSON, form = "X-Amz-Target", "application/x-amz-json-1.1", "application/x-www-form-urlencoded; charset=utf-8"
 	signed := func(service, key, secret string, header ...string) *http.Request {
 		r := request("POST", "http://localhost:4580/", "Action=GetCallerIdentity", header...)
@@ -162,12 +162,12 @@ func TestRefusalsAreInTheProtocolOfTheService(t *testing.T) {
 	}
 }
 
-// watched tells when it is read.
+// watched records whether it is read.
 type watched struct{ read bool }
 
 func (w *watched) Read([]byte) (int, error) { w.read = true; return 0, io.EOF }
 
-func TestBodyOfAStrangerIsNotRead(t *testing.T) {
+func TestUnknownClientBodyNotRead(t *testing.T) {
 	r := request("POST", "http://localhost:4580/", "x")
 	sign(t, r, "x", signer{"AKIANOBODY", "x", "firehose", testRegion})
 	body := &watched{}
@@ -178,7 +178,7 @@ func TestBodyOfAStrangerIsNotRead(t *testing.T) {
 }
 
 // An access key id is no secret: who knows one must not have us reserve what never comes.
-func TestAnnouncedBodyIsNotReserved(t *testing.T) {
+func TestAnnouncedLengthNotAllocated(t *testing.T) {
 	h := newMux(0)
 	r := request("POST", "http://localhost:4580/", "x")
 	sign(t, r, "x", signer{testKey, "no secret", "lambda", testRegion})

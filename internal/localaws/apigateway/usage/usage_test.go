@@ -45,7 +45,7 @@ func TestDays(t *testing.T) {
 	}
 }
 
-func TestFlushWritesChangedDaysAlone(t *testing.T) {
+func TestFlushWritesOnlyChangedDays(t *testing.T) {
 	s := &recordtest.Store{}
 	c := open(t, s, "2026-11-23")
 	c.Add("p", "a", day("2026-11-22"))
@@ -84,7 +84,7 @@ func TestFlushWritesChangedDaysAlone(t *testing.T) {
 	}
 }
 
-func TestOldDaysAreForgotten(t *testing.T) {
+func TestOldDaysAreDeleted(t *testing.T) {
 	s := recordtest.StoreOf(map[string]string{"usage/p/2026-01-01": `{"a":2}`, "usage/p/2026-11-01": `{"a":3}`})
 	c := open(t, s, "2026-11-23")
 	if got := c.Used("p", "a", 0, day("2026-12-31")); got != 3 || len(s.Docs()) != 1 {

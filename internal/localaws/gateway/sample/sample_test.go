@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTheSampleAnswersAlikeEachTime(t *testing.T) {
+func TestSampleResponsesAreDeterministic(t *testing.T) {
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -19,8 +19,8 @@ func TestTheSampleAnswersAlikeEachTime(t *testing.T) {
 		{"GET", "/orders/0", "", 404, `no such order`},
 		{"GET", "/orders/x", "", 404, `no such order`},
 		{"POST", "/orders", `{"item":"rope","id":3}`, 201, `{"id":51,"item":"rope"}`},
-		{"POST", "/orders", `[1]`, 400, `no JSON object`},
-		{"POST", "/orders", `null`, 400, `no JSON object`},
+		{"POST", "/orders", `[1]`, 400, `not a JSON object`},
+		{"POST", "/orders", `null`, 400, `not a JSON object`},
 		{"POST", "/orders", `"` + strings.Repeat("x", MaxOrderBytes) + `"`, 413, `too long`},
 		{"GET", "/slow?ms=1", "", 200, `{"waited_ms":1}`},
 		{"GET", "/fail", "", 500, `always fails`},

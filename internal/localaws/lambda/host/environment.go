@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// environment is what Lambda sets for a function, the function's own variables, and PATH. Nothing else of this process's
-// environment: it may hold credentials of its user.
+// environment returns the function's variables, those that Lambda sets, and PATH. It does not pass on the rest of this
+// process's environment, which may contain the user's credentials.
 func environment(cfg *Config, runtimeAPI string) []string {
 	env := map[string]string{}
 	for name, value := range cfg.Environment {

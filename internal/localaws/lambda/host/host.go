@@ -1,20 +1,22 @@
-// Package host runs a Lambda function on this machine: the `bootstrap` of an unpacked zip, as one or more processes that
-// speak the Lambda Runtime API (2018-06-01) with a listener of their own on loopback.
+// Package host runs a Lambda function on this machine: the `bootstrap` of an unpacked zip, as one or more processes, each with
+// its own listener of the Lambda Runtime API (2018-06-01) on loopback.
 //
-// A process is started when an invocation needs one, kept warm, and stopped when it was idle for long enough. A process
-// that crashes, or exceeds the function's timeout, is killed with its process group, and the next invocation gets a fresh
-// one. What goes wrong is answered as Lambda does: a reply with FunctionError, and an errorType that says what it was.
+// A process is started when an invocation needs one, kept warm, and stopped after an idle time. A process that crashes or
+// exceeds the function's timeout is killed with its process group, and the next invocation starts a new one. Failures are
+// reported as in Lambda: by a reply with FunctionError and an errorType.
 //
-// It is not a sandbox: the function runs as this process's user, and may do what that user may. It gets none of this process's
-// environment but PATH. What it prints goes to a file of its own, never to our log.
+// It is not a sandbox: the function runs as this process's user, with the same permissions. Of this process's environment it
+// gets only PATH. Its output goes to its own file, never to our log.
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +24,7 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Limits and defaults of Lambda, and ours.
+// Defaults: Lambda's (AWS), and ours.
 const (
 	DefaultTimeout     = 3 * time.Second  // AWS
 	DefaultInitTimeout = 10 * time.Second // AWS
@@ -34,45 +36,38 @@ const (
 // ErrClosed means that the function was closed.
 var ErrClosed = errors.New("function is closed")
 
-// Credentials is what the function signs its own calls with. The zero value gives it none.
+// Credentials holds the function's own AWS credentials. The zero value means none.
 type Credentials struct{ AccessKeyID, SecretAccessKey, SessionToken string }
 
-// Config configures what to run, and how.
+// Config configures a Function.
 type Config struct {
 	Name, ARN, Version string // Version: "" for $LATEST
 	Handler, Region    string
-	CodeDir            string        // holds bootstrap: see Unpack
-	StateDir           string        // for the log file and the function's temporary files; made if missing
+	CodeDir            string        // contains bootstrap: see Unpack
+	StateDir           string        // for the log file and the function's temporary files; created if missing
 	MemoryMB           int           // passed to the function, not enforced
 	Timeout            time.Duration // of an invocation
 	InitTimeout        time.Duration // from the start of a process to its first request for work
 	Environment        map[string]string
 	Credentials        Credentials
-	Concurrency        int           // processes at once; more invocations wait
-	Idle               time.Duration // a process that had no work for so long is stopped
-	MaxLogBytes        int64         // of the log file; then it is moved to ….1 and begun again
+	Concurrency        int           // maximum number of processes; further invocations wait
+	Idle               time.Duration // idle time after which a process is stopped
+	MaxLogBytes        int64         // size at which the log file is moved to ….1
 	Logger             *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
-	set(&c.Version, "$LATEST")
-	set(&c.MemoryMB, record.MinFunctionMemoryMiB)
-	set(&c.Timeout, DefaultTimeout)
-	set(&c.InitTimeout, DefaultInitTimeout)
-	set(&c.Concurrency, DefaultConcurrency)
-	set(&c.Idle, DefaultIdle)
-	set(&c.MaxLogBytes, DefaultLogBytes)
+	c.Version = cmp.Or(c.Version, "$LATEST")
+	c.MemoryMB = cmp.Or(c.MemoryMB, record.MinFunctionMemoryMiB)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.InitTimeout = cmp.Or(c.InitTimeout, DefaultInitTimeout)
+	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
+	c.Idle = cmp.Or(c.Idle, DefaultIdle)
+	c.MaxLogBytes = cmp.Or(c.MaxLogBytes, DefaultLogBytes)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func set[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
-	}
 }
 
 // Function runs one version of one function's code. It is a function.Invoker.
@@ -84,17 +79,17 @@ type Function struct {
 	mu      sync.Mutex // guards the rest
 	closed  bool       // no new invocations
 	cut     bool       // no new processes either
-	idle    []*process // warm ones, the newest last
+	idle    []*process // warm processes, the newest last
 	all     map[*process]struct{}
 	working sync.WaitGroup // invocations
 	running sync.WaitGroup // processes
 }
 
-// New makes a Function. It starts no process: the first invocation does.
+// New returns a Function. It starts no process: the first invocation does.
 func New(cfg Config) (*Function, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Name == "" || cfg.CodeDir == "" || cfg.StateDir == "" {
-		return nil, errors.New("host: Name, CodeDir and StateDir are needed")
+		return nil, errors.New("host: Name, CodeDir and StateDir are required")
 	}
 	log, err := openLog(filepath.Join(cfg.StateDir, "function.log"), cfg.MaxLogBytes)
 	if err != nil {
@@ -103,8 +98,8 @@ func New(cfg Config) (*Function, error) {
 	return &Function{cfg: cfg, log: log, slots: make(chan struct{}, cfg.Concurrency), all: map[*process]struct{}{}}, nil
 }
 
-// Invoke runs the function once. It waits for a free process while Concurrency are busy. An error is ctx's, ErrClosed, or says
-// why no process could be started; ctx ending kills the process.
+// Invoke runs the function once. It waits while Concurrency processes are busy. Its error is that of ctx, ErrClosed, or the
+// reason why no process could be started. When ctx ends, Invoke kills the process.
 func (f *Function) Invoke(ctx context.Context, payload []byte) (function.Reply, error) {
 	if err := f.enter(); err != nil {
 		return function.Reply{}, err
@@ -123,7 +118,7 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) (function.Reply, 
 		}
 		reply, err := p.invoke(ctx, payload)
 		if errors.Is(err, errGone) && !fresh {
-			continue // it ended while it was idle: that is not this invocation's failure
+			continue // the process ended while it was idle
 		}
 		f.release(p)
 		if errors.Is(err, errGone) {
@@ -174,15 +169,10 @@ func (f *Function) forget(p *process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, p)
-	for i, q := range f.idle {
-		if q == p {
-			f.idle = append(f.idle[:i], f.idle[i+1:]...)
-			break
-		}
-	}
+	f.idle = slices.DeleteFunc(f.idle, func(q *process) bool { return q == p })
 }
 
-// release keeps p warm if it can do more work.
+// release keeps p warm if it is reusable, else kills it.
 func (f *Function) release(p *process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -194,15 +184,15 @@ func (f *Function) release(p *process) {
 	p.kill()
 }
 
-// Processes returns how many processes run now.
+// Processes returns the number of running processes.
 func (f *Function) Processes() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.all)
 }
 
-// Close lets running invocations finish until ctx ends, kills every process with its group and waits for them. New invocations
-// get ErrClosed at once.
+// Close waits for running invocations until ctx ends, and then kills all processes with their groups and waits for them. New
+// invocations fail with ErrClosed at once.
 func (f *Function) Close(ctx context.Context) error {
 	f.mu.Lock()
 	first := !f.closed

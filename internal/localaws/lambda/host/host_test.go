@@ -50,7 +50,7 @@ func TestInvocations(t *testing.T) {
 	}
 }
 
-func TestErrorsSayWhatHappened(t *testing.T) {
+func TestFunctionErrors(t *testing.T) {
 	f := newFunction(t, "lambda", Config{})
 	reply, err := f.Invoke(context.Background(), []byte(`{"Do":"exit"}`))
 	if err != nil || !strings.Contains(string(reply.Payload), "Runtime exited with error: exit status 3") {
@@ -100,7 +100,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 	}
 }
 
-func TestCallerThatGivesUpKillsTheProcess(t *testing.T) {
+func TestCanceledInvokeKillsProcess(t *testing.T) {
 	fifo := newFIFO(t)
 	f := newFunction(t, "lambda", Config{Environment: map[string]string{"HOLD": fifo}})
 	held, dead := watchFIFO(t, fifo)
@@ -115,7 +115,7 @@ func TestCallerThatGivesUpKillsTheProcess(t *testing.T) {
 	<-dead
 }
 
-func TestCloseLeavesNothing(t *testing.T) {
+func TestCloseLeavesNoProcess(t *testing.T) {
 	fifo := newFIFO(t)
 	f := newFunction(t, "lambda", Config{Concurrency: 1, Environment: map[string]string{"HOLD": fifo}})
 	held, dead := watchFIFO(t, fifo)
@@ -185,7 +185,7 @@ func TestIdleProcessIsStopped(t *testing.T) {
 	}
 }
 
-func TestEnvironmentIsLambdas(t *testing.T) {
+func TestEnvironmentMatchesLambda(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "the user's own")
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDUSER")
 	t.Setenv("SECRET_OF_THE_USER", "yes")
@@ -215,7 +215,7 @@ func TestEnvironmentIsLambdas(t *testing.T) {
 	}
 }
 
-func TestWhatAFunctionPrintsStaysInItsFile(t *testing.T) {
+func TestFunctionOutputStaysInItsFile(t *testing.T) {
 	var ours bytes.Buffer
 	f := newFunction(t, "lambda", Config{MaxLogBytes: 4096, Logger: slog.New(slog.NewTextHandler(&ours, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	for range 5 {
@@ -242,7 +242,7 @@ func TestWhatAFunctionPrintsStaysInItsFile(t *testing.T) {
 	}
 }
 
-func TestRuntimeThatAnswersWhatItWasNotAsked(t *testing.T) {
+func TestUnexpectedRuntimeResponsesRefused(t *testing.T) {
 	f := newFunction(t, "wrong ids", Config{})
 	for range 2 {
 		if got := invoke(t, f, `{}`); got != `{"wrong id":400}` {

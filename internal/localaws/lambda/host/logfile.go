@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// logFile takes what a function prints. It may hold records, so only its owner may read it. It never grows past its limit:
-// then it becomes ….1, and what was in that is gone.
+// logFile is a file for the output of a function. It may contain records, so only its owner may read it. At its maximum size
+// it is renamed to ….1, which replaces the previous one.
 type logFile struct {
 	path string
 	max  int64
 
 	mu   sync.Mutex // guards the rest
-	file *os.File   // nil once closed, or when it could not be opened again
+	file *os.File   // nil once closed, or if reopening failed
 	size int64
 }
 
@@ -45,7 +45,7 @@ func (l *logFile) openLocked() error {
 	return nil
 }
 
-// Write takes all of b, always: a function must not fail, or block, because its log is full.
+// Write always accepts all of b, so that a function neither fails nor blocks because its log is full.
 func (l *logFile) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,11 +10,11 @@ import (
 	"strconv"
 )
 
-// ownListener accepts connections of this user's processes alone. The Runtime API has no credentials, and gives out records:
-// another user of the machine must not be able to ask for them.
+// ownListener accepts only connections from processes of this user. The Runtime API has no credentials and returns records,
+// which other users of the machine must not get.
 type ownListener struct{ net.Listener }
 
-// Accept waits for the next connection of our own.
+// Accept waits for the next connection from this user.
 func (l ownListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -25,7 +25,8 @@ func (l ownListener) Accept() (net.Conn, error) {
 	}
 }
 
-// ownPeer says whether the other end of a loopback connection belongs to our user. It is true where the kernel does not say.
+// ownPeer reports whether the other end of a loopback connection belongs to this user. It returns true if that cannot be
+// determined.
 func ownPeer(conn net.Conn) bool {
 	local, ok1 := conn.RemoteAddr().(*net.TCPAddr) // as the peer sees it
 	remote, ok2 := conn.LocalAddr().(*net.TCPAddr)
@@ -46,7 +47,7 @@ func ownPeer(conn net.Conn) bool {
 	return false
 }
 
-// procAddr writes an address as /proc/net/tcp does: the IPv4 address as a number in the machine's byte order, in hex.
+// procAddr formats an address as in /proc/net/tcp: the IPv4 address as a number in the machine's byte order, in hex.
 func procAddr(a *net.TCPAddr) string {
 	var ip [4]byte
 	binary.NativeEndian.PutUint32(ip[:], binary.BigEndian.Uint32(a.IP.To4()))

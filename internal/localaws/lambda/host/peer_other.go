@@ -4,5 +4,5 @@ package host
 
 import "net"
 
-// ownListener accepts every connection: only Linux tells us whose it is.
+// ownListener accepts every connection: only on Linux can the peer's user be determined.
 type ownListener struct{ net.Listener }

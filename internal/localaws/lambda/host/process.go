@@ -17,33 +17,33 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/function"
 )
 
-// errGone means that a process ended before it took an invocation.
-var errGone = errors.New("process ended before it took the invocation")
+// errGone means that a process ended before it received an invocation.
+var errGone = errors.New("process ended before it received the invocation")
 
 // process is one running bootstrap with its Runtime API.
 type process struct {
 	cfg    *Config
 	cmd    *exec.Cmd
 	server *http.Server
-	work   chan *invocation // handed to the function's request for the next one
-	exited chan struct{}    // closed when the process was waited for
+	work   chan *invocation // received by the function's request for the next invocation
+	exited chan struct{}    // closed once the process has ended
 	exit   error            // of the process; read after exited
-	dead   atomic.Bool      // it was killed, or must not be used again
-	warm   atomic.Bool      // it has asked for work once
+	dead   atomic.Bool      // the process was killed or must not be reused
+	warm   atomic.Bool      // the process has requested an invocation
 	served sync.WaitGroup   // the server's goroutine
 
 	mu       sync.Mutex // guards the rest
 	current  *invocation
-	initFail []byte // what the function reported as the failure of its init
+	initFail []byte // init error reported by the function
 	idle     *time.Timer
 }
 
-// invocation is one call on its way through a process.
+// invocation is one invocation of a process.
 type invocation struct {
 	id       string
 	payload  []byte
 	deadline time.Time
-	done     chan function.Reply // buffers one
+	done     chan function.Reply // with a buffer of one
 }
 
 // startProcess starts a bootstrap and its Runtime API.
@@ -58,7 +58,7 @@ func startProcess(cfg *Config, log *logFile) (*process, error) {
 	p.cmd.Dir = cfg.CodeDir
 	p.cmd.Env = environment(cfg, listener.Addr().String())
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.WaitDelay = time.Second // a child of the function may hold the pipe
+	p.cmd.WaitDelay = time.Second // a child of the function may keep the pipe open
 	ownGroup(p.cmd)
 
 	started := make(chan error)
@@ -87,11 +87,11 @@ func (p *process) run(started chan<- error) {
 	}
 	p.exit = p.cmd.Wait()
 	p.dead.Store(true)
-	killGroup(p.cmd.Process.Pid) // what the function started and left behind
+	killGroup(p.cmd.Process.Pid) // children that the function left running
 	close(p.exited)
 }
 
-// wait returns when the process has ended and its Runtime API is closed.
+// wait waits until the process has ended, and closes its Runtime API.
 func (p *process) wait() {
 	<-p.exited
 	_ = p.server.Close()
@@ -99,7 +99,7 @@ func (p *process) wait() {
 	p.cfg.Logger.Debug("function process ended", "function", p.cfg.Name, "pid", p.cmd.Process.Pid, "exit", exitText(p.exit))
 }
 
-// kill ends the process and all it started. It may be repeated.
+// kill kills the process and its children. It may be repeated.
 func (p *process) kill() {
 	if p.dead.Swap(true) {
 		return
@@ -107,7 +107,7 @@ func (p *process) kill() {
 	killGroup(p.cmd.Process.Pid)
 }
 
-// reusable reports whether the process can take another invocation.
+// reusable reports whether the process can serve another invocation.
 func (p *process) reusable() bool { return !p.dead.Load() }
 
 // rest starts the idle time, after which the process is killed.
@@ -117,7 +117,7 @@ func (p *process) rest(idle time.Duration) {
 	p.idle = time.AfterFunc(idle, p.kill)
 }
 
-// wake ends the idle time. It is false if the process has gone meanwhile.
+// wake ends the idle time. It returns false if the process has ended meanwhile.
 func (p *process) wake() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,10 +127,10 @@ func (p *process) wake() bool {
 	return p.reusable()
 }
 
-// invoke gives payload to the process and waits for its answer. errGone means that the process never took it.
+// invoke sends payload to the process and waits for its response. errGone means that the process never received it.
 func (p *process) invoke(ctx context.Context, payload []byte) (function.Reply, error) {
 	inv := &invocation{id: function.NewID(), payload: payload, done: make(chan function.Reply, 1)}
-	limit := p.cfg.Timeout // a warm process that does not ask for work
+	limit := p.cfg.Timeout // for a warm process to request the invocation
 	if !p.warm.Load() {
 		limit = p.cfg.InitTimeout
 	}
@@ -154,7 +154,7 @@ func (p *process) invoke(ctx context.Context, payload []byte) (function.Reply, e
 		return reply, nil
 	case <-p.exited:
 		select {
-		case reply := <-inv.done: // it answered, then ended
+		case reply := <-inv.done: // it responded and then ended
 			return reply, nil
 		default:
 			return exited(inv.id, p.exit), nil
@@ -168,7 +168,8 @@ func (p *process) invoke(ctx context.Context, payload []byte) (function.Reply, e
 	}
 }
 
-// initFailure is the reply of a function that ended before it asked for work: what it reported, or how it ended.
+// initFailure returns the reply for a function that ended before it requested an invocation: the error that it reported, or
+// its exit status.
 func (p *process) initFailure() function.Reply {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// ownGroup makes the process the leader of a group, to be killed with all it starts, and has the kernel kill it when we die.
+// ownGroup makes the process the leader of a group, so that it can be killed with its children, and has the kernel kill it
+// when this process ends.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

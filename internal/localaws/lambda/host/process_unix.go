@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// ownGroup makes the process the leader of a group, to be killed with all it starts.
+// ownGroup makes the process the leader of a group, so that it can be killed with its children.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }

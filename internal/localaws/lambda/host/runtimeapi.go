@@ -19,7 +19,7 @@ const (
 	headerErrorType = "Lambda-Runtime-Function-Error-Type"
 )
 
-// routes is the Runtime API of one process.
+// routes returns the Runtime API of one process.
 func (p *process) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", p.next)
@@ -29,7 +29,7 @@ func (p *process) routes() http.Handler {
 	return mux
 }
 
-// next answers when there is work. Until then it waits, for ever: the process is killed when it is no longer wanted.
+// next returns the next invocation. It waits without a timeout: an idle process is killed.
 func (p *process) next(w http.ResponseWriter, r *http.Request) {
 	p.warm.Store(true)
 	select {
@@ -44,13 +44,13 @@ func (p *process) next(w http.ResponseWriter, r *http.Request) {
 		h.Set(headerDeadline, millis(inv.deadline))
 		h.Set(headerARN, p.cfg.ARN)
 		h.Set(headerTrace, "Root=1-00000000-000000000000000000000000;Sampled=0")
-		_, _ = w.Write(inv.payload) // a function that is gone is seen by its exit
+		_, _ = w.Write(inv.payload) // if it fails, the process ends
 	case <-r.Context().Done():
 	case <-p.exited:
 	}
 }
 
-// take gives the invocation that the request is about, once.
+// take returns the current invocation if it has this id, and only once.
 func (p *process) take(id string) *invocation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +70,7 @@ func (p *process) response(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		writeError(w, http.StatusBadRequest, "InvalidRequest", "the body could not be read")
 	case r.Trailer.Get(headerErrorType) != "": // a streamed response that failed half-way
-		p.finish(w, r, function.FailedReply(r.Trailer.Get(headerErrorType), "the function failed while it answered"), http.StatusAccepted)
+		p.finish(w, r, function.FailedReply(r.Trailer.Get(headerErrorType), "the function failed during its response"), http.StatusAccepted)
 	default:
 		p.finish(w, r, function.Reply{Payload: body}, http.StatusAccepted)
 	}
@@ -111,7 +111,7 @@ func (p *process) initError(w http.ResponseWriter, r *http.Request) {
 
 var errTooLarge = errors.New("body is too large")
 
-// readBody reads at most the limit of a payload. The rest is left, and the connection closed by the server.
+// readBody reads a body up to the limit of a payload. The server closes the connection if more follows.
 func readBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > function.MaxPayloadBytes {
 		return nil, errTooLarge

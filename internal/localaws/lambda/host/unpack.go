@@ -18,18 +18,19 @@ import (
 // Limits of a function's zip.
 const (
 	MaxUnpackedBytes = 250 << 20 // AWS: 250 MB, layers included
-	MaxFiles         = 20_000    // ours: a zip of empty files is a bomb too
+	MaxFiles         = 20_000    // ours, against zip bombs of empty files
 )
 
-// ErrZip means that a zip cannot be a function's code. Errors that wrap it say why, and are fit for the one who sent it.
+// ErrZip means that a zip is not valid as a function's code. Errors that wrap it contain the reason, and may be shown to the
+// client.
 var ErrZip = errors.New("could not unzip uploaded file")
 
-// Unpack writes the files of a zip below dir, which must not exist, and is made for its owner alone. It refuses names that lead
-// out of dir, links, and more than Lambda's limit. When it fails, nothing is left.
+// Unpack writes the files of a zip below dir, which must not exist and is created with mode 0700. It refuses names outside dir,
+// links, and zips larger than Lambda's limit. If it fails, it leaves no files.
 func Unpack(zipped []byte, dir string) error {
 	archive, err := zip.NewReader(bytes.NewReader(zipped), int64(len(zipped)))
 	if err != nil {
-		return fmt.Errorf("%w: it is not a zip", ErrZip)
+		return fmt.Errorf("%w: not a zip file", ErrZip)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return fmt.Errorf("unpack function: %w", err)
@@ -49,18 +50,18 @@ func Unpack(zipped []byte, dir string) error {
 
 func unpackInto(archive *zip.Reader, dir string, left int64) error {
 	if len(archive.File) > MaxFiles {
-		return fmt.Errorf("%w: it holds %d files, the limit is %d", ErrZip, len(archive.File), MaxFiles)
+		return fmt.Errorf("%w: %d files, the maximum is %d", ErrZip, len(archive.File), MaxFiles)
 	}
 	for _, f := range archive.File {
-		// Windows tools write backslashes; here they would be part of a name.
+		// Windows tools write backslashes, which would become part of the name.
 		if !filepath.IsLocal(f.Name) || strings.ContainsRune(f.Name, '\\') {
-			return fmt.Errorf("%w: the name %q leads out of the folder", ErrZip, f.Name)
+			return fmt.Errorf("%w: the name %q is outside the folder", ErrZip, f.Name)
 		}
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
 		switch mode := f.Mode(); {
 		case mode.IsDir():
 			if err := os.MkdirAll(path, 0o700); err != nil {
-				return fmt.Errorf("%w: the name %q cannot be made a folder", ErrZip, f.Name)
+				return fmt.Errorf("%w: cannot create folder %q", ErrZip, f.Name)
 			}
 		case mode.IsRegular():
 			n, err := unpackFile(f, path, left)
@@ -75,7 +76,7 @@ func unpackInto(archive *zip.Reader, dir string, left int64) error {
 	return nil
 }
 
-// unpackFile writes one file and says how many bytes it had. What the zip says about its size is not believed.
+// unpackFile writes one file and returns its size. It does not trust the size in the zip.
 func unpackFile(f *zip.File, path string, left int64) (n int64, err error) {
 	in, err := f.Open()
 	if err != nil {
@@ -83,7 +84,7 @@ func unpackFile(f *zip.File, path string, left int64) (n int64, err error) {
 	}
 	defer in.Close() // only read
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return 0, fmt.Errorf("%w: %q has no folder", ErrZip, f.Name)
+		return 0, fmt.Errorf("%w: cannot create the folder of %q", ErrZip, f.Name)
 	}
 	perm := os.FileMode(0o600)
 	if f.Mode()&0o111 != 0 {
@@ -91,7 +92,7 @@ func unpackFile(f *zip.File, path string, left int64) (n int64, err error) {
 	}
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %q is there twice", ErrZip, f.Name)
+		return 0, fmt.Errorf("%w: duplicate file %q", ErrZip, f.Name)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	n, err = io.Copy(out, io.LimitReader(in, left+1))
@@ -106,11 +107,10 @@ func unpackFile(f *zip.File, path string, left int64) (n int64, err error) {
 	return n, nil
 }
 
-// ErrRuntime means that the unpacked code cannot run here. Errors that wrap it say why.
+// ErrRuntime means that the unpacked code cannot run on this machine. Errors that wrap it contain the reason.
 var ErrRuntime = errors.New("Runtime.InvalidEntrypoint")
 
-// Check reports whether this machine can run the bootstrap in dir. architecture is Lambda's word for what the function was
-// created for: x86_64 or arm64.
+// Check checks that this machine can run the bootstrap in dir. architecture is the function's: x86_64 or arm64.
 func Check(dir, architecture string) error {
 	path := filepath.Join(dir, function.BootstrapName)
 	info, err := os.Stat(path)
@@ -127,7 +127,7 @@ func Check(dir, architecture string) error {
 	defer f.Close() // only read
 	var magic [4]byte
 	if _, err := io.ReadFull(f, magic[:]); err == nil && string(magic[:2]) == "#!" {
-		return nil // a script runs wherever its interpreter is
+		return nil // a script needs only its interpreter
 	}
 	if string(magic[:]) != elf.ELFMAG {
 		return fmt.Errorf("%w: bootstrap is neither a Linux program (ELF) nor a script", ErrRuntime)
