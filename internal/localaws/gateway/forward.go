@@ -44,7 +44,7 @@ func (x *exchange) forward() {
 		timeout = x.g.cfg.Timeout
 	}
 	r := x.r.WithContext(ctx)
-	if r.Body != nil && r.Body != http.NoBody {
+	if r.ContentLength != 0 {
 		x.timer = newUpstreamTimer()
 		r.Body = &clientBody{http.MaxBytesReader(x.w, r.Body, x.g.cfg.MaxBodyBytes), x.timer}
 	} else if x.timer == nil {
