@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -67,13 +68,17 @@ func (c *Console) nameOf(ctx context.Context, d query.Dimension, v view) string 
 		return "" // board reports the error
 	}
 	name, err := c.cached(ctx, v, "name of "+string(d), func(ctx context.Context) (any, error) {
-		q := v.ever()
-		q.By, q.Top, q.CountsOnly, q.RowsOnly = []query.Dimension{d}, 1, true, true
-		r, err := query.Run(ctx, db, q)
-		if err != nil || len(r.Rows) == 0 || r.Rows[0].Keys[0].Name == none {
+		w, err := query.Where(ctx, db, v.ever())
+		if err != nil {
 			return "", err
 		}
-		return r.Rows[0].Keys[0].Name, nil
+		w = w.And(d.Column() + " IS NOT NULL")
+		var name string
+		err = db.QueryRowContext(ctx, `SELECT `+d.Column()+` FROM requests WHERE `+w.SQL+` ORDER BY time DESC NULLS LAST LIMIT 1`, w.Args...).Scan(&name)
+		if errors.Is(err, sql.ErrNoRows) {
+			return "", nil
+		}
+		return name, err
 	})
 	if err != nil {
 		return ""

@@ -102,6 +102,10 @@ func (d Dimension) Label() string { return d.property().label }
 // Named reports whether rows of d show a name beside an id.
 func (d Dimension) Named() bool { return d == Customer || d == Plan }
 
+// Column returns the column of the view requests that has the values of d, and the names where d is named; "" where the
+// values are computed.
+func (d Dimension) Column() string { return d.property().column }
+
 // IDName returns what tables call the ids of a named dimension.
 func (d Dimension) IDName() string { return d.property().idName }
 
@@ -113,8 +117,6 @@ type scope struct {
 	zone  zone
 	time  string // the expression for a request's time
 	steps string // the expression for its column of the chart
-	// idsOnly and namesOnly hold the values of named dimensions that no request has as a name, or as an id.
-	idsOnly, namesOnly map[Condition]bool
 }
 
 // columns returns the SQL expressions of d: id and name of a named dimension, one or two expressions of another.

@@ -190,10 +190,6 @@ func (c Condition) where(s scope) Clause {
 	switch {
 	case c.Dimension.Named() && c.Pattern == Missing:
 		return Clause{SQL: "(" + columns[1] + " IS NULL)"}
-	case s.idsOnly[c]:
-		texts = columns[:1]
-	case s.namesOnly[c]:
-		texts = columns[1:]
 	case c.Dimension.property().column == "":
 		texts = []string{s.text(c.Dimension, columns)}
 	}

@@ -83,9 +83,6 @@ func newStatement(ctx context.Context, db reader, q Query) (statement, error) {
 	if len(q.By) > 0 && slices.Contains(q.By, Step) {
 		s.scope.steps = fmt.Sprintf("(epoch_us(%s) - %d) // %d", s.scope.time, q.From.UnixMicro(), q.Every.Microseconds())
 	}
-	if err := s.scope.resolve(ctx, db, q.Filter); err != nil {
-		return s, err
-	}
 	from, to := q.begin(), q.To
 	if !q.Filter.timed() && !slices.ContainsFunc(q.By, Dimension.Timed) {
 		return s, nil
@@ -106,44 +103,10 @@ func newStatement(ctx context.Context, db reader, q Query) (statement, error) {
 	return s, nil
 }
 
-// resolve looks up whether the values of named dimensions are ids or names, as comparing one column is several times faster
-// than comparing two.
-func (s *scope) resolve(ctx context.Context, db reader, f Filter) error {
-	s.idsOnly, s.namesOnly = map[Condition]bool{}, map[Condition]bool{}
-	for _, c := range f {
-		value, isGlob := glob(c.Pattern)
-		if !c.Dimension.Named() || isGlob || value == Missing {
-			continue
-		}
-		columns := s.columns(c.Dimension)
-		var isID, isName bool
-		query := fmt.Sprintf("SELECT EXISTS (FROM requests WHERE %s = ?), EXISTS (FROM requests WHERE %s = ?)", columns[0], columns[1])
-		if err := db.QueryRowContext(ctx, query, value, value).Scan(&isID, &isName); err != nil {
-			return fmt.Errorf("look up %s: %w", c.Dimension, err)
-		}
-		s.idsOnly[c], s.namesOnly[c] = !isName, !isID
-	}
-	return nil
-}
-
 // read sets the rows, the others and the total of r.
 func (s statement) read(ctx context.Context, tx *sql.Tx, r *Result) error {
 	statement, args := s.sql()
-	err := lake.EachRow(ctx, tx, statement, args, func(rows *sql.Rows) error {
-		row, kind, n, err := s.scan(rows)
-		if err != nil {
-			return err
-		}
-		switch kind {
-		case kindRow:
-			r.Rows = append(r.Rows, row)
-		case kindOthers:
-			r.Others, r.OtherRows = &row, n
-		case kindTotal:
-			r.Total = row
-		}
-		return nil
-	})
+	err := lake.EachRow(ctx, tx, statement, args, func(rows *sql.Rows) error { return s.add(rows, r) })
 	if err != nil {
 		return fmt.Errorf("count requests: %w", err)
 	}
@@ -153,36 +116,45 @@ func (s statement) read(ctx context.Context, tx *sql.Tx, r *Result) error {
 	return nil
 }
 
-// scan reads a row, its kind, and the number of rows that it sums up. Only rows of kindRow have keys.
-func (s statement) scan(rows *sql.Rows) (row Row, kind int, n int64, err error) {
-	keys := make([]Value, len(s.query.By))
-	to := []any{&kind, &n}
-	for i, d := range s.query.By {
+// add adds a row of the statement's result to r.
+func (s statement) add(rows *sql.Rows, r *Result) error {
+	q := s.query
+	var place, requests, errs, client, server, bytes, before, errorsBefore sql.NullInt64
+	var first, last sql.NullTime
+	var n int64
+	var latencies any
+	keys := make([]Value, len(q.By))
+	to := []any{&place, &n}
+	for i, d := range q.By {
 		to = append(to, &keys[i].Value)
 		if d.Named() {
 			to = append(to, &keys[i].Name)
 		}
 	}
-	var latencies any
-	var first, last sql.NullTime
-	var b Before
-	to = append(to, &row.Requests, &row.Errors, &row.Client, &row.Server, &row.Bytes, &latencies, &first, &last, &b.Requests, &b.Errors)
+	to = append(to, &latencies, &requests, &errs, &client, &server, &bytes, &first, &last, &before, &errorsBefore)
 	if err := rows.Scan(to...); err != nil {
-		return Row{}, 0, 0, err
+		return err
 	}
-	if kind == kindRow {
-		row.Keys = keys
-	}
-	if list, ok := latencies.([]any); ok && len(list) == 3 {
+	row := Row{Measures: Measures{Requests: requests.Int64, Errors: errs.Int64, Client: client.Int64, Server: server.Int64, Bytes: bytes.Int64,
+		First: first.Time, Last: last.Time}}
+	isRow := place.Valid && (q.Top == 0 || place.Int64 <= int64(q.Top))
+	if list, ok := latencies.([]any); ok && len(list) == 3 && (isRow || !q.RowsOnly) {
 		row.P50, row.P95, row.P99 = milliseconds(list[0]), milliseconds(list[1]), milliseconds(list[2])
 	}
-	if !s.query.RowsOnly {
-		row.First, row.Last = first.Time, last.Time
+	if q.Compare {
+		row.Before = &Before{before.Int64, errorsBefore.Int64}
 	}
-	if s.query.Compare {
-		row.Before = &b
+	switch {
+	case !place.Valid:
+		r.Total = row
+	case place.Int64 == 0: // left out, see Query.Current
+	case isRow:
+		row.Keys = keys
+		r.Rows = append(r.Rows, row)
+	default:
+		r.Others, r.OtherRows = &row, n
 	}
-	return row, kind, n, nil
+	return nil
 }
 
 func milliseconds(v any) *int64 {

@@ -3,115 +3,133 @@ package query
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 )
 
-// statement generates the SQL of a query as one statement, which reads the requests once for the counts, and once or twice
-// more only for latencies. Its parts are
+// statement generates the SQL of a query as one statement. Planning costs it more than reading a hundred thousand requests
+// does, so it computes only what the query asks for. Its parts are
 //
-//	s      the requests of the period, with t, the time used for grouping, and now, true for the current period
-//	r      those that the filter selects, with x0, x1, ...: the columns of the dimensions
-//	cells  counts per combination of x0, x1, ... and status; few enough to be read repeatedly
-//	sums   the cells by group, with g0, g1, ..., which distinguish the groups
-//	ranks  the sums with their place, from 1, in the query's order
-//	times  the latencies of each place, of the others at place Top + 1, and of all at 0
-//
-// r is marked NOT MATERIALIZED, because DuckDB would materialize a part that is used twice, and r can be the whole lake.
+//	r      the requests of the period that the filter selects, with x0, x1, ...: the columns of the dimensions
+//	sums   the figures by group, with g0, g1, ..., which distinguish the groups
+//	ranks  the sums with their place, from 1, in the query's order; all places after Top are Top + 1, and 0 is left out
+//	rows   the sums by place, and of all places with NULL as place
+//	times  the latencies by place
 type statement struct {
 	query Query
 	scope scope
 }
 
-// The kinds of rows that the statement returns, in their order.
-const (
-	kindRow = iota
-	kindOthers
-	kindTotal
-)
-
 // quantiles is exact: quantile_disc sorts and returns the value at ceil(n × share).
 const quantiles = "quantile_disc(latency, [0.5, 0.95, 0.99])"
 
-// sql returns the statement and its parameters.
+// figure is a column of the result.
+type figure struct {
+	name      string
+	requests  string // the aggregate over the requests of a group
+	groups    string // the aggregate over groups
+	kind      string // the type of the result
+	requested bool   // the query asks for it; else it is NULL
+}
+
+func (s statement) figures() []figure {
+	q := s.query
+	count := func(condition string) string { return "count(*)" + s.only(condition) }
+	return []figure{
+		{"requests", count(""), "sum", "BIGINT", true},
+		{"errors", count("status >= 400"), "sum", "BIGINT", true},
+		{"client", count("status BETWEEN 400 AND 499"), "sum", "BIGINT", true},
+		{"server", count("status BETWEEN 500 AND 599"), "sum", "BIGINT", true},
+		{"bytes", "sum(bytes)" + s.only(""), "sum", "BIGINT", !q.RowsOnly || !q.CountsOnly || q.Order == Bytes},
+		{"first", "min(time)" + s.only(""), "min", "TIMESTAMP", !q.RowsOnly},
+		{"last", "max(time)" + s.only(""), "max", "TIMESTAMP", !q.RowsOnly},
+		{"before", "count(*) FILTER (NOT now)", "sum", "BIGINT", q.Compare},
+		{"errors_before", "count(*) FILTER (NOT now AND status >= 400)", "sum", "BIGINT", q.Compare},
+	}
+}
+
+// only returns the FILTER of an aggregate over the current period's requests with a condition; "" is all of them.
+func (s statement) only(condition string) string {
+	switch {
+	case !s.query.Compare && condition == "":
+		return ""
+	case !s.query.Compare:
+		return " FILTER (" + condition + ")"
+	case condition == "":
+		return " FILTER (now)"
+	}
+	return " FILTER (now AND " + condition + ")"
+}
+
+// sql returns the statement and its parameters. Columns of the result are the place, the number of groups, the texts of the
+// keys, the latencies, and the figures.
 func (s statement) sql() (string, []any) {
 	source, args := s.source()
-	top := int64(math.MaxInt32)
-	if s.query.Top > 0 {
-		top = int64(s.query.Top)
+	parts := []string{source, s.sums()}
+	if len(s.query.By) == 0 {
+		parts = append(parts, "rows AS (SELECT NULL::BIGINT AS place, 1 AS n, * FROM sums)")
+	} else {
+		parts = append(parts, s.ranks(), s.rows())
 	}
-	parts := append([]string{source, s.cells(), s.sums()}, s.ranks()...)
-	quantile, join := "NULL", ""
-	if !s.query.CountsOnly {
-		parts = append(parts, s.times(top))
-		quantile, join = "q", " LEFT JOIN times USING (place)"
+	latencies, join := "NULL", ""
+	switch {
+	case s.query.CountsOnly:
+	case s.query.RowsOnly:
+		if s.groupLatencies() {
+			latencies = "q"
+		}
+	default:
+		parts = append(parts, s.times())
+		latencies, join = "times.q", " LEFT JOIN times ON times.place IS NOT DISTINCT FROM rows.place"
+		if s.groupLatencies() {
+			latencies = "coalesce(times.q, rows.q)"
+		}
 	}
-	sum := func(column string) string { return "coalesce(sum(" + column + "), 0)" } // 0 for no rows
-	sums := strings.Join([]string{sum("requests"), sum("errors"), sum("client"), sum("server"), sum("bytes"), "min(first)", "max(last)", sum("before"), sum("errors_before")}, ", ")
-	var blank strings.Builder
-	for i := range s.shown() {
-		fmt.Fprintf(&blank, " '' AS k%d,", i)
+	columns := append(append([]string{"rows.place", "n"}, s.shown()...), latencies)
+	for _, f := range s.figures() {
+		switch {
+		case !f.requested:
+			columns = append(columns, "NULL")
+		case f.name == "bytes":
+			columns = append(columns, fmt.Sprintf("CAST(least(coalesce(bytes, 0), %d) AS BIGINT)", int64(math.MaxInt64)))
+		default:
+			columns = append(columns, "CAST("+f.name+" AS "+f.kind+")")
+		}
 	}
-	answers := []string{fmt.Sprintf("SELECT %d AS kind, 0 AS place, count(*) AS n,%s %s FROM sums", kindTotal, blank.String(), sums)}
-	if len(s.query.By) > 0 {
-		answers = append(answers,
-			fmt.Sprintf("SELECT %d, place, 1,%s requests, errors, client, server, bytes, first, last, before, errors_before FROM ranks WHERE place <= %d", kindRow, s.keys(), top),
-			fmt.Sprintf("SELECT %d, %d, count(*),%s %s FROM ranks WHERE place > %d HAVING count(*) > 0", kindOthers, top+1, blank.String(), sums, top))
-	}
-	return fmt.Sprintf(`%s,
-answers (kind, place, n,%s requests, errors, client, server, bytes, first, last, before, errors_before) AS (%s)
-SELECT kind, n,%s CAST(requests AS BIGINT), CAST(errors AS BIGINT), CAST(client AS BIGINT), CAST(server AS BIGINT),
-	CAST(least(bytes, %d) AS BIGINT), %s, first, last, CAST(before AS BIGINT), CAST(errors_before AS BIGINT)
-FROM answers%s ORDER BY kind, place`, strings.Join(parts, ",\n"), s.list("k", len(s.shown())), strings.Join(answers, " UNION ALL "),
-		s.list("k", len(s.shown())), int64(math.MaxInt64), quantile, join), args
+	return fmt.Sprintf("WITH %s\nSELECT %s FROM rows%s ORDER BY rows.place", strings.Join(parts, ",\n"), strings.Join(columns, ", "), join), args
 }
 
-// list returns prefix0, prefix1, ..., each with a comma after it.
-func (s statement) list(prefix string, n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, " %s%d,", prefix, i)
-	}
-	return b.String()
-}
-
-// byGroup returns g0, g1, ... as the last criteria of an order, each with a comma before it.
-func (s statement) byGroup() string {
-	var b strings.Builder
-	for i := range s.groups() {
-		fmt.Fprintf(&b, ", g%d ASC NULLS LAST", i)
-	}
-	return b.String()
-}
-
-// source returns s and r, and their parameters.
+// source returns r and its parameters.
 func (s statement) source() (string, []any) {
 	q := s.query
-	t, now := "time", "true"
-	var bounds Clause
+	requests := "requests"
+	columns := s.columns()
+	for i := range columns {
+		columns[i] += fmt.Sprintf(" AS x%d", i)
+	}
+	columns = append(columns, "status", "bytes", "time", "latency")
+	var where Clause
 	var args []any
 	if q.Compare {
-		// The parameters of the SELECT list come before those of WHERE.
-		t, now = fmt.Sprintf("if(time < ?::TIMESTAMP, time + to_microseconds(%d), time)", q.To.Sub(q.From).Microseconds()), "time >= ?::TIMESTAMP"
+		// Parameters of the inner SELECT come before those of WHERE.
+		requests = fmt.Sprintf("(SELECT *, if(time < ?::TIMESTAMP, time + to_microseconds(%d), time) AS t, time >= ?::TIMESTAMP AS now FROM requests)",
+			q.To.Sub(q.From).Microseconds())
 		args = []any{q.From.UTC(), q.From.UTC()}
+		columns = append(columns, "now")
 	}
 	if from := q.begin(); !from.IsZero() {
-		bounds = bounds.And("time >= ?::TIMESTAMP", from.UTC())
+		where = where.And("time >= ?::TIMESTAMP", from.UTC())
 	}
 	if !q.To.IsZero() {
-		bounds = bounds.And("time < ?::TIMESTAMP", q.To.UTC())
+		where = where.And("time < ?::TIMESTAMP", q.To.UTC())
 	}
 	if q.Compare && !q.CompareUntil.IsZero() {
-		bounds = bounds.And("(time < ?::TIMESTAMP OR time >= ?::TIMESTAMP)", q.CompareUntil.UTC(), q.From.UTC())
+		where = where.And("(time < ?::TIMESTAMP OR time >= ?::TIMESTAMP)", q.CompareUntil.UTC(), q.From.UTC())
 	}
-	where := q.Filter.where(s.scope)
-	var columns strings.Builder
-	for i, c := range s.columns() {
-		fmt.Fprintf(&columns, "%s AS x%d, ", c, i)
+	if selected := q.Filter.where(s.scope); selected.SQL != "" {
+		where = where.And(selected.SQL, selected.Args...)
 	}
-	return fmt.Sprintf(`WITH s AS NOT MATERIALIZED (SELECT *, %s AS t, %s AS now FROM requests WHERE %s),
-r AS NOT MATERIALIZED (SELECT %sstatus, now, bytes, time, latency FROM s WHERE %s)`,
-		t, now, bounds.text(), columns.String(), where.text()), append(append(args, bounds.Args...), where.Args...)
+	// r can be the whole lake, and DuckDB would materialize a part that is used twice.
+	return fmt.Sprintf("r AS NOT MATERIALIZED (SELECT %s FROM %s WHERE %s)", strings.Join(columns, ", "), requests, where.text()), append(args, where.Args...)
 }
 
 // columns returns the expressions behind x0, x1, ...
@@ -139,118 +157,125 @@ func (s statement) groups() []string {
 	return all
 }
 
-func (s statement) cells() string {
-	figures := "sum(bytes) AS b, min(time) AS f, max(time) AS l"
-	if s.query.RowsOnly {
-		bytes, last := "sum(bytes)", "NULL::TIMESTAMP"
-		if s.query.CountsOnly {
-			bytes = "NULL::HUGEINT"
-		}
-		if slices.ContainsFunc(s.query.By, Dimension.Named) {
-			last = "max(time)" // the newest name depends on it
-		}
-		figures = bytes + " AS b, NULL::TIMESTAMP AS f, " + last + " AS l"
-	}
-	return fmt.Sprintf("cells AS MATERIALIZED (SELECT%s status, now, count(*) AS n, %s FROM r GROUP BY ALL)",
-		s.list("x", len(s.columns())), figures)
-}
-
+// sums returns the figures by group. Where a customer or plan has several names, the newest is taken; rows without a time
+// count as the oldest.
 func (s statement) sums() string {
-	count := func(condition string) string { return "coalesce(sum(n) FILTER (" + condition + "), 0)" }
-	var groups, names, ids []string
+	var columns, ids []string
 	for i, g := range s.groups() {
-		groups, ids = append(groups, fmt.Sprintf("%s AS g%d", g, i)), append(ids, fmt.Sprintf("g%d", i))
+		columns, ids = append(columns, fmt.Sprintf("%s AS g%d", g, i)), append(ids, fmt.Sprintf("g%d", i))
 	}
 	x := 0
 	for i, d := range s.query.By {
 		if d.Named() {
-			// For the newest name, a row without a time counts as the oldest.
-			names = append(names, fmt.Sprintf("arg_max(x%d, coalesce(l, make_timestamp(0))) AS n%d", x+1, i))
+			columns = append(columns, fmt.Sprintf("arg_max(x%d, coalesce(time, make_timestamp(0))) AS n%d", x+1, i))
 		}
 		x += len(s.scope.columns(d))
 	}
-	columns := append(append(groups, names...),
-		count("now")+" AS requests", count("now AND status >= 400")+" AS errors", count("now AND status BETWEEN 400 AND 499")+" AS client",
-		count("now AND status BETWEEN 500 AND 599")+" AS server", "coalesce(sum(b) FILTER (now), 0) AS bytes",
-		"min(f) FILTER (now) AS first", "max(l) FILTER (now) AS last", count("NOT now")+" AS before", count("NOT now AND status >= 400")+" AS errors_before",
-		"sum(n) AS either")
+	if s.groupLatencies() {
+		columns = append(columns, quantiles+s.only("")+" AS q")
+	}
+	for _, f := range s.figures() {
+		if f.requested {
+			columns = append(columns, f.requests+" AS "+f.name)
+		}
+	}
 	by := ""
 	if len(ids) > 0 {
 		by = " GROUP BY " + strings.Join(ids, ", ")
 	}
-	return fmt.Sprintf("sums AS MATERIALIZED (SELECT %s FROM cells%s)", strings.Join(columns, ", "), by)
+	return fmt.Sprintf("sums AS (SELECT %s FROM r%s)", strings.Join(columns, ", "), by)
 }
 
-// ranks returns the part ranks, preceded by parts that its order needs.
-func (s statement) ranks() []string {
-	var parts []string
-	groups := s.groups()
-	order, from, where := []string{}, "sums", ""
+// groupLatencies reports whether sums has the latencies of each group. Otherwise only those that are shown get them.
+func (s statement) groupLatencies() bool {
+	q := s.query
+	return q.Order == Latency || !q.CountsOnly && len(q.By) > 0 && (q.RowsOnly || q.Top == 0)
+}
+
+// ranks returns the sums with their place.
+func (s statement) ranks() string {
+	var byGroup strings.Builder
+	for i := range s.groups() {
+		fmt.Fprintf(&byGroup, ", g%d ASC NULLS LAST", i)
+	}
+	before := "0"
+	if s.query.Compare {
+		before = "before"
+	}
+	var order []string
+	from := "sums"
 	switch s.query.Order {
 	case Change:
-		order = append(order, "abs(requests - before) DESC")
+		order = append(order, "abs(requests - "+before+") DESC")
 	case Errors:
 		order = append(order, "errors DESC")
 	case Changes:
-		rank := func(change string) string {
-			return "row_number() OVER (ORDER BY abs(" + change + ") DESC" + s.byGroup() + ")"
+		errorsBefore := "0"
+		if s.query.Compare {
+			errorsBefore = "errors_before"
 		}
-		from = fmt.Sprintf("(SELECT *, least(%s, %s) AS higher FROM sums) AS sums", rank("requests - before"), rank("errors - errors_before"))
+		rank := func(change string) string {
+			return "row_number() OVER (ORDER BY abs(" + change + ") DESC" + byGroup.String() + ")"
+		}
+		from = fmt.Sprintf("(SELECT *, least(%s, %s) AS higher FROM sums)", rank("requests - "+before), rank("errors - "+errorsBefore))
 		order = append(order, "higher")
 	case Bytes:
-		order = append(order, "bytes DESC")
+		order = append(order, "coalesce(bytes, 0) DESC")
 	case Latency:
-		as, grouped := s.grouped(groups)
-		parts = append(parts, fmt.Sprintf("p95s AS (SELECT %s quantile_disc(latency, 0.95) AS p95 FROM r WHERE now GROUP BY ALL)", as))
-		order, from = append(order, "p95 DESC NULLS LAST"), "sums LEFT JOIN p95s ON "+grouped
+		order = append(order, "q[2] DESC NULLS LAST")
 	}
-	order = append(order, "requests DESC", "either DESC"+s.byGroup())
+	order = append(order, "requests DESC", before+" DESC"+byGroup.String())
+	place := "row_number() OVER (ORDER BY " + strings.Join(order, ", ") + ")"
 	if s.query.Current {
-		where = " WHERE requests > 0"
+		place = "if(requests = 0, 0, row_number() OVER (ORDER BY requests = 0, " + strings.Join(order, ", ") + "))"
 	}
-	return append(parts, fmt.Sprintf("ranks AS MATERIALIZED (SELECT sums.*, row_number() OVER (ORDER BY %s) AS place FROM %s%s)", strings.Join(order, ", "), from, where))
+	if s.query.Top > 0 {
+		place = fmt.Sprintf("least(%s, %d)", place, s.query.Top+1)
+	}
+	return fmt.Sprintf("ranks AS (SELECT *, %s AS place FROM %s)", place, from)
 }
 
-// grouped returns the groups as columns y0, y1, ..., each with a comma after it, and the condition that they are g0, g1, ...
-func (s statement) grouped(groups []string) (columns, same string) {
-	var as, is []string
-	for i, g := range groups {
-		as = append(as, fmt.Sprintf("%s AS y%d,", g, i))
-		is = append(is, fmt.Sprintf("y%d IS NOT DISTINCT FROM g%d", i, i))
+// rows returns the sums of each place and the total.
+func (s statement) rows() string {
+	columns := []string{"place", "count(*) AS n"}
+	one := func(column string) { columns = append(columns, fmt.Sprintf("any_value(%[1]s) AS %[1]s", column)) }
+	for i := range s.groups() {
+		one(fmt.Sprintf("g%d", i))
 	}
-	if len(is) == 0 {
-		is = []string{"true"}
+	for i, d := range s.query.By {
+		if d.Named() {
+			one(fmt.Sprintf("n%d", i))
+		}
 	}
-	return strings.Join(as, " "), strings.Join(is, " AND ")
+	if s.groupLatencies() {
+		one("q")
+	}
+	for _, f := range s.figures() {
+		if f.requested {
+			columns = append(columns, fmt.Sprintf("%s(%s) AS %s", f.groups, f.name, f.name))
+		}
+	}
+	return "rows AS (SELECT " + strings.Join(columns, ", ") + " FROM ranks GROUP BY GROUPING SETS ((place), ()))"
 }
 
-// total computes the percentiles of all requests. Counting each latency is several times faster than sorting them all.
-const total = `histogram AS (SELECT latency, count(*) AS n FROM r WHERE now AND latency IS NOT NULL GROUP BY latency),
-heights AS (SELECT latency, sum(n) OVER (ORDER BY latency) AS upto, sum(n) OVER () AS whole FROM histogram)`
-
-const ofTotal = `SELECT 0 AS place, [min(latency) FILTER (upto * 100 >= whole * 50), min(latency) FILTER (upto * 100 >= whole * 95),
-	min(latency) FILTER (upto * 100 >= whole * 99)] AS q FROM heights`
-
-func (s statement) times(top int64) string {
-	if s.query.RowsOnly {
-		as, grouped := s.grouped(s.groups())
-		return fmt.Sprintf("times AS (SELECT place, q FROM (SELECT %s %s AS q FROM r WHERE now GROUP BY ALL) JOIN ranks ON %s WHERE place <= %d)", as, quantiles, grouped, top)
+// times returns the latencies of the total and, unless sums has those of each group, of all places. Counting each latency is
+// several times faster than sorting them all.
+func (s statement) times() string {
+	now, join := "true", ""
+	if s.query.Compare {
+		now = "now"
 	}
-	if len(s.query.By) == 0 {
-		return total + ",\ntimes AS (" + ofTotal + ")"
+	if len(s.query.By) > 0 && s.query.Top > 0 {
+		var same []string
+		for i, g := range s.groups() {
+			same = append(same, fmt.Sprintf("%s IS NOT DISTINCT FROM g%d", g, i))
+		}
+		join = fmt.Sprintf("\n\tUNION ALL SELECT place, %s FROM r JOIN ranks ON %s WHERE %s GROUP BY place", quantiles, strings.Join(same, " AND "), now)
 	}
-	groups := s.groups()
-	if s.query.Top == 0 {
-		as, grouped := s.grouped(groups)
-		return fmt.Sprintf("%s,\ntimes AS (%s UNION ALL SELECT place, q FROM (SELECT %s %s AS q FROM r WHERE now GROUP BY ALL) JOIN ranks ON %s)",
-			total, ofTotal, as, quantiles, grouped)
-	}
-	var same []string
-	for i, g := range groups {
-		same = append(same, fmt.Sprintf("%s IS NOT DISTINCT FROM g%d", g, i))
-	}
-	return fmt.Sprintf("%s,\ntimes AS (%s UNION ALL SELECT least(place, %d), %s FROM r JOIN ranks ON %s WHERE now GROUP BY 1)",
-		total, ofTotal, top+1, quantiles, strings.Join(same, " AND "))
+	return fmt.Sprintf(`histogram AS (SELECT latency, count(*) AS n FROM r WHERE %s AND latency IS NOT NULL GROUP BY latency),
+heights AS (SELECT latency, sum(n) OVER (ORDER BY latency) AS upto, sum(n) OVER () AS whole FROM histogram),
+times AS (SELECT NULL::BIGINT AS place, [min(latency) FILTER (upto * 100 >= whole * 50), min(latency) FILTER (upto * 100 >= whole * 95),
+	min(latency) FILTER (upto * 100 >= whole * 99)] AS q FROM heights%s)`, now, join)
 }
 
 // shown returns the expressions of the texts that rows show, over g0, g1, ... and the names.
@@ -272,17 +297,8 @@ func (s statement) shown() []string {
 	return all
 }
 
-// keys returns shown, each with a comma after it.
-func (s statement) keys() string {
-	var b strings.Builder
-	for _, k := range s.shown() {
-		b.WriteString(" " + k + ",")
-	}
-	return b.String()
-}
-
 // undated returns the statement that counts the requests without a time.
 func (s statement) undated() (string, []any) {
 	where := s.query.Filter.where(s.scope)
-	return "WITH s AS (SELECT *, time AS t FROM requests WHERE time IS NULL) SELECT count(*) FROM s WHERE " + where.text(), where.Args
+	return "SELECT count(*) FROM (SELECT *, time AS t FROM requests WHERE time IS NULL) WHERE " + where.text(), where.Args
 }
