@@ -30,9 +30,9 @@ test:             ## the command of the README, with a time limit that a busy ma
 race:             ## the same under the race detector; e2e runs a binary that is built without it
 	$(GO) test -race -timeout 30m $$($(GO) list $(PKGS) | grep -v '/e2e$$')
 
-# The slow tests, by level: internal/testenv describes each. RUN names tests.
+# The slow tests, by level: internal/testenv describes each. RUN selects some by name.
 $(LEVELS):
-	STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run '$(RUN)' \
+	@tests=$$(.ci/level $@ '$(RUN)') && set -x && STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run "$$tests" \
 	  $$(grep -rli --include='*_test.go' 'testenv\.$@)' . | xargs -n1 dirname | sort -u)
 
 # empty runs a tool that must print nothing but lines that match the second argument.

@@ -51,11 +51,7 @@ func TestDocsNameWhatExists(t *testing.T) {
 func declarations(t *testing.T) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}
-	walk(t, func(path string, text []byte) {
-		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
+	walkGo(t, func(path string, _ *token.FileSet, file *ast.File) {
 		name := file.Name.Name
 		for _, decl := range file.Decls {
 			switch decl := decl.(type) {
@@ -110,22 +106,42 @@ func receiver(f *ast.FuncDecl) string {
 	}
 }
 
-// walk calls fn with each Go file of the repository.
+// walk calls fn with each source file, template, script and document of the repository.
 func walk(t *testing.T, fn func(path string, text []byte)) {
 	t.Helper()
-	for _, root := range []string{"cmd", "internal", "e2e"} {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			if err == nil {
-				fn(path, text)
-			}
+	kinds := map[string]bool{".go": true, ".html": true, ".js": true, ".css": true, ".md": true, ".yaml": true, ".sql": true, ".py": true}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
 			return err
-		})
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "dist" || d.Name() == ".stagelog"):
+			return filepath.SkipDir
+		case d.IsDir() || !kinds[filepath.Ext(path)]:
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err == nil {
+			fn(path, text)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// walkGo calls fn with each Go file of the repository, parsed.
+func walkGo(t *testing.T, fn func(path string, set *token.FileSet, file *ast.File)) {
+	t.Helper()
+	set := token.NewFileSet()
+	walk(t, func(path string, text []byte) {
+		if filepath.Ext(path) != ".go" {
+			return
+		}
+		file, err := parser.ParseFile(set, path, text, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
+		fn(path, set, file)
+	})
 }

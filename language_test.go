@@ -2,10 +2,7 @@ package stagelog_test
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,7 +18,7 @@ var forbidden = regexp.MustCompile(`(?i)\b(nobody|somebody|everybody|whoever|ane
 var allowed = regexp.MustCompile(`(?i)\broom for\b`)
 
 func TestTextsHaveNoForbiddenWords(t *testing.T) {
-	walkTexts(t, func(path string, text []byte) {
+	walk(t, func(path string, text []byte) {
 		if filepath.Base(path) == "language_test.go" {
 			return
 		}
@@ -37,14 +34,9 @@ func TestTextsHaveNoForbiddenWords(t *testing.T) {
 var notAVerb = map[string]bool{"is": true, "are": true, "says": true, "has": true, "have": true, "knows": true, "answers": true, "wants": true, "was": true, "may": true, "means": true}
 
 func TestDocCommentsDescribeActions(t *testing.T) {
-	walkTexts(t, func(path string, text []byte) {
-		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+	walkGo(t, func(path string, set *token.FileSet, file *ast.File) {
+		if strings.HasSuffix(path, "_test.go") {
 			return
-		}
-		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, path, text, parser.ParseComments)
-		if err != nil {
-			t.Fatal(err)
 		}
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
@@ -57,28 +49,4 @@ func TestDocCommentsDescribeActions(t *testing.T) {
 			}
 		}
 	})
-}
-
-// walkTexts calls fn with each source file, template, script and document of the repository.
-func walkTexts(t *testing.T, fn func(path string, text []byte)) {
-	t.Helper()
-	kinds := map[string]bool{".go": true, ".html": true, ".js": true, ".css": true, ".md": true, ".yaml": true, ".sql": true, ".py": true}
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (d.Name() == ".git" || d.Name() == "dist" || d.Name() == ".stagelog"):
-			return filepath.SkipDir
-		case d.IsDir() || !kinds[filepath.Ext(path)]:
-			return nil
-		}
-		text, err := os.ReadFile(path)
-		if err == nil {
-			fn(path, text)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

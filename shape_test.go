@@ -2,10 +2,7 @@ package stagelog_test
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,27 +12,38 @@ import (
 const maxParameters = 5
 
 func TestShapes(t *testing.T) {
-	files := token.NewFileSet()
-	for _, root := range []string{"cmd", "internal"} {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
-			}
-			for _, d := range file.Decls {
-				for name, problem := range shapeProblems(d) {
-					t.Errorf("%s: %s %s", files.Position(d.Pos()), name, problem)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+	walkGo(t, func(path string, set *token.FileSet, file *ast.File) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
 		}
-	}
+		for _, d := range file.Decls {
+			for name, problem := range shapeProblems(d) {
+				t.Errorf("%s: %s %s", set.Position(d.Pos()), name, problem)
+			}
+		}
+	})
+}
+
+// .ci/level finds the tests of a level by their calls of testenv, which have to stand in the tests themselves.
+func TestLevelsAreNamedInTests(t *testing.T) {
+	walkGo(t, func(path string, set *token.FileSet, file *ast.File) {
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || strings.HasPrefix(f.Name.Name, "Test") {
+				continue
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if x, ok := call.X.(*ast.Ident); ok && x.Name == "testenv" && slices.Contains([]string{"Need", "NeedPlain", "Asked"}, call.Sel.Name) {
+					t.Errorf("%s: %s calls testenv.%s: call it in the test", set.Position(n.Pos()), f.Name.Name, call.Sel.Name)
+				}
+				return true
+			})
+		}
+	})
 }
 
 // shapeProblems returns what is wrong with a declaration, by the name of the function or type, function literals

@@ -29,7 +29,10 @@ const killEnv = "STAGELOG_LAKE_TEST_KILL"
 // draws and is killed a drawn time later, while the objects before that one are stored.
 func TestKilledImportStoresRowsOnce(t *testing.T) {
 	const each = 200
-	kills := killCount()
+	kills := 4
+	if testenv.Asked(testenv.Kill) {
+		kills = 30
+	}
 	objects := 20 * kills
 	b := made{bucket: &bucket{name: "b"}, each: each}
 	for i := range objects {
@@ -87,14 +90,6 @@ func importAndDie(t *testing.T, dir string, b made, kills int) {
 	b.reads = new(atomic.Int64)
 	_, err = l.Import(t.Context(), b, lake.ImportOptions{Prefix: "logs/", BatchRows: 1000})
 	t.Fatalf("the import ended before it was killed: %v", err)
-}
-
-// killCount returns how often the test kills: often with make kill, and a few times in every go test.
-func killCount() int {
-	if testenv.Asked(testenv.Kill) {
-		return 50
-	}
-	return 4
 }
 
 // made is a bucket whose objects are made when they are read. It kills the process at its last read.
