@@ -150,7 +150,7 @@ func (l *logs) nothing(ctx context.Context) string {
 	for prefix := l.Prefix; err == nil && prefix != ""; {
 		prefix = prefix[:strings.LastIndexByte(strings.TrimSuffix(prefix, "/"), '/')+1]
 		if names, err = l.bucket.Children(ctx, prefix, maxNames); len(names) > 0 {
-			return fmt.Sprintf("no objects below %s; check the prefix. Below %s: %s", l.url(l.Prefix), l.url(prefix), table.Printable(strings.Join(names, ", ")))
+			return fmt.Sprintf("no objects below %s; check the prefix. %s contains %s", l.url(l.Prefix), l.url(prefix), table.Printable(strings.Join(names, ", ")))
 		}
 	}
 	return "no objects below " + l.url(l.Prefix)

@@ -136,7 +136,7 @@ func TestNoObjectsBelowPrefix(t *testing.T) {
 		prefix  string
 		text    string
 	}{
-		"a typo":                           {[]string{"errors/x", "logs/2026/x", "README"}, "lgos/", "no objects below s3://acme-logs/lgos/; check the prefix. Below s3://acme-logs/: errors/, logs/, README\n"},
+		"a typo":                           {[]string{"errors/x", "logs/2026/x", "README"}, "lgos/", "no objects below s3://acme-logs/lgos/; check the prefix. s3://acme-logs/ contains errors/, logs/, README\n"},
 		"a typo further down":              {[]string{"apiable/aws/logs/x", "apiable/aws/errors/x"}, "apiable/aws/lgos/", "Below s3://acme-logs/apiable/aws/: apiable/aws/errors/, apiable/aws/logs/\n"},
 		"a typo further up":                {[]string{"apiable/aws/logs/x"}, "apaible/aws/logs", "Below s3://acme-logs/: apiable/\n"},
 		"an empty bucket":                  {nil, "logs/", "no objects below s3://acme-logs/logs/\n"},

@@ -98,7 +98,7 @@ func (t *table) remove() {
 	}
 }
 
-// dropObjects removes objects. If they had the first row of a request, another object's row of it counts from then on.
+// dropObjects removes objects. If a removed row was the first of its request, the next remaining row counts instead.
 func dropObjects(ctx context.Context, tx *sql.Tx, ids ...int32) error {
 	if len(ids) == 0 {
 		return nil

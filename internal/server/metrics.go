@@ -19,7 +19,7 @@ func (m *indexMetrics) Collect(ch chan<- prometheus.Metric) {
 	send := func(kind prometheus.ValueType, name, help string, value float64) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("stagelog_directory_"+name, help, nil, nil), kind, value)
 	}
-	send(prometheus.GaugeValue, "keys", "API keys in the usage plan index, including deleted keys that are kept.", float64(s.Keys))
+	send(prometheus.GaugeValue, "keys", "API keys in the usage plan index, including deleted keys that are still kept.", float64(s.Keys))
 	send(prometheus.GaugeValue, "usage_plans", "Usage plans in the usage plan index, including deleted plans that are kept.", float64(s.Plans))
 	send(prometheus.GaugeValue, "age_seconds", "Time since the last complete refresh of the usage plan index.", s.Age.Seconds())
 	send(prometheus.GaugeValue, "pending_keys", "Unknown API keys waiting for a refresh.", float64(s.Pending))

@@ -257,7 +257,7 @@ func markDuplicates(rows []laketest.Row) {
 func TestBuildRefusesUnfinishedImport(t *testing.T) {
 	db := lakeOf(t, objects(), randomRows(rand.New(rand.NewPCG(11, 12)), 100))
 	laketest.Exec(t, db, "INSERT INTO unchecked VALUES (1)")
-	if _, err := Build(t.Context(), db, prices(t), october, options(t)); err == nil || !strings.Contains(err.Error(), "run the import again") {
+	if _, err := Build(t.Context(), db, prices(t), october, options(t)); err == nil || !strings.Contains(err.Error(), "run the command again without --no-import") {
 		t.Errorf("Build: %v", err)
 	}
 }

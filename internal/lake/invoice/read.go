@@ -63,7 +63,7 @@ func (m *month) sources(ctx context.Context, want func(Source, time.Time) bool) 
 		return nil, fmt.Errorf("check for unfinished imports: %w", err)
 	}
 	if unchecked > 0 {
-		return nil, fmt.Errorf("an import was interrupted: the requests of %d objects were not checked for duplicates and might be billed twice; run the import again", unchecked)
+		return nil, fmt.Errorf("an import was interrupted: the requests of %d objects were not checked for duplicates and might be billed twice; run the command again without --no-import", unchecked)
 	}
 	ids, sources, index := []int32{}, []Source{}, map[int32]int{}
 	err := lake.EachRow(ctx, m.tx, `SELECT o.id, o.bucket, o.key, o.etag, o.modified FROM objects o

@@ -119,7 +119,7 @@ func (l *Logger) lose(n int) {
 func (l *Logger) full(stream string) {
 	if l.losing.CompareAndSwap(false, true) {
 		l.lostAt.Store(l.lost.Load() - 1)
-		l.log.Error("access log queue full; losing lines", "stream", stream, "bytes", l.bytes.Load())
+		l.log.Error("access log queue full; dropping lines", "stream", stream, "bytes", l.bytes.Load())
 	}
 }
 

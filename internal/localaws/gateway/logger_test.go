@@ -247,7 +247,7 @@ func TestFullQueueLosesLinesWithoutBlocking(t *testing.T) {
 		if s := l.Stats(); s.Delivered != 9 || s.WaitingBytes != 0 {
 			t.Errorf("after: %+v", s)
 		}
-		if log := text.String(); strings.Count(log, "losing lines") != 1 || strings.Count(log, "queue recovered") != 1 || !strings.Contains(log, "lost=15") {
+		if log := text.String(); strings.Count(log, "dropping lines") != 1 || strings.Count(log, "queue recovered") != 1 || !strings.Contains(log, "lost=15") {
 			t.Errorf("the log says:\n%s", log)
 		}
 	})

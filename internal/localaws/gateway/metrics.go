@@ -43,7 +43,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "stagelog_gateway_log_lines_lost_total", Help: "Access log lines lost because the queue was full or the stream refused them.",
 		}),
 		putRetries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "stagelog_gateway_log_put_failures_total", Help: "Batches of access log lines that a stream did not accept completely.",
+			Name: "stagelog_gateway_log_put_failures_total", Help: "Batches of access log lines that a stream did not accept, or accepted only in part.",
 		}),
 		queueBytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "stagelog_gateway_log_queue_bytes", Help: "Bytes of queued access log lines.",

@@ -85,7 +85,7 @@ func (e expiry) fixed() string {
 func checkExpiries(s *Spec) error {
 	for _, e := range expiries(s) {
 		if e.days > 0 && strings.HasPrefix(StatePrefix, e.fixed()) {
-			return fmt.Errorf("aws: %s would delete all objects that start with %q, including stagelog's own objects below %s: make the prefix %q start differently, for example with logs/, or remove %s",
+			return fmt.Errorf("aws: %s would delete all objects whose keys start with %q, including stagelog's own objects below %s: change the prefix %q, for example to logs/, or remove %s",
 				e.option, e.fixed(), StatePrefix, e.prefix, e.option)
 		}
 	}

@@ -93,7 +93,7 @@ func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 	keys := conditionKeys(by)
 	f := finding{
 		found:       fmt.Sprintf("%s of the policy of %s denies %s to the stream's role %s", statementName(*s.policy.document, by), s.bucket, c.action, s.role.name),
-		consequence: "nothing can be delivered, without any notice: the stream stays ACTIVE and accepts records, which are lost after 24 hours",
+		consequence: "nothing can be delivered, and no error is reported: the stream stays ACTIVE and accepts records, which are lost after 24 hours",
 		fix:         r.exemptCommand(s, by),
 	}
 	has := func(key string) bool {

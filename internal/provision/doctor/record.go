@@ -122,7 +122,7 @@ func (r *run) errorFinding(s *stream, found *sighting) finding {
 		found:       fmt.Sprintf("the record is in the error output, s3://%s/%s, after %d attempts", s.bucket, found.key, e.AttemptsMade),
 		cause:       string(e.ErrorCode) + ": " + truncate(e.ErrorMessage, 300),
 		consequence: "records of requests go there too: they are stored unmodified, and not delivered",
-		fix:         "fix what the other checks report, then stagelog replay",
+		fix:         "fix what the other checks report, then run stagelog replay",
 	}
 	group := "/aws/lambda/" + strings.Split(functionName(s.function), ":")[0]
 	log := command("logs", "tail", group, "--region", s.region, "--since", "15m")
