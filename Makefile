@@ -1,4 +1,4 @@
-# What CI calls, and what a person calls before a commit. Each target stands alone. CONTRIBUTING.md says when to use which.
+# Targets for CI and for use before a commit. CONTRIBUTING.md says when to use each; they do not depend on each other.
 GO      ?= go
 FUZZ    ?= 1000x
 RUN     ?= .
@@ -19,18 +19,18 @@ release:          ## dist/stagelog with the enrichment function's zips embedded
 	done
 	$(GO) build -tags release -trimpath -o dist/stagelog ./cmd/stagelog
 
-check:            ## before a commit: format, vet, staticcheck, and the tests of the packages that changed since the last one
+check:            ## before a commit: formatting, vet, staticcheck, and tests of the packages that changed since the last commit
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
 	$(GO) vet $(PKGS)
 	@changed=$$(.ci/changed); if [ -n "$$changed" ]; then set -x; $(GO) tool staticcheck $$changed && $(GO) test -timeout 20m $$changed; fi
 
-test:             ## the command of the README, with a time limit that a busy machine keeps
+test:             ## all tests, as in the README, with a time limit that is long enough for a busy machine
 	$(GO) test -timeout 20m $(PKGS)
 
-race:             ## the same under the race detector; e2e runs a binary that is built without it
+race:             ## the same with the race detector, without e2e, which runs a binary built without the detector
 	$(GO) test -race -timeout 30m $$($(GO) list $(PKGS) | grep -v '/e2e$$')
 
-# The slow tests, by level: internal/testenv describes each. RUN selects some by name.
+# The slow tests, by level; internal/testenv describes each level. RUN selects tests by name.
 $(LEVELS):
 	@tests=$$(.ci/level $@ '$(RUN)') && set -x && STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run "$$tests" \
 	  $$(grep -rli --include='*_test.go' 'testenv\.$@)' . | xargs -n1 dirname | sort -u)
@@ -40,12 +40,11 @@ empty = out=$$($(GO) tool $(1)) || exit 1; \
 	if [ -n '$(2)' ]; then out=$$(printf '%s' "$$out" | grep -vE '$(2)'); fi; \
 	test -z "$$out" || { echo '$(1):'; echo "$$out"; exit 1; }
 
-# TESTS_ONLY are the functions that tests alone may call: test helpers, which are packages because several packages'
-# tests share them; the inverses of record's frame and id, with which tests read what the product writes; and the format
-# of the web page that this project replaces, accesslog.Seed.
+# TESTS_ONLY matches functions that only tests call: the test helpers that several packages share; ParseFrame, ParseID
+# and parseDigits, with which tests read what the product writes; and accesslog.Seed, a sample format with curly quotes.
 TESTS_ONLY := ^internal/(lake/laketest|localaws/wire/wiretest|provision/moto|record/recordtest|delivery/ingest/ingesttest|testenv)/|: (ParseFrame|ParseID|parseDigits|Seed)$$
 
-lint:             ## format, vet, staticcheck, unused and complex code, and builds that nothing else covers
+lint:             ## formatting, vet, staticcheck, unused and complex code, and builds that no other target covers
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
 	$(GO) vet $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
@@ -65,7 +64,7 @@ fuzz:             ## every fuzz target, FUZZ runs (1000x) or time (30s) each
 	  done; \
 	done
 
-bench:            ## every benchmark, a few rounds: that they run, not how fast
+bench:            ## a few rounds of every benchmark, to check that it runs
 	$(GO) test -run '^$$' -bench . -benchtime 3x $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u)
 
 demo:

@@ -1,4 +1,4 @@
-"""Builds the chain by hand with boto3, as the page describes it, and proves it.
+"""Builds the pipeline step by step with boto3, sends requests, and waits for their lines.
 
 The function is the real Lambda: CreateFunction with the zip of the bootstrap. It prints
 one JSON document: the enriched lines found in the bucket.

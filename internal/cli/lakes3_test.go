@@ -137,8 +137,8 @@ func TestNoObjectsBelowPrefix(t *testing.T) {
 		text    string
 	}{
 		"a typo":                           {[]string{"errors/x", "logs/2026/x", "README"}, "lgos/", "no objects below s3://acme-logs/lgos/; check the prefix. s3://acme-logs/ contains errors/, logs/, README\n"},
-		"a typo further down":              {[]string{"apiable/aws/logs/x", "apiable/aws/errors/x"}, "apiable/aws/lgos/", "Below s3://acme-logs/apiable/aws/: apiable/aws/errors/, apiable/aws/logs/\n"},
-		"a typo further up":                {[]string{"apiable/aws/logs/x"}, "apaible/aws/logs", "Below s3://acme-logs/: apiable/\n"},
+		"a typo further down":              {[]string{"apiable/aws/logs/x", "apiable/aws/errors/x"}, "apiable/aws/lgos/", "s3://acme-logs/apiable/aws/ contains apiable/aws/errors/, apiable/aws/logs/\n"},
+		"a typo further up":                {[]string{"apiable/aws/logs/x"}, "apaible/aws/logs", "s3://acme-logs/ contains apiable/\n"},
 		"an empty bucket":                  {nil, "logs/", "no objects below s3://acme-logs/logs/\n"},
 		"an empty bucket without a prefix": {nil, "", "no objects below s3://acme-logs/\n"},
 		"another time":                     {[]string{"logs/2020/01/01/00/x"}, "logs/", "no objects below s3://acme-logs/logs/ in the time range (set by --from); found logs/2020/\n"},

@@ -176,7 +176,7 @@ func TestDeliveryPage(t *testing.T) {
 	c, _ := testConsole(t)
 	got := text(find(pageAt(t, c, "/delivery"), "main", "")[0])
 	for _, want := range []string{"amazon-apigateway-acme errors", "453 KiB", "oldest record 41 s", "4.21M", "1,893 objects", "19 s ago", "Lambda.FunctionError", "12 3 h 0 min ago",
-		"stagelog replay --into logs/replayed/ --since 4h", "amazon-apigateway-partners idle", "10.4k", "61 of them deleted", "34 s"} {
+		"stagelog replay --into logs/replayed/ --since 4h", "amazon-apigateway-partners idle", "10.4k", "including 61 deleted", "34 s"} {
 		if !strings.Contains(strings.ReplaceAll(got, "\u00a0", " "), want) {
 			t.Errorf("got %q, want %q in it", got, want)
 		}

@@ -8,17 +8,17 @@ CREATE TABLE objects (
     size          BIGINT NOT NULL,     -- bytes as stored
     modified      TIMESTAMP NOT NULL,  -- S3's LastModified
     imported      TIMESTAMP NOT NULL,
-    lines         BIGINT NOT NULL,     -- JSON objects that became rows
-    bad           BIGINT NOT NULL,     -- other lines; the first ones are kept in bad_lines
-    problem       VARCHAR,             -- why the object, or its rest, could not be read; NULL if none
+    lines         BIGINT NOT NULL,     -- lines that are JSON objects; each is a row of request_rows
+    bad           BIGINT NOT NULL,     -- lines that are not; the first few are in bad_lines
+    problem       VARCHAR,             -- why the object, or the rest of it, could not be read; NULL if it was read completely
     UNIQUE (bucket, key)
 );
 
 -- One row per line of an object, in the order of the lines.
 CREATE TABLE request_rows (
     object        INTEGER NOT NULL,    -- objects.id
-    line          BIGINT NOT NULL,     -- number of the JSON object within it, from 1
-    duplicate     BOOLEAN NOT NULL,    -- an earlier row has the same request
+    line          BIGINT NOT NULL,     -- number of the JSON object in the object, from 1
+    duplicate     BOOLEAN NOT NULL,    -- an earlier row is the same request
     time          TIMESTAMP,           -- when the request arrived ($context.requestTimeEpoch, or requestTime)
     request_id    VARCHAR,             -- $context.requestId, which clients can set
     api_id        VARCHAR,
@@ -38,7 +38,7 @@ CREATE TABLE request_rows (
     user_agent    VARCHAR,
     error         VARCHAR,             -- $context.error.message or integration error
     extra         JSON,                -- all other fields, unchanged; NULL if there are none
-    extended_request_id VARCHAR        -- $context.extendedRequestId; it, or else request_id, identifies a request
+    extended_request_id VARCHAR        -- $context.extendedRequestId; identifies a request; if it is NULL, request_id does
 );
 
 -- Each request once. Reports, SQL and the console read this view.
@@ -47,10 +47,10 @@ CREATE VIEW requests AS
            latency, integration_latency, bytes, ip, user_agent, error, extra, object, line, extended_request_id
     FROM request_rows WHERE NOT duplicate;
 
--- The objects whose requests were not checked for duplicates yet.
+-- Objects whose requests have not been checked for duplicates yet.
 CREATE TABLE unchecked (object INTEGER NOT NULL);
 
--- The first lines of each object that were not JSON objects.
+-- The first few lines of each object that are not JSON objects.
 CREATE TABLE bad_lines (
     object        INTEGER NOT NULL,
     line          BIGINT NOT NULL,

@@ -1,5 +1,5 @@
 "use strict";
-// Charts: the pointer or the arrow keys select a column in all charts of the page; a drag or Enter zooms in. The values come
+// Charts: the pointer or the arrow keys select a column in all charts of the page; dragging or Enter zooms in. The values are read
 // from the chart's table.
 
 const charts = [...document.querySelectorAll("figure.chart")].map((figure) => {
@@ -17,7 +17,7 @@ function hide() {
   for (const c of charts) c.cross.setAttribute("width", 0);
 }
 
-// show marks column i in all charts and shows its values in a tip on the given chart.
+// show marks column i in all charts and shows its values in a tooltip on the given chart.
 function show(chart, i) {
   const row = chart.rows[i];
   if (!row) return;
@@ -49,7 +49,7 @@ function show(chart, i) {
   tip.style.top = box.top - frame.top + 4 + "px";
 }
 
-// zoomIn opens the page with the range of columns a to b.
+// zoomIn reloads the page for the time range from column a to column b.
 function zoomIn(chart, a, b) {
   const from = Number(chart.figure.dataset.from), step = Number(chart.figure.dataset.step), until = Number(chart.figure.dataset.until);
   const to = new URL(location.href);

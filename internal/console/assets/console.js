@@ -3,7 +3,7 @@
 
 const $ = (selector, root = document) => root.querySelector(selector);
 
-// The theme is a cookie, so that the server renders the page in it, without flicker.
+// The theme is stored in a cookie, so that the server renders the page in that theme, without flicker.
 function toggleTheme() {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -12,7 +12,7 @@ function toggleTheme() {
 }
 $("[data-theme-toggle]")?.addEventListener("click", (e) => { e.preventDefault(); toggleTheme(); });
 
-// A click elsewhere closes an open sheet.
+// A click outside an open drop-down closes it.
 document.addEventListener("click", (e) => {
   for (const drop of document.querySelectorAll(".drop[open]")) if (!drop.contains(e.target)) drop.open = false;
 });

@@ -1,10 +1,10 @@
 "use strict";
-// The live tail. Lines are hostile text and reach the page only through textContent.
+// The live tail. Lines are untrusted text; they are added to the page only through textContent.
 
 (() => {
   const panel = document.getElementById("live");
   if (!panel) return;
-  const maxRows = 300, maxHeld = 1000; // on the page, and while paused
+  const maxRows = 300, maxHeld = 1000; // rows on the page; lines held while paused
   const body = document.getElementById("lines"), state = document.getElementById("state"), pause = document.getElementById("pause");
   const grep = document.getElementById("grep"), waiting = document.getElementById("waiting");
   let held = [], paused = false, skipped = 0, connected = false, ended = false;
