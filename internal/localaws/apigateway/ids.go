@@ -7,33 +7,17 @@ import (
 )
 
 const (
-	idChars    = "abcdefghijklmnopqrstuvwxyz0123456789"
-	valueChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	idLength   = 10
+	idChars  = "abcdefghijklmnopqrstuvwxyz0123456789"
+	idLength = 10
 	// valueLength is the length of the API key values that API Gateway generates.
 	valueLength = 40
 )
 
 // newID returns a random id like AWS's: ten lower-case letters and digits.
-func newID() string { return randomText(idLength, idChars) }
+func newID() string { return strings.ToLower(rand.Text()[:idLength]) }
 
 // newValue returns a random API key value like AWS's: 40 letters and digits.
-func newValue() string { return randomText(valueLength, valueChars) }
-
-func randomText(n int, alphabet string) string {
-	out := make([]byte, 0, n)
-	var buf [64]byte
-	limit := 256 - 256%len(alphabet) // bytes from here on would make some characters more likely
-	for len(out) < n {
-		_, _ = rand.Read(buf[:]) // never fails: crypto/rand ends the process on an error
-		for _, b := range buf {
-			if int(b) < limit && len(out) < n {
-				out = append(out, alphabet[int(b)%len(alphabet)])
-			}
-		}
-	}
-	return string(out)
-}
+func newValue() string { return (rand.Text() + rand.Text())[:valueLength] }
 
 // derivedID hashes the parts to an id, which is the same on every machine.
 func derivedID(parts ...string) string {
