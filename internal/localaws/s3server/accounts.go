@@ -4,14 +4,14 @@ import (
 	"regexp"
 
 	"github.com/versity/versitygw/auth"
-	"github.com/versity/versitygw/s3err"
 )
 
 // accounts defines for the S3 server which accounts may sign requests, and which principals a policy may name.
 // The admin has all permissions; other accounts have those that a policy grants to their ARN. It is immutable.
 type accounts struct {
-	byKey map[string]auth.Account
-	arn   *regexp.Regexp
+	auth.IAMServiceSingle // its administration methods return errors: that interface is not supported
+	byKey                 map[string]auth.Account
+	arn                   *regexp.Regexp
 }
 
 var (
@@ -62,20 +62,3 @@ func (a *accounts) ResolvePrincipals(principals []string) ([]string, error) {
 	}
 	return invalid, nil
 }
-
-// ListUserAccounts returns an error: the server's admin interface is not supported.
-func (a *accounts) ListUserAccounts() ([]auth.Account, error) { return nil, unsupported() }
-
-// CreateAccount returns an error.
-func (a *accounts) CreateAccount(auth.Account) error { return unsupported() }
-
-// UpdateUserAccount returns an error.
-func (a *accounts) UpdateUserAccount(string, auth.MutableProps) error { return unsupported() }
-
-// DeleteUserAccount returns an error.
-func (a *accounts) DeleteUserAccount(string) error { return unsupported() }
-
-// Shutdown does nothing.
-func (a *accounts) Shutdown() error { return nil }
-
-func unsupported() error { return s3err.GetAPIError(s3err.ErrAdminMethodNotSupported) }

@@ -29,37 +29,25 @@ type synced struct {
 // PutObject stores one object, its attributes and its name.
 func (s *synced) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
 	out, err := s.Posix.PutObject(ctx, in)
-	if err == nil {
-		err = s.sync(aws.ToString(in.Bucket), aws.ToString(in.Key))
-	}
-	return out, err
+	return out, s.sync(err, aws.ToString(in.Bucket), aws.ToString(in.Key))
 }
 
 // CopyObject stores a copy.
 func (s *synced) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
 	out, err := s.Posix.CopyObject(ctx, in)
-	if err == nil {
-		err = s.sync(aws.ToString(in.Bucket), aws.ToString(in.Key))
-	}
-	return out, err
+	return out, s.sync(err, aws.ToString(in.Bucket), aws.ToString(in.Key))
 }
 
 // CompleteMultipartUpload stores the object assembled from an upload's parts.
 func (s *synced) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
 	out, version, err := s.Posix.CompleteMultipartUpload(ctx, in)
-	if err == nil {
-		err = s.sync(aws.ToString(in.Bucket), aws.ToString(in.Key))
-	}
-	return out, version, err
+	return out, version, s.sync(err, aws.ToString(in.Bucket), aws.ToString(in.Key))
 }
 
 // CreateBucket creates a bucket.
 func (s *synced) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl []byte) error {
 	err := s.Posix.CreateBucket(ctx, in, acl)
-	if err == nil {
-		err = s.sync(aws.ToString(in.Bucket), "")
-	}
-	return err
+	return s.sync(err, aws.ToString(in.Bucket), "")
 }
 
 // DeleteBucket deletes a bucket and its settings, which a new bucket of that name must not inherit.
@@ -73,24 +61,21 @@ func (s *synced) DeleteBucket(ctx context.Context, bucket string) error {
 // PutBucketPolicy replaces a bucket's policy.
 func (s *synced) PutBucketPolicy(ctx context.Context, bucket string, policy []byte) error {
 	err := s.Posix.PutBucketPolicy(ctx, bucket, policy)
-	if err == nil {
-		err = s.sync(bucket, "")
-	}
-	return err
+	return s.sync(err, bucket, "")
 }
 
 // DeleteBucketPolicy deletes a bucket's policy, durably, so that revoked access stays revoked.
 func (s *synced) DeleteBucketPolicy(ctx context.Context, bucket string) error {
 	err := s.Posix.DeleteBucketPolicy(ctx, bucket)
-	if err == nil {
-		err = s.sync(bucket, "")
-	}
-	return err
+	return s.sync(err, bucket, "")
 }
 
 // sync syncs the object, or the bucket if key is empty: content, attributes, and all parent folders. It ignores
-// an object that was deleted meanwhile.
-func (s *synced) sync(bucket, key string) error {
+// an object that was deleted meanwhile. It only returns err, the error of the change, if there is one.
+func (s *synced) sync(err error, bucket, key string) error {
+	if err != nil {
+		return err
+	}
 	name := filepath.Join(bucket, filepath.FromSlash(key))
 	if err := syncUp(s.root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("sync object: %w", err)
