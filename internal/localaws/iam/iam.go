@@ -67,19 +67,19 @@ func Open(ctx context.Context, account string, store record.Store) (*Service, er
 	}
 	s.actions = map[string]action{
 		"CreateRole":                  s.createRole,
-		"GetRole":                     s.getRole,
+		"GetRole":                     s.reading(s.getRole),
 		"ListRoles":                   s.listRoles,
 		"DeleteRole":                  s.deleteRole,
 		"UpdateAssumeRolePolicy":      s.updateTrust,
 		"TagRole":                     s.tagRole,
 		"UntagRole":                   s.untagRole,
-		"ListRoleTags":                s.listTags,
+		"ListRoleTags":                s.reading(listTags),
 		"PutRolePolicy":               s.putPolicy,
-		"GetRolePolicy":               s.getPolicy,
+		"GetRolePolicy":               s.reading(getPolicy),
 		"DeleteRolePolicy":            s.deletePolicy,
-		"ListRolePolicies":            s.listPolicies,
-		"ListAttachedRolePolicies":    s.listAttached,
-		"ListInstanceProfilesForRole": s.listProfiles,
+		"ListRolePolicies":            s.reading(listPolicies),
+		"ListAttachedRolePolicies":    s.reading(listAttached),
+		"ListInstanceProfilesForRole": s.reading(listProfiles),
 	}
 	return s, nil
 }
@@ -103,7 +103,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		wire.WriteError(w, wire.Query, refused)
 		return
 	}
-	writeResult(w, name, result)
+	wire.WriteQuery(w, namespace, name, result)
 }
 
 var (
@@ -137,11 +137,18 @@ func (s *Service) createRole(ctx context.Context, form url.Values) (any, *wire.E
 	return struct{ Role roleXML }{s.xml(r)}, s.roles.Create(ctx, r.Name, r)
 }
 
-func (s *Service) getRole(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.roles.Get(form.Get("RoleName"))
-	if refused != nil {
-		return nil, refused
+// reading returns the action that calls read with the role that a request names.
+func (s *Service) reading(read func(*role, url.Values) (any, *wire.Error)) action {
+	return func(_ context.Context, form url.Values) (any, *wire.Error) {
+		r, refused := s.roles.Get(form.Get("RoleName"))
+		if refused != nil {
+			return nil, refused
+		}
+		return read(r, form)
 	}
+}
+
+func (s *Service) getRole(r *role, _ url.Values) (any, *wire.Error) {
 	return struct{ Role roleXML }{s.xml(r)}, nil
 }
 
@@ -199,11 +206,7 @@ func (s *Service) untagRole(ctx context.Context, form url.Values) (any, *wire.Er
 	})
 }
 
-func (s *Service) listTags(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.roles.Get(form.Get("RoleName"))
-	if refused != nil {
-		return nil, refused
-	}
+func listTags(r *role, _ url.Values) (any, *wire.Error) {
 	return struct {
 		IsTruncated bool
 		Tags        []tagXML `xml:"Tags>member"`
@@ -231,11 +234,7 @@ func (s *Service) putPolicy(ctx context.Context, form url.Values) (any, *wire.Er
 	})
 }
 
-func (s *Service) getPolicy(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.roles.Get(form.Get("RoleName"))
-	if refused != nil {
-		return nil, refused
-	}
+func getPolicy(r *role, form url.Values) (any, *wire.Error) {
 	name := form.Get("PolicyName")
 	text, ok := r.Policies[name]
 	if !ok {
@@ -255,11 +254,7 @@ func (s *Service) deletePolicy(ctx context.Context, form url.Values) (any, *wire
 	})
 }
 
-func (s *Service) listPolicies(_ context.Context, form url.Values) (any, *wire.Error) {
-	r, refused := s.roles.Get(form.Get("RoleName"))
-	if refused != nil {
-		return nil, refused
-	}
+func listPolicies(r *role, _ url.Values) (any, *wire.Error) {
 	return struct {
 		IsTruncated bool
 		PolicyNames []string `xml:"PolicyNames>member"`
@@ -267,20 +262,18 @@ func (s *Service) listPolicies(_ context.Context, form url.Values) (any, *wire.E
 }
 
 // listAttached returns an empty list: there are no managed policies.
-func (s *Service) listAttached(_ context.Context, form url.Values) (any, *wire.Error) {
-	_, refused := s.roles.Get(form.Get("RoleName"))
+func listAttached(*role, url.Values) (any, *wire.Error) {
 	return struct {
 		IsTruncated      bool
 		AttachedPolicies struct{}
-	}{}, refused
+	}{}, nil
 }
 
-func (s *Service) listProfiles(_ context.Context, form url.Values) (any, *wire.Error) {
-	_, refused := s.roles.Get(form.Get("RoleName"))
+func listProfiles(*role, url.Values) (any, *wire.Error) {
 	return struct {
 		IsTruncated      bool
 		InstanceProfiles struct{}
-	}{}, refused
+	}{}, nil
 }
 
 // change applies change to the role that a request names.

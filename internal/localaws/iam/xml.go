@@ -2,7 +2,6 @@ package iam
 
 import (
 	"crypto/rand"
-	"encoding/xml"
 	"fmt"
 	"maps"
 	"net/http"
@@ -48,21 +47,6 @@ func tagsXML(tags map[string]string) []tagXML {
 
 // encoded encodes a policy as IAM does, by RFC 3986: a space is %20.
 func encoded(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
-
-// writeResult writes the response of an action. result is nil for an action without a result.
-func writeResult(w http.ResponseWriter, action string, result any) {
-	var b strings.Builder
-	b.WriteString("<" + action + `Response xmlns="` + namespace + `">`)
-	if result != nil {
-		enc := xml.NewEncoder(&b)
-		if err := enc.EncodeElement(result, xml.StartElement{Name: xml.Name{Local: action + "Result"}}); err != nil {
-			panic("BUG: encode result: " + err.Error())
-		}
-	}
-	b.WriteString("<ResponseMetadata><RequestId>" + w.Header().Get("x-amzn-RequestId") + "</RequestId></ResponseMetadata></" + action + "Response>\n")
-	w.Header().Set("Content-Type", "text/xml")
-	_, _ = w.Write([]byte(b.String()))
-}
 
 // tagsOf reads the tags of a request.
 func tagsOf(form url.Values) (map[string]string, *wire.Error) {

@@ -134,7 +134,7 @@ func authCodeOf(code string) (authCode, bool) {
 	return authCode{}, false
 }
 
-// inProtocol converts e, an error of Verify in awsJson's form, to the form of the protocol.
+// inProtocol converts e, an error of the Verifier in awsJson's form, to the form of the protocol.
 func (e *Error) inProtocol(p Protocol) *Error {
 	a, ok := authCodeOf(e.Code)
 	if !ok || p == JSON11 || p == JSON10 {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // Config configures a Mux.
@@ -27,6 +29,9 @@ const (
 	defaultMaxBody = 8 << 20
 	lambdaMaxBody  = 72 << 20
 )
+
+// requestIDHeader is set on every response, as in AWS. It has net/http's canonical form.
+const requestIDHeader = "X-Amzn-Requestid"
 
 type mux struct {
 	cfg      Config
@@ -63,7 +68,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.services["s3"].ServeHTTP(w, r) // only S3 has ever accepted these; its server decides
 		return
 	}
-	w.Header()[requestIDHeader] = []string{RequestID()}
+	w.Header()[requestIDHeader] = []string{uuid.NewString()}
 	protocol := protocolOf(r, auth.scope.Service)
 	if err == nil {
 		err = m.serve(w, r, &auth, protocol)

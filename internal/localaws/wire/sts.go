@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"encoding/xml"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 const stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
@@ -27,12 +29,22 @@ func STS() http.Handler {
 				" for version 2011-06-15: stagelog serves only GetCallerIdentity; its credentials do not expire."})
 			return
 		}
-		w.Header().Set("Content-Type", "text/xml")
-		_, _ = io.WriteString(w, `<GetCallerIdentityResponse xmlns="`+stsNamespace+`"><GetCallerIdentityResult><Arn>`+
-			escape(id.ARN)+`</Arn><UserId>`+escape(id.UserID)+`</UserId><Account>`+escape(id.Account)+
-			`</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>`+escape(w.Header().Get(requestIDHeader))+
-			`</RequestId></ResponseMetadata></GetCallerIdentityResponse>`+"\n")
+		WriteQuery(w, stsNamespace, "GetCallerIdentity", struct{ Arn, UserId, Account string }{id.ARN, id.UserID, id.Account})
 	})
+}
+
+// WriteQuery writes the response of an action in the protocol Query. result is nil for an action without a result.
+func WriteQuery(w http.ResponseWriter, namespace, action string, result any) {
+	var b strings.Builder
+	b.WriteString("<" + action + `Response xmlns="` + namespace + `">`)
+	if result != nil {
+		if err := xml.NewEncoder(&b).EncodeElement(result, xml.StartElement{Name: xml.Name{Local: action + "Result"}}); err != nil {
+			panic("BUG: encode result: " + err.Error())
+		}
+	}
+	b.WriteString("<ResponseMetadata><RequestId>" + w.Header().Get(requestIDHeader) + "</RequestId></ResponseMetadata></" + action + "Response>\n")
+	w.Header().Set("Content-Type", "text/xml")
+	_, _ = io.WriteString(w, b.String())
 }
 
 // QueryForm returns the parameters of an awsQuery request that a Mux has verified.

@@ -55,24 +55,6 @@ func NewVerifier(creds Credentials, clock func() time.Time) *Verifier {
 	return &Verifier{creds: creds, clock: clock}
 }
 
-// Verify checks that a known client has recently signed the request and its body, in the header or in the
-// query (presigned). The error has awsJson's form; a Mux converts it for other protocols. body is the whole
-// body; Verify does not read r.Body.
-func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, Scope, *Error) {
-	a, err := readAuth(r)
-	if err != nil {
-		return Identity{}, Scope{}, err
-	}
-	id, secret, err := v.begin(r, &a)
-	if err == nil {
-		err = v.finish(r, &a, secret, body)
-	}
-	if err != nil {
-		return Identity{}, Scope{}, err
-	}
-	return id, a.scope, nil
-}
-
 // begin makes the checks that do not need the body, so that the body of an unknown client is never read.
 func (v *Verifier) begin(r *http.Request, a *auth) (Identity, string, *Error) {
 	if err := v.checkTime(a); err != nil {
