@@ -41,7 +41,7 @@ func (r *Report) WriteTable(w io.Writer, width int, gaps bool) error {
 	for _, note := range []struct {
 		n    int64
 		text string
-	}{{r.Keyless, "without an API key, which API Gateway's counts exclude."}, {r.Undated, "without a time, which are not on any day."}} {
+	}{{r.Keyless, "without an API key, which API Gateway's counts exclude."}, {r.Undated, "without a time, and so not on any day."}} {
 		if note.n > 0 {
 			fmt.Fprintf(out, "\n%s %s\n", table.Plural(note.n, "request"), note.text)
 		}

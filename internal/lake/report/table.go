@@ -26,7 +26,7 @@ func (r *Report) WriteTable(w io.Writer, width int) error {
 		return err
 	}
 	if r.Undated > 0 {
-		fmt.Fprintf(out, "\n%s without a time are not in any period and are not counted here.\n", table.Plural(r.Undated, "request"))
+		fmt.Fprintf(out, "\nNot included: %s without a time.\n", table.Plural(r.Undated, "request"))
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)
