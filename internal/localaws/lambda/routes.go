@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
@@ -29,77 +29,110 @@ func (r *request) decode(v any) *wire.Error {
 	return nil
 }
 
-// ServeHTTP serves a request whose signature the caller has verified.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	parts, err := pathParts(r.URL)
-	if err != nil {
-		writeError(w, badContent("The path is not well encoded."))
-		return
+// newMux routes the operations. Other requests fail with an error that names the path.
+func (s *Service) newMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, op := range []struct {
+		pattern string
+		status  int
+		do      func(*request) (any, *wire.Error) // returns the body of the response, nil for none
+	}{
+		{"GET /2015-03-31/functions", http.StatusOK, s.listFunctions},
+		{"GET /2015-03-31/functions/{$}", http.StatusOK, s.listFunctions}, // of older SDKs
+		{"POST /2015-03-31/functions", http.StatusCreated, s.createFunction},
+		{"POST /2015-03-31/functions/{$}", http.StatusCreated, s.createFunction},
+		{"GET /2015-03-31/functions/{name}", http.StatusOK, s.getFunction},
+		{"DELETE /2015-03-31/functions/{name}", http.StatusNoContent, s.deleteFunction},
+		{"PUT /2015-03-31/functions/{name}/code", http.StatusOK, s.updateCode},
+		{"GET /2015-03-31/functions/{name}/configuration", http.StatusOK, s.getConfiguration},
+		{"PUT /2015-03-31/functions/{name}/configuration", http.StatusOK, s.updateConfiguration},
+		{"GET /2015-03-31/functions/{name}/policy", http.StatusOK, s.getPolicy},
+		{"POST /2015-03-31/functions/{name}/policy", http.StatusCreated, s.addPermission},
+		{"DELETE /2015-03-31/functions/{name}/policy/{statement}", http.StatusNoContent, s.removePermission},
+		{"GET /2017-03-31/tags/{name}", http.StatusOK, s.listTags},
+		{"POST /2017-03-31/tags/{name}", http.StatusNoContent, s.tagResource},
+		{"DELETE /2017-03-31/tags/{name}", http.StatusNoContent, s.untagResource},
+	} {
+		mux.HandleFunc(op.pattern, s.serve(func(w http.ResponseWriter, r *request) *wire.Error {
+			body, apiErr := op.do(r)
+			switch {
+			case apiErr != nil:
+			case body == nil:
+				w.WriteHeader(op.status)
+			default:
+				wire.WriteJSON(w, wire.RESTJSON, op.status, body)
+			}
+			return apiErr
+		}))
 	}
-	serve, given := s.route(r.Method, parts)
-	if serve == nil {
+	mux.HandleFunc("POST /2015-03-31/functions/{name}/invocations", s.serve(s.invocation))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &wire.Error{Code: "UnknownOperationException", Status: http.StatusNotFound, Message: "stagelog does not serve " + r.Method + " " + r.URL.Path + " of the Lambda API."})
-		return
-	}
-	req := request{Request: r}
-	if given != "" {
-		name, apiErr := s.resolve(given, r.URL.Query().Get("Qualifier"))
-		if apiErr != nil {
+	})
+	return mux
+}
+
+// ServeHTTP serves a request whose signature the caller has verified.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// serve returns the handler that calls do with a request's function and body.
+func (s *Service) serve(do func(http.ResponseWriter, *request) *wire.Error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		req := request{Request: r}
+		if given := r.PathValue("name"); given != "" {
+			name, apiErr := s.resolve(given, r.URL.Query().Get("Qualifier"))
+			if apiErr != nil {
+				writeError(w, apiErr)
+				return
+			}
+			req.name = name
+		}
+		var err error
+		if req.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes)); err != nil {
+			var tooLarge *http.MaxBytesError
+			if errors.As(err, &tooLarge) {
+				writeError(w, &wire.Error{Code: "RequestTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: "The request is too large."})
+				return
+			}
+			writeError(w, badContent("The body could not be read."))
+			return
+		}
+		if apiErr := do(w, &req); apiErr != nil {
 			writeError(w, apiErr)
-			return
 		}
-		req.name = name
-	}
-	req.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			writeError(w, &wire.Error{Code: "RequestTooLargeException", Status: http.StatusRequestEntityTooLarge, Message: "The request is too large."})
-			return
-		}
-		writeError(w, badContent("The body could not be read."))
-		return
-	}
-	if apiErr := serve(w, &req); apiErr != nil {
-		writeError(w, apiErr)
 	}
 }
 
-type operation func(w http.ResponseWriter, r *request) *wire.Error
+// namePattern matches the names of a function: `name`, `account:function:name`, `function:name`, or an ARN, each with an optional qualifier.
+const namePattern = `(?:arn:(?:aws[a-zA-Z-]*):lambda:)?(?:([a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9_-]+)(?::(\$LATEST|[a-zA-Z0-9_-]+))?`
 
-// pathParts splits the path and unescapes the parts: an ARN may contain escaped slashes.
-func pathParts(u *url.URL) ([]string, error) {
-	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
-	for i := range parts {
-		part, err := url.PathUnescape(parts[i])
-		if err != nil {
-			return nil, err
+// maxNameBytes is Lambda's limit for the name itself; the model's 140 is for the ARN.
+const maxNameBytes = 64
+
+const latest = "$LATEST"
+
+var nameExpression = regexp.MustCompile(`^` + namePattern + `$`)
+
+// resolve returns the plain name for any form of a function's name. The function need not exist.
+func (s *Service) resolve(given, qualifier string) (name string, err *wire.Error) {
+	m := nameExpression.FindStringSubmatch(given)
+	if m == nil || len(m[3]) > maxNameBytes {
+		return "", validation(given, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
+	}
+	region, account, name := m[1], m[2], m[3]
+	if m[4] != "" {
+		if qualifier != "" && qualifier != m[4] {
+			return "", invalid("The derived qualifier from the function name does not match the specified qualifier.")
 		}
-		parts[i] = part
+		qualifier = m[4]
 	}
-	return parts, nil
-}
-
-// route returns the operation of a path, and the function's name as it is in the path.
-func (s *Service) route(method string, parts []string) (operation, string) {
-	if len(parts) == 3 && parts[0] == "2017-03-31" && parts[1] == "tags" {
-		return map[string]operation{"GET": s.listTags, "POST": s.tagResource, "DELETE": s.untagResource}[method], parts[2]
+	switch {
+	case region != "" && region != s.cfg.Region, account != "" && account != s.cfg.Account:
+		return "", notFound("Function not found: %s", given)
+	case strings.HasPrefix(given, "arn:") && region == "":
+		return "", validation(given, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
+	case qualifier != "" && qualifier != latest:
+		return "", notFound("Function not found: %s:%s", s.arn(name), qualifier)
 	}
-	if len(parts) < 2 || parts[0] != "2015-03-31" || parts[1] != "functions" {
-		return nil, ""
-	}
-	switch parts = parts[2:]; {
-	case len(parts) == 0 || len(parts) == 1 && parts[0] == "":
-		return map[string]operation{"GET": s.listFunctions, "POST": s.createFunction}[method], ""
-	case len(parts) == 1:
-		return map[string]operation{"GET": s.getFunction, "DELETE": s.deleteFunction}[method], parts[0]
-	case len(parts) == 3 && parts[1] == "policy" && method == "DELETE":
-		return s.removePermission, parts[0]
-	case len(parts) == 2:
-		return map[string]operation{
-			"PUT code": s.updateCode, "PUT configuration": s.updateConfiguration, "GET configuration": s.getConfiguration,
-			"POST invocations": s.invocation, "GET policy": s.getPolicy, "POST policy": s.addPermission,
-		}[method+" "+parts[1]], parts[0]
-	}
-	return nil, ""
+	return name, nil
 }

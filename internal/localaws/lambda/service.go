@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,7 @@ const keyPrefix = "function/"
 type Service struct {
 	cfg   Config
 	store record.Store
+	mux   *http.ServeMux
 
 	writing sync.Mutex // held during a change of a function, including disk and store
 
@@ -87,6 +89,7 @@ func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) 
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{cfg: cfg, store: store, functions: map[string]*deployed{}, builtins: map[string]*deployed{}}
+	s.mux = s.newMux()
 	err = documents.Load(ctx, store, keyPrefix, func(_ string, doc *document, _ uint64) error {
 		if doc.Version != 1 {
 			return fmt.Errorf("function %s was written by a newer version of stagelog", doc.Name)

@@ -1,14 +1,14 @@
 package lambda
 
 import (
-	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
-func (s *Service) createFunction(w http.ResponseWriter, r *request) *wire.Error {
+func (s *Service) createFunction(r *request) (any, *wire.Error) {
 	var in struct {
 		FunctionName  string
 		Code          *codeInput
@@ -17,49 +17,49 @@ func (s *Service) createFunction(w http.ResponseWriter, r *request) *wire.Error 
 		settings
 	}
 	if apiErr := r.decode(&in); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	name, apiErr := s.resolve(in.FunctionName, "")
 	switch {
 	case apiErr != nil:
-		return apiErr
+		return nil, apiErr
 	case in.Role == nil:
-		return validation("null", "role", "Member must not be null")
+		return nil, validation("null", "role", "Member must not be null")
 	case in.Code == nil:
-		return validation("null", "code", "Member must not be null")
+		return nil, validation("null", "code", "Member must not be null")
 	case in.Runtime == nil:
-		return invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+		return nil, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	case in.Handler == nil:
-		return invalid("Handler is a mandatory parameter for functions created with deployment packages.")
+		return nil, invalid("Handler is a mandatory parameter for functions created with deployment packages.")
 	}
 	if apiErr := unsupported(r.body); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	doc := s.newDocument(name)
 	if apiErr := in.apply(&doc); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if doc.Architecture, apiErr = architecture(in.Architectures, doc.Architecture); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if apiErr := checkTags(in.Tags); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	doc.Tags = in.Tags
 	zipped, apiErr := s.zipOf(r.Context(), in.Code)
 	if apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if _, exists := s.get(name); exists {
-		return conflict("Function already exist: %s", name)
+		return nil, conflict("Function already exist: %s", name)
 	}
 	if apiErr := s.putCode(&doc, zipped); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
-	return s.commit(w, r, http.StatusCreated, doc)
+	return s.commit(r, doc)
 }
 
 func architecture(given []string, current string) (string, *wire.Error) {
@@ -72,13 +72,9 @@ func architecture(given []string, current string) (string, *wire.Error) {
 	return given[0], nil
 }
 
-// commit saves doc and responds with its configuration.
-func (s *Service) commit(w http.ResponseWriter, r *request, status int, doc document) *wire.Error {
-	if refused := s.stored(doc, s.save(r.Context(), doc)); refused != nil {
-		return refused
-	}
-	wire.WriteJSON(w, wire.RESTJSON, status, s.configuration(&doc))
-	return nil
+// commit saves doc and returns its configuration.
+func (s *Service) commit(r *request, doc document) (any, *wire.Error) {
+	return s.configuration(&doc), s.stored(doc, s.save(r.Context(), doc))
 }
 
 // stored logs an error of storing doc and returns the response to it.
@@ -114,7 +110,7 @@ func (s *Service) editable(name, revision, builtin string) (document, *wire.Erro
 	return doc, nil
 }
 
-func (s *Service) updateCode(w http.ResponseWriter, r *request) *wire.Error {
+func (s *Service) updateCode(r *request) (any, *wire.Error) {
 	var in struct {
 		codeInput
 		Architectures []string
@@ -122,17 +118,17 @@ func (s *Service) updateCode(w http.ResponseWriter, r *request) *wire.Error {
 		RevisionID    string `json:"RevisionId"`
 	}
 	if apiErr := r.decode(&in); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if apiErr := unsupported(r.body); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if _, _, apiErr := s.find(r.name); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	zipped, apiErr := s.zipOf(r.Context(), &in.codeInput)
 	if apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 
 	s.writing.Lock()
@@ -140,62 +136,60 @@ func (s *Service) updateCode(w http.ResponseWriter, r *request) *wire.Error {
 	doc, _, apiErr := s.find(r.name)
 	switch {
 	case apiErr != nil:
-		return apiErr
+		return nil, apiErr
 	case in.RevisionID != "" && in.RevisionID != doc.RevisionID:
-		return precondition()
+		return nil, precondition()
 	}
 	if doc.Architecture, apiErr = architecture(in.Architectures, doc.Architecture); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if apiErr := s.putCode(&doc, zipped); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	s.touch(&doc)
 	if in.DryRun {
-		wire.WriteJSON(w, wire.RESTJSON, http.StatusOK, s.configuration(&doc))
-		return nil
+		return s.configuration(&doc), nil
 	}
-	return s.commit(w, r, http.StatusOK, doc)
+	return s.commit(r, doc)
 }
 
-func (s *Service) updateConfiguration(w http.ResponseWriter, r *request) *wire.Error {
+func (s *Service) updateConfiguration(r *request) (any, *wire.Error) {
 	var in settings
 	if apiErr := r.decode(&in); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if apiErr := unsupported(r.body); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	doc, apiErr := s.editable(r.name, in.RevisionID, "%s is built in and has no settings: upload code for it first.")
 	if apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if apiErr := in.apply(&doc); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	s.touch(&doc)
-	return s.commit(w, r, http.StatusOK, doc)
+	return s.commit(r, doc)
 }
 
-func (s *Service) deleteFunction(w http.ResponseWriter, r *request) *wire.Error {
+func (s *Service) deleteFunction(r *request) (any, *wire.Error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if _, apiErr := s.editable(r.name, "", "%s is built in and cannot be deleted."); apiErr != nil {
-		return apiErr
+		return nil, apiErr
 	}
 	if err := documents.Erase(r.Context(), s.store, keyPrefix+r.name); err != nil {
 		s.cfg.Logger.Error("function not deleted", "function", r.name, "error", err)
-		return internal("The function could not be deleted.")
+		return nil, internal("The function could not be deleted.")
 	}
 	s.replace(r.name, nil)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return nil, nil
 }
 
 // annotate changes settings that do not affect a function's processes: its policy and its tags.
-func (s *Service) annotate(r *request, revision string, change func(*document) *wire.Error, answer func()) *wire.Error {
+func (s *Service) annotate(r *request, revision string, change func(*document) *wire.Error) *wire.Error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	doc, apiErr := s.editable(r.name, revision, "%s is built in and has no policy or tags: upload code for it first.")
@@ -206,9 +200,56 @@ func (s *Service) annotate(r *request, revision string, change func(*document) *
 		return apiErr
 	}
 	s.touch(&doc)
-	if apiErr := s.stored(doc, s.saveDocument(r.Context(), doc)); apiErr != nil {
-		return apiErr
+	return s.stored(doc, s.saveDocument(r.Context(), doc))
+}
+
+func (s *Service) getFunction(r *request) (any, *wire.Error) {
+	doc, builtin, apiErr := s.find(r.name)
+	if apiErr != nil {
+		return nil, apiErr
 	}
-	answer()
-	return nil
+	// AWS also returns a link to the code.
+	code := map[string]string{"RepositoryType": "S3"}
+	if builtin {
+		code["RepositoryType"] = "builtin"
+	}
+	answer := map[string]any{"Configuration": s.configuration(&doc), "Code": code}
+	if len(doc.Tags) > 0 {
+		answer["Tags"] = doc.Tags
+	}
+	return answer, nil
+}
+
+func (s *Service) getConfiguration(r *request) (any, *wire.Error) {
+	doc, _, apiErr := s.find(r.name)
+	return s.configuration(&doc), apiErr
+}
+
+// maxPage is the maximum page size of ListFunctions, also for larger values of MaxItems (AWS: 50).
+const maxPage = 50
+
+func (s *Service) listFunctions(r *request) (any, *wire.Error) {
+	q := r.URL.Query()
+	items := maxPage
+	if v := q.Get("MaxItems"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > 10_000 {
+			return nil, validation(v, "maxItems", "Member must have value between 1 and 10000")
+		}
+		items = min(n, maxPage)
+	}
+	names, next := wire.Page(s.names(), q.Get("Marker"), items)
+	answer := struct {
+		NextMarker *string
+		Functions  []configuration
+	}{Functions: []configuration{}}
+	if next != "" {
+		answer.NextMarker = &next
+	}
+	for _, name := range names {
+		if doc, _, apiErr := s.find(name); apiErr == nil { // else it was deleted meanwhile
+			answer.Functions = append(answer.Functions, s.configuration(&doc))
+		}
+	}
+	return answer, nil
 }
