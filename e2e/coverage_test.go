@@ -107,9 +107,9 @@ func TestStageCoverageAgainstMoto(t *testing.T) {
 		t.Errorf("uncounted (-want +got)\n%s", diff)
 	}
 	for _, want := range []string{
-		"Shp/prod (" + rest + "): 5 of 6 counted requests of the stage are in the bucket (83.33%); 1 missing, 1 not counted, 1 duplicate\n",
-		"Shp/silent (" + rest + "): 0 of 9 counted requests of the stage are in the bucket (0.00%); 9 missing",
-		"http/$default: 4 of 4 counted requests of the stage are in the bucket (100.00%)",
+		"Shp/prod (" + rest + "): 5 of 6 counted requests to the stage are in the logs (83.33%); 1 missing, 1 not counted, 1 duplicate\n",
+		"Shp/silent (" + rest + "): 0 of 9 counted requests to the stage are in the logs (0.00%); 9 missing",
+		"http/$default: 4 of 4 counted requests to the stage are in the logs (100.00%)",
 		"CloudWatch has no counts of gone/prod, but the lake has 1 request",
 	} {
 		if text := run(); !strings.Contains(text, want) {
@@ -156,7 +156,7 @@ func TestCoverageWithDeniedCountsAgainstMoto(t *testing.T) {
 			}
 			return stdout, stderr
 		}
-		const want = "hole stages are not compared: "
+		const want = "tages were not compared with CloudWatch: "
 		if stdout, _ := report(); !strings.Contains(stdout, want) || !strings.Contains(stdout, "arn:aws:iam::1:user/u may not "+name+"; the comparison needs cloudwatch:GetMetricData on *") {
 			t.Errorf("%s denied: coverage prints\n%s", name, stdout)
 		}

@@ -29,7 +29,7 @@ func TestStopDeadlineAndSecondSignal(t *testing.T) {
 			if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the shutdown to begin", func() bool { return strings.Contains(u.stderr.String(), "a second signal stops at once") })
+			eventually(t, "the shutdown to begin", func() bool { return strings.Contains(u.stderr.String(), "a second signal stops immediately") })
 			if immediate {
 				if err := u.stop(syscall.SIGTERM); err == nil {
 					t.Error("an immediate stop exited cleanly")

@@ -107,7 +107,7 @@ func TestInitAdoptsStream(t *testing.T) {
 		d.BufferingHints = &types.BufferingHints{IntervalInSeconds: aws.Int32(300), SizeInMBs: aws.Int32(5)}
 	})
 	m.setAccessLog(api, "prod", "arn:aws:firehose:"+moto.Region+":"+moto.Account+":deliverystream/amazon-apigateway-theirs", curlyFormat)
-	if _, stderr, code := runBinary(t, dir, m.env(), "init", "--adopt"); code != 0 || !strings.Contains(stderr, "is fixed in the file") {
+	if _, stderr, code := runBinary(t, dir, m.env(), "init", "--adopt"); code != 0 || !strings.Contains(stderr, "the file has a corrected format") {
 		t.Fatalf("init --adopt ended with %d\n%s", code, stderr)
 	}
 	data := string(must(os.ReadFile(filepath.Join(dir, "stagelog.yaml")))(t, "read the file"))

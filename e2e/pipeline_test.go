@@ -455,8 +455,8 @@ func metricsCountRecords(t *testing.T, u *up) {
 		{"bytes out", `stagelog_delivery_bytes_out_total\{stream="burst"\} [1-9]`},
 		{"backlog age", `stagelog_delivery_backlog_age_seconds\{stream="burst"\} 0\n`},
 		{"delivery latency", `stagelog_delivery_latency_seconds_count\{stream="burst"\} [1-9]`},
-		{"index size", `stagelog_directory_keys (6[1-9]|[7-9]\d)\n`}, {"plans in the index", `stagelog_directory_usage_plans (3[2-9])\n`},
-		{"index age", `stagelog_directory_age_seconds \d`}, {"refresh failures", `stagelog_directory_refresh_failures_total 0\n`},
+		{"index size", `stagelog_index_keys (6[1-9]|[7-9]\d)\n`}, {"plans in the index", `stagelog_index_usage_plans (3[2-9])\n`},
+		{"index age", `stagelog_index_age_seconds \d`}, {"refresh failures", `stagelog_index_refresh_failures_total 0\n`},
 		{"requests", `stagelog_gateway_requests_total\{[^}]*\} [1-9]`}, {"lost lines", `stagelog_gateway_log_lines_lost_total 0\n`},
 	} {
 		if !regexp.MustCompile(`(?m)^` + m.pattern).MatchString(text + "\n") {

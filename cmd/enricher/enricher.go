@@ -22,7 +22,7 @@ const (
 
 // errNotReady fails the batch, so that Firehose retries it and finally writes the records to the error output. Enriching them
 // would permanently leave them without a customer.
-var errNotReady = errors.New("usage plans and keys are not loaded yet, and records have unknown keys")
+var errNotReady = errors.New("usage plans and API keys are not loaded yet, so the keys of some records cannot be looked up")
 
 // index is the part of usageplan.Index used here.
 type index interface {

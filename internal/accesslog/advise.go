@@ -13,7 +13,7 @@ const noRequestID = "the format has neither $context.requestId nor $context.exte
 // advise reports problems that need a decision of the user. It examines the repaired text.
 func (d *draft) advise() {
 	if len(d.text) > awsFormatBytes {
-		d.note(Warning, "too-long", 0, fmt.Sprintf("the format has %d bytes: AWS's guides allow %d, and API Gateway may reject it", len(d.text), awsFormatBytes), "remove fields")
+		d.note(Warning, "too-long", 0, fmt.Sprintf("the format has %d bytes: AWS documents a limit of %d, and API Gateway may reject it", len(d.text), awsFormatBytes), "remove fields")
 	}
 	d.adviseVariables()
 	d.adviseTemplates()
@@ -43,14 +43,14 @@ func (d *draft) adviseVariables() {
 				"remove the field; $context.identity.apiKeyId identifies the customer as well")
 		case hasCustomName(name) && u.end+1 < len(d.text) && d.text[u.end] == '-' && isNameByte(d.text[u.end+1]):
 			d.note(Warning, "name-cut", u.start, fmt.Sprintf("the variable name ends at the hyphen: API Gateway reads %s and treats the rest as text", name),
-				"return a name of letters, digits and _ from the authorizer")
+				"have the authorizer return a name with only letters, digits and _")
 		}
 	}
 	if i := strings.Index(d.text, varRequestTime); seen[varRequestTime] && !seen[varRequestTimeEpoch] {
 		d.note(Info, "clf-time", i, varRequestTime+" has the form 10/Jul/2024:18:14:22 +0000: Athena and Parquet cannot read it as a time", "add "+varRequestTimeEpoch)
 	}
 	if i := strings.Index(d.text, varPath); seen[varPath] && !seen[varResourcePath] {
-		d.note(Info, "path-only", i, varPath+" contains ids and whatever else clients send: it has too many values to group by", "add "+varResourcePath)
+		d.note(Info, "path-only", i, varPath+" contains ids and other text from clients: it has too many distinct values to group by", "add "+varResourcePath)
 	}
 }
 
@@ -115,7 +115,7 @@ func (d *draft) adviseFields(members []member) {
 	missing := func(code, variable, field, consequence string) {
 		d.note(Warning, code, end, fmt.Sprintf("no field contains %s: %s", variable, consequence), fmt.Sprintf(`add "%s":"%s"`, field, variable))
 	}
-	const unknownPlan = "usage plans of a key differ by API stage, so the usage plan of a request is unknown"
+	const unknownPlan = "a key can have a different usage plan on each API stage, so the usage plan of a request is unknown"
 	if !has[varKeyID] {
 		missing("no-key-id", varKeyID, "key_id", "the customer and the usage plan of a request are unknown")
 	}

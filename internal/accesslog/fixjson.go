@@ -48,7 +48,7 @@ func (d *draft) repairSpaces() {
 		e.put(" ", s.start)
 	}
 	if first >= 0 {
-		d.repaired(Error, "foreign-space", first, "there is a space between fields that JSON does not allow, as in text from a web page: no record is valid JSON", "use ordinary spaces or none")
+		d.repaired(Error, "foreign-space", first, "between fields there is a space character that JSON does not allow, such as a non-breaking space from a web page: no record is valid JSON", "use ordinary spaces or none")
 		e.done()
 	}
 }

@@ -29,7 +29,7 @@ func (a *awsFlags) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.profile, "profile", "", "profile in the AWS configuration files (default AWS_PROFILE)")
 	f.StringVar(&a.region, "region", "", "AWS Region (default: from stagelog.yaml, AWS_REGION or the profile)")
-	f.StringVar(&a.endpoint, "endpoint-url", "", "AWS endpoint to use instead of AWS, like http://127.0.0.1:4580 of stagelog up")
+	f.StringVar(&a.endpoint, "endpoint-url", "", "endpoint to use instead of AWS, like http://127.0.0.1:4580 for stagelog up")
 }
 
 // awsSession holds the clients for one account and Region.

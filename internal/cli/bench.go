@@ -17,16 +17,16 @@ func newBench(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure the pipeline on this machine",
-		Long: `Starts a pipeline in its own folder, sends records over HTTP from clients in the same process, and waits
-until the last record is in an object. Every response comes after the sync of its records. The load
+		Long: `Starts a pipeline in its own directory, sends records over HTTP from clients in the same process, and waits
+until the last record is in an object. Every response is sent after its records are synced to disk. The load
 generator signs each body once and sends it many times; the server verifies every request in full. The
 figures include the load generator's work and are valid for this machine only.
 
-Rates: "accepted" is the number of records answered with 200, divided by the time of sending; "delivered"
+Rates: "accepted" is the number of records answered with 200, divided by the sending time; "delivered"
 is the number of delivered records, divided by the time until the last object was in the bucket.`,
 		Example: `  stagelog bench
   stagelog bench --for 10s --clients 8 --batch 500
-  stagelog bench --batch 1 --clients 64      single PutRecords, batched by the server
+  stagelog bench --batch 1 --clients 64      one record per request, batched by the server
   stagelog bench --batch 1 --clients 1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,8 +39,8 @@ is the number of delivered records, divided by the time until the last object wa
 	f.IntVar(&cfg.Batch, "batch", 500, "records per PutRecordBatch, 1 to 500; 1 sends PutRecord")
 	f.IntVar(&cfg.RecordBytes, "bytes", 374, "bytes per record, 300 to 10000")
 	f.IntVar(&cfg.Keys, "keys", 200, "API keys in the usage plans, 1 to 10000")
-	f.StringVar(&cfg.Dir, "dir", "", "folder for the state (default: a temporary folder)")
-	f.StringVar(&cfg.CPUProfile, "cpuprofile", "", "write a CPU profile of the measured time to this file, for go tool pprof")
+	f.StringVar(&cfg.Dir, "dir", "", "directory for the state (default: a temporary directory)")
+	f.StringVar(&cfg.CPUProfile, "cpuprofile", "", "write a CPU profile of the measured period to this file, for go tool pprof")
 	return cmd
 }
 
@@ -83,7 +83,7 @@ func printBench(e *env, r bench.Result) error {
 	w := tabwriter.NewWriter(e.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "machine\t%s\n", r.Machine)
 	fmt.Fprintf(w, "load\t%d clients, %d records of %d bytes per request\n", r.Clients, r.Batch, r.RecordBytes)
-	fmt.Fprintf(w, "accepted\t%.0f records/s\t%d records acknowledged after their sync\n", r.AcceptedPerSec, r.Accepted)
+	fmt.Fprintf(w, "accepted\t%.0f records/s\t%d records acknowledged after they were synced to disk\n", r.AcceptedPerSec, r.Accepted)
 	fmt.Fprintf(w, "delivered\t%.0f records/s\t%d records in %d objects\n", r.DeliveredPerSec, r.Delivered, r.Objects)
 	fmt.Fprintf(w, "put\tp50 %.2f ms, p99 %.2f ms\t%d refused\n", r.PutP50Millis, r.PutP99Millis, r.Refused)
 	fmt.Fprintf(w, "memory\t%.0f MB maximum resident size\tload generator included\n", float64(r.ResidentMaxBytes)/1e6)

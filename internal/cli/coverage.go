@@ -28,10 +28,10 @@ func newCoverage(e *env) *cobra.Command {
 find missing, duplicate and unattributed requests. Needs credentials of the API's account with
 apigateway:GET on its usage plans.
 
-Also compares the requests of each API, stage and day, with and without a key, with CloudWatch's metric
-Count of AWS/ApiGateway. It covers the stages in the logs and in stagelog.yaml. This needs
+Also compares the requests of each API, stage and day, with and without a key, with the CloudWatch
+metric Count of AWS/ApiGateway. It covers the stages in the logs and in stagelog.yaml. This needs
 cloudwatch:GetMetricData, and apigateway:GET on /restapis for the names of APIs; without these
-permissions the report leaves the stages out and gives the reason. API Gateway does not log every request
+permissions the report omits the stages and gives the reason. API Gateway does not log every request
 (no 413, and not every 429), a request at midnight may be counted on the next day, and CloudWatch keeps
 metrics for 15 months.
 
@@ -48,7 +48,7 @@ twice. In JSON, the stages are in "stages".
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
 	f.Var(&flags.from, "from", "first day (default 30 days ago): "+whenHelp)
-	f.Var(&flags.to, "to", "day after the last (default today)")
+	f.Var(&flags.to, "to", "day after the last day (default today)")
 	f.BoolVar(&flags.all, "all", false, "include days without differences")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
 	return cmd
@@ -98,7 +98,7 @@ func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 		return r.WriteJSON(e.stdout)
 	case flags.csv:
 		if r.Stages.Without != nil {
-			fmt.Fprintf(e.stderr, "whole stages are not compared: %s\n", table.Printable(r.Stages.Without.Error()))
+			fmt.Fprintf(e.stderr, "stages were not compared with CloudWatch: %s\n", table.Printable(r.Stages.Without.Error()))
 		}
 		return r.WriteCSV(e.stdout)
 	}

@@ -34,7 +34,7 @@ needs no AWS account and leaves nothing behind.`,
 		},
 	}
 	cmd.Flags().DurationVar(&cfg.For, "for", 0, "how long to send requests (default: until Ctrl-C)")
-	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "folder for the state (default: a temporary folder)")
+	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "directory for the state (default: a temporary directory)")
 	cmd.Flags().IntVar(&cfg.Rate, "rate", 50, "requests per second, 1 to 1000")
 	return cmd
 }

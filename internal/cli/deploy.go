@@ -21,7 +21,7 @@ function, the Firehose delivery stream, and access logging on each stage. Waits 
 active. After a failure, run it again: it continues from the current state.
 
 deploy does not change resources that stagelog did not create, unless --adopt lets it manage existing
-resources of the same names, or --replace-logging lets it replace a stage's access log settings.
+resources with the same names, or --replace-logging lets it replace a stage's access log settings.
 destroy restores those settings.`,
 		Example: `  stagelog deploy
   stagelog deploy --yes                                   in a script
@@ -56,10 +56,10 @@ func runDeploy(ctx context.Context, e *env, flags *planFlags, yes bool) error {
 	}
 	if err := p.plan.Execute(ctx, flags.flags(), progress(e)); err != nil {
 		if ctx.Err() != nil {
-			fmt.Fprintf(e.stderr, "The changes so far stay. `%s` continues from there.\n", flags.deploy(e))
+			fmt.Fprintf(e.stderr, "The changes made so far are kept. Run `%s` to continue.\n", flags.deploy(e))
 			return ctx.Err()
 		}
-		return fmt.Errorf("%w\nThe changes so far stay. Run `%s` again to continue from there", err, flags.deploy(e))
+		return fmt.Errorf("%w\nThe changes made so far are kept; run `%s` again to continue", err, flags.deploy(e))
 	}
 	fmt.Fprintf(e.stderr, "\n%s is deployed.\n", p.spec.Pipeline.Name)
 	if len(p.spec.Pipeline.Stages) == 0 {

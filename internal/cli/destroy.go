@@ -85,7 +85,7 @@ func runDestroy(ctx context.Context, e *env, flags *destroyFlags) error {
 	if err != nil {
 		again := flags.aws.command(e, "destroy")
 		if ctx.Err() != nil {
-			fmt.Fprintf(e.stderr, "The removals so far stay. `%s` continues from there.\n", again)
+			fmt.Fprintf(e.stderr, "The resources removed so far stay removed. Run `%s` to continue.\n", again)
 			return ctx.Err()
 		}
 		return fmt.Errorf("%w\nRun `%s` again to continue from there", err, again)

@@ -57,7 +57,7 @@ Exits with 1 if a check failed. Warnings do not count.`,
 	f.BoolVar(&flags.noRecord, "no-record", false, "do not send a record through the stream")
 	f.DurationVar(&flags.timeout, "timeout", 0, "how long to wait for the record (default: as long as the stream may buffer it)")
 	f.StringVar(&flags.readerProfile, "reader-profile", "", "profile with a reader's credentials, to check the reader's access as well")
-	f.BoolVar(&flags.asReader, "as-reader", false, "check only the access of a reader, whose credentials these are")
+	f.BoolVar(&flags.asReader, "as-reader", false, "check only what a reader can do, using the reader's credentials")
 	return cmd
 }
 

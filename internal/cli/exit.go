@@ -21,7 +21,7 @@ const (
 
 const exitHelp = `Exit codes:
   0    success
-  1    failure; stderr has the cause and what to do
+  1    failure; stderr has the cause and the next step
   2    plan: there are changes to make
   3    invalid command line
   4    invalid stagelog.yaml or price file; stderr lists every problem with its line

@@ -20,7 +20,7 @@ func newExport(e *env) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "export",
 		Short: "Export the pipeline for Terraform, CloudFormation or Athena, or the function's zip",
-		Long: `Exports the resources that deploy would create, to deploy them with other tools. It neither reads nor
+		Long: `Exports the resources that deploy would create, for use with other tools. It neither reads nor
 changes AWS. Each file begins with the command to run.`,
 		Example: `  stagelog export terraform > stagelog.tf
   stagelog export cloudformation > stagelog-cloudformation.yaml

@@ -14,7 +14,7 @@ type when struct {
 	now func() time.Time
 }
 
-const whenHelp = "2026-11-23, 2026-11-23T08:00, RFC 3339 with a zone, or a time ago: 90m, 24h, 7d"
+const whenHelp = "2026-11-23, 2026-11-23T08:00, RFC 3339 with a zone, or an age: 90m, 24h, 7d"
 
 // String returns the parsed time.
 func (w *when) String() string {

@@ -76,7 +76,7 @@ there is an error. With --fix, the fixed format goes to stdout and the problems 
 			return reportFindings(e, out, findings, fix)
 		},
 	}
-	cmd.Flags().BoolVar(&fix, "fix", false, "print the format with every repairable problem fixed")
+	cmd.Flags().BoolVar(&fix, "fix", false, "print the format with all automatic fixes applied")
 	return cmd
 }
 
@@ -119,7 +119,7 @@ func newFormatExplain(e *env) *cobra.Command {
 			if len(args) == 1 {
 				v, ok := accesslog.Explain(args[0])
 				if !ok {
-					return fmt.Errorf("unknown variable %s; `stagelog format explain` lists all", args[0])
+					return fmt.Errorf("unknown variable %s; `stagelog format explain` lists all variables", args[0])
 				}
 				all = []accesslog.Variable{v}
 			}

@@ -53,7 +53,7 @@ like --local.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.name, "name", "", "name of the pipeline; its delivery stream is amazon-apigateway-NAME (default acme, or the API's name)")
-	f.StringVar(&flags.bucket, "bucket", "", "bucket for the logs (default NAME-api-logs, in AWS with the account appended)")
+	f.StringVar(&flags.bucket, "bucket", "", "bucket for the logs (default NAME-api-logs; for an AWS account, NAME-api-logs-ACCOUNT)")
 	f.StringSliceVar(&flags.readers, "reader", nil, "AWS account that may read the logs; may be repeated")
 	f.BoolVar(&flags.look, "aws", false, "find stages to log in the AWS account")
 	f.BoolVar(&flags.local, "local", false, "describe an API on this machine; do not read an AWS account")
@@ -125,7 +125,7 @@ func (f *initFlags) offer(ctx context.Context, e *env, ask *prompter, within tim
 		e.log().Debug("no AWS credentials found", "error", err)
 		return nil, nil
 	}
-	yes, err := ask.choose(fmt.Sprintf("Found AWS credentials for account %s, Region %s. Find stages to log there? No describes an API on this machine.", session.Account, session.Region))
+	yes, err := ask.choose(fmt.Sprintf("Found AWS credentials for account %s, Region %s. Look for stages to log there? With no, init describes an API on this machine.", session.Account, session.Region))
 	if err != nil || !yes {
 		return nil, err
 	}

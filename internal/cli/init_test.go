@@ -195,7 +195,7 @@ func TestInitJSON(t *testing.T) {
 	if want := "stagelog deploy" + same + " --replace-logging"; len(got.Next) != 3 || got.Next[1] != want || got.Next[2] != "stagelog doctor"+same {
 		t.Errorf("next is %q, want %q and a doctor", got.Next, want)
 	}
-	if notes := strings.Join(got.Notes, "\n"); !strings.Contains(notes, "log-group:shop now") || !strings.Contains(notes, "no usage plan") {
+	if notes := strings.Join(got.Notes, "\n"); !strings.Contains(notes, "log-group:shop, which") || !strings.Contains(notes, "no usage plan") {
 		t.Errorf("notes %q", notes)
 	}
 }
@@ -220,7 +220,7 @@ func TestInitAdoptDescribesStream(t *testing.T) {
 		text         []string
 	}{
 		{"a custom format", own, byHand(), "custom", config.Bare().Names, deliver.Prefix, []string{"has no function"}},
-		{"curly quotes", accesslog.Seed(), byHand(), "classic", config.Bare().Names, deliver.Prefix, []string{"fixed in the file", "curly quotes", "API key's value"}},
+		{"curly quotes", accesslog.Seed(), byHand(), "classic", config.Bare().Names, deliver.Prefix, []string{"corrected format", "curly quotes", "API key's value"}},
 		{"Apiable's", accesslog.Apiable, byHand(), "apiable", config.OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}, deliver.Prefix, nil},
 		{"no JSON", `$context.identity.sourceIp - $context.requestId`, byHand(), "usage", config.Bare().Names, deliver.Prefix, []string{"cannot be enriched"}},
 		{"partition keys", accesslog.Usage, dynamic, "usage", config.Bare().Names, "logs/", []string{"deliver.prefix is replaced by the default"}},
@@ -307,7 +307,7 @@ func TestInitAdoptKeepsReaders(t *testing.T) {
 		wantPrefix, wantErrors    string
 		text                      string
 	}{
-		{"kept", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "lists them as readers"},
+		{"kept", "logs/", "errors/", nil, []string{"111122223333"}, "logs/", "errors/", "lists them under readers:"},
 		{"errors below the readers' prefix", "logs/", "logs/errors/", nil, []string{"111122223333"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},
 		{"no prefixes", "", "", nil, nil, "", "", "is not changed"},
 		{"no prefixes, and a reader", "", "", []string{"--reader", "444455556666"}, []string{"444455556666"}, "logs/", config.DefaultErrorPrefix, "deliver.error_prefix is replaced by the default"},

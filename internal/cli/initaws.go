@@ -39,7 +39,7 @@ func initAWS(ctx context.Context, e *env, f *initFlags, s *awsSession, ask *prom
 		return err
 	}
 	if stream := discover.CommonStream(stages); !f.adopt && f.name == "" && f.bucket == "" && stream != nil && !stream.ORC && ask.interactive() {
-		question := fmt.Sprintf("The delivery stream %s delivers these logs to s3://%s/%s. Adopt it? No creates a new one.", stream.Name, stream.Bucket, stream.Deliver.Prefix)
+		question := fmt.Sprintf("The delivery stream %s delivers these logs to s3://%s/%s. Adopt it? With no, deploy creates a new one.", stream.Name, stream.Bucket, stream.Deliver.Prefix)
 		if f.adopt, err = ask.choose(question); err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func (f *initFlags) choose(e *env, s *awsSession, found discover.Found, ask *pro
 	if !ask.interactive() {
 		return nil, usageError{fmt.Errorf("found %d stages; choose with --stage %s, which may be repeated", len(offered), offered[0].Ref())}
 	}
-	picked, err := ask.pick("Which stages, like 1 or 1,3?", len(offered))
+	picked, err := ask.pick("Stages to log (for example 1 or 1,3):", len(offered))
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +179,9 @@ func (f *initFlags) streamNotes(stages []discover.Stage) (notes []string) {
 		switch {
 		case f.adopt || st.Destination == "":
 		case st.Stream != nil && !st.Stream.ORC:
-			notes = append(notes, fmt.Sprintf("%s logs to delivery stream %s now, which would receive nothing more; `stagelog init --adopt --force` describes that stream instead", st.Ref(), st.Stream.Name))
+			notes = append(notes, fmt.Sprintf("%s currently logs to delivery stream %s, which would no longer receive records; `stagelog init --adopt --force` describes that stream instead", st.Ref(), st.Stream.Name))
 		default:
-			notes = append(notes, fmt.Sprintf("%s logs to %s now, which would receive nothing more: deploy requires --replace-logging, and destroy restores the previous logging", st.Ref(), st.Destination))
+			notes = append(notes, fmt.Sprintf("%s currently logs to %s, which would no longer receive records: deploy requires --replace-logging, and destroy restores the previous logging", st.Ref(), st.Destination))
 		}
 	}
 	return notes

@@ -31,17 +31,17 @@ type lakeFlags struct {
 	wait     time.Duration
 }
 
-const lakeHelp = `Reads the logs in stagelog.yaml's bucket, or those of any pipeline with --bucket s3://bucket/prefix, which
+const lakeHelp = `Reads the logs from the bucket in stagelog.yaml, or those of any pipeline with --bucket s3://bucket/prefix, which
 requires only permission to list and read. New objects are first imported into a local database (--lake),
 so later runs are fast. Objects deleted from the bucket stay in the database, unless --forget is given.
-In a folder where ` + "`stagelog up`" + ` ran, its bucket and credentials are the default.`
+In a directory where ` + "`stagelog up`" + ` ran, its bucket and credentials are used by default.`
 
 func (f *lakeFlags) bind(cmd *cobra.Command) {
 	f.aws.bind(cmd)
 	cmd.Flags().StringVar(&f.bucket, "bucket", "", "logs to read, as s3://bucket/prefix (default: from stagelog.yaml)")
-	cmd.Flags().StringVar(&f.path, "lake", "", "path of the database (default .stagelog/lake/BUCKET.duckdb)")
+	cmd.Flags().StringVar(&f.path, "lake", "", "path to the database (default .stagelog/lake/BUCKET.duckdb)")
 	cmd.Flags().BoolVar(&f.noImport, "no-import", false, "do not import new objects first")
-	cmd.Flags().BoolVar(&f.forget, "forget", false, "drop imported objects of the time range that are no longer in the bucket")
+	cmd.Flags().BoolVar(&f.forget, "forget", false, "drop imported objects in the time range that are no longer in the bucket")
 	cmd.Flags().DurationVar(&f.wait, "lake-wait", 30*time.Second, "how long to wait while another command uses the database")
 	cmd.MarkFlagsMutuallyExclusive("no-import", "forget")
 }

@@ -29,7 +29,7 @@ type planFlags struct {
 
 func (f *planFlags) bind(cmd *cobra.Command) {
 	f.aws.bind(cmd)
-	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "manage existing resources of the same names that stagelog did not create")
+	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "manage existing resources with the same names that stagelog did not create")
 	cmd.Flags().BoolVar(&f.replace, "replace-logging", false, "replace a stage's previous access log settings; destroy restores them")
 	cmd.Flags().StringVar(&f.zip, "function-zip", "", "zip file of the enrichment function (default: from the release, or built with Go)")
 	cmd.Flags().Int64Var(&f.requests, "requests", 1_000_000, "requests per month, for the cost estimate")
@@ -209,5 +209,5 @@ func (f *planFlags) refusal(e *env, refused []provision.Step) error {
 		lines = append(lines, fmt.Sprintf("  %s %s: %s (%s)", s.Kind, s.Name, s.Reason, s.RequiredFlag))
 	}
 	return fmt.Errorf("deploy must not change these resources without a flag:\n%s\n"+
-		"Run `%s` with the flag in brackets, or choose another name in %s", strings.Join(lines, "\n"), f.deploy(e), e.file)
+		"Run `%s` with the flag in parentheses, or choose another name in %s", strings.Join(lines, "\n"), f.deploy(e), e.file)
 }

@@ -36,7 +36,7 @@ func newQuery(e *env) *cobra.Command {
   usage_plan_id, method, route, path, status, latency, integration_latency (ms), bytes, ip,
   user_agent, error, extra (JSON: every other field), object, line
 Times are UTC, and a logged "-" is NULL. The tables objects and bad_lines hold the imported objects and
-the lines that could not be parsed. Without SQL, query starts a prompt.
+the lines that could not be parsed. Without SQL, query starts an interactive prompt.
 
 ` + lakeHelp,
 		Example: `  stagelog query "SELECT customer, count(*) FROM requests GROUP BY 1 ORDER BY 2 DESC"

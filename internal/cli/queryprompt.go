@@ -56,7 +56,7 @@ func lineByLine(r io.Reader) func() (string, error) {
 // terminal returns a function that reads lines with history and completion. The terminal is in raw
 // mode only while it reads.
 func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), err error) {
-	fmt.Fprintln(e.stderr, "SQL over the view requests. Tab completes, exit ends.")
+	fmt.Fprintln(e.stderr, "Enter SQL over the view requests. Tab completes, exit quits.")
 	t := term.NewTerminal(struct {
 		io.Reader
 		io.Writer

@@ -54,9 +54,9 @@ Start here:
   stagelog demo        run a sample pipeline on this machine
   stagelog init        write a stagelog.yaml for your API
   stagelog up          run the pipeline of stagelog.yaml on this machine
-  stagelog deploy      create it in AWS; stagelog doctor verifies it
+  stagelog deploy      create the pipeline in AWS; stagelog doctor verifies it
 
-Every flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is --for 20s.
+Every flag can also be set as an environment variable STAGELOG_<FLAG>: STAGELOG_FOR=20s sets --for 20s.
 
 ` + exitHelp,
 		Version:           version(),
@@ -67,7 +67,7 @@ Every flag can be set in the environment as STAGELOG_<FLAG>: STAGELOG_FOR=20s is
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().BoolVar(&e.json, "json", false, "print the result as one JSON document")
 	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "log at debug level")
-	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "path of the pipeline's file")
+	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "path to the pipeline file")
 	root.AddCommand(newDemo(e), newInit(e), newUp(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newReplay(e), newReport(e), newQuery(e), newTail(e), newConsole(e), newExport(e), newFormat(e), newBench(e))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(e, cmd) }
 	group(root)

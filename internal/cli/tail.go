@@ -35,7 +35,7 @@ func newTail(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Show requests live from stagelog up, or from new objects in a bucket",
-		Long: `Shows each request as it is enriched, in a folder where ` + "`stagelog up`" + ` runs. With --bucket, or if it is
+		Long: `Shows each request as it is enriched, in a directory where ` + "`stagelog up`" + ` runs. With --bucket, or if it is
 not running, shows the lines of new objects in the bucket. --json prints each line as it was logged.`,
 		Example: `  stagelog tail
   stagelog tail --status 5xx --customer 'Acme*'
@@ -45,7 +45,7 @@ not running, shows the lines of new objects in the bucket. --json prints each li
 	}
 	flags.lake.aws.bind(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.lake.bucket, "bucket", "", "follow the objects of s3://bucket/prefix")
+	f.StringVar(&flags.lake.bucket, "bucket", "", "follow new objects in s3://bucket/prefix")
 	f.StringArrayVar(&flags.where, "where", nil, whereHelp)
 	for _, d := range []query.Dimension{query.Customer, query.Route, query.Status} {
 		f.Func(string(d), "the same as --where "+string(d)+"=VALUE", func(value string) error {
@@ -105,7 +105,7 @@ type tail struct {
 	colour  paint
 }
 
-var errNotRunning = errors.New("no `stagelog up` is running here")
+var errNotRunning = errors.New("no `stagelog up` is running in this directory")
 
 // live prints the lines of a running pipeline.
 func (t *tail) live(ctx context.Context, address string) error {

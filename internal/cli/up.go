@@ -44,7 +44,7 @@ files for the AWS CLI and SDKs.
 With --json, up prints one JSON document with the endpoints when everything is ready.`,
 		Example: `  stagelog up
   stagelog up --bare             without a stagelog.yaml: create the pipeline with AWS clients
-  stagelog up --apis-only        the APIs only: try ` + "`stagelog deploy`" + ` against this machine
+  stagelog up --apis-only        only the APIs, to try ` + "`stagelog deploy`" + ` on this machine
   stagelog up --listen-stages 127.0.0.1:0
 
   export AWS_CONFIG_FILE=.stagelog/config AWS_SHARED_CREDENTIALS_FILE=.stagelog/credentials
@@ -55,7 +55,7 @@ With --json, up prints one JSON document with the endpoints when everything is r
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.dir, "dir", ".stagelog", "folder for state and credentials")
+	f.StringVar(&opts.dir, "dir", ".stagelog", "directory for state and credentials")
 	f.BoolVar(&opts.bare, "bare", false, "run without a stagelog.yaml")
 	f.BoolVar(&opts.apisOnly, "apis-only", false, "create only the APIs and usage plans; stagelog deploy --endpoint-url creates the rest")
 	f.StringVar(&opts.listen.AWS, "listen-aws", opts.listen.AWS, "address of the AWS endpoint")
@@ -65,7 +65,7 @@ With --json, up prints one JSON document with the endpoints when everything is r
 	f.StringVar(&opts.nats, "nats", "", "use JetStream of this NATS cluster (nats://host:port) instead of the embedded server")
 	f.IntVar(&opts.replicas, "nats-replicas", 1, "replicas of each record in the NATS cluster: 1, 3 or 5")
 	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 endpoint instead of the embedded one, with the usual AWS credentials")
-	f.IntVar(&opts.shards, "shards", 1, "shards per stream; each is delivered on its own and keeps its order")
+	f.IntVar(&opts.shards, "shards", 1, "shards per stream; records keep their order within a shard")
 	f.Var(&opts.bufferSize, "buffer-size", "disk space for undelivered records; when full, PutRecord returns ServiceUnavailable")
 	return cmd
 }
@@ -99,7 +99,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 			return err
 		}
 		<-ctx.Done()
-		log.Info("stopping: delivering the remaining records; a second signal stops at once")
+		log.Info("stopping: delivering the remaining records; a second signal stops immediately")
 		return nil
 	})
 }
@@ -111,7 +111,7 @@ func loadPipeline(e *env, bare bool) (*config.Pipeline, error) {
 	}
 	p, err := config.Load(e.file, e.getenv)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s not found; `stagelog init` writes one, and `stagelog up --bare` runs without", e.file)
+		return nil, fmt.Errorf("%s not found; `stagelog init` writes one, and `stagelog up --bare` runs without one", e.file)
 	}
 	return p, err
 }

@@ -33,23 +33,23 @@ func (k *keyRing) add(v yamlfile.Value, plan int, c Customer, stages []record.St
 	}
 	for _, other := range k.byKey[c.Key] {
 		if other.Name != c.Name {
-			v.Problemf("", "another customer has the same key in line %d", other.line)
+			v.Problemf("", "another customer has the same key on line %d", other.line)
 			return
 		}
 		if other.plan == plan {
-			v.Problemf("", "the usage plan already has this customer in line %d", other.line)
+			v.Problemf("", "the usage plan already has this customer on line %d", other.line)
 			return
 		}
 		if slices.ContainsFunc(stages, func(s record.StageRef) bool { return slices.Contains(other.stages, s) }) {
-			v.Problemf("", "the key already has a usage plan for this stage in line %d: a key has one plan per stage", other.line)
+			v.Problemf("", "the key already has a usage plan for this stage on line %d: a key can have only one plan per stage", other.line)
 			return
 		}
 	}
 	if other, ok := k.byName[c.Name]; ok && other.Key != c.Key {
-		v.Warnf("give each key its own name", "a customer of the same name has another key in line %d: both count as one customer", other.line)
+		v.Warnf("give each key its own name", "a customer of the same name has another key on line %d: both count as one customer", other.line)
 	}
 	if other, ok := k.byID[c.ID]; ok && c.ID != "" && other.Key != c.Key {
-		v.Problemf("", "another key has the same id in line %d", other.line)
+		v.Problemf("", "another key has the same id on line %d", other.line)
 	}
 	use := keyUse{Customer: c, line: v.Line(), plan: plan, stages: stages}
 	k.byName[c.Name], k.byID[c.ID] = use, use

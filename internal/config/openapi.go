@@ -64,5 +64,5 @@ func nearFile(path string) string {
 	if like, ok := nearest.Name(filepath.Base(path), names); ok {
 		return "did you mean " + like + "?"
 	}
-	return "give the path relative to the folder of this file"
+	return "give the path relative to the directory of this file"
 }

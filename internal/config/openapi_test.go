@@ -42,7 +42,7 @@ func TestOpenAPIDocumentIsRead(t *testing.T) {
 func TestOpenAPIDocumentProblems(t *testing.T) {
 	for _, tt := range []struct{ name, file, text, want string }{
 		{"missing", "opnapi.yaml", "", "opnapi.yaml not found; did you mean openapi.yaml?"},
-		{"missing, nothing near", "shop.json", "", "shop.json not found; give the path relative to the folder of this file"},
+		{"missing, nothing near", "shop.json", "", "shop.json not found; give the path relative to the directory of this file"},
 		{"a folder", "sub", "", "read sub: is a directory"},
 		{"not YAML", "openapi.yaml", "openapi: 3.0.1\npaths: {[", "openapi.yaml: the document is not valid YAML: line "},
 		{"another version", "openapi.yaml", "openapi: 3.1.0", `openapi.yaml: version "3.1.0" is not supported; use 2.0 or 3.0.x`},

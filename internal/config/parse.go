@@ -89,7 +89,7 @@ func readAccounts(list yamlfile.Value, owner string) []string {
 	var accounts []string
 	for i, v := range list.List() {
 		if i == maxReaders {
-			v.Problemf("", "too many readers: a bucket policy (at most 20 KB) has space for %d", maxReaders)
+			v.Problemf("", "too many readers: a bucket policy (at most 20 KB) can hold %d", maxReaders)
 			break
 		}
 		// The text of the file, not the number that YAML reads: an account may begin with 0.

@@ -69,7 +69,7 @@ func (p *Pipeline) checkReaders(prefix, errorPrefix yamlfile.Value) {
 	}
 	readable, _, _ := strings.Cut(p.Deliver.Prefix, "!{")
 	if strings.ContainsAny(readable, "*?") || strings.Contains(readable, "${") {
-		prefix.Problemf("", "*, ? and ${ are wildcards in a bucket policy: readers could get more than the prefix")
+		prefix.Problemf("", "*, ? and ${ are wildcards in a bucket policy: readers could read objects outside the prefix")
 	}
 	failed := p.Deliver.ErrorPrefix
 	if failed == "" {
@@ -77,6 +77,6 @@ func (p *Pipeline) checkReaders(prefix, errorPrefix yamlfile.Value) {
 	}
 	if strings.HasPrefix(failed, readable) {
 		errorPrefix.Problemf("use prefixes that begin differently, like logs/ and errors/",
-			"readers can get every object below %q, and error objects, which hold records as they came, would be there", readable)
+			"readers can read every object below %q, which would include error objects with unmodified records", readable)
 	}
 }

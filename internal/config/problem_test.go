@@ -108,12 +108,12 @@ func TestProblemMessages(t *testing.T) {
 		{"nothing in a list", minimal + "readers: [~]\n", "stagelog.yaml:3:11: readers[0]: expected a value, found nothing"},
 		{"no customer", plans("    - name: G\n      customers:\n        -\n"), "stagelog.yaml:8:10: local.usage_plans[0].customers[0]: expected a value, found nothing"},
 		{"customer without a name", plans("    - {name: G, customers: [{name: \"\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: value is missing"},
-		{"customer called like none", plans("    - {name: G, customers: [{name: \"-\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: -: - is reserved: records have it instead of a missing name"},
-		{"customer of two lines", plans("    - {name: G, customers: [{name: \"a\\nb\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: \"a\\nb\": a name is one line of text without spaces around it"},
+		{"customer called like none", plans("    - {name: G, customers: [{name: \"-\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: -: - is reserved: in records it stands for a missing name"},
+		{"customer of two lines", plans("    - {name: G, customers: [{name: \"a\\nb\", " + key1 + "}]}\n"), "stagelog.yaml:6:36: local.usage_plans[0].customers[0].name: \"a\\nb\": a name must be one line of text without leading or trailing spaces"},
 		{"unknown key merged", minimal + "local: {apis: [{<<: {idd: b}, id: a, upstream: \"http://b\", stages: [p]}]}\n", "stagelog.yaml:3:22: local.apis[0].idd: unknown key in the merged mapping; did you mean id?"},
 		{"merge of no mapping", minimal + "local: {apis: [{<<: b, id: a, upstream: \"http://b\", stages: [p]}]}\n", "stagelog.yaml:3:21: local.apis[0]: expected a mapping to merge"},
 		{"merge into itself", minimal + "deliver: &d {<<: *d, interval: 60s}\n", "stagelog.yaml:3:18: deliver: expected a mapping to merge"},
-		{"twice", minimal + "name: other\n", "stagelog.yaml:3:7: name: duplicate key, first set in line 1"},
+		{"twice", minimal + "name: other\n", "stagelog.yaml:3:7: name: duplicate key, first set on line 1"},
 		{"unknown, and so twice once", minimal + "readres: []\n", "stagelog.yaml:3:1: readres: unknown key; did you mean readers?"},
 		{"unknown, and nothing near", minimal + "deliver: {zzz: 1}\n", "stagelog.yaml:3:11: deliver.zzz: unknown key; expected one of: interval, size, format, compression, prefix, error_prefix"},
 		{"key that is no word", minimal + "[a]: b\n", "stagelog.yaml:3:6: expected a name before the colon, found a list"},
@@ -121,10 +121,10 @@ func TestProblemMessages(t *testing.T) {
 		{"text for a list", minimal + "readers: \"111122223333\"\n", "stagelog.yaml:3:10: readers: expected a list, found a single value"},
 		{"tag", "name: !!binary YWNtZQ==\nbucket: acme-logs\n", "stagelog.yaml:1:7: name: expected a plain value, found the tag !!binary"},
 		{"long name", "name: " + strings.Repeat("a", 47) + "\nbucket: acme-logs\n", "stagelog.yaml:1:7: name: " + strings.Repeat("a", 47) +
-			": the name has 47 characters, at most 46 are allowed: the stream is called amazon-apigateway-NAME, and stream names have at most 64"},
+			": the name has 47 characters, at most 46 are allowed: the stream is named amazon-apigateway-NAME, and stream names have at most 64"},
 		{"name with a dot", "name: a.b\nbucket: acme-logs\n", "stagelog.yaml:1:7: name: a.b: expected letters, digits, - and _, beginning with a letter or a digit"},
 		{"short bucket", "name: a\nbucket: ab\n", "stagelog.yaml:2:9: bucket: ab: expected a bucket name of 3 to 63 characters, found 2"},
-		{"bucket with an upper-case letter", "name: a\nbucket: aBc\n", "stagelog.yaml:2:9: bucket: aBc: a bucket name has lower-case letters, digits, - and ., and begins and ends with a letter or a digit"},
+		{"bucket with an upper-case letter", "name: a\nbucket: aBc\n", "stagelog.yaml:2:9: bucket: aBc: a bucket name consists of lower-case letters, digits, - and ., and begins and ends with a letter or a digit"},
 		{"bucket with two dots", "name: a\nbucket: a..b\n", "stagelog.yaml:2:9: bucket: a..b: a bucket name must not have two dots in a row"},
 		{"bucket like an address", "name: a\nbucket: 192.168.0.1\n", "stagelog.yaml:2:9: bucket: 192.168.0.1: a bucket name must not be an IP address"},
 		{"bucket with S3's prefix", "name: a\nbucket: xn--abc\n", "stagelog.yaml:2:9: bucket: xn--abc: S3 reserves names that begin with xn--"},
@@ -132,18 +132,18 @@ func TestProblemMessages(t *testing.T) {
 		{"reader twice", minimal + "readers: [\"111122223333\", 111122223333]\n", "stagelog.yaml:3:27: readers[1]: duplicate item"},
 		{"reader that is the owner", minimal + "readers: [\"111122223333\"]\naccount: \"111122223333\"\n", "stagelog.yaml:3:11: readers[0]: 111122223333 is the pipeline's own account, which can already read everything"},
 		{"reader as a number with a point", minimal + "readers: [1.1e11]\n", "stagelog.yaml:3:11: readers[0]: expected an AWS account: 12 digits, found 1.1e11"},
-		{"more readers than a policy holds", minimal + "readers:\n" + manyReaders(121), "stagelog.yaml:124:3: readers[120]: too many readers: a bucket policy (at most 20 KB) has space for 120"},
+		{"more readers than a policy holds", minimal + "readers:\n" + manyReaders(121), "stagelog.yaml:124:3: readers[120]: too many readers: a bucket policy (at most 20 KB) can hold 120"},
 		{"region", minimal + "region: Frankfurt\n", "stagelog.yaml:3:9: region: expected an AWS Region like eu-west-1, found Frankfurt"},
 		{"preset", minimal + "preset: apiabel\n", "stagelog.yaml:3:9: preset: unknown value apiabel; did you mean apiable?"},
 		{"stage without an API", minimal + "stages: [prod]\n", "stagelog.yaml:3:10: stages[0]: expected a stage as api/stage, found prod; write it like shop/prod"},
 		{"stage twice", minimal + "stages: [a/b, {api: a, stage: b}]\n", "stagelog.yaml:3:15: stages[1]: duplicate item"},
 		{"format by a wrong name", minimal + "format: clasic\n", "stagelog.yaml:3:9: format: clasic is neither the name of a format nor a format; did you mean classic?"},
 		{"format from the environment", minimal + "format: env:ACME_KEY\n", "stagelog.yaml:3:9: format: env:NAME is only allowed for names, accounts, upstreams and keys; write the value itself"},
-		{"interval without a unit", minimal + "deliver: {interval: 60}\n", "stagelog.yaml:3:21: deliver.interval: expected a time with its unit, found 60; write 60s for seconds"},
-		{"interval too long", minimal + "deliver: {interval: 901s}\n", "stagelog.yaml:3:21: deliver.interval: expected a time from 0s to 900s, found 901s"},
-		{"interval below zero", minimal + "deliver: {interval: -1s}\n", "stagelog.yaml:3:21: deliver.interval: expected a time from 0s to 900s, found -1s"},
+		{"interval without a unit", minimal + "deliver: {interval: 60}\n", "stagelog.yaml:3:21: deliver.interval: expected a duration with a unit, found 60; write 60s for seconds"},
+		{"interval too long", minimal + "deliver: {interval: 901s}\n", "stagelog.yaml:3:21: deliver.interval: expected a duration from 0s to 900s, found 901s"},
+		{"interval below zero", minimal + "deliver: {interval: -1s}\n", "stagelog.yaml:3:21: deliver.interval: expected a duration from 0s to 900s, found -1s"},
 		{"interval of a part of a second", minimal + "deliver: {interval: 1500ms}\n", "stagelog.yaml:3:21: deliver.interval: expected whole seconds, found 1500ms"},
-		{"invalid interval", minimal + "deliver: {interval: soon}\n", "stagelog.yaml:3:21: deliver.interval: expected a time, found soon; write it like 60s or 2m"},
+		{"invalid interval", minimal + "deliver: {interval: soon}\n", "stagelog.yaml:3:21: deliver.interval: expected a duration, found soon; write it like 60s or 2m"},
 		{"size without a unit", minimal + "deliver: {size: 5}\n", "stagelog.yaml:3:17: deliver.size: expected a size in MiB, found 5; write 5MiB"},
 		{"size in the wrong unit", minimal + "deliver: {size: 5MB}\n", "stagelog.yaml:3:17: deliver.size: expected a size in MiB, found 5MB; write 5MiB"},
 		{"size too large", minimal + "deliver: {size: 129MiB}\n", "stagelog.yaml:3:17: deliver.size: expected a size from 1MiB to 128MiB, found 129MiB"},
@@ -175,13 +175,13 @@ func TestProblemMessages(t *testing.T) {
 		{"long key", plans("    - {name: G, customers: [{name: a, key: " + strings.Repeat("k", 129) + "}]}\n"), "stagelog.yaml:6:44: local.usage_plans[0].customers[0].key: expected an API key of 20 to 128 characters, found 129 characters"},
 		{"key with a space", plans("    - {name: G, customers: [{name: a, key: aaaaaaaaaa aaaaaaaaaa}]}\n"), "stagelog.yaml:6:44: local.usage_plans[0].customers[0].key: expected printable ASCII without spaces, found another character at position 11"},
 		{"same key, other customer", plans("    - {name: G, customers: [{name: a, " + key1 + "}, {name: b, " + key1 + "}]}\n"),
-			"stagelog.yaml:6:67: local.usage_plans[0].customers[1]: another customer has the same key in line 6"},
+			"stagelog.yaml:6:67: local.usage_plans[0].customers[1]: another customer has the same key on line 6"},
 		{"customer twice in a plan", plans("    - {name: G, customers: [{name: a, " + key1 + "}, {name: a, " + key1 + "}]}\n"),
-			"stagelog.yaml:6:67: local.usage_plans[0].customers[1]: the usage plan already has this customer in line 6"},
+			"stagelog.yaml:6:67: local.usage_plans[0].customers[1]: the usage plan already has this customer on line 6"},
 		{"key in two plans of one stage", plans("    - {name: G, stages: [shop/prod, shop/test], customers: [{name: a, " + key1 + "}]}\n    - {name: H, stages: [shop/test], customers: [{name: a, " + key1 + "}]}\n"),
-			"stagelog.yaml:7:50: local.usage_plans[1].customers[0]: the key already has a usage plan for this stage in line 6: a key has one plan per stage"},
+			"stagelog.yaml:7:50: local.usage_plans[1].customers[0]: the key already has a usage plan for this stage on line 6: a key can have only one plan per stage"},
 		{"id of two keys", plans("    - {name: G, customers: [{name: a, id: x, " + key1 + "}, {name: b, id: x, " + key2 + "}]}\n"),
-			"stagelog.yaml:6:74: local.usage_plans[0].customers[1]: another key has the same id in line 6"},
+			"stagelog.yaml:6:74: local.usage_plans[0].customers[1]: another key has the same id on line 6"},
 		{"text for a customer", plans("    - {name: G, customers: [" + secret + "]}\n"), "stagelog.yaml:6:29: local.usage_plans[0].customers[0]: expected a mapping (name, key, id), found a single value"},
 		{"faults", minimal + "local: {faults: {page_size: 501}}\n", "stagelog.yaml:3:29: local.faults.page_size: expected a whole number from 1 to 500, found 501"},
 		{"variable without a name", minimal + "readers: [\"env:\"]\n", "stagelog.yaml:3:11: readers[0]: expected the name of an environment variable after env:; write env:NAME"},
@@ -236,13 +236,13 @@ func TestPrefixes(t *testing.T) {
 		{"from the environment", "deliver: {prefix: env:UPSTREAM}\n",
 			"stagelog.yaml:3:19: deliver.prefix: env:NAME is only allowed for names, accounts, upstreams and keys; write the value itself"},
 		{"readers could get the error output", reader + "deliver: {prefix: \"logs/\", error_prefix: \"logs/errors/\"}\n",
-			"stagelog.yaml:4:42: deliver.error_prefix: readers can get every object below \"logs/\", and error objects, which hold records as they came, would be there; use prefixes that begin differently, like logs/ and errors/"},
+			"stagelog.yaml:4:42: deliver.error_prefix: readers can read every object below \"logs/\", which would include error objects with unmodified records; use prefixes that begin differently, like logs/ and errors/"},
 		{"readers could get all", reader + "deliver: {prefix: \"!{timestamp:yyyy}/\"}\n",
-			"stagelog.yaml:4:10: deliver: readers can get every object below \"\", and error objects, which hold records as they came, would be there; use prefixes that begin differently, like logs/ and errors/"},
+			"stagelog.yaml:4:10: deliver: readers can read every object below \"\", which would include error objects with unmodified records; use prefixes that begin differently, like logs/ and errors/"},
 		{"error output below the prefix by default", reader + "deliver: {error_prefix: \"\"}\n",
-			"stagelog.yaml:4:25: deliver.error_prefix: readers can get every object below \"logs/\", and error objects, which hold records as they came, would be there; use prefixes that begin differently, like logs/ and errors/"},
+			"stagelog.yaml:4:25: deliver.error_prefix: readers can read every object below \"logs/\", which would include error objects with unmodified records; use prefixes that begin differently, like logs/ and errors/"},
 		{"wildcard in what readers may get", reader + "deliver: {prefix: \"*/\"}\n",
-			"stagelog.yaml:4:19: deliver.prefix: *, ? and ${ are wildcards in a bucket policy: readers could get more than the prefix"},
+			"stagelog.yaml:4:19: deliver.prefix: *, ? and ${ are wildcards in a bucket policy: readers could read objects outside the prefix"},
 		{"no readers, no matter", "deliver: {prefix: \"logs/\", error_prefix: \"logs/errors/\"}\n", ""},
 		{"expressions", reader + "deliver: {prefix: \"logs/!{timestamp:yyyy/MM/dd}/!{firehose:random-string}/\"}\n", ""},
 	} {
@@ -257,7 +257,7 @@ func TestPrefixes(t *testing.T) {
 		})
 	}
 	p := mustParse(t, minimal+"deliver: {prefix: \"/logs/!{timestamp:YYYY/MM/dd}/\"}\n")
-	if w := p.Warnings().Error(); !strings.Contains(w, "year of the week") || !strings.Contains(w, "begins with /") {
+	if w := p.Warnings().Error(); !strings.Contains(w, "week-based year") || !strings.Contains(w, "begins with /") {
 		t.Errorf("warnings: %s", w)
 	}
 }
@@ -278,7 +278,7 @@ func TestAccountsKeepTheirZeros(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	p := mustParse(t, plans("    - {name: G, customers: [{name: a, key: aaaaaaaaaaaaaaaaaaaa}, {name: a, key: bbbbbbbbbbbbbbbbbbbb}]}\n")+"deliver: {prefix: logs}\n")
-	want := "stagelog.yaml:6:67: local.usage_plans[0].customers[1]: a customer of the same name has another key in line 6: both count as one customer; give each key its own name\n" +
+	want := "stagelog.yaml:6:67: local.usage_plans[0].customers[1]: a customer of the same name has another key on line 6: both count as one customer; give each key its own name\n" +
 		"stagelog.yaml:7:19: deliver.prefix: the date is appended without a slash: objects go to logs2026/07/13/14/; end the prefix with /"
 	if diff := cmp.Diff(want, p.Warnings().Error()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

@@ -33,7 +33,7 @@ const (
 // checkName returns why a name cannot be part of the names of a stream and a function, or "".
 func checkName(name string) string {
 	if most := maxStreamName - len(streamPrefix); len(name) > most {
-		return fmt.Sprintf("the name has %d characters, at most %d are allowed: the stream is called %sNAME, and stream names have at most %d", len(name), most, streamPrefix, maxStreamName)
+		return fmt.Sprintf("the name has %d characters, at most %d are allowed: the stream is named %sNAME, and stream names have at most %d", len(name), most, streamPrefix, maxStreamName)
 	}
 	if !namePattern.MatchString(name) {
 		return "expected letters, digits, - and _, beginning with a letter or a digit"
@@ -47,7 +47,7 @@ func checkBucket(name string) string {
 	case len(name) < 3 || len(name) > 63:
 		return fmt.Sprintf("expected a bucket name of 3 to 63 characters, found %d", len(name))
 	case !bucketPattern.MatchString(name):
-		return "a bucket name has lower-case letters, digits, - and ., and begins and ends with a letter or a digit"
+		return "a bucket name consists of lower-case letters, digits, - and ., and begins and ends with a letter or a digit"
 	case strings.Contains(name, ".."):
 		return "a bucket name must not have two dots in a row"
 	}
@@ -82,11 +82,11 @@ func checkUpstream(text string) string {
 func checkLabel(name string) string {
 	switch {
 	case strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name):
-		return "a name is one line of text without spaces around it"
+		return "a name must be one line of text without leading or trailing spaces"
 	case utf8.RuneCountInString(name) > maxLabel:
 		return fmt.Sprintf("a name has at most %d characters", maxLabel)
 	case name == "-":
-		return "- is reserved: records have it instead of a missing name"
+		return "- is reserved: in records it stands for a missing name"
 	}
 	return ""
 }

@@ -31,7 +31,7 @@ func guard(hosts []string, next http.Handler) http.Handler {
 			return
 		}
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-			http.Error(w, "Other sites may link to this page but not load it.", http.StatusForbidden)
+			http.Error(w, "Cross-site request refused: other sites may link to this page, but not embed or fetch it.", http.StatusForbidden)
 			return
 		}
 		sameOrigin.ServeHTTP(w, r)

@@ -99,7 +99,7 @@ func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error
 			string_agg(DISTINCT api_id, ', ' ORDER BY api_id), string_agg(DISTINCT stage, ', ' ORDER BY stage)
 		FROM requests WHERE `+w.SQL, w.Args...).Scan(&first, &last, &total, &plans, &apis, &stages)
 	if err != nil {
-		return subject{}, fmt.Errorf("read about %s: %w", d.Label, err)
+		return subject{}, fmt.Errorf("read the facts of %s: %w", d.Label, err)
 	}
 	out := subject{Facts: []fact{{"Total requests", count(total)}}}
 	if last.Valid {

@@ -110,7 +110,7 @@ func connect(ctx context.Context, path string, opts Options) (*duckdb.Connector,
 		case err == nil:
 			return connector, nil
 		case !inUse(err):
-			return nil, fmt.Errorf("open lake %s: %w\n  the lake is a copy of the bucket: delete the file to have it created again", path, err)
+			return nil, fmt.Errorf("open lake %s: %w\n  the lake is a copy of the bucket; delete the file to recreate it", path, err)
 		case opts.Wait > 0 && !waiting && opts.Waiting != nil:
 			opts.Waiting()
 		}
@@ -149,7 +149,7 @@ func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
 	}
 	var version int
 	if err := l.db.QueryRowContext(ctx, "SELECT version FROM lake").Scan(&version); err != nil {
-		return fmt.Errorf("the file is a database but not a lake of stagelog: %w", err)
+		return fmt.Errorf("the file is a database but not a stagelog lake: %w", err)
 	}
 	if version > schemaVersion {
 		return fmt.Errorf("the lake has version %d, this stagelog supports up to %d: use a newer stagelog", version, schemaVersion)

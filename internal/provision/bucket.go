@@ -179,7 +179,7 @@ func (r *Bucket) Destroy(ctx context.Context, found State, progress func(string)
 		return "", nil
 	}
 	if r.DeleteObjects && found.have(fieldTag) != r.s.Owner() { // bare: left by an interrupted deploy, or created by hand
-		return "kept, empty: it has no stagelog tag", nil
+		return "kept, but emptied: it has no stagelog tag", nil
 	}
 	if r.DeleteObjects {
 		return r.delete(ctx, progress)

@@ -188,7 +188,7 @@ func plain(err error) string { return Explain(err).Error() }
 func (r *bucketPolicy) notes(others policy.Document) []string {
 	var notes []string
 	if r.withoutTLS() {
-		notes = append(notes, "the endpoint has no TLS, so the statement that denies requests without TLS is left out")
+		notes = append(notes, "the endpoint does not use TLS, so the statement that denies requests without TLS is left out")
 	}
 	if n := len(others.Statements); n > 0 {
 		notes = append(notes, fmt.Sprintf("statements not managed by stagelog, kept: %s", listed(sids(others))))

@@ -88,7 +88,7 @@ func explainResponse(err error) string {
 	}
 	next, ok := nextSteps[code]
 	if awserr.Throttled(err) {
-		next, ok = "AWS throttled the requests, also after several retries: wait a minute and run the command again", true
+		next, ok = "AWS throttled the requests even after several retries: wait a minute and run the command again", true
 	}
 	if ok {
 		return next + "\nAWS error: " + plain

@@ -59,7 +59,7 @@ func (r *function) Read(ctx context.Context) (State, error) {
 	have := &types.FunctionConfiguration{}
 	if now != nil {
 		if have = now.Configuration; have.PackageType == types.PackageTypeImage {
-			return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a function of that name exists as a container image, which Lambda cannot convert to a zip: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)}
+			return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a function with that name exists as a container image, which Lambda cannot convert to a zip: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)}
 		}
 		state.ownedBy(now.Tags[desired.OwnerTag], r.s.Owner())
 		if have.LastUpdateStatus == types.LastUpdateStatusFailed {

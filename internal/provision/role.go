@@ -45,7 +45,7 @@ func (r *role) Read(ctx context.Context) (State, error) {
 		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}, trust, permissions}}, nil
 	}
 	if path := aws.ToString(now.Path); path != "" && path != "/" {
-		return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a role of that name exists with path %s, and IAM cannot change a role's path: choose another name: in stagelog.yaml, or delete that role", path)}
+		return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a role with that name exists with path %s, and IAM cannot change a role's path: choose another name: in stagelog.yaml, or delete that role", path)}
 	}
 	state := State{Exists: true}
 	state.ownedBy(roleOwner(now.Tags), r.s.Owner())

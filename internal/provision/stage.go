@@ -160,9 +160,9 @@ func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, e
 	case r.ours(now):
 		did, err = r.restore(ctx)
 	case now.DestinationARN == "":
-		did = "not changed: access logs were disabled since the deploy"
+		did = "not changed: access logs were disabled after the deploy"
 	default:
-		did = "not changed: access logs were redirected since the deploy, to " + destinationText(now.DestinationARN)
+		did = "not changed: access logs were redirected after the deploy, to " + destinationText(now.DestinationARN)
 		if before, err := r.predecessor(ctx, now.DestinationARN); err != nil || before {
 			return did, err // the pipeline that it logs to needs the record
 		}

@@ -182,7 +182,7 @@ func (r *Stream) described(ctx context.Context, progress func(string), waiting s
 
 // settled waits until the stream is neither being created nor deleted, and returns it, or nil if it is gone.
 func (r *Stream) settled(ctx context.Context, progress func(string)) (*types.DeliveryStreamDescription, error) {
-	return r.described(ctx, progress, "waiting until it is ACTIVE, or gone", func(d *types.DeliveryStreamDescription) bool {
+	return r.described(ctx, progress, "waiting until it is ACTIVE or deleted", func(d *types.DeliveryStreamDescription) bool {
 		return d == nil || d.DeliveryStreamStatus != types.DeliveryStreamStatusCreating && d.DeliveryStreamStatus != types.DeliveryStreamStatusDeleting
 	})
 }
@@ -261,7 +261,7 @@ func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription,
 			return err
 		}
 	}
-	last, err := r.described(ctx, progress, "waiting until it is gone", func(d *types.DeliveryStreamDescription) bool {
+	last, err := r.described(ctx, progress, "waiting until it is deleted", func(d *types.DeliveryStreamDescription) bool {
 		return d == nil || d.DeliveryStreamStatus == types.DeliveryStreamStatusDeletingFailed
 	})
 	if err == nil && last != nil {

@@ -137,7 +137,7 @@ func (r *Stream) changeable(d *types.DeliveryStreamDescription) error {
 	default:
 		return nil
 	}
-	return &refusal{ErrOtherKind, fmt.Sprintf("a stream of that name exists, but %s; Firehose cannot change that: choose another name: in stagelog.yaml, or delete the stream with `aws firehose delete-delivery-stream --delivery-stream-name %s --region %s`",
+	return &refusal{ErrOtherKind, fmt.Sprintf("a stream with that name exists, but %s; Firehose cannot change that: choose another name: in stagelog.yaml, or delete the stream with `aws firehose delete-delivery-stream --delivery-stream-name %s --region %s`",
 		why, r.Name(), r.s.Region)}
 }
 

@@ -102,7 +102,7 @@ func conversionText(c *types.DataFormatConversionConfiguration, region, role str
 	if in := c.InputFormatConfiguration; in != nil && in.Deserializer != nil {
 		switch from := in.Deserializer; {
 		case from.HiveJsonSerDe != nil:
-			text += ", from JSON as Hive reads it"
+			text += ", from JSON with Hive's JSON SerDe"
 		case from.OpenXJsonSerDe != nil:
 			text += openXText(from.OpenXJsonSerDe)
 		}
@@ -117,7 +117,7 @@ func conversionText(c *types.DataFormatConversionConfiguration, region, role str
 // openXText describes the settings that differ from the OpenX SerDe's defaults.
 func openXText(s *types.OpenXJsonSerDe) (text string) {
 	if s.CaseInsensitive != nil && !*s.CaseInsensitive {
-		text += ", names in their case"
+		text += ", case-sensitive names"
 	}
 	if aws.ToBool(s.ConvertDotsInJsonKeysToUnderscores) {
 		text += ", dots in names as _"

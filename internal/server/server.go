@@ -162,7 +162,7 @@ func (c *Server) openState(ctx context.Context) (err error) {
 	p := c.cfg.Pipeline
 	c.buffer, err = buffer.Open(ctx, buffer.Config{Dir: filepath.Join(c.cfg.Dir, "buffer"), URL: c.cfg.NATS, Replicas: c.cfg.NATSReplicas, MaxBytes: c.cfg.BufferBytes, Logger: c.log.With("component", "buffer")})
 	if err != nil {
-		where := "change the state folder with --dir"
+		where := "change the state directory with --dir"
 		if c.cfg.NATS != "" {
 			where = "change the cluster with --nats"
 		}

@@ -121,7 +121,7 @@ func (s *APISource) readKeys(ctx context.Context, p *part) error {
 				return ctx.Err()
 			}
 			if p.keys[i], err = s.planKeys(ctx, plan.ID); err != nil {
-				return fmt.Errorf("keys of plan %s: %w", plan.ID, err)
+				return fmt.Errorf("list the keys of plan %s: %w", plan.ID, err)
 			}
 			p.done[i] = true
 			return nil

@@ -134,16 +134,16 @@ func (v Value) Duration(least, most time.Duration) time.Duration {
 		return 0
 	}
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		v.Problemf("write "+text+"s for seconds", "expected a time with its unit, found %s", v.Shown())
+		v.Problemf("write "+text+"s for seconds", "expected a duration with a unit, found %s", v.Shown())
 		return 0
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		v.Problemf("write it like 60s or 2m", "expected a time, found %s", v.Shown())
+		v.Problemf("write it like 60s or 2m", "expected a duration, found %s", v.Shown())
 		return 0
 	}
 	if d < least || d > most {
-		v.Problemf("", "expected a time from %s to %s, found %s", seconds(least), seconds(most), v.Shown())
+		v.Problemf("", "expected a duration from %s to %s, found %s", seconds(least), seconds(most), v.Shown())
 		return 0
 	}
 	return d

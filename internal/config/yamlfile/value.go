@@ -85,7 +85,7 @@ func (v Value) child(node *yaml.Node, path string) Value {
 	}
 	if v.file.aliased++; v.file.aliased > maxAliased {
 		if !v.file.tooMany {
-			c.Problemf("write the values out", "aliases expand to more than %d values", maxAliased)
+			c.Problemf("write out the values instead of using aliases", "aliases expand to more than %d values", maxAliased)
 			v.file.tooMany = true
 		}
 		c.node = nil
@@ -122,7 +122,7 @@ func (v Value) Mapping(keys ...string) map[string]Value {
 			c.path = v.path
 			c.Problemf("", "expected a name before the colon, found %s", kind(key))
 		case twice:
-			c.Problemf("", "duplicate key, first set in line %d", line)
+			c.Problemf("", "duplicate key, first set on line %d", line)
 		case !slices.Contains(keys, name):
 			c.at = key
 			c.Problemf(DidYouMean(name, keys), "unknown key")

@@ -23,7 +23,7 @@ const (
 )
 
 // errConsumer marks the failure of a consumer; a new one may work.
-var errConsumer = errors.New("consumer is gone")
+var errConsumer = errors.New("consumer no longer exists")
 
 // Read calls fn with each frame, in order, starting at sequence from, and waits for new ones. Only
 // trimmed frames are skipped. It returns when ctx ends, or with fn's error unchanged. If no frame

@@ -35,13 +35,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		bytesOut:       counter("bytes_out_total", "Bytes of records in delivered data objects, before compression."),
 		batches:        counter("batches_total", "Batches delivered."),
 		objects:        counter("objects_total", "Objects put.", "kind"),
-		objectBytes:    counter("object_bytes_total", "Bytes of the objects put, as they are stored.", "kind"),
-		putFailures:    counter("put_failures_total", "Puts of objects that failed and were retried."),
-		callFailures:   counter("function_failures_total", "Calls of the function that failed."),
-		corrupt:        counter("corrupt_frames_total", "Unreadable stored frames, written whole to the error output."),
+		objectBytes:    counter("object_bytes_total", "Bytes of the objects put, after compression.", "kind"),
+		putFailures:    counter("put_failures_total", "Failed puts of objects, each of which was retried."),
+		callFailures:   counter("function_failures_total", "Failed calls of the function."),
+		corrupt:        counter("corrupt_frames_total", "Unreadable stored frames, written unchanged to the error output."),
 		lastSuccess: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "stagelog_delivery_last_success_timestamp_seconds",
-			Help: "Time of the last delivery, in seconds since 1970.",
+			Help: "Unix time of the last delivery.",
 		}, []string{"stream"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "stagelog_delivery_latency_seconds",
@@ -49,7 +49,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
 		}, []string{"stream"}),
 		backlog: &backlog{desc: prometheus.NewDesc("stagelog_delivery_backlog_age_seconds",
-			"Age of the oldest record that was read but not delivered, 0 if there is none.", []string{"stream"}, nil)},
+			"Age of the oldest record that was read but not yet delivered, or 0.", []string{"stream"}, nil)},
 	}
 	reg.MustRegister(m.lastSuccess, m.latency, m.backlog)
 	return m

@@ -71,7 +71,7 @@ func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
 	}
 	r.next = seq + 1
 	if err := r.batch.Parse(frame); err != nil {
-		r.w.logger.Error("stored frame is unreadable; writing it whole to the error output", "sequence", seq, "error", err)
+		r.w.logger.Error("stored frame is unreadable; writing it unchanged to the error output", "sequence", seq, "error", err)
 		if err := r.corrupt(ctx, seq, frame); err != nil {
 			return err
 		}

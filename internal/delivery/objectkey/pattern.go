@@ -134,11 +134,11 @@ func checkRun(c byte, n int) error {
 // warnings returns the uses of the pattern that are probably mistakes.
 func (p pattern) warnings() []string {
 	advice := map[byte]string{
-		'Y': "YYYY is the year of the week: the last days of December can get the next year's number; write yyyy",
+		'Y': "YYYY is the week-based year: the last days of December can fall in the next year; write yyyy",
 		'D': "D is the day of the year (1 to 366); write dd for the day of the month",
-		'h': "h is the hour of half a day (1 to 12), so midnight and noon share a folder; write HH",
-		'K': "K is the hour of half a day (0 to 11), so midnight and noon share a folder; write HH",
-		'k': "k counts the hours from 1 to 24; write HH",
+		'h': "h is the hour on a 12-hour clock (1 to 12), so midnight and noon share a folder; write HH",
+		'K': "K is the hour on a 12-hour clock (0 to 11), so midnight and noon share a folder; write HH",
+		'k': "k is the hour from 1 to 24; write HH",
 	}
 	halfOfDay := slices.ContainsFunc(p, func(t token) bool { return t.letter == 'a' })
 	var all []string

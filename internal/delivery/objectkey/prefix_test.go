@@ -152,9 +152,9 @@ func TestWarnings(t *testing.T) {
 		want   []string // beginnings
 	}{
 		"fine":           {"logs/!{timestamp:yyyy/MM/dd/HH}/", nil},
-		"week year":      {"logs/!{timestamp:YYYY/MM/DD/HH}/", []string{"YYYY is the year of the week", "D is the day of the year"}},
+		"week year":      {"logs/!{timestamp:YYYY/MM/DD/HH}/", []string{"YYYY is the week-based year", "D is the day of the year"}},
 		"reported once":  {"!{timestamp:YYYY'a'YY}", []string{"YYYY"}},
-		"half days":      {"!{timestamp:yyyy/hh}/", []string{"h is the hour of half a day"}},
+		"half days":      {"!{timestamp:yyyy/hh}/", []string{"h is the hour on a 12-hour clock"}},
 		"marked halves":  {"!{timestamp:yyyy/hha}/", nil},
 		"minutes":        {"!{timestamp:yyyy/mm/dd}/", []string{"mm is the minute"}},
 		"no slash":       {"logs", []string{"the date is appended without a slash"}},

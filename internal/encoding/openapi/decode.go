@@ -17,7 +17,7 @@ const (
 	maxNodes = 200_000
 )
 
-var errTooLarge = errors.New("the document is too large or too deep")
+var errTooLarge = errors.New("the document is too large or too deeply nested")
 
 // object is a JSON object or YAML mapping. Its values are object, []any, string, bool, nil
 // and json.Number, which keeps a number as it was written.
@@ -53,7 +53,7 @@ func decodeJSON(data []byte, nodes *int) (any, error) {
 		return nil, invalidJSON(data, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the document continues after its end")
+		return nil, errors.New("there is more text after the end of the document")
 	}
 	return fromJSON(v, 0, nodes)
 }

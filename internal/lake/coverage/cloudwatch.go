@@ -140,7 +140,7 @@ func countOf(m Metric) *types.Metric {
 func (c CloudWatch) inALine(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %v", countTimeout)
+		return fmt.Errorf("no response within %v", countTimeout)
 	case awserr.Unsupported(err):
 		return errors.New("this endpoint does not serve CloudWatch")
 	}

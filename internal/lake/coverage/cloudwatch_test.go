@@ -168,7 +168,7 @@ func TestSumsErrorIsOneLineWithCause(t *testing.T) {
 			}
 		})
 	}
-	if err := (CloudWatch{}).inALine(fmt.Errorf("ask: %w", context.DeadlineExceeded)); err.Error() != "no answer within 1m0s" {
+	if err := (CloudWatch{}).inALine(fmt.Errorf("ask: %w", context.DeadlineExceeded)); err.Error() != "no response within 1m0s" {
 		t.Error(err)
 	}
 }

@@ -125,8 +125,8 @@ func TestOutput(t *testing.T) {
 	if err := errors.Join(r.WriteTable(&text, 100, true), r.WriteCSV(&csv), r.WriteJSON(&doc)); err != nil {
 		t.Fatal(err)
 	}
-	want := `2026-10-01 to 2026-10-07 (UTC): backed by 4 of 1,235 counted calls (0.32%); 1,231 missing, 0 not
-  counted, 0 duplicate, 1 without a customer
+	want := `2026-10-01 to 2026-10-07 (UTC): 4 of 1,235 counted requests are in the logs (0.32%); 1,231 missing,
+  0 not counted, 0 duplicate, 1 without a customer
 
 day         customer     key id  counted  in the lake  backed  missing  extra  no customer
 2026-10-01  =1+1\x1b[2J  k1        1,234            3       3    1,231      0            0

@@ -15,7 +15,7 @@ import (
 // Summary returns the result as one sentence.
 func (r *Report) Summary() string {
 	t := r.Total
-	return fmt.Sprintf("backed by %s of %s counted calls (%s); %s missing, %s not counted, %s duplicate, %s without a customer",
+	return fmt.Sprintf("%s of %s counted requests are in the logs (%s); %s missing, %s not counted, %s duplicate, %s without a customer",
 		table.Thousands(t.Backed), table.Thousands(t.Counted), table.Percent(t.Backed, t.Counted),
 		table.Thousands(t.Missing), table.Thousands(t.Extra), table.Thousands(t.Double), table.Thousands(t.Unattributed))
 }

@@ -255,9 +255,9 @@ func TestStagesOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-All requests of each stage, compared with CloudWatch's counts:
-=Shop\x1b[2J/prod (a1 b1): 998 of 1,000 counted requests of the stage are in the bucket (99.80%); 2 missing, 0 not counted, 0 duplicate
-h1/$default: 5 of 5 counted requests of the stage are in the bucket (100.00%); 0 missing, 0 not counted, 0 duplicate
+All requests to each stage, compared with CloudWatch's counts:
+=Shop\x1b[2J/prod (a1 b1): 998 of 1,000 counted requests to the stage are in the logs (99.80%); 2 missing, 0 not counted, 0 duplicate
+h1/$default: 5 of 5 counted requests to the stage are in the logs (100.00%); 0 missing, 0 not counted, 0 duplicate
 
 day         api           api id  stage  counted  in the lake  backed  missing  extra  duplicate  no customer
 2026-10-01  =Shop\x1b[2J  a1 b1   prod     1,000          998     998        2      0          0            0
@@ -294,7 +294,7 @@ func TestStagesOutputWithoutCounts(t *testing.T) {
 	if err := errors.Join(r.WriteTable(&text, 0, true), r.WriteCSV(&csv), r.WriteJSON(&doc)); err != nil {
 		t.Fatal(err)
 	}
-	if want := "\nWhole stages are not compared: no\\x0aanswer.\n"; !strings.HasSuffix(text.String(), want) {
+	if want := "\nStages were not compared with CloudWatch: no\\x0aanswer.\n"; !strings.HasSuffix(text.String(), want) {
 		t.Errorf("table does not end with %q:\n%s", want, text.String())
 	}
 	if want := `"without": "no\nanswer"`; !strings.Contains(doc.String(), want) || strings.Count(csv.String(), "\n") != 1 {

@@ -18,7 +18,7 @@ func (s StageRow) Name() string {
 
 // Summary returns the row as one sentence.
 func (s StageRow) Summary() string {
-	return fmt.Sprintf("%s: %s of %s counted requests of the stage are in the bucket (%s); %s missing, %s not counted, %s duplicate", s.Name(),
+	return fmt.Sprintf("%s: %s of %s counted requests to the stage are in the logs (%s); %s missing, %s not counted, %s duplicate", s.Name(),
 		table.Thousands(s.Backed), table.Thousands(s.Counted), table.Percent(s.Backed, s.Counted),
 		table.Thousands(s.Missing), table.Thousands(s.Extra), table.Thousands(s.Double))
 }
@@ -41,13 +41,13 @@ func (s *Stages) writeTable(out *bufio.Writer, width int, gaps bool) error {
 	}
 	fmt.Fprintln(out)
 	if s.Without != nil {
-		write("Whole stages are not compared: " + s.Without.Error() + ".")
+		write("Stages were not compared with CloudWatch: " + s.Without.Error() + ".")
 		return nil
 	}
 	if len(s.Totals) == 0 {
-		write("CloudWatch counted no requests of whole stages.")
+		write("CloudWatch has no counts for the stages.")
 	} else {
-		write("All requests of each stage, compared with CloudWatch's counts:")
+		write("All requests to each stage, compared with CloudWatch's counts:")
 	}
 	for _, t := range s.Totals {
 		write(t.Summary())

@@ -250,10 +250,10 @@ func (in *Invoice) problems() []string {
 		}
 	}
 	if m.Late > 0 {
-		all = append(all, fmt.Sprintf("%d requests of the month were delivered after it was closed and are on no line", m.Late))
+		all = append(all, fmt.Sprintf("%d requests of the month were delivered after it was closed and are not billed", m.Late))
 	}
 	if m.Undated > 0 {
-		all = append(all, fmt.Sprintf("%d requests have no time and are on no line", m.Undated))
+		all = append(all, fmt.Sprintf("%d requests have no time and are not billed", m.Undated))
 	}
 	if m.Repeated > m.Rows/usualRepeats {
 		all = append(all, fmt.Sprintf("%d rows have the same id as another request and were counted as repeated deliveries of it, which is unusually many: "+

@@ -104,7 +104,7 @@ func differences(frozen, m *Manifest) []Difference {
 		name := fmt.Sprintf("object %s/%s", s.Bucket, s.Key)
 		now, ok := found[[2]string{s.Bucket, s.Key}]
 		if !ok {
-			all = append(all, Difference{name, fmt.Sprintf("%d rows", s.Rows), "no such object, or no rows of it, in the lake; import it again"})
+			all = append(all, Difference{name, fmt.Sprintf("%d rows", s.Rows), "no rows of this object in the lake; import it again"})
 			continue
 		}
 		differ(name+", ETag", s.ETag, now.ETag)

@@ -16,7 +16,7 @@ import (
 
 // ErrPreliminary is returned instead of events if the month is not closed: a meter keeps the first event of an identifier,
 // so the final count would be ignored.
-var ErrPreliminary = errors.New("the month is not closed, and its meter events could not be corrected later")
+var ErrPreliminary = errors.New("the month is still open, and meter events cannot be corrected once they are sent")
 
 // A meter event has the counted requests of one line, including those that the fee covers: fees, included requests and tiers
 // are defined in the billing system. Lines without an amount or of a free plan have no event. Events may be sent again: their

@@ -107,7 +107,7 @@ func readPlan(v yamlfile.Value, general Rules) Plan {
 	case p.Free:
 		for _, key := range []string{"fee", "included", "per", "price", "mode", "tiers"} {
 			if m[key].Given() {
-				m[key].Problemf("remove it, or free", "a free plan has no %s", key)
+				m[key].Problemf("remove it, or remove free: true", "a free plan has no %s", key)
 			}
 		}
 	case price.Given() && tiers.Given():
@@ -135,9 +135,9 @@ func readTiers(v yamlfile.Value) []Tier {
 		upTo := m["up_to"]
 		switch last := i == len(list)-1; {
 		case last && upTo.Given():
-			upTo.Problemf("remove it, or add a tier for the requests beyond it", "the last tier has no up_to")
+			upTo.Problemf("remove it, or add a tier for the requests beyond it", "the last tier must not have up_to")
 		case !last && !upTo.Given():
-			item.Problemf("only the last tier has none", "up_to is missing")
+			item.Problemf("only the last tier may omit it", "up_to is missing")
 		case !last:
 			if tiers[i].UpTo = whole(upTo, 1, below+1); tiers[i].UpTo <= below {
 				upTo.Problemf("", "expected more than %d, the up_to of the previous tier", below)

@@ -113,7 +113,7 @@ func (m *month) unbilled(ctx context.Context, of *Manifest) error {
 		FROM request_rows r JOIN objects o ON o.id = r.object`,
 		m.from.UTC(), m.to.UTC(), of.Closed.UTC(), of.Rows).Scan(&of.Late, &of.Undated, &of.Repeated)
 	if err != nil {
-		return fmt.Errorf("count requests that are on no line: %w", err)
+		return fmt.Errorf("count requests that are not billed: %w", err)
 	}
 	return nil
 }

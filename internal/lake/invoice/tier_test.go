@@ -176,7 +176,7 @@ func TestPriceFileProblems(t *testing.T) {
 		{"number", `"0.0125"`, "1e-3", `p.yaml:12:12: plans[1].price: expected a decimal like 0.0025`},
 		{"negative", `"0.0125"`, "-1", "expected a decimal"},
 		{"order", "up_to: 200", "up_to: 0", "p.yaml:10:21: plans[0].tiers[0].up_to: expected a whole number from 1"},
-		{"last tier", "{price: 25}", "{up_to: 300, price: 25}", "the last tier has no up_to"},
+		{"last tier", "{price: 25}", "{up_to: 300, price: 25}", "the last tier must not have up_to"},
 		{"middle tier", "up_to: 200, ", "", "plans[0].tiers[0]: up_to is missing"},
 		{"power", "per: 1000", "per: 300", "expected 1, 10, 100, 1000"},
 		{"status", "[2xx]", "[2x]", "plans[1].count.statuses[0]: expected a status like 404 or 4xx"},

@@ -151,7 +151,7 @@ func (q *Query) prepare() error {
 	}
 	switch {
 	case q.Top < 0:
-		return fmt.Errorf("top %d: expected the number of rows, or 0 for every row", q.Top)
+		return fmt.Errorf("top %d: expected a number of rows, or 0 for all rows", q.Top)
 	case !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To):
 		return fmt.Errorf("the period from %s to %s is empty; the end must be after the beginning",
 			q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))

@@ -184,7 +184,7 @@ func TestInvalidQueryErrorHasHint(t *testing.T) {
 		{query.Query{By: []query.Dimension{query.Day, query.Day}}, "given twice"},
 		{query.Query{From: day, To: day}, "is empty"},
 		{query.Query{Compare: true, From: day}, "set from and to"},
-		{query.Query{Top: -1}, "0 for every row"},
+		{query.Query{Top: -1}, "0 for all rows"},
 		{query.Query{Filter: query.Filter{{Dimension: "x\x1b[2J", Pattern: "1"}}}, `x\x1b[2J`},
 	} {
 		if _, err := Run(t.Context(), nil, c.query); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -85,7 +85,7 @@ func (s *Service) putIntegrationResponse(c *call) (any, error) {
 		ResponseParameters: in.ResponseParameters, ResponseTemplates: in.ResponseTemplates}
 	_, err := s.change(c, s.integrated, func(_ at, m *method) error {
 		if m.Integration.Type != Mock {
-			return unsupported("integration responses of type " + string(m.Integration.Type) + ": a proxy passes the upstream's answer on")
+			return unsupported("integration responses of type " + string(m.Integration.Type) + ": a proxy returns the upstream's response unchanged")
 		}
 		put(&m.Integration.Responses, code, resp)
 		return resp.checked()

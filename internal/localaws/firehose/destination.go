@@ -167,7 +167,7 @@ func (d *ExtendedS3Destination) finish() *wire.Error {
 	}
 	if partitioned {
 		if _, ok := d.Lambda(); !ok {
-			return refused("Dynamic Partitioning by anything but keys that a Lambda processor returns")
+			return refused("Dynamic Partitioning other than by keys that a Lambda processor returns")
 		}
 	}
 	if d.CustomTimeZone != "" {

@@ -29,8 +29,8 @@ func invalid(format string, args ...any) *wire.Error {
 
 // refused returns the error for a feature of the service that stagelog does not support.
 func refused(what string) *wire.Error {
-	return invalid("stagelog does not support %s. Its delivery streams are Direct PUT streams with an S3 destination, "+
-		"transformed by a Lambda function at most.", what)
+	return invalid("stagelog does not support %s. Its delivery streams are Direct PUT streams with an S3 destination "+
+		"and optionally a Lambda function.", what)
 }
 
 func serialization(message string) *wire.Error {

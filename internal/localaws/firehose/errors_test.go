@@ -24,7 +24,7 @@ const (
 	one     = "ValidationException: 1 validation error detected: Value at "
 	two     = "ValidationException: 2 validation errors detected: Value at "
 	invalid = "InvalidArgumentException: "
-	support = "InvalidArgumentException: stagelog does not support %s. Its delivery streams are Direct PUT streams with an S3 destination, transformed by a Lambda function at most."
+	support = "InvalidArgumentException: stagelog does not support %s. Its delivery streams are Direct PUT streams with an S3 destination and optionally a Lambda function."
 	sse     = "server-side encryption of records in the stream (DeliveryStreamEncryptionConfigurationInput): keep its data directory on an encrypted disk"
 	gone    = "ResourceNotFoundException: Firehose unknown under account 000000000000 not found."
 	badSig  = "InvalidSignatureException: The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -90,8 +90,8 @@ func nameCases() []wireCase {
 	const d = "DescribeDeliveryStream"
 	long := strings.Repeat("n", 65)
 	cases := []wireCase{
-		{"unknown operation", "MakeCoffee", `{}`, 0, "UnknownOperationException: The X-Amz-Target header must be Firehose_20150804. and an operation of the API, in a POST.", nil},
-		{"unknown target", "", `{}`, 0, "UnknownOperationException: The X-Amz-Target header must be Firehose_20150804. and an operation of the API, in a POST.",
+		{"unknown operation", "MakeCoffee", `{}`, 0, "UnknownOperationException: The X-Amz-Target header must be Firehose_20150804. followed by an operation of the API, in a POST request.", nil},
+		{"unknown target", "", `{}`, 0, "UnknownOperationException: The X-Amz-Target header must be Firehose_20150804. followed by an operation of the API, in a POST request.",
 			func(s *signer) { s.header.Set("X-Amz-Target", "Kinesis_20131202.PutRecord") }},
 		{"no JSON", d, `{`, 0, "SerializationException: The request's body is not valid JSON.", nil},
 		{"two values", d, `{}{}`, 0, "SerializationException: The request's body has more than one JSON value.", nil},
@@ -189,7 +189,7 @@ func createCases() []wireCase {
 		{"partitioning of small objects", c, create(`,"DynamicPartitioningConfiguration":{"Enabled":true},"Prefix":"a/!{partitionKeyFromLambda:c}/","ErrorOutputPrefix":"e/","BufferingHints":{"SizeInMBs":5,"IntervalInSeconds":60}`), 0,
 			invalid + "BufferingHints must have a SizeInMBs of at least 64 and an IntervalInSeconds of at least 60 when Dynamic Partitioning is enabled.", nil},
 		{"partitioning without a function", c, create(`,"DynamicPartitioningConfiguration":{"Enabled":true},"Prefix":"a/!{partitionKeyFromQuery:c}/","ErrorOutputPrefix":"e/"`), 0,
-			fmt.Sprintf(support, "Dynamic Partitioning by anything but keys that a Lambda processor returns"), nil},
+			fmt.Sprintf(support, "Dynamic Partitioning other than by keys that a Lambda processor returns"), nil},
 		{"retry of partitioning", c, create(`,"DynamicPartitioningConfiguration":{"RetryOptions":{"DurationInSeconds":7201}}`), 0, one + "'" + dest + "dynamicPartitioningConfiguration.retryOptions.durationInSeconds' failed to satisfy constraint: Member must have value less than or equal to 7200", nil},
 		{"backup without a bucket", c, create(`,"S3BackupMode":"Enabled"`), 0, invalid + "S3BackupConfiguration is required when S3BackupMode is Enabled.", nil},
 		{"backup mode", c, create(`,"S3BackupMode":"On"`), 0, one + "'" + dest + "s3BackupMode' failed to satisfy constraint: Member must satisfy enum value set: [Disabled, Enabled]", nil},

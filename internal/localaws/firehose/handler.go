@@ -74,7 +74,7 @@ func (s *Service) serveControl(w http.ResponseWriter, r *http.Request, op string
 	serve := operations[op]
 	if serve == nil {
 		return &wire.Error{Code: codeUnknown, Message: "The X-Amz-Target header must be " + targetPrefix +
-			" and an operation of the API, in a POST."}
+			" followed by an operation of the API, in a POST request."}
 	}
 	req, err := decode(body, requests[op])
 	if err != nil {

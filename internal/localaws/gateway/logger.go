@@ -13,7 +13,7 @@ import (
 
 // ErrRefused means that a stream will never accept the lines, for example because it does not exist. A put
 // with an error that wraps it is not retried, and its lines are counted as lost.
-var ErrRefused = errors.New("stream refuses the lines")
+var ErrRefused = errors.New("stream rejected the lines")
 
 // LoggerConfig configures a Logger.
 type LoggerConfig struct {

@@ -27,12 +27,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "stagelog_gateway_requests_total", Help: "Requests to a stage, by class of the logged status.",
 		}, []string{"api", "stage", "status"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "stagelog_gateway_request_seconds", Help: "Time from a request to the end of its response.",
+			Name: "stagelog_gateway_request_seconds", Help: "Time from the request to the end of the response.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"api", "stage"}),
 		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "stagelog_gateway_throttled_total", Help: "Requests refused with 429, by reason: throttle or quota.",
-		}, []string{"api", "stage", "by"}),
+			Name: "stagelog_gateway_throttled_total", Help: "Requests rejected with 429, by reason: throttle or quota.",
+		}, []string{"api", "stage", "reason"}),
 		unrouted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stagelog_gateway_unrouted_total", Help: "Requests for an API or a stage that does not exist.",
 		}),
@@ -40,7 +40,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "stagelog_gateway_log_lines_total", Help: "Access log lines queued.",
 		}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "stagelog_gateway_log_lines_lost_total", Help: "Access log lines lost because the queue was full or the stream refused them.",
+			Name: "stagelog_gateway_log_lines_lost_total", Help: "Access log lines lost because the queue was full or the stream rejected them.",
 		}),
 		putRetries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stagelog_gateway_log_put_failures_total", Help: "Batches of access log lines that a stream did not accept, or accepted only in part.",

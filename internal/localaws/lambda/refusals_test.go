@@ -55,7 +55,7 @@ func TestRefusals(t *testing.T) {
 		{zipFile([]byte("no zip")), invalidValue, "Could not unzip uploaded file"},
 		{zipFile(otherZip(t, "main")), invalidValue, "bootstrap"},
 		{zipFile(otherZip(t, "bootstrap")), invalidValue, "not executable"},
-		{zipFile(otherZip(t, "../bootstrap")), invalidValue, "outside the folder"},
+		{zipFile(otherZip(t, "../bootstrap")), invalidValue, "outside the directory"},
 		{"Timeout=0", validationError, "timeout"},
 		{"Timeout=901", validationError, "timeout"},
 		{"MemorySize=64", validationError, "memorySize"},

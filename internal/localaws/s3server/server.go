@@ -134,7 +134,7 @@ func (s *Server) backend() (*synced, error) {
 	if s.sidecar != "" {
 		sidecar, err := meta.NewSideCar(s.sidecar)
 		if err != nil {
-			return nil, fmt.Errorf("open folder of object attributes: %w", err)
+			return nil, fmt.Errorf("open directory of object attributes: %w", err)
 		}
 		attributes = sidecar
 	}
@@ -205,7 +205,7 @@ func privateDir(places ...string) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("find folder for the S3 server's socket in %v: none usable; set TMPDIR to a short path", places)
+	return "", fmt.Errorf("find a directory for the S3 server's socket in %v: none is usable; set TMPDIR to a short path", places)
 }
 
 // makeRunDir creates the folder for the socket, and removes that of a killed run, to which a link in the data

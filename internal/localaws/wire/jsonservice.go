@@ -21,7 +21,7 @@ func (s *JSONService[In]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), s.Target)
 	serve, ok := s.Operations[name]
 	if !ok {
-		WriteError(w, JSON11, &Error{Code: "UnknownOperationException", Message: "stagelog serves " + s.Serves + ", and not the operation " + name + "."})
+		WriteError(w, JSON11, &Error{Code: "UnknownOperationException", Message: "stagelog does not serve the operation " + name + ". It serves " + s.Serves + "."})
 		return
 	}
 	in := new(In)

@@ -27,7 +27,7 @@ func adopt(p *config.Pipeline, stages []Stage, o Options) (notes []string, err e
 	first := stages[0]
 	for _, st := range stages[1:] {
 		if oneLine(st.Format) != oneLine(first.Format) {
-			notes = append(notes, fmt.Sprintf("%s and %s have different formats: the file has the format of %s for both", first.Ref(), st.Ref(), first.Ref()))
+			notes = append(notes, fmt.Sprintf("%s and %s have different formats: the file uses the format of %s for both", first.Ref(), st.Ref(), first.Ref()))
 		}
 	}
 	notes = append(notes, adoptFormat(p, first)...)
@@ -63,10 +63,10 @@ func adoptFormat(p *config.Pipeline, st Stage) (notes []string) {
 		fixed, _ := accesslog.Fix(st.Format)
 		if formatError(fixed) != "" {
 			p.Format, p.FormatName = usual.Format, usual.FormatName
-			return []string{fmt.Sprintf("the format of %s cannot be enriched (%s): the file has %s instead", st.Ref(), problem, usual.FormatName)}
+			return []string{fmt.Sprintf("records in the format of %s cannot be enriched (%s): the file uses %s instead", st.Ref(), problem, usual.FormatName)}
 		}
 		setFormat(p, asPreset(fixed))
-		notes = append(notes, fmt.Sprintf("the format of %s is fixed in the file: %s", st.Ref(), problem))
+		notes = append(notes, fmt.Sprintf("the file has a corrected format for %s: %s", st.Ref(), problem))
 	}
 	format, err := accesslog.Parse(p.Format)
 	if err != nil {
@@ -74,7 +74,7 @@ func adoptFormat(p *config.Pipeline, st Stage) (notes []string) {
 	}
 	fields := format.Fields()
 	if fields.APIKey != "" {
-		notes = append(notes, fmt.Sprintf("the format has the API key's value in the field %s: the function masks it; `api_key: keep` keeps it, another format avoids it", fields.APIKey))
+		notes = append(notes, fmt.Sprintf("the format has the API key's value in the field %s: the function masks it; set `api_key: keep` to deliver it, or use a format without it", fields.APIKey))
 	}
 	for variable, field := range fields.ByVariable {
 		if strings.HasPrefix(variable, "$context.authorizer.") && (field == "plan_id" || field == "subscription_id") {
@@ -125,10 +125,10 @@ func adoptReaders(p *config.Pipeline, stream *Stream) (notes []string) {
 	case accounts == "" || len(p.Readers) > 0:
 		return nil
 	case stream.Deliver.Logs() == "":
-		return []string{fmt.Sprintf("the bucket policy allows %s to get objects and is not changed; to list them as readers:, set a deliver: prefix: that error objects do not have", accounts)}
+		return []string{fmt.Sprintf("the bucket policy allows %s to get objects and is not changed; to list them under readers:, choose a prefix: under deliver: that does not include error objects", accounts)}
 	}
 	p.Readers = stream.Readers
-	return []string{fmt.Sprintf("the bucket policy allows %s to get objects: the file lists them as readers", accounts)}
+	return []string{fmt.Sprintf("the bucket policy allows %s to get objects: the file lists them under readers:", accounts)}
 }
 
 // maxReplacements limits the rounds: replacing one invalid prefix may reveal a problem with the other.
@@ -169,5 +169,5 @@ func functionNotes(p *config.Pipeline, stream *Stream) []string {
 	case "":
 		return []string{fmt.Sprintf("the delivery stream has no function: deploy adds %s, which sets usage plan and customer", p.Function())}
 	}
-	return []string{fmt.Sprintf("the delivery stream's function is %s: deploy replaces it by %s and does not delete it", function, p.Function())}
+	return []string{fmt.Sprintf("the delivery stream's function is %s: deploy replaces it with %s and does not delete it", function, p.Function())}
 }

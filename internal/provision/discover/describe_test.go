@@ -66,7 +66,7 @@ func TestDescribeAdoptedStream(t *testing.T) {
 		t.Errorf("pipeline %s, bucket %s, deliver (-want +got):\n%s", got.Pipeline.Name, got.Pipeline.Bucket, diff)
 	}
 	notes := strings.Join(got.Notes, "\n")
-	for _, want := range []string{"111122223333", "deliver.error_prefix is replaced by the default", "deploy replaces it by stagelog-theirs"} {
+	for _, want := range []string{"111122223333", "deliver.error_prefix is replaced by the default", "deploy replaces it with stagelog-theirs"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes lack %q:\n%s", want, notes)
 		}

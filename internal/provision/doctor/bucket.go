@@ -146,7 +146,7 @@ func (r *run) checkLifecycle(ctx context.Context, s *stream) {
 		r.out.problem(Warning, linkBucket, name, finding{
 			found: "the bucket has no lifecycle rule", cause: "none was set",
 			consequence: "logs, which contain personal data such as IP addresses, are kept and cost storage forever, and so are the parts of incomplete uploads",
-			fix:         "choose after how many days logs are deleted permanently; this example uses 400\n" + r.repair(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
+			fix:         "choose after how many days logs are deleted permanently, 400 in this example:\n" + r.repair(s, command("s3api", "put-bucket-lifecycle-configuration", "--bucket", s.bucket, "--lifecycle-configuration", compact(rule))),
 		})
 		return
 	}

@@ -31,14 +31,14 @@ func (r *run) checkProcessing(s *stream) {
 		r.out.problem(Failed, linkStream, "processor", finding{
 			found:       s.name + " has no function",
 			cause:       "nothing in the chain adds the usage plan and the customer of a request, and the stages' formats have neither from an authorizer",
-			consequence: "records are delivered with the key's id at most, without a customer name",
+			consequence: "delivered records have no customer name, and at most the key's id",
 			fix:         r.repair(s, "create a function, then: "+s.updateDestination(map[string]any{"ProcessingConfiguration": map[string]any{"Enabled": true, "Processors": []any{map[string]any{"Type": "Lambda", "Parameters": []any{map[string]any{"ParameterName": "LambdaArn", "ParameterValue": "FUNCTION_ARN"}}}}}})),
 		})
 	}
 	if s.function == "" {
 		return
 	}
-	if text := fmt.Sprintf("up to %s or %g MiB go to the function at once", seconds(s.functionHints.Interval), s.functionHints.SizeMiB); s.functionHints.SizeMiB > maxLambdaMB {
+	if text := fmt.Sprintf("batches of up to %s or %g MiB are sent to the function", seconds(s.functionHints.Interval), s.functionHints.SizeMiB); s.functionHints.SizeMiB > maxLambdaMB {
 		r.out.problem(Warning, linkStream, "processor buffer", finding{
 			found: text, cause: "in base64 and with the added fields, the function's response may exceed Lambda's limit of 6 MB",
 			consequence: "then the whole batch fails, is retried, and goes to the error output", fix: r.repair(s, "set BufferSizeInMBs of the processor to 1, in: "+s.updateDestination(map[string]any{"ProcessingConfiguration": s.to.ProcessingConfiguration})),

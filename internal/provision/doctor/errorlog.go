@@ -62,7 +62,7 @@ func (r *run) checkRecentErrors(s *stream, group string, errs []string) {
 		found:       fmt.Sprintf("%d kinds of errors in the last hour, most recently: %s", len(errs), errs[len(errs)-1]),
 		cause:       strings.Join(errs, "\n"),
 		consequence: "records were not delivered; Firehose retries to put objects for 24 hours, and records that its function fails on go to the error output at once",
-		fix:         "fix what the other checks report; to watch the errors stop: " + command("logs", "tail", group, "--region", s.region, "--since", "10m", "--follow"),
+		fix:         "fix what the other checks report; to check that the errors have stopped: " + command("logs", "tail", group, "--region", s.region, "--since", "10m", "--follow"),
 	})
 }
 

@@ -45,7 +45,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 		r.out.problem(Warning, linkStage, "format: as in stagelog.yaml", finding{
 			found:       "the format of " + st.ref.String() + " differs from the one in stagelog.yaml",
 			cause:       "one of them was changed since the last deploy",
-			consequence: "records have other fields than the pipeline's function and reports expect",
+			consequence: "records do not have the fields that the pipeline's function and reports expect",
 			fix:         "stagelog deploy",
 		})
 	}

@@ -141,7 +141,7 @@ func (r *run) checkTimeout(s *stream, f *lambda.GetFunctionConfigurationOutput) 
 		p.cause, p.consequence = "reading the usage plans of a large account may take longer, because API Gateway allows ten calls per second", tried
 		r.out.problem(Warning, linkFunction, "timeout", p)
 	case seconds > firehoseTimeout:
-		p.cause, p.consequence = "Firehose waits at most 300 s", "Firehose gives up first, and calls the function again while the first call still runs"
+		p.cause, p.consequence = "Firehose waits at most 300 s", "Firehose gives up first, and calls the function again while the first call is still running"
 		r.out.problem(Warning, linkFunction, "timeout", p)
 	case seconds > longTimeout:
 		p.cause, p.consequence = "a hanging call blocks its batch for that long, four times in a row", fmt.Sprintf("delivery may be blocked for %d minutes before it fails", seconds*4/60)

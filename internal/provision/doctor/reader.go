@@ -49,7 +49,7 @@ func (rd *reader) examine(ctx context.Context, key string) error {
 			return err
 		}
 	case ok:
-		rd.out.problem(Skipped, linkReaders, "get with its credentials", finding{found: "not checked: no object below " + rd.where(), cause: "nothing was delivered yet", fix: "send a request to the stage, wait for the stream to deliver it, then run doctor again"})
+		rd.out.problem(Skipped, linkReaders, "get with its credentials", finding{found: "not checked: no object below " + rd.where(), cause: "nothing has been delivered yet", fix: "send a request to the stage, wait for the stream to deliver it, then run doctor again"})
 	}
 	private := []string{desired.StatePrefix}
 	if p := literal(rd.errorPrefix); p != "" {
@@ -126,7 +126,7 @@ func (rd *reader) first(ctx context.Context, key string) error {
 func (rd *reader) mayNotRead(ctx context.Context, prefix string) error {
 	name := "error output with its credentials"
 	if prefix == "stagelog/" {
-		name = "stagelog's own with its credentials"
+		name = "stagelog's objects with its credentials"
 	}
 	key := prefix + "stagelog-doctor-probe"
 	if out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.bucket), Prefix: &prefix, MaxKeys: aws.Int32(1)}); err == nil && len(out.Contents) > 0 {

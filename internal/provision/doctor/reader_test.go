@@ -63,7 +63,7 @@ func (p partnerS3) client() *s3.Client {
 }
 
 func TestReaderCredentials(t *testing.T) {
-	const list, get, errs, own = "readers: list with its credentials", "readers: get with its credentials", "readers: error output with its credentials", "readers: stagelog's own with its credentials"
+	const list, get, errs, own = "readers: list with its credentials", "readers: get with its credentials", "readers: error output with its credentials", "readers: stagelog's objects with its credentials"
 	for _, tc := range []struct {
 		name            string
 		s3              partnerS3

@@ -43,7 +43,7 @@ func (r *run) sendRecord(ctx context.Context, s *stream) string {
 	}
 	w, err := r.newWatch(ctx, s, m)
 	if err != nil {
-		r.unknown(linkRecord, name, "a record sent through the stream, as its delivery could not be observed", need{"s3:ListBucket", s.bucketARN()}, err)
+		r.unknown(linkRecord, name, "a record sent through the stream, because its delivery cannot be observed", need{"s3:ListBucket", s.bucketARN()}, err)
 		return ""
 	}
 	if _, err := r.c.Firehose.PutRecord(ctx, &firehose.PutRecordInput{DeliveryStreamName: &s.name, Record: &types.Record{Data: m.line}}); err != nil {
@@ -69,7 +69,7 @@ func (r *run) awaitRecord(ctx context.Context, s *stream, m *marked, w *watch) s
 	r.progress(fmt.Sprintf("waiting up to %[2]s for the record %[1]s: the stream buffers records for %[3]s", m.id, limit, r.bufferText(s)))
 	start := time.Now()
 	found, err := w.await(ctx, limit, func(waited time.Duration) {
-		r.progress(fmt.Sprintf("not delivered yet, waited %s of %s", waited.Round(time.Second), limit))
+		r.progress(fmt.Sprintf("not delivered after %s; waiting up to %s", waited.Round(time.Second), limit))
 	})
 	took := time.Since(start).Round(10 * time.Millisecond)
 	switch {
@@ -145,7 +145,7 @@ func (r *run) checkEnriched(s *stream, m *marked, found *sighting) {
 	sent, got := fields(m.line), fields(found.record)
 	if got == nil {
 		r.out.problem(Failed, linkRecord, name, finding{
-			found: "the delivered record is not JSON", cause: "the format does not produce JSON, and no function repairs it", consequence: "no reader can tell who called",
+			found: "the delivered record is not JSON", cause: "the format does not produce JSON, and no function repairs it", consequence: "the caller of a request cannot be identified",
 			fix: "fix the format, as described in the checks of the stage",
 		})
 		return

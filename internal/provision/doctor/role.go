@@ -285,7 +285,7 @@ func (r *run) checkTrust(s *stream, link, service string, ro *role, given map[st
 	case ro.missing:
 		r.out.problem(Failed, link, name, finding{
 			found: "the role " + ro.arn + " does not exist", cause: "it was deleted, or created again with another path",
-			consequence: service + " cannot assume it, so the chain ends here", fix: r.repair(s, command("iam", "create-role", "--role-name", ro.name, "--assume-role-policy-document", r.trustText(service))),
+			consequence: service + " cannot assume it, so records get no further", fix: r.repair(s, command("iam", "create-role", "--role-name", ro.name, "--assume-role-policy-document", r.trustText(service))),
 		})
 		return false
 	case ro.err != nil:
@@ -318,7 +318,7 @@ func (r *run) checkTrust(s *stream, link, service string, ro *role, given map[st
 	}
 	r.out.problem(Failed, link, name, finding{
 		found: fmt.Sprintf("%s cannot assume the role %s", service, ro.name), cause: r.trustCause(service, ro),
-		consequence: "it cannot deliver or call anything; the failure appears in its error log at most", fix: fix,
+		consequence: "it cannot deliver or call anything; the failure appears only in its error log, if that is enabled", fix: fix,
 	})
 	return false
 }

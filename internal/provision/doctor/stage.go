@@ -144,7 +144,7 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 		if r.t.Spec != nil && !r.ours(s) {
 			wrong.cause = "stagelog.yaml's stream is " + r.t.Spec.Stream()
 			wrong.fix = "stagelog deploy --replace-logging"
-			wrong.consequence = "this stage's logs go through another chain, which is examined here, and not through the pipeline"
+			wrong.consequence = "this stage's logs do not go through the pipeline; these checks examine the chain that they go through"
 			r.out.problem(Failed, linkStage, "destination", wrong)
 			return true
 		}

@@ -137,7 +137,7 @@ func (p *principalIn) UnmarshalJSON(data []byte) error {
 func located(text string, err error) error {
 	if at := strings.IndexAny(text, "“”„‟"); at >= 0 {
 		line, column := place(text, at)
-		return fmt.Errorf("line %d, column %d of the policy: curly quotes are not valid in JSON; replace “ and ” by \"", line, column)
+		return fmt.Errorf("line %d, column %d of the policy: curly quotes are not valid in JSON; replace “ and ” with \"", line, column)
 	}
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError

@@ -104,11 +104,11 @@ func (d *demo) script(ctx context.Context, c *server.Server) error {
 	d.server = c
 	traffic, stopTraffic := context.WithCancel(ctx)
 	defer stopTraffic()
-	end := "Ctrl-C stops them and prints a summary."
+	end := "Press Ctrl-C to stop and print a summary."
 	if d.cfg.For > 0 {
 		traffic, stopTraffic = context.WithTimeout(ctx, d.cfg.For)
 		defer stopTraffic()
-		end = fmt.Sprintf("They stop after %v.", d.cfg.For)
+		end = fmt.Sprintf("Stops after %v.", d.cfg.For)
 	}
 	d.say("\nSending %d requests per second to %s/shop/prod/orders. %s", d.cfg.Rate, c.Endpoints().Stages, end)
 	d.say("Console: %s", c.Endpoints().Console)

@@ -55,13 +55,13 @@ func unpackInto(archive *zip.Reader, dir string, left int64) error {
 	for _, f := range archive.File {
 		// Windows tools write backslashes, which would become part of the name.
 		if !filepath.IsLocal(f.Name) || strings.ContainsRune(f.Name, '\\') {
-			return fmt.Errorf("%w: the name %q is outside the folder", ErrZip, f.Name)
+			return fmt.Errorf("%w: the name %q is outside the directory", ErrZip, f.Name)
 		}
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
 		switch mode := f.Mode(); {
 		case mode.IsDir():
 			if err := os.MkdirAll(path, 0o700); err != nil {
-				return fmt.Errorf("%w: cannot create folder %q", ErrZip, f.Name)
+				return fmt.Errorf("%w: cannot create directory %q", ErrZip, f.Name)
 			}
 		case mode.IsRegular():
 			n, err := unpackFile(f, path, left)
@@ -84,7 +84,7 @@ func unpackFile(f *zip.File, path string, left int64) (n int64, err error) {
 	}
 	defer in.Close() // only read
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return 0, fmt.Errorf("%w: cannot create the folder of %q", ErrZip, f.Name)
+		return 0, fmt.Errorf("%w: cannot create the directory of %q", ErrZip, f.Name)
 	}
 	perm := os.FileMode(0o600)
 	if f.Mode()&0o111 != 0 {
