@@ -111,9 +111,9 @@ func newReattribute(e *env) *cobra.Command {
 		Use:   "reattribute",
 		Short: "Attribute imported requests without a customer",
 		Long: `Requests that were delivered while their key was unknown have no customer. reattribute sets their customer
-and usage plan in the database that reports read: those of other requests with the same key at that time,
-or else those of the key in API Gateway or in the snapshot of the pipeline's functions. It does not change
-the objects; ` + "`stagelog replay`" + ` does that.
+and usage plan in the database that reports read. It takes them from other requests with the same key at
+that time, or else from API Gateway or the snapshot of the pipeline's functions. It does not change the
+objects; ` + "`stagelog replay`" + ` does that.
 
 ` + lakeHelp,
 		Args: cobra.NoArgs,

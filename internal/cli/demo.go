@@ -61,14 +61,14 @@ func runDemo(ctx context.Context, e *env, cfg demo.Config) error {
 	return errors.Join(err, result.Check())
 }
 
-// stateDir returns the absolute path of dir, or of a new temporary folder that cleanup removes.
+// stateDir returns the absolute path of dir, or of a new temporary directory that cleanup removes.
 func stateDir(dir string) (path string, cleanup func() error, err error) {
 	if dir != "" {
 		path, err = filepath.Abs(dir)
 		return path, func() error { return nil }, err
 	}
 	if path, err = os.MkdirTemp("", "stagelog-"); err != nil {
-		return "", nil, fmt.Errorf("create a temporary folder: %w; choose a folder with --dir", err)
+		return "", nil, fmt.Errorf("create a temporary directory: %w; choose a directory with --dir", err)
 	}
 	return path, func() error { return os.RemoveAll(path) }, nil
 }

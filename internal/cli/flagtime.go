@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// when is a flag value for a time: RFC 3339, a date, or a date and a time, in UTC by default, or a time ago, like 90m,
+// when is a flag value for a time: RFC 3339, a date, or a date and a time, in UTC by default, or an age, like 90m,
 // 24h and 7d.
 type when struct {
 	time.Time

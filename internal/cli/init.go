@@ -39,8 +39,8 @@ With --local it describes an API on this machine, with its usage plans and custo
 existing API stages, for ` + "`stagelog deploy`" + `; --adopt describes the delivery stream that a stage already
 logs to, so that deploy can manage it. It changes nothing in the account.
 
-Without these flags, init prompts if stdin is a terminal and there are AWS credentials. Otherwise it acts
-like --local.`,
+Without these flags, init prompts if stdin is a terminal and there are AWS credentials. Otherwise --local
+is the default.`,
 		Example: `  stagelog init
   stagelog init --local --name acme --bucket acme-api-logs
   stagelog init --aws --profile prod

@@ -46,11 +46,11 @@ func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	}()
 	if path != "" && !opts.ReadOnly {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("create the lake's folder: %w", err)
+			return nil, fmt.Errorf("create the lake's directory: %w", err)
 		}
 	}
 	if l.dir, err = os.MkdirTemp("", "stagelog-lake-"); err != nil {
-		return nil, fmt.Errorf("create a temporary folder: %w", err)
+		return nil, fmt.Errorf("create a temporary directory: %w", err)
 	}
 	if path != "" && opts.ReadOnly {
 		if _, err := os.Stat(path); err != nil {

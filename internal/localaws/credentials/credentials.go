@@ -58,7 +58,7 @@ type Accounts struct {
 // changed.
 func Open(cfg Config) (*Accounts, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create folder for credentials: %w", err)
+		return nil, fmt.Errorf("create directory for credentials: %w", err)
 	}
 	known, err := readCredentials(filepath.Join(cfg.Dir, "credentials"))
 	if err != nil {

@@ -99,7 +99,7 @@ func New(cfg Config) (*Server, error) {
 // directory of the process, and does not change it back.
 func (s *Server) Run(ctx context.Context) (err error) {
 	if err := s.makeRunDir(); err != nil {
-		return fmt.Errorf("create folder for the S3 server's socket: %w", err)
+		return fmt.Errorf("create directory for the S3 server's socket: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(s.runDir), os.Remove(s.runLink())) }()
 	store, err := s.backend()
