@@ -63,7 +63,7 @@ func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	e.refresh(ctx)
 	out := make([]byte, 0, len(event)+len(event)/3)
 	before := e.dir.Snapshot()
-	unknown := e.records.Stats().Unknown
+	unknown := e.records.Unknown()
 	out, err := e.handler.Append(out, event)
 	if err != nil {
 		return nil, err
@@ -71,13 +71,13 @@ func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if e.dir.Pending() > 0 {
 		e.refresh(ctx)
 		if e.dir.Snapshot() != before {
-			unknown = e.records.Stats().Unknown
+			unknown = e.records.Unknown()
 			if out, err = e.handler.Append(out[:0], event); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if !e.dir.Ready() && e.records.Stats().Unknown != unknown {
+	if !e.dir.Ready() && e.records.Unknown() != unknown {
 		return nil, errNotReady
 	}
 	return out, nil

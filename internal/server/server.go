@@ -330,7 +330,7 @@ type Counts struct {
 func (c *Server) Counts() Counts {
 	sum := c.delivery.counts()
 	return Counts{
-		Requests: c.stages.Stats().Requests, Accepted: c.ingest.Stats().Records, Delivered: sum.Out, Failed: sum.Failed,
+		Requests: c.stages.Stats().Requests, Accepted: c.ingest.Accepted(), Delivered: sum.Out, Failed: sum.Failed,
 		Lost: c.lines.Stats().Lost,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,7 +40,7 @@ type Config struct {
 // Region than the client, S3 returns that Region and the client repeats the call there.
 type Client struct {
 	s3      *s3.Client
-	regions *regions
+	regions sync.Map // name of a bucket in another Region to that Region
 }
 
 // New returns a client. With an endpoint and a key, it ignores the AWS_* variables, AWS's
@@ -70,7 +71,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 func (c *Client) SDK() *s3.Client { return c.s3 }
 
 // Of returns a client that uses the SDK's client.
-func Of(client *s3.Client) *Client { return &Client{s3: client, regions: &regions{}} }
+func Of(client *s3.Client) *Client { return &Client{s3: client} }
 
 // Isolated returns a client of cfg's endpoint that ignores the environment: s3.New, unlike
 // NewFromConfig, does not read it.

@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"context"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -10,32 +9,11 @@ import (
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 )
 
-// regions remembers buckets in other Regions than the client's.
-type regions struct {
-	mu sync.Mutex // guards of
-	of map[string]string
-}
-
-func (r *regions) get(bucket string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.of[bucket]
-}
-
-func (r *regions) set(bucket, region string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.of == nil {
-		r.of = map[string]string{}
-	}
-	r.of[bucket] = region
-}
-
 // there returns an option that sends a call to the bucket's Region.
 func (c *Client) there(bucket string) func(*s3.Options) {
 	return func(o *s3.Options) {
-		if region := c.regions.get(bucket); region != "" {
-			o.Region = region
+		if region, ok := c.regions.Load(bucket); ok {
+			o.Region = region.(string)
 		}
 	}
 }
@@ -53,9 +31,11 @@ func follow[T any](ctx context.Context, c *Client, bucket string, call func(ther
 			region = aws.ToString(answer.BucketRegion)
 		}
 	}
-	if region == "" || region == c.regions.get(bucket) {
+	if region == "" {
 		return out, err
 	}
-	c.regions.set(bucket, region)
+	if known, _ := c.regions.Swap(bucket, region); known == region {
+		return out, err
+	}
 	return call(c.there(bucket))
 }

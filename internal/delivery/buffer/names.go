@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -27,52 +28,22 @@ func streamSubjects(stream string) string { return framesSubject + escape(stream
 // key a valid token.
 func keyToken(key string) string { return "k" + escape(key) }
 
+// tokenKey returns the key of a token, and false if keyToken returns another token for it.
 func tokenKey(token string) (string, bool) {
-	rest, ok := strings.CutPrefix(token, "k")
-	if !ok {
-		return "", false
-	}
-	return unescape(rest)
+	key, err := url.PathUnescape(strings.ReplaceAll(strings.TrimPrefix(token, "k"), "_", "%"))
+	return key, err == nil && keyToken(key) == token
 }
-
-const hexDigits = "0123456789ABCDEF"
 
 // escape keeps letters, digits and hyphens, and writes any other byte as _XX. The result is
 // valid as a subject's token, a stream's name, a bucket's name and a folder's name.
 func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; plain(c) {
+		if c := s[i]; c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
 			b.WriteByte(c)
 		} else {
-			b.WriteByte('_')
-			b.WriteByte(hexDigits[c>>4])
-			b.WriteByte(hexDigits[c&15])
+			fmt.Fprintf(&b, "_%02X", c)
 		}
 	}
 	return b.String()
-}
-
-func unescape(s string) (string, bool) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch {
-		case plain(s[i]):
-			b.WriteByte(s[i])
-		case s[i] == '_' && i+2 < len(s):
-			hi, lo := strings.IndexByte(hexDigits, s[i+1]), strings.IndexByte(hexDigits, s[i+2])
-			if hi < 0 || lo < 0 {
-				return "", false
-			}
-			b.WriteByte(byte(hi<<4 | lo))
-			i += 2
-		default:
-			return "", false
-		}
-	}
-	return b.String(), true
-}
-
-func plain(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-'
 }

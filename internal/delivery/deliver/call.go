@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"sort"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/record"
@@ -81,15 +82,7 @@ func (c *call) frameEnds(seq uint64, arrived time.Time) {
 
 // at returns the span of record i and the record's index in its frame.
 func (c *call) at(i int) (s span, index int) {
-	lo, hi := 0, len(c.spans)
-	for hi-lo > 1 {
-		if mid := (lo + hi) / 2; c.spans[mid].first <= i {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	s = c.spans[lo]
+	s = c.spans[sort.Search(len(c.spans), func(k int) bool { return c.spans[k].first > i })-1]
 	return s, s.index + i - s.first
 }
 

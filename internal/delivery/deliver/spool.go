@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -70,11 +69,9 @@ func (s *spool) reader() (io.ReadSeeker, error) {
 // reset discards the bytes and keeps the memory for reuse.
 func (s *spool) reset() {
 	if s.file != nil {
-		// The bytes are no longer needed, so a failed close is harmless.
+		// The bytes are no longer needed, so a failed close is harmless. Usually spill has removed the file.
 		_ = s.file.Close()
-		if err := os.Remove(s.file.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
-			_ = err // spill usually removed it already
-		}
+		_ = os.Remove(s.file.Name())
 	}
 	s.file, s.mem, s.size = nil, s.mem[:0], 0
 }

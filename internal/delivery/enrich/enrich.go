@@ -43,13 +43,16 @@ type Config struct {
 	MaxBytes int        // maximum size of a record, default record.MaxBytes
 }
 
-// Stats counts events since the start.
-type Stats struct {
-	Repaired uint64 // records whose curly quotes were repaired
-	Split    uint64 // records that held more than one object
-	Unknown  uint64 // objects whose key id is not in the index
-	Bad      uint64 // records rejected with a *Bad
-}
+// Bad is the reason why a record belongs in the error output. Reason is one of a few fixed texts
+// without any of the record's content, so it can be logged and counted.
+type Bad = jsonscan.Bad
+
+// Reasons, in addition to those of jsonscan.
+var (
+	badEmpty  = &Bad{Reason: "the record is empty"}
+	badSize   = &Bad{Reason: "the record is larger than the limit"}
+	badObject = &Bad{Reason: "the record is not a JSON object"}
+)
 
 // Enricher adds the usage plan and the customer to records. It is safe for parallel use.
 type Enricher struct {
@@ -62,7 +65,7 @@ type Enricher struct {
 	// out holds the output members in order, each as `"name":"`, or "" if it is omitted.
 	out [outputs]string
 
-	repaired, split, unknown, bad atomic.Uint64
+	unknown atomic.Uint64
 }
 
 // New returns an Enricher. It calls Lookup once for each object of a record.
@@ -117,10 +120,8 @@ func (e *Enricher) Append(dst, rec []byte) (out []byte, err error) {
 		return out, nil
 	}
 	if out, ok := e.appendRepaired(dst, rec, bad); ok {
-		e.repaired.Add(1)
 		return out, nil
 	}
-	e.bad.Add(1)
 	return dst, bad
 }
 
@@ -149,7 +150,7 @@ func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 	if i == len(rec) {
 		return dst, badEmpty
 	}
-	out, objects := dst, 0
+	out := dst
 	for i < len(rec) {
 		var o object
 		next, bad := e.scan(rec, i, &o)
@@ -157,16 +158,10 @@ func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 			return dst, bad
 		}
 		out = e.emit(out, rec, &o)
-		objects++
 		i = jsonscan.SpaceEnd(rec, next)
-	}
-	if objects > 1 {
-		e.split.Add(1)
 	}
 	return out, nil
 }
 
-// Stats returns the current counters.
-func (e *Enricher) Stats() Stats {
-	return Stats{Repaired: e.repaired.Load(), Split: e.split.Load(), Unknown: e.unknown.Load(), Bad: e.bad.Load()}
-}
+// Unknown returns the number of objects so far whose key id was not in the index.
+func (e *Enricher) Unknown() uint64 { return e.unknown.Load() }

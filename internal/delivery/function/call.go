@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,14 +26,12 @@ func Transform(ctx context.Context, inv Invoker, call record.Call, b record.Batc
 	out = out[:0]
 	for _, part := range Split(in, 0) {
 		results, err := Call(ctx, inv, part, out)
-		var failed *record.CallError
+		var callErr *record.CallError
 		switch {
 		case err == nil:
 			out = results
-		case errors.As(err, &failed) && !failed.Retryable:
-			for range part.Records {
-				out = append(out, record.Result{Status: record.Failed, Code: failed.Code, Message: failed.Message})
-			}
+		case errors.As(err, &callErr) && !callErr.Retryable:
+			out = append(out, slices.Repeat([]record.Result{failed(callErr.Code, callErr.Message)}, len(part.Records))...)
 		default:
 			return out, fmt.Errorf("call function: %w", err)
 		}
@@ -128,10 +127,7 @@ func appendResults(out []record.Result, records []Record, payload []byte) []reco
 	}
 	answered, err := decodeReply(payload)
 	if err != nil {
-		for range records {
-			out = append(out, failed(record.CodeInvalidJSON, record.MessageInvalidJSON))
-		}
-		return out
+		return append(out, slices.Repeat([]record.Result{failed(record.CodeInvalidJSON, record.MessageInvalidJSON)}, len(records))...)
 	}
 	out, ok := match(out, records, answered, len(payload))
 	if !ok {
@@ -142,9 +138,7 @@ func appendResults(out []record.Result, records []Record, payload []byte) []reco
 
 // match appends the results. It returns false if the reply has escapes and must be decoded first.
 func match(dst []record.Result, records []Record, answered []replyRecord, payloadBytes int) ([]record.Result, bool) {
-	for range records {
-		dst = append(dst, record.Result{Status: unanswered})
-	}
+	dst = append(dst, slices.Repeat([]record.Result{{Status: unanswered}}, len(records))...)
 	out := dst[len(dst)-len(records):]
 	find := finder(records)
 	arena := make([]byte, 0, payloadBytes/4*3)

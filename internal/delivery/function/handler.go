@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/stagelog/stagelog/internal/encoding/base64"
@@ -24,26 +23,11 @@ type Enricher interface {
 // original data if that fits: Firehose's documentation requires data for every result, but Firehose accepts a reply
 // without it. Firehose writes the original record to the error output in any case, so no record is lost by failing it.
 //
-// A reply never exceeds MaxPayloadBytes, which would fail the whole batch: a record that does not fit is failed and counted.
+// A reply never exceeds MaxPayloadBytes, which would fail the whole batch: a record that does not fit is failed.
 type Handler struct {
 	enricher Enricher
 	maxBytes int // of a reply; MaxPayloadBytes except in tests
 	scratch  sync.Pool
-	stats    stats
-}
-
-type stats struct {
-	events, slow, records, failed, notBase64, tooLarge atomic.Uint64
-}
-
-// Stats counts what a Handler has done since it was created.
-type Stats struct {
-	Events    uint64 // answered
-	Slow      uint64 // events not in Firehose's layout, parsed by encoding/json
-	Records   uint64 // with any result
-	Failed    uint64 // ProcessingFailed for any reason
-	NotBase64 uint64 // failed: data absent or not base64
-	TooLarge  uint64 // failed: did not fit into the reply
 }
 
 // scratch holds the reusable memory of one call.
@@ -64,14 +48,6 @@ func NewHandler(e Enricher) *Handler {
 	return &Handler{enricher: e, maxBytes: MaxPayloadBytes, scratch: sync.Pool{New: func() any { return new(scratch) }}}
 }
 
-// Stats returns the handler's counters.
-func (h *Handler) Stats() Stats {
-	return Stats{
-		Events: h.stats.events.Load(), Slow: h.stats.slow.Load(), Records: h.stats.records.Load(),
-		Failed: h.stats.failed.Load(), NotBase64: h.stats.notBase64.Load(), TooLarge: h.stats.tooLarge.Load(),
-	}
-}
-
 // Invoke returns the reply to one event. It has the signature of aws-lambda-go's Handler. It returns an error if event is not
 // a transformation event.
 func (h *Handler) Invoke(_ context.Context, event []byte) ([]byte, error) {
@@ -86,32 +62,15 @@ func (h *Handler) Append(dst, event []byte) ([]byte, error) {
 	records, laidOut := scanEvent(s.records[:0], event)
 	s.records = records
 	if laidOut {
-		out, n, err := h.answer(dst, s, records)
-		if !errors.Is(err, errEscapes) {
-			return h.count(out, n, err)
+		if out, err := h.answer(dst, s, records); !errors.Is(err, errEscapes) {
+			return out, err
 		}
 	}
 	records, err := decodeEvent(event)
 	if err != nil {
 		return dst, err
 	}
-	out, n, err := h.answer(dst, s, records)
-	n.Slow = 1
-	return h.count(out, n, err)
-}
-
-// count adds the results of one event to the counters.
-func (h *Handler) count(out []byte, n Stats, err error) ([]byte, error) {
-	if err != nil {
-		return out, err
-	}
-	h.stats.events.Add(1)
-	h.stats.slow.Add(n.Slow)
-	h.stats.records.Add(n.Records)
-	h.stats.failed.Add(n.Failed)
-	h.stats.notBase64.Add(n.NotBase64)
-	h.stats.tooLarge.Add(n.TooLarge)
-	return out, nil
+	return h.answer(dst, s, records)
 }
 
 func (h *Handler) release(s *scratch) {
@@ -122,39 +81,33 @@ func (h *Handler) release(s *scratch) {
 }
 
 // answer appends the reply to the records. It returns errEscapes if the event must be parsed by decodeEvent first.
-func (h *Handler) answer(dst []byte, s *scratch, records []eventRecord) ([]byte, Stats, error) {
-	n := Stats{Records: uint64(len(records))}
+func (h *Handler) answer(dst []byte, s *scratch, records []eventRecord) ([]byte, error) {
 	a := answer{dst: dst, base: len(dst), maxBytes: h.maxBytes}
 	if !a.start(records) {
-		return dst, n, fmt.Errorf("reply to %d records exceeds the limit of %d bytes even without data", len(records), h.maxBytes)
+		return dst, fmt.Errorf("reply to %d records exceeds the limit of %d bytes even without data", len(records), h.maxBytes)
 	}
 	for i := range records {
 		r := &records[i]
 		raw, ok := base64.AppendDecoded(s.raw[:0], r.data)
 		if !ok || !r.hasData {
 			if !r.checked && !plainString(r.data) {
-				return dst, n, errEscapes
+				return dst, errEscapes
 			}
-			n.Failed++
-			n.NotBase64++
 			a.fail(r, r.data)
 			continue
 		}
 		s.raw = raw
 		out, err := h.enricher.Append(s.out[:0], raw)
 		if err != nil {
-			n.Failed++
 			a.fail(r, r.data)
 			continue
 		}
 		s.out = out
 		if !a.ok(r, out) {
-			n.Failed++
-			n.TooLarge++
 			a.fail(r, nil)
 		}
 	}
-	return a.end(), n, nil
+	return append(a.dst, answerEnd...), nil
 }
 
 // answer is a reply under construction: `{"records":[…]}`.
@@ -237,5 +190,3 @@ func (a *answer) fail(r *eventRecord, data []byte) {
 	}
 	a.dst = append(a.dst, recordEnd...)
 }
-
-func (a *answer) end() []byte { return append(a.dst, answerEnd...) }

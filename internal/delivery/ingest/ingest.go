@@ -67,6 +67,28 @@ func New(cfg Config, openLog func(ctx context.Context, stream string, shard int)
 	return s
 }
 
+// export creates the metrics and registers them with reg unless it is nil.
+func (s *Streams) export(reg prometheus.Registerer) {
+	s.latency = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "stagelog_firehose_append_seconds", Help: "Time to store one frame, including the sync.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16)})
+	if reg == nil {
+		return
+	}
+	counter := func(name, help string, n *atomic.Int64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "stagelog_firehose_" + name, Help: help},
+			func() float64 { return float64(n.Load()) }))
+	}
+	counter("records_total", "Records accepted and synced to disk.", &s.records)
+	counter("bytes_total", "Bytes of the accepted records, before base64.", &s.bytes)
+	counter("refused_records_total", "Well-formed records that could not be stored; the client was asked to retry.", &s.refused)
+	counter("frames_total", "Frames stored. Records divided by frames shows how many records share a sync.", &s.frames)
+	reg.MustRegister(s.latency)
+}
+
+// Accepted returns the number of records that were accepted, and are durable, since the start.
+func (s *Streams) Accepted() int64 { return s.records.Load() }
+
 // Open opens the Logs of a stream. The stream accepts records after Add.
 func (s *Streams) Open(ctx context.Context, name string) (*Stream, error) {
 	stream := &Stream{name: name}
@@ -95,7 +117,10 @@ func (s *Streams) Close(name string) {
 	delete(s.byName, name)
 	s.mu.Unlock()
 	if stream != nil {
-		stream.gate.close()
+		stream.mu.Lock()
+		stream.closed = true
+		stream.mu.Unlock()
+		stream.puts.Wait()
 	}
 }
 
@@ -143,7 +168,10 @@ type Stream struct {
 	name      string
 	gatherers []*gatherer
 	next      atomic.Uint64 // index of the shard for the next record
-	gate      gate
+	puts      sync.WaitGroup
+
+	mu     sync.Mutex // guards closed, and puts.Add
+	closed bool       // no put may begin
 }
 
 // Piece describes consecutive records that were stored, or failed, together.
@@ -162,14 +190,24 @@ func (p Piece) AppendID(dst []byte, i int) []byte {
 	return record.AppendID(dst, p.shard, p.group.seq, p.base+i)
 }
 
+// begin counts a put unless the stream is closed.
+func (s *Stream) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.puts.Add(1)
+	}
+	return !s.closed
+}
+
 // Put stores records of up to record.MaxBytes each and returns once each is durable or has failed. It
 // appends one Piece per group, in the order of the records. The error wraps record.ErrNotFound if
 // the stream is closed. The bytes are not kept.
 func (s *Stream) Put(ctx context.Context, records [][]byte, pieces []Piece) ([]Piece, error) {
-	if !s.gate.enter() {
+	if !s.begin() {
 		return pieces, fmt.Errorf("stream is being deleted: %w", record.ErrNotFound)
 	}
-	defer s.gate.leave()
+	defer s.puts.Done()
 	at := s.next.Load()
 	pieces, sent := s.gatherers[at%uint64(len(s.gatherers))].put(ctx, records, pieces)
 	if sent {
