@@ -83,11 +83,11 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	}
 	at.From = from
 	name := at.bucket.Bucket()
-	filler := lake.NewFiller(lake.FillerConfig{
+	filler := &lake.Filler{
 		Open:  func(ctx context.Context) (*lake.Lake, error) { return flags.lake.openAsIs(ctx, e, name) },
 		Fill:  func(ctx context.Context, l *lake.Lake) error { return flags.lake.fill(ctx, e, l, at) },
 		Every: flags.every, Wait: pageWait, Failed: func(err error) { fmt.Fprintln(e.stderr, err) },
-	})
+	}
 	defer filler.Close()
 	if _, err := filler.DB(ctx); err != nil { // fail before listening
 		return err

@@ -174,7 +174,7 @@ var everyPage = map[string]string{
 func testConsole(t testing.TB) (*Console, *feed) {
 	cfg := config(newLake(t, randomRows(7, 6000)...))
 	live := newFeed()
-	cfg.Live, cfg.Delivery, cfg.Logger = live, someDeliveries(), slog.New(slog.NewTextHandler(t.Output(), nil))
+	cfg.Live, cfg.Delivery, cfg.Logger = live.Subscribe, status(someDeliveries()), slog.New(slog.NewTextHandler(t.Output(), nil))
 	return New(cfg), live
 }
 

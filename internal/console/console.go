@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // Config configures a Console.
@@ -16,8 +18,11 @@ type Config struct {
 	// without which the SQL page refuses all statements.
 	DB func(context.Context) (*sql.DB, error)
 
-	Live     Live     // nil hides the live tail
-	Delivery Delivery // nil hides the page on delivery
+	// Live calls fn with each new enriched request, one at a time, and returns when ctx ends. fn does not block. nil hides the
+	// live tail.
+	Live func(ctx context.Context, fn func(lake.Request))
+	// Delivery returns the current delivery status. It must be fast. nil hides the page on delivery.
+	Delivery func(context.Context) (Deliveries, error)
 
 	// Password protects every page unless it is "". Without a password the caller must listen on loopback only.
 	Password string

@@ -6,12 +6,6 @@ import (
 	"time"
 )
 
-// Delivery provides the delivery status.
-type Delivery interface {
-	// Deliveries returns the current status. It must be fast.
-	Deliveries(ctx context.Context) (Deliveries, error)
-}
-
 // Deliveries is the delivery status at one moment.
 type Deliveries struct {
 	Streams []Stream
@@ -63,7 +57,7 @@ func (c *Console) delivery(w http.ResponseWriter, r *http.Request) {
 	flush(w)
 	ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 	defer cancel()
-	now, err := c.cfg.Delivery.Deliveries(ctx)
+	now, err := c.cfg.Delivery(ctx)
 	if err != nil {
 		c.log.Error("page failed", "path", f.Path, "error", err)
 		c.render(w, "problem", problem{Title: "Delivery status unavailable", Text: err.Error()})

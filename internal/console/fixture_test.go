@@ -210,7 +210,7 @@ func cells(n *html.Node) [][]string {
 	return all
 }
 
-// feed is a Live whose requests a test sends.
+// feed provides requests that a test sends.
 type feed struct {
 	mu      sync.Mutex // guards readers
 	readers map[int]func(lake.Request)
@@ -247,13 +247,13 @@ func (l *feed) send(line string) {
 	}
 }
 
-// deliveries is a Delivery with a fixed status.
-type deliveries Deliveries
+// status returns a Config.Delivery with a fixed status.
+func status(d Deliveries) func(context.Context) (Deliveries, error) {
+	return func(context.Context) (Deliveries, error) { return d, nil }
+}
 
-func (d deliveries) Deliveries(context.Context) (Deliveries, error) { return Deliveries(d), nil }
-
-func someDeliveries() deliveries {
-	return deliveries{
+func someDeliveries() Deliveries {
+	return Deliveries{
 		Streams: []Stream{
 			{Name: "amazon-apigateway-acme", Destination: "s3://acme-api-logs/logs/", Backlog: Backlog{Bytes: 463_760, Age: 41 * time.Second},
 				Objects: 1893, Records: 4_210_334, Bytes: 203_000_000, ErrorRecords: 12, LastDelivered: testNow.Add(-19 * time.Second),

@@ -1,28 +1,19 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // count formats a whole number with thousands separators.
 func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, digits = "−", digits[1:]
-	}
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return sign + b.String()
+	return strings.Replace(table.Thousands(n), "-", "−", 1)
 }
 
 // short formats a number with about three digits: 1.24M.
@@ -134,8 +125,5 @@ func statusClass(status int64) string {
 
 // orNone returns a value, or a dash if it is "".
 func orNone(s string) string {
-	if s == "" {
-		return "–"
-	}
-	return s
+	return cmp.Or(s, "–")
 }

@@ -107,7 +107,7 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 func TestPasswordProtectsEveryPage(t *testing.T) {
 	now := testNow
 	cfg := config(newLake(t, randomRows(1, 10)...))
-	cfg.Password, cfg.Live, cfg.Delivery = "correct horse", newFeed(), someDeliveries()
+	cfg.Password, cfg.Live, cfg.Delivery = "correct horse", newFeed().Subscribe, status(someDeliveries())
 	cfg.Now = func() time.Time { return now }
 	c := New(cfg)
 	for _, path := range []string{"/", "/requests", "/sql", "/live", "/live/stream", "/delivery", "/customer?key=key001", "/nowhere"} {

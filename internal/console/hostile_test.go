@@ -88,7 +88,7 @@ func TestHostileValuesStayText(t *testing.T) {
 		d.Streams[0].Failures = []Failure{{Code: value, Message: value, Count: 1, Last: testNow, Replay: value}}
 		d.Index.Problem = value
 		cfg := config(newLake(t, hostileRows(value)...))
-		cfg.Title, cfg.Live, cfg.Delivery = value, newFeed(), d
+		cfg.Title, cfg.Live, cfg.Delivery = value, newFeed().Subscribe, status(d)
 		c := New(cfg)
 		all := map[string]*html.Node{}
 		for i, path := range hostilePages(value) {

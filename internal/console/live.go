@@ -12,12 +12,6 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// Live provides requests as they arrive.
-type Live interface {
-	// Subscribe calls fn with each new enriched request, one at a time, and returns when ctx ends. fn does not block.
-	Subscribe(ctx context.Context, fn func(lake.Request))
-}
-
 const (
 	// liveEvery is the interval at which lines are sent in one event.
 	liveEvery = 200 * time.Millisecond
@@ -80,7 +74,7 @@ func (c *Console) liveStream(w http.ResponseWriter, r *http.Request) {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
-		c.cfg.Live.Subscribe(ctx, func(r lake.Request) {
+		c.cfg.Live(ctx, func(r lake.Request) {
 			if len(lines) == cap(lines) { // fn is the only sender
 				missed.Add(1)
 				return

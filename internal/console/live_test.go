@@ -62,7 +62,7 @@ func (l *tail) next() batch {
 func TestLiveTailSendsLines(t *testing.T) {
 	live := newFeed()
 	cfg := config(nil)
-	cfg.Live = live
+	cfg.Live = live.Subscribe
 	l := openTail(t, New(cfg), live, "")
 	live.send(`{"api_id":"shop","stage":"prod","key_id":"k1","ip":"192.0.2.1","method":"GET","uri":"/orders/7","resource_path":"/orders/{id}",` +
 		`"response_status":"200","request_latency":"12","request_time_epoch":"1773500966123","usage_plan":"Gold","customer":"Acme\n\ndata: x"}`)
@@ -85,7 +85,7 @@ func TestLiveTailSendsLines(t *testing.T) {
 func TestLiveTailFilters(t *testing.T) {
 	live := newFeed()
 	cfg := config(nil)
-	cfg.Live = live
+	cfg.Live = live.Subscribe
 	l := openTail(t, New(cfg), live, "customer=Acme&status=5xx&plan=-")
 	for i, status := range []int{200, 404, 500, 503} {
 		for _, customer := range []string{"Acme", "Globex"} {
@@ -109,7 +109,7 @@ func TestLiveTailFilters(t *testing.T) {
 func TestLiveTailSkipsExcessLines(t *testing.T) {
 	live := newFeed()
 	cfg := config(nil)
-	cfg.Live = live
+	cfg.Live = live.Subscribe
 	l := openTail(t, New(cfg), live, "")
 	const flood = 100_000
 	start := time.Now()
@@ -133,7 +133,7 @@ func TestLiveTailSkipsExcessLines(t *testing.T) {
 func TestLiveTailsAreLimited(t *testing.T) {
 	live := newFeed()
 	cfg := config(nil)
-	cfg.Live = live
+	cfg.Live = live.Subscribe
 	c := New(cfg)
 	c.readers.Store(liveReaders)
 	if w := get(c, "/live/stream"); w.Code != http.StatusServiceUnavailable {

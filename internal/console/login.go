@@ -88,21 +88,22 @@ func (a *auth) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	next := ownPath(r.PostForm.Get("next"))
+	refuse := func(status int, problem string) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		a.page(w, r, next, problem)
+	}
 	from := source(r)
 	if wait := a.mustWait(from); wait > 0 {
 		seconds := int(wait/time.Second) + 1
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(http.StatusTooManyRequests)
-		a.page(w, r, next, fmt.Sprintf("Too many wrong passwords. Wait %d seconds.", seconds))
+		refuse(http.StatusTooManyRequests, fmt.Sprintf("Too many wrong passwords. Wait %d seconds.", seconds))
 		return
 	}
 	given := sha256.Sum256([]byte(r.PostForm.Get("password")))
 	if subtle.ConstantTimeCompare(given[:], a.password[:]) != 1 {
 		a.wrong(from)
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(http.StatusForbidden)
-		a.page(w, r, next, "Wrong password.")
+		refuse(http.StatusForbidden, "Wrong password.")
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: a.open(from), Path: "/", MaxAge: int(sessionAge / time.Second),

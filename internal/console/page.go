@@ -70,7 +70,11 @@ func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed .
 	if v.ZoneName() != utc {
 		f.Zone = []hidden{{"zone", v.ZoneName()}}
 	}
-	f.Inputs = v.inputs(fixed)
+	for _, d := range inputs() {
+		if !slices.Contains(fixed, d) {
+			f.Inputs = append(f.Inputs, input{Param: string(d), Label: d.Label()})
+		}
+	}
 	for _, cond := range v.filter {
 		f.Carried = append(f.Carried, hidden{cond.Name(), cond.Pattern})
 		at := slices.IndexFunc(f.Inputs, func(in input) bool { return in.Param == cond.Name() && in.Value == "" })
@@ -81,17 +85,6 @@ func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed .
 		f.Inputs[at].Value = cond.Pattern
 	}
 	return f
-}
-
-// inputs returns the fields of the filter form, except the fixed dimensions.
-func (v view) inputs(fixed []query.Dimension) []input {
-	var all []input
-	for _, d := range inputs() {
-		if !slices.Contains(fixed, d) {
-			all = append(all, input{Param: string(d), Label: d.Label()})
-		}
-	}
-	return all
 }
 
 // namesOf returns the names of the plans that the view filters by id.
@@ -212,21 +205,22 @@ func withoutEmpty(q url.Values) bool {
 
 // refuse responds with 400 and the error.
 func (c *Console) refuse(w http.ResponseWriter, r *http.Request, path string, err error) {
-	f := c.newFrame(r, "Invalid address", path, nil)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusBadRequest)
-	c.render(w, "top", f)
-	c.render(w, "problem", problem{Title: "Invalid filter or range", Text: err.Error(), Link: path, LinkText: "Start over"})
-	c.render(w, "bottom", f)
+	c.fail(w, c.newFrame(r, "Invalid address", path, nil), http.StatusBadRequest,
+		problem{Title: "Invalid filter or range", Text: err.Error(), Link: path, LinkText: "Start over"})
 }
 
 // notFound responds with 404.
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
-	f := c.newFrame(r, "Not found", "", nil)
+	c.fail(w, c.newFrame(r, "Not found", "", nil), http.StatusNotFound,
+		problem{Title: "Page not found", Text: "The menu lists all pages.", Link: "/", LinkText: "Overview"})
+}
+
+// fail responds with a status and a page that consists of a problem.
+func (c *Console) fail(w http.ResponseWriter, f frame, status int, p problem) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusNotFound)
+	w.WriteHeader(status)
 	c.render(w, "top", f)
-	c.render(w, "problem", problem{Title: "Page not found", Text: "The menu lists all pages.", Link: "/", LinkText: "Overview"})
+	c.render(w, "problem", p)
 	c.render(w, "bottom", f)
 }
 

@@ -51,20 +51,17 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 		page, err = readRequest(ctx, db, v, cursor{object: object, line: line})
 	}
 	if errors.Is(err, sql.ErrNoRows) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(http.StatusNotFound)
+		c.fail(w, f, http.StatusNotFound, problem{Title: "Request not found", Text: "The lake has no row for this object and line, or the row is a duplicate of another.",
+			Link: "/requests", LinkText: "All requests"})
+		return
 	}
 	c.render(w, "top", f)
 	defer c.render(w, "bottom", f)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		c.render(w, "problem", problem{Title: "Request not found", Text: "The lake has no row for this object and line, or the row is a duplicate of another.",
-			Link: "/requests", LinkText: "All requests"})
-	case err != nil:
+	if err != nil {
 		c.renderProblem(w, f, err)
-	default:
-		c.render(w, "request", page)
+		return
 	}
+	c.render(w, "request", page)
 }
 
 // readRequest reads the request with the object and line of a cursor.

@@ -1,13 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/lake"
@@ -34,32 +32,25 @@ type request struct {
 // requestColumns lists the columns that scan reads, in its order.
 const requestColumns = `time, coalesce(request_id, ''), coalesce(api_id, ''), coalesce(stage, ''), coalesce(key_id, ''), coalesce(customer, ''),
 	coalesce(usage_plan, ''), coalesce(method, ''), coalesce(route, ''), coalesce(path, ''), coalesce(ip, ''), coalesce(user_agent, ''),
-	coalesce(error, ''), coalesce(status, 0), latency::DOUBLE, integration_latency::DOUBLE, bytes, coalesce(extra::VARCHAR, ''), object, line,
+	coalesce(error, ''), coalesce(status, 0), coalesce(latency, 'nan'::DOUBLE), coalesce(integration_latency, 'nan'::DOUBLE), bytes, coalesce(extra::VARCHAR, ''), object, line,
 	coalesce(extended_request_id, '')`
 
 func (q *request) scan(row interface{ Scan(...any) error }) error {
 	var at sql.NullTime
-	var latency, upstream sql.NullFloat64
 	err := row.Scan(&at, &q.ID, &q.API, &q.Stage, &q.Key, &q.Customer, &q.Plan, &q.Method, &q.Route, &q.Path, &q.IP, &q.Agent,
-		&q.Error, &q.Status, &latency, &upstream, &q.Bytes, &q.Extra, &q.ObjectID, &q.Line, &q.ExtendedID)
-	q.Time, q.Latency, q.Upstream = at.Time, orNone64(latency), orNone64(upstream)
+		&q.Error, &q.Status, &q.Latency, &q.Upstream, &q.Bytes, &q.Extra, &q.ObjectID, &q.Line, &q.ExtendedID)
+	q.Time = at.Time
 	return err
 }
 
 // Shown returns the path of the request or, if it is missing, the route.
 func (q request) Shown() string {
-	if q.Path != "" {
-		return q.Path
-	}
-	return orNone(q.Route)
+	return orNone(cmp.Or(q.Path, q.Route))
 }
 
 // Who returns the customer's name or, if it is missing, the key id.
 func (q request) Who() string {
-	if q.Customer != "" {
-		return q.Customer
-	}
-	return q.Key
+	return cmp.Or(q.Customer, q.Key)
 }
 
 // requestList is a page of requests.
@@ -78,20 +69,16 @@ type cursor struct {
 
 func (c cursor) String() string { return fmt.Sprintf("%d.%d.%d", c.micros, c.object, c.line) }
 
-func parseCursor(text string) (cursor, error) {
+// parseCursor parses the text of a cursor; nil stands for "".
+func parseCursor(text string) (*cursor, error) {
+	if text == "" {
+		return nil, nil
+	}
 	var c cursor
-	parts := strings.Split(text, ".")
-	if len(parts) != 3 {
-		return c, fmt.Errorf("invalid position before=%s", text)
+	if _, err := fmt.Sscanf(text, "%d.%d.%d", &c.micros, &c.object, &c.line); err != nil || c.String() != text {
+		return nil, fmt.Errorf("invalid position before=%s", text)
 	}
-	for i, to := range []*int64{&c.micros, &c.object, &c.line} {
-		n, err := strconv.ParseInt(parts[i], 10, 64)
-		if err != nil {
-			return c, fmt.Errorf("invalid position before=%s", text)
-		}
-		*to = n
-	}
-	return c, nil
+	return &c, nil
 }
 
 // requests serves the list of requests, newest first.
@@ -100,36 +87,31 @@ func (c *Console) requests(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	before := r.URL.Query().Get("before")
-	if before != "" {
-		if _, err := parseCursor(before); err != nil {
-			c.refuse(w, r, "/requests", err)
-			return
-		}
+	text := r.URL.Query().Get("before")
+	before, err := parseCursor(text)
+	if err != nil {
+		c.refuse(w, r, "/requests", err)
+		return
 	}
 	f := c.newFrame(r, "Requests", "/requests", &v)
-	panels := []panel{{Name: "list before " + before, Title: "Newest first", Kind: "requests", Class: "full",
+	panels := []panel{{Name: "list before " + text, Title: "Newest first", Kind: "requests", Class: "full",
 		load: func(ctx context.Context, db *sql.DB) (any, error) { return readRequests(ctx, db, v, before) }}}
-	if before == "" {
+	if before == nil {
 		panels = append([]panel{c.trends(v)[1]}, panels...)
 	}
 	c.board(w, r, f, panels)
 }
 
-// readRequests reads the page of requests after the position before.
-func readRequests(ctx context.Context, db *sql.DB, v view, before string) (requestList, error) {
+// readRequests reads the page of requests after the position before; nil is the first page.
+func readRequests(ctx context.Context, db *sql.DB, v view, before *cursor) (requestList, error) {
 	out := requestList{Zone: v.ZoneName()}
 	w, err := query.Where(ctx, db, v.query())
 	if err != nil {
 		return out, err
 	}
-	if before != "" {
-		at, err := parseCursor(before)
-		if err != nil {
-			return out, err
-		}
+	if before != nil {
 		w = w.And("(epoch_us(time), object, line) < (?::BIGINT, ?::BIGINT, ?::BIGINT) AND time <= make_timestamp(?::BIGINT)",
-			at.micros, at.object, at.line, at.micros)
+			before.micros, before.object, before.line, before.micros)
 		out.Newest = v.URL("/requests")
 	}
 	statement := `SELECT ` + requestColumns + ` FROM requests WHERE ` + w.SQL + ` ORDER BY time DESC, object DESC, line DESC LIMIT ?`
@@ -152,12 +134,4 @@ func readRequests(ctx context.Context, db *sql.DB, v view, before string) (reque
 		out.Older = v.URL("/requests", "before", cursor{last.Time.UnixMicro(), last.ObjectID, last.Line}.String())
 	}
 	return out, nil
-}
-
-// orNone64 returns a number, or NaN if it is NULL.
-func orNone64(v sql.NullFloat64) float64 {
-	if !v.Valid {
-		return math.NaN()
-	}
-	return v.Float64
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // example is an example statement.
@@ -121,19 +123,15 @@ func sqlError(err error) string {
 
 // schema returns the columns of requests. It returns none on an error, because the page works without.
 func schema(ctx context.Context, db *sql.DB) []fact {
-	rows, err := db.QueryContext(ctx, `SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'requests' ORDER BY column_index`)
+	var all []fact
+	err := lake.EachRow(ctx, db, `SELECT column_name, lower(data_type) FROM duckdb_columns() WHERE table_name = 'requests' ORDER BY column_index`, nil,
+		func(rows *sql.Rows) error {
+			all = append(all, fact{})
+			f := &all[len(all)-1]
+			return rows.Scan(&f.Label, &f.Value)
+		})
 	if err != nil {
 		return nil
-	}
-	defer rows.Close()
-	var all []fact
-	for rows.Next() {
-		var f fact
-		if rows.Scan(&f.Label, &f.Value) != nil {
-			return nil
-		}
-		f.Value = strings.ToLower(f.Value)
-		all = append(all, f)
 	}
 	return all
 }

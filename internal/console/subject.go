@@ -11,11 +11,6 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/query"
 )
 
-// subject holds facts about a page's customer, API or route.
-type subject struct {
-	Facts []fact
-}
-
 // fact is a labelled value.
 type fact struct{ Label, Value string }
 
@@ -87,10 +82,10 @@ func (c *Console) nameOf(ctx context.Context, d query.Dimension, v view) string 
 }
 
 // about returns facts about the group that the view selects, over all times.
-func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error) {
+func about(ctx context.Context, db *sql.DB, v view, d dimension) ([]fact, error) {
 	w, err := query.Where(ctx, db, v.ever())
 	if err != nil {
-		return subject{}, err
+		return nil, err
 	}
 	var first, last sql.NullTime
 	var total int64
@@ -99,27 +94,27 @@ func about(ctx context.Context, db *sql.DB, v view, d dimension) (subject, error
 			string_agg(DISTINCT api_id, ', ' ORDER BY api_id), string_agg(DISTINCT stage, ', ' ORDER BY stage)
 		FROM requests WHERE `+w.SQL, w.Args...).Scan(&first, &last, &total, &plans, &apis, &stages)
 	if err != nil {
-		return subject{}, fmt.Errorf("read the facts of %s: %w", d.Label, err)
+		return nil, fmt.Errorf("read the facts of %s: %w", d.Label, err)
 	}
-	out := subject{Facts: []fact{{"Total requests", count(total)}}}
+	all := []fact{{"Total requests", count(total)}}
 	if last.Valid {
-		out.Facts = append(out.Facts, fact{"First", stamp(first.Time.In(v.zone))}, fact{"Last", stamp(last.Time.In(v.zone))})
+		all = append(all, fact{"First", stamp(first.Time.In(v.zone))}, fact{"Last", stamp(last.Time.In(v.zone))})
 	}
 	for _, f := range []struct {
 		label string
 		value sql.NullString
 	}{{"Plans", plans}, {"APIs", apis}, {"Stages", stages}} {
 		if f.value.Valid && !(f.label == "APIs" && d.Name == "apis") {
-			out.Facts = append(out.Facts, fact{f.label, f.value.String})
+			all = append(all, fact{f.label, f.value.String})
 		}
 	}
-	return out, nil
+	return all, nil
 }
 
 // latest returns the panel of the view's newest requests.
 func latest(v view) panel {
 	return panel{Name: "latest", Title: "Latest requests", Kind: "requests", Class: "full", load: func(ctx context.Context, db *sql.DB) (any, error) {
-		list, err := readRequests(ctx, db, v, "")
+		list, err := readRequests(ctx, db, v, nil)
 		if len(list.Requests) > latestRequests {
 			list.Requests, list.Older = list.Requests[:latestRequests], v.URL("/requests")
 		}

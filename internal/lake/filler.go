@@ -8,19 +8,14 @@ import (
 	"time"
 )
 
-// FillerConfig configures a Filler.
-type FillerConfig struct {
+// Filler imports into a lake while it is read: a read starts an import if the last one started long enough ago. It is safe
+// for parallel use.
+type Filler struct {
 	Open   func(context.Context) (*Lake, error) // called on the first read
 	Fill   func(context.Context, *Lake) error   // imports new objects
 	Every  time.Duration                        // minimum time between the starts of two imports
 	Wait   time.Duration                        // how long DB waits for an import in progress
 	Failed func(error)                          // called when Fill fails, never in parallel
-}
-
-// Filler imports into a lake while it is read: a read starts an import if the last one started long enough ago. It is safe
-// for parallel use.
-type Filler struct {
-	cfg FillerConfig
 
 	mu      sync.Mutex // guards the following
 	lake    *Lake
@@ -33,17 +28,14 @@ type Filler struct {
 // ErrClosed is returned by a closed Filler.
 var ErrClosed = errors.New("the lake is closed: stagelog is stopping")
 
-// NewFiller returns a Filler. It opens nothing.
-func NewFiller(cfg FillerConfig) *Filler { return &Filler{cfg: cfg} }
-
-// DB returns the lake's database. It waits for an import in progress, but no longer than cfg.Wait.
+// DB returns the lake's database. It waits for an import in progress, but no longer than Wait.
 func (f *Filler) DB(ctx context.Context) (*sql.DB, error) {
 	l, filling, err := f.start(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if filling != nil {
-		wait := time.NewTimer(f.cfg.Wait)
+		wait := time.NewTimer(f.Wait)
 		defer wait.Stop()
 		select {
 		case <-filling:
@@ -62,13 +54,13 @@ func (f *Filler) start(ctx context.Context) (*Lake, <-chan struct{}, error) {
 		return nil, nil, ErrClosed
 	}
 	if f.lake == nil {
-		l, err := f.cfg.Open(ctx)
+		l, err := f.Open(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		f.lake = l
 	}
-	if f.filling == nil && time.Since(f.began) > f.cfg.Every {
+	if f.filling == nil && time.Since(f.began) > f.Every {
 		fillCtx, stop := context.WithCancel(context.WithoutCancel(ctx)) // the import outlives the page that started it
 		f.began, f.filling, f.stop = time.Now(), make(chan struct{}), stop
 		go f.fill(fillCtx, f.lake, f.filling)
@@ -77,8 +69,8 @@ func (f *Filler) start(ctx context.Context) (*Lake, <-chan struct{}, error) {
 }
 
 func (f *Filler) fill(ctx context.Context, l *Lake, done chan<- struct{}) {
-	if err := f.cfg.Fill(ctx, l); err != nil && ctx.Err() == nil {
-		f.cfg.Failed(err)
+	if err := f.Fill(ctx, l); err != nil && ctx.Err() == nil {
+		f.Failed(err)
 	}
 	f.mu.Lock()
 	f.stop()

@@ -14,11 +14,11 @@ import (
 
 func TestFillerImportsOnRead(t *testing.T) {
 	var fills, failures atomic.Int64
-	f := lake.NewFiller(lake.FillerConfig{
+	f := &lake.Filler{
 		Open:  func(ctx context.Context) (*lake.Lake, error) { return lake.Open(ctx, "", lake.Options{}) },
 		Fill:  func(context.Context, *lake.Lake) error { fills.Add(1); return errors.New("no bucket") },
 		Every: time.Hour, Wait: time.Minute, Failed: func(error) { failures.Add(1) },
-	})
+	}
 	for range 3 {
 		db, err := f.DB(t.Context())
 		if err != nil {
@@ -42,7 +42,7 @@ func TestFillerImportsOnRead(t *testing.T) {
 // A slow import does not delay readers, and Close cancels it.
 func TestFillerDoesNotWaitForSlowImport(t *testing.T) {
 	ended := make(chan struct{})
-	f := lake.NewFiller(lake.FillerConfig{
+	f := &lake.Filler{
 		Open: func(ctx context.Context) (*lake.Lake, error) { return lake.Open(ctx, "", lake.Options{}) },
 		Fill: func(ctx context.Context, _ *lake.Lake) error {
 			<-ctx.Done()
@@ -50,7 +50,7 @@ func TestFillerDoesNotWaitForSlowImport(t *testing.T) {
 			return ctx.Err()
 		},
 		Every: time.Millisecond, Wait: time.Millisecond, Failed: func(err error) { t.Errorf("failed: %v", err) },
-	})
+	}
 	page, leave := context.WithCancel(t.Context())
 	if _, err := f.DB(page); err != nil {
 		t.Fatal(err)

@@ -192,8 +192,6 @@ func (im *importer) flush(ctx context.Context, last bool) error {
 // insert adds the batch's objects and their rows.
 func (im *importer) insert(ctx context.Context, tx *sql.Tx, sum *Summary) error {
 	objects, bad, files := &table{dir: im.lake.dir}, &table{dir: im.lake.dir}, []string{}
-	defer objects.remove()
-	defer bad.remove()
 	now := time.Now().UTC()
 	var replaced []int32
 	for _, r := range im.batch {
@@ -212,23 +210,11 @@ func (im *importer) insert(ctx context.Context, tx *sql.Tx, sum *Summary) error 
 	if err := dropObjects(ctx, tx, replaced...); err != nil {
 		return err
 	}
-	for _, t := range []struct {
-		from  *table
-		query string
-	}{{objects, insertObjects}, {bad, insertBad}} {
-		file, err := t.from.file()
-		if err != nil {
-			return err
-		}
-		if file == "" {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, fmt.Sprintf(t.query, quote(file))); err != nil {
-			return err
-		}
+	if err := objects.insert(ctx, tx, insertObjects); err != nil {
+		return err
 	}
-	if len(files) == 0 {
-		return nil
+	if err := bad.insert(ctx, tx, insertBad); err != nil || len(files) == 0 {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, insertRows(files)); err != nil {
 		return err
@@ -277,11 +263,7 @@ func (im *importer) gone() (ids []int32) {
 		if im.seen[key] || im.left.holds(key) {
 			continue
 		}
-		begin, end := k.modified, k.modified
-		if d, ok := dateIn(key[len(im.opts.Prefix):]); ok {
-			begin, end = d.begin, d.begin.Add(d.span)
-		}
-		if w.holds(begin, end) {
+		if w.holds(key[len(im.opts.Prefix):], k.modified) {
 			ids = append(ids, k.id)
 		}
 	}

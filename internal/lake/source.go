@@ -41,8 +41,12 @@ func windowOf(from, to time.Time) window {
 	return window{from, to}
 }
 
-// holds reports whether an object that was delivered between begin and end may be in the window.
-func (w window) holds(begin, end time.Time) bool {
+// holds reports whether an object may be in the window, by the date in its key or, if there is none, by when it was modified.
+func (w window) holds(key string, modified time.Time) bool {
+	begin, end := modified, modified
+	if d, ok := dateIn(key); ok {
+		begin, end = d.begin, d.begin.Add(d.span)
+	}
 	return (w.from.IsZero() || end.After(w.from)) && (w.to.IsZero() || begin.Before(w.to))
 }
 
@@ -66,15 +70,8 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(reco
 		}
 	}
 	err = src.List(ctx, prefix, left.last, func(o record.Object) error {
-		if strings.HasSuffix(o.Key, "/") {
-			return nil // a folder
-		}
-		begin, end := o.Modified, o.Modified
-		if d, ok := dateIn(o.Key[len(prefix):]); ok {
-			begin, end = d.begin, d.begin.Add(d.span)
-		}
-		if !w.holds(begin, end) {
-			return nil
+		if strings.HasSuffix(o.Key, "/") || !w.holds(o.Key[len(prefix):], o.Modified) {
+			return nil // a folder, or not in the window
 		}
 		return fn(o)
 	})

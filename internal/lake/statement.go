@@ -5,6 +5,7 @@ package lake
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -53,7 +54,6 @@ func insertRows(files []string) string {
 type table struct {
 	dir  string
 	data []byte
-	path string
 }
 
 func (t *table) row(values ...any) {
@@ -75,27 +75,22 @@ func (t *table) row(values ...any) {
 	t.data = append(t.data, '\n')
 }
 
-// file writes the rows to a file and returns its path, or "" if there are no rows.
-func (t *table) file() (string, error) {
+// insert runs a statement over a file of the rows, if there are any.
+func (t *table) insert(ctx context.Context, tx *sql.Tx, statement string) error {
 	if len(t.data) == 0 {
-		return "", nil
+		return nil
 	}
 	f, err := os.CreateTemp(t.dir, "table-*.csv")
 	if err != nil {
-		return "", err
+		return err
 	}
-	t.path = f.Name()
+	defer os.Remove(f.Name()) // Close removes what is left
 	_, err = f.Write(t.data)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
 	}
-	return t.path, err
-}
-
-func (t *table) remove() {
-	if t.path != "" {
-		_ = os.Remove(t.path) // Close removes what is left
-	}
+	_, err = tx.ExecContext(ctx, fmt.Sprintf(statement, quote(f.Name())))
+	return err
 }
 
 // dropObjects removes objects. If a removed row was the first of its request, the next remaining row counts instead.
@@ -103,27 +98,14 @@ func dropObjects(ctx context.Context, tx *sql.Tx, ids ...int32) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	var list []byte
-	for i, id := range ids {
-		if i > 0 {
-			list = append(list, ',')
-		}
-		list = appendInt(list, int64(id))
-	}
-	these := "(SELECT unnest([" + string(list) + "]::INTEGER[]))"
-	for _, query := range []string{
-		`INSERT INTO unchecked SELECT DISTINCT object FROM request_rows
-			WHERE object NOT IN ` + these + ` AND duplicate AND ` + identity + ` IN (SELECT ` + identity + ` FROM request_rows WHERE object IN ` + these + `)`,
-		`DELETE FROM request_rows WHERE object IN ` + these,
-		`DELETE FROM bad_lines WHERE object IN ` + these,
-		`DELETE FROM unchecked WHERE object IN ` + these,
-		`DELETE FROM objects WHERE id IN ` + these,
-	} {
-		if _, err := tx.ExecContext(ctx, query); err != nil {
-			return err
-		}
-	}
-	return nil
+	these := "(SELECT unnest(" + strings.ReplaceAll(fmt.Sprint(ids), " ", ",") + "::INTEGER[]))"
+	_, err := tx.ExecContext(ctx, `INSERT INTO unchecked SELECT DISTINCT object FROM request_rows
+			WHERE object NOT IN `+these+` AND duplicate AND `+identity+` IN (SELECT `+identity+` FROM request_rows WHERE object IN `+these+`);
+		DELETE FROM request_rows WHERE object IN `+these+`;
+		DELETE FROM bad_lines WHERE object IN `+these+`;
+		DELETE FROM unchecked WHERE object IN `+these+`;
+		DELETE FROM objects WHERE id IN `+these)
+	return err
 }
 
 // identity is the SQL expression that identifies a request.
@@ -136,31 +118,21 @@ func markDuplicates(ctx context.Context, tx *sql.Tx) (marked int64, err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM unchecked").Scan(&fresh); err != nil || fresh == 0 {
 		return 0, err
 	}
-	for _, query := range []string{
-		`CREATE OR REPLACE TEMP TABLE fresh AS
-			SELECT DISTINCT hash(` + identity + `) AS h FROM request_rows SEMI JOIN unchecked USING (object) WHERE ` + identity + ` IS NOT NULL`,
-		`CREATE OR REPLACE TEMP TABLE twice AS
-			SELECT hash(` + identity + `) AS h FROM request_rows WHERE h IN (SELECT h FROM fresh) GROUP BY 1 HAVING count(*) > 1 OR bool_or(duplicate)`,
-		`CREATE OR REPLACE TEMP TABLE ranked AS
-			SELECT object, line, row_number() OVER (PARTITION BY ` + identity + ` ORDER BY object, line) > 1 AS repeated
-			FROM request_rows WHERE hash(` + identity + `) IN (SELECT h FROM twice)`,
-	} {
-		if _, err := tx.ExecContext(ctx, query); err != nil {
-			return 0, err
-		}
+	if _, err := tx.ExecContext(ctx, `CREATE OR REPLACE TEMP TABLE fresh AS
+			SELECT DISTINCT hash(`+identity+`) AS h FROM request_rows SEMI JOIN unchecked USING (object) WHERE `+identity+` IS NOT NULL;
+		CREATE OR REPLACE TEMP TABLE twice AS
+			SELECT hash(`+identity+`) AS h FROM request_rows WHERE h IN (SELECT h FROM fresh) GROUP BY 1 HAVING count(*) > 1 OR bool_or(duplicate);
+		CREATE OR REPLACE TEMP TABLE ranked AS
+			SELECT object, line, row_number() OVER (PARTITION BY `+identity+` ORDER BY object, line) > 1 AS repeated
+			FROM request_rows WHERE hash(`+identity+`) IN (SELECT h FROM twice)`); err != nil {
+		return 0, err
 	}
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM ranked SEMI JOIN unchecked USING (object) WHERE repeated").Scan(&marked); err != nil {
 		return 0, err
 	}
-	for _, query := range []string{
-		`UPDATE request_rows SET duplicate = ranked.repeated FROM ranked
-			WHERE request_rows.object = ranked.object AND request_rows.line = ranked.line AND request_rows.duplicate <> ranked.repeated`,
-		`DELETE FROM unchecked`,
-		`DROP TABLE fresh`, `DROP TABLE twice`, `DROP TABLE ranked`,
-	} {
-		if _, err := tx.ExecContext(ctx, query); err != nil {
-			return 0, err
-		}
-	}
-	return marked, nil
+	_, err = tx.ExecContext(ctx, `UPDATE request_rows SET duplicate = ranked.repeated FROM ranked
+			WHERE request_rows.object = ranked.object AND request_rows.line = ranked.line AND request_rows.duplicate <> ranked.repeated;
+		DELETE FROM unchecked;
+		DROP TABLE fresh; DROP TABLE twice; DROP TABLE ranked`)
+	return marked, err
 }

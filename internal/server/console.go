@@ -14,7 +14,7 @@ import (
 // consolePage returns the console for this server's bucket, live lines and delivery.
 func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
-		DB: c.lake.DB, Live: liveLines{c}, Delivery: deliveries{c}, Password: c.cfg.ConsolePassword,
+		DB: c.lake.DB, Live: c.liveLines, Delivery: c.deliveries, Password: c.cfg.ConsolePassword,
 		Title: c.cfg.Pipeline.Name, Logger: c.log,
 	})
 }
@@ -33,16 +33,13 @@ func onLoopback(ln net.Listener) bool {
 }
 
 // liveLines streams requests to the console as they are enriched.
-type liveLines struct{ server *Server }
-
-// Subscribe implements console.Live.
-func (l liveLines) Subscribe(ctx context.Context, fn func(lake.Request)) {
-	opts, err := lake.OptionsOf(l.server.cfg.Pipeline)
+func (c *Server) liveLines(ctx context.Context, fn func(lake.Request)) {
+	opts, err := lake.OptionsOf(c.cfg.Pipeline)
 	if err != nil {
-		l.server.log.Error("reading live lines failed", "error", err)
+		c.log.Error("reading live lines failed", "error", err)
 		return
 	}
-	l.server.live.Subscribe(ctx, func(line []byte, _ int64) {
+	c.live.Subscribe(ctx, func(line []byte) {
 		if r, ok := opts.Mapping.Read(line); ok {
 			fn(r)
 		}
@@ -68,7 +65,7 @@ func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)
 	flusher.Flush()
-	c.live.Subscribe(ctx, func(line []byte, _ int64) {
+	c.live.Subscribe(ctx, func(line []byte) {
 		if _, err := w.Write(append(line[:len(line):len(line)], '\n')); err != nil {
 			cancel()
 			return
@@ -77,12 +74,8 @@ func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// deliveries reports the state of delivery to the console.
-type deliveries struct{ server *Server }
-
-// Deliveries implements console.Delivery.
-func (d deliveries) Deliveries(ctx context.Context) (console.Deliveries, error) {
-	c := d.server
+// deliveries returns the state of delivery for the console.
+func (c *Server) deliveries(ctx context.Context) (console.Deliveries, error) {
 	stats := c.index.Stats()
 	all := console.Deliveries{Index: &console.PlanIndex{Keys: stats.Keys, Plans: stats.Plans, Remembered: stats.Gone, Pending: stats.Pending, Age: stats.Age}}
 	for _, s := range c.streams.Streams() {
@@ -133,14 +126,14 @@ const (
 
 // newLake returns the console's lake over the pipeline's own bucket.
 func (c *Server) newLake() *lake.Filler {
-	return lake.NewFiller(lake.FillerConfig{
+	return &lake.Filler{
 		Open: func(ctx context.Context) (*lake.Lake, error) {
 			return lake.Open(ctx, filepath.Join(c.cfg.Dir, "lake", "console.duckdb"), lake.Options{MemoryMiB: 512})
 		},
 		Fill:  c.fillLake,
 		Every: fillEvery, Wait: fillWait,
 		Failed: func(err error) { c.log.Warn("import for the console failed", "error", err) },
-	})
+	}
 }
 
 // fillLake imports the new objects of the pipeline's bucket.

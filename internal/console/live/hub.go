@@ -1,6 +1,5 @@
 // Package live distributes enriched log lines to subscribers. It stores nothing: without
-// subscribers a line costs one atomic read, and a subscriber that is too slow misses lines,
-// which are counted.
+// subscribers a line costs one atomic read, and a subscriber that is too slow misses lines.
 package live
 
 import (
@@ -18,12 +17,7 @@ type Hub struct {
 	active atomic.Int32 // subscribers
 
 	mu          sync.Mutex // guards subscribers
-	subscribers map[*subscriber]struct{}
-}
-
-type subscriber struct {
-	lines  chan []byte
-	missed atomic.Int64
+	subscribers map[chan []byte]struct{}
 }
 
 // Active reports whether there is a subscriber. Without one, callers need not collect lines.
@@ -42,39 +36,37 @@ func (h *Hub) Publish(lines []byte) {
 			continue
 		}
 		kept := bytes.Clone(line)
-		for s := range h.subscribers {
+		for lines := range h.subscribers {
 			select {
-			case s.lines <- kept:
-			default:
-				s.missed.Add(1)
+			case lines <- kept:
+			default: // it is too slow
 			}
 		}
 	}
 }
 
-// Subscribe calls fn with each new line until ctx ends. missed counts the lines missed since the
-// last call. fn may keep the line but must not change it.
-func (h *Hub) Subscribe(ctx context.Context, fn func(line []byte, missed int64)) {
-	s := &subscriber{lines: make(chan []byte, waiting)}
+// Subscribe calls fn with each new line until ctx ends. fn may keep the line but must not change it.
+func (h *Hub) Subscribe(ctx context.Context, fn func(line []byte)) {
+	lines := make(chan []byte, waiting)
 	h.mu.Lock()
 	if h.subscribers == nil {
-		h.subscribers = map[*subscriber]struct{}{}
+		h.subscribers = map[chan []byte]struct{}{}
 	}
-	h.subscribers[s] = struct{}{}
+	h.subscribers[lines] = struct{}{}
 	h.mu.Unlock()
 	h.active.Add(1)
 	defer func() {
 		h.active.Add(-1)
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.subscribers, s)
+		delete(h.subscribers, lines)
 	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case line := <-s.lines:
-			fn(line, s.missed.Swap(0))
+		case line := <-lines:
+			fn(line)
 		}
 	}
 }

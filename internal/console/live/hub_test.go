@@ -20,7 +20,7 @@ func TestEverySubscriberGetsEveryLine(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		got := make([][]string, 2)
 		for i := range got {
-			go h.Subscribe(ctx, func(line []byte, missed int64) { got[i] = append(got[i], fmt.Sprintf("%s %d", line, missed)) })
+			go h.Subscribe(ctx, func(line []byte) { got[i] = append(got[i], string(line)) })
 		}
 		synctest.Wait()
 		buf := []byte("one\ntwo\n\nthree")
@@ -28,7 +28,7 @@ func TestEverySubscriberGetsEveryLine(t *testing.T) {
 		clear(buf) // the publisher may reuse its buffer
 		synctest.Wait()
 		for i := range got {
-			if !slices.Equal(got[i], []string{"one 0", "two 0", "three 0"}) {
+			if !slices.Equal(got[i], []string{"one", "two", "three"}) {
 				t.Errorf("subscriber %d: %q", i, got[i])
 			}
 		}
@@ -40,16 +40,15 @@ func TestEverySubscriberGetsEveryLine(t *testing.T) {
 	})
 }
 
-// A slow subscriber does not block the publisher and gets the number of missed lines.
+// A slow subscriber does not block the publisher.
 func TestSlowSubscriberMissesLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h live.Hub
 		ctx, cancel := context.WithCancel(t.Context())
-		release, lines, missed := make(chan struct{}), 0, int64(0)
-		go h.Subscribe(ctx, func(_ []byte, m int64) {
+		release, lines := make(chan struct{}), 0
+		go h.Subscribe(ctx, func([]byte) {
 			<-release
 			lines++
-			missed += m
 		})
 		synctest.Wait()
 		const sent = 5000
@@ -60,8 +59,8 @@ func TestSlowSubscriberMissesLines(t *testing.T) {
 		synctest.Wait()
 		h.Publish([]byte("last\n"))
 		synctest.Wait()
-		if missed == 0 || lines+int(missed) != sent+1 {
-			t.Errorf("%d lines and %d missed, want a sum of %d", lines, missed, sent+1)
+		if lines < 2 || lines >= sent {
+			t.Errorf("got %d lines of %d, want some to be missed", lines, sent+1)
 		}
 		cancel()
 	})

@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"io"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
@@ -32,10 +31,6 @@ func newConversion(c *Conversion) *conversion {
 		return &conversion{broken: &failure{objectkey.ConversionFailed, record.CodeInvalidSchema, "The schema is invalid: " + err.Error()}}
 	}
 	return &conversion{compression: c.Compression, schema: schema, converter: parquet.NewConverter(schema)}
-}
-
-func (c *conversion) encoder(w io.Writer) (encoder, error) {
-	return parquet.NewWriter(w, c.schema, c.compression)
 }
 
 // compression returns the compression of data objects.

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -100,16 +101,8 @@ func newFlush(d Destination, mem *memory, first uint64, now time.Time) (*flush, 
 
 // full reports whether the flush has reached its size limit.
 func (f *flush) full() bool {
-	return f.biggest() >= f.dest.Size || f.count.BytesIn >= max(maxFlushBytes, f.dest.Size)
-}
-
-// biggest returns the size of the largest object.
-func (f *flush) biggest() int64 {
-	var n int64
-	for _, o := range f.order {
-		n = max(n, o.rawBytes)
-	}
-	return n
+	return f.count.BytesIn >= max(maxFlushBytes, f.dest.Size) ||
+		slices.ContainsFunc(f.order, func(o *object) bool { return o.rawBytes >= f.dest.Size })
 }
 
 // aged reports whether the flush has reached its age limit.

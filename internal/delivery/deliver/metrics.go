@@ -74,25 +74,8 @@ func (m *Metrics) delivered(c *flush, now time.Time) {
 // backlog computes the age of the workers' backlogs when metrics are collected, so that it keeps
 // growing while nothing is delivered.
 type backlog struct {
-	desc *prometheus.Desc
-
-	mu      sync.Mutex // guards workers
-	workers map[*Worker]struct{}
-}
-
-func (b *backlog) add(w *Worker) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.workers == nil {
-		b.workers = map[*Worker]struct{}{}
-	}
-	b.workers[w] = struct{}{}
-}
-
-func (b *backlog) remove(w *Worker) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.workers, w)
+	desc    *prometheus.Desc
+	workers sync.Map // keys: *Worker
 }
 
 // Describe implements prometheus.Collector.
@@ -100,10 +83,9 @@ func (b *backlog) Describe(ch chan<- *prometheus.Desc) { ch <- b.desc }
 
 // Collect implements prometheus.Collector.
 func (b *backlog) Collect(ch chan<- prometheus.Metric) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	ages := map[string]time.Duration{}
-	for w := range b.workers {
+	for key := range b.workers.Range {
+		w := key.(*Worker)
 		ages[w.stream] = max(ages[w.stream], w.backlogAge())
 	}
 	for stream, age := range ages {

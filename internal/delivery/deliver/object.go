@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/encoding/parquet"
 )
 
 // Kinds of objects: the first segments of their parts.
@@ -110,7 +111,7 @@ func (m *memory) spool(limit int) *spool {
 
 func (m *memory) encoder(compression string, convert *conversion, w io.Writer) (*pooledEncoder, error) {
 	if compression == objectkey.Parquet {
-		enc, err := convert.encoder(w)
+		enc, err := parquet.NewWriter(w, convert.schema, convert.compression)
 		if err != nil {
 			return nil, err
 		}

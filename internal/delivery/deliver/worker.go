@@ -72,9 +72,10 @@ type Worker struct {
 	// delivered; 0 means none.
 	collecting, delivering atomic.Int64
 
-	mu     sync.Mutex // guards counts, done, last
+	done atomic.Uint64 // sequence of the last delivered frame
+
+	mu     sync.Mutex // guards counts and last
 	counts Counts
-	done   uint64 // sequence of the last delivered frame
 	last   time.Time
 }
 
@@ -141,10 +142,10 @@ func (w *Worker) Run(ctx context.Context) error {
 		panic("BUG: Worker.Run called twice")
 	}
 	defer close(w.stopped)
-	w.cfg.Metrics.backlog.add(w)
-	defer w.cfg.Metrics.backlog.remove(w)
+	w.cfg.Metrics.backlog.workers.Store(w, nil)
+	defer w.cfg.Metrics.backlog.workers.Delete(w)
 	for n := 1; ; n++ {
-		before := w.position()
+		before := w.done.Load()
 		err := w.turn(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -157,7 +158,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case errors.Is(err, errState):
 			return fmt.Errorf("deliver %s/%d: %w", w.stream, w.cfg.Shard, err)
 		}
-		if w.position() > before {
+		if w.done.Load() > before {
 			n = 1
 		}
 		w.runFailures.Failed(err)
@@ -189,7 +190,7 @@ func (w *Worker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.setPosition(st.doc.Delivered)
+	w.done.Store(st.doc.Delivered)
 	if in := st.doc.Pending; in != nil {
 		w.logger.Info("found a pending flush from an earlier run; finishing it first", "first", in.First, "last", in.Last, "objects", len(in.Objects))
 		if err := w.pump(ctx, st, in.First, in.Last); err != nil {
@@ -212,7 +213,7 @@ type State struct {
 func (w *Worker) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := State{Counts: w.counts, Delivered: w.done, Age: w.backlogAge(), Last: w.last}
+	s := State{Counts: w.counts, Delivered: w.done.Load(), Age: w.backlogAge(), Last: w.last}
 	for _, l := range []*failurelog.Log{w.putFailures, w.stateFailures, w.trimFailures, w.logFailures, w.functionFailures, w.runFailures} {
 		if series, failing := l.Series(); failing {
 			s.Failures = append(s.Failures, series)
@@ -226,18 +227,6 @@ func (w *Worker) Counts() Counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.counts
-}
-
-func (w *Worker) position() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.done
-}
-
-func (w *Worker) setPosition(seq uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.done = seq
 }
 
 // backlogAge returns the age of the oldest record that was read but not delivered.
@@ -259,7 +248,8 @@ func (w *Worker) delivered(c *flush) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.counts.add(c.count)
-	w.done, w.last = c.last, w.now()
+	w.last = w.now()
+	w.done.Store(c.last)
 }
 
 // put counts an object that was put.

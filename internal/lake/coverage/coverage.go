@@ -47,13 +47,13 @@ type Row struct {
 
 // Figures holds the counts of both sides.
 type Figures struct {
-	Counted      int64 // by API Gateway
-	Lake         int64 // requests in the lake, each once
-	Backed       int64 // counted calls for which the lake has a request
-	Missing      int64 // counted calls for which the lake has none
-	Extra        int64 // requests that were not counted: calls refused by a throttle or quota are logged
-	Double       int64 // duplicate rows
-	Unattributed int64 // requests in the lake without a customer
+	Counted      int64 `json:"counted"`      // by API Gateway
+	Lake         int64 `json:"lake"`         // requests in the lake, each once
+	Backed       int64 `json:"backed"`       // counted calls for which the lake has a request
+	Missing      int64 `json:"missing"`      // counted calls for which the lake has none
+	Extra        int64 `json:"extra"`        // requests that were not counted: calls refused by a throttle or quota are logged
+	Double       int64 `json:"double"`       // duplicate rows
+	Unattributed int64 `json:"unattributed"` // requests in the lake without a customer
 }
 
 // settle computes Backed, Missing and Extra.

@@ -3,7 +3,6 @@ package coverage
 import (
 	"bufio"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -130,7 +129,7 @@ type jsonReport struct {
 	First   string      `json:"first"`
 	Last    string      `json:"last"`
 	Rows    []jsonRow   `json:"rows"`
-	Total   jsonFigures `json:"total"`
+	Total   Figures     `json:"total"`
 	Keyless int64       `json:"keyless"`
 	Undated int64       `json:"undated"`
 	Stages  *jsonStages `json:"stages,omitempty"`
@@ -140,31 +139,14 @@ type jsonRow struct {
 	Day      string `json:"day"`
 	Customer string `json:"customer"`
 	KeyID    string `json:"key_id"`
-	jsonFigures
-}
-
-type jsonFigures struct {
-	Counted      int64 `json:"counted"`
-	Lake         int64 `json:"lake"`
-	Backed       int64 `json:"backed"`
-	Missing      int64 `json:"missing"`
-	Extra        int64 `json:"extra"`
-	Double       int64 `json:"double"`
-	Unattributed int64 `json:"unattributed"`
+	Figures
 }
 
 // WriteJSON writes the report as JSON. Fields may be added but are never changed.
 func (r *Report) WriteJSON(w io.Writer) error {
-	out := jsonReport{r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly), make([]jsonRow, len(r.Rows)), jsonFigures(r.Total), r.Keyless, r.Undated, r.Stages.json()}
+	out := jsonReport{r.First.Format(time.DateOnly), r.Last.Format(time.DateOnly), make([]jsonRow, len(r.Rows)), r.Total, r.Keyless, r.Undated, r.Stages.json()}
 	for i, row := range r.Rows {
-		out.Rows[i] = jsonRow{row.Day.Format(time.DateOnly), row.Customer, row.KeyID, jsonFigures(row.Figures)}
+		out.Rows[i] = jsonRow{row.Day.Format(time.DateOnly), row.Customer, row.KeyID, row.Figures}
 	}
-	data, err := json.MarshalIndent(out, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write coverage: %w", err)
-	}
-	if _, err := w.Write(append(table.JSON(data), '\n')); err != nil {
-		return fmt.Errorf("write coverage: %w", err)
-	}
-	return nil
+	return table.WriteJSON(w, out)
 }

@@ -110,7 +110,7 @@ type jsonStages struct {
 	Last      string      `json:"last"`
 	Rows      []jsonStage `json:"rows"`
 	Totals    []jsonStage `json:"totals"`
-	Total     jsonFigures `json:"total"`
+	Total     Figures     `json:"total"`
 	Uncounted []jsonStage `json:"uncounted"`
 	Stageless int64       `json:"stageless"`
 	Undated   int64       `json:"undated"`
@@ -122,7 +122,7 @@ type jsonStage struct {
 	APIID string `json:"api_id"`
 	Stage string `json:"stage"`
 	Young bool   `json:"young"`
-	jsonFigures
+	Figures
 }
 
 func (s *Stages) json() *jsonStages {
@@ -132,7 +132,7 @@ func (s *Stages) json() *jsonStages {
 	rows := func(from []StageRow) []jsonStage {
 		all := make([]jsonStage, len(from))
 		for i, r := range from {
-			all[i] = jsonStage{"", r.apiName(), r.APIID, r.Metric.Stage, r.Young, jsonFigures(r.Figures)}
+			all[i] = jsonStage{"", r.apiName(), r.APIID, r.Metric.Stage, r.Young, r.Figures}
 			if !r.Day.IsZero() {
 				all[i].Day = r.Day.Format(time.DateOnly)
 			}
@@ -140,7 +140,7 @@ func (s *Stages) json() *jsonStages {
 		return all
 	}
 	out := &jsonStages{First: s.First.Format(time.DateOnly), Last: s.Last.Format(time.DateOnly), Rows: rows(s.Rows), Totals: rows(s.Totals),
-		Total: jsonFigures(s.Total), Uncounted: rows(s.Uncounted), Stageless: s.Stageless, Undated: s.Undated}
+		Total: s.Total, Uncounted: rows(s.Uncounted), Stageless: s.Stageless, Undated: s.Undated}
 	if s.Without != nil {
 		out.Without = s.Without.Error()
 	}

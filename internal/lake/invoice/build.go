@@ -167,20 +167,19 @@ func (m *month) lines(ctx context.Context, prices *PriceFile) ([]Line, error) {
 	}
 	found := map[id]*tally{}
 	customers, plans := map[id]*named{}, map[id]*named{}
-	var cells []cell
 	see := func(names map[id]*named, of id, name string, at int64) {
 		if names[of] == nil {
 			names[of] = &named{}
 		}
 		names[of].see(name, at)
 	}
-	err := m.cells(ctx, func(c cell) {
-		see(customers, id{keyID: c.keyID, nameOfNoKey: c.nameOfNoKey}, c.customer, c.customerAt)
-		see(plans, id{planID: c.planID, nameOfNoID: c.nameOfNoID}, c.plan, c.planAt)
-		cells = append(cells, c)
-	})
+	cells, err := m.cells(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range cells {
+		see(customers, id{keyID: c.keyID, nameOfNoKey: c.nameOfNoKey}, c.customer, c.customerAt)
+		see(plans, id{planID: c.planID, nameOfNoID: c.nameOfNoID}, c.plan, c.planAt)
 	}
 	for _, c := range cells {
 		of := id{c.keyID, c.nameOfNoKey, c.planID, c.nameOfNoID}

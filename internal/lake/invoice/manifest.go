@@ -64,18 +64,7 @@ func ReadManifest(r io.Reader) (*Manifest, error) {
 }
 
 // Write writes the manifest as JSON.
-func (m *Manifest) Write(w io.Writer) error { return writeJSON(w, m) }
-
-func writeJSON(w io.Writer, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write JSON: %w", err)
-	}
-	if _, err := w.Write(append(table.JSON(data), '\n')); err != nil {
-		return fmt.Errorf("write JSON: %w", err)
-	}
-	return nil
-}
+func (m *Manifest) Write(w io.Writer) error { return table.WriteJSON(w, m) }
 
 // Difference describes one difference between a manifest and the current lake or price file.
 type Difference struct {

@@ -134,5 +134,5 @@ func (in *Invoice) WriteJSON(w io.Writer) error {
 		}
 		out.Lines[i] = line
 	}
-	return writeJSON(w, out)
+	return table.WriteJSON(w, out)
 }

@@ -154,24 +154,24 @@ type cell struct {
 	customerAt, planAt int64  // when they were seen, in microseconds since 1970
 }
 
-// cells calls fn with each cell.
-func (m *month) cells(ctx context.Context, fn func(cell)) error {
+// cells reads all cells.
+func (m *month) cells(ctx context.Context) (all []cell, err error) {
 	// Of two names at one instant the greater wins, so that the result does not depend on the order of rows.
 	const newest = `max(struct_pack(at := epoch_us(time), name := %[1]s)) FILTER (%[1]s IS NOT NULL)`
 	statement := billed + `SELECT coalesce(key_id, '-'), coalesce(k, '-'), coalesce(usage_plan_id, '-'), coalesce(p, '-'), coalesce(status, 0), coalesce(route, '-'), n,
 		coalesce(c.name, '-'), coalesce(c.at, 0), coalesce(u.name, '-'), coalesce(u.at, 0)
 	FROM (SELECT key_id, if(key_id IS NULL, customer, NULL) AS k, usage_plan_id, if(usage_plan_id IS NULL, usage_plan, NULL) AS p, status, route, count(*) AS n, ` +
 		fmt.Sprintf(newest, "customer") + " AS c, " + fmt.Sprintf(newest, "usage_plan") + " AS u FROM billed GROUP BY ALL)"
-	err := lake.EachRow(ctx, m.tx, statement, m.args(), func(rows *sql.Rows) error {
+	err = lake.EachRow(ctx, m.tx, statement, m.args(), func(rows *sql.Rows) error {
 		var c cell
 		if err := rows.Scan(&c.keyID, &c.nameOfNoKey, &c.planID, &c.nameOfNoID, &c.status, &c.route, &c.requests, &c.customer, &c.customerAt, &c.plan, &c.planAt); err != nil {
 			return err
 		}
-		fn(c)
+		all = append(all, c)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("count the requests: %w", err)
+		return nil, fmt.Errorf("count the requests: %w", err)
 	}
-	return nil
+	return all, nil
 }

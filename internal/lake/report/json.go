@@ -2,7 +2,6 @@ package report
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
@@ -107,12 +106,5 @@ func jsonTime(t time.Time, zone *time.Location) *string {
 
 // WriteJSON writes the report as indented JSON. Unprintable characters are escaped, which does not change the parsed text.
 func (r *Report) WriteJSON(w io.Writer) error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if _, err := w.Write(append(table.JSON(data), '\n')); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
+	return table.WriteJSON(w, r)
 }

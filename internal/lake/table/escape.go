@@ -1,7 +1,9 @@
 package table
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -11,14 +13,7 @@ import (
 // Printable escapes everything in a text that is not a printable character or a space: control characters, which can
 // manipulate a terminal, characters that change the writing direction, and invalid UTF-8.
 func Printable(s string) string {
-	clean := true
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			clean = false
-			break
-		}
-	}
-	if clean {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
 		return s
 	}
 	var b strings.Builder
@@ -60,6 +55,18 @@ func Cell(text string) string {
 		}
 	}
 	return text
+}
+
+// WriteJSON writes v as indented JSON, escaped by JSON.
+func WriteJSON(w io.Writer, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = w.Write(append(JSON(data), '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
 }
 
 // JSON escapes the unprintable characters of a JSON document, which does not change its meaning: valid JSON has them only in

@@ -117,9 +117,6 @@ func Wrap(text string, width int) []string {
 
 // Width returns the number of terminal cells of a printable text.
 func Width(s string) int {
-	if isASCII(s) {
-		return len(s)
-	}
 	width := 0
 	for _, r := range s {
 		width += runeWidth(r)
@@ -127,18 +124,11 @@ func Width(s string) int {
 	return width
 }
 
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
 // runeWidth returns the number of cells of a rune that names and paths contain. Terminals disagree about others.
 func runeWidth(r rune) int {
 	switch {
+	case r < utf8.RuneSelf:
+		return 1
 	case unicode.In(r, unicode.Mn, unicode.Me):
 		return 0
 	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana), r >= 0xff01 && r <= 0xff60, r >= 0x1f300 && r <= 0x1faff:
