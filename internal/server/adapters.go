@@ -83,7 +83,7 @@ func (c *Server) putLines(ctx context.Context, stream string, lines [][]byte) (f
 // functionCode reads a function's zip from the bucket, for CreateFunction with S3Bucket.
 func functionCode(objects *bucket.Client, maxBytes int64) func(ctx context.Context, bucketName, key string) ([]byte, error) {
 	return func(ctx context.Context, bucketName, key string) (_ []byte, err error) {
-		body, _, err := objects.Get(ctx, bucketName, key)
+		body, err := objects.Bucket(bucketName).Get(ctx, key)
 		if err != nil {
 			return nil, err
 		}

@@ -3,11 +3,16 @@ package bucket
 import (
 	"context"
 	"io"
+	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// Bucket is one bucket of a Client.
+// Bucket puts, lists and reads the objects of one bucket.
 type Bucket struct {
 	client *Client
 	name   string
@@ -19,33 +24,141 @@ func (c *Client) Bucket(name string) Bucket { return Bucket{c, name} }
 // Bucket returns the bucket's name.
 func (b Bucket) Bucket() string { return b.name }
 
-// Put calls Client.Put for this bucket.
+// Put stores one object of m.Size bytes and returns once it is durable. Repeating it with the
+// same key and body is safe. The body starts at its current position, and a retry rewinds to it.
 func (b Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, m record.Meta) error {
-	return b.client.Put(ctx, b.name, key, body, m)
+	in := &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: body, ContentLength: &m.Size, Metadata: m.User}
+	if m.ContentType != "" {
+		in.ContentType = &m.ContentType
+	}
+	if m.ContentEncoding != "" {
+		in.ContentEncoding = &m.ContentEncoding
+	}
+	start, startErr := body.Seek(0, io.SeekCurrent)
+	_, err := follow(ctx, b, "put object", key, func(there func(*s3.Options)) (*s3.PutObjectOutput, error) {
+		if startErr != nil {
+			return nil, startErr
+		}
+		if _, err := body.Seek(start, io.SeekStart); err != nil {
+			return nil, err
+		}
+		return b.client.s3.PutObject(ctx, in, there)
+	})
+	return err
 }
 
-// Get calls Client.Get for this bucket and returns no metadata.
+// Get opens an object as it is stored: gzip is not decompressed. The caller closes the body. The
+// error wraps record.ErrNotFound if there is no such object.
 func (b Bucket) Get(ctx context.Context, key string) (io.ReadCloser, error) {
-	body, _, err := b.client.Get(ctx, b.name, key)
-	return body, err
+	out, err := follow(ctx, b, "get object", key, func(there func(*s3.Options)) (*s3.GetObjectOutput, error) {
+		return b.client.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key}, there)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out.Body, nil
 }
 
-// Head calls Client.Head for this bucket.
+// Head returns an object's metadata. The error wraps record.ErrNotFound if there is no such object.
 func (b Bucket) Head(ctx context.Context, key string) (record.Meta, error) {
-	return b.client.Head(ctx, b.name, key)
+	out, err := follow(ctx, b, "head object", key, func(there func(*s3.Options)) (*s3.HeadObjectOutput, error) {
+		return b.client.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key}, there)
+	})
+	if err != nil {
+		return record.Meta{}, err
+	}
+	return record.Meta{
+		Size: aws.ToInt64(out.ContentLength), ContentType: aws.ToString(out.ContentType),
+		ContentEncoding: aws.ToString(out.ContentEncoding), User: out.Metadata,
+	}, nil
 }
 
-// List calls Client.List for this bucket.
+// List calls fn with every object whose key begins with prefix and sorts after startAfter, in
+// order. It stops at fn's first error and returns it unchanged.
 func (b Bucket) List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error {
-	return b.client.List(ctx, b.name, prefix, startAfter, fn)
+	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix}
+	if startAfter != "" {
+		in.StartAfter = &startAfter
+	}
+	pages := s3.NewListObjectsV2Paginator(b.client.s3, in)
+	for pages.HasMorePages() {
+		page, err := follow(ctx, b, "list bucket", "", func(there func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+			return pages.NextPage(ctx, there)
+		})
+		if err != nil {
+			return err
+		}
+		for _, o := range page.Contents {
+			if err := fn(record.Object{
+				Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
+				ETag: strings.Trim(aws.ToString(o.ETag), `"`),
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// Children calls Client.Children for this bucket.
-func (b Bucket) Children(ctx context.Context, prefix string, limit int32) ([]string, error) {
-	return b.client.Children(ctx, b.name, prefix, limit)
+// Children returns the entries directly below prefix, using "/" as the delimiter: first the common
+// prefixes, then the keys. It returns up to limit entries.
+func (b Bucket) Children(ctx context.Context, prefix string, limit int32) (all []string, err error) {
+	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix, Delimiter: aws.String("/"), MaxKeys: &limit}
+	page, err := follow(ctx, b, "list bucket", "", func(there func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+		return b.client.s3.ListObjectsV2(ctx, in, there)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range page.CommonPrefixes {
+		all = append(all, aws.ToString(p.Prefix))
+	}
+	for _, o := range page.Contents {
+		all = append(all, aws.ToString(o.Key))
+	}
+	return all, nil
 }
 
-// Delete calls Client.Delete for this bucket.
+// Delete removes an object. A missing object is not an error.
 func (b Bucket) Delete(ctx context.Context, key string) error {
-	return b.client.Delete(ctx, b.name, key)
+	_, err := follow(ctx, b, "delete object", key, func(there func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
+		return b.client.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key}, there)
+	})
+	return err
+}
+
+// there makes a call go to the bucket's Region.
+func (b Bucket) there(o *s3.Options) {
+	if region, ok := b.client.regions.Load(b.name); ok {
+		o.Region = region.(string)
+	}
+}
+
+// follow calls S3, and repeats the call if S3 reports that the bucket is in another Region. Its error has the action and
+// the object; key is "" for the bucket itself.
+func follow[T any](ctx context.Context, b Bucket, action, key string, call func(there func(*s3.Options)) (T, error)) (T, error) {
+	out, err := call(b.there)
+	if err != nil && awserr.OtherRegion(err) && b.moved(ctx, err) {
+		out, err = call(b.there)
+	}
+	if err != nil {
+		err = b.client.failed(action, b.name, key, err)
+	}
+	return out, err
+}
+
+// moved remembers the bucket's Region, which S3 reports in an error. It returns false if the Region is not new.
+func (b Bucket) moved(ctx context.Context, err error) bool {
+	region := awserr.BucketRegion(err)
+	if region == "" { // HEAD always returns it
+		answer, err := b.client.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name}, b.there)
+		if region = awserr.BucketRegion(err); err == nil {
+			region = aws.ToString(answer.BucketRegion)
+		}
+	}
+	if region == "" {
+		return false
+	}
+	known, _ := b.client.regions.Swap(b.name, region)
+	return known != region
 }

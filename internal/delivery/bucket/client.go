@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -36,8 +36,8 @@ type Config struct {
 	Transport http.RoundTripper
 }
 
-// Client puts, lists and reads objects. It may be used in parallel. If a bucket is in another
-// Region than the client, S3 returns that Region and the client repeats the call there.
+// Client calls S3. It may be used in parallel. If a bucket is in another Region than the client, S3
+// returns that Region and the client repeats the call there.
 type Client struct {
 	s3      *s3.Client
 	regions sync.Map // name of a bucket in another Region to that Region
@@ -106,114 +106,9 @@ func static(cfg Config) aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(cfg.AccessKeyID, cfg.SecretAccessKey, "")
 }
 
-// Put stores one object of m.Size bytes and returns once it is durable. Repeating it with the
-// same key and body is safe. The body starts at its current position, and a retry rewinds to it.
+// Put stores one object of m.Size bytes in a bucket; see Bucket.Put.
 func (c *Client) Put(ctx context.Context, bucket, key string, body io.ReadSeeker, m record.Meta) error {
-	in := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: body, ContentLength: &m.Size, Metadata: m.User}
-	if m.ContentType != "" {
-		in.ContentType = &m.ContentType
-	}
-	if m.ContentEncoding != "" {
-		in.ContentEncoding = &m.ContentEncoding
-	}
-	start, err := body.Seek(0, io.SeekCurrent)
-	if err == nil {
-		_, err = follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.PutObjectOutput, error) {
-			if _, err := body.Seek(start, io.SeekStart); err != nil {
-				return nil, err
-			}
-			return c.s3.PutObject(ctx, in, there)
-		})
-	}
-	if err != nil {
-		return c.failed("put object", bucket, key, err)
-	}
-	return nil
-}
-
-// Get opens an object as it is stored: gzip is not decompressed. The caller closes the body. The
-// error wraps record.ErrNotFound if there is no such object.
-func (c *Client) Get(ctx context.Context, bucket, key string) (io.ReadCloser, record.Meta, error) {
-	out, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.GetObjectOutput, error) {
-		return c.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key}, there)
-	})
-	if err != nil {
-		return nil, record.Meta{}, c.failed("get object", bucket, key, err)
-	}
-	return out.Body, record.Meta{
-		Size: aws.ToInt64(out.ContentLength), ContentType: aws.ToString(out.ContentType),
-		ContentEncoding: aws.ToString(out.ContentEncoding), User: out.Metadata,
-	}, nil
-}
-
-// Head returns an object's metadata. The error wraps record.ErrNotFound if there is no such object.
-func (c *Client) Head(ctx context.Context, bucket, key string) (record.Meta, error) {
-	out, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.HeadObjectOutput, error) {
-		return c.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key}, there)
-	})
-	if err != nil {
-		return record.Meta{}, c.failed("head object", bucket, key, err)
-	}
-	return record.Meta{
-		Size: aws.ToInt64(out.ContentLength), ContentType: aws.ToString(out.ContentType),
-		ContentEncoding: aws.ToString(out.ContentEncoding), User: out.Metadata,
-	}, nil
-}
-
-// List calls fn with every object whose key begins with prefix and sorts after startAfter, in
-// order. It stops at fn's first error and returns it unchanged.
-func (c *Client) List(ctx context.Context, bucket, prefix, startAfter string, fn func(record.Object) error) error {
-	in := &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}
-	if startAfter != "" {
-		in.StartAfter = &startAfter
-	}
-	pages := s3.NewListObjectsV2Paginator(c.s3, in)
-	for pages.HasMorePages() {
-		page, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
-			return pages.NextPage(ctx, there)
-		})
-		if err != nil {
-			return c.failed("list bucket", bucket, "", err)
-		}
-		for _, o := range page.Contents {
-			if err := fn(record.Object{
-				Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
-				ETag: strings.Trim(aws.ToString(o.ETag), `"`),
-			}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// Children returns the entries directly below prefix, using "/" as the delimiter: first the common
-// prefixes, then the keys. It returns up to limit entries.
-func (c *Client) Children(ctx context.Context, bucket, prefix string, limit int32) (all []string, err error) {
-	in := &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix, Delimiter: aws.String("/"), MaxKeys: &limit}
-	page, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
-		return c.s3.ListObjectsV2(ctx, in, there)
-	})
-	if err != nil {
-		return nil, c.failed("list bucket", bucket, "", err)
-	}
-	for _, p := range page.CommonPrefixes {
-		all = append(all, aws.ToString(p.Prefix))
-	}
-	for _, o := range page.Contents {
-		all = append(all, aws.ToString(o.Key))
-	}
-	return all, nil
-}
-
-// Delete removes an object. A missing object is not an error.
-func (c *Client) Delete(ctx context.Context, bucket, key string) error {
-	if _, err := follow(ctx, c, bucket, func(there func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
-		return c.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}, there)
-	}); err != nil {
-		return c.failed("delete object", bucket, key, err)
-	}
-	return nil
+	return c.Bucket(bucket).Put(ctx, key, body, m)
 }
 
 // EnsureBucket creates the bucket unless it exists and is accessible.
@@ -251,4 +146,36 @@ func (c *Client) DeletePolicy(ctx context.Context, bucket string) error {
 		return c.failed("delete policy of bucket", bucket, "", err)
 	}
 	return nil
+}
+
+// callError describes a failed call to S3.
+type callError struct {
+	action   string // "get object"
+	name     string // bucket, or bucket/key
+	resource string
+	err      error
+}
+
+// Error returns the action, the name and the cause.
+func (e *callError) Error() string { return e.action + " " + e.name + ": " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *callError) Unwrap() error { return e.err }
+
+// Resource returns the ARN that a policy has to allow: the bucket's, or that of all its objects.
+// It supplements AccessDenied errors that name no resource.
+func (e *callError) Resource() string { return e.resource }
+
+// failed wraps err with the action and the object; key is "" for the bucket itself. The result
+// also wraps record.ErrNotFound if S3 reported that the object, bucket or policy does not exist.
+func (c *Client) failed(action, bucket, key string, err error) error {
+	if awserr.NotFound(err) || awserr.Is(err, "NoSuchBucketPolicy") {
+		err = fmt.Errorf("%w: %w", record.ErrNotFound, err)
+	}
+	e := &callError{action: action, name: bucket, resource: "arn:" + record.Partition(c.s3.Options().Region) + ":s3:::" + bucket, err: err}
+	if key != "" {
+		e.name += "/" + key
+		e.resource += "/*"
+	}
+	return e
 }

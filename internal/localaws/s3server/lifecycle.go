@@ -123,7 +123,7 @@ func expireRule(ctx context.Context, client *bucket.Client, name string, r lifec
 	// With one day, an object of yesterday 15:00 expires at the midnight after today 15:00.
 	before := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -r.Expiration.Days)
 	var old []string
-	err := client.List(ctx, name, r.prefix(), "", func(o record.Object) error {
+	err := client.Bucket(name).List(ctx, r.prefix(), "", func(o record.Object) error {
 		if o.Modified.Before(before) {
 			old = append(old, o.Key)
 		}
@@ -133,7 +133,7 @@ func expireRule(ctx context.Context, client *bucket.Client, name string, r lifec
 		return fmt.Errorf("expire objects of bucket %s: %w", name, err)
 	}
 	for _, key := range old {
-		if err := client.Delete(ctx, name, key); err != nil {
+		if err := client.Bucket(name).Delete(ctx, key); err != nil {
 			return fmt.Errorf("expire objects of bucket %s: %w", name, err)
 		}
 	}

@@ -92,7 +92,7 @@ func measure(ctx context.Context, cfg Config, p *config.Pipeline, c *server.Serv
 	}
 	total := time.Since(began)
 	objects := 0
-	if err := c.Admin().List(ctx, p.Bucket, "", "", func(record.Object) error { objects++; return nil }); err != nil {
+	if err := c.Admin().Bucket(p.Bucket).List(ctx, "", "", func(record.Object) error { objects++; return nil }); err != nil {
 		return Result{}, fmt.Errorf("list the bucket: %w", err)
 	}
 	counts := c.Counts()
