@@ -32,8 +32,10 @@ race:             ## the same with the race detector, without e2e, which runs a 
 
 # The slow tests, by level; internal/testenv describes each level. RUN selects tests by name.
 $(LEVELS):
-	@tests=$$(.ci/level $@ '$(RUN)') && set -x && STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run "$$tests" \
-	  $$(grep -rli --include='*_test.go' 'testenv\.$@)' . | xargs -n1 dirname | sort -u)
+	@begin=$$(date +%s); tests=$$(.ci/level $@ '$(RUN)') && \
+	  STAGELOG_TEST=$@ $(GO) test -race -count=1 -v -timeout 40m -run "$$tests" \
+	    $$(grep -rli --include='*_test.go' 'testenv\.$@)' . | xargs -n1 dirname | sort -u) && \
+	  echo "-- $@: $$(($$(date +%s) - begin))s"
 
 # empty runs a tool that must print nothing but lines that match the second argument.
 empty = out=$$($(GO) tool $(1)) || exit 1; \

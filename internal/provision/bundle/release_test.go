@@ -124,11 +124,12 @@ func TestZipIsReproducible(t *testing.T) {
 		}
 	}
 	setOddEnvironment(t)
-	for arch, want := range first {
-		// An empty cache, as on another machine: results shared through the cache would prove nothing.
+	for _, arch := range []string{"x86_64", "arm64"} {
+		// An empty cache, as on another machine: results shared through the cache would prove nothing. One is enough.
 		if arch == "arm64" {
 			t.Setenv("GOCACHE", t.TempDir())
 		}
+		want := first[arch]
 		got, _, err := Zip(t.Context(), arch, Options{Dir: other})
 		if err != nil {
 			t.Fatal(err)
