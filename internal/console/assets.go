@@ -64,7 +64,6 @@ func (a assets) funcs() template.FuncMap {
 		"class":   statusClass,
 		"orNone":  orNone,
 		"took":    took,
-		"movers":  newMoverTable,
 	}
 }
 

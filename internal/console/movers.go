@@ -25,8 +25,13 @@ type mover struct {
 type movers struct {
 	Comparable bool // the previous period has requests
 	Period     string
-	Requests   []mover
-	Errors     []mover
+	Tables     []moverTable
+}
+
+// moverTable is a list of movers.
+type moverTable struct {
+	Label, Class string
+	All          []mover
 }
 
 // change returns the customers and routes that changed most since the previous period.
@@ -39,14 +44,15 @@ func change(ctx context.Context, db *sql.DB, v view) (movers, error) {
 	if out.Comparable, err = exists(ctx, db, before); err != nil || !out.Comparable {
 		return out, err
 	}
+	var requests, errors []mover
 	for _, name := range []string{"customers", "routes"} {
-		requests, errors, err := changed(ctx, db, v, dim(name))
+		ofRequests, ofErrors, err := changed(ctx, db, v, dim(name))
 		if err != nil {
 			return out, err
 		}
-		out.Requests, out.Errors = append(out.Requests, requests...), append(out.Errors, errors...)
+		requests, errors = append(requests, ofRequests...), append(errors, ofErrors...)
 	}
-	out.Requests, out.Errors = largest(out.Requests, neutral), largest(out.Errors, moreIsWorse)
+	out.Tables = []moverTable{{"Requests", "traffic", largest(requests, neutral)}, {"Errors", "errors", largest(errors, moreIsWorse)}}
 	return out, nil
 }
 
@@ -100,18 +106,4 @@ func abs(n int64) int64 {
 		return -n
 	}
 	return n
-}
-
-// moverTable is one of the two lists of movers.
-type moverTable struct {
-	Label, Class string
-	All          []mover
-}
-
-func newMoverTable(label string, all []mover) moverTable {
-	t := moverTable{Label: label, Class: "traffic", All: all}
-	if label == "Errors" {
-		t.Class = "errors"
-	}
-	return t
 }

@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -159,10 +158,5 @@ func (m Mapping) names() *jsonscan.Names[field] {
 
 // plainName returns a name in lower case without separators.
 func plainName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if slices.Contains([]rune{'_', '-', '.', ' '}, r) {
-			return -1
-		}
-		return r
-	}, strings.ToLower(name))
+	return strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(name))
 }

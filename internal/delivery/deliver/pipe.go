@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,7 +27,7 @@ type pipe struct {
 	flushes chan *flush
 }
 
-func newPipe(shard, inFlight int) *pipe {
+func newPipe(shard int) *pipe {
 	calls := inFlight + 2 // one is gathered, one is collected
 	p := &pipe{
 		work:    make(chan *call, calls),
@@ -65,10 +66,10 @@ func give[T any](ctx context.Context, ch chan<- T, v T) error {
 func (w *Worker) pump(ctx context.Context, st *state, from, until uint64) error {
 	group, ctx := errgroup.WithContext(ctx)
 	pending := st.doc.Pending // read here, before the deliverer owns st
-	p := newPipe(w.cfg.Shard, w.cfg.InFlight)
+	p := newPipe(w.cfg.Shard)
 	w.requests.again()
 	group.Go(func() error { return (&reader{w: w, pipe: p, until: until}).run(ctx, from) })
-	for range w.cfg.InFlight {
+	for range inFlight {
 		group.Go(func() error { return w.transform(ctx, p) })
 	}
 	group.Go(func() error { return (&collector{w: w, pipe: p, pending: pending}).run(ctx) })
@@ -158,10 +159,7 @@ func (c *call) fail(err error) {
 	if errors.As(err, &callErr) {
 		r.Code, r.Message = callErr.Code, callErr.Message
 	}
-	c.results = c.results[:0]
-	for range c.records {
-		c.results = append(c.results, r)
-	}
+	c.results = append(c.results[:0], slices.Repeat([]record.Result{r}, len(c.records))...)
 }
 
 // pass completes the call without a function: records are delivered unchanged.

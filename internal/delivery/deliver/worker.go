@@ -21,8 +21,8 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// defaultInFlight is the default of Config.InFlight. Firehose makes up to five calls at once.
-const defaultInFlight = 3
+// inFlight limits the concurrent calls of the function. Firehose makes up to five.
+const inFlight = 3
 
 // Config configures a Worker.
 type Config struct {
@@ -35,12 +35,10 @@ type Config struct {
 	SpoolDir string
 	// Shared is set when other processes deliver from the same log and store: a lease then decides
 	// which worker delivers. Otherwise the worker is the only one and starts immediately.
-	Shared bool
-	// InFlight limits the concurrent calls of the function. By default 3.
-	InFlight int
-	Metrics  *Metrics         // by default its own
-	Logger   *slog.Logger     // with the key component; by default discards
-	Now      func() time.Time // by default time.Now
+	Shared  bool
+	Metrics *Metrics         // by default its own
+	Logger  *slog.Logger     // with the key component; by default discards
+	Now     func() time.Time // by default time.Now
 }
 
 // destinationAge limits the age of a cached result of Config.Destination. A new flush always
@@ -102,9 +100,6 @@ func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*W
 	}
 	if cfg.SpoolDir == "" {
 		cfg.SpoolDir = filepath.Join(os.TempDir(), "stagelog-spool")
-	}
-	if cfg.InFlight <= 0 {
-		cfg.InFlight = defaultInFlight
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(prometheus.NewRegistry())

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
 	"github.com/stagelog/stagelog/internal/encoding/base64"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -19,7 +21,8 @@ const maxCallTime = 5 * time.Minute
 // Transform invokes a stream's function in as many calls as Lambda's limits require and appends the results to out[:0]. A
 // call that fails permanently fails only its own records; on a retryable error Transform returns that error.
 func Transform(ctx context.Context, inv Invoker, call record.Call, b record.Batch, out []record.Result) ([]record.Result, error) {
-	in := CallInput{StreamARN: call.StreamARN, Region: regionOf(call.StreamARN), Records: make([]Record, len(b.Records))}
+	stream, _ := arn.Parse(call.StreamARN) // without a Region if it is not an ARN
+	in := CallInput{StreamARN: call.StreamARN, Region: stream.Region, Records: make([]Record, len(b.Records))}
 	for i, rec := range b.Records {
 		in.Records[i] = Record{ID: call.ID(i), Arrived: call.Arrived(i).UnixMilli(), Data: rec}
 	}
@@ -37,15 +40,6 @@ func Transform(ctx context.Context, inv Invoker, call record.Call, b record.Batc
 		}
 	}
 	return out, nil
-}
-
-// regionOf returns the Region in an ARN, or "" if it has none.
-func regionOf(arn string) string {
-	const regionField, fields = 3, 6 // arn:partition:service:region:account:resource
-	if parts := strings.SplitN(arn, ":", fields); len(parts) == fields {
-		return parts[regionField]
-	}
-	return ""
 }
 
 // Call invokes a function with the records of in, checks the reply, and appends one result for each record to out, in the

@@ -22,7 +22,8 @@ type output struct {
 	sum     hash.Hash // of the records
 
 	file *os.File
-	zip  *gzip.Writer
+	zip  *gzip.Writer // nil unless packed
+	to   io.Writer    // zip or file
 }
 
 // write appends the lines made from the record rec. The checksum covers rec only.
@@ -32,11 +33,7 @@ func (o *output) write(lines, rec []byte) error {
 			return fmt.Errorf("create temporary file for %s: %w", o.key, err)
 		}
 	}
-	var w io.Writer = o.file
-	if o.zip != nil {
-		w = o.zip
-	}
-	if _, err := w.Write(lines); err != nil {
+	if _, err := o.to.Write(lines); err != nil {
 		return fmt.Errorf("write temporary file of %s: %w", o.key, err)
 	}
 	o.records++
@@ -51,8 +48,9 @@ func (o *output) open() (err error) {
 	if err := os.Remove(o.file.Name()); err != nil { // deleted when the file is closed
 		return err
 	}
-	if o.packed {
+	if o.to = o.file; o.packed {
 		o.zip, err = gzip.NewWriterLevel(o.file, gzip.BestSpeed)
+		o.to = o.zip
 	}
 	return err
 }

@@ -142,44 +142,37 @@ func (s *Stages) compare(inLake []lakeStage, stages []record.StageRef, metrics [
 		of[st] = metrics[i]
 		ids[metrics[i]] = append(ids[metrics[i]], st.API)
 	}
-	days, totals := map[stageDay]*Figures{}, map[Metric]*Figures{}
-	counted, young := map[Metric]bool{}, map[Metric]bool{}
-	at := func(id stageDay) *Figures {
-		if days[id] == nil {
-			days[id] = &Figures{}
+	days, totals, counted := map[stageDay]*StageRow{}, map[stageDay]*StageRow{}, map[Metric]bool{}
+	row := func(in map[stageDay]*StageRow, d time.Time, m Metric) *StageRow {
+		id := stageDay{d, m}
+		if in[id] == nil {
+			in[id] = &StageRow{Day: d, Metric: m, APIID: strings.Join(ids[m], " ")}
 		}
-		return days[id]
+		return in[id]
 	}
 	for id, n := range counts {
-		at(id).Counted = n
+		row(days, id.day, id.metric).Counted = n
 		counted[id.metric] = counted[id.metric] || n > 0
 	}
 	for _, l := range inLake {
-		at(stageDay{l.day, of[l.stage]}).add(l.Figures)
+		row(days, l.day, of[l.stage]).add(l.Figures)
 	}
-	row := func(d time.Time, early bool, m Metric, f Figures) StageRow {
-		return StageRow{Day: d, Young: early, Metric: m, APIID: strings.Join(ids[m], " "), Figures: f}
-	}
-	for id, f := range days {
-		if totals[id.metric] == nil {
-			totals[id.metric] = &Figures{}
+	for id, r := range days {
+		total := row(totals, time.Time{}, id.metric)
+		if counted[id.metric] {
+			r.settle()
+			r.Young = now.Before(id.day.AddDate(0, 0, 1).Add(settling))
+			total.Young = total.Young || r.Young
+			s.Total.add(r.Figures)
+			s.Rows = append(s.Rows, *r)
 		}
-		if !counted[id.metric] {
-			totals[id.metric].add(*f)
-			continue
-		}
-		f.settle()
-		totals[id.metric].add(*f)
-		s.Total.add(*f)
-		early := now.Before(id.day.AddDate(0, 0, 1).Add(settling))
-		young[id.metric] = young[id.metric] || early
-		s.Rows = append(s.Rows, row(id.day, early, id.metric, *f))
+		total.add(r.Figures)
 	}
-	for m, f := range totals {
-		if counted[m] {
-			s.Totals = append(s.Totals, row(time.Time{}, young[m], m, *f))
+	for id, t := range totals {
+		if counted[id.metric] {
+			s.Totals = append(s.Totals, *t)
 		} else {
-			s.Uncounted = append(s.Uncounted, row(time.Time{}, young[m], m, *f))
+			s.Uncounted = append(s.Uncounted, *t)
 		}
 	}
 	for _, rows := range [][]StageRow{s.Rows, s.Totals, s.Uncounted} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/lake/table"
@@ -127,17 +128,8 @@ func classOf(pattern string) (statuses, bool) {
 }
 
 func statusOf(text string) (int64, bool) {
-	if len(text) != 3 || text[0] == '0' {
-		return 0, false
-	}
-	n := int64(0)
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(text[i]-'0')
-	}
-	return n, true
+	n, err := strconv.ParseUint(text, 10, 16)
+	return int64(n), err == nil && len(text) == 3 && n >= 100
 }
 
 // statuses returns the range of statuses that c selects, and false if c is compared as text.

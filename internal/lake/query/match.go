@@ -48,38 +48,16 @@ func (c Condition) matches(r lake.Request, zone *time.Location) bool {
 
 // of returns the request's value in d, and its id where d is named; "" is missing.
 func (d Dimension) of(r lake.Request, zone *time.Location) (id, text string) {
-	switch d {
-	case Customer:
-		return r.KeyID, r.Customer
-	case Key:
-		return "", r.KeyID
-	case Plan:
-		return r.UsagePlanID, r.UsagePlan
-	case API:
-		return "", r.API
-	case Stage:
-		return "", r.Stage
-	case Method:
-		return "", r.Method
-	case Route:
-		return "", r.Route
-	case Path:
-		return "", r.Path
-	case Status:
-		return "", r.Status
-	case Class:
-		if r.Status == "" {
-			return "", ""
-		}
+	switch {
+	case d.Timed():
+		return "", d.ofTime(r.Time, zone)
+	case d == Class && r.Status != "":
 		return "", r.Status[:1] + "xx"
-	case IP:
-		return "", r.IP
-	case UserAgent:
-		return "", r.UserAgent
-	case Error:
-		return "", r.ErrorMsg
 	}
-	return "", d.ofTime(r.Time, zone)
+	return map[Dimension]string{Customer: r.KeyID, Plan: r.UsagePlanID}[d], map[Dimension]string{
+		Customer: r.Customer, Key: r.KeyID, Plan: r.UsagePlan, API: r.API, Stage: r.Stage, Method: r.Method, Route: r.Route, Path: r.Path,
+		Status: r.Status, IP: r.IP, UserAgent: r.UserAgent, Error: r.ErrorMsg,
+	}[d]
 }
 
 func (d Dimension) ofTime(t time.Time, zone *time.Location) string {
@@ -89,15 +67,7 @@ func (d Dimension) ofTime(t time.Time, zone *time.Location) string {
 	if zone == nil {
 		zone = time.UTC
 	}
-	switch t = t.In(zone); d {
-	case Hour:
-		return t.Format("2006-01-02T15:00Z07:00")
-	case Day:
-		return t.Format(DayLayout)
-	case Month:
-		return t.Format(MonthLayout)
-	}
-	return ""
+	return t.In(zone).Format(map[Dimension]string{Hour: "2006-01-02T15:00Z07:00", Day: DayLayout, Month: MonthLayout}[d])
 }
 
 // matchGlob compares a value with a pattern as the SQL does. A missing value is "-".
