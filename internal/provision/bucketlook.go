@@ -102,9 +102,7 @@ func (r *Bucket) head(ctx context.Context, owner *string) (status int, err error
 }
 
 func (r *Bucket) listed(ctx context.Context) (bool, error) {
-	pages := s3.NewListBucketsPaginator(r.c, &s3.ListBucketsInput{Prefix: aws.String(r.Name())})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	for page, err := range Pages(ctx, s3.NewListBucketsPaginator(r.c, &s3.ListBucketsInput{Prefix: aws.String(r.Name())})) {
 		if err != nil {
 			return false, err
 		}

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -35,9 +38,6 @@ func (r *bucketPolicy) Name() string { return r.s.Bucket() }
 const (
 	fieldPolicy = "policy"
 	maxPolicy   = 20 << 10 // S3's limit, spaces included
-
-	// tlsStatement is the Sid of the statement that denies requests without TLS.
-	tlsStatement = "StagelogDenyInsecureTransport"
 )
 
 // wanted returns the pipeline's statements. It omits the one that requires TLS if the S3 endpoint
@@ -45,7 +45,7 @@ const (
 func (r *bucketPolicy) wanted() policy.Document {
 	d := r.want
 	if r.withoutTLS() {
-		d.Statements = slices.DeleteFunc(slices.Clone(d.Statements), func(s policy.Statement) bool { return s.Sid == tlsStatement })
+		d.Statements = slices.DeleteFunc(slices.Clone(d.Statements), func(s policy.Statement) bool { return s.Sid == policy.SidTLS })
 	}
 	return d
 }
@@ -86,13 +86,7 @@ func (r *bucketPolicy) owned(ctx context.Context, state *State) error {
 	if err != nil {
 		return err
 	}
-	switch owner := ownerOf(tags); owner {
-	case r.s.Owner():
-	case "":
-		state.RequiredFlag, state.Reason = AdoptFlag, "it has stagelog statements, but its bucket belongs to no pipeline"
-	default:
-		state.RequiredFlag, state.Reason = AdoptFlag, "its bucket belongs to the pipeline "+owner
-	}
+	state.adopt(ownerOf(tags), r.s.Owner(), "it has stagelog statements, but its bucket belongs to no pipeline", "its bucket belongs to the pipeline ")
 	return nil
 }
 
@@ -177,12 +171,10 @@ func (r *bucketPolicy) malformed(err error, detail string) error {
 	case detail != "":
 		return &explained{fmt.Sprintf("S3 rejected the policy because of the principal %s in a statement that is not stagelog's (the ID of a deleted principal looks like that): correct that statement first (`aws s3api get-bucket-policy --bucket %s`)", detail, r.Name()), err}
 	case len(readers) > 0:
-		return &explained{fmt.Sprintf("S3 rejected the policy, most likely because AWS has no account %s: check readers: in stagelog.yaml\nAWS error: %s", strings.Join(readers, " or "), plain(err)), err}
+		return &explained{fmt.Sprintf("S3 rejected the policy, most likely because AWS has no account %s: check readers: in stagelog.yaml\nAWS error: %v", strings.Join(readers, " or "), Explain(err)), err}
 	}
 	return err
 }
-
-func plain(err error) string { return Explain(err).Error() }
 
 // notes describes how statements that are not the pipeline's affect it.
 func (r *bucketPolicy) notes(others policy.Document) []string {
@@ -191,7 +183,7 @@ func (r *bucketPolicy) notes(others policy.Document) []string {
 		notes = append(notes, "the endpoint does not use TLS, so the statement that denies requests without TLS is left out")
 	}
 	if n := len(others.Statements); n > 0 {
-		notes = append(notes, fmt.Sprintf("statements not managed by stagelog, kept: %s", listed(sids(others))))
+		notes = append(notes, fmt.Sprintf("statements not managed by stagelog, kept: %s", Listed(sids(others))))
 	}
 	denied := map[string][]string{}
 	var order []string
@@ -209,7 +201,7 @@ func (r *bucketPolicy) notes(others policy.Document) []string {
 		}
 	}
 	for _, what := range order {
-		notes = append(notes, what+" "+listed(denied[what])+", which overrides what the pipeline allows")
+		notes = append(notes, what+" "+Listed(denied[what])+", which overrides what the pipeline allows")
 	}
 	return notes
 }
@@ -238,4 +230,42 @@ func sidOf(s *policy.Statement) string {
 		return "a statement without a Sid"
 	}
 	return s.Sid
+}
+
+// answerBody holds the body of an S3 error response. The SDK drops its <Detail> element.
+type answerBody struct{ text []byte }
+
+// maxAnswer is far more than an S3 error response needs.
+const maxAnswer = 64 << 10
+
+func (a *answerBody) keep(o *s3.Options) { o.HTTPClient = keepAnswer{o.HTTPClient, a} }
+
+func (a *answerBody) detail() string {
+	var parsed struct{ Detail string }
+	if err := xml.Unmarshal(a.text, &parsed); err != nil {
+		return ""
+	}
+	return strings.TrimSpace(parsed.Detail)
+}
+
+type keepAnswer struct {
+	s3.HTTPClient
+	answer *answerBody
+}
+
+func (k keepAnswer) Do(r *http.Request) (*http.Response, error) {
+	res, err := k.HTTPClient.Do(r)
+	if err != nil || res.StatusCode < http.StatusBadRequest {
+		return res, err
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if closing := res.Body.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.answer.text = text
+	res.Body = io.NopCloser(bytes.NewReader(text))
+	return res, nil
 }

@@ -108,7 +108,7 @@ func TestBucketPolicyRequiresTLS(t *testing.T) {
 	a.s.Pipeline.Readers = nil
 	r := a.withTLS()
 	applyTo(t, r)
-	if diff := cmp.Diff([]string{tlsStatement}, a.statements()); diff != "" {
+	if diff := cmp.Diff([]string{policy.SidTLS}, a.statements()); diff != "" {
 		t.Errorf("with TLS, and without readers (-want +got):\n%s", diff)
 	}
 	if found := readOf(t, r); len(found.Changed()) > 0 || len(found.Notes) > 0 {

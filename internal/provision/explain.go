@@ -2,10 +2,12 @@ package provision
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -27,8 +29,7 @@ func (e *explained) Unwrap() error { return e.err }
 // and the next step, or at least drops the SDK's boilerplate. errors.As still finds the SDK's
 // error. An error that was explained already is returned unchanged.
 func Explain(err error) error {
-	already := (*explained)(nil)
-	if err == nil || errors.As(err, &already) || errors.Is(err, context.Canceled) {
+	if _, already := errors.AsType[*explained](err); err == nil || already || errors.Is(err, context.Canceled) {
 		return err
 	}
 	for _, explain := range []func(error) string{explainProfile, explainUnreachable, explainResponse} {
@@ -41,8 +42,8 @@ func Explain(err error) error {
 
 // before returns the prefix that our own code put before the SDK's error, like "read its tags: ".
 func before(err error) string {
-	op := (*smithy.OperationError)(nil)
-	if !errors.As(err, &op) {
+	op, ok := errors.AsType[*smithy.OperationError](err)
+	if !ok {
 		return ""
 	}
 	text, _, _ := strings.Cut(err.Error(), op.Error())
@@ -50,21 +51,20 @@ func before(err error) string {
 }
 
 func explainProfile(err error) string {
-	missing := config.SharedConfigProfileNotExistError{}
-	if !errors.As(err, &missing) {
+	missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err)
+	if !ok {
 		return ""
 	}
 	return fmt.Sprintf("profile %s not found in the AWS configuration files: `aws configure list-profiles` lists profiles, `aws configure sso` creates one", missing.Profile)
 }
 
 func explainUnreachable(err error) string {
-	lookup := (*net.DNSError)(nil)
-	if errors.As(err, &lookup) && lookup.IsNotFound {
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok && lookup.IsNotFound {
 		return fmt.Sprintf("host %s not found: check the Region and the network connection", lookup.Name)
 	}
-	sent := (*url.Error)(nil)
-	dial := (*net.OpError)(nil)
-	if !errors.As(err, &sent) || !errors.As(err, &dial) || dial.Op != "dial" {
+	sent, isRequest := errors.AsType[*url.Error](err)
+	dial, isNetwork := errors.AsType[*net.OpError](err)
+	if !isRequest || !isNetwork || dial.Op != "dial" {
 		return ""
 	}
 	host := sent.URL
@@ -102,22 +102,14 @@ func plainAnswer(err error) string {
 	if m := awserr.Message(err); m != "" {
 		text += ": " + m
 	}
-	op := (*smithy.OperationError)(nil)
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
 		text = op.ServiceID + " " + op.OperationName + ": " + text
 	}
-	if id := requestID(err); id != "" {
-		text += " (request " + id + ")"
+	var r interface{ ServiceRequestID() string }
+	if errors.As(err, &r) && r.ServiceRequestID() != "" {
+		text += " (request " + r.ServiceRequestID() + ")"
 	}
 	return text
-}
-
-func requestID(err error) string {
-	var r interface{ ServiceRequestID() string }
-	if errors.As(err, &r) {
-		return r.ServiceRequestID()
-	}
-	return ""
 }
 
 const newCredentials = "log in with `aws sso login` or get new ones, and check them with `aws sts get-caller-identity`"
@@ -142,4 +134,96 @@ var nextSteps = map[string]string{
 	"NoSuchBucket":                "the bucket does not exist: `aws s3 ls` lists the buckets of your account",
 	"InvalidObjectState":          "the object is archived in S3 Glacier, perhaps by a lifecycle rule: restore it, or exclude its time range",
 	"MalformedPolicyDocument":     "a principal in the policy may not exist: check readers: in stagelog.yaml",
+}
+
+// denialText matches AWS's denials: "User: ARN is not authorized to perform: ACTION on resource:
+// ARN because …". Some services omit the resource or the reason.
+var denialText = regexp.MustCompile(`(?s)^User: (\S+) is not authorized to perform: (\S+?)(?: on resource: ("?[^\s"]+"?))?(?: (?:because|with) (.*))?$`)
+
+// explainDenied names the action, the resource and the statement that would allow it.
+func explainDenied(err error) string {
+	who, action, resource, why := "these credentials", deniedAction(err), "", ""
+	if m := denialText.FindStringSubmatch(strings.TrimSpace(awserr.Message(err))); m != nil {
+		who, action, resource, why = m[1], m[2], strings.Trim(m[3], `"`), m[4]
+	}
+	if action == "" {
+		return "access denied: " + plainAnswer(err)
+	}
+	var about interface{ Resource() string }
+	if resource == "" && action == deniedAction(err) && errors.As(err, &about) {
+		resource = about.Resource()
+	}
+	text := fmt.Sprintf("access denied: %s may not %s", who, action)
+	if resource != "" {
+		text += " on " + resource
+	}
+	if strings.Contains(why, "explicit deny") {
+		return fmt.Sprintf("%s: an explicit deny overrides all permissions; ask the administrator of that policy\nAWS error: %s", text, why)
+	}
+	if resource == "" {
+		resource = "*"
+	}
+	if strings.Contains(why, "no resource-based policy") {
+		return text + "\nThe resource's owner must add this statement to its policy, with a Principal:\n" + allowStatement(action, resource)
+	}
+	text += "\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n" + allowStatement(action, resource)
+	if why == "" && denialHints[action] != "" {
+		text += "\nIf the bucket belongs to another account, the bucket policy must allow it as well."
+	}
+	return strings.TrimRight(text+"\n"+denialHints[action], "\n")
+}
+
+// denialHints are further causes of a denial, by action.
+var denialHints = map[string]string{
+	"s3:ListBucket": "If the policy allows listing only below a prefix, request that prefix.",
+	"s3:GetObject":  "A statement on the bucket's ARN without /* does not cover its objects.",
+}
+
+func allowStatement(action, resource string) string {
+	statement, err := json.MarshalIndent(struct{ Effect, Action, Resource string }{"Allow", action, resource}, "  ", "  ")
+	if err != nil {
+		return err.Error() // strings can always be marshalled
+	}
+	return "  " + string(statement)
+}
+
+// deniedAction returns the IAM action of the failed call, "" if it is not known. Not every
+// response names it.
+func deniedAction(err error) string {
+	op, ok := errors.AsType[*smithy.OperationError](err)
+	if !ok {
+		return ""
+	}
+	if action, ok := otherActions[op.ServiceID+" "+op.OperationName]; ok {
+		return action
+	}
+	prefix, ok := actionPrefixes[op.ServiceID]
+	if !ok {
+		return ""
+	}
+	return prefix + ":" + op.OperationName
+}
+
+// actionPrefixes lists the services whose actions are named like their operations. API Gateway's
+// actions are HTTP methods, and its responses always name them.
+var actionPrefixes = map[string]string{
+	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
+}
+
+// otherActions lists the actions not named like their operation, from the pages of the S3 API
+// reference.
+var otherActions = map[string]string{
+	"S3 HeadBucket":                      "s3:ListBucket",
+	"S3 ListObjectsV2":                   "s3:ListBucket",
+	"S3 ListObjectVersions":              "s3:ListBucketVersions",
+	"S3 ListMultipartUploads":            "s3:ListBucketMultipartUploads",
+	"S3 HeadObject":                      "s3:GetObject",
+	"S3 DeleteObjects":                   "s3:DeleteObject",
+	"S3 GetPublicAccessBlock":            "s3:GetBucketPublicAccessBlock",
+	"S3 PutPublicAccessBlock":            "s3:PutBucketPublicAccessBlock",
+	"S3 GetBucketEncryption":             "s3:GetEncryptionConfiguration",
+	"S3 PutBucketEncryption":             "s3:PutEncryptionConfiguration",
+	"S3 GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+	"S3 PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+	"S3 DeleteBucketLifecycle":           "s3:PutLifecycleConfiguration",
 }

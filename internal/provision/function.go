@@ -11,12 +11,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
@@ -35,15 +37,10 @@ func (r *function) Kind() string { return "Lambda function" }
 func (r *function) Name() string { return r.s.Function() }
 
 const (
-	fieldCode        = "code"
-	fieldArch        = "architecture"
-	fieldRuntime     = "runtime"
-	fieldHandler     = "handler"
-	fieldMemory      = "memory"
-	fieldTimeout     = "timeout"
-	fieldRole        = "role"
-	fieldEnvironment = "environment"
-	fieldState       = "state"
+	fieldCode   = "code"
+	fieldArch   = "architecture"
+	fieldMemory = "memory"
+	fieldState  = "state"
 )
 
 // ErrNoZip means that the function must be created or updated, but the plan has no code for it.
@@ -86,12 +83,12 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 	env := variables(have)
 	fields := []Field{
 		{fieldArch, arch, r.want.Architecture},
-		{fieldRuntime, string(have.Runtime), string(r.want.Runtime)},
-		{fieldHandler, aws.ToString(have.Handler), r.want.Handler},
+		{"runtime", string(have.Runtime), string(r.want.Runtime)},
+		{"handler", aws.ToString(have.Handler), r.want.Handler},
 		{fieldMemory, mebibytes(have.MemorySize), mebibytes(&r.want.Memory)},
-		{fieldTimeout, seconds(have.Timeout), seconds(&r.want.Timeout)},
-		{fieldRole, aws.ToString(have.Role), r.want.Role},
-		{fieldEnvironment, environmentText(env), environmentText(r.environment(env))},
+		{"timeout", seconds(have.Timeout), seconds(&r.want.Timeout)},
+		{"role", aws.ToString(have.Role), r.want.Role},
+		{"environment", environmentText(env), environmentText(r.environment(env))},
 	}
 	// The next call activates an Inactive function. Apply waits for a Pending one and recreates a
 	// Failed one.
@@ -191,14 +188,7 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 		_, err := r.c.CreateFunction(ctx, in)
 		return err
 	})
-	// The SDK may have retried a request whose response was lost.
-	if awserr.Exists(err) {
-		var now *lambda.GetFunctionOutput
-		if now, err = r.get(ctx); err == nil && (now == nil || now.Tags[desired.OwnerTag] != r.s.Owner()) {
-			err = errCreatedByOther
-		}
-	}
-	if err != nil {
+	if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
 		return err
 	}
 	return r.ready(ctx, progress)
@@ -234,10 +224,7 @@ func (r *function) Destroy(ctx context.Context, found State, _ func(string)) (st
 		return "", nil
 	}
 	_, err := r.c.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: aws.String(r.Name())})
-	if err != nil && !awserr.NotFound(err) {
-		return "", err
-	}
-	return "deleted", nil
+	return "deleted", ignoreNotFound(err)
 }
 
 // get returns the function, or nil if it does not exist. It fails if the variables cannot be
@@ -306,4 +293,52 @@ func quantity(n *int32, unit string) string {
 		return ""
 	}
 	return strconv.Itoa(int(*n)) + unit
+}
+
+const (
+	functionPoll = time.Second     // Lambda's own waiters' interval
+	functionWait = 5 * time.Minute // their limit
+)
+
+// untilReady repeats a call while a new role is not usable yet or an earlier change is in progress.
+func untilReady(ctx context.Context, progress func(string), call func() error) error {
+	return repeatWhile(ctx, func(err error) bool { return awserr.RoleNotReady(err) || awserr.Conflict(err) }, progress, call)
+}
+
+// ready waits until a change is finished and returns its failure, if any.
+func (r *function) ready(ctx context.Context, progress func(string)) error {
+	c, err := r.settled(ctx, progress)
+	switch {
+	case err != nil:
+		return err
+	case c.State == types.StateFailed:
+		return fmt.Errorf("creation failed: %s (%s); fix the cause and run `stagelog deploy` again", aws.ToString(c.StateReason), c.StateReasonCode)
+	case c.LastUpdateStatus == types.LastUpdateStatusFailed:
+		return fmt.Errorf("update failed and the earlier version still runs: %s (%s); fix the cause and run `stagelog deploy` again", aws.ToString(c.LastUpdateStatusReason), c.LastUpdateStatusReasonCode)
+	}
+	return nil
+}
+
+// settled waits until no change of the function is in progress.
+func (r *function) settled(ctx context.Context, progress func(string)) (*types.FunctionConfiguration, error) {
+	for left := functionWait; ; left -= functionPoll {
+		now, err := r.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if now == nil {
+			return nil, errDeletedByOther
+		}
+		c := now.Configuration
+		switch {
+		case c.State != types.StatePending && c.LastUpdateStatus != types.LastUpdateStatusInProgress:
+			return c, nil
+		case left <= 0:
+			return nil, fmt.Errorf("timed out after %s: state %s, last update %s", functionWait, c.State, c.LastUpdateStatus)
+		}
+		progress("waiting until it is Active")
+		if err := retry.Sleep(ctx, functionPoll); err != nil {
+			return nil, err
+		}
+	}
 }

@@ -61,7 +61,7 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 	}
 	if !found.Exists {
 		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: r.want})
-		return r.ignoreOwnDuplicate(ctx, err)
+		return ignoreOwnDuplicate(ctx, r, err)
 	}
 	have, err := r.describe(ctx)
 	if err != nil {
@@ -80,42 +80,21 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 	return err
 }
 
-// ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own database: the SDK may have retried a request whose
-// response was lost.
-func (r *database) ignoreOwnDuplicate(ctx context.Context, err error) error {
-	if !awserr.Exists(err) {
-		return err
-	}
-	have, err := r.describe(ctx)
-	if err == nil && (have == nil || have.Parameters[desired.OwnerTag] != r.s.Owner()) {
-		err = errCreatedByOther
-	}
-	return err
-}
-
 // Destroy deletes the database unless it holds other tables, which would be deleted with it.
 func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
-	pages := glue.NewGetTablesPaginator(r.c, &glue.GetTablesInput{DatabaseName: aws.String(r.Name())})
-	var err error
-	for err == nil && pages.HasMorePages() {
-		var page *glue.GetTablesOutput
-		if page, err = pages.NextPage(ctx); err == nil && len(page.TableList) > 0 {
+	for page, err := range Pages(ctx, glue.NewGetTablesPaginator(r.c, &glue.GetTablesInput{DatabaseName: aws.String(r.Name())})) {
+		if err != nil {
+			return deleted(err)
+		}
+		if len(page.TableList) > 0 {
 			return fmt.Sprintf("kept because it still holds table %s", aws.ToString(page.TableList[0].Name)), nil
 		}
 	}
-	if err == nil {
-		_, err = r.c.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: aws.String(r.Name())})
-	}
-	if awserr.NotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return "deleted", nil
+	_, err := r.c.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: aws.String(r.Name())})
+	return deleted(err)
 }
 
 // table is the Glue table whose columns Firehose uses to convert records and Athena to read the objects.
@@ -147,35 +126,25 @@ func (r *table) Read(ctx context.Context) (State, error) {
 		have, state.Exists = out.Table, true
 		state.ownedBy(have.Parameters[desired.OwnerTag], r.s.Owner())
 	}
-	for _, f := range []struct {
-		name string
-		of   func(columns, partitions []types.Column, d *types.StorageDescriptor, parameters map[string]string) string
-	}{
-		{"columns", func(columns, _ []types.Column, _ *types.StorageDescriptor, _ map[string]string) string {
-			return columnsText(columns)
-		}},
-		{"location", func(_, _ []types.Column, d *types.StorageDescriptor, _ map[string]string) string {
-			return aws.ToString(d.Location)
-		}},
-		{"format", func(_, _ []types.Column, d *types.StorageDescriptor, _ map[string]string) string {
-			if d.SerdeInfo == nil {
-				return ""
-			}
-			return aws.ToString(d.SerdeInfo.SerializationLibrary)
-		}},
-		{"partitions", func(_, partitions []types.Column, _ *types.StorageDescriptor, parameters map[string]string) string {
-			return partitionsText(partitions, parameters)
-		}},
-	} {
-		field := Field{Name: f.name, Want: f.of(want.StorageDescriptor.Columns, want.PartitionKeys, want.StorageDescriptor, want.Parameters)}
-		if d := have.StorageDescriptor; d != nil {
-			field.Have = f.of(d.Columns, have.PartitionKeys, d, have.Parameters)
-		}
-		if field.Have != "" || field.Want != "" {
-			state.Fields = append(state.Fields, field)
+	wants, has := tableTexts(want.StorageDescriptor, want.PartitionKeys, want.Parameters), tableTexts(have.StorageDescriptor, have.PartitionKeys, have.Parameters)
+	for i, name := range []string{"columns", "location", "format", "partitions"} {
+		if has[i] != "" || wants[i] != "" {
+			state.Fields = append(state.Fields, Field{Name: name, Have: has[i], Want: wants[i]})
 		}
 	}
 	return state, nil
+}
+
+// tableTexts returns the normal form of a table's columns, location, format and partitions.
+func tableTexts(d *types.StorageDescriptor, partitions []types.Column, parameters map[string]string) (texts [4]string) {
+	if d == nil {
+		return texts
+	}
+	if d.SerdeInfo != nil {
+		texts[2] = aws.ToString(d.SerdeInfo.SerializationLibrary)
+	}
+	texts[0], texts[1], texts[3] = columnsText(d.Columns), aws.ToString(d.Location), partitionsText(partitions, parameters)
+	return texts
 }
 
 func columnsText(columns []types.Column) string {
@@ -207,14 +176,7 @@ func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
 	want, in := r.want, aws.String(r.s.Pipeline.Database())
 	if !found.Exists {
 		_, err := r.c.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: in, TableInput: want})
-		if !awserr.Exists(err) {
-			return err
-		}
-		out, err := r.c.GetTable(ctx, &glue.GetTableInput{DatabaseName: in, Name: want.Name})
-		if err == nil && out.Table.Parameters[desired.OwnerTag] != r.s.Owner() {
-			err = errCreatedByOther
-		}
-		return err // nil if ours: the SDK may have retried a request whose response was lost
+		return ignoreOwnDuplicate(ctx, r, err)
 	}
 	if len(found.Changed()) == 0 {
 		return nil
@@ -228,11 +190,5 @@ func (r *table) Destroy(ctx context.Context, found State, _ func(string)) (strin
 		return "", nil
 	}
 	_, err := r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(config.LinesTable)})
-	if awserr.NotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return "deleted", nil
+	return deleted(err)
 }

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -66,7 +67,7 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
 		err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return r.create(ctx) })
-		if err := r.ignoreOwnDuplicate(ctx, err); err != nil {
+		if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
 			return err
 		}
 	} else if found.Differs(fieldTag) {
@@ -114,31 +115,12 @@ func (r *logGroup) createStream(ctx context.Context) error {
 	return err
 }
 
-// ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own group: the SDK may have
-// retried a request whose response was lost.
-func (r *logGroup) ignoreOwnDuplicate(ctx context.Context, err error) error {
-	if !awserr.Exists(err) {
-		return err
-	}
-	owner, err := r.owner(ctx)
-	if err == nil && owner != r.s.Owner() {
-		err = errCreatedByOther
-	}
-	return err
-}
-
 func (r *logGroup) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
 	_, err := r.c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &r.group})
-	if awserr.NotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return "deleted", nil
+	return deleted(err)
 }
 
 func (r *logGroup) tags() map[string]string { return map[string]string{desired.OwnerTag: r.s.Owner()} }
@@ -150,12 +132,11 @@ func (r *logGroup) describe(ctx context.Context) (*types.LogGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range out.LogGroups {
-		if aws.ToString(out.LogGroups[i].LogGroupName) == r.group {
-			return &out.LogGroups[i], nil
-		}
+	i := slices.IndexFunc(out.LogGroups, func(g types.LogGroup) bool { return aws.ToString(g.LogGroupName) == r.group })
+	if i < 0 {
+		return nil, nil
 	}
-	return nil, nil
+	return &out.LogGroups[i], nil
 }
 
 func (r *logGroup) owner(ctx context.Context) (string, error) {

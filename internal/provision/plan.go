@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -50,7 +51,7 @@ type Plan struct {
 }
 
 // ToDo returns the number of steps that change something, or would with the required flag.
-func (p *Plan) ToDo() int { return len(p.Steps) - p.count(NoOp) }
+func (p *Plan) ToDo() int { return len(p.Steps) - p.Counts()[NoOp] }
 
 // Blocked returns the steps that require a flag.
 func (p *Plan) Blocked() []Step {
@@ -65,8 +66,6 @@ func (p *Plan) Counts() map[Action]int {
 	}
 	return counts
 }
-
-func (p *Plan) count(a Action) int { return p.Counts()[a] }
 
 // maxReads limits how many resources are read at once: API Gateway allows 10 control plane calls
 // per second.
@@ -118,9 +117,7 @@ func readAll(ctx context.Context, resources []Resource, ignore func(error) bool)
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
+	_ = group.Wait() // the errors are in failed
 	return found, errors.Join(distinct(failed)...)
 }
 
@@ -162,4 +159,46 @@ func distinct(failed []error) []error {
 		}
 	}
 	return kept
+}
+
+// DiffLines returns the lines of two documents as a diff: removed lines begin with "- ", added ones with "+ ", and
+// common ones with "  ". It uses a longest common subsequence.
+func DiffLines(have, want string) []string {
+	removed, added := splitLines(have), splitLines(want)
+	longest := make([][]int, len(removed)+1)
+	for i := range longest {
+		longest[i] = make([]int, len(added)+1)
+	}
+	for i := len(removed) - 1; i >= 0; i-- {
+		for j := len(added) - 1; j >= 0; j-- {
+			if removed[i] == added[j] {
+				longest[i][j] = longest[i+1][j+1] + 1
+			} else {
+				longest[i][j] = max(longest[i+1][j], longest[i][j+1])
+			}
+		}
+	}
+	var lines []string
+	i, j := 0, 0
+	for i < len(removed) || j < len(added) {
+		switch {
+		case i < len(removed) && j < len(added) && removed[i] == added[j]:
+			lines = append(lines, "  "+removed[i])
+			i, j = i+1, j+1
+		case j == len(added) || i < len(removed) && longest[i+1][j] >= longest[i][j+1]:
+			lines = append(lines, "- "+removed[i])
+			i++
+		default:
+			lines = append(lines, "+ "+added[j])
+			j++
+		}
+	}
+	return lines
+}
+
+func splitLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
 }

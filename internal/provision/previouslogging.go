@@ -13,7 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -143,22 +142,29 @@ func (r *Stage) recall(ctx context.Context) (*previousLogging, error) {
 }
 
 func (r *Stage) recallFrom(ctx context.Context, bucket string) (*previousLogging, error) {
-	out, err := r.c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String(desired.PreviousLoggingKey(r.ref))})
+	key := desired.PreviousLoggingKey(r.ref)
+	body, err := readState(ctx, r.c, bucket, key)
 	if isMissing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the stage's previous access log settings: %w", err)
 	}
-	body, err := io.ReadAll(io.LimitReader(out.Body, maxPrevious))
-	if err := errors.Join(err, out.Body.Close()); err != nil {
-		return nil, fmt.Errorf("read the stage's previous access log settings: %w", err)
-	}
 	f := previousLogging{bucket: bucket}
 	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("parse the stage's previous access log settings in s3://%s/%s: %w; repair the object, or delete it to disable access logs instead", bucket, desired.PreviousLoggingKey(r.ref), err)
+		return nil, fmt.Errorf("parse the stage's previous access log settings in s3://%s/%s: %w; repair the object, or delete it to disable access logs instead", bucket, key, err)
 	}
 	return &f, nil
+}
+
+// readState reads one of stagelog's own objects.
+func readState(ctx context.Context, c *Clients, bucket, key string) ([]byte, error) {
+	out, err := c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(out.Body, maxPrevious))
+	return body, errors.Join(err, out.Body.Close())
 }
 
 // forget deletes the stage's stored previous logging.
@@ -189,17 +195,8 @@ func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
 		return false, nil
 	}
 	if group, ok := strings.CutPrefix(at.Resource, "log-group:"); ok {
-		group = strings.TrimSuffix(group, ":*")
-		out, err := r.c.Logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &group})
-		if err != nil {
-			return false, ctx.Err()
-		}
-		for _, g := range out.LogGroups { // sorted by name: an exact match precedes longer names
-			if aws.ToString(g.LogGroupName) == group {
-				return false, nil
-			}
-		}
-		return true, nil
+		found, err := (&logGroup{c: r.c.Logs, group: strings.TrimSuffix(group, ":*")}).describe(ctx)
+		return err == nil && found == nil, ctx.Err()
 	}
 	if stream, ok := strings.CutPrefix(at.Resource, "deliverystream/"); ok {
 		_, err := r.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &stream})
@@ -220,12 +217,14 @@ func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.Stag
 	}
 	var left []record.StageRef
 	for _, bucket := range buckets {
-		known, err := rememberedIn(ctx, c, bucket)
+		keys, err := previousKeys(ctx, c, bucket)
 		if err != nil {
 			return nil, fmt.Errorf("find stages removed from the pipeline: %w", err)
 		}
-		for _, ref := range known {
-			if !in[ref] {
+		for _, key := range keys {
+			name := strings.TrimSuffix(strings.TrimPrefix(key, desired.PreviousLoggingPrefix), ".json")
+			api, stage, ok := strings.Cut(name, "/")
+			if ref := (record.StageRef{API: api, Stage: stage}); ok && !in[ref] {
 				in[ref], left = true, append(left, ref)
 			}
 		}
@@ -233,12 +232,9 @@ func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.Stag
 	return left, nil
 }
 
-// rememberedIn returns the stages whose previous logging is stored in a bucket.
-func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []record.StageRef, err error) {
-	prefix := desired.PreviousLoggingPrefix
-	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+// previousKeys returns the objects with the stages' previous logging in a bucket.
+func previousKeys(ctx context.Context, c *Clients, bucket string) (keys []string, err error) {
+	for page, err := range Pages(ctx, s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String(desired.PreviousLoggingPrefix)})) {
 		if isMissing(err) {
 			return nil, nil
 		}
@@ -246,13 +242,10 @@ func rememberedIn(ctx context.Context, c *Clients, bucket string) (refs []record
 			return nil, err
 		}
 		for _, o := range page.Contents {
-			name := strings.TrimSuffix(strings.TrimPrefix(aws.ToString(o.Key), prefix), ".json")
-			if api, stage, ok := strings.Cut(name, "/"); ok {
-				refs = append(refs, record.StageRef{API: api, Stage: stage})
-			}
+			keys = append(keys, aws.ToString(o.Key))
 		}
 	}
-	return refs, nil
+	return keys, nil
 }
 
 // movePrevious copies the stored previous logging of all stages from the stream's old bucket to
@@ -267,32 +260,21 @@ func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string) 
 	if err != nil || !mine {
 		return err
 	}
-	prefix := desired.PreviousLoggingPrefix
-	pages := s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &old, Prefix: &prefix})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if isMissing(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("list previous access log settings in %s: %w", old, err)
-		}
-		for _, o := range page.Contents {
-			if err := moveOne(ctx, s, c, old, aws.ToString(o.Key)); err != nil {
-				return fmt.Errorf("copy s3://%s/%s to %s: %w", old, aws.ToString(o.Key), s.Bucket(), err)
-			}
+	keys, err := previousKeys(ctx, c, old)
+	if err != nil {
+		return fmt.Errorf("list previous access log settings in %s: %w", old, err)
+	}
+	for _, key := range keys {
+		if err := moveOne(ctx, s, c, old, key); err != nil {
+			return fmt.Errorf("copy s3://%s/%s to %s: %w", old, key, s.Bucket(), err)
 		}
 	}
 	return nil
 }
 
 func moveOne(ctx context.Context, s *desired.Spec, c *Clients, old, key string) error {
-	out, err := c.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &old, Key: &key})
+	body, err := readState(ctx, c, old, key)
 	if err != nil {
-		return err
-	}
-	body, err := io.ReadAll(io.LimitReader(out.Body, maxPrevious))
-	if err = errors.Join(err, out.Body.Close()); err != nil {
 		return err
 	}
 	_, err = c.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(s.Bucket()), Key: &key, Body: bytes.NewReader(body),

@@ -1,3 +1,9 @@
+// Package provision creates, changes and removes a pipeline's resources in an AWS account.
+//
+// There is no state file. Each resource has a name derived from the pipeline's name and an owner
+// tag; its actual state is read on each run and compared field by field. One file holds one kind
+// of resource with its Read, Apply and Destroy methods; plan.go, apply.go and destroy.go call
+// these for all resources in order.
 package provision
 
 import (
@@ -103,12 +109,28 @@ func (s State) Differs(name string) bool {
 
 // ownedBy sets RequiredFlag and Reason from the OwnerTag of an existing resource, "" without a tag.
 func (s *State) ownedBy(owner, want string) {
+	s.adopt(owner, want, "it exists and was not created by stagelog", "it belongs to the pipeline ")
+	s.Fields = append(s.Fields, Field{Name: fieldTag, Have: owner, Want: want})
+}
+
+// adopt requires AdoptFlag unless owner is the wanted one. The reason is without if there is no owner, else other and the owner.
+func (s *State) adopt(owner, want, without, other string) {
 	switch owner {
 	case want:
 	case "":
-		s.RequiredFlag, s.Reason = AdoptFlag, "it exists and was not created by stagelog"
+		s.RequiredFlag, s.Reason = AdoptFlag, without
 	default:
-		s.RequiredFlag, s.Reason = AdoptFlag, "it belongs to the pipeline "+owner
+		s.RequiredFlag, s.Reason = AdoptFlag, other+owner
 	}
-	s.Fields = append(s.Fields, Field{Name: fieldTag, Have: owner, Want: want})
 }
+
+// refusal is a sentinel with a text of its own that names the cause and the next step.
+type refusal struct {
+	is   error // the sentinel
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// Is matches the sentinel for errors.Is.
+func (r *refusal) Is(target error) bool { return errors.Is(r.is, target) }

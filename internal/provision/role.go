@@ -59,7 +59,7 @@ func (r *role) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if len(others) > 0 {
-		state.Notes = append(state.Notes, "it also has policies not managed by stagelog: "+strings.Join(others.names(), ", "))
+		state.Notes = append(state.Notes, "it also has policies not managed by stagelog: "+strings.Join(policyNames(others), ", "))
 	}
 	if b := now.PermissionsBoundary; b != nil {
 		state.Notes = append(state.Notes, "its permissions boundary "+aws.ToString(b.PermissionsBoundaryArn)+" may limit what its policy allows")
@@ -74,7 +74,7 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 		_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
 			RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: r.tags(),
 		})
-		if err := r.ignoreOwnDuplicate(ctx, err); err != nil {
+		if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
 			return err
 		}
 	}
@@ -103,19 +103,6 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 	return nil
 }
 
-// ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own role: the SDK may have
-// retried a request whose response was lost.
-func (r *role) ignoreOwnDuplicate(ctx context.Context, err error) error {
-	if !awserr.Exists(err) {
-		return err
-	}
-	now, err := r.get(ctx)
-	if err == nil && (now == nil || roleOwner(now.Tags) != r.s.Owner()) {
-		err = errCreatedByOther
-	}
-	return err
-}
-
 // Destroy deletes the role's policies, as IAM requires, and then the role.
 func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
 	if !found.Exists || found.RequiredFlag != NoFlag {
@@ -127,27 +114,27 @@ func (r *role) Destroy(ctx context.Context, found State, _ func(string)) (string
 	}
 	did := "deleted"
 	if len(others) > 0 {
-		did += ", with the policies " + strings.Join(others.names(), ", ")
+		did += ", with the policies " + strings.Join(policyNames(others), ", ")
 	}
-	for _, p := range append(others, otherPolicy{name: desired.RolePolicy}) {
+	for _, p := range append(others, types.AttachedPolicy{PolicyName: aws.String(desired.RolePolicy)}) {
 		if err := r.remove(ctx, p); err != nil {
-			return "", fmt.Errorf("remove policy %s: %w", p.name, err)
+			return "", fmt.Errorf("remove policy %s: %w", aws.ToString(p.PolicyName), err)
 		}
 	}
 	_, err = r.c.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: &r.want.Name})
-	if err = ignoreNoEntity(err); err != nil {
+	if err = ignoreNotFound(err); err != nil {
 		return "", err
 	}
 	return did, nil
 }
 
-func (r *role) remove(ctx context.Context, p otherPolicy) error {
-	if p.arn != "" {
-		_, err := r.c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: &r.want.Name, PolicyArn: &p.arn})
-		return ignoreNoEntity(err)
+func (r *role) remove(ctx context.Context, p types.AttachedPolicy) error {
+	if p.PolicyArn != nil {
+		_, err := r.c.DetachRolePolicy(ctx, &iam.DetachRolePolicyInput{RoleName: &r.want.Name, PolicyArn: p.PolicyArn})
+		return ignoreNotFound(err)
 	}
-	_, err := r.c.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.want.Name, PolicyName: &p.name})
-	return ignoreNoEntity(err)
+	_, err := r.c.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.want.Name, PolicyName: p.PolicyName})
+	return ignoreNotFound(err)
 }
 
 // get returns the role, or nil if it does not exist.
@@ -174,43 +161,31 @@ func (r *role) inline(ctx context.Context) (string, error) {
 	return r.want.Permissions.ShowOther(aws.ToString(out.PolicyDocument)), nil
 }
 
-// otherPolicy is a policy of the role that is not the pipeline's: inline, or attached by ARN.
-type otherPolicy struct{ name, arn string }
-
-type otherPolicies []otherPolicy
-
-func (all otherPolicies) names() []string {
-	var names []string
+// policyNames returns the names of policies.
+func policyNames(all []types.AttachedPolicy) (names []string) {
 	for _, p := range all {
-		names = append(names, p.name)
+		names = append(names, aws.ToString(p.PolicyName))
 	}
 	return names
 }
 
-// others returns the role's policies that are not the pipeline's.
-func (r *role) others(ctx context.Context) (otherPolicies, error) {
-	var all otherPolicies
-	inline := iam.NewListRolePoliciesPaginator(r.c, &iam.ListRolePoliciesInput{RoleName: &r.want.Name})
-	for inline.HasMorePages() {
-		page, err := inline.NextPage(ctx)
+// others returns the role's policies that are not the pipeline's. Inline ones have no ARN.
+func (r *role) others(ctx context.Context) (all []types.AttachedPolicy, err error) {
+	for page, err := range Pages(ctx, iam.NewListRolePoliciesPaginator(r.c, &iam.ListRolePoliciesInput{RoleName: &r.want.Name})) {
 		if err != nil {
 			return nil, fmt.Errorf("list its policies: %w", err)
 		}
 		for _, name := range page.PolicyNames {
 			if name != desired.RolePolicy {
-				all = append(all, otherPolicy{name: name})
+				all = append(all, types.AttachedPolicy{PolicyName: &name})
 			}
 		}
 	}
-	attached := iam.NewListAttachedRolePoliciesPaginator(r.c, &iam.ListAttachedRolePoliciesInput{RoleName: &r.want.Name})
-	for attached.HasMorePages() {
-		page, err := attached.NextPage(ctx)
+	for page, err := range Pages(ctx, iam.NewListAttachedRolePoliciesPaginator(r.c, &iam.ListAttachedRolePoliciesInput{RoleName: &r.want.Name})) {
 		if err != nil {
 			return nil, fmt.Errorf("list its attached policies: %w", err)
 		}
-		for _, p := range page.AttachedPolicies {
-			all = append(all, otherPolicy{aws.ToString(p.PolicyName), aws.ToString(p.PolicyArn)})
-		}
+		all = append(all, page.AttachedPolicies...)
 	}
 	return all, nil
 }
@@ -225,11 +200,4 @@ func roleOwner(tags []types.Tag) string {
 		return ""
 	}
 	return aws.ToString(tags[i].Value)
-}
-
-func ignoreNoEntity(err error) error {
-	if awserr.NotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -1,75 +1,69 @@
 package provision
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/provision/desired"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+type (
+	destination = types.ExtendedS3DestinationDescription
+	update      = types.ExtendedS3DestinationUpdate
 )
 
 // destinationField is one property of the destination: how to read its normal form from a
-// description, the wanted value, and how to set it in an update.
+// description, and how to set the wanted value in an update.
 type destinationField struct {
 	name string
-	have func(*types.ExtendedS3DestinationDescription) string
-	want string
-	set  func(*types.ExtendedS3DestinationUpdate)
+	have func(*destination) string
+	set  func(*update)
 }
 
-func (r *Stream) fields() []destinationField {
+// fields returns the properties of the destination, and the wanted one as a description.
+func (r *Stream) fields() ([]destinationField, *destination) {
 	want := r.want
-	text := func(name string, have func(*types.ExtendedS3DestinationDescription) *string, want *string, set func(*types.ExtendedS3DestinationUpdate, *string)) destinationField {
-		return destinationField{
-			name, func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(have(d)) },
-			aws.ToString(want), func(u *types.ExtendedS3DestinationUpdate) { set(u, want) },
-		}
-	}
 	conversion := want.DataFormatConversionConfiguration
 	if conversion == nil {
 		conversion = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(false)}
 	}
 	return []destinationField{
-		text("role", func(d *types.ExtendedS3DestinationDescription) *string { return d.RoleARN },
-			want.RoleARN, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.RoleARN = v }),
-		text("bucket", func(d *types.ExtendedS3DestinationDescription) *string { return d.BucketARN },
-			want.BucketARN, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.BucketARN = v }),
-		text("prefix", func(d *types.ExtendedS3DestinationDescription) *string { return d.Prefix },
-			want.Prefix, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.Prefix = v }),
-		text("error prefix", func(d *types.ExtendedS3DestinationDescription) *string { return d.ErrorOutputPrefix },
-			want.ErrorOutputPrefix, func(u *types.ExtendedS3DestinationUpdate, v *string) { u.ErrorOutputPrefix = v }),
-		{"buffering", func(d *types.ExtendedS3DestinationDescription) string { return hintsText(HintsOf(d)) },
-			hintsText(HintsOf(&types.ExtendedS3DestinationDescription{BufferingHints: want.BufferingHints})),
-			func(u *types.ExtendedS3DestinationUpdate) { u.BufferingHints = want.BufferingHints }},
-		{"compression", func(d *types.ExtendedS3DestinationDescription) string { return compressionText(d.CompressionFormat) },
-			compressionText(want.CompressionFormat), func(u *types.ExtendedS3DestinationUpdate) { u.CompressionFormat = want.CompressionFormat }},
-		{"error log", func(d *types.ExtendedS3DestinationDescription) string { return loggingText(d.CloudWatchLoggingOptions) },
-			loggingText(want.CloudWatchLoggingOptions), func(u *types.ExtendedS3DestinationUpdate) { u.CloudWatchLoggingOptions = want.CloudWatchLoggingOptions }},
-		{"processing", func(d *types.ExtendedS3DestinationDescription) string {
-			return processingText(d.ProcessingConfiguration, aws.ToString(d.RoleARN))
-		}, processingText(want.ProcessingConfiguration, aws.ToString(want.RoleARN)),
-			func(u *types.ExtendedS3DestinationUpdate) { u.ProcessingConfiguration = want.ProcessingConfiguration }},
+			{"role", func(d *destination) string { return aws.ToString(d.RoleARN) }, func(u *update) { u.RoleARN = want.RoleARN }},
+			{"bucket", func(d *destination) string { return aws.ToString(d.BucketARN) }, func(u *update) { u.BucketARN = want.BucketARN }},
+			{"prefix", func(d *destination) string { return aws.ToString(d.Prefix) }, func(u *update) { u.Prefix = want.Prefix }},
+			{"error prefix", func(d *destination) string { return aws.ToString(d.ErrorOutputPrefix) }, func(u *update) { u.ErrorOutputPrefix = want.ErrorOutputPrefix }},
+			{"buffering", bufferingText, func(u *update) { u.BufferingHints = want.BufferingHints }},
+			{"compression", func(d *destination) string { return compressionText(d.CompressionFormat) }, func(u *update) { u.CompressionFormat = want.CompressionFormat }},
+			{"error log", func(d *destination) string { return loggingText(d.CloudWatchLoggingOptions) },
+				func(u *update) { u.CloudWatchLoggingOptions = want.CloudWatchLoggingOptions }},
+			{"processing", func(d *destination) string { return processingText(d.ProcessingConfiguration, aws.ToString(d.RoleARN)) },
+				func(u *update) { u.ProcessingConfiguration = want.ProcessingConfiguration }},
 
-		// Settings that an adopted stream may have but the pipeline does not support.
-		{"encryption", func(d *types.ExtendedS3DestinationDescription) string {
-			return encryptionText(d.EncryptionConfiguration)
-		},
-			"", func(u *types.ExtendedS3DestinationUpdate) {
+			// Settings that an adopted stream may have but the pipeline does not support.
+			{"encryption", func(d *destination) string { return encryptionText(d.EncryptionConfiguration) }, func(u *update) {
 				u.EncryptionConfiguration = &types.EncryptionConfiguration{NoEncryptionConfig: types.NoEncryptionConfigNoEncryption}
 			}},
-		{"file extension", func(d *types.ExtendedS3DestinationDescription) string { return aws.ToString(d.FileExtension) },
-			"", func(u *types.ExtendedS3DestinationUpdate) { u.FileExtension = aws.String("") }},
-		{"time zone", func(d *types.ExtendedS3DestinationDescription) string {
-			return strings.TrimPrefix(aws.ToString(d.CustomTimeZone), "UTC")
-		}, "", func(u *types.ExtendedS3DestinationUpdate) { u.CustomTimeZone = aws.String("UTC") }},
-		{"format conversion", func(d *types.ExtendedS3DestinationDescription) string {
-			return conversionText(d.DataFormatConversionConfiguration, r.s.Region, aws.ToString(d.RoleARN))
-		}, conversionText(conversion, r.s.Region, aws.ToString(want.RoleARN)), func(u *types.ExtendedS3DestinationUpdate) {
-			u.DataFormatConversionConfiguration = conversion
-		}},
-	}
+			{"file extension", func(d *destination) string { return aws.ToString(d.FileExtension) }, func(u *update) { u.FileExtension = aws.String("") }},
+			{"time zone", func(d *destination) string { return strings.TrimPrefix(aws.ToString(d.CustomTimeZone), "UTC") },
+				func(u *update) { u.CustomTimeZone = aws.String("UTC") }},
+			{"format conversion", func(d *destination) string {
+				return conversionText(d.DataFormatConversionConfiguration, r.s.Region, aws.ToString(d.RoleARN))
+			}, func(u *update) { u.DataFormatConversionConfiguration = conversion }},
+		}, &destination{
+			RoleARN: want.RoleARN, BucketARN: want.BucketARN, Prefix: want.Prefix, ErrorOutputPrefix: want.ErrorOutputPrefix,
+			BufferingHints: want.BufferingHints, CompressionFormat: want.CompressionFormat, CloudWatchLoggingOptions: want.CloudWatchLoggingOptions,
+			ProcessingConfiguration: want.ProcessingConfiguration, DataFormatConversionConfiguration: conversion,
+		}
 }
 
 // compare returns every field. A nil d means that the stream does not exist.
@@ -79,8 +73,9 @@ func (r *Stream) compare(d *types.DeliveryStreamDescription) []Field {
 		source.Have = source.Want // any other is an ErrOtherKind
 	}
 	fields := []Field{source}
-	for _, f := range r.fields() {
-		field := Field{Name: f.name, Want: f.want}
+	properties, want := r.fields()
+	for _, f := range properties {
+		field := Field{Name: f.name, Want: f.have(want)}
 		if d != nil {
 			field.Have = f.have(destinationOf(d))
 		}
@@ -94,33 +89,25 @@ func (r *Stream) compare(d *types.DeliveryStreamDescription) []Field {
 // update returns an update of what differs, or nil. Firehose merges it with the current settings,
 // except for the processing, which it replaces as a whole. A stream with the old kind of S3
 // destination becomes one of the extended kind, so all fields are set.
-func (r *Stream) update(d *types.DeliveryStreamDescription) *types.ExtendedS3DestinationUpdate {
+func (r *Stream) update(d *types.DeliveryStreamDescription) *update {
 	if len(d.Destinations) == 0 {
 		return nil
 	}
-	var update types.ExtendedS3DestinationUpdate
-	have, changes := destinationOf(d), false
-	for _, f := range r.fields() {
-		if f.have(have) != f.want {
-			f.set(&update)
-			changes = true
+	var u update
+	have, old, changes := destinationOf(d), d.Destinations[0].ExtendedS3DestinationDescription == nil, false
+	properties, want := r.fields()
+	for _, f := range properties {
+		wanted := f.have(want)
+		differs := f.have(have) != wanted
+		if differs || old && wanted != "" {
+			f.set(&u)
 		}
+		changes = changes || differs
 	}
 	if !changes {
 		return nil
 	}
-	if d.Destinations[0].ExtendedS3DestinationDescription == nil {
-		r.setWanted(&update)
-	}
-	return &update
-}
-
-func (r *Stream) setWanted(u *types.ExtendedS3DestinationUpdate) {
-	for _, f := range r.fields() {
-		if f.want != "" {
-			f.set(u)
-		}
-	}
+	return &u
 }
 
 // changeable returns an error for a stream that cannot be changed into the pipeline's.
@@ -143,16 +130,20 @@ func (r *Stream) changeable(d *types.DeliveryStreamDescription) error {
 
 // destinationOf returns a stream's S3 destination in the extended form, nil if the destination is
 // not S3, or an empty one for a failed stream without a destination.
-func destinationOf(d *types.DeliveryStreamDescription) *types.ExtendedS3DestinationDescription {
+func destinationOf(d *types.DeliveryStreamDescription) *destination {
 	if len(d.Destinations) == 0 {
-		return &types.ExtendedS3DestinationDescription{}
+		return &destination{}
 	}
-	to := d.Destinations[0]
+	return S3Destination(d.Destinations[0])
+}
+
+// S3Destination returns an S3 destination, which AWS describes in one of two forms, in the extended form; nil if it is not S3.
+func S3Destination(to types.DestinationDescription) *destination {
 	if to.ExtendedS3DestinationDescription != nil {
 		return to.ExtendedS3DestinationDescription
 	}
-	if old := to.S3DestinationDescription; old != nil {
-		return &types.ExtendedS3DestinationDescription{
+	if old := to.S3DestinationDescription; old != nil && to.RedshiftDestinationDescription == nil && to.HttpEndpointDestinationDescription == nil {
+		return &destination{
 			RoleARN: old.RoleARN, BucketARN: old.BucketARN, Prefix: old.Prefix, ErrorOutputPrefix: old.ErrorOutputPrefix,
 			BufferingHints: old.BufferingHints, CompressionFormat: old.CompressionFormat,
 			CloudWatchLoggingOptions: old.CloudWatchLoggingOptions, EncryptionConfiguration: old.EncryptionConfiguration,
@@ -195,7 +186,7 @@ func (r *Stream) notes(d *types.DeliveryStreamDescription) []string {
 }
 
 // bucketOf returns the name of a destination's bucket.
-func bucketOf(d *types.ExtendedS3DestinationDescription) string {
+func bucketOf(d *destination) string {
 	_, name, _ := strings.Cut(aws.ToString(d.BucketARN), ":::")
 	return name
 }
@@ -207,4 +198,174 @@ func logsKeys(format string) bool {
 		}
 	}
 	return false
+}
+
+// processingText describes the processors, one per line, "" if there are none. role is the
+// destination's, which Firehose uses as default.
+func processingText(p *types.ProcessingConfiguration, role string) string {
+	if p == nil || !aws.ToBool(p.Enabled) {
+		return ""
+	}
+	var lines []string
+	for _, proc := range p.Processors {
+		given := map[types.ProcessorParameterName]string{}
+		for _, param := range proc.Parameters {
+			given[param.ParameterName] = aws.ToString(param.ParameterValue)
+		}
+		if proc.Type == types.ProcessorTypeLambda {
+			lines = append(lines, lambdaText(given, role))
+			continue
+		}
+		line := string(proc.Type)
+		for _, param := range proc.Parameters {
+			line += fmt.Sprintf(" %s=%s", param.ParameterName, aws.ToString(param.ParameterValue))
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// lambdaText describes a Lambda processor with Firehose's defaults. An ARN without a qualifier means the latest version.
+func lambdaText(given map[types.ProcessorParameterName]string, role string) string {
+	or := func(name types.ProcessorParameterName, otherwise string) string {
+		if given[name] != "" {
+			return given[name]
+		}
+		return otherwise
+	}
+	text := fmt.Sprintf("%s, %s s or %s MiB, %s retries",
+		strings.TrimSuffix(given[types.ProcessorParameterNameLambdaArn], desired.LatestQualifier),
+		or(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(int(record.DefaultFunctionInterval.Seconds()))),
+		strings.TrimSuffix(or(types.ProcessorParameterNameBufferSizeInMb, strconv.Itoa(record.DefaultFunctionSizeMiB)), ".0"),
+		or(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)))
+	return text + ", as " + or(types.ProcessorParameterNameRoleArn, role)
+}
+
+func failed(d *types.DeliveryStreamDescription) bool {
+	return d.DeliveryStreamStatus == types.DeliveryStreamStatusCreatingFailed || d.DeliveryStreamStatus == types.DeliveryStreamStatusDeletingFailed
+}
+
+func statusField(d *types.DeliveryStreamDescription) Field {
+	return Field{Name: "status", Have: statusText(d), Want: string(types.DeliveryStreamStatusActive)}
+}
+
+func statusText(d *types.DeliveryStreamDescription) string {
+	if d == nil {
+		return ""
+	}
+	if f := d.FailureDescription; f != nil && failed(d) {
+		return fmt.Sprintf("%s (%s: %s)", d.DeliveryStreamStatus, f.Type, aws.ToString(f.Details))
+	}
+	return string(d.DeliveryStreamStatus)
+}
+
+func bufferingText(d *destination) string {
+	h := HintsOf(d)
+	return fmt.Sprintf("%d s or %d MiB", int(h.Interval.Seconds()), h.SizeMiB)
+}
+
+func compressionText(c types.CompressionFormat) string {
+	if c == "" {
+		return string(types.CompressionFormatUncompressed)
+	}
+	return string(c)
+}
+
+// conversionText describes a format conversion with Firehose's defaults, "" for none.
+func conversionText(c *types.DataFormatConversionConfiguration, region, role string) string {
+	if c == nil || c.Enabled != nil && !*c.Enabled {
+		return ""
+	}
+	text := "to another format"
+	if out := c.OutputFormatConfiguration; out != nil && out.Serializer != nil {
+		switch to := out.Serializer; {
+		case to.ParquetSerDe != nil:
+			text = "to Parquet, " + string(cmp.Or(to.ParquetSerDe.Compression, types.ParquetCompressionSnappy))
+		case to.OrcSerDe != nil:
+			text = "to ORC"
+		}
+	}
+	if in := c.InputFormatConfiguration; in != nil && in.Deserializer != nil {
+		switch from := in.Deserializer; {
+		case from.HiveJsonSerDe != nil:
+			text += ", from JSON with Hive's JSON SerDe"
+		case from.OpenXJsonSerDe != nil:
+			text += openXText(from.OpenXJsonSerDe)
+		}
+	}
+	if s := c.SchemaConfiguration; s != nil {
+		text += fmt.Sprintf("\ncolumns of %s.%s, version %s, in %s, as %s", aws.ToString(s.DatabaseName), aws.ToString(s.TableName),
+			cmp.Or(aws.ToString(s.VersionId), desired.NewestVersion), cmp.Or(aws.ToString(s.Region), region), cmp.Or(aws.ToString(s.RoleARN), role))
+	}
+	return text
+}
+
+// openXText describes the settings that differ from the OpenX SerDe's defaults.
+func openXText(s *types.OpenXJsonSerDe) (text string) {
+	if s.CaseInsensitive != nil && !*s.CaseInsensitive {
+		text += ", case-sensitive names"
+	}
+	if aws.ToBool(s.ConvertDotsInJsonKeysToUnderscores) {
+		text += ", dots in names as _"
+	}
+	for _, column := range slices.Sorted(maps.Keys(s.ColumnToJsonKeyMappings)) {
+		text += fmt.Sprintf(", %s from %s", column, s.ColumnToJsonKeyMappings[column])
+	}
+	return text
+}
+
+func loggingText(o *types.CloudWatchLoggingOptions) string {
+	if o == nil || !aws.ToBool(o.Enabled) {
+		return ""
+	}
+	return aws.ToString(o.LogGroupName) + ", log stream " + aws.ToString(o.LogStreamName)
+}
+
+func encryptionText(e *types.EncryptionConfiguration) string {
+	if e == nil || e.KMSEncryptionConfig == nil {
+		return "" // the bucket's default
+	}
+	return aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN)
+}
+
+// Converts reports whether a stream converts its records to another format. Enabled defaults to true.
+func Converts(c *types.DataFormatConversionConfiguration) bool {
+	return c != nil && (c.Enabled == nil || *c.Enabled)
+}
+
+// HintsOf returns a destination's buffering hints, or Firehose's defaults for those not set.
+func HintsOf(to *types.ExtendedS3DestinationDescription) record.Hints {
+	partitions := to.DynamicPartitioningConfiguration != nil && aws.ToBool(to.DynamicPartitioningConfiguration.Enabled)
+	hints := record.DefaultHints(partitions || Converts(to.DataFormatConversionConfiguration))
+	if h := to.BufferingHints; h != nil && h.IntervalInSeconds != nil {
+		hints.Interval = time.Duration(*h.IntervalInSeconds) * time.Second
+	}
+	if h := to.BufferingHints; h != nil && h.SizeInMBs != nil {
+		hints.SizeMiB = int(*h.SizeInMBs)
+	}
+	return hints
+}
+
+// FunctionHints limits how many records a stream buffers for one call of its function.
+type FunctionHints struct {
+	Interval time.Duration
+	SizeMiB  float64
+}
+
+// FunctionHintsOf returns the hints of a Lambda processor with these parameters, or Firehose's defaults for those not set.
+func FunctionHintsOf(parameters []types.ProcessorParameter) FunctionHints {
+	hints := FunctionHints{record.DefaultFunctionInterval, record.DefaultFunctionSizeMiB}
+	for _, p := range parameters {
+		switch value := aws.ToString(p.ParameterValue); p.ParameterName {
+		case types.ProcessorParameterNameBufferIntervalInSeconds:
+			if n, err := strconv.Atoi(value); err == nil {
+				hints.Interval = time.Duration(n) * time.Second
+			}
+		case types.ProcessorParameterNameBufferSizeInMb:
+			if n, err := strconv.ParseFloat(value, 64); err == nil {
+				hints.SizeMiB = n
+			}
+		}
+	}
+	return hints
 }

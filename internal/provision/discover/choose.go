@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // Stage finds the stage for "api/stage", where api is the id of an API, or its name if the name is unique. If it is not
@@ -29,12 +30,12 @@ func (f Found) Stage(wanted string) (Stage, error) {
 		names, refs = append(names, st.Name), append(refs, st.Ref().String())
 	}
 	if stage == "" {
-		return Stage{}, fmt.Errorf("%s has no stage: expected api/stage, like one of %s", wanted, listed(refs))
+		return Stage{}, fmt.Errorf("%s has no stage: expected api/stage, like one of %s", wanted, provision.Listed(refs))
 	}
 	if near, ok := nearest.Name(stage, names); ok {
 		return Stage{}, fmt.Errorf("API %s has no stage %s, did you mean %s/%s?", of[0].API, stage, api, near)
 	}
-	return Stage{}, fmt.Errorf("API %s has no stage %s; its stages are %s", of[0].API, stage, listed(refs))
+	return Stage{}, fmt.Errorf("API %s has no stage %s; its stages are %s", of[0].API, stage, provision.Listed(refs))
 }
 
 // stagesOf returns the stages, at least one, of the API with the id or name.
@@ -53,7 +54,7 @@ func (f Found) stagesOf(wanted string) ([]Stage, error) {
 	case len(byID) > 0:
 		return byID, nil
 	case len(ids) > 1:
-		return nil, fmt.Errorf("%d APIs have the name %s; use the id of one: %s", len(ids), wanted, listed(slices.Sorted(maps.Keys(ids))))
+		return nil, fmt.Errorf("%d APIs have the name %s; use the id of one: %s", len(ids), wanted, provision.Listed(slices.Sorted(maps.Keys(ids))))
 	case len(ids) == 1:
 		return byName, nil
 	}
@@ -84,7 +85,7 @@ func (f Found) missing(wanted string) error {
 	if len(refs) == 0 {
 		return fmt.Errorf("API %s not found, and no REST API has a stage", wanted)
 	}
-	return fmt.Errorf("API %s not found; the stages are %s", wanted, listed(refs))
+	return fmt.Errorf("API %s not found; the stages are %s", wanted, provision.Listed(refs))
 }
 
 // OnlyREST explains why other APIs cannot be logged, and what to use instead.
@@ -105,14 +106,4 @@ func Kind(a API) string {
 		return "a WebSocket API"
 	}
 	return "a REST API"
-}
-
-// maxListed limits the names in a message.
-const maxListed = 8
-
-func listed(names []string) string {
-	if more := len(names) - maxListed; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }

@@ -1,14 +1,18 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
 
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -53,37 +57,25 @@ const maxLambdaMB = 2
 
 func (s *stream) hasDisabledFunction() bool {
 	p := s.to.ProcessingConfiguration
-	if p == nil || aws.ToBool(p.Enabled) {
-		return false
-	}
-	for _, processor := range p.Processors {
-		if processor.Type == types.ProcessorTypeLambda {
-			return true
-		}
-	}
-	return false
+	return p != nil && !aws.ToBool(p.Enabled) &&
+		slices.ContainsFunc(p.Processors, func(p types.Processor) bool { return p.Type == types.ProcessorTypeLambda })
 }
 
 // namesCustomers reports whether the formats of all stages contain plan and subscription.
 func (s *stream) namesCustomers() bool {
-	for _, st := range s.stages {
-		if len(customerFields(st.format)) < 2 {
-			return false
-		}
-	}
-	return len(s.stages) > 0
+	return len(s.stages) > 0 && !slices.ContainsFunc(s.stages, func(st *stage) bool { return len(customerFields(st.format)) < 2 })
 }
 
 // checkDelivery examines how the stream writes objects.
 func (r *run) checkDelivery(ctx context.Context, s *stream) {
 	hints, usual := provision.HintsOf(s.to), record.DefaultHints(s.converts())
-	if hints.Interval > usual.Interval {
+	if text := fmt.Sprintf("an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB); hints.Interval > usual.Interval {
 		r.out.problem(Warning, linkStream, "buffering", finding{
-			found: fmt.Sprintf("an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB), cause: "the interval is long",
+			found: text, cause: "the interval is long",
 			consequence: "requests appear in the bucket that much later", fix: r.repair(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": int(usual.Interval.Seconds()), "SizeInMBs": hints.SizeMiB}})),
 		})
 	} else {
-		r.out.ok(linkStream, "buffering", "an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB)
+		r.out.ok(linkStream, "buffering", "%s", text)
 	}
 	r.checkCompression(s)
 	r.checkPrefix(s)
@@ -96,20 +88,19 @@ func (r *run) checkCompression(s *stream) {
 	if s.converts() {
 		return
 	}
+	f := finding{fix: r.repair(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"}))}
 	switch c := s.to.CompressionFormat; c {
 	case "", types.CompressionFormatUncompressed:
-		r.out.problem(Warning, linkStream, "compression", finding{
-			found: "objects are not compressed", cause: "that is Firehose's default",
-			consequence: "storing and reading them costs about ten times as much; the price of Firehose is the same", fix: r.repair(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
-		})
+		f.found, f.cause = "objects are not compressed", "that is Firehose's default"
+		f.consequence = "storing and reading them costs about ten times as much; the price of Firehose is the same"
 	case types.CompressionFormatHadoopSnappy:
-		r.out.problem(Warning, linkStream, "compression", finding{
-			found: "objects are compressed with HADOOP_SNAPPY", cause: "Firehose names them .snappy, as with Snappy, and not .hsnappy as documented",
-			consequence: "readers that rely on the file extension cannot decode them", fix: r.repair(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"})),
-		})
+		f.found, f.cause = "objects are compressed with HADOOP_SNAPPY", "Firehose names them .snappy, as with Snappy, and not .hsnappy as documented"
+		f.consequence = "readers that rely on the file extension cannot decode them"
 	default:
 		r.out.ok(linkStream, "compression", "%s", c)
+		return
 	}
+	r.out.problem(Warning, linkStream, "compression", f)
 }
 
 // checkPrefix examines the prefix expressions of object names.
@@ -183,18 +174,86 @@ func (r *run) checkBackup(s *stream) {
 		_, bucket, _ := strings.Cut(aws.ToString(b.BucketARN), ":::")
 		where = "s3://" + bucket + "/" + aws.ToString(b.Prefix)
 	}
-	status, secrets := OK, ""
-	for _, st := range s.stages {
-		if strings.Contains(st.format, "$context.identity.apiKey\"") || strings.Contains(st.format, "$context.identity.apiKey”") {
-			status, secrets = Warning, "API keys are stored there unmasked, because masking happens later"
-		}
-	}
-	if status == OK {
+	if !slices.ContainsFunc(s.stages, func(st *stage) bool {
+		return strings.Contains(st.format, "$context.identity.apiKey\"") || strings.Contains(st.format, "$context.identity.apiKey”")
+	}) {
 		r.out.ok(linkStream, "source backup", "each record is also stored unmodified in %s", where)
 		return
 	}
-	r.out.problem(status, linkStream, "source backup", finding{
+	r.out.problem(Warning, linkStream, "source backup", finding{
 		found: "each record is stored unmodified in " + where, cause: "the source backup is on, and Firehose cannot disable it once enabled",
-		consequence: secrets, fix: "remove $context.identity.apiKey from the format, and delete the objects below " + where,
+		consequence: "API keys are stored there unmasked, because masking happens later", fix: "remove $context.identity.apiKey from the format, and delete the objects below " + where,
 	})
+}
+
+// converts reports whether the stream converts its records to another format.
+func (s *stream) converts() bool { return provision.Converts(s.to.DataFormatConversionConfiguration) }
+
+// tableCalls returns the calls that Firehose makes with the stream's role to read the columns for the conversion.
+func (s *stream) tableCalls() (calls []call) {
+	c := s.to.DataFormatConversionConfiguration
+	if !s.converts() || c.SchemaConfiguration == nil || cmp.Or(aws.ToString(c.SchemaConfiguration.RoleARN), s.role.arn) != s.role.arn {
+		return nil
+	}
+	at := c.SchemaConfiguration
+	arn := fmt.Sprintf("arn:%s:glue:%s:%s:table/%s/%s", partition(s.arn), cmp.Or(aws.ToString(at.Region), s.region), cmp.Or(aws.ToString(at.CatalogId), s.account),
+		aws.ToString(at.DatabaseName), aws.ToString(at.TableName))
+	for _, action := range []string{"glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"} {
+		calls = append(calls, call{action, arn, nil, true, "no record can be converted: all go to the error output, below format-conversion-failed"})
+	}
+	return calls
+}
+
+const checkedConversion = "format conversion"
+
+// checkConversion examines the table that defines the columns of converted records.
+func (r *run) checkConversion(ctx context.Context, s *stream) {
+	c := s.to.DataFormatConversionConfiguration
+	if !s.converts() {
+		return
+	}
+	if out := c.OutputFormatConfiguration; out != nil && out.Serializer != nil && out.Serializer.OrcSerDe != nil {
+		r.out.problem(Warning, linkStream, checkedConversion, finding{
+			found: "records are converted to ORC", cause: "the stream has an ORC serializer", consequence: "stagelog's report, query and console read JSON and Parquet, but not ORC",
+			fix: "deliver Parquet or JSON",
+		})
+		return
+	}
+	if c.SchemaConfiguration == nil {
+		return // AWS rejects such a stream
+	}
+	database, name := aws.ToString(c.SchemaConfiguration.DatabaseName), aws.ToString(c.SchemaConfiguration.TableName)
+	in := &glue.GetTableInput{DatabaseName: &database, Name: &name, CatalogId: c.SchemaConfiguration.CatalogId}
+	region := cmp.Or(aws.ToString(c.SchemaConfiguration.Region), r.t.Region)
+	out, err := r.c.Glue.GetTable(ctx, in, func(o *glue.Options) { o.Region = region })
+	switch {
+	case awserr.Is(err, "EntityNotFoundException"):
+		r.out.problem(Failed, linkStream, checkedConversion, finding{
+			found: fmt.Sprintf("the table %s.%s does not exist in the Glue Data Catalog", database, name), cause: "the stream uses its columns to convert records",
+			consequence: "every record goes to the error output, below format-conversion-failed", fix: r.repair(s, "create the table, with a column of type string for each field"),
+		})
+		return
+	case err != nil:
+		resource := fmt.Sprintf("arn:%[1]s:glue:%[2]s:%[3]s:catalog, database/%[4]s and table/%[4]s/%[5]s", r.t.Partition, region, cmp.Or(aws.ToString(c.SchemaConfiguration.CatalogId), r.t.Account), database, name)
+		r.unknown(linkStream, checkedConversion, "the table "+database+"."+name, need{"glue:GetTable", resource}, err)
+		return
+	}
+	var others []string
+	columns := 0
+	if d := out.Table.StorageDescriptor; d != nil {
+		columns = len(d.Columns)
+		for _, c := range d.Columns {
+			if t := strings.ToLower(aws.ToString(c.Type)); t != "string" && !strings.HasPrefix(t, "varchar") {
+				others = append(others, aws.ToString(c.Name)+" "+t)
+			}
+		}
+	}
+	if len(others) > 0 {
+		r.out.problem(Warning, linkStream, checkedConversion, finding{
+			found: fmt.Sprintf("%s.%s has columns that are not text: %s", database, name, strings.Join(others, ", ")), cause: `API Gateway writes "-" where it has no value`,
+			consequence: "a record with - in such a column goes to the error output, below format-conversion-failed", fix: r.repair(s, "make the table's columns strings, and cast them in a view"),
+		})
+		return
+	}
+	r.out.ok(linkStream, checkedConversion, "to Parquet, with the %d columns of %s.%s", columns, database, name)
 }

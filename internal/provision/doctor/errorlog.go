@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,13 +86,7 @@ func (r *run) recentErrors(ctx context.Context, group, logStream string) ([]stri
 }
 
 func moveToEnd(all []string, text string) []string {
-	for i, t := range all {
-		if t == text {
-			all = append(all[:i], all[i+1:]...)
-			break
-		}
-	}
-	return append(all, text)
+	return append(slices.DeleteFunc(all, func(t string) bool { return t == text }), text)
 }
 
 // firehoseError returns an event of Firehose's error log as one line. An event without an error

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // repair returns the fix for a resource that deploy manages: stagelog deploy if the chain
@@ -46,17 +48,6 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// compact returns v as JSON on one line, with & < > unescaped.
-func compact(v any) string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic("BUG: " + err.Error()) // callers pass only strings, numbers, maps and lists
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
 // statement is a policy statement with its fields in the usual order.
 type statement struct {
 	Effect    string
@@ -67,7 +58,7 @@ type statement struct {
 
 func allowStatement(actions, resources []string) string {
 	var b bytes.Buffer
-	if err := json.Indent(&b, []byte(compact(statement{Effect: "Allow", Action: actions, Resource: resources})), "", "  "); err != nil {
+	if err := json.Indent(&b, []byte(provision.CompactJSON(statement{Effect: "Allow", Action: actions, Resource: resources})), "", "  "); err != nil {
 		panic("BUG: " + err.Error())
 	}
 	return b.String()
@@ -81,7 +72,7 @@ func addToRole(role string, statements []statement) string {
 		Version   string
 		Statement []statement
 	}{"2012-10-17", statements}
-	text := compact(doc)
+	text := provision.CompactJSON(doc)
 	name := fmt.Sprintf("stagelog-doctor-%.4x", sha256.Sum256([]byte(text)))
 	return command("iam", "put-role-policy", "--role-name", role, "--policy-name", name, "--policy-document", text)
 }
@@ -92,24 +83,12 @@ func (s *stream) updateDestination(change any) string {
 	version := "$(" + command("firehose", "describe-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name,
 		"--query", "DeliveryStreamDescription.VersionId", "--output", "text") + ")"
 	return command("firehose", "update-destination", "--region", s.region, "--delivery-stream-name", s.name, "--destination-id", s.destinationID) +
-		` --current-delivery-stream-version-id "` + version + `" --extended-s3-destination-update ` + shellQuote(compact(change))
+		` --current-delivery-stream-version-id "` + version + `" --extended-s3-destination-update ` + shellQuote(provision.CompactJSON(change))
 }
 
 // patchStage returns the command that sets access log settings; an empty one is left unchanged.
 func patchStage(st *stage, region, destination, format string) string {
-	type op struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value string `json:"value"`
-	}
-	var ops []op
-	if destination != "" {
-		ops = append(ops, op{"replace", "/accessLogSettings/destinationArn", destination})
-	}
-	if format != "" {
-		ops = append(ops, op{"replace", "/accessLogSettings/format", format})
-	}
-	return command("apigateway", "update-stage", "--region", region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage, "--patch-operations", compact(ops))
+	return command("apigateway", "update-stage", "--region", region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage, "--patch-operations", provision.AccessLogPatch(destination, format))
 }
 
 // listed joins names with commas, and abbreviates a long list.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -31,10 +32,10 @@ func (r *run) checkFormat(st *stage, s *stream) {
 		problems++
 		r.out.problem(status, linkStage, name, r.formatFinding(f, st, s))
 	}
-	if missing := lacksSubscription(st.format); missing != "" {
+	if lacksSubscription(st.format) {
 		problems++
 		r.out.problem(Failed, linkStage, "format: no subscription id", finding{
-			found:       "the format has plan_id from an authorizer, but no field " + missing,
+			found:       "the format has plan_id from an authorizer, but no field subscription_id",
 			cause:       "an import of this layout discards every record without this field, even if its value would be -",
 			consequence: "every record is delivered, but none is counted",
 			fix:         r.repair(s, patchStage(st, r.t.Region, "", accesslog.Apiable)),
@@ -83,11 +84,8 @@ func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
 	cause, consequence, ok := strings.Cut(f.Message, ": ")
 	p := finding{
 		found:       fmt.Sprintf("the format of %s, line %d, column %d: %s", st.ref, line, column, cause),
-		cause:       causes[f.Code],
+		cause:       cmp.Or(causes[f.Code], "API Gateway replaces $context variables and copies all other text unchanged"),
 		consequence: consequence,
-	}
-	if p.cause == "" {
-		p.cause = "API Gateway replaces $context variables and copies all other text unchanged"
 	}
 	if !ok {
 		p.consequence = f.Message
@@ -148,12 +146,11 @@ func withoutVariable(format, variable string) string {
 		return format
 	}
 	end := value + len(variable) + 1
-	switch rest := strings.TrimLeft(format[end:], " "); {
-	case strings.HasPrefix(rest, ","):
-		return format[:start] + strings.TrimLeft(rest[1:], " ")
-	default:
-		return strings.TrimRight(format[:start], ", ") + rest
+	rest := strings.TrimLeft(format[end:], " ")
+	if after, ok := strings.CutPrefix(rest, ","); ok {
+		return format[:start] + strings.TrimLeft(after, " ")
 	}
+	return strings.TrimRight(format[:start], ", ") + rest
 }
 
 // position returns the line and the column of a byte, both from 1, the column in characters.
@@ -179,18 +176,10 @@ func customerFields(format string) (fields []string) {
 	return fields
 }
 
-// lacksSubscription returns the field that Apiable's import requires if format was made for it
-// and lacks the field, else "".
-func lacksSubscription(format string) string {
+// lacksSubscription reports whether a format was made for Apiable's import and lacks the field subscription_id, which that requires.
+func lacksSubscription(format string) bool {
 	f, err := accesslog.Parse(format)
-	if err != nil {
-		return ""
-	}
-	by := f.Fields().ByVariable
-	if by["$context.authorizer.apiable_plan_id"] == "" || strings.Contains(format, `"subscription_id"`) {
-		return ""
-	}
-	return "subscription_id"
+	return err == nil && f.Fields().ByVariable["$context.authorizer.apiable_plan_id"] != "" && !strings.Contains(format, `"subscription_id"`)
 }
 
 // formatText describes a valid format and how customers are identified.

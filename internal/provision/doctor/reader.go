@@ -19,7 +19,7 @@ import (
 // writes nothing. Each check is passed to report as it completes.
 func Reader(ctx context.Context, c *s3.Client, of Delivery, report func(Check)) (Report, error) {
 	out := recorder{report: report}
-	err := (&reader{s3: c, bucket: of.Bucket, prefix: of.Prefix, errorPrefix: of.ErrorPrefix, out: &out}).examine(ctx, "")
+	err := (&reader{c, of, &out}).examine(ctx, "")
 	return out.Report, err
 }
 
@@ -28,9 +28,9 @@ type Delivery struct{ Bucket, Prefix, ErrorPrefix string }
 
 // reader runs checks with a reader's own credentials.
 type reader struct {
-	s3                          *s3.Client
-	bucket, prefix, errorPrefix string
-	out                         *recorder
+	s3 *s3.Client
+	Delivery
+	out *recorder
 }
 
 // examine tries everything that a reader must and must not be able to do. key is an object that
@@ -52,7 +52,7 @@ func (rd *reader) examine(ctx context.Context, key string) error {
 		rd.out.problem(Skipped, linkReaders, "get with its credentials", finding{found: "not checked: no object below " + rd.where(), cause: "nothing has been delivered yet", fix: "send a request to the stage, wait for the stream to deliver it, then run doctor again"})
 	}
 	private := []string{desired.StatePrefix}
-	if p := literal(rd.errorPrefix); p != "" {
+	if p := literal(rd.ErrorPrefix); p != "" {
 		private = append(private, p)
 	}
 	for _, p := range private {
@@ -65,15 +65,15 @@ func (rd *reader) examine(ctx context.Context, key string) error {
 
 // arn returns the bucket's ARN. The partition follows from the Region.
 func (rd *reader) arn() string {
-	return "arn:" + record.Partition(rd.s3.Options().Region) + ":s3:::" + rd.bucket
+	return "arn:" + record.Partition(rd.s3.Options().Region) + ":s3:::" + rd.Bucket
 }
 
-func (rd *reader) where() string { return "s3://" + rd.bucket + "/" + literal(rd.prefix) }
+func (rd *reader) where() string { return "s3://" + rd.Bucket + "/" + literal(rd.Prefix) }
 
 // list checks that the reader can list, and returns the first non-empty object below the prefix.
 func (rd *reader) list(ctx context.Context) (key string, ok bool, err error) {
 	const name = "list with its credentials"
-	out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.bucket), Prefix: aws.String(literal(rd.prefix)), MaxKeys: aws.Int32(20)})
+	out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.Bucket), Prefix: aws.String(literal(rd.Prefix)), MaxKeys: aws.Int32(20)})
 	if err != nil {
 		f, fatal := rd.denied(err, "s3:ListBucket", rd.arn())
 		if fatal != nil {
@@ -98,14 +98,14 @@ func (rd *reader) get(ctx context.Context, key string) error {
 	const name = "get with its credentials"
 	err := rd.first(ctx, key)
 	if err == nil {
-		rd.out.ok(linkReaders, name, "it can read s3://%s/%s", rd.bucket, key)
+		rd.out.ok(linkReaders, name, "it can read s3://%s/%s", rd.Bucket, key)
 		return nil
 	}
-	f, fatal := rd.denied(err, "s3:GetObject", rd.arn()+"/"+literal(rd.prefix)+"*")
+	f, fatal := rd.denied(err, "s3:GetObject", rd.arn()+"/"+literal(rd.Prefix)+"*")
 	if fatal != nil {
 		return fatal
 	}
-	f.found = fmt.Sprintf("the reader cannot read s3://%s/%s", rd.bucket, key)
+	f.found = fmt.Sprintf("the reader cannot read s3://%s/%s", rd.Bucket, key)
 	f.consequence = "it gets 403 AccessDenied even for objects whose names it knows"
 	rd.out.problem(Failed, linkReaders, name, f)
 	return nil
@@ -113,7 +113,7 @@ func (rd *reader) get(ctx context.Context, key string) error {
 
 // first reads the first byte of an object.
 func (rd *reader) first(ctx context.Context, key string) error {
-	out, err := rd.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(rd.bucket), Key: &key, Range: aws.String("bytes=0-0")})
+	out, err := rd.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(rd.Bucket), Key: &key, Range: aws.String("bytes=0-0")})
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (rd *reader) mayNotRead(ctx context.Context, prefix string) error {
 		name = "stagelog's objects with its credentials"
 	}
 	key := prefix + "stagelog-doctor-probe"
-	if out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.bucket), Prefix: &prefix, MaxKeys: aws.Int32(1)}); err == nil && len(out.Contents) > 0 {
+	if out, err := rd.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(rd.Bucket), Prefix: &prefix, MaxKeys: aws.Int32(1)}); err == nil && len(out.Contents) > 0 {
 		key = aws.ToString(out.Contents[0].Key)
 	}
 	err := rd.first(ctx, key)
@@ -142,9 +142,9 @@ func (rd *reader) mayNotRead(ctx context.Context, prefix string) error {
 		rd.out.add(unknownCheck(linkReaders, name, "whether it can read below "+prefix, need{"s3:GetObject", rd.arn() + "/" + key}, err))
 	default:
 		rd.out.problem(Failed, linkReaders, name, finding{
-			found: "the reader can read objects below s3://" + rd.bucket + "/" + prefix, cause: "the bucket policy allows s3:GetObject on more than the delivery prefix, or these are not a reader's credentials",
+			found: "the reader can read objects below s3://" + rd.Bucket + "/" + prefix, cause: "the bucket policy allows s3:GetObject on more than the delivery prefix, or these are not a reader's credentials",
 			consequence: "it can see unmodified failed records and stagelog's own objects",
-			fix:         "the bucket's owner restricts the statement's Resource to " + rd.arn() + "/" + literal(rd.prefix) + "*: stagelog deploy",
+			fix:         "the bucket's owner restricts the statement's Resource to " + rd.arn() + "/" + literal(rd.Prefix) + "*: stagelog deploy",
 		})
 	}
 	return nil

@@ -3,12 +3,14 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
+	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
@@ -31,8 +33,7 @@ func (r *run) checkReaders(_ context.Context, s *stream) {
 	}
 	for _, principal := range readers {
 		v := view{r: r, s: s, principal: principal}
-		v.checkList()
-		v.checkGet()
+		v.checkRights()
 		v.checkPrivate()
 		v.checkWrite()
 		v.checkKey()
@@ -122,9 +123,7 @@ type view struct {
 
 func (v view) ask(action, resource string, context map[string][]string) (policy.Decision, *policy.Statement) {
 	all := map[string][]string{"aws:SecureTransport": {"true"}, "aws:PrincipalArn": {v.principal}, "aws:PrincipalAccount": {accountOf(v.principal)}}
-	for key, values := range context {
-		all[key] = values
-	}
+	maps.Copy(all, context)
 	return policy.Evaluate(v.s.policy.documents(), policy.Request{Principal: v.principal, Action: action, Resource: resource, Context: all})
 }
 
@@ -132,44 +131,39 @@ func (v view) ask(action, resource string, context map[string][]string) (policy.
 type right struct {
 	name, action, resource string
 	context                map[string][]string
+	grant                  string // the resource for a statement that allows it
 	other                  string // a resource that statements often name by mistake
 	mistake, consequence   string // explains that mistake; effect of the missing permission
 }
 
-func (v view) checkList() {
+func (v view) checkRights() {
+	objects := v.s.bucketARN() + "/" + literal(v.s.prefix()) + "*"
 	v.checkRight(right{
-		name: "list", action: "s3:ListBucket", resource: v.s.bucketARN(), context: map[string][]string{"s3:prefix": {literal(v.s.prefix())}}, other: v.s.objectARN(),
+		name: "list", action: "s3:ListBucket", resource: v.s.bucketARN(), context: map[string][]string{"s3:prefix": {literal(v.s.prefix())}},
+		grant: v.s.bucketARN(), other: v.s.objectARN(),
 		mistake:     "which are the objects and not the bucket: s3:ListBucket needs " + v.s.bucketARN(),
 		consequence: "it cannot find out which objects exist; it may still get an object whose name it knows",
 	})
-}
-
-func (v view) checkGet() {
 	v.checkRight(right{
-		name: "get", action: "s3:GetObject", resource: v.s.objectARN(), other: v.s.bucketARN(),
-		mistake:     "which is the bucket and not its objects: s3:GetObject needs " + v.s.bucketARN() + "/" + literal(v.s.prefix()) + "*",
+		name: "get", action: "s3:GetObject", resource: v.s.objectARN(), grant: objects, other: v.s.bucketARN(),
+		mistake:     "which is the bucket and not its objects: s3:GetObject needs " + objects,
 		consequence: "it sees the names of objects, but gets 403 AccessDenied for each",
 	})
 }
 
+// checkRight checks a permission, and finds the reason why a reader lacks it.
 func (v view) checkRight(x right) {
 	decision, by := v.ask(x.action, x.resource, x.context)
 	if decision == policy.Allow {
 		v.r.out.ok(linkReaders, x.name, "%s can %s objects %s", v.principal, x.name, below(literal(v.s.prefix())))
 		return
 	}
-	v.report(x, decision, by)
-}
-
-// report adds a failed check with the reason why a reader lacks a permission.
-func (v view) report(x right, decision policy.Decision, by *policy.Statement) {
-	name, action, resource := x.name, x.action, x.resource
-	f := finding{found: fmt.Sprintf("%s lacks %s on %s", v.principal, action, resource), consequence: x.consequence}
+	f := finding{found: fmt.Sprintf("%s lacks %s on %s", v.principal, x.action, x.resource), consequence: x.consequence}
 	named := false
 	for _, st := range docOf(v.s).Statements {
 		named = named || st.Effect == "Allow" && slices.ContainsFunc(st.Principal.AWS, func(p string) bool { return v.r.principalARN(p) == v.principal })
 	}
-	otherDecision, otherBy := v.ask(action, x.other, nil)
+	otherDecision, otherBy := v.ask(x.action, x.other, nil)
 	switch {
 	case decision == policy.Deny:
 		f.cause = fmt.Sprintf("%s of the bucket policy denies it", statementName(docOf(v.s), by))
@@ -177,26 +171,22 @@ func (v view) report(x right, decision policy.Decision, by *policy.Statement) {
 			f.cause += ", by its condition on " + strings.Join(keys, ", ")
 		}
 	case otherDecision == policy.Allow:
-		f.cause = fmt.Sprintf("%s of the bucket policy allows %s only on %s, %s", statementName(docOf(v.s), otherBy), action, listed(otherBy.Resources), x.mistake)
+		f.cause = fmt.Sprintf("%s of the bucket policy allows %s only on %s, %s", statementName(docOf(v.s), otherBy), x.action, listed(otherBy.Resources), x.mistake)
 	case !named:
 		f.cause = "no statement of the bucket policy names it or its account"
 	default:
 		f.cause = "no statement of the bucket policy allows it: those that name it have other actions, other resources or a condition that is not met"
 	}
-	grant := resource
-	if action == "s3:GetObject" {
-		grant = v.s.bucketARN() + "/" + literal(v.s.prefix()) + "*"
-	}
 	doc := docOf(v.s)
 	doc.Statements = append(slices.Clone(doc.Statements), policy.Statement{
-		Sid: "Reader" + strings.ToUpper(name[:1]) + name[1:] + accountOf(v.principal), Effect: "Allow",
-		Principal: policy.Principal{AWS: []string{v.principal}}, Actions: []string{action}, Resources: []string{grant},
+		Sid: "Reader" + strings.ToUpper(x.name[:1]) + x.name[1:] + accountOf(v.principal), Effect: "Allow",
+		Principal: policy.Principal{AWS: []string{v.principal}}, Actions: []string{x.action}, Resources: []string{x.grant},
 	})
 	f.fix = v.r.repair(v.s, putBucketPolicy(v.s, doc))
 	if decision == policy.Deny {
 		f.fix = v.r.repair(v.s, "exempt the reader from that statement: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket))
 	}
-	v.r.out.problem(Failed, linkReaders, name, f)
+	v.r.out.problem(Failed, linkReaders, x.name, f)
 }
 
 // checkPrivate checks that the reader cannot read the error output, which holds unmodified
@@ -268,7 +258,7 @@ func (v view) checkKey() {
 		}
 		f.found = fmt.Sprintf("objects are encrypted with %s, and %s lacks kms:Decrypt on it", k.arn, v.principal)
 		f.cause = "the key policy does not name the reader"
-		f.fix = "add to the key policy " + oneLine(compact(statement{Effect: "Allow", Principal: map[string]string{"AWS": v.principal}, Action: []string{"kms:Decrypt"}, Resource: []string{"*"}})) +
+		f.fix = "add to the key policy " + oneLine(provision.CompactJSON(statement{Effect: "Allow", Principal: map[string]string{"AWS": v.principal}, Action: []string{"kms:Decrypt"}, Resource: []string{"*"}})) +
 			": " + command("kms", "put-key-policy", "--region", v.s.region, "--key-id", k.arn, "--policy-name", "default", "--policy", "file://key-policy.json")
 	}
 	v.r.out.problem(Failed, linkReaders, name, f)

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
+	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -71,9 +72,7 @@ func (ro *role) lacks(err error, action, resource string) {
 }
 
 func (r *run) readInline(ctx context.Context, ro *role) {
-	pages := iam.NewListRolePoliciesPaginator(r.c.IAM, &iam.ListRolePoliciesInput{RoleName: &ro.name})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	for page, err := range provision.Pages(ctx, iam.NewListRolePoliciesPaginator(r.c.IAM, &iam.ListRolePoliciesInput{RoleName: &ro.name})) {
 		if err != nil {
 			ro.lacks(err, "iam:ListRolePolicies", ro.arn)
 			return
@@ -90,9 +89,7 @@ func (r *run) readInline(ctx context.Context, ro *role) {
 }
 
 func (r *run) readAttached(ctx context.Context, ro *role) {
-	pages := iam.NewListAttachedRolePoliciesPaginator(r.c.IAM, &iam.ListAttachedRolePoliciesInput{RoleName: &ro.name})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	for page, err := range provision.Pages(ctx, iam.NewListAttachedRolePoliciesPaginator(r.c.IAM, &iam.ListAttachedRolePoliciesInput{RoleName: &ro.name})) {
 		if awserr.Unsupported(err) {
 			return // the endpoint does not support managed policies
 		}

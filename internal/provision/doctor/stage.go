@@ -3,11 +3,13 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 
@@ -118,7 +120,7 @@ func (r *run) checkUnlogged(st *stage) {
 // checkDestination checks where a stage logs to, and reports whether that is an existing stream.
 func (r *run) checkDestination(st *stage, s *stream) bool {
 	at, err := arn.Parse(st.destination)
-	wrong := finding{found: st.ref.String() + " logs to " + st.destination}
+	wrong := finding{found: st.ref.String() + " logs to " + st.destination, consequence: "API Gateway drops the records silently"}
 	wrong.fix = r.repair(nil, command("firehose", "list-delivery-streams", "--region", r.t.Region, "--query", "DeliveryStreamNames[?starts_with(@, `"+streamPrefix+"`)]")+
 		"\nthen "+patchStage(st, r.t.Region, r.streamARN(streamPrefix+"NAME"), ""))
 	switch {
@@ -130,16 +132,12 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 		wrong.consequence = "no records reach the bucket"
 	case at.AccountID != r.t.Account:
 		wrong.cause = fmt.Sprintf("the stream is in account %s, the API in %s: API Gateway writes with a service-linked role of the API's account, and streams have no resource policy that could allow it", at.AccountID, r.t.Account)
-		wrong.consequence = "API Gateway drops the records silently"
 	case at.Region != r.t.Region:
 		wrong.cause = fmt.Sprintf("the stream is in %s, the API in %s", at.Region, r.t.Region)
-		wrong.consequence = "API Gateway drops the records silently"
 	case !strings.HasPrefix(s.name, streamPrefix):
 		wrong.cause = "the stream's name does not begin with " + streamPrefix + ": API Gateway's service-linked role can write to no others"
-		wrong.consequence = "API Gateway drops the records silently"
 	case s.missing:
 		wrong.cause = "the delivery stream " + s.name + " does not exist in " + s.region + ": it was deleted or never created; API Gateway does not check"
-		wrong.consequence = "API Gateway drops the records silently"
 	default:
 		if r.t.Spec != nil && !r.ours(s) {
 			wrong.cause = "stagelog.yaml's stream is " + r.t.Spec.Stream()
@@ -168,4 +166,84 @@ func (r *run) streamARN(name string) string {
 // apiARN returns the IAM resource name of an API Gateway path.
 func (r *run) apiARN(path string) string {
 	return "arn:" + r.t.Partition + ":apigateway:" + r.t.Region + "::" + path
+}
+
+// plan is a usage plan that contains a stage of the chain.
+type plan struct{ id, name string }
+
+// plansOf returns the usage plans of a stream's stages.
+func (r *run) plansOf(ctx context.Context, s *stream) (all []plan, err error) {
+	for page, err := range provision.Pages(ctx, apigateway.NewGetUsagePlansPaginator(r.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(500)})) {
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range page.Items {
+			if slices.ContainsFunc(p.ApiStages, s.hasStage) {
+				all = append(all, plan{aws.ToString(p.Id), aws.ToString(p.Name)})
+			}
+		}
+	}
+	return all, nil
+}
+
+func (s *stream) hasStage(in types.ApiStage) bool {
+	ref := record.StageRef{API: aws.ToString(in.ApiId), Stage: aws.ToString(in.Stage)}
+	return slices.ContainsFunc(s.stages, func(st *stage) bool { return st.ref == ref })
+}
+
+// checkKeys checks that some method requires an API key; otherwise no request has a key id.
+func (r *run) checkKeys(ctx context.Context, st *stage, s *stream) {
+	const name = "API keys"
+	if s.function == "" && len(customerFields(st.format)) > 1 {
+		return // customers are identified by an authorizer
+	}
+	methods, with := 0, 0
+	in := &apigateway.GetResourcesInput{RestApiId: &st.ref.API, Embed: []string{"methods"}, Limit: aws.Int32(500)}
+	for page, err := range provision.Pages(ctx, apigateway.NewGetResourcesPaginator(r.c.APIGateway, in)) {
+		if err != nil {
+			r.unknown(linkStage, name, "which methods of "+st.ref.API+" require API keys", need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/resources")}, err)
+			return
+		}
+		for _, resource := range page.Items {
+			for _, m := range resource.ResourceMethods {
+				if methods++; aws.ToBool(m.ApiKeyRequired) {
+					with++
+				}
+			}
+		}
+	}
+	if methods == 0 || with > 0 {
+		r.out.ok(linkStage, name, "%d of %d methods require an API key", with, methods)
+		return
+	}
+	r.out.problem(Warning, linkStage, name, finding{
+		found: fmt.Sprintf("none of the %d methods of %s requires an API key", methods, st.ref.API), cause: "apiKeyRequired is false for all of them, and API Gateway then ignores keys",
+		consequence: "no request has a key id, so usage plan and customer cannot be looked up: they are - in every record",
+		fix: command("apigateway", "update-method", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--resource-id", "RESOURCE_ID", "--http-method", "METHOD", "--patch-operations", "op=replace,path=/apiKeyRequired,value=true") +
+			"\nfor each method, then " + command("apigateway", "create-deployment", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage),
+	})
+}
+
+// checkPlans checks that a stage is in a usage plan; otherwise its requests have no customer.
+func (r *run) checkPlans(ctx context.Context, st *stage, s *stream) {
+	const name = "usage plans"
+	plans, err := r.plansOf(ctx, &stream{stages: []*stage{st}})
+	switch {
+	case err != nil:
+		r.unknown(linkStage, name, "the usage plans of "+st.ref.String(), need{"apigateway:GET", r.apiARN("/usageplans")}, err)
+	case len(plans) > 0:
+		var names []string
+		for _, p := range plans {
+			names = append(names, p.name)
+		}
+		r.out.ok(linkStage, name, "%s is in %s", st.ref, listed(names))
+	case s.function == "" && len(customerFields(st.format)) > 1:
+		r.out.ok(linkStage, name, "%s is in none, and needs none: plan and subscription come from an authorizer", st.ref)
+	default:
+		r.out.problem(Warning, linkStage, name, finding{
+			found: fmt.Sprintf("%s is in no usage plan", st.ref), cause: "API Gateway accepts API keys only for stages in a usage plan",
+			consequence: "no request has a customer: usage plan and customer are - in every record",
+			fix:         command("apigateway", "update-usage-plan", "--region", r.t.Region, "--usage-plan-id", "PLAN_ID", "--patch-operations", "op=add,path=/apiStages,value="+st.ref.API+":"+st.ref.Stage),
+		})
+	}
 }

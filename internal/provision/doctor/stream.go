@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,31 +82,19 @@ func (r *run) carriesTag(ctx context.Context, name string) bool {
 	if err != nil {
 		return false
 	}
-	for _, t := range out.Tags {
-		if aws.ToString(t.Key) == desired.OwnerTag {
-			return aws.ToString(t.Value) == r.t.Spec.Owner()
-		}
-	}
-	return false
+	return slices.ContainsFunc(out.Tags, func(t types.Tag) bool {
+		return aws.ToString(t.Key) == desired.OwnerTag && aws.ToString(t.Value) == r.t.Spec.Owner()
+	})
 }
 
-// readDestination sets the fields for the stream's S3 destination, which AWS describes in one of two forms.
+// readDestination sets the fields for the stream's S3 destination.
 func (s *stream) readDestination() {
 	if len(s.d.Destinations) == 0 {
 		return
 	}
 	to := s.d.Destinations[0]
 	s.destinationID = aws.ToString(to.DestinationId)
-	switch old := to.S3DestinationDescription; {
-	case to.ExtendedS3DestinationDescription != nil:
-		s.to = to.ExtendedS3DestinationDescription
-	case old != nil && to.RedshiftDestinationDescription == nil && to.HttpEndpointDestinationDescription == nil:
-		s.to = &types.ExtendedS3DestinationDescription{
-			RoleARN: old.RoleARN, BucketARN: old.BucketARN, Prefix: old.Prefix, ErrorOutputPrefix: old.ErrorOutputPrefix,
-			BufferingHints: old.BufferingHints, CompressionFormat: old.CompressionFormat,
-			CloudWatchLoggingOptions: old.CloudWatchLoggingOptions, EncryptionConfiguration: old.EncryptionConfiguration,
-		}
-	default:
+	if s.to = provision.S3Destination(to); s.to == nil {
 		return
 	}
 	_, s.bucket, _ = strings.Cut(aws.ToString(s.to.BucketARN), ":::")

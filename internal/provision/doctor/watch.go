@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +17,8 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/durable/retry"
+	"github.com/stagelog/stagelog/internal/encoding/lines"
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // watch looks for a marked record in new objects in the bucket.
@@ -93,9 +97,7 @@ func (w *watch) look(ctx context.Context) (*sighting, error) {
 // list returns the keys of objects that may contain the record.
 func (w *watch) list(ctx context.Context) (keys []string, err error) {
 	for _, place := range w.places(time.Now()) {
-		pages := s3.NewListObjectsV2Paginator(w.c, &s3.ListObjectsV2Input{Bucket: aws.String(w.s.bucket), Prefix: &place})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+		for page, err := range provision.Pages(ctx, s3.NewListObjectsV2Paginator(w.c, &s3.ListObjectsV2Input{Bucket: aws.String(w.s.bucket), Prefix: &place})) {
 			if err != nil {
 				return nil, err
 			}
@@ -144,7 +146,7 @@ func (w *watch) places(now time.Time) (all []string) {
 
 // timeOnly reports whether a prefix depends only on the time.
 func timeOnly(prefix string) bool {
-	return !bytes.Contains([]byte(prefix), []byte("random-string")) && !bytes.Contains([]byte(prefix), []byte("partitionKey"))
+	return !strings.Contains(prefix, "random-string") && !strings.Contains(prefix, "partitionKey")
 }
 
 // largestObject exceeds the objects that Firehose puts: 128 MiB, or more if delivery is delayed.
@@ -159,10 +161,7 @@ func (w *watch) read(ctx context.Context, key string) (*sighting, error) {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(out.Body, largestObject))
-	if closeErr := out.Body.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := errors.Join(err, out.Body.Close()); err != nil {
 		return nil, fmt.Errorf("read s3://%s/%s: %w", w.s.bucket, key, err)
 	}
 	text, err := unpack(body)
@@ -198,4 +197,15 @@ func recordIn(line, marker []byte) []byte {
 			return one
 		}
 	}
+}
+
+// unpack returns the decompressed text of an object. It detects the compression from the content, because an HTTP client
+// may have decompressed the object already, and error output is compressed differently.
+func unpack(body []byte) (_ []byte, err error) {
+	plain, _, err := lines.Open(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Close()
+	return io.ReadAll(io.LimitReader(plain, largestObject))
 }

@@ -71,24 +71,15 @@ CREATE DATABASE IF NOT EXISTS %s;
 
 // table returns the table. All columns are strings, so that non-numeric values cause no errors.
 func (a *athena) table() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE EXTERNAL TABLE IF NOT EXISTS %s.lines (\n", a.database)
-	for i, c := range a.columns {
-		if i > 0 {
-			b.WriteString(",\n")
-		}
-		fmt.Fprintf(&b, "  %s string", quoteName('`', c))
+	var columns, properties []string
+	for _, c := range a.columns {
+		columns = append(columns, "  "+quoteName('`', c)+" string")
 	}
-	fmt.Fprintf(&b, "\n)\nPARTITIONED BY (`%s` string)\n%s\nLOCATION %s\nTBLPROPERTIES (\n", config.PartitionColumn, a.serde(), sqlText(a.layout.Location(a.p.Bucket)))
-	properties := a.layout.Properties(a.p.Bucket)
-	for i, p := range properties {
-		end := ",\n"
-		if i == len(properties)-1 {
-			end = "\n);\n"
-		}
-		fmt.Fprintf(&b, "  %s = %s%s", sqlText(p[0]), sqlText(p[1]), end)
+	for _, p := range a.layout.Properties(a.p.Bucket) {
+		properties = append(properties, "  "+sqlText(p[0])+" = "+sqlText(p[1]))
 	}
-	return b.String()
+	return fmt.Sprintf("CREATE EXTERNAL TABLE IF NOT EXISTS %s.lines (\n%s\n)\nPARTITIONED BY (`%s` string)\n%s\nLOCATION %s\nTBLPROPERTIES (\n%s\n);\n",
+		a.database, strings.Join(columns, ",\n"), config.PartitionColumn, a.serde(), sqlText(a.layout.Location(a.p.Bucket)), strings.Join(properties, ",\n"))
 }
 
 // serde returns the clauses with the format of the objects.
@@ -149,21 +140,21 @@ func (a *athena) view() string {
 	}
 	var lines []string
 	for _, c := range append([]athenaColumn{a.time()}, columns...) {
-		value := "CAST(NULL AS varchar)"
-		if len(c.fields) > 0 {
-			var texts []string
-			for _, f := range c.fields {
-				texts = append(texts, fieldText(f))
-			}
-			if value = texts[0]; len(texts) > 1 {
-				value = "coalesce(" + strings.Join(texts, ", ") + ")"
-			}
+		var texts []string
+		for _, f := range c.fields {
+			texts = append(texts, fieldText(f))
+		}
+		value := fieldText("")
+		switch len(texts) {
+		case 0:
+		case 1:
+			value = texts[0]
+		default:
+			value = "coalesce(" + strings.Join(texts, ", ") + ")"
 		}
 		lines = append(lines, fmt.Sprintf("  %s AS %s", strings.ReplaceAll(c.read, "{}", value), c.name))
 	}
-	lines = append(lines, `  coalesce({0}, {1}) AS id`)
-	last := len(lines) - 1
-	lines[last] = strings.NewReplacer("{0}", variableText(a.fields, "$context.extendedRequestId"), "{1}", variableText(a.fields, "$context.requestId")).Replace(lines[last])
+	lines = append(lines, fmt.Sprintf("  coalesce(%s, %s) AS id", fieldText(a.fields["$context.extendedRequestId"]), fieldText(a.fields["$context.requestId"])))
 	return fmt.Sprintf(`-- Firehose delivers at least once, so a request may appear twice: count distinct ids.
 CREATE OR REPLACE VIEW %[1]s.requests AS
 SELECT
@@ -171,14 +162,6 @@ SELECT
   "date"
 FROM %[1]s.lines;
 `, a.database, strings.Join(lines, ",\n"))
-}
-
-// variableText returns SQL for the text of a variable's field, or NULL without such a field.
-func variableText(fields map[string]string, variable string) string {
-	if f, ok := fields[variable]; ok {
-		return fieldText(f)
-	}
-	return "CAST(NULL AS varchar)"
 }
 
 func (a *athena) time() athenaColumn {
@@ -218,8 +201,11 @@ GROUP BY %s ORDER BY requests DESC;
 	return b.String()
 }
 
-// fieldText returns SQL for the text of a field, with NULL instead of "-", which means no value.
+// fieldText returns SQL for the text of a field, with NULL instead of "-", which means no value, and without a field.
 func fieldText(field string) string {
+	if field == "" {
+		return "CAST(NULL AS varchar)"
+	}
 	return "nullif(" + quoteName('"', strings.ToLower(field)) + ", '-')"
 }
 

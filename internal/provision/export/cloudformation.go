@@ -3,9 +3,12 @@ package export
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	glue "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stagelog/stagelog/internal/provision/desired"
@@ -166,7 +169,7 @@ func (t *template) role(r desired.Role) *yaml.Node {
 }
 
 func (t *template) function() *yaml.Node {
-	env := t.environment()
+	env := texts(t.want.Function.Environment) // without the secret
 	if t.hashes() {
 		env.Content = append(env.Content, value(desired.SaltVariable), ref("HashSalt"))
 	}
@@ -260,4 +263,68 @@ func (t *template) text(s string) *yaml.Node {
 		return scalar("!GetAtt", name)
 	}
 	return ref(name)
+}
+
+func (t *template) database() *yaml.Node {
+	return resource("AWS::Glue::Database", object(
+		"CatalogId", account,
+		"DatabaseInput", object("Name", t.Pipeline.Database(), "Description", aws.ToString(t.want.Database.Description),
+			"Parameters", object(desired.OwnerTag, t.Owner())),
+	))
+}
+
+func (t *template) table() *yaml.Node {
+	want := t.want.Table
+	d := want.StorageDescriptor
+	columns := func(all []glue.Column) *yaml.Node {
+		n := list()
+		for _, c := range all {
+			n.Content = append(n.Content, object("Name", aws.ToString(c.Name), "Type", aws.ToString(c.Type)))
+		}
+		return n
+	}
+	return resource("AWS::Glue::Table", object(
+		"CatalogId", account,
+		"DatabaseName", ref("Database"),
+		"TableInput", object(
+			"Name", aws.ToString(want.Name),
+			"Description", aws.ToString(want.Description),
+			"TableType", aws.ToString(want.TableType),
+			"Parameters", texts(want.Parameters),
+			"PartitionKeys", columns(want.PartitionKeys),
+			"StorageDescriptor", object(
+				"Columns", columns(d.Columns),
+				"Location", aws.ToString(d.Location),
+				"InputFormat", aws.ToString(d.InputFormat),
+				"OutputFormat", aws.ToString(d.OutputFormat),
+				"SerdeInfo", object("SerializationLibrary", aws.ToString(d.SerdeInfo.SerializationLibrary), "Parameters", texts(d.SerdeInfo.Parameters)),
+			),
+		),
+	))
+}
+
+// texts returns a mapping of strings, sorted by name.
+func texts(m map[string]string) *yaml.Node {
+	n := object()
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		n.Content = append(n.Content, value(name), value(m[name]))
+	}
+	return n
+}
+
+func (t *template) formatConversion() *yaml.Node {
+	c := t.want.Destination.DataFormatConversionConfiguration
+	return object(
+		"Enabled", true,
+		"InputFormatConfiguration", object("Deserializer", object("OpenXJsonSerDe", object())),
+		"OutputFormatConfiguration", object("Serializer", object("ParquetSerDe",
+			object("Compression", string(c.OutputFormatConfiguration.Serializer.ParquetSerDe.Compression)))),
+		"SchemaConfiguration", object(
+			"RoleARN", aws.ToString(c.SchemaConfiguration.RoleARN),
+			"DatabaseName", ref("Database"),
+			"TableName", ref("Table"),
+			"Region", aws.ToString(c.SchemaConfiguration.Region),
+			"VersionId", aws.ToString(c.SchemaConfiguration.VersionId),
+		),
+	)
 }

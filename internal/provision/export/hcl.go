@@ -20,9 +20,11 @@ type part struct {
 	text  string // literal text
 }
 
-// set adds an argument.
-func (b *body) set(name string, v any) {
-	b.parts = append(b.parts, part{name: name, value: hclValue(v)})
+// set adds arguments, given as alternating names and values.
+func (b *body) set(pairs ...any) {
+	for i := 0; i < len(pairs); i += 2 {
+		b.parts = append(b.parts, part{name: pairs[i].(string), value: hclValue(pairs[i+1])})
+	}
 }
 
 // line adds an empty line.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	glue "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/stagelog/stagelog/internal/provision/desired"
@@ -98,17 +99,13 @@ func (c *configuration) required() {
 	l := c.top.block("locals")
 	l.set("tags", object(desired.OwnerTag, c.Owner()))
 	l.line()
-	l.set("zip", zipFile)
-	l.set("zip_sha256", c.zipBase64())
+	l.set("zip", zipFile, "zip_sha256", c.zipBase64())
 	l.line()
 	l.set("access_log_format", c.want.AccessLogFormat)
 	if c.hashes() {
 		c.top.line()
 		v := c.top.block("variable", "hash_salt")
-		v.set("description", "Secret for hashing API keys")
-		v.set("type", hcl("string"))
-		v.set("sensitive", true)
-		v.set("nullable", false)
+		v.set("description", "Secret for hashing API keys", "type", hcl("string"), "sensitive", true, "nullable", false)
 	}
 }
 
@@ -120,8 +117,7 @@ func (c *configuration) resource(kind, name string) *body {
 
 func (c *configuration) bucket() {
 	b := c.resource("aws_s3_bucket", "logs")
-	b.set("bucket", c.Bucket())
-	b.set("tags", hcl("local.tags"))
+	b.set("bucket", c.Bucket(), "tags", hcl("local.tags"))
 
 	of := func(kind string) *body {
 		b := c.resource(kind, "logs")
@@ -142,8 +138,7 @@ func (c *configuration) bucket() {
 	for _, rule := range c.want.Bucket.Rules {
 		lifecycle.line()
 		r := lifecycle.block("rule")
-		r.set("id", aws.ToString(rule.ID))
-		r.set("status", string(rule.Status))
+		r.set("id", aws.ToString(rule.ID), "status", string(rule.Status))
 		r.line()
 		r.block("filter").set("prefix", aws.ToString(rule.Filter.Prefix))
 		if a := rule.AbortIncompleteMultipartUpload; a != nil {
@@ -165,47 +160,37 @@ func jsonencode(n *yaml.Node) *yaml.Node { return hcl("jsonencode(" + hclValue(n
 func (c *configuration) logGroups() {
 	for _, g := range []struct{ label, name string }{{"firehose", c.StreamLogGroup()}, {"function", c.FunctionLogGroup()}} {
 		b := c.resource("aws_cloudwatch_log_group", g.label)
-		b.set("name", g.name)
-		b.set("retention_in_days", c.Pipeline.AWS.LogDays)
-		b.set("tags", hcl("local.tags"))
+		b.set("name", g.name, "retention_in_days", c.Pipeline.AWS.LogDays, "tags", hcl("local.tags"))
 	}
 	b := c.resource("aws_cloudwatch_log_stream", "firehose")
-	b.set("name", desired.DeliveryLogStream)
-	b.set("log_group_name", hcl("aws_cloudwatch_log_group.firehose.name"))
+	b.set("name", desired.DeliveryLogStream, "log_group_name", hcl("aws_cloudwatch_log_group.firehose.name"))
 }
 
 func (c *configuration) role(label string, r desired.Role) {
 	b := c.resource("aws_iam_role", label)
-	b.set("name", r.Name)
-	b.set("description", r.Description)
-	b.set("tags", hcl("local.tags"))
+	b.set("name", r.Name, "description", r.Description, "tags", hcl("local.tags"))
 	b.line()
 	b.set("assume_role_policy", jsonencode(document(r.Trust)))
 
 	b = c.resource("aws_iam_role_policy", label)
-	b.set("name", desired.RolePolicy)
-	b.set("role", hcl("aws_iam_role."+label+".id"))
+	b.set("name", desired.RolePolicy, "role", hcl("aws_iam_role."+label+".id"))
 	b.line()
 	b.set("policy", jsonencode(document(r.Permissions)))
 }
 
 func (c *configuration) function() {
-	env := c.environment()
+	env := texts(c.want.Function.Environment) // without the secret
 	if c.hashes() {
 		env.Content = append(env.Content, value(desired.SaltVariable), hcl("var.hash_salt"))
 	}
 	b := c.resource("aws_lambda_function", "enricher")
-	b.set("function_name", c.Function())
-	b.set("description", c.want.Function.Description)
-	b.set("role", c.RoleARN(c.FunctionRole()))
-	b.set("runtime", string(c.want.Function.Runtime))
-	b.set("handler", c.want.Function.Handler)
-	b.set("architectures", list(c.Architecture))
-	b.set("memory_size", c.Pipeline.AWS.Memory)
-	b.set("timeout", c.want.Function.Timeout)
-	b.set("filename", hcl("local.zip"))
-	b.set("source_code_hash", hcl("local.zip_sha256"))
-	b.set("tags", hcl("local.tags"))
+	b.set(
+		"function_name", c.Function(), "description", c.want.Function.Description,
+		"role", c.RoleARN(c.FunctionRole()), "runtime", string(c.want.Function.Runtime),
+		"handler", c.want.Function.Handler, "architectures", list(c.Architecture),
+		"memory_size", c.Pipeline.AWS.Memory, "timeout", c.want.Function.Timeout, "filename", hcl("local.zip"),
+		"source_code_hash", hcl("local.zip_sha256"), "tags", hcl("local.tags"),
+	)
 	b.line()
 	b.block("environment").set("variables", env)
 	b.line()
@@ -220,23 +205,16 @@ func (c *configuration) function() {
 func (c *configuration) stream() {
 	to := c.want.Destination
 	b := c.resource("aws_kinesis_firehose_delivery_stream", "stagelog")
-	b.set("name", c.Stream())
-	b.set("destination", "extended_s3")
-	b.set("tags", hcl("local.tags"))
+	b.set("name", c.Stream(), "destination", "extended_s3", "tags", hcl("local.tags"))
 	b.line()
 	s3 := b.block("extended_s3_configuration")
-	s3.set("role_arn", aws.ToString(to.RoleARN))
-	s3.set("bucket_arn", aws.ToString(to.BucketARN))
-	if to.Prefix != nil {
-		s3.set("prefix", *to.Prefix)
-	}
-	if to.ErrorOutputPrefix != nil {
-		s3.set("error_output_prefix", *to.ErrorOutputPrefix)
-	}
-	s3.set("buffering_interval", aws.ToInt32(to.BufferingHints.IntervalInSeconds))
-	s3.set("buffering_size", aws.ToInt32(to.BufferingHints.SizeInMBs))
-	s3.set("compression_format", string(to.CompressionFormat))
-	s3.set("s3_backup_mode", string(to.S3BackupMode))
+	s3.set(
+		"role_arn", aws.ToString(to.RoleARN), "bucket_arn", aws.ToString(to.BucketARN),
+		"prefix", aws.ToString(to.Prefix), "error_output_prefix", aws.ToString(to.ErrorOutputPrefix),
+		"buffering_interval", aws.ToInt32(to.BufferingHints.IntervalInSeconds),
+		"buffering_size", aws.ToInt32(to.BufferingHints.SizeInMBs),
+		"compression_format", string(to.CompressionFormat), "s3_backup_mode", string(to.S3BackupMode),
+	)
 	s3.line()
 	logging := s3.block("cloudwatch_logging_options")
 	logging.set("enabled", aws.ToBool(to.CloudWatchLoggingOptions.Enabled))
@@ -252,8 +230,7 @@ func (c *configuration) stream() {
 		for _, param := range c.parameters(p.Parameters) {
 			processor.line()
 			b := processor.block("parameters")
-			b.set("parameter_name", string(param.ParameterName))
-			b.set("parameter_value", aws.ToString(param.ParameterValue))
+			b.set("parameter_name", string(param.ParameterName), "parameter_value", aws.ToString(param.ParameterValue))
 		}
 	}
 	c.formatConversion(s3)
@@ -300,8 +277,7 @@ func (c *configuration) outputs() {
 	output := func(name, description string, v any) {
 		c.top.line()
 		b := c.top.block("output", name)
-		b.set("description", description)
-		b.set("value", v)
+		b.set("description", description, "value", v)
 	}
 	destination := hcl("aws_kinesis_firehose_delivery_stream.stagelog.arn")
 	output("access_log_destination_arn", "destination_arn of a stage's access_log_settings", destination)
@@ -331,4 +307,65 @@ func (c *configuration) reference(text string) string {
 		pairs = append(pairs, `"`+r.value+`"`, r.reference, r.value, "${"+r.reference+"}")
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+func (c *configuration) table() {
+	want := c.want.Table
+	if want == nil {
+		return
+	}
+	b := c.resource("aws_glue_catalog_database", "stagelog")
+	b.set("name", c.Pipeline.Database())
+	b.set("description", aws.ToString(c.want.Database.Description))
+	b.set("parameters", hcl("local.tags"))
+
+	b = c.resource("aws_glue_catalog_table", "lines")
+	b.set("name", aws.ToString(want.Name))
+	b.set("database_name", hcl("aws_glue_catalog_database.stagelog.name"))
+	b.set("description", aws.ToString(want.Description))
+	b.set("table_type", aws.ToString(want.TableType))
+	b.line()
+	b.set("parameters", texts(want.Parameters))
+	for _, key := range want.PartitionKeys {
+		b.line()
+		column(b.block("partition_keys"), key)
+	}
+	b.line()
+	d := b.block("storage_descriptor")
+	d.set("location", aws.ToString(want.StorageDescriptor.Location))
+	d.set("input_format", aws.ToString(want.StorageDescriptor.InputFormat))
+	d.set("output_format", aws.ToString(want.StorageDescriptor.OutputFormat))
+	d.line()
+	serde := d.block("ser_de_info")
+	serde.set("serialization_library", aws.ToString(want.StorageDescriptor.SerdeInfo.SerializationLibrary))
+	serde.set("parameters", texts(want.StorageDescriptor.SerdeInfo.Parameters))
+	for _, c := range want.StorageDescriptor.Columns {
+		d.line()
+		column(d.block("columns"), c)
+	}
+}
+
+func column(b *body, c glue.Column) {
+	b.set("name", aws.ToString(c.Name), "type", aws.ToString(c.Type))
+}
+
+// formatConversion adds the stream's format conversion to its S3 configuration.
+func (c *configuration) formatConversion(s3 *body) {
+	if c.want.Table == nil {
+		return
+	}
+	conversion := c.want.Destination.DataFormatConversionConfiguration
+	s3.line()
+	b := s3.block("data_format_conversion_configuration")
+	b.block("input_format_configuration").block("deserializer").block("open_x_json_ser_de")
+	b.line()
+	b.block("output_format_configuration").block("serializer").block("parquet_ser_de").
+		set("compression", string(conversion.OutputFormatConfiguration.Serializer.ParquetSerDe.Compression))
+	b.line()
+	schema := b.block("schema_configuration")
+	schema.set("role_arn", aws.ToString(conversion.SchemaConfiguration.RoleARN))
+	schema.set("database_name", hcl("aws_glue_catalog_table.lines.database_name"))
+	schema.set("table_name", hcl("aws_glue_catalog_table.lines.name"))
+	schema.set("region", aws.ToString(conversion.SchemaConfiguration.Region))
+	schema.set("version_id", aws.ToString(conversion.SchemaConfiguration.VersionId))
 }

@@ -98,23 +98,20 @@ func word(s string) string {
 // elements returns one part for each name, or a single part for all exceptions, or an empty part
 // if there are neither.
 func elements(with string, names []string, without string, not []string, form func(string) string) []string {
-	if len(not) > 0 {
-		all := []string{}
-		for _, n := range not {
-			all = append(all, form(n))
+	normal := func(names []string, with string) (all []string) {
+		for _, n := range names {
+			all = append(all, with+form(n))
 		}
 		slices.Sort(all)
-		return []string{without + strings.Join(slices.Compact(all), ", ")}
+		return slices.Compact(all)
 	}
-	if len(names) == 0 {
+	switch {
+	case len(not) > 0:
+		return []string{without + strings.Join(normal(not, ""), ", ")}
+	case len(names) == 0:
 		return []string{""}
 	}
-	var parts []string
-	for _, n := range names {
-		parts = append(parts, with+form(n))
-	}
-	slices.Sort(parts)
-	return slices.Compact(parts)
+	return normal(names, with)
 }
 
 // names returns the principals in a uniform notation.
@@ -130,14 +127,13 @@ func (p Principal) names() []string {
 		}
 		all = append(all, word(a))
 	}
-	for _, service := range p.Service {
-		all = append(all, word(service))
-	}
-	for _, f := range p.Federated {
-		all = append(all, "federated "+word(f))
-	}
-	for _, u := range p.CanonicalUser {
-		all = append(all, "canonical user "+word(u))
+	for _, of := range []struct {
+		kind  string
+		names List
+	}{{"", p.Service}, {"federated ", p.Federated}, {"canonical user ", p.CanonicalUser}} {
+		for _, name := range of.names {
+			all = append(all, of.kind+word(name))
+		}
 	}
 	return all
 }
@@ -154,7 +150,7 @@ func accountOf(principal string) (id string, ok bool) {
 }
 
 // conditionText returns " if …" with all conditions, or "" if there are none.
-func conditionText(conditions map[string]map[string][]string, spell func(string) string) string {
+func conditionText(conditions Conditions, spell func(string) string) string {
 	var parts []string
 	for op, keys := range conditions {
 		for key, values := range keys {

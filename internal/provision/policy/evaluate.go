@@ -60,9 +60,9 @@ func Evaluate(documents []Document, r Request) (Decision, *Statement) {
 // statement at a time with the effect Allow, so that its result shows whether the statement applies.
 func (s *Statement) appliesTo(version string, r Request) bool {
 	switch {
-	case !s.NotPrincipal.isZero() && s.exempts(r.Principal):
+	case !s.NotPrincipal.IsZero() && s.exempts(r.Principal):
 		return false
-	case !s.Principal.isZero() && !s.Principal.matches(r.Principal):
+	case !s.Principal.IsZero() && !s.Principal.matches(r.Principal):
 		return false
 	}
 	alone := *s

@@ -9,13 +9,13 @@ import "strings"
 // condition on a missing key would deny every call, so there is none.
 // https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
 func FirehoseTrust(account string) Document {
-	return trust("firehose.amazonaws.com", map[string]map[string][]string{"StringEquals": {"sts:ExternalId": {account}}})
+	return trust("firehose.amazonaws.com", Conditions{"StringEquals": {"sts:ExternalId": {account}}})
 }
 
 // FunctionTrust returns a trust policy that allows Lambda to assume a role.
 func FunctionTrust() Document { return trust("lambda.amazonaws.com", nil) }
 
-func trust(service string, when map[string]map[string][]string) Document {
+func trust(service string, when Conditions) Document {
 	return document(Statement{Effect: "Allow", Principal: Principal{Service: []string{service}}, Actions: []string{"sts:AssumeRole"}, Conditions: when})
 }
 
@@ -89,9 +89,9 @@ type BucketPermissions struct {
 func Bucket(p BucketPermissions) Document {
 	arn := "arn:" + p.Partition + ":s3:::" + p.Bucket
 	d := document(Statement{
-		Sid: sidTLS, Effect: "Deny", Principal: Principal{Any: true},
+		Sid: SidTLS, Effect: "Deny", Principal: Principal{Any: true},
 		Actions: []string{"s3:*"}, Resources: []string{arn, arn + "/*"},
-		Conditions: map[string]map[string][]string{"Bool": {"aws:SecureTransport": {"false"}}},
+		Conditions: Conditions{"Bool": {"aws:SecureTransport": {"false"}}},
 	})
 	if len(p.Readers) == 0 {
 		return d
@@ -136,7 +136,7 @@ func allow(sid string, actions []string, resources ...string) Statement {
 // of restricts a statement to resources of an account. All S3 calls have this condition key.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 func (s Statement) of(account string) Statement {
-	s.Conditions = map[string]map[string][]string{"StringEquals": {"aws:ResourceAccount": {account}}}
+	s.Conditions = Conditions{"StringEquals": {"aws:ResourceAccount": {account}}}
 	return s
 }
 
