@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	_ "embed" // for the example
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +37,7 @@ func ExampleAWS(p *Pipeline) []byte {
 		{column("  interval: INTERVAL"), column(fmt.Sprintf("  interval: %ds", p.Deliver.Interval/time.Second))},
 		{column("  size: SIZE"), column(fmt.Sprintf("  size: %dMiB", p.Deliver.Size/mebibyte))},
 		{column("  format: FILES"), column("  format: " + filesWord(p.Deliver.Parquet))},
-		{column("  compression: COMPRESSION"), column("  compression: " + compressionWord(p.Deliver.Compression))},
+		{column("  compression: COMPRESSION"), column("  compression: " + compressionWords[max(0, slices.Index(compressions, cmp.Or(p.Deliver.Compression, Uncompressed)))])},
 		{column("  prefix: PREFIX"), column("  prefix: " + plain(p.Deliver.Prefix))},
 	} {
 		pairs = append(pairs, r.placeholder, r.value)
@@ -70,15 +72,4 @@ func filesWord(parquet bool) string {
 		return "parquet"
 	}
 	return "json"
-}
-
-// compressionWord returns the file's name for a compression of Firehose's API.
-func compressionWord(c string) string {
-	switch c {
-	case Uncompressed, "":
-		return "none"
-	case HadoopSnappy:
-		return "hadoop-snappy"
-	}
-	return strings.ToLower(c)
 }

@@ -31,7 +31,7 @@ type API struct {
 	Name           string // default: the id
 	Upstream       string // http or https URL
 	Stages         []string
-	APIKeyRequired *bool             // never nil after Parse; applies to methods without security in Document; default: true
+	APIKeyRequired bool              // applies to methods without security in Document; default: true
 	Document       *openapi.Document // restricts the API to its paths and methods; nil: all are allowed
 }
 

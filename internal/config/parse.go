@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,9 +32,6 @@ func Load(path string, getenv func(string) string) (*Pipeline, error) {
 
 // Parse reads the content of a file called name. The error is always Problems: all of them, in the order of the lines.
 func Parse(name string, data []byte, getenv func(string) string) (*Pipeline, error) {
-	if getenv == nil {
-		getenv = func(string) string { return "" }
-	}
 	var p *Pipeline
 	opts := yamlfile.Options{MaxBytes: MaxBytes, Getenv: getenv, EmptyHint: "`stagelog init` writes an example"}
 	warnings, err := yamlfile.Read(name, data, opts, func(top yamlfile.Value) { p = readPipeline(top) })
@@ -47,31 +45,20 @@ func Parse(name string, data []byte, getenv func(string) string) (*Pipeline, err
 func readPipeline(top yamlfile.Value) *Pipeline {
 	p := defaults()
 	m := top.Mapping("name", "bucket", "readers", "preset", "region", "account", "stages", "format", "api_key", "names", "deliver", "aws", "local")
-	if v := m["preset"]; v.Exists() {
-		p.usePreset(v.OneOf("none", "apiable"))
-	}
+	p.usePreset(m["preset"].OneOf("none", "apiable"))
 	p.Name = top.Required(m, "name").Checked(checkName)
 	p.Bucket = top.Required(m, "bucket").Checked(checkBucket)
-	if v := m["region"]; v.Exists() {
-		p.Region = v.Matching(regionPattern, "an AWS Region like eu-west-1")
-		p.RegionGiven = true
-	}
-	if v := m["account"]; v.Exists() {
-		p.Account = v.Matching(accountPattern, expectedAccount)
-		p.AccountGiven = true
-	}
+	p.RegionGiven, p.AccountGiven = m["region"].Exists(), m["account"].Exists()
+	p.Region = cmp.Or(m["region"].Matching(regionPattern, "an AWS Region like eu-west-1"), p.Region)
+	p.Account = cmp.Or(m["account"].Matching(accountPattern, expectedAccount), p.Account)
 	p.Readers = readAccounts(m["readers"], p.Account)
 	for _, v := range m["stages"].List() {
 		if ref, ok := readStage(v); ok {
 			p.Stages = appendOnce(p.Stages, ref, v)
 		}
 	}
-	if v := m["format"]; v.Exists() {
-		readFormat(p, v)
-	}
-	if v := m["api_key"]; v.Exists() {
-		p.APIKey = v.OneOf("mask", "hash", "drop", "keep")
-	}
+	readFormat(p, m["format"])
+	p.APIKey = cmp.Or(m["api_key"].OneOf("mask", "hash", "drop", "keep"), p.APIKey)
 	readNames(p, m["names"], m["format"].Or(top))
 	readDeliver(p, m["deliver"])
 	readAWS(p, m["aws"])

@@ -69,7 +69,6 @@ local:
       customers: [{name: Acme Corp, key: env:ACME_KEY, id: acmekey}]
   faults: {page_size: 3, throttle_every: 5, delay: 20ms, new_key_after: 2s}
 `)
-	yes, no := true, false
 	want := &Pipeline{
 		Name: "acme", Bucket: "acme-api-logs", Readers: []string{"111122223333"}, Preset: "apiable", Region: "eu-west-1", Account: "012345678901", RegionGiven: true, AccountGiven: true,
 		Stages: []record.StageRef{{API: "a1b2c3d4e5", Stage: "prod"}, {API: "a1b2c3d4e5", Stage: "test"}},
@@ -79,8 +78,8 @@ local:
 		AWS:     AWS{Architecture: "x86_64", Memory: 512, ExpireDays: 400, ErrorDays: 30, LogDays: 14},
 		Local: &Local{
 			APIs: []API{
-				{ID: "shop", Name: "shop", Upstream: "http://127.0.0.1:9000", Stages: []string{"prod", "test"}, APIKeyRequired: &yes},
-				{ID: "open", Name: "Open API", Upstream: "https://example.com/v1", Stages: []string{"prod"}, APIKeyRequired: &no},
+				{ID: "shop", Name: "shop", Upstream: "http://127.0.0.1:9000", Stages: []string{"prod", "test"}, APIKeyRequired: true},
+				{ID: "open", Name: "Open API", Upstream: "https://example.com/v1", Stages: []string{"prod"}, APIKeyRequired: false},
 			},
 			UsagePlans: []UsagePlan{
 				{Name: "Gold", ID: "gold1", Throttle: Throttle{Rate: 99.5, Burst: 100}, Quota: Quota{Limit: 100000, Period: "MONTH", Offset: 3},
@@ -161,19 +160,18 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestAnchorsAliasesAndMergeKeys(t *testing.T) {
+func TestAnchorsAndAliases(t *testing.T) {
 	p := mustParse(t, minimal+`
 local:
   apis:
-    - &api {id: shop, upstream: "http://127.0.0.1:1", stages: &stages [prod, test]}
-    - {<<: *api, id: other}
+    - {id: shop, upstream: "http://127.0.0.1:1", stages: &stages [prod, test]}
     - {id: third, upstream: "http://127.0.0.1:2", stages: *stages}
 `)
 	var got []string
 	for _, s := range p.Local.Stages() {
 		got = append(got, s.String())
 	}
-	if diff := cmp.Diff([]string{"shop/prod", "shop/test", "other/prod", "other/test", "third/prod", "third/test"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"shop/prod", "shop/test", "third/prod", "third/test"}, got); diff != "" {
 		t.Errorf("Stages (-want +got):\n%s", diff)
 	}
 }

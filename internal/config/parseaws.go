@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -22,28 +23,15 @@ const maxExpireDays = 36500
 func readAWS(p *Pipeline, v yamlfile.Value) {
 	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days")
 	a := &p.AWS
-	if c := m["architecture"]; c.Exists() {
-		a.Architecture = c.OneOf("arm64", "x86_64")
-	}
-	if c := m["memory"]; c.Exists() {
-		a.Memory = int(c.Whole(record.MinFunctionMemoryMiB, record.MaxFunctionMemoryMiB))
-	}
-	if c := m["expire_days"]; c.Exists() {
-		a.ExpireDays = int(c.Whole(0, maxExpireDays))
-	}
-	if c := m["error_days"]; c.Exists() {
-		a.ErrorDays = int(c.Whole(0, maxExpireDays))
-	}
+	a.Architecture = m["architecture"].OneOf("arm64", "x86_64")
+	a.Memory = cmp.Or(int(m["memory"].Whole(record.MinFunctionMemoryMiB, record.MaxFunctionMemoryMiB)), a.Memory)
+	a.ExpireDays = int(m["expire_days"].Whole(0, maxExpireDays))
+	a.ErrorDays = int(m["error_days"].Whole(0, maxExpireDays))
 	if c := m["log_days"]; c.Exists() {
 		a.LogDays = int(c.Whole(1, 3653))
-		if a.LogDays != 0 && !slices.Contains(record.LogRetentionDays(), a.LogDays) {
-			c.Problemf("write "+strconv.Itoa(nextStep(a.LogDays)), "expected a retention that CloudWatch Logs accepts: 1, 3, 5, 7, 14, 30, 60, 90, 120 ... days, found %s", c.Shown())
+		steps := record.LogRetentionDays()
+		if i, found := slices.BinarySearch(steps, a.LogDays); !found && a.LogDays != 0 {
+			c.Problemf("write "+strconv.Itoa(steps[min(i, len(steps)-1)]), "expected a retention that CloudWatch Logs accepts: 1, 3, 5, 7, 14, 30, 60, 90, 120 ... days, found %s", c.Shown())
 		}
 	}
-}
-
-func nextStep(days int) int {
-	steps := record.LogRetentionDays()
-	i, _ := slices.BinarySearch(steps, days)
-	return steps[min(i, len(steps)-1)]
 }

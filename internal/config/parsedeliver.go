@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func readDeliver(p *Pipeline, v yamlfile.Value) {
 		}
 	}
 	if c := m["size"]; c.Exists() {
-		d.Size = readMebibytes(c, 1, record.MaxSizeMiB)
+		d.Size = readMebibytes(c)
 		if d.Parquet && d.Size > 0 && d.Size < record.MinLargeSizeMiB*mebibyte {
 			c.Problemf("", "expected at least %dMiB, Firehose's minimum with format parquet, found %s", record.MinLargeSizeMiB, c.Shown())
 		}
@@ -115,7 +116,7 @@ func checkColumns(p *Pipeline, v yamlfile.Value) {
 }
 
 // readMebibytes reads a size in whole MiB and returns bytes.
-func readMebibytes(v yamlfile.Value, least, most int) int64 {
+func readMebibytes(v yamlfile.Value) int64 {
 	text, ok := v.Literal()
 	if !ok {
 		return 0
@@ -124,10 +125,10 @@ func readMebibytes(v yamlfile.Value, least, most int) int64 {
 	unit := strings.TrimSpace(text[len(digits):])
 	n, err := strconv.Atoi(digits)
 	switch {
-	case err == nil && unit == "MiB" && n >= least && n <= most:
+	case err == nil && unit == "MiB" && n >= 1 && n <= record.MaxSizeMiB:
 		return int64(n) * mebibyte
 	case err == nil && unit == "MiB":
-		v.Problemf("", "expected a size from %dMiB to %dMiB, found %s", least, most, v.Shown())
+		v.Problemf("", "expected a size from 1MiB to %dMiB, found %s", record.MaxSizeMiB, v.Shown())
 	case err == nil && (unit == "" || strings.EqualFold(unit, "MB") || strings.EqualFold(unit, "M") || strings.EqualFold(unit, "MiB")):
 		v.Problemf("write "+digits+"MiB", "expected a size in MiB, found %s", v.Shown())
 	default:
@@ -139,21 +140,22 @@ func readMebibytes(v yamlfile.Value, least, most int) int64 {
 // readCompression reads a compression by its name in lower case or by its name in Firehose's API.
 func readCompression(v yamlfile.Value) string {
 	text, ok := v.Literal()
-	if !ok {
+	word := strings.ToLower(strings.ReplaceAll(text, "_", "-"))
+	if word == "uncompressed" {
+		return Uncompressed
+	}
+	i := slices.Index(compressionWords, word)
+	if ok && i < 0 {
+		v.Problemf(yamlfile.DidYouMean(text, compressionWords), "unknown compression %s", v.Shown())
+	}
+	if i < 0 {
 		return ""
 	}
-	switch strings.ToLower(strings.ReplaceAll(text, "_", "-")) {
-	case "gzip":
-		return GZIP
-	case "none", "uncompressed":
-		return Uncompressed
-	case "zip":
-		return ZIP
-	case "snappy":
-		return Snappy
-	case "hadoop-snappy":
-		return HadoopSnappy
-	}
-	v.Problemf(yamlfile.DidYouMean(text, []string{"gzip", "none", "zip", "snappy", "hadoop-snappy"}), "unknown compression %s", v.Shown())
-	return ""
+	return compressions[i]
 }
+
+// The compressions by the file's words and by Firehose's names.
+var (
+	compressionWords = []string{"gzip", "none", "zip", "snappy", "hadoop-snappy"}
+	compressions     = []string{GZIP, Uncompressed, ZIP, Snappy, HadoopSnappy}
+)

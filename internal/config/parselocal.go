@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -38,17 +39,8 @@ func readLocal(v yamlfile.Value) *Local {
 
 func readAPI(v yamlfile.Value, before []API) API {
 	m := v.Mapping("id", "name", "upstream", "openapi", "stages", "api_key_required")
-	required := true
-	api := API{APIKeyRequired: &required}
-	api.ID = v.Required(m, "id").Word(apiPattern, expectedAPI)
-	api.Name = api.ID
-	if c := m["name"]; c.Exists() {
-		api.Name = c.Checked(checkLabel)
-	}
-	api.Upstream = readUpstream(v.Required(m, "upstream"))
-	if c := m["openapi"]; c.Exists() {
-		api.Document = readDocument(c)
-	}
+	api := API{ID: v.Required(m, "id").Word(apiPattern, expectedAPI), Upstream: readUpstream(v.Required(m, "upstream")), Document: readDocument(m["openapi"])}
+	api.Name = cmp.Or(m["name"].Checked(checkLabel), api.ID)
 	for _, item := range v.Required(m, "stages").List() {
 		if stage := item.Word(stagePattern, expectedStage); stage != "" {
 			api.Stages = appendOnce(api.Stages, stage, item)
@@ -57,9 +49,7 @@ func readAPI(v yamlfile.Value, before []API) API {
 	if c := m["stages"]; c.Exists() && c.Len() == 0 {
 		c.Problemf("", "expected at least one stage")
 	}
-	if c := m["api_key_required"]; c.Exists() {
-		required = c.OneOf("true", "false") != "false"
-	}
+	api.APIKeyRequired = m["api_key_required"].OneOf("true", "false") != "false"
 	if api.ID != "" && slices.ContainsFunc(before, func(b API) bool { return b.ID == api.ID }) {
 		m["id"].Problemf("", "duplicate API id")
 	}
@@ -82,16 +72,9 @@ func readUpstream(v yamlfile.Value) string {
 
 func readPlan(v yamlfile.Value, l *Local, known map[record.StageRef]bool, keys *keyRing) UsagePlan {
 	m := v.Mapping("name", "id", "throttle", "quota", "stages", "customers")
-	plan := UsagePlan{}
-	plan.Name = v.Required(m, "name").Checked(checkLabel)
-	if c := m["id"]; c.Exists() {
-		plan.ID = c.Word(idPattern, "the id of a usage plan: letters and digits")
-	}
-	if c := m["throttle"]; c.Exists() {
-		plan.Throttle = readThrottle(c)
-	}
-	if c := m["quota"]; c.Exists() {
-		plan.Quota = readQuota(c)
+	plan := UsagePlan{
+		Name: v.Required(m, "name").Checked(checkLabel), ID: m["id"].Word(idPattern, "the id of a usage plan: letters and digits"),
+		Throttle: readThrottle(m["throttle"]), Quota: readQuota(m["quota"]),
 	}
 	for _, item := range m["stages"].List() {
 		ref, ok := readStage(item)
@@ -136,18 +119,14 @@ func readThrottle(v yamlfile.Value) Throttle {
 			t = Throttle{Rate: rate, Burst: int(math.Ceil(rate))}
 		}
 	}
-	if c := m["burst"]; c.Exists() {
-		t.Burst = int(c.Whole(1, 1_000_000))
-	}
+	t.Burst = cmp.Or(int(m["burst"].Whole(1, 1_000_000)), t.Burst)
 	return t
 }
 
 func readQuota(v yamlfile.Value) Quota {
 	m := v.Mapping("limit", "period", "offset")
 	q := Quota{Limit: int(v.Required(m, "limit").Whole(1, math.MaxInt32)), Period: v.Required(m, "period").OneOf("DAY", "WEEK", "MONTH")}
-	if c := m["offset"]; c.Exists() {
-		q.Offset = int(c.Whole(0, map[string]int64{"": 27, "DAY": 0, "WEEK": 6, "MONTH": 27}[q.Period]))
-	}
+	q.Offset = int(m["offset"].Whole(0, map[string]int64{"": 27, "DAY": 0, "WEEK": 6, "MONTH": 27}[q.Period]))
 	return q
 }
 
@@ -159,8 +138,7 @@ const (
 
 func readCustomer(v yamlfile.Value) Customer {
 	m := v.Mapping("name", "key", "id")
-	var c Customer
-	c.Name = v.Required(m, "name").Checked(checkLabel)
+	c := Customer{Name: v.Required(m, "name").Checked(checkLabel), ID: m["id"].Word(idPattern, "the id of an API key: letters and digits")}
 	if key, ok := v.Required(m, "key").Text(); ok {
 		// Messages must not show the key.
 		if len(key) < minKeyLength || len(key) > maxKeyLength {
@@ -171,26 +149,13 @@ func readCustomer(v yamlfile.Value) Customer {
 			c.Key = Secret(key)
 		}
 	}
-	if id := m["id"]; id.Exists() {
-		c.ID = id.Word(idPattern, "the id of an API key: letters and digits")
-	}
 	return c
 }
 
 func readFaults(v yamlfile.Value) *Faults {
 	m := v.Mapping("page_size", "throttle_every", "delay", "new_key_after")
-	f := &Faults{}
-	if c := m["page_size"]; c.Exists() {
-		f.PageSize = int(c.Whole(1, 500))
+	return &Faults{
+		PageSize: int(m["page_size"].Whole(1, 500)), ThrottleEvery: int(m["throttle_every"].Whole(2, math.MaxInt32)),
+		Delay: m["delay"].Duration(0, time.Minute), NewKeyAfter: m["new_key_after"].Duration(0, time.Hour),
 	}
-	if c := m["throttle_every"]; c.Exists() {
-		f.ThrottleEvery = int(c.Whole(2, math.MaxInt32))
-	}
-	if c := m["delay"]; c.Exists() {
-		f.Delay = c.Duration(0, time.Minute)
-	}
-	if c := m["new_key_after"]; c.Exists() {
-		f.NewKeyAfter = c.Duration(0, time.Hour)
-	}
-	return f
 }

@@ -15,7 +15,7 @@ import (
 func localConfig(l *config.Local, lastLater bool) apigateway.Local {
 	var to apigateway.Local
 	for _, a := range l.APIs {
-		to.APIs = append(to.APIs, apigateway.LocalAPI{ID: a.ID, Name: a.Name, Upstream: a.Upstream, Stages: a.Stages, APIKeyRequired: *a.APIKeyRequired, Document: a.Document})
+		to.APIs = append(to.APIs, apigateway.LocalAPI{ID: a.ID, Name: a.Name, Upstream: a.Upstream, Stages: a.Stages, APIKeyRequired: a.APIKeyRequired, Document: a.Document})
 	}
 	for _, p := range l.UsagePlans {
 		plan := apigateway.LocalPlan{ID: p.ID, Name: p.Name}
