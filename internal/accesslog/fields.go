@@ -90,14 +90,9 @@ func membersOf(format string, quotes quoteStyle) ([]member, bool) {
 	}
 	var all []member
 	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, false
-		}
+		name, _ := dec.Token() // no token fails: the skeleton is valid
 		var value any
-		if err := dec.Decode(&value); err != nil {
-			return nil, false
-		}
+		_ = dec.Decode(&value)
 		m := member{name: name.(string)}
 		if text, ok := value.(string); ok && isVariable(text) {
 			m.variable = text

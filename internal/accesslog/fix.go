@@ -57,19 +57,9 @@ func (d *draft) repairEncoding() {
 	if utf8.ValidString(d.text) {
 		return
 	}
-	e, first := d.edit(), -1
-	for i := 0; i < len(d.text); {
-		r, size := utf8.DecodeRuneInString(d.text[i:])
-		if r == utf8.RuneError && size == 1 {
-			if first < 0 {
-				first = i
-			}
-			e.put("\ufffd", i)
-		} else {
-			e.keep(i, i+size)
-		}
-		i += size
-	}
+	e, _, first := d.rewrite(straightQuotes, func(s *scanner) (string, bool) {
+		return "\ufffd", s.char == utf8.RuneError && s.end-s.start == 1
+	})
 	d.repaired(Error, "invalid-utf8", first, "the format is not valid UTF-8: no record is valid JSON", "save the file as UTF-8")
 	e.done()
 }
@@ -101,8 +91,7 @@ func (d *draft) repairWrapping() {
 	if !strings.ContainsRune("\"'`\u201c\u201d\u2018\u2019", first) || !strings.ContainsRune("\"'`\u201c\u201d\u2018\u2019", last) {
 		return
 	}
-	inner := d.text[start+n : max(start+n, end-m)]
-	if trimmed := strings.TrimSpace(inner); !strings.HasPrefix(trimmed, "{") || !strings.HasSuffix(trimmed, "}") && !strings.HasSuffix(trimmed, `}\n`) {
+	if trimmed := strings.TrimSpace(d.text[start+n : max(start+n, end-m)]); !strings.HasPrefix(trimmed, "{") || !strings.HasSuffix(trimmed, "}") && !strings.HasSuffix(trimmed, `}\n`) {
 		return
 	}
 	d.repaired(Error, "wrapped-in-quotes", start, "the whole format is in quotes: they become part of every record, so no record is valid JSON", "remove the quotes before { and after }")

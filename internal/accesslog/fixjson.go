@@ -11,43 +11,20 @@ func (d *draft) repairQuotes(style quoteStyle, code, message, fix string) {
 	if d.isJSON() || style == singleQuotes && strings.Contains(d.text, `"`) {
 		return
 	}
-	e, n, first := d.edit(), 0, -1
-	s := scanner{text: d.text, quotes: style}
-	for s.next() {
-		switch {
-		case s.isQuote && s.char != '"':
-			if n++; first < 0 {
-				first = s.start
-			}
-			e.put(`"`, s.start)
-		default:
-			e.keep(s.start, s.end)
-		}
+	e, n, first := d.rewrite(style, func(s *scanner) (string, bool) { return `"`, s.isQuote && s.char != '"' })
+	if n > 0 {
+		d.repaired(Error, code, first, fmt.Sprintf(message, n), fix)
+		e.done()
 	}
-	if n == 0 {
-		return
-	}
-	d.repaired(Error, code, first, fmt.Sprintf(message, n), fix)
-	e.done()
 }
 
 // repairSpaces replaces spaces between fields that JSON does not allow. They come from web pages.
 func (d *draft) repairSpaces() {
-	e, first := d.edit(), -1
-	s := scanner{text: d.text}
-	for s.next() {
-		foreign := s.kind == textToken && !s.inString && !strings.ContainsRune(space, s.char) &&
+	e, n, first := d.rewrite(straightQuotes, func(s *scanner) (string, bool) {
+		return " ", s.kind == textToken && !s.inString && !strings.ContainsRune(space, s.char) &&
 			(unicode.IsSpace(s.char) || s.char >= '\u200b' && s.char <= '\u200d' || s.char == '\u2060')
-		if !foreign {
-			e.keep(s.start, s.end)
-			continue
-		}
-		if first < 0 {
-			first = s.start
-		}
-		e.put(" ", s.start)
-	}
-	if first >= 0 {
+	})
+	if n > 0 {
 		d.repaired(Error, "foreign-space", first, "between fields there is a space character that JSON does not allow, such as a non-breaking space from a web page: no record is valid JSON", "use ordinary spaces or none")
 		e.done()
 	}
@@ -55,15 +32,12 @@ func (d *draft) repairSpaces() {
 
 // repairValues puts variables in quotes, and replaces the one whose value includes quotes.
 func (d *draft) repairValues() {
-	e := d.edit()
 	unquoted, message := map[string]int{}, -1
 	var order []string
-	s := scanner{text: d.text}
-	for s.next() {
+	e, _, _ := d.rewrite(straightQuotes, func(s *scanner) (string, bool) {
 		name := s.token()
 		if s.kind != variableToken || s.inString && name != messageString || index()[name].Always {
-			e.keep(s.start, s.end)
-			continue
+			return "", false
 		}
 		if name == messageString {
 			if message < 0 {
@@ -77,8 +51,8 @@ func (d *draft) repairValues() {
 		if !s.inString {
 			name = `"` + name + `"`
 		}
-		e.put(name, s.start)
-	}
+		return name, true
+	})
 	if message >= 0 {
 		d.repaired(Error, "message-string", message, messageString+" adds its own quotes when there is an error and none when there is not: the record is invalid JSON in one of the two cases, with or without quotes in the format",
 			`use "$context.error.message" in quotes`)

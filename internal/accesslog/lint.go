@@ -22,13 +22,7 @@ const (
 
 // String returns "info", "warning" or "error".
 func (s Severity) String() string {
-	switch s {
-	case Error:
-		return "error"
-	case Warning:
-		return "warning"
-	}
-	return "info"
+	return [...]string{"info", "warning", "error"}[s]
 }
 
 // MarshalText returns the same text as String.
@@ -162,6 +156,24 @@ type edit struct {
 }
 
 func (d *draft) edit() *edit { return &edit{d: d, text: make([]byte, 0, len(d.text)+16)} }
+
+// rewrite copies the draft and replaces the tokens for which replace returns true. It returns the number of them and the
+// offset of the first, or -1.
+func (d *draft) rewrite(quotes quoteStyle, replace func(*scanner) (string, bool)) (e *edit, n, first int) {
+	e, first = d.edit(), -1
+	for s := (scanner{text: d.text, quotes: quotes}); s.next(); {
+		text, ok := replace(&s)
+		if !ok {
+			e.keep(s.start, s.end)
+			continue
+		}
+		if n++; first < 0 {
+			first = s.start
+		}
+		e.put(text, s.start)
+	}
+	return e, n, first
+}
 
 // keep copies bytes i to j of the draft.
 func (e *edit) keep(i, j int) {

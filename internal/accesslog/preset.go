@@ -15,23 +15,11 @@ const (
 		`"request_time":"$context.requestTime","stage":"$context.stage"}` + "\n"
 
 	// Usage has the fields for usage reports: caller, plan, route and outcome.
-	Usage = `{"api_id":"$context.apiId","stage":"$context.stage","key_id":"$context.identity.apiKeyId",` +
-		`"ip":"$context.identity.sourceIp","method":"$context.httpMethod","uri":"$context.path",` +
-		`"resource_path":"$context.resourcePath","resource_id":"$context.resourceId",` +
-		`"response_size":"$context.responseLength","response_status":"$context.status",` +
-		`"request_latency":"$context.responseLatency","request_time":"$context.requestTime",` +
-		`"request_time_epoch":"$context.requestTimeEpoch","request_id":"$context.requestId",` +
-		`"extended_request_id":"$context.extendedRequestId"}` + "\n"
+	Usage = "{" + usageFields + "}\n"
 
 	// Full adds fields to Usage that help to find the cause of an error: client, integration, authorizer, firewall.
-	Full = `{"api_id":"$context.apiId","stage":"$context.stage","key_id":"$context.identity.apiKeyId",` +
-		`"ip":"$context.identity.sourceIp","method":"$context.httpMethod","uri":"$context.path",` +
-		`"resource_path":"$context.resourcePath","resource_id":"$context.resourceId",` +
-		`"response_size":"$context.responseLength","response_status":"$context.status",` +
-		`"request_latency":"$context.responseLatency","request_time":"$context.requestTime",` +
-		`"request_time_epoch":"$context.requestTimeEpoch","request_id":"$context.requestId",` +
-		`"extended_request_id":"$context.extendedRequestId",` +
-		`"account_id":"$context.accountId","protocol":"$context.protocol","domain_name":"$context.domainName",` +
+	Full = "{" + usageFields +
+		`,"account_id":"$context.accountId","protocol":"$context.protocol","domain_name":"$context.domainName",` +
 		`"tls_version":"$context.tlsVersion","user_agent":"$context.identity.userAgent","user_arn":"$context.identity.userArn",` +
 		`"principal_id":"$context.authorizer.principalId","authorizer_status":"$context.authorizer.status",` +
 		`"authorizer_latency":"$context.authorizer.latency","integration_status":"$context.integration.status",` +
@@ -39,6 +27,14 @@ const (
 		`"error_message":"$context.error.message","error_type":"$context.error.responseType",` +
 		`"validation_error":"$context.error.validationErrorString","waf_response_code":"$context.wafResponseCode",` +
 		`"xray_trace_id":"$context.xrayTraceId"}` + "\n"
+
+	usageFields = `"api_id":"$context.apiId","stage":"$context.stage","key_id":"$context.identity.apiKeyId",` +
+		`"ip":"$context.identity.sourceIp","method":"$context.httpMethod","uri":"$context.path",` +
+		`"resource_path":"$context.resourcePath","resource_id":"$context.resourceId",` +
+		`"response_size":"$context.responseLength","response_status":"$context.status",` +
+		`"request_latency":"$context.responseLatency","request_time":"$context.requestTime",` +
+		`"request_time_epoch":"$context.requestTimeEpoch","request_id":"$context.requestId",` +
+		`"extended_request_id":"$context.extendedRequestId"`
 
 	// Apiable has the fields of Apiable's usage import, with the time in milliseconds. Plan and subscription come from an
 	// authorizer; where there is none, enrichment replaces the "-".
@@ -56,17 +52,8 @@ func Presets() []string { return []string{"classic", "usage", "full", "apiable"}
 
 // Preset returns the format with the given name.
 func Preset(name string) (string, bool) {
-	switch name {
-	case "classic":
-		return Classic, true
-	case "usage":
-		return Usage, true
-	case "full":
-		return Full, true
-	case "apiable":
-		return Apiable, true
-	}
-	return "", false
+	format, ok := map[string]string{"classic": Classic, "usage": Usage, "full": Full, "apiable": Apiable}[name]
+	return format, ok
 }
 
 // Seed returns the format exactly as published on the web page that this project replaces, with curly quotes, uneven spaces

@@ -1,6 +1,9 @@
 package accesslog
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // unset is what API Gateway writes for a variable that has no value.
 const unset = '-'
@@ -8,12 +11,11 @@ const unset = '-'
 // AppendLine appends one log line. It calls value with each variable, named as in Variables; false or "" means no value,
 // which renders as "-". Values are escaped as in AppendValues.
 func (f *Format) AppendLine(dst []byte, value func(variable string) (string, bool)) []byte {
-	for i, slot := range f.slots {
-		dst = append(dst, f.literals[i]...)
-		v, _ := value(f.variables[slot])
-		dst = f.appendSlot(dst, slot, v)
+	values := make([]string, len(f.variables))
+	for i, name := range f.variables {
+		values[i], _ = value(name)
 	}
-	return append(dst, f.literals[len(f.slots)]...)
+	return f.AppendValues(dst, values)
 }
 
 // AppendValues appends one log line with values in the order of Variables. "" and values missing at the end render as "-".
@@ -23,25 +25,16 @@ func (f *Format) AppendLine(dst []byte, value func(variable string) (string, boo
 func (f *Format) AppendValues(dst []byte, values []string) []byte {
 	for i, slot := range f.slots {
 		dst = append(dst, f.literals[i]...)
-		var v string
-		if slot < len(values) {
-			v = values[slot]
+		switch {
+		case slot >= len(values) || values[slot] == "":
+			dst = append(dst, unset)
+		case f.quoted[slot]:
+			dst = append(appendEscaped(append(dst, '"'), values[slot]), '"')
+		default:
+			dst = appendEscaped(dst, values[slot])
 		}
-		dst = f.appendSlot(dst, slot, v)
 	}
 	return append(dst, f.literals[len(f.slots)]...)
-}
-
-func (f *Format) appendSlot(dst []byte, slot int, v string) []byte {
-	if v == "" {
-		return append(dst, unset)
-	}
-	if !f.quoted[slot] {
-		return appendEscaped(dst, v)
-	}
-	dst = append(dst, '"')
-	dst = appendEscaped(dst, v)
-	return append(dst, '"')
 }
 
 const hexDigits = "0123456789abcdef"
@@ -90,19 +83,8 @@ func appendEscaped(dst []byte, s string) []byte {
 }
 
 func appendEscapedByte(dst []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\n':
-		return append(dst, `\n`...)
-	case '\r':
-		return append(dst, `\r`...)
-	case '\t':
-		return append(dst, `\t`...)
-	case '\b':
-		return append(dst, `\b`...)
-	case '\f':
-		return append(dst, `\f`...)
+	if i := strings.IndexByte("\"\\\n\r\t\b\f", c); i >= 0 {
+		return append(dst, '\\', `"\nrtbf`[i])
 	}
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
 }

@@ -1,6 +1,9 @@
 package accesslog
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 type tokenKind uint8
 
@@ -76,11 +79,8 @@ func (s *scanner) token() string { return s.text[s.start:s.end] }
 
 // variableEnd returns the end of the variable that starts at i, or i if none starts there.
 func variableEnd(s string, i int) int {
-	if s[i] != '$' || len(s)-i <= len(contextPrefix) || s[i:i+len(contextPrefix)] != contextPrefix {
-		return i
-	}
-	if end := nameEnd(s, i+len(contextPrefix)); end > i+len(contextPrefix) {
-		return end
+	if name := i + len(contextPrefix); strings.HasPrefix(s[i:], contextPrefix) && nameEnd(s, name) > name {
+		return nameEnd(s, name)
 	}
 	return i
 }

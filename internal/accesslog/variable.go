@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,11 +25,7 @@ type Variable struct {
 
 // Catalogue returns every variable that AWS documents for REST APIs, in the order of AWS's page. The caller owns the slice.
 func Catalogue() []Variable {
-	var all []Variable
-	for _, group := range [][]Variable{requestVariables(), callerVariables(), phaseVariables(), resultVariables()} {
-		all = append(all, group...)
-	}
-	return all
+	return slices.Concat(requestVariables(), callerVariables(), phaseVariables(), resultVariables())
 }
 
 // index returns the catalogue by name. It is built once and read-only.
@@ -80,8 +77,5 @@ func suggest(name string) (string, bool) {
 		}
 	}
 	found, ok := nearest.Name(short, known)
-	if !ok {
-		return "", false
-	}
-	return contextPrefix + found, true
+	return contextPrefix + found, ok
 }
