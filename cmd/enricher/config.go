@@ -83,11 +83,7 @@ func recordFields(env environ, format string) (accesslog.Fields, error) {
 	} else if !strings.Contains(format, "$context.") {
 		return accesslog.Fields{}, fmt.Errorf("STAGELOG_FORMAT must be a log format or one of %s", strings.Join(accesslog.Presets(), ", "))
 	}
-	parsed, err := accesslog.Parse(format)
-	if err != nil {
-		return accesslog.Fields{}, fmt.Errorf("STAGELOG_FORMAT: %w", err)
-	}
-	fields := parsed.Fields()
+	fields := accesslog.Parse(format).Fields()
 	for name, field := range map[string]*string{
 		"STAGELOG_FIELD_KEY_ID": &fields.KeyID, "STAGELOG_FIELD_API_ID": &fields.APIID,
 		"STAGELOG_FIELD_STAGE": &fields.Stage, "STAGELOG_FIELD_API_KEY": &fields.APIKey,

@@ -1,13 +1,22 @@
+// Package accesslog parses, checks, repairs and renders the access log formats of API Gateway.
+//
+// A format is one line of text with $context variables. API Gateway replaces each variable
+// by its value, or by "-" when there is none, and copies all other text unchanged, including
+// quotes, commas and the newline at the end. Parse reads a format, Fields maps variables to
+// JSON fields, AppendValues renders a log line, Lint reports problems and Fix repairs those
+// with only one possible repair. Preset returns the built-in formats, Catalogue describes
+// every variable.
+//
+// Variables are named as they are written, including "$context.". The package does no I/O
+// and keeps no mutable state; a Format is safe for concurrent use.
 package accesslog
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 )
 
-// MaxFormatBytes is the longest format that Parse accepts. API Gateway's limit is far lower (about 3 KB according to AWS's guides).
+// MaxFormatBytes is the longest format that Lint examines. API Gateway's limit is far lower (about 3 KB according to AWS's guides).
 const MaxFormatBytes = 64 << 10
 
 // contextPrefix starts every variable of an access log format.
@@ -15,9 +24,6 @@ const contextPrefix = "$context."
 
 // messageString is the only variable whose value includes double quotes around it.
 const messageString = "$context.error.messageString"
-
-// ErrTooLong is returned for a format over MaxFormatBytes.
-var ErrTooLong = errors.New("format is too long")
 
 // Format is a parsed access log format: literal text and variables in turn. It is immutable.
 type Format struct {
@@ -29,12 +35,9 @@ type Format struct {
 }
 
 // Parse reads a format as API Gateway does: "$context." with the longest following name of letters, digits, "_" and "."
-// that does not end in a dot is a variable, known or not; everything else is literal text. The only error is ErrTooLong,
-// because API Gateway accepts any text. Lint reports the problems.
-func Parse(format string) (*Format, error) {
-	if len(format) > MaxFormatBytes {
-		return nil, fmt.Errorf("parse format of %d bytes: %w (limit %d)", len(format), ErrTooLong, MaxFormatBytes)
-	}
+// that does not end in a dot is a variable, known or not; everything else is literal text. API Gateway accepts any text;
+// Lint reports the problems.
+func Parse(format string) *Format {
 	f := &Format{text: format}
 	done := 0
 	for _, use := range uses(format) {
@@ -50,7 +53,7 @@ func Parse(format string) (*Format, error) {
 		done = use.end
 	}
 	f.literals = append(f.literals, format[done:])
-	return f, nil
+	return f
 }
 
 // String returns the text that was passed to Parse.

@@ -37,7 +37,7 @@ func TestAppendValuesRendersLikeAPIGateway(t *testing.T) {
 		{"message string without value", `{"e":$context.error.messageString}`, []string{""}, `{"e":-}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := mustParse(t, tt.format)
+			f := Parse(tt.format)
 			if got := string(f.AppendValues([]byte(">"), tt.values)); got != ">"+tt.want {
 				t.Errorf("AppendValues(%q) of %q = %q, want %q", tt.values, tt.format, got, ">"+tt.want)
 			}
@@ -66,7 +66,7 @@ func TestHostileValuesStayInTheirField(t *testing.T) {
 // every field.
 func checkLine(t *testing.T, format, v string) {
 	t.Helper()
-	f := mustParse(t, format)
+	f := Parse(format)
 	values := make([]string, len(f.Variables()))
 	for i := range values {
 		values[i] = v
@@ -114,7 +114,7 @@ func benchValues(f *Format) []string {
 }
 
 func TestAppendValuesAllocatesNothing(t *testing.T) {
-	f := mustParse(t, Full)
+	f := Parse(Full)
 	values := benchValues(f)
 	values[5] = `/prod/"quoted"\` + "\n\xff\u2028<"
 	buf := make([]byte, 0, 8<<10)
@@ -127,7 +127,7 @@ func BenchmarkAppendValues(b *testing.B) {
 	for _, name := range Presets() {
 		b.Run(name, func(b *testing.B) {
 			format, _ := Preset(name)
-			f := mustParse(b, format)
+			f := Parse(format)
 			values := benchValues(f)
 			buf := f.AppendValues(nil, values)
 			b.SetBytes(int64(len(buf)))

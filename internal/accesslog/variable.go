@@ -77,5 +77,8 @@ func suggest(name string) (string, bool) {
 		}
 	}
 	found, ok := nearest.Name(short, known)
-	return contextPrefix + found, ok
+	if !ok {
+		return "", false
+	}
+	return contextPrefix + found, true
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-
 	"regexp"
 	"strings"
 
@@ -146,15 +145,11 @@ func (a *awsFlags) command(e *env, name string) string {
 
 // withLocalStages returns p with the stages that it has on this machine if the endpoint is local.
 func (s *awsSession) withLocalStages(p *config.Pipeline) *config.Pipeline {
-	if !onThisMachine(s.Endpoint) || p.Local == nil {
-		return p
-	}
-	local := p.LocalStages()
-	if len(local) == 0 {
+	if !onThisMachine(s.Endpoint) || p.Local == nil || len(p.LocalStages()) == 0 {
 		return p
 	}
 	here := *p
-	here.Stages = local
+	here.Stages = p.LocalStages()
 	return &here
 }
 

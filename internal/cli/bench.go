@@ -28,10 +28,7 @@ is the number of delivered records, divided by the time until the last object wa
   stagelog bench --for 10s --clients 8 --batch 500
   stagelog bench --batch 1 --clients 64      one record per request, batched by the server
   stagelog bench --batch 1 --clients 1`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runBench(cmd.Context(), e, cfg)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runBench(cmd.Context(), e, cfg) },
 	}
 	f := cmd.Flags()
 	f.DurationVar(&cfg.For, "for", 5*time.Second, "how long to send records")

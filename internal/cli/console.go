@@ -36,7 +36,6 @@ objects while it runs. ` + "`stagelog up`" + ` has its own console, which also s
 		Example: `  stagelog console
   stagelog console --bucket s3://acme-api-logs/logs/ --profile partner
   stagelog console --listen 0.0.0.0:8082 --password-file console.password`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runConsole(cmd.Context(), e, &flags) },
 	}
 	flags.lake.bind(cmd)
@@ -73,15 +72,11 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	if ip := net.ParseIP(host); err != nil || password == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return usageError{fmt.Errorf("--listen %s: other machines can reach this address; set a password with --password-file", flags.listen)}
 	}
-	from := flags.from.Time
-	if from.IsZero() {
-		from = time.Now().Add(-recent)
-	}
 	at, err := flags.lake.find(ctx, e)
 	if err != nil {
 		return err
 	}
-	at.From = from
+	at.From = flags.from.or(time.Now().Add(-recent))
 	name := at.bucket.Bucket()
 	filler := &lake.Filler{
 		Open:  func(ctx context.Context) (*lake.Lake, error) { return flags.lake.openAsIs(ctx, e, name) },

@@ -42,7 +42,6 @@ twice. In JSON, the stages are in "stages".
 ` + lakeHelp,
 		Example: `  stagelog report coverage --from 2026-11-01 --to 2026-12-01
   stagelog report coverage --all --csv`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runCoverage(cmd.Context(), e, &flags) },
 	}
 	flags.lake.bind(cmd)
@@ -56,14 +55,9 @@ twice. In JSON, the stages are in "stages".
 
 func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 	const day = 24 * time.Hour
-	from, to := flags.from.Time, flags.to.Time
-	if to.IsZero() {
-		to = time.Now().UTC().Truncate(day)
-	}
-	if from.IsZero() {
-		from = to.Add(-recent)
-	}
-	if from, to = from.Truncate(day), to.Truncate(day); !from.Before(to) {
+	to := flags.to.or(time.Now().UTC()).Truncate(day)
+	from := flags.from.or(to.Add(-recent)).Truncate(day)
+	if !from.Before(to) {
 		return usageError{fmt.Errorf("--from %s is not a day before --to %s", from.Format(time.DateOnly), to.Format(time.DateOnly))}
 	}
 	at, err := flags.lake.find(ctx, e)
@@ -116,7 +110,6 @@ that time, or else from API Gateway or the snapshot of the pipeline's functions.
 objects; ` + "`stagelog replay`" + ` does that.
 
 ` + lakeHelp,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runReattribute(cmd.Context(), e, &flags) },
 	}
 	flags.bind(cmd)
@@ -137,7 +130,7 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 		return err
 	}
 	defer l.Close()
-	known, err := customers(ctx, clients, at.bucket.Bucket())
+	known, err := provision.Customers(ctx, clients, at.bucket.Bucket())
 	if err != nil {
 		return provision.Explain(err)
 	}

@@ -28,10 +28,7 @@ needs no AWS account and leaves nothing behind.`,
 		Example: `  stagelog demo                  until Ctrl-C
   stagelog demo --for 20s        stops after 20 seconds with a summary
   stagelog demo --for 20s --json one JSON document on stdout`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDemo(cmd.Context(), e, cfg)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), e, cfg) },
 	}
 	cmd.Flags().DurationVar(&cfg.For, "for", 0, "how long to send requests (default: until Ctrl-C)")
 	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "directory for the state (default: a temporary directory)")

@@ -27,10 +27,7 @@ destroy restores those settings.`,
   stagelog deploy --yes                                   in a script
   stagelog deploy --adopt --replace-logging               adopt a pipeline that was built by hand
   stagelog deploy --endpoint-url http://127.0.0.1:4580    on this machine, against ` + "`stagelog up --apis-only`",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDeploy(cmd.Context(), e, &flags, yes)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDeploy(cmd.Context(), e, &flags, yes) },
 	}
 	flags.bind(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not prompt")

@@ -31,10 +31,7 @@ stagelog neither created nor adopted.`,
 		Example: `  stagelog destroy
   stagelog destroy --delete-bucket
   stagelog destroy --yes --no-drain      at once; undelivered records are lost`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDestroy(cmd.Context(), e, &flags)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDestroy(cmd.Context(), e, &flags) },
 	}
 	flags.aws.bind(cmd)
 	f := cmd.Flags()

@@ -46,10 +46,7 @@ Exits with 1 if a check failed. Warnings do not count.`,
   stagelog doctor --stage a1b2c3d4e5/prod             a pipeline that stagelog did not build
   stagelog doctor --no-record                         read only, send nothing
   stagelog doctor --as-reader --profile partner       with the credentials of a reader`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDoctor(cmd.Context(), e, &flags)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), e, &flags) },
 	}
 	flags.aws.bind(cmd)
 	f := cmd.Flags()
@@ -181,7 +178,7 @@ func finishDoctor(e *env, r doctor.Report, colour paint) error {
 		fmt.Fprintf(e.stdout, "\n%s %d checks, %d failed, %d warnings.\n", verdict, len(r.Checks), r.Failed, r.Warnings)
 	}
 	if r.Failed > 0 {
-		return silentError{}
+		return exitError(exitFailed)
 	}
 	return nil
 }

@@ -33,28 +33,21 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// silentError is a failure whose cause was already printed.
-type silentError struct{}
+// exitError is an exit code whose cause was already printed.
+type exitError int
 
-func (silentError) Error() string { return "failed" }
-
-// toDoError is the result of plan if there are changes to make.
-type toDoError struct{}
-
-func (toDoError) Error() string { return "there are changes to make" }
+func (e exitError) Error() string { return fmt.Sprintf("exit with %d", int(e)) }
 
 // exitCode prints err and returns the exit code for it.
 func exitCode(err error, stderr io.Writer) int {
 	var problems config.Problems
 	var usage usageError
-	var silent silentError
+	var code exitError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &toDoError{}):
-		return exitToDo
-	case errors.As(err, &silent):
-		return exitFailed
+	case errors.As(err, &code):
+		return int(code)
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "interrupted")
 		return exitInterrupt

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,52 +39,40 @@ changes AWS. Each file begins with the command to run.`,
 
 func newExportCode(e *env, name, short string, write func(*desired.Spec) ([]byte, error)) *cobra.Command {
 	var region, zip string
-	cmd := &cobra.Command{
-		Use:   name,
-		Short: short,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			spec, err := exportSpec(cmd.Context(), e, region, zip)
-			if err != nil {
-				return err
-			}
-			text, err := write(spec)
-			if err != nil {
-				return err
-			}
-			if e.json {
-				return printJSON(e.stdout, map[string]string{"format": name, "text": string(text)})
-			}
-			_, err = e.stdout.Write(text)
-			return err
-		},
-	}
+	cmd := newExportText(e, name, short, func(ctx context.Context) ([]byte, error) {
+		spec, err := exportSpec(ctx, e, region, zip)
+		if err != nil {
+			return nil, err
+		}
+		return write(spec)
+	})
 	cmd.Flags().StringVar(&region, "region", "", "AWS Region (default: from stagelog.yaml or AWS_REGION)")
 	cmd.Flags().StringVar(&zip, "function-zip", "", "zip file of the enrichment function (default: from the release, or built with Go)")
 	return cmd
 }
 
 func newExportAthena(e *env) *cobra.Command {
-	return &cobra.Command{
-		Use:   "athena",
-		Short: "Print SQL for Amazon Athena: a table, a view and reports",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			p, err := config.Load(e.file, e.getenv)
-			if err != nil {
-				return err
-			}
-			text, err := export.Athena(p)
-			if err != nil {
-				return err
-			}
-			if e.json {
-				return printJSON(e.stdout, map[string]string{"format": "athena", "text": string(text)})
-			}
-			_, err = e.stdout.Write(text)
+	return newExportText(e, "athena", "Print SQL for Amazon Athena: a table, a view and reports", func(context.Context) ([]byte, error) {
+		p, err := config.Load(e.file, e.getenv)
+		if err != nil {
+			return nil, err
+		}
+		return export.Athena(p)
+	})
+}
+
+func newExportText(e *env, name, short string, write func(context.Context) ([]byte, error)) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, RunE: func(cmd *cobra.Command, _ []string) error {
+		text, err := write(cmd.Context())
+		if err != nil {
 			return err
-		},
-	}
+		}
+		if e.json {
+			return printJSON(e.stdout, map[string]string{"format": name, "text": string(text)})
+		}
+		_, err = e.stdout.Write(text)
+		return err
+	}}
 }
 
 // exportSpec returns the spec without an AWS account: Terraform and CloudFormation look it up when they run.
@@ -92,19 +81,13 @@ func exportSpec(ctx context.Context, e *env, region, zip string) (*desired.Spec,
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case region == "" && p.RegionGiven:
+	if region == "" && p.RegionGiven {
 		region = p.Region
-	case region == "":
-		region = e.getenv("AWS_REGION")
 	}
-	if region == "" {
+	if region = cmp.Or(region, e.getenv("AWS_REGION")); region == "" {
 		return nil, errors.New("no AWS Region; set --region, AWS_REGION, or region: in " + e.file)
 	}
-	arch := p.AWS.Architecture
-	if arch == "" {
-		arch = config.DefaultArchitecture
-	}
+	arch := cmp.Or(p.AWS.Architecture, config.DefaultArchitecture)
 	spec := &desired.Spec{Pipeline: p, Partition: record.Partition(region), Region: region, Account: p.Account, Architecture: arch}
 	spec.Zip, err = functionZip(ctx, e, zip, arch)
 	return spec, err
@@ -115,7 +98,6 @@ func newExportZip(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "zip",
 		Short: "Write the enrichment function's deployment package",
-		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if arch != "arm64" && arch != "x86_64" {
 				return usageError{fmt.Errorf("--arch %s: expected arm64 or x86_64", arch)}

@@ -104,7 +104,7 @@ func reportFindings(e *env, out io.Writer, findings []accesslog.Finding, fixed b
 		}
 	}
 	if errs > 0 {
-		return silentError{}
+		return exitError(exitFailed)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,10 +47,7 @@ is the default.`,
   stagelog init --aws --profile prod
   stagelog init --stage a1b2c3d4e5/prod --reader 111122223333
   stagelog init --adopt                                       a pipeline that was built by hand`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runInit(cmd.Context(), e, &flags)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runInit(cmd.Context(), e, &flags) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.name, "name", "", "name of the pipeline; its delivery stream is amazon-apigateway-NAME (default acme, or the API's name)")
@@ -133,19 +131,14 @@ func (f *initFlags) offer(ctx context.Context, e *env, ask *prompter, within tim
 }
 
 func initLocal(e *env, f *initFlags) error {
-	name, bucket := f.name, f.bucket
-	if name == "" {
-		name = "acme"
-	}
-	if bucket == "" {
-		bucket = name + "-api-logs"
-	}
+	name := cmp.Or(f.name, "acme")
+	bucket := cmp.Or(f.bucket, name+"-api-logs")
 	data := config.Example(name, bucket)
 	// The names come from the command line; Parse checks them.
 	if _, err := config.Parse(e.file, data, e.getenv); err != nil {
 		return err
 	}
-	if err := f.write(e, data); err != nil {
+	if err := atomicfile.WriteFile(e.file, data, 0o644); err != nil {
 		return err
 	}
 	if e.json {
@@ -161,8 +154,4 @@ func (f *initFlags) checkFile(e *env) error {
 		return fmt.Errorf("%s already exists; use --force to overwrite it, or --file to write another file", e.file)
 	}
 	return nil
-}
-
-func (f *initFlags) write(e *env, data []byte) error {
-	return atomicfile.WriteFile(e.file, data, 0o644)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 	"github.com/stagelog/stagelog/internal/provision/discover"
 )
 
@@ -50,7 +51,7 @@ func initAWS(ctx context.Context, e *env, f *initFlags, s *awsSession, ask *prom
 	if err != nil {
 		return err
 	}
-	if err := f.write(e, described.File); err != nil {
+	if err := atomicfile.WriteFile(e.file, described.File, 0o644); err != nil {
 		return err
 	}
 	p := described.Pipeline

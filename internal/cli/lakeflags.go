@@ -82,10 +82,7 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	} else {
 		name, prefix = p.Bucket, p.Deliver.Logs()
 	}
-	at := &logs{pipeline: p}
-	if at.ImportOptions, err = lake.OptionsOf(p); err != nil {
-		return nil, err
-	}
+	at := &logs{pipeline: p, ImportOptions: lake.OptionsOf(p)}
 	at.Prefix, at.Forget = prefix, f.forget
 	cfg, err := f.config(ctx, e, p)
 	if err != nil {

@@ -60,10 +60,7 @@ Exits with 2 if there are changes to make, and with 0 if there are none.`,
   stagelog plan --profile prod --requests 50000000
   stagelog plan --json | jq '.steps[] | select(.action != "no-op")'
   stagelog plan --endpoint-url http://127.0.0.1:4580      against ` + "`stagelog up --apis-only`" + ` and its environment variables`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runPlan(cmd.Context(), e, &flags)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPlan(cmd.Context(), e, &flags) },
 	}
 	flags.bind(cmd)
 	return cmd
@@ -85,7 +82,7 @@ func runPlan(ctx context.Context, e *env, flags *planFlags) error {
 		}
 	}
 	if err == nil && prepared.plan.ToDo() > 0 {
-		return toDoError{}
+		return exitError(exitToDo)
 	}
 	return err
 }

@@ -57,11 +57,7 @@ the lines that could not be parsed. Without SQL, query starts an interactive pro
 }
 
 func runQuery(ctx context.Context, e *env, flags *queryFlags, args []string) error {
-	from := flags.from.Time
-	if from.IsZero() {
-		from = time.Now().Add(-recent)
-	}
-	l, err := flags.lake.open(ctx, e, from, flags.to.Time)
+	l, err := flags.lake.open(ctx, e, flags.from.or(time.Now().Add(-recent)), flags.to.Time)
 	if err != nil {
 		return err
 	}
@@ -118,8 +114,6 @@ func text(v any) string {
 		return v.UTC().Format("2006-01-02 15:04:05.999")
 	case []byte:
 		return string(v)
-	case float64, float32, string, bool:
-		return fmt.Sprint(v)
 	case map[string]any, []any:
 		data, err := json.Marshal(v)
 		if err == nil {

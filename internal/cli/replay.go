@@ -5,23 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
-	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/replay"
 	"github.com/stagelog/stagelog/internal/provision"
-	"github.com/stagelog/stagelog/internal/provision/desired"
-	"github.com/stagelog/stagelog/internal/record"
-	"github.com/stagelog/stagelog/internal/server"
-	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
 type replayFlags struct {
@@ -51,7 +43,6 @@ refer to the delivery time of an object.`,
   stagelog replay --into logs/replayed/                every record that failed
   stagelog replay --prefix logs/ --since 24h --into fixed/
   stagelog replay --into logs/replayed/ --endpoint-url http://127.0.0.1:4580`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runReplay(cmd.Context(), e, &flags) },
 	}
 	flags.aws.bind(cmd)
@@ -94,7 +85,7 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 		}
 		return flags.print(e, cfg, sum)
 	}
-	if cfg.Enricher, err = flags.enricher(ctx, p, session); err != nil {
+	if cfg.Enricher, err = provision.Enricher(ctx, session.Clients, p, flags.prefix != "", onThisMachine(session.Endpoint)); err != nil {
 		return provision.Explain(err)
 	}
 	cfg.Progress = replayProgress(e)
@@ -120,88 +111,6 @@ func (f *replayFlags) config(p *config.Pipeline, s *awsSession) replay.Config {
 		cfg.Except = append(cfg.Except, failed)
 	}
 	return cfg
-}
-
-// enricher returns the pipeline's enricher with the current usage plans and the customers that its functions remember.
-func (f *replayFlags) enricher(ctx context.Context, p *config.Pipeline, s *awsSession) (*enrich.Enricher, error) {
-	fields, err := p.Fields()
-	if err != nil {
-		return nil, err
-	}
-	cfg := enrich.Config{
-		Fields: fields, UsagePlan: p.Names.UsagePlan, Customer: p.Names.Customer, UsagePlanID: p.Names.UsagePlanID,
-		APIKey: enrich.APIKeyMode(p.APIKey), MaxBytes: replay.MaxRecordBytes,
-	}
-	if cfg.APIKey == enrich.Hash {
-		if f.prefix != "" {
-			cfg.APIKey = enrich.Keep // already hashed
-		} else if cfg.HashSalt, err = hashSalt(ctx, p, s); err != nil {
-			return nil, err
-		}
-	}
-	index, err := customers(ctx, s.Clients, p.Bucket)
-	if err != nil {
-		return nil, err
-	}
-	return enrich.New(cfg, index)
-}
-
-// hashSalt returns the salt of the pipeline's function, so that a key always has the same hash.
-func hashSalt(ctx context.Context, p *config.Pipeline, s *awsSession) ([]byte, error) {
-	if onThisMachine(s.Endpoint) {
-		as, err := s.Clients.S3.Options().Credentials.Retrieve(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return server.HashSalt(as.SecretAccessKey), nil
-	}
-	f, err := s.Clients.Lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(p.Function())})
-	if err != nil {
-		return nil, fmt.Errorf("read the salt of api_key: hash from the function: %w", err)
-	}
-	if f.Environment == nil || f.Environment.Variables[desired.SaltVariable] == "" {
-		return nil, fmt.Errorf("function %s has no salt (%s) for api_key: hash; run `stagelog deploy` to set it", p.Function(), desired.SaltVariable)
-	}
-	return []byte(f.Environment.Variables[desired.SaltVariable]), nil
-}
-
-// customers returns the current usage plans of API Gateway, and the deleted keys that the pipeline's functions remember.
-func customers(ctx context.Context, c *provision.Clients, name string) (*usageplan.Snapshot, error) {
-	o := c.APIGateway.Options()
-	source, err := usageplan.NewAPISource(usageplan.APIConfig{Region: o.Region, Endpoint: aws.ToString(o.BaseEndpoint), Credentials: o.Credentials})
-	if err != nil {
-		return nil, err
-	}
-	listing, err := source.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list the usage plans: %w", err)
-	}
-	remembered, err := sharedSnapshot(ctx, bucket.Of(c.S3).Bucket(name))
-	if err != nil {
-		return nil, err
-	}
-	return usageplan.NewSnapshot(time.Now(), listing, remembered), nil
-}
-
-// sharedSnapshot returns the snapshot that the pipeline's functions share, or nil.
-func sharedSnapshot(ctx context.Context, b bucket.Bucket) (*usageplan.Snapshot, error) {
-	const key = desired.SnapshotKey
-	body, err := b.Get(ctx, key)
-	if errors.Is(err, record.ErrNotFound) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	data, err := io.ReadAll(body)
-	if err != nil {
-		return nil, fmt.Errorf("read object %s/%s: %w", b.Bucket(), key, err)
-	}
-	s, err := usageplan.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("object %s/%s: %w", b.Bucket(), key, err)
-	}
-	return s, nil
 }
 
 // replayProgress returns a function that prints the progress: on one line of a terminal, or else on a new line every
@@ -248,7 +157,7 @@ func (f *replayFlags) print(e *env, cfg replay.Config, sum replay.Summary) error
 		fmt.Fprintf(e.stderr, "%s: %s\n  none of its records were replayed\n", u.Key, u.Reason)
 	}
 	if len(sum.Unread) > 0 {
-		return silentError{}
+		return exitError(exitFailed)
 	}
 	return nil
 }

@@ -41,7 +41,6 @@ func newReport(e *env) *cobra.Command {
   stagelog report --by day --where 'customer=Acme*' --from 2026-11-01 --to 2026-12-01 --compare
   stagelog report --html usage.html
   stagelog report --bucket s3://acme-api-logs/logs/ --profile partner --csv`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runReport(cmd.Context(), e, &flags) },
 	}
 	flags.lake.bind(cmd)
@@ -88,13 +87,8 @@ func (f *reportFlags) query() (q query.Query, err error) {
 	if q.Filter, err = query.ParseFilter(f.where...); err != nil {
 		return q, usageError{fmt.Errorf("--where: %w", err)}
 	}
-	q.From, q.To, q.Top, q.Compare = f.from.Time, f.to.Time, f.top, f.compare
-	if q.To.IsZero() {
-		q.To = time.Now().UTC()
-	}
-	if q.From.IsZero() {
-		q.From = q.To.Add(-recent)
-	}
+	q.To, q.Top, q.Compare = f.to.or(time.Now().UTC()), f.top, f.compare
+	q.From = f.from.or(q.To.Add(-recent))
 	if !q.From.Before(q.To) {
 		return q, usageError{fmt.Errorf("--from %s is not before --to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))}
 	}
@@ -145,10 +139,7 @@ func width(w io.Writer) int {
 	if !ok {
 		return 0
 	}
-	columns, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
+	columns, _, _ := term.GetSize(int(f.Fd())) // 0 unless it is a terminal
 	return columns
 }
 

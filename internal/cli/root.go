@@ -109,15 +109,17 @@ func flagsFromEnv(e *env, cmd *cobra.Command) error {
 	return first
 }
 
-// wrapUsage turns errors about arguments into usage errors, like those about flags.
+// wrapUsage turns errors about arguments into usage errors, like those about flags. By default a command takes none.
 func wrapUsage(cmd *cobra.Command) {
-	if args := cmd.Args; args != nil {
-		cmd.Args = func(cmd *cobra.Command, a []string) error {
-			if err := args(cmd, a); err != nil {
-				return usageError{err}
-			}
-			return nil
+	args := cmd.Args
+	if args == nil {
+		args = cobra.NoArgs
+	}
+	cmd.Args = func(cmd *cobra.Command, a []string) error {
+		if err := args(cmd, a); err != nil {
+			return usageError{err}
 		}
+		return nil
 	}
 	for _, c := range cmd.Commands() {
 		wrapUsage(c)

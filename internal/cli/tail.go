@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,11 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
 	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/query"
@@ -40,7 +43,6 @@ not running, shows the lines of new objects in the bucket. --json prints each li
 		Example: `  stagelog tail
   stagelog tail --status 5xx --customer 'Acme*'
   stagelog tail --bucket s3://acme-api-logs/logs/ --json | jq .ip`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runTail(cmd.Context(), e, &flags) },
 	}
 	flags.lake.aws.bind(cmd)
@@ -152,12 +154,7 @@ func (t *tail) follow(ctx context.Context, at *logs) error {
 	for first := true; ; first = false {
 		err := lake.ListSince(ctx, at.bucket, at.Prefix, time.Now().Add(-tailBack), func(o record.Object) error {
 			name := o.Key + "\x00" + o.ETag
-			for _, other := range at.Except {
-				if strings.HasPrefix(o.Key, other) {
-					return nil
-				}
-			}
-			if seen[name] {
+			if seen[name] || slices.ContainsFunc(at.Except, func(other string) bool { return strings.HasPrefix(o.Key, other) }) {
 				return nil
 			}
 			seen[name] = true
@@ -171,10 +168,8 @@ func (t *tail) follow(ctx context.Context, at *logs) error {
 		} else if err != nil {
 			return provision.Explain(err)
 		}
-		select {
-		case <-ctx.Done():
+		if retry.Sleep(ctx, max(100*time.Millisecond, t.flags.every)) != nil {
 			return nil
-		case <-time.After(max(100*time.Millisecond, t.flags.every)):
 		}
 	}
 }
@@ -220,20 +215,14 @@ func (t *tail) print(line []byte) error {
 	case q.Status >= "4":
 		colour = yellow
 	}
-	latency := q.Latency
+	latency, at := q.Latency, ""
 	if latency != "" {
 		latency += " ms"
 	}
-	at := ""
 	if !q.Time.IsZero() {
 		at = q.Time.Format("15:04:05")
 	}
-	dash := func(text string) string {
-		if text == "" {
-			return "-"
-		}
-		return table.Printable(text)
-	}
+	dash := func(text string) string { return table.Printable(cmp.Or(text, "-")) }
 	_, err := fmt.Fprintf(t.env.stdout, "%s  %s  %-6s %-40s %8s  %s %s\n", t.colour.it(faint, at), t.colour.it(colour, dash(q.Status)), dash(q.Method),
 		dash(q.Path), latency, t.colour.it(bold, dash(q.Customer)), t.colour.it(faint, dash(q.UsagePlan)))
 	return err

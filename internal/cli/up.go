@@ -49,10 +49,7 @@ With --json, up prints one JSON document with the endpoints when everything is r
 
   export AWS_CONFIG_FILE=.stagelog/config AWS_SHARED_CREDENTIALS_FILE=.stagelog/credentials
   aws --profile stagelog firehose list-delivery-streams`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runUp(cmd.Context(), e, opts)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runUp(cmd.Context(), e, opts) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&opts.dir, "dir", ".stagelog", "directory for state and credentials")
@@ -120,7 +117,7 @@ func loadPipeline(e *env, bare bool) (*config.Pipeline, error) {
 func announce(e *env, c *server.Server, dir, bucket string, apisOnly bool) error {
 	at := c.Endpoints()
 	if e.json {
-		return printJSON(e.stdout, map[string]any{"endpoints": at.Map(), "dir": dir, "profiles": c.Profiles()})
+		return printJSON(e.stdout, map[string]any{"endpoints": at, "dir": dir, "profiles": c.Profiles()})
 	}
 	w := tabwriter.NewWriter(e.stderr, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "\nConsole\t%s\trequests, customers, live tail, delivery, SQL\n", at.Console)

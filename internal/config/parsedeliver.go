@@ -16,12 +16,8 @@ import (
 func readNames(p *Pipeline, v, format yamlfile.Value) {
 	m := v.Mapping("usage_plan", "customer", "usage_plan_id")
 	used := map[string]string{}
-	logged, err := accesslog.Parse(p.Format)
-	if err != nil {
-		return // reported by readFormat
-	}
 	fields := map[string]string{}
-	for variable, field := range logged.Fields().ByVariable {
+	for variable, field := range accesslog.Parse(p.Format).Fields().ByVariable {
 		fields[field] = variable
 	}
 	for _, n := range []struct {
@@ -92,12 +88,8 @@ var columnPattern = regexp.MustCompile(`^[a-z0-9_]{1,255}$`)
 
 // checkColumns reports the fields that cannot be columns of a table.
 func checkColumns(p *Pipeline, v yamlfile.Value) {
-	format, err := accesslog.Parse(p.Format)
-	if err != nil {
-		return // reported by readFormat
-	}
 	from := map[string]string{}
-	for _, name := range append(format.Names(), p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID) {
+	for _, name := range append(accesslog.Parse(p.Format).Names(), p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID) {
 		column := strings.ToLower(name)
 		switch other := from[column]; {
 		case name == "" || other == name:

@@ -1,7 +1,14 @@
+// Package config reads stagelog.yaml, the one file that describes a pipeline, for AWS and for one machine.
+//
+// Parse reports every problem at once, each with its line, the path of the value, what was expected and the nearest
+// right name, and returns either a valid Pipeline with its defaults filled in, or Problems. What is valid but unwise is
+// in Pipeline.Warnings.
+//
+// A text may be "env:NAME": the value of an environment variable. No message contains such a value, or an API key.
 package config
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -117,19 +124,15 @@ func (d Deliver) ParquetCompression() string { return strings.ToUpper(d.Compress
 // Columns returns the columns of the Parquet files and of their table in the Glue Data Catalog: the format's fields in
 // their order, then those that enrichment adds, in lower case as the catalog has them. All are text: API Gateway writes
 // "-" for a missing value, which in a numeric column would send the record to the error output.
-func (p *Pipeline) Columns() ([]string, error) {
-	format, err := accesslog.Parse(p.Format)
-	if err != nil {
-		return nil, fmt.Errorf("the pipeline's format: %w", err)
-	}
-	names := append(format.Names(), p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID)
+func (p *Pipeline) Columns() []string {
+	names := append(accesslog.Parse(p.Format).Names(), p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID)
 	var columns []string
 	for _, name := range names {
 		if name = strings.ToLower(name); name != "" && !slices.Contains(columns, name) {
 			columns = append(columns, name)
 		}
 	}
-	return columns, nil
+	return columns
 }
 
 // Database returns the name of the pipeline's database in the Glue Data Catalog; LinesTable is its table.
@@ -151,28 +154,11 @@ func (p *Pipeline) Function() string { return "stagelog-" + p.Name }
 
 // Fields returns the names of the fields that enrichment reads. A field that the format lacks gets its name in the
 // classic format: a stream that was built by hand may receive such lines, and their keys must be masked as well.
-func (p *Pipeline) Fields() (accesslog.Fields, error) {
-	classic, err := accesslog.Parse(accesslog.Classic)
-	if err != nil {
-		return accesslog.Fields{}, fmt.Errorf("BUG: the classic format: %w", err)
-	}
-	fields, defaults := accesslog.Fields{}, classic.Fields()
-	if p.Format != "" {
-		format, err := accesslog.Parse(p.Format)
-		if err != nil {
-			return accesslog.Fields{}, fmt.Errorf("the pipeline's format: %w", err)
-		}
-		fields = format.Fields()
-	}
-	for _, f := range []struct {
-		field *string
-		value string
-	}{{&fields.KeyID, defaults.KeyID}, {&fields.APIID, defaults.APIID}, {&fields.Stage, defaults.Stage}, {&fields.APIKey, defaults.APIKey}} {
-		if *f.field == "" {
-			*f.field = f.value
-		}
-	}
-	return fields, nil
+func (p *Pipeline) Fields() accesslog.Fields {
+	fields, classic := accesslog.Parse(p.Format).Fields(), accesslog.Parse(accesslog.Classic).Fields()
+	fields.KeyID, fields.APIID = cmp.Or(fields.KeyID, classic.KeyID), cmp.Or(fields.APIID, classic.APIID)
+	fields.Stage, fields.APIKey = cmp.Or(fields.Stage, classic.Stage), cmp.Or(fields.APIKey, classic.APIKey)
+	return fields
 }
 
 const streamPrefix = "amazon-apigateway-"

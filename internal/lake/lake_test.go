@@ -207,10 +207,7 @@ func (r repeated) Get(context.Context, string) (io.ReadCloser, error) {
 
 // The variables of a format take precedence over its field names.
 func TestMappingUsesTheFormatsVariables(t *testing.T) {
-	format, err := accesslog.Parse(`{"wer":"$context.identity.apiKeyId","status":"$context.integration.status","code":"$context.status","id":"$context.extendedRequestId","geheim":"$context.identity.apiKey"}`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	format := accesslog.Parse(`{"wer":"$context.identity.apiKeyId","status":"$context.integration.status","code":"$context.status","id":"$context.extendedRequestId","geheim":"$context.identity.apiKey"}`)
 	l := open(t, "")
 	importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{
 		"o": []byte(`{"wer":"k1","status":"502","code":"504","id":"e1","geheim":"abcdefgh12345678","kunde":"Acme"}`),

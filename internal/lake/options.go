@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -72,22 +71,17 @@ const ownPrefix = "stagelog/"
 
 // OptionsOf returns the options to import the logs that a pipeline delivers. If p is nil, logs may be anywhere in the bucket
 // and in any format.
-func OptionsOf(p *config.Pipeline) (ImportOptions, error) {
+func OptionsOf(p *config.Pipeline) ImportOptions {
 	opts := ImportOptions{Except: []string{ownPrefix}}
 	if p == nil {
-		return opts, nil
+		return opts
 	}
 	opts.Prefix = p.Deliver.Logs()
 	if failed := p.Deliver.ErrorOutput(); failed != "" {
 		opts.Except = append(opts.Except, failed)
 	}
-	if p.Format == "" {
-		return opts, nil
+	if p.Format != "" {
+		opts.Mapping = MappingOf(accesslog.Parse(p.Format), p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID)
 	}
-	format, err := accesslog.Parse(p.Format)
-	if err != nil {
-		return opts, fmt.Errorf("the pipeline's format: %w", err)
-	}
-	opts.Mapping = MappingOf(format, p.Names.UsagePlan, p.Names.Customer, p.Names.UsagePlanID)
-	return opts, nil
+	return opts
 }

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/delivery/ingest"
@@ -62,9 +65,7 @@ func (d freshIndex) Lookup(keyID, apiID, stage []byte) (plan, planID, customer s
 	if !ok {
 		return plan, planID, customer, known
 	}
-	if customer = k.Name; customer == "" {
-		customer = k.ID
-	}
+	customer = cmp.Or(k.Name, k.ID)
 	if p, ok := d.control.PlanFor(k.ID, string(apiID), string(stage)); ok {
 		plan, planID = p.Name, p.ID
 	}
@@ -94,4 +95,26 @@ func functionCode(objects *bucket.Client, maxBytes int64) func(ctx context.Conte
 		}
 		return data, nil
 	}
+}
+
+// indexMetrics exports the counters of the usage plan index. The index itself does not import
+// Prometheus because it also runs in the Lambda function.
+type indexMetrics struct{ index *usageplan.Index }
+
+// Describe implements prometheus.Collector.
+func (m *indexMetrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+
+// Collect implements prometheus.Collector.
+func (m *indexMetrics) Collect(ch chan<- prometheus.Metric) {
+	s := m.index.Stats()
+	send := func(kind prometheus.ValueType, name, help string, value float64) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("stagelog_index_"+name, help, nil, nil), kind, value)
+	}
+	send(prometheus.GaugeValue, "keys", "API keys in the usage plan index, including deleted keys that are still kept.", float64(s.Keys))
+	send(prometheus.GaugeValue, "usage_plans", "Usage plans in the usage plan index, including deleted plans that are kept.", float64(s.Plans))
+	send(prometheus.GaugeValue, "age_seconds", "Time since the last complete refresh of the usage plan index.", s.Age.Seconds())
+	send(prometheus.GaugeValue, "pending_keys", "Unknown API keys waiting for a refresh.", float64(s.Pending))
+	send(prometheus.CounterValue, "refreshes_total", "Successful refreshes of the usage plan index.", float64(s.Refreshes))
+	send(prometheus.CounterValue, "refresh_failures_total", "Failed refreshes of the usage plan index; the last good index stays in use.", float64(s.Failures))
+	send(prometheus.CounterValue, "unknown_lookups_total", "Lookups of unknown API keys.", float64(s.Unknown))
 }

@@ -34,11 +34,7 @@ func onLoopback(ln net.Listener) bool {
 
 // liveLines streams requests to the console as they are enriched.
 func (c *Server) liveLines(ctx context.Context, fn func(lake.Request)) {
-	opts, err := lake.OptionsOf(c.cfg.Pipeline)
-	if err != nil {
-		c.log.Error("reading live lines failed", "error", err)
-		return
-	}
+	opts := lake.OptionsOf(c.cfg.Pipeline)
 	c.live.Subscribe(ctx, func(line []byte) {
 		if r, ok := opts.Mapping.Read(line); ok {
 			fn(r)
@@ -142,11 +138,8 @@ func (c *Server) fillLake(ctx context.Context, l *lake.Lake) error {
 	if p.Bucket == "" {
 		return nil
 	}
-	opts, err := lake.OptionsOf(p)
-	if err != nil {
-		return err
-	}
+	opts := lake.OptionsOf(p)
 	opts.Parallel = 2
-	_, err = l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
+	_, err := l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
 	return err
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -145,22 +144,9 @@ func (c *Server) openNames(ctx context.Context) error {
 
 // newEnricher returns the enrichment for the pipeline's format.
 func (c *Server) newEnricher() (*enrich.Enricher, error) {
-	p := c.cfg.Pipeline
-	fields, err := p.Fields()
-	if err != nil {
-		return nil, err
-	}
-	return enrich.New(enrich.Config{
-		Fields: fields, UsagePlan: p.Names.UsagePlan, Customer: p.Names.Customer, UsagePlanID: p.Names.UsagePlanID,
-		APIKey: enrich.APIKeyMode(p.APIKey), HashSalt: HashSalt(c.accounts.Admin.SecretAccessKey),
-	}, freshIndex{c.index, c.control})
-}
-
-// HashSalt returns the salt for api_key: hash on this machine. It must be secret and constant, so
-// it is derived from the administrator's secret access key.
-func HashSalt(secretAccessKey string) []byte {
-	salt := sha256.Sum256([]byte("api-key-hash:" + secretAccessKey))
-	return salt[:]
+	cfg := desired.Enrichment(c.cfg.Pipeline)
+	cfg.HashSalt = desired.LocalSalt(c.accounts.Admin.SecretAccessKey)
+	return enrich.New(cfg, freshIndex{c.index, c.control})
 }
 
 // openPath opens the services that a record passes through: ingest, delivery streams, stages.

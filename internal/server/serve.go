@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -124,4 +127,61 @@ func readAtMost(r io.Reader, limit int64) ([]byte, error) {
 		err = fmt.Errorf("more than %d bytes", limit)
 	}
 	return data, err
+}
+
+// unused tracks a server's connections that never carried a request; browsers and connection pools
+// open some in advance. http.Server.Shutdown waits five seconds for each of them, so closing
+// them first makes shutdown immediate.
+type unused struct {
+	mu    sync.Mutex // guards conns
+	conns map[net.Conn]struct{}
+}
+
+// note implements http.Server.ConnState.
+func (u *unused) note(conn net.Conn, state http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if state != http.StateNew {
+		delete(u.conns, conn)
+		return
+	}
+	if u.conns == nil {
+		u.conns = map[net.Conn]struct{}{}
+	}
+	u.conns[conn] = struct{}{}
+}
+
+// close closes the unused connections.
+func (u *unused) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for conn := range u.conns {
+		_ = conn.Close() // nothing was sent
+	}
+}
+
+// ownerOnly rejects the readers' accounts: only the bucket's policy grants them access, and this
+// service has no resource policies here. Otherwise a reader of the bucket could also put records
+// or run functions on this machine.
+func ownerOnly(service, account string, p wire.Protocol, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, ok := wire.IdentityFrom(r.Context())
+		if ok && id.Account == account {
+			next.ServeHTTP(w, r)
+			return
+		}
+		e := &wire.Error{Code: "AccessDeniedException", Message: fmt.Sprintf("User: %s is not authorized to perform: %s:%s", id.ARN, service, operation(r))}
+		if p == wire.RESTJSON {
+			e.Status = http.StatusForbidden
+		}
+		wire.WriteError(w, p, e)
+	})
+}
+
+// operation returns the operation of the request's target, or its method.
+func operation(r *http.Request) string {
+	if target := r.Header.Get("X-Amz-Target"); target != "" && len(target) < 100 {
+		return strings.TrimPrefix(path.Ext(target), ".")
+	}
+	return r.Method
 }

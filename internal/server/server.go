@@ -227,18 +227,17 @@ func serveStages(ctx context.Context, group *errgroup.Group, ln net.Listener, st
 }
 
 // Endpoints are the URLs where the server listens.
-type Endpoints struct{ AWS, Stages, Console string }
-
-// Map returns the endpoints as --json prints them.
-func (e Endpoints) Map() map[string]string {
-	return map[string]string{"aws": e.AWS, "stages": e.Stages, "console": e.Console}
+type Endpoints struct {
+	AWS     string `json:"aws"`
+	Console string `json:"console"`
+	Stages  string `json:"stages"`
 }
 
 // EndpointsFile is the file in the state folder with the endpoints of the current run, for other commands.
 const EndpointsFile = "endpoints.json"
 
 func (c *Server) writeEndpoints() error {
-	data, err := json.Marshal(c.Endpoints().Map())
+	data, err := json.Marshal(c.Endpoints())
 	if err != nil {
 		return fmt.Errorf("BUG: endpoints: %w", err)
 	}

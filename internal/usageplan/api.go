@@ -2,7 +2,6 @@ package usageplan
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -183,7 +182,7 @@ func pages[T any](ctx context.Context, s *APISource, path string, query url.Valu
 		if err := s.client.get(ctx, path, query, &page); err != nil {
 			return err
 		}
-		for _, item := range page.all() {
+		for _, item := range page.Item {
 			each(item)
 		}
 		if page.Position == "" {
@@ -212,39 +211,9 @@ type (
 		Name string `json:"name"`
 	}
 
-	// pageJSON is one page: API Gateway returns `item` to SDKs, `items` according to its model, and
-	// `_embedded` as HAL.
+	// pageJSON is one page, as API Gateway returns it for Accept: application/json.
 	pageJSON[T any] struct {
-		Position string  `json:"position"`
-		Item     list[T] `json:"item"`
-		Items    list[T] `json:"items"`
-		Embedded struct {
-			Item list[T] `json:"item"`
-		} `json:"_embedded"`
+		Position string `json:"position"`
+		Item     []T    `json:"item"`
 	}
 )
-
-func (p *pageJSON[T]) all() []T {
-	for _, l := range []list[T]{p.Item, p.Items} {
-		if len(l) > 0 {
-			return l
-		}
-	}
-	return p.Embedded.Item
-}
-
-// list decodes an array, or the single object that HAL uses for an array of one.
-type list[T any] []T
-
-// UnmarshalJSON accepts an array or an object.
-func (l *list[T]) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '{' {
-		var one T
-		if err := json.Unmarshal(data, &one); err != nil {
-			return err
-		}
-		*l = list[T]{one}
-		return nil
-	}
-	return json.Unmarshal(data, (*[]T)(l))
-}

@@ -2,6 +2,7 @@ package usageplan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,18 +55,10 @@ func newClient(cfg clientConfig) (*client, error) {
 	if cfg.credentials == nil {
 		return nil, fmt.Errorf("%s requires credentials", cfg.service)
 	}
-	if cfg.region == "" {
-		cfg.region = "us-east-1"
-	}
-	if cfg.tries <= 0 {
-		cfg.tries = 6
-	}
+	cfg.region, cfg.tries = cmp.Or(cfg.region, "us-east-1"), cmp.Or(cfg.tries, 6)
 	local := cfg.endpoint != ""
 	if !local {
-		cfg.endpoint = "https://" + cfg.host
-		if cfg.host == "" {
-			cfg.endpoint = "https://" + cfg.service + "." + cfg.region + "." + domain(cfg.region)
-		}
+		cfg.endpoint = "https://" + cmp.Or(cfg.host, cfg.service+"."+cfg.region+"."+domain(cfg.region))
 	}
 	base, err := url.Parse(cfg.endpoint)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
@@ -110,25 +104,15 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string {
-	if e.code != "" {
-		return fmt.Sprintf("status %d %s", e.status, e.code)
-	}
-	return fmt.Sprintf("status %d", e.status)
+	return strings.TrimSpace(fmt.Sprintf("status %d %s", e.status, e.code))
 }
 
 // RetryAfter returns the wait requested by the response.
 func (e *statusError) RetryAfter() time.Duration { return e.retryAfter }
 
 func isStatus(err error, statuses ...int) bool {
-	var e *statusError
-	if errors.As(err, &e) {
-		for _, s := range statuses {
-			if e.status == s {
-				return true
-			}
-		}
-	}
-	return false
+	e, ok := errors.AsType[*statusError](err)
+	return ok && slices.Contains(statuses, e.status)
 }
 
 // get reads a JSON document.
@@ -220,9 +204,7 @@ func newStatusError(resp *http.Response, body []byte) *statusError {
 			Code string `json:"code"`
 		}
 		if json.Unmarshal(body, &named) == nil {
-			if e.code = named.Type; e.code == "" {
-				e.code = named.Code
-			}
+			e.code = cmp.Or(named.Type, named.Code)
 		}
 	}
 	e.code, _, _ = strings.Cut(e.code, ":")
@@ -239,8 +221,7 @@ func newStatusError(resp *http.Response, body []byte) *statusError {
 
 // temporary reports whether to retry after an error: too many requests, a server error, or a failed connection.
 func temporary(err error) bool {
-	var status *statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*statusError](err); ok {
 		return status.status == http.StatusTooManyRequests || status.status >= 500
 	}
 	return !errors.Is(err, errPace)

@@ -38,7 +38,11 @@ func encode(s *Snapshot, l lease) []byte {
 	b = appendString(b, l.holder)
 	b = binary.AppendUvarint(b, milliseconds(l.until))
 	b = binary.AppendUvarint(b, milliseconds(s.at))
-	b = append(b, boolByte(s.whole))
+	whole := byte(0)
+	if s.whole {
+		whole = 1
+	}
+	b = append(b, whole)
 	b = binary.AppendUvarint(b, uint64(len(s.plans)))
 	for _, p := range s.plans {
 		b = appendString(appendString(b, p.ID), p.Name)
@@ -161,13 +165,6 @@ func (r *reader) byte() byte {
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func boolByte(v bool) byte {
-	if v {
-		return 1
-	}
-	return 0
 }
 
 // milliseconds returns Unix milliseconds, 0 for the zero time.

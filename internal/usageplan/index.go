@@ -1,10 +1,22 @@
+// Package usageplan provides the usage plan index, an in-memory map from (API key id, API id, stage)
+// to the usage plan and the customer, and keeps it current.
+//
+// A Snapshot is immutable. An Index holds the newest one behind an atomic pointer and answers lookups
+// without blocking; a missing key is recorded for the next refresh. A Source lists plans and keys:
+// APISource calls API Gateway, and other types in this process can implement it too. A SnapshotStore
+// shares one snapshot between processes, so that a new process is ready immediately and only one at a
+// time calls API Gateway, which allows ten management calls per second and account.
+//
+// The values of API keys are never decoded, and therefore never held, stored or logged.
 package usageplan
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,14 +45,13 @@ type Config struct {
 
 	Every        time.Duration // between refreshes, default 60 s; longer if listings are slow
 	UnknownEvery time.Duration // minimum time between refreshes for unknown keys, default 30 s
-	AskAgain     time.Duration // time before a key that was not found is looked up again, default 5 min
-	MaxLookups   int           // single keys per refresh, default 20
-	Holder       string        // name of this process in the shared lease; default a random name
 }
 
 const (
-	maxPending = 1_000  // unknown keys waiting for a refresh
-	maxAsked   = 10_000 // keys not yet looked up again
+	maxPending = 1_000           // unknown keys waiting for a refresh
+	maxAsked   = 10_000          // keys not yet looked up again
+	maxLookups = 20              // single keys per refresh
+	askAgain   = 5 * time.Minute // before a key that was not found is looked up again
 
 	// loadShare limits refreshes to this fraction of the time, because the whole account, including
 	// deployments, shares API Gateway's quota of management calls.
@@ -61,9 +72,10 @@ type Stats struct {
 
 // Index answers lookups from the newest snapshot. It is safe for parallel use.
 type Index struct {
-	cfg  Config
-	log  *slog.Logger
-	snap atomic.Pointer[Snapshot]
+	cfg    Config
+	log    *slog.Logger
+	holder string // random name of this process in the shared lease
+	snap   atomic.Pointer[Snapshot]
 
 	refreshes, failures, lookups, unknown atomic.Uint64
 
@@ -90,25 +102,13 @@ func New(cfg Config) (*Index, error) {
 	if cfg.Source == nil {
 		return nil, errors.New("usage plan index requires a source")
 	}
-	def := func(d *time.Duration, v time.Duration) {
-		if *d <= 0 {
-			*d = v
-		}
-	}
-	def(&cfg.Every, time.Minute)
-	def(&cfg.UnknownEvery, 30*time.Second)
-	def(&cfg.AskAgain, 5*time.Minute)
-	if cfg.MaxLookups <= 0 {
-		cfg.MaxLookups = 20
-	}
+	cfg.Every = cmp.Or(cfg.Every, time.Minute)
+	cfg.UnknownEvery = cmp.Or(cfg.UnknownEvery, 30*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Holder == "" {
-		cfg.Holder = randomName()
-	}
 	return &Index{
-		cfg: cfg, log: cfg.Logger,
+		cfg: cfg, log: cfg.Logger, holder: rand.Text(),
 		wake: make(chan struct{}, 1), poke: make(chan struct{}, 1), loaded: make(chan struct{}), turn: make(chan struct{}, 1),
 		listings: failurelog.New(cfg.Logger, slog.LevelWarn, "refreshing the usage plan index"),
 		single:   failurelog.New(cfg.Logger, slog.LevelWarn, "looking up an unknown key"),
@@ -217,5 +217,5 @@ func signal(c chan struct{}) {
 
 // jitter returns d changed by up to 10 percent.
 func jitter(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
+	return d + time.Duration((mathrand.Float64()-0.5)*0.2*float64(d))
 }

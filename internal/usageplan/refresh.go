@@ -141,7 +141,7 @@ func (x *Index) forUnknown(ctx context.Context) error {
 	var plans []Plan
 	var keys []Key
 	var err error
-	for _, id := range x.some(x.cfg.MaxLookups) {
+	for _, id := range x.some(maxLookups) {
 		k, of, found, lookupErr := single.LookupKey(ctx, id)
 		if lookupErr != nil {
 			x.failures.Add(1)
@@ -189,7 +189,7 @@ func (x *Index) answered(id string) {
 			}
 		}
 	}
-	x.asked[id] = now.Add(x.cfg.AskAgain)
+	x.asked[id] = now.Add(askAgain)
 }
 
 // settle removes the keys of a new snapshot from the pending ones; without a KeySource, all.

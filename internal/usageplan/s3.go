@@ -1,6 +1,7 @@
 package usageplan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -31,10 +32,7 @@ func NewS3Store(cfg S3Config) (*S3Store, error) {
 	if cfg.Bucket == "" || cfg.Key == "" {
 		return nil, errors.New("shared snapshot requires a bucket and a key")
 	}
-	region := cfg.Region
-	if region == "" {
-		region = "us-east-1"
-	}
+	region := cmp.Or(cfg.Region, "us-east-1")
 	host, path := "s3."+region+"."+domain(region), "/"+cfg.Bucket+"/"+cfg.Key
 	if cfg.Endpoint == "" && !strings.Contains(cfg.Bucket, ".") { // the certificate's wildcard does not cover dots
 		host, path = cfg.Bucket+"."+host, "/"+cfg.Key

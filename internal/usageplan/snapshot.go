@@ -3,7 +3,6 @@ package usageplan
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/record"
@@ -39,7 +38,7 @@ const (
 type Snapshot struct {
 	at    time.Time // of the listing
 	whole bool      // from a complete listing, not only single lookups
-	plans []Plan    // stages sorted
+	plans []Plan
 	keys  map[string]entry
 	gone  int // entries of deleted keys
 }
@@ -74,10 +73,7 @@ func (s *Snapshot) With(plans []Plan, keys []Key) *Snapshot {
 		next.at, next.whole, next.gone = s.at, s.whole, s.gone
 		next.plans, next.keys = slices.Clone(s.plans), maps.Clone(s.keys)
 	}
-	index := make(map[string]uint32, len(next.plans)+len(plans))
-	for i, p := range next.plans {
-		index[p.ID] = uint32(i)
-	}
+	index := next.planIndex()
 	for _, p := range plans {
 		next.addPlan(index, p)
 	}
@@ -85,10 +81,18 @@ func (s *Snapshot) With(plans []Plan, keys []Key) *Snapshot {
 	return next
 }
 
+// planIndex returns the position of each plan by its id.
+func (s *Snapshot) planIndex() map[string]uint32 {
+	index := make(map[string]uint32, len(s.plans))
+	for i, p := range s.plans {
+		index[p.ID] = uint32(i)
+	}
+	return index
+}
+
 // addPlan adds a plan, or replaces the one with the same id.
 func (s *Snapshot) addPlan(index map[string]uint32, p Plan) {
 	p.Stages = slices.Clone(p.Stages)
-	slices.SortFunc(p.Stages, compareStages)
 	if i, ok := index[p.ID]; ok {
 		s.plans[i] = p
 		return
@@ -191,35 +195,12 @@ func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer st
 	return p.Name, p.ID, customer, known
 }
 
-// covers reports whether the plan has the stage. It does not allocate. Most plans have few stages.
+// covers reports whether the plan has the stage. It does not allocate.
 func (p *Plan) covers(apiID, stage []byte) bool {
-	if len(p.Stages) <= 8 {
-		for i := range p.Stages {
-			if at := &p.Stages[i]; at.Stage == string(stage) && at.API == string(apiID) {
-				return true
-			}
-		}
-		return false
-	}
-	low, high := 0, len(p.Stages)
-	for low < high {
-		mid := int(uint(low+high) >> 1)
-		at := &p.Stages[mid]
-		switch {
-		case at.API == string(apiID) && at.Stage == string(stage):
+	for i := range p.Stages {
+		if at := &p.Stages[i]; at.Stage == string(stage) && at.API == string(apiID) {
 			return true
-		case at.API < string(apiID) || at.API == string(apiID) && at.Stage < string(stage):
-			low = mid + 1
-		default:
-			high = mid
 		}
 	}
 	return false
-}
-
-func compareStages(a, b record.StageRef) int {
-	if c := strings.Compare(a.API, b.API); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Stage, b.Stage)
 }

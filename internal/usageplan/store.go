@@ -2,8 +2,6 @@ package usageplan
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -56,10 +54,10 @@ func (x *Index) loadShared(ctx context.Context) (next time.Time, err error) {
 	if !x.poked && now.Sub(shared.at) < x.cfg.Every {
 		return shared.at.Add(jitter(x.cfg.Every)), nil
 	}
-	if held.holder != x.cfg.Holder && now.Before(held.until) {
+	if held.holder != x.holder && now.Before(held.until) {
 		return now.Add(min(held.until.Sub(now), x.untilOthersAreDone())), nil
 	}
-	etag, err = x.cfg.Store.Put(ctx, encode(shared, lease{x.cfg.Holder, now.Add(leaseFor)}), etag)
+	etag, err = x.cfg.Store.Put(ctx, encode(shared, lease{x.holder, now.Add(leaseFor)}), etag)
 	if errors.Is(err, ErrChanged) {
 		return now.Add(x.untilOthersAreDone()), nil
 	} else if err != nil {
@@ -105,18 +103,8 @@ func (x *Index) adopt(shared *Snapshot) {
 	next := shared
 	if mine != nil {
 		next = shared.With(nil, nil)
-		index := make(map[string]uint32, len(next.plans))
-		for i, p := range next.plans {
-			index[p.ID] = uint32(i)
-		}
-		next.remember(mine, index)
+		next.remember(mine, next.planIndex())
 	}
 	x.publish(next)
 	x.refreshes.Add(1)
-}
-
-func randomName() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
 }

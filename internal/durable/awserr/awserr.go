@@ -15,41 +15,34 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Code returns the AWS error code of an error, or "" if AWS did not respond.
-func Code(err error) string {
-	var answer smithy.APIError
-	if !errors.As(err, &answer) {
-		return ""
+// answer returns the response of AWS that err wraps, or one without code and message.
+func answer(err error) smithy.APIError {
+	if found, ok := errors.AsType[smithy.APIError](err); ok {
+		return found
 	}
-	return answer.ErrorCode()
+	return &smithy.GenericAPIError{}
 }
 
+// Code returns the AWS error code of an error, or "" if AWS did not respond.
+func Code(err error) string { return answer(err).ErrorCode() }
+
 // Message returns the AWS message of an error, without the SDK's text, or "" if there is none.
-func Message(err error) string {
-	var answer smithy.APIError
-	if !errors.As(err, &answer) {
-		return ""
+func Message(err error) string { return answer(err).ErrorMessage() }
+
+// response returns the HTTP response that err wraps, or an empty one.
+func response(err error) *http.Response {
+	found, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok || found.Response == nil || found.Response.Response == nil {
+		return &http.Response{}
 	}
-	return answer.ErrorMessage()
+	return found.Response.Response
 }
 
 // Status returns the HTTP status of the response, or 0 if there is none.
-func Status(err error) int {
-	var answer *smithyhttp.ResponseError
-	if !errors.As(err, &answer) || answer.Response == nil {
-		return 0
-	}
-	return answer.HTTPStatusCode()
-}
+func Status(err error) int { return response(err).StatusCode }
 
 // BucketRegion returns the bucket's Region as reported by S3, or "".
-func BucketRegion(err error) string {
-	var answer *smithyhttp.ResponseError
-	if !errors.As(err, &answer) || answer.Response == nil {
-		return ""
-	}
-	return answer.Response.Header.Get("X-Amz-Bucket-Region")
-}
+func BucketRegion(err error) string { return response(err).Header.Get("X-Amz-Bucket-Region") }
 
 // OtherRegion reports whether S3 responded that the bucket is in another Region. MovedPermanently is the code for
 // responses to HEAD, which have no body.
@@ -59,14 +52,13 @@ func OtherRegion(err error) bool {
 
 // Is reports whether err has one of the AWS error codes.
 func Is(err error, codes ...string) bool {
-	var answer smithy.APIError
-	return errors.As(err, &answer) && slices.Contains(codes, answer.ErrorCode())
+	return slices.Contains(codes, Code(err))
 }
 
 // Answered reports whether err is a response of AWS rather than a failure to get one.
 func Answered(err error) bool {
-	var answer smithy.APIError
-	return errors.As(err, &answer) || Status(err) != 0
+	_, ok := errors.AsType[smithy.APIError](err)
+	return ok || Status(err) != 0
 }
 
 // Denied reports whether the caller lacks a permission. A response to HEAD has no body and therefore no code; the

@@ -1,6 +1,9 @@
 package jsonscan
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // curlyBytes is the length of each curly quote in UTF-8.
 const curlyBytes = 3
@@ -79,25 +82,18 @@ const maxMembers = 256
 func Repeats(rec []byte) bool {
 	for i := SpaceEnd(rec, 0); i < len(rec); i = SpaceEnd(rec, i) {
 		names := make([][]byte, 0, 32)
-		i = SpaceEnd(rec, i+1)
-		for more := rec[i] != '}'; more; {
-			end, _, _ := StringEnd(rec, i+1)
-			name := Unescape(nil, rec[i+1:end])
-			for _, other := range names {
-				if bytes.Equal(name, other) {
-					return true
-				}
+		var repeated *Bad
+		i, repeated = Members(rec, i, func(raw []byte, _ bool, _ []byte) *Bad {
+			name := Unescape(nil, raw)
+			if len(names) == maxMembers || slices.ContainsFunc(names, func(other []byte) bool { return bytes.Equal(name, other) }) {
+				return BadJSON
 			}
-			if names = append(names, name); len(names) > maxMembers {
-				return true
-			}
-			i, _ = ColonEnd(rec, end+1)
-			i, _ = ValueEnd(rec, i, 1)
-			if i, more, _ = MoreOrEnd(rec, i, '}'); !more {
-				i--
-			}
+			names = append(names, name)
+			return nil
+		})
+		if repeated != nil {
+			return true
 		}
-		i++ // skip the brace
 	}
 	return false
 }

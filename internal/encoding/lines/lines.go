@@ -2,6 +2,7 @@ package lines
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 )
@@ -98,13 +99,7 @@ func (l *lines) scan() {
 
 // end passes the rest of the line to fn and starts the next line.
 func (l *lines) end() error {
-	line, truncated := l.buf, l.full
-	for len(line) > 0 && space(line[len(line)-1]) {
-		line = line[:len(line)-1]
-	}
-	for len(line) > 0 && space(line[0]) {
-		line = line[1:]
-	}
+	line, truncated := bytes.Trim(l.buf, " \t\r\n"), l.full
 	*l = lines{partBytes: l.partBytes, maxBytes: l.maxBytes, fn: l.fn, buf: l.buf[:0]}
 	if len(line) == 0 {
 		return nil
@@ -114,5 +109,3 @@ func (l *lines) end() error {
 	}
 	return l.fn(line, truncated)
 }
-
-func space(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

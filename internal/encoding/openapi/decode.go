@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits of a document. Aliases count each time they are used.
+// Limits of a YAML document. Aliases count each time they are used.
 const (
 	maxDepth = 64
 	maxNodes = 200_000
@@ -21,7 +21,7 @@ var errTooLarge = errors.New("the document is too large or too deeply nested")
 
 // object is a JSON object or YAML mapping. Its values are object, []any, string, bool, nil
 // and json.Number, which keeps a number as it was written.
-type object map[string]any
+type object = map[string]any
 
 func decode(data []byte) (object, error) {
 	data = bytes.TrimPrefix(bytes.TrimSpace(data), []byte("\xef\xbb\xbf"))
@@ -30,10 +30,10 @@ func decode(data []byte) (object, error) {
 	}
 	var v any
 	var err error
-	if n := 0; data[0] == '{' {
-		v, err = decodeJSON(data, &n)
+	if data[0] == '{' {
+		v, err = decodeJSON(data)
 	} else {
-		v, err = decodeYAML(data, &n)
+		v, err = decodeYAML(data)
 	}
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func decode(data []byte) (object, error) {
 	return o, nil
 }
 
-func decodeJSON(data []byte, nodes *int) (any, error) {
+func decodeJSON(data []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	var v any
@@ -55,7 +55,7 @@ func decodeJSON(data []byte, nodes *int) (any, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more text after the end of the document")
 	}
-	return fromJSON(v, 0, nodes)
+	return v, nil
 }
 
 // invalidJSON returns an error with the line of a syntax error.
@@ -68,36 +68,13 @@ func invalidJSON(data []byte, err error) error {
 	return fmt.Errorf("the document is not valid JSON: line %d: %s", line, syntax)
 }
 
-func fromJSON(v any, depth int, nodes *int) (any, error) {
-	if *nodes++; depth > maxDepth || *nodes > maxNodes {
-		return nil, errTooLarge
-	}
-	var err error
-	switch v := v.(type) {
-	case map[string]any:
-		o := make(object, len(v))
-		for k, e := range v {
-			if o[k], err = fromJSON(e, depth+1, nodes); err != nil {
-				return nil, err
-			}
-		}
-		return o, nil
-	case []any:
-		for i, e := range v {
-			if v[i], err = fromJSON(e, depth+1, nodes); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return v, nil
-}
-
-func decodeYAML(data []byte, nodes *int) (any, error) {
+func decodeYAML(data []byte) (any, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("the document is not valid YAML: %.200s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	return fromYAML(&doc, 0, nodes)
+	nodes := 0
+	return fromYAML(&doc, 0, &nodes)
 }
 
 func fromYAML(n *yaml.Node, depth int, nodes *int) (any, error) {

@@ -72,11 +72,7 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 		log.Warn("access log off: destination is not a delivery stream", "destination", view.AccessLog.DestinationARN)
 		return st
 	}
-	format, err := accesslog.Parse(view.AccessLog.Format)
-	if err != nil {
-		log.Warn("access log off: format is invalid", "error", err)
-		return st
-	}
+	format := accesslog.Parse(view.AccessLog.Format)
 	st.stream, st.format = stream, format
 	for _, v := range format.Variables() {
 		st.slots = append(st.slots, slots[v])

@@ -67,10 +67,10 @@ func New(s *Spec) (*Resources, error) {
 	if err := accesslog.ValidateAccessLogFormat(d.AccessLogFormat); err != nil {
 		return nil, fmt.Errorf("API Gateway would reject the format: %w; run `stagelog format lint` for details", err)
 	}
-	if !p.Deliver.Parquet {
-		return d, nil
+	if p.Deliver.Parquet {
+		d.addTable()
 	}
-	return d, d.addTable()
+	return d, nil
 }
 
 func (s *Spec) bucketPolicy() policy.Document {

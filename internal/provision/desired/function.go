@@ -75,10 +75,7 @@ func (s *Spec) environment() map[string]string {
 
 // fieldVariables returns the variables that name the fields of a custom format.
 func fieldVariables(format string) map[string]string {
-	f, err := accesslog.Parse(format)
-	if err != nil {
-		return nil // already checked when stagelog.yaml was loaded
-	}
+	f := accesslog.Parse(format)
 	fields := f.Fields()
 	env := map[string]string{"STAGELOG_FIELD_KEY_ID": fields.KeyID, "STAGELOG_FIELD_API_ID": fields.APIID, "STAGELOG_FIELD_STAGE": fields.Stage}
 	if fields.APIKey != "" {

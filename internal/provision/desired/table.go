@@ -65,12 +65,8 @@ const (
 
 // addTable adds the table that defines the columns of the conversion, and its database. The owner is stored in their parameters,
 // because tables have no tags, and CloudFormation cannot tag databases.
-func (d *Resources) addTable() error {
+func (d *Resources) addTable() {
 	s, p := d.Spec, d.Spec.Pipeline
-	names, err := p.Columns()
-	if err != nil {
-		return err
-	}
 	d.Database = &types.DatabaseInput{
 		Name: aws.String(p.Database()), Description: aws.String("Access logs of API Gateway with usage plan and customer, by stagelog"),
 		Parameters: map[string]string{OwnerTag: s.Owner()},
@@ -84,7 +80,7 @@ func (d *Resources) addTable() error {
 			SerdeInfo: &types.SerDeInfo{SerializationLibrary: aws.String(parquetSerDe), Parameters: map[string]string{"serialization.format": "1"}},
 		},
 	}
-	for _, name := range names {
+	for _, name := range p.Columns() {
 		t.StorageDescriptor.Columns = append(t.StorageDescriptor.Columns, types.Column{Name: aws.String(name), Type: aws.String("string")})
 	}
 	if projection, err := ProjectionOf(p.Deliver.Prefix); err == nil {
@@ -95,5 +91,4 @@ func (d *Resources) addTable() error {
 		}
 	}
 	d.Table = t
-	return nil
 }

@@ -70,10 +70,7 @@ func adoptFormat(p *config.Pipeline, st Stage) (notes []string) {
 		setFormat(p, asPreset(fixed))
 		notes = append(notes, fmt.Sprintf("the file has a corrected format for %s: %s", st.Ref(), problem))
 	}
-	format, err := accesslog.Parse(p.Format)
-	if err != nil {
-		return notes // config.Parse reports it
-	}
+	format := accesslog.Parse(p.Format)
 	fields := format.Fields()
 	if fields.APIKey != "" {
 		notes = append(notes, fmt.Sprintf("the format has the API key's value in the field %s: the function masks it; set `api_key: keep` to deliver it, or use a format without it", fields.APIKey))

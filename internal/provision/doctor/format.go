@@ -135,10 +135,7 @@ func fixedFormat(format string) string {
 
 // withoutVariable removes the field whose value is variable from a JSON format.
 func withoutVariable(format, variable string) string {
-	f, err := accesslog.Parse(format)
-	if err != nil {
-		return format
-	}
+	f := accesslog.Parse(format)
 	name := f.Fields().ByVariable[variable]
 	start := strings.Index(format, `"`+name+`"`)
 	value := strings.Index(format, variable+`"`)
@@ -162,10 +159,7 @@ func position(text string, offset int) (line, column int) {
 
 // customerFields returns the fields that hold an authorizer's plan and subscription.
 func customerFields(format string) (fields []string) {
-	f, err := accesslog.Parse(format)
-	if err != nil {
-		return nil
-	}
+	f := accesslog.Parse(format)
 	for _, v := range f.Variables() {
 		field := f.Fields().ByVariable[v]
 		name, ok := strings.CutPrefix(v, "$context.authorizer.")
@@ -178,16 +172,12 @@ func customerFields(format string) (fields []string) {
 
 // lacksSubscription reports whether a format was made for Apiable's import and lacks the field subscription_id, which that requires.
 func lacksSubscription(format string) bool {
-	f, err := accesslog.Parse(format)
-	return err == nil && f.Fields().ByVariable["$context.authorizer.apiable_plan_id"] != "" && !strings.Contains(format, `"subscription_id"`)
+	return accesslog.Parse(format).Fields().ByVariable["$context.authorizer.apiable_plan_id"] != "" && !strings.Contains(format, `"subscription_id"`)
 }
 
 // formatText describes a valid format and how customers are identified.
 func formatText(st *stage, s *stream) string {
-	f, err := accesslog.Parse(st.format)
-	if err != nil {
-		return "the format is valid"
-	}
+	f := accesslog.Parse(st.format)
 	text := fmt.Sprintf("one line of JSON with %d variables", len(f.Variables()))
 	if named := customerFields(st.format); len(named) > 0 && s.function == "" {
 		text += "; " + strings.Join(named, " and ") + " come from an authorizer"

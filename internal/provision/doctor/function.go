@@ -244,10 +244,7 @@ func functionFormat(env map[string]string) string {
 
 // roles lists the fields of a format that enrichment reads, with the overrides in env.
 func roles(format string, env map[string]string) string {
-	f, err := accesslog.Parse(format)
-	if err != nil {
-		return "fields that cannot be read"
-	}
+	f := accesslog.Parse(format)
 	fields := f.Fields()
 	or := func(name, otherwise string) string { return cmp.Or(env[name], otherwise, "(none)") }
 	return strings.Join([]string{or("STAGELOG_FIELD_KEY_ID", fields.KeyID), or("STAGELOG_FIELD_API_ID", fields.APIID), or("STAGELOG_FIELD_STAGE", fields.Stage)}, ", ")

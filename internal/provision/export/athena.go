@@ -28,15 +28,10 @@ func Athena(p *config.Pipeline) ([]byte, error) {
 	if p.Deliver.Compression == config.ZIP {
 		return nil, errors.New("Athena cannot read ZIP; set deliver: {compression: gzip}")
 	}
-	format, err := accesslog.Parse(p.Format)
-	if err != nil {
-		return nil, fmt.Errorf("parse the pipeline's format: %w", err)
-	}
+	format := accesslog.Parse(p.Format)
 	a := athena{p: p, layout: projection, fields: format.Fields().ByVariable, database: p.Database()}
 	if p.Deliver.Parquet {
-		if a.columns, err = p.Columns(); err != nil {
-			return nil, err
-		}
+		a.columns = p.Columns()
 	} else {
 		for _, name := range append(slices.Collect(maps.Values(a.fields)), a.added()...) {
 			a.columns = append(a.columns, strings.ToLower(name))

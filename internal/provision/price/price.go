@@ -114,10 +114,7 @@ func deliveries(requests, full, seconds float64) float64 {
 
 // recordBytes returns the length of a line of the format, with the catalogue's examples as values.
 func recordBytes(format string) int {
-	parsed, err := accesslog.Parse(strings.TrimSpace(format))
-	if err != nil {
-		return len(format)
-	}
+	parsed := accesslog.Parse(strings.TrimSpace(format))
 	line := parsed.AppendLine(nil, func(name string) (string, bool) {
 		v, ok := accesslog.Explain(name)
 		return v.Example, ok

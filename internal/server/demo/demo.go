@@ -32,15 +32,15 @@ type Config struct {
 
 // Result is the document of `demo --json`. Fields may be added, never changed.
 type Result struct {
-	Requests         int64             `json:"requests"`          // answered by the stage
-	RecordsAccepted  int64             `json:"records_accepted"`  // durable in the stream
-	RecordsDelivered int64             `json:"records_delivered"` // lines in the delivered objects
-	RecordsFailed    int64             `json:"records_failed"`    // lines in the error objects
-	Objects          []string          `json:"objects"`
-	Customers        map[string]int64  `json:"customers"` // delivered lines by customer; "-" has no key
-	Reader           ReaderAccess      `json:"reader"`
-	Endpoints        map[string]string `json:"endpoints"`
-	Callers          []CallerResult    `json:"-"`
+	Requests         int64            `json:"requests"`          // answered by the stage
+	RecordsAccepted  int64            `json:"records_accepted"`  // durable in the stream
+	RecordsDelivered int64            `json:"records_delivered"` // lines in the delivered objects
+	RecordsFailed    int64            `json:"records_failed"`    // lines in the error objects
+	Objects          []string         `json:"objects"`
+	Customers        map[string]int64 `json:"customers"` // delivered lines by customer; "-" has no key
+	Reader           ReaderAccess     `json:"reader"`
+	Endpoints        server.Endpoints `json:"endpoints"`
+	Callers          []CallerResult   `json:"-"`
 }
 
 // ReaderAccess holds what the reader's credentials can do: "ok", or S3's error code.
@@ -166,6 +166,6 @@ func (d *demo) summarize(ctx context.Context) error {
 	}
 	d.result.RecordsAccepted = d.server.Counts().Accepted
 	d.result.Customers, d.result.Objects = map[string]int64{}, []string{}
-	d.result.Endpoints = d.server.Endpoints().Map()
+	d.result.Endpoints = d.server.Endpoints()
 	return d.readBack(ctx)
 }

@@ -3,16 +3,15 @@ package demo
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
+	"github.com/stagelog/stagelog/internal/encoding/lines"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -27,12 +26,12 @@ func (d *demo) readBack(ctx context.Context) error {
 	}
 	d.result.Objects = append(d.result.Objects, keys...)
 	for _, key := range keys {
-		lines, err := readLines(ctx, reader, key)
+		all, err := readLines(ctx, reader, key)
 		d.result.Reader.Get = outcome(err)
 		if err != nil {
 			return fmt.Errorf("read %s as the reader: %w", key, err)
 		}
-		for _, line := range lines {
+		for _, line := range all {
 			var fields struct {
 				Customer string `json:"customer"`
 			}
@@ -49,11 +48,11 @@ func (d *demo) readBack(ctx context.Context) error {
 		return fmt.Errorf("list the error output: %w", err)
 	}
 	for _, key := range failed {
-		lines, err := readLines(ctx, admin, key)
+		all, err := readLines(ctx, admin, key)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", key, err)
 		}
-		d.result.RecordsFailed += int64(len(lines))
+		d.result.RecordsFailed += int64(len(all))
 	}
 	return nil
 }
@@ -74,25 +73,23 @@ func listKeys(ctx context.Context, b bucket.Bucket, prefix string) (keys []strin
 	return keys, err
 }
 
+// maxLine limits a line of an object.
+const maxLine = 1 << 20
+
 // readLines returns the lines of an object, decompressed.
-func readLines(ctx context.Context, b bucket.Bucket, key string) (lines [][]byte, err error) {
+func readLines(ctx context.Context, b bucket.Bucket, key string) (all [][]byte, err error) {
 	body, err := b.Get(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	var r io.Reader = body
-	if strings.HasSuffix(key, ".gz") {
-		if r, err = gzip.NewReader(body); err != nil {
-			return nil, err
-		}
-	}
-	data, err := io.ReadAll(r)
+	plain, _, err := lines.Open(body)
 	if err != nil {
 		return nil, err
 	}
-	for line := range bytes.Lines(data) {
-		lines = append(lines, bytes.TrimSuffix(line, []byte("\n")))
-	}
-	return lines, nil
+	err = lines.Lines(plain, maxLine, maxLine, func(line []byte, _ bool) error {
+		all = append(all, bytes.Clone(line))
+		return nil
+	})
+	return all, errors.Join(err, plain.Close())
 }
