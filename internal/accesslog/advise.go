@@ -63,12 +63,12 @@ func hasCustomName(name string) bool {
 // unknown reports a variable that REST APIs do not have.
 func (d *draft) unknown(name string, i int) {
 	message := name + ` is not a variable of REST APIs: its value is "-" in every record`
-	switch strings.TrimPrefix(name, contextPrefix) {
-	case "routeKey", "dataProcessed":
-		d.note(Warning, "unknown-variable", i, name+` is a variable of HTTP APIs, which cannot log to Firehose: for REST APIs its value is "-" in every record`, "remove it")
-		return
-	case "connectionId", "connectedAt", "eventType", "messageId", "messageDirection":
-		d.note(Warning, "unknown-variable", i, name+` is a variable of WebSocket APIs, which cannot log to Firehose: for REST APIs its value is "-" in every record`, "remove it")
+	of := map[string]string{
+		"routeKey": "HTTP", "dataProcessed": "HTTP",
+		"connectionId": "WebSocket", "connectedAt": "WebSocket", "eventType": "WebSocket", "messageId": "WebSocket", "messageDirection": "WebSocket",
+	}[strings.TrimPrefix(name, contextPrefix)]
+	if of != "" {
+		d.note(Warning, "unknown-variable", i, name+" is a variable of "+of+` APIs, which cannot log to Firehose: for REST APIs its value is "-" in every record`, "remove it")
 		return
 	}
 	fix := "run `stagelog format explain` to list the variables"

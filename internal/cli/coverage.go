@@ -60,30 +60,20 @@ func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 	if !from.Before(to) {
 		return usageError{fmt.Errorf("--from %s is not a day before --to %s", from.Format(time.DateOnly), to.Format(time.DateOnly))}
 	}
-	at, err := flags.lake.find(ctx, e)
-	if err != nil {
-		return err
-	}
-	l, err := flags.lake.open(ctx, e, from, to)
+	l, at, err := flags.lake.open(ctx, e, from, to)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	clients, err := flags.lake.clients(ctx, e)
-	if err != nil {
-		return err
-	}
-	r, err := coverage.Compare(ctx, l.DB(), coverage.GetUsage{Gateway: clients.APIGateway}, from, to.Add(-day))
+	r, err := coverage.Compare(ctx, l.DB(), coverage.GetUsage{Gateway: at.clients.APIGateway}, from, to.Add(-day))
 	if err != nil {
 		return provision.Explain(err)
 	}
 	var asked []record.StageRef
 	if at.pipeline != nil {
-		for _, s := range at.pipeline.Stages {
-			asked = append(asked, record.StageRef{API: s.API, Stage: s.Stage})
-		}
+		asked = at.pipeline.Stages
 	}
-	counts := coverage.CloudWatch{Gateway: clients.APIGateway, Metric: clients.CloudWatch, Explain: provision.Explain}
+	counts := coverage.CloudWatch{Gateway: at.clients.APIGateway, Metric: at.clients.CloudWatch, Explain: provision.Explain}
 	if r.Stages, err = coverage.CompareStages(ctx, l.DB(), counts, coverage.StagesOf{Asked: asked, First: from, Last: to.Add(-day), Now: time.Now()}); err != nil {
 		return err
 	}
@@ -117,20 +107,12 @@ objects; ` + "`stagelog replay`" + ` does that.
 }
 
 func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
-	at, err := flags.find(ctx, e)
-	if err != nil {
-		return err
-	}
-	clients, err := flags.clients(ctx, e)
-	if err != nil {
-		return err
-	}
-	l, err := flags.open(ctx, e, time.Now().Add(-recent), time.Time{})
+	l, at, err := flags.open(ctx, e, time.Now().Add(-recent), time.Time{})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	known, err := provision.Customers(ctx, clients, at.bucket.Bucket())
+	known, err := provision.Customers(ctx, at.clients, at.bucket.Bucket())
 	if err != nil {
 		return provision.Explain(err)
 	}

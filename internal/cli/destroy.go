@@ -66,12 +66,12 @@ func runDestroy(ctx context.Context, e *env, flags *destroyFlags) error {
 	}
 	if len(ours) == 0 {
 		fmt.Fprintf(e.stderr, "Pipeline %s has no resources in account %s, Region %s.\n", p.Name, session.Account, session.Region)
-		return destroyed(e, nil)
+		return destroyed(e, []removed{})
 	}
 	if err := e.prompter(flags.yes).confirm("Remove these resources?"); err != nil {
 		return err
 	}
-	var done []removed
+	done := []removed{}
 	show := progress(e)
 	err = provision.Remove(ctx, removals, func(ev provision.Event) {
 		show(ev)
@@ -90,10 +90,7 @@ func runDestroy(ctx context.Context, e *env, flags *destroyFlags) error {
 	return destroyed(e, done)
 }
 
-// removal describes what destroy will do with one resource.
-type removal struct{ kind, name, what string }
-
-// removed describes what destroy did with one resource.
+// removed describes what destroy will do or did with one resource.
 type removed struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
@@ -101,8 +98,8 @@ type removed struct {
 }
 
 // choose applies the flags to the resources and returns what will happen to each that is the pipeline's.
-func (f *destroyFlags) choose(ctx context.Context, removals []provision.Removal) ([]removal, error) {
-	var ours []removal
+func (f *destroyFlags) choose(ctx context.Context, removals []provision.Removal) ([]removed, error) {
+	var ours []removed
 	for _, r := range removals {
 		if !r.Ours {
 			continue
@@ -127,14 +124,14 @@ func (f *destroyFlags) choose(ctx context.Context, removals []provision.Removal)
 		case *provision.Stage:
 			what = "restore the previous logging"
 		}
-		ours = append(ours, removal{r.Kind, r.Name, what})
+		ours = append(ours, removed{r.Kind, r.Name, what})
 	}
 	return ours, nil
 }
 
-func printRemovals(w io.Writer, ours []removal, all []provision.Removal, colour paint) {
+func printRemovals(w io.Writer, ours []removed, all []provision.Removal, colour paint) {
 	for _, r := range ours {
-		fmt.Fprintf(w, "%s\n      %s\n", colour.it(red, fmt.Sprintf("- %s %s", r.kind, r.name)), r.what)
+		fmt.Fprintf(w, "%s\n      %s\n", colour.it(red, fmt.Sprintf("- %s %s", r.Kind, r.Name)), r.Did)
 	}
 	for _, r := range all {
 		if !r.Ours {
@@ -146,9 +143,6 @@ func printRemovals(w io.Writer, ours []removal, all []provision.Removal, colour 
 
 func destroyed(e *env, done []removed) error {
 	if e.json {
-		if done == nil {
-			done = []removed{}
-		}
 		return printJSON(e.stdout, map[string]any{"removed": done})
 	}
 	if isTerminal(e.stdout) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/config"
@@ -69,7 +68,12 @@ func runDoctor(ctx context.Context, e *env, flags *doctorFlags) error {
 			printCheck(e.stdout, c, colour)
 		}
 	}
-	session, err := flags.session(ctx, e, p)
+	of := p
+	if flags.asReader { // a reader's credentials need not be of the pipeline's account
+		reader := *p
+		reader.AccountGiven, of = false, &reader
+	}
+	session, err := flags.aws.load(ctx, e, of)
 	if err != nil {
 		return err
 	}
@@ -99,16 +103,6 @@ func (f *doctorFlags) pipeline(e *env) (*config.Pipeline, error) {
 	return p, err
 }
 
-// session loads the AWS session. A reader's credentials need not be of the pipeline's account.
-func (f *doctorFlags) session(ctx context.Context, e *env, p *config.Pipeline) (*awsSession, error) {
-	if f.asReader {
-		reader := *p
-		reader.AccountGiven = false
-		p = &reader
-	}
-	return f.aws.load(ctx, e, p)
-}
-
 func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *awsSession, report func(doctor.Check)) (doctor.Report, error) {
 	target := doctor.Target{Region: s.Region, Account: s.Account, Partition: s.Partition}
 	if p != nil {
@@ -127,23 +121,15 @@ func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *
 	}
 	opts := doctor.Options{Record: !f.noRecord, Timeout: f.timeout, Progress: showWaiting(e)}
 	if f.readerProfile != "" {
-		reader, err := f.readerClient(ctx, p)
+		as := f.aws
+		as.profile = f.readerProfile
+		cfg, err := as.config(ctx, p)
 		if err != nil {
 			return doctor.Report{}, err
 		}
-		opts.ReaderS3 = reader
+		opts.ReaderS3 = provision.NewClients(cfg).S3
 	}
 	return doctor.Run(ctx, s.Clients, target, opts, report)
-}
-
-func (f *doctorFlags) readerClient(ctx context.Context, p *config.Pipeline) (*s3.Client, error) {
-	as := f.aws
-	as.profile = f.readerProfile
-	cfg, err := as.config(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	return provision.NewClients(cfg).S3, nil
 }
 
 // showWaiting returns a function that prints what doctor waits for.

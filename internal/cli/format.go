@@ -13,9 +13,6 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 )
 
-// maxFormatBytes is the largest input of lint. API Gateway's own limit is about 3 KB.
-const maxFormatBytes = 64 << 10
-
 func newFormat(e *env) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "format",
@@ -97,7 +94,7 @@ func reportFindings(e *env, out io.Writer, findings []accesslog.Finding, fixed b
 		fmt.Fprintln(out, "ok: no problems found")
 	default:
 		for _, f := range findings {
-			fmt.Fprintf(out, "%s at byte %d: %s [%s]\n", f.Severity, f.Offset, f.Message, f.Code)
+			fmt.Fprintln(out, f)
 			if f.Fix != "" {
 				fmt.Fprintf(out, "  fix: %s\n", f.Fix)
 			}
@@ -148,12 +145,12 @@ func readFormat(stdin io.Reader, name string) (string, error) {
 		defer f.Close()
 		in = f
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxFormatBytes+1))
+	data, err := io.ReadAll(io.LimitReader(in, accesslog.MaxFormatBytes+1))
 	if err != nil {
 		return "", fmt.Errorf("read format: %w", err)
 	}
-	if len(data) > maxFormatBytes {
-		return "", fmt.Errorf("read format: %s is over %d bytes; a format is one line of at most about 3 KB", name, maxFormatBytes)
+	if len(data) > accesslog.MaxFormatBytes {
+		return "", fmt.Errorf("read format: %s is over %d bytes; a format is one line of at most about 3 KB", name, accesslog.MaxFormatBytes)
 	}
 	return strings.ToValidUTF8(string(data), "\uFFFD"), nil
 }

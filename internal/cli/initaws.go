@@ -157,11 +157,11 @@ func nothingToLog(s *awsSession, found discover.Found, adopt bool) error {
 	case adopt && len(found.Stages) > 0:
 		return errors.New("no stage logs to a delivery stream that delivers to S3; leave out --adopt to create a new pipeline")
 	case len(found.Undeployed) > 0:
+		text := discover.Undeployed(found.Undeployed[0])
 		var more []string
 		for _, a := range found.Undeployed[1:] {
 			more = append(more, a.String())
 		}
-		text := discover.Undeployed(found.Undeployed[0])
 		if len(more) > 0 {
 			text += fmt.Sprintf("\nThe same applies to %d more, like %s", len(more), strings.Join(more[:min(3, len(more))], ", "))
 		}

@@ -107,7 +107,7 @@ func (f *invoiceFlags) build(ctx context.Context, e *env, prices *invoice.PriceF
 	if err != nil {
 		return nil, usageError{err}
 	}
-	l, err := f.lake.open(ctx, e, month.Begin(zone), month.End(zone).AddDate(0, 0, max(0, f.lateDays)))
+	l, _, err := f.lake.open(ctx, e, month.Begin(zone), month.End(zone).AddDate(0, 0, max(0, f.lateDays)))
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (f *invoiceFlags) rebuild(ctx context.Context, e *env, prices *invoice.Pric
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.again, err)
 	}
-	l, err := f.lake.open(ctx, e, frozen.From, frozen.Closed)
+	l, _, err := f.lake.open(ctx, e, frozen.From, frozen.Closed)
 	if err != nil {
 		return nil, err
 	}
@@ -150,17 +150,15 @@ func (f *invoiceFlags) write(e *env, bill *invoice.Invoice) error {
 			return err
 		}
 	}
-	files := []struct {
+	type file struct {
 		name  string
 		write func(io.Writer) error
-	}{{"invoice.csv", bill.WriteCSV}, {"invoice.json", bill.WriteJSON}, {"manifest.json", bill.Manifest.Write}}
+	}
+	files := []file{{"invoice.csv", bill.WriteCSV}, {"invoice.json", bill.WriteJSON}, {"manifest.json", bill.Manifest.Write}}
 	if bill.Manifest.Preliminary {
 		fmt.Fprintf(e.stderr, "the month is open until %s: the invoice is preliminary and has no meter events yet\n", bill.Manifest.Closed.Format(time.RFC3339))
 	} else {
-		files = append(files, []struct {
-			name  string
-			write func(io.Writer) error
-		}{{"stripe.jsonl", events("Stripe", bill.WriteStripe)}, {"openmeter.jsonl", events("OpenMeter", bill.WriteOpenMeter)}}...)
+		files = append(files, file{"stripe.jsonl", events("Stripe", bill.WriteStripe)}, file{"openmeter.jsonl", events("OpenMeter", bill.WriteOpenMeter)})
 	}
 	for _, file := range files {
 		path := filepath.Join(f.out, file.name)

@@ -48,6 +48,7 @@ func (f *lakeFlags) bind(cmd *cobra.Command) {
 
 // logs holds the bucket of a command's logs and the options to import them.
 type logs struct {
+	clients  *provision.Clients
 	pipeline *config.Pipeline // nil without a stagelog.yaml for this bucket
 	bucket   bucket.Bucket
 	lake.ImportOptions
@@ -91,21 +92,9 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, f.aws.noCredentials(ctx, err)
 	}
-	at.bucket = bucket.Of(provision.NewClients(cfg).S3).Bucket(name)
+	at.clients = provision.NewClients(cfg)
+	at.bucket = bucket.Of(at.clients.S3).Bucket(name)
 	return at, nil
-}
-
-// clients returns the clients of the AWS services.
-func (f *lakeFlags) clients(ctx context.Context, e *env) (*provision.Clients, error) {
-	p, err := config.Load(e.file, e.getenv)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	cfg, err := f.config(ctx, e, p)
-	if err != nil {
-		return nil, err
-	}
-	return provision.NewClients(cfg), nil
 }
 
 // localState is where `stagelog up` keeps its state by default.
@@ -170,20 +159,20 @@ func (f *lakeFlags) openAsIs(ctx context.Context, e *env, bucket string) (*lake.
 }
 
 // open opens the lake and imports new objects of a time range. Zero times mean no bounds.
-func (f *lakeFlags) open(ctx context.Context, e *env, from, to time.Time) (*lake.Lake, error) {
+func (f *lakeFlags) open(ctx context.Context, e *env, from, to time.Time) (*lake.Lake, *logs, error) {
 	at, err := f.find(ctx, e)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	at.From, at.To = from, to
 	l, err := f.openAsIs(ctx, e, at.bucket.Bucket())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := f.fill(ctx, e, l, at); err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, nil, errors.Join(err, l.Close())
 	}
-	return l, nil
+	return l, at, nil
 }
 
 // progressEvery is the interval between progress lines of an import.

@@ -10,14 +10,14 @@ import (
 )
 
 // marks hold how a plan shows each action.
-var marks = map[provision.Action]struct{ sign, colour, word string }{
-	provision.Create:  {"+", green, "create"},
-	provision.Change:  {"~", yellow, "change"},
-	provision.Adopt:   {"~", yellow, "adopt"},
-	provision.Replace: {"~", yellow, "replace the previous logging, which destroy restores"},
-	provision.Restore: {"-", red, "restore the previous logging"},
-	provision.NoOp:    {"=", faint, ""},
-	provision.Blocked: {"!", red, "blocked"},
+var marks = map[provision.Action]struct{ sign, colour, word, counted string }{
+	provision.Create:  {"+", green, "create", "to create"},
+	provision.Change:  {"~", yellow, "change", "to change"},
+	provision.Adopt:   {"~", yellow, "adopt", "to adopt"},
+	provision.Replace: {"~", yellow, "replace the previous logging, which destroy restores", "to replace"},
+	provision.Restore: {"-", red, "restore the previous logging", "to restore"},
+	provision.NoOp:    {"=", faint, "", "unchanged"},
+	provision.Blocked: {"!", red, "blocked", "blocked"},
 }
 
 // printPlan writes a line for each resource, and below it each field that changes, with both values.
@@ -85,20 +85,9 @@ func printLines(w io.Writer, f provision.Field, colour paint) {
 func planSummary(p *provision.Plan) string {
 	counts := p.Counts()
 	var parts []string
-	for _, c := range []struct {
-		action provision.Action
-		words  string
-	}{
-		{provision.Create, "to create"},
-		{provision.Change, "to change"},
-		{provision.Adopt, "to adopt"},
-		{provision.Replace, "to replace"},
-		{provision.Restore, "to restore"},
-		{provision.Blocked, "blocked"},
-		{provision.NoOp, "unchanged"},
-	} {
-		if n := counts[c.action]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, c.words))
+	for _, action := range []provision.Action{provision.Create, provision.Change, provision.Adopt, provision.Replace, provision.Restore, provision.Blocked, provision.NoOp} {
+		if n := counts[action]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, marks[action].counted))
 		}
 	}
 	return strings.Join(parts, ", ") + "."

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ the lines that could not be parsed. Without SQL, query starts an interactive pro
 }
 
 func runQuery(ctx context.Context, e *env, flags *queryFlags, args []string) error {
-	l, err := flags.lake.open(ctx, e, flags.from.or(time.Now().Add(-recent)), flags.to.Time)
+	l, _, err := flags.lake.open(ctx, e, flags.from.or(time.Now().Add(-recent)), flags.to.Time)
 	if err != nil {
 		return err
 	}
@@ -230,8 +229,8 @@ func writeParquet(ctx context.Context, l *lake.Lake, statement, path string) err
 	})
 }
 
-// historyFile returns the path of the prompt's history.
-func historyFile() string { return filepath.Join(localState, "query_history") }
+// historyFile is the path of the prompt's history.
+const historyFile = localState + "/query_history"
 
 // words lists the prompt's completions.
 var words = strings.Fields(`SELECT FROM WHERE GROUP ORDER BY LIMIT count(*) DISTINCT HAVING AND OR NOT NULL IS LIKE DESC ASC quantile_cont( date_trunc('hour',

@@ -18,7 +18,8 @@ import (
 
 // prompt runs one statement per line, from a terminal with history and completion, or from stdin.
 func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error {
-	read, end := lineByLine(e.stdin), func() {}
+	in := bufio.NewReader(e.stdin)
+	read, end := func() (string, error) { return in.ReadString('\n') }, func() {}
 	if stdin, ok := e.stdin.(*os.File); ok && term.IsTerminal(int(stdin.Fd())) {
 		var err error
 		if read, end, err = terminal(e, stdin); err != nil {
@@ -48,11 +49,6 @@ func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error 
 	}
 }
 
-func lineByLine(r io.Reader) func() (string, error) {
-	in := bufio.NewReader(r)
-	return func() (string, error) { return in.ReadString('\n') }
-}
-
 // terminal returns a function that reads lines with history and completion. The terminal is in raw
 // mode only while it reads.
 func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), err error) {
@@ -62,17 +58,17 @@ func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), 
 		io.Writer
 	}{stdin, e.stderr}, "sql> ")
 	t.AutoCompleteCallback = complete
-	past, err := os.ReadFile(historyFile())
+	past, err := os.ReadFile(historyFile)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("read the query history: %w", err)
 	}
 	for line := range strings.Lines(string(past)) {
 		t.History.Add(strings.TrimSpace(line))
 	}
-	if err := os.MkdirAll(filepath.Dir(historyFile()), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(historyFile), 0o700); err != nil {
 		return nil, nil, err
 	}
-	history, err := os.OpenFile(historyFile(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	history, err := os.OpenFile(historyFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}

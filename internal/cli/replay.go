@@ -102,13 +102,11 @@ func runReplay(ctx context.Context, e *env, flags *replayFlags) error {
 func (f *replayFlags) config(p *config.Pipeline, s *awsSession) replay.Config {
 	failed := p.Deliver.ErrorOutput()
 	cfg := replay.Config{
-		Bucket: bucket.Of(s.Clients.S3).Bucket(p.Bucket), From: f.prefix, Errors: f.prefix == "", Into: f.into,
+		Bucket: bucket.Of(s.Clients.S3).Bucket(p.Bucket), From: failed, Errors: f.prefix == "", Into: f.into,
 		Since: f.since.Time, Until: f.until.Time, Parallel: f.parallel, Failed: failed + "replay/", Except: []string{"stagelog/"},
 	}
-	if cfg.Errors {
-		cfg.From = failed
-	} else {
-		cfg.Except = append(cfg.Except, failed)
+	if !cfg.Errors {
+		cfg.From, cfg.Except = f.prefix, append(cfg.Except, failed)
 	}
 	return cfg
 }

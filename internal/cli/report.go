@@ -104,7 +104,7 @@ func runReport(ctx context.Context, e *env, flags *reportFlags) error {
 	if q.Compare {
 		from = from.Add(-q.To.Sub(q.From))
 	}
-	l, err := flags.lake.open(ctx, e, from, q.To)
+	l, _, err := flags.lake.open(ctx, e, from, q.To)
 	if err != nil {
 		return err
 	}

@@ -127,8 +127,12 @@ func wrapUsage(cmd *cobra.Command) {
 }
 
 // log returns the program's logger. It logs changes of state to stderr, never records.
-func (e *env) log() *slog.Logger {
-	level := slog.LevelInfo
+func (e *env) log() *slog.Logger { return e.logFrom(slog.LevelInfo) }
+
+// quietLog returns the logger of commands that print their own progress.
+func (e *env) quietLog() *slog.Logger { return e.logFrom(slog.LevelWarn) }
+
+func (e *env) logFrom(level slog.Level) *slog.Logger {
 	if e.verbose {
 		level = slog.LevelDebug
 	}

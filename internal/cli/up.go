@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -144,12 +143,4 @@ func announce(e *env, c *server.Server, dir, bucket string, apisOnly bool) error
 	}
 	fmt.Fprintln(e.stderr)
 	return nil
-}
-
-// quietLog returns the logger of commands that print their own progress.
-func (e *env) quietLog() *slog.Logger {
-	if e.verbose {
-		return e.log()
-	}
-	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

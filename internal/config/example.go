@@ -27,20 +27,13 @@ func plain(s string) string {
 	if safe := namePattern.MatchString(s) || bucketPattern.MatchString(s); safe && s[0] >= 'A' && !reserved(s) {
 		return s
 	}
-	quoted, err := json.Marshal(s) // JSON's strings are YAML's
-	if err != nil {
-		return `""`
-	}
+	quoted, _ := json.Marshal(s) // JSON's strings are YAML's
 	return string(quoted)
 }
 
 // reserved reports whether YAML reads the word as something other than text.
 func reserved(s string) bool {
-	switch s {
-	case "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE"}, s)
 }
 
 //go:embed example-aws.yaml
@@ -68,7 +61,7 @@ func ExampleAWS(p *Pipeline) []byte {
 		{column("account: ACCOUNT"), column(`account: "` + p.Account + `"`)},
 		{column("  interval: INTERVAL"), column(fmt.Sprintf("  interval: %ds", p.Deliver.Interval/time.Second))},
 		{column("  size: SIZE"), column(fmt.Sprintf("  size: %dMiB", p.Deliver.Size/mebibyte))},
-		{column("  format: FILES"), column("  format: " + filesWord(p.Deliver.Parquet))},
+		{column("  format: FILES"), column("  format: " + map[bool]string{false: "json", true: "parquet"}[p.Deliver.Parquet])},
 		{column("  compression: COMPRESSION"), column("  compression: " + compressionWords[max(0, slices.Index(compressions, cmp.Or(p.Deliver.Compression, Uncompressed)))])},
 		{column("  prefix: PREFIX"), column("  prefix: " + plain(p.Deliver.Prefix))},
 	} {
@@ -97,11 +90,4 @@ func quotedList(items []string) string {
 		quoted = append(quoted, `"`+item+`"`)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-func filesWord(parquet bool) string {
-	if parquet {
-		return "parquet"
-	}
-	return "json"
 }

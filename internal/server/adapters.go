@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -82,14 +83,17 @@ func (c *Server) putLines(ctx context.Context, stream string, lines [][]byte) (f
 }
 
 // functionCode reads a function's zip from the bucket, for CreateFunction with S3Bucket.
-func functionCode(objects *bucket.Client, maxBytes int64) func(ctx context.Context, bucketName, key string) ([]byte, error) {
+func functionCode(objects *bucket.Client) func(ctx context.Context, bucketName, key string) ([]byte, error) {
 	return func(ctx context.Context, bucketName, key string) (_ []byte, err error) {
 		body, err := objects.Bucket(bucketName).Get(ctx, key)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, body.Close()) }()
-		data, err := readAtMost(body, maxBytes)
+		data, err := io.ReadAll(io.LimitReader(body, maxFunctionZip+1))
+		if err == nil && len(data) > maxFunctionZip {
+			err = fmt.Errorf("more than %d bytes", maxFunctionZip)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read s3://%s/%s: %w", bucketName, key, err)
 		}

@@ -27,13 +27,12 @@ func listen(at Listen, anyPort bool) (l listeners, err error) {
 			err = errors.Join(err, l.close())
 		}
 	}()
-	if l.aws, err = listenOn("AWS endpoint", "listen-aws", at.AWS, anyPort); err != nil {
-		return l, err
+	if l.aws, err = listenOn("AWS endpoint", "listen-aws", at.AWS, anyPort); err == nil {
+		l.stages, err = listenOn("API stages", "listen-stages", at.Stages, anyPort)
 	}
-	if l.stages, err = listenOn("API stages", "listen-stages", at.Stages, anyPort); err != nil {
-		return l, err
+	if err == nil {
+		l.console, err = listenOn("metrics and health", "listen-console", at.Console, anyPort)
 	}
-	l.console, err = listenOn("metrics and health", "listen-console", at.Console, anyPort)
 	return l, err
 }
 

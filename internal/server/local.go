@@ -3,11 +3,10 @@ package server
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
-	"github.com/stagelog/stagelog/internal/record"
 )
 
 // localConfig converts the pipeline's local section for the control API. With lastLater, it leaves
@@ -15,18 +14,15 @@ import (
 func localConfig(l *config.Local, lastLater bool) apigateway.Local {
 	var to apigateway.Local
 	for _, a := range l.APIs {
-		to.APIs = append(to.APIs, apigateway.LocalAPI{ID: a.ID, Name: a.Name, Upstream: a.Upstream, Stages: a.Stages, APIKeyRequired: a.APIKeyRequired, Document: a.Document})
+		to.APIs = append(to.APIs, apigateway.LocalAPI(a))
 	}
 	for _, p := range l.UsagePlans {
-		plan := apigateway.LocalPlan{ID: p.ID, Name: p.Name}
+		plan := apigateway.LocalPlan{ID: p.ID, Name: p.Name, Stages: p.Stages}
 		if p.Throttle.Rate > 0 {
 			plan.Throttle = &apigateway.Throttle{Rate: p.Throttle.Rate, Burst: p.Throttle.Burst}
 		}
 		if p.Quota.Limit > 0 {
 			plan.Quota = &apigateway.Quota{Limit: int64(p.Quota.Limit), Period: apigateway.Period(p.Quota.Period), Offset: p.Quota.Offset}
-		}
-		for _, st := range p.Stages {
-			plan.Stages = append(plan.Stages, record.StageRef{API: st.API, Stage: st.Stage})
 		}
 		customers := p.Customers
 		if lastLater && len(customers) > 0 {
@@ -71,10 +67,8 @@ func (c *Server) addHeldBack(ctx context.Context) error {
 		return nil
 	case <-c.applied:
 	}
-	select {
-	case <-ctx.Done():
+	if retry.Sleep(ctx, c.faults().NewKeyAfter) != nil {
 		return nil
-	case <-time.After(c.faults().NewKeyAfter):
 	}
 	_, err := c.control.ApplyLocal(ctx, localConfig(c.cfg.Pipeline.Local, false))
 	return err

@@ -87,7 +87,7 @@ func (c *Server) openControl(ctx context.Context) error {
 	admin := c.accounts.Admin
 	c.functions, err = functionapi.New(ctx, functionapi.Config{
 		Region: p.Region, Account: p.Account, Dir: filepath.Join(c.cfg.Dir, "functions"),
-		FetchObject: functionCode(c.objects, maxFunctionZip),
+		FetchObject: functionCode(c.objects),
 		Environment: map[string]string{"AWS_ENDPOINT_URL": url(c.at.aws)},
 		Credentials: host.Credentials{AccessKeyID: admin.AccessKeyID, SecretAccessKey: admin.SecretAccessKey},
 		Logger:      c.log.With("component", "function"),

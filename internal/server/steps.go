@@ -14,7 +14,6 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/desired"
-	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Step is one of the four steps that build a pipeline, with its name in AWS's terms.
@@ -114,11 +113,11 @@ func (c *Server) spec() *desired.Spec {
 }
 
 func bucketDetail(d *desired.Resources) string {
-	p := d.Spec.Pipeline
-	if len(p.Readers) == 0 {
-		return p.Bucket
+	detail := d.Spec.Pipeline.Bucket
+	if readers := d.Spec.Pipeline.Readers; len(readers) > 0 {
+		detail += ", readable by " + strings.Join(readers, ", ")
 	}
-	return fmt.Sprintf("%s, readable by %s", p.Bucket, strings.Join(p.Readers, ", "))
+	return detail
 }
 
 func functionDetail(d *desired.Resources) string {
@@ -141,14 +140,11 @@ func stagesDetail(d *desired.Resources) string {
 	if p.Local == nil {
 		return "no local APIs; point a stage or a log shipper at the stream"
 	}
-	return fmt.Sprintf("%s, format %s", strings.Join(names(p.Stages), ", "), p.FormatName)
-}
-
-func names(stages []record.StageRef) (all []string) {
-	for _, st := range stages {
-		all = append(all, st.String())
+	var names []string
+	for _, st := range p.Stages {
+		names = append(names, st.String())
 	}
-	return all
+	return fmt.Sprintf("%s, format %s", strings.Join(names, ", "), p.FormatName)
 }
 
 // applyAPIs creates the APIs, stages, usage plans and keys of the local section.

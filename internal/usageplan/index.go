@@ -120,8 +120,7 @@ func New(cfg Config) (*Index, error) {
 // Snapshot.Lookup. It neither blocks nor allocates. An unknown key, or one whose plans do not cover
 // the stage, is recorded for the next refresh.
 func (x *Index) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
-	var p *Plan
-	exact := false
+	p, exact := &noPlan, false
 	if s := x.snap.Load(); s != nil {
 		p, customer, known, exact = s.find(keyID, apiID, stage)
 	}
@@ -130,9 +129,6 @@ func (x *Index) Lookup(keyID, apiID, stage []byte) (plan, planID, customer strin
 	}
 	if !exact && (!known || len(stage) > 0) {
 		x.note(keyID)
-	}
-	if p == nil {
-		return "", "", customer, known
 	}
 	return p.Name, p.ID, customer, known
 }

@@ -14,16 +14,14 @@ func (x *Index) Run(ctx context.Context) error {
 	poked := false
 	for {
 		again, _ := x.refresh(ctx, poked) // full and forUnknown log failures
-		timer := time.NewTimer(time.Until(again))
 		poked = false
 		select {
 		case <-ctx.Done():
-		case <-timer.C:
+		case <-time.After(time.Until(again)):
 		case <-x.wake:
 		case <-x.poke:
 			poked = true
 		}
-		timer.Stop()
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -46,12 +44,8 @@ func (x *Index) Refresh(ctx context.Context) error {
 		if err != nil || x.Ready() || resolved || !bounded || again.After(half) {
 			return err
 		}
-		timer := time.NewTimer(time.Until(again))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := retry.Sleep(ctx, time.Until(again)); err != nil {
+			return err
 		}
 	}
 }

@@ -168,11 +168,14 @@ func (s *Snapshot) At() time.Time { return s.at }
 // Len returns the number of keys and plans, including deleted ones that are kept.
 func (s *Snapshot) Len() (keys, plans int) { return len(s.keys), len(s.plans) }
 
+// noPlan is what find returns without a plan. It is read-only.
+var noPlan Plan
+
 // find does the same as Lookup, and also reports whether a plan covers exactly this stage.
 func (s *Snapshot) find(keyID, apiID, stage []byte) (plan *Plan, customer string, known, exact bool) {
 	e, ok := s.keys[string(keyID)]
 	if !ok {
-		return nil, "", false, false
+		return &noPlan, "", false, false
 	}
 	for _, i := range e.plans {
 		if p := &s.plans[i]; p.covers(apiID, stage) {
@@ -182,16 +185,13 @@ func (s *Snapshot) find(keyID, apiID, stage []byte) (plan *Plan, customer string
 	if len(e.plans) == 1 {
 		return &s.plans[e.plans[0]], e.name, true, false
 	}
-	return nil, e.name, true, false
+	return &noPlan, e.name, true, false
 }
 
 // Lookup returns the plan of this key for this API and stage: the one that covers the stage,
 // otherwise the key's only plan (it may have been edited since), otherwise none.
 func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
 	p, customer, known, _ := s.find(keyID, apiID, stage)
-	if p == nil {
-		return "", "", customer, known
-	}
 	return p.Name, p.ID, customer, known
 }
 

@@ -194,23 +194,16 @@ type zipped struct {
 	open    io.ReadCloser
 }
 
-func openZip(in io.Reader) (_ io.ReadCloser, err error) {
+func openZip(in io.Reader) (io.ReadCloser, error) {
 	file, size, err := unnamed(in)
 	if err != nil {
 		return nil, err
 	}
-	z := &zipped{file: file}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, z.Close())
-		}
-	}()
-	archive, err := zip.NewReader(z.file, size)
+	archive, err := zip.NewReader(file, size)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrCorrupt, err), file.Close())
 	}
-	z.entries = archive.File
-	return z, nil
+	return &zipped{file: file, entries: archive.File}, nil
 }
 
 func (z *zipped) Read(p []byte) (int, error) {
@@ -237,21 +230,18 @@ func (z *zipped) Read(p []byte) (int, error) {
 }
 
 // unnamed copies in to a temporary file without a name, which disappears when it is closed.
-func unnamed(in io.Reader) (_ *os.File, size int64, err error) {
-	file, err := os.CreateTemp("", "stagelog-object-*")
+func unnamed(in io.Reader) (file *os.File, size int64, err error) {
+	file, err = os.CreateTemp("", "stagelog-object-*")
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, file.Close())
-		}
-	}()
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, 0, err
+	if err = os.Remove(file.Name()); err == nil {
+		size, err = io.Copy(file, in)
 	}
-	size, err = io.Copy(file, in)
-	return file, size, err
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, size, nil
 }
 
 // rows reads a Parquet file as lines.
@@ -260,7 +250,7 @@ type rows struct {
 	file *os.File
 }
 
-func openParquet(in io.Reader) (_ io.ReadCloser, err error) {
+func openParquet(in io.Reader) (io.ReadCloser, error) {
 	file, size, err := unnamed(in)
 	if err != nil {
 		return nil, err
@@ -272,7 +262,6 @@ func openParquet(in io.Reader) (_ io.ReadCloser, err error) {
 	return &rows{lines, file}, nil
 }
 
-// Close closes the reader and the temporary file, which removes it.
 func (r *rows) Close() error { return errors.Join(r.ReadCloser.Close(), r.file.Close()) }
 
 // Close closes the open entry and the temporary file, which removes it.
