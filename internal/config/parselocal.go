@@ -18,7 +18,7 @@ func readLocal(v yamlfile.Value) *Local {
 	for _, item := range m["apis"].List() {
 		l.APIs = append(l.APIs, readAPI(item, l.APIs))
 	}
-	keys := newKeyRing()
+	keys := &keyRing{byName: map[string]keyUse{}, byID: map[string]keyUse{}, byKey: map[Secret][]keyUse{}}
 	names, known := map[string]bool{}, map[record.StageRef]bool{}
 	for _, ref := range l.Stages() {
 		known[ref] = true
@@ -173,10 +173,6 @@ type keyUse struct {
 	line   int
 	plan   int // the number of its usage plan in the file
 	stages []record.StageRef
-}
-
-func newKeyRing() *keyRing {
-	return &keyRing{byName: map[string]keyUse{}, byID: map[string]keyUse{}, byKey: map[Secret][]keyUse{}}
 }
 
 // add compares the customer c, read from v, with those added before.

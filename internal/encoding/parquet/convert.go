@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
@@ -57,7 +58,10 @@ func (c *Converter) object(b []byte, i int) (next int, err error) {
 	c.spare = c.spare[:0]
 	c.names.Begin()
 	next, bad := jsonscan.Members(b, i, func(name []byte, escaped bool, value []byte) *jsonscan.Bad {
-		if col := c.column(name, escaped); col != none {
+		if escaped {
+			name = jsonscan.Unescape(nil, name)
+		}
+		if col := c.names.Value(name); col != none {
 			c.values[col] = c.text(value)
 		}
 		return nil
@@ -68,23 +72,10 @@ func (c *Converter) object(b []byte, i int) (next int, err error) {
 	return next, nil
 }
 
-// column returns the column of a field, or none.
-func (c *Converter) column(name []byte, escaped bool) int {
-	if escaped {
-		name = jsonscan.Unescape(nil, name)
-	}
-	return c.names.Value(name)
-}
-
 // find searches the schema for the column of a name.
 func (c *Converter) find(name []byte) int {
-	col, lower := none, string(bytes.ToLower(name))
-	for i := range c.schema.columns {
-		if c.schema.columns[i].Name == lower {
-			col = i
-		}
-	}
-	return col
+	lower := string(bytes.ToLower(name))
+	return slices.IndexFunc(c.schema.columns, func(col Column) bool { return col.Name == lower })
 }
 
 // text returns the content of a string, or the JSON text of another value; nil for null.
