@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -87,12 +88,7 @@ func (s *Service) createAPIKey(c *call) (any, error) {
 // newAPIKey checks the input and returns a key that is not stored yet; id "" generates one.
 // The caller holds mu.
 func (s *Service) newAPIKey(in apiKeyInput, id string) (*apiKey, error) {
-	if in.Value == "" {
-		in.Value = newValue()
-	}
-	if id == "" {
-		id = newID()
-	}
+	in.Value = cmp.Or(in.Value, newValue())
 	switch {
 	case len(in.Value) < minValue:
 		return nil, badRequest("API Key value should be at least %d characters", minValue)
@@ -108,7 +104,7 @@ func (s *Service) newAPIKey(in apiKeyInput, id string) (*apiKey, error) {
 	}
 	now := s.now()
 	k := &apiKey{
-		ID: id, Value: in.Value, Name: in.Name, CustomerID: in.CustomerID, Description: in.Description,
+		ID: cmp.Or(id, newID()), Value: in.Value, Name: in.Name, CustomerID: in.CustomerID, Description: in.Description,
 		Enabled: in.Enabled, Created: now, Updated: now, Tags: in.Tags,
 	}
 	if err := k.check(); err != nil {

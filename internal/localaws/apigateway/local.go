@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,10 +124,7 @@ func (a *applier) plan(_ context.Context, want Local) error {
 	return a.locked(func() error {
 		values := map[valueHash]string{} // key ids of the wanted values
 		for _, p := range want.Plans {
-			id := p.ID
-			if id == "" {
-				id = derivedID("plan", p.Name)
-			}
+			id := cmp.Or(p.ID, derivedID("plan", p.Name))
 			switch {
 			case !validID(id):
 				return fmt.Errorf("usage plan %q: invalid id %q", p.Name, id)
@@ -163,9 +161,7 @@ func (a *applier) keyID(c LocalCustomer, values map[valueHash]string) (string, e
 			id = have
 		}
 	}
-	if id == "" {
-		id = derivedID("customer", c.Name)
-	}
+	id = cmp.Or(id, derivedID("customer", c.Name))
 	if !validID(id) {
 		return "", fmt.Errorf("%s: invalid id %q", c, id)
 	}

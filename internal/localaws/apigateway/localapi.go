@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,11 +64,7 @@ func (a *applier) ensureAPI(ctx context.Context, want LocalAPI) error {
 
 // localAPI returns an API whose methods all forward requests to the upstream.
 func (s *Service) localAPI(want LocalAPI) (*restAPI, error) {
-	name := want.Name
-	if name == "" {
-		name = want.ID
-	}
-	in := restAPIInput{Name: name, EndpointConfiguration: &endpointInput{Types: []string{"REGIONAL"}}, Tags: localTags()}
+	in := restAPIInput{Name: cmp.Or(want.Name, want.ID), EndpointConfiguration: &endpointInput{Types: []string{"REGIONAL"}}, Tags: localTags()}
 	api, err := s.newRestAPI(in, want.ID)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"net/http"
@@ -85,11 +86,8 @@ func (s *Service) createUsagePlan(c *call) (any, error) {
 // newPlan checks the input and returns a plan that is not stored yet; id "" generates one.
 // The caller holds mu.
 func (s *Service) newPlan(in planInput, id string) (*plan, error) {
-	if id == "" {
-		id = newID()
-	}
 	now := s.now()
-	p := &plan{ID: id, Name: in.Name, Description: in.Description, Created: now, Throttle: in.Throttle, Quota: in.Quota, QuotaSince: now, Tags: in.Tags}
+	p := &plan{ID: cmp.Or(id, newID()), Name: in.Name, Description: in.Description, Created: now, Throttle: in.Throttle, Quota: in.Quota, QuotaSince: now, Tags: in.Tags}
 	if len(s.plans) >= maxPlans {
 		return nil, limitExceeded("Maximum number of Usage Plans for this account has been reached")
 	}

@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/http"
@@ -127,17 +128,11 @@ func (s *Service) newRestAPI(in restAPIInput, id string) (*restAPI, error) {
 		return nil, limitExceeded("Maximum number of APIs for this account has been reached")
 	}
 	a := &restAPI{
-		ID: id, Name: in.Name, Version: in.Version, Created: s.now(), KeySource: in.APIKeySource,
+		ID: cmp.Or(id, newID()), Name: in.Name, Version: in.Version, Created: s.now(), KeySource: cmp.Or(in.APIKeySource, KeyFromHeader),
 		Endpoint: endpoint{Types: []string{"EDGE"}, IPAddressType: "ipv4"}, BinaryMediaTypes: in.BinaryMediaTypes, Tags: in.Tags,
-	}
-	if a.ID == "" {
-		a.ID = newID()
 	}
 	if in.Description != nil {
 		a.Description = *in.Description
-	}
-	if a.KeySource == "" {
-		a.KeySource = KeyFromHeader
 	}
 	if e := in.EndpointConfiguration; e != nil && len(e.Types) > 0 {
 		a.Endpoint.Types = e.Types

@@ -1,15 +1,29 @@
+// Package apigateway serves the part of API Gateway's control API (REST, version 2015-07-09) that the
+// pipeline and its clients use: REST APIs with HTTP proxy integrations, deployments, stages with access
+// log settings, API keys, usage plans and usage.
+//
+// A Service has three interfaces. ServeHTTP serves the AWS SDKs and the AWS CLI; the caller verifies
+// signatures. The Runtime methods return an immutable view of the deployed stages to the stage server
+// without locking. ApplyLocal changes the state to match stagelog.yaml with the same code as ServeHTTP.
+//
+// State is stored as JSON documents, written before the response is sent, with a copy in memory. API key
+// values are secrets: only the store and the responses in which AWS returns them contain one, never an
+// error or a log line of this package.
 package apigateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway/usage"
+	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -50,17 +64,11 @@ type Service struct {
 // Open reads the state from the store and returns a Service that is ready to serve. Run keeps the usage
 // counters durable.
 func Open(ctx context.Context, cfg Config, store record.Store) (*Service, error) {
-	if cfg.Region == "" {
-		cfg.Region = "us-east-1"
-	}
-	if cfg.Account == "" {
-		cfg.Account = "000000000000"
-	}
+	cfg.Region = cmp.Or(cfg.Region, "us-east-1")
+	cfg.Account = cmp.Or(cfg.Account, "000000000000")
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
 		cfg: cfg, store: store, log: cfg.Logger, now: cfg.Clock,
@@ -189,4 +197,32 @@ func (s *Service) notify() {
 	if s.cfg.OnChange != nil {
 		s.cfg.OnChange()
 	}
+}
+
+// Keys of the documents: the kind, then the ids of the document.
+const (
+	kindAPI        = "api"        // api/<id>
+	kindDeployment = "deployment" // deployment/<api>/<id>
+	kindStage      = "stage"      // stage/<api>/<name>
+	kindKey        = "key"        // key/<id>
+	kindPlan       = "plan"       // plan/<id>
+	kindMember     = "member"     // member/<plan>/<key>
+)
+
+func docKey(kind string, ids ...string) string { return kind + "/" + strings.Join(ids, "/") }
+
+func (s *Service) save(ctx context.Context, key string, doc any) error {
+	return documents.Save(ctx, s.store, key, doc)
+}
+
+func (s *Service) erase(ctx context.Context, key string) error {
+	return documents.Erase(ctx, s.store, key)
+}
+
+// loadAll calls fn with every document of a kind. ids are the parts of the key after the kind.
+func loadAll[T any](ctx context.Context, s *Service, kind string, fn func(ids []string, doc *T)) error {
+	return documents.Load(ctx, s.store, kind+"/", func(name string, doc *T, _ uint64) error {
+		fn(strings.Split(name, "/"), doc)
+		return nil
+	})
 }

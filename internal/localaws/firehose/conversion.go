@@ -1,6 +1,8 @@
 package firehose
 
 import (
+	"cmp"
+
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -59,39 +61,26 @@ type ParquetSerDe struct {
 
 // Compression returns the compression of the files' pages.
 func (c *FormatConversion) Compression() string {
-	if p := c.OutputFormatConfiguration.Serializer.ParquetSerDe; p.Compression != "" {
-		return p.Compression
-	}
-	return "SNAPPY"
+	return cmp.Or(c.OutputFormatConfiguration.Serializer.ParquetSerDe.Compression, "SNAPPY")
 }
 
 // conversionInput is the conversion in a request. nil: not given.
 type conversionInput struct {
-	Enabled                   *bool
-	SchemaConfiguration       *SchemaConfiguration
-	InputFormatConfiguration  *InputFormat
-	OutputFormatConfiguration *OutputFormat
+	Enabled *bool
+	FormatConversion
 }
 
 // merged returns base with the given members replaced. Enabled defaults to true.
 func (in *conversionInput) merged(base *FormatConversion) *FormatConversion {
-	c := FormatConversion{Enabled: true}
-	if base != nil {
-		c = *base
+	if base == nil {
+		base = &FormatConversion{Enabled: true}
 	}
-	if in.Enabled != nil {
-		c.Enabled = *in.Enabled
+	return &FormatConversion{
+		Enabled:                   *cmp.Or(in.Enabled, &base.Enabled),
+		SchemaConfiguration:       cmp.Or(in.SchemaConfiguration, base.SchemaConfiguration),
+		InputFormatConfiguration:  cmp.Or(in.InputFormatConfiguration, base.InputFormatConfiguration),
+		OutputFormatConfiguration: cmp.Or(in.OutputFormatConfiguration, base.OutputFormatConfiguration),
 	}
-	if in.SchemaConfiguration != nil {
-		c.SchemaConfiguration = in.SchemaConfiguration
-	}
-	if in.InputFormatConfiguration != nil {
-		c.InputFormatConfiguration = in.InputFormatConfiguration
-	}
-	if in.OutputFormatConfiguration != nil {
-		c.OutputFormatConfiguration = in.OutputFormatConfiguration
-	}
-	return &c
 }
 
 // check checks an enabled conversion, and that the destination is compatible with it.

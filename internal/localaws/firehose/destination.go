@@ -1,6 +1,7 @@
 package firehose
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -54,10 +55,7 @@ func (in *destinationInput) merged(base ExtendedS3Destination) (ExtendedS3Destin
 		return d, err
 	}
 	d.S3Destination = s3
-	if in.ProcessingConfiguration != nil {
-		d.ProcessingConfiguration = in.ProcessingConfiguration
-	}
-	if d.ProcessingConfiguration, err = checkedProcessing(d.ProcessingConfiguration, d.RoleARN); err != nil {
+	if d.ProcessingConfiguration, err = checkedProcessing(cmp.Or(in.ProcessingConfiguration, base.ProcessingConfiguration), d.RoleARN); err != nil {
 		return d, err
 	}
 	if err := in.mergeBackup(&d, base); err != nil {
@@ -77,9 +75,7 @@ func (in *destinationInput) mergedS3(d S3Destination) (S3Destination, *wire.Erro
 	set(&d.Prefix, in.Prefix)
 	set(&d.ErrorOutputPrefix, in.ErrorOutputPrefix)
 	set(&d.CompressionFormat, in.CompressionFormat)
-	if d.CompressionFormat == "" {
-		d.CompressionFormat = defaultCompression
-	}
+	d.CompressionFormat = cmp.Or(d.CompressionFormat, defaultCompression)
 	if h := in.BufferingHints; h != nil {
 		if (h.SizeInMBs == nil) != (h.IntervalInSeconds == nil) {
 			return d, invalid("BufferingHints must have both SizeInMBs and IntervalInSeconds, or neither.")
@@ -97,17 +93,11 @@ func (in *destinationInput) mergedS3(d S3Destination) (S3Destination, *wire.Erro
 
 func (in *destinationInput) mergeBackup(d *ExtendedS3Destination, base ExtendedS3Destination) *wire.Error {
 	set(&d.S3BackupMode, in.S3BackupMode)
-	if d.S3BackupMode == "" {
-		d.S3BackupMode = "Disabled"
-	}
+	d.S3BackupMode = cmp.Or(d.S3BackupMode, "Disabled")
 	if base.S3BackupMode == "Enabled" && d.S3BackupMode != "Enabled" {
 		return invalid("S3BackupMode can not be changed from Enabled to Disabled.")
 	}
-	backup := in.S3BackupConfiguration
-	if backup == nil {
-		backup = in.S3BackupUpdate
-	}
-	if backup != nil {
+	if backup := cmp.Or(in.S3BackupConfiguration, in.S3BackupUpdate); backup != nil {
 		var old S3Destination
 		if base.S3BackupDescription != nil {
 			old = *base.S3BackupDescription
@@ -190,11 +180,11 @@ func (d *ExtendedS3Destination) finish() *wire.Error {
 
 func checkPrefixes(prefix, errorPrefix string, partitioned bool) *wire.Error {
 	err := objectkey.Validate(prefix, errorPrefix, partitioned)
-	if err == nil {
-		return nil
-	}
 	var bad *objectkey.Invalid
-	if errors.As(err, &bad) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &bad):
 		return invalid("%s", bad.Message)
 	}
 	return invalid("%s", err.Error())

@@ -1,6 +1,15 @@
+// Package firehose serves Data Firehose's API for Direct PUT streams with an S3 destination: the
+// definitions of delivery streams, and the wire protocol of their records. Package ingest stores the
+// records: a 200 to PutRecord or PutRecordBatch means that they are synced.
+//
+// Requests are checked in two layers, as in the service: against the API model
+// (ValidationException, all violations at once), then for their meaning
+// (InvalidArgumentException). Options that this project does not implement are rejected, never
+// ignored. Messages of the service are used verbatim; all others contain the next step.
 package firehose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -8,6 +17,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/localaws/documents"
@@ -67,9 +78,7 @@ func New(ctx context.Context, cfg Config, store record.Store, streams *ingest.St
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
@@ -168,4 +177,17 @@ func (s *Service) finishDelete(ctx context.Context, name string) error {
 	defer s.mu.Unlock()
 	delete(s.live, name)
 	return nil
+}
+
+// Metrics counts requests.
+type Metrics struct{ requests *prometheus.CounterVec }
+
+// NewMetrics makes the collectors and registers them with reg, if there is one.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stagelog_firehose_requests_total", Help: "Requests by operation and code; OK, or the code of the error."}, []string{"operation", "code"})}
+	if reg != nil {
+		reg.MustRegister(m.requests)
+	}
+	return m
 }

@@ -17,14 +17,15 @@ type exchange struct {
 	g     *Gateway
 	proxy httputil.ReverseProxy // its hooks are methods of this exchange
 
-	w      http.ResponseWriter
-	r      *http.Request
-	st     *stage
-	at     location
-	start  time.Time
-	route  *route // nil: no resource matched
-	method *method
-	params []string // path parameters, escaped, in the order of the route
+	w       http.ResponseWriter
+	r       *http.Request
+	st      *stage
+	at      location
+	start   time.Time
+	latency time.Duration // set at the end
+	route   *route        // nil: no resource matched
+	method  *method
+	params  []string // path parameters, escaped, in the order of the route
 
 	requestID, extendedID string
 	key                   apigateway.KeyView

@@ -15,9 +15,10 @@ type stage struct {
 	root    node
 	stream  string // "": no access log to a stream
 	format  *accesslog.Format
-	slots   []slot   // by variable of format
 	apiID   []string // the x-amzn-apigateway-api-id header for the upstream
 	metrics stageMetrics
+
+	variables []variable // of format
 
 	failures *failurelog.Log // of upstream calls
 }
@@ -75,7 +76,7 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 	format := accesslog.Parse(view.AccessLog.Format)
 	st.stream, st.format = stream, format
 	for _, v := range format.Variables() {
-		st.slots = append(st.slots, slots[v])
+		st.variables = append(st.variables, variables[v])
 	}
 	return st
 }

@@ -4,6 +4,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -113,11 +114,8 @@ var (
 
 func (s *Service) createRole(ctx context.Context, form url.Values) (any, *wire.Error) {
 	r := &role{
-		Name: form.Get("RoleName"), Path: form.Get("Path"), ID: newID(), Description: form.Get("Description"),
+		Name: form.Get("RoleName"), Path: cmp.Or(form.Get("Path"), "/"), ID: newID(), Description: form.Get("Description"),
 		Trust: form.Get("AssumeRolePolicyDocument"), Created: s.now().UTC().Truncate(time.Second),
-	}
-	if r.Path == "" {
-		r.Path = "/"
 	}
 	tags, refused := tagsOf(form)
 	switch {

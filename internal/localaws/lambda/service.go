@@ -11,6 +11,7 @@
 package lambda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,9 +86,7 @@ func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) 
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	s := &Service{cfg: cfg, store: store, functions: map[string]*deployed{}, builtins: map[string]*deployed{}}
 	s.mux = s.newMux()
 	err = documents.Load(ctx, store, keyPrefix, func(_ string, doc *document, _ uint64) error {

@@ -1,9 +1,15 @@
 package s3server
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"regexp"
 
 	"github.com/versity/versitygw/auth"
+
+	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // accounts defines for the S3 server which accounts may sign requests, and which principals a policy may name.
@@ -61,4 +67,32 @@ func (a *accounts) ResolvePrincipals(principals []string) ([]string, error) {
 		}
 	}
 	return invalid, nil
+}
+
+// isReaderPolicy reports whether text is a policy that consists only of statements that earlier versions of `up` wrote for readers.
+func isReaderPolicy(text string) bool {
+	var p struct{ Statement []struct{ Sid string } }
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return false
+	}
+	for _, s := range p.Statement {
+		if s.Sid != "ReaderList" && s.Sid != "ReaderLocation" && s.Sid != "ReaderGet" {
+			return false
+		}
+	}
+	return len(p.Statement) > 0
+}
+
+// DropReaderPolicy deletes the policy of a bucket if an earlier version of `up` wrote it for readers. It keeps any other policy.
+func DropReaderPolicy(ctx context.Context, objects *bucket.Client, name string) error {
+	text, err := objects.Policy(ctx, name)
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !isReaderPolicy(text):
+		return nil
+	}
+	return objects.DeletePolicy(ctx, name)
 }

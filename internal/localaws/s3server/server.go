@@ -7,6 +7,7 @@
 package s3server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -72,9 +73,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Admin.AccessKeyID == "" || cfg.Admin.SecretAccessKey == "" {
 		return nil, errors.New("bucket: the admin account has no credentials")
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	cfg.Logger = cfg.Logger.With("component", "s3")
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {

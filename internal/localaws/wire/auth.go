@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -72,10 +73,7 @@ func readHeader(r *http.Request, header string) (a auth, _ *Error) {
 			a.signature = value
 		}
 	}
-	a.date = r.Header.Get("X-Amz-Date")
-	if a.date == "" {
-		a.date = r.Header.Get("Date")
-	}
+	a.date = cmp.Or(r.Header.Get("X-Amz-Date"), r.Header.Get("Date"))
 	var missing strings.Builder
 	for _, p := range []struct{ name, value string }{{"Credential", credential}, {"Signature", a.signature}, {"SignedHeaders", a.signedHeaders}} {
 		if p.value == "" {

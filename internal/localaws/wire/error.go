@@ -115,35 +115,28 @@ func escape(s string) string {
 // 403; API Gateway: "Missing Authentication Token" with 403), but 400 for a malformed header, as on the
 // common errors page. Query services use the codes of the common errors page.
 type authCode struct {
-	restStatus  int
-	query       string
-	queryStatus int
+	status int // of REST and Query
+	query  string
 }
 
-func authCodeOf(code string) (authCode, bool) {
-	switch code {
-	case codeMismatch:
-		return authCode{http.StatusForbidden, "SignatureDoesNotMatch", http.StatusForbidden}, true
-	case codeUnknownKey:
-		return authCode{http.StatusForbidden, "InvalidClientTokenId", http.StatusForbidden}, true
-	case codeMissing:
-		return authCode{http.StatusForbidden, "MissingAuthenticationToken", http.StatusForbidden}, true
-	case codeIncomplete:
-		return authCode{http.StatusBadRequest, "IncompleteSignature", http.StatusBadRequest}, true
-	}
-	return authCode{}, false
+// authCodes is keyed by awsJson's code.
+var authCodes = map[string]authCode{
+	codeMismatch:   {http.StatusForbidden, "SignatureDoesNotMatch"},
+	codeUnknownKey: {http.StatusForbidden, "InvalidClientTokenId"},
+	codeMissing:    {http.StatusForbidden, "MissingAuthenticationToken"},
+	codeIncomplete: {http.StatusBadRequest, "IncompleteSignature"},
 }
 
 // inProtocol converts e, an error of the Verifier in awsJson's form, to the form of the protocol.
 func (e *Error) inProtocol(p Protocol) *Error {
-	a, ok := authCodeOf(e.Code)
+	a, ok := authCodes[e.Code]
 	if !ok || p == JSON11 || p == JSON10 {
 		return e
 	}
 	if p == RESTJSON {
-		return &Error{Code: e.Code, Message: e.Message, Status: a.restStatus}
+		return &Error{Code: e.Code, Message: e.Message, Status: a.status}
 	}
-	return &Error{Code: a.query, Message: e.Message, Status: a.queryStatus}
+	return &Error{Code: a.query, Message: e.Message, Status: a.status}
 }
 
 // protocolOf determines the protocol of a request from its form, even if its service is unknown.

@@ -1,6 +1,17 @@
+// Package wire implements what the AWS services of this project share: it verifies the signature (SigV4) of
+// a request, passes the request to the service that it is signed for, and writes errors in the format of
+// that service's protocol.
+//
+// A Mux reads the body of each request into a pooled buffer of limited size, verifies the signature, and
+// then calls the service's handler with r.Body and Body(r) over the same bytes. S3 is the exception: its
+// requests are passed on unread, because its server implements SigV4 with streaming bodies itself.
+//
+// Codes, messages and statuses are AWS's. They differ by protocol: for a wrong signature a JSON service
+// returns 400, a REST or Query service 403, and Query has its own codes. error.go notes the sources.
 package wire
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -47,9 +58,7 @@ func NewMux(cfg Config, services map[string]http.Handler) http.Handler {
 	if cfg.Verifier == nil {
 		panic("BUG: a Mux without a Verifier")
 	}
-	if cfg.MaxBody == 0 {
-		cfg.MaxBody = defaultMaxBody
-	}
+	cfg.MaxBody = cmp.Or(cfg.MaxBody, defaultMaxBody)
 	if cfg.MaxBodyOf == nil {
 		cfg.MaxBodyOf = map[string]int64{"lambda": lambdaMaxBody}
 	}
@@ -60,12 +69,8 @@ func NewMux(cfg Config, services map[string]http.Handler) http.Handler {
 // ServeHTTP verifies the request and passes it to its service.
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	auth, err := readAuth(r)
-	if service := auth.scope.Service; err == nil && service == "s3" && m.services["s3"] != nil {
-		m.services["s3"].ServeHTTP(w, r)
-		return
-	}
-	if m.services["s3"] != nil && isV2(r) {
-		m.services["s3"].ServeHTTP(w, r) // only S3 has ever accepted these; its server decides
+	if s3 := m.services["s3"]; s3 != nil && (err == nil && auth.scope.Service == "s3" || isV2(r)) {
+		s3.ServeHTTP(w, r) // only S3 has ever accepted version 2; its server decides
 		return
 	}
 	w.Header()[requestIDHeader] = []string{uuid.NewString()}

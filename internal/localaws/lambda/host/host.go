@@ -64,9 +64,7 @@ func (c Config) withDefaults() Config {
 	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
 	c.Idle = cmp.Or(c.Idle, DefaultIdle)
 	c.MaxLogBytes = cmp.Or(c.MaxLogBytes, DefaultLogBytes)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
 
