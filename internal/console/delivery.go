@@ -45,7 +45,6 @@ type PlanIndex struct {
 	Remembered  int           // deleted keys that are still known
 	Pending     int           // unknown keys that await a refresh
 	Age         time.Duration // of the snapshot
-	Problem     string        // why the last refresh failed; "" if it did not
 }
 
 // delivery serves the delivery page.

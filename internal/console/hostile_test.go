@@ -86,7 +86,6 @@ func TestHostileValuesStayText(t *testing.T) {
 		d := someDeliveries()
 		d.Streams[0].Name, d.Streams[0].Destination = value, value
 		d.Streams[0].Failures = []Failure{{Code: value, Message: value, Count: 1, Last: testNow, Replay: value}}
-		d.Index.Problem = value
 		cfg := config(newLake(t, hostileRows(value)...))
 		cfg.Title, cfg.Live, cfg.Delivery = value, newFeed().Subscribe, status(d)
 		c := New(cfg)

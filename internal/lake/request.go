@@ -5,7 +5,7 @@ import "time"
 // Request represents a log line as text. A missing value is empty.
 type Request struct {
 	Time                                time.Time // zero if missing
-	RequestID, API, Stage               string
+	API, Stage                          string
 	KeyID, Customer                     string
 	UsagePlan, UsagePlanID              string
 	Method, Route, Path, Status, IP     string
@@ -27,7 +27,7 @@ func (m Mapping) Read(line []byte) (q Request, ok bool) {
 		q.Time = time.UnixMicro(r.micro).UTC()
 	}
 	for c, to := range map[column]*string{
-		colRequestID: &q.RequestID, colAPIID: &q.API, colStage: &q.Stage, colKeyID: &q.KeyID, colCustomer: &q.Customer,
+		colAPIID: &q.API, colStage: &q.Stage, colKeyID: &q.KeyID, colCustomer: &q.Customer,
 		colUsagePlan: &q.UsagePlan, colUsagePlanID: &q.UsagePlanID, colMethod: &q.Method, colRoute: &q.Route, colPath: &q.Path, colStatus: &q.Status, colIP: &q.IP,
 		colLatency: &q.Latency, colBytes: &q.Bytes, colUserAgent: &q.UserAgent, colError: &q.ErrorMsg,
 	} {

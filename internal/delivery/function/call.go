@@ -27,7 +27,7 @@ func Transform(ctx context.Context, inv Invoker, call record.Call, b record.Batc
 		in.Records[i] = Record{ID: call.ID(i), Arrived: call.Arrived(i).UnixMilli(), Data: rec}
 	}
 	out = out[:0]
-	for _, part := range Split(in, 0) {
+	for _, part := range Split(in) {
 		results, err := Call(ctx, inv, part, out)
 		var callErr *record.CallError
 		switch {

@@ -17,10 +17,9 @@ type Record struct {
 
 // CallInput is the input of a function call.
 type CallInput struct {
-	InvocationID string // "" for a random one
-	StreamARN    string
-	Region       string
-	Records      []Record
+	StreamARN string
+	Region    string
+	Records   []Record
 }
 
 // MaxBufferBytes is the maximum buffering hint of a Lambda processor (BufferSizeInMBs: 3), in bytes of records before base64.
@@ -45,12 +44,8 @@ func AppendEvent(dst []byte, in CallInput) []byte {
 }
 
 func appendEventStart(dst []byte, in CallInput) []byte {
-	id := in.InvocationID
-	if id == "" {
-		id = NewID()
-	}
 	dst = append(dst, `{"invocationId":"`...)
-	dst = appendQuoted(dst, id)
+	dst = append(dst, NewID()...)
 	dst = append(dst, `","deliveryStreamArn":"`...)
 	dst = appendQuoted(dst, in.StreamARN)
 	dst = append(dst, `","region":"`...)
@@ -72,22 +67,16 @@ func eventBytes(r *Record) int {
 	return frame + len(appendQuoted(nil, r.ID)) + (len(r.Data)+2)/3*4
 }
 
-// Split divides in into calls that each hold up to bufferBytes of records (0 means MaxBufferBytes; a single record may exceed
-// it) and whose event fits into MaxPayloadBytes. It keeps the order. Each call gets its own invocation id.
-func Split(in CallInput, bufferBytes int) []CallInput {
-	if bufferBytes <= 0 {
-		bufferBytes = MaxBufferBytes
-	}
-	head := in
-	head.InvocationID = "00000000-0000-0000-0000-000000000000"
-	start := len(appendEventStart(nil, head)) + len(`]}`)
-
+// Split divides in into calls that each hold up to MaxBufferBytes of records and whose event fits into MaxPayloadBytes. It
+// keeps the order.
+func Split(in CallInput) []CallInput {
+	start := len(appendEventStart(nil, in)) + len(`]}`)
 	var calls []CallInput
 	first, event, buffered := 0, start, 0
 	for i := range in.Records {
 		r := &in.Records[i]
 		size := eventBytes(r)
-		if i > first && (buffered+len(r.Data) > bufferBytes || event+size > MaxPayloadBytes) {
+		if i > first && (buffered+len(r.Data) > MaxBufferBytes || event+size > MaxPayloadBytes) {
 			calls = append(calls, in.part(first, i))
 			first, event, buffered = i, start, 0
 		}
@@ -101,7 +90,6 @@ func Split(in CallInput, bufferBytes int) []CallInput {
 }
 
 func (in CallInput) part(from, to int) CallInput {
-	in.InvocationID = ""
 	in.Records = in.Records[from:to:to]
 	return in
 }

@@ -17,9 +17,9 @@ import (
 
 // Count is API Gateway's count of a key's calls on a day.
 type Count struct {
-	PlanID, KeyID string
-	Day           time.Time // any instant of the day in UTC; GetUsage's days are assumed to be in UTC
-	Calls         int64
+	KeyID string
+	Day   time.Time // any instant of the day in UTC; GetUsage's days are assumed to be in UTC
+	Calls int64
 }
 
 // Counter reads API Gateway's counts. Counts calls fn with each count of the days from first to last, both included, in any

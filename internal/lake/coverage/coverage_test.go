@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -76,17 +75,17 @@ func TestCompareAgreesWithPlainGo(t *testing.T) {
 	}
 	var counts counted
 	for of, f := range want {
-		for plan := range 1 + rng.IntN(2) {
+		for range 1 + rng.IntN(2) {
 			d, err := time.Parse(time.DateOnly, of.day)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := Count{PlanID: fmt.Sprintf("plan%d", plan), KeyID: of.key, Day: d, Calls: f.Lake/2 + rng.Int64N(f.Lake+3)}
+			c := Count{KeyID: of.key, Day: d, Calls: f.Lake/2 + rng.Int64N(f.Lake+3)}
 			f.Counted += c.Calls
 			counts = append(counts, c)
 		}
 	}
-	counts = append(counts, Count{"plan1", "silent", last, 7})
+	counts = append(counts, Count{"silent", last, 7})
 	at("2026-10-07", "silent").Counted = 7
 
 	got, err := Compare(t.Context(), db, counts, first, last)
@@ -117,7 +116,7 @@ func TestOutput(t *testing.T) {
 		laketest.AddRows(t, db, laketest.Row{Line: int64(i + 1), Time: &first, KeyID: laketest.P("k1"), Customer: &evil})
 	}
 	laketest.AddRows(t, db, laketest.Row{Line: 4, Time: &last, KeyID: laketest.P("k2")}, laketest.Row{Line: 5, Time: &last})
-	r, err := Compare(t.Context(), db, counted{{"p", "k1", first, 1234}, {"p", "k2", last, 1}}, first, last)
+	r, err := Compare(t.Context(), db, counted{{"k1", first, 1234}, {"k2", last, 1}}, first, last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +150,7 @@ func TestCompareRefusesInvalidCounts(t *testing.T) {
 	if _, err := Compare(t.Context(), db, counted{}, last, first); err == nil || !strings.Contains(err.Error(), "before the first") {
 		t.Errorf("last before first: %v", err)
 	}
-	for _, c := range []Count{{"p", "k", first, -1}, {"p", "k", last.AddDate(0, 0, 1), 1}} {
+	for _, c := range []Count{{"k", first, -1}, {"k", last.AddDate(0, 0, 1), 1}} {
 		if _, err := Compare(t.Context(), db, counted{c}, first, last); err == nil || !strings.Contains(err.Error(), "not in the period") {
 			t.Errorf("%v: %v", c, err)
 		}

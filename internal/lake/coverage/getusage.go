@@ -47,7 +47,7 @@ func (g GetUsage) plan(ctx context.Context, id string, first, last time.Time, fn
 				if len(used) == 0 {
 					continue
 				}
-				if err := fn(Count{PlanID: id, KeyID: key, Day: first.AddDate(0, 0, i), Calls: used[0]}); err != nil {
+				if err := fn(Count{KeyID: key, Day: first.AddDate(0, 0, i), Calls: used[0]}); err != nil {
 					return err
 				}
 			}
