@@ -59,10 +59,11 @@ lint:             ## formatting, vet, staticcheck, unused and complex code, and 
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -tags lambda.norpc -o /dev/null ./cmd/enricher
 
 fuzz:             ## every fuzz target, FUZZ runs (1000x) or time (30s) each
-	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r pkg; do \
-	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  $(GO) test -c -fuzz . -o $$dir/test $$pkg || exit 1; \
+	  for target in $$(cd $$pkg && $$dir/test -test.list '^Fuzz'); do \
 	    echo "fuzz $$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) $$pkg </dev/null || exit 1; \
+	    (cd $$pkg && $$dir/test -test.run '^$$' -test.fuzz "^$$target$$" -test.fuzztime $(FUZZ) -test.fuzzcachedir $$dir/cache) || exit 1; \
 	  done; \
 	done
 
