@@ -56,12 +56,14 @@ func hostilePages(value string) []string {
 	all := []string{"/", "/customers", "/plans", "/apis", "/routes", "/requests", "/request?object=1&line=1", "/request?object=1&line=2", "/delivery", "/live", "/sql",
 		"/customer?key=" + e("key"), "/api?api=" + e("api"), "/route?method=" + e("method") + "&route=" + e("route"),
 		"/live?customer=" + e(""), "/sql?q=" + e(""), "/?range=" + e(""), "/?status=" + e(""), "/customers?sort=" + e(""), "/requests?before=" + e(""), "/?zone=" + e(""), "/?where=" + e("")}
+	are, areNot := "/requests?range=7d", "/requests?range=7d"
 	for _, d := range query.Dimensions() {
 		if d != query.Status && d != query.Class {
-			all = append(all, "/requests?"+string(d)+"="+e(string(d)), "/requests?"+string(d)+"!="+e(""))
+			are += "&" + string(d) + "=" + e(string(d))
+			areNot += "&" + string(d) + "!=" + e("")
 		}
 	}
-	return all
+	return append(all, are, areNot)
 }
 
 // shape returns the elements of a page with the names of their attributes.

@@ -21,7 +21,7 @@ func TestWhereAndMatchAgreeWithPlainGo(t *testing.T) {
 	rows = slices.DeleteFunc(rows, func(r laketest.Row) bool { return r.Duplicate })
 	db := laketest.Open(t)
 	laketest.AddRows(t, db, rows...)
-	for range 100 {
+	for range 60 {
 		q := randomQuery(t, rng, from)
 		where, err := Where(t.Context(), db, q)
 		if err != nil {

@@ -25,7 +25,7 @@ func TestRunAgreesWithPlainGo(t *testing.T) {
 	rows := laketest.Random(rng, 5000, from, from.AddDate(0, 0, 14)) // over the night in which clocks go back
 	db := laketest.Open(t)
 	laketest.AddRows(t, db, rows...)
-	for i := range 150 {
+	for i := range 80 {
 		q := randomQuery(t, rng, from)
 		name := fmt.Sprintf("%d: by %v filter %v from %v to %v top %d compare %v zone %v", i, q.By, q.Filter, q.From, q.To, q.Top, q.Compare, q.Zone)
 		got, err := Run(t.Context(), db, q)
