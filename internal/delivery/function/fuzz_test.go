@@ -18,7 +18,7 @@ func FuzzHandler(f *testing.F) {
 		`{"invocationId":"i","deliveryStreamArn":"a","region":"r","records":[{"recordId":"1","approximateArrivalTimestamp":1,"data":"YQ=="}]}`,
 		`{"records":[{"recordId":"\u0031","data":"Pz8\/"},{"data":null},{"recordId":"2","data":"YmFk"},{"recordId":"3","data":"*"}]}`,
 		"{\"records\":[{\"recordId\":\"1\",\"data\":\"YW\nFh\"}]}", `{"records":[{"recordId":"1","data":"\""}]}`, `{"records":null}`, `{"records":[null]}`,
-		`{"records":[{"recordId":"é","data":"YW\nFh"}]}`, "{\"records\":[{\"recordId\":\"\xff\",\"data\":\"YW\\r\\nFh\"}]}", `{"records":[{"kinesisRecordMetadata":{}}]}`,
+		`{"records":[{"recordId":"1","data":"YR=="}]}`, `{"records":[{"recordId":"é","data":"YW\nFh"}]}`, "{\"records\":[{\"recordId\":\"\xff\",\"data\":\"YW\\r\\nFh\"}]}", `{"records":[{"kinesisRecordMetadata":{}}]}`,
 	} {
 		f.Add([]byte(s), uint16(200))
 	}
@@ -62,7 +62,8 @@ func reference(event []byte) (out []string, err error) {
 			continue
 		}
 		raw, err := base64.StdEncoding.DecodeString(*r.Data)
-		isBase64 := err == nil && !bytes.ContainsAny([]byte(*r.Data), "\r\n")
+		_, strictErr := base64.StdEncoding.Strict().DecodeString(*r.Data)
+		isBase64 := strictErr == nil && !bytes.ContainsAny([]byte(*r.Data), "\r\n")
 		done, refused := marker{}.Append(nil, raw)
 		switch {
 		case isBase64 && refused == nil:
