@@ -160,18 +160,19 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestAnchorsAndAliases(t *testing.T) {
+func TestAnchorsAliasesAndMergeKeys(t *testing.T) {
 	p := mustParse(t, minimal+`
 local:
   apis:
-    - {id: shop, upstream: "http://127.0.0.1:1", stages: &stages [prod, test]}
+    - &api {id: shop, upstream: "http://127.0.0.1:1", stages: &stages [prod, test]}
+    - {<<: *api, id: other}
     - {id: third, upstream: "http://127.0.0.1:2", stages: *stages}
 `)
 	var got []string
 	for _, s := range p.Local.Stages() {
 		got = append(got, s.String())
 	}
-	if diff := cmp.Diff([]string{"shop/prod", "shop/test", "third/prod", "third/test"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"shop/prod", "shop/test", "other/prod", "other/test", "third/prod", "third/test"}, got); diff != "" {
 		t.Errorf("Stages (-want +got):\n%s", diff)
 	}
 }

@@ -1,8 +1,10 @@
 package usageplan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/record"
@@ -38,7 +40,7 @@ const (
 type Snapshot struct {
 	at    time.Time // of the listing
 	whole bool      // from a complete listing, not only single lookups
-	plans []Plan
+	plans []Plan    // their stages are sorted
 	keys  map[string]entry
 	gone  int // entries of deleted keys
 }
@@ -92,7 +94,7 @@ func (s *Snapshot) planIndex() map[string]uint32 {
 
 // addPlan adds a plan, or replaces the one with the same id.
 func (s *Snapshot) addPlan(index map[string]uint32, p Plan) {
-	p.Stages = slices.Clone(p.Stages)
+	p.Stages = slices.SortedFunc(slices.Values(p.Stages), compareStages)
 	if i, ok := index[p.ID]; ok {
 		s.plans[i] = p
 		return
@@ -195,12 +197,32 @@ func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer st
 	return p.Name, p.ID, customer, known
 }
 
-// covers reports whether the plan has the stage. It does not allocate.
+// covers reports whether the plan, whose stages are sorted, has the stage. It does not allocate.
 func (p *Plan) covers(apiID, stage []byte) bool {
-	for i := range p.Stages {
-		if at := &p.Stages[i]; at.Stage == string(stage) && at.API == string(apiID) {
+	if len(p.Stages) <= 8 { // faster than a search
+		for i := range p.Stages {
+			if at := &p.Stages[i]; at.Stage == string(stage) && at.API == string(apiID) {
+				return true
+			}
+		}
+		return false
+	}
+	low, high := 0, len(p.Stages)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		at := &p.Stages[mid]
+		switch {
+		case at.API == string(apiID) && at.Stage == string(stage):
 			return true
+		case at.API < string(apiID) || at.API == string(apiID) && at.Stage < string(stage):
+			low = mid + 1
+		default:
+			high = mid
 		}
 	}
 	return false
+}
+
+func compareStages(a, b record.StageRef) int {
+	return cmp.Or(strings.Compare(a.API, b.API), strings.Compare(a.Stage, b.Stage))
 }

@@ -272,6 +272,20 @@ func BenchmarkLookup(b *testing.B) {
 			}
 		}
 	})
+	b.Run("plan of many stages", func(b *testing.B) {
+		plan := usageplan.Plan{ID: "p", Name: "P"}
+		for i := range 1000 {
+			plan.Stages = append(plan.Stages, record.StageRef{API: fmt.Sprintf("api%04d", i), Stage: "prod"})
+		}
+		many := usageplan.NewSnapshot(time.Now(), usageplan.Listing{Plans: []usageplan.Plan{plan}, Keys: []usageplan.Key{{ID: "k", Plans: []string{"p"}}}}, nil)
+		key, api, stage := []byte("k"), []byte("api0777"), []byte("prod")
+		b.ReportAllocs()
+		for b.Loop() {
+			if plan, _, _, _ := many.Lookup(key, api, stage); plan != "P" {
+				b.Fatalf("plan %q", plan)
+			}
+		}
+	})
 	b.Run("unknown", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

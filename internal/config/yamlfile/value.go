@@ -13,6 +13,9 @@ import (
 // aliases can multiply them.
 const maxAliased = 100_000
 
+// maxMerges bounds merge keys within merged mappings.
+const maxMerges = 8
+
 // Value is one value of a file with its position. The zero Value represents a missing key.
 type Value struct {
 	file  *file
@@ -102,9 +105,14 @@ func (v Value) Mapping(keys ...string) map[string]Value {
 		return found
 	}
 	lines := map[string]int{}
+	var merged []*yaml.Node
 	for i := 0; i+1 < len(v.node.Content); i += 2 {
 		key, node := v.node.Content[i], v.node.Content[i+1]
 		name := key.Value
+		if isMerge(key) {
+			merged = append(merged, node)
+			continue
+		}
 		c := v.child(node, join(v.path, printable(name)))
 		if !v.alias {
 			c.at = position(c.at, key)
@@ -125,7 +133,40 @@ func (v Value) Mapping(keys ...string) map[string]Value {
 			lines[name] = key.Line
 		}
 	}
+	for _, node := range merged {
+		v.merge(found, node, keys, maxMerges)
+	}
 	return found
+}
+
+// merge adds the values of a merge key (<<) that the mapping itself does not have.
+func (v Value) merge(found map[string]Value, node *yaml.Node, keys []string, depth int) {
+	m := v.child(node, v.path)
+	if m.node == nil {
+		return
+	}
+	items := []Value{m}
+	if m.node.Kind == yaml.SequenceNode {
+		items = m.List()
+	}
+	for _, item := range items {
+		if item.node == nil || item.node.Kind != yaml.MappingNode || depth == 0 {
+			item.Problemf("", "expected a mapping to merge")
+			continue
+		}
+		for i := 0; i+1 < len(item.node.Content); i += 2 {
+			key, node := item.node.Content[i], item.node.Content[i+1]
+			switch _, has := found[key.Value]; {
+			case isMerge(key):
+				item.merge(found, node, keys, depth-1)
+			case key.Kind != yaml.ScalarNode || !slices.Contains(keys, key.Value):
+				c := item.child(key, join(v.path, printable(key.Value)))
+				c.Problemf(DidYouMean(key.Value, keys), "unknown key in the merged mapping")
+			case !has:
+				found[key.Value] = item.child(node, join(v.path, key.Value))
+			}
+		}
+	}
 }
 
 // Required returns the value of a key that the mapping v must have. If it is missing or empty, Required records a
@@ -198,6 +239,8 @@ func (v Value) Len() int {
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+func isMerge(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge" }
 
 // kind returns a name for the kind of a node.
 func kind(n *yaml.Node) string {
