@@ -1,10 +1,12 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -49,6 +51,33 @@ func (b Batch) AppendFrame(dst []byte) []byte {
 		dst = append(dst, r...)
 	}
 	return binary.LittleEndian.AppendUint32(dst, checksum(dst[start:]))
+}
+
+// FrameSum returns a checksum that identifies a whole frame: it covers the records and the time of their
+// arrival. It is not 0.
+func FrameSum(frame []byte) uint32 {
+	if len(frame) < crcBytes {
+		return 1
+	}
+	return max(1, binary.LittleEndian.Uint32(frame[len(frame)-crcBytes:]))
+}
+
+// lostFrame has no records, and a time of arrival that no other frame has.
+var lostFrame = Batch{Arrived: time.UnixMilli(0)}.AppendFrame(nil)
+
+// LostFrame returns the frame that takes the place of an acknowledged frame that storage has lost, so
+// that sequence numbers keep their meaning.
+func LostFrame() []byte { return slices.Clone(lostFrame) }
+
+// IsLostFrame reports whether the frame is a LostFrame.
+func IsLostFrame(frame []byte) bool { return bytes.Equal(frame, lostFrame) }
+
+// FrameRecords returns the number of records of a frame without checking the frame, or 0 if it is too short.
+func FrameRecords(frame []byte) uint32 {
+	if len(frame) < headerBytes {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(frame[headerBytes-4:])
 }
 
 // ParseFrame parses one frame. The records alias frame. An error wraps ErrFrame, and does not

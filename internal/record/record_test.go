@@ -61,6 +61,37 @@ func TestFrameRoundTrip(t *testing.T) {
 	}
 }
 
+func TestFrameSumIdentifiesFrames(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_000)
+	frames := [][]byte{
+		record.Batch{Arrived: at, Records: [][]byte{[]byte("a")}}.AppendFrame(nil),
+		record.Batch{Arrived: at, Records: [][]byte{[]byte("b")}}.AppendFrame(nil),
+		record.Batch{Arrived: at.Add(time.Millisecond), Records: [][]byte{[]byte("a")}}.AppendFrame(nil),
+		record.LostFrame(),
+	}
+	seen := map[uint32]bool{0: true}
+	for i, f := range frames {
+		if sum := record.FrameSum(f); seen[sum] {
+			t.Errorf("frame %d has the sum %08x of another, or 0", i, sum)
+		} else {
+			seen[sum] = true
+		}
+		want := uint32(1)
+		if i == 3 {
+			want = 0
+		}
+		if n := record.FrameRecords(f); n != want || record.IsLostFrame(f) != (i == 3) {
+			t.Errorf("frame %d: %d records, lost %v", i, n, record.IsLostFrame(f))
+		}
+	}
+	if b, err := record.ParseFrame(record.LostFrame()); err != nil || len(b.Records) != 0 {
+		t.Errorf("record.ParseFrame(LostFrame()) = %v, %v, want no records", b, err)
+	}
+	if record.FrameSum(nil) == 0 || record.FrameRecords([]byte("SLF1")) != 0 {
+		t.Error("a short frame has the sum 0, or records")
+	}
+}
+
 func TestLargestRecordFitsInFrame(t *testing.T) {
 	if got := record.FrameBytes(1, record.MaxBytes); got > record.MaxFrameBytes {
 		t.Errorf("FrameBytes(1, MaxBytes) = %d, more than MaxFrameBytes %d", got, record.MaxFrameBytes)
