@@ -32,6 +32,9 @@ type Config struct {
 	// Delivery returns the current delivery status. It must be fast. nil hides the page on delivery.
 	Delivery func(context.Context) (Deliveries, error)
 
+	// Notices returns the problems that every page shows, in red. It must be fast. nil shows none.
+	Notices func(context.Context) []string
+
 	// Password protects every page unless it is "". Without a password the caller must listen on loopback only.
 	Password string
 	// Hosts lists accepted host names, without port, besides those of loopback. Other names are refused, which protects

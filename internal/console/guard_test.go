@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -218,5 +219,18 @@ func TestThemeIsKept(t *testing.T) {
 	c.ServeHTTP(page, r)
 	if got := attr(find(parse(t, page.Body.String()), "html", "")[0], "data-theme"); got != "" {
 		t.Errorf("invalid theme: got %q, want none", got)
+	}
+}
+
+func TestEveryPageShowsNotices(t *testing.T) {
+	cfg := config(newLake(t))
+	cfg.Delivery = status(someDeliveries())
+	cfg.Notices = func(context.Context) []string { return []string{"buffer: <b>full</b>"} }
+	c := New(cfg)
+	for _, path := range []string{"/", "/requests", "/sql", "/delivery"} {
+		notices := find(pageAt(t, c, path), "div", "notices")
+		if len(notices) != 1 || text(notices[0]) != "buffer: <b>full</b>" {
+			t.Errorf("GET %s: notices %v, want one with the text", path, notices)
+		}
 	}
 }

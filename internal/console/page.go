@@ -31,7 +31,8 @@ type frame struct {
 	Zone    []hidden // time zone, as a hidden field; empty for UTC
 	Locked  bool     // the console has a password: show the sign-out button
 	FillCmd string
-	Refresh int // seconds after which the browser reloads the content; 0 is never
+	Notices []string // problems of the server
+	Refresh int      // seconds after which the browser reloads the content; 0 is never
 }
 
 // navGroup is a group of menu entries.
@@ -59,6 +60,9 @@ func (c *Console) newFrame(r *http.Request, title, path string, v *view, fixed .
 		Locked: c.cfg.Password != "", FillCmd: c.cfg.FillCmd,
 	}
 	f.Nav = c.menu(path, v, fixed)
+	if c.cfg.Notices != nil {
+		f.Notices = c.cfg.Notices(r.Context())
+	}
 	if v == nil {
 		return f
 	}

@@ -15,7 +15,7 @@ import (
 func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
 		DB: c.lake.DB, Live: c.liveLines, Delivery: c.deliveries, Password: c.cfg.ConsolePassword,
-		Title: c.cfg.Pipeline.Name, Logger: c.log,
+		Title: c.cfg.Pipeline.Name, Logger: c.log, Notices: c.health.problems,
 	})
 }
 

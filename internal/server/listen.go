@@ -59,11 +59,15 @@ func listenOn(what, flag, addr string, anyPort bool) (net.Listener, error) {
 	}
 }
 
+// close closes the listeners that no server has closed.
 func (l listeners) close() error {
 	var errs []error
 	for _, ln := range []net.Listener{l.aws, l.stages, l.console} {
-		if ln != nil {
-			errs = append(errs, ln.Close())
+		if ln == nil {
+			continue
+		}
+		if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

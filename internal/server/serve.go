@@ -66,13 +66,35 @@ func (c *Server) awsHandler() http.Handler {
 	}, services)
 }
 
-// consoleHandler returns the handler for metrics, health and the console.
-func (c *Server) consoleHandler(ctx context.Context) http.Handler {
-	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &indexMetrics{c.index})
+// consoleHandler returns the handler of the console's address: health from the beginning, the rest once the parts
+// are open.
+func (c *Server) consoleHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", alive)
+	mux.Handle("GET /readyz", &c.health)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if pages := c.pages.Load(); pages != nil {
+			(*pages).ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "stagelog is "+*c.phase.Load(), http.StatusServiceUnavailable)
+	})
+	return mux
+}
+
+// alive serves /healthz. It always succeeds: a restart would not fix the reasons why the server is not ready.
+func alive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	fmt.Fprintln(w, "ok")
+}
+
+// consolePages returns the handler for metrics and the console.
+func (c *Server) consolePages(ctx context.Context) http.Handler {
+	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &indexMetrics{c.index}, &c.health)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.buffer.Healthy(r.Context())) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, c.ready(r.Context())) })
 	if !onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
 		mux.HandleFunc("/", closedPage)
 		return mux
@@ -92,31 +114,6 @@ func untilStop(stop context.Context, handler http.Handler) http.Handler {
 		defer context.AfterFunc(stop, cancel)()
 		handler.ServeHTTP(w, r.WithContext(ctx))
 	})
-}
-
-// ready returns nil if the server can accept and deliver records.
-func (c *Server) ready(ctx context.Context) error {
-	if err := c.buffer.Healthy(ctx); err != nil {
-		return err
-	}
-	if !c.index.Ready() {
-		return errors.New("usage plan index is not loaded yet")
-	}
-	if c.s3 != nil {
-		return c.s3.Ready(ctx)
-	}
-	return nil
-}
-
-// answer writes 200 and ok, or 503 and the error.
-func answer(w http.ResponseWriter, err error) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, err)
-		return
-	}
-	fmt.Fprintln(w, "ok")
 }
 
 // unused tracks a server's connections that never carried a request; browsers and connection pools

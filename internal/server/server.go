@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,33 +102,48 @@ type Server struct {
 	endTurn     func()        // lets the next process of a cluster start
 	closeStages func()        // returns once no stage handles a request
 	applied     chan struct{} // closed once the pipeline is applied
+
+	health health
+	phase  atomic.Pointer[string]       // what the server does before and after it serves; "" while it serves
+	pages  atomic.Pointer[http.Handler] // of the console's address; nil until the parts are open
 }
 
 // Run opens the server, serves it, applies the pipeline, and then calls script. It serves
 // until script returns, delivers the accepted records, and stops. The script's context ends
 // with ctx; the server outlives ctx, so that a script can finish its work in order.
 func Run(ctx context.Context, cfg Config, script func(context.Context, *Server) error) error {
-	c, err := open(ctx, cfg)
+	c, err := listenFor(cfg)
 	if err != nil {
 		return err
 	}
+	return c.run(ctx, script)
+}
+
+func (c *Server) run(ctx context.Context, script func(context.Context, *Server) error) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
+	serve(serving, group, c.at.console, c.consoleHandler()) // health is served from the beginning
+	if err := c.open(ctx); err != nil {
+		stop()
+		return errors.Join(err, group.Wait(), c.at.close(), c.close(ctx))
+	}
 	c.start(serving, group)
 	// A part that fails also ends the script, which may depend on it.
 	scripted, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(serving, cancel)
-	err = c.apply(scripted)
+	err := c.apply(scripted)
 	if err == nil {
 		err = c.writeEndpoints()
 	}
 	c.endTurn()
 	if err == nil {
 		close(c.applied)
+		c.setPhase("")
 		err = script(scripted, c)
 	}
+	c.setPhase("stopping: delivering the accepted records")
 	drainCtx, cancelDrain := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancelDrain()
 	if serving.Err() == nil {
@@ -140,21 +156,41 @@ func Run(ctx context.Context, cfg Config, script func(context.Context, *Server) 
 	return errors.Join(err, c.close(ctx))
 }
 
-// open reserves the ports, then opens each part, beginning with those on disk.
-func open(ctx context.Context, cfg Config) (*Server, error) {
+// listenFor returns a Server that has reserved its ports.
+func listenFor(cfg Config) (*Server, error) {
 	c := &Server{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{}), endTurn: func() {}}
 	c.lake = c.newLake()
-	at, err := listen(cfg.Listen, cfg.AnyPort)
-	if err != nil {
-		return nil, err
-	}
-	c.at = at
-	for _, step := range []func(context.Context) error{c.openState, c.takeTurn, c.openBucket, c.openControl, c.openNames, c.openPath} {
-		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, at.close(), c.close(ctx))
+	c.setPhase("starting")
+	c.health.add("process", func(context.Context) error {
+		if phase := *c.phase.Load(); phase != "" {
+			return errors.New(phase)
+		}
+		return nil
+	})
+	var err error
+	c.at, err = listen(cfg.Listen, cfg.AnyPort)
+	return c, err
+}
+
+func (c *Server) setPhase(phase string) { c.phase.Store(&phase) }
+
+// open opens each part, beginning with those on disk.
+func (c *Server) open(ctx context.Context) error {
+	for _, step := range []struct {
+		phase string
+		do    func(context.Context) error
+	}{
+		{"opening the buffer", c.openState}, {"waiting for other processes of the cluster to start", c.takeTurn}, {"opening the bucket", c.openBucket},
+		{"opening APIs, functions and the usage plan index", c.openControl}, {"opening roles, log groups and tables", c.openNames},
+		{"opening the delivery streams", c.openPath},
+	} {
+		c.setPhase("starting: " + step.phase)
+		if err := step.do(ctx); err != nil {
+			return err
 		}
 	}
-	return c, nil
+	c.addChecks()
+	return nil
 }
 
 // openState opens the buffer and the accounts, on which all other parts depend.
@@ -205,7 +241,8 @@ func (c *Server) start(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return c.addHeldBack(ctx) })
 	serve(ctx, group, c.at.aws, c.awsHandler())
 	c.closeStages = serveStages(ctx, group, c.at.stages, c.stages)
-	serve(ctx, group, c.at.console, c.consoleHandler(ctx))
+	pages := c.consolePages(ctx)
+	c.pages.Store(&pages)
 }
 
 // serveStages serves the stages. They must close first: their requests hand over log lines, which

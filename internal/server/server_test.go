@@ -144,11 +144,14 @@ func TestCloseWritesAfterContextEnds(t *testing.T) {
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := open(ctx, testConfig(t, upstream.URL))
+	c, err := listenFor(testConfig(t, upstream.URL))
 	if err != nil {
-		t.Fatalf("open: %v", err)
+		t.Fatalf("listenFor: %v", err)
 	}
 	defer c.at.close() //nolint:errcheck // no server uses it
+	if err := c.open(ctx); err != nil {
+		t.Fatalf("open: %v", err)
+	}
 	if _, err := c.control.ApplyLocal(ctx, localConfig(c.cfg.Pipeline.Local, false)); err != nil {
 		t.Fatalf("ApplyLocal: %v", err)
 	}

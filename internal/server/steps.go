@@ -24,6 +24,7 @@ type Step struct {
 
 // apply creates the pipeline's resources with the code of deploy, through this machine's AWS endpoint. Repeating it changes nothing.
 func (c *Server) apply(ctx context.Context) error {
+	c.setPhase("starting: creating the pipeline's resources")
 	if c.s3 != nil {
 		if err := c.s3.Ready(ctx); err != nil {
 			return fmt.Errorf("start embedded S3: %w", err)
@@ -54,6 +55,7 @@ func (c *Server) apply(ctx context.Context) error {
 			return ensure(parts.Stages)(ctx)
 		}},
 	} {
+		c.setPhase("starting: " + s.name)
 		if err := s.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

@@ -71,8 +71,11 @@ if (panels) {
     load.open("GET", location.href);
     load.responseType = "document";
     load.onload = () => {
-      const fresh = load.status === 200 && load.response && $(".panels", load.response);
-      if (fresh) panels.replaceChildren(...[...fresh.children].map((child) => document.adoptNode(child)));
+      if (load.status !== 200 || !load.response) return;
+      for (const part of [".panels", ".notices"]) {
+        const fresh = $(part, load.response);
+        if (fresh) $(part).replaceChildren(...[...fresh.children].map((child) => document.adoptNode(child)));
+      }
     };
     load.send();
   }, Number(panels.dataset.refresh) * 1000);

@@ -21,6 +21,9 @@ const (
 	gatherBytes = 64 << 10
 	// appendTimeout limits one append. After it the frame's requests fail, and clients retry.
 	appendTimeout = 30 * time.Second
+	// failingFor is how long a failed append counts as the state of its log. Without requests, only this
+	// time ends it.
+	failingFor = 10 * time.Second
 )
 
 // gatherer combines the records of concurrent requests into frames of one shard. While a frame is
@@ -38,9 +41,11 @@ type gatherer struct {
 	queue    []*group   // not yet dispatched, oldest first
 	open     *group     // the last of queue, while it accepts records
 	inFlight int
-	shared   int // requests in the last frame that was sent
-	waiting  int // bytes in queue
-	failures int // appends that failed since the last success
+	shared   int       // requests in the last frame that was sent
+	waiting  int       // bytes in queue
+	failures int       // appends that failed since the last success
+	failed   error     // the newest of them
+	failedAt time.Time // its time
 }
 
 // group holds the records of one frame. The request that started the group stores it.
@@ -206,11 +211,22 @@ func (q *gatherer) finished(ctx context.Context, g *group) {
 	q.dispatch()
 	switch {
 	case g.err != nil:
+		q.failed, q.failedAt = g.err, q.streams.cfg.Clock()
 		if q.failures++; q.failures == 1 {
 			q.logger.ErrorContext(ctx, "append failed; returning ServiceUnavailable", "shard", q.shard, "error", g.err)
 		}
 	case q.failures > 0:
 		q.logger.InfoContext(ctx, "append recovered", "shard", q.shard, "failures", q.failures)
-		q.failures = 0
+		q.failures, q.failed = 0, nil
 	}
+}
+
+// failing returns the error of the newest append if it failed recently.
+func (q *gatherer) failing() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failed == nil || q.streams.cfg.Clock().Sub(q.failedAt) > failingFor {
+		return nil
+	}
+	return q.failed
 }

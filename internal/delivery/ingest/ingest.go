@@ -89,6 +89,20 @@ func (s *Streams) export(reg prometheus.Registerer) {
 // Accepted returns the number of records that were accepted, and are durable, since the start.
 func (s *Streams) Accepted() int64 { return s.records.Load() }
 
+// Failing returns an error if the newest append to a log failed, and less than ten seconds ago.
+func (s *Streams) Failing() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for name, stream := range s.byName {
+		for _, q := range stream.gatherers {
+			if err := q.failing(); err != nil {
+				return fmt.Errorf("records of stream %s are refused: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Open opens the Logs of a stream. The stream accepts records after Add.
 func (s *Streams) Open(ctx context.Context, name string) (*Stream, error) {
 	stream := &Stream{name: name}

@@ -277,3 +277,30 @@ func TestCloseWaitsForPendingPuts(t *testing.T) {
 		s.Close("s")
 	})
 }
+
+func TestFailingEndsWithSuccessOrTime(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s, logs := opened(t, ingest.Config{Clock: func() time.Time { return now }})
+	var fault error
+	logs.Of("s", 0).Before = func(record.Batch) error { return fault }
+	for _, tt := range []struct {
+		what  string
+		fault error
+		later time.Duration
+		fails bool
+	}{
+		{"before any append", nil, 0, false},
+		{"after a failed append", errors.New("disk is gone"), 0, true},
+		{"ten seconds after it", errors.New("disk is gone"), 11 * time.Second, false},
+		{"after one that succeeded", nil, 0, false},
+	} {
+		fault = tt.fault
+		if tt.what != "before any append" {
+			put(t, s, t.Context(), []byte("r"))
+		}
+		now = now.Add(tt.later)
+		if err := s.Failing(); (err != nil) != tt.fails {
+			t.Errorf("Failing() %s = %v, want an error: %v", tt.what, err, tt.fails)
+		}
+	}
+}

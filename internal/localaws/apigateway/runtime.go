@@ -49,6 +49,9 @@ func (s *Service) Route(apiID, stage string) (*StageView, bool) {
 	return s.rt.stages.get(record.StageRef{API: apiID, Stage: stage})
 }
 
+// Stages lists the deployed stages. Like the Runtime methods it does not lock.
+func (s *Service) Stages() []*StageView { return s.rt.stages.values() }
+
 // Key implements Runtime.
 func (s *Service) Key(value string) (KeyView, bool) { return s.rt.keys.get(hashValue(value)) }
 
@@ -221,6 +224,15 @@ func (s *shards[K, V]) get(k K) (v V, ok bool) {
 		v, ok = (*m)[k]
 	}
 	return v, ok
+}
+
+func (s *shards[K, V]) values() (all []V) {
+	for i := range s.shards {
+		if m := s.shards[i].Load(); m != nil {
+			all = slices.AppendSeq(all, maps.Values(*m))
+		}
+	}
+	return all
 }
 
 // update replaces the value under k with the one that change returns, or removes it if keep is false.

@@ -62,6 +62,17 @@ type AccessLog struct {
 // Enabled reports whether the stage writes an access log.
 func (a AccessLog) Enabled() bool { return a.DestinationARN != "" && a.Format != "" }
 
+// Stream returns the name of the delivery stream that the stage logs to, from
+// arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME. ok is false if it logs to none.
+func (a AccessLog) Stream() (name string, ok bool) {
+	parts := strings.SplitN(a.DestinationARN, ":", 6)
+	if !a.Enabled() || len(parts) != 6 || parts[0] != "arn" || parts[2] != "firehose" {
+		return "", false
+	}
+	name, ok = strings.CutPrefix(parts[5], "deliverystream/")
+	return name, ok && name != ""
+}
+
 // Route is one resource of a deployed API.
 type Route struct {
 	ResourceID string            // $context.resourceId

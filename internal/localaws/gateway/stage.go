@@ -68,7 +68,7 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 	if !view.AccessLog.Enabled() {
 		return st
 	}
-	stream, ok := streamOf(view.AccessLog.DestinationARN)
+	stream, ok := view.AccessLog.Stream()
 	if !ok {
 		log.Warn("access log off: destination is not a delivery stream", "destination", view.AccessLog.DestinationARN)
 		return st
@@ -79,16 +79,6 @@ func (g *Gateway) compile(view *apigateway.StageView) *stage {
 		st.variables = append(st.variables, variables[v])
 	}
 	return st
-}
-
-// streamOf returns the name in arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME.
-func streamOf(arn string) (string, bool) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "firehose" {
-		return "", false
-	}
-	name, ok := strings.CutPrefix(parts[5], "deliverystream/")
-	return name, ok && name != ""
 }
 
 func (n *node) insert(segments []apigateway.Segment, r *route) {

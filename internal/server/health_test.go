@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+)
+
+// fetch gets a page of the console's address.
+func fetch(t *testing.T, c *Server, path string) (status int, body string) {
+	t.Helper()
+	res, err := http.Get(c.Endpoints().Console + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}
+
+func TestReadyzListsEveryProblem(t *testing.T) {
+	var h health
+	h.add("disk", func(context.Context) error { return errors.New("full") })
+	h.add("index", func(context.Context) error { return nil })
+	h.add("stages", func(context.Context) error { return errors.New("no stream") })
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	if want := "disk: full\nstages: no stream\n"; w.Code != 503 || w.Body.String() != want {
+		t.Errorf("/readyz: %d %q, want 503 %q", w.Code, w.Body, want)
+	}
+}
+
+// /readyz and /healthz are served before the parts are open, and /readyz fails until the pipeline exists.
+func TestReadyzFailsUntilPipelineExists(t *testing.T) {
+	restoreDir(t)
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	cfg := testConfig(t, upstream.URL)
+	var c *Server
+	var phases []string
+	cfg.Progress = func(Step) {
+		status, body := fetch(t, c, "/readyz")
+		phases = append(phases, fmt.Sprint(status, " ", body))
+	}
+	c, err := listenFor(cfg)
+	if err != nil {
+		t.Fatalf("listenFor: %v", err)
+	}
+	for path, want := range map[string]string{"/healthz": "200 ok\n", "/readyz": "503 process: starting\n", "/": "503 stagelog is starting\n", "/metrics": "503 stagelog is starting\n"} {
+		w := httptest.NewRecorder()
+		c.consoleHandler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if got := fmt.Sprint(w.Code, " ", w.Body); got != want {
+			t.Errorf("GET %s before the start: %q, want %q", path, got, want)
+		}
+	}
+	err = c.run(t.Context(), func(context.Context, *Server) error {
+		if status, body := fetch(t, c, "/readyz"); status != 200 {
+			t.Errorf("/readyz of a running server: %d %s", status, body)
+		}
+		if status, body := fetch(t, c, "/metrics"); status != 200 || !strings.Contains(body, `stagelog_not_ready{reason="process"} 0`) {
+			t.Errorf("/metrics of a running server: %d, without stagelog_not_ready", status)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	if len(phases) != 4 {
+		t.Errorf("%d steps, want 4", len(phases))
+	}
+	for i, phase := range phases {
+		if !strings.HasPrefix(phase, "503 process: starting: ") {
+			t.Errorf("/readyz in step %d: %q, want 503 and the step", i+1, phase)
+		}
+	}
+}
+
+func TestReadyzFailsForStageWithoutStream(t *testing.T) {
+	restoreDir(t)
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	cfg := testConfig(t, upstream.URL)
+	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
+		_, err := c.clients().Firehose.DeleteDeliveryStream(ctx, &firehose.DeleteDeliveryStreamInput{
+			DeliveryStreamName: aws.String(cfg.Pipeline.Stream()), AllowForceDelete: aws.Bool(true)})
+		if err != nil {
+			return err
+		}
+		const want = "shop/prod logs to amazon-apigateway-acme"
+		if status, body := fetch(t, c, "/readyz"); status != 503 || !strings.Contains(body, want) {
+			t.Errorf("/readyz: %d %q, want 503 and %q", status, body, want)
+		}
+		if _, body := fetch(t, c, "/metrics"); !strings.Contains(body, `stagelog_not_ready{reason="stages"} 1`) {
+			t.Errorf("/metrics has no stagelog_not_ready for stages")
+		}
+		if _, body := fetch(t, c, "/delivery"); !strings.Contains(body, want) {
+			t.Errorf("the console's page has no notice with %q", want)
+		}
+		if status, _ := fetch(t, c, "/healthz"); status != 200 {
+			t.Errorf("/healthz: %d, want 200", status)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+}
+
+func TestReadyzFailsWhenBufferIsFull(t *testing.T) {
+	restoreDir(t)
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	cfg := testConfig(t, upstream.URL)
+	cfg.BufferBytes = 16_000
+	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
+		log, err := c.buffer.Log(ctx, "other", 0)
+		if err == nil {
+			_, err = log.Append(ctx, make([]byte, 15_500))
+		}
+		if err != nil {
+			return err
+		}
+		if status, body := fetch(t, c, "/readyz"); status != 503 || !strings.Contains(body, "buffer is full") {
+			t.Errorf("/readyz: %d %q, want 503 and the cause", status, body)
+		}
+		if status, _ := fetch(t, c, "/healthz"); status != 200 {
+			t.Errorf("/healthz: %d, want 200", status)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+}
