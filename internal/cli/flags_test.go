@@ -63,3 +63,16 @@ func TestPromptCompletion(t *testing.T) {
 		t.Error("complete accepts a letter")
 	}
 }
+
+func TestReplicasFlag(t *testing.T) {
+	for in, want := range map[string]int{"auto": 0, "1": 1, "3": 3, "5": 5} {
+		if n, err := parseReplicas(in); err != nil || n != want {
+			t.Errorf("parseReplicas(%q) = %d, %v, want %d", in, n, err, want)
+		}
+	}
+	for _, in := range []string{"", "0", "6", "-1", "three"} {
+		if n, err := parseReplicas(in); err == nil {
+			t.Errorf("parseReplicas(%q) = %d, want an error", in, n)
+		}
+	}
+}

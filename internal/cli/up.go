@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ type upOptions struct {
 	apisOnly   bool
 	listen     server.Listen
 	nats       string
-	replicas   int
+	replicas   string
 	s3Endpoint string
 	shards     int
 	bufferSize size
@@ -30,6 +31,9 @@ type upOptions struct {
 
 // maxShards bounds --shards; one machine does not benefit from more.
 const maxShards = 64
+
+// maxReplicas is JetStream's limit.
+const maxReplicas = 5
 
 func newUp(e *env) *cobra.Command {
 	opts := upOptions{listen: server.Loopback, bufferSize: buffer.DefaultMaxBytes}
@@ -59,7 +63,7 @@ With --json, up prints one JSON document with the endpoints when everything is r
 	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of the console, /metrics, /healthz and /readyz")
 	f.StringVar(&opts.password, "console-password-file", "", "file with the console's password; required if other machines can reach the console")
 	f.StringVar(&opts.nats, "nats", "", "use JetStream of this NATS cluster (nats://host:port) instead of the embedded server")
-	f.IntVar(&opts.replicas, "nats-replicas", 1, "replicas of each record in the NATS cluster: 1, 3 or 5")
+	f.StringVar(&opts.replicas, "nats-replicas", "auto", "replicas of each record in the NATS cluster, 1 to 5; auto: 3, or 1 with fewer than three servers")
 	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 endpoint instead of the embedded one, with the usual AWS credentials")
 	f.IntVar(&opts.shards, "shards", 1, "shards per stream; records keep their order within a shard")
 	f.Var(&opts.bufferSize, "buffer-size", "disk space for undelivered records; when full, PutRecord returns ServiceUnavailable")
@@ -69,6 +73,10 @@ With --json, up prints one JSON document with the endpoints when everything is r
 func runUp(ctx context.Context, e *env, opts upOptions) error {
 	if opts.shards < 1 || opts.shards > maxShards {
 		return usageError{fmt.Errorf("--shards %d: expected 1 to %d", opts.shards, maxShards)}
+	}
+	replicas, err := parseReplicas(opts.replicas)
+	if err != nil {
+		return err
 	}
 	password, err := readPassword(opts.password)
 	if err != nil {
@@ -87,7 +95,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		log.Warn(w.String())
 	}
 	return server.Run(ctx, server.Config{
-		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: opts.replicas, S3Endpoint: opts.s3Endpoint,
+		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: replicas, S3Endpoint: opts.s3Endpoint,
 		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), ConsolePassword: password, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s server.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *server.Server) error {
@@ -98,6 +106,18 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		log.Info("stopping: delivering the remaining records; a second signal stops immediately")
 		return nil
 	})
+}
+
+// parseReplicas parses --nats-replicas; 0 means auto.
+func parseReplicas(text string) (int, error) {
+	if text == "auto" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxReplicas {
+		return 0, usageError{fmt.Errorf("--nats-replicas %q: expected auto, or 1 to %d", text, maxReplicas)}
+	}
+	return n, nil
 }
 
 // loadPipeline reads stagelog.yaml. With bare it returns a pipeline of defaults.

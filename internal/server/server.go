@@ -58,7 +58,7 @@ type Config struct {
 	Listen   Listen
 	AnyPort  bool   // use any free port in place of one that is in use
 	NATS     string // URL of a NATS cluster; "" embeds a server
-	// NATSReplicas is how many servers of the cluster hold each record. By default 1.
+	// NATSReplicas is how many servers of the cluster hold each record. By default 3, or 1 on a smaller cluster.
 	NATSReplicas int
 	// Shards is the number of logs, each with its own delivery, that a stream's records are
 	// spread over. By default 1. Shards left over from a higher number are delivered to their end.

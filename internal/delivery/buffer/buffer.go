@@ -51,7 +51,8 @@ type Config struct {
 	Dir string
 	// URL of a NATS cluster with JetStream (nats://host:4222,...). Dir is then ignored.
 	URL string
-	// Replicas of each stream on a cluster. By default 1; always 1 for an embedded server.
+	// Replicas of each log and store on a cluster; existing ones are changed when they are opened. By default 3 on a cluster of
+	// three or more servers, else 1; always 1 for an embedded server.
 	Replicas int
 	// MaxBytes limits the size of all logs on disk; on a cluster, of each log. By default
 	// DefaultMaxBytes. The Stores are not limited: delivery must be able to commit when the logs
@@ -81,7 +82,7 @@ type Buffer struct {
 // Open starts the embedded server on cfg.Dir, or connects to the cluster at cfg.URL. If the
 // directory is unusable, the error explains how to fix it.
 func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
-	b := &Buffer{maxBytes: cfg.MaxBytes, replicas: max(cfg.Replicas, 1), logger: cfg.Logger, logs: map[string]*Log{}}
+	b := &Buffer{maxBytes: cfg.MaxBytes, replicas: max(cfg.Replicas, 0), logger: cfg.Logger, logs: map[string]*Log{}}
 	if b.maxBytes <= 0 {
 		b.maxBytes = DefaultMaxBytes
 	}
@@ -134,6 +135,9 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	}
 	if err := b.ready(ctx); err != nil {
 		return nil, err
+	}
+	if b.server == nil {
+		return b, b.chooseReplicas(ctx)
 	}
 	return b, b.measure(ctx)
 }

@@ -182,6 +182,7 @@ func (l *Log) Stats(ctx context.Context) (Stats, error) {
 const (
 	codeAccountFull   jetstream.ErrorCode = 10002
 	codeNoPeers       jetstream.ErrorCode = 10005 // too few servers for the replicas, or not all connected yet
+	codeNoCluster     jetstream.ErrorCode = 10074 // several replicas on a server that is not in a cluster
 	codeUnavailable   jetstream.ErrorCode = 10008
 	codeNotLeader     jetstream.ErrorCode = 10009
 	codeServerFull    jetstream.ErrorCode = 10023
