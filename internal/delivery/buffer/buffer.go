@@ -27,6 +27,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -75,6 +76,10 @@ type Buffer struct {
 
 	used atomic.Int64 // bytes of all logs, updated by Append and Trim; embedded server only
 
+	journals *failurelog.Log // writes to the journals of acknowledgements
+	endSync  chan struct{}   // closed by Close
+	syncing  sync.WaitGroup
+
 	mu   sync.Mutex // guards logs
 	logs map[string]*Log
 }
@@ -89,6 +94,7 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	if b.logger == nil {
 		b.logger = slog.New(slog.DiscardHandler)
 	}
+	b.journals = failurelog.New(b.logger, slog.LevelWarn, "writing the journal of acknowledgements")
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())
@@ -139,6 +145,8 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	if b.server == nil {
 		return b, b.chooseReplicas(ctx)
 	}
+	b.endSync = make(chan struct{})
+	b.syncing.Go(func() { b.syncAcked(b.endSync) })
 	return b, b.measure(ctx)
 }
 
@@ -191,10 +199,22 @@ func (b *Buffer) Close() error {
 	if b.server != nil {
 		b.server.stop()
 	}
-	if b.dir != nil {
-		return b.dir.close()
+	if b.endSync != nil {
+		close(b.endSync)
+		b.endSync = nil
+		b.syncing.Wait()
 	}
-	return nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for _, l := range b.logs {
+		errs = append(errs, l.acked.close())
+	}
+	clear(b.logs)
+	if b.dir != nil {
+		errs = append(errs, b.dir.close())
+	}
+	return errors.Join(errs...)
 }
 
 // Healthy checks that JetStream responds and that the embedded server can write every log and

@@ -24,6 +24,7 @@ type Log struct {
 	subject string
 	stream  jetstream.Stream
 	folder  *folder
+	acked   *acked // nil on a cluster
 	logger  *slog.Logger
 
 	last  atomic.Uint64 // newest sequence seen by this process
@@ -70,6 +71,9 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
 	}
 	state := s.CachedInfo().State
+	if l.acked, err = b.openAcked(name, state.FirstSeq); err != nil {
+		return nil, fmt.Errorf("open log of stream %s, shard %d: %w", stream, shard, err)
+	}
 	l.last.Store(state.LastSeq)
 	l.bytes.Store(int64(state.Bytes))
 	b.logs[name] = l
@@ -101,6 +105,9 @@ func (b *Buffer) DeleteLog(ctx context.Context, stream string, shard int) error 
 	name := streamName(stream, shard)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.removeAcked(name); err != nil {
+		return fmt.Errorf("delete log of stream %s, shard %d: %w", stream, shard, err)
+	}
 	if err := b.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("delete log of stream %s, shard %d: %w", stream, shard, err)
 	}
@@ -130,6 +137,7 @@ func (l *Log) Append(ctx context.Context, frame []byte) (seq uint64, err error) 
 	if err != nil {
 		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
 	}
+	l.acknowledge(seq, frame)
 	failpoint.At(failpoint.Appended)
 	l.grow(seq, int64(len(frame)))
 	return seq, nil
@@ -153,8 +161,12 @@ func (l *Log) Trim(ctx context.Context, upTo uint64) error {
 	if last == 0 || upTo == 0 {
 		return nil
 	}
+	first := min(upTo, last-1) + 1
+	if err := l.acked.trim(first); err != nil {
+		return fmt.Errorf("trim %s: %w", l.name, err)
+	}
 	if err := l.b.do(ctx, func(ctx context.Context) error {
-		return l.stream.Purge(ctx, jetstream.WithPurgeSequence(min(upTo, last-1)+1))
+		return l.stream.Purge(ctx, jetstream.WithPurgeSequence(first))
 	}); err != nil {
 		return fmt.Errorf("trim %s: %w", l.name, err)
 	}

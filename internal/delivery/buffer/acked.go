@@ -1,0 +1,261 @@
+package buffer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/durable/atomicfile"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// Layout of a journal of acknowledgements, all numbers little-endian. The checksums are CRC-32C, seeded with the
+// stream's name, so that the journal of one stream is not taken for another's.
+//
+//	0     magic "SLA1", first uint64, checksum uint32
+//	4096  slots x {seq uint64, records uint32, sum uint32, checksum uint32}; a frame's slot is its sequence modulo slots
+const (
+	ackedFolder = "acked"
+	ackedMagic  = "SLA1"
+	ackedHeader = 4096
+	ackedSlots  = 1 << 18
+	ackedSlot   = 20
+
+	// syncAckedEvery limits how many acknowledgements a power failure can remove from a journal. The frames themselves
+	// are synced before.
+	syncAckedEvery = time.Second
+)
+
+// acked is the journal of the acknowledgements of one log. It is in a file outside the stream's folder, so that damage
+// to the frames does not remove what is known about them: the highest acknowledged sequence, and the number of
+// records of each frame. A nil journal, as on a cluster, knows nothing.
+type acked struct {
+	file  *os.File
+	seed  uint32
+	dirty atomic.Bool // written since the last sync
+
+	mu    sync.Mutex // guards first and the header
+	first uint64     // older frames were trimmed
+}
+
+// errJournal marks a journal that is not valid.
+var errJournal = errors.New("invalid journal of acknowledgements")
+
+func ackedPath(dir, stream string) string { return filepath.Join(dir, ackedFolder, stream) }
+
+// openAcked opens the journal of the JetStream stream. The error wraps fs.ErrNotExist if there is none, and errJournal
+// if it is invalid.
+func openAcked(dir, stream string) (*acked, error) {
+	f, err := os.OpenFile(ackedPath(dir, stream), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	a := &acked{file: f, seed: castagnoli(0, []byte(stream))}
+	header := make([]byte, len(ackedMagic)+8+4)
+	if _, err := f.ReadAt(header, 0); err != nil && err != io.EOF { //nolint:errorlint // ReadAt returns io.EOF itself
+		return nil, errors.Join(err, f.Close())
+	}
+	n := len(header) - 4
+	if string(header[:len(ackedMagic)]) != ackedMagic || castagnoli(a.seed, header[:n]) != binary.LittleEndian.Uint32(header[n:]) {
+		return nil, errors.Join(errJournal, f.Close())
+	}
+	a.first = binary.LittleEndian.Uint64(header[len(ackedMagic):])
+	return a, nil
+}
+
+// createAcked replaces the journal of the JetStream stream with an empty one of a log that begins with frame first.
+func createAcked(dir, stream string, first uint64) (*acked, error) {
+	path := ackedPath(dir, stream)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	a := &acked{file: f, seed: castagnoli(0, []byte(stream))}
+	if err := a.trim(first); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return a, nil
+}
+
+// add records that the frame is acknowledged. It is on disk after the next sync.
+func (a *acked) add(seq uint64, records, sum uint32) error {
+	if a == nil {
+		return nil
+	}
+	slot := make([]byte, 0, ackedSlot)
+	slot = binary.LittleEndian.AppendUint64(slot, seq)
+	slot = binary.LittleEndian.AppendUint32(slot, records)
+	slot = binary.LittleEndian.AppendUint32(slot, sum)
+	slot = binary.LittleEndian.AppendUint32(slot, castagnoli(a.seed, slot))
+	a.dirty.Store(true)
+	_, err := a.file.WriteAt(slot, ackedHeader+int64(seq%ackedSlots)*ackedSlot)
+	return err
+}
+
+// get returns what was added for the frame.
+func (a *acked) get(seq uint64) (records, sum uint32, ok bool) {
+	slot := make([]byte, ackedSlot)
+	if _, err := a.file.ReadAt(slot, ackedHeader+int64(seq%ackedSlots)*ackedSlot); err != nil {
+		return 0, 0, false
+	}
+	got, records, sum, ok := a.parse(slot)
+	return records, sum, ok && got == seq
+}
+
+func (a *acked) parse(slot []byte) (seq uint64, records, sum uint32, ok bool) {
+	n := ackedSlot - 4
+	seq = binary.LittleEndian.Uint64(slot)
+	ok = seq != 0 && castagnoli(a.seed, slot[:n]) == binary.LittleEndian.Uint32(slot[n:])
+	return seq, binary.LittleEndian.Uint32(slot[8:]), binary.LittleEndian.Uint32(slot[12:]), ok
+}
+
+// last returns the highest sequence that was added and not trimmed; 0 if there is none.
+func (a *acked) last() (last uint64, err error) {
+	slots, err := io.ReadAll(io.NewSectionReader(a.file, ackedHeader, ackedSlots*ackedSlot))
+	if err != nil {
+		return 0, err
+	}
+	for ; len(slots) >= ackedSlot; slots = slots[ackedSlot:] {
+		if seq, _, _, ok := a.parse(slots); ok && seq >= a.first {
+			last = max(last, seq)
+		}
+	}
+	return last, nil
+}
+
+// trim records, before it happens, that the frames older than first are deleted. It syncs the journal.
+func (a *acked) trim(first uint64) error {
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if first <= a.first {
+		return nil
+	}
+	header := append(make([]byte, 0, len(ackedMagic)+8+4), ackedMagic...)
+	header = binary.LittleEndian.AppendUint64(header, first)
+	header = binary.LittleEndian.AppendUint32(header, castagnoli(a.seed, header))
+	if _, err := a.file.WriteAt(header, 0); err != nil {
+		return err
+	}
+	if err := a.file.Sync(); err != nil {
+		return err
+	}
+	a.first = first
+	return nil
+}
+
+// sync writes what was added to disk.
+func (a *acked) sync() error {
+	if a == nil || !a.dirty.Swap(false) {
+		return nil
+	}
+	if err := a.file.Sync(); err != nil {
+		a.dirty.Store(true)
+		return err
+	}
+	return nil
+}
+
+func (a *acked) close() error {
+	if a == nil {
+		return nil
+	}
+	return errors.Join(a.sync(), a.file.Close())
+}
+
+// castagnoli continues the CRC-32C crc with p.
+func castagnoli(crc uint32, p []byte) uint32 {
+	return crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), p)
+}
+
+// Records returns the number of acknowledged records of the frames from and to, both included, and of those between. It
+// is known while the frames are not trimmed: also after storage has lost them, but not on a cluster.
+func (l *Log) Records(from, to uint64) (n int64, known bool) {
+	if l.acked == nil || from > to || to-from >= ackedSlots {
+		return 0, false
+	}
+	for seq := from; seq <= to; seq++ {
+		records, _, ok := l.acked.get(seq)
+		if !ok {
+			return 0, false
+		}
+		n += int64(records)
+	}
+	return n, true
+}
+
+// acknowledge adds the frame to the journal. The frame is durable already, so that a failure only costs knowledge about it.
+func (l *Log) acknowledge(seq uint64, frame []byte) {
+	if err := l.acked.add(seq, record.FrameRecords(frame), record.FrameSum(frame)); err != nil {
+		l.b.journals.Failed(err)
+	} else {
+		l.b.journals.Worked()
+	}
+}
+
+// openAcked opens the journal of a log whose first frame is first, and creates it when missing.
+func (b *Buffer) openAcked(stream string, first uint64) (*acked, error) {
+	if b.server == nil {
+		return nil, nil
+	}
+	a, err := openAcked(b.dir.path, stream)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errJournal) {
+		a, err = createAcked(b.dir.path, stream, max(first, 1))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open journal of acknowledgements: %w", err)
+	}
+	return a, nil
+}
+
+// removeAcked removes the journal of a log that is about to be deleted.
+func (b *Buffer) removeAcked(stream string) error {
+	if b.server == nil {
+		return nil
+	}
+	if l := b.logs[stream]; l != nil {
+		if err := l.acked.close(); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(ackedPath(b.dir.path, stream))
+}
+
+// syncAcked syncs the journals until done is closed.
+func (b *Buffer) syncAcked(done <-chan struct{}) {
+	tick := time.NewTicker(syncAckedEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		b.mu.Lock()
+		for _, l := range b.logs {
+			if err := l.acked.sync(); err != nil {
+				b.journals.Failed(err)
+			}
+		}
+		b.mu.Unlock()
+	}
+}
