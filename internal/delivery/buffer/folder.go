@@ -21,8 +21,11 @@ const (
 type folder struct {
 	path string
 
-	mu     sync.Mutex // guards synced
+	mu     sync.Mutex // guards the fields below
 	synced time.Time  // modification time of the folder when it was last synced
+	// open is the folder, which stays open so that a sync needs no file descriptor: without one, a
+	// frame that is already stored would be refused. It is closed when it is garbage collected.
+	open *os.File
 }
 
 // folder returns the folder of a stream's files on the embedded server, after syncing its parent
@@ -60,7 +63,7 @@ func (f *folder) sync() error {
 	if changed.Equal(f.synced) {
 		return nil
 	}
-	if err := atomicfile.SyncDir(f.path); err != nil {
+	if err := f.syncLocked(info); err != nil {
 		return fmt.Errorf("sync data directory: %w", err)
 	}
 	tick := clockTick
@@ -71,4 +74,19 @@ func (f *folder) sync() error {
 		f.synced = changed
 	}
 	return nil
+}
+
+// syncLocked syncs the folder that the path names now; the server may have replaced it.
+func (f *folder) syncLocked(now os.FileInfo) (err error) {
+	if f.open != nil {
+		opened, err := f.open.Stat()
+		if err == nil && os.SameFile(opened, now) {
+			return f.open.Sync()
+		}
+		_ = f.open.Close() // nothing was written to it
+	}
+	if f.open, err = os.Open(f.path); err != nil {
+		return err
+	}
+	return f.open.Sync()
 }
