@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
+
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 // Listen holds the server's listen addresses as host:port. Port 0 selects a free port.
@@ -71,4 +75,28 @@ func (l listeners) close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// retrying is a listener whose Accept fails only when it is closed. Shortages of file descriptors or of memory
+// end by themselves, and must not end the server.
+type retrying struct {
+	net.Listener
+	failures *failurelog.Log
+}
+
+// Accept waits for the next connection.
+func (l retrying) Accept() (net.Conn, error) {
+	waits := retry.Policy{First: 5 * time.Millisecond, Max: time.Second}
+	for n := 1; ; n++ {
+		conn, err := l.Listener.Accept()
+		if err == nil {
+			l.failures.Worked()
+			return conn, nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil, err
+		}
+		l.failures.Failed(err, "address", l.Addr().String())
+		time.Sleep(waits.Wait(n))
+	}
 }

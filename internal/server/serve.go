@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"path"
@@ -15,18 +16,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // serve serves handler on ln until ctx ends, then allows pending requests a few seconds to finish.
-func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler http.Handler) {
+func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler http.Handler, log *slog.Logger) {
 	var idle unused
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ConnState: idle.note,
+		ConnState: idle.note, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	group.Go(func() error {
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		accepting := retrying{ln, failurelog.New(log, slog.LevelError, "accepting connections")}
+		if err := server.Serve(accepting); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve on %s: %w", ln.Addr(), err)
 		}
 		return nil

@@ -123,7 +123,7 @@ func (c *Server) run(ctx context.Context, script func(context.Context, *Server) 
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
-	serve(serving, group, c.at.console, c.consoleHandler()) // health is served from the beginning
+	serve(serving, group, c.at.console, c.consoleHandler(), c.log) // health is served from the beginning
 	if err := c.open(ctx); err != nil {
 		stop()
 		return errors.Join(err, group.Wait(), c.at.close(), c.close(ctx))
@@ -239,19 +239,19 @@ func (c *Server) start(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return c.control.Run(ctx) })
 	group.Go(func() error { return c.delivery.run(ctx) })
 	group.Go(func() error { return c.addHeldBack(ctx) })
-	serve(ctx, group, c.at.aws, c.awsHandler())
-	c.closeStages = serveStages(ctx, group, c.at.stages, c.stages)
+	serve(ctx, group, c.at.aws, c.awsHandler(), c.log)
+	c.closeStages = serveStages(ctx, group, c.at.stages, c.stages, c.log)
 	pages := c.consolePages(ctx)
 	c.pages.Store(&pages)
 }
 
 // serveStages serves the stages. They must close first: their requests hand over log lines, which
 // needs the other parts.
-func serveStages(ctx context.Context, group *errgroup.Group, ln net.Listener, stages http.Handler) (closeDoor func()) {
+func serveStages(ctx context.Context, group *errgroup.Group, ln net.Listener, stages http.Handler, log *slog.Logger) (closeDoor func()) {
 	ctx, shut := context.WithCancel(ctx)
 	closed := make(chan struct{})
 	door, ctx := errgroup.WithContext(ctx)
-	serve(ctx, door, ln, stages)
+	serve(ctx, door, ln, stages, log)
 	group.Go(func() error {
 		defer close(closed)
 		defer shut()

@@ -43,6 +43,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(shortageEnv) != "" {
+		childWithShortage()
+		return
+	}
 	if os.Getenv(childEnv) != "" {
 		child()
 		return

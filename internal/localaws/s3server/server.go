@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/versity/versitygw/backend/meta"
@@ -25,6 +26,7 @@ import (
 	"github.com/versity/versitygw/embedgw"
 
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 )
 
 const (
@@ -94,22 +96,46 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves until ctx ends, then waits a few seconds for requests in progress. It changes the working
-// directory of the process, and does not change it back.
+// Run serves until ctx ends, then waits a few seconds for requests in progress. It restarts a server that ends because
+// of a shortage, for example of file descriptors. It changes the working directory of the process, and does not change
+// it back.
 func (s *Server) Run(ctx context.Context) (err error) {
 	if err := s.makeRunDir(); err != nil {
 		return fmt.Errorf("create directory for the S3 server's socket: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(s.runDir), os.Remove(s.runLink())) }()
-	store, err := s.backend()
-	if err != nil {
-		return err
-	}
 	expiring, stop := context.WithCancel(ctx)
 	expired := make(chan struct{})
 	go func() { defer close(expired); s.expire(expiring) }()
 	defer func() { stop(); <-expired }()
-	err = embedgw.RunVersityGW(ctx, store, &embedgw.Config{
+	policy := retry.Policy{
+		First: 100 * time.Millisecond, Max: 2 * time.Second, Again: func(err error) bool { return ctx.Err() == nil && isShortage(err) },
+		Failed: func(err error, wait time.Duration) { s.cfg.Logger.Error("S3 server stopped; restarting it", "error", err, "wait", wait) },
+	}
+	if err := policy.Do(ctx, func() error { return s.serve(ctx) }); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("run S3 server: %w", err)
+	}
+	return nil
+}
+
+// isShortage reports whether err is a shortage of the system that ends by itself. The server stops when it cannot
+// accept a connection, for example because the process has no free file descriptor.
+func isShortage(err error) bool {
+	for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, shortage) {
+			return true
+		}
+	}
+	return false
+}
+
+// serve serves until ctx ends or the server fails.
+func (s *Server) serve(ctx context.Context) error {
+	store, err := s.backend()
+	if err != nil {
+		return err
+	}
+	return embedgw.RunVersityGW(ctx, store, &embedgw.Config{
 		RootUserAccess:    s.cfg.Admin.AccessKeyID,
 		RootUserSecret:    s.cfg.Admin.SecretAccessKey,
 		Region:            s.cfg.Region,
@@ -122,10 +148,6 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		Quiet:             true,
 		IAMService:        newAccounts(s.cfg.Admin, s.cfg.Readers),
 	})
-	if err != nil {
-		return fmt.Errorf("run S3 server: %w", err)
-	}
-	return nil
 }
 
 func (s *Server) backend() (*synced, error) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,10 +47,62 @@ func child() {
 	check(<-ended)
 }
 
-func runChild(t *testing.T, dir string) (stdout, stderr string) {
+// shortageEnv makes the child take away the file descriptors of a running server for a moment, instead.
+const shortageEnv = "STAGELOG_BUCKET_TEST_SHORTAGE"
+
+// childWithShortage makes one accept of the server fail with EMFILE, then stores an object.
+func childWithShortage() {
+	check := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	dir := os.Getenv(childEnv)
+	s, err := s3server.New(s3server.Config{Dir: dir, Region: "eu-west-1", Admin: admin})
+	check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	check(s.Ready(ctx))
+	run, err := os.Readlink(filepath.Join(dir, "run"))
+	check(err)
+	client, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	check(err)
+	var limit syscall.Rlimit
+	check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: limit.Max}))
+	check(syscall.Connect(client, &syscall.SockaddrUnix{Name: filepath.Join(run, "s3")}))
+	_, err = syscall.Read(client, make([]byte, 1)) // returns when the server closes its socket
+	fmt.Fprintln(os.Stderr, "first server ended:", err)
+	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	c := s.Client(admin)
+	for {
+		if err = c.EnsureBucket(ctx, "child"); err == nil {
+			break
+		}
+		select {
+		case err := <-ended:
+			check(fmt.Errorf("Run ended: %w", err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	cancel()
+	check(<-ended)
+}
+
+func TestServerSurvivesLackOfDescriptors(t *testing.T) {
+	_, stderr := runChild(t, t.TempDir(), shortageEnv+"=1")
+	if !strings.Contains(stderr, "first server ended") {
+		t.Errorf("no accept failed; the child printed %q", stderr)
+	}
+}
+
+func runChild(t *testing.T, dir string, env ...string) (stdout, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), must(os.Executable()))
-	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+dir), env...)
 	cmd.Dir = t.TempDir()
 	var out, errOut strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errOut
