@@ -51,22 +51,19 @@ func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use the host 127.0.0.1", http.StatusMisdirectedRequest) // prevents DNS rebinding by a web page
 		return
 	}
-	flusher, ok := w.(http.Flusher)
-	if !ok {
-		http.Error(w, "streaming is not supported", http.StatusServiceUnavailable)
-		return
-	}
+	response := http.NewResponseController(w)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)
-	flusher.Flush()
+	if response.Flush() != nil {
+		return // the client has disconnected
+	}
 	c.live.Subscribe(ctx, func(line []byte) {
-		if _, err := w.Write(append(line[:len(line):len(line)], '\n')); err != nil {
+		_, err := w.Write(append(line[:len(line):len(line)], '\n'))
+		if err != nil || response.Flush() != nil {
 			cancel()
-			return
 		}
-		flusher.Flush()
 	})
 }
 

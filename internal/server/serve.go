@@ -24,7 +24,7 @@ import (
 func serve(ctx context.Context, group *errgroup.Group, ln net.Listener, handler http.Handler, log *slog.Logger) {
 	var idle unused
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: wire.LimitSlowClients(handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ConnState: idle.note, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	group.Go(func() error {

@@ -31,6 +31,7 @@ var (
 	forbidden = failure{403, `{"message":"Forbidden"}`, "Forbidden", "INVALID_API_KEY", "ForbiddenException", ""}
 	tooLong   = failure{413, `{"message":"Request Too Long"}`, "Request Too Long",
 		"REQUEST_TOO_LARGE", "RequestTooLongException", ""}
+	bodyTooSlow     = failure{408, `{"message":"Request Timeout"}`, "Request Timeout", "", "RequestTimeoutException", ""}
 	tooManyRequests = failure{429, `{"message":"Too Many Requests"}`, "Too Many Requests",
 		"THROTTLED", "TooManyRequestsException", ""}
 	limitExceeded = failure{429, `{"message":"Limit Exceeded"}`, "Limit Exceeded",

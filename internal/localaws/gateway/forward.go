@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 var errTimeout = errors.New("upstream timed out")
@@ -146,6 +148,8 @@ func (x *exchange) proxyFailed(_ http.ResponseWriter, r *http.Request, err error
 		x.failure = cutByClient // writing the upgrade's header failed
 	case errors.As(err, &long):
 		x.refuse(tooLong)
+	case errors.Is(err, wire.ErrSlowBody):
+		x.refuse(bodyTooSlow)
 	case errors.Is(err, errTimeout) || errors.Is(context.Cause(r.Context()), errTimeout):
 		x.st.failures.Failed(errTimeout, "resource", x.route.path)
 		x.refuse(timedOut)

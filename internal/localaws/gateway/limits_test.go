@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 func TestBucketsAreExact(t *testing.T) {
@@ -193,5 +196,30 @@ func TestOpenMethodsCountNoUsage(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int64{}, b.used); diff != "" {
 		t.Errorf("usage: %s", diff)
+	}
+}
+
+// slowBody is a request body whose client is too slow after its first byte.
+type slowBody struct{ sent bool }
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.sent {
+		return 0, wire.ErrSlowBody
+	}
+	b.sent = true
+	return copy(p, "x"), nil
+}
+
+func TestSlowBodyIsAnsweredWith408(t *testing.T) {
+	b := newBench(t, Config{}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // ends when the gateway gives up
+	}))
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "http://localhost/shop/prod/orders", &slowBody{})
+	r.ContentLength = 100
+	r.Header.Set("X-Api-Key", goodKey)
+	b.gateway.ServeHTTP(w, r)
+	if want := `{"message":"Request Timeout"}`; w.Code != 408 || w.Body.String() != want {
+		t.Errorf("response %d %s, want 408 %s", w.Code, w.Body, want)
 	}
 }

@@ -110,7 +110,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	defer func() { stop(); <-expired }()
 	policy := retry.Policy{
 		First: 100 * time.Millisecond, Max: 2 * time.Second, Again: func(err error) bool { return ctx.Err() == nil && isShortage(err) },
-		Failed: func(err error, wait time.Duration) { s.cfg.Logger.Error("S3 server stopped; restarting it", "error", err, "wait", wait) },
+		Failed: func(err error, wait time.Duration) {
+			s.cfg.Logger.Error("S3 server stopped; restarting it", "error", err, "wait", wait)
+		},
 	}
 	if err := policy.Do(ctx, func() error { return s.serve(ctx) }); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("run S3 server: %w", err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // body is the body of a request in memory. It is valid until the handler returns; then its bytes are
@@ -39,8 +40,24 @@ const firstSpace = 1 << 20
 // smallBody separates the pools, so that small bodies do not use the buffers of large ones.
 const smallBody = 16 << 10
 
+// maxUnverified limits the bytes of all bodies together that are being read before their signatures are verified.
+// Anyone who knows an access key id can send such bodies.
+const maxUnverified = 256 << 20
+
 // buffers holds reusable buffers for bodies.
-type buffers struct{ small, large sync.Pool }
+type buffers struct {
+	small, large sync.Pool
+	unverified   atomic.Int64 // bytes read so far of bodies that are being read
+}
+
+// reserve counts n more bytes of unverified bodies. It returns false if there are too many.
+func (p *buffers) reserve(n int) bool {
+	if p.unverified.Add(int64(n)) <= maxUnverified {
+		return true
+	}
+	p.unverified.Add(int64(-n))
+	return false
+}
 
 func (p *buffers) get(size int64) *[]byte {
 	pool := &p.large
@@ -66,17 +83,30 @@ func (p *buffers) put(b *body) {
 }
 
 // read reads a body of at most limit bytes. The buffer grows as bytes arrive, so a client makes it reserve
-// little more than it sends.
+// little more than it sends, and all clients together at most maxUnverified.
 func (p *buffers) read(r *http.Request, limit int64) (*body, *Error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
 	b := &body{pooled: p.get(r.ContentLength)}
-	err := fill(b.pooled, r, limit)
+	reserved := 0
+	err := fill(b.pooled, r, limit, func(n int) bool {
+		ok := p.reserve(n)
+		if ok {
+			reserved += n
+		}
+		return ok
+	})
+	p.unverified.Add(int64(-reserved))
 	if err != nil {
 		p.put(b)
-		if errors.Is(err, errTooLarge) {
+		switch {
+		case errors.Is(err, errTooLarge):
 			return nil, tooLarge(limit)
+		case errors.Is(err, errBusy):
+			return nil, &Error{Code: "ServiceUnavailableException", Message: "Too many large requests are in progress. Retry later.", Status: http.StatusServiceUnavailable}
+		case errors.Is(err, ErrSlowBody):
+			return nil, &Error{Code: "RequestTimeout", Message: "The request's body arrives too slowly.", Status: http.StatusBadRequest}
 		}
 		return nil, &Error{Code: "RequestTimeout", Message: "The request's body is incomplete.", Status: http.StatusBadRequest}
 	}
@@ -85,37 +115,45 @@ func (p *buffers) read(r *http.Request, limit int64) (*body, *Error) {
 	return b, nil
 }
 
-var errTooLarge = errors.New("body too large")
+var (
+	errTooLarge = errors.New("body too large")
+	errBusy     = errors.New("too many unverified bodies")
+)
 
-func fill(p *[]byte, r *http.Request, limit int64) error {
-	if n := r.ContentLength; n >= 0 {
-		return fillLength(p, r.Body, int(n))
+// fill fills *p with the body, of at most limit bytes or of the announced length. The buffer doubles as bytes
+// arrive, because the announced length is not verified yet. It asks reserve before it grows past firstSpace.
+func fill(p *[]byte, r *http.Request, limit int64, reserve func(n int) bool) error {
+	most := int(r.ContentLength)
+	if most < 0 {
+		most = int(limit) + 1
 	}
-	buf := bytes.NewBuffer((*p)[:0])
-	n, err := buf.ReadFrom(io.LimitReader(r.Body, limit+1))
-	*p = buf.Bytes()
-	if err == nil && n > limit {
-		return errTooLarge
-	}
-	return err
-}
-
-// fillLength fills *p with n bytes. The buffer doubles as bytes arrive, because the announced length is not
-// verified yet.
-func fillLength(p *[]byte, body io.Reader, n int) error {
 	buf := (*p)[:0]
-	for len(buf) < n {
-		if len(buf) == cap(buf) {
-			buf = slices.Grow(buf, min(n-len(buf), max(len(buf), firstSpace)))
+	defer func() { *p = buf }()
+	for allowed := firstSpace; len(buf) < most; {
+		if len(buf) == allowed {
+			if !reserve(allowed) {
+				return errBusy
+			}
+			allowed *= 2
 		}
-		got, err := io.ReadFull(body, buf[len(buf):min(n, cap(buf))])
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, min(most-len(buf), max(len(buf), firstSpace)))
+		}
+		got, err := r.Body.Read(buf[len(buf):min(most, cap(buf), allowed)])
 		buf = buf[:len(buf)+got]
-		if err != nil {
-			*p = buf
+		switch {
+		case err == nil || len(buf) == most:
+		case err == io.EOF && r.ContentLength < 0:
+			return nil
+		case err == io.EOF:
+			return io.ErrUnexpectedEOF
+		default:
 			return err
 		}
 	}
-	*p = buf
+	if int64(len(buf)) > limit {
+		return errTooLarge
+	}
 	return nil
 }
 

@@ -14,3 +14,9 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, Scope, *Error
 	}
 	return id, a.scope, err
 }
+
+// FillUnverified makes a Mux behave as if bodies were being read that leave space for only free more bytes.
+func FillUnverified(h http.Handler, free int64) { h.(*mux).buffers.unverified.Store(maxUnverified - free) }
+
+// FreeUnverified returns how many more bytes of unverified bodies a Mux reads.
+func FreeUnverified(h http.Handler) int64 { return maxUnverified - h.(*mux).buffers.unverified.Load() }

@@ -192,6 +192,27 @@ func TestAnnouncedLengthNotAllocated(t *testing.T) {
 	}
 }
 
+// Anyone who knows an access key id can send bodies that are only refused once they are read.
+func TestUnverifiedBodiesAreLimitedTogether(t *testing.T) {
+	h := newMux(0)
+	const free = 3 << 20
+	wire.FillUnverified(h, free)
+	for _, c := range []struct{ size, want int }{{1 << 20, 200}, {5 << 20, 503}, {3 << 20, 200}} {
+		body := strings.Repeat("x", c.size)
+		for _, length := range []int64{int64(c.size), -1} {
+			r := request("POST", "http://localhost:4580/", body)
+			r.ContentLength = length
+			sign(t, r, body, signer{testKey, testSecret, "lambda", testRegion})
+			if w := serve(t, h, r); w.Code != c.want {
+				t.Errorf("body of %d bytes, announced %d: %d, want %d", c.size, length, w.Code, c.want)
+			}
+			if got := wire.FreeUnverified(h); got != free {
+				t.Errorf("after a body of %d bytes, announced %d: %d bytes free, want %d", c.size, length, got, free)
+			}
+		}
+	}
+}
+
 // Bodies around the sizes at which space is taken arrive as they are.
 func TestBodiesOfAllSizes(t *testing.T) {
 	h := newMux(0)
