@@ -22,8 +22,10 @@ import (
 // The lengths precede the records so that a reader allocates once and detects a truncated frame
 // before reading any record.
 const (
-	magic       = "SLF1"
-	headerBytes = len(magic) + 8 + 4
+	// FrameMagic is what every frame begins with.
+	FrameMagic = "SLF1"
+
+	headerBytes = len(FrameMagic) + 8 + 4
 	lengthBytes = 4
 	crcBytes    = 4
 )
@@ -38,7 +40,7 @@ func FrameBytes(n int, bytes int) int {
 // 4 GiB or more.
 func (b Batch) AppendFrame(dst []byte) []byte {
 	start := len(dst)
-	dst = append(dst, magic...)
+	dst = append(dst, FrameMagic...)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.Arrived.UnixMilli()))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(b.Records)))
 	for _, r := range b.Records {
@@ -80,6 +82,26 @@ func FrameRecords(frame []byte) uint32 {
 	return binary.LittleEndian.Uint32(frame[headerBytes-4:])
 }
 
+// FrameSize returns the size of the frame that p begins with, as the frame's own lengths state it. ok is false
+// if p does not begin with a frame of up to MaxFrameBytes. The checksum is not verified.
+func FrameSize(p []byte) (n int, ok bool) {
+	if len(p) < headerBytes+crcBytes || string(p[:len(FrameMagic)]) != FrameMagic {
+		return 0, false
+	}
+	limit := min(len(p), MaxFrameBytes)
+	count := int64(FrameRecords(p))
+	size := int64(headerBytes+crcBytes) + count*lengthBytes
+	if size > int64(limit) {
+		return 0, false
+	}
+	for lengths := p[headerBytes:][:count*lengthBytes]; len(lengths) > 0; lengths = lengths[lengthBytes:] {
+		if size += int64(binary.LittleEndian.Uint32(lengths)); size > int64(limit) {
+			return 0, false
+		}
+	}
+	return int(size), true
+}
+
 // ParseFrame parses one frame. The records alias frame. An error wraps ErrFrame, and does not
 // include the contents.
 func ParseFrame(frame []byte) (Batch, error) {
@@ -95,8 +117,8 @@ func (b *Batch) Parse(frame []byte) error {
 	if len(frame) < headerBytes+crcBytes {
 		return fmt.Errorf("%w: %d bytes are less than the minimum of %d", ErrFrame, len(frame), headerBytes+crcBytes)
 	}
-	if string(frame[:len(magic)]) != magic {
-		return fmt.Errorf("%w: it does not begin with %s and may be from another version", ErrFrame, magic)
+	if string(frame[:len(FrameMagic)]) != FrameMagic {
+		return fmt.Errorf("%w: it does not begin with %s and may be from another version", ErrFrame, FrameMagic)
 	}
 	body, crc := frame[:len(frame)-crcBytes], binary.LittleEndian.Uint32(frame[len(frame)-crcBytes:])
 	if got := checksum(body); got != crc {
@@ -124,7 +146,7 @@ func (b *Batch) Parse(frame []byte) error {
 		b.Records = b.Records[:0]
 		return fmt.Errorf("%w: %d bytes after the last record", ErrFrame, len(payload))
 	}
-	b.Arrived = time.UnixMilli(int64(binary.LittleEndian.Uint64(body[len(magic):]))).UTC()
+	b.Arrived = time.UnixMilli(int64(binary.LittleEndian.Uint64(body[len(FrameMagic):]))).UTC()
 	return nil
 }
 

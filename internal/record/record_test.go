@@ -92,6 +92,19 @@ func TestFrameSumIdentifiesFrames(t *testing.T) {
 	}
 }
 
+func TestFrameSizeReadsOneFrame(t *testing.T) {
+	frame := record.Batch{Arrived: time.UnixMilli(1), Records: [][]byte{[]byte("abc"), nil, []byte("d")}}.AppendFrame(nil)
+	more := append(frame[:len(frame):len(frame)], frame...)
+	if n, ok := record.FrameSize(more); n != len(frame) || !ok {
+		t.Errorf("FrameSize = %d, %v, want %d", n, ok, len(frame))
+	}
+	for n := range len(frame) {
+		if got, ok := record.FrameSize(frame[:n]); ok {
+			t.Errorf("FrameSize of the first %d bytes = %d, want none", n, got)
+		}
+	}
+}
+
 func TestLargestRecordFitsInFrame(t *testing.T) {
 	if got := record.FrameBytes(1, record.MaxBytes); got > record.MaxFrameBytes {
 		t.Errorf("FrameBytes(1, MaxBytes) = %d, more than MaxFrameBytes %d", got, record.MaxFrameBytes)

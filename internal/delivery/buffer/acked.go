@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
-	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Layout of a journal of acknowledgements, all numbers little-endian. The checksums are CRC-32C, seeded with the
@@ -51,10 +50,10 @@ var errJournal = errors.New("invalid journal of acknowledgements")
 
 func ackedPath(dir, stream string) string { return filepath.Join(dir, ackedFolder, stream) }
 
-// openAcked opens the journal of the JetStream stream. The error wraps fs.ErrNotExist if there is none, and errJournal
+// openAcked opens the journal of the JetStream stream at path. The error wraps fs.ErrNotExist if there is none, and errJournal
 // if it is invalid.
-func openAcked(dir, stream string) (*acked, error) {
-	f, err := os.OpenFile(ackedPath(dir, stream), os.O_RDWR, 0)
+func openAcked(path, stream string) (*acked, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +70,8 @@ func openAcked(dir, stream string) (*acked, error) {
 	return a, nil
 }
 
-// createAcked replaces the journal of the JetStream stream with an empty one of a log that begins with frame first.
-func createAcked(dir, stream string, first uint64) (*acked, error) {
-	path := ackedPath(dir, stream)
+// createAcked writes at path an empty journal of the JetStream stream, which begins with frame first.
+func createAcked(path, stream string, first uint64) (*acked, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -189,12 +187,14 @@ func castagnoli(crc uint32, p []byte) uint32 {
 
 // Records returns the number of acknowledged records of the frames from and to, both included, and of those between. It
 // is known while the frames are not trimmed: also after storage has lost them, but not on a cluster.
-func (l *Log) Records(from, to uint64) (n int64, known bool) {
-	if l.acked == nil || from > to || to-from >= ackedSlots {
+func (l *Log) Records(from, to uint64) (n int64, known bool) { return l.acked.count(from, to) }
+
+func (a *acked) count(from, to uint64) (n int64, known bool) {
+	if a == nil || from > to || to-from >= ackedSlots {
 		return 0, false
 	}
 	for seq := from; seq <= to; seq++ {
-		records, _, ok := l.acked.get(seq)
+		records, _, ok := a.get(seq)
 		if !ok {
 			return 0, false
 		}
@@ -203,12 +203,13 @@ func (l *Log) Records(from, to uint64) (n int64, known bool) {
 	return n, true
 }
 
-// acknowledge adds the frame to the journal. The frame is durable already, so that a failure only costs knowledge about it.
-func (l *Log) acknowledge(seq uint64, frame []byte) {
-	if err := l.acked.add(seq, record.FrameRecords(frame), record.FrameSum(frame)); err != nil {
-		l.b.journals.Failed(err)
+// journal notes the result of a write to a journal or a copy. What it describes is durable already, so that a failure only
+// costs knowledge about it.
+func (b *Buffer) journal(err error) {
+	if err != nil {
+		b.journals.Failed(err)
 	} else {
-		l.b.journals.Worked()
+		b.journals.Worked()
 	}
 }
 
@@ -217,9 +218,10 @@ func (b *Buffer) openAcked(stream string, first uint64) (*acked, error) {
 	if b.server == nil {
 		return nil, nil
 	}
-	a, err := openAcked(b.dir.path, stream)
+	path := ackedPath(b.dir.path, stream)
+	a, err := openAcked(path, stream)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errJournal) {
-		a, err = createAcked(b.dir.path, stream, max(first, 1))
+		a, err = createAcked(path, stream, max(first, 1))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open journal of acknowledgements: %w", err)
@@ -237,10 +239,13 @@ func (b *Buffer) removeAcked(stream string) error {
 			return err
 		}
 	}
-	return os.RemoveAll(ackedPath(b.dir.path, stream))
+	if err := os.RemoveAll(ackedPath(b.dir.path, stream)); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Join(b.dir.path, ackedFolder))
 }
 
-// syncAcked syncs the journals until done is closed.
+// syncAcked syncs the journals and the copies of the stores until done is closed.
 func (b *Buffer) syncAcked(done <-chan struct{}) {
 	tick := time.NewTicker(syncAckedEvery)
 	defer tick.Stop()
@@ -252,9 +257,10 @@ func (b *Buffer) syncAcked(done <-chan struct{}) {
 		}
 		b.mu.Lock()
 		for _, l := range b.logs {
-			if err := l.acked.sync(); err != nil {
-				b.journals.Failed(err)
-			}
+			b.journal(l.acked.sync())
+		}
+		for _, c := range b.copies {
+			b.journal(c.sync())
 		}
 		b.mu.Unlock()
 	}

@@ -45,6 +45,34 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkOpen opens a buffer with frames, all of which it checks.
+func BenchmarkOpen(b *testing.B) {
+	cfg := buffer.Config{Dir: b.TempDir()}
+	frames, err := buffer.Open(b.Context(), cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const total, size = 256 << 20, 512 << 10
+	for range total / size {
+		if _, err := openLog(b, frames, "s", 0).Append(b.Context(), make([]byte, size)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := frames.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(total)
+	for b.Loop() {
+		frames, err := buffer.Open(b.Context(), cfg)
+		if err == nil {
+			err = frames.Close()
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkRead(b *testing.B) {
 	for _, size := range []int{400, 64 << 10, 512 << 10} {
 		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {

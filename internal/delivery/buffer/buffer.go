@@ -74,20 +74,23 @@ type Buffer struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 
+	salvaged []Salvage // at this start and before
+
 	used atomic.Int64 // bytes of all logs, updated by Append and Trim; embedded server only
 
 	journals *failurelog.Log // writes to the journals of acknowledgements
 	endSync  chan struct{}   // closed by Close
 	syncing  sync.WaitGroup
 
-	mu   sync.Mutex // guards logs
-	logs map[string]*Log
+	mu     sync.Mutex // guards logs and copies
+	logs   map[string]*Log
+	copies map[string]*storeCopy
 }
 
 // Open starts the embedded server on cfg.Dir, or connects to the cluster at cfg.URL. If the
 // directory is unusable, the error explains how to fix it.
 func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
-	b := &Buffer{maxBytes: cfg.MaxBytes, replicas: max(cfg.Replicas, 0), logger: cfg.Logger, logs: map[string]*Log{}}
+	b := &Buffer{maxBytes: cfg.MaxBytes, replicas: max(cfg.Replicas, 0), logger: cfg.Logger, logs: map[string]*Log{}, copies: map[string]*storeCopy{}}
 	if b.maxBytes <= 0 {
 		b.maxBytes = DefaultMaxBytes
 	}
@@ -120,7 +123,10 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 		}
 	case cfg.Dir != "":
 		b.replicas = 1
-		if b.dir, err = openDir(cfg.Dir); err != nil {
+		if b.dir, err = openDir(cfg.Dir, b.logger); err != nil {
+			return nil, err
+		}
+		if b.salvaged, err = salvage(b.dir.path, b.logger); err != nil {
 			return nil, err
 		}
 		if b.server, err = startServer(b.dir.path, b.logger); err != nil {
@@ -138,6 +144,11 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	}
 	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(timeout)); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	if b.server != nil {
+		if err := b.recreate(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := b.ready(ctx); err != nil {
 		return nil, err
@@ -210,7 +221,11 @@ func (b *Buffer) Close() error {
 	for _, l := range b.logs {
 		errs = append(errs, l.acked.close())
 	}
+	for _, c := range b.copies {
+		errs = append(errs, c.close())
+	}
 	clear(b.logs)
+	clear(b.copies)
 	if b.dir != nil {
 		errs = append(errs, b.dir.close())
 	}

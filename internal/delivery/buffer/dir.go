@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,7 +35,7 @@ type dir struct {
 }
 
 // openDir creates the directory when missing, locks it, and checks its version.
-func openDir(path string) (_ *dir, err error) {
+func openDir(path string, logger *slog.Logger) (_ *dir, err error) {
 	d := &dir{}
 	if d.path, err = filepath.Abs(path); err != nil {
 		return nil, fmt.Errorf("resolve data directory %s: %w", path, err)
@@ -57,34 +58,48 @@ func openDir(path string) (_ *dir, err error) {
 		}
 		return nil, fmt.Errorf("lock data directory %s: %w", d.path, err)
 	}
-	return d, d.checkVersion()
+	return d, d.checkVersion(logger)
 }
 
 // checkVersion rejects directories of newer or other programs, and writes the version file of a
 // new one.
-func (d *dir) checkVersion() error {
+func (d *dir) checkVersion(logger *slog.Logger) error {
 	data, err := os.ReadFile(filepath.Join(d.path, versionFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(d.path, natsFolder)); err == nil {
+		if d.has(natsFolder) && !d.has(ackedFolder) {
 			return fmt.Errorf("data directory %s contains NATS data but no %s file, so stagelog did not create it; choose another directory", d.path, versionFile)
 		}
-		if err := atomicfile.WriteFile(filepath.Join(d.path, versionFile), fmt.Appendf(nil, "%d\n", dataVersion), 0o600); err != nil {
-			return atomicfile.Unusable("data directory", d.path, err)
-		}
-		return nil
+		return d.writeVersion()
 	}
 	if err != nil {
 		return atomicfile.Unusable("data directory", d.path, err)
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || version < 1 {
+		if d.has(natsFolder) {
+			logger.Warn("the data directory's version file is damaged; writing it again", "file", filepath.Join(d.path, versionFile))
+			return d.writeVersion()
+		}
 		return fmt.Errorf("data directory %s: the %s file contains no valid version; restore it from a backup or choose another directory", d.path, versionFile)
 	}
 	if version > dataVersion {
-		return fmt.Errorf("data directory %s has version %d, newer than the supported %d; upgrade stagelog or choose another directory",
-			d.path, version, dataVersion)
+		return fmt.Errorf("data directory %s has version %d, newer than the supported %d; upgrade stagelog or choose another directory"+
+			" (if it was never used by a newer one, its %s file is damaged: write %d into it)", d.path, version, dataVersion, versionFile, dataVersion)
 	}
 	return nil
+}
+
+func (d *dir) writeVersion() error {
+	if err := atomicfile.WriteFile(filepath.Join(d.path, versionFile), fmt.Appendf(nil, "%d\n", dataVersion), 0o600); err != nil {
+		return atomicfile.Unusable("data directory", d.path, err)
+	}
+	return nil
+}
+
+// has reports whether the directory has an entry of that name.
+func (d *dir) has(name string) bool {
+	_, err := os.Stat(filepath.Join(d.path, name))
+	return err == nil
 }
 
 // close unlocks the directory. The lock file stays: if it were removed, two processes could

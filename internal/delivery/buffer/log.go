@@ -137,7 +137,7 @@ func (l *Log) Append(ctx context.Context, frame []byte) (seq uint64, err error) 
 	if err != nil {
 		return 0, fmt.Errorf("append frame to %s: %w", l.name, err)
 	}
-	l.acknowledge(seq, frame)
+	l.b.journal(l.acked.add(seq, record.FrameRecords(frame), record.FrameSum(frame)))
 	failpoint.At(failpoint.Appended)
 	l.grow(seq, int64(len(frame)))
 	return seq, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -15,6 +16,7 @@ type Store struct {
 	b      *Buffer
 	kv     jetstream.KeyValue
 	folder *folder
+	copy   *storeCopy // nil on a cluster
 }
 
 // Store opens the store of that name and creates it when missing.
@@ -33,24 +35,28 @@ func (b *Buffer) Store(ctx context.Context, name string) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
 	s := &Store{name: name, b: b, kv: kv}
-	if s.folder, err = b.folder("KV_" + escape(name)); err != nil {
+	if s.folder, err = b.folder(storePrefix + escape(name)); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", name, err)
+	}
+	if s.copy, err = b.copyOf(storePrefix + escape(name)); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
 	return s, nil
 }
 
-// write runs one write and returns once it is synced.
-func (s *Store) write(ctx context.Context, action, key string, request func(context.Context) error) error {
-	err := s.b.do(ctx, func(ctx context.Context) error {
-		if err := request(ctx); err != nil {
+// write runs one write and returns once it is synced. A nil value deletes the key.
+func (s *Store) write(ctx context.Context, action, key string, value []byte, request func(context.Context) (rev uint64, err error)) (rev uint64, err error) {
+	err = s.b.do(ctx, func(ctx context.Context) (err error) {
+		if rev, err = request(ctx); err != nil {
 			return err
 		}
 		return s.folder.sync()
 	})
 	if err != nil {
-		return s.failed(action, key, err)
+		return 0, s.failed(action, key, err)
 	}
-	return nil
+	s.b.journal(s.copy.add(keyToken(key), rev, value == nil, value))
+	return rev, nil
 }
 
 // Get returns the newest value and its revision. The error wraps record.ErrNotFound if there is none.
@@ -68,32 +74,43 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, rev uint64, 
 // Put writes the value if the key's revision is still rev; 0 means that the key does not exist.
 // The error wraps record.ErrConflict if another writer was faster.
 func (s *Store) Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error) {
-	err = s.write(ctx, "put", key, func(ctx context.Context) (err error) {
+	return s.write(ctx, "put", key, present(value), func(ctx context.Context) (uint64, error) {
 		if rev == 0 {
-			newRev, err = s.kv.Create(ctx, keyToken(key), value)
-		} else {
-			newRev, err = s.kv.Update(ctx, keyToken(key), value, rev)
+			return s.kv.Create(ctx, keyToken(key), value)
 		}
-		return err
+		return s.kv.Update(ctx, keyToken(key), value, rev)
 	})
-	return newRev, err
 }
 
 // Set writes the value unconditionally.
 func (s *Store) Set(ctx context.Context, key string, value []byte) (newRev uint64, err error) {
-	err = s.write(ctx, "set", key, func(ctx context.Context) (err error) {
-		newRev, err = s.kv.Put(ctx, keyToken(key), value)
-		return err
+	return s.write(ctx, "set", key, present(value), func(ctx context.Context) (uint64, error) {
+		return s.kv.Put(ctx, keyToken(key), value)
 	})
-	return newRev, err
 }
 
 // Delete removes the key. A missing key is not an error. Revisions do not restart: a Put with an
 // old one still conflicts.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	return s.write(ctx, "delete", key, func(ctx context.Context) error {
-		return s.kv.Delete(ctx, keyToken(key))
+	_, err := s.write(ctx, "delete", key, nil, func(ctx context.Context) (uint64, error) {
+		// KeyValue.Delete sends the same message, but does not return its revision.
+		m := nats.NewMsg("$KV." + escape(s.name) + "." + keyToken(key))
+		m.Header.Set("KV-Operation", "DEL")
+		ack, err := s.b.js.PublishMsg(ctx, m)
+		if err != nil {
+			return 0, err
+		}
+		return ack.Sequence, nil
 	})
+	return err
+}
+
+// present returns the value, or an empty one instead of nil.
+func present(value []byte) []byte {
+	if value == nil {
+		return []byte{}
+	}
+	return value
 }
 
 // All calls fn with every current key that begins with prefix, in no particular order. It stops at
