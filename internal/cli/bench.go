@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -59,6 +60,13 @@ func checkBench(cfg bench.Config) error {
 func runBench(ctx context.Context, e *env, cfg bench.Config) error {
 	if err := checkBench(cfg); err != nil {
 		return err
+	}
+	if cfg.CPUProfile != "" { // the S3 server changes the working directory
+		profile, err := filepath.Abs(cfg.CPUProfile)
+		if err != nil {
+			return fmt.Errorf("--cpuprofile %s: %w", cfg.CPUProfile, err)
+		}
+		cfg.CPUProfile = profile
 	}
 	dir, cleanup, err := stateDir(cfg.Dir)
 	if err != nil {

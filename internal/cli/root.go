@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -34,6 +36,9 @@ type env struct {
 
 // Run runs the command line and returns the exit code of the process.
 func Run(ctx context.Context, p Process) int {
+	if err := fixTempDir(); err != nil {
+		return exitCode(err, p.Stderr)
+	}
 	e := &env{getenv: p.Getenv, stdin: p.Stdin, stdout: p.Stdout, stderr: p.Stderr}
 	root := newRoot(e)
 	root.SetArgs(p.Args)
@@ -41,6 +46,22 @@ func Run(ctx context.Context, p Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	return exitCode(root.ExecuteContext(ctx), p.Stderr)
+}
+
+// fixTempDir makes the directory of temporary files absolute, because the embedded S3 server changes the working directory.
+func fixTempDir() error {
+	dir := os.TempDir()
+	if filepath.IsAbs(dir) {
+		return nil
+	}
+	absolute, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.Setenv("TMPDIR", absolute)
+	}
+	if err != nil {
+		return fmt.Errorf("TMPDIR %s: %w", dir, err)
+	}
+	return nil
 }
 
 func newRoot(e *env) *cobra.Command {

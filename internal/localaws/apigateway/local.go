@@ -111,17 +111,20 @@ func (a *applier) apply(ctx context.Context, want Local) error {
 	return nil
 }
 
-// locked runs fn with the Service's lock. It is called once per resource, so that applying ten thousand
-// customers does not block other callers.
-func (a *applier) locked(fn func() error) error {
+// locked runs fn with the Service's lock, unless ctx has ended. It is called once per resource, so that applying ten
+// thousand customers does not block other callers, and can be interrupted.
+func (a *applier) locked(ctx context.Context, fn func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	return fn()
 }
 
 // plan determines the ids of the wanted resources, and fails if they contradict each other.
-func (a *applier) plan(_ context.Context, want Local) error {
-	return a.locked(func() error {
+func (a *applier) plan(ctx context.Context, want Local) error {
+	return a.locked(ctx, func() error {
 		values := map[valueHash]string{} // key ids of the wanted values
 		for _, p := range want.Plans {
 			id := cmp.Or(p.ID, derivedID("plan", p.Name))
@@ -181,7 +184,7 @@ func (a *applier) keyID(c LocalCustomer, values map[valueHash]string) (string, e
 }
 
 func (a *applier) removeMembers(ctx context.Context, _ Local) error {
-	return a.locked(func() error {
+	return a.locked(ctx, func() error {
 		for planID, members := range a.s.members {
 			for keyID, m := range members {
 				lp := a.plans[planID]
@@ -199,7 +202,7 @@ func (a *applier) removeMembers(ctx context.Context, _ Local) error {
 
 // removePlans removes unwanted plans, and unwanted stages from the other plans.
 func (a *applier) removePlans(ctx context.Context, _ Local) error {
-	return a.locked(func() error {
+	return a.locked(ctx, func() error {
 		for id, p := range maps.Clone(a.s.plans) {
 			lp := a.plans[id]
 			switch {
@@ -228,7 +231,7 @@ func (a *applier) removePlans(ctx context.Context, _ Local) error {
 }
 
 func (a *applier) removeKeys(ctx context.Context, _ Local) error {
-	return a.locked(func() error {
+	return a.locked(ctx, func() error {
 		for id, k := range maps.Clone(a.s.keys) {
 			want, ok := a.keys[id]
 			if !isLocal(k.Tags) || ok && (want.Value == "" || want.Value == k.Value) {
@@ -248,7 +251,7 @@ func (a *applier) removeKeys(ctx context.Context, _ Local) error {
 func (a *applier) ensureKeys(ctx context.Context, _ Local) error {
 	for _, id := range slices.Sorted(maps.Keys(a.keys)) {
 		c := a.keys[id]
-		if err := a.locked(func() error { return a.ensureKey(ctx, id, c) }); err != nil {
+		if err := a.locked(ctx, func() error { return a.ensureKey(ctx, id, c) }); err != nil {
 			return fmt.Errorf("%s: %w", c, localError(err))
 		}
 	}
@@ -279,7 +282,7 @@ func (a *applier) ensureKey(ctx context.Context, id string, c LocalCustomer) err
 
 func (a *applier) ensurePlans(ctx context.Context, _ Local) error {
 	for _, id := range slices.Sorted(maps.Keys(a.plans)) {
-		if err := a.locked(func() error { return a.ensurePlan(ctx, id, a.plans[id]) }); err != nil {
+		if err := a.locked(ctx, func() error { return a.ensurePlan(ctx, id, a.plans[id]) }); err != nil {
 			return fmt.Errorf("usage plan %q: %w", a.plans[id].Name, localError(err))
 		}
 	}
@@ -323,7 +326,7 @@ func (a *applier) ensurePlan(ctx context.Context, id string, want *localPlan) er
 func (a *applier) ensureMembers(ctx context.Context, _ Local) error {
 	for _, id := range slices.Sorted(maps.Keys(a.plans)) {
 		for _, keyID := range slices.Sorted(maps.Keys(a.plans[id].members)) {
-			err := a.locked(func() error {
+			err := a.locked(ctx, func() error {
 				if a.s.members[id][keyID] != nil {
 					return nil
 				}

@@ -21,7 +21,7 @@ func (a *applier) ensureAPIs(ctx context.Context, want Local) error {
 			return fmt.Errorf("two APIs have the id %q", api.ID)
 		}
 		seen[api.ID] = true
-		if err := a.locked(func() error { return a.ensureAPI(ctx, api) }); err != nil {
+		if err := a.locked(ctx, func() error { return a.ensureAPI(ctx, api) }); err != nil {
 			return fmt.Errorf("API %q: %w", api.ID, localError(err))
 		}
 	}
@@ -156,7 +156,7 @@ func (a *applier) pruneDeployments(ctx context.Context, apiID string) error {
 
 // removeAPIs removes the APIs and stages that are no longer wanted.
 func (a *applier) removeAPIs(ctx context.Context, want Local) error {
-	return a.locked(func() error {
+	return a.locked(ctx, func() error {
 		for _, api := range maps.Clone(a.s.apis) {
 			i := slices.IndexFunc(want.APIs, func(w LocalAPI) bool { return w.ID == api.ID })
 			switch {

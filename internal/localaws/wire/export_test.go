@@ -16,7 +16,9 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, Scope, *Error
 }
 
 // FillUnverified makes a Mux behave as if bodies were being read that leave space for only free more bytes.
-func FillUnverified(h http.Handler, free int64) { h.(*mux).buffers.unverified.Store(maxUnverified - free) }
+func FillUnverified(h http.Handler, free int64) {
+	h.(*mux).buffers.unverified.Store(maxUnverified - free)
+}
 
 // FreeUnverified returns how many more bytes of unverified bodies a Mux reads.
 func FreeUnverified(h http.Handler) int64 { return maxUnverified - h.(*mux).buffers.unverified.Load() }
