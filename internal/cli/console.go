@@ -21,6 +21,7 @@ type consoleFlags struct {
 	from     when
 	listen   string
 	password string
+	hosts    []string
 	every    time.Duration
 }
 
@@ -43,6 +44,7 @@ objects while it runs. ` + "`stagelog up`" + ` has its own console, which also s
 	f.Var(&flags.from, "from", "import requests from this time on (default 30 days ago): "+whenHelp)
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:8082", "address of the console")
 	f.StringVar(&flags.password, "password-file", "", "file with the console's password; required if other machines can reach the console")
+	f.StringSliceVar(&flags.hosts, "console-host", nil, "name by which the console may be opened, besides its address; may be repeated")
 	f.DurationVar(&flags.every, "every", 30*time.Second, "interval between checks for new objects")
 	return cmd
 }
@@ -93,7 +95,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	}
 	server := &http.Server{
 		Handler: console.New(console.Config{
-			DB: filler.DB, Password: password,
+			DB: filler.DB, Password: password, Hosts: flags.hosts,
 			Title: name, FillCmd: "stagelog console --bucket s3://" + name + "/" + at.Prefix, Logger: e.quietLog(),
 		}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,

@@ -27,6 +27,7 @@ type upOptions struct {
 	shards     int
 	bufferSize size
 	password   string
+	hosts      []string
 }
 
 // maxShards bounds --shards; one machine does not benefit from more.
@@ -62,6 +63,7 @@ With --json, up prints one JSON document with the endpoints when everything is r
 	f.StringVar(&opts.listen.Stages, "listen-stages", opts.listen.Stages, "address of the API stages")
 	f.StringVar(&opts.listen.Console, "listen-console", opts.listen.Console, "address of the console, /metrics, /healthz and /readyz")
 	f.StringVar(&opts.password, "console-password-file", "", "file with the console's password; required if other machines can reach the console")
+	f.StringSliceVar(&opts.hosts, "console-host", nil, "name by which the console may be opened, besides its address; may be repeated")
 	f.StringVar(&opts.nats, "nats", "", "use JetStream of this NATS cluster (nats://host:port) instead of the embedded server")
 	f.StringVar(&opts.replicas, "nats-replicas", "auto", "replicas of each record in the NATS cluster, 1 to 5; auto: 3, or 1 with fewer than three servers")
 	f.StringVar(&opts.s3Endpoint, "s3-endpoint", "", "deliver to this S3 endpoint instead of the embedded one, with the usual AWS credentials")
@@ -94,9 +96,13 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 	for _, w := range p.Warnings() {
 		log.Warn(w.String())
 	}
+	hosts := opts.hosts
+	if p.Local != nil {
+		hosts = append(hosts, p.Local.ConsoleHosts...)
+	}
 	return server.Run(ctx, server.Config{
 		Pipeline: p, Dir: dir, Listen: opts.listen, NATS: opts.nats, NATSReplicas: replicas, S3Endpoint: opts.s3Endpoint,
-		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), ConsolePassword: password, APIsOnly: opts.apisOnly, Logger: log,
+		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), ConsolePassword: password, ConsoleHosts: hosts, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s server.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *server.Server) error {
 		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {

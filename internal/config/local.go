@@ -15,6 +15,8 @@ type Local struct {
 	APIs       []API
 	UsagePlans []UsagePlan
 	Faults     *Faults // nil: none
+	// ConsoleHosts are the names of this machine by which the console may be opened.
+	ConsoleHosts []string
 }
 
 // Stages returns the stages of all APIs in the order of the file.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -253,4 +254,15 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("Parse(%q): a problem is not one line: %q", data, err)
 		}
 	})
+}
+
+func TestConsoleHosts(t *testing.T) {
+	const yaml = "name: acme\nbucket: acme-logs\nlocal:\n  console_hosts: [logs.example.com, 192.0.2.1]\n  apis: [{id: shop, upstream: 'http://localhost:1', stages: [prod]}]\n"
+	p, err := Parse("stagelog.yaml", []byte(yaml), func(string) string { return "" })
+	if err != nil || !slices.Equal(p.Local.ConsoleHosts, []string{"logs.example.com", "192.0.2.1"}) {
+		t.Errorf("Parse: %v, want both hosts", err)
+	}
+	if _, err := Parse("stagelog.yaml", []byte(strings.Replace(yaml, "192.0.2.1", "'http://x'", 1)), func(string) string { return "" }); err == nil {
+		t.Error("Parse accepts a URL as a host")
+	}
 }

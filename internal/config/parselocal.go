@@ -13,7 +13,7 @@ import (
 )
 
 func readLocal(v yamlfile.Value) *Local {
-	m := v.Mapping("apis", "usage_plans", "faults")
+	m := v.Mapping("apis", "usage_plans", "faults", "console_hosts")
 	l := &Local{}
 	for _, item := range m["apis"].List() {
 		l.APIs = append(l.APIs, readAPI(item, l.APIs))
@@ -30,6 +30,11 @@ func readLocal(v yamlfile.Value) *Local {
 		}
 		names[plan.Name] = true
 		l.UsagePlans = append(l.UsagePlans, plan)
+	}
+	for _, item := range m["console_hosts"].List() {
+		if host := item.Word(hostPattern, expectedHost); host != "" {
+			l.ConsoleHosts = appendOnce(l.ConsoleHosts, host, item)
+		}
 	}
 	if f := m["faults"]; f.Exists() {
 		l.Faults = readFaults(f)

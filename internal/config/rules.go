@@ -18,6 +18,7 @@ var (
 	regionPattern  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
 	namePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 	bucketPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*[a-z0-9]$`)
+	hostPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$`)
 	apiPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	stagePattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	idPattern      = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
@@ -26,6 +27,7 @@ var (
 
 const (
 	expectedAccount = "an AWS account: 12 digits"
+	expectedHost    = "a host name or an IP address, without a port"
 	expectedAPI     = "the id of an API: lower-case letters, digits and -"
 	expectedStage   = "the name of a stage: letters, digits, _ and -"
 )

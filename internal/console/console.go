@@ -37,8 +37,8 @@ type Config struct {
 
 	// Password protects every page unless it is "". Without a password the caller must listen on loopback only.
 	Password string
-	// Hosts lists accepted host names, without port, besides those of loopback. Other names are refused, which protects
-	// against DNS rebinding.
+	// Hosts lists accepted host names, without port, besides those of loopback and the address that a client connected to.
+	// Other names are refused, which protects against DNS rebinding.
 	Hosts []string
 
 	Title   string           // shown beside the product's name; may be ""
@@ -78,7 +78,7 @@ func New(cfg Config) *Console {
 		auth.page = c.loginPage
 		pages = auth.guard(pages)
 	}
-	c.serve = guard(cfg.Hosts, pages)
+	c.serve = Guard(cfg.Hosts, pages)
 	return c
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -40,6 +41,21 @@ func TestUnknownHostNamesAreRefused(t *testing.T) {
 			if w.Code != want {
 				t.Errorf("GET %s from host %q: got %d, want %d", path, host, w.Code, want)
 			}
+		}
+	}
+}
+
+// A browser on another machine opens the console by the address that it listens on.
+func TestListeningAddressIsAKnownHost(t *testing.T) {
+	c := New(config(newLake(t)))
+	for host, want := range map[string]int{"192.0.2.1:8081": 200, "192.0.2.1": 200, "192.0.2.2:8081": 421, "evil.example:8081": 421, "[2001:db8::1]:8081": 421} {
+		r := httptest.NewRequest("GET", "http://localhost/", nil)
+		r.Host = host
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 8081}))
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("GET / at 192.0.2.1 with host %q: got %d, want %d", host, w.Code, want)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
 		DB: c.lake.DB, Live: c.liveLines, Delivery: c.deliveries, Password: c.cfg.ConsolePassword,
-		Title: c.cfg.Pipeline.Name, Logger: c.log, Notices: c.health.problems,
+		Title: c.cfg.Pipeline.Name, Hosts: c.cfg.ConsoleHosts, Logger: c.log, Notices: c.health.problems,
 	})
 }
 
@@ -47,10 +47,6 @@ const LinesPath = "/lines"
 
 // serveLines streams enriched lines, one JSON object each, until the client disconnects.
 func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
-	if host, _, err := net.SplitHostPort(r.Host); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
-		http.Error(w, "use the host 127.0.0.1", http.StatusMisdirectedRequest) // prevents DNS rebinding by a web page
-		return
-	}
 	response := http.NewResponseController(w)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

@@ -143,3 +143,42 @@ func TestReadyzFailsWhenBufferIsFull(t *testing.T) {
 		t.Fatalf("Run: %v", err)
 	}
 }
+
+func TestMetricsAndLinesAreGuarded(t *testing.T) {
+	restoreDir(t)
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	cfg := testConfig(t, upstream.URL)
+	cfg.ConsoleHosts = []string{"logs.example.com"}
+	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
+		for _, path := range []string{"/metrics", LinesPath, "/"} {
+			for _, tt := range []struct {
+				host, site string
+				want       int
+			}{{"localhost", "", 200}, {"logs.example.com", "", 200}, {"evil.example", "", 421}, {"localhost", "cross-site", 403}} {
+				ctx, cancel := context.WithCancel(ctx)
+				req, err := http.NewRequestWithContext(ctx, "GET", c.Endpoints().Console+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Host = tt.host
+				if tt.site != "" {
+					req.Header.Set("Sec-Fetch-Site", tt.site)
+				}
+				res, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if res.StatusCode != tt.want || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+					t.Errorf("GET %s, host %s, site %q: %d, %q; want %d, nosniff", path, tt.host, tt.site, res.StatusCode, res.Header.Get("X-Content-Type-Options"), tt.want)
+				}
+				cancel() // ends the stream of lines
+				res.Body.Close()
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stagelog/stagelog/internal/console"
 	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
@@ -97,14 +98,14 @@ func alive(w http.ResponseWriter, _ *http.Request) {
 func (c *Server) consolePages(ctx context.Context) http.Handler {
 	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &indexMetrics{c.index}, &c.health)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", console.Guard(c.cfg.ConsoleHosts, promhttp.HandlerFor(c.registry, promhttp.HandlerOpts{})))
 	if !onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
 		mux.HandleFunc("/", closedPage)
 		return mux
 	}
 	mux.Handle("/", untilStop(ctx, c.consolePage()))
 	if onLoopback(c.at.console) && c.cfg.ConsolePassword == "" {
-		mux.Handle("GET "+LinesPath, untilStop(ctx, http.HandlerFunc(c.serveLines)))
+		mux.Handle("GET "+LinesPath, console.Guard(c.cfg.ConsoleHosts, untilStop(ctx, http.HandlerFunc(c.serveLines))))
 	}
 	return mux
 }

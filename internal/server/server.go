@@ -68,9 +68,11 @@ type Config struct {
 	S3Endpoint  string // another S3 to deliver to; "" embeds a server
 	// ConsolePassword protects the console. Without it, the console is served on loopback only.
 	ConsolePassword string
-	APIsOnly        bool // apply only the pipeline's local APIs and leave the rest to AWS clients
-	Logger          *slog.Logger
-	Progress        func(Step) // called when each of the four steps is done; may be nil
+	// ConsoleHosts are host names, without port, by which the console may be opened.
+	ConsoleHosts []string
+	APIsOnly     bool // apply only the pipeline's local APIs and leave the rest to AWS clients
+	Logger       *slog.Logger
+	Progress     func(Step) // called when each of the four steps is done; may be nil
 }
 
 // Server is a running pipeline.

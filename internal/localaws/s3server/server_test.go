@@ -47,7 +47,7 @@ func child() {
 	check(<-ended)
 }
 
-// shortageEnv makes the child take away the file descriptors of a running server for a moment, instead.
+// shortageEnv makes the child leave a running server without file descriptors for a moment, instead.
 const shortageEnv = "STAGELOG_BUCKET_TEST_SHORTAGE"
 
 // childWithShortage makes one accept of the server fail with EMFILE, then stores an object.
