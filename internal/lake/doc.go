@@ -6,5 +6,5 @@
 // with one JSON object per line or several run together, with the field names of our formats or of
 // AWS's examples. What cannot be read is counted and listed, and does not stop the import.
 //
-// Rows are loaded from CSV files, which is several times faster than inserting values one by one.
+// Rows are loaded from CSV files of an exact dialect, which is several times faster than inserting values one by one.
 package lake

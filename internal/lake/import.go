@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/duckdb/duckdb-go/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagelog/stagelog/internal/record"
@@ -179,7 +181,7 @@ func (im *importer) flush(ctx context.Context, last bool) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("write to the lake: %w", err)
+		return fmt.Errorf("write to the lake: %w", withoutContent(err))
 	}
 	sum.Found = int(im.found.Load())
 	im.sum = sum
@@ -187,6 +189,16 @@ func (im *importer) flush(ctx context.Context, last bool) error {
 		im.opts.Progress(sum)
 	}
 	return nil
+}
+
+// withoutContent removes what a message of DuckDB quotes from a record. Messages about the machine quote none.
+func withoutContent(err error) error {
+	var e *duckdb.Error
+	if !errors.As(err, &e) || slices.Contains([]duckdb.ErrorType{duckdb.ErrorTypeIO, duckdb.ErrorTypeOutOfMemory, duckdb.ErrorTypeInterrupt}, e.Type) {
+		return err
+	}
+	kind, _, _ := strings.Cut(e.Msg, ":")
+	return fmt.Errorf("DuckDB reported: %s", kind)
 }
 
 // insert adds the batch's objects and their rows.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"unicode/utf8"
 
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
@@ -188,11 +189,33 @@ func (r *lineReader) keep(name, value []byte) {
 	}
 	if len(r.extra) > 0 {
 		r.extra = append(r.extra, ',')
+	} else {
+		r.extra = append(r.extra, '{')
 	}
 	r.extra = append(r.extra, '"')
 	r.extra = appendJSON(r.extra, name)
 	r.extra = append(r.extra, '"', ':')
-	r.extra = append(r.extra, value...)
+	r.extra = appendValue(r.extra, value)
+}
+
+// appendValue appends a JSON value. DuckDB rejects halves of surrogate pairs, which JSON allows; they become U+FFFD.
+func appendValue(dst, value []byte) []byte {
+	for {
+		i := bytes.IndexByte(value, '\\')
+		if i < 0 {
+			return append(dst, value...)
+		}
+		dst = append(dst, value[:i]...)
+		escape := value[i : i+2]
+		if escape[1] == 'u' {
+			r, rest := jsonscan.EscapedRune(value[i+2:])
+			if escape = value[i : len(value)-len(rest)]; r == utf8.RuneError {
+				escape = []byte(`\ufffd`)
+			}
+		}
+		dst = append(dst, escape...)
+		value = value[i+len(escape):]
+	}
 }
 
 // appendJSON appends a name, escaped as in JSON.
@@ -218,29 +241,24 @@ func (r *lineReader) end() {
 		return
 	}
 	r.count.rows++
-	r.out = appendInt(r.out, int64(r.object))
-	r.out = append(r.out, ',')
-	r.out = appendInt(r.out, r.n)
+	r.out = append(appendInt(r.out, int64(r.object)), separator)
+	r.out = append(appendInt(r.out, r.n), separator)
+	if len(r.extra) > 0 {
+		r.extra = append(r.extra, '}')
+		r.row[colExtra] = r.extra
+	}
+	escaped := false
 	for c, text := range r.row {
-		r.out = append(r.out, ',')
 		switch {
-		case column(c) == colExtra:
-			if len(r.extra) > 0 {
-				r.out = append(r.out, '"', '{')
-				for _, b := range r.extra {
-					if b == '"' {
-						r.out = append(r.out, '"')
-					}
-					r.out = append(r.out, b)
-				}
-				r.out = append(r.out, '}', '"')
-			}
 		case text == nil:
 		case column(c) == colTime:
 			r.out = appendInt(r.out, r.micro)
 		default:
-			r.out = appendField(r.out, text)
+			var special bool
+			r.out, special = appendField(r.out, text)
+			escaped = escaped || special
 		}
+		r.out = append(r.out, separator)
 	}
-	r.out = append(r.out, '\n')
+	r.out = endRow(r.out, escaped)
 }

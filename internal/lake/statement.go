@@ -12,15 +12,38 @@ import (
 	"time"
 )
 
-// csv holds read_csv's options for our files. They disable format detection.
-const csv = "header = false, auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', max_line_size = 4194304, buffer_size = 33554432"
+// dialect holds read_csv's options for our files. They leave nothing to detection.
+const dialect = "auto_detect = false, delim = '\x1f', " + `quote = '', escape = '', new_line = '\n', comment = '', thousands = '', decimal_separator = '.',
+	header = false, skip = 0, nullstr = '', null_padding = false, strict_mode = true, ignore_errors = false, encoding = 'utf-8', compression = 'none',
+	dateformat = '%Y-%m-%d', timestampformat = '%Y-%m-%d %H:%M:%S.%f', max_line_size = 4194304, buffer_size = 33554432`
 
-const insertObjects = `INSERT INTO objects SELECT * FROM read_csv(%s, ` + csv + `, columns = {
-	'id': 'INTEGER', 'bucket': 'VARCHAR', 'key': 'VARCHAR', 'etag': 'VARCHAR', 'size': 'BIGINT', 'modified': 'TIMESTAMP', 'imported': 'TIMESTAMP',
-	'lines': 'BIGINT', 'bad': 'BIGINT', 'problem': 'VARCHAR'})`
+// reading returns the FROM clause that reads files of rows. columns lists the names and types of their columns but the last.
+func reading(columns string, files ...string) string {
+	quoted := make([]string, len(files))
+	for i, f := range files {
+		quoted[i] = quote(f)
+	}
+	return fmt.Sprintf("FROM read_csv([%s], %s, columns = {%s, 'escaped': 'BOOLEAN'})", strings.Join(quoted, ", "), dialect, columns)
+}
 
-const insertBad = `INSERT INTO bad_lines SELECT object, line, reason, coalesce(content, '') FROM read_csv(%s, ` + csv + `, columns = {
-	'object': 'INTEGER', 'line': 'BIGINT', 'reason': 'VARCHAR', 'content': 'VARCHAR'})`
+// unescaped returns the expression for a column of text.
+func unescaped(name string) string {
+	plain := name
+	for _, c := range []int{'\n', '\r', separator, escape} { // the escape itself is the last
+		plain = fmt.Sprintf("replace(%s, chr(%d) || chr(%d), chr(%d))", plain, escape, c|0x40, c)
+	}
+	return fmt.Sprintf("CASE WHEN escaped THEN %s ELSE %s END", plain, name)
+}
+
+func insertObjects(file string) string {
+	return "INSERT INTO objects SELECT id, " + unescaped("bucket") + ", " + unescaped("key") + ", coalesce(" + unescaped("etag") + ", ''), size, modified, imported, lines, bad, " + unescaped("problem") + " " +
+		reading("'id': 'INTEGER', 'bucket': 'VARCHAR', 'key': 'VARCHAR', 'etag': 'VARCHAR', 'size': 'BIGINT', 'modified': 'TIMESTAMP', 'imported': 'TIMESTAMP', 'lines': 'BIGINT', 'bad': 'BIGINT', 'problem': 'VARCHAR'", file)
+}
+
+func insertBad(file string) string {
+	return "INSERT INTO bad_lines SELECT object, line, reason, coalesce(" + unescaped("content") + ", '') " +
+		reading("'object': 'INTEGER', 'line': 'BIGINT', 'reason': 'VARCHAR', 'content': 'VARCHAR'", file)
+}
 
 // rowColumns names the columns of a file of rows, in the order of type column.
 var rowColumns = []string{
@@ -29,25 +52,24 @@ var rowColumns = []string{
 }
 
 func insertRows(files []string) string {
-	quoted := make([]string, len(files))
-	for i, f := range files {
-		quoted[i] = quote(f)
-	}
-	types := []string{"'object': 'INTEGER'", "'line': 'BIGINT'"}
+	types, values := []string{"'object': 'INTEGER'", "'line': 'BIGINT'"}, []string{"object", "line", "false"}
 	for c, name := range rowColumns {
-		kind := "VARCHAR"
+		kind, value := "VARCHAR", name
 		switch column(c) {
-		case colTime, colBytes:
+		case colTime:
+			kind, value = "BIGINT", "make_timestamp(time)"
+		case colBytes:
 			kind = "BIGINT"
 		case colStatus:
 			kind = "SMALLINT"
 		case colLatency, colIntegrationLatency:
 			kind = "INTEGER"
+		default:
+			value = unescaped(name)
 		}
-		types = append(types, quote(name)+": "+quote(kind))
+		types, values = append(types, quote(name)+": "+quote(kind)), append(values, value)
 	}
-	return fmt.Sprintf("INSERT INTO request_rows SELECT object, line, false, make_timestamp(time), %s FROM read_csv([%s], %s, columns = {%s})",
-		strings.Join(rowColumns[1:], ", "), strings.Join(quoted, ", "), csv, strings.Join(types, ", "))
+	return "INSERT INTO request_rows SELECT " + strings.Join(values, ", ") + " " + reading(strings.Join(types, ", "), files...)
 }
 
 // table collects rows for a small CSV file.
@@ -57,26 +79,27 @@ type table struct {
 }
 
 func (t *table) row(values ...any) {
-	for i, v := range values {
-		if i > 0 {
-			t.data = append(t.data, ',')
-		}
+	escaped := false
+	for _, v := range values {
 		switch v := v.(type) {
 		case int64:
 			t.data = appendInt(t.data, v)
 		case string:
-			t.data = appendField(t.data, []byte(v))
+			var special bool
+			t.data, special = appendField(t.data, []byte(strings.ToValidUTF8(v, "\uFFFD")))
+			escaped = escaped || special
 		case time.Time:
-			t.data = v.AppendFormat(t.data, "2006-01-02 15:04:05.999999")
+			t.data = v.AppendFormat(t.data, "2006-01-02 15:04:05.000000")
 		default:
 			panic(fmt.Sprintf("BUG: a value of type %T", v))
 		}
+		t.data = append(t.data, separator)
 	}
-	t.data = append(t.data, '\n')
+	t.data = endRow(t.data, escaped)
 }
 
-// insert runs a statement over a file of the rows, if there are any.
-func (t *table) insert(ctx context.Context, tx *sql.Tx, statement string) error {
+// insert runs the statement for a file of the rows, if there are any.
+func (t *table) insert(ctx context.Context, tx *sql.Tx, statement func(file string) string) error {
 	if len(t.data) == 0 {
 		return nil
 	}
@@ -89,7 +112,7 @@ func (t *table) insert(ctx context.Context, tx *sql.Tx, statement string) error 
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, fmt.Sprintf(statement, quote(f.Name())))
+	_, err = tx.ExecContext(ctx, statement(f.Name()))
 	return err
 }
 

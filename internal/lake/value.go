@@ -87,29 +87,44 @@ func fits(c column, n int64) bool {
 	return true
 }
 
-// appendField appends a CSV value, quoted if necessary.
-func appendField(dst, text []byte) []byte {
-	for _, c := range text {
-		if c == '"' || c == ',' || c < ' ' {
-			return appendQuoted(dst, text)
+// The files of rows are CSV without quotes: a value ends at a separator and a row at a line feed, wherever DuckDB begins to
+// read. The few values that contain such a byte are escaped, and the last column of the row marks it.
+const (
+	separator = 0x1f
+	escape    = 0x1e // followed by the byte | 0x40
+)
+
+// appendField appends a value of a row, and reports whether it is escaped.
+func appendField(dst, text []byte) (out []byte, escaped bool) {
+	for i, c := range text {
+		if c < ' ' {
+			return appendEscaped(append(dst, text[:i]...), text[i:])
 		}
 	}
-	return append(dst, text...)
+	return append(dst, text...), false
 }
 
-func appendQuoted(dst, text []byte) []byte {
-	dst = append(dst, '"')
+func appendEscaped(dst, text []byte) (out []byte, escaped bool) {
 	for _, c := range text {
 		switch c {
-		case '"':
-			dst = append(dst, '"', '"')
+		case '\n', '\r', separator, escape:
+			dst = append(dst, escape, c|0x40)
+			escaped = true
 		case 0:
 			dst = append(dst, "\uFFFD"...) // a column of text ends at one
 		default:
 			dst = append(dst, c)
 		}
 	}
-	return append(dst, '"')
+	return dst, escaped
+}
+
+// endRow appends the last column and ends the row.
+func endRow(dst []byte, escaped bool) []byte {
+	if escaped {
+		dst = append(dst, '1')
+	}
+	return append(dst, '\n')
 }
 
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }

@@ -1,0 +1,89 @@
+//go:build cgo
+
+package lake_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stagelog/stagelog/internal/lake"
+)
+
+// The escape of a lone surrogate is U+FFFD in JSON and in a column of text.
+func TestImportReplacesLoneSurrogates(t *testing.T) {
+	l := open(t, "")
+	importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{
+		"a": []byte(`{"request_id":"r1","uri":"\ud800","x":{"y":["\ud83d\ude00\\ud800","\udc00\ud800\u0041"]},"\udfff":1}`),
+		"b": []byte(`{"request_id":"r2"}`),
+	}}, lake.ImportOptions{})
+	want(t, "rows", ask(t, l, "SELECT request_id, path, CAST(extra AS VARCHAR) FROM requests ORDER BY 1"),
+		"r1|\uFFFD|{\"x\":{\"y\":[\"\\ud83d\\ude00\\\\ud800\",\"\\ufffd\\ufffd\\u0041\"]},\"\uFFFD\":1}", "r2|NULL|NULL")
+}
+
+// Every special character in every column is imported unchanged, except NUL.
+func TestImportKeepsEveryCharacter(t *testing.T) {
+	names := []string{"request_id", "extended_request_id", "api_id", "stage", "key_id", "customer", "usage_plan", "usage_plan_id", "method", "resource_path", "uri", "ip", "user_agent", "error"}
+	specials := []string{`"`, `""`, ",", "\\", "\u2028", "\uFEFF", "\u0085", "\u202E", "\x7f", "\r\n", "\x1eJ", "\x1e\x1e", "\n1\x1f2\n"}
+	for c := range 32 {
+		specials = append(specials, string(rune(c)))
+	}
+	b := &bucket{name: "b", bodies: map[string][]byte{}}
+	var wanted []string
+	for i, special := range specials {
+		line, row := map[string]string{"other": special}, []string{}
+		for k, name := range names {
+			line[name] = fmt.Sprintf("%d%s%d", i, special, k)
+			row = append(row, strings.ReplaceAll(line[name], "\x00", "\uFFFD"))
+		}
+		text, err := json.Marshal(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.bodies[fmt.Sprintf("o%02d-%s", i, strings.Trim(special, "\x00"))] = text
+		extra, err := json.Marshal(map[string]string{"other": special})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted = append(wanted, strings.Join(append(row, string(extra)), "|"))
+	}
+	l := open(t, "")
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Rows != int64(len(specials)) || sum.Bad != 0 {
+		t.Errorf("%+v", sum)
+	}
+	want(t, "rows", ask(t, l, `SELECT request_id, extended_request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path,
+		ip, user_agent, error, CAST(extra AS VARCHAR) FROM requests ORDER BY object`), wanted...)
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Imported != 0 {
+		t.Errorf("imported again: %+v", sum)
+	}
+}
+
+// Objects of random bytes, whatever their names and first bytes, do not stop the import of the others.
+func TestImportSurvivesRandomObjects(t *testing.T) {
+	heads := []string{"", "{", "\"", "x\ry\n", "\x1f\x8b\x08\x00", "PK\x03\x04", "\x82SNAPPY\x00", "\xff\x06\x00\x00sNaPpY", "\x28\xb5\x2f\xfd", "PAR1"}
+	exts := []string{"", ".gz", ".zst", ".snappy", ".hsnappy", ".zip", ".parquet", ".json"}
+	whole := gzipped(t, strings.Repeat(`{"request_id":"","status":"200"}`+"\n", 500))
+	for seed := range uint64(4) {
+		random := rand.New(rand.NewPCG(seed, 12))
+		b := &bucket{name: "b", bodies: map[string][]byte{}}
+		for i := range 150 {
+			body := []byte(heads[i%len(heads)])
+			for range random.IntN(3000) {
+				body = append(body, byte(random.Uint32()))
+			}
+			if i%10 == 9 { // gzip, truncated or with a damaged byte
+				body = append([]byte{}, whole[:1+random.IntN(len(whole)-1)]...)
+				body[random.IntN(len(body))] ^= byte(1 + random.IntN(255))
+			}
+			b.bodies[fmt.Sprintf("o%03d%s", i, exts[random.IntN(len(exts))])] = body
+			b.bodies[fmt.Sprintf("o%03d-good", i)] = fmt.Appendf(nil, `{"request_id":"good-%d"}`, i)
+		}
+		l := open(t, "")
+		if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Imported != 300 {
+			t.Errorf("seed %d: %+v", seed, sum)
+		}
+		want(t, fmt.Sprintf("seed %d", seed), ask(t, l, "SELECT count(*) FROM requests WHERE starts_with(request_id, 'good-')"), "150")
+	}
+}
