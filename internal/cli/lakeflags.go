@@ -228,6 +228,9 @@ func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 		fmt.Fprintf(e.stderr, "dropped nothing: no objects are left below %s, so the imported ones are kept (%s); to drop them, delete %s\n",
 			at.url(at.Prefix), table.Plural(int64(sum.Spared), "object"), f.lakePath(at.bucket.Bucket()))
 	}
+	if sum.Skipped > 0 {
+		fmt.Fprintf(e.stderr, "skipped %s\n", table.Plural(int64(sum.Skipped), "object"))
+	}
 	for _, p := range sum.Problems {
 		fmt.Fprintf(e.stderr, "  %s: %s\n", table.Printable(p.Key), table.Printable(p.Reason))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/delivery/replay"
+	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
@@ -152,7 +153,7 @@ func (f *replayFlags) print(e *env, cfg replay.Config, sum replay.Summary) error
 		fmt.Fprintln(e.stdout, ".")
 	}
 	for _, u := range sum.Unread {
-		fmt.Fprintf(e.stderr, "%s: %s\n  none of its records were replayed\n", u.Key, u.Reason)
+		fmt.Fprintf(e.stderr, "%s: %s\n  none of its records were replayed\n", table.Printable(u.Key), table.Printable(u.Reason))
 	}
 	if len(sum.Unread) > 0 {
 		return exitError(exitFailed)

@@ -3,13 +3,16 @@
 package lake_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // The escape of a lone surrogate is U+FFFD in JSON and in a column of text.
@@ -86,4 +89,43 @@ func TestImportSurvivesRandomObjects(t *testing.T) {
 		}
 		want(t, fmt.Sprintf("seed %d", seed), ask(t, l, "SELECT count(*) FROM requests WHERE starts_with(request_id, 'good-')"), "150")
 	}
+}
+
+// vanishing is a bucket in which some listed objects no longer exist.
+type vanishing struct {
+	*bucket
+	gone map[string]bool
+}
+
+func (v vanishing) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	if v.gone[key] {
+		return nil, fmt.Errorf("get object: %w", record.ErrNotFound)
+	}
+	return v.bucket.Get(ctx, key)
+}
+
+// Objects that disappear or change between the listing and the read do not stop the import.
+func TestImportSkipsVanishedObjects(t *testing.T) {
+	b := &bucket{name: "b", bodies: map[string][]byte{"bad\xff": []byte(`{"request_id":"r"}`)}}
+	for i := range 60 {
+		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+	}
+	b.sort()
+	v := vanishing{b, map[string]bool{}}
+	for i := 0; i < 60; i += 2 {
+		v.gone[fmt.Sprintf("o%02d", i)] = true
+	}
+	b.bodies["o01"] = []byte(`{"request_id":"changed"}`) // after the listing
+	l := open(t, "")
+	sum, err := l.Import(t.Context(), v, lake.ImportOptions{})
+	if err != nil || sum.Skipped != 31 || sum.Imported != 30 || len(sum.Problems) != 20 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	delete(b.bodies, "bad\xff")
+	v.gone = nil
+	b.sort()
+	if sum, err = l.Import(t.Context(), v, lake.ImportOptions{}); err != nil || sum.Skipped != 0 || sum.Imported != 31 {
+		t.Errorf("again: %+v, %v", sum, err)
+	}
+	want(t, "rows", ask(t, l, "SELECT count(*), count(DISTINCT request_id), count(*) FILTER (request_id = 'changed') FROM requests"), "60|60|1")
 }

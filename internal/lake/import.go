@@ -62,10 +62,11 @@ type importer struct {
 	seen  map[string]bool  // listed keys; filled only if Forget is set
 	left  leftOut          // the part of the listing that was skipped
 
-	found atomic.Int64
-	batch []*read
-	rows  int64
-	sum   Summary // of what was committed
+	found   atomic.Int64
+	skipped []Problem // objects that were not imported
+	batch   []*read
+	rows    int64
+	sum     Summary // of what was committed
 }
 
 type known struct {
@@ -138,6 +139,10 @@ func (im *importer) store(ctx context.Context, queue <-chan chan *read) error {
 	for done := range queue {
 		select {
 		case r := <-done:
+			if r.skipped != "" {
+				im.skipped = append(im.skipped, Problem{r.Key, r.skipped})
+				continue
+			}
 			im.batch = append(im.batch, r)
 			im.rows += r.count.rows
 		case <-ctx.Done():
@@ -184,6 +189,9 @@ func (im *importer) flush(ctx context.Context, last bool) error {
 		return fmt.Errorf("write to the lake: %w", withoutContent(err))
 	}
 	sum.Found = int(im.found.Load())
+	sum.Skipped += len(im.skipped)
+	sum.Problems = append(sum.Problems, im.skipped[:min(len(im.skipped), maxProblems-len(sum.Problems))]...)
+	im.skipped = nil
 	im.sum = sum
 	if im.opts.Progress != nil {
 		im.opts.Progress(sum)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
@@ -32,6 +33,7 @@ type read struct {
 	count   counts
 	bad     []badLine
 	problem string // "" if none
+	skipped string // why it was not imported; "" if it was
 }
 
 type badLine struct {
@@ -51,7 +53,15 @@ type objectReader struct {
 // becomes its problem.
 func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *read, err error) {
 	r := &read{Object: o, id: id}
+	if !utf8.ValidString(o.Key) {
+		r.skipped = "its key is not valid UTF-8"
+		return r, nil
+	}
 	body, err := or.src.Get(ctx, o.Key)
+	if errors.Is(err, record.ErrNotFound) {
+		r.skipped = "the object disappeared after it was listed"
+		return r, nil
+	}
 	if err != nil {
 		return nil, err // it names the object
 	}

@@ -133,6 +133,9 @@ func (c *Server) fillLake(ctx context.Context, l *lake.Lake) error {
 	}
 	opts := lake.OptionsOf(p)
 	opts.Parallel = 2
-	_, err := l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
+	sum, err := l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
+	for _, p := range sum.Problems {
+		c.log.Warn("object not imported completely", "object", p.Key, "error", p.Reason)
+	}
 	return err
 }

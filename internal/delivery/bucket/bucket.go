@@ -3,10 +3,12 @@ package bucket
 import (
 	"context"
 	"io"
+	"net/url"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/record"
@@ -76,7 +78,7 @@ func (b Bucket) Head(ctx context.Context, key string) (record.Meta, error) {
 // List calls fn with every object whose key begins with prefix and sorts after startAfter, in
 // order. It stops at fn's first error and returns it unchanged.
 func (b Bucket) List(ctx context.Context, prefix, startAfter string, fn func(record.Object) error) error {
-	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix}
+	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix, EncodingType: types.EncodingTypeUrl}
 	if startAfter != "" {
 		in.StartAfter = &startAfter
 	}
@@ -90,7 +92,7 @@ func (b Bucket) List(ctx context.Context, prefix, startAfter string, fn func(rec
 		}
 		for _, o := range page.Contents {
 			if err := fn(record.Object{
-				Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
+				Key: decoded(o.Key, page.EncodingType), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
 				ETag: strings.Trim(aws.ToString(o.ETag), `"`),
 			}); err != nil {
 				return err
@@ -100,10 +102,21 @@ func (b Bucket) List(ctx context.Context, prefix, startAfter string, fn func(rec
 	return nil
 }
 
+// decoded returns the key of a listing. XML cannot represent the control characters of a key, so keys are requested in URL
+// encoding; some stores ignore that and do not confirm it.
+func decoded(key *string, encoding types.EncodingType) string {
+	if encoding == types.EncodingTypeUrl {
+		if plain, err := url.QueryUnescape(aws.ToString(key)); err == nil {
+			return plain
+		}
+	}
+	return aws.ToString(key)
+}
+
 // Children returns the entries directly below prefix, using "/" as the delimiter: first the common
 // prefixes, then the keys. It returns up to limit entries.
 func (b Bucket) Children(ctx context.Context, prefix string, limit int32) (all []string, err error) {
-	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix, Delimiter: aws.String("/"), MaxKeys: &limit}
+	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix, Delimiter: aws.String("/"), MaxKeys: &limit, EncodingType: types.EncodingTypeUrl}
 	page, err := follow(ctx, b, "list bucket", "", func(there func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
 		return b.client.s3.ListObjectsV2(ctx, in, there)
 	})
@@ -111,10 +124,10 @@ func (b Bucket) Children(ctx context.Context, prefix string, limit int32) (all [
 		return nil, err
 	}
 	for _, p := range page.CommonPrefixes {
-		all = append(all, aws.ToString(p.Prefix))
+		all = append(all, decoded(p.Prefix, page.EncodingType))
 	}
 	for _, o := range page.Contents {
-		all = append(all, aws.ToString(o.Key))
+		all = append(all, decoded(o.Key, page.EncodingType))
 	}
 	return all, nil
 }

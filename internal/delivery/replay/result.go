@@ -95,6 +95,9 @@ func (r *result) existing(ctx context.Context) (existing [2]map[string]string, e
 // read enriches the object's records into the two outputs.
 func (r *result) read(ctx context.Context) error {
 	body, err := r.cfg.Bucket.Get(ctx, r.of.Key)
+	if errors.Is(err, record.ErrNotFound) {
+		return &unreadError{errors.New("the object disappeared after it was listed")}
+	}
 	if err != nil {
 		return err
 	}
