@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -99,6 +100,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 			Title: name, FillCmd: "stagelog console --bucket s3://" + name + "/" + at.Prefix, Logger: e.quietLog(),
 		}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(e.quietLog().Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()

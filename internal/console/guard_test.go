@@ -207,6 +207,43 @@ func TestWrongPasswordsSlowDown(t *testing.T) {
 	}
 }
 
+// Behind a proxy, a stranger and a user have the same address.
+func TestStrangerDoesNotLockOutKnownBrowser(t *testing.T) {
+	cfg := config(newLake(t))
+	cfg.Password = "correct horse"
+	c := New(cfg)
+	right, wrong := url.Values{"password": {"correct horse"}}, url.Values{"password": {"wrong"}}
+	w := post(c, "/login", right)
+	var device []*http.Cookie
+	for _, cookie := range w.Result().Cookies() {
+		if cookie.Name == deviceCookie {
+			device = append(device, cookie)
+		}
+	}
+	if w.Code != http.StatusSeeOther || len(device) != 1 {
+		t.Fatalf("sign in: %d with %d device cookies, want 303 and one", w.Code, len(device))
+	}
+	for range 50 {
+		post(c, "/login", wrong)
+	}
+	if w := post(c, "/login", right); w.Code != http.StatusTooManyRequests {
+		t.Errorf("sign in with an unknown browser: %d, want 429", w.Code)
+	}
+	forged := &http.Cookie{Name: deviceCookie, Value: "name.0123456789abcdef"}
+	if w := post(c, "/login", right, forged); w.Code != http.StatusTooManyRequests {
+		t.Errorf("sign in with a forged device cookie: %d, want 429", w.Code)
+	}
+	if w := post(c, "/login", right, device...); w.Code != http.StatusSeeOther {
+		t.Errorf("sign in with a known browser: %d, want 303", w.Code)
+	}
+	for range 50 {
+		post(c, "/login", wrong, device...)
+	}
+	if w := post(c, "/login", right, device...); w.Code != http.StatusTooManyRequests {
+		t.Errorf("sign in with a known browser after its own wrong passwords: %d, want 429", w.Code)
+	}
+}
+
 func TestLoginRedirectsToOwnPathsOnly(t *testing.T) {
 	for next, want := range map[string]string{
 		"/requests?x=1": "/requests?x=1", "": "/", "//evil.example": "/", "https://evil.example/": "/", `/\evil.example`: "/", "javascript:x": "/", "/a\nb": "/", "evil": "/",

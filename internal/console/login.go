@@ -1,9 +1,11 @@
 package console
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
@@ -17,34 +19,41 @@ import (
 
 const (
 	sessionCookie = "stagelog_session"
-	sessionAge    = 12 * time.Hour
-	maxSessions   = 1000
-	// freeTries is the number of wrong passwords that an address may send before it has to wait.
+	// deviceCookie marks a browser in which someone has signed in. Its wrong passwords are counted separately from those of its
+	// address, which it may share with strangers behind a proxy.
+	deviceCookie = "stagelog_device"
+	deviceAge    = 365 * 24 * time.Hour
+	sessionAge   = 12 * time.Hour
+	maxSessions  = 1000
+	// freeTries is the number of wrong passwords that an address or a known browser may send before it has to wait.
 	freeTries = 5
 	maxWait   = time.Minute
-	maxTried  = 10_000 // number of addresses in auth.tries
+	maxTried  = 10_000 // number of entries in auth.tries
 )
 
 // auth checks the password and keeps sessions, identified by a cookie, until the user signs out, twelve hours pass or the
 // process ends.
 type auth struct {
 	password [sha256.Size]byte
+	devices  [sha256.Size]byte // key of the device cookies
 	now      func() time.Time
 	page     func(w http.ResponseWriter, r *http.Request, next, problem string)
 
 	mu       sync.Mutex // guards sessions and tries
 	sessions map[[sha256.Size]byte]time.Time
-	tries    map[netip.Prefix]*tried
+	tries    map[string]*tried // by the origin of the tries, see from
 }
 
-// tried counts the wrong passwords from one address.
+// tried counts the wrong passwords from one origin.
 type tried struct {
 	count int
 	until time.Time // no password is checked before
 }
 
 func newAuth(password string, now func() time.Time) *auth {
-	return &auth{password: sha256.Sum256([]byte(password)), now: now, sessions: map[[sha256.Size]byte]time.Time{}, tries: map[netip.Prefix]*tried{}}
+	a := &auth{password: sha256.Sum256([]byte(password)), now: now, sessions: map[[sha256.Size]byte]time.Time{}, tries: map[string]*tried{}}
+	rand.Read(a.devices[:]) // never fails
+	return a
 }
 
 // guard passes on requests with a session. It redirects other requests for pages to the login form and refuses the rest with 401.
@@ -93,7 +102,7 @@ func (a *auth) login(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		a.page(w, r, next, problem)
 	}
-	from := source(r)
+	from := a.from(r)
 	if wait := a.mustWait(from); wait > 0 {
 		seconds := int(wait/time.Second) + 1
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
@@ -108,6 +117,11 @@ func (a *auth) login(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: a.open(from), Path: "/", MaxAge: int(sessionAge / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
+	if _, ok := a.device(r); !ok {
+		name := rand.Text()
+		http.SetCookie(w, &http.Cookie{Name: deviceCookie, Value: name + "." + a.signDevice(name), Path: "/login", MaxAge: int(deviceAge / time.Second),
+			HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
+	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
@@ -121,8 +135,8 @@ func (a *auth) logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// open starts a session and resets the count of wrong passwords of the address.
-func (a *auth) open(from netip.Prefix) (token string) {
+// open starts a session and resets the count of wrong passwords of the origin.
+func (a *auth) open(from string) (token string) {
 	token = rand.Text()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,7 +151,7 @@ func (a *auth) open(from netip.Prefix) (token string) {
 	return token
 }
 
-func (a *auth) mustWait(from netip.Prefix) time.Duration {
+func (a *auth) mustWait(from string) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if t := a.tries[from]; t != nil {
@@ -147,7 +161,7 @@ func (a *auth) mustWait(from netip.Prefix) time.Duration {
 }
 
 // wrong counts a wrong password. Each one after the free ones doubles the wait.
-func (a *auth) wrong(from netip.Prefix) {
+func (a *auth) wrong(from string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.tries) >= maxTried {
@@ -162,6 +176,30 @@ func (a *auth) wrong(from netip.Prefix) {
 	if over := t.count - freeTries; over >= 0 {
 		t.until = a.now().Add(min(maxWait, time.Second<<min(over, 10)))
 	}
+}
+
+// from returns the origin of a request for the count of wrong passwords: the browser if it is known, else the address.
+func (a *auth) from(r *http.Request) string {
+	if name, ok := a.device(r); ok {
+		return name
+	}
+	return source(r).String()
+}
+
+// device returns the name of a browser that has a device cookie of this process.
+func (a *auth) device(r *http.Request) (name string, ok bool) {
+	cookie, err := r.Cookie(deviceCookie)
+	if err != nil {
+		return "", false
+	}
+	name, signature, _ := strings.Cut(cookie.Value, ".")
+	return name, hmac.Equal([]byte(signature), []byte(a.signDevice(name)))
+}
+
+func (a *auth) signDevice(name string) string {
+	mac := hmac.New(sha256.New, a.devices[:])
+	mac.Write([]byte(name))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // source returns the address that a request came from; for IPv6, its /64 network.

@@ -162,17 +162,25 @@ func ownerOnly(service, account string, p wire.Protocol, next http.Handler) http
 			return
 		}
 		e := &wire.Error{Code: "AccessDeniedException", Message: fmt.Sprintf("User: %s is not authorized to perform: %s:%s", id.ARN, service, operation(r))}
-		if p == wire.RESTJSON {
+		switch p {
+		case wire.RESTJSON:
 			e.Status = http.StatusForbidden
+		case wire.Query:
+			e.Code, e.Status = "AccessDenied", http.StatusForbidden
 		}
 		wire.WriteError(w, p, e)
 	})
 }
 
-// operation returns the operation of the request's target, or its method.
+// operation returns the operation of the request's target or of its form, or its method.
 func operation(r *http.Request) string {
 	if target := r.Header.Get("X-Amz-Target"); target != "" && len(target) < 100 {
 		return strings.TrimPrefix(path.Ext(target), ".")
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := wire.QueryForm(r); err == nil && len(form.Get("Action")) < 100 {
+			return form.Get("Action")
+		}
 	}
 	return r.Method
 }

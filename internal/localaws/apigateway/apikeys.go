@@ -115,6 +115,8 @@ func (s *Service) newAPIKey(in apiKeyInput, id string) (*apiKey, error) {
 
 func (k *apiKey) check() error {
 	switch {
+	case hasControl(k.Name):
+		return badRequest("Invalid API Key name: it contains a control character or is not UTF-8.")
 	case len(k.Name) > maxName:
 		return badRequest("Invalid API Key name, can be at most %d characters.", maxName)
 	case len(k.Description) > maxKeyText:

@@ -186,3 +186,16 @@ func TestTags(t *testing.T) {
 		t.Errorf("GetAccount = %+v", acc)
 	}
 }
+
+// Names become the text of records, invoices and terminals; stagelog.yaml refuses the same ones.
+func TestControlCharactersInNamesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"a\nb", "a\x1b[31mb", "a\u0085b", "tab\there"} {
+		if _, err := w.c.CreateApiKey(t.Context(), &sdk.CreateApiKeyInput{Name: &name}); err == nil || !strings.Contains(err.Error(), "BadRequestException") {
+			t.Errorf("CreateApiKey(%q) = %v, want BadRequestException", name, err)
+		}
+		if _, err := w.c.CreateUsagePlan(t.Context(), &sdk.CreateUsagePlanInput{Name: &name}); err == nil || !strings.Contains(err.Error(), "BadRequestException") {
+			t.Errorf("CreateUsagePlan(%q) = %v, want BadRequestException", name, err)
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
@@ -102,10 +104,18 @@ func (s *Service) newPlan(in planInput, id string) (*plan, error) {
 	return p, checkTags(in.Tags)
 }
 
+// hasControl reports whether a name contains a control character or is not UTF-8. Names become the text of records, invoices
+// and terminals.
+func hasControl(name string) bool {
+	return strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name)
+}
+
 func (p *plan) check() error {
 	switch {
 	case p.Name == "":
 		return badRequest("Usage Plan name cannot be empty")
+	case hasControl(p.Name):
+		return badRequest("Invalid Usage Plan name: it contains a control character or is not UTF-8.")
 	case len(p.Name) > maxName:
 		return badRequest("Usage Plan name can be at most %d characters", maxName)
 	case len(p.Description) > maxDescription:
