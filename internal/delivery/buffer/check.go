@@ -39,6 +39,7 @@ type check struct {
 	badCopy bool              // it was missing or damaged
 	copySeq map[uint64]string // tokens of its newest values
 	newest  map[string]piece  // found in the blocks, by token
+	top     uint64            // highest sequence of the store
 	now     time.Time
 	lost    []span          // acknowledged frames that are gone
 	frames  int64           // whole frames of damaged blocks
@@ -313,14 +314,15 @@ func (c *check) walk(index, indexes int, buf []byte) (pieces []piece, intact boo
 		if e.seq == 0 || e.seq&noMessage != 0 && !e.unsure {
 			continue
 		}
-		p := piece{seq: e.seq, time: e.time, subject: string(e.subject), index: index, unsure: e.unsure}
+		p := piece{seq: e.seq, time: e.time, index: index, unsure: e.unsure}
 		if n := uint64(len(e.headers)); n > 0 {
 			p.headers.to = uint64(e.end-entryHash) - uint64(len(e.data))
 			p.headers.from = p.headers.to - n
 		}
 		p.data = span{uint64(e.end-entryHash) - uint64(len(e.data)), uint64(e.end - entryHash)}
-		if c.prefix == nil {
-			p.subject = ""
+		if c.prefix != nil {
+			p.subject = string(e.subject)
+		} else {
 			p.records, p.sum, p.lost = record.FrameRecords(e.data), record.FrameSum(e.data), record.IsLostFrame(e.data)
 			if e.unsure {
 				if b, err := record.ParseFrame(e.data); err == nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -240,6 +241,12 @@ const deletedHeader = "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n"
 
 // checkCopy takes the newest values that the store lacks from its copy.
 func (c *check) checkCopy() error {
+	for _, p := range c.newest {
+		c.top = max(c.top, p.seq)
+	}
+	for seq := range c.copySeq {
+		c.top = max(c.top, seq)
+	}
 	for token, k := range c.copy.keys {
 		if c.newest[token].seq >= k.seq {
 			continue
@@ -248,7 +255,12 @@ func (c *check) checkCopy() error {
 		if err != nil {
 			return err
 		}
-		p := piece{seq: k.seq, time: c.now.UnixNano(), subject: string(c.prefix) + token, value: value}
+		seq := k.seq
+		if slices.ContainsFunc(c.whole, func(b wholeBlock) bool { return b.first <= seq && seq <= b.last }) {
+			c.top++ // the place of the value belongs to a block that stays
+			seq = c.top
+		}
+		p := piece{seq: seq, time: c.now.UnixNano(), subject: string(c.prefix) + token, value: value}
 		if k.deleted {
 			p.header = []byte(deletedHeader)
 		}

@@ -76,7 +76,7 @@ func (d *dir) checkVersion(logger *slog.Logger) error {
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || version < 1 {
-		if d.has(natsFolder) {
+		if d.has(natsFolder) || d.has(ackedFolder) {
 			logger.Warn("the data directory's version file is damaged; writing it again", "file", filepath.Join(d.path, versionFile))
 			return d.writeVersion()
 		}

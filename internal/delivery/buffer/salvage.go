@@ -201,13 +201,12 @@ func (s *salvager) openJournal(c *check) (err error) {
 // openCopy opens the copy of a store. If there is none, it begins a new one.
 func (s *salvager) openCopy(c *check) (err error) {
 	path := ackedPath(s.dir, c.name)
-	hadFolder := false
-	if _, err := os.Stat(s.path(ackedFolder)); err == nil {
-		hadFolder = true
-	}
+	_, err = os.Stat(s.path(ackedFolder))
+	upgrade := err != nil
 	var intact bool
 	c.copy, intact, err = openCopy(path, c.name)
 	if damaged(err) {
+		intact = true // unless the store has values
 		c.copy, err = createCopy(path, c.name)
 	}
 	if err != nil {
@@ -217,7 +216,15 @@ func (s *salvager) openCopy(c *check) (err error) {
 	for token, k := range c.copy.keys {
 		c.copySeq[k.seq] = token
 	}
-	if c.badCopy = !intact; !intact && hadFolder {
+	if len(c.copy.keys) == 0 {
+		blocks, err := c.blocks()
+		if err != nil {
+			return err
+		}
+		c.faults = nil // run finds them again
+		intact = intact && len(blocks) == 0
+	}
+	if c.badCopy = !intact; !intact && !upgrade {
 		s.logger.Warn("the second copy of a store is missing or damaged; completing it", "store", c.name)
 	}
 	return nil

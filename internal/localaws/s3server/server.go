@@ -92,7 +92,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.socket = filepath.Join(s.runDir, socketName)
-	s.settings = &settings{dir: filepath.Join(dir, "settings"), root: s.root}
+	s.settings = &settings{dir: filepath.Join(dir, "settings"), root: s.root, log: cfg.Logger}
 	return s, nil
 }
 

@@ -6,12 +6,15 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -25,6 +28,7 @@ import (
 type settings struct {
 	dir  string // of the files
 	root string // of the buckets
+	log  *slog.Logger
 	mu   sync.Mutex
 }
 
@@ -186,19 +190,52 @@ func (s setting) check(body []byte) (code, message string) {
 
 func (st *settings) file(bucket string) string { return filepath.Join(st.dir, bucket+".json") }
 
+// checksumKey is the key of the documents' checksum in a bucket's file. Earlier versions did not write it.
+const checksumKey = "checksum"
+
+// read returns the bucket's documents. A damaged file is set aside, and the bucket has the defaults until they are set again.
 func (st *settings) read(bucket string) (map[string]string, error) {
-	have := map[string]string{}
 	data, err := os.ReadFile(st.file(bucket))
 	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]string{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have := map[string]string{}
+	err = json.Unmarshal(data, &have)
+	sum, ok := have[checksumKey]
+	delete(have, checksumKey)
+	if err == nil && (!ok || sum == checksum(have)) && wellFormed(have) {
 		return have, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &have)
+	aside := st.file(bucket) + ".damaged"
+	st.log.Error("settings of a bucket are damaged; using the defaults", "bucket", bucket, "file", aside)
+	return map[string]string{}, os.Rename(st.file(bucket), aside)
+}
+
+// wellFormed reports whether the documents were accepted as they are.
+func wellFormed(have map[string]string) bool {
+	for _, s := range knownSettings {
+		if text := have[s.query]; text != "" {
+			if code, _ := s.check([]byte(text)); code != "" {
+				return false
+			}
+		}
 	}
-	return have, err
+	return true
+}
+
+func checksum(have map[string]string) string {
+	data, err := json.Marshal(have) // with sorted keys
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return strconv.FormatUint(uint64(crc32.ChecksumIEEE(data)), 16)
 }
 
 func (st *settings) write(bucket string, have map[string]string) error {
+	have[checksumKey] = checksum(have)
 	data, err := json.Marshal(have)
 	if err != nil {
 		return err
