@@ -155,6 +155,8 @@ func (f *lakeFlags) openAsIs(ctx context.Context, e *env, bucket string) (*lake.
 	path := f.lakePath(bucket)
 	return lake.Open(ctx, path, lake.Options{Wait: f.wait, Waiting: func() {
 		fmt.Fprintf(e.stderr, "database %s is in use by another command; waiting up to %v\n", path, f.wait)
+	}, Rebuilt: func(aside string) {
+		fmt.Fprintf(e.stderr, "database %s was damaged and is rebuilt from the bucket; the damaged file is now %s\n", path, aside)
 	}})
 }
 

@@ -8,6 +8,7 @@ import (
 	_ "embed" // of the schema
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,8 +34,42 @@ type Lake struct {
 const defaultMemoryMiB = 1024
 
 // Open opens the database file at path and creates it if it is missing; "" opens a database in memory. DuckDB allows one
-// process at a time; opts.Wait bounds the wait for another one.
-func Open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
+// process at a time; opts.Wait bounds the wait for another one. A damaged file is set aside if opts.Rebuilt is set.
+func Open(ctx context.Context, path string, opts Options) (*Lake, error) {
+	l, err := open(ctx, path, opts)
+	if err == nil || opts.Rebuilt == nil || path == "" || opts.ReadOnly || !damaged(err) {
+		return l, err
+	}
+	aside := path + ".damaged"
+	for _, end := range []string{"", ".wal"} {
+		if err := os.Rename(path+end, aside+end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("set the damaged lake aside: %w", err)
+		}
+	}
+	opts.Rebuilt(aside)
+	return open(ctx, path, opts)
+}
+
+// damaged reports whether DuckDB found that a file is not one of its databases, or that its contents are wrong. It compares
+// the message, as DuckDB's I/O errors have no code.
+func damaged(err error) bool {
+	var e *duckdb.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Type {
+	case duckdb.ErrorTypeSerialization, duckdb.ErrorTypeInternal, duckdb.ErrorTypeFatal:
+		return true
+	}
+	for _, text := range []string{"not a valid DuckDB database", "orrupt", "checksum", "Could not read enough bytes", "Could not read all", "replaying WAL"} {
+		if strings.Contains(e.Msg, text) {
+			return true
+		}
+	}
+	return false
+}
+
+func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	l := &Lake{}
 	if opts.MemoryMiB == 0 {
 		opts.MemoryMiB = defaultMemoryMiB

@@ -16,6 +16,9 @@ type Options struct {
 	Wait time.Duration
 	// Waiting is called once, when Open starts to wait. It may be nil.
 	Waiting func()
+	// Rebuilt allows Open to set a damaged file aside and create a new one, as the lake is a copy of the bucket. It is called
+	// with the path of the damaged file. If it is nil, Open returns an error.
+	Rebuilt func(aside string)
 }
 
 // ImportOptions selects what is imported, and how.

@@ -117,7 +117,9 @@ const (
 func (c *Server) newLake() *lake.Filler {
 	return &lake.Filler{
 		Open: func(ctx context.Context) (*lake.Lake, error) {
-			return lake.Open(ctx, filepath.Join(c.cfg.Dir, "lake", "console.duckdb"), lake.Options{MemoryMiB: 512})
+			return lake.Open(ctx, filepath.Join(c.cfg.Dir, "lake", "console.duckdb"), lake.Options{MemoryMiB: 512, Rebuilt: func(aside string) {
+				c.log.Warn("the console's lake was damaged and is rebuilt from the bucket", "damaged", aside)
+			}})
 		},
 		Fill:  c.fillLake,
 		Every: fillEvery, Wait: fillWait,
