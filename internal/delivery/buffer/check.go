@@ -218,13 +218,9 @@ func (c *check) checkBlock(index int, all []int, isLast bool, before uint64) (ui
 		c.fault(file, "damaged")
 		pieces = c.identify(pieces, before)
 	}
-	if c.prefix != nil {
-		n := len(pieces)
-		pieces = slices.DeleteFunc(pieces, func(p piece) bool {
-			token, ok := c.copySeq[p.seq]
-			return ok && token != p.subject[len(c.prefix):]
-		})
-		if intact && len(pieces) < n {
+	if own := c.own(pieces); len(own) < len(pieces) {
+		pieces = own
+		if intact {
 			intact = false
 			c.fault(file, "damaged")
 		}
@@ -252,6 +248,17 @@ func (c *check) checkBlock(index int, all []int, isLast bool, before uint64) (ui
 		c.pieces = append(c.pieces, pieces...)
 	}
 	return max(before, b.last), nil
+}
+
+// own removes the values of a store whose revisions belong to other keys, which a damaged length of a subject can cause.
+func (c *check) own(pieces []piece) []piece {
+	if c.prefix == nil {
+		return pieces
+	}
+	return slices.DeleteFunc(slices.Clone(pieces), func(p piece) bool {
+		token, ok := c.copySeq[p.seq]
+		return ok && token != p.subject[len(c.prefix):]
+	})
 }
 
 // complete reports whether the last block has everything that was acknowledged, as far as its end is concerned.

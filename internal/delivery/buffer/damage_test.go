@@ -176,6 +176,9 @@ func damage(t *testing.T, rng *rand.Rand, dir string) string {
 	return did
 }
 
+// counts are totals of frames over all rounds.
+type counts struct{ acked, found, reported, journal int }
+
 // logged collects a buffer's log.
 type logged struct{ bytes.Buffer }
 
@@ -224,7 +227,7 @@ func readStore(t *testing.T, b *buffer.Buffer) map[string]string {
 }
 
 // checkDamaged opens the directory, and checks that every acknowledged frame and value is there or is reported lost.
-func checkDamaged(t *testing.T, f filled, did []string) {
+func checkDamaged(t *testing.T, f filled, did []string, sum *counts) {
 	t.Helper()
 	var out logged
 	b, err := buffer.Open(t.Context(), buffer.Config{Dir: f.dir, MaxBytes: 2 * smallBlocks, Logger: out.logger()})
@@ -261,15 +264,19 @@ func checkDamaged(t *testing.T, f filled, did []string) {
 		}
 		var last uint64
 		found[name], last = readAll(t, l)
-		var lost int64
 		reported := slices.ContainsFunc(salvaged, func(s buffer.Salvage) bool { return s.Log == name && s.LostFrames > 0 })
 		acked := slices.ContainsFunc(did, func(d string) bool {
 			return strings.Contains(d, "acked/FRAMES_"+strings.NewReplacer("/", "_", ".", "_2E").Replace(name)) || strings.HasSuffix(d, "acked")
 		})
 		for seq, want := range f.frames[name] {
 			got, ok := found[name][seq]
+			if seq < f.first[name] {
+				continue
+			}
+			sum.acked++
 			switch {
-			case seq < f.first[name] || got == want:
+			case got == want:
+				sum.found++
 			case ok && !record.IsLostFrame([]byte(got)):
 				t.Errorf("%s: frame %d = %.60q, want %.60q", name, seq, got, want)
 			case !ok && seq > last && !acked:
@@ -277,7 +284,11 @@ func checkDamaged(t *testing.T, f filled, did []string) {
 			case !reported && !acked:
 				t.Errorf("%s: frame %d is lost without a report", name, seq)
 			default:
-				lost++
+				if reported {
+					sum.reported++
+				} else {
+					sum.journal++
+				}
 				if n, known := l.Records(seq, seq); known && n != int64(record.FrameRecords([]byte(want))) || !known && !acked {
 					t.Errorf("%s: Records(%d) of a lost frame = %d, %v", name, seq, n, known)
 				}
@@ -329,6 +340,7 @@ func checkDamaged(t *testing.T, f filled, did []string) {
 
 // damageRounds damages random copies of filled buffers.
 func damageRounds(t *testing.T, fills, rounds int) {
+	var sum counts
 	for seed := range fills {
 		rng := rand.New(rand.NewPCG(uint64(seed), 12))
 		f := fill(t, rng, 12, seed%2 == 0)
@@ -343,10 +355,11 @@ func damageRounds(t *testing.T, fills, rounds int) {
 					did = append(did, damage(t, rng, damaged.dir))
 				}
 				t.Log(strings.Join(did, "; "))
-				checkDamaged(t, damaged, did)
+				checkDamaged(t, damaged, did, &sum)
 			})
 		}
 	}
+	t.Logf("%d frames acknowledged, %d found, %d reported lost, %d lost together with their journal", sum.acked, sum.found, sum.reported, sum.journal)
 }
 
 func TestDamageIsNeverSilent(t *testing.T) { damageRounds(t, 3, 8) }
