@@ -57,6 +57,7 @@ type salvager struct {
 	now    string // names the folder of this run
 	logger *slog.Logger
 
+	upgrade       bool                    // earlier versions kept no journals and copies
 	stop          func(step string) error // of tests: stops after a step
 	began, logged time.Time
 	bytes         int64 // read so far
@@ -89,6 +90,8 @@ func (s *salvager) run() ([]Salvage, error) {
 	if err := s.finish(); err != nil {
 		return nil, fmt.Errorf("finish the repair of the buffer: %w", err)
 	}
+	_, err := os.Stat(s.path(ackedFolder))
+	s.upgrade = errors.Is(err, fs.ErrNotExist)
 	names, err := s.names()
 	if err != nil {
 		return nil, fmt.Errorf("check the buffer's files: %w", err)
@@ -190,7 +193,7 @@ func (s *salvager) openJournal(c *check) (err error) {
 	if !errors.Is(err, errJournal) && !damaged(err) {
 		return err
 	}
-	if _, statErr := os.Stat(s.path(ackedFolder)); statErr == nil {
+	if !s.upgrade {
 		s.logger.Warn("no valid journal of acknowledgements: missing frames at the ends of the log would not be noticed", "log", c.name, "error", err)
 	}
 	c.last = c.lastOfIndex()
@@ -201,8 +204,6 @@ func (s *salvager) openJournal(c *check) (err error) {
 // openCopy opens the copy of a store. If there is none, it begins a new one.
 func (s *salvager) openCopy(c *check) (err error) {
 	path := ackedPath(s.dir, c.name)
-	_, err = os.Stat(s.path(ackedFolder))
-	upgrade := err != nil
 	var intact bool
 	c.copy, intact, err = openCopy(path, c.name)
 	if damaged(err) {
@@ -224,7 +225,7 @@ func (s *salvager) openCopy(c *check) (err error) {
 		c.faults = nil // run finds them again
 		intact = intact && len(blocks) == 0
 	}
-	if c.badCopy = !intact; !intact && !upgrade {
+	if c.badCopy = !intact; !intact && !s.upgrade {
 		s.logger.Warn("the second copy of a store is missing or damaged; completing it", "store", c.name)
 	}
 	return nil

@@ -257,3 +257,27 @@ func TestCopyHoldsNewestValues(t *testing.T) {
 		}
 	}
 }
+
+// Earlier versions kept no journals and copies.
+func TestUpgradeIsSilentAndKeepsAll(t *testing.T) {
+	f := fill(t, rand.New(rand.NewPCG(1, 1)), 12, true)
+	if err := os.RemoveAll(filepath.Join(f.dir, "acked")); err != nil {
+		t.Fatal(err)
+	}
+	var out logged
+	b, err := buffer.Open(t.Context(), buffer.Config{Dir: f.dir, MaxBytes: smallBlocks, Logger: out.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() > 0 {
+		t.Errorf("the first start of this version logs\n%s", out.String())
+	}
+	checkDamaged(t, f, nil, new(counts))
+	if err := os.RemoveAll(filepath.Join(f.dir, "jetstream")); err != nil {
+		t.Fatal(err)
+	}
+	checkDamaged(t, f, nil, new(counts)) // the journals know all frames, and the copies all values
+}
