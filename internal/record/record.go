@@ -34,6 +34,8 @@ var (
 	ErrConflict = errors.New("revision is not current")
 	// ErrFull means that the disk or the quota is full. Nothing was stored; retry later.
 	ErrFull = errors.New("buffer is full")
+	// ErrReplaced means that a log no longer has frames that it had.
+	ErrReplaced = errors.New("the log was replaced or shortened")
 	// ErrFrame means that the bytes are not a frame, or a damaged one.
 	ErrFrame = errors.New("not a valid frame")
 )

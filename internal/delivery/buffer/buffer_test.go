@@ -180,7 +180,7 @@ func TestTrimDoesNotResetSequences(t *testing.T) {
 		if err := l.Trim(t.Context(), 2); err != nil {
 			t.Fatal(err)
 		}
-		diff(t, "Read(1) after Trim(2)", []string{"3:three"}, read(t, l, 1, 1))
+		diff(t, "Read(1) after Trim(2)", []string{"2:two", "3:three"}, read(t, l, 1, 2))
 	}
 	if err := l.Trim(t.Context(), 3); err != nil {
 		t.Fatal(err)

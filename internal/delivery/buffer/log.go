@@ -154,14 +154,14 @@ func (l *Log) grow(seq uint64, n int64) {
 	}
 }
 
-// Trim deletes the frames up to and including upTo. The newest frame always stays, so that
-// sequence numbers never restart after a crash. Repeating it is safe.
+// Trim deletes the frames before upTo. That frame stays: it proves that the log is the one that was
+// delivered from, and sequence numbers do not restart after a crash. Repeating it is safe.
 func (l *Log) Trim(ctx context.Context, upTo uint64) error {
 	last := l.last.Load()
 	if last == 0 || upTo == 0 {
 		return nil
 	}
-	first := min(upTo, last-1) + 1
+	first := min(upTo, last)
 	if err := l.acked.trim(first); err != nil {
 		return fmt.Errorf("trim %s: %w", l.name, err)
 	}
@@ -187,6 +187,31 @@ func (l *Log) Stats(ctx context.Context) (Stats, error) {
 	// Concurrent appends may be counted twice or not at all; the next call corrects that.
 	l.b.used.Add(s.Bytes - l.bytes.Swap(s.Bytes))
 	return s, nil
+}
+
+// Range returns the oldest and the newest sequence. An empty log has last = first-1; last is 0 if
+// nothing was ever appended.
+func (l *Log) Range(ctx context.Context) (first, last uint64, err error) {
+	s, err := l.Stats(ctx)
+	return s.First, s.Last, err
+}
+
+// Frame returns one frame. The error wraps record.ErrNotFound if the log does not have it.
+func (l *Log) Frame(ctx context.Context, seq uint64) (frame []byte, err error) {
+	err = l.b.do(ctx, func(ctx context.Context) error {
+		msg, err := l.stream.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("%w: %w", record.ErrNotFound, err)
+		}
+		if err == nil {
+			frame = msg.Data
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("get frame %d of %s: %w", seq, l.name, err)
+	}
+	return frame, nil
 }
 
 // Codes of JetStream's API errors for a full store, an unready cluster, and a conflicting write

@@ -36,7 +36,7 @@ func TestClusterByURL(t *testing.T) {
 	b := open(t, buffer.Config{URL: url, MaxBytes: 100_000})
 	l := openLog(t, b, "a.b", 1)
 	appendAll(t, l, "one", "two", "three")
-	if err := l.Trim(t.Context(), 1); err != nil {
+	if err := l.Trim(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
 	diff(t, "Read(1)", []string{"2:two", "3:three"}, read(t, openLog(t, open(t, buffer.Config{URL: url, MaxBytes: 100_000}), "a.b", 1), 1, 2))

@@ -28,12 +28,22 @@ var errConsumer = errors.New("consumer no longer exists")
 // Read calls fn with each frame, in order, starting at sequence from, and waits for new ones. Only
 // trimmed frames are skipped. It returns when ctx ends, or with fn's error unchanged. If no frame
 // arrived during a tick, fn is called with a nil frame, so that the caller can close a flush by
-// age. The frame is valid only during fn.
+// age. The frame is valid only during fn. The error wraps record.ErrReplaced if the newest frame that
+// was read is no longer in the log, which happens when a server of a cluster lost its disk.
 func (l *Log) Read(ctx context.Context, from uint64, tick time.Duration, fn func(seq uint64, frame []byte) error) error {
 	next := max(from, 1)
+	sum := uint32(0) // of the frame next-1, if it was read
 	for failed := false; ; {
 		began := next
-		err := l.consume(ctx, &next, tick, fn)
+		if err := l.same(ctx, next-1, sum); err != nil {
+			return err
+		}
+		err := l.consume(ctx, &next, tick, func(seq uint64, frame []byte) error {
+			if frame != nil {
+				sum = record.FrameSum(frame)
+			}
+			return fn(seq, frame)
+		})
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -45,6 +55,19 @@ func (l *Log) Read(ctx context.Context, from uint64, tick time.Duration, fn func
 		failed = next == began
 		l.logger.Warn("consumer failed; reading continues with a new one", "sequence", next, "error", err)
 	}
+}
+
+// same returns an error that wraps record.ErrReplaced unless the log has the frame seq with that sum. A sum
+// of 0 is not compared.
+func (l *Log) same(ctx context.Context, seq uint64, sum uint32) error {
+	if sum == 0 {
+		return nil
+	}
+	frame, err := l.Frame(ctx, seq)
+	if errors.Is(err, record.ErrNotFound) || err == nil && record.FrameSum(frame) != sum {
+		return fmt.Errorf("read %s: frame %d is another one now, or missing: %w", l.name, seq, record.ErrReplaced)
+	}
+	return err
 }
 
 // consume reads starting at *next with one consumer. The error wraps errConsumer if a new
@@ -133,6 +156,8 @@ func (w *stallWatch) idle(ctx context.Context, next uint64) error {
 		w.log.logger.Debug("stall check failed", "error", err)
 	} else if s.Last >= next {
 		w.owed = next
+	} else if s.Last+1 < next {
+		return fmt.Errorf("%w: the log ends at %d, and %d is next", errConsumer, s.Last, next)
 	}
 	w.since = time.Now()
 	if w.owed != 0 && w.owed == owed {

@@ -47,6 +47,19 @@ type Salvage struct {
 	Path string `json:"path"`
 }
 
+// String returns one sentence for logs and pages.
+func (s Salvage) String() string {
+	if s.Store != "" {
+		return fmt.Sprintf("both copies of the store %s were damaged; %d documents were restored, others may be missing or outdated; the damaged files are in %s", s.Store, s.Restored, s.Path)
+	}
+	records := "an unknown number of"
+	if s.RecordsKnown {
+		records = fmt.Sprint(s.LostRecords)
+	}
+	return fmt.Sprintf("files of the log %s were damaged; %d frames were restored and %d are lost, with %s records, some of which may be delivered already; the damaged files are in %s",
+		s.Log, s.Restored, s.LostFrames, records, s.Path)
+}
+
 // Salvaged returns the damage that was found and repaired at this start and at earlier ones, oldest first, until an
 // operator deletes the folders with the damaged files.
 func (b *Buffer) Salvaged() []Salvage { return slices.Clone(b.salvaged) }

@@ -20,7 +20,7 @@ func TestWritableFailsWhenFull(t *testing.T) {
 	if err := b.Writable(t.Context()); !errors.Is(err, record.ErrFull) {
 		t.Errorf("Writable() of a full buffer = %v, want ErrFull", err)
 	}
-	if err := l.Trim(t.Context(), 1); err != nil {
+	if err := l.Trim(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Writable(t.Context()); err != nil {
