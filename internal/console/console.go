@@ -32,6 +32,9 @@ type Config struct {
 	// Delivery returns the current delivery status. It must be fast. nil hides the page on delivery.
 	Delivery func(context.Context) (Deliveries, error)
 
+	// Acknowledge hides the faults of the storage that Deliveries has, once an operator has seen them.
+	Acknowledge func(context.Context) error
+
 	// Notices returns the problems that every page shows, in red. It must be fast. nil shows none.
 	Notices func(context.Context) []string
 
@@ -105,6 +108,7 @@ func (c *Console) routes() http.Handler {
 	}
 	if c.cfg.Delivery != nil {
 		mux.HandleFunc("GET /delivery", c.delivery)
+		mux.HandleFunc("POST /delivery/acknowledge", c.acknowledge)
 	}
 	mux.HandleFunc("GET /sql", c.sqlPage)
 	mux.HandleFunc("POST /sql", c.sqlPage)

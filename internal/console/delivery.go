@@ -10,6 +10,13 @@ import (
 type Deliveries struct {
 	Streams []Stream
 	Index   *PlanIndex // nil if this process has none
+	Faults  []Fault    // of the storage, oldest first
+}
+
+// Fault is a fault of the storage that lost or repeated records.
+type Fault struct {
+	Found time.Time
+	Text  string
 }
 
 // Stream is the status of a delivery stream.
@@ -45,6 +52,16 @@ type PlanIndex struct {
 	Remembered  int           // deleted keys that are still known
 	Pending     int           // unknown keys that await a refresh
 	Age         time.Duration // of the snapshot
+}
+
+// acknowledge hides the faults of the storage.
+func (c *Console) acknowledge(w http.ResponseWriter, r *http.Request) {
+	if err := c.cfg.Acknowledge(r.Context()); err != nil {
+		c.log.Error("acknowledging faults of the storage failed", "error", err)
+		http.Error(w, "The faults could not be acknowledged. See the log.", http.StatusInternalServerError)
+		return
+	}
+	http.Redirect(w, r, "/delivery", http.StatusSeeOther)
 }
 
 // delivery serves the delivery page.

@@ -14,7 +14,7 @@ import (
 // consolePage returns the console for this server's bucket, live lines and delivery.
 func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
-		DB: c.lake.DB, Live: c.liveLines, Delivery: c.deliveries, Password: c.cfg.ConsolePassword,
+		DB: c.lake.DB, Live: c.liveLines, Delivery: c.deliveries, Acknowledge: c.delivery.faults.Acknowledge, Password: c.cfg.ConsolePassword,
 		Title: c.cfg.Pipeline.Name, Hosts: c.cfg.ConsoleHosts, Logger: c.log, Notices: c.health.problems,
 	})
 }
@@ -67,6 +67,9 @@ func (c *Server) serveLines(w http.ResponseWriter, r *http.Request) {
 func (c *Server) deliveries(ctx context.Context) (console.Deliveries, error) {
 	stats := c.index.Stats()
 	all := console.Deliveries{Index: &console.PlanIndex{Keys: stats.Keys, Plans: stats.Plans, Remembered: stats.Gone, Pending: stats.Pending, Age: stats.Age}}
+	for _, f := range c.delivery.faults.Open() {
+		all.Faults = append(all.Faults, console.Fault{Found: f.Found, Text: f.String()})
+	}
 	for _, s := range c.streams.Streams() {
 		to := s.Destination
 		shown := console.Stream{Name: s.Name, Destination: "s3://" + to.Bucket() + "/" + to.Prefix}

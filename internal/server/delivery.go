@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record"
@@ -21,6 +20,7 @@ import (
 type delivery struct {
 	server  *Server
 	store   record.Store
+	faults  *deliver.Faults
 	metrics *deliver.Metrics
 	log     *slog.Logger
 
@@ -46,14 +46,32 @@ func (s *streamDelivery) newest() firehose.Stream {
 }
 
 func newDelivery(ctx context.Context, c *Server) (*delivery, error) {
-	store, err := c.buffer.Store(ctx, "deliver")
-	if err != nil {
+	d := &delivery{
+		server: c, metrics: deliver.NewMetrics(c.registry), log: c.log.With("component", "deliver"),
+		streams: map[string]*streamDelivery{},
+	}
+	var faults record.Store
+	for name, store := range map[string]*record.Store{"deliver": &d.store, "faults": &faults} {
+		s, err := c.buffer.Store(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		*store = s
+	}
+	var err error
+	if d.faults, err = deliver.OpenFaults(ctx, faults, c.registry, d.log); err != nil {
 		return nil, err
 	}
-	return &delivery{
-		server: c, store: store, metrics: deliver.NewMetrics(c.registry), log: c.log.With("component", "deliver"),
-		streams: map[string]*streamDelivery{},
-	}, nil
+	for _, s := range c.buffer.Salvaged() {
+		if s.LostFrames == 0 && !s.Incomplete {
+			continue // nothing is lost
+		}
+		fault := deliver.Fault{Found: s.Time, Kind: deliver.Damaged, Detail: s.String()}
+		if err := d.faults.Report(ctx, fault, s.Time.Format(time.RFC3339Nano)); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 // run delivers until ctx ends.
@@ -175,23 +193,15 @@ func (d *delivery) makeLocked(ctx context.Context, s *streamDelivery) error {
 			SpoolDir:    filepath.Join(d.server.cfg.Dir, "spool"),
 			Shared:      d.server.cfg.NATS != "",
 			Metrics:     d.metrics,
+			Faults:      d.faults,
 			Logger:      d.log,
-		}, deliverLog{log}, d.store, d.server.objects, transform{d.server})
+		}, log, d.store, d.server.objects, transform{d.server})
 		if err != nil {
 			return err
 		}
 		s.workers = append(s.workers, w)
 	}
 	return nil
-}
-
-// deliverLog implements deliver.Log for a log of the buffer.
-type deliverLog struct{ *buffer.Log }
-
-// Last implements deliver.Log.
-func (l deliverLog) Last(ctx context.Context) (uint64, error) {
-	stats, err := l.Stats(ctx)
-	return stats.Last, err
 }
 
 // flush returns once all records that are in the logs now are in objects.

@@ -28,6 +28,7 @@ type health struct {
 type check struct {
 	reason string // a word, which is the metric's label
 	run    func(context.Context) error
+	note   bool // shown, but the server is ready
 }
 
 // add adds a check. run returns nil, or an error that says what is wrong and how to fix it. It is called in parallel,
@@ -35,7 +36,14 @@ type check struct {
 func (h *health) add(reason string, run func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.checks = append(h.checks, check{reason, run})
+	h.checks = append(h.checks, check{reason: reason, run: run})
+}
+
+// note adds a check whose error is shown everywhere, without making the server unready.
+func (h *health) note(reason string, run func(context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks = append(h.checks, check{reason, run, true})
 }
 
 // run runs all checks in parallel. It returns them with their results, in the order in which they were added.
@@ -59,25 +67,33 @@ func (h *health) run(ctx context.Context) ([]check, []error) {
 
 // problems returns a sentence for each check that fails.
 func (h *health) problems(ctx context.Context) (problems []string) {
-	checks, errs := h.run(ctx)
-	for i, err := range errs {
-		if err != nil {
-			problems = append(problems, checks[i].reason+": "+err.Error())
-		}
-	}
+	problems, _ = h.report(ctx)
 	return problems
 }
 
-// ServeHTTP serves /readyz: 200 and ok, or 503 and one line per problem.
+// report returns a sentence for each check that fails, and whether the server is ready.
+func (h *health) report(ctx context.Context) (problems []string, ready bool) {
+	checks, errs := h.run(ctx)
+	ready = true
+	for i, err := range errs {
+		if err != nil {
+			problems = append(problems, checks[i].reason+": "+err.Error())
+			ready = ready && checks[i].note
+		}
+	}
+	return problems, ready
+}
+
+// ServeHTTP serves /readyz: 200 and ok, or 503; and one line per problem, or per note.
 func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	problems := h.problems(r.Context())
-	if len(problems) == 0 {
+	problems, ready := h.report(r.Context())
+	if ready {
 		fmt.Fprintln(w, "ok")
-		return
+	} else {
+		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	w.WriteHeader(http.StatusServiceUnavailable)
 	for _, p := range problems {
 		fmt.Fprintln(w, p)
 	}
@@ -92,6 +108,9 @@ func (h *health) Collect(ch chan<- prometheus.Metric) {
 	checks, errs := h.run(context.Background())
 	for i, err := range errs {
 		value := 0.0
+		if checks[i].note {
+			continue // it has a metric of its own
+		}
 		if err != nil {
 			value = 1
 		}
@@ -113,6 +132,25 @@ func (c *Server) addChecks() {
 		c.health.add("bucket", c.s3.Ready)
 	}
 	c.health.add("stages", c.checkStages)
+	c.health.note("storage", c.checkStorage)
+}
+
+// checkStorage returns an error if faults of the storage are not acknowledged. They are in the past, so they do not
+// keep the server from being ready.
+func (c *Server) checkStorage(context.Context) error {
+	faults := c.delivery.faults.Open()
+	if len(faults) == 0 {
+		return nil
+	}
+	const most = 5
+	var texts []string
+	for _, f := range faults[:min(len(faults), most)] {
+		texts = append(texts, f.Found.Format(time.RFC3339)+" "+f.String())
+	}
+	if n := len(faults) - most; n > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", n))
+	}
+	return fmt.Errorf("%s; acknowledge this on the console's page Delivery", strings.Join(texts, "; "))
 }
 
 // checkStages returns an error if access log lines are lost because their stream does not exist.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/delivery/ingest"
@@ -173,8 +174,16 @@ func (c *Server) openPath(ctx context.Context) (err error) {
 	return err
 }
 
+// openLog opens the log of a shard for ingest. The delivery state of a new log exists before its first frame.
 func (c *Server) openLog(ctx context.Context, stream string, shard int) (ingest.Log, error) {
-	return c.buffer.Log(ctx, stream, shard)
+	log, err := c.buffer.Log(ctx, stream, shard)
+	if err != nil {
+		return nil, err
+	}
+	if _, last, err := log.Range(ctx); err != nil || last > 0 {
+		return log, err
+	}
+	return log, deliver.Create(ctx, c.delivery.store, stream, shard)
 }
 
 // url returns the URL of a listener. If it listens on all addresses, the URL has the loopback address.

@@ -111,6 +111,15 @@ func (c *Client) Put(ctx context.Context, bucket, key string, body io.ReadSeeker
 	return c.Bucket(bucket).Put(ctx, key, body, m)
 }
 
+// Exists reports whether the bucket has such an object.
+func (c *Client) Exists(ctx context.Context, bucket, key string) (bool, error) {
+	_, err := c.Bucket(bucket).Head(ctx, key)
+	if errors.Is(err, record.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // EnsureBucket creates the bucket unless it exists and is accessible.
 func (c *Client) EnsureBucket(ctx context.Context, bucket string) error {
 	_, err := c.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})

@@ -47,8 +47,10 @@ func (l endless) Read(ctx context.Context, _ uint64, _ time.Duration, fn func(ui
 	<-ctx.Done()
 	return ctx.Err()
 }
-func (l endless) Trim(context.Context, uint64) error   { return nil }
-func (l endless) Last(context.Context) (uint64, error) { return uint64(l.n), nil }
+func (l endless) Trim(context.Context, uint64) error            { return nil }
+func (l endless) Range(context.Context) (uint64, uint64, error) { return 1, uint64(l.n), nil }
+func (l endless) Frame(context.Context, uint64) ([]byte, error) { return nil, record.ErrNotFound }
+func (l endless) Records(uint64, uint64) (int64, bool)          { return 0, false }
 
 type discard struct{}
 
@@ -56,6 +58,8 @@ func (discard) Put(_ context.Context, _, _ string, body io.ReadSeeker, _ record.
 	_, err := io.Copy(io.Discard, body)
 	return err
 }
+
+func (discard) Exists(context.Context, string, string) (bool, error) { return false, nil }
 
 // identity is a Transformer that returns each record with a newline appended.
 type identity struct{}
@@ -88,8 +92,11 @@ func BenchmarkWorker(b *testing.B) {
 			if compression == objectkey.Parquet {
 				w.dest.Size, w.dest.Conversion = 64<<20, toParquet(columnsOf(line(1))...)
 			}
+			if err := deliver.Create(b.Context(), w.store, "s", 0); err != nil {
+				b.Fatal(err)
+			}
 			log := endless{frames: frames, n: b.N}
-			worker, err := deliver.New(deliver.Config{Destination: w.destination, SpoolDir: b.TempDir()},
+			worker, err := deliver.New(deliver.Config{Destination: w.destination, SpoolDir: b.TempDir(), Faults: w.openFaults(b)},
 				log, w.store, discard{}, identity{})
 			if err != nil {
 				b.Fatal(err)

@@ -44,10 +44,12 @@ const (
 type span struct {
 	seq     uint64
 	arrived time.Time
-	first   int  // index of the first one in the call's records
-	n       int  // number of records
-	index   int  // index of the first one in its frame
-	ends    bool // includes the frame's last record
+	first   int    // index of the first one in the call's records
+	n       int    // number of records
+	index   int    // index of the first one in its frame
+	ends    bool   // includes the frame's last record
+	sum     uint32 // record.FrameSum of the frame, if ends
+	lost    bool   // storage has lost the frame
 }
 
 func (c *call) reset() {
@@ -73,11 +75,12 @@ func (c *call) add(seq uint64, arrived time.Time, index int, rec []byte) {
 }
 
 // frameEnds marks the frame seq as complete. A frame may have no records.
-func (c *call) frameEnds(seq uint64, arrived time.Time) {
+func (c *call) frameEnds(seq uint64, arrived time.Time, sum uint32, lost bool) {
 	if n := len(c.spans); n == 0 || c.spans[n-1].seq != seq {
 		c.spans = append(c.spans, span{seq: seq, arrived: arrived, first: len(c.records)})
 	}
-	c.spans[len(c.spans)-1].ends = true
+	s := &c.spans[len(c.spans)-1]
+	s.ends, s.sum, s.lost = true, sum, lost
 }
 
 // at returns the span of record i and the record's index in its frame.

@@ -43,7 +43,9 @@ func (c *collector) run(ctx context.Context) (err error) {
 		case callFlush:
 			err = c.flushNow(ctx, next.requests)
 		case callEnd:
-			c.open.last = c.pending.Last
+			if c.pending != nil {
+				c.open.last = c.pending.Last
+			}
 			return c.send(ctx)
 		}
 		if err != nil {
@@ -74,8 +76,7 @@ func (c *collector) collect(ctx context.Context, next *call) error {
 		if c.midFrame = !s.ends; c.midFrame {
 			continue
 		}
-		c.open.last = s.seq
-		c.open.count.Batches++
+		c.open.frameEnds(s)
 		if err := c.flushIfDue(ctx); err != nil {
 			return err
 		}

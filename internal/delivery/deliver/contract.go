@@ -59,15 +59,24 @@ type Conversion struct {
 	Message string           `json:"message,omitempty"`
 }
 
-// Log is the durable log of the shard. Its frames are numbered from 1 without gaps.
+// Log is the durable log of the shard. Its frames are numbered from 1. A number that is missing, or
+// whose frame is a record.LostFrame, is one that storage has lost.
 type Log interface {
 	// Read calls fn with each frame, in order, starting at sequence from, and waits for new ones.
 	// It returns when ctx ends, or with fn's error unchanged. If no frame arrived during a
-	// tick, it calls fn with a nil frame. The frame is valid only during fn.
+	// tick, it calls fn with a nil frame. The frame is valid only during fn. The error wraps
+	// record.ErrReplaced if the log no longer has the frames that were read.
 	Read(ctx context.Context, from uint64, tick time.Duration, fn func(seq uint64, frame []byte) error) error
-	// Last returns the newest sequence, or 0 if the log never had a frame.
-	Last(ctx context.Context) (uint64, error)
-	// Trim deletes frames up to upTo. It may be lazy and may be repeated.
+	// Range returns the oldest and the newest sequence. An empty log has last = first-1; last is 0 if
+	// it never had a frame.
+	Range(ctx context.Context) (first, last uint64, err error)
+	// Frame returns a copy of one frame. The error wraps record.ErrNotFound if it is missing.
+	Frame(ctx context.Context, seq uint64) ([]byte, error)
+	// Records returns the number of acknowledged records in the frames from first to last, and false
+	// if it is not known for each of them.
+	Records(first, last uint64) (n int64, known bool)
+	// Trim deletes the frames before upTo. That frame stays, as proof that the log is still the same
+	// one. Trim may be lazy and may be repeated.
 	Trim(ctx context.Context, upTo uint64) error
 }
 
@@ -77,6 +86,8 @@ type Sink interface {
 	// Put stores one object of m.Size bytes and returns once it is durable. Calling it again
 	// replaces the object. It may run in parallel.
 	Put(ctx context.Context, bucket, key string, body io.ReadSeeker, m record.Meta) error
+	// Exists reports whether there is such an object.
+	Exists(ctx context.Context, bucket, key string) (bool, error)
 }
 
 // Transformer calls the stream's function.

@@ -49,6 +49,9 @@ func (d *deliverer) run(ctx context.Context, flushes <-chan *flush) error {
 // deliver delivers one flush: it records the pending flush, puts the objects, commits, and trims the log.
 func (d *deliverer) deliver(ctx context.Context, f *flush) error {
 	if f.last != 0 {
+		if d.state.doc.Pending.changed(f) {
+			return &changedFlush{f.lost}
+		}
 		if !f.oldest.IsZero() {
 			d.w.delivering.Store(f.oldest.UnixMilli())
 			defer d.w.delivering.Store(0)
@@ -58,7 +61,7 @@ func (d *deliverer) deliver(ctx context.Context, f *flush) error {
 			return err
 		}
 		failpoint.At(failpoint.PutAll)
-		if err := d.state.commit(ctx, f.last); err != nil {
+		if err := d.state.commit(ctx, f.last, f.lastSum); err != nil {
 			return err
 		}
 		failpoint.At(failpoint.Committed)
@@ -75,6 +78,25 @@ func (d *deliverer) deliver(ctx context.Context, f *flush) error {
 	return nil
 }
 
+// changed reports whether f, with the frames of the pending flush, does not have the frames for which that
+// was recorded.
+func (p *pendingFlush) changed(f *flush) bool {
+	switch {
+	case p == nil:
+		return false
+	case p.Sum == 0: // recorded by an earlier version
+		return f.lost
+	}
+	return p.Sum != f.sum
+}
+
+// changedFlush is the error of a pending flush that cannot be finished, because its frames are not
+// those for which it was recorded.
+type changedFlush struct{ lost bool } // storage has lost some of them
+
+// Error describes the error.
+func (e *changedFlush) Error() string { return "the frames of the pending flush have changed" }
+
 // put records the pending flush, unless it is recorded already, and puts its objects.
 func (d *deliverer) put(ctx context.Context, f *flush) error {
 	in, changed := d.plan(f)
@@ -82,7 +104,7 @@ func (d *deliverer) put(ctx context.Context, f *flush) error {
 		return nil
 	}
 	if changed {
-		if err := d.state.decide(ctx, in); err != nil {
+		if err := d.state.decide(ctx, f, in); err != nil {
 			return err
 		}
 		failpoint.At(failpoint.Decided)
@@ -98,13 +120,16 @@ func (d *deliverer) put(ctx context.Context, f *flush) error {
 // plan returns the pending flush of f and reports whether it must be written: not if the recorded
 // one names every object.
 func (d *deliverer) plan(f *flush) (in *pendingFlush, changed bool) {
-	in = &pendingFlush{First: f.first, Last: f.last, Decided: d.w.now().UTC(), Conversion: f.dest.Conversion}
+	in = &pendingFlush{
+		First: f.first, Last: f.last, Sum: f.sum,
+		Decided: d.w.now().UTC(), Conversion: f.dest.Conversion,
+	}
 	if pending := d.state.doc.Pending; pending != nil {
 		in.Decided, in.Objects = pending.Decided, pending.Objects[:len(pending.Objects):len(pending.Objects)]
 	}
 	for _, o := range f.order {
 		if _, ok := f.targets[o.part]; !ok {
-			in.Objects = append(in.Objects, f.target(o, d.w.cfg.Shard))
+			in.Objects = append(in.Objects, f.target(o, d.w.cfg.Shard, d.state.doc.Epoch))
 			changed = true
 		}
 	}
@@ -112,7 +137,7 @@ func (d *deliverer) plan(f *flush) (in *pendingFlush, changed bool) {
 }
 
 // target returns bucket, key and compression of a new object.
-func (f *flush) target(o *object, shard int) target {
+func (f *flush) target(o *object, shard int, epoch string) target {
 	t := target{Part: o.part, Bucket: f.dest.Bucket, Compression: o.compression}
 	prefix, dest := f.failed, f.dest
 	switch o.kind {
@@ -122,7 +147,7 @@ func (f *flush) target(o *object, shard int) target {
 		prefix, t.Bucket = f.source, f.dest.Backup.Bucket
 		dest.FileExtension = "" // backups always have their compression's extension
 	}
-	t.Key = o.name(dest, shard, f.first, f.last, prefix)
+	t.Key = o.name(dest, objectkey.Origin{Shard: shard, Epoch: epoch, First: f.first, Last: f.last}, prefix)
 	return t
 }
 

@@ -2,6 +2,8 @@ package deliver
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +40,11 @@ type flush struct {
 	keys                 []string // partition keys
 
 	first, last uint64
+	lastSum     uint32    // record.FrameSum of the newest frame
+	known       uint64    // first frame that is not lost
+	knownSum    uint32    // record.FrameSum of known
+	sum         uint32    // checksum of the sums of all frames that are not lost
+	lost        bool      // storage has lost some of the frames
 	since       time.Time // when the flush was opened
 	oldest      time.Time // arrival of the oldest record
 	count       Counts
@@ -97,6 +104,20 @@ func newFlush(d Destination, mem *memory, first uint64, now time.Time) (*flush, 
 	}
 	f.convert = newConversion(d.Conversion)
 	return f, nil
+}
+
+// frameEnds notes that the flush contains all records of a frame.
+func (f *flush) frameEnds(s span) {
+	f.last, f.lastSum = s.seq, s.sum
+	f.count.Batches++
+	f.lost = f.lost || s.lost
+	if s.lost {
+		return
+	}
+	if f.known == 0 {
+		f.known, f.knownSum = s.seq, s.sum
+	}
+	f.sum = max(1, crc32.Update(f.sum, crc32.IEEETable, binary.LittleEndian.AppendUint32(nil, s.sum)))
 }
 
 // full reports whether the flush has reached its size limit.

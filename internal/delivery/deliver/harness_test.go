@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/encoding/parquet"
@@ -30,6 +32,7 @@ type world struct {
 	last    uint64
 	grown   chan struct{} // closed and replaced when the log grows
 	store   *recordtest.Store
+	acked   map[uint64]int    // records of each frame, as known apart from the frames
 	objects map[string]object // by bucket/key
 	trimmed uint64
 	puts    int // successful puts
@@ -40,6 +43,10 @@ type world struct {
 	dest deliver.Destination
 	fn   deliver.Transformer
 	logs bytes.Buffer // what workers log
+
+	created bool             // the delivery state exists
+	reports recordtest.Store // of storage faults
+	faults  *deliver.Faults  // of the newest worker
 }
 
 type object struct {
@@ -49,7 +56,7 @@ type object struct {
 
 func newWorld() *world {
 	return &world{
-		frames: map[uint64][]byte{}, grown: make(chan struct{}), store: &recordtest.Store{},
+		frames: map[uint64][]byte{}, grown: make(chan struct{}), store: &recordtest.Store{}, acked: map[uint64]int{},
 		objects: map[string]object{}, fn: function{},
 		dest: deliver.Destination{
 			Stream: "s", StreamARN: "arn:s", Version: 1, Bucket: "b", Prefix: "logs/", ErrorPrefix: "errors/",
@@ -75,6 +82,7 @@ func (w *world) appendFrame(frame []byte) {
 	defer w.mu.Unlock()
 	w.last++
 	w.frames[w.last] = frame
+	w.acked[w.last] = int(record.FrameRecords(frame))
 	close(w.grown)
 	w.grown = make(chan struct{})
 }
@@ -163,20 +171,44 @@ func (l *life) Read(ctx context.Context, from uint64, tick time.Duration, fn fun
 	}
 }
 
-func (l *life) Last(context.Context) (uint64, error) {
+func (l *life) Range(context.Context) (first, last uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.last, nil
+	for first = l.trimmed + 1; first <= l.last && l.frames[first] == nil; first++ {
+	}
+	return first, l.last, nil
+}
+
+func (l *life) Frame(_ context.Context, seq uint64) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if frame := l.frames[seq]; frame != nil {
+		return slices.Clone(frame), nil
+	}
+	return nil, record.ErrNotFound
+}
+
+func (l *life) Records(first, last uint64) (n int64, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for seq := first; seq <= last; seq++ {
+		records, known := l.acked[seq]
+		if !known {
+			return 0, false
+		}
+		n += int64(records)
+	}
+	return n, true
 }
 
 func (l *life) Trim(_ context.Context, upTo uint64) error {
 	return l.do("trim", func() error {
 		for seq := range l.frames {
-			if seq <= upTo {
+			if seq < upTo {
 				delete(l.frames, seq)
 			}
 		}
-		l.trimmed = upTo
+		l.trimmed = upTo - 1
 		return nil
 	})
 }
@@ -195,12 +227,21 @@ func (d documents) Put(ctx context.Context, key string, value []byte, rev uint64
 		name = "pending"
 	case current == rev && (getErr != nil || !bytes.Contains(before, value[:60])):
 		name = "take" // by another owner
+	case delivered(before) == delivered(value) && bytes.Contains(before, []byte(`"intent":null`)):
+		name = "note" // which frame proves that the log is the same
 	}
 	err = d.do(name, func() (err error) {
 		newRev, err = d.Store.Put(context.WithoutCancel(ctx), key, value, rev)
 		return err
 	})
 	return newRev, err
+}
+
+// delivered returns a member of a delivery state.
+func delivered(doc []byte) string {
+	_, rest, _ := bytes.Cut(doc, []byte(`"delivered":`))
+	n, _, _ := bytes.Cut(rest, []byte(","))
+	return string(n)
 }
 
 // bucket is the life's sink. It is a type of its own because its Put differs from the store's.
@@ -219,6 +260,13 @@ func (b bucket) Put(_ context.Context, name, key string, body io.ReadSeeker, m r
 		b.puts++
 		return nil
 	})
+}
+
+func (b bucket) Exists(_ context.Context, name, key string) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, found := b.objects[name+"/"+key]
+	return found, nil
 }
 
 // function is a Transformer that looks at the record: one that begins with "bad" fails, one that
@@ -265,12 +313,37 @@ func (w *world) workerOf(t testing.TB, s step, shared bool) (*deliver.Worker, co
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &life{world: w, step: s, crash: cancel}
 	worker, err := deliver.New(deliver.Config{
-		Destination: w.destination, SpoolDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&w.logs, nil)), Shared: shared, Now: w.now,
-	}, l, documents{w.store, l}, bucket{l}, w.fn)
+		Destination: w.destination, SpoolDir: t.TempDir(), Logger: w.logger(), Shared: shared, Now: w.now, Faults: w.openFaults(t),
+	}, l, w.documents(t, l), bucket{l}, w.fn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return worker, ctx, cancel
+}
+
+func (w *world) logger() *slog.Logger { return slog.New(slog.NewTextHandler(&w.logs, nil)) }
+
+// openFaults opens the reports of storage faults like a new process.
+func (w *world) openFaults(t testing.TB) *deliver.Faults {
+	t.Helper()
+	faults, err := deliver.OpenFaults(t.Context(), &w.reports, prometheus.NewRegistry(), w.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.faults = faults
+	return faults
+}
+
+// documents returns the store of the delivery state as a worker sees it. The first call creates the state.
+func (w *world) documents(t testing.TB, l *life) record.Store {
+	t.Helper()
+	if !w.created {
+		if err := deliver.Create(t.Context(), w.store, "s", 0); err != nil {
+			t.Fatal(err)
+		}
+		w.created = true
+	}
+	return documents{w.store, l}
 }
 
 // run starts a worker and returns a channel that receives the result of its Run.

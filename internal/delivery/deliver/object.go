@@ -205,16 +205,13 @@ func (m *memory) compress(o *object, to *spool) error {
 }
 
 // name returns the object's key, which depends only on the flush, the object and the destination.
-func (o *object) name(d Destination, shard int, first, last uint64, prefix objectkey.Prefix) string {
+func (o *object) name(d Destination, origin objectkey.Origin, prefix objectkey.Prefix) string {
 	zone := d.Zone
 	if zone == nil {
 		zone = time.UTC
 	}
 	at := o.oldest.In(zone)
-	origin := objectkey.Origin{
-		Stream: d.Stream, Version: d.Version, Shard: shard,
-		First: first, Last: last, At: at, Part: o.part,
-	}
+	origin.Stream, origin.Version, origin.At, origin.Part = d.Stream, d.Version, at, o.part
 	ext, _ := objectkey.Extension(o.compression, d.FileExtension)
 	key := prefix.Append(nil, at, objectkey.Vars{ErrorOutputType: o.kind, Partition: o.partition, Random: origin.Random()})
 	return string(append(key, objectkey.ObjectName(d.Stream, d.Version, at, origin.ID(), ext)...))

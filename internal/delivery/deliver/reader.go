@@ -20,18 +20,19 @@ type reader struct {
 	w     *Worker
 	pipe  *pipe
 	until uint64 // 0 means no end
-	next  uint64 // expected sequence, 0 before the first frame
+	next  uint64 // expected sequence
 
-	batch record.Batch       // reused buffer
-	open  *call              // being gathered, or nil
-	since time.Time          // when open was started
-	dest  *cachedDestination // at that time
+	passed uint64             // the frames before it were passed on; those from here to next are lost
+	batch  record.Batch       // reused buffer
+	open   *call              // being gathered, or nil
+	since  time.Time          // when open was started
+	dest   *cachedDestination // at that time
 }
 
 // run reads from sequence from, up to until if that is not 0.
 func (r *reader) run(ctx context.Context, from uint64) error {
 	defer close(r.pipe.work)
-	r.next = from
+	r.next, r.passed = from, from
 	err := r.w.log.Read(ctx, from, tick, func(seq uint64, frame []byte) error {
 		if frame == nil {
 			return r.idle(ctx)
@@ -41,6 +42,13 @@ func (r *reader) run(ctx context.Context, from uint64) error {
 	switch {
 	case errors.Is(err, errEnd):
 		return nil
+	case errors.Is(err, record.ErrReplaced):
+		// What was read may exist nowhere else; it is delivered before the session looks at the log again.
+		r.w.logger.Error("the log lost frames that were read; delivering those first", "next", r.next, "error", err)
+		if err := r.end(ctx); !errors.Is(err, errEnd) {
+			return err
+		}
+		return nil
 	case err == nil:
 		return errors.New("read frames: the log ended")
 	}
@@ -49,6 +57,9 @@ func (r *reader) run(ctx context.Context, from uint64) error {
 
 // idle sends gathered records that are due, and a tick. It is called while no frame arrives.
 func (r *reader) idle(ctx context.Context) error {
+	if err := r.passLost(ctx); err != nil {
+		return err
+	}
 	if err := r.passRequests(ctx); err != nil {
 		return err
 	}
@@ -63,19 +74,12 @@ func (r *reader) idle(ctx context.Context) error {
 // frame processes one frame.
 func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
 	if r.until != 0 && seq > r.until {
-		r.w.logger.Error("frames missing from the buffer; skipping them", "from", r.next, "to", r.until)
+		r.next = r.until + 1
 		return r.end(ctx)
 	}
-	if seq != r.next && r.next > 1 {
-		r.w.logger.Error("frames missing from the buffer; skipping them", "from", r.next, "to", seq-1)
-	}
-	r.next = seq + 1
-	if err := r.batch.Parse(frame); err != nil {
-		r.w.logger.Error("stored frame is unreadable; writing it unchanged to the error output", "sequence", seq, "error", err)
-		if err := r.corrupt(ctx, seq, frame); err != nil {
-			return err
-		}
-	} else if err := r.take(ctx, seq); err != nil {
+	if record.IsLostFrame(frame) {
+		r.next = seq + 1 // passed on together with those around it
+	} else if err := r.whole(ctx, seq, frame); err != nil {
 		return err
 	}
 	if seq == r.until {
@@ -84,8 +88,22 @@ func (r *reader) frame(ctx context.Context, seq uint64, frame []byte) error {
 	return r.passRequests(ctx)
 }
 
+// whole processes a frame that is not lost, after those before it that are.
+func (r *reader) whole(ctx context.Context, seq uint64, frame []byte) error {
+	r.next = seq
+	if err := r.passLost(ctx); err != nil {
+		return err
+	}
+	r.next, r.passed = seq+1, seq+1
+	if err := r.batch.Parse(frame); err != nil {
+		r.w.logger.Error("stored frame is unreadable; writing it unchanged to the error output", "sequence", seq, "error", err)
+		return r.corrupt(ctx, seq, frame)
+	}
+	return r.take(ctx, seq, record.FrameSum(frame))
+}
+
 // take adds the parsed frame to the open call.
-func (r *reader) take(ctx context.Context, seq uint64) error {
+func (r *reader) take(ctx context.Context, seq uint64, sum uint32) error {
 	for i, rec := range r.batch.Records {
 		if r.open != nil && r.dest.FunctionBytes > 0 && len(r.open.records) > 0 &&
 			int64(len(r.open.buf)+len(rec)) > r.dest.FunctionBytes {
@@ -101,7 +119,7 @@ func (r *reader) take(ctx context.Context, seq uint64) error {
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	r.open.frameEnds(seq, r.batch.Arrived)
+	r.open.frameEnds(seq, r.batch.Arrived, sum, false)
 	if r.dest.FunctionBytes <= 0 || r.dest.FunctionARN == "" || r.w.now().Sub(r.since) >= r.dest.FunctionInterval {
 		return r.send(ctx)
 	}
@@ -119,7 +137,33 @@ func (r *reader) corrupt(ctx context.Context, seq uint64, frame []byte) error {
 	now := r.w.now()
 	r.open.kind = callCorrupt
 	r.open.add(seq, now, 0, frame)
-	r.open.frameEnds(seq, now)
+	r.open.frameEnds(seq, now, record.FrameSum(frame), false)
+	return r.send(ctx)
+}
+
+// passLost reports the lost frames before next, if there are any, and passes them on as one frame
+// without records.
+// They are reported first, so that a crash cannot hide them. The frames of a pending flush are not
+// reported, because its objects may contain them: see Worker.settle.
+func (r *reader) passLost(ctx context.Context) error {
+	first, last := r.passed, r.next-1
+	if last < first {
+		return nil
+	}
+	r.passed = r.next
+	if r.until == 0 {
+		n, known := r.w.log.Records(first, last)
+		if !known {
+			n = Unknown
+		}
+		if err := r.w.report(ctx, Fault{Kind: Lost, First: first, Last: last, Records: n}); err != nil {
+			return err
+		}
+	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	r.open.frameEnds(last, r.w.now(), record.FrameSum(nil), true)
 	return r.send(ctx)
 }
 
@@ -164,14 +208,14 @@ func (r *reader) passRequests(ctx context.Context) error {
 	if len(due) == 0 {
 		return nil
 	}
-	if err := r.send(ctx); err != nil {
+	if err := errors.Join(r.passLost(ctx), r.send(ctx)); err != nil {
 		return err
 	}
 	return r.signal(ctx, callFlush, due)
 }
 
 func (r *reader) end(ctx context.Context) error {
-	if err := r.send(ctx); err != nil {
+	if err := errors.Join(r.passLost(ctx), r.send(ctx)); err != nil {
 		return err
 	}
 	if err := r.signal(ctx, callEnd, nil); err != nil {

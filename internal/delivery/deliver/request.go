@@ -74,7 +74,7 @@ func (w *Worker) Flush(ctx context.Context) error {
 	}
 	var last uint64
 	if err := untilDone(ctx, w.logFailures, func() (err error) {
-		last, err = w.log.Last(ctx)
+		_, last, err = w.log.Range(ctx)
 		return err
 	}); err != nil {
 		return err

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
 // documentFormat is the newest format of the document that this version supports.
-const documentFormat = 2 // 1 had no conversion
+const documentFormat = 3 // 2 had no checksums of frames, 1 no conversion
 
 // document is the delivery state of a shard. It is written only with its current revision, so
 // a successful write also proves that no other worker has taken over.
@@ -34,6 +36,13 @@ type document struct {
 	Owner     string        `json:"owner"`
 	Delivered uint64        `json:"delivered"` // sequence of the last delivered frame
 	Pending   *pendingFlush `json:"intent"`
+	// Known is the sequence of a frame that stays in the log, and Sum its record.FrameSum: a log that
+	// has another frame at that place is another log. 0 means that there is none.
+	Known uint64 `json:"known,omitempty"`
+	Sum   uint32 `json:"sum,omitempty"`
+	// Epoch is part of the objects' names. It changes whenever sequence numbers may name other frames
+	// than before, so that no object is overwritten by one with other records.
+	Epoch string `json:"epoch,omitempty"`
 }
 
 // pendingFlush describes a flush whose objects may have been put in part.
@@ -42,6 +51,8 @@ type pendingFlush struct {
 	Last    uint64    `json:"last"`
 	Decided time.Time `json:"decided"`
 	Objects []target  `json:"objects"`
+	// Sum is a checksum of the record.FrameSums of all frames. 0 means unknown.
+	Sum uint32 `json:"sum,omitempty"`
 	// Conversion of the flush; nil means none.
 	Conversion *Conversion `json:"conversion,omitempty"`
 }
@@ -61,6 +72,16 @@ func stateKey(stream string, shard int) string { return fmt.Sprintf("%s/%d", str
 // leaseKey returns the key of the shard's lease.
 func leaseKey(stream string, shard int) string { return fmt.Sprintf("%s/%d/lease", stream, shard) }
 
+// Create writes the document of a new shard. Call it before the shard's log has frames: a log that has
+// frames but no document has lost it.
+func Create(ctx context.Context, store record.Store, stream string, shard int) error {
+	doc := document{Format: documentFormat}
+	if _, err := store.Put(ctx, stateKey(stream, shard), doc.encode(), 0); err != nil && !errors.Is(err, record.ErrConflict) {
+		return fmt.Errorf("create delivery state of %s/%d: %w", stream, shard, err)
+	}
+	return nil
+}
+
 // Forget removes the document of a deleted stream's shard. Call it before deleting the shard's
 // log: a document left behind would make a new stream of that name skip its first records.
 func Forget(ctx context.Context, store record.Store, stream string, shard int) error {
@@ -77,28 +98,33 @@ type state struct {
 	failures *failurelog.Log
 	doc      document
 	rev      uint64
+	missing  bool // there was no usable document
 }
 
 // take reads the document and makes this worker its owner, which stops any other. It retries
 // only the write.
 func take(ctx context.Context, store record.Store, key, owner string, failures *failurelog.Log) (*state, error) {
-	s := &state{store: store, key: key, failures: failures, doc: document{Format: documentFormat}}
+	s := &state{store: store, key: key, failures: failures}
 	value, rev, err := store.Get(ctx, key)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
+		s.missing = true
 	case err != nil:
 		return nil, fmt.Errorf("read delivery state: %w", err)
 	default:
-		if err := json.Unmarshal(value, &s.doc); err != nil {
-			return nil, fmt.Errorf("read delivery state of %s: %w: %w", key, errState, err)
+		s.rev = rev
+		if json.Unmarshal(value, &s.doc) != nil || s.doc.Format < 1 {
+			s.doc, s.missing = document{}, true
 		}
 		if s.doc.Format > documentFormat {
 			return nil, fmt.Errorf("%w: format %d of %s is newer than %d, the newest that this version supports; upgrade stagelog",
 				errState, s.doc.Format, key, documentFormat)
 		}
-		s.rev = rev
 	}
 	s.doc.Format, s.doc.Owner = documentFormat, owner
+	if s.missing {
+		return s, nil // written by compare, which reports it first
+	}
 	return s, s.write(ctx, s.doc)
 }
 
@@ -141,16 +167,33 @@ func (d document) encode() []byte {
 	return b.Bytes()
 }
 
-// decide records the pending flush.
-func (s *state) decide(ctx context.Context, in *pendingFlush) error {
+// decide records the pending flush of f.
+func (s *state) decide(ctx context.Context, f *flush, in *pendingFlush) error {
 	doc := s.doc
 	doc.Pending = in
+	if doc.Sum == 0 {
+		doc.Known, doc.Sum = f.known, f.knownSum
+	}
 	return s.write(ctx, doc)
 }
 
-// commit records that everything up to last is delivered and that no flush is pending.
-func (s *state) commit(ctx context.Context, last uint64) error {
+// commit records that everything up to last is delivered and that no flush is pending. sum is the
+// record.FrameSum of that frame.
+func (s *state) commit(ctx context.Context, last uint64, sum uint32) error {
 	doc := s.doc
 	doc.Delivered, doc.Pending = last, nil
+	doc.Known, doc.Sum = last, sum
+	return s.write(ctx, doc)
+}
+
+// restart records that delivery goes on after the frame delivered, without a pending flush and with
+// new object names. sum is the record.FrameSum of the frame known; 0 means that none is known.
+func (s *state) restart(ctx context.Context, delivered, known uint64, sum uint32) error {
+	doc := s.doc
+	doc.Delivered, doc.Pending = delivered, nil
+	if doc.Known, doc.Sum = known, sum; sum == 0 {
+		doc.Known = 0
+	}
+	doc.Epoch = uuid.NewString()
 	return s.write(ctx, doc)
 }

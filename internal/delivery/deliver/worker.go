@@ -36,7 +36,8 @@ type Config struct {
 	// Shared is set when other processes deliver from the same log and store: a lease then decides
 	// which worker delivers. Otherwise the worker is the only one and starts immediately.
 	Shared  bool
-	Metrics *Metrics         // by default its own
+	Metrics *Metrics // by default its own
+	Faults  *Faults
 	Logger  *slog.Logger     // with the key component; by default discards
 	Now     func() time.Time // by default time.Now
 }
@@ -64,6 +65,8 @@ type Worker struct {
 	newest   atomic.Pointer[cachedDestination]
 	stopped  chan struct{} // closed when Run returns
 	started  atomic.Bool
+	epoch    string      // of the delivery state; owned by session
+	proven   bool        // the log is the one that the delivery state is about; owned by session
 	standby  atomic.Bool // waiting for the shard's lease
 
 	// Arrival times, in ms, of the oldest record being collected and of the oldest being
@@ -95,8 +98,8 @@ func (w *Worker) destination(now time.Time) *cachedDestination {
 
 // New returns a worker; Run starts it.
 func New(cfg Config, log Log, store record.Store, sink Sink, fn Transformer) (*Worker, error) {
-	if cfg.Destination == nil || log == nil || store == nil || sink == nil || fn == nil {
-		return nil, errors.New("create delivery worker: destination, log, store, sink or transformer missing")
+	if cfg.Destination == nil || cfg.Faults == nil || log == nil || store == nil || sink == nil || fn == nil {
+		return nil, errors.New("create delivery worker: destination, faults, log, store, sink or transformer missing")
 	}
 	if cfg.SpoolDir == "" {
 		cfg.SpoolDir = filepath.Join(os.TempDir(), "stagelog-spool")
@@ -175,24 +178,6 @@ func (w *Worker) turn(ctx context.Context) error {
 		defer w.standby.Store(true)
 		return w.session(ctx)
 	})
-}
-
-// session takes over the delivery state, finishes the pending flush, and continues from there.
-func (w *Worker) session(ctx context.Context) error {
-	w.collecting.Store(0)
-	w.delivering.Store(0)
-	st, err := take(ctx, w.store, stateKey(w.stream, w.cfg.Shard), w.owner, w.stateFailures)
-	if err != nil {
-		return err
-	}
-	w.done.Store(st.doc.Delivered)
-	if in := st.doc.Pending; in != nil {
-		w.logger.Info("found a pending flush from an earlier run; finishing it first", "first", in.First, "last", in.Last, "objects", len(in.Objects))
-		if err := w.pump(ctx, st, in.First, in.Last); err != nil {
-			return fmt.Errorf("finish the pending flush: %w", err)
-		}
-	}
-	return w.pump(ctx, st, st.doc.Delivered+1, 0)
 }
 
 // State describes the progress of a worker.

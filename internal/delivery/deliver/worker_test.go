@@ -313,7 +313,7 @@ func TestFlushWaitsForLastFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		l := &life{world: w, crash: func() {}}
-		worker, err := deliver.New(deliver.Config{Destination: w.destination}, counted{l}, documents{w.store, l}, bucket{l}, w.fn)
+		worker, err := deliver.New(deliver.Config{Destination: w.destination, Faults: w.openFaults(t)}, counted{l}, w.documents(t, l), bucket{l}, w.fn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +346,7 @@ func TestHangingPutIsRetried(t *testing.T) {
 		defer cancel()
 		l := &life{world: w, crash: cancel}
 		hanging := &hangs{bucket: bucket{l}}
-		worker, err := deliver.New(deliver.Config{Destination: w.destination}, l, documents{w.store, l}, hanging, w.fn)
+		worker, err := deliver.New(deliver.Config{Destination: w.destination, Faults: w.openFaults(t)}, l, w.documents(t, l), hanging, w.fn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -385,24 +385,20 @@ func TestSecondWorkerStopsFirst(t *testing.T) {
 	})
 }
 
-func TestUnknownStateIsNotOverwritten(t *testing.T) {
-	for name, doc := range map[string]string{
-		"newer":    `{"format":99,"owner":"x","delivered":7,"intent":null,"more":1}`,
-		"not JSON": `{`,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld()
-			w.store = recordtest.StoreOf(map[string]string{"s/0": doc})
-			worker, ctx, cancel := w.worker(t, nil)
-			defer cancel()
-			if err := <-run(ctx, worker); err == nil || !strings.Contains(err.Error(), "delivery state") {
-				t.Errorf("%s: Run = %v, want an error about the delivery state", name, err)
-			}
-			if got := w.store.Docs()["s/0"]; got != doc {
-				t.Errorf("%s: document changed to %s", name, got)
-			}
-		})
-	}
+func TestNewerStateIsNotOverwritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const doc = `{"format":99,"owner":"x","delivered":7,"intent":null,"more":1}`
+		w := newWorld()
+		w.store = recordtest.StoreOf(map[string]string{"s/0": doc})
+		worker, ctx, cancel := w.worker(t, nil)
+		defer cancel()
+		if err := <-run(ctx, worker); err == nil || !strings.Contains(err.Error(), "upgrade stagelog") {
+			t.Errorf("Run = %v, want an error that says to upgrade", err)
+		}
+		if got := w.store.Docs()["s/0"]; got != doc {
+			t.Errorf("document changed to %s", got)
+		}
+	})
 }
 
 func TestForgetRestartsDelivery(t *testing.T) {
@@ -413,8 +409,8 @@ func TestForgetRestartsDelivery(t *testing.T) {
 		if err := deliver.Forget(t.Context(), w.store, "s", 0); err != nil {
 			t.Fatal(err)
 		}
-		w.last, w.frames = 0, map[uint64][]byte{} // the log, too
-		time.Sleep(time.Millisecond)              // in the bubble's time: names differ by it
+		w.last, w.frames, w.created = 0, map[uint64][]byte{}, false // the log, too
+		time.Sleep(time.Millisecond)                                // in the bubble's time: names differ by it
 		w.append("ok-2")
 		w.deliverAll(t, nil)
 		w.exactlyOnce(t, []string{"ok-1", "ok-2"})
@@ -472,7 +468,7 @@ func TestMetrics(t *testing.T) {
 			}
 			return nil
 		}
-		worker, err := deliver.New(deliver.Config{Destination: w.destination, Metrics: deliver.NewMetrics(reg)}, l, documents{w.store, l}, bucket{l}, w.fn)
+		worker, err := deliver.New(deliver.Config{Destination: w.destination, Faults: w.openFaults(t), Metrics: deliver.NewMetrics(reg)}, l, w.documents(t, l), bucket{l}, w.fn)
 		if err != nil {
 			t.Fatal(err)
 		}

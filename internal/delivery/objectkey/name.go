@@ -39,6 +39,8 @@ type Origin struct {
 	Stream  string
 	Version int
 	Shard   int
+	// Epoch changes when the shard's sequence numbers may begin again; "" at first.
+	Epoch string
 	// First and Last are the sequence numbers of the first and last frame of the object's flush.
 	First, Last uint64
 	// At is the arrival of the oldest record, to the millisecond. It distinguishes a stream
@@ -49,7 +51,11 @@ type Origin struct {
 }
 
 func (o Origin) sum() [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %d %d %d %d %d %q", o.Stream, o.Version, o.Shard, o.First, o.Last, o.At.UnixMilli(), o.Part))
+	text := fmt.Appendf(nil, "%q %d %d %d %d %d %q", o.Stream, o.Version, o.Shard, o.First, o.Last, o.At.UnixMilli(), o.Part)
+	if o.Epoch != "" {
+		text = fmt.Appendf(text, " %q", o.Epoch)
+	}
+	return sha256.Sum256(text)
 }
 
 // ID returns the id in the object's name: a UUID of version 8 (vendor-specific) that
