@@ -156,8 +156,9 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	if b.server == nil {
 		return b, b.chooseReplicas(ctx)
 	}
-	b.endSync = make(chan struct{})
-	b.syncing.Go(func() { b.syncAcked(b.endSync) })
+	end := make(chan struct{})
+	b.endSync = end
+	b.syncing.Go(func() { b.syncAcked(end) })
 	return b, b.measure(ctx)
 }
 
