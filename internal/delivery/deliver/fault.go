@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"maps"
 	"slices"
@@ -73,8 +74,9 @@ func (f Fault) String() string {
 		f.Stream, f.Shard, f.Last, records)
 }
 
+// key returns the key of the fault's document. It has no text, because the store limits its length.
 func (f Fault) key(epoch string) string {
-	return fmt.Sprintf("%s/%s/%d/%s/%d-%d/%s", f.Kind, f.Stream, f.Shard, epoch, f.First, f.Last, f.Detail)
+	return fmt.Sprintf("%s/%s/%d/%s/%d-%d/%08x", f.Kind, f.Stream, f.Shard, epoch, f.First, f.Last, crc32.ChecksumIEEE([]byte(f.Detail)))
 }
 
 // Faults keeps the faults of the storage until an operator acknowledges them. It may be used in parallel.
