@@ -321,9 +321,11 @@ func checkDamaged(t *testing.T, f filled, did []string, sum *counts) {
 
 	// What was repaired stays so.
 	out.Reset()
-	if b, err = buffer.Open(t.Context(), buffer.Config{Dir: f.dir, MaxBytes: 2 * smallBlocks, Logger: out.logger()}); err != nil {
+	again, err := buffer.Open(t.Context(), buffer.Config{Dir: f.dir, MaxBytes: 2 * smallBlocks, Logger: out.logger()})
+	if err != nil {
 		t.Fatal(err)
 	}
+	b = again
 	if n := len(b.Salvaged()); n != len(salvaged) || out.Len() > 0 {
 		t.Errorf("the second start logged:\n%s\nand has %d reports after %d", out.String(), n, len(salvaged))
 	}
