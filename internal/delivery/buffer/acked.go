@@ -39,7 +39,7 @@ const (
 type acked struct {
 	file  *os.File
 	seed  uint32
-	dirty atomic.Bool // written since the last sync
+	dirty dirty
 
 	mu    sync.Mutex // guards first and the header
 	first uint64     // older frames were trimmed
@@ -163,14 +163,25 @@ func (a *acked) trim(first uint64) error {
 
 // sync writes what was added to disk.
 func (a *acked) sync() error {
-	if a == nil || !a.dirty.Swap(false) {
+	if a == nil {
 		return nil
 	}
-	if err := a.file.Sync(); err != nil {
-		a.dirty.Store(true)
-		return err
+	return a.dirty.sync(a.file.Sync)
+}
+
+// dirty is set by each write to a file that is synced later.
+type dirty struct{ atomic.Bool }
+
+// sync calls file, which syncs the file, if it was written to since the last time.
+func (d *dirty) sync(file func() error) error {
+	if !d.Swap(false) {
+		return nil
 	}
-	return nil
+	err := file()
+	if err != nil {
+		d.Store(true)
+	}
+	return err
 }
 
 func (a *acked) close() error {
@@ -255,13 +266,24 @@ func (b *Buffer) syncAcked(done <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		b.mu.Lock()
-		for _, l := range b.logs {
-			b.journal(l.acked.sync())
+		for _, sync := range b.syncs() {
+			if err := sync(); !errors.Is(err, os.ErrClosed) { // of a deleted log
+				b.journal(err)
+			}
 		}
-		for _, c := range b.copies {
-			b.journal(c.sync())
-		}
-		b.mu.Unlock()
 	}
+}
+
+// syncs returns the functions that sync the journals and the copies. They are called without b.mu, because a sync can
+// take long.
+func (b *Buffer) syncs() (all []func() error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.logs {
+		all = append(all, l.acked.sync)
+	}
+	for _, c := range b.copies {
+		all = append(all, c.sync)
+	}
+	return all
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
 )
@@ -35,7 +34,7 @@ const (
 type storeCopy struct {
 	path  string
 	seed  uint32
-	dirty atomic.Bool // written since the last sync
+	dirty dirty
 
 	mu         sync.Mutex // guards the fields below
 	file       *os.File
@@ -185,26 +184,27 @@ func (c *storeCopy) rewriteLocked() error {
 			return errors.Join(err, f.Close(), os.Remove(path))
 		}
 	}
-	if err := errors.Join(f.Sync(), os.Rename(path, c.path), atomicfile.SyncDir(filepath.Dir(c.path))); err != nil {
-		return errors.Join(err, f.Close())
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(path))
+	}
+	if err := os.Rename(path, c.path); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(path))
 	}
 	old := c.file
 	c.file, c.keys, c.size, c.live = f, fresh.keys, fresh.size, fresh.live
-	return old.Close()
+	return errors.Join(old.Close(), atomicfile.SyncDir(filepath.Dir(c.path)))
 }
 
 // sync writes what was added to disk.
 func (c *storeCopy) sync() error {
-	if c == nil || !c.dirty.Swap(false) {
+	if c == nil {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.file.Sync(); err != nil {
-		c.dirty.Store(true)
-		return err
-	}
-	return nil
+	return c.dirty.sync(func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.file.Sync()
+	})
 }
 
 func (c *storeCopy) close() error {

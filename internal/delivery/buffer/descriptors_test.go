@@ -35,19 +35,7 @@ func noDescriptors(t *testing.T) (end func()) {
 
 // A frame that is stored when the process has no free file descriptor is not reported as refused.
 func TestAppendNeedsNoDescriptor(t *testing.T) {
-	b, err := Open(t.Context(), Config{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	l, err := b.Log(t.Context(), "s", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, l := openOne(t)
 	if _, err := l.Append(t.Context(), []byte("one")); err != nil {
 		t.Fatal(err)
 	}

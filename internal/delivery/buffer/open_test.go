@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-// cluster starts a NATS server that listens like one of a cluster, and returns its URL.
-func cluster(t *testing.T, jetStream bool) string {
+// serve starts a NATS server that the test stops. It adds to the options where its files are, and that it logs nothing.
+func serve(t *testing.T, opts server.Options) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: jetStream, StoreDir: t.TempDir(), SyncAlways: true, NoSigs: true, NoLog: true,
-	})
+	opts.Host, opts.StoreDir, opts.NoSigs, opts.NoLog = "127.0.0.1", t.TempDir(), true, true
+	s, err := server.NewServer(&opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,28 @@ func cluster(t *testing.T, jetStream bool) string {
 	if !s.ReadyForConnections(30 * time.Second) {
 		t.Fatal("the NATS server is not ready")
 	}
-	return s.ClientURL()
+	return s
+}
+
+// cluster starts a NATS server that listens like one of a cluster, and returns its URL.
+func cluster(t *testing.T, jetStream bool) string {
+	t.Helper()
+	return serve(t, server.Options{Port: server.RANDOM_PORT, JetStream: jetStream, SyncAlways: true}).ClientURL()
+}
+
+// connect returns another client of the NATS server.
+func connect(t *testing.T, url string) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
 }
 
 func TestClusterByURL(t *testing.T) {

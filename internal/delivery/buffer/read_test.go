@@ -6,9 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 )
 
@@ -43,15 +40,7 @@ func TestReadReplacesLostConsumer(t *testing.T) {
 // deleteConsumers deletes every consumer of every stream through another client.
 func deleteConsumers(t *testing.T, url string) {
 	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := connect(t, url)
 	n := 0
 	for stream := range js.ListStreams(t.Context()).Info() {
 		s, err := js.Stream(t.Context(), stream.Config.Name)

@@ -5,9 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -45,15 +42,7 @@ func TestReadReportsReplacedLog(t *testing.T) {
 // disk was replaced.
 func replaceLog(t *testing.T, url string) {
 	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := connect(t, url)
 	info, err := js.Stream(t.Context(), "FRAMES_s_0")
 	if err != nil {
 		t.Fatal(err)

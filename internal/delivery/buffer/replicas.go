@@ -42,7 +42,7 @@ func (b *Buffer) chooseReplicas(ctx context.Context) error {
 // mostReplicas returns the highest number of replicas of the account's streams: the cluster has at least as many servers, even
 // if some of them are down.
 func (b *Buffer) mostReplicas(ctx context.Context) (most int, err error) {
-	err = b.do(ctx, func(ctx context.Context) error {
+	err = b.whenReady(ctx, func(ctx context.Context) error {
 		streams := b.js.ListStreams(ctx)
 		for info := range streams.Info() {
 			most = max(most, info.Config.Replicas)

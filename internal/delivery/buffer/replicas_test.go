@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 )
@@ -39,18 +37,10 @@ func clusterOf(t *testing.T, n int) (urls string, start func(i int)) {
 	}
 	return strings.Join(clients, ","), func(i int) {
 		t.Helper()
-		s, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: ports[i][0], JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		serve(t, server.Options{
+			ServerName: fmt.Sprintf("n%d", i), Port: ports[i][0], JetStream: true,
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i][1], PoolSize: -1}, Routes: slices.Delete(slices.Clone(routes), i, i+1),
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(30 * time.Second) {
-			t.Fatal("the NATS server is not ready")
-		}
 	}
 }
 
@@ -77,15 +67,7 @@ func (x *text) logger() *slog.Logger { return slog.New(slog.NewTextHandler(x, ni
 // replicas returns the replicas of each stream by name.
 func replicas(t *testing.T, url string) map[string]int {
 	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := connect(t, url)
 	all := map[string]int{}
 	streams := js.ListStreams(t.Context())
 	for info := range streams.Info() {

@@ -8,20 +8,27 @@ import (
 	"github.com/stagelog/stagelog/internal/record"
 )
 
-func TestAppendReservesDiskSpace(t *testing.T) {
+// openOne opens a new buffer with one log. The test closes it.
+func openOne(t *testing.T) (*Buffer, *Log) {
+	t.Helper()
 	b, err := Open(t.Context(), Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	l, err := b.Log(t.Context(), "s", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b, l
+}
+
+func TestAppendReservesDiskSpace(t *testing.T) {
+	b, l := openOne(t)
 	s, err := b.Store(t.Context(), "delivery")
 	if err != nil {
 		t.Fatal(err)

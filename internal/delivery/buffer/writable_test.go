@@ -29,16 +29,7 @@ func TestWritableFailsWhenFull(t *testing.T) {
 }
 
 func TestWritableFailsWithoutNATS(t *testing.T) {
-	nats, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nats.Start()
-	stop := func() {
-		nats.Shutdown()
-		nats.WaitForShutdown()
-	}
-	t.Cleanup(stop)
+	nats := serve(t, server.Options{Port: server.RANDOM_PORT, JetStream: true})
 	b := open(t, buffer.Config{URL: nats.ClientURL(), MaxBytes: 16_000})
 	l := openLog(t, b, "s", 0)
 	if err := b.Writable(t.Context()); err != nil {
@@ -48,7 +39,8 @@ func TestWritableFailsWithoutNATS(t *testing.T) {
 	if err := b.Writable(t.Context()); !errors.Is(err, record.ErrFull) {
 		t.Errorf("Writable() with a full log = %v, want ErrFull", err)
 	}
-	stop()
+	nats.Shutdown()
+	nats.WaitForShutdown()
 	if err := b.Writable(t.Context()); err == nil || errors.Is(err, record.ErrFull) {
 		t.Errorf("Writable() without a server = %v, want an error of the connection", err)
 	}

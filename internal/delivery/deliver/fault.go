@@ -30,7 +30,7 @@ const (
 	// Replaced means that the log is not the one that was delivered from. Frames of the old one that
 	// were not delivered are lost; the frames of the new one are delivered from the first.
 	Replaced FaultKind = "replaced"
-	// Damaged means that the storage of something else than records was damaged.
+	// Damaged means that files were damaged; Detail says which, and what that cost.
 	Damaged FaultKind = "damaged"
 )
 

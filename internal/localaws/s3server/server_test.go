@@ -19,14 +19,16 @@ import (
 // childEnv makes the test binary a process of its own with one server on that directory.
 const childEnv = "STAGELOG_BUCKET_TEST_CHILD"
 
+// check ends a child that fails.
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
 // child serves, puts one object, is refused once, says where it works on stderr, and ends.
 func child() {
-	check := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
 	s, err := s3server.New(s3server.Config{Dir: os.Getenv(childEnv), Region: "eu-west-1", Admin: admin, Readers: []s3server.Account{reader}})
 	check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -52,12 +54,6 @@ const shortageEnv = "STAGELOG_BUCKET_TEST_SHORTAGE"
 
 // childWithShortage makes one accept of the server fail with EMFILE, then stores an object.
 func childWithShortage() {
-	check := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
 	dir := os.Getenv(childEnv)
 	s, err := s3server.New(s3server.Config{Dir: dir, Region: "eu-west-1", Admin: admin})
 	check(err)
