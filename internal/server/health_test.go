@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
+
+	"github.com/stagelog/stagelog/internal/delivery/deliver"
 )
 
 // fetch gets a page of the console's address.
@@ -27,6 +29,21 @@ func fetch(t *testing.T, c *Server, path string) (status int, body string) {
 		t.Fatal(err)
 	}
 	return res.StatusCode, string(text)
+}
+
+// whileRunning runs a pipeline, with changes to its configuration unless change is nil, and calls check meanwhile.
+func whileRunning(t *testing.T, change func(*Config), check func(context.Context, *Server) error) {
+	t.Helper()
+	restoreDir(t)
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	defer upstream.Close()
+	cfg := testConfig(t, upstream.URL)
+	if change != nil {
+		change(&cfg)
+	}
+	if err := Run(t.Context(), cfg, check); err != nil {
+		t.Fatalf("Run: %v", err)
+	}
 }
 
 func TestReadyzListsEveryProblem(t *testing.T) {
@@ -87,13 +104,9 @@ func TestReadyzFailsUntilPipelineExists(t *testing.T) {
 }
 
 func TestReadyzFailsForStageWithoutStream(t *testing.T) {
-	restoreDir(t)
-	upstream := httptest.NewServer(http.NotFoundHandler())
-	defer upstream.Close()
-	cfg := testConfig(t, upstream.URL)
-	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
+	whileRunning(t, nil, func(ctx context.Context, c *Server) error {
 		_, err := c.clients().Firehose.DeleteDeliveryStream(ctx, &firehose.DeleteDeliveryStreamInput{
-			DeliveryStreamName: aws.String(cfg.Pipeline.Stream()), AllowForceDelete: aws.Bool(true)})
+			DeliveryStreamName: aws.String(c.cfg.Pipeline.Stream()), AllowForceDelete: aws.Bool(true)})
 		if err != nil {
 			return err
 		}
@@ -112,18 +125,10 @@ func TestReadyzFailsForStageWithoutStream(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatalf("Run: %v", err)
-	}
 }
 
 func TestReadyzFailsWhenBufferIsFull(t *testing.T) {
-	restoreDir(t)
-	upstream := httptest.NewServer(http.NotFoundHandler())
-	defer upstream.Close()
-	cfg := testConfig(t, upstream.URL)
-	cfg.BufferBytes = 16_000
-	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
+	whileRunning(t, func(cfg *Config) { cfg.BufferBytes = 16_000 }, func(ctx context.Context, c *Server) error {
 		log, err := c.buffer.Log(ctx, "other", 0)
 		if err == nil {
 			_, err = log.Append(ctx, make([]byte, 15_500))
@@ -139,18 +144,43 @@ func TestReadyzFailsWhenBufferIsFull(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatalf("Run: %v", err)
-	}
+}
+
+// A fault of the storage is shown until it is acknowledged, but the server is ready.
+func TestReadyzShowsStorageFaults(t *testing.T) {
+	whileRunning(t, nil, func(ctx context.Context, c *Server) error {
+		lost := deliver.Fault{Kind: deliver.Lost, Stream: "amazon-apigateway-acme", First: 3, Last: 4, Records: 120}
+		if err := c.delivery.faults.Report(ctx, lost, ""); err != nil {
+			return err
+		}
+		for _, path := range []string{"/readyz", "/", "/delivery"} {
+			if status, body := fetch(t, c, path); status != 200 || !strings.Contains(body, "storage lost 120 records") {
+				t.Errorf("GET %s: %d without the fault, want 200 with it:\n%s", path, status, body)
+			}
+		}
+		const lostRecords = `stagelog_delivery_fault_records_total{kind="lost",stream="amazon-apigateway-acme"} 120`
+		if _, body := fetch(t, c, "/metrics"); !strings.Contains(body, "stagelog_delivery_faults 1\n") || !strings.Contains(body, lostRecords) {
+			t.Errorf("/metrics does not count the fault and its records:\n%s", body)
+		}
+		res, err := http.PostForm(c.Endpoints().Console+"/delivery/acknowledge", nil)
+		if err != nil {
+			return err
+		}
+		if err := res.Body.Close(); err != nil || res.StatusCode != 200 || res.Request.URL.Path != "/delivery" {
+			t.Errorf("acknowledging: %s at %s, %v; want the page Delivery", res.Status, res.Request.URL, err)
+		}
+		if status, body := fetch(t, c, "/readyz"); status != 200 || body != "ok\n" {
+			t.Errorf("/readyz after that: %d %q, want ok", status, body)
+		}
+		if _, body := fetch(t, c, "/delivery"); strings.Contains(body, "storage lost") {
+			t.Error("the page Delivery still shows the fault after that")
+		}
+		return nil
+	})
 }
 
 func TestMetricsAndLinesAreGuarded(t *testing.T) {
-	restoreDir(t)
-	upstream := httptest.NewServer(http.NotFoundHandler())
-	defer upstream.Close()
-	cfg := testConfig(t, upstream.URL)
-	cfg.ConsoleHosts = []string{"logs.example.com"}
-	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
+	whileRunning(t, func(cfg *Config) { cfg.ConsoleHosts = []string{"logs.example.com"} }, func(ctx context.Context, c *Server) error {
 		for _, path := range []string{"/metrics", LinesPath, "/"} {
 			for _, tt := range []struct {
 				host, site string
@@ -178,7 +208,4 @@ func TestMetricsAndLinesAreGuarded(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatalf("Run: %v", err)
-	}
 }
