@@ -23,6 +23,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const (
@@ -50,7 +52,7 @@ func sdk(t *testing.T, u *up, profile string) awsClients {
 		t.Fatal(err)
 	}
 	cfg.BaseEndpoint = aws.String(u.Endpoints.AWS)
-	cfg.RetryMaxAttempts = 8
+	cfg.RetryMaxAttempts, cfg.HTTPClient = 8, testenv.SDKClient(nil)
 	return awsClients{t, cfg, firehose.NewFromConfig(cfg), apigateway.NewFromConfig(cfg), lambda.NewFromConfig(cfg),
 		s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })}
 }

@@ -85,7 +85,7 @@ func clients(t *testing.T, u *up) (*firehose.Client, *s3.Client) {
 		t.Fatal(err)
 	}
 	cfg.BaseEndpoint = aws.String(u.Endpoints.AWS)
-	cfg.RetryMaxAttempts = 1
+	cfg.RetryMaxAttempts, cfg.HTTPClient = 1, testenv.SDKClient(nil)
 	return firehose.NewFromConfig(cfg), s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/smithy-go"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // A reader of the bucket gets IAM's own refusal.
@@ -25,7 +27,7 @@ func TestIAMRefusesReadersAsAWSDoes(t *testing.T) {
 	err := Run(t.Context(), cfg, func(ctx context.Context, c *Server) error {
 		reader := c.accounts.Readers[0]
 		client := iam.New(iam.Options{
-			Region: c.Region(), BaseEndpoint: aws.String(c.Endpoints().AWS), Retryer: aws.NopRetryer{},
+			Region: c.Region(), BaseEndpoint: aws.String(c.Endpoints().AWS), Retryer: aws.NopRetryer{}, HTTPClient: testenv.SDKClient(nil),
 			Credentials: credentials.NewStaticCredentialsProvider(reader.AccessKeyID, reader.SecretAccessKey, ""),
 		})
 		_, err := client.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String("x")})

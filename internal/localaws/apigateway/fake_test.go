@@ -17,6 +17,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // world is a Service with a client and a settable clock.
@@ -56,7 +57,7 @@ func (w *world) open(faults apigateway.Faults) {
 
 func client(url string, attempts int) *sdk.Client {
 	return sdk.New(sdk.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(url), HTTPClient: &http.Client{Transport: &http.Transport{}},
+		Region: "us-east-1", BaseEndpoint: aws.String(url), HTTPClient: testenv.SDKClient(&http.Transport{}),
 		RetryMaxAttempts: attempts,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
 	"github.com/stagelog/stagelog/internal/localaws/wire/wiretest"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func serve(t *testing.T, store *recordtest.Store) *sdk.Client {
@@ -18,7 +19,7 @@ func serve(t *testing.T, store *recordtest.Store) *sdk.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sdk.New(sdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "logs", s)), RetryMaxAttempts: 1, Credentials: wiretest.Credentials()})
+	return sdk.New(sdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "logs", s)), RetryMaxAttempts: 1, HTTPClient: testenv.SDKClient(nil), Credentials: wiretest.Credentials()})
 }
 
 func TestLogGroups(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const (
@@ -73,7 +74,7 @@ func client(t testing.TB, s *firehose.Service) *sdk.Client {
 	server := httptest.NewServer(handler(s, time.Now))
 	t.Cleanup(server.Close)
 	return sdk.New(sdk.Options{
-		Region: region, BaseEndpoint: aws.String(server.URL), HTTPClient: server.Client(),
+		Region: region, BaseEndpoint: aws.String(server.URL), HTTPClient: testenv.SDKClient(nil),
 		Credentials: credentials.NewStaticCredentialsProvider(testKey, testSecret, ""), RetryMaxAttempts: 1,
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/wire/wiretest"
 	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func serve(t *testing.T, store *recordtest.Store) (*glue.Service, *sdk.Client) {
@@ -22,7 +23,7 @@ func serve(t *testing.T, store *recordtest.Store) (*glue.Service, *sdk.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, sdk.New(sdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "glue", s)), RetryMaxAttempts: 1, Credentials: wiretest.Credentials()})
+	return s, sdk.New(sdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "glue", s)), RetryMaxAttempts: 1, HTTPClient: testenv.SDKClient(nil), Credentials: wiretest.Credentials()})
 }
 
 func lines(columns ...string) *types.TableInput {

@@ -12,6 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/iam"
 	"github.com/stagelog/stagelog/internal/localaws/wire/wiretest"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const trust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"firehose.amazonaws.com"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"123456789012"}}}]}`
@@ -24,7 +25,7 @@ func serve(t *testing.T, store *recordtest.Store) *iamsdk.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return iamsdk.New(iamsdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "iam", s)), RetryMaxAttempts: 1, Credentials: wiretest.Credentials()})
+	return iamsdk.New(iamsdk.Options{Region: wiretest.Region, BaseEndpoint: aws.String(wiretest.Serve(t, "iam", s)), RetryMaxAttempts: 1, HTTPClient: testenv.SDKClient(nil), Credentials: wiretest.Credentials()})
 }
 
 func TestRoles(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // TestSDK is the chain of calls that a deployment makes, by the SDK as it is.
@@ -19,7 +21,7 @@ func TestSDK(t *testing.T) {
 	server := httptest.NewServer(w)
 	defer server.Close()
 	ctx := context.Background()
-	client := lambda.New(lambda.Options{Region: "us-east-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1,
+	client := lambda.New(lambda.Options{Region: "us-east-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1, HTTPClient: testenv.SDKClient(nil),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDTEST", SecretAccessKey: "secret"}, nil
 		})})

@@ -25,6 +25,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 const readerID = "111122223333"
@@ -162,7 +163,7 @@ func code(err error) string {
 // raw is the plain SDK over the front door, for what Client does not offer.
 func raw(as s3server.Account) *s3.Client {
 	return s3.New(s3.Options{
-		BaseEndpoint: aws.String(front.URL), UsePathStyle: true, Region: "us-east-1", HTTPClient: &http.Client{Transport: &http.Transport{}},
+		BaseEndpoint: aws.String(front.URL), UsePathStyle: true, Region: "us-east-1", HTTPClient: testenv.SDKClient(&http.Transport{}),
 		Credentials:      credentials.NewStaticCredentialsProvider(as.AccessKeyID, as.SecretAccessKey, ""),
 		RetryMaxAttempts: 1,
 	})

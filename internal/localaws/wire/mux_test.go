@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // echo answers with what a handler is given.
@@ -230,7 +231,7 @@ func TestSTSWithTheGoSDK(t *testing.T) {
 	h := wire.NewMux(wire.Config{Verifier: wire.NewVerifier(oneKey{}, nowReally), Region: testRegion}, map[string]http.Handler{"sts": wire.STS()})
 	server := httptest.NewServer(h)
 	defer server.Close()
-	client := sts.New(sts.Options{Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), HTTPClient: server.Client(),
+	client := sts.New(sts.Options{Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), HTTPClient: testenv.SDKClient(nil),
 		Credentials: credentials.NewStaticCredentialsProvider(testKey, testSecret, ""), RetryMaxAttempts: 1})
 	out, err := client.GetCallerIdentity(context.Background(), &sts.GetCallerIdentityInput{})
 	if err != nil {

@@ -2,11 +2,9 @@
 package moto
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -161,30 +159,6 @@ func (s *Server) Config(transport http.RoundTripper) aws.Config {
 		Region:       Region,
 		BaseEndpoint: aws.String(s.URL),
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIAMOTOMOTOMOTOMOTO", "moto", ""),
-		HTTPClient:   &http.Client{Transport: wholeBody{transport}},
+		HTTPClient:   testenv.SDKClient(transport),
 	}
-}
-
-// wholeBody sends each request's body from memory. The SDK closes its own body as soon as the
-// response arrives. If net/http has not yet looked for the body's end, it then takes io.EOF for a
-// failed write and closes the connection: the response is lost, and the SDK repeats a request that
-// moto has carried out, so a create fails because the resource exists.
-type wholeBody struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (w wholeBody) RoundTrip(r *http.Request) (*http.Response, error) {
-	next := w.next
-	if next == nil {
-		next = http.DefaultTransport
-	}
-	if r.Body == nil {
-		return next.RoundTrip(r)
-	}
-	body, err := io.ReadAll(r.Body)
-	if err := errors.Join(err, r.Body.Close()); err != nil {
-		return nil, err
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return next.RoundTrip(r)
 }
