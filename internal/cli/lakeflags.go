@@ -231,7 +231,7 @@ func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 			at.url(at.Prefix), table.Plural(int64(sum.Spared), "object"), f.lakePath(at.bucket.Bucket()))
 	}
 	if sum.Skipped > 0 {
-		fmt.Fprintf(e.stderr, "skipped %s\n", table.Plural(int64(sum.Skipped), "object"))
+		fmt.Fprintf(e.stderr, "skipped %s; the next import tries them again\n", table.Plural(int64(sum.Skipped), "object"))
 	}
 	for _, p := range sum.Problems {
 		fmt.Fprintf(e.stderr, "  %s: %s\n", table.Printable(p.Key), table.Printable(p.Reason))

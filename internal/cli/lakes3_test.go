@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -167,5 +168,40 @@ func TestNoObjectsAndListingDenied(t *testing.T) {
 	}
 	if _, stderr, code := f.run(t, "report", "--bucket", "s3://acme-logs/shared/"); code != exitOK || !strings.HasSuffix(stderr, "no objects below s3://acme-logs/shared/\n") {
 		t.Errorf("report = %d: %s", code, stderr)
+	}
+}
+
+// Objects that S3 refuses to return, or whose transfer breaks off, are named and left for the next import.
+func TestReportSkipsUnreadableObjects(t *testing.T) {
+	f := newFakeS3(t, "acme-logs", map[string]string{
+		"logs/a": `{"request_id":"r1"}`, "logs/denied": `{"request_id":"r2"}`, "logs/cut": strings.Repeat(`{"customer":"A"}`+"\n", 10_000),
+	})
+	f.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/denied"):
+			refuse(w, r, http.StatusForbidden, "AccessDenied", "Access Denied", "")
+		case strings.HasSuffix(r.URL.Path, "/cut"):
+			w.Header().Set("Content-Length", "170000")
+			_, _ = io.WriteString(w, f.objects["logs/cut"][:100_000])
+		default:
+			return false
+		}
+		return true
+	}
+	query := []string{"query", "SELECT count(*) FROM requests", "--csv", "--bucket", "s3://acme-logs/logs/"}
+	stdout, stderr, code := f.run(t, query...)
+	if code != exitOK || !strings.HasSuffix(stdout, "\n1\n") {
+		t.Errorf("query = %d: %q", code, stdout)
+	}
+	for _, text := range []string{
+		"skipped 2 objects; the next import tries them again\n", "logs/denied: S3 refused to return it: Access Denied (AccessDenied)\n", "logs/cut: its transfer was interrupted: unexpected EOF\n",
+	} {
+		if !strings.Contains(stderr, text) {
+			t.Errorf("stderr does not contain %q:\n%s", text, stderr)
+		}
+	}
+	f.refuse = nil
+	if stdout, stderr, code = f.run(t, query...); code != exitOK || !strings.HasSuffix(stdout, "\n10002\n") || strings.Contains(stderr, "skipped") {
+		t.Errorf("again: query = %d: %q %s", code, stdout, stderr)
 	}
 }

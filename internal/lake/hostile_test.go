@@ -3,13 +3,20 @@
 package lake_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
+
+	"github.com/aws/smithy-go"
 
 	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/record"
@@ -128,4 +135,115 @@ func TestImportSkipsVanishedObjects(t *testing.T) {
 		t.Errorf("again: %+v, %v", sum, err)
 	}
 	want(t, "rows", ask(t, l, "SELECT count(*), count(DISTINCT request_id), count(*) FILTER (request_id = 'changed') FROM requests"), "60|60|1")
+}
+
+// faulty is a bucket that fails to return some objects.
+type faulty struct {
+	*bucket
+	refused map[string]error
+	cut     map[string]io.Reader // follows the first half of the body
+}
+
+func (f faulty) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	if err := f.refused[key]; err != nil {
+		return nil, fmt.Errorf("get object %s: %w", key, err)
+	}
+	if end := f.cut[key]; end != nil {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(f.bodies[key][:len(f.bodies[key])/2]), end)), nil
+	}
+	return f.bucket.Get(ctx, key)
+}
+
+// packed returns an object of each format, with the same number of requests.
+func packed(t *testing.T) map[string][]byte {
+	var text strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&text, "{\"requestId\":\"r%d\",\"status\":\"200\"}\n", i)
+	}
+	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
+	return map[string][]byte{"plain": []byte(text.String()), "gzip": gzipped(t, text.String()), "zip": zipped(t, text.String()), "parquet": parquetFile(t, lines...)}
+}
+
+// An object whose transfer is interrupted is not imported in part; the next import reads it.
+func TestImportRepeatsInterruptedTransfer(t *testing.T) {
+	for name, end := range map[string]io.Reader{"error": iotest.ErrReader(io.ErrUnexpectedEOF), "early end": strings.NewReader("")} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			b := &bucket{name: "b", bodies: packed(t)}
+			f := faulty{bucket: b, cut: map[string]io.Reader{}}
+			for form := range b.bodies {
+				f.cut[form] = end
+			}
+			b.bodies["whole"] = []byte(`{"requestId":"r","status":"200"}`)
+			b.sort()
+			l := open(t, "")
+			sum, err := l.Import(t.Context(), f, lake.ImportOptions{})
+			if err != nil || sum.Imported != 1 || sum.Skipped != 4 || sum.Bad != 0 || len(sum.Problems) != 4 {
+				t.Errorf("%+v, %v", sum, err)
+			}
+			want(t, "rows", ask(t, l, "SELECT count(*) FROM requests"), "1")
+			if left, err := fs.Glob(os.DirFS(os.Getenv("TMPDIR")), "*/*"); err != nil || len(left) > 0 {
+				t.Errorf("files left: %s, %v", left, err)
+			}
+			if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Imported != 4 || sum.Rows != 2000 || len(sum.Problems) > 0 {
+				t.Errorf("again: %+v", sum)
+			}
+		})
+	}
+}
+
+// refusals are S3's responses for one object that it does not return.
+var refusals = []string{"AccessDenied", "InvalidObjectState", "InvalidRequest", "KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"}
+
+// An object that S3 refuses to return does not stop the import of the others, unless it refuses all.
+func TestImportSkipsRefusedObjects(t *testing.T) {
+	b := &bucket{name: "b", bodies: map[string][]byte{}}
+	f := faulty{bucket: b, refused: map[string]error{}}
+	for i, code := range refusals {
+		b.bodies[fmt.Sprintf("o%02d", 2*i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+		f.refused[fmt.Sprintf("o%02d", 2*i)] = &smithy.GenericAPIError{Code: code, Message: "because"}
+	}
+	b.sort()
+	l := open(t, "")
+	if _, err := l.Import(t.Context(), f, lake.ImportOptions{}); !errors.Is(err, f.refused["o00"]) {
+		t.Errorf("Import = %v, want the first refusal", err)
+	}
+	b.bodies["o01"] = []byte(`{"request_id":"good"}`)
+	b.sort()
+	for try, imported := range []int{1, 0} {
+		sum, err := l.Import(t.Context(), f, lake.ImportOptions{})
+		if err != nil || sum.Imported != imported || sum.Skipped != len(refusals) {
+			t.Errorf("import %d: %+v, %v", try, sum, err)
+		}
+		for i, p := range sum.Problems {
+			if want := "S3 refused to return it: because (" + refusals[i] + ")"; p.Reason != want || p.Key != fmt.Sprintf("o%02d", 2*i) {
+				t.Errorf("%+v, want %s", p, want)
+			}
+		}
+	}
+	f.refused["o00"] = &smithy.GenericAPIError{Code: "KMS.ThrottlingException"}
+	if _, err := l.Import(t.Context(), f, lake.ImportOptions{}); !errors.Is(err, f.refused["o00"]) {
+		t.Errorf("Import = %v, want the throttling", err)
+	}
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Imported != len(refusals) {
+		t.Errorf("after the refusals: %+v", sum)
+	}
+}
+
+// A disk that is full while an object is copied to it is not the object's fault.
+func TestImportFailsWithTheDisk(t *testing.T) {
+	for _, form := range []string{"zip", "parquet"} {
+		b := &bucket{name: "b", bodies: map[string][]byte{form: packed(t)[form]}}
+		b.sort()
+		l := open(t, "")
+		good := os.TempDir()
+		t.Setenv("TMPDIR", "/dev/null") // no file can be created there
+		if sum, err := l.Import(t.Context(), b, lake.ImportOptions{}); err == nil {
+			t.Errorf("%s: Import = %+v, want an error", form, sum)
+		}
+		t.Setenv("TMPDIR", good)
+		if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Rows != 500 || len(sum.Problems) > 0 {
+			t.Errorf("%s: %+v", form, sum)
+		}
+	}
 }

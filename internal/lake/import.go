@@ -3,6 +3,7 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -45,6 +46,9 @@ func (l *Lake) Import(ctx context.Context, src Source, opts ImportOptions) (Summ
 	group.Go(func() error { return im.find(both, queue) })
 	group.Go(func() error { return im.store(both, queue) })
 	err := group.Wait()
+	if err == nil && im.failed != nil && im.sum.Skipped+len(im.skipped) == int(im.found.Load()) {
+		err = im.failed // of all objects, none could be read
+	}
 	if err == nil {
 		err = im.flush(ctx, true)
 	}
@@ -64,6 +68,7 @@ type importer struct {
 
 	found   atomic.Int64
 	skipped []Problem // objects that were not imported
+	failed  error     // why the first of them could not be fetched, unless it disappeared
 	batch   []*read
 	rows    int64
 	sum     Summary // of what was committed
@@ -141,6 +146,7 @@ func (im *importer) store(ctx context.Context, queue <-chan chan *read) error {
 		case r := <-done:
 			if r.skipped != "" {
 				im.skipped = append(im.skipped, Problem{r.Key, r.skipped})
+				im.failed = cmp.Or(im.failed, r.failed)
 				continue
 			}
 			im.batch = append(im.batch, r)

@@ -109,6 +109,23 @@ func gzipped(t testing.TB, text string) []byte {
 	return b.Bytes()
 }
 
+func zipped(t testing.TB, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 const everyColumn = `SELECT time, request_id, extended_request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path,
 	status, latency, integration_latency, bytes, ip, user_agent, error, CAST(extra AS VARCHAR) FROM requests ORDER BY object, line`
 
@@ -218,15 +235,6 @@ func TestMappingUsesTheFormatsVariables(t *testing.T) {
 // Each object is imported or reported as a problem, and none stops the import.
 func TestImportReadsEveryKindOfObject(t *testing.T) {
 	one, two := `{"request_id":"r1","status":"200"}`, `{"request_id":"r2","status":"201"}`
-	var archive bytes.Buffer
-	z := zip.NewWriter(&archive)
-	w, err := z.Create("x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(w, one+two); err != nil || z.Close() != nil {
-		t.Fatal(err)
-	}
 	whole := gzipped(t, strings.Repeat(one+"\n", 20_000))
 	for name, c := range map[string]struct {
 		body      []byte
@@ -240,7 +248,7 @@ func TestImportReadsEveryKindOfObject(t *testing.T) {
 		"blank lines and CRLF":     {body: []byte("\r\n" + one + "\r\n\r\n" + two), rows: 2},
 		"gzip":                     {body: gzipped(t, one+"\n"+two), rows: 2},
 		"gzip of several members":  {body: append(gzipped(t, one), gzipped(t, two)...), rows: 2},
-		"ZIP":                      {body: archive.Bytes(), rows: 2},
+		"ZIP":                      {body: zipped(t, one+two), rows: 2},
 		"empty":                    {body: nil},
 		"empty gzip":               {body: gzipped(t, "")},
 		"truncated gzip":           {body: whole[:len(whole)-20], rows: -1, bad: -1, problem: "truncated"},

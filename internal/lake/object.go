@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
 	"github.com/stagelog/stagelog/internal/record"
@@ -33,7 +34,8 @@ type read struct {
 	count   counts
 	bad     []badLine
 	problem string // "" if none
-	skipped string // why it was not imported; "" if it was
+	skipped string // why it is not imported now; "" if it is
+	failed  error  // the bucket's error, if that is why
 }
 
 type badLine struct {
@@ -49,8 +51,8 @@ type objectReader struct {
 	dir     string
 }
 
-// read reads one object into a file. It returns an error if the bucket or the machine fails; a fault in the object itself
-// becomes its problem.
+// read reads one object into a file. It returns an error if the bucket or the machine fails. A fault in the object itself
+// becomes its problem; if only this object cannot be fetched, it is skipped.
 func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *read, err error) {
 	r := &read{Object: o, id: id}
 	if !utf8.ValidString(o.Key) {
@@ -62,24 +64,32 @@ func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *
 		r.skipped = "the object disappeared after it was listed"
 		return r, nil
 	}
+	if awserr.RefusedObject(err) {
+		r.skipped, r.failed = fmt.Sprintf("S3 refused to return it: %s (%s)", awserr.Message(err), awserr.Code(err)), err
+		return r, nil
+	}
 	if err != nil {
 		return nil, err // it names the object
 	}
 	defer body.Close()
+	whole := &checkedBody{from: body, size: o.Size}
 	file, err := os.CreateTemp(or.dir, "rows-*.csv")
 	if err != nil {
 		return nil, fmt.Errorf("create a file for the rows of %s: %w", o.Key, err)
 	}
 	r.file = file.Name()
-	err = r.parse(ctx, body, file, lineReader{fields: or.mapping.names(), object: id})
+	err = r.parse(ctx, whole, file, lineReader{fields: or.mapping.names(), object: id})
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}
 	switch {
-	case err == nil:
-		return r, nil
 	case ctx.Err() != nil:
 		err = ctx.Err()
+	case whole.err != nil:
+		r.skipped, r.failed = "its transfer was interrupted: "+whole.err.Error(), fmt.Errorf("read object %s: %w", o.Key, whole.err)
+		return r, os.Remove(r.file)
+	case err == nil:
+		return r, nil
 	default:
 		err = fmt.Errorf("write the rows of %s: %w", o.Key, err)
 	}
@@ -87,10 +97,35 @@ func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *
 	return nil, err
 }
 
+// checkedBody notes when an object's body ends before its listed size, or fails. The decoders cannot distinguish that from
+// a truncated object.
+type checkedBody struct {
+	from io.Reader
+	size int64
+	n    int64
+	err  error
+}
+
+// Read reads from the body.
+func (b *checkedBody) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	b.n += int64(n)
+	switch {
+	case err == nil:
+	case !errors.Is(err, io.EOF):
+		b.err = err
+	case b.n < b.size:
+		b.err = fmt.Errorf("got %d of %d bytes", b.n, b.size)
+	}
+	return n, err
+}
+
 // parse writes the rows of the object's lines to file, and sets r's counts and problem. Its error is never the object's fault.
 func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader lineReader) error {
 	plain, form, err := lines.Open(body)
-	if err != nil {
+	if errors.Is(err, lines.ErrCopy) {
+		return err
+	} else if err != nil {
 		r.problem = err.Error()
 		return ctx.Err()
 	}

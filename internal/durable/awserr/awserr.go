@@ -68,6 +68,13 @@ func Denied(err error) bool {
 		Status(err) == http.StatusForbidden && slices.Contains([]string{"", "UnknownError"}, Code(err))
 }
 
+// RefusedObject reports whether S3 refused to return an object for a reason that need not apply to other objects: permissions,
+// an archive, or encryption. InvalidRequest is the code for an object that is encrypted with a customer's own key.
+func RefusedObject(err error) bool {
+	code := Code(err)
+	return Denied(err) || Is(err, "InvalidObjectState", "InvalidRequest") || strings.HasPrefix(code, "KMS.") && code != "KMS.ThrottlingException"
+}
+
 // BadCredentials reports whether all other calls with the same credentials would fail too.
 func BadCredentials(err error) bool {
 	return Is(err, "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",

@@ -107,3 +107,14 @@ func TestParts(t *testing.T) {
 		t.Error("Answered = false for a response")
 	}
 }
+
+func TestRefusedObject(t *testing.T) {
+	for code, want := range map[string]bool{
+		"AccessDenied": true, "InvalidObjectState": true, "InvalidRequest": true, "KMS.DisabledException": true, "KMS.NotFoundException": true,
+		"KMS.ThrottlingException": false, "ExpiredToken": false, "SlowDown": false, "InternalError": false, "NoSuchKey": false,
+	} {
+		if got := awserr.RefusedObject(answer(400, code, "")); got != want {
+			t.Errorf("RefusedObject(%s) = %v, want %v", code, got, want)
+		}
+	}
+}

@@ -61,6 +61,10 @@ const (
 // ErrCorrupt is returned when data does not match the form that its first bytes indicate.
 var ErrCorrupt = errors.New("compressed data is corrupt")
 
+// ErrCopy is returned when an object cannot be copied to a temporary file, which some forms require. The error may be that of
+// the object's reader.
+var ErrCopy = errors.New("copy the object to a temporary file")
+
 // Open returns a reader of the decompressed bytes of an object, and the object's form. The
 // caller must close the reader; Open does not close r. The reader of a truncated object
 // returns what can be read, and then io.ErrUnexpectedEOF.
@@ -233,13 +237,13 @@ func (z *zipped) Read(p []byte) (int, error) {
 func unnamed(in io.Reader) (file *os.File, size int64, err error) {
 	file, err = os.CreateTemp("", "stagelog-object-*")
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("%w: %w", ErrCopy, err)
 	}
 	if err = os.Remove(file.Name()); err == nil {
 		size, err = io.Copy(file, in)
 	}
 	if err != nil {
-		return nil, 0, errors.Join(err, file.Close())
+		return nil, 0, errors.Join(fmt.Errorf("%w: %w", ErrCopy, err), file.Close())
 	}
 	return file, size, nil
 }
