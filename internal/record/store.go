@@ -20,4 +20,8 @@ type Store interface {
 	// All calls fn with every key that begins with prefix, in any order. The value is valid only
 	// during fn. All stops at fn's first error and returns it unchanged.
 	All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error
+	// Changes calls fn with each key that was written or deleted after revision since, in the order of the writes, with its newest
+	// value, or nil if it is deleted. It returns the revision up to which it has read; 0 starts at the beginning. The value is
+	// valid only during fn. A Store that no other process can write may return since.
+	Changes(ctx context.Context, since uint64, fn func(key string, value []byte, rev uint64)) (upTo uint64, err error)
 }

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
+	"github.com/stagelog/stagelog/internal/durable/retry"
+	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/firehose"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -111,9 +113,14 @@ func (d *delivery) changed(defined firehose.Stream) {
 	}
 }
 
-// deleted stops a stream's delivery and removes its undelivered records, as AWS does. A deletion
-// that is finished after a crash has no delivery to stop.
-func (d *delivery) deleted(name string) {
+// closed stops the delivery of a stream that another process deletes.
+func (d *delivery) closed(name string) {
+	d.stop(name)
+	d.server.buffer.CloseLogs(name)
+}
+
+// stop stops a stream's delivery, if it is running.
+func (d *delivery) stop(name string) {
 	d.mu.Lock()
 	s := d.streams[name]
 	delete(d.streams, name)
@@ -122,7 +129,20 @@ func (d *delivery) deleted(name string) {
 		s.stop()
 		s.done.Wait()
 	}
-	if err := d.forget(context.Background(), name); err != nil {
+}
+
+// closeTime is how long the deletion of a stream's records waits for the other processes of a cluster to close the stream.
+const closeTime = 2 * documents.Interval
+
+// deleted stops a stream's delivery and removes its undelivered records, as AWS does. A deletion
+// that is finished after a crash has no delivery to stop.
+func (d *delivery) deleted(name string) {
+	d.stop(name)
+	ctx := context.Background()
+	if d.server.cfg.NATS != "" {
+		_ = retry.Sleep(ctx, closeTime) // fails only when ctx ends
+	}
+	if err := d.forget(ctx, name); err != nil {
 		d.log.Error("removing a deleted stream's records failed", "stream", name, "error", err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/stagelog/stagelog/internal/localaws/lambda/host"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/provision/desired"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
@@ -85,10 +86,16 @@ func (c *Server) openControl(ctx context.Context) error {
 	if store, err = c.buffer.Store(ctx, "function"); err != nil {
 		return err
 	}
+	var code record.Store
+	if c.cfg.NATS != "" {
+		if code, err = c.buffer.Store(ctx, "function-code"); err != nil {
+			return err
+		}
+	}
 	admin := c.accounts.Admin
 	c.functions, err = functionapi.New(ctx, functionapi.Config{
 		Region: p.Region, Account: p.Account, Dir: filepath.Join(c.cfg.Dir, "functions"),
-		FetchObject: functionCode(c.objects),
+		FetchObject: functionCode(c.objects), Code: code,
 		Environment: map[string]string{"AWS_ENDPOINT_URL": url(c.at.aws)},
 		Credentials: host.Credentials{AccessKeyID: admin.AccessKeyID, SecretAccessKey: admin.SecretAccessKey},
 		Logger:      c.log.With("component", "function"),
@@ -163,7 +170,7 @@ func (c *Server) openPath(ctx context.Context) (err error) {
 	c.ingest = ingest.New(ingest.Config{Shards: c.cfg.Shards, Gather: gather, Metrics: c.registry, Logger: c.log.With("component", "ingest")}, c.openLog)
 	c.streams, err = firehose.New(ctx, firehose.Config{
 		Region: p.Region, Account: p.Account, Logger: c.log.With("component", "firehose"), Metrics: firehose.NewMetrics(c.registry),
-		OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, CheckSchema: c.checkSchema,
+		OnChange: c.delivery.changed, OnDelete: c.delivery.deleted, OnClose: c.delivery.closed, CheckSchema: c.checkSchema,
 	}, store, c.ingest)
 	if err != nil {
 		return fmt.Errorf("open delivery streams: %w", err)

@@ -240,6 +240,11 @@ func (c *Server) start(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return c.lines.Run(ctx) })
 	group.Go(func() error { return c.control.Run(ctx) })
 	group.Go(func() error { return c.delivery.run(ctx) })
+	if c.cfg.NATS != "" {
+		for _, follow := range []func(context.Context) error{c.control.Follow, c.functions.Follow, c.streams.Follow, c.roles.Follow, c.logGroups.Follow, c.catalog.Follow} {
+			group.Go(func() error { return follow(ctx) })
+		}
+	}
 	group.Go(func() error { return c.addHeldBack(ctx) })
 	serve(ctx, group, c.at.aws, c.awsHandler(), c.log)
 	c.closeStages = serveStages(ctx, group, c.at.stages, c.stages, c.log)

@@ -82,7 +82,7 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 
 // Shards returns the number of shards of the stream that have a log: one more than the highest.
 func (b *Buffer) Shards(ctx context.Context, stream string) (n int, err error) {
-	err = b.do(ctx, func(ctx context.Context) error {
+	err = b.whenReady(ctx, func(ctx context.Context) error {
 		names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject(streamSubjects(stream)))
 		for name := range names.Name() {
 			shard, err := strconv.Atoi(name[strings.LastIndexByte(name, '_')+1:])
@@ -113,6 +113,18 @@ func (b *Buffer) DeleteLog(ctx context.Context, stream string, shard int) error 
 	}
 	delete(b.logs, name)
 	return b.measure(ctx)
+}
+
+// CloseLogs forgets the opened logs of a stream that another process deletes. A new stream of that name has other logs.
+func (b *Buffer) CloseLogs(stream string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name := range b.logs {
+		shard, ours := strings.CutPrefix(name, framesStream+escape(stream)+"_")
+		if _, err := strconv.Atoi(shard); ours && err == nil { // else the name of a longer stream
+			delete(b.logs, name)
+		}
+	}
 }
 
 // Append stores one frame of up to record.MaxFrameBytes and returns once it is synced. If the

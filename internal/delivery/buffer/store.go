@@ -1,9 +1,12 @@
 package buffer
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -116,31 +119,93 @@ func present(value []byte) []byte {
 // All calls fn with every current key that begins with prefix, in no particular order. It stops at
 // fn's first error and returns it unchanged. The value may be kept.
 func (s *Store) All(ctx context.Context, prefix string, fn func(key string, value []byte, rev uint64) error) error {
-	w, err := s.kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	var stopped error
+	_, err := s.read(ctx, 0, func(key string, value []byte, rev uint64) bool {
+		if value != nil && strings.HasPrefix(key, prefix) {
+			stopped = fn(key, value, rev)
+		}
+		return stopped == nil
+	})
+	return cmp.Or(stopped, err)
+}
+
+// Changes calls fn with each key that was written or deleted after revision since, in the order of the writes, with its newest
+// value, or nil if it is deleted. It returns the revision up to which it has read. On the embedded server, which only this
+// process can write, it returns since. The value may be kept.
+func (s *Store) Changes(ctx context.Context, since uint64, fn func(key string, value []byte, rev uint64)) (upTo uint64, err error) {
+	if s.b.server != nil {
+		return since, nil
+	}
+	return s.read(ctx, since, func(key string, value []byte, rev uint64) bool {
+		fn(key, value, rev)
+		return true
+	})
+}
+
+// replicaLag limits how long read waits for entries that a replica does not have yet.
+const replicaLag = time.Second
+
+// read calls fn with the newest entry of each key after revision since, nil for a deleted one, until fn returns false or
+// everything that was written before the call is read. It returns the revision of the last entry.
+func (s *Store) read(ctx context.Context, since uint64, fn func(key string, value []byte, rev uint64) bool) (upTo uint64, err error) {
+	failed := func(err error) (uint64, error) { return since, fmt.Errorf("read store %s: %w", s.name, err) }
+	var status jetstream.KeyValueStatus
+	if err := s.b.do(ctx, func(ctx context.Context) (err error) {
+		status, err = s.kv.Status(ctx)
+		return err
+	}); err != nil {
+		return failed(err)
+	}
+	last := status.(*jetstream.KeyValueBucketStatus).StreamInfo().State.LastSeq
+	switch {
+	case last < since:
+		return failed(fmt.Errorf("its newest revision is %d but was %d before: the store was replaced; restart this process", last, since))
+	case last == since:
+		return since, nil
+	}
+	var options []jetstream.WatchOpt
+	if since > 0 {
+		options = append(options, jetstream.ResumeFromRevision(since+1))
+	}
+	ctx, cancel := context.WithTimeout(ctx, clusterWait)
+	defer cancel()
+	w, err := s.kv.WatchAll(ctx, options...)
 	if err != nil {
-		return fmt.Errorf("list store %s: %w", s.name, err)
+		return failed(err)
 	}
 	defer w.Stop() //nolint:errcheck // it only fails if the connection is closed already
-	for {
+	var late <-chan time.Time
+	for upTo = since; upTo < last; {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return failed(ctx.Err())
+		case <-late:
+			return upTo, nil // the newest entry was removed from outside
 		case entry, ok := <-w.Updates():
-			if !ok {
-				return fmt.Errorf("list store %s: the connection was closed", s.name)
-			}
-			if entry == nil {
-				return nil // end of the current entries
-			}
-			key, ok := tokenKey(entry.Key())
-			if !ok || !strings.HasPrefix(key, prefix) {
+			switch {
+			case !ok:
+				return failed(errors.New("the connection was closed"))
+			case entry == nil && s.b.server != nil:
+				return last, nil
+			case entry == nil: // the end of what the server of this replica has
+				late = time.After(replicaLag)
 				continue
 			}
-			if err := fn(key, entry.Value(), entry.Revision()); err != nil {
-				return err
+			upTo = entry.Revision()
+			key, ok := tokenKey(entry.Key())
+			if !ok {
+				continue
+			}
+			value := present(entry.Value())
+			if entry.Operation() != jetstream.KeyValuePut {
+				value = nil
+			}
+			if !fn(key, value, upTo) {
+				return upTo, nil
 			}
 		}
 	}
+	return upTo, nil
 }
 
 // failed wraps err with the store and the key, which may be a customer's but is never a secret.

@@ -3,6 +3,7 @@ package buffer_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,6 +24,20 @@ func openStore(t testing.TB, b *buffer.Buffer, name string) *buffer.Store {
 
 func TestStoreContract(t *testing.T) {
 	recordtest.TestStore(t, openStore(t, open(t, buffer.Config{Dir: t.TempDir()}), "delivery"))
+}
+
+func TestClusterStoreReportsChanges(t *testing.T) {
+	b := open(t, buffer.Config{URL: cluster(t, true), Replicas: 1})
+	recordtest.TestSharedStore(t, openStore(t, b, "shared"))
+	recordtest.TestStore(t, openStore(t, b, "delivery"))
+}
+
+// A process that reads on in a store that was replaced would miss every change.
+func TestChangesDetectReplacedStore(t *testing.T) {
+	s := openStore(t, open(t, buffer.Config{URL: cluster(t, true), Replicas: 1}), "s")
+	if _, err := s.Changes(t.Context(), 7, nil); err == nil || !strings.Contains(err.Error(), "was replaced") {
+		t.Errorf("Changes after a revision that does not exist = %v, want an error", err)
+	}
 }
 
 func TestStoreKeepsAnyKeyAfterReopen(t *testing.T) {

@@ -20,17 +20,17 @@ func (s *Service) importRestAPI(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, err := s.newRestAPI(restAPIInput{Name: in.doc.Title, BinaryMediaTypes: in.doc.BinaryMediaTypes}, "")
-	if err != nil {
-		return nil, err
-	}
-	a.describe(in.doc)
-	if err := a.importAll(in); err != nil {
-		return nil, err
-	}
-	return answer(a, s.putAPI(c.Context(), a), (*restAPI).listWire)
+	return s.writing(func(c *call) (any, error) {
+		a, err := s.newRestAPI(restAPIInput{Name: in.doc.Title, BinaryMediaTypes: in.doc.BinaryMediaTypes}, "")
+		if err != nil {
+			return nil, err
+		}
+		a.describe(in.doc)
+		if err := a.importAll(in); err != nil {
+			return nil, err
+		}
+		return answer(a, s.putAPI(c.Context(), a), (*restAPI).listWire)
+	})(c)
 }
 
 // putRestAPI replaces an API's resources with a document's, or merges them.
@@ -43,23 +43,23 @@ func (s *Service) putRestAPI(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old, err := s.apiOf(c)
-	if err != nil {
-		return nil, err
-	}
-	a := clone(old)
-	a.Resources = maps.Clone(old.Resources)
-	if mode == "overwrite" {
-		a.Name = in.doc.Title
-		a.describe(in.doc)
-		a.Resources = map[string]*resource{a.Root: {ID: a.Root, Path: "/"}}
-	}
-	if err := a.importAll(in); err != nil {
-		return nil, err
-	}
-	return answer(a, s.putAPI(c.Context(), a), (*restAPI).fullWire)
+	return s.writing(func(c *call) (any, error) {
+		old, err := s.apiOf(c)
+		if err != nil {
+			return nil, err
+		}
+		a := clone(old)
+		a.Resources = maps.Clone(old.Resources)
+		if mode == "overwrite" {
+			a.Name = in.doc.Title
+			a.describe(in.doc)
+			a.Resources = map[string]*resource{a.Root: {ID: a.Root, Path: "/"}}
+		}
+		if err := a.importAll(in); err != nil {
+			return nil, err
+		}
+		return answer(a, s.putAPI(c.Context(), a), (*restAPI).fullWire)
+	})(c)
 }
 
 // describe sets the API's description and version to the document's.

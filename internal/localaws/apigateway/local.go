@@ -104,6 +104,9 @@ func (a *applier) apply(ctx context.Context, want Local) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if err := a.s.shared.Refresh(ctx); err != nil {
+			return err
+		}
 		if err := step(ctx, want); err != nil {
 			return err
 		}

@@ -110,13 +110,13 @@ func (s *Service) createRestAPI(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, err := s.newRestAPI(in, "")
-	if err != nil {
-		return nil, err
-	}
-	return answer(a, s.putAPI(c.Context(), a), (*restAPI).listWire)
+	return s.writing(func(c *call) (any, error) {
+		a, err := s.newRestAPI(in, "")
+		if err != nil {
+			return nil, err
+		}
+		return answer(a, s.putAPI(c.Context(), a), (*restAPI).listWire)
+	})(c)
 }
 
 // newRestAPI checks the input and returns an API with a root resource; id "" generates one.

@@ -14,7 +14,7 @@ package apigateway
 import (
 	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -41,24 +41,19 @@ type Config struct {
 
 // Service is the control API with its state. All methods are safe for concurrent use.
 type Service struct {
-	cfg   Config
-	store record.Store
-	log   *slog.Logger
-	now   func() time.Time
-	mux   *http.ServeMux
-	usage *usage.Counters
-	rt    runtime
+	cfg    Config
+	shared *documents.Shared
+	log    *slog.Logger
+	now    func() time.Time
+	mux    *http.ServeMux
+	usage  *usage.Counters
+	rt     runtime
 
 	applyMu sync.Mutex // one ApplyLocal at a time
 
-	mu          sync.RWMutex // guards the maps; held for writing while a change is stored
-	apis        map[string]*restAPI
-	deployments map[string]map[string]*deployment // by API
-	stages      map[string]map[string]*stage      // by API
-	keys        map[string]*apiKey
-	keyByHash   map[valueHash]string // key id
-	plans       map[string]*plan
-	members     map[string]map[string]*member // plan id, key id
+	mu        sync.RWMutex   // guards docs and resources; held for writing while a change is stored
+	docs      map[string]any // the documents by key, also those whose owner is gone
+	resources                // derived from docs
 }
 
 // Open reads the state from the store and returns a Service that is ready to serve. Run keeps the usage
@@ -70,11 +65,8 @@ func Open(ctx context.Context, cfg Config, store record.Store) (*Service, error)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	s := &Service{
-		cfg: cfg, store: store, log: cfg.Logger, now: cfg.Clock,
-		apis: map[string]*restAPI{}, deployments: map[string]map[string]*deployment{}, stages: map[string]map[string]*stage{},
-		keys: map[string]*apiKey{}, keyByHash: map[valueHash]string{}, plans: map[string]*plan{}, members: map[string]map[string]*member{},
-	}
+	s := &Service{cfg: cfg, log: cfg.Logger, now: cfg.Clock, docs: map[string]any{}, resources: newResources()}
+	s.shared = documents.Share(store, &s.mu, s.applyChanges, s.changed)
 	s.mux = s.newMux()
 	s.rt.init()
 	var err error
@@ -91,51 +83,25 @@ func Open(ctx context.Context, cfg Config, store record.Store) (*Service, error)
 // gone. load deletes them, because the next resource with that id would inherit them, and stagelog.yaml
 // reuses ids.
 func (s *Service) load(ctx context.Context) error {
-	var orphans []string
-	err := errors.Join(
-		loadAll(ctx, s, kindAPI, func(_ []string, a *restAPI) { s.apis[a.ID] = a }),
-		loadAll(ctx, s, kindDeployment, func(_ []string, d *deployment) {
-			if s.apis[d.API] == nil {
-				orphans = append(orphans, docKey(kindDeployment, d.API, d.ID))
-				return
-			}
-			inner(s.deployments, d.API)[d.ID] = d
-		}),
-		loadAll(ctx, s, kindStage, func(_ []string, st *stage) {
-			if s.deployments[st.API][st.DeploymentID] == nil {
-				orphans = append(orphans, docKey(kindStage, st.API, st.Name))
-				return
-			}
-			inner(s.stages, st.API)[st.Name] = st
-			s.showStage(st)
-		}),
-		loadAll(ctx, s, kindKey, func(_ []string, k *apiKey) {
-			s.keys[k.ID] = k
-			s.keyByHash[hashValue(k.Value)] = k.ID
-			s.showKey(k)
-		}),
-		loadAll(ctx, s, kindPlan, func(_ []string, p *plan) {
-			s.plans[p.ID] = p
-			s.showPlan(p)
-		}),
-		loadAll(ctx, s, kindMember, func(ids []string, m *member) {
-			if len(ids) != 2 || s.plans[ids[0]] == nil || s.keys[ids[1]] == nil {
-				orphans = append(orphans, docKey(kindMember, ids...))
-				return
-			}
-			inner(s.members, ids[0])[ids[1]] = m
-			s.showMember(ids[0], ids[1], true)
-		}),
-	)
-	if err != nil {
-		return err
-	}
-	for _, key := range orphans {
-		if err := s.erase(ctx, key); err != nil {
+	for _, kind := range []string{kindAPI, kindDeployment, kindStage, kindKey, kindPlan, kindMember} {
+		err := documents.Load(ctx, s.shared, kind+"/", func(name string, doc *json.RawMessage) (err error) {
+			key := docKey(kind, name)
+			s.docs[key], err = decode(key, *doc)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
-	return s.dropLostStages(ctx)
+	s.derive()
+	return s.shared.Change(ctx, func() error {
+		for _, key := range s.derive() {
+			if err := s.erase(ctx, key); err != nil {
+				return err
+			}
+		}
+		return s.dropLostStages(ctx)
+	})
 }
 
 // dropLostStages removes stages that no longer exist from the plans.
@@ -193,6 +159,9 @@ func (s *Service) Run(ctx context.Context) error {
 // Close writes the usage that Run has not written yet. The Service can still be read.
 func (s *Service) Close(ctx context.Context) error { return s.usage.Flush(ctx) }
 
+// Follow applies the changes of other processes of the cluster until ctx ends.
+func (s *Service) Follow(ctx context.Context) error { return s.shared.Follow(ctx, s.log) }
+
 func (s *Service) notify() {
 	if s.cfg.OnChange != nil {
 		s.cfg.OnChange()
@@ -212,17 +181,17 @@ const (
 func docKey(kind string, ids ...string) string { return kind + "/" + strings.Join(ids, "/") }
 
 func (s *Service) save(ctx context.Context, key string, doc any) error {
-	return documents.Save(ctx, s.store, key, doc)
+	if err := s.shared.Save(ctx, key, doc); err != nil {
+		return err
+	}
+	s.docs[key] = doc
+	return nil
 }
 
 func (s *Service) erase(ctx context.Context, key string) error {
-	return documents.Erase(ctx, s.store, key)
-}
-
-// loadAll calls fn with every document of a kind. ids are the parts of the key after the kind.
-func loadAll[T any](ctx context.Context, s *Service, kind string, fn func(ids []string, doc *T)) error {
-	return documents.Load(ctx, s.store, kind+"/", func(name string, doc *T, _ uint64) error {
-		fn(strings.Split(name, "/"), doc)
-		return nil
-	})
+	if err := s.shared.Erase(ctx, key); err != nil {
+		return err
+	}
+	delete(s.docs, key)
+	return nil
 }

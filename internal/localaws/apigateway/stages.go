@@ -258,31 +258,33 @@ func (s *Service) stageUpdate() update[stage] {
 // SetAccessLog sets a stage's access log with the checks of UpdateStage; a zero setting removes it.
 // It writes nothing if the setting does not change.
 func (s *Service) SetAccessLog(ctx context.Context, at record.StageRef, to AccessLog) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st, err := s.stage(at.API, at.Stage)
-	if err != nil {
+	changed := false
+	err := s.shared.Change(ctx, func() error {
+		st, err := s.stage(at.API, at.Stage)
+		if err != nil {
+			return err
+		}
+		var have AccessLog
+		if st.AccessLog != nil {
+			have = *st.AccessLog
+		}
+		if changed = have != to; !changed {
+			return nil
+		}
+		ops := []patchOp{
+			{Op: "replace", Path: pathDestination, Value: &to.DestinationARN},
+			{Op: "replace", Path: pathFormat, Value: &to.Format},
+		}
+		if to == (AccessLog{}) {
+			ops = []patchOp{{Op: "remove", Path: pathAccessLog}}
+		}
+		_, err = s.stageUpdate().apply(ctx, st, ops)
 		return err
+	})
+	if changed && err == nil {
+		s.notify()
 	}
-	var have AccessLog
-	if st.AccessLog != nil {
-		have = *st.AccessLog
-	}
-	if have == to {
-		return nil
-	}
-	ops := []patchOp{
-		{Op: "replace", Path: pathDestination, Value: &to.DestinationARN},
-		{Op: "replace", Path: pathFormat, Value: &to.Format},
-	}
-	if to == (AccessLog{}) {
-		ops = []patchOp{{Op: "remove", Path: pathAccessLog}}
-	}
-	if _, err := s.stageUpdate().apply(ctx, st, ops); err != nil {
-		return err
-	}
-	defer s.notify()
-	return nil
+	return err
 }
 
 // StageRefs lists the stages of an API, sorted by name.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -42,12 +43,14 @@ func (s *Service) reading(do handler) handler {
 	}
 }
 
-// writing runs do with mu held.
+// writing runs do with mu held, and again if another process changes the same documents.
 func (s *Service) writing(do handler) handler {
-	return func(c *call) (any, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return do(c)
+	return func(c *call) (body any, err error) {
+		err = s.shared.Change(c.Context(), func() (err error) {
+			body, err = do(c)
+			return err
+		})
+		return body, err
 	}
 }
 
@@ -128,6 +131,8 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, op operation) {
 		wire.WriteError(w, wire.RESTJSON, refused)
 	case errors.Is(err, documents.ErrTooLarge):
 		wire.WriteError(w, wire.RESTJSON, badRequest("The definition is larger than stagelog's limit of %d KiB", documents.MaxBytes>>10))
+	case errors.Is(err, record.ErrConflict):
+		wire.WriteError(w, wire.RESTJSON, conflict("The resource was changed at the same time. Try again."))
 	case err != nil:
 		s.log.Error("control API call failed", "operation", op.pattern, "error", err)
 		wire.WriteError(w, wire.RESTJSON, &wire.Error{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailableException", Message: "The state could not be written. Try again later."})

@@ -74,6 +74,9 @@ func Open(ctx context.Context, region, account string, store record.Store) (*Ser
 	return s, nil
 }
 
+// Follow applies the changes of other processes of the cluster until ctx ends.
+func (s *Service) Follow(ctx context.Context) error { return s.groups.Follow(ctx) }
+
 // request holds the members of all supported requests.
 type request struct {
 	LogGroupName        string

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -43,9 +44,8 @@ func (s *Service) create(ctx context.Context, req *request) (any, *wire.Error) {
 		Status: StatusActive, VersionID: "1", Created: s.cfg.Clock().UTC(),
 		ThroughputHint: req.DirectPutSourceConfiguration.ThroughputHintInMBs, Destination: d, Tags: tags,
 	}
-	s.change.Lock()
-	defer s.change.Unlock()
-	if err := s.start(ctx, stream); err != nil {
+	err = s.changing(ctx, "create delivery stream", stream.Name, func() *wire.Error { return s.start(ctx, stream) })
+	if err != nil {
 		return nil, err
 	}
 	s.noteLogging(stream)
@@ -92,11 +92,16 @@ func (s *Service) start(ctx context.Context, stream Stream) *wire.Error {
 		return s.failed("create delivery stream", stream.Name, err)
 	}
 	s.cfg.OnChange(stream)
+	s.add(l, accepting)
+	return nil
+}
+
+// add makes a stream known, and makes it accept records.
+func (s *Service) add(l *live, accepting *ingest.Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live[stream.Name] = l
+	s.live[l.stream.Name] = l
 	s.ingest.Add(accepting)
-	return nil
 }
 
 func (s *Service) count() int {
@@ -130,31 +135,38 @@ func (s *Service) update(ctx context.Context, req *request) (any, *wire.Error) {
 	if err != nil {
 		return nil, err
 	}
-	s.change.Lock()
-	defer s.change.Unlock()
-	l, stream, err := s.active(req)
+	err = s.changing(ctx, "update delivery stream", req.DeliveryStreamName, func() *wire.Error { return s.updateTo(ctx, req, in) })
 	if err != nil {
 		return nil, err
 	}
+	return struct{}{}, nil
+}
+
+// updateTo changes a stream's destination. The caller holds change.
+func (s *Service) updateTo(ctx context.Context, req *request, in *destinationInput) *wire.Error {
+	l, stream, err := s.active(req)
+	if err != nil {
+		return err
+	}
 	if stream.VersionID != req.CurrentDeliveryStreamVersionId {
-		return nil, &wire.Error{Code: codeConcurrent, Message: fmt.Sprintf(
+		return &wire.Error{Code: codeConcurrent, Message: fmt.Sprintf(
 			"Cannot update firehose: %s since the current version id: %s and specified version id: %s do not match",
 			stream.Name, stream.VersionID, req.CurrentDeliveryStreamVersionId)}
 	}
 	if req.DestinationId != destinationID {
-		return nil, invalid("Destination Id %s not found", req.DestinationId)
+		return invalid("Destination Id %s not found", req.DestinationId)
 	}
 	if stream.Destination, err = s.merged(in, stream.Destination); err != nil {
-		return nil, err
+		return err
 	}
 	stream.VersionID = strconv.Itoa(stream.Version() + 1)
 	stream.Updated = s.cfg.Clock().UTC()
 	if err := s.save(ctx, l, stream); err != nil {
-		return nil, s.failed("update delivery stream", stream.Name, err)
+		return s.failed("update delivery stream", stream.Name, err)
 	}
 	s.cfg.OnChange(stream)
 	s.noteLogging(stream)
-	return struct{}{}, nil
+	return nil
 }
 
 // active returns the stream that a request changes, and its current definition.
@@ -174,20 +186,24 @@ func (s *Service) active(req *request) (*live, Stream, *wire.Error) {
 // delete stops the stream from accepting records, waits for requests in progress, and removes the
 // stream with its undelivered records.
 func (s *Service) delete(ctx context.Context, req *request) (any, *wire.Error) {
-	s.change.Lock()
-	defer s.change.Unlock()
-	l, refusal := s.existing(req)
-	if refusal != nil {
-		return nil, refusal
-	}
-	stream := l.current()
-	stream.Status = StatusDeleting
-	if err := s.save(ctx, l, stream); err != nil {
-		return nil, s.failed("delete delivery stream", stream.Name, err)
-	}
-	s.ingest.Close(stream.Name)
-	if err := s.finishDelete(ctx, stream.Name); err != nil {
-		return nil, s.failed("delete delivery stream", stream.Name, err)
+	err := s.changing(ctx, "delete delivery stream", req.DeliveryStreamName, func() *wire.Error {
+		l, refusal := s.existing(req)
+		if refusal != nil {
+			return refusal
+		}
+		stream := l.current()
+		stream.Status = StatusDeleting
+		if err := s.save(ctx, l, stream); err != nil {
+			return s.failed("delete delivery stream", stream.Name, err)
+		}
+		s.ingest.Close(stream.Name)
+		if err := s.finishDelete(ctx, stream.Name); err != nil {
+			return s.failed("delete delivery stream", stream.Name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return struct{}{}, nil
 }
@@ -279,17 +295,21 @@ func (s *Service) untag(ctx context.Context, req *request) (any, *wire.Error) {
 
 // changeTags changes the tags of a stream, which does not affect its version or its delivery.
 func (s *Service) changeTags(ctx context.Context, req *request, change func([]Tag) ([]Tag, *wire.Error)) (any, *wire.Error) {
-	s.change.Lock()
-	defer s.change.Unlock()
-	l, stream, err := s.active(req)
+	err := s.changing(ctx, "change tags", req.DeliveryStreamName, func() *wire.Error {
+		l, stream, err := s.active(req)
+		if err != nil {
+			return err
+		}
+		if stream.Tags, err = change(stream.Tags); err != nil {
+			return err
+		}
+		if err := s.save(ctx, l, stream); err != nil {
+			return s.failed("change tags", stream.Name, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	if stream.Tags, err = change(stream.Tags); err != nil {
-		return nil, err
-	}
-	if err := s.save(ctx, l, stream); err != nil {
-		return nil, s.failed("change tags", stream.Name, err)
 	}
 	return struct{}{}, nil
 }

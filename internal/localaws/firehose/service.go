@@ -43,12 +43,15 @@ type Config struct {
 	// discards undelivered records, as AWS does. If the process ends during a deletion, the next
 	// New completes it.
 	OnDelete func(name string)
+	// OnClose is called when another process of the cluster deletes a stream, when no more records arrive here. It stops the
+	// delivery.
+	OnClose func(name string)
 }
 
 // Service serves the delivery streams of one account in one Region. It may be used in parallel.
 type Service struct {
 	cfg    Config
-	store  record.Store
+	shared *documents.Shared
 	ingest *ingest.Streams
 	puts   space
 
@@ -57,11 +60,16 @@ type Service struct {
 	live   map[string]*live // guarded by mu
 }
 
-// live is a stream with the revision of its document.
+// live is a stream that may change.
 type live struct {
 	mu     sync.RWMutex
 	stream Stream // guarded by mu
-	rev    uint64 // guarded by Service.change
+}
+
+func (l *live) set(stream Stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stream = stream
 }
 
 func (l *live) current() Stream {
@@ -88,15 +96,19 @@ func New(ctx context.Context, cfg Config, store record.Store, streams *ingest.St
 	if cfg.OnDelete == nil {
 		cfg.OnDelete = func(string) {}
 	}
-	s := &Service{cfg: cfg, store: store, ingest: streams, live: map[string]*live{}}
+	if cfg.OnClose == nil {
+		cfg.OnClose = func(string) {}
+	}
+	s := &Service{cfg: cfg, ingest: streams, live: map[string]*live{}}
+	s.shared = documents.Share(store, &s.change, s.apply, nil)
 	return s, s.load(ctx)
 }
 
 const keyPrefix = "stream/"
 
 func (s *Service) load(ctx context.Context) error {
-	err := documents.Load(ctx, s.store, keyPrefix, func(_ string, stream *Stream, rev uint64) error {
-		s.live[stream.Name] = &live{stream: *stream, rev: rev}
+	err := documents.Load(ctx, s.shared, keyPrefix, func(_ string, stream *Stream) error {
+		s.live[stream.Name] = &live{stream: *stream}
 		return nil
 	})
 	if err != nil {
@@ -157,26 +169,27 @@ func (s *Service) existing(req *request) (*live, *wire.Error) {
 
 // save stores a definition and then makes it the current one. The caller holds Service.change.
 func (s *Service) save(ctx context.Context, l *live, stream Stream) error {
-	rev, err := documents.Replace(ctx, s.store, keyPrefix+stream.Name, stream, l.rev)
-	if err != nil {
+	if err := s.shared.Save(ctx, keyPrefix+stream.Name, stream); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stream, l.rev = stream, rev
+	l.set(stream)
 	return nil
 }
 
 // finishDelete discards the records of a stream and removes it. It is repeated after a crash.
 func (s *Service) finishDelete(ctx context.Context, name string) error {
 	s.cfg.OnDelete(name)
-	if err := documents.Erase(ctx, s.store, keyPrefix+name); err != nil {
+	if err := s.shared.Erase(ctx, keyPrefix+name); err != nil {
 		return err
 	}
+	s.remove(name)
+	return nil
+}
+
+func (s *Service) remove(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.live, name)
-	return nil
 }
 
 // Metrics counts requests.

@@ -84,6 +84,9 @@ func Open(ctx context.Context, account string, store record.Store) (*Service, er
 	return s, nil
 }
 
+// Follow applies the changes of other processes of the cluster until ctx ends.
+func (s *Service) Follow(ctx context.Context) error { return s.databases.Follow(ctx) }
+
 // Columns returns a table's columns without its partition columns. The error wraps record.ErrNotFound if
 // the database or the table does not exist.
 func (s *Service) Columns(databaseName, tableName string) ([]Column, error) {

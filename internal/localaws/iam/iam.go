@@ -85,6 +85,9 @@ func Open(ctx context.Context, account string, store record.Store) (*Service, er
 	return s, nil
 }
 
+// Follow applies the changes of other processes of the cluster until ctx ends.
+func (s *Service) Follow(ctx context.Context) error { return s.roles.Follow(ctx) }
+
 // ServeHTTP serves a request that a wire.Mux has verified.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	form, malformed := wire.QueryForm(r)

@@ -57,7 +57,7 @@ func (s *Service) putCode(doc *document, zipped []byte) *wire.Error {
 	doc.CodeBytes = int64(len(zipped))
 	err := s.unpack(doc, zipped)
 	if err == nil {
-		err = atomicfile.WriteFile(filepath.Join(s.functionDir(doc.Name), doc.CodeFile), zipped, 0o600)
+		err = atomicfile.WriteFile(s.zipFile(*doc), zipped, 0o600)
 	}
 	switch {
 	case errors.Is(err, host.ErrZip), errors.Is(err, host.ErrRuntime):
@@ -89,9 +89,9 @@ func (s *Service) codeDir(doc *document) string {
 }
 
 // deploy creates the host of doc's code. It unpacks the code again if the unpacked files are missing.
-func (s *Service) deploy(doc document) (*deployed, error) {
+func (s *Service) deploy(ctx context.Context, doc document) (*deployed, error) {
 	if _, err := os.Stat(s.codeDir(&doc)); err != nil {
-		zipped, err := os.ReadFile(filepath.Join(s.functionDir(doc.Name), doc.CodeFile))
+		zipped, err := s.readCode(ctx, doc)
 		if err != nil {
 			return nil, fmt.Errorf("read the code of function %s: %w", doc.Name, err)
 		}

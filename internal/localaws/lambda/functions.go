@@ -1,11 +1,12 @@
 package lambda
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 
-	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 func (s *Service) createFunction(r *request) (any, *wire.Error) {
@@ -51,7 +52,9 @@ func (s *Service) createFunction(r *request) (any, *wire.Error) {
 		return nil, apiErr
 	}
 
-	s.writing.Lock()
+	if apiErr := s.begin(r.Context()); apiErr != nil {
+		return nil, apiErr
+	}
 	defer s.writing.Unlock()
 	if _, exists := s.get(name); exists {
 		return nil, conflict("Function already exist: %s", name)
@@ -79,8 +82,11 @@ func (s *Service) commit(r *request, doc document) (any, *wire.Error) {
 
 // stored logs an error of storing doc and returns the response to it.
 func (s *Service) stored(doc document, err error) *wire.Error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, record.ErrConflict):
+		return conflict("The function %s was changed at the same time. Try again.", doc.Name)
 	}
 	s.cfg.Logger.Error("function not stored", "function", doc.Name, "error", err)
 	return internal("The function could not be stored.")
@@ -131,7 +137,9 @@ func (s *Service) updateCode(r *request) (any, *wire.Error) {
 		return nil, apiErr
 	}
 
-	s.writing.Lock()
+	if apiErr := s.begin(r.Context()); apiErr != nil {
+		return nil, apiErr
+	}
 	defer s.writing.Unlock()
 	doc, _, apiErr := s.find(r.name)
 	switch {
@@ -161,7 +169,9 @@ func (s *Service) updateConfiguration(r *request) (any, *wire.Error) {
 	if apiErr := unsupported(r.body); apiErr != nil {
 		return nil, apiErr
 	}
-	s.writing.Lock()
+	if apiErr := s.begin(r.Context()); apiErr != nil {
+		return nil, apiErr
+	}
 	defer s.writing.Unlock()
 	doc, apiErr := s.editable(r.name, in.RevisionID, "%s is built in and has no settings: upload code for it first.")
 	if apiErr != nil {
@@ -175,22 +185,27 @@ func (s *Service) updateConfiguration(r *request) (any, *wire.Error) {
 }
 
 func (s *Service) deleteFunction(r *request) (any, *wire.Error) {
-	s.writing.Lock()
+	if apiErr := s.begin(r.Context()); apiErr != nil {
+		return nil, apiErr
+	}
 	defer s.writing.Unlock()
 	if _, apiErr := s.editable(r.name, "", "%s is built in and cannot be deleted."); apiErr != nil {
 		return nil, apiErr
 	}
-	if err := documents.Erase(r.Context(), s.store, keyPrefix+r.name); err != nil {
+	if err := s.shared.Erase(r.Context(), keyPrefix+r.name); err != nil {
 		s.cfg.Logger.Error("function not deleted", "function", r.name, "error", err)
 		return nil, internal("The function could not be deleted.")
 	}
+	s.forgetCode(r.Context(), r.name, "")
 	s.replace(r.name, nil)
 	return nil, nil
 }
 
 // annotate changes settings that do not affect a function's processes: its policy and its tags.
 func (s *Service) annotate(r *request, revision string, change func(*document) *wire.Error) *wire.Error {
-	s.writing.Lock()
+	if apiErr := s.begin(r.Context()); apiErr != nil {
+		return apiErr
+	}
 	defer s.writing.Unlock()
 	doc, apiErr := s.editable(r.name, revision, "%s is built in and has no policy or tags: upload code for it first.")
 	if apiErr != nil {

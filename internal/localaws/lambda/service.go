@@ -2,7 +2,7 @@
 // create, read, update, delete, list and invoke functions, their policies and tags.
 //
 // A function's zip is a file with mode 0600 below the service's folder. Its settings are one JSON document per function in the
-// store, so functions survive a restart. Package host runs the code as processes of this machine. A builtin is a function of this
+// store, so functions survive a restart. The processes of a cluster also keep the zips in a store, in pieces. Package host runs the code as processes of this machine. A builtin is a function of this
 // process that behaves like any other; uploading code replaces it, and deleting that code restores it.
 //
 // Unsupported features of Lambda (versions, aliases, layers, images, VPC, concurrency settings…) are refused with
@@ -36,6 +36,8 @@ type Config struct {
 	Dir             string // of the zips and their unpacked files; created if missing
 	// FetchObject reads a zip from a bucket, for functions created with S3Bucket and S3Key; nil: these are refused.
 	FetchObject func(ctx context.Context, bucket, key string) ([]byte, error)
+	// Code holds the zips for the other processes of a cluster; nil: there are none.
+	Code record.Store
 	// Environment holds defaults for the variables of all functions, for example endpoints of this machine.
 	Environment map[string]string
 	Credentials host.Credentials // of the functions
@@ -49,9 +51,9 @@ const keyPrefix = "function/"
 
 // Service holds the functions of one account in one region. It is an http.Handler for requests whose signature is verified.
 type Service struct {
-	cfg   Config
-	store record.Store
-	mux   *http.ServeMux
+	cfg    Config
+	shared *documents.Shared
+	mux    *http.ServeMux
 
 	writing sync.Mutex // held during a change of a function, including disk and store
 
@@ -87,24 +89,34 @@ func New(ctx context.Context, cfg Config, store record.Store) (*Service, error) 
 		cfg.Now = time.Now
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	s := &Service{cfg: cfg, store: store, functions: map[string]*deployed{}, builtins: map[string]*deployed{}}
+	s := &Service{cfg: cfg, functions: map[string]*deployed{}, builtins: map[string]*deployed{}}
 	s.mux = s.newMux()
-	err = documents.Load(ctx, store, keyPrefix, func(_ string, doc *document, _ uint64) error {
-		if doc.Version != 1 {
-			return fmt.Errorf("function %s was written by a newer version of stagelog", doc.Name)
+	s.shared = documents.Share(store, &s.writing, s.apply, nil)
+	err = documents.Load(ctx, s.shared, keyPrefix, func(_ string, doc *document) error {
+		if err := doc.checkVersion(); err != nil {
+			return err
 		}
-		d, err := s.deploy(*doc)
-		if err != nil {
-			cfg.Logger.Error("function code unusable; upload the code again", "function", doc.Name, "error", err)
-			d = &deployed{doc: *doc, invoker: broken()}
-		}
+		d, err := s.deployOrBreak(ctx, *doc)
 		s.functions[doc.Name] = d
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open functions: %w", err)
 	}
 	return s, nil
+}
+
+// deployOrBreak deploys doc, or a function whose invocations fail if its code cannot be used. Its error wraps errUnread.
+func (s *Service) deployOrBreak(ctx context.Context, doc document) (*deployed, error) {
+	d, err := s.deploy(ctx, doc)
+	switch {
+	case errors.Is(err, errUnread):
+		return nil, err
+	case err != nil:
+		s.cfg.Logger.Error("function code unusable; upload the code again", "function", doc.Name, "error", err)
+		return &deployed{doc: doc, invoker: broken()}, nil
+	}
+	return d, nil
 }
 
 // broken returns the invoker of a function without usable code, so that the other functions keep working.
@@ -199,13 +211,17 @@ func (s *Service) names() []string {
 
 // save stores doc, deploys it and replaces the previous version. The caller holds writing.
 func (s *Service) save(ctx context.Context, doc document) error {
-	d, err := s.deploy(doc)
+	d, err := s.deploy(ctx, doc)
 	if err != nil {
 		return err
 	}
-	if err := documents.Save(ctx, s.store, keyPrefix+doc.Name, doc); err != nil {
+	if err := s.shareCode(ctx, doc); err != nil {
 		return err
 	}
+	if err := s.shared.Save(ctx, keyPrefix+doc.Name, doc); err != nil {
+		return err
+	}
+	s.forgetCode(ctx, doc.Name, doc.CodeFile)
 	s.replace(doc.Name, d)
 	s.cfg.Logger.Info("function deployed", "function", doc.Name, "sha256", doc.CodeSHA256)
 	return nil
@@ -213,15 +229,20 @@ func (s *Service) save(ctx context.Context, doc document) error {
 
 // saveDocument stores doc without affecting running processes. The caller holds writing, and the function is not a builtin.
 func (s *Service) saveDocument(ctx context.Context, doc document) error {
-	if err := documents.Save(ctx, s.store, keyPrefix+doc.Name, doc); err != nil {
+	if err := s.shared.Save(ctx, keyPrefix+doc.Name, doc); err != nil {
 		return err
 	}
+	s.annotated(doc)
+	return nil
+}
+
+// annotated replaces the document of a function and leaves its processes alone.
+func (s *Service) annotated(doc document) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := *s.functions[doc.Name]
 	d.doc = doc
 	s.functions[doc.Name] = &d
-	return nil
 }
 
 // replace stores d (nil: none) under name, and closes the previous version once its invocations are done.

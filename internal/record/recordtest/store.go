@@ -4,6 +4,7 @@ package recordtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ import (
 type Store struct {
 	mu     sync.Mutex // guards the fields below
 	docs   map[string]document
-	rev    uint64 // of the newest write
+	gone   map[string]uint64 // revisions of the deletions
+	rev    uint64            // of the newest write
 	writes int
 	err    error
 }
@@ -106,6 +108,7 @@ func (s *Store) write(key string, value []byte) (rev uint64) {
 	}
 	s.rev++
 	s.writes++
+	delete(s.gone, key)
 	s.docs[key] = document{bytes.Clone(value), s.rev}
 	return s.rev
 }
@@ -119,7 +122,12 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	}
 	if _, ok := s.docs[key]; ok {
 		s.writes++
+		s.rev++
 		delete(s.docs, key)
+		if s.gone == nil {
+			s.gone = map[string]uint64{}
+		}
+		s.gone[key] = s.rev
 	}
 	return nil
 }
@@ -143,4 +151,29 @@ func (s *Store) All(_ context.Context, prefix string, fn func(key string, value 
 		}
 	}
 	return nil
+}
+
+// Changes implements record.Store. It overwrites each value after fn.
+func (s *Store) Changes(_ context.Context, since uint64, fn func(key string, value []byte, rev uint64)) (upTo uint64, err error) {
+	s.mu.Lock()
+	docs := maps.Clone(s.docs)
+	for key, rev := range s.gone {
+		if docs == nil {
+			docs = map[string]document{}
+		}
+		docs[key] = document{nil, rev}
+	}
+	upTo = s.rev
+	s.mu.Unlock()
+	for _, key := range slices.SortedFunc(maps.Keys(docs), func(a, b string) int { return cmp.Compare(docs[a].rev, docs[b].rev) }) {
+		if docs[key].rev <= since {
+			continue
+		}
+		value := bytes.Clone(docs[key].value)
+		fn(key, value, docs[key].rev)
+		for i := range value {
+			value[i] = 0xff
+		}
+	}
+	return upTo, nil
 }

@@ -8,4 +8,5 @@ import (
 
 func TestStoreContract(t *testing.T) {
 	recordtest.TestStore(t, &recordtest.Store{})
+	recordtest.TestSharedStore(t, &recordtest.Store{})
 }

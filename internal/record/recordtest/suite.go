@@ -15,6 +15,57 @@ func TestStore(t *testing.T, s record.Store) {
 	t.Run("all", func(t *testing.T) { testAll(t, s) })
 }
 
+// TestSharedStore checks that s, which must be empty and may be written by other processes, reports changes.
+func TestSharedStore(t *testing.T, s record.Store) {
+	ctx := t.Context()
+	type change struct {
+		Key, Value string
+		Rev        uint64
+	}
+	changes := func(since uint64) (all []change, upTo uint64) {
+		t.Helper()
+		upTo, err := s.Changes(ctx, since, func(key string, value []byte, rev uint64) {
+			if value == nil {
+				value = []byte("deleted")
+			}
+			all = append(all, change{key, string(value), rev})
+		})
+		if err != nil {
+			t.Fatalf("Changes(%d): %v", since, err)
+		}
+		return all, upTo
+	}
+	set := func(key, value string) uint64 {
+		t.Helper()
+		rev, err := s.Set(ctx, key, []byte(value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rev
+	}
+	if all, upTo := changes(0); len(all) != 0 || upTo != 0 {
+		t.Errorf("Changes of an empty store: %v up to %d", all, upTo)
+	}
+	set("a/1", "old")
+	b := set("b", "")
+	a := set("a/1", "new")
+	all, upTo := changes(0)
+	if diff := cmp.Diff([]change{{"b", "", b}, {"a/1", "new", a}}, all); diff != "" || upTo != a {
+		t.Errorf("Changes(0) up to %d, want %d (-want +got):\n%s", upTo, a, diff)
+	}
+	if all, upTo := changes(a); len(all) != 0 || upTo != a {
+		t.Errorf("Changes without a change: %v up to %d, want none up to %d", all, upTo, a)
+	}
+	if err := s.Delete(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	c := set("c", "x")
+	all, upTo = changes(a)
+	if len(all) != 2 || all[0].Key != "b" || all[0].Value != "deleted" || all[0].Rev <= a || all[1] != (change{"c", "x", c}) || upTo != c {
+		t.Errorf("Changes(%d): %v up to %d, want the deletion of b and c", a, all, upTo)
+	}
+}
+
 func testRevisions(t *testing.T, s record.Store) {
 	ctx := t.Context()
 	if _, _, err := s.Get(ctx, "k"); !errors.Is(err, record.ErrNotFound) {

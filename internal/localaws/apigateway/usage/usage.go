@@ -1,9 +1,11 @@
 // Package usage counts requests per usage plan, API key and day, fast enough for every request: each key
 // has its own lock. Flush stores the counts as one document per plan and day, so a crash loses the counts
-// since the last Flush.
+// since the last Flush. The processes of a cluster add their counts to the same documents.
 package usage
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,11 +55,13 @@ type Counters struct {
 	store record.Store
 	plans sync.Map // plan id -> *plan; few, and never removed except by Forget
 
-	flushMu sync.Mutex // one Flush at a time
+	flushMu sync.Mutex // held while documents are written or merged
 }
 
 type plan struct {
 	keys sync.Map // key id -> *counter
+
+	docs map[Day]*stored // guarded by Counters.flushMu
 
 	dirty atomic.Int64 // the day changed since the last flush, plus 1; 0: none
 	mu    sync.Mutex   // guards more
@@ -71,8 +75,15 @@ type counter struct {
 }
 
 type dayCount struct {
-	day Day
-	n   int64
+	day    Day
+	n      int64
+	stored int64 // part of n that is in the document
+}
+
+// stored describes the document of a plan and day.
+type stored struct {
+	rev  uint64 // 0: none
+	sent []byte // what this process has written, while the result is unknown
 }
 
 // Open reads the stored counts, and deletes those older than KeepDays.
@@ -80,23 +91,13 @@ func Open(ctx context.Context, store record.Store, now time.Time) (*Counters, er
 	c := &Counters{store: store}
 	var old []string
 	oldest := DayOf(now) - KeepDays
-	err := store.All(ctx, prefix, func(key string, value []byte, _ uint64) error {
-		planID, day, err := parseKey(key)
-		if err != nil {
-			return err
-		}
-		if day < oldest {
+	err := store.All(ctx, prefix, func(key string, value []byte, rev uint64) error {
+		_, day, err := parseKey(key)
+		if err == nil && day < oldest {
 			old = append(old, key)
 			return nil
 		}
-		var counts map[string]int64
-		if err := json.Unmarshal(value, &counts); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-		for keyID, n := range counts {
-			c.plan(planID).counter(keyID).add(day, n)
-		}
-		return nil
+		return cmp.Or(err, c.Merge(key, value, rev))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read usage: %w", err)
@@ -181,7 +182,7 @@ func (c *Counters) Used(planID, keyID string, from, to Day) int64 {
 func (c *Counters) Forget(ctx context.Context, planID string) error {
 	c.flushMu.Lock()
 	defer c.flushMu.Unlock()
-	c.plans.Delete(planID)
+	c.Drop(planID)
 	var keys []string
 	err := c.store.All(ctx, prefix+planID+"/", func(key string, _ []byte, _ uint64) error {
 		keys = append(keys, key)
@@ -193,6 +194,59 @@ func (c *Counters) Forget(ctx context.Context, planID string) error {
 		}
 	}
 	return err
+}
+
+// Drop removes the counts of a plan from memory.
+func (c *Counters) Drop(planID string) { c.plans.Delete(planID) }
+
+// IsKey reports whether the key of a document is one of a usage document.
+func IsKey(key string) bool { return strings.HasPrefix(key, prefix) }
+
+// Merge adds the counts of a usage document that another process has written. A nil value means that the document was deleted.
+func (c *Counters) Merge(key string, value []byte, rev uint64) error {
+	planID, day, err := parseKey(key)
+	if err != nil {
+		return err
+	}
+	c.flushMu.Lock()
+	defer c.flushMu.Unlock()
+	p := c.plan(planID)
+	if value != nil && rev <= p.doc(day).rev {
+		return nil
+	}
+	return p.merge(key, day, value, rev)
+}
+
+// merge makes the document of a day the stored part of the counts; nil is an empty one. The caller holds Counters.flushMu.
+func (p *plan) merge(key string, day Day, value []byte, rev uint64) error {
+	var counts map[string]int64
+	if value != nil {
+		if err := json.Unmarshal(value, &counts); err != nil {
+			return fmt.Errorf("%s is not valid", key)
+		}
+	}
+	doc := p.doc(day)
+	own := value != nil && bytes.Equal(value, doc.sent)
+	for keyID := range counts {
+		p.counter(keyID)
+	}
+	p.keys.Range(func(keyID, k any) bool {
+		k.(*counter).store(day, counts[keyID.(string)], own)
+		return true
+	})
+	*doc = stored{rev: rev}
+	return nil
+}
+
+// doc returns the description of a day's document. The caller holds Counters.flushMu.
+func (p *plan) doc(day Day) *stored {
+	if p.docs[day] == nil {
+		if p.docs == nil {
+			p.docs = map[Day]*stored{}
+		}
+		p.docs[day] = &stored{}
+	}
+	return p.docs[day]
 }
 
 // Flush writes the days that have changed. The next Flush retries those that could not be written.
@@ -213,7 +267,28 @@ func (c *Counters) Flush(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (c *Counters) write(ctx context.Context, planID string, p *plan, day Day) error {
+// maxTries is how often write repeats a write that other processes keep outrunning. The next Flush continues.
+const maxTries = 5
+
+// write adds the counts that are not stored yet to the document of a day. The caller holds flushMu.
+func (c *Counters) write(ctx context.Context, planID string, p *plan, day Day) (err error) {
+	key := docKey(planID, day)
+	for range maxTries {
+		if err = c.put(ctx, key, p, day); !errors.Is(err, record.ErrConflict) {
+			break
+		}
+		if err = c.reread(ctx, key, p, day); err != nil {
+			break
+		}
+		err = record.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("write usage of plan %s: %w", planID, err)
+	}
+	return nil
+}
+
+func (c *Counters) put(ctx context.Context, key string, p *plan, day Day) error {
 	counts := map[string]int64{}
 	p.keys.Range(func(keyID, value any) bool {
 		k := value.(*counter)
@@ -229,10 +304,27 @@ func (c *Counters) write(ctx context.Context, planID string, p *plan, day Day) e
 	if err != nil {
 		return err
 	}
-	if _, err := c.store.Set(ctx, docKey(planID, day), data); err != nil {
-		return fmt.Errorf("write usage of plan %s: %w", planID, err)
+	doc := p.doc(day)
+	rev, err := c.store.Put(ctx, key, data, doc.rev)
+	if err == nil || !errors.Is(err, record.ErrConflict) {
+		doc.sent = data // after an error, it may or may not be stored
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return p.merge(key, day, data, rev)
+}
+
+// reread merges the document of a day after a conflict.
+func (c *Counters) reread(ctx context.Context, key string, p *plan, day Day) error {
+	value, rev, err := c.store.Get(ctx, key)
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		return p.merge(key, day, nil, 0)
+	case err != nil:
+		return err
+	}
+	return p.merge(key, day, value, rev)
 }
 
 // mark marks a day as changed. It is called after the count was added, so that the flush that clears the
@@ -282,10 +374,28 @@ func (k *counter) addLocked(day Day, n int64) {
 		k.days[i-1].n += n
 		return
 	}
-	k.days = slices.Insert(k.days, i, dayCount{day, n})
+	k.days = slices.Insert(k.days, i, dayCount{day: day, n: n})
 	if len(k.days) > KeepDays {
 		k.days = slices.Delete(k.days, 0, len(k.days)-KeepDays)
 	}
+}
+
+// store makes n the stored part of a day's count. Unless this process wrote n, the difference from what was stored before is the
+// counts of other processes.
+func (k *counter) store(day Day, n int64, own bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if n > 0 {
+		k.addLocked(day, 0)
+	}
+	i := slices.IndexFunc(k.days, func(d dayCount) bool { return d.day == day })
+	if i < 0 {
+		return
+	}
+	if !own {
+		k.days[i].n += n - k.days[i].stored
+	}
+	k.days[i].stored = n
 }
 
 func (k *counter) sumLocked(from, to Day) int64 {

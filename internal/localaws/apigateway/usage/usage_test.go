@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -150,5 +151,50 @@ func BenchmarkTake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Take("p", "key0000001", today, today-29, 1<<60)
+	}
+}
+
+// lossy is a store whose next Put fails, with or without writing the document.
+type lossy struct {
+	*recordtest.Store
+	fail, write bool
+}
+
+func (s *lossy) Put(ctx context.Context, key string, value []byte, rev uint64) (newRev uint64, err error) {
+	if !s.fail || s.write {
+		newRev, err = s.Store.Put(ctx, key, value, rev)
+	}
+	if s.fail {
+		return 0, errors.New("timeout")
+	}
+	return newRev, err
+}
+
+// A count is written once although the response to a write was lost, and the other process's counts stay.
+func TestUnknownWriteIsNotCountedTwice(t *testing.T) {
+	for _, written := range []bool{true, false} {
+		mem := &recordtest.Store{}
+		store := &lossy{Store: mem}
+		today := day("2026-11-23")
+		c, other := open(t, store, "2026-11-23"), open(t, mem, "2026-11-23")
+		flush := func(c *Counters, fails bool) {
+			t.Helper()
+			if err := c.Flush(t.Context()); (err != nil) != fails {
+				t.Fatalf("Flush = %v, want an error: %v", err, fails)
+			}
+		}
+		other.Add("p", "k", today)
+		flush(other, false)
+		c.Add("p", "k", today)
+		flush(c, false)
+		c.Add("p", "k", today)
+		store.fail, store.write = true, written
+		flush(c, true)
+		c.Add("p", "k", today)
+		store.fail = false
+		flush(c, false)
+		if got := open(t, mem, "2026-11-23").Used("p", "k", today, today); got != 4 {
+			t.Errorf("with a write that happened (%v): %d requests stored, want 4", written, got)
+		}
 	}
 }
