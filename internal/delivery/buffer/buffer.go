@@ -138,11 +138,7 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	default:
 		return nil, errors.New("open buffer: neither a directory nor a NATS URL given")
 	}
-	timeout := answerTimeout
-	if b.server == nil {
-		timeout = clusterTimeout
-	}
-	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(timeout)); err != nil {
+	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(b.timeout())); err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	if b.server != nil {
@@ -160,6 +156,14 @@ func Open(ctx context.Context, cfg Config) (_ *Buffer, err error) {
 	b.endSync = end
 	b.syncing.Go(func() { b.syncAcked(end) })
 	return b, b.measure(ctx)
+}
+
+// timeout limits one request whose context has no deadline.
+func (b *Buffer) timeout() time.Duration {
+	if b.server == nil {
+		return clusterTimeout
+	}
+	return answerTimeout
 }
 
 // ready waits for a cluster to elect a leader. It returns other errors immediately.

@@ -167,18 +167,20 @@ func (s *Store) read(ctx context.Context, since uint64, fn func(key string, valu
 	if since > 0 {
 		options = append(options, jetstream.ResumeFromRevision(since+1))
 	}
-	ctx, cancel := context.WithTimeout(ctx, clusterWait)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(s.b.timeout(), func() { cancel(context.DeadlineExceeded) }) // a server that dies sends nothing more
+	defer stalled.Stop()
 	w, err := s.kv.WatchAll(ctx, options...)
 	if err != nil {
-		return failed(err)
+		return failed(cmp.Or(context.Cause(ctx), err))
 	}
 	defer w.Stop() //nolint:errcheck // it only fails if the connection is closed already
 	var late <-chan time.Time
 	for upTo = since; upTo < last; {
 		select {
 		case <-ctx.Done():
-			return failed(ctx.Err())
+			return failed(context.Cause(ctx))
 		case <-late:
 			return upTo, nil // the newest entry was removed from outside
 		case entry, ok := <-w.Updates():
@@ -191,6 +193,7 @@ func (s *Store) read(ctx context.Context, since uint64, fn func(key string, valu
 				late = time.After(replicaLag)
 				continue
 			}
+			stalled.Reset(s.b.timeout())
 			upTo = entry.Revision()
 			key, ok := tokenKey(entry.Key())
 			if !ok {
