@@ -245,7 +245,7 @@ func (b *Buffer) removeAcked(stream string) error {
 	if b.server == nil {
 		return nil
 	}
-	if l := b.logs[stream]; l != nil {
+	if l := b.opened(stream); l != nil {
 		if err := l.acked.close(); err != nil {
 			return err
 		}

@@ -82,6 +82,8 @@ type Buffer struct {
 	endSync  chan struct{}   // closed by Close
 	syncing  sync.WaitGroup
 
+	opening sync.Mutex // held while a log is opened or deleted, which can take long, and before mu
+
 	mu     sync.Mutex // guards logs and copies
 	logs   map[string]*Log
 	copies map[string]*storeCopy
@@ -220,6 +222,8 @@ func (b *Buffer) Close() error {
 		b.endSync = nil
 		b.syncing.Wait()
 	}
+	b.opening.Lock()
+	defer b.opening.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var errs []error

@@ -42,9 +42,9 @@ type Stats struct {
 // bytes. Opening it twice returns the same Log.
 func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error) {
 	name := streamName(stream, shard)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if l := b.logs[name]; l != nil {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	if l := b.opened(name); l != nil {
 		return l, nil
 	}
 	var s jetstream.Stream
@@ -76,8 +76,17 @@ func (b *Buffer) Log(ctx context.Context, stream string, shard int) (*Log, error
 	}
 	l.last.Store(state.LastSeq)
 	l.bytes.Store(int64(state.Bytes))
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.logs[name] = l
 	return l, nil
+}
+
+// opened returns the log of a JetStream stream, or nil if it is not open.
+func (b *Buffer) opened(name string) *Log {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.logs[name]
 }
 
 // Shards returns the number of shards of the stream that have a log: one more than the highest.
@@ -103,20 +112,24 @@ func (b *Buffer) Shards(ctx context.Context, stream string) (n int, err error) {
 // same name starts at sequence 1, so delete any state about the old one first.
 func (b *Buffer) DeleteLog(ctx context.Context, stream string, shard int) error {
 	name := streamName(stream, shard)
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.opening.Lock()
+	defer b.opening.Unlock()
 	if err := b.removeAcked(name); err != nil {
 		return fmt.Errorf("delete log of stream %s, shard %d: %w", stream, shard, err)
 	}
 	if err := b.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("delete log of stream %s, shard %d: %w", stream, shard, err)
 	}
+	b.mu.Lock()
 	delete(b.logs, name)
+	b.mu.Unlock()
 	return b.measure(ctx)
 }
 
 // CloseLogs forgets the opened logs of a stream that another process deletes. A new stream of that name has other logs.
 func (b *Buffer) CloseLogs(stream string) {
+	b.opening.Lock()
+	defer b.opening.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name := range b.logs {
