@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -175,6 +176,10 @@ func (c *Server) openPath(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("open delivery streams: %w", err)
 	}
+	c.control.Needs(c.streams.Refresh)
+	c.streams.Needs(func(ctx context.Context) error {
+		return errors.Join(c.functions.Refresh(ctx), c.catalog.Refresh(ctx))
+	})
 	metrics := gateway.NewMetrics(c.registry)
 	c.lines = gateway.NewLogger(gateway.LoggerConfig{Put: c.putLines, Metrics: metrics, Logger: c.log.With("component", "gateway")})
 	c.stages, err = gateway.New(gateway.Config{Account: p.Account, Logger: c.log.With("component", "gateway"), Metrics: metrics}, c.control, c.lines)

@@ -20,6 +20,8 @@ type Store struct {
 	kv     jetstream.KeyValue
 	folder *folder
 	copy   *storeCopy // nil on a cluster
+
+	created time.Time // by the clock of the cluster; zero on the embedded server
 }
 
 // Store opens the store of that name and creates it when missing.
@@ -38,6 +40,13 @@ func (b *Buffer) Store(ctx context.Context, name string) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
 	s := &Store{name: name, b: b, kv: kv}
+	if b.server == nil {
+		info, err := s.info(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("open store %s: %w", name, err)
+		}
+		s.created = info.Created
+	}
 	if s.folder, err = b.folder(storePrefix + escape(name)); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
@@ -142,6 +151,18 @@ func (s *Store) Changes(ctx context.Context, since uint64, fn func(key string, v
 	})
 }
 
+// info reads the state of the store's stream.
+func (s *Store) info(ctx context.Context) (info *jetstream.StreamInfo, err error) {
+	err = s.b.do(ctx, func(ctx context.Context) error {
+		status, err := s.kv.Status(ctx)
+		if err == nil {
+			info = status.(*jetstream.KeyValueBucketStatus).StreamInfo()
+		}
+		return err
+	})
+	return info, err
+}
+
 // replicaLag limits how long read waits for entries that a replica does not have yet.
 const replicaLag = time.Second
 
@@ -149,17 +170,14 @@ const replicaLag = time.Second
 // everything that was written before the call is read. It returns the revision of the last entry.
 func (s *Store) read(ctx context.Context, since uint64, fn func(key string, value []byte, rev uint64) bool) (upTo uint64, err error) {
 	failed := func(err error) (uint64, error) { return since, fmt.Errorf("read store %s: %w", s.name, err) }
-	var status jetstream.KeyValueStatus
-	if err := s.b.do(ctx, func(ctx context.Context) (err error) {
-		status, err = s.kv.Status(ctx)
-		return err
-	}); err != nil {
+	info, err := s.info(ctx)
+	if err != nil {
 		return failed(err)
 	}
-	last := status.(*jetstream.KeyValueBucketStatus).StreamInfo().State.LastSeq
+	last := info.State.LastSeq
 	switch {
-	case last < since:
-		return failed(fmt.Errorf("its newest revision is %d but was %d before: the store was replaced; restart this process", last, since))
+	case last < since, !s.created.IsZero() && !info.Created.Equal(s.created):
+		return failed(errors.New("the store was replaced by another one; restart this process"))
 	case last == since:
 		return since, nil
 	}

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
 	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
@@ -34,9 +37,32 @@ func TestClusterStoreReportsChanges(t *testing.T) {
 
 // A process that reads on in a store that was replaced would miss every change.
 func TestChangesDetectReplacedStore(t *testing.T) {
-	s := openStore(t, open(t, buffer.Config{URL: cluster(t, true), Replicas: 1}), "s")
+	url := cluster(t, true)
+	b := open(t, buffer.Config{URL: url, Replicas: 1})
+	s := openStore(t, b, "s")
 	if _, err := s.Changes(t.Context(), 7, nil); err == nil || !strings.Contains(err.Error(), "was replaced") {
 		t.Errorf("Changes after a revision that does not exist = %v, want an error", err)
+	}
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err == nil {
+		err = js.DeleteStream(t.Context(), "KV_s")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Changes(t.Context(), 0, nil); err == nil {
+		t.Error("Changes of a store that is gone succeeded")
+	}
+	if _, err := openStore(t, b, "s").Set(t.Context(), "k", []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Changes(t.Context(), 0, nil); err == nil || !strings.Contains(err.Error(), "was replaced") {
+		t.Errorf("Changes of a store that was deleted and made again = %v, want an error", err)
 	}
 }
 

@@ -68,6 +68,9 @@ func Open[T any](ctx context.Context, store record.Store, cfg Config) (*Set[T], 
 // Follow applies the changes of other processes until ctx ends.
 func (s *Set[T]) Follow(ctx context.Context) error { return s.shared.Follow(ctx, s.cfg.Logger) }
 
+// Refresh applies the changes that other processes made before the call.
+func (s *Set[T]) Refresh(ctx context.Context) error { return s.shared.Refresh(ctx) }
+
 // apply implements the callback of Share.
 func (s *Set[T]) apply(_ context.Context, changes []Change) error {
 	for _, c := range changes {

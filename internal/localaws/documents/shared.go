@@ -40,10 +40,12 @@ type Shared struct {
 	apply func(context.Context, []Change) error
 	after func(context.Context, []Change)
 
-	known map[string]version // newest known versions by key; guarded by lock
+	known   map[string]version // newest known versions by key; guarded by lock
+	pending []Change           // applied, but not passed to after; guarded by lock
 
-	reading sync.Mutex // held before lock; guards since
-	since   uint64     // revision up to which changes were read
+	reading sync.Mutex                  // held before lock; guards since
+	since   uint64                      // revision up to which changes were read
+	first   func(context.Context) error // set by Needs
 }
 
 type version struct {
@@ -60,6 +62,10 @@ func Share(store record.Store, lock sync.Locker, apply func(context.Context, []C
 	}
 	return &Shared{store: store, lock: lock, apply: apply, after: after, known: map[string]version{}}
 }
+
+// Needs makes Refresh call first after it has read changes and before it applies them: first refreshes what these documents
+// refer to. Needs is called before Follow.
+func (s *Shared) Needs(first func(context.Context) error) { s.first = first }
 
 // Load calls fn with each document whose key starts with prefix; name is the rest of the key. Errors do not quote a document,
 // which may hold a secret.
@@ -135,6 +141,7 @@ func (s *Shared) applyLocked(ctx context.Context, changes []Change) error {
 			s.known[c.Key] = version{rev: c.Rev}
 		}
 	}
+	s.pending = append(s.pending, changes...)
 	return nil
 }
 
@@ -186,19 +193,37 @@ func (s *Shared) Refresh(ctx context.Context) error {
 			return fmt.Errorf("read the changes of other processes: %w", err)
 		}
 		if upTo == s.since {
-			return nil // again until nothing is new: a document that changes while it is read may be missing
+			break // again until nothing is new: a document that changes while it is read may be missing
+		}
+		if s.first != nil {
+			if err := s.first(ctx); err != nil {
+				return err
+			}
 		}
 		if err := s.take(ctx, changes); err != nil {
 			return fmt.Errorf("apply the changes of other processes: %w", err)
 		}
 		s.since = upTo
 	}
+	s.announce(ctx)
+	return nil
+}
+
+// announce passes the applied changes to after, those of reload too.
+func (s *Shared) announce(ctx context.Context) {
+	s.lock.Lock()
+	applied := s.pending
+	s.pending = nil
+	s.lock.Unlock()
+	if len(applied) > 0 {
+		s.after(ctx, applied)
+	}
 }
 
 // take applies the changes that are new to this process.
 func (s *Shared) take(ctx context.Context, changes []Change) error {
-	var foreign []Change
-	err := s.locked(func() error {
+	return s.locked(func() error {
+		var foreign []Change
 		for _, c := range changes {
 			have, ok := s.known[c.Key]
 			if c.Rev > have.rev && (ok || c.Value != nil) { // else this process has written or never seen it
@@ -210,10 +235,6 @@ func (s *Shared) take(ctx context.Context, changes []Change) error {
 		}
 		return s.applyLocked(ctx, foreign)
 	})
-	if err == nil && len(foreign) > 0 {
-		s.after(ctx, foreign)
-	}
-	return err
 }
 
 // Follow applies the changes of other processes until ctx ends. It always returns nil: a failure is logged and retried.

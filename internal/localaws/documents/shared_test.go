@@ -14,6 +14,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/localaws/documents"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/record"
 	"github.com/stagelog/stagelog/internal/record/recordtest"
 )
 
@@ -137,6 +138,50 @@ func TestChangeAfterLostResponse(t *testing.T) {
 	}
 	if a, _ := s.Get("a"); a.Text != "23" {
 		t.Errorf("a is %+v, want 23", a)
+	}
+}
+
+// What a document refers to is refreshed before the document is applied, and after gets each change once, also one that was
+// found by a conflict.
+func TestRefreshCallsInOrder(t *testing.T) {
+	ctx, store := t.Context(), &recordtest.Store{}
+	var mu sync.Mutex
+	var calls []string
+	s := documents.Share(store, &mu, func(_ context.Context, changes []documents.Change) error {
+		calls = append(calls, "apply "+string(changes[0].Value))
+		return nil
+	}, func(_ context.Context, changes []documents.Change) {
+		calls = append(calls, "after "+string(changes[0].Value))
+	})
+	missing := errors.New("not there yet")
+	s.Needs(func(context.Context) error { calls = append(calls, "first"); return missing })
+	change := func(value string) {
+		t.Helper()
+		if _, err := store.Set(ctx, "k", []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("1")
+	if err := s.Refresh(ctx); !errors.Is(err, missing) {
+		t.Errorf("Refresh = %v, want the error of what the documents refer to", err)
+	}
+	missing = nil
+	if err := s.Refresh(ctx); err != nil {
+		t.Error(err)
+	}
+	change("2")
+	mu.Lock()
+	if err := s.Save(ctx, "k", "3"); !errors.Is(err, record.ErrConflict) {
+		t.Errorf("Save = %v, want ErrConflict", err)
+	}
+	mu.Unlock()
+	for range 2 {
+		if err := s.Refresh(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"first", "first", "apply 1", "after 1", "apply 2", "first", "after 2"}, calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 

@@ -87,6 +87,9 @@ func Open(ctx context.Context, account string, store record.Store) (*Service, er
 // Follow applies the changes of other processes of the cluster until ctx ends.
 func (s *Service) Follow(ctx context.Context) error { return s.databases.Follow(ctx) }
 
+// Refresh applies the changes that other processes made before the call.
+func (s *Service) Refresh(ctx context.Context) error { return s.databases.Refresh(ctx) }
+
 // Columns returns a table's columns without its partition columns. The error wraps record.ErrNotFound if
 // the database or the table does not exist.
 func (s *Service) Columns(databaseName, tableName string) ([]Column, error) {

@@ -22,6 +22,9 @@ import (
 // Follow applies the changes of other processes of the cluster until ctx ends.
 func (s *Service) Follow(ctx context.Context) error { return s.shared.Follow(ctx, s.cfg.Logger) }
 
+// Refresh applies the changes that other processes made before the call.
+func (s *Service) Refresh(ctx context.Context) error { return s.shared.Refresh(ctx) }
+
 // begin applies the changes of other processes, and then locks writing.
 func (s *Service) begin(ctx context.Context) *wire.Error {
 	if err := s.shared.Refresh(ctx); err != nil {
@@ -142,22 +145,28 @@ func (s *Service) readCode(ctx context.Context, doc document) ([]byte, error) {
 	return zipped, atomicfile.WriteFile(s.zipFile(doc), zipped, 0o600)
 }
 
-// forgetCode removes a function's zips from the store, except keep. It only logs failures, which waste space.
-func (s *Service) forgetCode(ctx context.Context, name, keep string) {
+// oldCode returns the keys of a function's zips in the store, except keep. It is called before the function's document is
+// written: what another process stores later may be in use then.
+func (s *Service) oldCode(ctx context.Context, name, keep string) (old []string) {
 	if s.cfg.Code == nil {
-		return
+		return nil
 	}
-	var old []string
-	err := s.cfg.Code.All(ctx, codePrefix(name, ""), func(key string, _ []byte, _ uint64) error {
+	s.logRemoval(name, s.cfg.Code.All(ctx, codePrefix(name, ""), func(key string, _ []byte, _ uint64) error {
 		if keep == "" || !strings.HasPrefix(key, codePrefix(name, keep)) {
 			old = append(old, key)
 		}
 		return nil
-	})
+	}))
+	return old
+}
+
+// forgetCode removes zips from the store. It only logs failures, which waste space.
+func (s *Service) forgetCode(ctx context.Context, name string, old []string) {
+	var errs []error
 	for _, key := range old {
-		err = errors.Join(err, s.cfg.Code.Delete(ctx, key))
+		errs = append(errs, s.cfg.Code.Delete(ctx, key))
 	}
-	s.logRemoval(name, err)
+	s.logRemoval(name, errors.Join(errs...))
 }
 
 func (s *Service) zipFile(doc document) string {

@@ -192,11 +192,12 @@ func (s *Service) deleteFunction(r *request) (any, *wire.Error) {
 	if _, apiErr := s.editable(r.name, "", "%s is built in and cannot be deleted."); apiErr != nil {
 		return nil, apiErr
 	}
+	old := s.oldCode(r.Context(), r.name, "")
 	if err := s.shared.Erase(r.Context(), keyPrefix+r.name); err != nil {
 		s.cfg.Logger.Error("function not deleted", "function", r.name, "error", err)
 		return nil, internal("The function could not be deleted.")
 	}
-	s.forgetCode(r.Context(), r.name, "")
+	s.forgetCode(r.Context(), r.name, old)
 	s.replace(r.name, nil)
 	return nil, nil
 }

@@ -218,10 +218,11 @@ func (s *Service) save(ctx context.Context, doc document) error {
 	if err := s.shareCode(ctx, doc); err != nil {
 		return err
 	}
+	old := s.oldCode(ctx, doc.Name, doc.CodeFile)
 	if err := s.shared.Save(ctx, keyPrefix+doc.Name, doc); err != nil {
 		return err
 	}
-	s.forgetCode(ctx, doc.Name, doc.CodeFile)
+	s.forgetCode(ctx, doc.Name, old)
 	s.replace(doc.Name, d)
 	s.cfg.Logger.Info("function deployed", "function", doc.Name, "sha256", doc.CodeSHA256)
 	return nil

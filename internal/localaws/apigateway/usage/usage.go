@@ -211,7 +211,7 @@ func (c *Counters) Merge(key string, value []byte, rev uint64) error {
 	c.flushMu.Lock()
 	defer c.flushMu.Unlock()
 	p := c.plan(planID)
-	if value != nil && rev <= p.doc(day).rev {
+	if rev <= p.doc(day).rev {
 		return nil
 	}
 	return p.merge(key, day, value, rev)
