@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/deliver"
 )
 
@@ -101,6 +102,66 @@ func TestReadyzFailsUntilPipelineExists(t *testing.T) {
 			t.Errorf("/readyz in step %d: %q, want 503 and the step", i+1, phase)
 		}
 	}
+}
+
+// From the moment when /readyz answers 200, each stage serves each customer.
+func TestStagesWorkOnceReady(t *testing.T) {
+	restoreDir(t)
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer upstream.Close()
+	var yaml strings.Builder
+	fmt.Fprintf(&yaml, "name: acme\nbucket: acme-logs\nlocal:\n  apis: [{id: shop, upstream: %q, stages: [prod]}]\n", upstream.URL)
+	fmt.Fprint(&yaml, "  usage_plans:\n  - name: Gold\n    stages: [shop/prod]\n    customers:\n")
+	const customers = 20
+	key := func(i int) string { return fmt.Sprintf("KEY_%020d", i) }
+	for i := range customers {
+		fmt.Fprintf(&yaml, "    - {name: c%d, key: \"env:%s\"}\n", i, key(i))
+	}
+	cfg := testConfig(t, upstream.URL)
+	var err error
+	if cfg.Pipeline, err = config.Parse("stagelog.yaml", []byte(yaml.String()), func(name string) string { return name }); err != nil {
+		t.Fatal(err)
+	}
+	c, err := listenFor(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := make(chan error, 1)
+	go func() { called <- callOnceReady(t.Context(), c, key(0), key(customers-1)) }()
+	if err := c.run(t.Context(), func(context.Context, *Server) error { return <-called }); err != nil {
+		t.Error(err)
+	}
+}
+
+// callOnceReady asks /readyz until it answers 200, and then calls a stage with each key.
+func callOnceReady(ctx context.Context, c *Server, keys ...string) error {
+	get := func(url, key string) (int, error) {
+		req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+		if err != nil {
+			return 0, err
+		}
+		req.Header.Set("X-Api-Key", key)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, err
+		}
+		return res.StatusCode, res.Body.Close()
+	}
+	for {
+		status, err := get(c.Endpoints().Console+"/readyz", "")
+		if err != nil {
+			return err
+		}
+		if status == http.StatusOK {
+			break
+		}
+	}
+	for _, key := range keys {
+		if status, err := get(c.Endpoints().Stages+"/shop/prod/", key); err != nil || status != http.StatusOK {
+			return fmt.Errorf("a stage answered %d, %v after /readyz answered 200", status, err)
+		}
+	}
+	return nil
 }
 
 func TestReadyzFailsForStageWithoutStream(t *testing.T) {
