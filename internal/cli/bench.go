@@ -68,11 +68,17 @@ func runBench(ctx context.Context, e *env, cfg bench.Config) error {
 		}
 		cfg.CPUProfile = profile
 	}
+	cfg.Logger = e.quietLog()
+	end, err := e.logLibraries(cfg.Logger)
+	if err != nil {
+		return err
+	}
+	defer end()
 	dir, cleanup, err := stateDir(cfg.Dir)
 	if err != nil {
 		return err
 	}
-	cfg.Dir, cfg.Logger = dir, e.quietLog()
+	cfg.Dir = dir
 	cfg.Progress = func(text string) { fmt.Fprintln(e.stderr, text) }
 	result, err := bench.Run(ctx, cfg)
 	if err = errors.Join(err, cleanup()); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/console"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 type consoleFlags struct {
@@ -95,10 +96,10 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 		return fmt.Errorf("listen for the console: %w; choose another address with --listen", err)
 	}
 	server := &http.Server{
-		Handler: console.New(console.Config{
+		Handler: wire.LimitSlowClients(console.New(console.Config{
 			DB: filler.DB, Password: password, Hosts: flags.hosts,
 			Title: name, FillCmd: "stagelog console --bucket s3://" + name + "/" + at.Prefix, Logger: e.quietLog(),
-		}),
+		})),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(e.quietLog().Handler(), slog.LevelWarn),
 	}

@@ -40,11 +40,17 @@ func runDemo(ctx context.Context, e *env, cfg demo.Config) error {
 	if cfg.Rate < 1 || cfg.Rate > 1000 {
 		return usageError{fmt.Errorf("--rate %d: expected 1 to 1000 requests per second", cfg.Rate)}
 	}
+	cfg.Logger = e.quietLog()
+	end, err := e.logLibraries(cfg.Logger)
+	if err != nil {
+		return err
+	}
+	defer end()
 	dir, cleanup, err := stateDir(cfg.Dir)
 	if err != nil {
 		return err
 	}
-	cfg.Dir, cfg.Logger = dir, e.quietLog()
+	cfg.Dir = dir
 	cfg.Progress = func(text string) { fmt.Fprintln(e.stderr, text) }
 	result, err := demo.Run(ctx, cfg)
 	if err = errors.Join(err, cleanup()); err != nil {

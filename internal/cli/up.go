@@ -93,6 +93,11 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		return fmt.Errorf("--dir %s: %w", opts.dir, err)
 	}
 	log := e.log()
+	end, err := e.logLibraries(log)
+	if err != nil {
+		return err
+	}
+	defer end()
 	for _, w := range p.Warnings() {
 		log.Warn(w.String())
 	}

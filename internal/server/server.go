@@ -114,6 +114,9 @@ type Server struct {
 // until script returns, delivers the accepted records, and stops. The script's context ends
 // with ctx; the server outlives ctx, so that a script can finish its work in order.
 func Run(ctx context.Context, cfg Config, script func(context.Context, *Server) error) error {
+	if err := checkFiles(); err != nil {
+		return err
+	}
 	c, err := listenFor(cfg)
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ type demo struct {
 
 // Run runs the demo. When ctx ends, it stops sending and still delivers and counts the accepted records.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
-	upstream, err := serveSample()
+	upstream, err := serveSample(cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -20,15 +21,17 @@ type sampleServer struct {
 	done   chan error
 }
 
-func serveSample() (*sampleServer, error) {
+func serveSample(log *slog.Logger) (*sampleServer, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the sample API: %w", err)
 	}
 	s := &sampleServer{
-		url:    "http://" + ln.Addr().String(),
-		server: &http.Server{Handler: sample.Handler(), ReadHeaderTimeout: 10 * time.Second},
-		done:   make(chan error, 1),
+		url: "http://" + ln.Addr().String(),
+		server: &http.Server{
+			Handler: sample.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		},
+		done: make(chan error, 1),
 	}
 	go func() { s.done <- s.server.Serve(ln) }()
 	return s, nil

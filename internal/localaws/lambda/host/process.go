@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -56,7 +57,9 @@ func startProcess(cfg *Config, log *logFile) (*process, error) {
 		return nil, fmt.Errorf("listen for the runtime api: %w", err)
 	}
 	p := &process{cfg: cfg, work: make(chan *invocation), exited: make(chan struct{})}
-	p.server = &http.Server{Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second}
+	p.server = &http.Server{
+		Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+	}
 	p.cmd = exec.Command(filepath.Join(cfg.CodeDir, function.BootstrapName))
 	p.cmd.Dir = cfg.CodeDir
 	p.cmd.Env = environment(cfg, listener.Addr().String())
