@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -52,51 +51,30 @@ func newEnricher(env environ, logger *slog.Logger) (*enricher, error) {
 
 // recordConfig returns the input and output fields of records.
 func recordConfig(env environ) (enrich.Config, error) {
-	format, usagePlan, customer, planID := "classic", "usage_plan", "customer", "usage_plan_id"
+	usagePlan, customer, planID := "usage_plan", "customer", "usage_plan_id"
 	switch preset := env("STAGELOG_PRESET"); preset {
 	case "", "none":
 	case "apiable":
-		format, usagePlan, customer, planID = "apiable", "plan_id", "subscription_id", ""
+		usagePlan, customer, planID = "plan_id", "subscription_id", ""
 	default:
 		return enrich.Config{}, fmt.Errorf("unknown STAGELOG_PRESET %q; use apiable or none", preset)
 	}
-	fields, err := recordFields(env, format)
+	format, err := function.FormatOf(env)
 	if err != nil {
 		return enrich.Config{}, err
 	}
+	if fields := format.Fields(); fields[accesslog.VarKeyID] == nil || fields[accesslog.VarAPIID] == nil || fields[accesslog.VarStage] == nil {
+		return enrich.Config{}, errors.New("the log format has no field for the key id, the API id or the stage, " +
+			"which are required to find the usage plan and the customer")
+	}
 	return enrich.Config{
-		Fields:      fields,
+		Format:      format,
 		UsagePlan:   outputName(env("STAGELOG_USAGE_PLAN"), usagePlan),
 		Customer:    outputName(env("STAGELOG_CUSTOMER"), customer),
 		UsagePlanID: outputName(env("STAGELOG_USAGE_PLAN_ID"), planID),
 		APIKey:      enrich.APIKeyMode(env("STAGELOG_API_KEY")),
 		HashSalt:    []byte(env("STAGELOG_HASH_SALT")),
 	}, nil
-}
-
-func recordFields(env environ, format string) (accesslog.Fields, error) {
-	if v := env("STAGELOG_FORMAT"); v != "" {
-		format = v
-	}
-	if text, ok := accesslog.Preset(format); ok {
-		format = text
-	} else if !strings.Contains(format, "$context.") {
-		return accesslog.Fields{}, fmt.Errorf("STAGELOG_FORMAT must be a log format or one of %s", strings.Join(accesslog.Presets(), ", "))
-	}
-	fields := accesslog.Parse(format).Fields()
-	for name, field := range map[string]*string{
-		"STAGELOG_FIELD_KEY_ID": &fields.KeyID, "STAGELOG_FIELD_API_ID": &fields.APIID,
-		"STAGELOG_FIELD_STAGE": &fields.Stage, "STAGELOG_FIELD_API_KEY": &fields.APIKey,
-	} {
-		if v := env(name); v != "" {
-			*field = v
-		}
-	}
-	if fields.KeyID == "" || fields.APIID == "" || fields.Stage == "" {
-		return accesslog.Fields{}, errors.New("the log format has no field for the key id, the API id or the stage, " +
-			"which are required to find the usage plan and the customer")
-	}
-	return fields, nil
 }
 
 func outputName(given, otherwise string) string {

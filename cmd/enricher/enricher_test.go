@@ -159,6 +159,31 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
+func TestHidesKeyInFieldsOfEnvironment(t *testing.T) {
+	f := newFakeAWS(t, 1, 1)
+	const attributed = `"usage_plan":"Plan 0","customer":"Customer plan00-key0000","usage_plan_id":"plan00"}` + "\n"
+	const k, masked = "kJ8sWq2LmN4pR7tV9xZ1", "****************9xZ1"
+	for _, tt := range []struct {
+		env      []string
+		in, want string
+	}{
+		{[]string{"STAGELOG_FORMAT", `{"o":{"k":"$context.identity.apiKey","i":"$context.identity.apiKeyId"},"l":["id=$context.identity.apiKey"],"a":"$context.apiId","s":"$context.stage"}`},
+			`{"o":{"k":"` + k + `","i":"plan00-key0000"},"l":["id=` + k + `"],"a":"shop","s":"prod"}`,
+			`{"o":{"k":"` + masked + `","i":"plan00-key0000"},"l":["id=` + masked + `"],"a":"shop","s":"prod",` + attributed},
+		// A function that an earlier version deployed keeps its environment until the next deployment.
+		{[]string{"STAGELOG_FORMAT", "usage", "STAGELOG_FIELD_KEY_ID", "i", "STAGELOG_FIELD_API_ID", "a", "STAGELOG_FIELD_STAGE", "s", "STAGELOG_FIELD_API_KEY", "k"},
+			`{"i":"plan00-key0000","a":"shop","s":"prod","k":"` + k + `"}`, `{"i":"plan00-key0000","a":"shop","s":"prod","k":"` + masked + `",` + attributed},
+	} {
+		e, err := newEnricher(lookup(f.environment(tt.env...)), discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := transform(t, function.InProcess(e.Invoke), tt.in); got[0] != tt.want {
+			t.Errorf("with %v:\ngot  %swant %s", tt.env, got[0], tt.want)
+		}
+	}
+}
+
 func TestOutputNames(t *testing.T) {
 	f := newFakeAWS(t, 1, 1)
 	for _, tt := range []struct {

@@ -4,9 +4,10 @@
 // It is configured only by environment variables:
 //
 //	STAGELOG_PRESET         apiable for its log format and field names; default none
-//	STAGELOG_FORMAT         the stage's access log format, or the name of one (classic, usage, full); default classic
-//	STAGELOG_FIELD_KEY_ID   names of the fields with the key id, the API id, the stage and the key's value,
-//	STAGELOG_FIELD_API_ID   if they cannot be derived from the format
+//	STAGELOG_FORMAT         the stage's access log format, or the name of one (classic, usage, full); default classic.
+//	                        The fields with the key id, the API id, the stage and the key's value are enough.
+//	STAGELOG_FIELD_KEY_ID   names of top-level fields with the key id, the API id, the stage and the key's value,
+//	STAGELOG_FIELD_API_ID   instead of those of the format
 //	STAGELOG_FIELD_STAGE
 //	STAGELOG_FIELD_API_KEY
 //	STAGELOG_USAGE_PLAN     names of the fields to add; "-" omits one;

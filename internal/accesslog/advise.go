@@ -17,9 +17,9 @@ func (d *draft) advise() {
 	}
 	d.adviseVariables()
 	d.adviseTemplates()
-	if members, ok := membersOf(d.text, straightQuotes); ok {
-		d.adviseNames(members)
-		d.adviseFields(members)
+	if object, ok := objectOf(d.text, straightQuotes); ok {
+		d.adviseNames(object.members)
+		d.adviseFields()
 	} else if !hasRequestID(d.text) {
 		d.note(Error, "no-request-id", 0, noRequestID, `add "$context.extendedRequestId"`)
 	}
@@ -106,28 +106,30 @@ func (d *draft) lastIndexOf(name string) int {
 }
 
 // adviseFields reports the fields that enrichment and reports need and the format lacks.
-func (d *draft) adviseFields(members []member) {
-	has := map[string]bool{}
-	for _, m := range members {
-		has[m.variable] = true
+func (d *draft) adviseFields() {
+	format := Parse(d.text)
+	if !format.HidesAPIKey() {
+		d.note(Warning, "api-key-not-hidden", strings.Index(d.text, VarAPIKey), "the API key's value is in a field's name, or shares a field with other variables: enrichment cannot hide it there, and every reader sees it",
+			"give the key a field of its own, or remove it")
 	}
+	fields := format.Fields()
 	end := strings.LastIndexByte(d.text, '}')
 	missing := func(code, variable, field, consequence string) {
 		d.note(Warning, code, end, fmt.Sprintf("no field contains %s: %s", variable, consequence), fmt.Sprintf(`add "%s":"%s"`, field, variable))
 	}
 	const unknownPlan = "a key can have a different usage plan on each API stage, so the usage plan of a request is unknown"
-	if !has[varKeyID] {
-		missing("no-key-id", varKeyID, "key_id", "the customer and the usage plan of a request are unknown")
+	if fields[VarKeyID] == nil {
+		missing("no-key-id", VarKeyID, "key_id", "the customer and the usage plan of a request are unknown")
 	}
-	if !has[varAPIID] {
-		missing("no-api-id", varAPIID, "api_id", unknownPlan)
+	if fields[VarAPIID] == nil {
+		missing("no-api-id", VarAPIID, "api_id", unknownPlan)
 	}
-	if !has[varStage] {
-		missing("no-stage", varStage, "stage", unknownPlan)
+	if fields[VarStage] == nil {
+		missing("no-stage", VarStage, "stage", unknownPlan)
 	}
 	if !hasRequestID(d.text) {
 		d.note(Error, "no-request-id", end, noRequestID, `add "extended_request_id":"$context.extendedRequestId"`)
-	} else if !has[varExtendedRequestID] {
+	} else if fields[varExtendedRequestID] == nil {
 		missing("no-extended-request-id", varExtendedRequestID, "extended_request_id",
 			"clients can set $context.requestId, so it cannot be used to count each request once")
 	}

@@ -140,12 +140,12 @@ func lexemes(text string) []lexeme {
 
 // addRequestID adds a field with the request id, which API Gateway requires, at the end of a JSON format that has none.
 func (d *draft) addRequestID() {
-	members, ok := membersOf(d.text, straightQuotes)
+	object, ok := objectOf(d.text, straightQuotes)
 	if !ok || hasRequestID(d.text) {
 		return
 	}
 	name := "extended_request_id"
-	for _, m := range members {
+	for _, m := range object.members {
 		if m.name == name {
 			name = "stagelog_" + name
 		}
@@ -154,7 +154,7 @@ func (d *draft) addRequestID() {
 	d.repaired(Error, "no-request-id", end, noRequestID, "")
 	e := d.edit()
 	e.keep(0, end)
-	if len(members) > 0 {
+	if len(object.members) > 0 {
 		e.put(",", end)
 	}
 	e.put(`"`+name+`":"`+varExtendedRequestID+`"`, end)

@@ -42,33 +42,30 @@ func TestParseFindsVariables(t *testing.T) {
 }
 
 func TestFields(t *testing.T) {
-	classic := Fields{
-		APIID: "api_id", APIKey: "api_key", KeyID: "key_id", RequestID: "request_id", Stage: "stage",
-		RequestTime: "request_time", Status: "response_status",
-		ByVariable: map[string]string{
-			"$context.apiId": "api_id", "$context.identity.apiKey": "api_key", "$context.identity.apiKeyId": "key_id",
-			"$context.identity.sourceIp": "ip", "$context.httpMethod": "method", "$context.path": "uri",
-			"$context.responseLength": "response_size", "$context.status": "response_status", "$context.resourceId": "resource_id",
-			"$context.requestId": "request_id", "$context.responseLatency": "request_latency",
-			"$context.requestTime": "request_time", "$context.stage": "stage",
-		},
+	classic := map[string]Path{
+		"$context.apiId": {"api_id"}, "$context.identity.apiKey": {"api_key"}, "$context.identity.apiKeyId": {"key_id"},
+		"$context.identity.sourceIp": {"ip"}, "$context.httpMethod": {"method"}, "$context.path": {"uri"},
+		"$context.responseLength": {"response_size"}, "$context.status": {"response_status"}, "$context.resourceId": {"resource_id"},
+		"$context.requestId": {"request_id"}, "$context.responseLatency": {"request_latency"},
+		"$context.requestTime": {"request_time"}, "$context.stage": {"stage"},
 	}
 	for _, tt := range []struct {
 		name, format string
-		want         Fields
+		want         map[string]Path
 	}{
 		{"classic", Classic, classic},
 		{"the published format, whose records are repaired later", Seed(), classic},
 		{"field names are free", `{"k":"$context.identity.apiKeyId"}`,
-			Fields{KeyID: "k", ByVariable: map[string]string{"$context.identity.apiKeyId": "k"}}},
-		{"without quotes", `{"code":$context.status}`, Fields{Status: "code", ByVariable: map[string]string{"$context.status": "code"}}},
-		{"escaped name", `{"a\"b":"$context.stage"}`, Fields{Stage: `a"b`, ByVariable: map[string]string{"$context.stage": `a"b`}}},
-		{"value with more than a variable", `{"a":"$context.stage/$context.path","b":" $context.stage"}`, Fields{ByVariable: map[string]string{}}},
-		{"nested object", `{"a":{"b":"$context.stage"}}`, Fields{ByVariable: map[string]string{}}},
-		{"first of two", `{"a":"$context.stage","b":"$context.stage"}`, Fields{Stage: "a", ByVariable: map[string]string{"$context.stage": "a"}}},
-		{"not an object", `["$context.stage"]`, Fields{ByVariable: map[string]string{}}},
-		{"not JSON", `$context.stage $context.path`, Fields{ByVariable: map[string]string{}}},
-		{"two objects", `{"a":"$context.stage"}{"b":"$context.path"}`, Fields{ByVariable: map[string]string{}}},
+			map[string]Path{"$context.identity.apiKeyId": {"k"}}},
+		{"without quotes", `{"code":$context.status}`, map[string]Path{"$context.status": {"code"}}},
+		{"escaped name", `{"a\"b":"$context.stage"}`, map[string]Path{"$context.stage": {`a"b`}}},
+		{"value with more than a variable", `{"a":"$context.stage/$context.path","b":" $context.stage"}`, map[string]Path{}},
+		{"nested object", `{"a":{"b":"$context.stage"}}`, map[string]Path{"$context.stage": {"a", "b"}}},
+		{"in a list", `{"a":[0,{"b":$context.stage}]}`, map[string]Path{"$context.stage": {"a", "[1]", "b"}}},
+		{"first of two", `{"a":"$context.stage","b":"$context.stage"}`, map[string]Path{"$context.stage": {"a"}}},
+		{"not an object", `["$context.stage"]`, map[string]Path{}},
+		{"not JSON", `$context.stage $context.path`, map[string]Path{}},
+		{"two objects", `{"a":"$context.stage"}{"b":"$context.path"}`, map[string]Path{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, Parse(tt.format).Fields()); diff != "" {
@@ -95,14 +92,16 @@ func TestPresetsAreValid(t *testing.T) {
 				}
 			}
 			fields := Parse(format).Fields()
-			if (fields.APIKey != "") != (name == "classic") {
-				t.Errorf("field of the key's value: %q", fields.APIKey)
+			if (fields[VarAPIKey] != nil) != (name == "classic") {
+				t.Errorf("field of the key's value: %q", fields[VarAPIKey])
 			}
-			if (fields.ExtendedRequestID == "") != (name == "classic") {
-				t.Errorf("field of the extended request id: %q", fields.ExtendedRequestID)
+			if (fields[varExtendedRequestID] == nil) != (name == "classic") {
+				t.Errorf("field of the extended request id: %q", fields[varExtendedRequestID])
 			}
-			if fields.KeyID != "key_id" || fields.APIID != "api_id" || fields.Stage != "stage" || fields.RequestID != "request_id" {
-				t.Errorf("fields used by enrichment: %+v", fields)
+			for variable, want := range map[string]string{VarKeyID: "key_id", VarAPIID: "api_id", VarStage: "stage", varRequestID: "request_id"} {
+				if got := fields[variable].String(); got != want {
+					t.Errorf("field of %s: %q, want %q", variable, got, want)
+				}
 			}
 			for _, v := range Parse(format).Variables() {
 				if _, known := Explain(v); !known {
@@ -121,12 +120,7 @@ func TestClassicHasThePublishedFields(t *testing.T) {
 	want := []string{"api_id", "api_key", "key_id", "ip", "method", "uri", "response_size", "response_status", "resource_id",
 		"request_id", "request_latency", "request_time", "stage"}
 	for name, format := range map[string]string{"Classic": Classic, "fixed Seed": fixed(Seed())} {
-		members, ok := membersOf(format, straightQuotes)
-		var got []string
-		for _, m := range members {
-			got = append(got, m.name)
-		}
-		if diff := cmp.Diff(want, got); !ok || diff != "" {
+		if diff := cmp.Diff(want, Parse(format).Names()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -204,14 +198,46 @@ func FuzzParse(f *testing.F) {
 		if plain := strings.ReplaceAll(line, `"`+messageString+`"`, messageString); !strings.Contains(text, `"`) && plain != text {
 			t.Errorf("Parse(%q) renders as %q", text, plain)
 		}
-		if fields := format.Fields(); fields.ByVariable == nil {
-			t.Error("ByVariable is nil")
+		if format.Fields() == nil {
+			t.Error("Fields returned nil")
 		}
-		if _, ok := membersOf(text, straightQuotes); ok {
+		if _, ok := objectOf(text, straightQuotes); ok {
 			filled := format.AppendLine(nil, func(string) (string, bool) { return "0", true })
 			if !strings.Contains(text, messageString) && !json.Valid(filled) {
 				t.Errorf("format %q is JSON, but its line %q is not", text, filled)
 			}
 		}
 	})
+}
+
+func TestHidesAPIKey(t *testing.T) {
+	const key = "$context.identity.apiKey"
+	for format, want := range map[string]bool{
+		Classic: true, Usage: true, Seed(): true,
+		`{"a":{"k":"` + key + `"},"b":["` + key + `",{"k":` + key + `}],"c":"key=` + key + `;"}`: true,
+		`{"a":"$context.path ` + key + `"}`:     false,
+		`{"a":"` + key + ` ` + key + `"}`:       false,
+		`{"` + key + `":"$context.path"}`:       false,
+		`{"k":"` + key + `","` + key + `":"x"}`: false,
+		key + ` $context.path`:                  false,
+	} {
+		if got := Parse(format).HidesAPIKey(); got != want {
+			t.Errorf("HidesAPIKey of %s: %v, want %v", format, got, want)
+		}
+	}
+}
+
+func TestSelectKeepsPlacesAndTheirPaths(t *testing.T) {
+	keep := func(p Place) bool { return strings.Contains(p.Text, "$context.identity.apiKey") }
+	for format, want := range map[string]string{
+		Usage: `{"key_id":"$context.identity.apiKeyId"}`,
+		`{“a”:{“b”: “$context.identity.apiKey”,"c":1},"d":[true,"x",{"e":$context.identity.apiKey}]}`: `{"a":{"b":"$context.identity.apiKey"},"d":["","",{"e":"$context.identity.apiKey"}]}`,
+		`{"a":"\"$context.identity.apiKey\""}`: `{"a":"\"$context.identity.apiKey\""}`,
+		`{"a":"$context.path"}`:                `{}`,
+		`not JSON`:                             `{}`,
+	} {
+		if got := Parse(format).Select(keep); got != want {
+			t.Errorf("Select of %s: %s, want %s", format, got, want)
+		}
+	}
 }

@@ -119,7 +119,7 @@ func (d *draft) sorted() []Finding {
 
 // isJSON reports whether the text is one JSON object once its variables have values.
 func (d *draft) isJSON() bool {
-	_, ok := membersOf(d.text, straightQuotes)
+	_, ok := objectOf(d.text, straightQuotes)
 	return ok
 }
 

@@ -87,10 +87,9 @@ func checkLine(t *testing.T, format, v string) {
 	if v == "" {
 		want = "-"
 	}
-	members, _ := membersOf(format, straightQuotes)
 	wanted := map[string]string{}
-	for _, m := range members {
-		wanted[m.name] = want
+	for _, m := range Parse(format).Names() {
+		wanted[m] = want
 	}
 	if diff := cmp.Diff(wanted, got); diff != "" {
 		t.Errorf("value %q (-want +got):\n%s", v, diff)

@@ -59,6 +59,9 @@ func readPipeline(top yamlfile.Value) *Pipeline {
 	}
 	readFormat(p, m["format"])
 	p.APIKey = cmp.Or(m["api_key"].OneOf("mask", "hash", "drop", "keep"), p.APIKey)
+	if p.APIKey != "keep" && !accesslog.Parse(p.Format).HidesAPIKey() {
+		m["format"].Or(top).Problemf("give the key a field of its own, remove it, or set api_key: keep", "the API key's value is in a field's name, or shares a field with other variables: it cannot be hidden there")
+	}
 	readNames(p, m["names"], m["format"].Or(top))
 	readDeliver(p, m["deliver"])
 	readAWS(p, m["aws"])

@@ -99,6 +99,16 @@ local:
 	}
 }
 
+func TestKeyThatCannotBeHiddenIsRefused(t *testing.T) {
+	const format = "format: '{\"k\":\"$context.identity.apiKey $context.path\",\"id\":\"$context.extendedRequestId\"}'\n"
+	var problems Problems
+	if _, err := Parse("stagelog.yaml", []byte(minimal+format), nil); !errors.As(err, &problems) || len(problems) != 1 || problems[0].Path != "format" ||
+		!strings.Contains(err.Error(), "api_key: keep") {
+		t.Errorf("Parse = %v, want one problem of format that offers api_key: keep", err)
+	}
+	mustParse(t, minimal+format+"api_key: keep\n")
+}
+
 func TestDefaults(t *testing.T) {
 	got := mustParse(t, minimal)
 	want := Bare()

@@ -17,7 +17,7 @@ func readNames(p *Pipeline, v, format yamlfile.Value) {
 	m := v.Mapping("usage_plan", "customer", "usage_plan_id")
 	used := map[string]string{}
 	fields := map[string]string{}
-	for variable, field := range accesslog.Parse(p.Format).Fields().ByVariable {
+	for variable, field := range accesslog.Parse(p.Format).TopLevelFields() {
 		fields[field] = variable
 	}
 	for _, n := range []struct {

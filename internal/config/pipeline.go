@@ -8,7 +8,6 @@
 package config
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -151,15 +150,6 @@ func (p *Pipeline) Stream() string { return streamPrefix + p.Name }
 
 // Function returns the name of the enrichment function.
 func (p *Pipeline) Function() string { return "stagelog-" + p.Name }
-
-// Fields returns the names of the fields that enrichment reads. A field that the format lacks gets its name in the
-// classic format: a stream that was built by hand may receive such lines, and their keys must be masked as well.
-func (p *Pipeline) Fields() accesslog.Fields {
-	fields, classic := accesslog.Parse(p.Format).Fields(), accesslog.Parse(accesslog.Classic).Fields()
-	fields.KeyID, fields.APIID = cmp.Or(fields.KeyID, classic.KeyID), cmp.Or(fields.APIID, classic.APIID)
-	fields.Stage, fields.APIKey = cmp.Or(fields.Stage, classic.Stage), cmp.Or(fields.APIKey, classic.APIKey)
-	return fields
-}
 
 const streamPrefix = "amazon-apigateway-"
 

@@ -115,7 +115,7 @@ type Mapping struct {
 // usagePlanID name the fields that enrichment adds; "" if it adds none.
 func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string) Mapping {
 	m := Mapping{fields: map[string]field{}}
-	for variable, name := range format.Fields().ByVariable {
+	for variable, name := range format.TopLevelFields() {
 		if f, ok := byVariable[variable]; ok {
 			m.add(name, f)
 		} else if _, named := byName[plainName(name)]; named {

@@ -2,11 +2,14 @@
 // does not allocate per record.
 //
 // A record is one JSON object, or several with or without white space between them. It is parsed
-// once, strictly; numbers, order, escapes, white space and unknown members keep their bytes. The
-// fields are appended before the closing brace, and each object ends with one newline. If the record
+// once, strictly; numbers, order, escapes, white space and unknown members keep their bytes. The key
+// id, the API id, the stage and the API key's value are where the log format has them, at any depth;
+// the value is hidden in each of its places. If a key id, API id or stage is repeated, the last one is
+// used, as in most JSON parsers.
+//
+// The fields are appended before the closing brace, and each object ends with one newline. If the record
 // already has a member with an output's name, a value other than `-` is kept, and `-` is replaced in
-// place. If such a member is repeated with different values, all are kept unchanged. If a key id, API
-// id or stage is repeated, the last one is used, as in most JSON parsers.
+// place. If such a member is repeated with different values, all are kept unchanged.
 //
 // Any other record is rejected with a *Bad, and goes to the error output. One mistake is repaired:
 // curly quotes around names and values, which come from log formats copied from web pages.

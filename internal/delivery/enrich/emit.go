@@ -22,17 +22,20 @@ func (e *Enricher) emit(dst, b []byte, o *object) []byte {
 	pos := o.start
 	for i := range o.n {
 		ed := o.at(i)
-		if ed.action > roleAPIKey && ed.action < roleNone && o.out[ed.action-roleUsagePlan] == taken {
+		f := ed.field
+		if f != nil && f.role > roleAPIKey && o.out[f.role-roleUsagePlan] == taken {
 			continue
 		}
 		dst = append(dst, b[pos:ed.from]...)
 		pos = int(ed.to)
-		switch ed.action {
-		case roleNone:
-		case roleAPIKey:
+		switch {
+		case f == nil:
+		case f.role > roleAPIKey:
+			dst = appendValue(dst, values[f.role-roleUsagePlan])
+		case f.before == "" && f.after == "":
 			dst = e.hide(dst, b[ed.from:ed.to], ed.kind)
 		default:
-			dst = appendValue(dst, values[ed.action-roleUsagePlan])
+			dst = e.hideInside(dst, b[ed.from:ed.to], ed.kind, f)
 		}
 	}
 	dst = append(dst, b[pos:o.brace]...)

@@ -31,9 +31,9 @@ const (
 	Keep APIKeyMode = "keep" // unchanged
 )
 
-// Config names the input and output members. An output with an empty name is omitted.
+// Config describes the records and names the output members. An output with an empty name is omitted.
 type Config struct {
-	Fields accesslog.Fields // the members of the input, by their decoded names
+	Format *accesslog.Format // of the records; default accesslog.Classic
 
 	UsagePlan   string // output: the usage plan's name
 	Customer    string // output: the API key's name
@@ -60,7 +60,7 @@ type Enricher struct {
 	dir      Index
 	mode     APIKeyMode
 	maxBytes int
-	roles    roles
+	fields   *fields
 	secrets  *hasher
 
 	// out holds the output members in order, each as `"name":"`, or "" if it is omitted.
@@ -91,19 +91,16 @@ func New(cfg Config, dir Index) (*Enricher, error) {
 	default:
 		return nil, fmt.Errorf("unknown API key mode %q; use mask, hash, drop or keep", cfg.APIKey)
 	}
-	names := [roleCount]string{
-		roleKeyID: cfg.Fields.KeyID, roleAPIID: cfg.Fields.APIID, roleStage: cfg.Fields.Stage, roleAPIKey: cfg.Fields.APIKey,
-		roleUsagePlan: cfg.UsagePlan, roleCustomer: cfg.Customer, rolePlanID: cfg.UsagePlanID,
+	if cfg.Format == nil {
+		cfg.Format = accesslog.Parse(accesslog.Classic)
 	}
-	if e.mode == Keep {
-		names[roleAPIKey] = ""
-	}
+	names := [outputs]string{cfg.UsagePlan, cfg.Customer, cfg.UsagePlanID}
 	var err error
-	if e.roles, err = newRoles(names); err != nil {
+	if e.fields, err = newFields(cfg.Format, e.mode, names); err != nil {
 		return nil, err
 	}
-	for k := range e.out {
-		if name := names[roleUsagePlan+role(k)]; name != "" {
+	for k, name := range names {
+		if name != "" {
 			e.out[k] = string(append(appendEscaped([]byte{'"'}, name), `":"`...))
 		}
 	}

@@ -32,7 +32,7 @@ func (people) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string,
 
 func newEnricher(t testing.TB, change func(*enrich.Config)) *enrich.Enricher {
 	t.Helper()
-	cfg := enrich.Config{Fields: classicFields, UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"}
+	cfg := enrich.Config{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"}
 	if change != nil {
 		change(&cfg)
 	}
@@ -293,7 +293,7 @@ func TestHashDependsOnValueAndSalt(t *testing.T) {
 
 func TestCustomFieldNames(t *testing.T) {
 	e := newEnricher(t, func(c *enrich.Config) {
-		c.Fields = accesslog.Fields{KeyID: "schlüssel", APIID: `a"b`, Stage: "\tstage"}
+		c.Format = accesslog.Parse(`{"schlüssel":"$context.identity.apiKeyId","a\"b":"$context.apiId","\tstage":"$context.stage","api_key":"$context.path"}`)
 		c.UsagePlan, c.Customer, c.UsagePlanID = "plan_id", `sub"scription`, ""
 	})
 	in := `{"schl\u00fcssel":"k1","a\"b":"shop","\tstage":"prod","api_key":"kept: not a field of this format"}`
@@ -353,7 +353,7 @@ func TestNewRejects(t *testing.T) {
 		"negative limit":       func(c *enrich.Config) { c.MaxBytes = -1 },
 	}
 	for name, change := range tests {
-		cfg := enrich.Config{Fields: classicFields, UsagePlan: "usage_plan", Customer: "customer"}
+		cfg := enrich.Config{UsagePlan: "usage_plan", Customer: "customer"}
 		change(&cfg)
 		if _, err := enrich.New(cfg, people{}); err == nil {
 			t.Errorf("%s: New succeeded, want an error", name)
@@ -366,7 +366,7 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	notJSON := []byte("not JSON")
 	for _, mode := range []enrich.APIKeyMode{enrich.Mask, enrich.Hash, enrich.Drop, enrich.Keep} {
 		e, err := enrich.New(enrich.Config{
-			Fields: classicFields, UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id",
+			UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id",
 			APIKey: mode, HashSalt: []byte("salt"),
 		}, dir)
 		if err != nil {

@@ -5,7 +5,7 @@ import "github.com/stagelog/stagelog/internal/encoding/jsonscan"
 // object describes an object of a record, as found by one pass over it.
 type object struct {
 	start, brace int  // the opening and the closing brace
-	kept         int  // number of members that are not removed
+	kept         int  // number of top-level members that are not removed
 	newline      bool // there may be a newline between tokens
 
 	in  [inputs]span   // the last value of each input role
@@ -44,11 +44,11 @@ const (
 	taken        // with another value: kept
 )
 
-// edit replaces rec[from:to] according to its action.
+// edit replaces rec[from:to].
 type edit struct {
 	from, to int32
-	kind     kind // of the replaced value
-	action   role // roleAPIKey or an output role; roleNone removes the range
+	kind     kind   // of the replaced value
+	field    *field // the value's field, with roleAPIKey or an output role; nil removes the range
 }
 
 // scan parses the object that begins at i strictly and returns the index after it.
@@ -60,10 +60,17 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 		return i, badObject
 	}
 	o.start = i
+	o.kept, next, bad = e.object(b, i, 1, o, e.fields)
+	o.brace = next - 1
+	return next, bad
+}
+
+// object parses the object that begins at i, whose fields are fs, and returns the number of members that stay and the
+// index after it. depth is the number of objects and lists that it is in, itself included.
+func (e *Enricher) object(b []byte, i, depth int, o *object, fs *fields) (kept, next int, bad *Bad) {
 	i = o.space(b, i+1)
 	if i < len(b) && b[i] == '}' {
-		o.brace = i
-		return i + 1, nil
+		return 0, i + 1, nil
 	}
 	comma, cut := 0, -1 // index of the comma before this member; start of a range to remove up to the next one
 	for {
@@ -72,18 +79,18 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 			o.cut(cut, member)
 			cut = -1
 		}
-		var r role
-		if r, i, bad = e.name(b, i, o); bad != nil {
-			return i, bad
+		var f *field
+		if f, i, bad = o.name(b, i, fs); bad != nil {
+			return kept, i, bad
 		}
 		var v span
-		if v, i, bad = o.value(b, i); bad != nil {
-			return i, bad
+		if v, i, bad = e.value(b, i, depth, o, f); bad != nil {
+			return kept, i, bad
 		}
 		switch {
-		case r == roleNone || e.note(b, o, r, v):
-			o.kept++
-		case o.kept > 0:
+		case f == nil || e.note(b, o, f, v):
+			kept++
+		case kept > 0:
 			o.cut(comma, i)
 		default:
 			cut = member
@@ -95,15 +102,14 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 		}
 		switch {
 		case i >= len(b):
-			return i, jsonscan.BadTruncated
+			return kept, i, jsonscan.BadTruncated
 		case b[i] == '}':
 			if cut >= 0 {
 				o.cut(cut, end)
 			}
-			o.brace = i
-			return i + 1, nil
+			return kept, i + 1, nil
 		case b[i] != ',':
-			return i, jsonscan.BadJSON
+			return kept, i, jsonscan.BadJSON
 		}
 		comma = i
 		i++
@@ -113,41 +119,66 @@ func (e *Enricher) scan(b []byte, i int, o *object) (next int, bad *Bad) {
 	}
 }
 
-// name reads a member's name and the colon, and returns the index of the value.
-func (e *Enricher) name(b []byte, i int, o *object) (r role, next int, bad *Bad) {
+// list parses the list that begins at i, whose elements are the fields of fs, and returns the index after it.
+func (e *Enricher) list(b []byte, i, depth int, o *object, fs *fields) (next int, bad *Bad) {
+	o.newline = true
+	if i = jsonscan.SpaceEnd(b, i+1); i < len(b) && b[i] == ']' {
+		return i + 1, nil
+	}
+	for k, more := 0, true; more; k++ {
+		f := fs.element(k)
+		var v span
+		if v, i, bad = e.value(b, i, depth, o, f); bad != nil {
+			return i, bad
+		}
+		if f != nil && !e.note(b, o, f, v) {
+			o.edit(v, f) // removing it would move the others
+		}
+		if i, more, bad = jsonscan.MoreOrEnd(b, i, ']'); bad != nil {
+			return i, bad
+		}
+	}
+	return i, nil
+}
+
+// name reads a member's name and the colon, and returns its field and the index of the value.
+func (o *object) name(b []byte, i int, fs *fields) (f *field, next int, bad *Bad) {
 	if i >= len(b) {
-		return r, i, jsonscan.BadTruncated
+		return f, i, jsonscan.BadTruncated
 	}
 	if b[i] != '"' {
-		return r, i, jsonscan.BadJSON
+		return f, i, jsonscan.BadJSON
 	}
 	from, end := i+1, jsonscan.PlainEnd(b, i+1)
 	escaped := false
 	if end >= len(b) || b[end] != '"' {
 		if end, escaped, bad = jsonscan.StringEnd(b, end); bad != nil {
-			return r, end, bad
+			return f, end, bad
 		}
 	}
-	if r = roleNone; escaped {
-		r = e.roles.of(jsonscan.Unescape(nil, b[from:end]))
+	if escaped {
+		f = fs.find(jsonscan.Unescape(nil, b[from:end]))
 	} else {
-		r = e.roles.of(b[from:end])
+		f = fs.find(b[from:end])
 	}
 	if i = end + 1; i < len(b) && b[i] == ':' {
 		i++
 	} else if i, bad = o.colon(b, i); bad != nil {
-		return r, i, bad
+		return f, i, bad
 	}
 	if i < len(b) && b[i] <= ' ' {
 		i = o.space(b, i)
 	}
-	return r, i, nil
+	return f, i, nil
 }
 
-// value reads a member's value and returns the index after it.
-func (o *object) value(b []byte, i int) (v span, next int, bad *Bad) {
+// value reads the value of a field, or of none if f is nil, and returns the index after it.
+func (e *Enricher) value(b []byte, i, depth int, o *object, f *field) (v span, next int, bad *Bad) {
 	if i >= len(b) || b[i] != '"' {
-		return o.other(b, i)
+		if f != nil && f.inside != nil {
+			return e.inside(b, i, depth, o, f)
+		}
+		return o.other(b, i, depth)
 	}
 	v = span{from: i + 1, to: jsonscan.PlainEnd(b, i+1), kind: kindASCII}
 	if v.to >= len(b) || b[v.to] != '"' {
@@ -163,9 +194,23 @@ func (o *object) value(b []byte, i int) (v span, next int, bad *Bad) {
 	return v, v.to + 1, nil
 }
 
-// note records a member that has a role. It reports whether the member stays.
-func (e *Enricher) note(b []byte, o *object, r role, v span) (stays bool) {
+// inside reads the value of a field with fields of its own.
+func (e *Enricher) inside(b []byte, i, depth int, o *object, f *field) (v span, next int, bad *Bad) {
 	switch {
+	case i >= len(b) || depth >= jsonscan.MaxDepth || f.role == roleAPIKey || b[i] != '{' && b[i] != '[':
+		return o.other(b, i, depth)
+	case b[i] == '{':
+		_, next, bad = e.object(b, i, depth+1, o, f.inside)
+	default:
+		next, bad = e.list(b, i, depth+1, o, f.inside)
+	}
+	return span{i, next, kindOther}, next, bad
+}
+
+// note records the value of a field. It reports whether the member stays.
+func (e *Enricher) note(b []byte, o *object, f *field, v span) (stays bool) {
+	switch r := f.role; {
+	case r == roleNone:
 	case r < roleAPIKey:
 		o.in[r] = v
 	case r > roleAPIKey:
@@ -173,20 +218,24 @@ func (e *Enricher) note(b []byte, o *object, r role, v span) (stays bool) {
 		if !isDash(b, v) {
 			o.out[k] = taken
 		} else {
-			o.edit(v.from, v.to, v.kind, r)
+			o.edit(v, f)
 			o.out[k] = max(o.out[k], dash)
 		}
-	case e.mode == Drop:
+	case e.mode == Drop && f.before == "" && f.after == "":
 		return false
 	case !isDash(b, v) && !isNull(b, v):
-		o.edit(v.from, v.to, v.kind, r)
+		o.edit(v, f)
 	}
 	return true
 }
 
-// edit appends an edit.
-func (o *object) edit(from, to int, k kind, action role) {
-	ed := edit{int32(from), int32(to), k, action}
+// edit notes that the value of a field is replaced.
+func (o *object) edit(v span, f *field) { o.add(edit{int32(v.from), int32(v.to), v.kind, f}) }
+
+// cut removes rec[from:to].
+func (o *object) cut(from, to int) { o.add(edit{int32(from), int32(to), kindNone, nil}) }
+
+func (o *object) add(ed edit) {
 	if o.n < len(o.few) {
 		o.few[o.n] = ed
 	} else {
@@ -202,9 +251,6 @@ func (o *object) at(i int) *edit {
 	}
 	return &o.more[i-len(o.few)]
 }
-
-// cut removes rec[from:to].
-func (o *object) cut(from, to int) { o.edit(from, to, kindNone, roleNone) }
 
 func (o *object) space(b []byte, i int) int {
 	end := jsonscan.SpaceEnd(b, i)
@@ -223,8 +269,8 @@ func (o *object) colon(b []byte, i int) (int, *Bad) {
 }
 
 // other reads a value that is not a string.
-func (o *object) other(b []byte, i int) (v span, next int, bad *Bad) {
-	end, bad := jsonscan.ValueEnd(b, i, 1)
+func (o *object) other(b []byte, i, depth int) (v span, next int, bad *Bad) {
+	end, bad := jsonscan.ValueEnd(b, i, depth)
 	if bad != nil {
 		return v, end, bad
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -21,6 +22,8 @@ func (e *Enricher) hide(dst, raw []byte, k kind) []byte {
 		dst = append(dst, '"')
 	}
 	switch {
+	case e.mode == Drop: // in a place that cannot be removed
+		dst = append(dst, '-')
 	case k == kindOther: // not an API key; show none of it
 		dst = append(dst, "****"...)
 	case e.mode == Hash:
@@ -34,6 +37,22 @@ func (e *Enricher) hide(dst, raw []byte, k kind) []byte {
 		dst = append(dst, '"')
 	}
 	return dst
+}
+
+// hideInside does the same as hide for a key with the text of f around it. A value without this text is hidden whole.
+func (e *Enricher) hideInside(dst, raw []byte, k kind, f *field) []byte {
+	text := string(plain(raw, k))
+	key, begins := strings.CutPrefix(text, f.before)
+	key, ends := strings.CutSuffix(key, f.after)
+	switch {
+	case k == kindNumber || k == kindOther || !begins || !ends:
+		return e.hide(dst, raw, k)
+	case key == "-" || key == "":
+		return append(dst, raw...)
+	}
+	dst = appendEscaped(dst, f.before)
+	dst = e.hide(dst, appendEscaped(nil, key), kindEscaped)
+	return appendEscaped(dst, f.after)
 }
 
 // asterisks is as long as the longest API key, which has 128 characters.

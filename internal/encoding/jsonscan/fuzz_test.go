@@ -38,12 +38,12 @@ func checkAgainstEncodingJSON(t *testing.T, data []byte) {
 	case bad == nil && !(valid && utf8.Valid(data)):
 		t.Fatalf("%q is accepted; valid according to encoding/json: %v; valid UTF-8: %v", data, valid, utf8.Valid(data))
 	case bad == nil:
-		if depth := depthOf(t, data); depth > maxDepth {
+		if depth := depthOf(t, data); depth > MaxDepth {
 			t.Fatalf("%q is accepted, with %d levels of nesting", data, depth)
 		}
 		checkPrefixes(t, data)
 		checkContent(t, data)
-	case valid && !(bad == BadUTF8 && !utf8.Valid(data) || bad == BadDepth && depthOf(t, data) > maxDepth):
+	case valid && !(bad == BadUTF8 && !utf8.Valid(data) || bad == BadDepth && depthOf(t, data) > MaxDepth):
 		t.Fatalf("%q is rejected (%v), but accepted by encoding/json", data, bad)
 	case bad == BadUTF8 && utf8.Valid(data):
 		t.Fatalf("%q is rejected with %v, but is valid UTF-8", data, bad)

@@ -35,10 +35,10 @@ func TestValueEndReasons(t *testing.T) {
 		{`[1,]`, BadJSON}, {`[1 2]`, BadJSON}, {`[}`, BadJSON}, {`{} {}`, BadJSON}, {`1 2`, BadJSON}, {`/* */ 1`, BadJSON}, {"\ufeff{}", BadJSON},
 		{`"\x"`, BadJSON}, {`"\u00g0"`, BadJSON}, {"\"a\nb\"", BadJSON}, {"\"\x00\"", BadJSON}, {"\"\x1f\"", BadJSON},
 		{"\"\xff\"", BadUTF8}, {"\"\xc0\xaf\"", BadUTF8}, {"\"\xed\xa0\x80\"", BadUTF8}, {"\"\xe2\x80", BadUTF8}, {"\"12345678\x80\"", BadUTF8},
-		{strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), nil},
-		{strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1), BadDepth},
-		{strings.Repeat(`{"a":`, maxDepth) + "1" + strings.Repeat("}", maxDepth), nil},
-		{strings.Repeat(`{"a":`, maxDepth+1) + "1" + strings.Repeat("}", maxDepth+1), BadDepth},
+		{strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth), nil},
+		{strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1), BadDepth},
+		{strings.Repeat(`{"a":`, MaxDepth) + "1" + strings.Repeat("}", MaxDepth), nil},
+		{strings.Repeat(`{"a":`, MaxDepth+1) + "1" + strings.Repeat("}", MaxDepth+1), BadDepth},
 	} {
 		if got := document([]byte(tt.json)); got != tt.want {
 			t.Errorf("%q: %v, want %v", tt.json, got, tt.want)

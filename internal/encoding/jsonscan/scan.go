@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth limits the nesting of arrays and objects. An access log line nests two or three levels.
-const maxDepth = 100
+// MaxDepth limits the nesting of arrays and objects. An access log line nests two or three levels.
+const MaxDepth = 100
 
 // Constants for processing eight bytes at a time: each repeats one byte eight times.
 const (
@@ -185,7 +185,7 @@ func digitsEnd(b []byte, i int) (int, *Bad) {
 }
 
 func arrayEnd(b []byte, i, depth int) (int, *Bad) {
-	if depth >= maxDepth {
+	if depth >= MaxDepth {
 		return i, BadDepth
 	}
 	i = SpaceEnd(b, i+1)
@@ -205,7 +205,7 @@ func arrayEnd(b []byte, i, depth int) (int, *Bad) {
 }
 
 func objectEnd(b []byte, i, depth int) (int, *Bad) {
-	if depth >= maxDepth {
+	if depth >= MaxDepth {
 		return i, BadDepth
 	}
 	i = SpaceEnd(b, i+1)

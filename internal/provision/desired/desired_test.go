@@ -58,6 +58,14 @@ func TestBuiltinFunctionNeedsNoSalt(t *testing.T) {
 	}
 }
 
+func TestFunctionGetsFieldsOfCustomFormat(t *testing.T) {
+	s := spec(t, `format: '{"path":"$context.path","o":{"k":"$context.identity.apiKey"},"i":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","r":"$context.requestId"}'`)
+	const want = `{"o":{"k":"$context.identity.apiKey"},"i":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage"}`
+	if r, err := New(s); err != nil || r.Function.Environment["STAGELOG_FORMAT"] != want {
+		t.Errorf("STAGELOG_FORMAT = %s, %v, want %s", r.Function.Environment["STAGELOG_FORMAT"], err, want)
+	}
+}
+
 func TestForeignBucketHasUnknownAccount(t *testing.T) {
 	s := spec(t, "")
 	s.ForeignBucket = true

@@ -3,6 +3,7 @@ package desired
 import (
 	"crypto/sha256"
 
+	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 )
@@ -10,7 +11,7 @@ import (
 // Enrichment returns the settings of a pipeline's enrichment, without the salt of api_key: hash.
 func Enrichment(p *config.Pipeline) enrich.Config {
 	return enrich.Config{
-		Fields: p.Fields(), UsagePlan: p.Names.UsagePlan, Customer: p.Names.Customer, UsagePlanID: p.Names.UsagePlanID,
+		Format: accesslog.Parse(p.Format), UsagePlan: p.Names.UsagePlan, Customer: p.Names.Customer, UsagePlanID: p.Names.UsagePlanID,
 		APIKey: enrich.APIKeyMode(p.APIKey),
 	}
 }

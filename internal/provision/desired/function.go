@@ -1,12 +1,12 @@
 package desired
 
 import (
-	"maps"
 	"runtime"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/delivery/enrich"
 )
 
 // Function holds the settings of the enrichment function.
@@ -48,8 +48,8 @@ func HostArchitecture() string {
 // and never changes it, because the hashes of keys depend on it.
 const SaltVariable = "STAGELOG_HASH_SALT"
 
-// environment returns the variables of the enrichment function. A custom format is replaced by the names of its fields,
-// because all variables of a function are limited to 4 KB, and a format alone can be longer.
+// environment returns the variables of the enrichment function. A custom format is reduced to the fields that enrichment
+// needs, because all variables of a function are limited to 4 KB.
 func (s *Spec) environment() map[string]string {
 	p := s.Pipeline
 	orDash := func(name string) string {
@@ -67,22 +67,7 @@ func (s *Spec) environment() map[string]string {
 		"STAGELOG_SNAPSHOT":      "s3://" + s.Bucket() + "/" + SnapshotKey,
 	}
 	if _, known := accesslog.Preset(p.FormatName); !known {
-		env["STAGELOG_FORMAT"] = formatWithoutKey
-		maps.Copy(env, fieldVariables(p.Format))
+		env["STAGELOG_FORMAT"] = enrich.Essential(accesslog.Parse(p.Format))
 	}
 	return env
 }
-
-// fieldVariables returns the variables that name the fields of a custom format.
-func fieldVariables(format string) map[string]string {
-	f := accesslog.Parse(format)
-	fields := f.Fields()
-	env := map[string]string{"STAGELOG_FIELD_KEY_ID": fields.KeyID, "STAGELOG_FIELD_API_ID": fields.APIID, "STAGELOG_FIELD_STAGE": fields.Stage}
-	if fields.APIKey != "" {
-		env["STAGELOG_FIELD_API_KEY"] = fields.APIKey
-	}
-	return env
-}
-
-// formatWithoutKey is a preset without a field for the key's value, so that it causes no field to be masked.
-const formatWithoutKey = "usage"

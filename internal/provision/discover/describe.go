@@ -71,11 +71,13 @@ func adoptFormat(p *config.Pipeline, st Stage) (notes []string) {
 		notes = append(notes, fmt.Sprintf("the file has a corrected format for %s: %s", st.Ref(), problem))
 	}
 	format := accesslog.Parse(p.Format)
-	fields := format.Fields()
-	if fields.APIKey != "" {
-		notes = append(notes, fmt.Sprintf("the format has the API key's value in the field %s: the function masks it; set `api_key: keep` to deliver it, or use a format without it", fields.APIKey))
+	switch field := format.Fields()[accesslog.VarAPIKey]; {
+	case !format.HidesAPIKey():
+		notes = append(notes, "the format has the API key's value in a field's name, or in a field with other variables, where the function cannot mask it: change the format, or set `api_key: keep` to deliver it")
+	case field != nil:
+		notes = append(notes, fmt.Sprintf("the format has the API key's value in the field %s: the function masks it; set `api_key: keep` to deliver it, or use a format without it", field))
 	}
-	for variable, field := range fields.ByVariable {
+	for variable, field := range format.TopLevelFields() {
 		if strings.HasPrefix(variable, "$context.authorizer.") && (field == "plan_id" || field == "subscription_id") {
 			// An authorizer sets these fields; the function fills them in for the other records.
 			p.Names = config.OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}

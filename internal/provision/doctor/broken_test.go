@@ -106,6 +106,7 @@ func faults() []fault {
 			warned: []string{"readers: error output", "stream: error prefix"}},
 		{name: "source backup", before: func(b *built) {
 			b.format = strings.Replace(b.format, `{`, `{"k":"$context.identity.apiKey",`, 1)
+			b.function.Environment.Variables["STAGELOG_FORMAT"] = b.format
 			b.to.S3BackupMode = types.S3BackupModeEnabled
 			b.to.S3BackupConfiguration = &types.S3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/acme-firehose"), BucketARN: aws.String("arn:aws:s3:::" + testBucket), Prefix: aws.String("source/")}
 		}, warned: []string{"stage: format: api key in clear", "stream: source backup"}},
@@ -128,6 +129,12 @@ func faults() []fault {
 		{name: "different format in function", before: func(b *built) {
 			b.function.Environment = &lambdatypes.Environment{Variables: map[string]string{"STAGELOG_FORMAT": `{"k":"$context.identity.apiKeyId","api_id":"$context.apiId","stage":"$context.stage","r":"$context.requestId"}`}}
 		}, failed: []string{"function: format"}, text: []string{"in k, api_id, stage"}},
+		{name: "key where the function does not hide it", before: func(b *built) {
+			b.format = strings.Replace(b.format, `{`, `{"identity":{"apiKey":"$context.identity.apiKey"},`, 1)
+		}, failed: []string{"function: format"}, warned: []string{"stage: format: api key in clear"}, text: []string{"identity.apiKey", "every reader"}},
+		{name: "unknown format in function", before: func(b *built) {
+			b.function.Environment = &lambdatypes.Environment{Variables: map[string]string{"STAGELOG_FORMAT": "clasic"}}
+		}, failed: []string{"function: format"}, text: []string{"STAGELOG_FORMAT", "does not start"}},
 		{name: "no bucket", before: func(b *built) { b.noBucket = true }, failed: []string{"bucket: exists", "readers: get", "readers: list"}, text: []string{"S3.NoSuchBucket"}},
 		{name: "policy requiring an ACL", before: denying(`{"Sid":"Acl","Effect":"Deny","Principal":"*",` + objects + `,"Condition":{"StringNotEquals":{"s3:x-amz-acl":"bucket-owner-full-control"}}}`),
 			failed: []string{"bucket: policy"}, text: []string{`"Acl"`, "s3:x-amz-acl", "aws:PrincipalArn"}},

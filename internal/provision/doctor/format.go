@@ -136,7 +136,7 @@ func fixedFormat(format string) string {
 // withoutVariable removes the field whose value is variable from a JSON format.
 func withoutVariable(format, variable string) string {
 	f := accesslog.Parse(format)
-	name := f.Fields().ByVariable[variable]
+	name := f.TopLevelFields()[variable]
 	start := strings.Index(format, `"`+name+`"`)
 	value := strings.Index(format, variable+`"`)
 	if name == "" || start < 0 || value < start {
@@ -161,7 +161,7 @@ func position(text string, offset int) (line, column int) {
 func customerFields(format string) (fields []string) {
 	f := accesslog.Parse(format)
 	for _, v := range f.Variables() {
-		field := f.Fields().ByVariable[v]
+		field := f.TopLevelFields()[v]
 		name, ok := strings.CutPrefix(v, "$context.authorizer.")
 		if ok && field != "" && (strings.Contains(name, "plan") || strings.Contains(name, "subscription") || strings.Contains(name, "customer")) {
 			fields = append(fields, field)
@@ -172,7 +172,7 @@ func customerFields(format string) (fields []string) {
 
 // lacksSubscription reports whether a format was made for Apiable's import and lacks the field subscription_id, which that requires.
 func lacksSubscription(format string) bool {
-	return accesslog.Parse(format).Fields().ByVariable["$context.authorizer.apiable_plan_id"] != "" && !strings.Contains(format, `"subscription_id"`)
+	return accesslog.Parse(format).TopLevelFields()["$context.authorizer.apiable_plan_id"] != "" && !strings.Contains(format, `"subscription_id"`)
 }
 
 // formatText describes a valid format and how customers are identified.

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/delivery/enrich"
+	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
@@ -213,9 +215,26 @@ func (r *run) checkFunctionFormat(s *stream, env map[string]string) {
 	if !s.ownFunction {
 		return
 	}
-	format := functionFormat(env)
+	format, err := function.FormatOf(func(name string) string { return env[name] })
+	if err != nil {
+		r.out.problem(Failed, linkFunction, name, finding{
+			found: err.Error(), cause: "the function's environment was changed", consequence: "the function does not start: records go unprocessed to the error output",
+			fix: r.repair(s, "set STAGELOG_FORMAT in the function's environment to the stage's format"),
+		})
+		return
+	}
 	for _, st := range s.stages {
-		if a, b := roles(format, env), roles(st.format, nil); a != b && st.format != "" {
+		stage := accesslog.Parse(st.format)
+		if fields := exposed(format, stage); fields != "" && env["STAGELOG_API_KEY"] != string(enrich.Keep) {
+			r.out.problem(Failed, linkFunction, name, finding{
+				found:       fmt.Sprintf("%s writes the API key's value to %s, where the function does not hide it", st.ref, fields),
+				cause:       "the function's STAGELOG_FORMAT differs from the stage's format",
+				consequence: "every reader of the bucket can use the keys",
+				fix:         r.repair(s, "set STAGELOG_FORMAT in the function's environment to the stage's format"),
+			})
+			return
+		}
+		if a, b := roles(format), roles(stage); a != b && st.format != "" {
 			r.out.problem(Failed, linkFunction, name, finding{
 				found:       fmt.Sprintf("the function looks for the key, the API and the stage in %s, but %s writes them to %s", a, st.ref, b),
 				cause:       "the function's STAGELOG_FORMAT differs from the stage's format",
@@ -228,26 +247,27 @@ func (r *run) checkFunctionFormat(s *stream, env map[string]string) {
 	r.out.ok(linkFunction, name, "it reads the fields that the stages write")
 }
 
-func functionFormat(env map[string]string) string {
-	format := env["STAGELOG_FORMAT"]
-	switch {
-	case format == "" && env["STAGELOG_PRESET"] == "apiable":
-		return accesslog.Apiable
-	case format == "":
-		return accesslog.Classic
+// roles lists the fields with the key id, the API id and the stage.
+func roles(format *accesslog.Format) string {
+	fields := format.Fields()
+	var names []string
+	for _, variable := range []string{accesslog.VarKeyID, accesslog.VarAPIID, accesslog.VarStage} {
+		names = append(names, cmp.Or(fields[variable].String(), "(none)"))
 	}
-	if text, ok := accesslog.Preset(format); ok {
-		return text
-	}
-	return format
+	return strings.Join(names, ", ")
 }
 
-// roles lists the fields of a format that enrichment reads, with the overrides in env.
-func roles(format string, env map[string]string) string {
-	f := accesslog.Parse(format)
-	fields := f.Fields()
-	or := func(name, otherwise string) string { return cmp.Or(env[name], otherwise, "(none)") }
-	return strings.Join([]string{or("STAGELOG_FIELD_KEY_ID", fields.KeyID), or("STAGELOG_FIELD_API_ID", fields.APIID), or("STAGELOG_FIELD_STAGE", fields.Stage)}, ", ")
+// exposed lists the fields of a stage's format whose API key a function with the format own does not hide.
+func exposed(own, stage *accesslog.Format) string {
+	hidden := enrich.Hidden(own)
+	var fields []string
+	for _, p := range stage.Places() {
+		same := func(h accesslog.Place) bool { return slices.Equal(h.Path, p.Path) && h.Text == p.Text }
+		if p.Has(accesslog.VarAPIKey) && !slices.ContainsFunc(hidden, same) {
+			fields = append(fields, p.Path.String())
+		}
+	}
+	return strings.Join(fields, ", ")
 }
 
 // checkFunctionRole examines the function's execution role: who may assume it, and whether it

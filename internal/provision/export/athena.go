@@ -29,7 +29,7 @@ func Athena(p *config.Pipeline) ([]byte, error) {
 		return nil, errors.New("Athena cannot read ZIP; set deliver: {compression: gzip}")
 	}
 	format := accesslog.Parse(p.Format)
-	a := athena{p: p, layout: projection, fields: format.Fields().ByVariable, database: p.Database()}
+	a := athena{p: p, layout: projection, fields: format.TopLevelFields(), database: p.Database()}
 	if p.Deliver.Parquet {
 		a.columns = p.Columns()
 	} else {
