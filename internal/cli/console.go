@@ -86,6 +86,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 		Open:  func(ctx context.Context) (*lake.Lake, error) { return flags.lake.openAsIs(ctx, e, name) },
 		Fill:  func(ctx context.Context, l *lake.Lake) error { return flags.lake.fill(ctx, e, l, at) },
 		Every: flags.every, Wait: pageWait, Failed: func(err error) { fmt.Fprintln(e.stderr, err) },
+		SetAside: func() error { return flags.lake.setAside(e) },
 	}
 	defer filler.Close()
 	if _, err := filler.DB(ctx); err != nil { // fail before listening
@@ -97,7 +98,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	}
 	server := &http.Server{
 		Handler: wire.LimitSlowClients(console.New(console.Config{
-			DB: filler.DB, Password: password, Hosts: flags.hosts,
+			DB: filler.DB, Failed: filler.Report, Password: password, Hosts: flags.hosts,
 			Title: name, FillCmd: "stagelog console --bucket s3://" + name + "/" + at.Prefix, Logger: e.quietLog(),
 		})),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,

@@ -42,7 +42,9 @@ twice. In JSON, the stages are in "stages".
 ` + lakeHelp,
 		Example: `  stagelog report coverage --from 2026-11-01 --to 2026-12-01
   stagelog report coverage --all --csv`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runCoverage(cmd.Context(), e, &flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.lake.run(e, func() error { return runCoverage(cmd.Context(), e, &flags) })
+		},
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()
@@ -100,7 +102,9 @@ that time, or else from API Gateway or the snapshot of the pipeline's functions.
 objects; ` + "`stagelog replay`" + ` does that.
 
 ` + lakeHelp,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runReattribute(cmd.Context(), e, &flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.run(e, func() error { return runReattribute(cmd.Context(), e, &flags) })
+		},
 	}
 	flags.bind(cmd)
 	return cmd

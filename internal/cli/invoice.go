@@ -45,7 +45,9 @@ differences.
 		Example: `  stagelog report invoice --month 2026-11 --prices prices.yaml
   stagelog report invoice --month 2026-11 --prices prices.yaml --out 2026-11/
   stagelog report invoice --again 2026-11/manifest.json --prices prices.yaml --csv`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runInvoice(cmd.Context(), e, &flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.lake.run(e, func() error { return runInvoice(cmd.Context(), e, &flags) })
+		},
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()

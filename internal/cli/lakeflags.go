@@ -29,6 +29,8 @@ type lakeFlags struct {
 	noImport bool
 	forget   bool
 	wait     time.Duration
+
+	opened string // path of the lake that was opened last
 }
 
 const lakeHelp = `Reads the logs from the bucket in stagelog.yaml, or those of any pipeline with --bucket s3://bucket/prefix, which
@@ -153,11 +155,43 @@ func (f *lakeFlags) lakePath(bucket string) string {
 // openAsIs opens the lake of a bucket without an import, and reports when it waits for another command.
 func (f *lakeFlags) openAsIs(ctx context.Context, e *env, bucket string) (*lake.Lake, error) {
 	path := f.lakePath(bucket)
-	return lake.Open(ctx, path, lake.Options{Wait: f.wait, Waiting: func() {
+	f.opened = path
+	opts := lake.Options{Wait: f.wait, Waiting: func() {
 		fmt.Fprintf(e.stderr, "database %s is in use by another command; waiting up to %v\n", path, f.wait)
-	}, Rebuilt: func(aside string) {
-		fmt.Fprintf(e.stderr, "database %s was damaged and is rebuilt from the bucket; the damaged file is now %s\n", path, aside)
-	}})
+	}}
+	if !f.noImport { // without an import, a new lake would be empty
+		opts.Rebuilt = func(aside string) { f.rebuilt(e, aside) }
+	}
+	return lake.Open(ctx, path, opts)
+}
+
+func (f *lakeFlags) rebuilt(e *env, aside string) {
+	fmt.Fprintf(e.stderr, "database %s was damaged and is rebuilt from the bucket; the damaged file is now %s\n", f.opened, aside)
+}
+
+// setAside renames the damaged file of the lake that was opened last, and reports it.
+func (f *lakeFlags) setAside(e *env) error {
+	if f.noImport {
+		return fmt.Errorf("database %s is damaged; it is a copy of the bucket: run the command without --no-import to rebuild it", f.opened)
+	}
+	aside, err := lake.SetAside(f.opened)
+	if err == nil {
+		f.rebuilt(e, aside)
+	}
+	return err
+}
+
+// run calls fn, which opens the lake, reads from it before it prints, and closes it. If the file proves to be damaged, run sets
+// it aside and calls fn again.
+func (f *lakeFlags) run(e *env, fn func() error) error {
+	err := fn()
+	if !lake.Damaged(err) {
+		return err
+	}
+	if err := f.setAside(e); err != nil {
+		return err
+	}
+	return fn()
 }
 
 // open opens the lake and imports new objects of a time range. Zero times mean no bounds.

@@ -43,7 +43,9 @@ the lines that could not be parsed. Without SQL, query starts an interactive pro
   stagelog query "FROM requests WHERE customer = 'Acme'" --parquet acme.parquet
   stagelog query                                     start a prompt`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runQuery(cmd.Context(), e, &flags, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return flags.lake.run(e, func() error { return runQuery(cmd.Context(), e, &flags, args) })
+		},
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()

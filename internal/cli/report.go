@@ -41,7 +41,9 @@ func newReport(e *env) *cobra.Command {
   stagelog report --by day --where 'customer=Acme*' --from 2026-11-01 --to 2026-12-01 --compare
   stagelog report --html usage.html
   stagelog report --bucket s3://acme-api-logs/logs/ --profile partner --csv`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runReport(cmd.Context(), e, &flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.lake.run(e, func() error { return runReport(cmd.Context(), e, &flags) })
+		},
 	}
 	flags.lake.bind(cmd)
 	f := cmd.Flags()

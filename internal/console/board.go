@@ -64,7 +64,9 @@ func (c *Console) board(w http.ResponseWriter, r *http.Request, f frame, panels 
 	db, err := c.db(ctx)
 	if err == nil {
 		var reach reach
-		if reach, err = c.reach(ctx, db, *f.View); err == nil && !reach.Inside {
+		if reach, err = c.reach(ctx, db, *f.View); err != nil {
+			c.cfg.Failed(db, err)
+		} else if !reach.Inside {
 			c.render(w, "no-requests", noRequests{Frame: f, Reach: reach})
 			return
 		}
@@ -106,6 +108,7 @@ func (c *Console) fill(ctx context.Context, db *sql.DB, v view, p panel, n int) 
 	}()
 	data, err := c.cached(ctx, v, p.Name, func(ctx context.Context) (any, error) { return p.load(ctx, db) })
 	if err != nil {
+		c.cfg.Failed(db, err)
 		out.Err = c.explain(ctx, "panel "+p.Name, err)
 		return out
 	}

@@ -25,6 +25,8 @@ type Config struct {
 	// caller opens the lake read-only unless the process also writes to it, and always sets enable_external_access=false,
 	// without which the SQL page refuses all statements.
 	DB func(context.Context) (*sql.DB, error)
+	// Failed is called with each error of reading a lake that DB returned. nil ignores them.
+	Failed func(*sql.DB, error)
 
 	// Live calls fn with each new enriched request, one at a time, and returns when ctx ends. fn does not block. nil hides the
 	// live tail.
@@ -67,6 +69,9 @@ type Console struct {
 func New(cfg Config) *Console {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Failed == nil {
+		cfg.Failed = func(*sql.DB, error) {}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -58,6 +58,7 @@ func (c *Console) request(w http.ResponseWriter, r *http.Request) {
 	c.render(w, "top", f)
 	defer c.render(w, "bottom", f)
 	if err != nil {
+		c.cfg.Failed(db, err)
 		c.renderProblem(w, f, err)
 		return
 	}

@@ -16,12 +16,15 @@ type Filler struct {
 	Every  time.Duration                        // minimum time between the starts of two imports
 	Wait   time.Duration                        // how long DB waits for an import in progress
 	Failed func(error)                          // called when Fill fails, never in parallel
+	// SetAside renames the lake's file, which is closed then. It is called when the file is damaged, before Open.
+	SetAside func() error
 
 	mu      sync.Mutex // guards the following
 	lake    *Lake
 	filling chan struct{}      // closed when the current import ends; nil if none
 	stop    context.CancelFunc // of that import
 	began   time.Time          // when the last import started
+	damaged bool               // the lake's file
 	closed  bool
 }
 
@@ -53,6 +56,13 @@ func (f *Filler) start(ctx context.Context) (*Lake, <-chan struct{}, error) {
 	if f.closed {
 		return nil, nil, ErrClosed
 	}
+	if f.damaged && f.filling == nil {
+		old := f.lake
+		f.lake, f.damaged, f.began = nil, false, time.Time{}
+		if err := errors.Join(old.Close(), f.SetAside()); err != nil {
+			return nil, nil, err
+		}
+	}
 	if f.lake == nil {
 		l, err := f.Open(ctx)
 		if err != nil {
@@ -69,14 +79,26 @@ func (f *Filler) start(ctx context.Context) (*Lake, <-chan struct{}, error) {
 }
 
 func (f *Filler) fill(ctx context.Context, l *Lake, done chan<- struct{}) {
-	if err := f.Fill(ctx, l); err != nil && ctx.Err() == nil {
+	err := f.Fill(ctx, l)
+	if err != nil && ctx.Err() == nil {
 		f.Failed(err)
 	}
 	f.mu.Lock()
 	f.stop()
 	f.filling = nil
+	f.damaged = f.damaged || Damaged(err)
 	f.mu.Unlock()
 	close(done)
+}
+
+// Report takes an error of a read. If it shows that the file of the lake db is damaged, the next read starts with a new file.
+func (f *Filler) Report(db *sql.DB, err error) {
+	if !Damaged(err) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.damaged = f.damaged || f.lake != nil && f.lake.DB() == db
 }
 
 // Close cancels the current import, waits for it, and closes the lake.

@@ -4,7 +4,10 @@ package lake_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,4 +71,65 @@ func TestFillerDoesNotWaitForSlowImport(t *testing.T) {
 		t.Error(err)
 	}
 	<-ended
+}
+
+// A damaged file that an import or a reader finds is replaced at the next read, once.
+func TestFillerRebuildsDamagedLake(t *testing.T) {
+	b := &bucket{name: "b", bodies: map[string][]byte{"o": usual(0, 20_000)}}
+	b.sort()
+	path := filepath.Join(t.TempDir(), "lake")
+	aside := 0
+	f := &lake.Filler{
+		Open: func(ctx context.Context) (*lake.Lake, error) { return lake.Open(ctx, path, lake.Options{}) },
+		Fill: func(ctx context.Context, l *lake.Lake) error {
+			_, err := l.Import(ctx, b, lake.ImportOptions{})
+			return err
+		},
+		SetAside: func() error { aside++; _, err := lake.SetAside(path); return err },
+		Every:    time.Hour, Wait: time.Minute, Failed: func(err error) { t.Errorf("failed: %v", err) },
+	}
+	read := func() (*sql.DB, error) {
+		t.Helper()
+		db, err := f.DB(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows int
+		err = db.QueryRowContext(t.Context(), "SELECT count(*) FROM (SELECT DISTINCT * FROM requests)").Scan(&rows)
+		if err == nil && rows != 20_000 {
+			t.Errorf("%d rows, want 20,000", rows)
+		}
+		return db, err
+	}
+	if _, err := read(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, block = 3 * 4096, 256 << 10
+	for at := header + block + 100; at < len(data); at += block { // without the first block, the file cannot be opened
+		data[at] ^= 1
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	f = &lake.Filler{Open: f.Open, Fill: f.Fill, SetAside: f.SetAside, Every: f.Every, Wait: f.Wait, Failed: func(error) { found++ }}
+	defer f.Close()
+	db, damage := read()
+	f.Report(db, damage)
+	if !lake.Damaged(damage) || aside != 0 {
+		t.Errorf("read of the damaged lake: %v, set aside %d times", damage, aside)
+	}
+	for range 2 {
+		if _, err := read(); err != nil || aside != 1 || found > 1 {
+			t.Errorf("%v, set aside %d times after %d failed imports, want once", err, aside, found)
+		}
+		f.Report(db, damage) // of the lake that was replaced
+	}
 }

@@ -145,7 +145,7 @@ func (im *importer) store(ctx context.Context, queue <-chan chan *read) error {
 		select {
 		case r := <-done:
 			if r.skipped != "" {
-				im.skipped = append(im.skipped, Problem{r.Key, r.skipped})
+				im.skipped = append(im.skipped, Problem{r.Key, r.skipped, true})
 				im.failed = cmp.Or(im.failed, r.failed)
 				continue
 			}
@@ -208,7 +208,7 @@ func (im *importer) flush(ctx context.Context, last bool) error {
 // withoutContent removes what a message of DuckDB quotes from a record. Messages about the machine quote none.
 func withoutContent(err error) error {
 	var e *duckdb.Error
-	if !errors.As(err, &e) || slices.Contains([]duckdb.ErrorType{duckdb.ErrorTypeIO, duckdb.ErrorTypeOutOfMemory, duckdb.ErrorTypeInterrupt}, e.Type) {
+	if !errors.As(err, &e) || Damaged(err) || slices.Contains([]duckdb.ErrorType{duckdb.ErrorTypeIO, duckdb.ErrorTypeOutOfMemory, duckdb.ErrorTypeInterrupt}, e.Type) {
 		return err
 	}
 	kind, _, _ := strings.Cut(e.Msg, ":")
@@ -258,7 +258,7 @@ func (s *Summary) add(r *read) {
 	s.Misfit += r.count.misfit
 	s.Repaired += r.count.repaired
 	if r.problem != "" && len(s.Problems) < maxProblems {
-		s.Problems = append(s.Problems, Problem{r.Key, r.problem})
+		s.Problems = append(s.Problems, Problem{r.Key, r.problem, false})
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	_ "embed" // of the schema
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,14 +39,20 @@ func Open(ctx context.Context, path string, opts Options) (*Lake, error) {
 	if err == nil || opts.Rebuilt == nil || path == "" || opts.ReadOnly || !damaged(err) {
 		return l, err
 	}
-	aside := path + ".damaged"
-	for _, end := range []string{"", ".wal"} {
-		if err := os.Rename(path+end, aside+end); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("set the damaged lake aside: %w", err)
-		}
+	aside, err := SetAside(path)
+	if err != nil {
+		return nil, err
 	}
 	opts.Rebuilt(aside)
 	return open(ctx, path, opts)
+}
+
+// Damaged reports whether an import or a query found that an open lake's file is damaged: DuckDB checks each block that it
+// reads. SetAside makes way for a new file. Damaged compares the message, as DuckDB's I/O errors have no code.
+func Damaged(err error) bool {
+	var e *duckdb.Error
+	return errors.As(err, &e) && (e.Type == duckdb.ErrorTypeIO || e.Type == duckdb.ErrorTypeFatal) &&
+		(strings.Contains(e.Msg, "Corrupt database file") || strings.Contains(e.Msg, "Could not read enough bytes"))
 }
 
 // damaged reports whether DuckDB found that a file is not one of its databases, or that its contents are wrong. It compares

@@ -17,6 +17,9 @@ var ErrNoCgo = errors.New("this stagelog was built without DuckDB, which needs c
 // Open returns ErrNoCgo.
 func Open(context.Context, string, Options) (*Lake, error) { return nil, ErrNoCgo }
 
+// Damaged returns false.
+func Damaged(error) bool { return false }
+
 // Import returns ErrNoCgo.
 func (l *Lake) Import(context.Context, Source, ImportOptions) (Summary, error) {
 	return Summary{}, ErrNoCgo

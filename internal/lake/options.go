@@ -65,6 +65,8 @@ type Summary struct {
 type Problem struct {
 	Key    string `json:"key"`
 	Reason string `json:"reason"`
+	// Skipped reports whether the object was not imported. Otherwise its good lines were, and it is not read again.
+	Skipped bool `json:"skipped,omitempty"`
 }
 
 // maxProblems bounds Summary.Problems. The table objects has all of them.

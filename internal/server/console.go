@@ -2,19 +2,22 @@ package server
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/console"
+	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // consolePage returns the console for this server's bucket, live lines and delivery.
 func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
-		DB: c.lake.DB, Live: c.liveLines, Delivery: c.deliveries, Acknowledge: c.delivery.faults.Acknowledge, Password: c.cfg.ConsolePassword,
+		DB: c.lake.DB, Failed: c.lake.Report, Live: c.liveLines, Delivery: c.deliveries, Acknowledge: c.delivery.faults.Acknowledge, Password: c.cfg.ConsolePassword,
 		Title: c.cfg.Pipeline.Name, Hosts: c.cfg.ConsoleHosts, Logger: c.log, Notices: c.health.problems,
 	})
 }
@@ -118,29 +121,72 @@ const (
 
 // newLake returns the console's lake over the pipeline's own bucket.
 func (c *Server) newLake() *lake.Filler {
+	path := filepath.Join(c.cfg.Dir, "lake", "console.duckdb")
+	rebuilt := func(aside string) {
+		c.log.Warn("the console's lake was damaged and is rebuilt from the bucket", "damaged", aside)
+	}
+	imports := imports{log: c.log, whole: failurelog.New(c.log, slog.LevelWarn, "the import for the console"), skipped: map[string]*failurelog.Log{}}
 	return &lake.Filler{
 		Open: func(ctx context.Context) (*lake.Lake, error) {
-			return lake.Open(ctx, filepath.Join(c.cfg.Dir, "lake", "console.duckdb"), lake.Options{MemoryMiB: 512, Rebuilt: func(aside string) {
-				c.log.Warn("the console's lake was damaged and is rebuilt from the bucket", "damaged", aside)
-			}})
+			return lake.Open(ctx, path, lake.Options{MemoryMiB: 512, Rebuilt: rebuilt})
 		},
-		Fill:  c.fillLake,
+		SetAside: func() error {
+			aside, err := lake.SetAside(path)
+			if err == nil {
+				rebuilt(aside)
+			}
+			return err
+		},
+		Fill: func(ctx context.Context, l *lake.Lake) error {
+			sum, err := c.fillLake(ctx, l)
+			imports.done(sum, err)
+			return err
+		},
 		Every: fillEvery, Wait: fillWait,
-		Failed: func(err error) { c.log.Warn("import for the console failed", "error", err) },
+		Failed: func(err error) { imports.whole.Failed(err) },
 	}
 }
 
 // fillLake imports the new objects of the pipeline's bucket.
-func (c *Server) fillLake(ctx context.Context, l *lake.Lake) error {
+func (c *Server) fillLake(ctx context.Context, l *lake.Lake) (lake.Summary, error) {
 	p := c.cfg.Pipeline
 	if p.Bucket == "" {
-		return nil
+		return lake.Summary{}, nil
 	}
 	opts := lake.OptionsOf(p)
 	opts.Parallel = 2
-	sum, err := l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
+	return l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
+}
+
+// imports logs the imports for the console.
+type imports struct {
+	log     *slog.Logger
+	whole   *failurelog.Log            // imports that failed
+	skipped map[string]*failurelog.Log // by key; every import tries these objects again
+}
+
+// done logs what one import could not read. An object that several imports skip is logged once.
+func (i *imports) done(sum lake.Summary, err error) {
+	now := map[string]bool{}
 	for _, p := range sum.Problems {
-		c.log.Warn("object not imported completely", "object", p.Key, "error", p.Reason)
+		if !p.Skipped {
+			i.log.Warn("object not imported completely", "object", p.Key, "error", p.Reason)
+			continue
+		}
+		now[p.Key] = true
+		if i.skipped[p.Key] == nil {
+			i.skipped[p.Key] = failurelog.New(i.log, slog.LevelWarn, "the import of an object")
+		}
+		i.skipped[p.Key].Failed(errors.New(p.Reason), "object", p.Key, "skipped", sum.Skipped)
 	}
-	return err
+	if err != nil {
+		return
+	}
+	i.whole.Worked()
+	for key, failures := range i.skipped {
+		if !now[key] {
+			failures.Worked("object", key)
+			delete(i.skipped, key)
+		}
+	}
 }
