@@ -13,12 +13,12 @@ const noRequestID = "the format has neither $context.requestId nor $context.exte
 // advise reports problems that need a decision of the user. It examines the repaired text.
 func (d *draft) advise() {
 	if len(d.text) > awsFormatBytes {
-		d.note(Warning, "too-long", 0, fmt.Sprintf("the format has %d bytes: AWS documents a limit of %d, and API Gateway may reject it", len(d.text), awsFormatBytes), "remove fields")
+		d.note(Error, "too-long", 0, fmt.Sprintf("the format has %d bytes: API Gateway rejects more than %d", len(d.text), awsFormatBytes), "remove fields")
 	}
 	d.adviseVariables()
 	d.adviseTemplates()
 	if object, ok := objectOf(d.text, straightQuotes); ok {
-		d.adviseNames(object.members)
+		d.adviseNames(object)
 		d.adviseFields()
 	} else if !hasRequestID(d.text) {
 		d.note(Error, "no-request-id", 0, noRequestID, `add "$context.extendedRequestId"`)
@@ -36,14 +36,14 @@ func (d *draft) adviseVariables() {
 		seen[name] = true
 		v, known := Explain(name)
 		switch {
+		case nameIsCut(d.text[u.end:]) && (hasCustomName(name) || name == authorizerPrefix+"claims"):
+			d.note(Warning, "name-cut", u.start, fmt.Sprintf("the variable name ends before %q: API Gateway reads %s and copies the rest", d.text[u.end], name),
+				"have the authorizer, or the user pool's trigger that runs before a token is generated, add the value under a name of letters, digits and _")
 		case !known:
 			d.unknown(name, u.start)
 		case v.Secret:
 			d.note(Warning, "api-key-in-clear", u.start, name+" is the API key's value: it is stored in plain text in the stream's source backup and error output, where every reader can use it to call the API as that customer",
 				"remove the field; $context.identity.apiKeyId identifies the customer as well")
-		case hasCustomName(name) && u.end+1 < len(d.text) && d.text[u.end] == '-' && isNameByte(d.text[u.end+1]):
-			d.note(Warning, "name-cut", u.start, fmt.Sprintf("the variable name ends at the hyphen: API Gateway reads %s and treats the rest as text", name),
-				"have the authorizer return a name with only letters, digits and _")
 		}
 	}
 	if i := strings.Index(d.text, varRequestTime); seen[varRequestTime] && !seen[varRequestTimeEpoch] {
@@ -52,6 +52,11 @@ func (d *draft) adviseVariables() {
 	if i := strings.Index(d.text, varPath); seen[varPath] && !seen[varResourcePath] {
 		d.note(Info, "path-only", i, varPath+" contains ids and other text from clients: it has too many distinct values to group by", "add "+varResourcePath)
 	}
+}
+
+// nameIsCut reports whether the text after a variable looks like the rest of its name.
+func nameIsCut(rest string) bool {
+	return len(rest) > 1 && (strings.IndexByte("-:", rest[0]) >= 0 && isNameByte(rest[1]) || rest[0] == '[' && strings.IndexByte("'\"\\", rest[1]) >= 0)
 }
 
 // hasCustomName reports whether the last part of a known variable's name was chosen by the user.
@@ -87,10 +92,15 @@ func (d *draft) adviseTemplates() {
 	}
 }
 
-// adviseNames reports fields with the same name and names that vary with the request.
-func (d *draft) adviseNames(members []member) {
-	seen := map[string]bool{}
-	for _, m := range members {
+// adviseNames reports the names of an object, at any depth, that are equal, that differ only by case, or that vary with the request.
+func (d *draft) adviseNames(object value) {
+	seen, folded := map[string]bool{}, map[string]string{}
+	for _, m := range object.members {
+		lower := strings.ToLower(m.name)
+		if other, found := folded[lower]; found && !seen[m.name] {
+			d.note(Warning, "names-differ-by-case", d.lastIndexOf(m.name), fmt.Sprintf("the fields %q and %q differ only by case: Athena and Parquet have one column for both", other, m.name), "give each field a different name")
+		}
+		folded[lower] = m.name
 		if seen[m.name] {
 			d.note(Error, "duplicate-field", d.lastIndexOf(m.name), fmt.Sprintf("the field %q appears twice: some JSON readers keep the first value, some the last, and Athena cannot read the record", m.name), "give each field a different name")
 		}
@@ -98,6 +108,7 @@ func (d *draft) adviseNames(members []member) {
 		if len(uses(m.name)) > 0 {
 			d.note(Warning, "variable-as-name", d.lastIndexOf(m.name), fmt.Sprintf("the field name %q contains a variable: each record may have different fields", m.name), "use a fixed name")
 		}
+		d.adviseNames(m.value)
 	}
 }
 

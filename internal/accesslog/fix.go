@@ -3,6 +3,7 @@ package accesslog
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -30,6 +31,8 @@ func (d *draft) repair() {
 	d.repairLiteralNewline()
 	d.repairNewlines()
 	d.repairReferences()
+	d.repairPattern(doubleDollar, Warning, "double-dollar", "%s has one $ too many: the first one stays in front of the value in every record", "$$context.")
+	d.repairPattern(bracketedName, Error, "bracketed-name", "%s is the syntax of mapping templates: access logs replace the part before the bracket and copy the rest", "$$context.${1}.${2}")
 	if strings.HasPrefix(strings.TrimSpace(d.text), "{") {
 		d.repairQuotes(curlyQuotes, "curly-quotes",
 			"%d curly quotes, which word processors and web pages insert: API Gateway treats them as text, so no record is valid JSON",
@@ -180,6 +183,31 @@ func (d *draft) repairReferences() {
 	name, length := foreignReference(d.text[first:])
 	d.repaired(Error, "not-substituted", first, fmt.Sprintf("%s is not API Gateway's variable syntax: it appears unchanged in every record", d.text[first:first+length]),
 		"write "+contextPrefix+name)
+	e.done()
+}
+
+var (
+	doubleDollar  = regexp.MustCompile(`\$\$+context\.`)
+	bracketedName = regexp.MustCompile(`\$context\.([A-Za-z0-9_.]*[A-Za-z0-9_])\[(?:'|\\?")([A-Za-z0-9_]+)(?:'|\\?")\]`)
+)
+
+// repairPattern reports the first match of a pattern, in a message with a %s, and replaces all as Regexp.Expand does.
+func (d *draft) repairPattern(pattern *regexp.Regexp, severity Severity, code, message, replacement string) {
+	matches := pattern.FindAllStringSubmatchIndex(d.text, -1)
+	if matches == nil {
+		return
+	}
+	e, done := d.edit(), 0
+	for i, m := range matches {
+		text := string(pattern.ExpandString(nil, replacement, d.text, m))
+		if i == 0 {
+			d.repaired(severity, code, m[0], fmt.Sprintf(message, d.text[m[0]:m[1]]), "write "+text)
+		}
+		e.keep(done, m[0])
+		e.put(text, m[0])
+		done = m[1]
+	}
+	e.keep(done, len(d.text))
 	e.done()
 }
 
