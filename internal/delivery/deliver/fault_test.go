@@ -79,6 +79,41 @@ func TestReplacedLogKeepsPendingFlush(t *testing.T) {
 	})
 }
 
+// A log is replaced after it was read and before anything was delivered, by a fault that takes the lease along, or the delivery
+// state too. The new log is shorter than what was read, or has other frames.
+func TestReplacedLogIsNoticedBeforeDelivery(t *testing.T) {
+	for _, stateLost := range []bool{false, true} {
+		for _, frames := range []int{0, 1, 2} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.append("ok-old-1")
+				w.append("ok-old-2")
+				worker, ctx, cancel := w.workerOf(t, nil, true)
+				ended := run(ctx, worker)
+				time.Sleep(time.Second)
+				w.mu.Lock()
+				w.replaceLog()
+				w.mu.Unlock()
+				_ = w.store.Delete(ctx, "s/0/lease")
+				if stateLost {
+					_ = w.store.Delete(ctx, "s/0")
+				}
+				records := w.trafficFrom(2, frames)
+				time.Sleep(20 * time.Second)
+				if err := worker.Flush(ctx); err != nil {
+					t.Errorf("Flush: %v", err)
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Errorf("Run: %v", err)
+				}
+				w.exactlyOnce(t, records)
+				w.checkFaults(t, fault{deliver.Replaced, 1, 0, deliver.Unknown})
+			})
+		}
+	}
+}
+
 func TestLostStateIsReported(t *testing.T) {
 	for name, damage := range map[string]func(*world){
 		"missing":    func(w *world) { _ = w.store.Delete(t.Context(), "s/0") },

@@ -99,7 +99,9 @@ func (r *reader) whole(ctx context.Context, seq uint64, frame []byte) error {
 		r.w.logger.Error("stored frame is unreadable; writing it unchanged to the error output", "sequence", seq, "error", err)
 		return r.corrupt(ctx, seq, frame)
 	}
-	return r.take(ctx, seq, record.FrameSum(frame))
+	sum := record.FrameSum(frame)
+	r.w.seen = place{seq, sum, r.w.epoch}
+	return r.take(ctx, seq, sum)
 }
 
 // take adds the parsed frame to the open call.

@@ -43,8 +43,15 @@ func (w *Worker) compare(ctx context.Context, st *state) error {
 		return err
 	}
 	doc := st.doc
+	gone, err := w.gone(ctx, first, last)
+	if err != nil {
+		return err
+	}
 	if st.missing {
 		st.missing = false
+		if gone {
+			return w.replaced(ctx, st, first, w.done.Load())
+		}
 		if last == 0 {
 			return st.write(ctx, doc)
 		}
@@ -61,6 +68,9 @@ func (w *Worker) compare(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
+	if same && !w.proven && doc.Pending == nil && doc.Epoch == w.seen.epoch {
+		same = !gone
+	}
 	if same {
 		if doc.Sum != 0 || last == 0 {
 			return nil
@@ -71,10 +81,28 @@ func (w *Worker) compare(ctx context.Context, st *state) error {
 		}
 		return st.write(ctx, doc)
 	}
-	if err := w.report(ctx, Fault{Kind: Replaced, First: first, Last: doc.Delivered, Records: Unknown}); err != nil {
+	return w.replaced(ctx, st, first, doc.Delivered)
+}
+
+// replaced reports that the log is another one than that of which the frames up to delivered were delivered.
+func (w *Worker) replaced(ctx context.Context, st *state, first, delivered uint64) error {
+	if err := w.report(ctx, Fault{Kind: Replaced, First: first, Last: delivered, Records: Unknown}); err != nil {
 		return err
 	}
+	w.seen = place{}
 	return w.restart(ctx, st, first)
+}
+
+// gone reports whether the log does not have the newest frame that this worker has read.
+func (w *Worker) gone(ctx context.Context, first, last uint64) (bool, error) {
+	if first > w.seen.seq { // it was trimmed, as a new log begins at 1; or none was read
+		return false, nil
+	}
+	if last < w.seen.seq {
+		return true, nil
+	}
+	sum, err := w.sum(ctx, w.seen.seq)
+	return sum != w.seen.sum, err
 }
 
 // restart makes delivery begin with the log's first frame.

@@ -67,6 +67,7 @@ type Worker struct {
 	started  atomic.Bool
 	epoch    string      // of the delivery state; owned by session
 	proven   bool        // the log is the one that the delivery state is about; owned by session
+	seen     place       // newest frame that was read; owned by session
 	standby  atomic.Bool // waiting for the shard's lease
 
 	// Arrival times, in ms, of the oldest record being collected and of the oldest being
@@ -78,6 +79,13 @@ type Worker struct {
 	mu     sync.Mutex // guards counts and last
 	counts Counts
 	last   time.Time
+}
+
+// place is a frame of the log.
+type place struct {
+	seq   uint64 // 0: none
+	sum   uint32 // its record.FrameSum
+	epoch string // of the delivery state then
 }
 
 // cachedDestination is a destination and the time when it was read.
