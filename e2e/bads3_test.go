@@ -134,12 +134,7 @@ func checkOnce(t *testing.T, l *load, store *up) {
 	t.Helper()
 	_, s3 := clients(t, store)
 	found, objects := everyID(t, s3, "hand-api-logs")
-	lost, twice, strange := 0, 0, 0
-	for id := range l.answered {
-		if found[id] == 0 {
-			lost++
-		}
-	}
+	lost, twice, strange := l.lost(found), 0, 0
 	for id, n := range found {
 		if n > 1 {
 			twice++
