@@ -5,7 +5,7 @@ RUN     ?= .
 PKGS    := ./...
 LEVELS  := e2e interop browser cluster kill zip
 
-.PHONY: all build release check test race lint fuzz bench demo $(LEVELS)
+.PHONY: all build release check test race lint vuln fuzz bench demo $(LEVELS)
 
 all: lint test
 
@@ -57,6 +57,12 @@ lint:             ## formatting, vet, staticcheck, unused and complex code, and 
 	$(GO) vet -tags faults ./internal/durable/failpoint
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/stagelog
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -tags lambda.norpc -o /dev/null ./cmd/enricher
+
+vuln:             ## known vulnerabilities in what the programs call; SKIPPED if the database cannot be reached
+	@out=$$($(GO) tool govulncheck ./cmd/... 2>&1) && echo "$$out" || case "$$out" in \
+	  *'fetching vulnerabilities: '*) echo "SKIPPED: $$out" ;; \
+	  *) echo "$$out"; exit 1 ;; \
+	esac
 
 fuzz:             ## every fuzz target, FUZZ runs (1000x) or time (30s) each
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
