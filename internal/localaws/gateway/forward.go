@@ -148,7 +148,7 @@ func (x *exchange) proxyFailed(_ http.ResponseWriter, r *http.Request, err error
 		x.failure = cutByClient // writing the upgrade's header failed
 	case errors.As(err, &long):
 		x.refuse(tooLong)
-	case errors.Is(err, wire.ErrSlowBody):
+	case errors.Is(err, wire.ErrSlowBody) || errors.Is(context.Cause(r.Context()), wire.ErrSlowBody):
 		x.refuse(bodyTooSlow)
 	case errors.Is(err, errTimeout) || errors.Is(context.Cause(r.Context()), errTimeout):
 		x.st.failures.Failed(errTimeout, "resource", x.route.path)

@@ -3,13 +3,13 @@ package s3server
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/localaws/wire"
 )
 
 // Handler returns a handler that forwards each request to the S3 server unchanged, because signatures cover the
@@ -34,14 +34,14 @@ func (s *Server) proxy() http.Handler {
 			}
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) {
-				return // the client has disconnected
+			switch {
+			case errors.Is(err, wire.ErrSlowBody) || errors.Is(context.Cause(r.Context()), wire.ErrSlowBody):
+				wire.WriteError(w, wire.RESTXML, &wire.Error{Code: "RequestTimeout", Message: "The request's body arrives too slowly."})
+			case errors.Is(err, context.Canceled): // the client has disconnected
+			default:
+				s.cfg.Logger.Warn("forwarding request to the S3 server failed", "method", r.Method, "error", err)
+				wire.WriteError(w, wire.RESTXML, &wire.Error{Code: "ServiceUnavailable", Message: "Please reduce your request rate.", Status: http.StatusServiceUnavailable})
 			}
-			s.cfg.Logger.Warn("forwarding request to the S3 server failed", "method", r.Method, "error", err)
-			w.Header().Set("Content-Type", "application/xml")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
-				`<Error><Code>ServiceUnavailable</Code><Message>Please reduce your request rate.</Message></Error>`)
 		},
 	}
 }

@@ -1,10 +1,12 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,8 +26,8 @@ const (
 var ErrSlowBody = errors.New("request body arrives too slowly")
 
 // LimitSlowClients returns a handler that ends requests of clients that send or receive too slowly, so that they
-// cannot hold connections and upstream requests without end. Streams that pause, and upgraded connections, are not
-// limited.
+// cannot hold connections and upstream requests without end. A body that is sent too slowly returns ErrSlowBody, which is
+// also the cause that the request's context has then. Streams that pause, and upgraded connections, are not limited.
 func LimitSlowClients(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
@@ -33,7 +35,13 @@ func LimitSlowClients(next http.Handler) http.Handler {
 		if r.ContentLength != 0 {
 			// It also limits how long net/http reads the rest of a body that the handler leaves unread.
 			if conn.SetReadDeadline(time.Now().Add(slowGrace)) == nil {
-				r.Body = &timedBody{ReadCloser: r.Body, conn: conn, response: timed}
+				body := &timedBody{ReadCloser: r.Body, conn: conn, response: timed, began: time.Now()}
+				ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+				// net/http cancels the context for any failed read, before Read returns.
+				stop := context.AfterFunc(r.Context(), func() { cancel(body.cause()) })
+				defer func() { stop(); cancel(nil) }()
+				r = r.WithContext(ctx)
+				r.Body = body
 			}
 		}
 		next.ServeHTTP(timed, r)
@@ -46,9 +54,19 @@ type timedBody struct {
 	io.ReadCloser
 	conn     *http.ResponseController
 	response *timedWriter
+	began    time.Time
+	deadline atomic.Int64 // of the read in progress, in nanoseconds since began; 0: none
 	bytes    int64
 	waited   time.Duration
 	ended    bool
+}
+
+// cause returns why the request is canceled: the client was too slow, or it has disconnected.
+func (b *timedBody) cause() error {
+	if at := b.deadline.Load(); at > 0 && time.Since(b.began) >= time.Duration(at) {
+		return ErrSlowBody
+	}
+	return context.Canceled
 }
 
 // Read implements io.Reader.
@@ -61,6 +79,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	}
 	begin := time.Now()
 	left := min(slowGrace, slowGrace+time.Duration(b.bytes)*time.Second/slowRate-b.waited)
+	b.deadline.Store(int64(begin.Sub(b.began) + left))
 	_ = b.conn.SetReadDeadline(begin.Add(left)) // it worked before
 	n, err := b.ReadCloser.Read(p)
 	b.bytes += int64(n)
@@ -70,6 +89,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		err = ErrSlowBody
 	case err != nil:
 		b.ended = true
+		b.deadline.Store(0)
 		_ = b.conn.SetReadDeadline(time.Time{})
 	}
 	return n, err

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -95,6 +96,40 @@ func TestSlowBodyEndsRequest(t *testing.T) {
 				}
 				conn.Close()
 				<-sent
+			})
+		})
+	}
+}
+
+// net/http cancels the context when the read fails, which a proxy may notice before the read returns.
+func TestSlowBodyIsCauseOfCancellation(t *testing.T) {
+	for name, c := range map[string]struct {
+		leave time.Duration // when the client disconnects
+		want  error
+	}{
+		"a slow client":                {time.Hour, wire.ErrSlowBody},
+		"a client that disconnects":    {10 * time.Second, context.Canceled},
+		"a client that leaves at once": {0, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var cause chan error
+			handler := func(_ http.ResponseWriter, r *http.Request) {
+				read := make(chan struct{})
+				go func() { defer close(read); io.Copy(io.Discard, r.Body) }() //nolint:errcheck // the context has the cause
+				<-r.Context().Done()
+				cause <- context.Cause(r.Context())
+				<-read
+			}
+			withClient(t, handler, func(t *testing.T, conn net.Conn) {
+				cause = make(chan error, 1) // in the bubble
+				if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nx"); err != nil {
+					t.Fatal(err)
+				}
+				time.AfterFunc(c.leave, func() { conn.Close() })
+				go io.Copy(io.Discard, conn) //nolint:errcheck // the response
+				if got := <-cause; !errors.Is(got, c.want) {
+					t.Errorf("cause %v, want %v", got, c.want)
+				}
 			})
 		})
 	}
