@@ -242,17 +242,17 @@ func TestDamagedLakeIsRebuilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			stdout, stderr, code := f.run(t, append(args, "--no-import")...)
-			told := code != exitOK && strings.Contains(stderr, "--no-import")
-			if !told && (code != exitOK || stdout != whole) {
+			reported := code != exitOK && strings.Contains(stderr, "--no-import")
+			if !reported && (code != exitOK || stdout != whole) {
 				t.Errorf("%s at %d: query --no-import = %d: %s %s", name, at, code, stdout, stderr)
 			}
-			if stdout, stderr, code = f.run(t, args...); code != exitOK || stdout != whole || told && !strings.Contains(stderr, "the damaged file is now "+path+".damaged\n") {
+			if stdout, stderr, code = f.run(t, args...); code != exitOK || stdout != whole || reported && !strings.Contains(stderr, "the damaged file is now "+path+".damaged\n") {
 				t.Errorf("%s at %d: query = %d: %s %s", name, at, code, stdout, stderr)
 			}
-			if kept, err := os.ReadFile(path + ".damaged"); told && (err != nil || !bytes.Equal(kept, damaged)) {
+			if kept, err := os.ReadFile(path + ".damaged"); reported && (err != nil || !bytes.Equal(kept, damaged)) {
 				t.Errorf("%s at %d: the damaged file was changed (%v)", name, at, err)
 			}
-			if told {
+			if reported {
 				rebuilt++
 			}
 		}
