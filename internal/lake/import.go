@@ -75,19 +75,18 @@ type importer struct {
 }
 
 type known struct {
-	id       int32
-	etag     string
-	modified time.Time
+	id   int32
+	etag string
 }
 
 // load reads which objects are in the lake.
 func (im *importer) load(ctx context.Context) error {
 	im.known = map[string]known{}
-	statement := "SELECT id, key, etag, modified FROM objects WHERE bucket = ? AND starts_with(key, ?)"
+	statement := "SELECT id, key, etag FROM objects WHERE bucket = ? AND starts_with(key, ?)"
 	err := EachRow(ctx, im.lake.db, statement, []any{im.src.Bucket(), im.opts.Prefix}, func(rows *sql.Rows) error {
 		var k known
 		var key string
-		if err := rows.Scan(&k.id, &key, &k.etag, &k.modified); err != nil {
+		if err := rows.Scan(&k.id, &key, &k.etag); err != nil {
 			return err
 		}
 		im.known[key] = k
@@ -289,7 +288,7 @@ func (im *importer) gone() (ids []int32) {
 		if im.seen[key] || im.left.holds(key) {
 			continue
 		}
-		if w.holds(key[len(im.opts.Prefix):], k.modified) {
+		if w.holds(key[len(im.opts.Prefix):]) {
 			ids = append(ids, k.id)
 		}
 	}

@@ -28,6 +28,12 @@ const (
 	deliveredAfter  = 24 * time.Hour
 )
 
+// The dates in keys may be in any time zone. These are the largest offsets from UTC.
+const (
+	mostWestern = 12 * time.Hour // behind UTC
+	mostEastern = 14 * time.Hour // ahead of UTC
+)
+
 // window is a range of delivery times.
 type window struct{ from, to time.Time } // a zero one is no bound
 
@@ -41,13 +47,19 @@ func windowOf(from, to time.Time) window {
 	return window{from, to}
 }
 
-// holds reports whether an object may be in the window, by the date in its key or, if there is none, by when it was modified.
-func (w window) holds(key string, modified time.Time) bool {
-	begin, end := modified, modified
-	if d, ok := dateIn(key); ok {
-		begin, end = d.begin, d.begin.Add(d.span)
+// holds reports whether an object may be in the window, by the dates in its key. An object without a date may be in any window:
+// its modification time is that of a copy, if it was copied.
+func (w window) holds(key string) bool {
+	dates := datesIn(key)
+	if len(dates) == 0 {
+		return true
 	}
-	return (w.from.IsZero() || end.After(w.from)) && (w.to.IsZero() || begin.Before(w.to))
+	for _, d := range dates {
+		if (w.from.IsZero() || d.begin.Add(d.span+mostWestern).After(w.from)) && (w.to.IsZero() || d.begin.Add(-mostEastern).Before(w.to)) {
+			return true
+		}
+	}
+	return false
 }
 
 // leftOut is the skipped part of a listing: the keys from first to last.
@@ -60,8 +72,8 @@ func (l leftOut) holds(key string) bool { return l.first <= key && key <= l.last
 func list(ctx context.Context, src Source, prefix string, w window, fn func(record.Object) error) (left leftOut, err error) {
 	if !w.from.IsZero() {
 		err := src.List(ctx, prefix, "", func(first record.Object) error {
-			if d, ok := dateIn(first.Key[len(prefix):]); ok {
-				left = leftOut{first.Key, prefix + first.Key[len(prefix):][:d.at] + d.form(w.from)}
+			if start, ok := startOf(first.Key[len(prefix):], w.from.Add(-mostWestern)); ok {
+				left = leftOut{first.Key, prefix + start}
 			}
 			return errFound
 		})
@@ -70,7 +82,7 @@ func list(ctx context.Context, src Source, prefix string, w window, fn func(reco
 		}
 	}
 	err = src.List(ctx, prefix, left.last, func(o record.Object) error {
-		if strings.HasSuffix(o.Key, "/") || !w.holds(o.Key[len(prefix):], o.Modified) {
+		if strings.HasSuffix(o.Key, "/") || !w.holds(o.Key[len(prefix):]) {
 			return nil // a folder, or not in the window
 		}
 		return fn(o)
@@ -87,61 +99,3 @@ func ListSince(ctx context.Context, src Source, prefix string, since time.Time, 
 
 // errFound stops a listing after its first object.
 var errFound = errors.New("found")
-
-// date is the date in a key.
-type date struct {
-	at    int // its index in the key
-	hive  bool
-	begin time.Time
-	span  time.Duration // an hour or a day
-}
-
-// form formats t like this date, up to the day.
-func (d date) form(t time.Time) string {
-	if d.hive {
-		return t.UTC().Format("year=2006/month=01/day=02")
-	}
-	return t.UTC().Format("2006/01/02")
-}
-
-// dateIn finds the date in a key: 2026/11/23/ or year=2026/month=11/day=23/, with or without an hour.
-// The margins of windowOf cover time zones other than UTC, except for a few hours.
-func dateIn(key string) (date, bool) {
-	for at := 0; at < len(key); {
-		if d, ok := dateAt(key[at:]); ok {
-			d.at = at
-			return d, true
-		}
-		next := strings.IndexByte(key[at:], '/')
-		if next < 0 {
-			break
-		}
-		at += next + 1
-	}
-	return date{}, false
-}
-
-func dateAt(s string) (date, bool) {
-	parts := strings.SplitN(s, "/", 5)
-	if len(parts) < 4 {
-		return date{}, false
-	}
-	d := date{span: 24 * time.Hour, hive: strings.HasPrefix(parts[0], "year=")}
-	if d.hive {
-		for i, name := range []string{"year=", "month=", "day=", "hour="} {
-			rest, ok := strings.CutPrefix(parts[i], name)
-			if !ok && i < 3 {
-				return date{}, false
-			}
-			parts[i] = rest
-		}
-	}
-	var err error
-	if d.begin, err = time.Parse("2006/01/02", strings.Join(parts[:3], "/")); err != nil {
-		return date{}, false
-	}
-	if hour, err := time.Parse("15", parts[3]); err == nil && len(parts) == 5 {
-		d.begin, d.span = d.begin.Add(time.Duration(hour.Hour())*time.Hour), time.Hour
-	}
-	return d, true
-}
