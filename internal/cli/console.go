@@ -85,7 +85,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	filler := &lake.Filler{
 		Open:  func(ctx context.Context) (*lake.Lake, error) { return flags.lake.openAsIs(ctx, e, name) },
 		Fill:  func(ctx context.Context, l *lake.Lake) error { return flags.lake.fill(ctx, e, l, at) },
-		Every: flags.every, Wait: pageWait, Failed: func(err error) { fmt.Fprintln(e.stderr, err) },
+		Every: flags.every, Wait: pageWait, Failed: func(err error) { fmt.Fprintln(e.stderr, printable(err)) },
 		SetAside: func() error { return flags.lake.setAside(e) },
 	}
 	defer filler.Close()

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
 // Exit codes. They are part of the interface: scripts branch on them.
@@ -58,7 +60,21 @@ func exitCode(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "stagelog: %v\nTry: stagelog --help\n", err)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "stagelog: %v\n", err)
+		fmt.Fprintf(stderr, "stagelog: %s\n", printable(err))
 		return exitFailed
 	}
+}
+
+// printable returns the text of an error for a terminal. It may quote what others chose, such as a value that SQL cannot
+// convert, a key, or a message of S3.
+func printable(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		parts := strings.Split(line, "\t")
+		for k, part := range parts {
+			parts[k] = table.Printable(part)
+		}
+		lines[i] = strings.Join(parts, "\t")
+	}
+	return strings.Join(lines, "\n")
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -259,5 +261,66 @@ func TestDamagedLakeIsRebuilt(t *testing.T) {
 	}
 	if t.Logf("rebuilt %d times", rebuilt); rebuilt < 8 {
 		t.Error("most damages were not found")
+	}
+}
+
+// Unreadable objects are named, and do not end tail.
+func TestTailNamesUnreadableObjects(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := io.WriteString(z, strings.Repeat(`{"customer":"Early"}`, 10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f := newFakeS3(t, "acme-logs", map[string]string{"logs/old": `{"customer":"Old"}`})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lists := 0 // two for each check
+	f.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/denied") {
+			refuse(w, r, http.StatusForbidden, "AccessDenied", "Access Denied", "")
+			return true
+		}
+		if r.URL.Query().Has("list-type") {
+			switch lists++; lists {
+			case 3:
+				f.objects["logs/corrupt"], f.objects["logs/denied"] = "PAR1\x1b[2JPAR1", "x"
+				f.objects["logs/short"], f.objects["logs/whole"] = packed.String()[:packed.Len()-4], `{"customer":"Acme"}`
+			case 5:
+				cancel()
+			}
+		}
+		return false
+	}
+	var stdout, stderr bytes.Buffer
+	code := Run(ctx, Process{Args: []string{"tail", "--bucket", "s3://acme-logs/logs/", "--every", "100ms", "--endpoint-url", f.endpoint}, Getenv: func(string) string { return "" }, Stdout: &stdout, Stderr: &stderr})
+	if code != exitOK || !strings.Contains(stdout.String(), "Acme") || strings.Contains(stdout.String(), "Old") {
+		t.Errorf("tail = %d: %s", code, stdout.String())
+	}
+	for _, text := range []string{"logs/corrupt: open parquet object: ", "logs/denied: get object acme-logs/logs/denied: access denied", "logs/short: unexpected EOF"} {
+		if !strings.Contains(stderr.String(), text) {
+			t.Errorf("stderr does not contain %q:\n%s", text, stderr.String())
+		}
+	}
+	if strings.Contains(stderr.String(), "\x1b") {
+		t.Errorf("stderr has an escape: %q", stderr.String())
+	}
+}
+
+// An error that quotes a value has no control characters.
+func TestQueryErrorIsPrintable(t *testing.T) {
+	f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"customer":"\u001b[2J\u202e"}`})
+	const statement = "SELECT CAST(customer AS INTEGER) FROM requests"
+	for _, stdin := range []string{"", statement + "\n"} {
+		args := []string{"query", "--bucket", "s3://acme-logs/logs/", "--endpoint-url", f.endpoint}
+		if stdin == "" {
+			args = append(args, statement)
+		}
+		_, stderr, _ := call(t, nil, stdin, args...)
+		if !strings.Contains(stderr, `\x1b[2J\u202e`) || strings.ContainsAny(stderr, "\x1b\u202e") {
+			t.Errorf("stderr: %q", stderr)
+		}
 	}
 }

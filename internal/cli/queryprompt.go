@@ -43,7 +43,7 @@ func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error 
 		// Ctrl-C cancels the statement but not the prompt.
 		running, stop := signal.NotifyContext(ctx, os.Interrupt)
 		if err := flags.run(running, e, l, statement); err != nil {
-			fmt.Fprintln(e.stderr, err)
+			fmt.Fprintln(e.stderr, printable(err))
 		}
 		stop()
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
 	"github.com/stagelog/stagelog/internal/lake"
@@ -185,17 +186,33 @@ const (
 
 func (t *tail) object(ctx context.Context, at *logs, key string) error {
 	body, err := at.bucket.Get(ctx, key)
-	if err != nil {
+	if errors.Is(err, record.ErrNotFound) || awserr.RefusedObject(err) {
+		t.skip(key, provision.Explain(err))
+		return nil
+	} else if err != nil {
 		return err // names the object
 	}
 	defer body.Close()
 	plain, _, err := lines.Open(body)
 	if err != nil {
-		fmt.Fprintf(t.env.stderr, "%s: %v\n", table.Printable(key), err)
+		t.skip(key, err)
 		return nil
 	}
 	defer plain.Close()
-	return lines.Lines(plain, tailPart, tailLine, func(line []byte, _ bool) error { return t.print(line) })
+	var ours error
+	err = lines.Lines(plain, tailPart, tailLine, func(line []byte, _ bool) error {
+		ours = t.print(line)
+		return ours
+	})
+	if err != nil && ours == nil && ctx.Err() == nil {
+		t.skip(key, err)
+	}
+	return ours
+}
+
+// skip reports that an object, or the rest of it, cannot be read.
+func (t *tail) skip(key string, err error) {
+	fmt.Fprintf(t.env.stderr, "%s: %s\n", table.Printable(key), printable(err))
 }
 
 // print prints a line that matches the flags.

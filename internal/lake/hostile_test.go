@@ -247,3 +247,61 @@ func TestImportFailsWithTheDisk(t *testing.T) {
 		}
 	}
 }
+
+// randomJSON returns a random JSON value, at times with a syntax error.
+func randomJSON(random *rand.Rand, depth int) string {
+	names := []string{"request_id", "status", "latency", "bytes", "request_time", "customer", "uri", "api_key", "rawData", "errorCode", "", "\\u0000", "\\ud800", "\x1f\x1e"}
+	scalars := []string{"null", "true", "-0", "1e999", "-1E-9", "12345678901234567890", "0.1", `"200"`, `"-"`, `""`, `"\ud800\u0000\n"`, `"\\\""`, `"é\u202e"`, `"1783951509123"`,
+		"01", "tru", "'x'", `"\x"`, "\"a\rb\"", "\xff", ""}
+	switch {
+	case depth > 0 && random.IntN(3) > 0:
+		parts := []string{}
+		for range random.IntN(5) {
+			parts = append(parts, `"`+names[random.IntN(len(names))]+`":`+randomJSON(random, depth-1))
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	case depth > 0 && random.IntN(6) == 0:
+		return strings.Repeat("[", random.IntN(2000)) + randomJSON(random, depth-1) + strings.Repeat("]", random.IntN(2000))
+	case random.IntN(8) > 0:
+		return scalars[random.IntN(14)]
+	}
+	return scalars[random.IntN(len(scalars))]
+}
+
+// Objects of random JSON, valid or not, do not stop the import of the others. A valid line beside them is always imported.
+func TestImportSurvivesRandomJSON(t *testing.T) {
+	for seed := range uint64(4) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		b := &bucket{name: "b", bodies: map[string][]byte{}}
+		for i := range 150 {
+			var body strings.Builder
+			for range random.IntN(30) {
+				body.WriteString(randomJSON(random, 4) + []string{"\n", "\n", "\r\n", "", ","}[random.IntN(5)])
+			}
+			b.bodies[fmt.Sprintf("o%03d", i)] = []byte(body.String())
+			b.bodies[fmt.Sprintf("o%03d-good", i)] = fmt.Appendf(nil, "%s\n{\"request_id\":\"good-%d\"}\n", strings.ReplaceAll(randomJSON(random, 3), "rawData", "raw"), i)
+		}
+		l := open(t, "")
+		sum := importAll(t, l, b, lake.ImportOptions{})
+		if sum.Imported != 300 || sum.Rows < 150 || sum.Bad == 0 {
+			t.Errorf("seed %d: %+v", seed, sum)
+		}
+		want(t, fmt.Sprintf("seed %d", seed), ask(t, l, "SELECT count(*) FROM requests WHERE starts_with(request_id, 'good-')"), "150")
+		want(t, "rows", ask(t, l, "SELECT count(*) FROM request_rows"), fmt.Sprint(sum.Rows))
+	}
+}
+
+// No reason of a problem quotes a damaged object.
+func TestProblemsQuoteNoContent(t *testing.T) {
+	for form, body := range packed(t) {
+		b := &bucket{name: "b", bodies: map[string][]byte{}}
+		for i := range 200 {
+			damaged := bytes.Clone(body)
+			copy(damaged[i*len(damaged)/200:], "\x1b[2JSECRET")
+			b.bodies[fmt.Sprintf("o%03d", i)] = damaged[:len(body)]
+		}
+		l := open(t, "")
+		importAll(t, l, b, lake.ImportOptions{})
+		want(t, form, ask(t, l, "SELECT problem FROM objects WHERE problem LIKE '%2J%' OR problem LIKE '%SECRET%' OR problem LIKE '%' || chr(27) || '%'"))
+	}
+}

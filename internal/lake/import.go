@@ -26,6 +26,7 @@ import (
 const (
 	defaultBatchRows = 1_000_000
 	batchObjects     = 4000
+	batchBytes       = 1 << 30 // of rows in files
 )
 
 // Import imports the objects of a source that are not in the lake yet. It may be repeated, and
@@ -71,6 +72,7 @@ type importer struct {
 	failed  error     // why the first of them could not be fetched, unless it disappeared
 	batch   []*read
 	rows    int64
+	bytes   int64   // of the batch's rows
 	sum     Summary // of what was committed
 }
 
@@ -150,10 +152,11 @@ func (im *importer) store(ctx context.Context, queue <-chan chan *read) error {
 			}
 			im.batch = append(im.batch, r)
 			im.rows += r.count.rows
+			im.bytes += r.bytes
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if im.rows >= im.opts.BatchRows || len(im.batch) >= batchObjects {
+		if im.rows >= im.opts.BatchRows || im.bytes >= batchBytes || len(im.batch) >= batchObjects {
 			if err := im.flush(ctx, false); err != nil {
 				return err
 			}
@@ -169,7 +172,7 @@ func (im *importer) flush(ctx context.Context, last bool) error {
 		for _, r := range im.batch {
 			_ = os.Remove(r.file) // Close removes what is left
 		}
-		im.batch, im.rows = nil, 0
+		im.batch, im.rows, im.bytes = nil, 0, 0
 	}()
 	sum := im.sum
 	err := im.lake.tx(ctx, func(tx *sql.Tx) error {

@@ -22,6 +22,10 @@ const (
 	maxBadLines  = 1000      // kept per object
 	maxBadBytes  = 200       // kept of a bad line
 	flushBytes   = 256 << 10 // of rows, before they are written to the file
+	// An object's lines and its rows may each have this many bytes, or maxRatio times its size if that is more. Firehose
+	// buffers at most 128 MiB per object, and logs are compressed to a tenth.
+	maxPlainBytes = 256 << 20
+	maxRatio      = 200
 	// hopeless is the number of bad lines, without a good one, after which an object is not a log.
 	hopeless = 100
 )
@@ -32,6 +36,7 @@ type read struct {
 	id      int32
 	file    string // CSV
 	count   counts
+	bytes   int64 // of the rows
 	bad     []badLine
 	problem string // "" if none
 	skipped string // why it is not imported now; "" if it is
@@ -78,7 +83,7 @@ func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *
 		return nil, fmt.Errorf("create a file for the rows of %s: %w", o.Key, err)
 	}
 	r.file = file.Name()
-	err = r.parse(ctx, whole, file, lineReader{fields: or.mapping.names(), object: id})
+	err = r.parse(ctx, whole, file, lineReader{fields: or.mapping.names(), object: id}, max(maxPlainBytes, maxRatio*o.Size))
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}
@@ -120,8 +125,9 @@ func (b *checkedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// parse writes the rows of the object's lines to file, and sets r's counts and problem. Its error is never the object's fault.
-func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader lineReader) error {
+// parse writes the rows of the object's lines to file, and sets r's counts and problem. It stops after limit bytes of lines or
+// rows. Its error is never the object's fault.
+func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader lineReader, limit int64) error {
 	plain, form, err := lines.Open(body)
 	if errors.Is(err, lines.ErrCopy) {
 		return err
@@ -132,7 +138,7 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 	defer plain.Close()
 	rows := bufio.NewWriterSize(file, flushBytes)
 	var ours error // not the object's fault
-	err = lines.Lines(plain, partBytes, maxLineBytes, func(line []byte, tooLong bool) error {
+	err = lines.Lines(&bounded{plain, limit}, partBytes, maxLineBytes, func(line []byte, tooLong bool) error {
 		if ours = ctx.Err(); ours != nil {
 			return ours
 		}
@@ -141,12 +147,17 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 		}
 		if len(reader.out) >= flushBytes {
 			_, ours = rows.Write(reader.out)
+			r.bytes += int64(len(reader.out))
 			reader.out = reader.out[:0]
+		}
+		if ours == nil && r.bytes > limit {
+			return errTooLarge
 		}
 		return ours
 	})
 	if ours == nil {
 		_, ours = rows.Write(reader.out)
+		r.bytes += int64(len(reader.out))
 	}
 	if ours == nil {
 		ours = rows.Flush()
@@ -157,12 +168,33 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 	r.count = reader.count
 	switch {
 	case r.problem != "" || ours != nil:
+	case errors.Is(err, errTooLarge):
+		r.problem = fmt.Sprintf("the %s object has more than %d bytes of content for its size; only its beginning was imported", form, limit)
 	case err != nil:
 		r.problem = fmt.Sprintf("the %s data is truncated or corrupt: %v", form, err)
 	case r.count.rows+r.count.doctor == 0 && len(r.bad) > 0:
 		r.problem = noLog + r.bad[0].reason
 	}
 	return ours
+}
+
+// errTooLarge stops the reading of an object that is small but has a lot of content.
+var errTooLarge = errors.New("too large")
+
+// bounded returns errTooLarge after a number of bytes.
+type bounded struct {
+	from io.Reader
+	left int64
+}
+
+// Read reads up to the limit.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.from.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }
 
 const noLog = "the object has no access log lines: "

@@ -16,7 +16,8 @@ import (
 // Magic is the byte sequence at the start and the end of each Parquet file.
 const Magic = "PAR1"
 
-// ErrCorrupt is returned for bytes that are not a valid Parquet file.
+// ErrCorrupt is returned for bytes that are not a valid Parquet file. It has no details: the library's errors and panics quote
+// the file, which may hold secrets.
 var ErrCorrupt = errors.New("the Parquet file is corrupt")
 
 // Lines returns a reader of the file's rows as lines of JSON. Each object has the columns that are not null; the name of a
@@ -25,7 +26,7 @@ func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 	defer caught(&err)
 	file, err := pq.OpenFile(r, size, pq.SkipBloomFilters(true), pq.SkipPageIndex(true))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, ErrCorrupt
 	}
 	l := &lines{file: pq.NewGenericReader[any](file), rows: make([]pq.Row, rowsAtOnce)}
 	for _, path := range file.Schema().Columns() {
@@ -95,7 +96,7 @@ func (l *lines) next() (err error) {
 	case errors.Is(err, io.EOF):
 		return io.EOF
 	}
-	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	return ErrCorrupt
 }
 
 func (l *lines) append(row pq.Row) {
@@ -168,7 +169,7 @@ func appendText(dst, text []byte) []byte {
 
 // caught converts a panic to an error: the Parquet library panics on some inconsistent files.
 func caught(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %v", ErrCorrupt, p)
+	if recover() != nil {
+		*err = ErrCorrupt
 	}
 }
