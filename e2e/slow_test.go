@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -70,14 +71,20 @@ func TestSlowClientsAreEnded(t *testing.T) {
 	}
 	normal := make(chan int)
 	go func() {
+		pace := time.NewTicker(10 * time.Millisecond)
+		defer pace.Stop()
 		n := 0
 		for ; !ended.Load(); n++ {
-			if resp, err := http.Get(u.Endpoints.Stages + "/open/prod/whole"); err != nil || resp.StatusCode != http.StatusOK {
+			resp, err := http.Get(u.Endpoints.Stages + "/open/prod/whole")
+			if err != nil {
 				t.Errorf("a whole request failed meanwhile: %v", err)
 				break
-			} else if err := resp.Body.Close(); err != nil {
-				t.Error(err)
 			}
+			_, err = io.Copy(io.Discard, resp.Body)
+			if err = errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != http.StatusOK {
+				t.Errorf("a whole request = %d meanwhile: %v", resp.StatusCode, err)
+			}
+			<-pace.C
 		}
 		normal <- n
 	}()
