@@ -22,7 +22,7 @@ import (
 var Schema string
 
 // schemaVersion is the newest version of the tables that this code supports.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Lake is a DuckDB database of imported requests. It is safe for parallel use.
 type Lake struct {
@@ -194,7 +194,19 @@ func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
 	if version > schemaVersion {
 		return fmt.Errorf("the lake has version %d, this stagelog supports up to %d: use a newer stagelog", version, schemaVersion)
 	}
+	if version == 1 && !readOnly {
+		return l.recheck(ctx)
+	}
 	return nil
+}
+
+// recheck makes the next import look for duplicates again in a lake of version 1, which compared only ids.
+func (l *Lake) recheck(ctx context.Context) error {
+	return l.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE request_rows SET duplicate = false WHERE duplicate AND `+RequestKey+` IS NULL;
+			DELETE FROM unchecked; INSERT INTO unchecked SELECT id FROM objects; UPDATE lake SET version = 2`)
+		return err
+	})
 }
 
 // DB returns the database, for reading only.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -297,23 +298,23 @@ func TestImportReadsEveryKindOfObject(t *testing.T) {
 func TestImportCountsEachRequestOnce(t *testing.T) {
 	l := open(t, "")
 	b := &bucket{name: "b", bodies: map[string][]byte{
-		"a": []byte(`{"request_id":"r1","status":"201"}{"request_id":"r1","status":"202"}{"status":"203"}{"status":"203"}`),
-		"b": []byte(`{"request_id":"r1","status":"204"}{"request_id":"r2","status":"205"}{"request_id":"r1","extended_request_id":"e1","status":"206"}`),
+		"a": []byte(`{"request_id":"r1","customer":"201"}{"request_id":"r1","customer":"202"}{"customer":"203"}{"customer":"203"}`),
+		"b": []byte(`{"request_id":"r1","customer":"204"}{"request_id":"r2","customer":"205"}{"request_id":"r1","extended_request_id":"e1","customer":"206"}`),
 	}}
-	counted := func(wantStatuses ...string) {
+	counted := func(wantCustomers ...string) {
 		t.Helper()
-		want(t, "counted", ask(t, l, "SELECT status FROM requests ORDER BY object, line"), wantStatuses...)
+		want(t, "counted", ask(t, l, "SELECT customer FROM requests ORDER BY object, line"), wantCustomers...)
 	}
 	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Duplicates != 2 {
 		t.Errorf("%+v", sum)
 	}
 	counted("201", "203", "203", "205", "206")
-	b.bodies["c"] = []byte(`{"request_id":"r2","status":"207"}{"extended_request_id":"e1","status":"208"}{"request_id":"r3","status":"209"}`)
+	b.bodies["c"] = []byte(`{"request_id":"r2","customer":"207"}{"extended_request_id":"e1","customer":"208"}{"request_id":"r3","customer":"209"}`)
 	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Duplicates != 2 || sum.Imported != 1 {
 		t.Errorf("%+v", sum)
 	}
 	counted("201", "203", "203", "205", "206", "209")
-	b.bodies["a"] = []byte(`{"request_id":"r9","status":"301"}`) // replaced
+	b.bodies["a"] = []byte(`{"request_id":"r9","customer":"301"}`) // replaced
 	importAll(t, l, b, lake.ImportOptions{})
 	counted("204", "205", "206", "209", "301")
 	delete(b.bodies, "b")
@@ -325,6 +326,50 @@ func TestImportCountsEachRequestOnce(t *testing.T) {
 		t.Errorf("%+v", sum)
 	}
 	counted("207", "208", "209", "301")
+}
+
+func TestClientsCannotMakeRequestsCountOnce(t *testing.T) {
+	const line = `{"request_id":"%s","extended_request_id":"%s","request_time_epoch":"%d","key_id":"k","customer":"%s","method":"GET","path":"/x","response_status":"200","x":"%d"}`
+	const id, junk = "9f1e2d3c-0000-4000-8000-000000000000", "UUID_REPLACED_INVALID_REQUEST_ID"
+	const at = int64(1_790_000_000_000)
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  int
+	}{
+		{"id of the client, times differ", []string{fmt.Sprintf(line, id, "-", at, "A", 1), fmt.Sprintf(line, id, "-", at+1, "A", 1)}, 2},
+		{"id of the client, another field differs", []string{fmt.Sprintf(line, id, "-", at, "A", 1), fmt.Sprintf(line, id, "-", at, "A", 2)}, 2},
+		{"delivered twice", []string{fmt.Sprintf(line, id, "-", at, "A", 1), fmt.Sprintf(line, id, "-", at, "A", 1)}, 1},
+		{"reprocessed with another customer", []string{fmt.Sprintf(line, id, "-", at, "-", 1), fmt.Sprintf(line, id, "-", at, "A", 1)}, 1},
+		{"no id of its own", []string{fmt.Sprintf(line, junk, "-", at, "A", 1), fmt.Sprintf(line, junk, "-", at, "A", 1)}, 2},
+		{"extended ids differ", []string{fmt.Sprintf(line, id, "e1=", at, "A", 1), fmt.Sprintf(line, id, "e2=", at, "A", 1)}, 2},
+		{"extended ids are the same", []string{fmt.Sprintf(line, id, "e1=", at, "A", 1), fmt.Sprintf(line, junk, "e1=", at+1, "A", 2)}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, objects := range []map[string][]byte{{"a": []byte(strings.Join(tt.lines, "\n"))}, {"a": []byte(tt.lines[0]), "b": []byte(tt.lines[1])}} {
+				l := open(t, "")
+				importAll(t, l, &bucket{name: "b", bodies: objects}, lake.ImportOptions{})
+				want(t, "requests", ask(t, l, "SELECT count(*) FROM requests"), fmt.Sprint(tt.want))
+			}
+		})
+	}
+}
+
+// A lake of version 1 treated all rows with the same id as one request.
+func TestOldLakeIsCheckedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lake.duckdb")
+	b := &bucket{name: "b", bodies: map[string][]byte{"a": []byte(`{"request_id":"r","status":"200"}{"request_id":"r","status":"201"}` +
+		`{"request_id":"UUID_REPLACED_INVALID_REQUEST_ID","status":"202"}{"request_id":"UUID_REPLACED_INVALID_REQUEST_ID","status":"203"}{"request_id":"s"}{"request_id":"s"}`)}}
+	l := open(t, path)
+	importAll(t, l, b, lake.ImportOptions{})
+	laketest.Exec(t, l.DB(), "UPDATE request_rows SET duplicate = line % 2 = 0; UPDATE lake SET version = 1")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, path)
+	importAll(t, l, b, lake.ImportOptions{})
+	want(t, "repeated", ask(t, l, "SELECT line FROM request_rows WHERE duplicate"), "6")
+	want(t, "version", ask(t, l, "SELECT version FROM lake"), "2")
 }
 
 // counting counts calls to a bucket.

@@ -1,4 +1,4 @@
--- The tables of a lake, version 1. Times are UTC. A value that was "-", empty or missing is NULL.
+-- The tables of a lake, version 2. Times are UTC. A value that was "-", empty or missing is NULL.
 
 CREATE TABLE objects (
     id            INTEGER PRIMARY KEY, -- from 1, in the order of import
@@ -38,7 +38,7 @@ CREATE TABLE request_rows (
     user_agent    VARCHAR,
     error         VARCHAR,             -- $context.error.message or integration error
     extra         JSON,                -- all other fields, unchanged; NULL if there are none
-    extended_request_id VARCHAR        -- $context.extendedRequestId; identifies a request; if it is NULL, request_id does
+    extended_request_id VARCHAR        -- $context.extendedRequestId; identifies a request; if it is NULL, request_id and all other fields do
 );
 
 -- Each request once. Reports, SQL and the console read this view.

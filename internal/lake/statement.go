@@ -123,7 +123,7 @@ func dropObjects(ctx context.Context, tx *sql.Tx, ids ...int32) error {
 	}
 	these := "(SELECT unnest(" + strings.ReplaceAll(fmt.Sprint(ids), " ", ",") + "::INTEGER[]))"
 	_, err := tx.ExecContext(ctx, `INSERT INTO unchecked SELECT DISTINCT object FROM request_rows
-			WHERE object NOT IN `+these+` AND duplicate AND `+identity+` IN (SELECT `+identity+` FROM request_rows WHERE object IN `+these+`);
+			WHERE object NOT IN `+these+` AND duplicate AND `+RequestKey+` IN (SELECT `+RequestKey+` FROM request_rows WHERE object IN `+these+`);
 		DELETE FROM request_rows WHERE object IN `+these+`;
 		DELETE FROM bad_lines WHERE object IN `+these+`;
 		DELETE FROM unchecked WHERE object IN `+these+`;
@@ -131,23 +131,30 @@ func dropObjects(ctx context.Context, tx *sql.Tx, ids ...int32) error {
 	return err
 }
 
-// identity is the SQL expression that identifies a request.
-const identity = "coalesce(extended_request_id, request_id)"
+// RequestKey is the SQL expression of what rows of the same request have in common; NULL for a row that is the only one of its
+// request. API Gateway writes the constant text instead of a request id that a client chose and that is not a UUID.
+const RequestKey = "coalesce(extended_request_id, nullif(request_id, 'UUID_REPLACED_INVALID_REQUEST_ID'))"
+
+// SameRequest is the list of SQL expressions that are equal in two rows exactly if they are the same request. Clients cannot choose
+// the extended request id, but can choose the other one: without the extended id, all that the request brought must be equal too,
+// as in a line that was delivered twice. What enrichment adds may differ, as in a line that was reprocessed.
+const SameRequest = RequestKey + `, CASE WHEN extended_request_id IS NULL THEN
+	row(time, api_id, stage, key_id, method, route, path, status, latency, integration_latency, bytes, ip, user_agent, error, extra::VARCHAR) END`
 
 // markDuplicates compares the requests of the unchecked objects with all others, and returns how many rows it marked. It
-// compares hashes first and the ids only of rows whose hashes are equal.
+// compares hashes of keys first, and the rest only of rows whose hashes are equal.
 func markDuplicates(ctx context.Context, tx *sql.Tx) (marked int64, err error) {
 	var fresh int64
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM unchecked").Scan(&fresh); err != nil || fresh == 0 {
 		return 0, err
 	}
 	if _, err := tx.ExecContext(ctx, `CREATE OR REPLACE TEMP TABLE fresh AS
-			SELECT DISTINCT hash(`+identity+`) AS h FROM request_rows SEMI JOIN unchecked USING (object) WHERE `+identity+` IS NOT NULL;
+			SELECT DISTINCT hash(`+RequestKey+`) AS h FROM request_rows SEMI JOIN unchecked USING (object) WHERE `+RequestKey+` IS NOT NULL;
 		CREATE OR REPLACE TEMP TABLE twice AS
-			SELECT hash(`+identity+`) AS h FROM request_rows WHERE h IN (SELECT h FROM fresh) GROUP BY 1 HAVING count(*) > 1 OR bool_or(duplicate);
+			SELECT hash(`+RequestKey+`) AS h FROM request_rows WHERE h IN (SELECT h FROM fresh) GROUP BY 1 HAVING count(*) > 1 OR bool_or(duplicate);
 		CREATE OR REPLACE TEMP TABLE ranked AS
-			SELECT object, line, row_number() OVER (PARTITION BY `+identity+` ORDER BY object, line) > 1 AS repeated
-			FROM request_rows WHERE hash(`+identity+`) IN (SELECT h FROM twice)`); err != nil {
+			SELECT object, line, row_number() OVER (PARTITION BY `+SameRequest+` ORDER BY object, line) > 1 AS repeated
+			FROM request_rows WHERE hash(`+RequestKey+`) IN (SELECT h FROM twice)`); err != nil {
 		return 0, err
 	}
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM ranked SEMI JOIN unchecked USING (object) WHERE repeated").Scan(&marked); err != nil {

@@ -254,9 +254,12 @@ func (in *Invoice) problems() []string {
 	if m.Undated > 0 {
 		all = append(all, fmt.Sprintf("%d requests have no time and are not billed", m.Undated))
 	}
-	if m.Repeated > m.Rows/usualRepeats {
-		all = append(all, fmt.Sprintf("%d rows have the same id as another request and were counted as repeated deliveries of it, which is unusually many: "+
-			"clients can choose ids if the log format lacks $context.extendedRequestId", m.Repeated))
+	if m.Repeated > 0 {
+		text := fmt.Sprintf("%d rows repeat another one and are billed once: %d have the same extended request id, %d are the same in every field", m.Repeated, m.Repeated-m.RepeatedLines, m.RepeatedLines)
+		if m.Repeated > m.Rows/usualRepeats {
+			text += "; this is unusually many"
+		}
+		all = append(all, text)
 	}
 	return all
 }

@@ -157,11 +157,11 @@ func TestBuildAgreesWithPlainGo(t *testing.T) {
 		sum += l.Requests
 	}
 	m := in.Manifest
-	if sum != all || m.Rows != all || m.Late != late || m.Undated != undated || m.Repeated != repeated {
+	if sum != all || m.Rows != all || m.Late != late || m.Undated != undated || m.Repeated != repeated || m.RepeatedLines != repeated {
 		t.Errorf("lines have %d requests, manifest %d, late %d, undated %d, repeated %d, want %d, %d, %d, %d",
 			sum, m.Rows, m.Late, m.Undated, m.Repeated, all, late, undated, repeated)
 	}
-	for _, want := range []string{"of - (key -, plan -) are unbilled: no customer", "(key key2, plan -) are unbilled: no usage plan", "after it was closed", "have no time", "clients can choose ids"} {
+	for _, want := range []string{"of - (key -, plan -) are unbilled: no customer", "(key key2, plan -) are unbilled: no usage plan", "after it was closed", "have no time", "the same in every field; this is unusually many"} {
 		if !slices.ContainsFunc(in.Problems, func(p string) bool { return strings.Contains(p, want) }) {
 			t.Errorf("problems %q, want %q", in.Problems, want)
 		}

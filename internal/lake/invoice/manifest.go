@@ -28,6 +28,8 @@ type Manifest struct {
 	Late     int64 `json:"late"`     // requests of the month in objects delivered after it was closed
 	Undated  int64 `json:"undated"`  // requests without a time in objects delivered between From and Closed
 	Repeated int64 `json:"repeated"` // rows of the objects that repeat a request of the month
+	// RepeatedLines counts those of Repeated without an extended request id, whose request id and all other fields are the same.
+	RepeatedLines int64 `json:"repeated_lines"`
 }
 
 // Prices names a price file.

@@ -22,20 +22,20 @@ type month struct {
 	objects  string // ids of the objects, as a JSON list; set by freeze or thaw
 }
 
-// identity is the importer's SQL expression that identifies a request.
-const identity = "coalesce(extended_request_id, request_id)"
+// requestID is the SQL expression of a request's id in the canonical text.
+const requestID = "coalesce(extended_request_id, request_id)"
 
 // billed is the WITH clause that selects the month's requests in the objects, each once. Of a request with several rows, the
 // view `requests` has the row that was imported first. A lake that is imported again may have another order, so billed
 // selects the first row by the object's key. The same id in another month is another request.
 const billed = `WITH chosen AS (SELECT id AS object, row_number() OVER (ORDER BY bucket, key) AS place
 	FROM objects WHERE id IN (SELECT unnest(from_json($3, '["INTEGER"]')))),
-twice AS (SELECT DISTINCT ` + identity + ` AS who FROM request_rows WHERE duplicate),
+twice AS (SELECT DISTINCT ` + lake.RequestKey + ` AS who FROM request_rows WHERE duplicate),
 firsts AS (SELECT r.object, r.line FROM request_rows r JOIN chosen USING (object)
-	WHERE time >= $1 AND time < $2 AND ` + identity + ` IN (SELECT who FROM twice)
-	QUALIFY row_number() OVER (PARTITION BY ` + identity + ` ORDER BY place, line) = 1),
+	WHERE time >= $1 AND time < $2 AND ` + lake.RequestKey + ` IN (SELECT who FROM twice)
+	QUALIFY row_number() OVER (PARTITION BY ` + lake.SameRequest + ` ORDER BY place, line) = 1),
 billed AS (
-	SELECT r.* FROM request_rows r SEMI JOIN chosen USING (object) ANTI JOIN twice ON ` + identity + ` = who WHERE time >= $1 AND time < $2
+	SELECT r.* FROM request_rows r SEMI JOIN chosen USING (object) ANTI JOIN twice ON ` + lake.RequestKey + ` = who WHERE time >= $1 AND time < $2
 	UNION ALL
 	SELECT r.* FROM request_rows r SEMI JOIN firsts USING (object, line))
 `
@@ -106,12 +106,13 @@ func (m *month) sources(ctx context.Context, want func(Source, time.Time) bool) 
 
 // unbilled counts the rows that are on no line.
 func (m *month) unbilled(ctx context.Context, of *Manifest) error {
-	err := m.tx.QueryRowContext(ctx, `SELECT
-		count(*) FILTER (NOT r.duplicate AND r.time >= $1 AND r.time < $2 AND o.modified >= $3),
-		count(*) FILTER (NOT r.duplicate AND r.time IS NULL AND o.modified >= $1 AND o.modified < $3),
-		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.modified < $3) - $4
+	err := m.tx.QueryRowContext(ctx, billed+`SELECT
+		count(*) FILTER (NOT r.duplicate AND r.time >= $1 AND r.time < $2 AND o.modified >= $4),
+		count(*) FILTER (NOT r.duplicate AND r.time IS NULL AND o.modified >= $1 AND o.modified < $4),
+		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.modified < $4) - (SELECT count(*) FROM billed),
+		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.modified < $4 AND r.extended_request_id IS NULL) - (SELECT count(*) FROM billed WHERE extended_request_id IS NULL)
 		FROM request_rows r JOIN objects o ON o.id = r.object`,
-		m.from.UTC(), m.to.UTC(), of.Closed.UTC(), of.Rows).Scan(&of.Late, &of.Undated, &of.Repeated)
+		append(m.args(), of.Closed.UTC())...).Scan(&of.Late, &of.Undated, &of.Repeated, &of.RepeatedLines)
 	if err != nil {
 		return fmt.Errorf("count requests that are not billed: %w", err)
 	}
@@ -120,7 +121,7 @@ func (m *month) unbilled(ctx context.Context, of *Manifest) error {
 
 // canonical is the SQL expression of a request as text. Each value follows its length, so that different requests differ.
 const canonical = `epoch_us(time) || concat(` +
-	`coalesce(strlen(` + identity + `) || ':' || ` + identity + `, '-'), coalesce(strlen(key_id) || ':' || key_id, '-'), ` +
+	`coalesce(strlen(` + requestID + `) || ':' || ` + requestID + `, '-'), coalesce(strlen(key_id) || ':' || key_id, '-'), ` +
 	`coalesce(strlen(customer) || ':' || customer, '-'), coalesce(strlen(usage_plan_id) || ':' || usage_plan_id, '-'), ` +
 	`coalesce(strlen(usage_plan) || ':' || usage_plan, '-'), coalesce(strlen(route) || ':' || route, '-'), coalesce(CAST(status AS VARCHAR), '-'))`
 

@@ -61,6 +61,10 @@ type Result struct {
 	// Undated counts the selected requests that have no time and so are not in any period. It is 0 if the query has neither
 	// From nor To, as all requests are counted then.
 	Undated int64
+
+	// RepeatedIDs and RepeatedLines count the selected rows that are not counted because another row is the same request:
+	// those with the same extended request id, and those without one that are the same in every field.
+	RepeatedIDs, RepeatedLines int64
 }
 
 // Row holds the measures of the requests that have the same keys.

@@ -38,15 +38,20 @@ func Where(ctx context.Context, db *sql.DB, q Query) (Clause, error) {
 	if err != nil {
 		return Clause{}, err
 	}
-	where := q.Filter.where(s.scope)
-	if !q.From.IsZero() {
-		where = where.And("time >= ?::TIMESTAMP", q.From.UTC())
-	}
-	if !q.To.IsZero() {
-		where = where.And("time < ?::TIMESTAMP", q.To.UTC())
-	}
+	where := s.period(q.Filter.where(s.scope))
 	where.SQL = where.text()
 	return where, nil
+}
+
+// period adds the query's period to a condition.
+func (s statement) period(where Clause) Clause {
+	if from := s.query.From; !from.IsZero() {
+		where = where.And("time >= ?::TIMESTAMP", from.UTC())
+	}
+	if to := s.query.To; !to.IsZero() {
+		where = where.And("time < ?::TIMESTAMP", to.UTC())
+	}
+	return where
 }
 
 // reader is a database or a transaction.
@@ -67,6 +72,14 @@ func run(ctx context.Context, tx *sql.Tx, q Query) (*Result, error) {
 		sql, args := s.undated()
 		if err := tx.QueryRowContext(ctx, sql, args...).Scan(&r.Undated); err != nil {
 			return nil, fmt.Errorf("count requests without a time: %w", err)
+		}
+	}
+	if !q.RowsOnly {
+		where := s.period(q.Filter.where(s.scope))
+		err := tx.QueryRowContext(ctx, "SELECT count(extended_request_id), count(*) - count(extended_request_id) FROM (SELECT *, time AS t FROM request_rows WHERE duplicate) WHERE "+where.text(),
+			where.Args...).Scan(&r.RepeatedIDs, &r.RepeatedLines)
+		if err != nil {
+			return nil, fmt.Errorf("count repeated rows: %w", err)
 		}
 	}
 	return r, nil

@@ -96,6 +96,9 @@ func compute(rows []laketest.Row, q Query) *Result {
 	total := &group{}
 	for _, row := range rows {
 		if row.Duplicate {
+			if (row.Time != nil && !row.Time.Before(q.From) && (q.To.IsZero() || row.Time.Before(q.To)) || q.From.IsZero() && q.To.IsZero()) && accepts(q, row, row.Time) {
+				r.RepeatedLines++
+			}
 			continue
 		}
 		if row.Time == nil && !(q.From.IsZero() && q.To.IsZero()) {
@@ -173,7 +176,7 @@ func compute(rows []laketest.Row, q Query) *Result {
 	}
 	r.Total = total.row(q)
 	if q.RowsOnly {
-		r.Undated = 0
+		r.Undated, r.RepeatedLines = 0, 0
 		r.Total.P50, r.Total.P95, r.Total.P99 = nil, nil, nil
 		if r.Others != nil {
 			r.Others.P50, r.Others.P95, r.Others.P99 = nil, nil, nil

@@ -15,7 +15,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	q := r.Query
 	out := jsonReport{
 		By: []string{}, From: jsonTime(q.From, q.Zone), To: jsonTime(q.To, q.Zone), Zone: q.Zone.String(), Filter: []string{},
-		Rows: make([]jsonRow, len(r.Rows)), OtherRows: r.OtherRows, Total: r.jsonRow(r.Total), Undated: r.Undated,
+		Rows: make([]jsonRow, len(r.Rows)), OtherRows: r.OtherRows, Total: r.jsonRow(r.Total), Undated: r.Undated, RepeatedIDs: r.RepeatedIDs, RepeatedLines: r.RepeatedLines,
 	}
 	for _, d := range q.By {
 		out.By = append(out.By, string(d))
@@ -44,6 +44,9 @@ type jsonReport struct {
 	OtherRows int64     `json:"other_rows"`
 	Total     jsonRow   `json:"total"`
 	Undated   int64     `json:"undated"`
+
+	RepeatedIDs   int64 `json:"repeated_ids"`
+	RepeatedLines int64 `json:"repeated_lines"`
 }
 
 type jsonRow struct {

@@ -91,9 +91,7 @@ func (p *Page) WriteHTML(w io.Writer) error {
 		}
 		view.Rows = append(view.Rows, row)
 	}
-	if r.Undated > 0 {
-		view.Undated = table.Plural(r.Undated, "request")
-	}
+	view.Notes = r.notes()
 	if err := t.Execute(w, view); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
@@ -110,7 +108,7 @@ type pageView struct {
 	Bars    chart.Bars
 	Columns []table.Column
 	Rows    []pageRow
-	Undated string
+	Notes   []string
 }
 
 type pageRow struct {

@@ -25,13 +25,28 @@ func (r *Report) WriteTable(w io.Writer, width int) error {
 	if err := table.Write(out, r.columns(), width); err != nil {
 		return err
 	}
-	if r.Undated > 0 {
-		fmt.Fprintf(out, "\nNot included: %s without a time.\n", table.Plural(r.Undated, "request"))
+	for _, note := range r.notes() {
+		fmt.Fprintln(out)
+		for _, part := range table.Wrap(note, width) {
+			fmt.Fprintln(out, part)
+		}
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
+}
+
+// notes returns what the figures do not include.
+func (r *Report) notes() (notes []string) {
+	if r.Undated > 0 {
+		notes = append(notes, fmt.Sprintf("Not included: %s without a time.", table.Plural(r.Undated, "request")))
+	}
+	if n := r.RepeatedIDs + r.RepeatedLines; n > 0 {
+		notes = append(notes, fmt.Sprintf("Counted once: %s that repeat another one, %d with the same extended request id and %d that are the same in every field.",
+			table.Plural(n, "row"), r.RepeatedIDs, r.RepeatedLines))
+	}
+	return notes
 }
 
 // heading returns the lines that describe the query.
