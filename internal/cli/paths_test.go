@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +26,9 @@ func TestBenchResolvesRelativePaths(t *testing.T) {
 	})
 	if code != exitOK {
 		t.Fatalf("bench: exit code %d: %s", code, &stderr)
+	}
+	if text := stderr.String(); strings.Contains(text, "level=WARN") || strings.Contains(text, "level=ERROR") {
+		t.Errorf("bench logs a problem:\n%s", text)
 	}
 	for _, path := range []string{"out/cpu", "state/bucket"} {
 		if _, err := os.Stat(filepath.Join(dir, path)); err != nil {

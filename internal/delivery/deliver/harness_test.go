@@ -182,6 +182,9 @@ func (l *life) Range(context.Context) (first, last uint64, err error) {
 func (l *life) Frame(_ context.Context, seq uint64) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if seq == 0 {
+		panic("Frame(0): JetStream answers 400 bad request")
+	}
 	if frame := l.frames[seq]; frame != nil {
 		return slices.Clone(frame), nil
 	}

@@ -95,7 +95,7 @@ func (w *Worker) replaced(ctx context.Context, st *state, first, delivered uint6
 
 // gone reports whether the log does not have the newest frame that this worker has read.
 func (w *Worker) gone(ctx context.Context, first, last uint64) (bool, error) {
-	if first > w.seen.seq { // it was trimmed, as a new log begins at 1; or none was read
+	if w.seen.seq == 0 || first > w.seen.seq { // none was read; or it was trimmed, as a new log begins at 1
 		return false, nil
 	}
 	if last < w.seen.seq {
