@@ -79,6 +79,25 @@ func TestReplacedLogKeepsPendingFlush(t *testing.T) {
 	})
 }
 
+func TestEmptyLogIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		worker, ctx, cancel := w.workerOf(t, nil, true)
+		ended := run(ctx, worker)
+		time.Sleep(time.Second) // the fake log panics if frame 0 is read
+		records := w.trafficFrom(1, 2)
+		time.Sleep(20 * time.Second)
+		if err := worker.Flush(ctx); err != nil {
+			t.Errorf("Flush: %v", err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		w.exactlyOnce(t, records)
+	})
+}
+
 // A log is replaced after it was read and before anything was delivered, by a fault that takes the lease along, or the delivery
 // state too. The new log is shorter than what was read, or has other frames.
 func TestReplacedLogIsNoticedBeforeDelivery(t *testing.T) {

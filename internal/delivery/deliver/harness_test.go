@@ -174,6 +174,9 @@ func (l *life) Read(ctx context.Context, from uint64, tick time.Duration, fn fun
 func (l *life) Range(context.Context) (first, last uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.last == 0 {
+		return 0, 0, nil // as JetStream's new stream
+	}
 	for first = l.trimmed + 1; first <= l.last && l.frames[first] == nil; first++ {
 	}
 	return first, l.last, nil

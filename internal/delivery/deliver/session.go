@@ -42,6 +42,7 @@ func (w *Worker) compare(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
+	first = max(first, 1) // it is 0 in a log that nothing was appended to
 	doc := st.doc
 	gone, err := w.gone(ctx, first, last)
 	if err != nil {
@@ -95,7 +96,7 @@ func (w *Worker) replaced(ctx context.Context, st *state, first, delivered uint6
 
 // gone reports whether the log does not have the newest frame that this worker has read.
 func (w *Worker) gone(ctx context.Context, first, last uint64) (bool, error) {
-	if w.seen.seq == 0 || first > w.seen.seq { // none was read; or it was trimmed, as a new log begins at 1
+	if first > w.seen.seq { // it was trimmed, as a new log begins at 1; or none was read
 		return false, nil
 	}
 	if last < w.seen.seq {
@@ -107,7 +108,6 @@ func (w *Worker) gone(ctx context.Context, first, last uint64) (bool, error) {
 
 // restart makes delivery begin with the log's first frame.
 func (w *Worker) restart(ctx context.Context, st *state, first uint64) error {
-	first = max(first, 1)
 	sum, err := w.sum(ctx, first)
 	if err != nil {
 		return err
