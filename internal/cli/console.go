@@ -89,7 +89,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 		SetAside: func() error { return flags.lake.setAside(e) },
 	}
 	defer filler.Close()
-	if _, err := filler.DB(ctx); err != nil { // fail before listening
+	if _, err := filler.Lake(ctx); err != nil { // fail before listening
 		return err
 	}
 	ln, err := net.Listen("tcp", flags.listen)
@@ -98,7 +98,7 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 	}
 	server := &http.Server{
 		Handler: wire.LimitSlowClients(console.New(console.Config{
-			DB: filler.DB, Failed: filler.Report, Password: password, Hosts: flags.hosts,
+			Lake: filler.Lake, Failed: filler.Report, Password: password, Hosts: flags.hosts,
 			Title: name, FillCmd: "stagelog console --bucket s3://" + name + "/" + at.Prefix, Logger: e.quietLog(),
 		})),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -131,7 +131,7 @@ func (f *consoleFlags) refresh(ctx context.Context, filler *lake.Filler, served 
 		case err := <-served:
 			return fmt.Errorf("serve the console: %w", err)
 		case <-every.C:
-			if _, err := filler.DB(ctx); err != nil {
+			if _, err := filler.Lake(ctx); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/stagelog/stagelog/internal/lake/sandbox"
 )
 
 // Process holds the arguments, environment and streams of a process. Results go to Stdout; progress, diagnostics and the
@@ -36,6 +38,9 @@ type env struct {
 
 // Run runs the command line and returns the exit code of the process.
 func Run(ctx context.Context, p Process) int {
+	if p.Getenv(sandbox.Variable) != "" {
+		return sandbox.Child(ctx, p.Stdin, p.Stdout)
+	}
 	if err := fixTempDir(); err != nil {
 		return exitCode(err, p.Stderr)
 	}

@@ -1,11 +1,9 @@
 package console
 
 import (
-	"database/sql"
 	"fmt"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -27,17 +25,10 @@ func benchRows(b testing.TB) int {
 }
 
 // benchLake returns a lake on disk with requests of the month before testNow, in order of time as after an import.
-func benchLake(b testing.TB, rows int) *sql.DB {
+func benchLake(b testing.TB, rows int) *lake.Lake {
 	b.Helper()
-	db, err := sql.Open("duckdb", filepath.Join(b.TempDir(), "lake.db"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { db.Close() })
-	if _, err := db.Exec(lake.Schema); err != nil {
-		b.Fatal(err)
-	}
-	_, err = db.Exec(fmt.Sprintf(`INSERT INTO request_rows (object, line, duplicate, time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id,
+	l := emptyLake(b)
+	_, err := l.DB().Exec(fmt.Sprintf(`INSERT INTO request_rows (object, line, duplicate, time, request_id, api_id, stage, key_id, customer, usage_plan, usage_plan_id,
 		method, route, path, status, latency, integration_latency, bytes, ip, user_agent, error, extra)
 		SELECT i // 10000, i %% 10000 + 1, false, ?::TIMESTAMP + to_microseconds((i * %d)::BIGINT), 'req-' || i,
 			'api' || (h %% 5), CASE WHEN h %% 7 = 0 THEN 'dev' ELSE 'prod' END, 'key' || c, 'Customer ' || c, 'Plan ' || (c %% 4), 'plan' || (c %% 4),
@@ -49,7 +40,7 @@ func benchLake(b testing.TB, rows int) *sql.DB {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return db
+	return l
 }
 
 // stopwatch is a response that records when its first byte and its first panel were sent.

@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 const (
@@ -39,19 +41,28 @@ type filled struct {
 // errNoLake is returned while the lake does not exist yet.
 var errNoLake = errors.New("no lake yet")
 
-// db returns the lake.
-func (c *Console) db(ctx context.Context) (*sql.DB, error) {
-	if c.cfg.DB == nil {
+// lake returns the lake.
+func (c *Console) lake(ctx context.Context) (*lake.Lake, error) {
+	if c.cfg.Lake == nil {
 		return nil, errNoLake
 	}
-	db, err := c.cfg.DB(ctx)
+	l, err := c.cfg.Lake(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the lake: %w", err)
 	}
-	if db == nil {
+	if l == nil {
 		return nil, errNoLake
 	}
-	return db, nil
+	return l, nil
+}
+
+// db returns the lake's database, for SQL of this package only.
+func (c *Console) db(ctx context.Context) (*sql.DB, error) {
+	l, err := c.lake(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.DB(), nil
 }
 
 // board writes a page of panels: the frame at once, then each panel as soon as it and those above it are ready.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 func TestFrameIsSentBeforePanels(t *testing.T) {
@@ -133,7 +135,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 func TestPagesShowWhyLakeCannotBeOpened(t *testing.T) {
 	cfg := config(nil)
-	cfg.DB = func(context.Context) (*sql.DB, error) { return nil, errors.New("lake.db is locked by process 7") }
+	cfg.Lake = func(context.Context) (*lake.Lake, error) { return nil, errors.New("lake.db is locked by process 7") }
 	for _, path := range []string{"/", "/requests", "/sql", "/request?object=1&line=1"} {
 		if got := text(pageAt(t, New(cfg), path)); !strings.Contains(got, "lake.db is locked by process 7") {
 			t.Errorf("GET %s: got %q, want the cause", path, got)

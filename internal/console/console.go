@@ -21,11 +21,10 @@ import (
 
 // Config configures a Console.
 type Config struct {
-	// DB returns the lake. It is called for each page; nil, nil means that there is no lake yet. Users may run SQL, so the
-	// caller opens the lake read-only unless the process also writes to it, and always sets enable_external_access=false,
-	// without which the SQL page refuses all statements.
-	DB func(context.Context) (*sql.DB, error)
-	// Failed is called with each error of reading a lake that DB returned. nil ignores them.
+	// Lake returns the lake. It is called for each page; nil, nil means that there is no lake yet. The SQL page needs a lake in
+	// a file that is open for writing.
+	Lake func(context.Context) (*lake.Lake, error)
+	// Failed is called with each error of reading a lake that Lake returned. nil ignores them.
 	Failed func(*sql.DB, error)
 
 	// Live calls fn with each new enriched request, one at a time, and returns when ctx ends. fn does not block. nil hides the
@@ -62,6 +61,7 @@ type Console struct {
 
 	readers    atomic.Int64  // open live tails
 	sqlTimeout time.Duration // of a statement
+	statements chan struct{} // has a value for each statement that waits, runs, or sends its result
 }
 
 // New returns a Console. A live tail stays open until its request's context ends, so the caller's http.Server needs a
@@ -79,7 +79,7 @@ func New(cfg Config) *Console {
 	if cfg.FillCmd == "" {
 		cfg.FillCmd = "stagelog up"
 	}
-	c := &Console{cfg: cfg, log: cfg.Logger.With("component", "console"), assets: newAssets(), cache: newCache(cfg.Now), sqlTimeout: sqlTimeout}
+	c := &Console{cfg: cfg, log: cfg.Logger.With("component", "console"), assets: newAssets(), cache: newCache(cfg.Now), sqlTimeout: sqlTimeout, statements: make(chan struct{}, sqlAtOnce)}
 	pages := c.routes()
 	if cfg.Password != "" {
 		auth := newAuth(cfg.Password, cfg.Now)

@@ -17,14 +17,14 @@ func TestEmptyLakeShowsFillCommand(t *testing.T) {
 // A page that was opened before the first import shows the first requests soon after it.
 func TestFirstRequestsAppearAtOnce(t *testing.T) {
 	now := testNow
-	db := newLake(t)
-	cfg := config(db)
+	l := newLake(t)
+	cfg := config(l)
 	cfg.Now = func() time.Time { return now }
 	c := New(cfg)
 	if got := text(section(t, pageAt(t, c, "/customers"), "No requests found")); got == "" {
 		t.Fatal("GET /customers over an empty lake: no message")
 	}
-	if _, err := db.Exec(`INSERT INTO request_rows (object, line, duplicate, time, request_id, key_id, customer) VALUES (1, 1, false, ?::TIMESTAMP, 'r1', 'k1', 'Acme')`, now.Add(-time.Minute)); err != nil {
+	if _, err := l.DB().Exec(`INSERT INTO request_rows (object, line, duplicate, time, request_id, key_id, customer) VALUES (1, 1, false, ?::TIMESTAMP, 'r1', 'k1', 'Acme')`, now.Add(-time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(keepReach)

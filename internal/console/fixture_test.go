@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/sandbox"
 )
 
 // testNow is the current time in tests.
@@ -33,22 +36,37 @@ type row struct {
 	ip, agent, error, extra           any
 }
 
-// newLake returns an in-memory lake with these requests, opened as Config.DB requires.
-func newLake(t testing.TB, rows ...row) *sql.DB {
+// TestMain runs the SQL of the page in processes of this test binary.
+func TestMain(m *testing.M) {
+	if os.Getenv(sandbox.Variable) != "" {
+		os.Exit(sandbox.Child(context.Background(), os.Stdin, os.Stdout))
+	}
+	os.Exit(m.Run())
+}
+
+// newLake returns a lake with these requests.
+func newLake(t testing.TB, rows ...row) *lake.Lake {
 	t.Helper()
-	db, err := sql.Open("duckdb", "")
+	l := emptyLake(t)
+	if _, err := l.DB().Exec("INSERT INTO objects (id, bucket, key, etag, size, modified, imported, lines, bad, problem) VALUES (1, 'acme-api-logs', 'logs/2026/03/14/15/one.gz', 'e', 10, now(), now(), 1, 0, NULL)"); err != nil {
+		t.Fatal(err)
+	}
+	appendRows(t, l.DB(), rows)
+	return l
+}
+
+func emptyLake(t testing.TB) *lake.Lake {
+	t.Helper()
+	l, err := lake.Open(t.Context(), filepath.Join(t.TempDir(), "lake.duckdb"), lake.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
-	for _, statement := range []string{lake.Schema, "SET enable_external_access=false",
-		"INSERT INTO objects (id, bucket, key, etag, size, modified, imported, lines, bad, problem) VALUES (1, 'acme-api-logs', 'logs/2026/03/14/15/one.gz', 'e', 10, now(), now(), 1, 0, NULL)"} {
-		if _, err := db.Exec(statement); err != nil {
-			t.Fatal(err)
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
 		}
-	}
-	appendRows(t, db, rows)
-	return db
+	})
+	return l
 }
 
 // appendRows writes the requests in one batch, as thousands of INSERT statements take seconds.
@@ -120,8 +138,8 @@ func randomRows(seed uint64, n int) []row {
 	return all
 }
 
-func config(db *sql.DB) Config {
-	return Config{DB: func(context.Context) (*sql.DB, error) { return db, nil }, Now: func() time.Time { return testNow }, Title: "acme"}
+func config(l *lake.Lake) Config {
+	return Config{Lake: func(context.Context) (*lake.Lake, error) { return l, nil }, Now: func() time.Time { return testNow }, Title: "acme"}
 }
 
 // get sends a GET request for a path to a handler.

@@ -84,7 +84,7 @@ func shape(doc *html.Node) []string {
 
 // A page has the same elements and attributes, whatever the log contains.
 func TestHostileValuesStayText(t *testing.T) {
-	pages := func(value string) map[string]*html.Node {
+	pages := func(t *testing.T, value string) map[string]*html.Node {
 		d := someDeliveries()
 		d.Streams[0].Name, d.Streams[0].Destination = value, value
 		d.Streams[0].Failures = []Failure{{Code: value, Message: value, Count: 1, Last: testNow, Replay: value}}
@@ -107,31 +107,34 @@ func TestHostileValuesStayText(t *testing.T) {
 		}
 		return all
 	}
-	harmless := pages("harmless")
-	for _, value := range hostile {
-		for name, doc := range pages(value) {
-			if !strings.HasPrefix(name, "sql") { // the statement itself differs there
-				if diff := cmp.Diff(shape(harmless[name]), shape(doc)); diff != "" {
-					t.Errorf("value %.60q, page %s: the page has other elements than with harmless values:\n%s", value, name, diff)
-				}
-			}
-			for n := range doc.Descendants() {
-				if strings.Contains(n.Data, "hostile") && n.Type != html.TextNode {
-					t.Errorf("value %.60q, page %s: a %v node of data: %.80s", value, name, n.Type, n.Data)
-				}
-				if n.Type != html.ElementNode {
-					continue
-				}
-				for _, a := range n.Attr {
-					leads := a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction"
-					if leads && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") || leads && strings.HasPrefix(a.Val, "//") {
-						t.Errorf("value %.60q, page %s: %s leads to %.80q", value, name, n.Data, a.Val)
-					}
-					if strings.HasPrefix(a.Key, "on") || a.Key == "style" || strings.Contains(a.Key, "hostile") {
-						t.Errorf("value %.60q, page %s: an attribute %s on %s", value, name, a.Key, n.Data)
+	harmless := pages(t, "harmless")
+	for i, value := range hostile {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			for name, doc := range pages(t, value) {
+				if !strings.HasPrefix(name, "sql") { // the statement itself differs there
+					if diff := cmp.Diff(shape(harmless[name]), shape(doc)); diff != "" {
+						t.Errorf("value %.60q, page %s: the page has other elements than with harmless values:\n%s", value, name, diff)
 					}
 				}
+				for n := range doc.Descendants() {
+					if strings.Contains(n.Data, "hostile") && n.Type != html.TextNode {
+						t.Errorf("value %.60q, page %s: a %v node of data: %.80s", value, name, n.Type, n.Data)
+					}
+					if n.Type != html.ElementNode {
+						continue
+					}
+					for _, a := range n.Attr {
+						leads := a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction"
+						if leads && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") || leads && strings.HasPrefix(a.Val, "//") {
+							t.Errorf("value %.60q, page %s: %s leads to %.80q", value, name, n.Data, a.Val)
+						}
+						if strings.HasPrefix(a.Key, "on") || a.Key == "style" || strings.Contains(a.Key, "hostile") {
+							t.Errorf("value %.60q, page %s: an attribute %s on %s", value, name, a.Key, n.Data)
+						}
+					}
+				}
 			}
-		}
+		})
 	}
 }

@@ -4,17 +4,25 @@ import (
 	"context"
 	"database/sql"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/sandbox"
+	"github.com/stagelog/stagelog/internal/lake/table"
+)
+
+const (
+	sqlTimeout   = 10 * time.Second // of a statement
+	sqlMemoryMiB = 1024             // of a statement's process
+	sqlBody      = 256 << 10        // maximum length of a form with a statement
+	sqlRows      = 1000             // maximum number of rows on the page
+	sqlSize      = 16 << 20         // maximum size of a result on the page, approximately
+	csvRows      = 1_000_000        // maximum number of rows in a download
+	sqlAtOnce    = 8                // maximum number of statements that wait, run, or send their result
 )
 
 // example is an example statement.
@@ -65,7 +73,7 @@ func (c *Console) sqlPage(w http.ResponseWriter, r *http.Request) {
 	f := c.newFrame(r, "SQL", "/sql", nil)
 	result := sqlResult{SQL: r.URL.Query().Get("q"), Limit: sqlRows, Examples: examples()}
 	if r.Method == http.MethodPost {
-		r.Body = http.MaxBytesReader(w, r.Body, 4*sqlBytes)
+		r.Body = http.MaxBytesReader(w, r.Body, sqlBody)
 		if err := r.ParseForm(); err != nil {
 			c.refuse(w, r, "/sql", fmt.Errorf("the statement could not be read: %w", err))
 			return
@@ -75,49 +83,97 @@ func (c *Console) sqlPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, "top", f)
 	defer c.render(w, "bottom", f)
 	flush(w)
-	db, err := c.db(r.Context())
+	l, err := c.lake(r.Context())
 	if err != nil {
 		c.renderProblem(w, f, err)
 		return
 	}
 	if result.Ran {
-		result.run(r.Context(), db, c.sqlTimeout)
+		end, err := c.startStatement(w)
+		if err != nil {
+			result.Err = sqlError(err, c.sqlTimeout)
+		} else {
+			defer end()
+			result.run(r.Context(), l, c.sqlTimeout)
+		}
 	}
-	result.Schema = schema(r.Context(), db)
+	result.Schema = schema(r.Context(), l.DB())
 	c.render(w, "sql", result)
+}
+
+// startStatement reserves memory for the result of a statement until end is called. A client that does not read its result is
+// disconnected, so that it does not keep that memory. It returns sandbox.ErrBusy if too many statements have started.
+func (c *Console) startStatement(w http.ResponseWriter) (end func(), err error) {
+	select {
+	case c.statements <- struct{}{}:
+	default:
+		return nil, sandbox.ErrBusy
+	}
+	conn := http.NewResponseController(w)
+	late := time.AfterFunc(3*c.sqlTimeout, func() { _ = conn.SetWriteDeadline(time.Now()) }) // only fails in tests, which have no connection
+	return func() {
+		late.Stop()
+		<-c.statements
+	}, nil
 }
 
 // Count returns the number of rows shown.
 func (s sqlResult) Count() int64 { return int64(len(s.Rows)) }
 
-func (s *sqlResult) run(ctx context.Context, db *sql.DB, timeout time.Duration) {
+// errFull ends a result that is too large for the page.
+var errFull = errors.New("the result is too large for the page")
+
+func (s *sqlResult) run(ctx context.Context, l *lake.Lake, timeout time.Duration) {
 	start := time.Now()
+	size := 0
 	var err error
-	s.More, err = statement{s.SQL, sqlRows, timeout}.run(ctx, db,
+	s.More, err = sandbox.Statement{SQL: s.SQL, Rows: sqlRows, Timeout: timeout, MemoryMiB: sqlMemoryMiB}.Run(ctx, l,
 		func(columns []string) error {
 			for _, name := range columns {
 				s.Columns = append(s.Columns, resultColumn{Name: name})
 			}
 			return nil
 		},
-		func(values []any) error {
+		func(values []sandbox.Cell) error {
 			row := make([]cell, len(values))
 			for i, v := range values {
 				row[i] = newCell(v).truncate()
 				s.Columns[i].Num = s.Columns[i].Num || row[i].Kind == "num"
+				size += len(row[i].Text) + cellSize
+			}
+			if size > sqlSize {
+				return errFull
 			}
 			s.Rows = append(s.Rows, row)
 			return nil
 		})
 	s.Took = age(time.Since(start))
+	if errors.Is(err, errFull) && len(s.Rows) > 0 {
+		s.More, err = true, nil
+	}
 	if err != nil {
-		s.Err, s.Columns, s.Rows = sqlError(err), nil, nil
+		s.Err, s.Columns, s.Rows = sqlError(err, timeout), nil, nil
 	}
 }
 
-// sqlError returns an error without DuckDB's excerpt of the statement, which shows our wrapper.
-func sqlError(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n\nLINE ")
+// cellSize is the approximate size of an empty cell in memory and on the page.
+const cellSize = 64
+
+// sqlError returns an error for the page, without DuckDB's excerpt of the statement, which shows our wrapper, its stack trace
+// and its advice to change settings.
+func sqlError(err error, timeout time.Duration) string {
+	text := err.Error()
+	for _, part := range []string{"\n\nLINE ", "\n\nStack Trace:", "\nPossible solutions:"} {
+		text, _, _ = strings.Cut(text, part)
+	}
+	switch {
+	case errors.Is(err, sandbox.ErrTimeout):
+		return fmt.Sprintf("stopped after %s; select a shorter time range, or use `stagelog query`, which has no time limit", age(timeout))
+	case errors.Is(err, sandbox.ErrBusy):
+		return text + "; try again in a few seconds"
+	case errors.Is(err, sandbox.ErrCrashed), strings.HasPrefix(text, "Out of Memory Error"):
+		return text + "; make it smaller, or use `stagelog query`, which has no memory limit"
+	}
 	return text
 }
 
@@ -139,30 +195,37 @@ func schema(ctx context.Context, db *sql.DB) []fact {
 // sqlCSV runs a statement and sends its rows as a CSV file. It prefixes texts that a spreadsheet would run as a formula with
 // an apostrophe. If the result is truncated, it aborts the connection, so that the file does not seem complete.
 func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 4*sqlBytes)
+	r.Body = http.MaxBytesReader(w, r.Body, sqlBody)
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, "the statement could not be read: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	db, err := c.db(r.Context())
+	l, err := c.lake(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	end, err := c.startStatement(w)
+	if err != nil {
+		http.Error(w, sqlError(err, c.sqlTimeout), http.StatusServiceUnavailable)
+		return
+	}
+	defer end()
 	out := csv.NewWriter(w)
 	begun := false
 	var texts []string
-	more, err := statement{r.PostForm.Get("q"), csvRows, c.sqlTimeout}.run(r.Context(), db,
+	statement := sandbox.Statement{SQL: r.PostForm.Get("q"), Rows: csvRows, Timeout: c.sqlTimeout, MemoryMiB: sqlMemoryMiB}
+	more, err := statement.Run(r.Context(), l,
 		func(columns []string) error {
 			begun = true
 			w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 			w.Header().Set("Content-Disposition", `attachment; filename="stagelog.csv"`)
 			for i := range columns {
-				columns[i] = noFormula(columns[i])
+				columns[i] = table.Guard(columns[i])
 			}
 			return out.Write(columns)
 		},
-		func(values []any) error {
+		func(values []sandbox.Cell) error {
 			texts = texts[:0]
 			for _, v := range values {
 				texts = append(texts, csvText(v))
@@ -170,7 +233,7 @@ func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
 			return out.Write(texts)
 		})
 	if err != nil && !begun {
-		http.Error(w, sqlError(err), http.StatusUnprocessableEntity)
+		http.Error(w, sqlError(err, c.sqlTimeout), http.StatusUnprocessableEntity)
 		return
 	}
 	out.Flush()
@@ -180,23 +243,11 @@ func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func csvText(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano)
-	case string:
-		return noFormula(v)
+func csvText(c sandbox.Cell) string {
+	if c.Kind == sandbox.Text {
+		return table.Guard(c.Text)
 	}
-	return newCell(v).Text
-}
-
-func noFormula(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
+	return c.Text
 }
 
 // truncate shortens a long value for the page.
@@ -208,33 +259,17 @@ func (c cell) truncate() cell {
 	return c
 }
 
-// newCell formats a DuckDB value. It formats the driver's types generically, so that this package does not import the driver.
-func newCell(v any) cell {
-	switch v := v.(type) {
-	case nil:
+// newCell formats a value for the page.
+func newCell(c sandbox.Cell) cell {
+	switch c.Kind {
+	case sandbox.Null:
 		return cell{"NULL", "null"}
-	case string:
-		return cell{Text: v}
-	case bool:
-		return cell{Text: strconv.FormatBool(v)}
-	case int8, int16, int32, int64, int, uint8, uint16, uint32, uint64, *big.Int:
-		return cell{fmt.Sprint(v), "num"}
-	case float32:
-		return cell{strconv.FormatFloat(float64(v), 'g', -1, 32), "num"}
-	case float64:
-		return cell{strconv.FormatFloat(v, 'g', -1, 64), "num"}
-	case time.Time:
-		return cell{Text: strings.TrimSuffix(v.UTC().Format("2006-01-02 15:04:05.999999"), " 00:00:00")}
-	case []byte:
-		if utf8.Valid(v) {
-			return cell{Text: string(v)}
+	case sandbox.Number:
+		return cell{c.Text, "num"}
+	case sandbox.Time:
+		if at, err := time.Parse(time.RFC3339Nano, c.Text); err == nil {
+			return cell{Text: strings.TrimSuffix(at.Format("2006-01-02 15:04:05.999999"), " 00:00:00")}
 		}
-		return cell{Text: fmt.Sprintf("\\x%x", v)}
-	case fmt.Stringer:
-		return cell{Text: v.String()}
 	}
-	if text, err := json.Marshal(v); err == nil {
-		return cell{Text: string(text)}
-	}
-	return cell{Text: fmt.Sprint(v)}
+	return cell{Text: c.Text}
 }

@@ -14,7 +14,7 @@ type Filler struct {
 	Open   func(context.Context) (*Lake, error) // called on the first read
 	Fill   func(context.Context, *Lake) error   // imports new objects
 	Every  time.Duration                        // minimum time between the starts of two imports
-	Wait   time.Duration                        // how long DB waits for an import in progress
+	Wait   time.Duration                        // how long Lake waits for an import in progress
 	Failed func(error)                          // called when Fill fails, never in parallel
 	// SetAside renames the lake's file, which is closed then. It is called when the file is damaged, before Open.
 	SetAside func() error
@@ -31,8 +31,8 @@ type Filler struct {
 // ErrClosed is returned by a closed Filler.
 var ErrClosed = errors.New("the lake is closed: stagelog is stopping")
 
-// DB returns the lake's database. It waits for an import in progress, but no longer than Wait.
-func (f *Filler) DB(ctx context.Context) (*sql.DB, error) {
+// Lake returns the lake. It waits for an import in progress, but no longer than Wait.
+func (f *Filler) Lake(ctx context.Context) (*Lake, error) {
 	l, filling, err := f.start(ctx)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (f *Filler) DB(ctx context.Context) (*sql.DB, error) {
 		case <-ctx.Done():
 		}
 	}
-	return l.DB(), nil
+	return l, nil
 }
 
 // start opens the lake and starts an import if one is due. It returns the current import.

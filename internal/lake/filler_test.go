@@ -23,11 +23,11 @@ func TestFillerImportsOnRead(t *testing.T) {
 		Every: time.Hour, Wait: time.Minute, Failed: func(error) { failures.Add(1) },
 	}
 	for range 3 {
-		db, err := f.DB(t.Context())
+		l, err := f.Lake(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := db.Ping(); err != nil {
+		if err := l.DB().Ping(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -37,8 +37,8 @@ func TestFillerImportsOnRead(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := f.DB(t.Context()); !errors.Is(err, lake.ErrClosed) {
-		t.Errorf("DB after Close: %v, want ErrClosed", err)
+	if _, err := f.Lake(t.Context()); !errors.Is(err, lake.ErrClosed) {
+		t.Errorf("Lake after Close: %v, want ErrClosed", err)
 	}
 }
 
@@ -55,11 +55,11 @@ func TestFillerDoesNotWaitForSlowImport(t *testing.T) {
 		Every: time.Millisecond, Wait: time.Millisecond, Failed: func(err error) { t.Errorf("failed: %v", err) },
 	}
 	page, leave := context.WithCancel(t.Context())
-	if _, err := f.DB(page); err != nil {
+	if _, err := f.Lake(page); err != nil {
 		t.Fatal(err)
 	}
 	leave()
-	if _, err := f.DB(t.Context()); err != nil {
+	if _, err := f.Lake(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -90,10 +90,11 @@ func TestFillerRebuildsDamagedLake(t *testing.T) {
 	}
 	read := func() (*sql.DB, error) {
 		t.Helper()
-		db, err := f.DB(t.Context())
+		l, err := f.Lake(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
+		db := l.DB()
 		var rows int
 		err = db.QueryRowContext(t.Context(), "SELECT count(*) FROM (SELECT DISTINCT * FROM requests)").Scan(&rows)
 		if err == nil && rows != 20_000 {

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
+	"golang.org/x/sync/semaphore"
 )
 
 // Schema is the SQL that creates the tables of a new lake.
@@ -26,11 +28,19 @@ const schemaVersion = 2
 
 // Lake is a DuckDB database of imported requests. It is safe for parallel use.
 type Lake struct {
-	db  *sql.DB
-	dir string // temporary; holds files of rows
+	db   *sql.DB
+	dir  string // temporary; holds files of rows
+	path string // absolute; "" in memory
+
+	// users has one unit for each call of Share, and a transaction that writes has all of them.
+	users *semaphore.Weighted
+	lock  *fileLock // nil if the lake is in memory or read-only
 }
 
 const defaultMemoryMiB = 1024
+
+// maxShares is the number of calls of Share that run at once.
+const maxShares = 2
 
 // Open opens the database file at path and creates it if it is missing; "" opens a database in memory. DuckDB allows one
 // process at a time; opts.Wait bounds the wait for another one. A damaged file is set aside if opts.Rebuilt is set.
@@ -75,7 +85,7 @@ func damaged(err error) bool {
 }
 
 func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
-	l := &Lake{}
+	l := &Lake{users: semaphore.NewWeighted(maxShares)}
 	if opts.MemoryMiB == 0 {
 		opts.MemoryMiB = defaultMemoryMiB
 	}
@@ -89,8 +99,15 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 			return nil, fmt.Errorf("create the lake's directory: %w", err)
 		}
 	}
-	if l.dir, err = os.MkdirTemp("", "stagelog-lake-"); err != nil {
-		return nil, fmt.Errorf("create a temporary directory: %w", err)
+	if l.dir = opts.Temp; l.dir == "" {
+		if l.dir, err = os.MkdirTemp("", "stagelog-lake-"); err != nil {
+			return nil, fmt.Errorf("create a temporary directory: %w", err)
+		}
+	}
+	if path != "" {
+		if l.path, err = filepath.Abs(path); err != nil {
+			return nil, fmt.Errorf("open lake: %w", err)
+		}
 	}
 	if path != "" && opts.ReadOnly {
 		if _, err := os.Stat(path); err != nil {
@@ -106,9 +123,19 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 		if err := os.Chmod(path, 0o600); err != nil { //nolint:gosec // for the owner only
 			return nil, fmt.Errorf("protect the lake: %w", err)
 		}
+		if l.lock, err = newFileLock(l.path); err != nil {
+			return nil, fmt.Errorf("open lake: %w", err)
+		}
 	}
-	// SQL, which users may write, can read no files but those in dir.
-	for _, set := range []string{
+	if err := l.configure(ctx, opts); err != nil {
+		return nil, err
+	}
+	return l, l.migrate(ctx, opts.ReadOnly)
+}
+
+// configure sets DuckDB's limits. SQL, which users may write, can read no files but those in dir.
+func (l *Lake) configure(ctx context.Context, opts Options) error {
+	settings := []string{
 		fmt.Sprintf("SET memory_limit = '%dMiB'", opts.MemoryMiB),
 		"SET allowed_directories = [" + quote(l.dir+string(filepath.Separator)) + "]",
 		"SET enable_external_access = false",
@@ -116,12 +143,16 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = false",
 		"SET lock_configuration = true",
-	} {
+	}
+	if opts.Temp != "" {
+		settings = slices.Insert(settings, 0, "SET temp_directory = "+quote(opts.Temp), fmt.Sprintf("SET max_temp_directory_size = '%dMiB'", opts.SpillMiB))
+	}
+	for _, set := range settings {
 		if _, err := l.db.ExecContext(ctx, set); err != nil {
-			return nil, fmt.Errorf("configure the lake: %s: %w", set, err)
+			return fmt.Errorf("configure the lake: %s: %w", set, err)
 		}
 	}
-	return l, l.migrate(ctx, opts.ReadOnly)
+	return nil
 }
 
 // storageVersion is the oldest DuckDB version that can open a new lake. Its text compression needs two thirds of the time of
@@ -250,11 +281,38 @@ func (l *Lake) Close() error {
 	if l.db != nil {
 		err = l.db.Close()
 	}
-	return errors.Join(err, os.RemoveAll(l.dir))
+	return errors.Join(err, l.lock.Close(), os.RemoveAll(l.dir))
 }
 
-// tx runs fn in a transaction.
+// Share calls fn with the absolute path of the lake's file, which other processes may open for reading until fn returns. The
+// lake does not change meanwhile. If an import writes to it, or maxShares calls are running, Share waits until ctx ends, and
+// returns ctx's error.
+//
+// DuckDB keeps other processes out of a file that one has open for writing. Share avoids a copy of the file, which may have
+// gigabytes, and a reopening, which would discard what DuckDB has cached.
+func (l *Lake) Share(ctx context.Context, fn func(path string) error) error {
+	if l.lock == nil {
+		return errors.New("the lake is not a file that is open for writing, so that other processes cannot read it")
+	}
+	if err := l.users.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer l.users.Release(1)
+	if err := l.lock.share(); err != nil {
+		return fmt.Errorf("share the lake: %w", err)
+	}
+	return fn(l.path)
+}
+
+// tx runs fn in a transaction, while the lake is not shared.
 func (l *Lake) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	if err := l.users.Acquire(ctx, maxShares); err != nil {
+		return err
+	}
+	defer l.users.Release(maxShares)
+	if err := l.lock.exclude(); err != nil {
+		return err
+	}
 	tx, err := l.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -34,5 +34,8 @@ func (l *Lake) Read(context.Context, string, func(*sql.Rows) error) error { retu
 // Parquet returns ErrNoCgo.
 func (l *Lake) Parquet(context.Context, string) (string, error) { return "", ErrNoCgo }
 
+// Share returns ErrNoCgo.
+func (l *Lake) Share(context.Context, func(string) error) error { return ErrNoCgo }
+
 // Close does nothing.
 func (l *Lake) Close() error { return nil }

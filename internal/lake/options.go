@@ -12,6 +12,10 @@ type Options struct {
 	ReadOnly bool
 	// MemoryMiB limits DuckDB's memory; more is spilled to disk. By default 1024.
 	MemoryMiB int
+	// Temp is an empty directory for temporary files, and for at most SpillMiB of what does not fit in memory. Close removes
+	// it. By default Open creates one, and DuckDB spills to a directory beside the lake.
+	Temp     string
+	SpillMiB int
 	// Wait is how long Open waits for another process to close the lake. By default it does not wait.
 	Wait time.Duration
 	// Waiting is called once, when Open starts to wait. It may be nil.

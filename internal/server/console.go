@@ -17,7 +17,7 @@ import (
 // consolePage returns the console for this server's bucket, live lines and delivery.
 func (c *Server) consolePage() http.Handler {
 	return console.New(console.Config{
-		DB: c.lake.DB, Failed: c.lake.Report, Live: c.liveLines, Delivery: c.deliveries, Acknowledge: c.delivery.faults.Acknowledge, Password: c.cfg.ConsolePassword,
+		Lake: c.lake.Lake, Failed: c.lake.Report, Live: c.liveLines, Delivery: c.deliveries, Acknowledge: c.delivery.faults.Acknowledge, Password: c.cfg.ConsolePassword,
 		Title: c.cfg.Pipeline.Name, Hosts: c.cfg.ConsoleHosts, Logger: c.log, Notices: c.health.problems,
 	})
 }

@@ -43,13 +43,17 @@ func Printable(s string) string {
 // single "-" stands for a missing value and stays unchanged. Unprintable characters are escaped as in tables, so that the
 // file is safe to view in a terminal.
 func Cell(text string) string {
-	text = Printable(text)
+	return Guard(Printable(text))
+}
+
+// Guard prepends an apostrophe to a text that a spreadsheet would run as a formula, as Cell does, and changes no other text.
+func Guard(text string) string {
 	bare := strings.TrimLeft(text, " ")
 	if bare == "-" || bare == "" {
 		return text
 	}
-	// Spreadsheets skip a leading tab or line break, which Printable has escaped.
-	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠", `\x09`, `\x0d`, `\x0a`} {
+	// Spreadsheets skip a leading tab or line break, which Printable may have escaped.
+	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", `\x09`, `\x0d`, `\x0a`} {
 		if strings.HasPrefix(bare, sign) {
 			return "'" + text
 		}
