@@ -95,3 +95,19 @@ func resident(t *testing.T, pid int) int {
 	_, rest, _ := strings.Cut(string(data), "VmRSS:")
 	return must(strconv.Atoi(strings.Fields(rest)[0]))(t, "read the resident memory") >> 10
 }
+
+// query ends at its limits of time and memory, even in functions that DuckDB cannot interrupt.
+func TestQueryEndsAtItsLimits(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "stagelog.yaml", fmt.Sprintf(answersYAML, "http://127.0.0.1:1"))
+	startUp(t, dir, cleanEnv())
+	start := time.Now()
+	if _, stderr, code := runBinary(t, dir, cleanEnv(), "query", "SELECT length(rpad('a', 1000000000, 'b'))", "--timeout", "1s", "--memory", "2GiB"); code != 1 || !strings.Contains(stderr, "stopped after 1s") {
+		t.Errorf("query --timeout 1s = %d after %v: %s", code, time.Since(start), stderr)
+	}
+	if _, stderr, code := runBinary(t, dir, cleanEnv(), "query", "SELECT len(range(1000000000))", "--memory", "512MiB"); code != 1 || !strings.Contains(stderr, "Out of Memory") {
+		t.Errorf("query --memory 512MiB = %d: %s", code, stderr)
+	}
+}

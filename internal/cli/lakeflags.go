@@ -30,7 +30,8 @@ type lakeFlags struct {
 	forget   bool
 	wait     time.Duration
 
-	opened string // path of the lake that was opened last
+	opened    string // path of the lake that was opened last
+	memoryMiB int    // of DuckDB; 0 is the default
 }
 
 const lakeHelp = `Reads the logs from the bucket in stagelog.yaml, or those of any pipeline with --bucket s3://bucket/prefix, which
@@ -156,7 +157,7 @@ func (f *lakeFlags) lakePath(bucket string) string {
 func (f *lakeFlags) openAsIs(ctx context.Context, e *env, bucket string) (*lake.Lake, error) {
 	path := f.lakePath(bucket)
 	f.opened = path
-	opts := lake.Options{Wait: f.wait, Waiting: func() {
+	opts := lake.Options{Wait: f.wait, MemoryMiB: f.memoryMiB, Waiting: func() {
 		fmt.Fprintf(e.stderr, "database %s is in use by another command; waiting up to %v\n", path, f.wait)
 	}}
 	if !f.noImport { // without an import, a new lake would be empty

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/sandbox"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -23,6 +24,8 @@ type queryFlags struct {
 	from, to when
 	csv      bool
 	parquet  string
+	memory   size
+	timeout  time.Duration
 }
 
 func newQuery(e *env) *cobra.Command {
@@ -36,6 +39,10 @@ func newQuery(e *env) *cobra.Command {
   user_agent, error, extra (JSON: every other field), object, line
 Times are UTC, and a logged "-" is NULL. The tables objects and bad_lines hold the imported objects and
 the lines that could not be parsed. Without SQL, query starts an interactive prompt.
+
+A statement may use as much time and memory as it needs. For SQL that others wrote, set --timeout and --memory. In CSV, a
+text that a spreadsheet would run as a formula begins with an apostrophe, and control characters are escaped; in
+JSON no value is changed.
 
 ` + lakeHelp,
 		Example: `  stagelog query "SELECT customer, count(*) FROM requests GROUP BY 1 ORDER BY 2 DESC"
@@ -53,39 +60,74 @@ the lines that could not be parsed. Without SQL, query starts an interactive pro
 	f.Var(&flags.to, "to", "import requests before this time")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
 	f.StringVar(&flags.parquet, "parquet", "", "write the result to this Parquet file")
+	f.DurationVar(&flags.timeout, "timeout", 0, "stop a statement after this time (default no limit)")
+	f.Var(&flags.memory, "memory", "memory for the statements; DuckDB writes to disk above half of it (default no limit, to disk above 1GiB)")
 	cmd.MarkFlagsMutuallyExclusive("csv", "parquet")
 	return cmd
 }
 
 func runQuery(ctx context.Context, e *env, flags *queryFlags, args []string) error {
+	flags.lake.memoryMiB = int(flags.memory >> 21)
+	if flags.memory > 0 && flags.lake.memoryMiB < minMemoryMiB {
+		return usageError{fmt.Errorf("--memory %s: at least %dMiB is required", &flags.memory, 2*minMemoryMiB)}
+	}
 	l, _, err := flags.lake.open(ctx, e, flags.from.or(time.Now().Add(-recent)), flags.to.Time)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
+	if flags.memory > 0 {
+		if err := sandbox.LimitMemory(int(flags.memory >> 20)); err != nil {
+			return err
+		}
+	}
 	if len(args) == 0 {
 		return prompt(ctx, e, l, flags)
 	}
 	if flags.parquet != "" {
-		return writeParquet(ctx, l, args[0], flags.parquet)
+		return flags.limited(ctx, e, func(ctx context.Context) error { return writeParquet(ctx, l, args[0], flags.parquet) })
 	}
 	return flags.run(ctx, e, l, args[0])
 }
 
+const (
+	minMemoryMiB = 64 // of DuckDB
+	// stopWait is how long an interrupted statement may take to end. DuckDB checks for interrupts between chunks of rows.
+	stopWait = 2 * time.Second
+)
+
+// limited calls fn with the limit of time. It ends the process if fn goes on all the same.
+func (f *queryFlags) limited(ctx context.Context, e *env, fn func(context.Context) error) error {
+	if f.timeout <= 0 {
+		return fn(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	stopped := fmt.Errorf("statement stopped after %v, the limit set by --timeout", f.timeout)
+	defer time.AfterFunc(f.timeout+stopWait, func() { os.Exit(exitCode(stopped, e.stderr)) }).Stop()
+	err := fn(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return stopped
+	}
+	return err
+}
+
 // run runs one statement and prints its rows.
 func (f *queryFlags) run(ctx context.Context, e *env, l *lake.Lake, statement string) error {
-	return l.Read(ctx, statement, func(rows *sql.Rows) error {
-		names, err := rows.Columns()
-		if err != nil {
-			return err
-		}
-		switch {
-		case e.json:
-			return rowsAsJSON(e.stdout, rows, names)
-		case f.csv:
-			return rowsAsCSV(e.stdout, rows, names)
-		}
-		return rowsAsTable(e.stdout, rows, names)
+	return f.limited(ctx, e, func(ctx context.Context) error {
+		return l.Read(ctx, statement, func(rows *sql.Rows) error {
+			names, err := rows.Columns()
+			if err != nil {
+				return err
+			}
+			switch {
+			case e.json:
+				return rowsAsJSON(e.stdout, rows, names)
+			case f.csv:
+				return rowsAsCSV(e.stdout, rows, names)
+			}
+			return rowsAsTable(e.stdout, rows, names)
+		})
 	})
 }
 
@@ -159,15 +201,24 @@ func rowsAsTable(w io.Writer, rows *sql.Rows, names []string) error {
 	return err
 }
 
+// rowsAsCSV prints CSV. It escapes texts as reports do.
 func rowsAsCSV(w io.Writer, rows *sql.Rows, names []string) error {
 	out := csv.NewWriter(w)
-	if err := out.Write(names); err != nil {
+	record := make([]string, len(names))
+	for i, name := range names {
+		record[i] = table.Cell(name)
+	}
+	if err := out.Write(record); err != nil {
 		return err
 	}
-	record := make([]string, len(names))
 	err := scan(rows, len(names), func(values []any) error {
 		for i, v := range values {
-			record[i] = text(v)
+			switch v.(type) {
+			case string, []byte:
+				record[i] = table.Cell(text(v))
+			default: // a number may begin with a sign
+				record[i] = table.Printable(text(v))
+			}
 		}
 		return out.Write(record)
 	})
@@ -175,7 +226,8 @@ func rowsAsCSV(w io.Writer, rows *sql.Rows, names []string) error {
 	return errors.Join(err, out.Error())
 }
 
-// rowsAsJSON prints a list of objects with their members in column order.
+// rowsAsJSON prints a list of objects with their members in column order. Unprintable characters are escaped, which does not
+// change the parsed text.
 func rowsAsJSON(w io.Writer, rows *sql.Rows, names []string) error {
 	between := "[\n"
 	err := scan(rows, len(names), func(values []any) error {
@@ -200,7 +252,7 @@ func rowsAsJSON(w io.Writer, rows *sql.Rows, names []string) error {
 			}
 			line = append(append(append(line, name...), ':'), value...)
 		}
-		_, err := w.Write(append(line, '}'))
+		_, err := w.Write(table.JSON(append(line, '}')))
 		return err
 	})
 	if err == nil {
