@@ -360,7 +360,10 @@ func TestOldLakeIsCheckedAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lake.duckdb")
 	b := &bucket{name: "b", bodies: map[string][]byte{"a": []byte(`{"request_id":"r","status":"200"}{"request_id":"r","status":"201"}` +
 		`{"request_id":"UUID_REPLACED_INVALID_REQUEST_ID","status":"202"}{"request_id":"UUID_REPLACED_INVALID_REQUEST_ID","status":"203"}{"request_id":"s"}{"request_id":"s"}`)}}
-	l := open(t, path)
+	l, err := lake.Open(t.Context(), path, lake.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	importAll(t, l, b, lake.ImportOptions{})
 	laketest.Exec(t, l.DB(), "UPDATE request_rows SET duplicate = line % 2 = 0; UPDATE lake SET version = 1")
 	if err := l.Close(); err != nil {
