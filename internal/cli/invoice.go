@@ -109,6 +109,7 @@ func (f *invoiceFlags) build(ctx context.Context, e *env, prices *invoice.PriceF
 	if err != nil {
 		return nil, usageError{err}
 	}
+	f.lake.complete = true
 	l, _, err := f.lake.open(ctx, e, month.Begin(zone), month.End(zone).AddDate(0, 0, max(0, f.lateDays)))
 	if err != nil {
 		return nil, err

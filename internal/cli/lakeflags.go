@@ -30,6 +30,7 @@ type lakeFlags struct {
 	forget   bool
 	wait     time.Duration
 
+	complete  bool   // fail if an object cannot be imported now
 	opened    string // path of the lake that was opened last
 	memoryMiB int    // of DuckDB; 0 is the default
 }
@@ -238,6 +239,10 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs) er
 			table.Size(sum.Bytes), time.Since(began).Round(10*time.Millisecond))
 	}
 	f.report(e, at, sum)
+	if f.complete && sum.Skipped > 0 {
+		return fmt.Errorf("%s could not be read: the result would be too low\n  run the command again once the causes above are removed, or use --no-import for a result without these objects",
+			table.Plural(int64(sum.Skipped), "object"))
+	}
 	if sum.Found == 0 && sum.Spared == 0 {
 		fmt.Fprintln(e.stderr, at.nothing(ctx))
 	}

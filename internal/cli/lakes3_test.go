@@ -206,6 +206,13 @@ func TestReportSkipsUnreadableObjects(t *testing.T) {
 			t.Errorf("stderr does not contain %q:\n%s", text, stderr)
 		}
 	}
+	if err := os.WriteFile("prices.yaml", []byte("version: \"1\"\ncurrency: EUR\nplans:\n  - {id: p, price: 0.01}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bill := []string{"report", "invoice", "--month", "2026-10", "--prices", "prices.yaml", "--bucket", "s3://acme-logs/logs/"}
+	if stdout, stderr, code = f.run(t, bill...); code != exitFailed || stdout != "" || !strings.Contains(stderr, "2 objects could not be read: the result would be too low") {
+		t.Errorf("invoice = %d: %q %s", code, stdout, stderr)
+	}
 	f.refuse = nil
 	if stdout, stderr, code = f.run(t, query...); code != exitOK || !strings.HasSuffix(stdout, "\n10002\n") || strings.Contains(stderr, "skipped") {
 		t.Errorf("again: query = %d: %q %s", code, stdout, stderr)
