@@ -50,14 +50,24 @@ func (s *size) Set(text string) error {
 	return fmt.Errorf("expected a size like 512MiB or 20GiB")
 }
 
-// when is a flag value for a time: RFC 3339, a date, or a date and a time, in UTC by default, or an age, like 90m,
+// when is a flag value for a time: RFC 3339, a date, or a date and a time, in UTC unless in is called, or an age, like 90m,
 // 24h and 7d.
 type when struct {
 	time.Time
-	now func() time.Time
+	now      func() time.Time
+	zoneless bool // given as a date, with or without a time of the day
 }
 
 const whenHelp = "2026-11-23, 2026-11-23T08:00, RFC 3339 with a zone, or an age: 90m, 24h, 7d"
+
+// in takes a value without a zone as a time in zone.
+func (w *when) in(zone *time.Location) *when {
+	if w.zoneless {
+		t := w.Time
+		return &when{Time: time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, zone).UTC()}
+	}
+	return w
+}
 
 // or returns the flag's value, or otherwise if it was not given.
 func (w *when) or(otherwise time.Time) time.Time {
@@ -82,7 +92,7 @@ func (w *when) Type() string { return "time" }
 func (w *when) Set(text string) error {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
 		if at, err := time.Parse(layout, text); err == nil {
-			w.Time = at.UTC()
+			w.Time, w.zoneless = at.UTC(), layout != time.RFC3339
 			return nil
 		}
 	}
@@ -95,6 +105,6 @@ func (w *when) Set(text string) error {
 	if err != nil || ago < 0 {
 		return fmt.Errorf("expected %s", whenHelp)
 	}
-	w.Time = w.now().Add(-ago).UTC()
+	w.Time, w.zoneless = w.now().Add(-ago).UTC(), false
 	return nil
 }

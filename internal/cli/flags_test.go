@@ -76,3 +76,20 @@ func TestReplicasFlag(t *testing.T) {
 		}
 	}
 }
+
+func TestBoundsWithoutZoneAreInTheReportsZone(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]string{
+		"2026-11-10": "2026-11-09T23:00:00Z", "2026-07-10": "2026-07-09T22:00:00Z", "2026-11-10T08:30": "2026-11-10T07:30:00Z",
+		"2026-11-10T08:30:00Z": "2026-11-10T08:30:00Z", "2026-11-10T08:30:00+05:00": "2026-11-10T03:30:00Z", "24h": "2026-11-19T12:00:00Z",
+	} {
+		f := reportFlags{zone: "Europe/Berlin", by: []string{"day"}, from: when{now: func() time.Time { return now }}, to: when{Time: now.AddDate(1, 0, 0)}}
+		if err := f.from.Set(text); err != nil {
+			t.Fatal(err)
+		}
+		q, err := f.query()
+		if got := q.From.Format(time.RFC3339); err != nil || got != want {
+			t.Errorf("--from %s: %s, %v, want %s", text, got, err, want)
+		}
+	}
+}

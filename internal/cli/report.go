@@ -51,7 +51,7 @@ func newReport(e *env) *cobra.Command {
 	f.StringArrayVar(&flags.where, "where", nil, whereHelp)
 	f.Var(&flags.from, "from", "requests from this time on (default 30 days ago): "+whenHelp)
 	f.Var(&flags.to, "to", "requests before this time")
-	f.StringVar(&flags.zone, "zone", "UTC", "time zone of the days, like Europe/Berlin")
+	f.StringVar(&flags.zone, "zone", "UTC", "time zone of the days and of --from and --to, like Europe/Berlin")
 	f.IntVar(&flags.top, "top", 50, "maximum number of rows; the remaining ones are summed in one row; 0 shows all")
 	f.BoolVar(&flags.compare, "compare", false, "compare with the preceding period of the same length")
 	f.BoolVar(&flags.csv, "csv", false, "print CSV")
@@ -89,8 +89,8 @@ func (f *reportFlags) query() (q query.Query, err error) {
 	if q.Filter, err = query.ParseFilter(f.where...); err != nil {
 		return q, usageError{fmt.Errorf("--where: %w", err)}
 	}
-	q.To, q.Top, q.Compare = f.to.or(time.Now().UTC()), f.top, f.compare
-	q.From = f.from.or(q.To.Add(-recent))
+	q.To, q.Top, q.Compare = f.to.in(q.Zone).or(time.Now().UTC()), f.top, f.compare
+	q.From = f.from.in(q.Zone).or(q.To.Add(-recent))
 	if !q.From.Before(q.To) {
 		return q, usageError{fmt.Errorf("--from %s is not before --to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))}
 	}
