@@ -34,8 +34,9 @@ func newInvoice(e *env) *cobra.Command {
 		Use:   "invoice --month 2026-11 --prices prices.yaml",
 		Short: "Compute an invoice for each API key and month",
 		Long: `Counts each request of the month once, by API key id and usage plan, and applies the prices in a file.
-Objects that are delivered up to --late-days after the month count; later ones are listed. Amounts are
-exact: each line is rounded once, and the total is the sum of the lines.
+Objects that are delivered up to --late-days after the month count; later ones are listed. An object was
+delivered when it was last modified, or, if it was copied days later, at the time in the name that Firehose
+gave it. Amounts are exact: each line is rounded once, and the total is the sum of the lines.
 
 --out writes the invoice as CSV and JSON, meter events for Stripe and OpenMeter, and a manifest of its
 objects and requests. --again recomputes the invoice from the manifest, byte for byte, or lists the

@@ -248,8 +248,13 @@ func (in *Invoice) problems() []string {
 			all = append(all, fmt.Sprintf("%d requests of %s (key %s, plan %s) are unbilled: %s", l.Requests, l.Customer, l.KeyID, l.Plan, l.Note))
 		}
 	}
-	if m.Late > 0 {
-		all = append(all, fmt.Sprintf("%d requests of the month were delivered after it was closed and are not billed", m.Late))
+	switch {
+	case m.Late > 0 && m.Rows == 0:
+		all = append(all, fmt.Sprintf("NOTHING IS BILLED: the requests of the month (%d) are all in objects that were last modified after it was closed (%s); "+
+			"if the bucket was copied, bill with --late-days above the days until the copy", m.Late, m.Closed.Format(time.RFC3339)))
+	case m.Late > 0:
+		all = append(all, fmt.Sprintf("%d requests of the month were delivered after it was closed (%s), by the time in the names of objects or their last modification, and are not billed",
+			m.Late, m.Closed.Format(time.RFC3339)))
 	}
 	if m.Undated > 0 {
 		all = append(all, fmt.Sprintf("%d requests have no time and are not billed", m.Undated))

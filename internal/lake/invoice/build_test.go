@@ -429,3 +429,25 @@ func differencesFrom(ctx context.Context, db *sql.DB, prices *PriceFile, frozen 
 	}
 	return different, nil
 }
+
+// The objects of a bucket that was copied are billed by the time in their names. Without one, the bill says loudly that it is empty.
+func TestCopiedBucketIsBilled(t *testing.T) {
+	copied := time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)
+	at := time.Date(2026, 10, 12, 0, 0, 0, 0, time.UTC)
+	for key, want := range map[string]int64{
+		"logs/s-1-2026-10-12-00-05-00-9f1e.gz": 1,
+		"logs/s-1-2026-11-20-00-05-00-9f1e.gz": 0, // late at first, too
+		"logs/s-1-2026-10-32-00-05-00-9f1e.gz": 0,
+		"logs/x.gz":                            0,
+	} {
+		db := lakeOf(t, []laketest.Object{{ID: 1, Bucket: "logs", Key: key, ETag: "e", Modified: copied}},
+			[]laketest.Row{{Object: 1, Line: 1, Time: &at, RequestID: laketest.P("r"), KeyID: laketest.P("k"), Customer: laketest.P("Acme"), PlanID: laketest.P("plan1"), Plan: laketest.P("Gold")}})
+		in := build(t, db)
+		if in.Manifest.Rows != want || in.Manifest.Late != 1-want {
+			t.Errorf("%s: %d requests billed and %d late, want %d", key, in.Manifest.Rows, in.Manifest.Late, want)
+		}
+		if loud := slices.ContainsFunc(in.Problems, func(p string) bool { return strings.Contains(p, "NOTHING IS BILLED: the requests of the month (1)") }); loud != (want == 0) {
+			t.Errorf("%s: problems %q", key, in.Problems)
+		}
+	}
+}

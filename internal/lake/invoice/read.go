@@ -25,6 +25,11 @@ type month struct {
 // requestID is the SQL expression of a request's id in the canonical text.
 const requestID = "coalesce(extended_request_id, request_id)"
 
+// delivered is the SQL expression of when an object of objects o was delivered: when it was last modified, unless the time that
+// Firehose put into its name is days earlier. Then it is a copy, and that time counts. Firehose retries for a day at most.
+const delivered = `CASE WHEN o.modified > try_strptime(regexp_extract(o.key, '-[0-9]+-([0-9]{4}(-[0-9]{2}){5})-[^/]*$', 1), '%Y-%m-%d-%H-%M-%S') + INTERVAL 2 DAY
+	THEN try_strptime(regexp_extract(o.key, '-[0-9]+-([0-9]{4}(-[0-9]{2}){5})-[^/]*$', 1), '%Y-%m-%d-%H-%M-%S') ELSE o.modified END`
+
 // billed is the WITH clause that selects the month's requests in the objects, each once. Of a request with several rows, the
 // view `requests` has the row that was imported first. A lake that is imported again may have another order, so billed
 // selects the first row by the object's key. The same id in another month is another request.
@@ -44,7 +49,7 @@ func (m *month) args() []any { return []any{m.from.UTC(), m.to.UTC(), m.objects}
 
 // freeze selects all objects that were delivered before closed.
 func (m *month) freeze(ctx context.Context, closed time.Time) ([]Source, error) {
-	return m.sources(ctx, func(_ Source, modified time.Time) bool { return modified.Before(closed) })
+	return m.sources(ctx, func(_ Source, delivered time.Time) bool { return delivered.Before(closed) })
 }
 
 // thaw selects the objects of a manifest.
@@ -66,16 +71,16 @@ func (m *month) sources(ctx context.Context, want func(Source, time.Time) bool) 
 		return nil, fmt.Errorf("an import was interrupted: the requests of %d objects were not checked for duplicates and might be billed twice; run the command again without --no-import", unchecked)
 	}
 	ids, sources, index := []int32{}, []Source{}, map[int32]int{}
-	err := lake.EachRow(ctx, m.tx, `SELECT o.id, o.bucket, o.key, o.etag, o.modified FROM objects o
+	err := lake.EachRow(ctx, m.tx, `SELECT o.id, o.bucket, o.key, o.etag, `+delivered+` FROM objects o
 		SEMI JOIN (SELECT DISTINCT object FROM request_rows WHERE time >= $1 AND time < $2) r ON o.id = r.object ORDER BY o.bucket, o.key`,
 		[]any{m.from.UTC(), m.to.UTC()}, func(rows *sql.Rows) error {
 			var id int32
 			var s Source
-			var modified time.Time
-			if err := rows.Scan(&id, &s.Bucket, &s.Key, &s.ETag, &modified); err != nil {
+			var at time.Time
+			if err := rows.Scan(&id, &s.Bucket, &s.Key, &s.ETag, &at); err != nil {
 				return err
 			}
-			if want(s, modified) {
+			if want(s, at) {
 				index[id] = len(ids)
 				ids, sources = append(ids, id), append(sources, s)
 			}
@@ -107,11 +112,11 @@ func (m *month) sources(ctx context.Context, want func(Source, time.Time) bool) 
 // unbilled counts the rows that are on no line.
 func (m *month) unbilled(ctx context.Context, of *Manifest) error {
 	err := m.tx.QueryRowContext(ctx, billed+`SELECT
-		count(*) FILTER (NOT r.duplicate AND r.time >= $1 AND r.time < $2 AND o.modified >= $4),
-		count(*) FILTER (NOT r.duplicate AND r.time IS NULL AND o.modified >= $1 AND o.modified < $4),
-		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.modified < $4) - (SELECT count(*) FROM billed),
-		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.modified < $4 AND r.extended_request_id IS NULL) - (SELECT count(*) FROM billed WHERE extended_request_id IS NULL)
-		FROM request_rows r JOIN objects o ON o.id = r.object`,
+		count(*) FILTER (NOT r.duplicate AND r.time >= $1 AND r.time < $2 AND o.delivered >= $4),
+		count(*) FILTER (NOT r.duplicate AND r.time IS NULL AND o.delivered >= $1 AND o.delivered < $4),
+		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.delivered < $4) - (SELECT count(*) FROM billed),
+		count(*) FILTER (r.time >= $1 AND r.time < $2 AND o.delivered < $4 AND r.extended_request_id IS NULL) - (SELECT count(*) FROM billed WHERE extended_request_id IS NULL)
+		FROM request_rows r JOIN (SELECT o.id, `+delivered+` AS delivered FROM objects o) o ON o.id = r.object`,
 		append(m.args(), of.Closed.UTC())...).Scan(&of.Late, &of.Undated, &of.Repeated, &of.RepeatedLines)
 	if err != nil {
 		return fmt.Errorf("count requests that are not billed: %w", err)
