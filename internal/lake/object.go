@@ -125,8 +125,8 @@ func (b *checkedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// parse writes the rows of the object's lines to file, and sets r's counts and problem. It stops after limit bytes of lines or
-// rows. Its error is never the object's fault.
+// parse writes the rows of the object's lines to file, and sets r's counts and problem. It stops at more than limit bytes of
+// lines or rows. Its error is never the object's fault.
 func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader lineReader, limit int64) error {
 	plain, form, err := lines.Open(body)
 	if errors.Is(err, lines.ErrCopy) {
@@ -138,7 +138,7 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 	defer plain.Close()
 	rows := bufio.NewWriterSize(file, flushBytes)
 	var ours error // not the object's fault
-	err = lines.Lines(&bounded{plain, limit}, partBytes, maxLineBytes, func(line []byte, tooLong bool) error {
+	err = lines.Lines(&bounded{plain, limit + 1}, partBytes, maxLineBytes, func(line []byte, tooLong bool) error {
 		if ours = ctx.Err(); ours != nil {
 			return ours
 		}
@@ -169,7 +169,7 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 	switch {
 	case r.problem != "" || ours != nil:
 	case errors.Is(err, errTooLarge):
-		r.problem = fmt.Sprintf("the %s object has more than %d bytes of content for its size; only its beginning was imported", form, limit)
+		r.problem = fmt.Sprintf("the %s object expands to more than %d bytes; only its beginning was imported", form, limit)
 	case err != nil:
 		r.problem = fmt.Sprintf("the %s data is truncated or corrupt: %v", form, err)
 	case r.count.rows+r.count.doctor == 0 && len(r.bad) > 0:

@@ -63,6 +63,17 @@ func TestGzipBombIsBounded(t *testing.T) {
 	}
 }
 
+// An object of exactly the limit is imported whole.
+func TestObjectOfTheLimitIsWhole(t *testing.T) {
+	const line = `{"request_id":"r"}` + "\n"
+	for _, length := range []int{len(line), len(line) - 1} {
+		var r read
+		if err := r.parse(t.Context(), strings.NewReader(line[:length]), io.Discard, lineReader{fields: Mapping{}.names()}, int64(len(line))); err != nil || r.problem != "" {
+			t.Errorf("%d bytes: problem %q, %v", length, r.problem, err)
+		}
+	}
+}
+
 // counter counts the bytes that are written to it.
 type counter int64
 

@@ -23,6 +23,10 @@ func TestSkippedObjectIsLoggedOnce(t *testing.T) {
 		i.done(sum, nil)
 	}
 	i.done(lake.Summary{}, errors.New("no bucket"))
+	i.done(lake.Summary{Problems: []lake.Problem{b}, Skipped: 2}, nil)
+	if strings.Contains(out.String(), "recovered") {
+		t.Errorf("an object that the summary does not list is logged as recovered:\n%s", out.String())
+	}
 	i.done(lake.Summary{Problems: []lake.Problem{b}, Skipped: 1}, nil)
 	for _, text := range []string{"error=denied object=a", "error=archived object=b", "error=truncated", "recovered after 3 tries"} {
 		if n := strings.Count(out.String(), text); n != 1 {

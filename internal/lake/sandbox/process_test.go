@@ -7,11 +7,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,7 +27,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(Variable) != "" {
 		os.Exit(Child(context.Background(), os.Stdin, os.Stdout))
 	}
-	os.Exit(m.Run())
+	before, _ := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	code := m.Run()
+	if after, _ := syscall.Getpriority(syscall.PRIO_PROCESS, 0); after != before {
+		fmt.Println("a child changed the priority of this process")
+		code = 1
+	}
+	os.Exit(code)
 }
 
 func newLake(t *testing.T) *lake.Lake {
@@ -64,6 +72,7 @@ func startChild(t *testing.T, j job, command ...string) child {
 	command = append(command, os.Args[0])
 	c := child{Cmd: exec.CommandContext(t.Context(), command[0], command[1:]...), temp: j.Temp}
 	c.Env = []string{Variable + "=1"}
+	isolate(c.Cmd)
 	if c.in, err = c.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
