@@ -258,6 +258,7 @@ func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 		{sum.Duplicates, "of them were duplicates and count once"},
 		{sum.Bad, "lines are not log lines: SELECT * FROM bad_lines shows them"},
 		{sum.Misfit, "values do not fit their column and are kept in extra"},
+		{sum.Zoneless, "times have no zone and are taken as UTC"},
 	} {
 		if note.n > 0 {
 			fmt.Fprintf(e.stderr, "  %s %s\n", table.Thousands(note.n), note.text)

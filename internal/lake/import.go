@@ -259,6 +259,7 @@ func (s *Summary) add(r *read) {
 	s.Doctor += r.count.doctor
 	s.Misfit += r.count.misfit
 	s.Repaired += r.count.repaired
+	s.Zoneless += r.count.zoneless
 	if r.problem != "" && len(s.Problems) < maxProblems {
 		s.Problems = append(s.Problems, Problem{r.Key, r.problem, false})
 	}

@@ -19,6 +19,7 @@ type counts struct {
 	doctor   int64 // records that doctor sent
 	misfit   int64 // values that do not fit their column, kept in extra
 	repaired int64 // lines whose curly quotes were repaired
+	zoneless int64 // times without a zone, read as UTC
 }
 
 // lineReader converts lines to rows.
@@ -141,28 +142,42 @@ func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 		if !bytes.Equal(r.row[c], text) && f.kind != kindTime {
 			r.keep(name, value)
 		}
-	case !isText && (value[0] == '{' || value[0] == '[') && f.kind == kindText, !r.fits(f, text):
+	case !isText && (value[0] == '{' || value[0] == '[') && f.kind == kindText:
 		r.count.misfit++
 		r.keep(name, value)
 	default:
-		r.row[c], r.ranks[c] = text, f.rank
+		stored, ok := r.stored(f, text)
+		if !ok {
+			r.count.misfit++
+			r.keep(name, value)
+			return
+		}
+		r.row[c], r.ranks[c] = stored, f.rank
 	}
 }
 
-// fits reports whether a text can be a value of a field's column. It stores the time that it parses in r.micro.
-func (r *lineReader) fits(f field, text []byte) bool {
+// stored returns a text as the value of a field's column, and false if it cannot be one. It stores a time in r.micro.
+func (r *lineReader) stored(f field, text []byte) ([]byte, bool) {
 	switch f.kind {
 	case kindNumber:
-		n, ok := parseNumber(text)
-		return ok && fits(f.column, n)
+		if n, ok := parseNumber(text); ok {
+			return text, fits(f.column, n)
+		}
+		n, ok := wholeNumber(f.column, text)
+		begin := len(r.spare)
+		r.spare = appendInt(r.spare, n)
+		return r.spare[begin:], ok && fits(f.column, n)
 	case kindTime:
-		micro, ok := parseTime(text)
+		micro, zoneless, ok := parseTime(text)
 		if ok {
 			r.micro = micro
 		}
-		return ok
+		if zoneless {
+			r.count.zoneless++
+		}
+		return text, ok
 	}
-	return true
+	return text, true
 }
 
 // hidden matches a masked API key or its 128-bit hash.

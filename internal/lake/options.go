@@ -59,6 +59,7 @@ type Summary struct {
 	Doctor     int64 `json:"doctor"`     // records of `stagelog doctor`, left out
 	Misfit     int64 `json:"misfit"`     // values that do not fit their column, kept in extra
 	Repaired   int64 `json:"repaired"`   // lines whose curly quotes were repaired
+	Zoneless   int64 `json:"zoneless"`   // times without a zone, read as UTC
 	Duplicates int64 `json:"duplicates"` // rows of requests that were already in the lake
 
 	// Problems lists objects that could not be read completely, at most 20.

@@ -1,31 +1,77 @@
 package lake
 
 import (
+	"bytes"
+	"math"
 	"strconv"
 	"time"
 )
 
-// parseTime parses a time in seconds, milliseconds, microseconds or nanoseconds since 1970, in
-// common log format or in RFC 3339. It returns microseconds since 1970.
-func parseTime(text []byte) (micros int64, ok bool) {
+// parseTime parses a time in seconds, milliseconds, microseconds or nanoseconds since 1970, depending on its size, in
+// common log format, or in the forms of ISO 8601 that databases and log shippers write. It returns microseconds since 1970.
+// zoneless reports that the text has no time zone and was read as UTC.
+func parseTime(text []byte) (micros int64, zoneless, ok bool) {
 	if n, ok := parseNumber(text); ok {
 		switch {
-		case n < 1e8 || n >= 1e19/10:
-			return 0, false
+		case n < 1e8:
+			return 0, false, false
 		case n < 1e11:
-			return n * 1e6, true
+			return n * 1e6, false, true
 		case n < 1e14:
-			return n * 1e3, true
+			return n * 1e3, false, true
 		case n < 1e17:
-			return n, true
+			return n, false, true
 		}
-		return n / 1e3, true
+		return n / 1e3, false, true
 	}
 	if t, ok := parseCLF(text); ok {
-		return t, true
+		return t, false, true
 	}
-	t, err := time.Parse(time.RFC3339Nano, string(text))
-	return t.UnixMicro(), err == nil
+	if len(text) > maxTimeBytes {
+		return 0, false, false
+	}
+	if f, ok := parseDecimal(text); ok {
+		switch {
+		case f < 1e8 || f > math.MaxInt64:
+			return 0, false, false
+		case f < 1e11:
+			return int64(math.Round(f * 1e6)), false, true
+		case f < 1e14:
+			return int64(math.Round(f * 1e3)), false, true
+		case f < 1e17:
+			return int64(math.Round(f)), false, true
+		}
+		return int64(math.Round(f / 1e3)), false, true
+	}
+	return parseISO(string(text))
+}
+
+// maxTimeBytes is longer than any text of a time.
+const maxTimeBytes = 64
+
+// isoZones are the layouts of the zone after the seconds; "" comes last.
+var isoZones = []string{"Z07:00", "Z0700", "Z07", " Z07:00", " Z0700", " UTC", ""}
+
+// parseISO parses a date and a time of the day, with "T" or a space between them, and any number of digits after the second.
+func parseISO(text string) (micros int64, zoneless, ok bool) {
+	if len(text) > 10 && text[10] == ' ' {
+		text = text[:10] + "T" + text[11:]
+	}
+	for _, zone := range isoZones {
+		if t, err := time.Parse("2006-01-02T15:04:05"+zone, text); err == nil {
+			return t.UnixMicro(), zone == "", true
+		}
+	}
+	return 0, false, false
+}
+
+// parseDecimal parses a number with a fraction or an exponent, as JSON has it.
+func parseDecimal(text []byte) (float64, bool) {
+	if len(text) > maxTimeBytes || !bytes.ContainsAny(text, ".eE") || len(bytes.Trim(text, "0123456789.eE+-")) > 0 {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(string(text), 64)
+	return f, err == nil
 }
 
 const clfLayout = "02/Jan/2006:15:04:05 -0700"
@@ -55,14 +101,15 @@ var months = map[[3]byte]time.Month{
 	{'J', 'u', 'l'}: 7, {'A', 'u', 'g'}: 8, {'S', 'e', 'p'}: 9, {'O', 'c', 't'}: 10, {'N', 'o', 'v'}: 11, {'D', 'e', 'c'}: 12,
 }
 
-// parseNumber parses a whole number of at most 18 digits.
+// parseNumber parses a whole number of at most 19 digits.
 func parseNumber(b []byte) (n int64, ok bool) {
 	digits := b
 	if len(digits) > 0 && digits[0] == '-' {
 		digits = digits[1:]
 	}
 	if len(digits) == 0 || len(digits) > 18 {
-		return 0, false
+		n, err := strconv.ParseInt(string(b), 10, 64)
+		return n, len(digits) == 19 && digits[0] != '+' && err == nil
 	}
 	for _, c := range digits {
 		if c < '0' || c > '9' {
@@ -74,6 +121,17 @@ func parseNumber(b []byte) (n int64, ok bool) {
 		n = -n
 	}
 	return n, true
+}
+
+// wholeNumber parses a number with a fraction or an exponent, which other writers give to whole numbers: 200.0 is 200. Only
+// latencies are rounded.
+func wholeNumber(c column, text []byte) (n int64, ok bool) {
+	f, ok := parseDecimal(text)
+	rounded := math.Round(f)
+	if !ok || math.Abs(rounded) > 1<<53 || rounded != f && c != colLatency && c != colIntegrationLatency {
+		return 0, false
+	}
+	return int64(rounded), true
 }
 
 // fits reports whether n is in the range of a number column.

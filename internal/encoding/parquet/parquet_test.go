@@ -207,6 +207,48 @@ func TestLinesReadsForeignFile(t *testing.T) {
 	}
 }
 
+// The logical type of a column decides what its integers mean.
+func TestLinesReadsLogicalTypes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		node  pq.Node
+		value pq.Value
+		want  string
+	}{
+		"decimal of 4 bytes":          {pq.Decimal(2, 9, pq.Int32Type), pq.Int32Value(1250), "12.50"},
+		"decimal of 8 bytes":          {pq.Decimal(3, 18, pq.Int64Type), pq.Int64Value(-5), "-0.005"},
+		"decimal without a scale":     {pq.Decimal(0, 9, pq.Int32Type), pq.Int32Value(-200), "-200"},
+		"decimal of bytes":            {pq.Decimal(2, 20, pq.ByteArrayType), pq.ByteArrayValue([]byte{0x01, 0x00}), "2.56"},
+		"negative decimal of bytes":   {pq.Decimal(2, 20, pq.ByteArrayType), pq.ByteArrayValue([]byte{0xff}), "-0.01"},
+		"decimal of a fixed length":   {pq.Decimal(1, 20, pq.FixedLenByteArrayType(9)), pq.FixedLenByteArrayValue([]byte{0x80, 0, 0, 0, 0, 0, 0, 0, 0}), "-236118324143482260684.8"},
+		"date":                        {pq.Date(), pq.Int32Value(20785), `"2026-11-28"`},
+		"milliseconds":                {pq.Timestamp(pq.Millisecond), pq.Int64Value(1795854600123), `"2026-11-28T08:30:00.123Z"`},
+		"microseconds":                {pq.Timestamp(pq.Microsecond), pq.Int64Value(1795854600123456), `"2026-11-28T08:30:00.123456Z"`},
+		"nanoseconds":                 {pq.Timestamp(pq.Nanosecond), pq.Int64Value(1795854600123456789), `"2026-11-28T08:30:00.123456789Z"`},
+		"microseconds without a zone": {pq.TimestampAdjusted(pq.Microsecond, false), pq.Int64Value(1795854600123456), `"2026-11-28T08:30:00.123456"`},
+		"large unsigned number":       {pq.Uint(64), pq.Int64Value(-1), "18446744073709551615"},
+		"unsigned number":             {pq.Uint(32), pq.Int32Value(-1), "4294967295"},
+		"double":                      {pq.Leaf(pq.DoubleType), pq.DoubleValue(200), "200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			w := pq.NewWriter(&b, pq.NewSchema("s", pq.Group{"v": tt.node}))
+			if _, err := w.WriteRows([]pq.Row{{tt.value.Level(0, 0, 0)}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r, err := parquet.Lines(bytes.NewReader(b.Bytes()), int64(b.Len()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(r); err != nil || string(got) != `{"v":`+tt.want+"}\n" {
+				t.Errorf("lines %s, %v, want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestLinesReportsCorruptFile(t *testing.T) {
 	whole := file(t, schema(t, usage...), "", 1<<20, strings.Repeat(`{"requestId":"a","ip":"10.0.0.1","status":200}`, 500))
 	rnd := rand.New(rand.NewPCG(1, 2))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,10 @@ func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 	l := &lines{file: pq.NewGenericReader[any](file), rows: make([]pq.Row, rowsAtOnce)}
 	for _, path := range file.Schema().Columns() {
 		leaf, _ := file.Schema().Lookup(path...)
-		c := leafColumn{repeats: leaf.MaxRepetitionLevel > 0, unit: timeUnit(leaf.Node)}
+		c := leafColumn{repeats: leaf.MaxRepetitionLevel > 0}
+		if t := leaf.Node.Type().LogicalType(); t != nil {
+			c.logical = t.Value
+		}
 		if c.name, err = json.Marshal(strings.Join(path, ".")); err != nil {
 			return nil, fmt.Errorf("encode column name: %w", err)
 		}
@@ -44,17 +48,7 @@ func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 type leafColumn struct {
 	name    []byte // as JSON
 	repeats bool
-	unit    time.Duration // of a timestamp, 0 for other types
-}
-
-// timeUnit returns the unit of a timestamp column, and 0 for other types.
-func timeUnit(n pq.Node) time.Duration {
-	if t := n.Type().LogicalType(); t != nil {
-		if stamp, ok := t.Value.(*format.TimestampType); ok && stamp.Unit.Value != nil {
-			return stamp.Unit.Value.Duration()
-		}
-	}
-	return 0
+	logical any // one of package format's types, such as *format.DecimalType; nil for the plain type
 }
 
 // lines reads a file as text.
@@ -117,20 +111,33 @@ func (l *lines) append(row pq.Row) {
 }
 
 func (c leafColumn) appendValue(dst []byte, v pq.Value) []byte {
+	switch logical := c.logical.(type) {
+	case *format.DecimalType:
+		return appendDecimal(dst, unscaled(v), int(logical.Scale))
+	case *format.DateType:
+		return append(time.Unix(int64(v.Int32())*24*60*60, 0).UTC().AppendFormat(append(dst, '"'), time.DateOnly), '"')
+	case *format.TimestampType:
+		if v.Kind() == pq.Int64 && logical.Unit.Value != nil {
+			return appendTime(dst, time.Unix(0, 0).Add(time.Duration(v.Int64())*logical.Unit.Value.Duration()), logical.IsAdjustedToUTC)
+		}
+	case *format.IntType:
+		if v.Kind() == pq.Int64 && !logical.IsSigned {
+			return strconv.AppendUint(dst, uint64(v.Int64()), 10)
+		} else if !logical.IsSigned {
+			return strconv.AppendUint(dst, uint64(uint32(v.Int32())), 10)
+		}
+	}
 	switch v.Kind() {
 	case pq.Boolean:
 		return strconv.AppendBool(dst, v.Boolean())
 	case pq.Int32:
 		return strconv.AppendInt(dst, int64(v.Int32()), 10)
 	case pq.Int64:
-		if c.unit != 0 {
-			return appendTime(dst, time.Unix(0, 0).Add(time.Duration(v.Int64())*c.unit))
-		}
 		return strconv.AppendInt(dst, v.Int64(), 10)
 	case pq.Int96: // timestamp of Hive and Spark: nanoseconds of the day and Julian day
 		const julianEpoch = 2440588
 		i := v.Int96()
-		return appendTime(dst, time.Unix((int64(i[2])-julianEpoch)*24*60*60, int64(i[1])<<32|int64(i[0])))
+		return appendTime(dst, time.Unix((int64(i[2])-julianEpoch)*24*60*60, int64(i[1])<<32|int64(i[0])), true)
 	case pq.Float:
 		return appendFloat(dst, float64(v.Float()), 32)
 	case pq.Double:
@@ -139,9 +146,49 @@ func (c leafColumn) appendValue(dst []byte, v pq.Value) []byte {
 	return appendText(dst, v.ByteArray())
 }
 
-func appendTime(dst []byte, t time.Time) []byte {
-	return append(t.UTC().AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
+// appendTime appends a time in UTC, or one without a zone.
+func appendTime(dst []byte, t time.Time, utc bool) []byte {
+	layout := "2006-01-02T15:04:05.999999999"
+	if utc {
+		layout += "Z"
+	}
+	return append(t.UTC().AppendFormat(append(dst, '"'), layout), '"')
 }
+
+// unscaled returns the integer of a decimal value.
+func unscaled(v pq.Value) *big.Int {
+	switch v.Kind() {
+	case pq.Int32:
+		return big.NewInt(int64(v.Int32()))
+	case pq.Int64:
+		return big.NewInt(v.Int64())
+	}
+	b := v.ByteArray() // big-endian, in two's complement
+	n := new(big.Int).SetBytes(b)
+	if len(b) > 0 && b[0] >= 0x80 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	return n
+}
+
+// appendDecimal appends n / 10^scale as a JSON number with all its digits.
+func appendDecimal(dst []byte, n *big.Int, scale int) []byte {
+	if n.Sign() < 0 {
+		dst = append(dst, '-')
+	}
+	digits := new(big.Int).Abs(n).String()
+	if scale <= 0 {
+		return append(dst, digits...)
+	}
+	if pad := min(scale, maxScale) + 1 - len(digits); pad > 0 {
+		digits = strings.Repeat("0", pad) + digits
+	}
+	point := len(digits) - min(scale, maxScale)
+	return append(append(append(dst, digits[:point]...), '.'), digits[point:]...)
+}
+
+// maxScale is far above the largest scale that SQL engines have, 38.
+const maxScale = 100
 
 // appendFloat appends NaN and infinities as strings, because JSON has no such numbers.
 func appendFloat(dst []byte, f float64, bits int) []byte {
