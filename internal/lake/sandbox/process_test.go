@@ -146,17 +146,28 @@ func TestSlowReceiversReleaseLake(t *testing.T) {
 	var slow errgroup.Group
 	release := make(chan struct{})
 	for range 2 {
-		begun := make(chan struct{})
-		slow.Go(func() error {
-			_, err := Statement{SQL: "FROM range(1000000)", Rows: 1_000_000, Timeout: 500 * time.Millisecond, MemoryMiB: 1024}.Run(t.Context(), l,
-				func([]string) error {
-					close(begun)
-					<-release
-					return nil
-				}, func([]Cell) error { return nil })
-			return err
-		})
-		<-begun
+		// A busy machine may need more time until the first row.
+		for timeout, begun := 500*time.Millisecond, false; !begun; timeout *= 2 {
+			began, ended := make(chan struct{}), make(chan error, 1)
+			go func() {
+				_, err := Statement{SQL: "FROM range(1000000)", Rows: 1_000_000, Timeout: timeout, MemoryMiB: 1024}.Run(t.Context(), l,
+					func([]string) error {
+						close(began)
+						<-release
+						return nil
+					}, func([]Cell) error { return nil })
+				ended <- err
+			}()
+			select {
+			case <-began:
+				begun = true
+				slow.Go(func() error { return <-ended })
+			case err := <-ended:
+				if !errors.Is(err, ErrTimeout) {
+					t.Fatal(err)
+				}
+			}
+		}
 	}
 	got := ""
 	_, err := Statement{SQL: "SELECT 42", Rows: 1, Timeout: time.Minute, MemoryMiB: 1024}.Run(t.Context(), l,
