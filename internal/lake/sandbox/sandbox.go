@@ -1,8 +1,9 @@
 // Package sandbox runs SQL that users typed in a child process, so that no statement can stop, fill or delay this process.
 //
 // Some of DuckDB's functions overflow the stack, allocate without regard to its memory limit, or cannot be interrupted. The
-// child is this program again, with Variable set. It has no other environment, no files but its pipes, a low priority, and
-// limits on its memory and processor time. It opens the lake read-only, and is killed at the deadline or when ctx ends.
+// child is this program again, with Variable set. It has no other environment but the path of shared libraries, no files but its
+// pipes, a low priority, and limits on its memory and processor time. It opens the lake read-only, and is killed at the deadline
+// or when ctx ends.
 package sandbox
 
 import (

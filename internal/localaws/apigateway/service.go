@@ -162,9 +162,9 @@ func (s *Service) Close(ctx context.Context) error { return s.usage.Flush(ctx) }
 // Follow applies the changes of other processes of the cluster until ctx ends.
 func (s *Service) Follow(ctx context.Context) error { return s.shared.Follow(ctx, s.log) }
 
-// Needs makes first refresh the delivery streams of stages before the changes of other processes are applied. It is called
-// before Follow.
-func (s *Service) Needs(first func(context.Context) error) { s.shared.Needs(first) }
+// Needs sets the function that refreshes the delivery streams of stages before the changes of other processes are
+// applied. It is called before Follow.
+func (s *Service) Needs(refresh func(context.Context) error) { s.shared.Needs(refresh) }
 
 func (s *Service) notify() {
 	if s.cfg.OnChange != nil {

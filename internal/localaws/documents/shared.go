@@ -18,7 +18,7 @@ import (
 // Interval is how often Follow looks for changes of other processes.
 const Interval = 500 * time.Millisecond
 
-// maxTries is how often Retry runs a change that other processes keep outrunning.
+// maxTries is how many times Retry runs a change that conflicts with changes of other processes.
 const maxTries = 10
 
 // writeTimeout bounds one durable write. A client that disconnects does not interrupt it, because a
@@ -63,9 +63,9 @@ func Share(store record.Store, lock sync.Locker, apply func(context.Context, []C
 	return &Shared{store: store, lock: lock, apply: apply, after: after, known: map[string]version{}}
 }
 
-// Needs makes Refresh call first after it has read changes and before it applies them: first refreshes what these documents
-// refer to. Needs is called before Follow.
-func (s *Shared) Needs(first func(context.Context) error) { s.first = first }
+// Needs sets the function that refreshes what the documents refer to. Refresh calls it after it has read changes, and before it
+// applies them. Needs is called before Follow.
+func (s *Shared) Needs(refresh func(context.Context) error) { s.first = refresh }
 
 // Load calls fn with each document whose key starts with prefix; name is the rest of the key. Errors do not quote a document,
 // which may hold a secret.

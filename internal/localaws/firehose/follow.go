@@ -14,9 +14,9 @@ func (s *Service) Follow(ctx context.Context) error { return s.shared.Follow(ctx
 // Refresh applies the changes that other processes made before the call.
 func (s *Service) Refresh(ctx context.Context) error { return s.shared.Refresh(ctx) }
 
-// Needs makes first refresh the functions and tables of streams before the changes of other processes are applied. It is called
-// before Follow.
-func (s *Service) Needs(first func(context.Context) error) { s.shared.Needs(first) }
+// Needs sets the function that refreshes the functions and tables of streams before the changes of other processes are
+// applied. It is called before Follow.
+func (s *Service) Needs(refresh func(context.Context) error) { s.shared.Needs(refresh) }
 
 // changing applies the changes of other processes, then runs fn with Service.change held.
 func (s *Service) changing(ctx context.Context, action, stream string, fn func() *wire.Error) *wire.Error {

@@ -267,7 +267,7 @@ func (c *Counters) Flush(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// maxTries is how often write repeats a write that other processes keep outrunning. The next Flush continues.
+// maxTries is how many times write tries to write a document that other processes keep changing. The next Flush continues.
 const maxTries = 5
 
 // write adds the counts that are not stored yet to the document of a day. The caller holds flushMu.
