@@ -7,8 +7,10 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,6 +85,64 @@ func TestSQLAttacksLeaveUpRunning(t *testing.T) {
 	if page, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(page), "Acme") || strings.Contains(string(page), `class="error"`) {
 		t.Errorf("a PIVOT afterwards: %v\n%.3000s", err, page)
 	}
+}
+
+// A statement that runs while the process is killed ends too, and leaves no temporary files.
+func TestKilledUpEndsStatement(t *testing.T) {
+	testenv.Need(t, testenv.E2E)
+	t.Parallel()
+	if _, err := os.Readlink("/proc/self/cwd"); err != nil {
+		t.Skip("SKIPPED: needs /proc")
+	}
+	dir, temp := t.TempDir(), t.TempDir()
+	write(t, dir, "stagelog.yaml", handYAML)
+	u := startUp(t, dir, cleanEnv("TMPDIR="+temp))
+	endless := url.Values{"q": {sqlAttacks[len(sqlAttacks)-1]}}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for { // until the kill: a statement that is stopped at its time limit before is repeated
+			res, err := http.PostForm(u.Endpoints.Console+"/sql", endless)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+		}
+	}()
+	eventually(t, "a statement that has opened the lake", func() bool {
+		for _, process := range statementsIn(t, temp) {
+			for _, file := range glob(t, process+"/fd/*") {
+				if at, err := os.Readlink(file); err == nil && strings.HasSuffix(at, ".duckdb") { // fails if the file was closed meanwhile
+					return true
+				}
+			}
+		}
+		return false
+	})
+	if err := u.stop(syscall.SIGKILL); err == nil {
+		t.Fatal("stagelog up survived the kill")
+	}
+	<-ended
+	eventually(t, "the end of the statement and the removal of its files", func() bool {
+		return len(statementsIn(t, temp)) == 0 && len(glob(t, temp+"/stagelog-sql-*")) == 0
+	})
+}
+
+// statementsIn returns the processes of statements, as paths in /proc, whose folders are in temp.
+func statementsIn(t *testing.T, temp string) (processes []string) {
+	t.Helper()
+	for _, link := range glob(t, "/proc/[0-9]*/cwd") {
+		if at, err := os.Readlink(link); err == nil && strings.HasPrefix(at, temp+"/stagelog-sql-") { // fails if the process has ended
+			processes = append(processes, filepath.Dir(link))
+		}
+	}
+	return processes
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	return must(filepath.Glob(pattern))(t, "list "+pattern)
 }
 
 // resident returns the resident memory of a process in MiB; 0 without /proc.
