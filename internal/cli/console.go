@@ -35,6 +35,11 @@ func newConsole(e *env) *cobra.Command {
 		Long: `Serves the console over the logs of a bucket: requests, customers, routes, errors and SQL. Imports new
 objects while it runs. ` + "`stagelog up`" + ` has its own console, which also shows live requests and delivery.
 
+Statements on the SQL page only read, and each is limited: 10 seconds; 1 GiB of memory, of which DuckDB uses half and
+writes more to temporary files; 1 GiB of these, or an eighth of the free disk space if that is less; 1,000 rows on the
+page, a million in a download. Two statements run at once, and others wait for up to 10 seconds. At most eight may run,
+wait or send their results; more are refused. "stagelog query" runs statements without these limits.
+
 ` + lakeHelp,
 		Example: `  stagelog console
   stagelog console --bucket s3://acme-api-logs/logs/ --profile partner
