@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 func runs(t *testing.T, c *Console, statement string) (table [][]string, problem string) {
@@ -178,5 +180,56 @@ func TestTruncatedDownloadFails(t *testing.T) {
 	defer res.Body.Close()
 	if _, err := csv.NewReader(res.Body).ReadAll(); err == nil {
 		t.Error("got a complete response, want an aborted connection")
+	}
+}
+
+// A damaged block that a statement finds is reported, so that the lake is rebuilt.
+func TestSQLReportsDamagedLake(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lake.duckdb")
+	open := func() *lake.Lake {
+		t.Helper()
+		l, err := lake.Open(t.Context(), path, lake.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	l := open()
+	appendRows(t, l.DB(), randomRows(23, 20_000))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, block = 3 * 4096, 256 << 10
+	for at := header + block + 100; at < len(data); at += block { // without the first block, the file cannot be opened
+		data[at] ^= 1
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = open()
+	defer l.Close()
+	cfg := config(l)
+	damages := 0
+	cfg.Failed = func(db *sql.DB, err error) {
+		if db == l.DB() && lake.Damaged(err) {
+			damages++
+		}
+	}
+	c := New(cfg)
+	const statement = "SELECT count(*) FROM (SELECT DISTINCT * FROM requests)"
+	for _, refused := range []string{"SELECT error('IO Error: Corrupt database file')", "SELECT 1; SELECT 2"} {
+		if _, problem := runs(t, c, refused); problem == "" || damages != 0 {
+			t.Errorf("%s: %q, reported as damage %d times", refused, problem, damages)
+		}
+	}
+	if got, problem := runs(t, c, statement); problem == "" || damages != 1 {
+		t.Errorf("page: got %v %q, reported %d times", got, problem, damages)
+	}
+	if w := post(c, "/sql.csv", url.Values{"q": {statement}}); w.Code == http.StatusOK || damages != 2 {
+		t.Errorf("download: %d %s, reported %d times", w.Code, w.Body, damages)
 	}
 }

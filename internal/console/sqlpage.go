@@ -94,7 +94,9 @@ func (c *Console) sqlPage(w http.ResponseWriter, r *http.Request) {
 			result.Err = sqlError(err, c.sqlTimeout)
 		} else {
 			defer end()
-			result.run(r.Context(), l, c.sqlTimeout)
+			if err := result.run(r.Context(), l, c.sqlTimeout); err != nil {
+				c.cfg.Failed(l.DB(), err)
+			}
 		}
 	}
 	result.Schema = schema(r.Context(), l.DB())
@@ -123,10 +125,10 @@ func (s sqlResult) Count() int64 { return int64(len(s.Rows)) }
 // errFull ends a result that is too large for the page.
 var errFull = errors.New("the result is too large for the page")
 
-func (s *sqlResult) run(ctx context.Context, l *lake.Lake, timeout time.Duration) {
+// run runs the statement and returns the error that the page shows.
+func (s *sqlResult) run(ctx context.Context, l *lake.Lake, timeout time.Duration) (err error) {
 	start := time.Now()
 	size := 0
-	var err error
 	s.More, err = sandbox.Statement{SQL: s.SQL, Rows: sqlRows, Timeout: timeout, MemoryMiB: sqlMemoryMiB}.Run(ctx, l,
 		func(columns []string) error {
 			for _, name := range columns {
@@ -154,6 +156,7 @@ func (s *sqlResult) run(ctx context.Context, l *lake.Lake, timeout time.Duration
 	if err != nil {
 		s.Err, s.Columns, s.Rows = sqlError(err, timeout), nil, nil
 	}
+	return err
 }
 
 // cellSize is the approximate size of an empty cell in memory and on the page.
@@ -232,6 +235,9 @@ func (c *Console) sqlCSV(w http.ResponseWriter, r *http.Request) {
 			}
 			return out.Write(texts)
 		})
+	if err != nil {
+		c.cfg.Failed(l.DB(), err)
+	}
 	if err != nil && !begun {
 		http.Error(w, sqlError(err, c.sqlTimeout), http.StatusUnprocessableEntity)
 		return

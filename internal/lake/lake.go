@@ -61,7 +61,7 @@ func Open(ctx context.Context, path string, opts Options) (*Lake, error) {
 // reads. SetAside makes way for a new file. Damaged compares the message, as DuckDB's I/O errors have no code.
 func Damaged(err error) bool {
 	var e *duckdb.Error
-	return errors.As(err, &e) && (e.Type == duckdb.ErrorTypeIO || e.Type == duckdb.ErrorTypeFatal) &&
+	return errors.Is(err, ErrDamaged) || errors.As(err, &e) && (e.Type == duckdb.ErrorTypeIO || e.Type == duckdb.ErrorTypeFatal) &&
 		(strings.Contains(e.Msg, "Corrupt database file") || strings.Contains(e.Msg, "Could not read enough bytes"))
 }
 

@@ -1,11 +1,15 @@
 package lake
 
 import (
+	"errors"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
 )
+
+// ErrDamaged is returned for a damage of a shared lake's file that another process found. Damaged returns true for it.
+var ErrDamaged = errors.New("the file of the lake is damaged")
 
 // Options configures a Lake.
 type Options struct {

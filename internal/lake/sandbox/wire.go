@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // A child writes messages: the columns, then rows, then the end or an error. Each begins with a byte; numbers are
@@ -16,6 +18,13 @@ const (
 	rowMessage     = 'r'
 	endMessage     = 'e'
 	errorMessage   = 'x'
+)
+
+// Kinds of errors.
+const (
+	otherError = iota
+	refusal    // ErrRefused
+	damage     // lake.ErrDamaged
 )
 
 const (
@@ -61,11 +70,14 @@ func writeEnd(w *bufio.Writer, more bool) {
 
 func writeError(w *bufio.Writer, err error) {
 	_ = w.WriteByte(errorMessage)
-	refused := 0
-	if errors.Is(err, ErrRefused) {
-		refused = 1
+	kind := otherError
+	switch {
+	case errors.Is(err, ErrRefused):
+		kind = refusal
+	case lake.Damaged(err):
+		kind = damage
 	}
-	writeNumber(w, refused)
+	writeNumber(w, kind)
 	writeText(w, err.Error())
 }
 
@@ -164,7 +176,7 @@ func (r *reader) row(row []Cell) ([]Cell, error) {
 }
 
 func (r *reader) problem() error {
-	refused, err := r.number()
+	kind, err := r.number()
 	if err != nil {
 		return err
 	}
@@ -172,7 +184,7 @@ func (r *reader) problem() error {
 	if err != nil {
 		return err
 	}
-	return statementError{text, refused > 0}
+	return statementError{text, kind}
 }
 
 // parts reads the number of columns or cells.
@@ -212,11 +224,13 @@ func (r *reader) text() (string, error) {
 
 // statementError is the error of a child.
 type statementError struct {
-	text    string
-	refused bool
+	text string
+	kind int
 }
 
 func (e statementError) Error() string { return e.text }
 
-// Is reports whether the error is ErrRefused.
-func (e statementError) Is(target error) bool { return target == ErrRefused && e.refused }
+// Is reports whether the error is of the kind of ErrRefused or lake.ErrDamaged.
+func (e statementError) Is(target error) bool {
+	return e.kind == refusal && target == ErrRefused || e.kind == damage && target == lake.ErrDamaged
+}
