@@ -55,12 +55,12 @@ func startOf(key string, t time.Time) (start string, ok bool) {
 var folderLayouts = []struct {
 	folders       int
 	strict, loose string
-	partition     bool // only as the value of a partition column
+	partition     bool // only as the value of a partition column: a folder of this form alone may be a version
 	span          time.Duration
 }{
 	{3, "2006/01/02", "2006/1/2", false, 24 * time.Hour},
 	{3, "year=2006/month=01/day=02", "year=2006/month=1/day=2", false, 24 * time.Hour},
-	{1, "2006-01-02", "2006-1-2", false, 24 * time.Hour},
+	{1, "2006-01-02", "2006-1-2", true, 24 * time.Hour},
 	{1, "20060102", "20060102", true, 24 * time.Hour},
 	{1, "2006-01-02-15", "2006-1-2-15", true, time.Hour},
 	{1, "2006010215", "2006010215", true, time.Hour},
