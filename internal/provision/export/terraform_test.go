@@ -52,6 +52,7 @@ var (
 	localsBlock = regexp.MustCompile(`(?ms)^locals \{\n.*?^\}\n`)
 	topBlock    = regexp.MustCompile(`(?ms)^(?:resource|output) "([a-z_0-9]+)"(?: "([a-z]+)")? \{\n(.*?)^\}\n`)
 	argument    = regexp.MustCompile(`(?m)^( +)([a-z_0-9]+) += (.*)$`)
+	idReference = regexp.MustCompile(`\.id\b`)
 )
 
 // arguments returns names and expressions of the arguments of a block and its nested blocks. The
@@ -69,7 +70,7 @@ func arguments(block string) (all [][2]string) {
 			expression += block[:end[1]]
 			block = block[end[1]:]
 		}
-		if !strings.Contains(expression, ".id") && name != "depends_on" && name != "condition" {
+		if !idReference.MatchString(expression) && name != "depends_on" && name != "condition" {
 			all = append(all, [2]string{name, expression})
 		}
 	}
