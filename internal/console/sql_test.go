@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
 func runs(t *testing.T, c *Console, statement string) (table [][]string, problem string) {
@@ -199,17 +200,7 @@ func TestSQLReportsDamagedLake(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const header, block = 3 * 4096, 256 << 10
-	for at := header + block + 100; at < len(data); at += block { // without the first block, the file cannot be opened
-		data[at] ^= 1
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	laketest.DamageBlocks(t, path)
 	l = open()
 	defer l.Close()
 	cfg := config(l)

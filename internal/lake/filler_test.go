@@ -6,13 +6,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/laketest"
 )
 
 func TestFillerImportsOnRead(t *testing.T) {
@@ -108,17 +108,7 @@ func TestFillerRebuildsDamagedLake(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const header, block = 3 * 4096, 256 << 10
-	for at := header + block + 100; at < len(data); at += block { // without the first block, the file cannot be opened
-		data[at] ^= 1
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	laketest.DamageBlocks(t, path)
 	found := 0
 	f = &lake.Filler{Open: f.Open, Fill: f.Fill, SetAside: f.SetAside, Every: f.Every, Wait: f.Wait, Failed: func(error) { found++ }}
 	defer f.Close()

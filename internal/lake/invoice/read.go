@@ -25,10 +25,12 @@ type month struct {
 // requestID is the SQL expression of a request's id in the canonical text.
 const requestID = "coalesce(extended_request_id, request_id)"
 
-// delivered is the SQL expression of when an object of objects o was delivered: when it was last modified, unless the time that
-// Firehose put into its name is days earlier. Then it is a copy, and that time counts. Firehose retries for a day at most.
-const delivered = `CASE WHEN o.modified > try_strptime(regexp_extract(o.key, '-[0-9]+-([0-9]{4}(-[0-9]{2}){5})-[^/]*$', 1), '%Y-%m-%d-%H-%M-%S') + INTERVAL 2 DAY
-	THEN try_strptime(regexp_extract(o.key, '-[0-9]+-([0-9]{4}(-[0-9]{2}){5})-[^/]*$', 1), '%Y-%m-%d-%H-%M-%S') ELSE o.modified END`
+// timeInName is the SQL expression of the time that Firehose put into the name of an object of objects o; NULL if there is none.
+const timeInName = `try_strptime(regexp_extract(o.key, '-[0-9]+-([0-9]{4}(-[0-9]{2}){5})-[^/]*$', 1), '%Y-%m-%d-%H-%M-%S')`
+
+// delivered is the SQL expression of when that object was delivered: when it was last modified, unless the time in its name is
+// days earlier. Then it is a copy, and that time counts. Firehose retries for a day at most.
+const delivered = "CASE WHEN o.modified > " + timeInName + " + INTERVAL 2 DAY THEN " + timeInName + " ELSE o.modified END"
 
 // billed is the WITH clause that selects the month's requests in the objects, each once. Of a request with several rows, the
 // view `requests` has the row that was imported first. A lake that is imported again may have another order, so billed

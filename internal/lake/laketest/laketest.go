@@ -113,6 +113,22 @@ func value[T any](p *T) driver.Value {
 // P returns a pointer to v.
 func P[T any](v T) *T { return &v }
 
+// DamageBlocks flips a bit in each block of a lake's file but the first, without which the file cannot be opened.
+func DamageBlocks(t testing.TB, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, block = 3 * 4096, 256 << 10
+	for at := header + block + 100; at < len(data); at += block {
+		data[at] ^= 1
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Rand returns a random source. The test log has its seed, which STAGELOG_SEED sets.
 func Rand(t testing.TB) *rand.Rand {
 	t.Helper()
