@@ -179,19 +179,38 @@ func (s *Snapshot) find(keyID, apiID, stage []byte) (plan *Plan, customer string
 	if !ok {
 		return &noPlan, "", false, false
 	}
+	if len(apiID) == 0 || len(stage) == 0 {
+		return s.onlyPlan(e.plans, apiID, stage), e.name, true, false
+	}
 	for _, i := range e.plans {
 		if p := &s.plans[i]; p.covers(apiID, stage) {
 			return p, e.name, true, true
 		}
 	}
-	if len(e.plans) == 1 {
-		return &s.plans[e.plans[0]], e.name, true, false
-	}
 	return &noPlan, e.name, true, false
 }
 
-// Lookup returns the plan of this key for this API and stage: the one that covers the stage,
-// otherwise the key's only plan (it may have been edited since), otherwise none.
+// onlyPlan returns the plan that covers an API or a stage of which one or both are empty, or noPlan if several do.
+func (s *Snapshot) onlyPlan(plans []uint32, apiID, stage []byte) *Plan {
+	found := &noPlan
+	for _, i := range plans {
+		p := &s.plans[i]
+		covered := len(apiID) == 0 && len(stage) == 0 || slices.ContainsFunc(p.Stages, func(at record.StageRef) bool {
+			return (len(apiID) == 0 || at.API == string(apiID)) && (len(stage) == 0 || at.Stage == string(stage))
+		})
+		if covered && found != &noPlan {
+			return &noPlan
+		}
+		if covered {
+			found = p
+		}
+	}
+	return found
+}
+
+// Lookup returns the plan of this key that covers this API and stage. A plan that does not cover them did not admit the
+// request, even if it is the key's only one. If apiID or stage is empty because the record does not have it, Lookup ignores it
+// and returns a plan only if no other one is possible.
 func (s *Snapshot) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string, known bool) {
 	p, customer, known, _ := s.find(keyID, apiID, stage)
 	return p.Name, p.ID, customer, known

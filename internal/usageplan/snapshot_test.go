@@ -42,14 +42,21 @@ func TestSnapshotLookup(t *testing.T) {
 		{"one", "shop", "prod", "Gold p1 One true"},
 		{"one", "shop", "beta", "Gold p1 One true"},
 		{"one", "bank", "prod", "Gold p1 One true"},
-		{"one", "bank", "dev", "Gold p1 One true"}, // its only plan
+		{"one", "bank", "dev", "  One true"}, // its only plan does not cover the stage
 		{"one", "", "", "Gold p1 One true"},
+		{"one", "bank", "", "Gold p1 One true"},
+		{"one", "", "beta", "Gold p1 One true"},
+		{"one", "", "dev", "  One true"},
 		{"two", "shop", "prod", "Gold p1 Two true"},
 		{"two", "shop", "dev", "Gold p2 Two true"},
 		{"two", "bank", "dev", "  Two true"},
 		{"two", "", "", "  Two true"},
+		{"two", "shop", "", "  Two true"},
+		{"two", "bank", "", "Gold p1 Two true"},
+		{"two", "", "dev", "Gold p2 Two true"},
 		{"none", "shop", "prod", "  None true"},
-		{"nameless", "shop", "prod", "Bare p3 nameless true"},
+		{"nameless", "shop", "prod", "  nameless true"},
+		{"nameless", "", "", "Bare p3 nameless true"},
 		{"missing", "shop", "prod", "   false"},
 		{"", "", "", "   false"},
 	}
@@ -131,11 +138,12 @@ func TestNewestDeletedKeysAreKept(t *testing.T) {
 }
 
 func TestWithDoesNotChangeOriginal(t *testing.T) {
+	prod := []record.StageRef{{API: "shop", Stage: "prod"}}
 	s := usageplan.NewSnapshot(day0, usageplan.Listing{
-		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: []record.StageRef{{API: "shop", Stage: "prod"}}}},
+		Plans: []usageplan.Plan{{ID: "p1", Name: "Gold", Stages: prod}},
 		Keys:  []usageplan.Key{{ID: "k", Name: "Acme", Plans: []string{"p1"}}},
 	}, nil)
-	next := s.With([]usageplan.Plan{{ID: "p1", Name: "Platinum"}, {ID: "p2", Name: "Silver"}},
+	next := s.With([]usageplan.Plan{{ID: "p1", Name: "Platinum", Stages: prod}, {ID: "p2", Name: "Silver", Stages: prod}},
 		[]usageplan.Key{{ID: "new", Name: "New", Plans: []string{"p2"}}})
 	for _, tt := range []struct {
 		s         *usageplan.Snapshot

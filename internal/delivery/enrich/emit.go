@@ -59,9 +59,12 @@ func (e *Enricher) emit(dst, b []byte, o *object) []byte {
 	return append(dst, '}', '\n')
 }
 
-// text returns the decoded value of an input role, or nil if the object has none.
+// text returns the decoded value of an input role, or nil if the object has none or it is `-`.
 func (o *object) text(b []byte, r role) []byte {
 	v := o.in[r]
+	if isDash(b, v) {
+		return nil
+	}
 	return plain(b[v.from:v.to], v.kind)
 }
 

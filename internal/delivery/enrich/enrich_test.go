@@ -24,6 +24,10 @@ func (people) Lookup(keyID, apiID, stage []byte) (plan, planID, customer string,
 		return "", "", "Acme Corp", true
 	case "k2":
 		return `Si"lv\er`, "p2", "Tab\tand \u00fcml\u00e4ut and \xff", true
+	case "k3":
+		if len(stage) == 0 {
+			return "Only", "p3", "No stage", true
+		}
 	case "42":
 		return "Numbers", "p42", "Forty-two", true
 	}
@@ -56,6 +60,7 @@ func TestAppend(t *testing.T) {
 		{"space around", " \r\n\t{\"key_id\":\"k1\"," + shop + "} \r\n", `{"key_id":"k1",` + shop + `,` + acme + "}\n"},
 		{"space inside stays", `{ "key_id" : "k1" , ` + shop + ` }`, `{ "key_id" : "k1" , ` + shop + ` ,` + acme + "}\n"},
 		{"newlines inside become spaces", "{\n\"key_id\"\n:\r\n\"k1\",\n" + shop + ",\"a\":[1,\n2]\n}", `{ "key_id" :  "k1", ` + shop + `,"a":[1, 2] ,` + acme + "}\n"},
+		{"stage is a dash", `{"key_id":"k3","api_id":"shop","stage":"-"}`, `{"key_id":"k3","api_id":"shop","stage":"-","usage_plan":"Only","customer":"No stage","usage_plan_id":"p3"}` + "\n"},
 		{"empty object", `{}`, `{` + unknown + "}\n"},
 		{"empty object with space", "{ }\n", `{ ` + unknown + "}\n"},
 		{"bytes stay", `{"n":1.50e+03,"big":123456789012345678901234567890,"s":"\u00e9\/ü “x”","key_id":"k1",` + shop + `,"o":{"key_id":"k2","a":[{}, [ ]]},"t":true,"f":false,"z":null}`,
