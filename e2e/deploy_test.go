@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,10 +50,17 @@ func deployDir(t *testing.T, m *account) (dir, api string) {
 	dir = t.TempDir()
 	api = m.api("shop", "prod")
 	write(t, dir, "stagelog.yaml", deployYAML(api, "prod"))
-	if _, stderr, code := runBinary(t, dir, m.env(), "export", "zip", "--out", "function.zip"); code != 0 {
+	exportZip(t, dir)
+	return dir, api
+}
+
+// exportZip writes function.zip for this machine's architecture, which local endpoints run.
+func exportZip(t *testing.T, dir string) {
+	t.Helper()
+	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
+	if _, stderr, code := runBinary(t, dir, cleanEnv(), "export", "zip", "--out", "function.zip", "--arch", arch); code != 0 {
 		t.Fatalf("export zip: %d\n%s", code, stderr)
 	}
-	return dir, api
 }
 
 // planOf is the document of `plan --json`.

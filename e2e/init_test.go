@@ -33,9 +33,7 @@ func TestInitPlanDeploy(t *testing.T) {
 		len(result.Stages) != 1 || result.Stages[0] != api+"/prod" {
 		t.Errorf("init --aws = %+v", result)
 	}
-	if _, stderr, code := runBinary(t, dir, m.env(), "export", "zip", "--out", "function.zip"); code != 0 {
-		t.Fatalf("export zip: %d\n%s", code, stderr)
-	}
+	exportZip(t, dir)
 	m.plan(dir, 2)
 	m.deploy(dir)
 	if todo := m.plan(dir, 0).todo(); todo != nil {
@@ -116,9 +114,7 @@ func TestInitAdoptsStream(t *testing.T) {
 			t.Errorf("the file does not contain %q:\n%s", want, data)
 		}
 	}
-	if _, stderr, code := runBinary(t, dir, m.env(), "export", "zip", "--out", "function.zip"); code != 0 {
-		t.Fatalf("export zip: %d\n%s", code, stderr)
-	}
+	exportZip(t, dir)
 	if _, stderr, code := runBinary(t, dir, m.env(), "deploy", "--yes", "--function-zip", "function.zip"); code != 1 || !strings.Contains(stderr, "--adopt") {
 		t.Errorf("deploy without --adopt ended with %d\n%s", code, stderr)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -99,15 +100,34 @@ func newExportZip(e *env) *cobra.Command {
 		Use:   "zip",
 		Short: "Write the enrichment function's deployment package",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if arch != "arm64" && arch != "x86_64" {
-				return usageError{fmt.Errorf("--arch %s: expected arm64 or x86_64", arch)}
+			arch, err := zipArchitecture(e, arch)
+			if err != nil {
+				return err
 			}
 			return writeZip(cmd.Context(), e, out, arch)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "stagelog-enricher.zip", "file to write")
-	cmd.Flags().StringVar(&arch, "arch", config.DefaultArchitecture, "architecture: arm64 or x86_64")
+	cmd.Flags().StringVar(&arch, "arch", "", "architecture: arm64 or x86_64 (default: aws.architecture in stagelog.yaml, or "+config.DefaultArchitecture+")")
 	return cmd
+}
+
+// zipArchitecture returns the flag's value, by default that of the pipeline, if there is one.
+func zipArchitecture(e *env, flag string) (string, error) {
+	switch flag {
+	case "arm64", "x86_64":
+		return flag, nil
+	case "":
+	default:
+		return "", usageError{fmt.Errorf("--arch %s: expected arm64 or x86_64", flag)}
+	}
+	p, err := config.Load(e.file, e.getenv)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config.DefaultArchitecture, nil
+	} else if err != nil {
+		return "", err
+	}
+	return cmp.Or(p.AWS.Architecture, config.DefaultArchitecture), nil
 }
 
 func writeZip(ctx context.Context, e *env, out, arch string) error {

@@ -146,7 +146,7 @@ func functionZip(ctx context.Context, e *env, file, arch string) ([]byte, error)
 		if err != nil {
 			return nil, fmt.Errorf("--function-zip: %w", err)
 		}
-		if err := bundle.Check(data); err != nil {
+		if err := bundle.Check(data, arch); err != nil {
 			return nil, fmt.Errorf("--function-zip %s: %w", file, err)
 		}
 		return data, nil

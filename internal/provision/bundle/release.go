@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"debug/buildinfo"
@@ -83,18 +82,4 @@ func build(ctx context.Context, command *goCommand, dir, arch string) (data []by
 		return nil, "", err
 	}
 	return b.Bytes(), fmt.Sprintf("built from %s with %s", dir, info.GoVersion), nil
-}
-
-// Check returns an error if data is not a deployment package: a zip that contains bootstrap.
-func Check(data []byte) error {
-	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		return fmt.Errorf("not a zip file (%w); run `stagelog export zip` to write one", err)
-	}
-	for _, f := range z.File {
-		if f.Name == "bootstrap" {
-			return nil
-		}
-	}
-	return errors.New("the zip has no file bootstrap, which Lambda runs; run `stagelog export zip` to write a valid one")
 }
