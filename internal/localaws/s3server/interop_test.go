@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
@@ -42,6 +43,42 @@ func TestEndpointClientIgnoresEnvironment(t *testing.T) {
 	}
 	if keys, err := list(t, c, name, ""); len(keys) != 2 || err != nil {
 		t.Errorf("List = %v, %v, want two", keys, err)
+	}
+}
+
+func TestCopiedObjectHasContentAndMetadata(t *testing.T) {
+	c, name := newBucket(t)
+	api := raw(admin)
+	if _, err := api.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &name, Key: aws.String("logs/a b+ü"), Body: strings.NewReader("content"),
+		ContentType: aws.String("application/json"), Metadata: map[string]string{"origin": "shop"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: &name, Key: aws.String("other/c"), CopySource: aws.String(name + "/logs/a%20b%2B%C3%BC")}); err != nil {
+		t.Fatalf("CopyObject: %v", err)
+	}
+	copied, err := api.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &name, Key: aws.String("other/c")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := get(t, c, name, "other/c"); got != "content" || err != nil || copied.Metadata["origin"] != "shop" || aws.ToString(copied.ContentType) != "application/json" {
+		t.Errorf("the copy is %q, %v, with metadata %v and type %s", got, err, copied.Metadata, aws.ToString(copied.ContentType))
+	}
+
+	upload, err := api.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &name, Key: aws.String("parts")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := api.UploadPartCopy(t.Context(), &s3.UploadPartCopyInput{Bucket: &name, Key: aws.String("parts"), UploadId: upload.UploadId, PartNumber: aws.Int32(1),
+		CopySource: aws.String(name + "/other/c"), CopySourceRange: aws.String("bytes=1-3")})
+	if err != nil {
+		t.Fatalf("UploadPartCopy: %v", err)
+	}
+	if _, err := api.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: &name, Key: aws.String("parts"), UploadId: upload.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: part.CopyPartResult.ETag}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := get(t, c, name, "parts"); got != "ont" || err != nil {
+		t.Errorf("the copied part is %q, %v, want ont", got, err)
 	}
 }
 
@@ -169,6 +206,12 @@ func TestAWSCLI(t *testing.T) {
 	ok(reader, "s3", "cp", "s3://"+name+"-cli/logs/large file+1", filepath.Join(dir, "back"))
 	if back, err := os.ReadFile(filepath.Join(dir, "back")); err != nil || !bytes.Equal(back, large) {
 		t.Errorf("aws s3 cp gave %d bytes, %v, want the %d that were put", len(back), err, len(large))
+	}
+	ok(admin, "s3", "cp", "s3://"+name+"-cli/logs/large file+1", "s3://"+name+"-cli/copied/large") // in parts
+	ok(admin, "s3", "mv", "s3://"+name+"-cli/logs/small", "s3://"+name+"-cli/moved/small")
+	ok(admin, "s3", "mv", "s3://"+name+"-cli/moved/small", "s3://"+name+"-cli/logs/small")
+	if out := ok(admin, "s3", "ls", "--recursive", "s3://"+name+"-cli/"); !strings.Contains(out, "25165824 copied/large") || !strings.Contains(out, " logs/small") || strings.Contains(out, "moved") {
+		t.Errorf("aws s3 ls after copying and moving = %s", out)
 	}
 	if out, err := program(t, reader, "aws", "s3", "rm", "s3://"+name+"-cli/logs/small"); err == nil || !strings.Contains(out, "AccessDenied") {
 		t.Errorf("aws s3 rm as the reader: %v\n%s", err, out)

@@ -152,6 +152,9 @@ func (s *Server) serve(ctx context.Context) error {
 	})
 }
 
+// maxCopyBytes is the maximum size of a copied object or part (AWS: 5 GB). Left at zero, the backend refuses every copy.
+const maxCopyBytes = 5 << 30
+
 func (s *Server) backend() (*synced, error) {
 	var attributes meta.MetadataStorer = meta.XattrMeta{}
 	if s.sidecar != "" {
@@ -161,7 +164,7 @@ func (s *Server) backend() (*synced, error) {
 		}
 		attributes = sidecar
 	}
-	opts := posix.PosixOpts{NewDirPerm: 0o700, NewFilePerm: 0o600}
+	opts := posix.PosixOpts{CopyObjectThreshold: maxCopyBytes}
 	opts.SetNewDirPerm(0o700)
 	opts.SetNewFilePerm(0o600)
 	files, err := posix.New(s.root, attributes, opts)
