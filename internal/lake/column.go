@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -77,7 +78,8 @@ var byVariable = map[string]field{
 	"$context.integrationErrorMessage": {kindText, colError, 2},
 }
 
-// byName maps common field names, including those of our presets, to fields. Names are in plainName's form.
+// byName maps common field names, including those of our presets, to fields. Names are in plainName's form. The name of a field
+// in an object is its path: "errormessage" is error_message, and message in error.
 var byName = map[string]field{
 	"usageplan":      {kindText, colUsagePlan, 0},
 	"planid":         {kindText, colUsagePlan, 1}, // Apiable's
@@ -100,26 +102,43 @@ var byName = map[string]field{
 	"integrationlatency": {kindNumber, colIntegrationLatency, 0},
 	"apiid":              {kindText, colAPIID, 0}, "stage": {kindText, colStage, 0},
 	"apikeyid": {kindText, colKeyID, 0}, "keyid": {kindText, colKeyID, 0}, "identityapikeyid": {kindText, colKeyID, 0},
-	"apikey": {kindSecret, colExtra, 0}, "identityapikey": {kindSecret, colExtra, 0},
+	"apikey": {kindSecret, colExtra, 0}, "identityapikey": {kindSecret, colExtra, 0}, "xapikey": {kindSecret, colExtra, 0},
 	"useragent": {kindText, colUserAgent, 0},
 	"error":     {kindText, colError, 0}, "errormessage": {kindText, colError, 0}, "integrationerror": {kindText, colError, 1},
 	"integrationerrormessage": {kindText, colError, 1},
+
+	// Names of other tools: HTTP APIs' events, Elastic, OpenTelemetry, Datadog.
+	"timeepoch": {kindTime, colTime, 0}, "useragentoriginal": {kindText, colUserAgent, 0},
+	"clientaddress": {kindText, colIP, 0}, "networkclientip": {kindText, colIP, 0},
+	"responsebodybytes": {kindNumber, colBytes, 0}, "responsebodysize": {kindNumber, colBytes, 0},
+
+	// These would be mapped by their last name, which means something else here.
+	"requestbytes": {column: colExtra}, "responsetime": {column: colExtra}, "responsetimestamp": {column: colExtra},
+}
+
+// neutral has the names of objects that do not change the meaning of the fields in them, in plainName's form: http.status is the
+// status, but integration.status is not.
+var neutral = map[string]bool{
+	"identity": true, "useridentity": true, "client": true, "http": true, "request": true, "response": true, "url": true, "urldetails": true,
+	"context": true, "requestcontext": true, "api": true, "apigateway": true, "gateway": true,
+	"log": true, "accesslog": true, "record": true, "fields": true, "attributes": true,
 }
 
 // Mapping maps the fields of lines to columns. The zero value maps by commonly used names.
 type Mapping struct {
-	fields map[string]field
+	fields map[string]field // by path, as accesslog.Path.String returns it
 }
 
 // MappingOf returns the mapping of a log format: a field's variable takes precedence over its name. usagePlan, customer and
 // usagePlanID name the fields that enrichment adds; "" if it adds none.
 func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string) Mapping {
 	m := Mapping{fields: map[string]field{}}
-	for variable, name := range format.TopLevelFields() {
+	for _, p := range format.Places() {
+		variable, path := p.Variable(), p.Path.String()
 		if f, ok := byVariable[variable]; ok {
-			m.add(name, f)
-		} else if _, named := byName[plainName(name)]; named {
-			m.add(name, field{column: colExtra}) // its name misleads
+			m.add(path, f)
+		} else if variable != "" && named(path).kind != kindExtra {
+			m.add(path, field{column: colExtra}) // its name misleads
 		}
 	}
 	for name, c := range map[string]column{usagePlan: colUsagePlan, customer: colCustomer, usagePlanID: colUsagePlanID} {
@@ -130,33 +149,61 @@ func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string
 	return m
 }
 
-// add adds a field by its name, and by the lower-case name that it has in Parquet files.
-func (m Mapping) add(name string, f field) {
-	m.fields[name] = f
-	if lower := strings.ToLower(name); lower != name {
+// add adds a field by its path, and by the lower-case path that it has in Parquet files. A field that the format has twice is
+// secret if one of the two is.
+func (m Mapping) add(path string, f field) {
+	if m.fields[path].kind != kindSecret {
+		m.fields[path] = f
+	}
+	if lower := strings.ToLower(path); lower != path {
 		if _, taken := m.fields[lower]; !taken {
 			m.fields[lower] = f
 		}
 	}
 }
 
-// of returns the field of that name.
-func (m Mapping) of(name string) field {
-	if f, ok := m.fields[name]; ok {
+// of returns the field at a path.
+func (m Mapping) of(path string) field {
+	if f, ok := m.fields[path]; ok {
 		return f
 	}
-	if f, ok := byName[plainName(name)]; ok {
-		return f
+	f := named(path)
+	for i := strings.LastIndexByte(path, '.'); i >= 0 && f.kind == kindExtra; i = strings.LastIndexByte(path[:i], '.') {
+		if outer := m.fields[path[:i]]; outer.kind == kindSecret {
+			f = outer
+		}
+	}
+	return f
+}
+
+// named returns the field that the names of a path indicate.
+func named(path string) field {
+	names := strings.Split(path, ".")
+	for i, name := range names {
+		names[i] = plainName(name)
+	}
+	for i, name := range names {
+		if f, ok := byName[strings.Join(names[i:], "")]; ok {
+			return f
+		}
+		if !neutral[name] && (i+1 == len(names) || !strings.HasPrefix(names[i+1], name)) { // unlike integration.integrationLatency
+			break
+		}
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return byName[name].kind == kindSecret }) {
+		return field{kindSecret, colExtra, 0}
 	}
 	return field{column: colExtra}
 }
 
-// names returns a cached lookup of fields by name.
+// names returns a cached lookup of fields by path.
 func (m Mapping) names() *jsonscan.Names[field] {
-	return jsonscan.NewNames(func(name []byte) field { return m.of(string(name)) })
+	return jsonscan.NewNames(func(path []byte) field { return m.of(string(path)) })
 }
 
 // plainName returns a name in lower case without separators.
 func plainName(name string) string {
-	return strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(name))
+	return separators.Replace(strings.ToLower(name))
 }
+
+var separators = strings.NewReplacer("_", "", "-", "", " ", "")

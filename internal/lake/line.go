@@ -33,9 +33,12 @@ type lineReader struct {
 
 	row   [columns][]byte // the values of the current row; nil is NULL
 	ranks [columns]int
+	known int // fields of the current row with a name or a variable that has a meaning here, set or not
 	micro int64
 	extra []byte
 	spare []byte // storage of unescaped values
+	path  []byte // of the object or list that is being read; empty at the top level
+	depth int    // of path
 }
 
 // envelope is the reason for a line of an error object.
@@ -103,7 +106,7 @@ func between(b []byte, i int) int {
 
 func (r *lineReader) begin() {
 	clear(r.row[:])
-	r.extra, r.spare = r.extra[:0], r.spare[:0]
+	r.extra, r.spare, r.path, r.depth, r.known = r.extra[:0], r.spare[:0], r.path[:0], 0, 0
 	r.fields.Begin()
 }
 
@@ -123,11 +126,31 @@ func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 	if escaped {
 		name = jsonscan.Unescape(nil, name)
 	}
-	f := r.fields.Value(name)
+	if r.depth == 0 {
+		r.field(name, name, value)
+		return
+	}
+	r.field(name, append(append(r.path, '.'), name...), value)
+}
+
+// maxNested limits the depth of objects and lists whose fields are read. What is deeper is kept in extra.
+const maxNested = 16
+
+// field reads the field at a path. An element of a list has no name.
+func (r *lineReader) field(name, path, value []byte) {
+	f := r.fields.Value(path)
+	if (value[0] == '{' || value[0] == '[') && r.depth < maxNested {
+		known := r.known
+		if r.nested(name, path, value); r.known == known && f.kind != kindExtra {
+			r.count.misfit++
+		}
+		return
+	}
 	if f.kind == kindExtra {
 		r.keep(name, value)
 		return
 	}
+	r.known++
 	text, isText := r.text(value)
 	if len(text) == 0 || string(text) == "-" || string(value) == "null" {
 		return
@@ -153,6 +176,49 @@ func (r *lineReader) member(name []byte, escaped bool, value []byte) {
 			return
 		}
 		r.row[c], r.ranks[c] = stored, f.rank
+	}
+}
+
+// nested reads the fields in an object or a list. What remains of it is kept in extra.
+func (r *lineReader) nested(name, path, value []byte) {
+	before, outside, closing := len(r.extra), len(r.path), value[0]+2
+	if r.depth++; r.depth == 1 {
+		r.path = append(r.path, path...) // of the line, which must not change
+	} else {
+		r.path = path
+	}
+	r.begins(name)
+	r.extra = append(r.extra, value[0])
+	begin := len(r.extra)
+	if closing == '}' {
+		_, _ = jsonscan.Members(value, 0, func(name []byte, escaped bool, value []byte) *jsonscan.Bad {
+			r.member(name, escaped, value)
+			return nil
+		})
+	} else {
+		r.elements(value)
+	}
+	if len(r.extra) > begin || value[jsonscan.SpaceEnd(value, 1)] == closing {
+		r.extra = append(r.extra, closing)
+	} else {
+		r.extra = r.extra[:before] // every field has a column or no value
+	}
+	r.path = r.path[:outside]
+	r.depth--
+}
+
+// elements reads the elements of a list. Those with a column become null, so that the others keep their index.
+func (r *lineReader) elements(list []byte) {
+	i := jsonscan.SpaceEnd(list, 1)
+	more := list[i] != ']'
+	for n := int64(0); more; n++ {
+		end, _ := jsonscan.ValueEnd(list, i, 1)
+		before := len(r.extra)
+		r.field(nil, append(appendInt(append(r.path, ".["...), n), ']'), list[i:end])
+		if len(r.extra) == before {
+			r.keep(nil, []byte("null"))
+		}
+		i, more, _ = jsonscan.MoreOrEnd(list, end, ']')
 	}
 }
 
@@ -197,20 +263,27 @@ func (r *lineReader) text(value []byte) (text []byte, isText bool) {
 	return text, true
 }
 
-// keep adds a field to extra.
+// keep adds a field to extra, or an element of a list if it has no name.
 func (r *lineReader) keep(name, value []byte) {
-	if string(value) == `"-"` || string(value) == "null" {
+	if name != nil && (string(value) == `"-"` || string(value) == "null") {
 		return
 	}
-	if len(r.extra) > 0 {
-		r.extra = append(r.extra, ',')
-	} else {
-		r.extra = append(r.extra, '{')
-	}
-	r.extra = append(r.extra, '"')
-	r.extra = appendJSON(r.extra, name)
-	r.extra = append(r.extra, '"', ':')
+	r.begins(name)
 	r.extra = appendValue(r.extra, value)
+}
+
+// begins adds what precedes the value of a field to extra.
+func (r *lineReader) begins(name []byte) {
+	if len(r.extra) == 0 {
+		r.extra = append(r.extra, '{')
+	} else if last := r.extra[len(r.extra)-1]; last != '{' && last != '[' {
+		r.extra = append(r.extra, ',')
+	}
+	if name != nil {
+		r.extra = append(r.extra, '"')
+		r.extra = appendJSON(r.extra, name)
+		r.extra = append(r.extra, '"', ':')
+	}
 }
 
 // appendValue appends a JSON value. DuckDB rejects halves of surrogate pairs, which JSON allows; they become U+FFFD.

@@ -201,7 +201,7 @@ func TestLinesReadsForeignFile(t *testing.T) {
 	if err := pq.Write(&b, []row{{at, at, 0.25, inner{"x"}, []string{"p", "q"}}}); err != nil {
 		t.Fatal(err)
 	}
-	want := []map[string]any{{"time": "2026-07-13T14:05:09.123Z", "micro": "2026-07-13T14:05:09.123Z", "ratio": 0.25, "inner.a": "x"}}
+	want := []map[string]any{{"time": "2026-07-13T14:05:09.123Z", "micro": "2026-07-13T14:05:09.123Z", "ratio": 0.25, "inner": map[string]any{"a": "x"}}}
 	if diff := cmp.Diff(want, read(t, b.Bytes())); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}

@@ -21,8 +21,8 @@ const Magic = "PAR1"
 // the file, which may hold secrets.
 var ErrCorrupt = errors.New("the Parquet file is corrupt")
 
-// Lines returns a reader of the file's rows as lines of JSON. Each object has the columns that are not null; the name of a
-// nested column is its path with dots. Repeated columns are skipped, because access logs have none.
+// Lines returns a reader of the file's rows as lines of JSON. Each object has the columns that are not null; nested columns are
+// in nested objects. Repeated columns are skipped, because access logs have none.
 func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 	defer caught(&err)
 	file, err := pq.OpenFile(r, size, pq.SkipBloomFilters(true), pq.SkipPageIndex(true))
@@ -36,8 +36,12 @@ func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 		if t := leaf.Node.Type().LogicalType(); t != nil {
 			c.logical = t.Value
 		}
-		if c.name, err = json.Marshal(strings.Join(path, ".")); err != nil {
-			return nil, fmt.Errorf("encode column name: %w", err)
+		for _, name := range path {
+			text, err := json.Marshal(name)
+			if err != nil {
+				return nil, fmt.Errorf("encode column name: %w", err)
+			}
+			c.path = append(c.path, string(text))
 		}
 		l.columns = append(l.columns, c)
 	}
@@ -46,7 +50,7 @@ func Lines(r io.ReaderAt, size int64) (_ io.ReadCloser, err error) {
 
 // leafColumn is a column of the file.
 type leafColumn struct {
-	name    []byte // as JSON
+	path    []string // the names of the objects around it and its own, as JSON
 	repeats bool
 	logical any // one of package format's types, such as *format.DecimalType; nil for the plain type
 }
@@ -95,19 +99,37 @@ func (l *lines) next() (err error) {
 
 func (l *lines) append(row pq.Row) {
 	l.out = append(l.out, '{')
-	begin := len(l.out)
+	begin, inside := len(l.out), []string(nil)
 	for _, v := range row {
 		c := l.columns[v.Column()]
 		if v.IsNull() || c.repeats {
 			continue
 		}
+		last := len(c.path) - 1
+		common := 0
+		for common < min(len(inside), last) && inside[common] == c.path[common] {
+			common++
+		}
+		l.close(len(inside) - common)
 		if len(l.out) > begin {
 			l.out = append(l.out, ',')
 		}
-		l.out = append(append(l.out, c.name...), ':')
+		for _, name := range c.path[common:last] {
+			l.out = append(append(l.out, name...), ":{"...)
+		}
+		inside = c.path[:last]
+		l.out = append(append(l.out, c.path[last]...), ':')
 		l.out = c.appendValue(l.out, v)
 	}
-	l.out = append(l.out, '}', '\n')
+	l.close(len(inside) + 1)
+	l.out = append(l.out, '\n')
+}
+
+// close closes objects.
+func (l *lines) close(n int) {
+	for range n {
+		l.out = append(l.out, '}')
+	}
 }
 
 func (c leafColumn) appendValue(dst []byte, v pq.Value) []byte {
