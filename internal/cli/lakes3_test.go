@@ -50,7 +50,7 @@ func TestBucketInOtherRegion(t *testing.T) {
 		"a wrong signature with the Region": {http.StatusBadRequest, true, []string{"GET us-east-1", "GET eu-west-1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`, "logs/b": `{"request_id":"r2"}`})
+			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1","status":"200"}`, "logs/b": `{"request_id":"r2","status":"200"}`})
 			f.refuse = elsewhere(f, c.status, c.header)
 			stdout, stderr, code := f.run(t, "query", "SELECT count(*) FROM requests", "--csv", "--bucket", "s3://acme-logs/logs/", "--region", "us-east-1")
 			if code != exitOK || !strings.HasSuffix(stdout, "\n2\n") {
@@ -107,7 +107,7 @@ func TestS3ErrorsAreExplained(t *testing.T) {
 			text: []string{"another Region", "--region"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`})
+			f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1","status":"200"}`})
 			f.refuse = func(w http.ResponseWriter, r *http.Request) bool {
 				if c.when == nil || !c.when(r) {
 					return false
@@ -180,7 +180,7 @@ func TestNoObjectsAndListingDenied(t *testing.T) {
 // Objects that S3 refuses to return, or whose transfer breaks off, are named and left for the next import.
 func TestReportSkipsUnreadableObjects(t *testing.T) {
 	f := newFakeS3(t, "acme-logs", map[string]string{
-		"logs/a": `{"request_id":"r1"}`, "logs/denied": `{"request_id":"r2"}`, "logs/cut": strings.Repeat(`{"customer":"A"}`+"\n", 10_000),
+		"logs/a": `{"request_id":"r1","status":"200"}`, "logs/denied": `{"request_id":"r2","status":"200"}`, "logs/cut": strings.Repeat(`{"customer":"A","status":"200"}`+"\n", 10_000),
 	})
 	f.refuse = func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
@@ -318,7 +318,7 @@ func TestTailNamesUnreadableObjects(t *testing.T) {
 
 // An error that quotes a value has no control characters.
 func TestQueryErrorIsPrintable(t *testing.T) {
-	f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"customer":"\u001b[2J\u202e"}`})
+	f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"customer":"\u001b[2J\u202e","status":"200"}`})
 	const statement = "SELECT CAST(customer AS INTEGER) FROM requests"
 	for _, stdin := range []string{"", statement + "\n"} {
 		args := []string{"query", "--bucket", "s3://acme-logs/logs/", "--endpoint-url", f.endpoint}

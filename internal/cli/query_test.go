@@ -7,7 +7,7 @@ import (
 )
 
 func TestQueryOutputIsSafe(t *testing.T) {
-	f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`})
+	f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1","status":"200"}`})
 	query := func(args ...string) (string, string, int) {
 		return f.run(t, append([]string{"query", "--bucket", "s3://acme-logs/logs/", "--region", f.region}, args...)...)
 	}
@@ -27,7 +27,7 @@ func TestQueryOutputIsSafe(t *testing.T) {
 }
 
 func TestQueryHasLimits(t *testing.T) {
-	f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1"}`})
+	f := newFakeS3(t, "acme-logs", map[string]string{"logs/a": `{"request_id":"r1","status":"200"}`})
 	args := []string{"query", "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range + b.range = 7", "--bucket", "s3://acme-logs/logs/", "--region", f.region}
 	if _, stderr, code := f.run(t, append(args, "--timeout", "100ms")...); code != exitFailed || !strings.Contains(stderr, "statement stopped after 100ms, the limit set by --timeout") {
 		t.Errorf("query --timeout = %d: %s", code, stderr)

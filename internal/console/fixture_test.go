@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 func newLake(t testing.TB, rows ...row) *lake.Lake {
 	t.Helper()
 	l := emptyLake(t)
-	if _, err := l.DB().Exec("INSERT INTO objects (id, bucket, key, etag, size, modified, imported, lines, bad, problem) VALUES (1, 'acme-api-logs', 'logs/2026/03/14/15/one.gz', 'e', 10, now(), now(), 1, 0, NULL)"); err != nil {
+	if _, err := l.DB().Exec("INSERT INTO objects (id, bucket, key, etag, size, modified, imported, lines, bad, other, repaired) VALUES (1, 'acme-api-logs', 'logs/2026/03/14/15/one.gz', 'e', 10, now(), now(), 1, 0, 0, 0)"); err != nil {
 		t.Fatal(err)
 	}
 	appendRows(t, l.DB(), rows)

@@ -33,7 +33,7 @@ func examples() []example {
 		{"Requests by customer and day", "SELECT customer, time::DATE AS day, count(*) AS requests\nFROM requests\nGROUP BY ALL\nORDER BY day DESC, requests DESC", ""},
 		{"Slowest routes", "SELECT method, route, count(*) AS requests, quantile_disc(latency, 0.95) AS p95_ms\nFROM requests\nWHERE time > now()::TIMESTAMP - INTERVAL 7 DAY\nGROUP BY ALL\nHAVING requests >= 10\nORDER BY p95_ms DESC\nLIMIT 20", ""},
 		{"Errors by hour", "SELECT time_bucket(INTERVAL 1 HOUR, time) AS hour, status, count(*) AS requests\nFROM requests\nWHERE status >= 400\nGROUP BY ALL\nORDER BY hour DESC, status", ""},
-		{"Objects with unreadable lines", "SELECT bucket, key, lines, bad, problem\nFROM objects\nWHERE bad > 0 OR problem IS NOT NULL\nORDER BY imported DESC", ""},
+		{"Objects with lines that do not count", "SELECT bucket, key, lines, bad, other, repaired, repair, problem\nFROM objects\nWHERE bad + other + repaired > 0 OR problem IS NOT NULL\nORDER BY imported DESC", ""},
 	}
 	for i := range all {
 		all[i].URL = view{}.URL("/sql", "q", all[i].SQL)

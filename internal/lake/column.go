@@ -127,14 +127,20 @@ var neutral = map[string]bool{
 // Mapping maps the fields of lines to columns. The zero value maps by commonly used names.
 type Mapping struct {
 	fields map[string]field // by path, as accesslog.Path.String returns it
+	own    map[string]bool  // the paths of the format's fields, and those of Parquet files
+	places int              // number of the format's fields
 }
 
 // MappingOf returns the mapping of a log format: a field's variable takes precedence over its name. usagePlan, customer and
 // usagePlanID name the fields that enrichment adds; "" if it adds none.
 func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string) Mapping {
-	m := Mapping{fields: map[string]field{}}
+	m := Mapping{fields: map[string]field{}, own: map[string]bool{}}
 	for _, p := range format.Places() {
 		variable, path := p.Variable(), p.Path.String()
+		if !m.own[path] {
+			m.places++
+		}
+		m.own[path], m.own[strings.ToLower(path)] = true, true
 		if f, ok := byVariable[variable]; ok {
 			m.add(path, f)
 		} else if variable != "" && named(path).kind != kindExtra {
@@ -196,9 +202,34 @@ func named(path string) field {
 	return field{column: colExtra}
 }
 
-// names returns a cached lookup of fields by path.
-func (m Mapping) names() *jsonscan.Names[field] {
-	return jsonscan.NewNames(func(path []byte) field { return m.of(string(path)) })
+// everywhere are the columns for which logs of every kind have fields.
+var everywhere = map[column]bool{colTime: true, colRequestID: true, colIP: true, colUserAgent: true, colError: true, colBytes: true}
+
+// use describes how a field of a line is used, and what its path says about the line. The numbers are 0 or 1.
+type use struct {
+	field
+	known   uint8 // it has a column or is one of the format's
+	telling uint8 // only access logs have it
+	own     uint8 // it is one of the format's
+}
+
+func (m Mapping) use(path string) use {
+	u := use{field: m.of(path)}
+	if m.own[path] {
+		u.own, u.known = 1, 1
+	}
+	if u.kind != kindExtra {
+		u.known = 1
+		if !everywhere[u.column] {
+			u.telling = 1
+		}
+	}
+	return u
+}
+
+// reader returns a reader of an object's lines.
+func (m Mapping) reader(object int32) lineReader {
+	return lineReader{fields: jsonscan.NewNames(func(path []byte) use { return m.use(string(path)) }), own: m.places, object: object}
 }
 
 // plainName returns a name in lower case without separators.

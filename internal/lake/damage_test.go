@@ -18,7 +18,7 @@ import (
 func TestOpenRebuildsDamagedLake(t *testing.T) {
 	b := &bucket{name: "b", bodies: map[string][]byte{}}
 	for i := range 20 {
-		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d","status":"200"}`, i)
 	}
 	b.sort()
 	whole := filepath.Join(t.TempDir(), "whole")

@@ -42,9 +42,9 @@ func TestForgetRemovesOnlyMissingObjects(t *testing.T) {
 			l := open(t, "")
 			b := &bucket{name: "b", bodies: map[string][]byte{}}
 			for i, key := range whole {
-				b.bodies[key] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+				b.bodies[key] = fmt.Appendf(nil, `{"request_id":"r%d","status":"200"}`, i)
 			}
-			other := &bucket{name: "other", bodies: map[string][]byte{"logs/2026/11/20/c": []byte(`{"request_id":"elsewhere"}`)}}
+			other := &bucket{name: "other", bodies: map[string][]byte{"logs/2026/11/20/c": []byte(`{"request_id":"elsewhere","status":"200"}`)}}
 			importAll(t, l, b, lake.ImportOptions{})
 			importAll(t, l, other, lake.ImportOptions{})
 			for _, key := range c.gone {
@@ -68,7 +68,7 @@ func TestForgetRemovesOnlyMissingObjects(t *testing.T) {
 func TestForgetKeepsUnlistedObjects(t *testing.T) {
 	l := open(t, "")
 	// An object without a date in its key belongs to the day when it was stored, which is in the range.
-	b := &bucket{name: "b", bodies: map[string][]byte{"logs/2025/01/01/old": []byte(`{"request_id":"r1"}`), "logs/2026/10/0-misplaced": []byte(`{"request_id":"r2"}`), "logs/2026/11/20/c": []byte(`{"request_id":"r3"}`)}}
+	b := &bucket{name: "b", bodies: map[string][]byte{"logs/2025/01/01/old": []byte(`{"request_id":"r1","status":"200"}`), "logs/2026/10/0-misplaced": []byte(`{"request_id":"r2","status":"200"}`), "logs/2026/11/20/c": []byte(`{"request_id":"r3","status":"200"}`)}}
 	importAll(t, l, b, lake.ImportOptions{Prefix: "logs/"})
 	sum := importAll(t, l, b, lake.ImportOptions{Prefix: "logs/", From: time.Date(2026, 10, 31, 12, 0, 0, 0, time.UTC), Forget: true})
 	if sum.Forgotten != 0 || sum.Found != 1 {
@@ -97,10 +97,10 @@ func TestFailedImportForgetsNothing(t *testing.T) {
 	l := open(t, "")
 	b := &bucket{name: "b", bodies: map[string][]byte{}}
 	for i := range 20 {
-		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d","status":"200"}`, i)
 	}
 	importAll(t, l, b, lake.ImportOptions{})
-	b.bodies["o05"] = []byte(`{"request_id":"new"}`)
+	b.bodies["o05"] = []byte(`{"request_id":"new","status":"200"}`)
 	b.sort()
 	for at := range 100 {
 		if _, err := l.Import(t.Context(), halfway{b, at % 20}, lake.ImportOptions{Forget: true}); !errors.Is(err, errAway) {
@@ -108,7 +108,7 @@ func TestFailedImportForgetsNothing(t *testing.T) {
 		}
 	}
 	delete(b.bodies, "o19")
-	b.bodies["o07"] = []byte(`{"request_id":"newer"}`)
+	b.bodies["o07"] = []byte(`{"request_id":"newer","status":"200"}`)
 	b.sort()
 	for range 20 {
 		if _, err := l.Import(t.Context(), &failing{bucket: b, at: "o07"}, lake.ImportOptions{Forget: true}); !errors.Is(err, errAway) {
@@ -132,7 +132,7 @@ func TestForgetKeepsEachRequestOnce(t *testing.T) {
 		}
 		b.bodies[key] = []byte("\n")
 		for _, id := range ids[key] {
-			b.bodies[key] = fmt.Appendf(b.bodies[key], `{"request_id":"r%03d"}`, id)
+			b.bodies[key] = fmt.Appendf(b.bodies[key], `{"request_id":"r%03d","status":"200"}`, id)
 		}
 	}
 	for i := range 200 {

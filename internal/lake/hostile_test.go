@@ -27,7 +27,7 @@ func TestImportReplacesLoneSurrogates(t *testing.T) {
 	l := open(t, "")
 	importAll(t, l, &bucket{name: "b", bodies: map[string][]byte{
 		"a": []byte(`{"request_id":"r1","uri":"\ud800","x":{"y":["\ud83d\ude00\\ud800","\udc00\ud800\u0041"]},"\udfff":1}`),
-		"b": []byte(`{"request_id":"r2"}`),
+		"b": []byte(`{"request_id":"r2","status":"200"}`),
 	}}, lake.ImportOptions{})
 	want(t, "rows", ask(t, l, "SELECT request_id, path, CAST(extra AS VARCHAR) FROM requests ORDER BY 1"),
 		"r1|\uFFFD|{\"x\":{\"y\":[\"\\ud83d\\ude00\\\\ud800\",\"\\ufffd\\ufffd\\u0041\"]},\"\uFFFD\":1}", "r2|NULL|NULL")
@@ -88,7 +88,7 @@ func TestImportSurvivesRandomObjects(t *testing.T) {
 				body[random.IntN(len(body))] ^= byte(1 + random.IntN(255))
 			}
 			b.bodies[fmt.Sprintf("o%03d%s", i, exts[random.IntN(len(exts))])] = body
-			b.bodies[fmt.Sprintf("o%03d-good", i)] = fmt.Appendf(nil, `{"request_id":"good-%d"}`, i)
+			b.bodies[fmt.Sprintf("o%03d-good", i)] = fmt.Appendf(nil, `{"request_id":"good-%d","status":"200"}`, i)
 		}
 		l := open(t, "")
 		if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Imported != 300 {
@@ -113,16 +113,16 @@ func (v vanishing) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 
 // Objects that disappear or change between the listing and the read do not stop the import.
 func TestImportSkipsVanishedObjects(t *testing.T) {
-	b := &bucket{name: "b", bodies: map[string][]byte{"bad\xff": []byte(`{"request_id":"r"}`)}}
+	b := &bucket{name: "b", bodies: map[string][]byte{"bad\xff": []byte(`{"request_id":"r","status":"200"}`)}}
 	for i := range 60 {
-		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+		b.bodies[fmt.Sprintf("o%02d", i)] = fmt.Appendf(nil, `{"request_id":"r%d","status":"200"}`, i)
 	}
 	b.sort()
 	v := vanishing{b, map[string]bool{}}
 	for i := 0; i < 60; i += 2 {
 		v.gone[fmt.Sprintf("o%02d", i)] = true
 	}
-	b.bodies["o01"] = []byte(`{"request_id":"changed"}`) // after the listing
+	b.bodies["o01"] = []byte(`{"request_id":"changed","status":"200"}`) // after the listing
 	l := open(t, "")
 	sum, err := l.Import(t.Context(), v, lake.ImportOptions{})
 	if err != nil || sum.Skipped != 31 || sum.Imported != 30 || len(sum.Problems) != 20 {
@@ -200,7 +200,7 @@ func TestImportSkipsRefusedObjects(t *testing.T) {
 	b := &bucket{name: "b", bodies: map[string][]byte{}}
 	f := faulty{bucket: b, refused: map[string]error{}}
 	for i, code := range refusals {
-		b.bodies[fmt.Sprintf("o%02d", 2*i)] = fmt.Appendf(nil, `{"request_id":"r%d"}`, i)
+		b.bodies[fmt.Sprintf("o%02d", 2*i)] = fmt.Appendf(nil, `{"request_id":"r%d","status":"200"}`, i)
 		f.refused[fmt.Sprintf("o%02d", 2*i)] = &smithy.GenericAPIError{Code: code, Message: "because"}
 	}
 	b.sort()
@@ -208,7 +208,7 @@ func TestImportSkipsRefusedObjects(t *testing.T) {
 	if _, err := l.Import(t.Context(), f, lake.ImportOptions{}); !errors.Is(err, f.refused["o00"]) {
 		t.Errorf("Import = %v, want the first refusal", err)
 	}
-	b.bodies["o01"] = []byte(`{"request_id":"good"}`)
+	b.bodies["o01"] = []byte(`{"request_id":"good","status":"200"}`)
 	b.sort()
 	for try, imported := range []int{1, 0} {
 		sum, err := l.Import(t.Context(), f, lake.ImportOptions{})
@@ -279,7 +279,7 @@ func TestImportSurvivesRandomJSON(t *testing.T) {
 				body.WriteString(randomJSON(random, 4) + []string{"\n", "\n", "\r\n", "", ","}[random.IntN(5)])
 			}
 			b.bodies[fmt.Sprintf("o%03d", i)] = []byte(body.String())
-			b.bodies[fmt.Sprintf("o%03d-good", i)] = fmt.Appendf(nil, "%s\n{\"request_id\":\"good-%d\"}\n", strings.ReplaceAll(randomJSON(random, 3), "rawData", "raw"), i)
+			b.bodies[fmt.Sprintf("o%03d-good", i)] = fmt.Appendf(nil, "%s\n{\"request_id\":\"good-%d\",\"status\":\"200\"}\n", strings.ReplaceAll(randomJSON(random, 3), "rawData", "raw"), i)
 		}
 		l := open(t, "")
 		sum := importAll(t, l, b, lake.ImportOptions{})

@@ -226,7 +226,7 @@ func (im *importer) insert(ctx context.Context, tx *sql.Tx, sum *Summary) error 
 		if old, ok := im.known[r.Key]; ok {
 			replaced = append(replaced, old.id)
 		}
-		objects.row(int64(r.id), im.src.Bucket(), r.Key, r.ETag, r.Size, r.Modified.UTC(), now, r.count.rows, r.count.bad, r.problem)
+		objects.row(int64(r.id), im.src.Bucket(), r.Key, r.ETag, r.Size, r.Modified.UTC(), now, r.count.rows, r.count.bad, r.problem, r.count.other, r.count.repaired, r.repair)
 		for _, b := range r.bad {
 			bad.row(int64(r.id), b.line, b.reason, b.content)
 		}
@@ -256,6 +256,7 @@ func (s *Summary) add(r *read) {
 	s.Rows += r.count.rows
 	s.Bytes += r.Size
 	s.Bad += r.count.bad
+	s.Other += r.count.other
 	s.Doctor += r.count.doctor
 	s.Misfit += r.count.misfit
 	s.Repaired += r.count.repaired

@@ -24,7 +24,7 @@ import (
 var Schema string
 
 // schemaVersion is the newest version of the tables that this code supports.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // Lake is a DuckDB database of imported requests. It is safe for parallel use.
 type Lake struct {
@@ -225,19 +225,34 @@ func (l *Lake) migrate(ctx context.Context, readOnly bool) error {
 	if version > schemaVersion {
 		return fmt.Errorf("the lake has version %d, this stagelog supports up to %d: use a newer stagelog", version, schemaVersion)
 	}
-	if version == 1 && !readOnly {
-		return l.recheck(ctx)
+	if version == schemaVersion {
+		return nil
+	}
+	if readOnly {
+		return fmt.Errorf("the lake has version %d: run `stagelog report` to update it to version %d", version, schemaVersion)
+	}
+	for ; version < schemaVersion; version++ {
+		if err := l.tx(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, migrations[version])
+			return err
+		}); err != nil {
+			return fmt.Errorf("update the lake from version %d: %w", version, err)
+		}
 	}
 	return nil
 }
 
-// recheck makes the next import look for duplicates again in a lake of version 1, which compared only ids.
-func (l *Lake) recheck(ctx context.Context) error {
-	return l.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE request_rows SET duplicate = false WHERE duplicate AND `+RequestKey+` IS NULL;
-			DELETE FROM unchecked; INSERT INTO unchecked SELECT id FROM objects; UPDATE lake SET version = 2`)
-		return err
-	})
+// migrations change the tables of a version to those of the next. They keep the rows, because objects may have expired in the
+// bucket; without an ETag, the next import reads an object again.
+var migrations = map[int]string{
+	// Version 1 compared only ids to find duplicates.
+	1: `UPDATE request_rows SET duplicate = false WHERE duplicate AND ` + RequestKey + ` IS NULL;
+		DELETE FROM unchecked; INSERT INTO unchecked SELECT id FROM objects; UPDATE lake SET version = 2`,
+	// Version 2 took every JSON object for a request, and repaired and unwrapped fewer lines.
+	2: `ALTER TABLE objects ADD COLUMN other BIGINT DEFAULT 0; ALTER TABLE objects ADD COLUMN repaired BIGINT DEFAULT 0; ALTER TABLE objects ADD COLUMN repair VARCHAR;
+		UPDATE objects SET etag = '' WHERE bad > 0 OR id IN (SELECT object FROM request_rows
+			WHERE coalesce(api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path) IS NULL AND status IS NULL AND latency IS NULL);
+		UPDATE lake SET version = 3`,
 }
 
 // DB returns the database, for reading only.

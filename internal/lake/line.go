@@ -16,6 +16,7 @@ const doctorMark = "stagelog-doctor-"
 type counts struct {
 	rows     int64 // JSON objects that became rows
 	bad      int64 // lines that are not JSON objects
+	other    int64 // JSON objects that are not access log lines
 	doctor   int64 // records that doctor sent
 	misfit   int64 // values that do not fit their column, kept in extra
 	repaired int64 // lines whose curly quotes were repaired
@@ -24,7 +25,8 @@ type counts struct {
 
 // lineReader converts lines to rows.
 type lineReader struct {
-	fields *jsonscan.Names[field] // what to do with each member
+	fields *jsonscan.Names[use] // what to do with each member
+	own    int                  // fields of the format; 0 if it is not known
 	object int32
 
 	out   []byte // rows, as CSV
@@ -33,12 +35,22 @@ type lineReader struct {
 
 	row   [columns][]byte // the values of the current row; nil is NULL
 	ranks [columns]int
-	known int // fields of the current row with a name or a variable that has a meaning here, set or not
 	micro int64
 	extra []byte
 	spare []byte // storage of unescaped values
 	path  []byte // of the object or list that is being read; empty at the top level
 	depth int    // of path
+	seen  seen
+}
+
+// seen counts the fields of the current object, at any depth.
+type seen struct {
+	all      int
+	known    int // with a column and a value that fits, or of the format
+	telling  int // of those, the ones that only an access log has
+	own      int // of the format
+	misfit   int64
+	zoneless int64
 }
 
 // envelope is the reason for a line of an error object.
@@ -106,7 +118,8 @@ func between(b []byte, i int) int {
 
 func (r *lineReader) begin() {
 	clear(r.row[:])
-	r.extra, r.spare, r.path, r.depth, r.known = r.extra[:0], r.spare[:0], r.path[:0], 0, 0
+	r.extra, r.spare, r.path, r.depth = r.extra[:0], r.spare[:0], r.path[:0], 0
+	r.seen = seen{}
 	r.fields.Begin()
 }
 
@@ -119,6 +132,29 @@ func (r *lineReader) objectOf(b []byte, i int) (next int, bad *jsonscan.Bad) {
 		r.member(name, escaped, value)
 		return nil
 	})
+}
+
+// add counts a field.
+func (s *seen) add(f use) {
+	s.all++
+	s.known += int(f.known)
+	s.telling += int(f.telling)
+	s.own += int(f.own)
+}
+
+// remove counts a field whose value does not fit its column. It is no sign of an access log.
+func (s *seen) remove(f use) {
+	s.misfit++
+	s.known -= int(f.known)
+	s.telling -= int(f.telling)
+}
+
+// isLog reports whether the current object is an access log line. It has all fields of the format, or at least two with
+// names that access logs have: an id, a time or an address is in every kind of log, so there must be another one among
+// them, or they must be most of the line.
+func (r *lineReader) isLog() bool {
+	s := r.seen
+	return r.own > 0 && s.own >= r.own || s.known >= 2 && (s.telling > 0 || 2*s.known > s.all)
 }
 
 // member reads one field into the row, or keeps it in extra.
@@ -140,17 +176,17 @@ const maxNested = 16
 func (r *lineReader) field(name, path, value []byte) {
 	f := r.fields.Value(path)
 	if (value[0] == '{' || value[0] == '[') && r.depth < maxNested {
-		known := r.known
-		if r.nested(name, path, value); r.known == known && f.kind != kindExtra {
-			r.count.misfit++
+		known := r.seen.known
+		if r.nested(name, path, value); r.seen.known == known && f.kind != kindExtra {
+			r.seen.misfit++
 		}
 		return
 	}
+	r.seen.add(f)
 	if f.kind == kindExtra {
 		r.keep(name, value)
 		return
 	}
-	r.known++
 	text, isText := r.text(value)
 	if len(text) == 0 || string(text) == "-" || string(value) == "null" {
 		return
@@ -166,12 +202,12 @@ func (r *lineReader) field(name, path, value []byte) {
 			r.keep(name, value)
 		}
 	case !isText && (value[0] == '{' || value[0] == '[') && f.kind == kindText:
-		r.count.misfit++
+		r.seen.remove(f)
 		r.keep(name, value)
 	default:
-		stored, ok := r.stored(f, text)
+		stored, ok := r.stored(f.field, text)
 		if !ok {
-			r.count.misfit++
+			r.seen.remove(f)
 			r.keep(name, value)
 			return
 		}
@@ -239,7 +275,7 @@ func (r *lineReader) stored(f field, text []byte) ([]byte, bool) {
 			r.micro = micro
 		}
 		if zoneless {
-			r.count.zoneless++
+			r.seen.zoneless++
 		}
 		return text, ok
 	}
@@ -328,7 +364,13 @@ func (r *lineReader) end() {
 		r.count.doctor++
 		return
 	}
+	if !r.isLog() {
+		r.count.other++
+		return
+	}
 	r.count.rows++
+	r.count.misfit += r.seen.misfit
+	r.count.zoneless += r.seen.zoneless
 	r.out = append(appendInt(r.out, int64(r.object)), separator)
 	r.out = append(appendInt(r.out, r.n), separator)
 	if len(r.extra) > 0 {

@@ -26,8 +26,6 @@ const (
 	// buffers at most 128 MiB per object, and logs are compressed to a tenth.
 	maxPlainBytes = 256 << 20
 	maxRatio      = 200
-	// hopeless is the number of bad lines, without a good one, after which an object is not a log.
-	hopeless = 100
 )
 
 // read is an object whose rows were written to a file.
@@ -39,6 +37,7 @@ type read struct {
 	bytes   int64 // of the rows
 	bad     []badLine
 	problem string // "" if none
+	repair  string // the cause of the first repair; "" if none
 	skipped string // why it is not imported now; "" if it is
 	failed  error  // the bucket's error, if that is why
 }
@@ -83,7 +82,7 @@ func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *
 		return nil, fmt.Errorf("create a file for the rows of %s: %w", o.Key, err)
 	}
 	r.file = file.Name()
-	err = r.parse(ctx, whole, file, lineReader{fields: or.mapping.names(), object: id}, max(maxPlainBytes, maxRatio*o.Size))
+	err = r.parse(ctx, whole, file, or.mapping.reader(id), max(maxPlainBytes, maxRatio*o.Size))
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}
@@ -143,7 +142,8 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 			return ours
 		}
 		if bad := reader.lineOf(line, tooLong); bad != nil {
-			return r.note(&reader, line, bad)
+			r.note(&reader, line, bad)
+			return nil
 		}
 		if len(reader.out) >= flushBytes {
 			_, ours = rows.Write(reader.out)
@@ -199,22 +199,12 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 const noLog = "the object has no access log lines: "
 
-// errHopeless stops the reading of an object that is not a log.
-var errHopeless = errors.New("not a log")
-
-// note records a bad line, and stops the object if it has no good lines.
-func (r *read) note(lines *lineReader, line []byte, bad *jsonscan.Bad) error {
+// note records a bad line.
+func (r *read) note(lines *lineReader, line []byte, bad *jsonscan.Bad) {
 	if bad == envelope {
 		lines.count.bad--
 		r.problem = bad.Reason
-		return errHopeless
-	}
-	if len(r.bad) < maxBadLines {
+	} else if len(r.bad) < maxBadLines {
 		r.bad = append(r.bad, badLine{lines.n, bad.Reason, strings.ToValidUTF8(string(line[:min(len(line), maxBadBytes)]), "\uFFFD")})
 	}
-	if lines.count.bad >= hopeless && lines.count.rows == 0 {
-		r.problem = noLog + bad.Reason
-		return errHopeless
-	}
-	return nil
 }

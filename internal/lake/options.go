@@ -60,6 +60,7 @@ type Summary struct {
 	Bytes     int64 `json:"bytes"` // of the objects, as stored
 
 	Bad        int64 `json:"bad"`        // lines that are not JSON objects
+	Other      int64 `json:"other"`      // JSON objects that are not access log lines
 	Doctor     int64 `json:"doctor"`     // records of `stagelog doctor`, left out
 	Misfit     int64 `json:"misfit"`     // values that do not fit their column, kept in extra
 	Repaired   int64 `json:"repaired"`   // lines whose curly quotes were repaired

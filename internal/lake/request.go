@@ -14,7 +14,7 @@ type Request struct {
 
 // Read reads the first object of a line. ok is false if there is none.
 func (m Mapping) Read(line []byte) (q Request, ok bool) {
-	r := lineReader{fields: m.names()}
+	r := m.reader(0)
 	i := between(line, 0)
 	if i >= len(line) || line[i] != '{' {
 		return q, false

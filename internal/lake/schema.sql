@@ -1,4 +1,4 @@
--- The tables of a lake, version 2. Times are UTC. A value that was "-", empty or missing is NULL.
+-- The tables of a lake, version 3. Times are UTC. A value that was "-", empty or missing is NULL.
 
 CREATE TABLE objects (
     id            INTEGER PRIMARY KEY, -- from 1, in the order of import
@@ -8,9 +8,12 @@ CREATE TABLE objects (
     size          BIGINT NOT NULL,     -- bytes as stored
     modified      TIMESTAMP NOT NULL,  -- S3's LastModified
     imported      TIMESTAMP NOT NULL,
-    lines         BIGINT NOT NULL,     -- lines that are JSON objects; each is a row of request_rows
+    lines         BIGINT NOT NULL,     -- access log lines; each is a row of request_rows
     bad           BIGINT NOT NULL,     -- lines that are not; the first few are in bad_lines
     problem       VARCHAR,             -- why the object, or the rest of it, could not be read; NULL if it was read completely
+    other         BIGINT NOT NULL,     -- JSON objects that are not access log lines, such as events of CloudTrail
+    repaired      BIGINT NOT NULL,     -- lines that were not valid JSON before a repair; they count as lines
+    repair        VARCHAR,             -- the cause of the first repair; NULL if there was none
     UNIQUE (bucket, key)
 );
 

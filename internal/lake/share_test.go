@@ -56,7 +56,7 @@ func TestShareAllowsOtherReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	src := &bucket{name: "b", bodies: map[string][]byte{"logs/1": []byte(`{"request_id":"1"}`)}}
+	src := &bucket{name: "b", bodies: map[string][]byte{"logs/1": []byte(`{"request_id":"1","status":"200"}`)}}
 	importAll(t, l, src, lake.ImportOptions{})
 	if err := openElsewhere(t, path, true); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a reader before Share: got %v, want a refusal", err)
@@ -70,7 +70,7 @@ func TestShareAllowsOtherReaders(t *testing.T) {
 	if err != nil {
 		t.Errorf("a reader during Share: %v", err)
 	}
-	src.bodies["logs/2"] = []byte(`{"request_id":"2"}`)
+	src.bodies["logs/2"] = []byte(`{"request_id":"2","status":"200"}`)
 	if sum := importAll(t, l, src, lake.ImportOptions{}); sum.Rows != 1 {
 		t.Errorf("import after Share: got %d rows, want 1", sum.Rows)
 	}

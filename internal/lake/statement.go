@@ -36,8 +36,8 @@ func unescaped(name string) string {
 }
 
 func insertObjects(file string) string {
-	return "INSERT INTO objects SELECT id, " + unescaped("bucket") + ", " + unescaped("key") + ", coalesce(" + unescaped("etag") + ", ''), size, modified, imported, lines, bad, " + unescaped("problem") + " " +
-		reading("'id': 'INTEGER', 'bucket': 'VARCHAR', 'key': 'VARCHAR', 'etag': 'VARCHAR', 'size': 'BIGINT', 'modified': 'TIMESTAMP', 'imported': 'TIMESTAMP', 'lines': 'BIGINT', 'bad': 'BIGINT', 'problem': 'VARCHAR'", file)
+	return "INSERT INTO objects SELECT id, " + unescaped("bucket") + ", " + unescaped("key") + ", coalesce(" + unescaped("etag") + ", ''), size, modified, imported, lines, bad, " + unescaped("problem") + ", other, repaired, " + unescaped("repair") + " " +
+		reading("'id': 'INTEGER', 'bucket': 'VARCHAR', 'key': 'VARCHAR', 'etag': 'VARCHAR', 'size': 'BIGINT', 'modified': 'TIMESTAMP', 'imported': 'TIMESTAMP', 'lines': 'BIGINT', 'bad': 'BIGINT', 'problem': 'VARCHAR', 'other': 'BIGINT', 'repaired': 'BIGINT', 'repair': 'VARCHAR'", file)
 }
 
 func insertBad(file string) string {

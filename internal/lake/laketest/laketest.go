@@ -69,7 +69,7 @@ func Exec(t testing.TB, db *sql.DB, statement string, args ...any) {
 func AddObjects(t testing.TB, db *sql.DB, objects ...Object) {
 	t.Helper()
 	for _, o := range objects {
-		Exec(t, db, "INSERT INTO objects VALUES (?, ?, ?, ?, 1, ?, ?, 0, 0, NULL)", o.ID, o.Bucket, o.Key, o.ETag, o.Modified.UTC(), o.Modified.UTC())
+		Exec(t, db, "INSERT INTO objects VALUES (?, ?, ?, ?, 1, ?, ?, 0, 0, NULL, 0, 0, NULL)", o.ID, o.Bucket, o.Key, o.ETag, o.Modified.UTC(), o.Modified.UTC())
 	}
 }
 
