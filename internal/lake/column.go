@@ -146,6 +146,9 @@ func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string
 		} else if variable != "" && named(path).kind != kindExtra {
 			m.add(path, field{column: colExtra}) // its name misleads
 		}
+		for i := len(p.Path) - 1; i > 0; i-- {
+			m.add(p.Path[:i].String(), field{column: colExtra}) // an object or a list
+		}
 	}
 	for name, c := range map[string]column{usagePlan: colUsagePlan, customer: colCustomer, usagePlanID: colUsagePlanID} {
 		if name != "" {

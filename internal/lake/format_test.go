@@ -124,18 +124,20 @@ func TestFormatsInTheWorldHaveTheirRows(t *testing.T) {
 func TestNestedFieldsKeepTheirMeaning(t *testing.T) {
 	deep := strings.Repeat(`{"http":`, maxNested+1)
 	for line, want := range map[string]string{
-		`{"integration":{"status":"502","latency":"7","error":"boom"}}`:                        `integration=7 error=boom extra={"integration":{"status":"502"}}`,
-		`{"authorizer":{"error":"no","latency":"7"},"waf":{"status":"403","path":"/"}}`:        `extra={"authorizer":{"error":"no","latency":"7"},"waf":{"status":"403","path":"/"}}`,
-		`{"request":{"bytes":1,"time":"1795854600"},"response":{"bytes":2,"time":3}}`:          `time=1795854600 bytes=2 extra={"request":{"bytes":1},"response":{"time":3}}`,
-		`{"Identity":{"Source_IP":"::1","more":{"x":[1, {"y":"-"}],"":"z"}},"a.b":1}`:          `ip=::1 extra={"Identity":{"more":{"x":[1,null],"":"z"}},"a.b":1}`,
-		`{"customer":{"name":"Acme","id":"c1"},"usage_plan":{"id":"p1","name":"Gold"}}`:        `customer=Acme plan=Gold plan_id=p1 extra={"customer":{"id":"c1"}}`,
-		`{"a":{},"b":[],"c":{"d":{"e":"-"},"f":null},"g":[null,"-",[]]}`:                       `extra={"a":{},"b":[],"g":[null,"-",[]]}`,
-		`{"n\u0061\"me":{"st\u0061tus":1,"\ud800":{"x\n":"\ud800"}},"http":{"st\u0061tus":2}}`: "status=2 extra={\"na\\\"me\":{\"status\":1,\"\uFFFD\":{\"x\\u000a\":\"\\ufffd\"}}}",
-		`{"http":{"status":"200"},"status":"200","response":{"status":"404"}}`:                 `status=200 extra={"response":{"status":"404"}}`,
-		`{"apiKey":{"id":"k1","value":"SECRET"},"x":{"y":[{"api_key":"SECRET"}]}}`:             `key=k1 extra={"x":{"y":[null]}}`,
-		`{"x":{"identity.apiKey":"SECRET","api-key":"****abcd","X-Api-Key":["SECRET"]}}`:       `extra={"x":{"api-key":"****abcd","X-Api-Key":[null]}}`,
-		deep + `{"status":1}` + strings.Repeat("}", maxNested+1):                               `extra=` + deep + `{"status":1}` + strings.Repeat("}", maxNested+1),
-		deep[8:] + `{"status":1}` + strings.Repeat("}", maxNested):                             `status=1`,
+		`{"integration":{"status":"502","latency":"7","error":"boom"}}`:                                                                `integration=7 error=boom extra={"integration":{"status":"502"}}`,
+		`{"authorizer":{"error":"no","latency":"7"},"waf":{"status":"403","path":"/"}}`:                                                `extra={"authorizer":{"error":"no","latency":"7"},"waf":{"status":"403","path":"/"}}`,
+		`{"request":{"bytes":1,"time":"1795854600"},"response":{"bytes":2,"time":3}}`:                                                  `time=1795854600 bytes=2 extra={"request":{"bytes":1},"response":{"time":3}}`,
+		`{"Identity":{"Source_IP":"::1","more":{"x":[1, {"y":"-"}],"":"z"}},"a.b":1}`:                                                  `ip=::1 extra={"Identity":{"more":{"x":[1,null],"":"z"}},"a.b":1}`,
+		`{"customer":{"name":"Acme","id":"c1"},"usage_plan":{"id":"p1","name":"Gold"}}`:                                                `customer=Acme plan=Gold plan_id=p1 extra={"customer":{"id":"c1"}}`,
+		`{"a":{},"b":[],"c":{"d":{"e":"-"},"f":null},"g":[null,"-",[]]}`:                                                               `extra={"a":{},"b":[],"g":[null,"-",[]]}`,
+		`{"n\u0061\"me":{"st\u0061tus":1,"\ud800":{"x\n":"\ud800"}},"http":{"st\u0061tus":2}}`:                                         "status=2 extra={\"na\\\"me\":{\"status\":1,\"\uFFFD\":{\"x\\u000a\":\"\\ufffd\"}}}",
+		`{"http":{"status":"200"},"status":"200","response":{"status":"404"}}`:                                                         `status=200 extra={"response":{"status":"404"}}`,
+		`{"apiKey":{"id":"k1","value":"SECRET"},"x":{"y":[{"api_key":"SECRET"}]}}`:                                                     `key=k1 extra={"x":{"y":[null]}}`,
+		`{"x":{"identity.apiKey":"SECRET","api-key":"****abcd","X-Api-Key":["SECRET"]}}`:                                               `extra={"x":{"api-key":"****abcd","X-Api-Key":[null]}}`,
+		deep + `{"status":1}` + strings.Repeat("}", maxNested+1):                                                                       `extra=` + deep + `{"status":1}` + strings.Repeat("}", maxNested+1),
+		`{"identity":"{\"sourceip\":\"::1\",\"x\":\"\\u0041\"}","note":"{\"x\":1}","more":"{\"x\":","error":"{\"message\":\"late\"}"}`: `ip=::1 error=late extra={"identity":{"x":"\u0041"},"note":"{\"x\":1}","more":"{\"x\":"}`,
+		`{"error":"{\"reason\":\"x\"}","identity":"{\"apiKey\":\"SECRET\"}"}`:                                                          `error={"reason":"x"}`,
+		deep[8:] + `{"status":1}` + strings.Repeat("}", maxNested):                                                                     `status=1`,
 	} {
 		if got := rowOf(t, Mapping{}, line); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", line, got, want)
@@ -150,6 +152,7 @@ func TestNestedFieldsFollowTheirVariables(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"who":{"id":"k1","Key":"SECRET"},"http":{"status":"502","code":504},"list":["SECRET",{"r":"r1"}],"b":"SECRET"}`:                    `id=r1 key=k1 status=504 extra={"http":{"status":"502"},"list":[null,null]}`,
 		`{"who":{"id":"k1","key":"SECRET"},"http":{"status":"502","code":504},"list":["****abcd",{"r":"r1"}],"b":{"value":["SECRET"]}}`:      `id=r1 key=k1 status=504 extra={"http":{"status":"502"},"list":["****abcd",null],"b":{"value":[null]}}`,
+		`{"who":"{\"id\":\"k1\",\"key\":\"SECRET\"}","http":"{\"status\":\"502\",\"code\":504}","list":"[\"SECRET\"]"}`:                      `key=k1 status=504 extra={"http":{"status":"502"},"list":[null]}`,
 		`{"who.id":"k1","who.key":"SECRET","http.status":"502","http.code":504,"customer":"Acme","unknown":{"sourceIp":"x"},"path":{"x":1}}`: `key=k1 customer=Acme status=504 extra={"http.status":"502","unknown":{"sourceIp":"x"},"path":{"x":1}}`,
 	} {
 		if got := rowOf(t, MappingOf(format, "", "customer", ""), line); got != want {

@@ -182,6 +182,9 @@ func (r *lineReader) field(name, path, value []byte) {
 		}
 		return
 	}
+	if (f.kind == kindExtra || f.column == colError) && len(value) > 1 && (value[1] == '{' || value[1] == '[') && r.column(name, path, value) {
+		return
+	}
 	r.seen.add(f)
 	if f.kind == kindExtra {
 		r.keep(name, value)
@@ -241,6 +244,24 @@ func (r *lineReader) nested(name, path, value []byte) {
 	}
 	r.path = r.path[:outside]
 	r.depth--
+}
+
+// column reads the fields in an object or a list that is the text of a string, as format conversion writes it to a column of
+// text. It returns false, and does nothing, if no field has a meaning here.
+func (r *lineReader) column(name, path, value []byte) bool {
+	inside, isText := r.text(value)
+	if !isText || r.depth == maxNested {
+		return false
+	}
+	if end, bad := jsonscan.ValueEnd(inside, 0, 1); bad != nil || end < len(inside) {
+		return false
+	}
+	before, seen := len(r.extra), r.seen
+	if r.nested(name, path, inside); r.seen.known == seen.known {
+		r.extra, r.seen = r.extra[:before], seen
+		return false
+	}
+	return true
 }
 
 // elements reads the elements of a list. Those with a column become null, so that the others keep their index.
