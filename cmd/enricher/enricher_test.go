@@ -170,6 +170,9 @@ func TestHidesKeyInFieldsOfEnvironment(t *testing.T) {
 		{[]string{"STAGELOG_FORMAT", `{"o":{"k":"$context.identity.apiKey","i":"$context.identity.apiKeyId"},"l":["id=$context.identity.apiKey"],"a":"$context.apiId","s":"$context.stage"}`},
 			`{"o":{"k":"` + k + `","i":"plan00-key0000"},"l":["id=` + k + `"],"a":"shop","s":"prod"}`,
 			`{"o":{"k":"` + masked + `","i":"plan00-key0000"},"l":["id=` + masked + `"],"a":"shop","s":"prod",` + attributed},
+		{[]string{"STAGELOG_FORMAT", `{"o":{"k":"$context.identity.apiKey","i":"$context.identity.apiKeyId"},"a":"$context.apiId","s":{"s":"$context.stage"}}`, "STAGELOG_FIELD_API_ID", "other"},
+			`{"o":{"k":"` + k + `","i":"plan00-key0000"},"other":"shop","s":{"s":"prod"}}`,
+			`{"o":{"k":"` + masked + `","i":"plan00-key0000"},"other":"shop","s":{"s":"prod"},` + attributed},
 		// A function that an earlier version deployed keeps its environment until the next deployment.
 		{[]string{"STAGELOG_FORMAT", "usage", "STAGELOG_FIELD_KEY_ID", "i", "STAGELOG_FIELD_API_ID", "a", "STAGELOG_FIELD_STAGE", "s", "STAGELOG_FIELD_API_KEY", "k"},
 			`{"i":"plan00-key0000","a":"shop","s":"prod","k":"` + k + `"}`, `{"i":"plan00-key0000","a":"shop","s":"prod","k":"` + masked + `",` + attributed},

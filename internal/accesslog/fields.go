@@ -74,18 +74,6 @@ func (f *Format) Fields() map[string]Path {
 	return by
 }
 
-// TopLevelFields maps each variable to the name of the first top-level field whose whole value it is. The map is never nil.
-func (f *Format) TopLevelFields() map[string]string {
-	by := map[string]string{}
-	for _, p := range f.Places() {
-		v := p.Variable()
-		if _, found := by[v]; v != "" && !found && len(p.Path) == 1 {
-			by[v] = p.Path[0]
-		}
-	}
-	return by
-}
-
 // Places returns the strings of the format's JSON object in order, and nil for a format that is not one.
 func (f *Format) Places() []Place {
 	var all []Place

@@ -17,8 +17,12 @@ func readNames(p *Pipeline, v, format yamlfile.Value) {
 	m := v.Mapping("usage_plan", "customer", "usage_plan_id")
 	used := map[string]string{}
 	fields := map[string]string{}
-	for variable, field := range accesslog.Parse(p.Format).TopLevelFields() {
-		fields[field] = variable
+	for _, place := range accesslog.Parse(p.Format).Places() {
+		if len(place.Path) == 1 {
+			fields[place.Path[0]] = place.Variable()
+		} else {
+			fields[place.Path[0]] = "other fields in it"
+		}
 	}
 	for _, n := range []struct {
 		key  string

@@ -158,6 +158,7 @@ func TestProblemMessages(t *testing.T) {
 		{"compression", minimal + "deliver: {compression: gz}\n", "stagelog.yaml:3:24: deliver.compression: unknown compression gz; did you mean gzip?"},
 		{"names alike", minimal + "names: {customer: usage_plan}\n", "stagelog.yaml:3:19: names.customer: usage_plan and customer have the same name usage_plan"},
 		{"name that the format has", minimal + "names: {customer: ip}\n", "stagelog.yaml:3:19: names.customer: the format already has a field ip, with $context.identity.sourceIp; choose another name in names"},
+		{"name of an object of the format", minimal + "format: '{\"customer\":{\"id\":\"$context.authorizer.id\"},\"requestId\":\"$context.requestId\"}'\n", "stagelog.yaml:3:9: format: the format already has a field customer, with other fields in it; choose another name in names"},
 		{"default name that the format has", minimal + "format: '{\"customer\":\"$context.status\",\"requestId\":\"$context.requestId\"}'\n", "stagelog.yaml:3:9: format: the format already has a field customer, with $context.status; choose another name in names"},
 		{"invalid name", minimal + "names: {customer: \"a b\"}\n", "stagelog.yaml:3:19: names.customer: expected a field name of letters, digits, _, - and ., found \"a b\""},
 		{"upstream without a scheme", minimal + "local: {apis: [{id: a, upstream: localhost, stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: localhost: expected a URL like http://127.0.0.1:9000"},

@@ -1,7 +1,6 @@
 package function
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -30,19 +29,29 @@ func FormatOf(env func(name string) string) (*accesslog.Format, error) {
 		return nil, fmt.Errorf("STAGELOG_FORMAT must be a log format or one of %s", strings.Join(accesslog.Presets(), ", "))
 	}
 	format := accesslog.Parse(text)
-	named, some := map[string]string{}, false
-	for variable, name := range fieldVariables {
-		if field := cmp.Or(env(name), format.TopLevelFields()[variable]); field != "" {
+	named := map[string]string{} // variables by field
+	for variable, setting := range fieldVariables {
+		if field := env(setting); field != "" {
 			named[field] = variable
 		}
-		some = some || env(name) != ""
 	}
-	if some {
-		object, err := json.Marshal(named)
-		if err != nil {
-			return nil, fmt.Errorf("read the names of fields: %w", err)
+	if len(named) == 0 {
+		return format, nil
+	}
+	object, err := json.Marshal(named)
+	if err != nil {
+		return nil, fmt.Errorf("read the names of fields: %w", err)
+	}
+	others := format.Select(func(p accesslog.Place) bool {
+		for variable, setting := range fieldVariables {
+			if env(setting) == "" && p.Has(variable) && named[p.Path[0]] == "" {
+				return true
+			}
 		}
-		format = accesslog.Parse(string(object))
+		return false
+	})
+	if others != "{}" {
+		object = append(append(object[:len(object)-1], ','), others[1:]...)
 	}
-	return format, nil
+	return accesslog.Parse(string(object)), nil
 }

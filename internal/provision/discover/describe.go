@@ -77,8 +77,8 @@ func adoptFormat(p *config.Pipeline, st Stage) (notes []string) {
 	case field != nil:
 		notes = append(notes, fmt.Sprintf("the format has the API key's value in the field %s: the function masks it; set `api_key: keep` to deliver it, or use a format without it", field))
 	}
-	for variable, field := range format.TopLevelFields() {
-		if strings.HasPrefix(variable, "$context.authorizer.") && (field == "plan_id" || field == "subscription_id") {
+	for _, place := range format.Places() {
+		if field := place.Path.String(); strings.HasPrefix(place.Variable(), "$context.authorizer.") && (field == "plan_id" || field == "subscription_id") {
 			// An authorizer sets these fields; the function fills them in for the other records.
 			p.Names = config.OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}
 		}

@@ -133,21 +133,26 @@ func fixedFormat(format string) string {
 	return format
 }
 
-// withoutVariable removes the field whose value is variable from a JSON format.
+// withoutVariable removes the fields whose value is variable from a JSON format.
 func withoutVariable(format, variable string) string {
-	f := accesslog.Parse(format)
-	name := f.TopLevelFields()[variable]
-	start := strings.Index(format, `"`+name+`"`)
-	value := strings.Index(format, variable+`"`)
-	if name == "" || start < 0 || value < start {
-		return format
+	for _, p := range accesslog.Parse(format).Places() {
+		value := strings.Index(format, variable+`"`)
+		if p.Variable() != variable || value < 0 {
+			continue
+		}
+		start := strings.LastIndex(format[:value], `"`+p.Path[len(p.Path)-1]+`"`)
+		if start < 0 {
+			continue // an element of a list
+		}
+		end := value + len(variable) + 1
+		rest := strings.TrimLeft(format[end:], " ")
+		if after, ok := strings.CutPrefix(rest, ","); ok {
+			format = format[:start] + strings.TrimLeft(after, " ")
+		} else {
+			format = strings.TrimRight(format[:start], ", ") + rest
+		}
 	}
-	end := value + len(variable) + 1
-	rest := strings.TrimLeft(format[end:], " ")
-	if after, ok := strings.CutPrefix(rest, ","); ok {
-		return format[:start] + strings.TrimLeft(after, " ")
-	}
-	return strings.TrimRight(format[:start], ", ") + rest
+	return format
 }
 
 // position returns the line and the column of a byte, both from 1, the column in characters.
@@ -159,12 +164,10 @@ func position(text string, offset int) (line, column int) {
 
 // customerFields returns the fields that hold an authorizer's plan and subscription.
 func customerFields(format string) (fields []string) {
-	f := accesslog.Parse(format)
-	for _, v := range f.Variables() {
-		field := f.TopLevelFields()[v]
-		name, ok := strings.CutPrefix(v, "$context.authorizer.")
-		if ok && field != "" && (strings.Contains(name, "plan") || strings.Contains(name, "subscription") || strings.Contains(name, "customer")) {
-			fields = append(fields, field)
+	for _, p := range accesslog.Parse(format).Places() {
+		name, ok := strings.CutPrefix(p.Variable(), "$context.authorizer.")
+		if ok && (strings.Contains(name, "plan") || strings.Contains(name, "subscription") || strings.Contains(name, "customer")) {
+			fields = append(fields, p.Path.String())
 		}
 	}
 	return fields
@@ -172,7 +175,7 @@ func customerFields(format string) (fields []string) {
 
 // lacksSubscription reports whether a format was made for Apiable's import and lacks the field subscription_id, which that requires.
 func lacksSubscription(format string) bool {
-	return accesslog.Parse(format).TopLevelFields()["$context.authorizer.apiable_plan_id"] != "" && !strings.Contains(format, `"subscription_id"`)
+	return accesslog.Parse(format).Fields()["$context.authorizer.apiable_plan_id"] != nil && !strings.Contains(format, `"subscription_id"`)
 }
 
 // formatText describes a valid format and how customers are identified.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +11,8 @@ import (
 
 func TestFixedFormatHasNoFindings(t *testing.T) {
 	for _, format := range []string{accesslog.Seed(), accesslog.Classic, accesslog.Apiable, accesslog.Usage, accesslog.Full,
-		`{"k":"$context.identity.apiKey"}`, `{"id":"$context.requestId", "k": "$context.identity.apiKey" }`, `{"k":"$context.identity.apiKey","id":"$context.requestId",}`} {
+		`{"k":"$context.identity.apiKey"}`, `{"id":"$context.requestId", "k": "$context.identity.apiKey" }`, `{"k":"$context.identity.apiKey","id":"$context.requestId",}`,
+		`{"id":"$context.requestId","identity":{"id":"$context.identity.apiKeyId","apiKey":"$context.identity.apiKey"},"k":"$context.identity.apiKey","http":{"status":$context.status}}`} {
 		got := fixedFormat(format)
 		for _, f := range accesslog.Lint(got) {
 			if f.Severity > accesslog.Info {
@@ -20,6 +22,13 @@ func TestFixedFormatHasNoFindings(t *testing.T) {
 		if again := fixedFormat(got); again != got {
 			t.Errorf("fixedFormat twice: got %s, then %s", got, again)
 		}
+	}
+}
+
+func TestCustomerFieldsAreFoundAtAnyDepth(t *testing.T) {
+	const format = `{"auth":{"plan":"$context.authorizer.plan_id","error":"$context.authorizer.error"},"l":["$context.authorizer.customer"]}`
+	if got := customerFields(format); !slices.Equal(got, []string{"auth.plan", "l.[0]"}) {
+		t.Errorf("customerFields = %q", got)
 	}
 }
 

@@ -3,8 +3,7 @@ package export
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -29,23 +28,14 @@ func Athena(p *config.Pipeline) ([]byte, error) {
 		return nil, errors.New("Athena cannot read ZIP; set deliver: {compression: gzip}")
 	}
 	format := accesslog.Parse(p.Format)
-	a := athena{p: p, layout: projection, fields: format.TopLevelFields(), database: p.Database()}
-	if p.Deliver.Parquet {
-		a.columns = p.Columns()
-	} else {
-		for _, name := range append(slices.Collect(maps.Values(a.fields)), a.added()...) {
-			a.columns = append(a.columns, strings.ToLower(name))
-		}
-		slices.Sort(a.columns)
-		a.columns = slices.Compact(a.columns)
-	}
+	a := athena{p: p, layout: projection, fields: format.Fields(), database: p.Database(), columns: p.Columns()}
 	return []byte(a.text()), nil
 }
 
 type athena struct {
 	p        *config.Pipeline
 	layout   desired.Projection
-	fields   map[string]string // by variable
+	fields   map[string]accesslog.Path // by variable
 	database string
 	columns  []string
 }
@@ -64,7 +54,7 @@ CREATE DATABASE IF NOT EXISTS %s;
 `, a.p.Name, a.p.Bucket, a.layout.Root, a.database)
 }
 
-// table returns the table. All columns are strings, so that non-numeric values cause no errors.
+// table returns the table. All columns are strings, so that non-numeric values cause no errors; an object is its JSON text.
 func (a *athena) table() string {
 	var columns, properties []string
 	for _, c := range a.columns {
@@ -85,25 +75,15 @@ func (a *athena) serde() string {
 	return "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nWITH SERDEPROPERTIES ('ignore.malformed.json' = 'true', 'case.insensitive' = 'true')"
 }
 
-// added returns the fields that enrichment adds.
-func (a *athena) added() (names []string) {
-	for _, name := range []string{a.p.Names.UsagePlan, a.p.Names.Customer, a.p.Names.UsagePlanID} {
-		if name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // athenaColumn is a column of the view: the first of fields that has a value, converted with read.
 type athenaColumn struct {
 	name   string
 	read   string // SQL expression with {} for the field's text or NULL
-	fields []string
+	fields []accesslog.Path
 }
 
 func (a *athena) view() string {
-	of := func(variables ...string) (fields []string) {
+	of := func(variables ...string) (fields []accesslog.Path) {
 		for _, v := range variables {
 			if f, ok := a.fields[v]; ok {
 				fields = append(fields, f)
@@ -111,11 +91,11 @@ func (a *athena) view() string {
 		}
 		return fields
 	}
-	added := func(name string) []string {
+	added := func(name string) []accesslog.Path {
 		if name == "" {
 			return nil
 		}
-		return []string{name}
+		return []accesslog.Path{{name}}
 	}
 	const (
 		text   = "{}"
@@ -139,7 +119,7 @@ func (a *athena) view() string {
 		for _, f := range c.fields {
 			texts = append(texts, fieldText(f))
 		}
-		value := fieldText("")
+		value := fieldText(nil)
 		switch len(texts) {
 		case 0:
 		case 1:
@@ -161,10 +141,10 @@ FROM %[1]s.lines;
 
 func (a *athena) time() athenaColumn {
 	if f, ok := a.fields["$context.requestTimeEpoch"]; ok {
-		return athenaColumn{"time", "from_unixtime(try_cast({} AS double) / 1000)", []string{f}}
+		return athenaColumn{"time", "from_unixtime(try_cast({} AS double) / 1000)", []accesslog.Path{f}}
 	}
 	if f, ok := a.fields["$context.requestTime"]; ok {
-		return athenaColumn{"time", "try(date_parse({}, '%d/%b/%Y:%H:%i:%s +0000'))", []string{f}}
+		return athenaColumn{"time", "try(date_parse({}, '%d/%b/%Y:%H:%i:%s +0000'))", []accesslog.Path{f}}
 	}
 	return athenaColumn{"time", "CAST({} AS timestamp)", nil}
 }
@@ -196,12 +176,44 @@ GROUP BY %s ORDER BY requests DESC;
 	return b.String()
 }
 
-// fieldText returns SQL for the text of a field, with NULL instead of "-", which means no value, and without a field.
-func fieldText(field string) string {
-	if field == "" {
+// fieldText returns SQL for the text of a field, with NULL instead of "-", which means no value, and without a field. In the
+// text of an object, format conversion may have changed the names to lower case.
+func fieldText(field accesslog.Path) string {
+	if field == nil {
 		return "CAST(NULL AS varchar)"
 	}
-	return "nullif(" + quoteName('"', strings.ToLower(field)) + ", '-')"
+	column := quoteName('"', strings.ToLower(field[0]))
+	if len(field) == 1 {
+		return "nullif(" + column + ", '-')"
+	}
+	path := jsonPath(field[1:])
+	text := "json_extract_scalar(" + column + ", " + sqlText(path) + ")"
+	if lower := strings.ToLower(path); lower != path {
+		text = "coalesce(" + text + ", json_extract_scalar(" + column + ", " + sqlText(lower) + "))"
+	}
+	return "nullif(" + text + ", '-')"
+}
+
+// plainField matches the names that need no quotes in a JSON path, listIndex those of a list's elements.
+var (
+	plainField = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+	listIndex  = regexp.MustCompile(`^\[[0-9]+\]$`)
+)
+
+// jsonPath returns the JSON path of a field in an object.
+func jsonPath(field accesslog.Path) string {
+	path := "$"
+	for _, name := range field {
+		switch {
+		case plainField.MatchString(name):
+			path += "." + name
+		case listIndex.MatchString(name):
+			path += name
+		default:
+			path += `["` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"]`
+		}
+	}
+	return path
 }
 
 // quoteName quotes an identifier. The fields of a format may contain any characters.

@@ -32,6 +32,8 @@ func TestAthenaViewAndReportsRun(t *testing.T) {
 		"classic": "name: acme\nbucket: acme-logs\nformat: classic\n",
 		"apiable": "name: acme\nbucket: acme-logs\npreset: apiable\n",
 		"full":    "name: acme\nbucket: acme-logs\nformat: full\ndeliver: {prefix: \"logs/year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/\"}\n",
+		"nested": `{name: acme, bucket: acme-logs, format: '{"who":{"keyId":"$context.identity.apiKeyId"},"http":{"Response":{"status":$context.status}},"ids":["$context.requestId",{"Ext":"$context.extendedRequestId"}],` +
+			`"api":{"id":"$context.apiId","stage":"$context.stage"},"time":{"ms":"$context.requestTimeEpoch"}}', deliver: {format: parquet}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, err := athena(t, yaml)
@@ -52,7 +54,7 @@ func TestAthenaViewAndReportsRun(t *testing.T) {
 			}
 			for _, f := range []string{
 				"from_unixtime(x) AS make_timestamp(CAST(x * 1000000 AS BIGINT))", "date_parse(x, f) AS strptime(x, '%d/%b/%Y:%H:%M:%S +0000')",
-				"date_format(x, f) AS strftime(x, f)", "approx_percentile(x, p) AS quantile_disc(x, p)", "try(x) AS x",
+				"date_format(x, f) AS strftime(x, f)", "approx_percentile(x, p) AS quantile_disc(x, p)", "try(x) AS x", "json_extract_scalar(x, p) AS json_extract_string(x, p)",
 				"add_days(unit, n, x) AS CAST(x AS TIMESTAMP) + to_days(CAST(n AS INTEGER))",
 			} {
 				run("CREATE MACRO " + f)
@@ -79,7 +81,8 @@ func TestAthenaViewAndReportsRun(t *testing.T) {
 			for i, status := range []string{"200", "404", "404", "-"} {
 				insert(map[string]string{"key_id": "k1", "response_status": status, "request_id": fmt.Sprint("r", min(i, 2)), "request_latency": "12",
 					"extended_request_id": fmt.Sprint("e", min(i, 2)), "request_time_epoch": "1795000000000", "request_time": map[bool]string{true: "1795000000000", false: "23/Nov/2026:08:00:00 +0000"}[name == "apiable"],
-					"customer": "Acme", "subscription_id": "Acme", "date": "9999/01/01/00", "method": "GET"})
+					"customer": "Acme", "subscription_id": "Acme", "date": "9999/01/01/00", "method": "GET",
+					"who": `{"keyid":"k1"}`, "http": `{"response":{"status":"` + status + `"}}`, "ids": fmt.Sprintf(`["r%[1]d",{"Ext":"e%[1]d"}]`, min(i, 2)), "time": `{"ms":1795000000000}`})
 			}
 			run(strings.Replace(statements[2], "CREATE OR REPLACE VIEW", "CREATE VIEW", 1))
 			reports := 0
@@ -129,11 +132,12 @@ func TestAthenaRejectsUnsupportedDelivery(t *testing.T) {
 
 // The fields of a format may contain any characters.
 func TestAthenaQuotesNames(t *testing.T) {
-	text, err := athena(t, `{name: a, bucket: acme-logs, format: '{"id`+"`"+` string);--": "$context.requestId", "s\", (SELECT 1), \"": "$context.stage", "api": "$context.apiId", "key": "$context.identity.apiKeyId"}'}`)
+	text, err := athena(t, `{name: a, bucket: acme-logs, format: '{"id`+"`"+` string);--": "$context.requestId", "s\", (SELECT 1), \"": "$context.stage", "api": {"i\"d''": "$context.apiId"}, "key": "$context.identity.apiKeyId"}'}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"  `id`` string);--` string,\n", "nullif(\"id` string);--\", '-')", `nullif("s"", (select 1), """, '-') AS stage`} {
+	for _, want := range []string{"  `id`` string);--` string,\n", "nullif(\"id` string);--\", '-')", `nullif("s"", (select 1), """, '-') AS stage`,
+		`nullif(json_extract_scalar("api", '$["i\"d''"]'), '-') AS api_id`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text lacks %s:\n%s", want, text)
 		}
