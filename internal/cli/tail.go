@@ -149,7 +149,6 @@ func (t *tail) live(ctx context.Context, address string) error {
 
 // follow prints the lines of new objects in a bucket.
 func (t *tail) follow(ctx context.Context, at *logs) error {
-	t.mapping = at.Mapping
 	fmt.Fprintf(t.env.stderr, "waiting for new objects below %s\n", at.url(at.Prefix))
 	seen := map[string]bool{}
 	for first := true; ; first = false {
@@ -199,6 +198,7 @@ func (t *tail) object(ctx context.Context, at *logs, key string) error {
 		return nil
 	}
 	defer plain.Close()
+	t.mapping = at.Mapping.In(key)
 	var ours error
 	err = lines.Lines(plain, tailPart, tailLine, func(line []byte, _ bool) error {
 		ours = t.print(line)

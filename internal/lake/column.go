@@ -129,6 +129,8 @@ type Mapping struct {
 	fields map[string]field // by path, as accesslog.Path.String returns it
 	own    map[string]bool  // the paths of the format's fields, and those of Parquet files
 	places int              // number of the format's fields
+
+	folders []partition // of the object
 }
 
 // MappingOf returns the mapping of a log format: a field's variable takes precedence over its name. usagePlan, customer and
@@ -232,7 +234,7 @@ func (m Mapping) use(path string) use {
 
 // reader returns a reader of an object's lines.
 func (m Mapping) reader(object int32) lineReader {
-	return lineReader{fields: jsonscan.NewNames(func(path []byte) use { return m.use(string(path)) }), own: m.places, object: object}
+	return lineReader{fields: jsonscan.NewNames(func(path []byte) use { return m.use(string(path)) }), own: m.places, folders: m.folders, object: object}
 }
 
 // plainName returns a name in lower case without separators.

@@ -19,6 +19,7 @@ func rowOf(t *testing.T, m Mapping, line string) string {
 	if _, bad := r.objectOf([]byte(line), 0); bad != nil {
 		t.Fatalf("%s: %s", line, bad.Reason)
 	}
+	r.fill()
 	if len(r.extra) > 0 {
 		r.row[colExtra] = append(r.extra, '}')
 	}

@@ -25,9 +25,10 @@ type counts struct {
 
 // lineReader converts lines to rows.
 type lineReader struct {
-	fields *jsonscan.Names[use] // what to do with each member
-	own    int                  // fields of the format; 0 if it is not known
-	object int32
+	fields  *jsonscan.Names[use] // what to do with each member
+	own     int                  // fields of the format; 0 if it is not known
+	object  int32
+	folders []partition
 
 	out   []byte // rows, as CSV
 	n     int64  // JSON objects and bad lines so far
@@ -389,6 +390,7 @@ func (r *lineReader) end() {
 		r.count.other++
 		return
 	}
+	r.fill()
 	r.count.rows++
 	r.count.misfit += r.seen.misfit
 	r.count.zoneless += r.seen.zoneless

@@ -82,7 +82,7 @@ func (or objectReader) read(ctx context.Context, o record.Object, id int32) (_ *
 		return nil, fmt.Errorf("create a file for the rows of %s: %w", o.Key, err)
 	}
 	r.file = file.Name()
-	err = r.parse(ctx, whole, file, or.mapping.reader(id), max(maxPlainBytes, maxRatio*o.Size))
+	err = r.parse(ctx, whole, file, or.mapping.In(o.Key).reader(id), max(maxPlainBytes, maxRatio*o.Size))
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}

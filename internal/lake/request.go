@@ -23,6 +23,7 @@ func (m Mapping) Read(line []byte) (q Request, ok bool) {
 	if _, bad := r.objectOf(line, i); bad != nil {
 		return q, false
 	}
+	r.fill()
 	if r.row[colTime] != nil {
 		q.Time = time.UnixMicro(r.micro).UTC()
 	}
