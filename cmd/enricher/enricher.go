@@ -64,6 +64,11 @@ func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	out := make([]byte, 0, len(event)+len(event)/3)
 	before := e.dir.Snapshot()
 	unknown := e.records.Unknown()
+	defer func() {
+		for reason, n := range e.handler.Failures() {
+			e.log.Warn("records failed", "reason", reason, "records", n)
+		}
+	}()
 	out, err := e.handler.Append(out, event)
 	if err != nil {
 		return nil, err
@@ -72,6 +77,7 @@ func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 		e.refresh(ctx)
 		if e.dir.Snapshot() != before {
 			unknown = e.records.Unknown()
+			e.handler.Failures() // each record is counted again
 			if out, err = e.handler.Append(out[:0], event); err != nil {
 				return nil, err
 			}

@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/record"
@@ -204,5 +209,69 @@ func TestOutputNames(t *testing.T) {
 		if got := transform(t, function.InProcess(e.Invoke), line("plan00-key0000")); !strings.HasSuffix(got[0], tt.want+"\n") {
 			t.Errorf("with %v: got %s, want suffix %s", tt.env, got[0], tt.want)
 		}
+	}
+}
+
+func TestWrappedLinesAreEnriched(t *testing.T) {
+	f := newFakeAWS(t, 1, 2)
+	var logs bytes.Buffer
+	e, err := newEnricher(lookup(f.environment()), slog.New(slog.NewTextHandler(&logs, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.warmUp(context.Background())
+	bare := line("plan00-key0001")
+	quoted := strconv.Quote(bare)
+	enriched := strings.Replace(strings.TrimSuffix(bare, "}"), "abcdefghijklmnop", "************mnop", 1) +
+		`,"usage_plan":"Plan 0","customer":"Customer plan00-key0001","usage_plan_id":"plan00"}` + "\n"
+	zipped := func(text string) string {
+		var out bytes.Buffer
+		z := gzip.NewWriter(&out)
+		_, _ = z.Write([]byte(text))
+		_ = z.Close()
+		return out.String()
+	}
+	out, err := e.Invoke(context.Background(), event(
+		zipped(`{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"g","logStream":"s","subscriptionFilters":["f"],"logEvents":[`+
+			`{"id":"1","timestamp":1795854600000,"message":`+quoted+`},{"id":"2","timestamp":1795854600001,"message":"abcdefghijklmnop"},`+
+			`{"id":"3","timestamp":1795854600002,"message":`+quoted+`}]}`),
+		zipped(`{"messageType":"CONTROL_MESSAGE","owner":"CloudwatchLogs","logEvents":[{"id":"","timestamp":1510254469274,"message":"check"}]}`),
+		`{"log":`+quoted+`}`, `{"log":"abcdefghijklmnop"}`, zipped(strings.Repeat(" ", 10<<20)), bare))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reply struct {
+		Records []struct {
+			Result string
+			Data   []byte
+		}
+	}
+	if err := json.Unmarshal(out, &reply); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range reply.Records {
+		if r.Result != "Ok" {
+			r.Data = nil
+		}
+		got = append(got, r.Result+" "+string(r.Data))
+	}
+	want := []string{
+		"Ok " + enriched + `{"unreadable_log_event":{"id":"2","timestamp":1795854600001,"log_group":"g","log_stream":"s"}}` + "\n" + enriched,
+		"Dropped ", "Ok " + enriched, "ProcessingFailed ", "ProcessingFailed ", "Ok " + enriched,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Invoke (-want +got):\n%s", diff)
+	}
+	for _, reason := range []string{
+		`reason="the record wraps text that is not an access log line, in which an API key cannot be hidden" records=1`,
+		`reason="the record is too large when it is decompressed" records=1`,
+	} {
+		if !strings.Contains(logs.String(), `msg="records failed" `+reason) {
+			t.Errorf("no line with %s in the log:\n%s", reason, logs.String())
+		}
+	}
+	if strings.Contains(logs.String(), "abcdefgh") {
+		t.Errorf("the log contains an API key:\n%s", logs.String())
 	}
 }

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -27,6 +28,9 @@ const (
 	Dropped               // the function dropped the record; it is not delivered
 	Failed                // the source record goes to the error output, with Code and Message
 )
+
+// ErrDropped means that a record holds no request, so it is dropped.
+var ErrDropped = errors.New("the record holds no request")
 
 // Result is the outcome of one record.
 type Result struct {

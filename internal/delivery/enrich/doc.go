@@ -11,6 +11,10 @@
 // already has a member with an output's name, a value other than `-` is kept, and `-` is replaced in
 // place. If such a member is repeated with different values, all are kept unchanged.
 //
+// Lines may be wrapped: in CloudWatch Logs' envelopes, in a member of a log router's object, after a time, and
+// compressed. They are unwrapped, so that the output has bare lines only. This may allocate, but only records that
+// are not bare lines are examined for it.
+//
 // Any other record is rejected with a *Bad, and goes to the error output. One mistake is repaired:
 // curly quotes around names and values, which come from log formats copied from web pages.
 package enrich

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -66,7 +67,9 @@ type Enricher struct {
 	// out holds the output members in order, each as `"name":"`, or "" if it is omitted.
 	out [outputs]string
 
-	unknown atomic.Uint64
+	mark       role // the input role whose field each line has
+	unwrappers sync.Pool
+	unknown    atomic.Uint64
 }
 
 // New returns an Enricher. It calls Lookup once for each object of a record.
@@ -99,6 +102,8 @@ func New(cfg Config, dir Index) (*Enricher, error) {
 	if e.fields, err = newFields(cfg.Format, e.mode, names); err != nil {
 		return nil, err
 	}
+	e.mark = markOf(cfg.Format)
+	e.unwrappers.New = e.newUnwrapper
 	for k, name := range names {
 		if name != "" {
 			e.out[k] = string(append(appendEscaped([]byte{'"'}, name), `":"`...))
@@ -108,38 +113,22 @@ func New(cfg Config, dir Index) (*Enricher, error) {
 }
 
 // Append appends the enriched record to dst: each object of rec on a line of its own. The error is
-// nil or a *Bad; on an error dst is returned unchanged.
+// nil, a *Bad, or record.ErrDropped if the record holds no request; on an error dst is returned unchanged.
 //
 // All other bytes are kept, with one exception: a newline between two tokens becomes a space,
 // because each line holds one object.
 func (e *Enricher) Append(dst, rec []byte) (out []byte, err error) {
 	out, bad := e.append(dst, rec)
-	if bad == nil {
+	switch bad {
+	case nil:
 		return out, nil
+	case badSize, badEmpty:
+		return dst, bad
 	}
-	if out, ok := e.appendRepaired(dst, rec, bad); ok {
-		return out, nil
-	}
-	return dst, bad
+	return e.unwrap(dst, rec)
 }
 
-// appendRepaired appends a rejected record if its quotes are its only mistake.
-func (e *Enricher) appendRepaired(dst, rec []byte, bad *Bad) ([]byte, bool) {
-	if bad != jsonscan.BadJSON && bad != jsonscan.BadTruncated {
-		return dst, false
-	}
-	repaired := jsonscan.FixQuotes(rec)
-	if repaired == nil {
-		return dst, false
-	}
-	out, bad := e.append(dst, repaired)
-	if bad != nil || jsonscan.Repeats(repaired) {
-		return dst, false
-	}
-	return out, true
-}
-
-// append does the same as Append, without repairing quotes.
+// append does the same as Append for a record that needs no repair and wraps nothing.
 func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 	if len(rec) > e.maxBytes {
 		return dst, badSize
@@ -154,6 +143,9 @@ func (e *Enricher) append(dst, rec []byte) ([]byte, *Bad) {
 		next, bad := e.scan(rec, i, &o)
 		if bad != nil {
 			return dst, bad
+		}
+		if o.in[e.mark].kind == kindNone {
+			return dst, notLine
 		}
 		out = e.emit(out, rec, &o)
 		i = jsonscan.SpaceEnd(rec, next)
@@ -179,8 +171,13 @@ func (e *Enricher) Transform(b record.Batch, scratch *[]byte, out []record.Resul
 	for _, rec := range b.Records {
 		begin := len(buf)
 		enriched, err := e.Append(buf, rec)
-		if err != nil {
-			out = append(out, record.Result{Status: record.Failed})
+		switch {
+		case errors.Is(err, record.ErrDropped):
+			out = append(out, record.Result{Status: record.Dropped})
+			continue
+		case err != nil:
+			out = append(out, record.Result{Status: record.Failed, Code: record.CodeProcessingFailed,
+				Message: record.MessageProcessingFailed + ": " + err.Error()})
 			continue
 		}
 		// If buf was reallocated, earlier results still reference the old array, which stays valid.

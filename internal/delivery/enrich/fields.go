@@ -116,6 +116,17 @@ func roles(format *accesslog.Format, mode APIKeyMode) (all []place) {
 	return all
 }
 
+// markOf returns an input role whose field each line of the format has.
+func markOf(format *accesslog.Format) role {
+	found := format.Fields()
+	for r := range roleAPIKey {
+		if found[inputVariables[r]] != nil {
+			return r
+		}
+	}
+	return roleKeyID
+}
+
 var classicFields = accesslog.Parse(accesslog.Classic).Fields()
 
 // Essential returns the shortest format for which enrichment does the same as for this one.

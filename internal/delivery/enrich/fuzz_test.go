@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -41,8 +42,69 @@ func FuzzAppend(f *testing.F) {
 			_, _ = newEnricher(t, nil).Append(nil, rec) // must not panic; repairs are tested elsewhere
 			return
 		}
+		if mayWrap.Match(rec) {
+			return // FuzzUnwrap's
+		}
 		for _, mode := range []enrich.APIKeyMode{enrich.Mask, enrich.Drop, enrich.Keep, enrich.Hash} {
 			checkRecord(t, mode, rec)
+		}
+	})
+}
+
+// mayWrap matches records that may wrap lines.
+var mayWrap = regexp.MustCompile(`"(@?message|log|messageType)"|\d\d-\d\dT\d\d|^\x1f`)
+
+// FuzzUnwrap compares the lines of a wrapped text with those of the bare text, and looks for an API key.
+func FuzzUnwrap(f *testing.F) {
+	const line = `{"key_id":"k1","api_id":"shop","stage":"prod","api_key":"` + apiKey + `"}`
+	for form := range uint8(8) {
+		for _, text := range []string{line, line + "\n" + line, `{"log":"` + inJSON(line) + `","a":"` + apiKey + `"}`, "key=" + apiKey, line[:60], `{“key_id”:“k1”}`, control, "{}", ""} {
+			f.Add([]byte(text), form)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte, form uint8) {
+		if !utf8.Valid(text) {
+			return // encoding/json would change it
+		}
+		wrapped := []byte(inJSON(string(text)))
+		switch form % 8 {
+		case 0:
+			wrapped = []byte(zipped(envelope(string(text), line)))
+		case 1:
+			wrapped = []byte(envelope(string(text)))
+		case 2:
+			wrapped = []byte(envelope(`{"log":"` + string(wrapped) + `"}`))
+		case 3:
+			wrapped = []byte(`{"log":"` + string(wrapped) + `"}`)
+		case 4:
+			wrapped = []byte(`{"@message":"` + string(wrapped) + `","c":"` + string(wrapped) + `"}`)
+		case 5:
+			wrapped = append([]byte("2026-11-28T08:30:00.000Z "), text...)
+		case 6:
+			wrapped = []byte(zipped(string(text)))
+		case 7:
+			wrapped = text
+		}
+		e := newEnricher(t, nil)
+		bare, bareErr := e.Append(nil, text)
+		out, err := e.Append([]byte("|"), wrapped)
+		if err != nil {
+			if string(out) != "|" {
+				t.Fatalf("Append(%q) = %q, %v, want dst unchanged", wrapped, out, err)
+			}
+			return
+		}
+		out = out[1:]
+		for got := range bytes.Lines(out) {
+			if !json.Valid(got) || got[0] != '{' {
+				t.Fatalf("Append(%q) = %q, which is not a line of JSON", wrapped, got)
+			}
+		}
+		if bareErr == nil && (form%8 < 2 || form%8 == 6) && !bytes.Contains(out, bare) {
+			t.Errorf("Append(%q) = %q, want the lines %q", wrapped, out, bare)
+		}
+		if !bytes.Contains(bare, []byte(apiKey)) && bytes.Contains(out, []byte(apiKey)) {
+			t.Errorf("Append(%q) = %q, which has the key; of the bare text it is %q", wrapped, out, bare)
 		}
 	})
 }

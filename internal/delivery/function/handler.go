@@ -8,26 +8,31 @@ import (
 	"unsafe"
 
 	"github.com/stagelog/stagelog/internal/encoding/base64"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Enricher enriches one record. It must be safe for parallel use.
 type Enricher interface {
-	// Append appends the enriched record to dst. An error means that the record belongs in the error output; dst is then
-	// returned unchanged. The error's text contains nothing of the record.
+	// Append appends the enriched record to dst. On an error it returns dst unchanged. record.ErrDropped means that the record is not
+	// delivered, any other error that it belongs in the error output. The error's text contains nothing of the record.
 	Append(dst, rec []byte) (out []byte, err error)
 }
 
 // Handler answers Firehose transformation events. It is safe for parallel use.
 //
-// It replies to each record of an event: Ok with the enriched bytes, or ProcessingFailed. A failed record's reply includes its
+// It replies to each record of an event: Ok with the enriched bytes, Dropped, or ProcessingFailed. A failed record's reply includes its
 // original data if that fits: Firehose's documentation requires data for every result, but Firehose accepts a reply
 // without it. Firehose writes the original record to the error output in any case, so no record is lost by failing it.
 //
-// A reply never exceeds MaxPayloadBytes, which would fail the whole batch: a record that does not fit is failed.
+// A reply never exceeds MaxPayloadBytes, which would fail the whole batch: a record that does not fit is failed. The first are those
+// that grow most, as compressed records do.
 type Handler struct {
 	enricher Enricher
 	maxBytes int // of a reply; MaxPayloadBytes except in tests
 	scratch  sync.Pool
+
+	mu     sync.Mutex
+	failed map[string]int // guarded by mu
 }
 
 // scratch holds the reusable memory of one call.
@@ -73,6 +78,24 @@ func (h *Handler) Append(dst, event []byte) ([]byte, error) {
 	return h.answer(dst, s, records)
 }
 
+// Failures returns the number of records that failed since it was last called, by reason.
+func (h *Handler) Failures() map[string]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	failed := h.failed
+	h.failed = nil
+	return failed
+}
+
+func (h *Handler) count(reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed == nil {
+		h.failed = map[string]int{}
+	}
+	h.failed[reason]++
+}
+
 func (h *Handler) release(s *scratch) {
 	if cap(s.raw)+cap(s.out)+cap(s.records)*int(unsafe.Sizeof(eventRecord{})) <= maxScratchBytes {
 		clear(s.records) // the records alias the event
@@ -88,22 +111,30 @@ func (h *Handler) answer(dst []byte, s *scratch, records []eventRecord) ([]byte,
 	}
 	for i := range records {
 		r := &records[i]
+		a.usual -= usualBytes(r)
 		raw, ok := base64.AppendDecoded(s.raw[:0], r.data)
 		if !ok || !r.hasData {
 			if !r.checked && !plainString(r.data) {
 				return dst, errEscapes
 			}
+			h.count("the data of the record is not base64")
 			a.fail(r, r.data)
 			continue
 		}
 		s.raw = raw
 		out, err := h.enricher.Append(s.out[:0], raw)
 		if err != nil {
-			a.fail(r, r.data)
+			if errors.Is(err, record.ErrDropped) {
+				a.without(r, resultDropped)
+			} else {
+				h.count(err.Error())
+				a.fail(r, r.data)
+			}
 			continue
 		}
 		s.out = out
 		if !a.ok(r, out) {
+			h.count("the enriched record does not fit in the reply")
 			a.fail(r, nil)
 		}
 	}
@@ -115,18 +146,23 @@ type answer struct {
 	dst      []byte
 	base     int // index of the reply in dst
 	reserve  int // minimum bytes for the remaining records and the end
+	usual    int // bytes for the remaining records if they grow as a bare line does
 	maxBytes int
 	any      bool
 }
 
+// maxGrowth is how much more than a bare line a record may need of the space of other records.
+const maxGrowth = 2
+
 const (
-	answerStart  = `{"records":[`
-	answerEnd    = `]}`
-	recordStart  = `{"recordId":"`
-	resultOk     = `","result":"Ok","data":"`
-	resultFailed = `","result":"ProcessingFailed`
-	dataStart    = `","data":"`
-	recordEnd    = `"}`
+	answerStart   = `{"records":[`
+	answerEnd     = `]}`
+	recordStart   = `{"recordId":"`
+	resultOk      = `","result":"Ok","data":"`
+	resultDropped = `","result":"Dropped`
+	resultFailed  = `","result":"ProcessingFailed`
+	dataStart     = `","data":"`
+	recordEnd     = `"}`
 )
 
 // leastBytes returns the size of the shortest reply to r, including a comma.
@@ -134,11 +170,18 @@ func leastBytes(r *eventRecord) int {
 	return len(recordStart) + len(r.id) + len(resultFailed) + len(recordEnd) + 1
 }
 
+// usualBytes returns the bytes that a bare line usually needs in addition to leastBytes.
+func usualBytes(r *eventRecord) int { return len(r.data) + addedBytes }
+
+// addedBytes is the usual number of bytes that enrichment adds to a line, as base64.
+const addedBytes = 250
+
 // start begins the reply. It returns false if even the shortest reply does not fit.
 func (a *answer) start(records []eventRecord) bool {
 	a.reserve = len(answerEnd)
 	for i := range records {
 		a.reserve += leastBytes(&records[i])
+		a.usual += usualBytes(&records[i])
 	}
 	a.dst = append(a.dst, answerStart...)
 	return len(a.dst)-a.base+a.reserve <= a.maxBytes
@@ -165,6 +208,9 @@ func (a *answer) id(r *eventRecord) {
 
 func (a *answer) ok(r *eventRecord, data []byte) bool {
 	n := (len(data) + 2) / 3 * 4
+	if n > maxGrowth*usualBytes(r) && len(a.dst)-a.base+n+a.reserve+a.usual > a.maxBytes {
+		return false // bare lines need the space
+	}
 	if !a.fits(r, 1+len(recordStart)+len(r.id)+len(resultOk)+n+len(recordEnd)) {
 		return false
 	}
@@ -183,10 +229,16 @@ func (a *answer) fail(r *eventRecord, data []byte) {
 		a.dst = append(a.dst, resultFailed...)
 		a.dst = append(a.dst, dataStart...)
 		a.dst = append(a.dst, data...)
-	} else {
-		a.fits(r, leastBytes(r)) // always true: the space is reserved
-		a.id(r)
-		a.dst = append(a.dst, resultFailed...)
+		a.dst = append(a.dst, recordEnd...)
+		return
 	}
+	a.without(r, resultFailed)
+}
+
+// without appends a result without data, for which the space is reserved.
+func (a *answer) without(r *eventRecord, result string) {
+	a.fits(r, leastBytes(r)) // always true
+	a.id(r)
+	a.dst = append(a.dst, result...)
 	a.dst = append(a.dst, recordEnd...)
 }

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // marker is an enricher that marks a record, and rejects one that begins with "bad".
@@ -191,5 +194,58 @@ func TestHandlerInParallel(t *testing.T) {
 		if problem := <-done; problem != "" {
 			t.Error(problem)
 		}
+	}
+}
+
+// grower grows a record by a number of bytes that is its last character, in thousands; it drops "drop".
+type grower struct{}
+
+func (grower) Append(dst, rec []byte) ([]byte, error) {
+	if string(rec) == "drop" {
+		return dst, record.ErrDropped
+	}
+	if rec[0] != 'x' {
+		return dst, errors.New("rejected")
+	}
+	dst = append(dst, rec...)
+	return append(dst, strings.Repeat(".", 1000*int(rec[len(rec)-1]-'0'))...), nil
+}
+
+func TestGrowingRecordsLeaveSpaceForOthers(t *testing.T) {
+	const large = "the enriched record does not fit in the reply"
+	for _, tt := range []struct {
+		name     string
+		limit    int
+		in, want []string // the wanted results without ids
+		failures map[string]int
+	}{
+		{"all fit", 11_000, []string{"x5", "drop", "x0", "x1"}, []string{"Ok x5" + strings.Repeat(".", 5000), "Dropped ∅", "Ok x0", "Ok x1" + strings.Repeat(".", 1000)}, nil},
+		{"one is too large", 11_000, []string{"x9", "bad", "x2"}, []string{"ProcessingFailed ∅", "ProcessingFailed bad", "Ok x2" + strings.Repeat(".", 2000)},
+			map[string]int{large: 1, "rejected": 1}},
+		{"one would need the others' space", 9_000, append([]string{"x6"}, slices.Repeat([]string{"x bare 0"}, 20)...),
+			append([]string{"ProcessingFailed ∅"}, slices.Repeat([]string{"Ok x bare 0"}, 20)...), map[string]int{large: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := CallInput{}
+			for i, data := range tt.in {
+				in.Records = append(in.Records, Record{ID: fmt.Sprint(i), Data: []byte(data)})
+				tt.want[i] = fmt.Sprint(i, " ", tt.want[i])
+			}
+			h := NewHandler(grower{})
+			h.maxBytes = tt.limit
+			out, err := h.Invoke(context.Background(), AppendEvent(nil, in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, lines(t, out)); diff != "" {
+				t.Errorf("Invoke (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.failures, h.Failures()); diff != "" {
+				t.Errorf("Failures (-want +got):\n%s", diff)
+			}
+			if left := h.Failures(); len(left) > 0 {
+				t.Errorf("Failures repeats %v", left)
+			}
+		})
 	}
 }

@@ -43,8 +43,8 @@ type Bucket interface {
 // limit for incoming records.
 const MaxRecordBytes = 4 << 20
 
-// Enricher enriches one record. An error means that the record is invalid; it does not include the
-// record's content.
+// Enricher enriches one record. record.ErrDropped means that it holds no request, any other error that
+// it is invalid. Errors do not include the record's content.
 type Enricher interface {
 	Append(dst, rec []byte) ([]byte, error)
 }

@@ -152,9 +152,12 @@ func (r *result) line(line []byte, cut bool) error {
 		rec = failed.RawData
 	}
 	out, err := r.cfg.Enricher.Append(r.scratch[:0], rec)
-	if err == nil {
+	switch {
+	case err == nil:
 		r.scratch = out
 		return r.good.write(out, out)
+	case errors.Is(err, record.ErrDropped):
+		return nil
 	}
 	failed.RawData, failed.ErrorCode, failed.ErrorMessage = rec, record.CodeProcessingFailed, err.Error()
 	failed.AttemptsMade++
