@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -275,11 +276,31 @@ func TestTailAndConsoleOfBucket(t *testing.T) {
 	if _, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "console", "--bucket", "s3://others/logs/", "--listen", "0.0.0.0:0"); code != 3 || !strings.Contains(stderr, "set a password") {
 		t.Errorf("console on all addresses without a password = %d: %s", code, stderr)
 	}
-	_, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/", "--lake-wait", "300ms")
-	if code != 1 || !strings.Contains(stderr, "waiting up to 300ms") || !strings.Contains(stderr, "in use") {
-		t.Errorf("report while the console uses the lake = %d: %s", code, stderr)
+	// While the console has the lake open, it lends it.
+	stdout, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/", "--csv")
+	if code != 0 || !strings.Contains(stdout, "Acme") || strings.Contains(stderr, "in use") {
+		t.Errorf("report while the console uses the lake = %d: %s%s", code, stdout, stderr)
 	}
-	// A second command waits until the first releases the lake.
+	if _, stderr, code = runBinary(t, at, u.clientEnv("stagelog"), "console", "--bucket", "s3://others/logs/", "--listen", "127.0.0.1:0"); code != 1 || !strings.Contains(stderr, "is running already") {
+		t.Errorf("a second console = %d: %s", code, stderr)
+	}
+	if err := page.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := page.Wait(); err != nil {
+		t.Errorf("the interrupted console: %v", err)
+	}
+
+	// A command waits until another one that is no console releases the lake.
+	endless := exec.CommandContext(ctx, bin.stagelog, "query", "--bucket", "s3://others/logs/", "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range + b.range = 7")
+	endless.Dir, endless.Env = at, u.clientEnv("stagelog")
+	if err := endless.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lake to be in use", func() bool {
+		_, stderr, code := runBinary(t, at, u.clientEnv("stagelog"), "report", "--bucket", "s3://others/logs/", "--lake-wait", "300ms")
+		return code == 1 && strings.Contains(stderr, "waiting up to 300ms") && strings.Contains(stderr, "in use by another process")
+	})
 	waiting := exec.CommandContext(ctx, bin.stagelog, "report", "--bucket", "s3://others/logs/", "--csv")
 	waiting.Dir, waiting.Env = at, u.clientEnv("stagelog")
 	var answer, diagnostics lockedBuffer
@@ -288,10 +309,85 @@ func TestTailAndConsoleOfBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the second command to wait", func() bool { return strings.Contains(diagnostics.String(), "waiting up to") })
-	if err := page.Process.Signal(os.Interrupt); err != nil {
+	if err := endless.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	_ = endless.Wait()
 	if err := waiting.Wait(); err != nil || !strings.Contains(answer.String(), "Acme") {
 		t.Errorf("the report that waited: %v: %s%s", err, answer.String(), diagnostics.String())
+	}
+	if left := must(os.ReadDir(at))(t, "read the directory"); len(left) > 0 {
+		t.Errorf("commands left %v in a directory without a pipeline", left)
+	}
+}
+
+// The console of up and commands share one lake: a command's import and its rows are those of the console, also while pages are open,
+// and a command that is killed does not block them.
+func TestUpAndCommandsShareOneLake(t *testing.T) {
+	testenv.NeedPlain(t, testenv.E2E)
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "stagelog.yaml", "name: store\nbucket: store-logs\ndeliver: {interval: 1s, size: 1MiB}\n")
+	u := startUp(t, dir, cleanEnv())
+	c := sdk(t, u, "stagelog")
+	sent := 0
+	deliver := func(n int) {
+		t.Helper()
+		var body strings.Builder
+		for range n {
+			sent++
+			fmt.Fprintf(&body, `{"request_id":"r%d","customer":"Acme","response_status":"200","request_time_epoch":"%d"}`+"\n", sent, time.Now().UnixMilli())
+		}
+		key := fmt.Sprintf("logs/%s%d", time.Now().UTC().Format("2006/01/02/15/"), sent)
+		must(c.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("store-logs"), Key: &key, Body: strings.NewReader(body.String())}))(t, "put "+key)
+	}
+	count := func(want int, imports string) {
+		t.Helper()
+		stdout, stderr, code := runBinary(t, dir, cleanEnv(), "query", "SELECT count(*) FROM requests", "--csv")
+		if code != 0 || !strings.HasSuffix(stdout, fmt.Sprintf("\n%d\n", want)) || !strings.Contains(stderr, imports) {
+			t.Errorf("query = %d: %s%s\nwant %d requests and %q", code, stdout, stderr, want, imports)
+		}
+	}
+	deliver(3)
+	count(3, "imported 3 requests of 1 object") // before a page is open
+	if _, body := get(t, u.Endpoints.Console+"/customers"); !strings.Contains(body, "Acme") {
+		t.Error("the console does not show the customer")
+	}
+	deliver(4)
+	count(7, "") // the console may have imported them
+	if _, stderr, code := runBinary(t, dir, cleanEnv(), "console", "--listen", "127.0.0.1:0"); code != 1 || !strings.Contains(stderr, "is running already") {
+		t.Errorf("a console beside up = %d: %s", code, stderr)
+	}
+	if stdout, stderr, code := runBinary(t, dir, cleanEnv(), "report", "reattribute"); code != 0 || !strings.HasPrefix(stdout, "Attributed 0 requests") {
+		t.Errorf("reattribute = %d: %s%s", code, stdout, stderr)
+	}
+
+	killed := exec.Command(bin.stagelog, "query", "--json", "SELECT 1 FROM range(100000000)")
+	killed.Dir, killed.Env = dir, cleanEnv()
+	rows := must(killed.StdoutPipe())(t, "pipe")
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	must(bufio.NewReader(rows).ReadString('\n'))(t, "read the first row") // the statement runs, and stops when the pipe is full
+	deliver(5)
+	if err := killed.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = killed.Wait()
+	count(12, "")
+	lakes := must(filepath.Glob(filepath.Join(dir, ".stagelog", "lake", "*.duckdb")))(t, "list the lakes")
+	if len(lakes) != 1 {
+		t.Errorf("lakes %v, want one", lakes)
+	}
+	for _, path := range append(lakes, filepath.Dir(lakes[0])) {
+		if info := must(os.Stat(path))(t, "stat"); info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v, want it for the owner only", path, info.Mode())
+		}
+	}
+	if err := u.stop(syscall.SIGTERM); err != nil {
+		t.Errorf("up: %v", err)
+	}
+	if stdout, stderr, code := runBinary(t, dir, cleanEnv(), "query", "SELECT count(*) FROM requests", "--csv", "--no-import"); code != 0 || !strings.HasSuffix(stdout, "\n12\n") {
+		t.Errorf("query after up = %d: %s%s", code, stdout, stderr)
 	}
 }

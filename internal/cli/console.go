@@ -9,13 +9,17 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/console"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/coverage"
+	"github.com/stagelog/stagelog/internal/lake/lend"
 	"github.com/stagelog/stagelog/internal/localaws/wire"
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 type consoleFlags struct {
@@ -86,10 +90,17 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 		return err
 	}
 	at.From = flags.from.or(time.Now().Add(-recent))
+	lent, err := flags.lake.locate(ctx, at)
+	if err != nil {
+		return err
+	}
+	if lent {
+		return fmt.Errorf("a console of these logs is running already, by `stagelog up` or `stagelog console`; open that one, or choose another file than %s with --lake", flags.lake.opened)
+	}
 	name := at.bucket.Bucket()
 	filler := &lake.Filler{
-		Open:  func(ctx context.Context) (*lake.Lake, error) { return flags.lake.openAsIs(ctx, e, name) },
-		Fill:  func(ctx context.Context, l *lake.Lake) error { return flags.lake.fill(ctx, e, l, at) },
+		Open:  func(ctx context.Context) (*lake.Lake, error) { return flags.lake.openAsIs(ctx, e) },
+		Fill:  func(ctx context.Context, l *lake.Lake) error { return flags.lake.fillOwn(ctx, e, l, at) },
 		Every: flags.every, Wait: pageWait, Failed: func(err error) { fmt.Fprintln(e.stderr, printable(err)) },
 		SetAside: func() error { return flags.lake.setAside(e) },
 	}
@@ -109,6 +120,20 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(e.quietLog().Handler(), slog.LevelWarn),
 	}
+	lender := &lend.Lender{
+		Path: flags.lake.opened, Filler: filler,
+		Import: func(ctx context.Context, l *lake.Lake, asked lend.Import, progress func(lake.Summary)) (lake.Summary, error) {
+			sum, err := l.Import(ctx, at.bucket, asked.Of(at.ImportOptions, progress))
+			return sum, provision.Explain(err)
+		},
+		Customers: func(ctx context.Context) (coverage.History, error) { return customers(ctx, at) },
+	}
+	socket, err := lender.Listen(ctx)
+	if err != nil {
+		fmt.Fprintf(e.stderr, "other commands have to wait until this console ends: %s\n", printable(err))
+	} else {
+		defer goUntilReturn(ctx, func(ctx context.Context) { lender.Serve(ctx, socket) })()
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	fmt.Fprintf(e.stderr, "console of %s: http://%s\n", at.url(at.Prefix), ln.Addr())
@@ -120,6 +145,17 @@ func runConsole(ctx context.Context, e *env, flags *consoleFlags) error {
 		err = errors.Join(err, shutErr)
 	}
 	return err
+}
+
+// goUntilReturn runs fn in a goroutine, until end is called.
+func goUntilReturn(ctx context.Context, fn func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { fn(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // pageWait limits how long a page waits for the import of new objects.

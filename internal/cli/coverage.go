@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/coverage"
+	"github.com/stagelog/stagelog/internal/lake/lend"
 	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/record"
@@ -62,21 +64,20 @@ func runCoverage(ctx context.Context, e *env, flags *coverageFlags) error {
 	if !from.Before(to) {
 		return usageError{fmt.Errorf("--from %s is not a day before --to %s", from.Format(time.DateOnly), to.Format(time.DateOnly))}
 	}
-	l, at, err := flags.lake.open(ctx, e, from, to)
-	if err != nil {
+	var r *coverage.Report
+	err := flags.lake.read(ctx, e, from, to, func(l *lake.Lake, at *logs) (err error) {
+		if r, err = coverage.Compare(ctx, l.DB(), coverage.GetUsage{Gateway: at.clients.APIGateway}, from, to.Add(-day)); err != nil {
+			return provision.Explain(err)
+		}
+		var asked []record.StageRef
+		if at.pipeline != nil {
+			asked = at.pipeline.Stages
+		}
+		counts := coverage.CloudWatch{Gateway: at.clients.APIGateway, Metric: at.clients.CloudWatch, Explain: provision.Explain}
+		r.Stages, err = coverage.CompareStages(ctx, l.DB(), counts, coverage.StagesOf{Asked: asked, First: from, Last: to.Add(-day), Now: time.Now()})
 		return err
-	}
-	defer l.Close()
-	r, err := coverage.Compare(ctx, l.DB(), coverage.GetUsage{Gateway: at.clients.APIGateway}, from, to.Add(-day))
+	})
 	if err != nil {
-		return provision.Explain(err)
-	}
-	var asked []record.StageRef
-	if at.pipeline != nil {
-		asked = at.pipeline.Stages
-	}
-	counts := coverage.CloudWatch{Gateway: at.clients.APIGateway, Metric: at.clients.CloudWatch, Explain: provision.Explain}
-	if r.Stages, err = coverage.CompareStages(ctx, l.DB(), counts, coverage.StagesOf{Asked: asked, First: from, Last: to.Add(-day), Now: time.Now()}); err != nil {
 		return err
 	}
 	switch {
@@ -111,18 +112,36 @@ objects; ` + "`stagelog replay`" + ` does that.
 }
 
 func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
-	l, at, err := flags.open(ctx, e, time.Now().Add(-recent), time.Time{})
+	at, err := flags.find(ctx, e)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	known, err := provision.Customers(ctx, at.clients, at.bucket.Bucket())
-	if err != nil {
-		return provision.Explain(err)
-	}
-	reattributed, err := coverage.Reattribute(ctx, l.DB(), coverage.LakeHistory{DB: l.DB(), Else: coverage.Known{Index: known}})
+	at.From = time.Now().Add(-recent)
+	lent, err := flags.locate(ctx, at)
 	if err != nil {
 		return err
+	}
+	var reattributed []coverage.Reattribution
+	if lent {
+		reply, err := flags.borrow(ctx, e, at, lend.Request{Reattribute: true})
+		if err != nil {
+			return err
+		}
+		defer reply.Close()
+		reattributed = reply.Reattributed
+	} else {
+		l, err := flags.open(ctx, e, at)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		known, err := customers(ctx, at)
+		if err != nil {
+			return err
+		}
+		if reattributed, err = coverage.Reattribute(ctx, l.DB(), coverage.LakeHistory{DB: l.DB(), Else: known}); err != nil {
+			return err
+		}
 	}
 	if e.json {
 		return printJSON(e.stdout, reattributed)
@@ -134,4 +153,13 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 	fmt.Fprintf(e.stdout, "Attributed %s of %s; %s with an unknown key remain.\n",
 		table.Plural(rows, "request"), table.Plural(int64(len(reattributed)), "key"), table.Thousands(left))
 	return nil
+}
+
+// customers returns what API Gateway and the snapshot of the pipeline's functions know of keys.
+func customers(ctx context.Context, at *logs) (coverage.History, error) {
+	known, err := provision.Customers(ctx, at.clients, at.bucket.Bucket())
+	if err != nil {
+		return nil, provision.Explain(err)
+	}
+	return coverage.Known{Index: known}, nil
 }

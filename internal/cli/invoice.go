@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/invoice"
 	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
@@ -105,25 +106,24 @@ func runInvoice(ctx context.Context, e *env, flags *invoiceFlags) error {
 	return err
 }
 
-func (f *invoiceFlags) build(ctx context.Context, e *env, prices *invoice.PriceFile, zone *time.Location) (*invoice.Invoice, error) {
+func (f *invoiceFlags) build(ctx context.Context, e *env, prices *invoice.PriceFile, zone *time.Location) (bill *invoice.Invoice, err error) {
 	month, err := invoice.ParseMonth(f.month)
 	if err != nil {
 		return nil, usageError{err}
 	}
 	f.lake.complete = true
-	l, _, err := f.lake.open(ctx, e, month.Begin(zone), month.End(zone).AddDate(0, 0, max(0, f.lateDays)))
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
 	late := f.lateDays
 	if late <= 0 {
 		late = -1 // none
 	}
-	return invoice.Build(ctx, l.DB(), prices, month, invoice.Options{Zone: zone, LateDays: late})
+	err = f.lake.read(ctx, e, month.Begin(zone), month.End(zone).AddDate(0, 0, max(0, f.lateDays)), func(l *lake.Lake, _ *logs) (err error) {
+		bill, err = invoice.Build(ctx, l.DB(), prices, month, invoice.Options{Zone: zone, LateDays: late})
+		return err
+	})
+	return bill, err
 }
 
-func (f *invoiceFlags) rebuild(ctx context.Context, e *env, prices *invoice.PriceFile) (*invoice.Invoice, error) {
+func (f *invoiceFlags) rebuild(ctx context.Context, e *env, prices *invoice.PriceFile) (bill *invoice.Invoice, err error) {
 	file, err := os.Open(f.again)
 	if err != nil {
 		return nil, err
@@ -133,12 +133,11 @@ func (f *invoiceFlags) rebuild(ctx context.Context, e *env, prices *invoice.Pric
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.again, err)
 	}
-	l, _, err := f.lake.open(ctx, e, frozen.From, frozen.Closed)
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	return invoice.Rebuild(ctx, l.DB(), prices, frozen)
+	err = f.lake.read(ctx, e, frozen.From, frozen.Closed, func(l *lake.Lake, _ *logs) (err error) {
+		bill, err = invoice.Rebuild(ctx, l.DB(), prices, frozen)
+		return err
+	})
+	return bill, err
 }
 
 // write writes the invoice, its manifest and, for a closed month, the meter events.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,9 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/bucket"
+	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/lend"
 	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
 )
@@ -31,19 +34,22 @@ type lakeFlags struct {
 	wait     time.Duration
 
 	complete  bool   // fail if an object cannot be imported now
-	opened    string // path of the lake that was opened last
+	opened    string // path of the lake that was used last
+	lent      bool   // another process had it open and lent it
+	damaged   bool   // that lake proved to be damaged
 	memoryMiB int    // of DuckDB; 0 is the default
 }
 
 const lakeHelp = `Reads the logs from the bucket in stagelog.yaml, or those of any pipeline with --bucket s3://bucket/prefix, which
 requires only permission to list and read. New objects are first imported into a local database (--lake),
 so later runs are fast. Objects deleted from the bucket stay in the database, unless --forget is given.
-In a directory where ` + "`stagelog up`" + ` ran, its bucket and credentials are used by default.`
+In a directory where ` + "`stagelog up`" + ` ran, its bucket and credentials are used by default. While it runs, commands
+read the database of its console. Then imports wait up to a minute for a command that still reads.`
 
 func (f *lakeFlags) bind(cmd *cobra.Command) {
 	f.aws.bind(cmd)
 	cmd.Flags().StringVar(&f.bucket, "bucket", "", "logs to read, as s3://bucket/prefix (default: from stagelog.yaml)")
-	cmd.Flags().StringVar(&f.path, "lake", "", "path to the database (default .stagelog/lake/BUCKET.duckdb)")
+	cmd.Flags().StringVar(&f.path, "lake", "", "path to the database (default in .stagelog/lake, or in the user's cache directory if stagelog.yaml does not describe the logs)")
 	cmd.Flags().BoolVar(&f.noImport, "no-import", false, "do not import new objects first")
 	cmd.Flags().BoolVar(&f.forget, "forget", false, "drop imported objects in the time range that are no longer in the bucket")
 	cmd.Flags().DurationVar(&f.wait, "lake-wait", 30*time.Second, "how long to wait while another command uses the database")
@@ -52,9 +58,10 @@ func (f *lakeFlags) bind(cmd *cobra.Command) {
 
 // logs holds the bucket of a command's logs and the options to import them.
 type logs struct {
-	clients  *provision.Clients
-	pipeline *config.Pipeline // nil without a stagelog.yaml for this bucket
-	bucket   bucket.Bucket
+	clients   *provision.Clients
+	accessKey string           // the id of the one that reads the bucket
+	pipeline  *config.Pipeline // nil without a stagelog.yaml for this bucket
+	bucket    bucket.Bucket
 	lake.ImportOptions
 }
 
@@ -93,9 +100,11 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+	keys, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
 		return nil, f.aws.noCredentials(ctx, err)
 	}
+	at.accessKey = keys.AccessKeyID
 	at.clients = provision.NewClients(cfg)
 	at.bucket = bucket.Of(at.clients.S3).Bucket(name)
 	return at, nil
@@ -146,25 +155,54 @@ func (l *logs) nothing(ctx context.Context) string {
 	return "no objects below " + l.url(l.Prefix)
 }
 
-// lakePath returns the path of a bucket's database.
-func (f *lakeFlags) lakePath(bucket string) string {
-	if f.path != "" {
-		return f.path
+// home returns the directory for the lake and the prompt's history: that of the pipeline in this directory for the logs that it
+// delivers, so that other logs do not appear on its console; for others, one in the user's cache directory.
+func (l *logs) home() (dir string, ofPipeline bool, err error) {
+	if l.pipeline != nil && strings.HasPrefix(l.Prefix, l.pipeline.Deliver.Logs()) {
+		return localState, true, nil
 	}
-	return filepath.Join(localState, "lake", bucket+".duckdb")
+	if dir, err = os.UserCacheDir(); err != nil {
+		return "", false, fmt.Errorf("find the user's cache directory: %w", err)
+	}
+	return filepath.Join(dir, "stagelog"), false, nil
 }
 
-// openAsIs opens the lake of a bucket without an import, and reports when it waits for another command.
-func (f *lakeFlags) openAsIs(ctx context.Context, e *env, bucket string) (*lake.Lake, error) {
-	path := f.lakePath(bucket)
-	f.opened = path
-	opts := lake.Options{Wait: f.wait, MemoryMiB: f.memoryMiB, Waiting: func() {
-		fmt.Fprintf(e.stderr, "database %s is in use by another command; waiting up to %v\n", path, f.wait)
-	}}
+// lakePath returns the path of the lake of logs.
+func (f *lakeFlags) lakePath(at *logs) (string, error) {
+	if f.path != "" {
+		return f.path, nil
+	}
+	dir, ofPipeline, err := at.home()
+	if err != nil {
+		return "", fmt.Errorf("%w; choose a file for the database with --lake", err)
+	}
+	endpoint := aws.ToString(at.clients.S3.Options().BaseEndpoint)
+	switch {
+	case ofPipeline && at.ofUp():
+		endpoint = lake.Local
+	case !ofPipeline && onThisMachine(endpoint): // another program may listen on that port tomorrow
+		endpoint += "/" + at.accessKey
+	}
+	return filepath.Join(dir, "lake", lake.FileName(at.bucket.Bucket(), endpoint)), nil
+}
+
+// ofUp reports whether the logs are read with credentials of the `stagelog up` in this directory.
+func (l *logs) ofUp() bool {
+	keys, err := os.ReadFile(filepath.Join(localState, "credentials"))
+	return err == nil && l.accessKey != "" && bytes.Contains(keys, []byte(l.accessKey))
+}
+
+// openAsIs opens the lake without an import, and reports when it waits for another command.
+func (f *lakeFlags) openAsIs(ctx context.Context, e *env) (*lake.Lake, error) {
+	opts := lake.Options{Wait: f.wait, MemoryMiB: f.memoryMiB, Waiting: func() { f.waiting(e) }}
 	if !f.noImport { // without an import, a new lake would be empty
 		opts.Rebuilt = func(aside string) { f.rebuilt(e, aside) }
 	}
-	return lake.Open(ctx, path, opts)
+	return lake.Open(ctx, f.opened, opts)
+}
+
+func (f *lakeFlags) waiting(e *env) {
+	fmt.Fprintf(e.stderr, "database %s is in use by another command; waiting up to %v\n", f.opened, f.wait)
 }
 
 func (f *lakeFlags) rebuilt(e *env, aside string) {
@@ -175,6 +213,11 @@ func (f *lakeFlags) rebuilt(e *env, aside string) {
 func (f *lakeFlags) setAside(e *env) error {
 	if f.noImport {
 		return fmt.Errorf("database %s is damaged; it is a copy of the bucket: run the command without --no-import to rebuild it", f.opened)
+	}
+	if f.lent {
+		f.damaged = true // the owner sets it aside
+		fmt.Fprintf(e.stderr, "database %s was damaged and is rebuilt from the bucket\n", f.opened)
+		return nil
 	}
 	aside, err := lake.SetAside(f.opened)
 	if err == nil {
@@ -196,41 +239,127 @@ func (f *lakeFlags) run(e *env, fn func() error) error {
 	return fn()
 }
 
-// open opens the lake and imports new objects of a time range. Zero times mean no bounds.
-func (f *lakeFlags) open(ctx context.Context, e *env, from, to time.Time) (*lake.Lake, *logs, error) {
+// read imports the new objects of a time range and calls fn with the lake. Zero times mean no bounds.
+func (f *lakeFlags) read(ctx context.Context, e *env, from, to time.Time, fn func(*lake.Lake, *logs) error) error {
 	at, err := f.find(ctx, e)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	at.From, at.To = from, to
-	l, err := f.openAsIs(ctx, e, at.bucket.Bucket())
+	return f.readAt(ctx, e, at, func(l *lake.Lake) error { return fn(l, at) })
+}
+
+// readAt imports the new objects of logs and calls fn with the lake.
+func (f *lakeFlags) readAt(ctx context.Context, e *env, at *logs, fn func(*lake.Lake) error) error {
+	var l *lake.Lake
+	lent, err := f.locate(ctx, at)
+	switch {
+	case err != nil:
+		return err
+	case lent:
+		reply, err := f.borrow(ctx, e, at, lend.Request{Read: true})
+		if err != nil {
+			return err
+		}
+		defer reply.Close()
+		l, err = lake.Open(ctx, f.opened, lake.Options{ReadOnly: true, MemoryMiB: f.memoryMiB})
+		if err != nil {
+			return err
+		}
+	default:
+		if l, err = f.open(ctx, e, at); err != nil {
+			return err
+		}
+	}
+	defer l.Close()
+	return fn(l)
+}
+
+// locate finds the lake of logs and reports whether another process lends it.
+func (f *lakeFlags) locate(ctx context.Context, at *logs) (lent bool, err error) {
+	if f.opened, err = f.lakePath(at); err != nil {
+		return false, err
+	}
+	f.lent = lend.Lent(ctx, f.opened)
+	return f.lent, nil
+}
+
+// open opens the lake and imports new objects.
+func (f *lakeFlags) open(ctx context.Context, e *env, at *logs) (*lake.Lake, error) {
+	l, err := f.openAsIs(ctx, e)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := f.fill(ctx, e, l, at); err != nil {
-		return nil, nil, errors.Join(err, l.Close())
+	if err := f.fillOwn(ctx, e, l, at); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
-	return l, at, nil
+	return l, nil
+}
+
+// borrow asks the process that lends the lake to import new objects and to do the rest of the request.
+func (f *lakeFlags) borrow(ctx context.Context, e *env, at *logs, r lend.Request) (reply *lend.Reply, err error) {
+	r.Damaged = f.damaged
+	if !f.noImport {
+		r.Import = &lend.Import{Prefix: at.Prefix, From: at.From, To: at.To, Forget: at.Forget}
+	}
+	err = f.fill(ctx, e, at, func(progress func(lake.Summary)) (lake.Summary, error) {
+		if reply, err = f.ask(ctx, e, r, progress); err != nil {
+			return lake.Summary{}, err
+		}
+		return reply.Summary, nil
+	})
+	if err != nil && reply != nil {
+		err = errors.Join(err, reply.Close())
+	}
+	f.damaged = f.damaged && err != nil
+	return reply, err
+}
+
+// ask sends a request to the process that lends the lake. If that process cannot open it because of another one, ask waits.
+func (f *lakeFlags) ask(ctx context.Context, e *env, r lend.Request, progress func(lake.Summary)) (*lend.Reply, error) {
+	other := func() { fmt.Fprintln(e.stderr, "waiting for another import into this database") }
+	for began, announced := time.Now(), false; ; announced = true {
+		reply, err := lend.Ask(ctx, f.opened, r, other, progress)
+		if !errors.Is(err, lake.ErrInUse) || time.Since(began) > f.wait {
+			return reply, err
+		}
+		if !announced {
+			f.waiting(e)
+		}
+		if err := retry.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // progressEvery is the interval between progress lines of an import.
 const progressEvery = 2 * time.Second
 
-// fill imports new objects unless --no-import is given, and reports progress and result.
-func (f *lakeFlags) fill(ctx context.Context, e *env, l *lake.Lake, at *logs) error {
+// fillOwn imports new objects into a lake that this process has open, like fill.
+func (f *lakeFlags) fillOwn(ctx context.Context, e *env, l *lake.Lake, at *logs) error {
 	if f.noImport {
 		return nil
 	}
-	opts := at.ImportOptions
+	return f.fill(ctx, e, at, func(progress func(lake.Summary)) (lake.Summary, error) {
+		opts := at.ImportOptions
+		opts.Progress = progress
+		return l.Import(ctx, at.bucket, opts)
+	})
+}
+
+// fill calls fill, which imports new objects, and reports progress and result, unless --no-import is given.
+func (f *lakeFlags) fill(ctx context.Context, e *env, at *logs, fill func(progress func(lake.Summary)) (lake.Summary, error)) error {
 	began, reported := time.Now(), time.Now()
-	opts.Progress = func(s lake.Summary) {
+	sum, err := fill(func(s lake.Summary) {
 		if time.Since(reported) > progressEvery {
 			reported = time.Now()
 			fmt.Fprintf(e.stderr, "imported %s requests of %s so far\n", table.Thousands(s.Rows), table.Plural(int64(s.Imported), "object"))
 		}
-	}
-	sum, err := l.Import(ctx, at.bucket, opts)
-	if err != nil {
+	})
+	switch {
+	case f.noImport: // a lent lake
+		return err
+	case err != nil:
 		return fmt.Errorf("%w\n  --no-import uses the objects imported earlier",
 			provision.Explain(fmt.Errorf("import the logs below s3://%s/%s: %w", at.bucket.Bucket(), at.Prefix, err)))
 	}
@@ -270,7 +399,7 @@ func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 	}
 	if sum.Spared > 0 {
 		fmt.Fprintf(e.stderr, "dropped nothing: no objects are left below %s, so the imported ones are kept (%s); to drop them, delete %s\n",
-			at.url(at.Prefix), table.Plural(int64(sum.Spared), "object"), f.lakePath(at.bucket.Bucket()))
+			at.url(at.Prefix), table.Plural(int64(sum.Spared), "object"), f.opened)
 	}
 	if sum.Skipped > 0 {
 		fmt.Fprintf(e.stderr, "skipped %s; the next import tries them again\n", table.Plural(int64(sum.Skipped), "object"))

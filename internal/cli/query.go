@@ -71,23 +71,29 @@ func runQuery(ctx context.Context, e *env, flags *queryFlags, args []string) err
 	if flags.memory > 0 && flags.lake.memoryMiB < minMemoryMiB {
 		return usageError{fmt.Errorf("--memory %s: at least %dMiB is required", &flags.memory, 2*minMemoryMiB)}
 	}
-	l, _, err := flags.lake.open(ctx, e, flags.from.or(time.Now().Add(-recent)), flags.to.Time)
-	if err != nil {
+	var at *logs
+	err := flags.lake.read(ctx, e, flags.from.or(time.Now().Add(-recent)), flags.to.Time, func(l *lake.Lake, from *logs) error {
+		at = from
+		if flags.memory > 0 {
+			if err := sandbox.LimitMemory(int(flags.memory >> 20)); err != nil {
+				return err
+			}
+		}
+		switch {
+		case len(args) == 0:
+			return nil
+		case flags.parquet != "":
+			return flags.limited(ctx, e, func(ctx context.Context) error { return writeParquet(ctx, l, args[0], flags.parquet) })
+		}
+		return flags.run(ctx, e, l, args[0])
+	})
+	if err != nil || len(args) > 0 {
 		return err
 	}
-	defer l.Close()
-	if flags.memory > 0 {
-		if err := sandbox.LimitMemory(int(flags.memory >> 20)); err != nil {
-			return err
-		}
-	}
-	if len(args) == 0 {
-		return prompt(ctx, e, l, flags)
-	}
-	if flags.parquet != "" {
-		return flags.limited(ctx, e, func(ctx context.Context) error { return writeParquet(ctx, l, args[0], flags.parquet) })
-	}
-	return flags.run(ctx, e, l, args[0])
+	flags.lake.noImport = true
+	return prompt(ctx, e, at, func(ctx context.Context, statement string) error { // other commands use the lake between two statements
+		return flags.lake.readAt(ctx, e, at, func(l *lake.Lake) error { return flags.run(ctx, e, l, statement) })
+	})
 }
 
 const (
@@ -282,9 +288,6 @@ func writeParquet(ctx context.Context, l *lake.Lake, statement, path string) err
 		return err
 	})
 }
-
-// historyFile is the path of the prompt's history.
-const historyFile = localState + "/query_history"
 
 // words lists the prompt's completions.
 var words = strings.Fields(`SELECT FROM WHERE GROUP ORDER BY LIMIT count(*) DISTINCT HAVING AND OR NOT NULL IS LIKE DESC ASC quantile_cont( date_trunc('hour',

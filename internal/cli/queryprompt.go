@@ -12,17 +12,15 @@ import (
 	"strings"
 
 	"golang.org/x/term"
-
-	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// prompt runs one statement per line, from a terminal with history and completion, or from stdin.
-func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error {
+// prompt calls run with the statement of each line, from a terminal with history and completion, or from stdin.
+func prompt(ctx context.Context, e *env, at *logs, run func(context.Context, string) error) error {
 	in := bufio.NewReader(e.stdin)
 	read, end := func() (string, error) { return in.ReadString('\n') }, func() {}
 	if stdin, ok := e.stdin.(*os.File); ok && term.IsTerminal(int(stdin.Fd())) {
 		var err error
-		if read, end, err = terminal(e, stdin); err != nil {
+		if read, end, err = terminal(e, stdin, at); err != nil {
 			return err
 		}
 	}
@@ -42,7 +40,7 @@ func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error 
 		}
 		// Ctrl-C cancels the statement but not the prompt.
 		running, stop := signal.NotifyContext(ctx, os.Interrupt)
-		if err := flags.run(running, e, l, statement); err != nil {
+		if err := run(running, statement); err != nil {
 			fmt.Fprintln(e.stderr, printable(err))
 		}
 		stop()
@@ -51,13 +49,18 @@ func prompt(ctx context.Context, e *env, l *lake.Lake, flags *queryFlags) error 
 
 // terminal returns a function that reads lines with history and completion. The terminal is in raw
 // mode only while it reads.
-func terminal(e *env, stdin *os.File) (read func() (string, error), end func(), err error) {
+func terminal(e *env, stdin *os.File, at *logs) (read func() (string, error), end func(), err error) {
 	fmt.Fprintln(e.stderr, "Enter SQL over the view requests. Tab completes, exit quits.")
 	t := term.NewTerminal(struct {
 		io.Reader
 		io.Writer
 	}{stdin, e.stderr}, "sql> ")
 	t.AutoCompleteCallback = complete
+	home, _, err := at.home()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; give the statement as an argument", err)
+	}
+	historyFile := filepath.Join(home, "query_history")
 	past, err := os.ReadFile(historyFile)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("read the query history: %w", err)

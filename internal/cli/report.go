@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/report"
 )
@@ -106,27 +107,25 @@ func runReport(ctx context.Context, e *env, flags *reportFlags) error {
 	if q.Compare {
 		from = from.Add(-q.To.Sub(q.From))
 	}
-	l, _, err := flags.lake.open(ctx, e, from, q.To)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	if flags.html != "" {
-		p, err := report.RunPage(ctx, l.DB(), q)
-		if err != nil {
-			return err
+	var r *report.Report
+	var page *report.Page
+	err = flags.lake.read(ctx, e, from, q.To, func(l *lake.Lake, _ *logs) (err error) {
+		if flags.html != "" {
+			page, err = report.RunPage(ctx, l.DB(), q)
+		} else {
+			r, err = report.Run(ctx, l.DB(), q)
 		}
-		if err := writeTo(flags.html, p.WriteHTML); err != nil {
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case page != nil:
+		if err := writeTo(flags.html, page.WriteHTML); err != nil {
 			return err
 		}
 		fmt.Fprintf(e.stderr, "wrote %s; open it in a browser\n", flags.html)
 		return nil
-	}
-	r, err := report.Run(ctx, l.DB(), q)
-	if err != nil {
-		return err
-	}
-	switch {
 	case e.json:
 		return r.WriteJSON(e.stdout)
 	case flags.csv:

@@ -7,12 +7,15 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/testenv"
 )
 
@@ -49,6 +52,16 @@ func newFakeS3(t *testing.T, name string, objects map[string]string) *fakeS3 {
 func (f *fakeS3) run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	return call(t, nil, "", append(args, "--endpoint-url", f.endpoint)...)
+}
+
+// lake returns the path of the bucket's lake for a command outside a pipeline's directory.
+func (f *fakeS3) lake(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(cache, "stagelog", "lake", lake.FileName(f.name, f.endpoint+"/"+os.Getenv("AWS_ACCESS_KEY_ID")))
 }
 
 func (f *fakeS3) remove(keys ...string) {

@@ -53,42 +53,85 @@ func (f *Filler) Lake(ctx context.Context) (*Lake, error) {
 func (f *Filler) start(ctx context.Context) (*Lake, <-chan struct{}, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	l, err := f.ready(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.filling == nil && time.Since(f.began) > f.Every {
+		fillCtx, done := f.begin(context.WithoutCancel(ctx)) // the import outlives the page that started it
+		f.began = time.Now()
+		go func() {
+			err := f.Fill(fillCtx, l)
+			if err != nil && fillCtx.Err() == nil {
+				f.Failed(err)
+			}
+			done(err)
+		}()
+	}
+	return l, f.filling, nil
+}
+
+// Import opens the lake and calls fill when no other import is in progress; no other one starts until fill returns.
+func (f *Filler) Import(ctx context.Context, fill func(context.Context, *Lake) error) error {
+	for {
+		f.mu.Lock()
+		l, err := f.ready(ctx)
+		if err != nil {
+			f.mu.Unlock()
+			return err
+		}
+		filling := f.filling
+		if filling == nil {
+			fillCtx, done := f.begin(ctx)
+			f.mu.Unlock()
+			err := fill(fillCtx, l)
+			done(err)
+			return err
+		}
+		f.mu.Unlock()
+		select {
+		case <-filling:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// ready returns the lake. It opens it if necessary, and replaces one whose file is damaged. f.mu is held.
+func (f *Filler) ready(ctx context.Context) (*Lake, error) {
 	if f.closed {
-		return nil, nil, ErrClosed
+		return nil, ErrClosed
 	}
 	if f.damaged && f.filling == nil {
 		old := f.lake
 		f.lake, f.damaged, f.began = nil, false, time.Time{}
 		if err := errors.Join(old.Close(), f.SetAside()); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if f.lake == nil {
 		l, err := f.Open(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		f.lake = l
 	}
-	if f.filling == nil && time.Since(f.began) > f.Every {
-		fillCtx, stop := context.WithCancel(context.WithoutCancel(ctx)) // the import outlives the page that started it
-		f.began, f.filling, f.stop = time.Now(), make(chan struct{}), stop
-		go f.fill(fillCtx, f.lake, f.filling)
-	}
-	return f.lake, f.filling, nil
+	return f.lake, nil
 }
 
-func (f *Filler) fill(ctx context.Context, l *Lake, done chan<- struct{}) {
-	err := f.Fill(ctx, l)
-	if err != nil && ctx.Err() == nil {
-		f.Failed(err)
+// begin makes an import the one in progress until done is called with its error. f.mu is held.
+func (f *Filler) begin(ctx context.Context) (fillCtx context.Context, done func(error)) {
+	fillCtx, stop := context.WithCancel(ctx)
+	filling := make(chan struct{})
+	f.filling, f.stop = filling, stop
+	return fillCtx, func(err error) {
+		f.mu.Lock()
+		stop()
+		f.filling = nil
+		f.damaged = f.damaged || Damaged(err)
+		f.mu.Unlock()
+		close(filling)
 	}
-	f.mu.Lock()
-	f.stop()
-	f.filling = nil
-	f.damaged = f.damaged || Damaged(err)
-	f.mu.Unlock()
-	close(done)
 }
 
 // Report takes an error of a read. If it shows that the file of the lake db is damaged, the next read starts with a new file.
@@ -99,6 +142,13 @@ func (f *Filler) Report(db *sql.DB, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.damaged = f.damaged || f.lake != nil && f.lake.DB() == db
+}
+
+// Damage takes the report of another process that the lake's file is damaged. The next read starts with a new file.
+func (f *Filler) Damage() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.damaged = f.damaged || f.lake != nil
 }
 
 // Close cancels the current import, waits for it, and closes the lake.

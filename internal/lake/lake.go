@@ -32,15 +32,18 @@ type Lake struct {
 	dir  string // temporary; holds files of rows
 	path string // absolute; "" in memory
 
-	// users has one unit for each call of Share, and a transaction that writes has all of them.
-	users *semaphore.Weighted
-	lock  *fileLock // nil if the lake is in memory or read-only
+	// users has one unit for each call of Lend, and a call of Write has all of them.
+	users      *semaphore.Weighted
+	statements *semaphore.Weighted // has one unit for each call of Share
+	lock       *fileLock           // nil if the lake is in memory or read-only
 }
 
 const defaultMemoryMiB = 1024
 
-// maxShares is the number of calls of Share that run at once.
-const maxShares = 2
+const (
+	maxShares = 2  // calls of Share that run at once
+	maxUsers  = 64 // calls of Lend
+)
 
 // Open opens the database file at path and creates it if it is missing; "" opens a database in memory. DuckDB allows one
 // process at a time; opts.Wait bounds the wait for another one. A damaged file is set aside if opts.Rebuilt is set.
@@ -85,7 +88,7 @@ func damaged(err error) bool {
 }
 
 func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
-	l := &Lake{users: semaphore.NewWeighted(maxShares)}
+	l := &Lake{users: semaphore.NewWeighted(maxUsers), statements: semaphore.NewWeighted(maxShares)}
 	if opts.MemoryMiB == 0 {
 		opts.MemoryMiB = defaultMemoryMiB
 	}
@@ -99,6 +102,16 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 			return nil, fmt.Errorf("create the lake's directory: %w", err)
 		}
 	}
+	if path != "" && opts.ReadOnly {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("open lake: %w", err)
+		}
+	}
+	if opts.ReadOnly && opts.Temp == "" { // DuckDB's own directory is for the process that writes
+		if opts.Temp, err = os.MkdirTemp(filepath.Dir(path), filepath.Base(path)+readerTemp+"*"); err != nil {
+			return nil, fmt.Errorf("create a temporary directory: %w", err)
+		}
+	}
 	if l.dir = opts.Temp; l.dir == "" {
 		if l.dir, err = os.MkdirTemp("", "stagelog-lake-"); err != nil {
 			return nil, fmt.Errorf("create a temporary directory: %w", err)
@@ -106,11 +119,6 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	}
 	if path != "" {
 		if l.path, err = filepath.Abs(path); err != nil {
-			return nil, fmt.Errorf("open lake: %w", err)
-		}
-	}
-	if path != "" && opts.ReadOnly {
-		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("open lake: %w", err)
 		}
 	}
@@ -126,11 +134,29 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 		if l.lock, err = newFileLock(l.path); err != nil {
 			return nil, fmt.Errorf("open lake: %w", err)
 		}
+		if err := removeReaderTemp(l.path); err != nil {
+			return nil, fmt.Errorf("remove temporary files of killed readers: %w", err)
+		}
 	}
 	if err := l.configure(ctx, opts); err != nil {
 		return nil, err
 	}
 	return l, l.migrate(ctx, opts.ReadOnly)
+}
+
+// readerTemp follows the name of the lake's file in that of the temporary directory of a process that only reads it.
+const readerTemp = ".reader-"
+
+// removeReaderTemp removes the temporary directories of readers that were killed. No reader is alive while the lake is open for
+// writing and was not shared yet.
+func removeReaderTemp(path string) error {
+	files, err := os.ReadDir(filepath.Dir(path))
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), filepath.Base(path)+readerTemp) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(filepath.Dir(path), f.Name())))
+		}
+	}
+	return err
 }
 
 // configure sets DuckDB's limits. SQL, which users may write, can read no files but those in dir.
@@ -142,10 +168,14 @@ func (l *Lake) configure(ctx context.Context, opts Options) error {
 		"SET autoinstall_known_extensions = false",
 		"SET TimeZone = 'UTC'",
 		"SET preserve_insertion_order = false",
+		"PRAGMA disable_checkpoint_on_shutdown", // see Close
 		"SET lock_configuration = true",
 	}
 	if opts.Temp != "" {
-		settings = slices.Insert(settings, 0, "SET temp_directory = "+quote(opts.Temp), fmt.Sprintf("SET max_temp_directory_size = '%dMiB'", opts.SpillMiB))
+		settings = slices.Insert(settings, 0, "SET temp_directory = "+quote(opts.Temp))
+	}
+	if opts.SpillMiB > 0 {
+		settings = slices.Insert(settings, 0, fmt.Sprintf("SET max_temp_directory_size = '%dMiB'", opts.SpillMiB))
 	}
 	for _, set := range settings {
 		if _, err := l.db.ExecContext(ctx, set); err != nil {
@@ -189,7 +219,7 @@ func connect(ctx context.Context, path string, opts Options) (*duckdb.Connector,
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-timeout.C:
-			return nil, fmt.Errorf("the lake %s is in use by another process; use that process (`stagelog up` serves a console) or choose another --lake: %w", path, err)
+			return nil, fmt.Errorf("the lake %s is %w; try again when it has ended, or choose another file with --lake: %w", path, ErrInUse, err)
 		case <-retry.C:
 		}
 	}
@@ -290,22 +320,34 @@ func (l *Lake) Parquet(ctx context.Context, statement string) (path string, err 
 	return f.Name(), err
 }
 
-// Close closes the database and removes the temporary files.
+// Close closes the database and removes the temporary files. While another process still reads the file, Close does not change it
+// and leaves what was written last in the write-ahead log, like a kill.
 func (l *Lake) Close() error {
-	var err error
-	if l.db != nil {
-		err = l.db.Close()
+	if l.db == nil {
+		return os.RemoveAll(l.dir)
 	}
-	return errors.Join(err, l.lock.Close(), os.RemoveAll(l.dir))
+	if l.lock != nil && l.lock.exclude() == nil {
+		_, _ = l.db.Exec("CHECKPOINT") // a damaged file has none
+	}
+	return errors.Join(l.db.Close(), l.lock.Close(), os.RemoveAll(l.dir))
 }
 
-// Share calls fn with the absolute path of the lake's file, which other processes may open for reading until fn returns. The
-// lake does not change meanwhile. If an import writes to it, or maxShares calls are running, Share waits until ctx ends, and
-// returns ctx's error.
-//
-// DuckDB keeps other processes out of a file that one has open for writing. Share avoids a copy of the file, which may have
-// gigabytes, and a reopening, which would discard what DuckDB has cached.
+// Share does the same as Lend, for short uses: no more than maxShares run at once.
 func (l *Lake) Share(ctx context.Context, fn func(path string) error) error {
+	if err := l.statements.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer l.statements.Release(1)
+	return l.Lend(ctx, fn)
+}
+
+// Lend calls fn with the absolute path of the lake's file, which other processes may open for reading until fn returns. The
+// lake does not change meanwhile. If an import writes to it, Lend waits until ctx ends, and returns ctx's error. If a process
+// still has the file open when fn returns, the lake cannot be written until that process closes it.
+//
+// DuckDB keeps other processes out of a file that one has open for writing. Lend avoids a copy of the file, which may have
+// gigabytes, and a reopening, which would discard what DuckDB has cached.
+func (l *Lake) Lend(ctx context.Context, fn func(path string) error) error {
 	if l.lock == nil {
 		return errors.New("the lake is not a file that is open for writing, so that other processes cannot read it")
 	}
@@ -319,23 +361,30 @@ func (l *Lake) Share(ctx context.Context, fn func(path string) error) error {
 	return fn(l.path)
 }
 
-// tx runs fn in a transaction, while the lake is not shared.
-func (l *Lake) tx(ctx context.Context, fn func(*sql.Tx) error) error {
-	if err := l.users.Acquire(ctx, maxShares); err != nil {
+// Write calls fn, which may write to the database, while no other process reads the file.
+func (l *Lake) Write(ctx context.Context, fn func() error) error {
+	if err := l.users.Acquire(ctx, maxUsers); err != nil {
 		return err
 	}
-	defer l.users.Release(maxShares)
+	defer l.users.Release(maxUsers)
 	if err := l.lock.exclude(); err != nil {
 		return err
 	}
-	tx, err := l.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	return fn()
+}
+
+// tx runs fn in a transaction, while the lake is not shared.
+func (l *Lake) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	return l.Write(ctx, func() error {
+		tx, err := l.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := fn(tx); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
 }
 
 // quote returns text as an SQL string.

@@ -37,5 +37,11 @@ func (l *Lake) Parquet(context.Context, string) (string, error) { return "", Err
 // Share returns ErrNoCgo.
 func (l *Lake) Share(context.Context, func(string) error) error { return ErrNoCgo }
 
+// Lend returns ErrNoCgo.
+func (l *Lake) Lend(context.Context, func(string) error) error { return ErrNoCgo }
+
+// Write returns ErrNoCgo.
+func (l *Lake) Write(context.Context, func() error) error { return ErrNoCgo }
+
 // Close does nothing.
 func (l *Lake) Close() error { return nil }

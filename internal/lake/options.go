@@ -11,14 +11,18 @@ import (
 // ErrDamaged is returned for a damage of a shared lake's file that another process found. Damaged returns true for it.
 var ErrDamaged = errors.New("the file of the lake is damaged")
 
+// ErrInUse is returned by Open while another process has the lake open.
+var ErrInUse = errors.New("in use by another process")
+
 // Options configures a Lake.
 type Options struct {
 	ReadOnly bool
 	// MemoryMiB limits DuckDB's memory; more is spilled to disk. By default 1024.
 	MemoryMiB int
-	// Temp is an empty directory for temporary files, and for at most SpillMiB of what does not fit in memory. Close removes
-	// it. By default Open creates one, and DuckDB spills to a directory beside the lake.
-	Temp     string
+	// Temp is an empty directory for temporary files and for what does not fit in memory. Close removes it. By default Open
+	// creates one, and DuckDB spills to a directory beside the lake.
+	Temp string
+	// SpillMiB limits what does not fit in memory. By default DuckDB's limit applies, which is most of the free disk space.
 	SpillMiB int
 	// Wait is how long Open waits for another process to close the lake. By default it does not wait.
 	Wait time.Duration

@@ -3,15 +3,20 @@ package server
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/console"
 	"github.com/stagelog/stagelog/internal/durable/failurelog"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/coverage"
+	"github.com/stagelog/stagelog/internal/lake/lend"
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // consolePage returns the console for this server's bucket, live lines and delivery.
@@ -119,16 +124,23 @@ const (
 	fillWait = 2 * time.Second
 )
 
-// newLake returns the console's lake over the pipeline's own bucket.
-func (c *Server) newLake() *lake.Filler {
-	path := filepath.Join(c.cfg.Dir, "lake", "console.duckdb")
+// openLake returns the lake over the pipeline's own bucket, and what lends it to commands.
+func (c *Server) openLake() (*lake.Filler, *lend.Lender) {
+	endpoint := lake.Local
+	if c.cfg.S3Endpoint != "" {
+		endpoint = c.cfg.S3Endpoint
+	}
+	path := filepath.Join(c.cfg.Dir, "lake", lake.FileName(c.cfg.Pipeline.Bucket, endpoint))
 	rebuilt := func(aside string) {
-		c.log.Warn("the console's lake was damaged and is rebuilt from the bucket", "damaged", aside)
+		c.log.Warn("the lake was damaged and is rebuilt from the bucket", "damaged", aside)
 	}
 	imports := imports{log: c.log, whole: failurelog.New(c.log, slog.LevelWarn, "the import for the console"), skipped: map[string]*failurelog.Log{}}
-	return &lake.Filler{
+	filler := &lake.Filler{
 		Open: func(ctx context.Context) (*lake.Lake, error) {
-			return lake.Open(ctx, path, lake.Options{MemoryMiB: 512, Rebuilt: rebuilt})
+			if err := adoptLake(path); err != nil {
+				return nil, err
+			}
+			return lake.Open(ctx, path, lake.Options{MemoryMiB: 512, Rebuilt: rebuilt, Wait: fillWait})
 		},
 		SetAside: func() error {
 			aside, err := lake.SetAside(path)
@@ -138,24 +150,61 @@ func (c *Server) newLake() *lake.Filler {
 			return err
 		},
 		Fill: func(ctx context.Context, l *lake.Lake) error {
-			sum, err := c.fillLake(ctx, l)
+			sum, err := c.fillLake(ctx, l, lake.OptionsOf(c.cfg.Pipeline))
 			imports.done(sum, err)
 			return err
 		},
 		Every: fillEvery, Wait: fillWait,
 		Failed: func(err error) { imports.whole.Failed(err) },
 	}
+	return filler, &lend.Lender{
+		Path: path, Filler: filler,
+		Import: func(ctx context.Context, l *lake.Lake, asked lend.Import, progress func(lake.Summary)) (lake.Summary, error) {
+			sum, err := c.fillLake(ctx, l, asked.Of(lake.OptionsOf(c.cfg.Pipeline), progress))
+			return sum, provision.Explain(err)
+		},
+		Customers: func(context.Context) (coverage.History, error) { return coverage.Known{Index: c.index}, nil },
+	}
+}
+
+// adoptLake gives the console's lake of earlier versions, in which commands had a lake of their own, the path of the common one. If that
+// exists, adoptLake removes the old one.
+func adoptLake(path string) error {
+	old := filepath.Join(filepath.Dir(path), "console.duckdb")
+	_, err := os.Stat(path)
+	for _, end := range []string{"", ".wal"} {
+		do := os.Remove
+		if err != nil {
+			do = func(name string) error { return os.Rename(name, path+end) }
+		}
+		if err := do(old + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // fillLake imports the new objects of the pipeline's bucket.
-func (c *Server) fillLake(ctx context.Context, l *lake.Lake) (lake.Summary, error) {
-	p := c.cfg.Pipeline
-	if p.Bucket == "" {
+func (c *Server) fillLake(ctx context.Context, l *lake.Lake, opts lake.ImportOptions) (lake.Summary, error) {
+	if c.cfg.Pipeline.Bucket == "" {
 		return lake.Summary{}, nil
 	}
-	opts := lake.OptionsOf(p)
 	opts.Parallel = 2
-	return l.Import(ctx, c.objects.Bucket(p.Bucket), opts)
+	return l.Import(ctx, c.objects.Bucket(c.cfg.Pipeline.Bucket), opts)
+}
+
+// lend lends the lake to commands until ctx ends. Without it, they cannot read the lake while a page of the console has it open.
+func (c *Server) lend(ctx context.Context) error {
+	if c.cfg.Pipeline.Bucket == "" {
+		return nil
+	}
+	socket, err := c.lender.Listen(ctx)
+	if err != nil {
+		c.log.Warn("commands that read the logs have to wait until this process ends, once its console was opened", "error", err)
+		return nil
+	}
+	c.lender.Serve(ctx, socket)
+	return nil
 }
 
 // imports logs the imports for the console.

@@ -32,6 +32,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/ingest"
 	"github.com/stagelog/stagelog/internal/durable/lease"
 	"github.com/stagelog/stagelog/internal/lake"
+	"github.com/stagelog/stagelog/internal/lake/lend"
 	"github.com/stagelog/stagelog/internal/localaws/apigateway"
 	"github.com/stagelog/stagelog/internal/localaws/cloudwatchlogs"
 	"github.com/stagelog/stagelog/internal/localaws/credentials"
@@ -100,6 +101,7 @@ type Server struct {
 	delivery  *delivery
 	live      live.Hub
 	lake      *lake.Filler
+	lender    *lend.Lender
 
 	endTurn     func()        // lets the next process of a cluster start
 	closeStages func()        // returns once no stage handles a request
@@ -164,7 +166,7 @@ func (c *Server) run(ctx context.Context, script func(context.Context, *Server) 
 // listenFor returns a Server that has reserved its ports.
 func listenFor(cfg Config) (*Server, error) {
 	c := &Server{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), applied: make(chan struct{}), endTurn: func() {}}
-	c.lake = c.newLake()
+	c.lake, c.lender = c.openLake()
 	c.setPhase("starting")
 	c.health.add("process", func(context.Context) error {
 		if phase := *c.phase.Load(); phase != "" {
@@ -249,6 +251,7 @@ func (c *Server) start(ctx context.Context, group *errgroup.Group) {
 		}
 	}
 	group.Go(func() error { return c.addHeldBack(ctx) })
+	group.Go(func() error { return c.lend(ctx) })
 	serve(ctx, group, c.at.aws, c.awsHandler(), c.log)
 	c.closeStages = serveStages(ctx, group, c.at.stages, c.stages, c.log)
 	pages := c.consolePages(ctx)
