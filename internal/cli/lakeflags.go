@@ -394,6 +394,9 @@ func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 			fmt.Fprintf(e.stderr, "  %s %s\n", table.Thousands(note.n), note.text)
 		}
 	}
+	for _, repair := range sum.Repairs {
+		fmt.Fprintf(e.stderr, "  %s repaired (%s); `stagelog format lint` finds faults of a format\n", table.Plural(repair.Lines, "line"), repair.Cause)
+	}
 	if sum.Forgotten > 0 {
 		fmt.Fprintf(e.stderr, "dropped %s no longer in the bucket\n", table.Plural(int64(sum.Forgotten), "object"))
 	}

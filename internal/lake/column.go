@@ -93,6 +93,7 @@ var byName = map[string]field{
 	"requestid": {kindText, colRequestID, 0}, "extendedrequestid": {kindText, colExtendedRequestID, 0},
 	"ip": {kindText, colIP, 0}, "sourceip": {kindText, colIP, 0}, "clientip": {kindText, colIP, 0}, "identitysourceip": {kindText, colIP, 0},
 	"requesttime": {kindTime, colTime, 1}, "requesttimeepoch": {kindTime, colTime, 0}, "timestamp": {kindTime, colTime, 2}, "time": {kindTime, colTime, 2},
+	"@timestamp": {kindTime, colTime, 3}, "date": {kindTime, colTime, 3}, // of shippers
 	"httpmethod": {kindText, colMethod, 0}, "method": {kindText, colMethod, 0},
 	"routekey": {kindText, colRoute, 1}, "resourcepath": {kindText, colRoute, 0}, "route": {kindText, colRoute, 0},
 	"path": {kindText, colPath, 0}, "uri": {kindText, colPath, 0},
@@ -216,10 +217,12 @@ type use struct {
 	known   uint8 // it has a column or is one of the format's
 	telling uint8 // only access logs have it
 	own     uint8 // it is one of the format's
+	wraps   bool  // it may hold a line
 }
 
 func (m Mapping) use(path string) use {
 	u := use{field: m.of(path)}
+	u.wraps = u.kind == kindExtra && wrapperNames[plainName(path)]
 	if m.own[path] {
 		u.own, u.known = 1, 1
 	}

@@ -257,10 +257,18 @@ func (s *Summary) add(r *read) {
 	s.Bytes += r.Size
 	s.Bad += r.count.bad
 	s.Other += r.count.other
+	s.Control += r.count.control
 	s.Doctor += r.count.doctor
 	s.Misfit += r.count.misfit
 	s.Repaired += r.count.repaired
 	s.Zoneless += r.count.zoneless
+	if r.count.repaired > 0 {
+		i := slices.IndexFunc(s.Repairs, func(other Repair) bool { return other.Cause == r.repair })
+		if s.Repairs = slices.Clone(s.Repairs); i < 0 {
+			i, s.Repairs = len(s.Repairs), append(s.Repairs, Repair{Cause: r.repair})
+		}
+		s.Repairs[i].Lines += r.count.repaired
+	}
 	if r.problem != "" && len(s.Problems) < maxProblems {
 		s.Problems = append(s.Problems, Problem{r.Key, r.problem, false})
 	}

@@ -38,8 +38,9 @@ func TestOnlyAccessLogLinesAreRows(t *testing.T) {
 			m = MappingOf(accesslog.Parse(c.format), "", "", "")
 		}
 		r := m.reader(1)
-		if bad := r.line([]byte(c.line)); bad != nil || r.count.rows+r.count.other != 1 || (r.count.rows == 1) != c.row {
-			t.Errorf("%s: got %+v, %v; want row = %v", name, r.count, bad, c.row)
+		r.line([]byte(c.line))
+		if r.count.bad > 0 || r.count.rows+r.count.other != 1 || (r.count.rows == 1) != c.row {
+			t.Errorf("%s: got %+v; want row = %v", name, r.count, c.row)
 		}
 	}
 }

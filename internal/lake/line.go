@@ -18,8 +18,9 @@ type counts struct {
 	bad      int64 // lines that are not JSON objects
 	other    int64 // JSON objects that are not access log lines
 	doctor   int64 // records that doctor sent
+	control  int64 // messages with which CloudWatch Logs tests a destination
 	misfit   int64 // values that do not fit their column, kept in extra
-	repaired int64 // lines whose curly quotes were repaired
+	repaired int64 // lines that were not valid JSON before a repair
 	zoneless int64 // times without a zone, read as UTC
 }
 
@@ -30,9 +31,12 @@ type lineReader struct {
 	object  int32
 	folders []partition
 
-	out   []byte // rows, as CSV
-	n     int64  // JSON objects and bad lines so far
-	count counts
+	out     []byte // rows, as CSV
+	n       int64  // JSON objects and bad lines so far
+	count   counts
+	bad     []badLine // the first maxBadLines
+	repair  string    // the cause of the first repair
+	problem string    // of the whole object
 
 	row   [columns][]byte // the values of the current row; nil is NULL
 	ranks [columns]int
@@ -42,6 +46,11 @@ type lineReader struct {
 	path  []byte // of the object or list that is being read; empty at the top level
 	depth int    // of path
 	seen  seen
+
+	wrapped  []byte // the value of the current object that may wrap a line; nil if none
+	outer    stamp  // of the wrapper that is being read
+	wraps    int    // wrappers that are being read
+	wrappers [maxWraps]wrapper
 }
 
 // seen counts the fields of the current object, at any depth.
@@ -61,37 +70,46 @@ var envelope = &jsonscan.Bad{Reason: "this is Firehose error output; `stagelog r
 var tooLong = &jsonscan.Bad{Reason: fmt.Sprintf("the line is longer than %d bytes", maxLineBytes)}
 
 // lineOf reads one line. If the line is too long, line holds only its beginning.
-func (r *lineReader) lineOf(line []byte, long bool) *jsonscan.Bad {
-	if !long {
-		return r.line(line)
+func (r *lineReader) lineOf(line []byte, long bool) {
+	if long {
+		r.reject(line, tooLong)
+	} else {
+		r.line(line)
 	}
-	r.n++
-	r.count.bad++
-	return tooLong
 }
 
-// line reads one line, which may hold several objects or a list of them.
-func (r *lineReader) line(line []byte) *jsonscan.Bad {
-	begin, n, count := len(r.out), r.n, r.count
+// line reads one line, which may hold several objects or a list of them, wrapped or not.
+func (r *lineReader) line(line []byte) {
+	before := r.mark()
 	bad := r.objects(line)
-	if bad != nil && bad != envelope {
-		if repaired := jsonscan.FixQuotes(line); repaired != nil {
-			r.out, r.n, r.count = r.out[:begin], n, count
-			if bad = r.objects(repaired); bad == nil {
-				r.count.repaired++
-			}
-		}
+	if bad == nil {
+		return
 	}
-	if bad != nil {
-		r.out, r.n, r.count = r.out[:begin], n+1, count
-		r.count.bad++
+	r.back(before)
+	if bad == envelope {
+		r.problem = bad.Reason
+	} else if !r.stamped(line) {
+		r.salvage(line)
 	}
-	return bad
 }
 
+// mark is a state of a reader to which it can return.
+type mark struct {
+	out, bad int
+	n        int64
+	count    counts
+	repair   string
+}
+
+func (r *lineReader) mark() mark { return mark{len(r.out), len(r.bad), r.n, r.count, r.repair} }
+
+func (r *lineReader) back(to mark) {
+	r.out, r.bad, r.n, r.count, r.repair = r.out[:to.out], r.bad[:to.bad], to.n, to.count, to.repair
+}
+
+// objects reads objects that follow each other. It stops at the first that is bad.
 func (r *lineReader) objects(b []byte) *jsonscan.Bad {
-	objects := 0
-	for i := between(b, 0); i < len(b); objects++ {
+	for i := between(b, 0); i < len(b); {
 		if b[i] != '{' {
 			return jsonscan.BadJSON
 		}
@@ -100,19 +118,22 @@ func (r *lineReader) objects(b []byte) *jsonscan.Bad {
 		if bad != nil {
 			return bad
 		}
-		r.end()
+		r.end(b[i:end])
 		i = between(b, end)
-	}
-	if objects == 0 {
-		return jsonscan.BadJSON
 	}
 	return nil
 }
 
-// between skips white space and the punctuation of a list, and returns the index of the next object.
+// byteOrderMark begins the files of some editors, and of each line if such files were joined.
+const byteOrderMark = "\uFEFF"
+
+// between skips white space, the punctuation of a list and byte order marks, and returns the index of the next object.
 func between(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == ',' || b[i] == '[' || b[i] == ']' || b[i] == '\r' || b[i] == '\n') {
 		i++
+	}
+	if i < len(b) && b[i] == byteOrderMark[0] && bytes.HasPrefix(b[i:], []byte(byteOrderMark)) {
+		return between(b, i+len(byteOrderMark))
 	}
 	return i
 }
@@ -120,7 +141,7 @@ func between(b []byte, i int) int {
 func (r *lineReader) begin() {
 	clear(r.row[:])
 	r.extra, r.spare, r.path, r.depth = r.extra[:0], r.spare[:0], r.path[:0], 0
-	r.seen = seen{}
+	r.seen, r.wrapped = seen{}, nil
 	r.fields.Begin()
 }
 
@@ -150,12 +171,15 @@ func (s *seen) remove(f use) {
 	s.telling -= int(f.telling)
 }
 
+// isWhole reports whether the current object has all fields of the format.
+func (r *lineReader) isWhole() bool { return r.own > 0 && r.seen.own >= r.own }
+
 // isLog reports whether the current object is an access log line. It has all fields of the format, or at least two with
 // names that access logs have: an id, a time or an address is in every kind of log, so there must be another one among
 // them, or they must be most of the line.
 func (r *lineReader) isLog() bool {
 	s := r.seen
-	return r.own > 0 && s.own >= r.own || s.known >= 2 && (s.telling > 0 || 2*s.known > s.all)
+	return r.isWhole() || s.known >= 2 && (s.telling > 0 || 2*s.known > s.all)
 }
 
 // member reads one field into the row, or keeps it in extra.
@@ -176,6 +200,9 @@ const maxNested = 16
 // field reads the field at a path. An element of a list has no name.
 func (r *lineReader) field(name, path, value []byte) {
 	f := r.fields.Value(path)
+	if f.wraps {
+		r.offer(value)
+	}
 	if (value[0] == '{' || value[0] == '[') && r.depth < maxNested {
 		known := r.seen.known
 		if r.nested(name, path, value); r.seen.known == known && f.kind != kindExtra {
@@ -379,16 +406,27 @@ func appendJSON(dst, name []byte) []byte {
 	return dst
 }
 
-// end writes the row.
-func (r *lineReader) end() {
-	r.n++
-	if bytes.HasPrefix(r.row[colRequestID], []byte(doctorMark)) {
-		r.count.doctor++
+// end ends an object, which is a row, wraps lines, or is something else.
+func (r *lineReader) end(object []byte) {
+	if r.wrapped != nil && r.unwrap(object) {
 		return
 	}
-	if !r.isLog() {
+	r.n++
+	switch {
+	case bytes.HasPrefix(r.row[colRequestID], []byte(doctorMark)):
+		r.count.doctor++
+	case r.isLog():
+		r.write()
+	default:
 		r.count.other++
-		return
+	}
+}
+
+// write writes the row.
+func (r *lineReader) write() {
+	if r.row[colTime] == nil && r.outer.known {
+		r.row[colTime], r.micro = []byte{}, r.outer.micro
+		r.seen.zoneless += r.outer.zoneless
 	}
 	r.fill()
 	r.count.rows++

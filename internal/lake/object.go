@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
-	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 	"github.com/stagelog/stagelog/internal/encoding/lines"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -141,10 +139,7 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 		if ours = ctx.Err(); ours != nil {
 			return ours
 		}
-		if bad := reader.lineOf(line, tooLong); bad != nil {
-			r.note(&reader, line, bad)
-			return nil
-		}
+		reader.lineOf(line, tooLong)
 		if len(reader.out) >= flushBytes {
 			_, ours = rows.Write(reader.out)
 			r.bytes += int64(len(reader.out))
@@ -165,7 +160,7 @@ func (r *read) parse(ctx context.Context, body io.Reader, file io.Writer, reader
 	if ours == nil {
 		ours = ctx.Err()
 	}
-	r.count = reader.count
+	r.count, r.bad, r.repair, r.problem = reader.count, reader.bad, reader.repair, reader.problem
 	switch {
 	case r.problem != "" || ours != nil:
 	case errors.Is(err, errTooLarge):
@@ -198,13 +193,3 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 const noLog = "the object has no access log lines: "
-
-// note records a bad line.
-func (r *read) note(lines *lineReader, line []byte, bad *jsonscan.Bad) {
-	if bad == envelope {
-		lines.count.bad--
-		r.problem = bad.Reason
-	} else if len(r.bad) < maxBadLines {
-		r.bad = append(r.bad, badLine{lines.n, bad.Reason, strings.ToValidUTF8(string(line[:min(len(line), maxBadBytes)]), "\uFFFD")})
-	}
-}

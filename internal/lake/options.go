@@ -65,14 +65,23 @@ type Summary struct {
 
 	Bad        int64 `json:"bad"`        // lines that are not JSON objects
 	Other      int64 `json:"other"`      // JSON objects that are not access log lines
+	Control    int64 `json:"control"`    // messages with which CloudWatch Logs tests a destination, left out
 	Doctor     int64 `json:"doctor"`     // records of `stagelog doctor`, left out
 	Misfit     int64 `json:"misfit"`     // values that do not fit their column, kept in extra
-	Repaired   int64 `json:"repaired"`   // lines whose curly quotes were repaired
+	Repaired   int64 `json:"repaired"`   // lines that were not valid JSON before a repair; Repairs has the causes
 	Zoneless   int64 `json:"zoneless"`   // times without a zone, read as UTC
 	Duplicates int64 `json:"duplicates"` // rows of requests that were already in the lake
 
+	// Repairs counts the repaired lines by the cause of the first repair in their object.
+	Repairs []Repair `json:"repairs,omitempty"`
 	// Problems lists objects that could not be read completely, at most 20.
 	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Repair describes a fault of lines that were repaired.
+type Repair struct {
+	Cause string `json:"cause"`
+	Lines int64  `json:"lines"`
 }
 
 // Problem describes what is wrong with an object.

@@ -48,7 +48,7 @@ type lines struct {
 	depth    int  // depth of braces at scanned
 	inString bool // scanned is inside a string
 	escaped  bool // scanned follows a backslash
-	complete int  // end of the last complete object in buf
+	complete int  // end of the complete objects in buf
 }
 
 func (l *lines) add(part []byte) error {
@@ -69,13 +69,25 @@ func (l *lines) add(part []byte) error {
 		l.scanned -= l.complete
 		l.complete = 0
 	}
-	if len(l.buf) > l.maxBytes {
-		l.full = true
+	if len(l.buf) <= l.maxBytes {
+		return nil
 	}
+	// Of a damaged object, the end may not be found: the next object begins where one seems to follow another.
+	k := bytes.LastIndex(l.buf[:l.scanned], []byte(`}{"`)) + 1
+	if k == 0 {
+		l.full = true
+		return nil
+	}
+	rest := l.buf[k:]
+	if err := l.fn(l.buf[:k], false); err != nil {
+		return err
+	}
+	*l = lines{partBytes: l.partBytes, maxBytes: l.maxBytes, fn: l.fn, buf: l.buf[:copy(l.buf, rest)]}
 	return nil
 }
 
-// scan finds the ends of objects. In text that is not JSON the ends are arbitrary; the parser of the parts reports that.
+// scan finds where objects follow complete ones. In text that is not JSON these places are arbitrary; the parser of the parts
+// reports that.
 func (l *lines) scan() {
 	for ; l.scanned < len(l.buf); l.scanned++ {
 		c := l.buf[l.scanned]
@@ -88,11 +100,12 @@ func (l *lines) scan() {
 			l.inString = !l.inString
 		case l.inString:
 		case c == '{':
+			if before := bytes.TrimRight(l.buf[:l.scanned], " \t\r,"); l.depth == 0 && bytes.HasSuffix(before, []byte("}")) {
+				l.complete = l.scanned
+			}
 			l.depth++
 		case c == '}' && l.depth > 0:
-			if l.depth--; l.depth == 0 {
-				l.complete = l.scanned + 1
-			}
+			l.depth--
 		}
 	}
 }

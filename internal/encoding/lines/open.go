@@ -1,5 +1,6 @@
 // Package lines reads the lines of a delivered object. It decompresses every format that
-// Firehose and common tools write, and converts rows of Parquet files to lines of JSON. It
+// Firehose and common tools write, also in each other, converts text in UTF-16 to UTF-8, and
+// converts rows of Parquet files to lines of JSON. It
 // detects the format by the first bytes, not by the object's name: a stream's FileExtension
 // replaces Firehose's own extensions, and users rename objects.
 package lines
@@ -18,6 +19,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding/unicode"
 
 	"github.com/stagelog/stagelog/internal/encoding/parquet"
 )
@@ -65,22 +67,55 @@ var ErrCorrupt = errors.New("compressed data is corrupt")
 // the object's reader.
 var ErrCopy = errors.New("copy the object to a temporary file")
 
-// Open returns a reader of the decompressed bytes of an object, and the object's form. The
-// caller must close the reader; Open does not close r. The reader of a truncated object
+// Open returns a reader of the decompressed bytes of an object, and the object's form, which is the outer one if it was compressed
+// more than once. The caller must close the reader; Open does not close r. The reader of a truncated object
 // returns what can be read, and then io.ErrUnexpectedEOF.
 func Open(r io.Reader) (io.ReadCloser, Form, error) {
-	in := bufio.NewReaderSize(r, 64<<10)
+	return openForm(bufio.NewReaderSize(r, 64<<10), maxForms)
+}
+
+// maxForms limits how often an object is compressed: Firehose compresses what CloudWatch Logs has compressed.
+const maxForms = 3
+
+func openForm(in *bufio.Reader, forms int) (io.ReadCloser, Form, error) {
 	head, err := in.Peek(peekBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, "", err
+		if forms == maxForms {
+			return nil, "", err
+		}
+		return io.NopCloser(io.MultiReader(bytes.NewReader(head), failed{err})), Plain, nil
 	}
 	form := formOf(head)
-	plain, err := open(in, form)
+	if form == Plain && forms < maxForms {
+		return io.NopCloser(openText(in)), form, nil
+	}
+	outer, err := open(in, form)
 	if err != nil {
 		return nil, form, fmt.Errorf("open %s object: %w", form, err)
 	}
-	return plain, form, nil
+	if form == Plain || form == Parquet || forms == 1 {
+		return outer, form, nil
+	}
+	inner, _, err := openForm(bufio.NewReaderSize(outer, peekBytes), forms-1)
+	if err != nil {
+		return nil, form, errors.Join(err, outer.Close())
+	}
+	return both{inner, outer}, form, nil
 }
+
+// failed returns an error.
+type failed struct{ err error }
+
+// Read returns the error.
+func (f failed) Read([]byte) (int, error) { return 0, f.err }
+
+// both closes the readers of two forms.
+type both struct {
+	io.ReadCloser
+	outer io.Closer
+}
+
+func (b both) Close() error { return errors.Join(b.ReadCloser.Close(), b.outer.Close()) }
 
 func formOf(head []byte) Form {
 	for _, m := range magics {
@@ -101,7 +136,7 @@ func formOf(head []byte) Form {
 func open(in *bufio.Reader, form Form) (io.ReadCloser, error) {
 	switch form {
 	case Gzip:
-		return gzip.NewReader(in)
+		return openMembers(in)
 	case Zip:
 		return openZip(in)
 	case Snappy:
@@ -122,7 +157,92 @@ func open(in *bufio.Reader, form Form) (io.ReadCloser, error) {
 	case Parquet:
 		return openParquet(in)
 	}
-	return io.NopCloser(in), nil
+	text := openText(in)
+	if text == in {
+		text = &members{in: in}
+	}
+	return io.NopCloser(text), nil
+}
+
+// openText returns a reader of text as UTF-8, without a byte order mark.
+func openText(in *bufio.Reader) io.Reader {
+	mark, _ := in.Peek(3)
+	switch {
+	case bytes.HasPrefix(mark, []byte("\xef\xbb\xbf")):
+		_, _ = in.Discard(len(mark)) // just peeked
+	case bytes.HasPrefix(mark, []byte("\xff\xfe")), bytes.HasPrefix(mark, []byte("\xfe\xff")):
+		return unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder().Reader(in)
+	}
+	return in
+}
+
+// gzipMagic begins a member of a gzip file. It cannot be in text.
+const gzipMagic = "\x1f\x8b\x08"
+
+// members reads gzip members and text in any order, as a delivery stream writes the records of several senders.
+type members struct {
+	in     *bufio.Reader
+	zip    *gzip.Reader
+	zipped bool  // zip is in a member
+	err    error // of in, while it has bytes that were not read
+}
+
+func openMembers(in *bufio.Reader) (io.ReadCloser, error) {
+	zip, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	zip.Multistream(false)
+	return io.NopCloser(&members{in: in, zip: zip, zipped: true}), nil
+}
+
+// Read reads from one member, or from the text up to the next one.
+func (m *members) Read(p []byte) (int, error) {
+	for {
+		if m.zipped {
+			n, err := m.zip.Read(p)
+			if errors.Is(err, io.EOF) {
+				m.zipped, err = false, nil
+			}
+			if n > 0 || err != nil {
+				return n, err
+			}
+		}
+		if _, err := m.in.Peek(len(gzipMagic)); m.err == nil {
+			m.err = err
+		}
+		if m.err != nil && m.in.Buffered() == 0 {
+			return 0, m.err
+		}
+		buffered, _ := m.in.Peek(m.in.Buffered())
+		text := bytes.Index(buffered, []byte(gzipMagic))
+		switch {
+		case text == 0:
+			if err := m.next(); err != nil {
+				return 0, err
+			}
+			continue
+		case text < 0 && len(buffered) < len(gzipMagic):
+			text = len(buffered)
+		case text < 0:
+			text = len(buffered) - len(gzipMagic) + 1 // the rest may begin a member
+		}
+		return m.in.Read(p[:min(len(p), text)])
+	}
+}
+
+// next starts the member that begins here.
+func (m *members) next() (err error) {
+	if m.zip == nil {
+		m.zip, err = gzip.NewReader(m.in)
+	} else {
+		err = m.zip.Reset(m.in)
+	}
+	if err == nil {
+		m.zip.Multistream(false)
+		m.zipped = true
+	}
+	return err
 }
 
 // blocks reads Snappy blocks, each preceded by its compressed length.

@@ -81,6 +81,58 @@ func TestOpenReadsStartOfTruncatedObject(t *testing.T) {
 	}
 }
 
+// Every form is found in gzip, and gzip in every form. The beginning of a truncated object is read.
+func TestOpenReadsFormsInEachOther(t *testing.T) {
+	gz := func(data []byte) []byte {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	for form, packed := range packings(t) {
+		for _, body := range [][]byte{gz(packed), gz(gz(packed))} {
+			got, found, err := read(body)
+			if err != nil || got != plain || found != lines.Gzip {
+				t.Errorf("%s in gzip: %d bytes, %s, %v", form, len(got), found, err)
+			}
+			if form == lines.Zip {
+				continue
+			}
+			if got, _, err = read(body[:len(body)-20]); err == nil && got != plain || !strings.HasPrefix(plain, got) {
+				t.Errorf("%s in truncated gzip: %d bytes, %v", form, len(got), err)
+			}
+		}
+	}
+}
+
+// Text in UTF-16 and marks of byte order are converted, and gzip members may be between plain text.
+func TestOpenReadsTextOfEveryKind(t *testing.T) {
+	var member bytes.Buffer
+	z := gzip.NewWriter(&member)
+	fmt.Fprint(z, "{2}")
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[string]string{
+		"\xef\xbb\xbf{1}":                                     "{1}",
+		"\xff\xfe{\x00\xfc\x00=\xd8\x00\xde}\x00":             "{ü😀}",
+		"\xfe\xff\x00{\x00\xfc\xd8=\xde\x00\x00}":             "{ü😀}",
+		"{1}" + member.String():                               "{1}{2}",
+		member.String() + "{1}" + member.String() + "{3}\n":   "{2}{1}{2}{3}\n",
+		"{1}\x1f\x8b":                                         "{1}\x1f\x8b",
+		strings.Repeat("x", 64<<10-1) + member.String() + "y": strings.Repeat("x", 64<<10-1) + "{2}y",
+	} {
+		if got, _, err := read([]byte(in)); got != want || err != nil {
+			t.Errorf("%.40q: got %.40q, %v; want %.40q", in, got, err, want)
+		}
+	}
+}
+
 func TestOpenDetectsCorruptObject(t *testing.T) {
 	if _, _, err := lines.Open(strings.NewReader("PK\x03\x04 and no archive")); !errors.Is(err, lines.ErrCorrupt) {
 		t.Errorf("Open = %v, want ErrCorrupt", err)
@@ -144,6 +196,32 @@ func TestLinesSplitsLongLinesLosslessly(t *testing.T) {
 	})
 	if err != nil || got.String() != strings.Join(all, "") {
 		t.Errorf("%d bytes and %v, want %d", got.Len(), err, len(strings.Join(all, "")))
+	}
+}
+
+// One damaged object does not take the rest of a long line with it.
+func TestLinesGoOnAfterDamage(t *testing.T) {
+	var text strings.Builder
+	for i := range 2000 {
+		if i == 1000 {
+			text.WriteString(`{"n":"no end}`)
+		}
+		fmt.Fprintf(&text, `{"n":%d,"path":"/orders/{id}"}`, i)
+	}
+	found := 0
+	err := lines.Lines(strings.NewReader(text.String()), 1000, 2000, func(line []byte, truncated bool) error {
+		for object := range bytes.SplitSeq(line, []byte("}{")) {
+			if bytes.HasSuffix(bytes.TrimSuffix(object, []byte("}")), []byte(`"/orders/{id}"`)) {
+				found++
+			}
+		}
+		if truncated {
+			return errors.New("the rest of the line was skipped")
+		}
+		return nil
+	})
+	if err != nil || found != 2000 {
+		t.Errorf("%d whole objects and %v, want 2000", found, err)
 	}
 }
 
