@@ -54,7 +54,7 @@ func promise(value []byte) int {
 	case value[0] != '"':
 		return 0
 	}
-	switch c := bytes.TrimLeft(value[1:], ` \nrt`); {
+	switch c := bytes.TrimLeft(bytes.TrimPrefix(value[1:], []byte(byteOrderMark)), ` \nrt`); {
 	case c[0] == '{' || c[0] == '[':
 		return 3
 	case c[0]-'0' <= 9 && bytes.IndexByte(c, '{') > 0: // a time, and then an object
@@ -113,7 +113,7 @@ func (r *lineReader) contents(object []byte) {
 
 // message reads a text that may be a line.
 func (r *lineReader) message(text []byte) {
-	text = bytes.Trim(text, " \t\r\n")
+	text = bytes.Trim(bytes.TrimPrefix(text, []byte(byteOrderMark)), " \t\r\n")
 	switch {
 	case len(text) > 0 && (text[0] == '{' || text[0] == '['):
 		r.line(text)

@@ -179,12 +179,20 @@ func openText(in *bufio.Reader) io.Reader {
 // gzipMagic begins a member of a gzip file. It cannot be in text.
 const gzipMagic = "\x1f\x8b\x08"
 
+// Limits of gzip members in text. The records of a delivery stream have at most 1,000 KiB.
+const (
+	maxMemberBytes = 1 << 20
+	maxFalse       = 100 // members that turned out to be none, after which all is text
+)
+
 // members reads gzip members and text in any order, as a delivery stream writes the records of several senders.
 type members struct {
-	in     *bufio.Reader
-	zip    *gzip.Reader
-	zipped bool  // zip is in a member
-	err    error // of in, while it has bytes that were not read
+	in      *bufio.Reader
+	zip     *gzip.Reader
+	zipped  bool   // zip is in a member
+	decoded []byte // of a member in the text that was not read yet
+	falses  int    // how often gzipMagic began no member
+	err     error  // of in, while it has bytes that were not read
 }
 
 func openMembers(in *bufio.Reader) (io.ReadCloser, error) {
@@ -198,51 +206,83 @@ func openMembers(in *bufio.Reader) (io.ReadCloser, error) {
 
 // Read reads from one member, or from the text up to the next one.
 func (m *members) Read(p []byte) (int, error) {
-	for {
-		if m.zipped {
-			n, err := m.zip.Read(p)
-			if errors.Is(err, io.EOF) {
-				m.zipped, err = false, nil
-			}
-			if n > 0 || err != nil {
-				return n, err
-			}
+	for m.zipped {
+		n, err := m.zip.Read(p)
+		if errors.Is(err, io.EOF) {
+			err = m.next()
 		}
-		if _, err := m.in.Peek(len(gzipMagic)); m.err == nil {
-			m.err = err
+		if n > 0 || err != nil {
+			return n, err
 		}
-		if m.err != nil && m.in.Buffered() == 0 {
-			return 0, m.err
-		}
-		buffered, _ := m.in.Peek(m.in.Buffered())
-		text := bytes.Index(buffered, []byte(gzipMagic))
-		switch {
-		case text == 0:
-			if err := m.next(); err != nil {
-				return 0, err
-			}
-			continue
-		case text < 0 && len(buffered) < len(gzipMagic):
-			text = len(buffered)
-		case text < 0:
-			text = len(buffered) - len(gzipMagic) + 1 // the rest may begin a member
-		}
-		return m.in.Read(p[:min(len(p), text)])
 	}
+	if len(m.decoded) == 0 {
+		n, err := m.text(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+	n := copy(p, m.decoded)
+	m.decoded = m.decoded[n:]
+	return n, nil
 }
 
-// next starts the member that begins here.
-func (m *members) next() (err error) {
-	if m.zip == nil {
-		m.zip, err = gzip.NewReader(m.in)
-	} else {
-		err = m.zip.Reset(m.in)
+// next starts the member that follows another one. Anything else is text.
+func (m *members) next() error {
+	magic, _ := m.in.Peek(len(gzipMagic))
+	if m.zipped = string(magic) == gzipMagic; !m.zipped {
+		return nil
 	}
-	if err == nil {
-		m.zip.Multistream(false)
-		m.zipped = true
-	}
+	err := m.zip.Reset(m.in)
+	m.zip.Multistream(false)
 	return err
+}
+
+// text reads text up to the next member, which it decodes if it is here.
+func (m *members) text(p []byte) (int, error) {
+	if _, err := m.in.Peek(len(gzipMagic)); m.err == nil {
+		m.err = err
+	}
+	if m.err != nil && m.in.Buffered() == 0 {
+		return 0, m.err
+	}
+	buffered, _ := m.in.Peek(m.in.Buffered())
+	n := len(buffered)
+	if m.falses < maxFalse {
+		switch at := bytes.Index(buffered, []byte(gzipMagic)); {
+		case at == 0 && m.member():
+			return 0, nil
+		case at == 0:
+			m.falses++
+			n = 1
+		case at > 0:
+			n = at
+		case n >= len(gzipMagic):
+			n -= len(gzipMagic) - 1 // the rest may begin a member
+		}
+	}
+	return m.in.Read(p[:min(len(p), n)])
+}
+
+// member decodes the member that begins here, and reports whether it is one. It may be text that looks like one, so it is
+// read only if all of it is valid.
+func (m *members) member() bool {
+	if m.in.Size() < maxMemberBytes {
+		m.in = bufio.NewReaderSize(m.in, maxMemberBytes)
+	}
+	data, _ := m.in.Peek(maxMemberBytes)
+	from := bytes.NewReader(data)
+	zip, err := gzip.NewReader(from)
+	if err != nil {
+		return false
+	}
+	zip.Multistream(false)
+	decoded, err := io.ReadAll(io.LimitReader(zip, maxBlockBytes+1))
+	if err != nil || len(decoded) == 0 || len(decoded) > maxBlockBytes {
+		return false
+	}
+	m.decoded = decoded
+	_, err = m.in.Discard(len(data) - from.Len())
+	return err == nil
 }
 
 // blocks reads Snappy blocks, each preceded by its compressed length.
