@@ -13,6 +13,10 @@ import (
 )
 
 // dialect holds read_csv's options for our files. They leave nothing to detection.
+//
+// Rows are passed to DuckDB as CSV because the alternatives are slower or need more. For a million rows, CSV took 5.9 seconds of processor
+// time to write and insert, Arrow 5.0, Parquet 7.0, and DuckDB's Appender 9.9; inserting rows that DuckDB had already took 3.4. Arrow
+// needs its Go library, a build tag and memory outside Go. On disk, all but the Appender took 30 to 31 bytes per row.
 const dialect = "auto_detect = false, delim = '\x1f', " + `quote = '', escape = '', new_line = '\n', comment = '', thousands = '', decimal_separator = '.',
 	header = false, skip = 0, nullstr = '', null_padding = false, strict_mode = true, ignore_errors = false, encoding = 'utf-8', compression = 'none',
 	dateformat = '%Y-%m-%d', timestampformat = '%Y-%m-%d %H:%M:%S.%f', max_line_size = 4194304, buffer_size = 33554432`
