@@ -386,7 +386,7 @@ func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 	}{
 		{sum.Duplicates, "of them were duplicates and count once"},
 		{sum.Bad, "lines are not log lines: SELECT * FROM bad_lines shows them"},
-		{sum.Other, "JSON objects are not access logs and were left out: SELECT key, other FROM objects WHERE other > 0 shows where"},
+		{sum.Other, "JSON objects are not access logs: SELECT key, other FROM objects WHERE other > 0 shows where"},
 		{sum.Misfit, "values do not fit their column and are kept in extra"},
 		{sum.Zoneless, "times have no zone and are taken as UTC"},
 	} {

@@ -266,5 +266,8 @@ func (in *Invoice) problems() []string {
 		}
 		all = append(all, text)
 	}
+	if unread := m.Unread.String(); unread != "" {
+		all = append(all, "not billed: the objects delivered since the month began also have "+unread)
+	}
 	return all
 }

@@ -254,6 +254,17 @@ func markDuplicates(rows []laketest.Row) {
 	}
 }
 
+// The lines of the month's objects that are no requests are a problem to check.
+func TestBuildCountsUnreadLines(t *testing.T) {
+	db := lakeOf(t, objects(), randomRows(rand.New(rand.NewPCG(11, 12)), 100))
+	laketest.Exec(t, db, "UPDATE objects SET bad = id, other = 1")
+	in := build(t, db)
+	const want = "not billed: the objects delivered since the month began also have 10 lines that could not be read and 4 JSON objects that are not access logs"
+	if u := in.Manifest.Unread; u.Bad != 10 || u.Other != 4 || !slices.Contains(in.Problems, want) {
+		t.Errorf("%+v, problems %q", u, in.Problems)
+	}
+}
+
 func TestBuildRefusesUnfinishedImport(t *testing.T) {
 	db := lakeOf(t, objects(), randomRows(rand.New(rand.NewPCG(11, 12)), 100))
 	laketest.Exec(t, db, "INSERT INTO unchecked VALUES (1)")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
 
@@ -30,6 +31,8 @@ type Manifest struct {
 	Repeated int64 `json:"repeated"` // rows of the objects that repeat a request of the month
 	// RepeatedLines counts those of Repeated without an extended request id, whose request id and all other fields are the same.
 	RepeatedLines int64 `json:"repeated_lines"`
+	// Unread counts what the objects delivered between From and Closed have besides requests.
+	Unread lake.Unread `json:"unread"`
 }
 
 // Prices names a price file.

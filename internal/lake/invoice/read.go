@@ -123,6 +123,9 @@ func (m *month) unbilled(ctx context.Context, of *Manifest) error {
 	if err != nil {
 		return fmt.Errorf("count requests that are not billed: %w", err)
 	}
+	if of.Unread, err = lake.CountUnread(ctx, m.tx, delivered+" >= $1 AND "+delivered+" < $2", m.from.UTC(), of.Closed.UTC()); err != nil {
+		return fmt.Errorf("count unread lines: %w", err)
+	}
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/stagelog/stagelog/internal/lake"
 )
 
 // Query selects and groups requests of a lake.
@@ -65,6 +67,9 @@ type Result struct {
 	// RepeatedIDs and RepeatedLines count the selected rows that are not counted because another row is the same request:
 	// those with the same extended request id, and those without one that are the same in every field.
 	RepeatedIDs, RepeatedLines int64
+
+	// Unread counts what the lake's objects have besides requests, whatever the query selects.
+	Unread lake.Unread
 }
 
 // Row holds the measures of the requests that have the same keys.

@@ -81,6 +81,9 @@ func run(ctx context.Context, tx *sql.Tx, q Query) (*Result, error) {
 		if err != nil {
 			return nil, fmt.Errorf("count repeated rows: %w", err)
 		}
+		if r.Unread, err = lake.CountUnread(ctx, tx, "true"); err != nil {
+			return nil, fmt.Errorf("count unread lines: %w", err)
+		}
 	}
 	return r, nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/lake"
 	"github.com/stagelog/stagelog/internal/lake/query"
 	"github.com/stagelog/stagelog/internal/lake/table"
 )
@@ -16,6 +17,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	out := jsonReport{
 		By: []string{}, From: jsonTime(q.From, q.Zone), To: jsonTime(q.To, q.Zone), Zone: q.Zone.String(), Filter: []string{},
 		Rows: make([]jsonRow, len(r.Rows)), OtherRows: r.OtherRows, Total: r.jsonRow(r.Total), Undated: r.Undated, RepeatedIDs: r.RepeatedIDs, RepeatedLines: r.RepeatedLines,
+		Unread: r.Unread,
 	}
 	for _, d := range q.By {
 		out.By = append(out.By, string(d))
@@ -47,6 +49,8 @@ type jsonReport struct {
 
 	RepeatedIDs   int64 `json:"repeated_ids"`
 	RepeatedLines int64 `json:"repeated_lines"`
+
+	Unread lake.Unread `json:"unread"`
 }
 
 type jsonRow struct {

@@ -244,3 +244,22 @@ func TestReportHandlesExtremeTimes(t *testing.T) {
 		}
 	}
 }
+
+// A report says what the lake's objects have besides requests.
+func TestReportShowsUnreadLines(t *testing.T) {
+	db := laketest.Open(t)
+	laketest.AddObjects(t, db, laketest.Object{ID: 1, Key: "a", Modified: goldenFrom}, laketest.Object{ID: 2, Key: "b", Modified: goldenFrom})
+	laketest.Exec(t, db, "UPDATE objects SET bad = 2 * (id - 1), other = id - 1")
+	r, err := Run(t.Context(), db, query.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := r.WriteTable(&out, 0); err != nil {
+		t.Fatal(err)
+	}
+	const want = "Not requests: the lake's objects also have 2 lines that could not be read and 1 JSON object that is not an access log;"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("got %s\nwant %s", out.String(), want)
+	}
+}

@@ -46,6 +46,9 @@ func (r *Report) notes() (notes []string) {
 		notes = append(notes, fmt.Sprintf("Counted once: %s that repeat another one, %d with the same extended request id and %d that are the same in every field.",
 			table.Plural(n, "row"), r.RepeatedIDs, r.RepeatedLines))
 	}
+	if unread := r.Unread.String(); unread != "" {
+		notes = append(notes, "Not requests: the lake's objects also have "+unread+"; `stagelog query \"FROM objects WHERE bad + other > 0\"` lists them.")
+	}
 	return notes
 }
 
