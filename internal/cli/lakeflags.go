@@ -404,6 +404,10 @@ func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 		fmt.Fprintf(e.stderr, "dropped nothing: no objects are left below %s, so the imported ones are kept (%s); to drop them, delete %s\n",
 			at.url(at.Prefix), table.Plural(int64(sum.Spared), "object"), f.opened)
 	}
+	if sum.Earlier > 0 {
+		fmt.Fprintf(e.stderr, "the log format or field names in %s have changed: %s imported before keep their values; to read all in the new format, delete %s\n",
+			e.file, table.Plural(int64(sum.Earlier), "object"), f.opened)
+	}
 	if sum.Skipped > 0 {
 		fmt.Fprintf(e.stderr, "skipped %s; the next import tries them again\n", table.Plural(int64(sum.Skipped), "object"))
 	}

@@ -62,10 +62,11 @@ type importer struct {
 	src  Source
 	opts ImportOptions
 
-	known map[string]known // objects in the lake below the prefix, by key
-	next  int32            // last object id in use
-	seen  map[string]bool  // listed keys; filled only if Forget is set
-	left  leftOut          // the part of the listing that was skipped
+	known  map[string]known // objects in the lake below the prefix, by key
+	before int32            // last object id in use before the import
+	next   int32            // last object id in use
+	seen   map[string]bool  // listed keys; filled only if Forget is set
+	left   leftOut          // the part of the listing that was skipped
 
 	found   atomic.Int64
 	skipped []Problem // objects that were not imported
@@ -97,7 +98,9 @@ func (im *importer) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read which objects are in the lake: %w", err)
 	}
-	return im.lake.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM objects").Scan(&im.next)
+	err = im.lake.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM objects").Scan(&im.before)
+	im.next = im.before
+	return err
 }
 
 // find lists the objects and starts reading each new one. It sends the results to queue in the order of the listing.
@@ -189,8 +192,11 @@ func (im *importer) flush(ctx context.Context, last bool) error {
 				return err
 			}
 		}
-		n, err := markDuplicates(ctx, tx)
-		sum.Duplicates = n
+		var err error
+		if sum.Duplicates, err = markDuplicates(ctx, tx); err != nil {
+			return err
+		}
+		sum.Earlier, err = im.opts.Mapping.remember(ctx, tx, im.src.Bucket(), im.before)
 		return err
 	})
 	if err != nil {

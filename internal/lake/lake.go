@@ -97,25 +97,8 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 			err = errors.Join(err, l.Close())
 		}
 	}()
-	if path != "" && !opts.ReadOnly {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("create the lake's directory: %w", err)
-		}
-	}
-	if path != "" && opts.ReadOnly {
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("open lake: %w", err)
-		}
-	}
-	if opts.ReadOnly && opts.Temp == "" { // DuckDB's own directory is for the process that writes
-		if opts.Temp, err = os.MkdirTemp(filepath.Dir(path), filepath.Base(path)+readerTemp+"*"); err != nil {
-			return nil, fmt.Errorf("create a temporary directory: %w", err)
-		}
-	}
-	if l.dir = opts.Temp; l.dir == "" {
-		if l.dir, err = os.MkdirTemp("", "stagelog-lake-"); err != nil {
-			return nil, fmt.Errorf("create a temporary directory: %w", err)
-		}
+	if l.dir, err = makeDirs(path, &opts); err != nil {
+		return nil, err
 	}
 	if path != "" {
 		if l.path, err = filepath.Abs(path); err != nil {
@@ -128,20 +111,56 @@ func open(ctx context.Context, path string, opts Options) (_ *Lake, err error) {
 	}
 	l.db = sql.OpenDB(connector)
 	if path != "" && !opts.ReadOnly {
-		if err := os.Chmod(path, 0o600); err != nil { //nolint:gosec // for the owner only
-			return nil, fmt.Errorf("protect the lake: %w", err)
-		}
-		if l.lock, err = newFileLock(l.path); err != nil {
-			return nil, fmt.Errorf("open lake: %w", err)
-		}
-		if err := removeReaderTemp(l.path); err != nil {
-			return nil, fmt.Errorf("remove temporary files of killed readers: %w", err)
+		if err := l.own(); err != nil {
+			return nil, err
 		}
 	}
 	if err := l.configure(ctx, opts); err != nil {
 		return nil, err
 	}
 	return l, l.migrate(ctx, opts.ReadOnly)
+}
+
+// makeDirs makes the directories of the lake and of temporary files, which it returns. A process that only reads gets one of its own for
+// what does not fit in memory too: DuckDB's usual one is for the process that writes.
+func makeDirs(path string, opts *Options) (temp string, err error) {
+	if path != "" && opts.ReadOnly {
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("open lake: %w", err)
+		}
+	} else if path != "" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return "", fmt.Errorf("create the lake's directory: %w", err)
+		}
+	}
+	switch {
+	case opts.Temp != "":
+		return opts.Temp, nil
+	case opts.ReadOnly:
+		temp, err = os.MkdirTemp(filepath.Dir(path), filepath.Base(path)+readerTemp+"*")
+		opts.Temp = temp
+	default:
+		temp, err = os.MkdirTemp("", "stagelog-lake-")
+	}
+	if err != nil {
+		return "", fmt.Errorf("create a temporary directory: %w", err)
+	}
+	return temp, nil
+}
+
+// own makes the file that this process has open for writing its own: for its user only, with a lock that can be shared, and without
+// what killed readers left.
+func (l *Lake) own() (err error) {
+	if err := os.Chmod(l.path, 0o600); err != nil { //nolint:gosec // for the owner only
+		return fmt.Errorf("protect the lake: %w", err)
+	}
+	if l.lock, err = newFileLock(l.path); err != nil {
+		return fmt.Errorf("open lake: %w", err)
+	}
+	if err := removeReaderTemp(l.path); err != nil {
+		return fmt.Errorf("remove temporary files of killed readers: %w", err)
+	}
+	return nil
 }
 
 // readerTemp follows the name of the lake's file in that of the temporary directory of a process that only reads it.

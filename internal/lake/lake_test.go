@@ -554,3 +554,30 @@ func TestImportAgreesWithSimpleReader(t *testing.T) {
 		}
 	}
 }
+
+// The first import with another mapping reports the objects that keep their values from the previous one, in its own bucket only.
+func TestImportReportsNewMapping(t *testing.T) {
+	l := open(t, "")
+	before := lake.MappingOf(accesslog.Parse(`{"who":"$context.identity.apiKeyId","time":"$context.requestTimeEpoch"}`), "", "", "")
+	after := lake.MappingOf(accesslog.Parse(`{"key":"$context.identity.apiKeyId","time":"$context.requestTimeEpoch"}`), "", "", "")
+	b := &bucket{name: "b", bodies: map[string][]byte{}}
+	other := &bucket{name: "other", bodies: map[string][]byte{"o": []byte(`{"key":"k9","time":"1795854600000"}`)}}
+	for i, step := range []struct {
+		field   string
+		mapping lake.Mapping
+		earlier int
+	}{{"who", before, 0}, {"who", before, 0}, {"key", after, 2}, {"key", after, 0}} {
+		b.bodies[fmt.Sprint(i)] = fmt.Appendf(nil, `{%q:"k%d","time":"1795854600000"}`, step.field, i)
+		b.sort()
+		if sum := importAll(t, l, b, lake.ImportOptions{Mapping: step.mapping}); sum.Rows != 1 || sum.Earlier != step.earlier {
+			t.Errorf("import %d: %d rows, %d objects with the previous mapping, want 1 and %d", i, sum.Rows, sum.Earlier, step.earlier)
+		}
+		if sum := importAll(t, l, other, lake.ImportOptions{Mapping: after}); sum.Earlier != 0 {
+			t.Errorf("import %d of another bucket: %d objects with the previous mapping, want 0", i, sum.Earlier)
+		}
+	}
+	var keys string
+	if err := l.DB().QueryRow("SELECT string_agg(key_id, ' ' ORDER BY key_id) FROM requests").Scan(&keys); err != nil || keys != "k0 k1 k2 k3 k9" {
+		t.Errorf("keys %q, %v", keys, err)
+	}
+}

@@ -59,6 +59,7 @@ type Summary struct {
 	Imported  int   `json:"imported"`  // of those, new or changed
 	Forgotten int   `json:"forgotten"` // objects no longer in the bucket, removed from the lake
 	Spared    int   `json:"spared"`    // objects kept although missing, because no object is below the prefix
+	Earlier   int   `json:"earlier"`   // objects in the lake that were read with the previous Mapping, if this one is new
 	Skipped   int   `json:"skipped"`   // objects not imported, which the next import tries again; Problems has the reasons
 	Rows      int64 `json:"rows"`
 	Bytes     int64 `json:"bytes"` // of the objects, as stored

@@ -216,6 +216,9 @@ type imports struct {
 
 // done logs what one import could not read. An object that several imports skip is logged once.
 func (i *imports) done(sum lake.Summary, err error) {
+	if sum.Earlier > 0 {
+		i.log.Warn("the log format or field names in stagelog.yaml have changed; objects imported before keep their values; to read all in the new format, delete the lake while this process is stopped", "objects", sum.Earlier)
+	}
 	now := map[string]bool{}
 	for _, p := range sum.Problems {
 		if !p.Skipped {
