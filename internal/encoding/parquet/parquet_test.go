@@ -184,7 +184,7 @@ func TestFileWithSeveralRowGroups(t *testing.T) {
 	}
 }
 
-// Files of other programs may have timestamps and nested columns.
+// Files of other programs may have timestamps, ids and nested columns.
 func TestLinesReadsForeignFile(t *testing.T) {
 	at := time.Date(2026, 7, 13, 14, 5, 9, 123_000_000, time.UTC)
 	type inner struct {
@@ -195,13 +195,15 @@ func TestLinesReadsForeignFile(t *testing.T) {
 		Micro time.Time `parquet:"micro,timestamp(microsecond)"`
 		Ratio float32   `parquet:"ratio"`
 		Inner inner     `parquet:"inner"`
+		ID    [16]byte  `parquet:"id,uuid"`
 		Many  []string  `parquet:"many,list"`
 	}
 	var b bytes.Buffer
-	if err := pq.Write(&b, []row{{at, at, 0.25, inner{"x"}, []string{"p", "q"}}}); err != nil {
+	if err := pq.Write(&b, []row{{at, at, 0.25, inner{"x"}, [16]byte{0xc6, 0xaf, 15: 1}, []string{"p", "q"}}}); err != nil {
 		t.Fatal(err)
 	}
-	want := []map[string]any{{"time": "2026-07-13T14:05:09.123Z", "micro": "2026-07-13T14:05:09.123Z", "ratio": 0.25, "inner": map[string]any{"a": "x"}}}
+	want := []map[string]any{{"time": "2026-07-13T14:05:09.123Z", "micro": "2026-07-13T14:05:09.123Z", "ratio": 0.25, "inner": map[string]any{"a": "x"},
+		"id": "c6af0000-0000-0000-0000-000000000001"}}
 	if diff := cmp.Diff(want, read(t, b.Bytes())); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}

@@ -138,6 +138,10 @@ func (c leafColumn) appendValue(dst []byte, v pq.Value) []byte {
 		return appendDecimal(dst, unscaled(v), int(logical.Scale))
 	case *format.DateType:
 		return append(time.Unix(int64(v.Int32())*24*60*60, 0).UTC().AppendFormat(append(dst, '"'), time.DateOnly), '"')
+	case *format.UUIDType:
+		if id := v.ByteArray(); len(id) == 16 {
+			return fmt.Appendf(dst, `"%x-%x-%x-%x-%x"`, id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+		}
 	case *format.TimestampType:
 		if v.Kind() == pq.Int64 && logical.Unit.Value != nil {
 			return appendTime(dst, time.Unix(0, 0).Add(time.Duration(v.Int64())*logical.Unit.Value.Duration()), logical.IsAdjustedToUTC)
