@@ -128,7 +128,7 @@ var neutral = map[string]bool{
 // Mapping maps the fields of lines to columns. The zero value maps by commonly used names.
 type Mapping struct {
 	fields map[string]field // by path, as accesslog.Path.String returns it
-	own    map[string]bool  // the paths of the format's fields, and those of Parquet files
+	own    map[string]bool  // the paths of the format's fields, in lower case
 	places int              // number of the format's fields
 
 	folders []partition // of the object
@@ -140,10 +140,10 @@ func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string
 	m := Mapping{fields: map[string]field{}, own: map[string]bool{}}
 	for _, p := range format.Places() {
 		variable, path := p.Variable(), p.Path.String()
-		if !m.own[path] {
+		if lower := strings.ToLower(path); !m.own[lower] {
 			m.places++
+			m.own[lower] = true
 		}
-		m.own[path], m.own[strings.ToLower(path)] = true, true
 		if f, ok := byVariable[variable]; ok {
 			m.add(path, f)
 		} else if variable != "" && named(path).kind != kindExtra {
@@ -161,7 +161,7 @@ func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string
 	return m
 }
 
-// add adds a field by its path, and by the lower-case path that it has in Parquet files. A field that the format has twice is
+// add adds a field by its path, and by the lower-case path: in Parquet files, some of the names are in lower case. A field that the format has twice is
 // secret if one of the two is.
 func (m Mapping) add(path string, f field) {
 	if m.fields[path].kind != kindSecret {
@@ -179,9 +179,12 @@ func (m Mapping) of(path string) field {
 	if f, ok := m.fields[path]; ok {
 		return f
 	}
+	if f, ok := m.fields[strings.ToLower(path)]; ok {
+		return f
+	}
 	f := named(path)
 	for i := strings.LastIndexByte(path, '.'); i >= 0 && f.kind == kindExtra; i = strings.LastIndexByte(path[:i], '.') {
-		if outer := m.fields[path[:i]]; outer.kind == kindSecret {
+		if outer := m.fields[strings.ToLower(path[:i])]; outer.kind == kindSecret {
 			f = outer
 		}
 	}
@@ -223,7 +226,7 @@ type use struct {
 func (m Mapping) use(path string) use {
 	u := use{field: m.of(path)}
 	u.wraps = u.kind == kindExtra && wrapperNames[plainName(path)]
-	if m.own[path] {
+	if m.own[strings.ToLower(path)] {
 		u.own, u.known = 1, 1
 	}
 	if u.kind != kindExtra {

@@ -154,10 +154,24 @@ func TestNestedFieldsFollowTheirVariables(t *testing.T) {
 		`{"who":{"id":"k1","Key":"SECRET"},"http":{"status":"502","code":504},"list":["SECRET",{"r":"r1"}],"b":"SECRET"}`:                    `id=r1 key=k1 status=504 extra={"http":{"status":"502"},"list":[null,null]}`,
 		`{"who":{"id":"k1","key":"SECRET"},"http":{"status":"502","code":504},"list":["****abcd",{"r":"r1"}],"b":{"value":["SECRET"]}}`:      `id=r1 key=k1 status=504 extra={"http":{"status":"502"},"list":["****abcd",null],"b":{"value":[null]}}`,
 		`{"who":"{\"id\":\"k1\",\"key\":\"SECRET\"}","http":"{\"status\":\"502\",\"code\":504}","list":"[\"SECRET\"]"}`:                      `key=k1 status=504 extra={"http":{"status":"502"},"list":[null]}`,
+		`{"WHO":"{\"id\":\"k1\",\"KEY\":\"SECRET\"}","http":{"code":504}}`:                                                                   `key=k1 status=504`,
 		`{"who.id":"k1","who.key":"SECRET","http.status":"502","http.code":504,"customer":"Acme","unknown":{"sourceIp":"x"},"path":{"x":1}}`: `key=k1 customer=Acme status=504 extra={"http.status":"502","unknown":{"sourceIp":"x"},"path":{"x":1}}`,
 	} {
 		if got := rowOf(t, MappingOf(format, "", "customer", ""), line); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", line, got, want)
+		}
+	}
+}
+
+// A line in the object of a log shipper is read by its format, although its names say something else.
+func TestWrappedFieldsFollowTheirVariables(t *testing.T) {
+	format := accesslog.Parse(`{"status":"$context.integration.status","method":"$context.stage","code":"$context.status","id":"$context.requestId"}`)
+	const line = `{"status":"502","method":"prod","code":"504","id":"r1"}`
+	for _, wrapped := range []string{line, `{"log":` + line + `}`, `{"body":` + line + `,"time":"1795854600"}`, `{"log":"{\"status\":\"502\",\"method\":\"prod\",\"code\":\"504\",\"id\":\"r1\"}"}`} {
+		r := MappingOf(format, "", "", "").reader(1)
+		r.line([]byte(wrapped))
+		if r.count.rows != 1 || string(r.row[colStatus]) != "504" || string(r.row[colStage]) != "prod" || r.row[colMethod] != nil {
+			t.Errorf("%s: %d rows, the last with status %s, stage %s, method %s", wrapped, r.count.rows, r.row[colStatus], r.row[colStage], r.row[colMethod])
 		}
 	}
 }

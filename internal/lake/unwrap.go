@@ -64,9 +64,10 @@ func promise(value []byte) int {
 }
 
 // unwrap reads the lines that the current object wraps, and reports whether it wraps any. An access log line stays one: if it has
-// only one field that only access logs have, such as a path, it may be a wrapper.
+// only one field that only access logs have, such as a path, it may be a wrapper. If the format is known, a line that has not all
+// of its fields may be one too, because the fields in the wrapper were counted by their names and not by their variables.
 func (r *lineReader) unwrap(object []byte) bool {
-	if r.wraps == maxWraps || r.seen.telling > 1 || r.isWhole() {
+	if r.wraps == maxWraps || r.isWhole() || r.own == 0 && r.seen.telling > 1 {
 		return false
 	}
 	before, isLog, outer := r.mark(), r.isLog(), r.outer
