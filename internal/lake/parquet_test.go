@@ -11,12 +11,20 @@ import (
 	"github.com/stagelog/stagelog/internal/lake"
 )
 
-// parquetFile returns lines as delivery converts them: all columns are text and have lower-case names.
+// parquetFile returns lines with the usual fields as delivery converts them.
 func parquetFile(t *testing.T, lines ...string) []byte {
 	t.Helper()
+	return deliveredParquet(t, []string{"requestId", "request_id", "requestTimeEpoch", "who", "status", "resourcePath", "customer"}, lines)
+}
+
+// deliveredParquet returns lines as delivery converts them: all columns are text and have lower-case names.
+func deliveredParquet(t *testing.T, fields, lines []string) []byte {
+	t.Helper()
 	var columns []parquet.Column
-	for _, name := range []string{"requestId", "request_id", "requestTimeEpoch", "who", "status", "resourcePath", "customer"} {
-		columns = append(columns, parquet.Column{Name: name, Type: parquet.String})
+	for _, name := range fields {
+		if name != "" {
+			columns = append(columns, parquet.Column{Name: name, Type: parquet.String})
+		}
 	}
 	schema, err := parquet.NewSchema(columns)
 	if err != nil {
