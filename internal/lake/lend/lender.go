@@ -128,8 +128,9 @@ func (l *Lender) answer(ctx context.Context, r Request, a *answer) error {
 	}
 	late := time.AfterFunc(time.Second, func() { a.send(message{Waiting: true}) })
 	defer late.Stop()
-	lent, ended := make(chan struct{}), make(chan error, 1)
-	err := l.Filler.Import(ctx, func(importing context.Context, open *lake.Lake) (err error) {
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	return l.Filler.Import(ctx, func(importing context.Context, open *lake.Lake) (err error) {
 		late.Stop()
 		done := message{Done: true}
 		if r.Import != nil {
@@ -147,29 +148,19 @@ func (l *Lender) answer(ctx context.Context, r Request, a *answer) error {
 			a.send(done)
 			return nil
 		}
-		go func() {
-			ended <- open.Lend(ctx, func(string) error {
+		lent := make(chan error, 2) // nil once the lake is lent; the second value is not read
+		reader.Go(func() {
+			lent <- open.Lend(ctx, func(string) error {
 				a.send(done)
-				close(lent)
+				lent <- nil
 				limited, cancel := context.WithTimeout(ctx, cmp.Or(l.Limit, defaultLimit))
 				defer cancel()
 				<-limited.Done()
 				return nil
 			})
-		}()
-		select {
-		case <-lent:
-			return nil
-		case err := <-ended:
-			return err
-		}
+		})
+		return <-lent
 	})
-	select {
-	case <-lent:
-		return <-ended
-	default:
-		return err
-	}
 }
 
 func (l *Lender) reattribute(ctx context.Context, open *lake.Lake) (done []coverage.Reattribution, err error) {
