@@ -4,6 +4,7 @@ package lake_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
@@ -26,6 +27,12 @@ func deliveredParquet(t *testing.T, fields, lines []string) []byte {
 			columns = append(columns, parquet.Column{Name: name, Type: parquet.String})
 		}
 	}
+	return parquetOf(t, columns, []byte(strings.Join(lines, "\n")+"\n"))
+}
+
+// parquetOf returns lines as delivery converts them to a table with the given columns.
+func parquetOf(t testing.TB, columns []parquet.Column, lines []byte) []byte {
+	t.Helper()
 	schema, err := parquet.NewSchema(columns)
 	if err != nil {
 		t.Fatal(err)
@@ -36,9 +43,9 @@ func deliveredParquet(t *testing.T, fields, lines []string) []byte {
 		t.Fatal(err)
 	}
 	converter := parquet.NewConverter(schema)
-	for _, line := range lines {
-		rows, err := converter.AppendRows(nil, []byte(line))
-		if err != nil {
+	var rows []byte
+	for line := range bytes.Lines(lines) {
+		if rows, err = converter.AppendRows(rows[:0], line); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Write(rows); err != nil {
