@@ -50,10 +50,6 @@ const (
 	controlMessage = "CONTROL_MESSAGE"
 )
 
-// Begins reports whether b has the bytes with which CloudWatch Logs begins an envelope. It is cheap; other writers may order the members
-// in another way.
-func Begins(b []byte) bool { return bytes.HasPrefix(b, []byte(`{"messageType"`)) }
-
 // Parse parses the object at i and returns the index after it. ok reports whether it is an envelope: it has a known type and a list of
 // events, in any order. bad is not nil if the bytes are not a valid JSON object.
 func Parse(b []byte, i int) (e Envelope, ok bool, next int, bad *jsonscan.Bad) {
