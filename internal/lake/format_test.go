@@ -20,6 +20,9 @@ func rowOf(t *testing.T, m Mapping, line string) string {
 		t.Fatalf("%s: %s", line, bad.Reason)
 	}
 	r.fill()
+	for _, f := range r.replaced {
+		r.keep(f.path, f.value)
+	}
 	if len(r.extra) > 0 {
 		r.row[colExtra] = append(r.extra, '}')
 	}
@@ -72,7 +75,7 @@ func TestFormatsInTheWorldHaveTheirRows(t *testing.T) {
 		},
 		"an object for each part, in a Terraform module": {
 			`{"request":{"requestId":"$context.requestId","requestTime":"$context.requestTime","extendedRequestId":"$context.extendedRequestId"},"api":{"apiId":"$context.apiId","stage":"$context.stage","domainName":"$context.domainName"},"client":{"sourceIp":"$context.identity.sourceIp","userAgent":"$context.identity.userAgent"},"http":{"path":"$context.path","routeKey":"$context.routeKey","protocol":"$context.protocol","httpMethod":"$context.httpMethod"},"integration":{"integrationStatus":"$context.integrationStatus","integrationLatency":"$context.integrationLatency","integrationErrorMessage":"$context.integrationErrorMessage"},"error":{"responseType":"$context.error.responseType","errorMessage":"$context.error.message"},"response":{"status":"$context.status","dataProcessed":"$context.dataProcessed","responseLength":"$context.responseLength","responseLatency":"$context.responseLatency"}}`,
-			`time=28/Nov/2026:08:30:00 +0000 id=r1 api=a1 stage=prod method=GET route=GET /x/{id} path=/prod/x/1 status=504 latency=29 integration=28 bytes=17 ip=192.0.2.1 agent=curl/8 error=late extra={"api":{"domainName":"d1"},"http":{"protocol":"HTTP/1.1"},"integration":{"integrationStatus":"502"},"error":{"responseType":"TIMEOUT"}} extended=e1`,
+			`time=28/Nov/2026:08:30:00 +0000 id=r1 api=a1 stage=prod method=GET route=GET /x/{id} path=/prod/x/1 status=504 latency=29 integration=28 bytes=17 ip=192.0.2.1 agent=curl/8 error=late extra={"api":{"domainName":"d1"},"http":{"protocol":"HTTP/1.1"},"integration":{"integrationStatus":"502"},"error":{"responseType":"TIMEOUT"},"integration.integrationErrorMessage":"boom"} extended=e1`,
 		},
 		"an object error, in CDK": {
 			`{"requestId":"$context.requestId","requestTime":"$context.requestTime","httpMethod":"$context.httpMethod","path":"$context.path","status":"$context.status","error":{"message":"$context.error.message","messageString":$context.error.messageString},"responseLength":"$context.responseLength","responseLatency":"$context.responseLatency","sourceIp":"$context.identity.sourceIp","userAgent":"$context.identity.userAgent","integrationError":"-","integrationStatus":"$context.integration.status","integrationLatency":"$context.integration.latency"}`,
@@ -132,6 +135,9 @@ func TestNestedFieldsKeepTheirMeaning(t *testing.T) {
 		`{"customer":{"name":"Acme","id":"c1"},"usage_plan":{"id":"p1","name":"Gold"}}`:                                                `customer=Acme plan=Gold plan_id=p1 extra={"customer":{"id":"c1"}}`,
 		`{"a":{},"b":[],"c":{"d":{"e":"-"},"f":null},"g":[null,"-",[]]}`:                                                               `extra={"a":{},"b":[],"g":[null,"-",[]]}`,
 		`{"n\u0061\"me":{"st\u0061tus":1,"\ud800":{"x\n":"\ud800"}},"http":{"st\u0061tus":2}}`:                                         "status=2 extra={\"na\\\"me\":{\"status\":1,\"\uFFFD\":{\"x\\u000a\":\"\\ufffd\"}}}",
+		`{"integration":{"error":"bo\"om"},"x":{"y":1},"error":{"message":"late"}}`:                                                    `error=late extra={"x":{"y":1},"integration.error":"bo\"om"}`,
+		`{"error":"late","integration":{"error":"boom"}}`:                                                                              `error=late extra={"integration":{"error":"boom"}}`,
+		`{"plan_id":"p","usage_plan":"p","usagePlanName":"q","request_time":"1795854600","timestamp":"1"}`:                             `time=1795854600 plan=p extra={"usagePlanName":"q"}`,
 		`{"http":{"status":"200"},"status":"200","response":{"status":"404"}}`:                                                         `status=200 extra={"response":{"status":"404"}}`,
 		`{"apiKey":{"id":"k1","value":"SECRET"},"x":{"y":[{"api_key":"SECRET"}]}}`:                                                     `key=k1 extra={"x":{"y":[null]}}`,
 		`{"x":{"identity.apiKey":"SECRET","api-key":"****abcd","X-Api-Key":["SECRET"]}}`:                                               `extra={"x":{"api-key":"****abcd","X-Api-Key":[null]}}`,

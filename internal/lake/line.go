@@ -40,6 +40,10 @@ type lineReader struct {
 
 	row   [columns][]byte // the values of the current row; nil is NULL
 	ranks [columns]int
+
+	ranked   [columns]pathValue // the fields with the values of row, if their rank is not 0
+	replaced []pathValue        // fields whose place in row another one took
+
 	micro int64
 	extra []byte
 	spare []byte // storage of unescaped values
@@ -52,6 +56,9 @@ type lineReader struct {
 	wraps    int    // wrappers that are being read
 	wrappers [maxWraps]wrapper
 }
+
+// pathValue is a field.
+type pathValue struct{ path, value []byte }
 
 // seen counts the fields of the current object, at any depth.
 type seen struct {
@@ -141,7 +148,7 @@ func between(b []byte, i int) int {
 func (r *lineReader) begin() {
 	clear(r.row[:])
 	r.extra, r.spare, r.path, r.depth = r.extra[:0], r.spare[:0], r.path[:0], 0
-	r.seen, r.wrapped = seen{}, nil
+	r.seen, r.wrapped, r.replaced = seen{}, nil, r.replaced[:0]
 	r.fields.Begin()
 }
 
@@ -242,7 +249,24 @@ func (r *lineReader) field(name, path, value []byte) {
 			r.keep(name, value)
 			return
 		}
+		if f.rank > 0 || r.row[c] != nil {
+			r.rank(f, path, value, stored)
+		}
 		r.row[c], r.ranks[c] = stored, f.rank
+	}
+}
+
+// rank notes that a field of a lower rank may still replace this one, which may replace another one. A field that was replaced
+// is kept in extra under its path, as the object that it was in may have ended.
+func (r *lineReader) rank(f use, path, value, stored []byte) {
+	if c := f.column; f.kind != kindTime {
+		if r.row[c] != nil && !bytes.Equal(r.row[c], stored) {
+			r.replaced = append(r.replaced, r.ranked[c])
+		}
+		if r.depth > 0 {
+			path = bytes.Clone(path) // its bytes are those of the next one
+		}
+		r.ranked[c] = pathValue{path, value}
 	}
 }
 
@@ -434,6 +458,9 @@ func (r *lineReader) write() {
 	r.count.zoneless += r.seen.zoneless
 	r.out = append(appendInt(r.out, int64(r.object)), separator)
 	r.out = append(appendInt(r.out, r.n), separator)
+	for _, f := range r.replaced {
+		r.keep(f.path, f.value)
+	}
 	if len(r.extra) > 0 {
 		r.extra = append(r.extra, '}')
 		r.row[colExtra] = r.extra
