@@ -225,6 +225,11 @@ func (r *lineReader) field(name, path, value []byte) {
 		r.keep(name, value)
 		return
 	}
+	r.set(f, name, path, value)
+}
+
+// set stores the value of a field that has a column, or keeps it in extra.
+func (r *lineReader) set(f use, name, path, value []byte) {
 	text, isText := r.text(value)
 	if len(text) == 0 || string(text) == "-" || string(value) == "null" {
 		return
