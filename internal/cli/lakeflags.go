@@ -158,7 +158,7 @@ func (l *logs) nothing(ctx context.Context) string {
 // home returns the directory for the lake and the prompt's history: that of the pipeline in this directory for the logs that it
 // delivers, so that other logs do not appear on its console; for others, one in the user's cache directory.
 func (l *logs) home() (dir string, ofPipeline bool, err error) {
-	if l.pipeline != nil && strings.HasPrefix(l.Prefix, l.pipeline.Deliver.Logs()) {
+	if l.pipeline != nil && l.Prefix == l.pipeline.Deliver.Logs() {
 		return localState, true, nil
 	}
 	if dir, err = os.UserCacheDir(); err != nil {
@@ -176,14 +176,16 @@ func (f *lakeFlags) lakePath(at *logs) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w; choose a file for the database with --lake", err)
 	}
-	endpoint := aws.ToString(at.clients.S3.Options().BaseEndpoint)
+	endpoint, prefix := aws.ToString(at.clients.S3.Options().BaseEndpoint), at.Prefix
 	switch {
 	case ofPipeline && at.ofUp():
-		endpoint = lake.Local
-	case !ofPipeline && onThisMachine(endpoint): // another program may listen on that port tomorrow
+		endpoint, prefix = lake.Local, ""
+	case ofPipeline:
+		prefix = ""
+	case onThisMachine(endpoint): // another program may listen on that port tomorrow
 		endpoint += "/" + at.accessKey
 	}
-	return filepath.Join(dir, "lake", lake.FileName(at.bucket.Bucket(), endpoint)), nil
+	return filepath.Join(dir, "lake", lake.FileName(at.bucket.Bucket(), prefix, endpoint)), nil
 }
 
 // ofUp reports whether the logs are read with credentials of the `stagelog up` in this directory.

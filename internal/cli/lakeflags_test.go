@@ -33,13 +33,14 @@ func TestForgetDeletedObjects(t *testing.T) {
 		text   string // "" for no message about dropped objects
 	}{
 		{name: "all objects", args: []string{"--bucket", "s3://acme-logs", "--from", "60d"}, n: 4},
-		{name: "kept by default", remove: []string{old, gone}, args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d"}, n: 4},
-		{name: "another prefix", args: []string{"--bucket", "s3://acme-logs/lgos/", "--from", "60d", "--forget"}, n: 4},
-		{name: "the last 30 days", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3, text: "dropped 1 object no longer in the bucket\n"},
-		{name: "again", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 3},
-		{name: "an earlier start", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 2, text: "dropped 1 object no longer in the bucket\n"},
-		{name: "no objects left", remove: []string{stays}, args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2,
-			text: "dropped nothing: no objects are left below s3://acme-logs/logs/, so the imported ones are kept (1 object); to drop them, delete " + s3.lake(t)},
+		{name: "a prefix only", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d"}, n: 3},
+		{name: "kept by default", remove: []string{old, gone}, args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d"}, n: 3},
+		{name: "another prefix", args: []string{"--bucket", "s3://acme-logs/lgos/", "--from", "60d", "--forget"}, n: 0},
+		{name: "the last 30 days", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2, text: "dropped 1 object no longer in the bucket\n"},
+		{name: "again", args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 2},
+		{name: "an earlier start", args: []string{"--bucket", "s3://acme-logs/logs/", "--from", "60d", "--forget"}, n: 1, text: "dropped 1 object no longer in the bucket\n"},
+		{name: "no objects left", remove: []string{stays}, args: []string{"--bucket", "s3://acme-logs/logs/", "--forget"}, n: 1,
+			text: "dropped nothing: no objects are left below s3://acme-logs/logs/, so the imported ones are kept (1 object); to drop them, delete " + s3.lake(t, "logs/")},
 	}
 	for _, step := range steps {
 		s3.remove(step.remove...)
@@ -77,7 +78,7 @@ func TestForeignLakeIsInUserCache(t *testing.T) {
 		if left, err := os.ReadDir("."); err != nil || len(left) > 0 {
 			t.Errorf("%s: report left %v (%v)", name, left, err)
 		}
-		for path, want := range map[string]os.FileMode{f.lake(t): 0o600, filepath.Dir(f.lake(t)): os.ModeDir | 0o700} {
+		for path, want := range map[string]os.FileMode{f.lake(t, "logs/"): 0o600, filepath.Dir(f.lake(t, "logs/")): os.ModeDir | 0o700} {
 			if info, err := os.Stat(path); err != nil || info.Mode() != want {
 				t.Errorf("%s: %s: %v (%v), want mode %v", name, path, info.Mode(), err, want)
 			}
@@ -98,10 +99,10 @@ func TestPipelineLakeIsInStateDirectory(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	report(lake.FileName("acme-logs", f.endpoint))
+	report(lake.FileName("acme-logs", "", f.endpoint))
 	write(t, filepath.Join(".stagelog", "credentials"), "[stagelog]\naws_access_key_id = AKIAFAKEFAKEFAKEFAKE\n") // as `up` writes it
 	report("acme-logs@local.duckdb")
-	if _, err := os.Stat(f.lake(t)); err == nil {
+	if _, err := os.Stat(f.lake(t, "logs/")); err == nil {
 		t.Error("the pipeline's lake is in the user's cache directory too")
 	}
 }

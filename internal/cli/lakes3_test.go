@@ -230,7 +230,7 @@ func TestDamagedLakeIsRebuilt(t *testing.T) {
 		objects[fmt.Sprintf("logs/%02d", o)] = body.String()
 	}
 	f := newFakeS3(t, "acme-logs", objects)
-	path := f.lake(t)
+	path := f.lake(t, "logs/")
 	args := []string{"query", "SELECT customer, count(*), count(DISTINCT path), bit_xor(hash(requests)) FROM requests GROUP BY 1 ORDER BY 1", "--csv", "--bucket", "s3://acme-logs/logs/"}
 	whole, stderr, code := f.run(t, args...)
 	if code != exitOK {

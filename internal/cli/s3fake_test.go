@@ -54,14 +54,14 @@ func (f *fakeS3) run(t *testing.T, args ...string) (stdout, stderr string, code 
 	return call(t, nil, "", append(args, "--endpoint-url", f.endpoint)...)
 }
 
-// lake returns the path of the bucket's lake for a command outside a pipeline's directory.
-func (f *fakeS3) lake(t *testing.T) string {
+// lake returns the path of the lake of a prefix for a command outside a pipeline's directory.
+func (f *fakeS3) lake(t *testing.T, prefix string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(cache, "stagelog", "lake", lake.FileName(f.name, f.endpoint+"/"+os.Getenv("AWS_ACCESS_KEY_ID")))
+	return filepath.Join(cache, "stagelog", "lake", lake.FileName(f.name, prefix, f.endpoint+"/"+os.Getenv("AWS_ACCESS_KEY_ID")))
 }
 
 func (f *fakeS3) remove(keys ...string) {

@@ -1,6 +1,7 @@
 package lake_test
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/stagelog/stagelog/internal/lake"
@@ -19,8 +20,23 @@ func TestFileNameHasEndpoint(t *testing.T) {
 		"https://minio.example.com/a/../b": "acme.logs@minio.example.com-a-..-b.duckdb",
 		"not a url\x00/":                   "acme.logs@not-a-url-.duckdb",
 	} {
-		if got := lake.FileName("acme.logs", endpoint); got != want {
+		if got := lake.FileName("acme.logs", "", endpoint); got != want {
 			t.Errorf("FileName with endpoint %q = %q, want %q", endpoint, got, want)
+		}
+	}
+}
+
+// Prefixes of a bucket have files of their own, even if only a separator differs.
+func TestFileNameHasPrefix(t *testing.T) {
+	seen := map[string]string{}
+	for _, prefix := range []string{"", "logs/", "logs", "logs-", "LOGS/", "lo/gs/"} {
+		name := lake.FileName("acme-logs", prefix, lake.Local)
+		if other, taken := seen[name]; taken {
+			t.Errorf("the prefixes %q and %q have the file %s", prefix, other, name)
+		}
+		seen[name] = prefix
+		if want := regexp.MustCompile(`^acme-logs(\+[0-9a-f]{12})?@local\.duckdb$`); !want.MatchString(name) {
+			t.Errorf("FileName(%q) = %s, want %v", prefix, name, want)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (c *Server) openLake() (*lake.Filler, *lend.Lender) {
 	if c.cfg.S3Endpoint != "" {
 		endpoint = c.cfg.S3Endpoint
 	}
-	path := filepath.Join(c.cfg.Dir, "lake", lake.FileName(c.cfg.Pipeline.Bucket, endpoint))
+	path := filepath.Join(c.cfg.Dir, "lake", lake.FileName(c.cfg.Pipeline.Bucket, "", endpoint))
 	rebuilt := func(aside string) {
 		c.log.Warn("the lake was damaged and is rebuilt from the bucket", "damaged", aside)
 	}
