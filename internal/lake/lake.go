@@ -209,7 +209,7 @@ func (l *Lake) configure(ctx context.Context, opts Options) error {
 const storageVersion = "v1.5.0"
 
 // blockSize is half of DuckDB's default, for new lakes. Most columns fill only a part of a block in each row group, so a million rows take 28
-// bytes each instead of 30.5, and 400,000 take 29 to 30 instead of 31 to 44. Imports take the same time. With a quarter it is 30.
+// bytes each instead of 30.5, and 400,000 take 29 to 30 instead of 31 to 44. Queries that read few columns take up to half as long again. With a quarter it is 30.
 const blockSize = "131072"
 
 func mode(readOnly bool) string {
