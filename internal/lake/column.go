@@ -9,7 +9,7 @@ import (
 )
 
 // column is a column of request_rows that comes from a line, in the table's order.
-type column int
+type column uint8
 
 const (
 	colTime column = iota
@@ -39,10 +39,10 @@ const (
 type field struct {
 	kind   kind
 	column column
-	rank   int // of several fields for one column, the lowest rank wins
+	rank   uint8 // of several fields for one column, the lowest rank wins
 }
 
-type kind int
+type kind uint8
 
 const (
 	kindExtra kind = iota // has no column; kept unchanged in extra
@@ -214,29 +214,38 @@ func named(path string) field {
 // everywhere are the columns for which logs of every kind have fields.
 var everywhere = map[column]bool{colTime: true, colRequestID: true, colIP: true, colUserAgent: true, colError: true, colBytes: true}
 
-// use describes how a field of a line is used, and what its path says about the line. The numbers are 0 or 1.
+// use describes how a field of a line is used, and what its path says about the line.
 type use struct {
 	field
-	known   uint8 // it has a column or is one of the format's
-	telling uint8 // only access logs have it
-	own     uint8 // it is one of the format's
-	wraps   bool  // it may hold a line
+	own   bool  // it is one of the format's
+	wraps bool  // it may hold a line
+	count tally // of the field: it is known if it has a column or is one of the format's, and telling if only access logs have it
 }
 
 func (m Mapping) use(path string) use {
-	u := use{field: m.of(path)}
+	u := use{field: m.of(path), own: m.own[strings.ToLower(path)], count: oneField}
 	u.wraps = u.kind == kindExtra && wrapperNames[plainName(path)]
-	if m.own[strings.ToLower(path)] {
-		u.own, u.known = 1, 1
+	if u.own || u.kind != kindExtra {
+		u.count += oneKnown
 	}
-	if u.kind != kindExtra {
-		u.known = 1
-		if !everywhere[u.column] {
-			u.telling = 1
-		}
+	if u.kind != kindExtra && !everywhere[u.column] {
+		u.count += oneTelling
 	}
 	return u
 }
+
+// tally counts fields, those of them that are known, and those that are telling, in 24, 20 and 20 bits: more than a line can have.
+type tally uint64
+
+const (
+	oneField   tally = 1
+	oneKnown   tally = 1 << 24
+	oneTelling tally = 1 << 44
+)
+
+func (t tally) all() uint64     { return uint64(t % oneKnown) }
+func (t tally) known() uint64   { return uint64(t % oneTelling / oneKnown) }
+func (t tally) telling() uint64 { return uint64(t / oneTelling) }
 
 // reader returns a reader of an object's lines.
 func (m Mapping) reader(object int32) lineReader {

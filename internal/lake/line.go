@@ -39,7 +39,7 @@ type lineReader struct {
 	problem string    // of the whole object
 
 	row   [columns][]byte // the values of the current row; nil is NULL
-	ranks [columns]int
+	ranks [columns]uint8
 
 	ranked   [columns]pathValue // the fields with the values of row, if their rank is not 0
 	replaced []pathValue        // fields whose place in row another one took
@@ -62,10 +62,8 @@ type pathValue struct{ path, value []byte }
 
 // seen counts the fields of the current object, at any depth.
 type seen struct {
-	all      int
-	known    int // with a column and a value that fits, or of the format
-	telling  int // of those, the ones that only an access log has
-	own      int // of the format
+	count    tally // a field whose value does not fit its column is not known
+	own      int   // fields of the format
 	misfit   int64
 	zoneless int64
 }
@@ -163,19 +161,10 @@ func (r *lineReader) objectOf(b []byte, i int) (next int, bad *jsonscan.Bad) {
 	})
 }
 
-// add counts a field.
-func (s *seen) add(f use) {
-	s.all++
-	s.known += int(f.known)
-	s.telling += int(f.telling)
-	s.own += int(f.own)
-}
-
 // remove counts a field whose value does not fit its column. It is no sign of an access log.
 func (s *seen) remove(f use) {
 	s.misfit++
-	s.known -= int(f.known)
-	s.telling -= int(f.telling)
+	s.count -= f.count - oneField
 }
 
 // isWhole reports whether the current object has all fields of the format.
@@ -185,8 +174,8 @@ func (r *lineReader) isWhole() bool { return r.own > 0 && r.seen.own >= r.own }
 // names that access logs have: an id, a time or an address is in every kind of log, so there must be another one among
 // them, or they must be most of the line.
 func (r *lineReader) isLog() bool {
-	s := r.seen
-	return r.isWhole() || s.known >= 2 && (s.telling > 0 || 2*s.known > s.all)
+	c := r.seen.count
+	return c.known() >= 2 && (c.telling() > 0 || 2*c.known() > c.all()) || r.isWhole()
 }
 
 // member reads one field into the row, or keeps it in extra.
@@ -211,8 +200,8 @@ func (r *lineReader) field(name, path, value []byte) {
 		r.offer(value)
 	}
 	if (value[0] == '{' || value[0] == '[') && r.depth < maxNested {
-		known := r.seen.known
-		if r.nested(name, path, value); r.seen.known == known && f.kind != kindExtra {
+		known := r.seen.count.known()
+		if r.nested(name, path, value); r.seen.count.known() == known && f.kind != kindExtra {
 			r.seen.misfit++
 		}
 		return
@@ -220,7 +209,9 @@ func (r *lineReader) field(name, path, value []byte) {
 	if (f.kind == kindExtra || f.column == colError) && len(value) > 1 && (value[1] == '{' || value[1] == '[') && r.column(name, path, value) {
 		return
 	}
-	r.seen.add(f)
+	if r.seen.count += f.count; f.own {
+		r.seen.own++
+	}
 	if f.kind == kindExtra {
 		r.keep(name, value)
 		return
@@ -314,7 +305,7 @@ func (r *lineReader) column(name, path, value []byte) bool {
 		return false
 	}
 	before, seen := len(r.extra), r.seen
-	if r.nested(name, path, inside); r.seen.known == seen.known {
+	if r.nested(name, path, inside); r.seen.count.known() == seen.count.known() {
 		r.extra, r.seen = r.extra[:before], seen
 		return false
 	}

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -9,7 +10,7 @@ import (
 // partition is a value that the folders of an object's key have for a column.
 type partition struct {
 	column column
-	rank   int // of several partitions for one column, the lowest rank wins
+	rank   uint8 // of several partitions for one column, the lowest rank wins
 	value  []byte
 }
 
@@ -46,7 +47,7 @@ func (m Mapping) In(key string) Mapping {
 		}
 		m.folders = append(m.folders, partition{f.column, f.rank, value})
 	}
-	slices.SortStableFunc(m.folders, func(a, b partition) int { return a.rank - b.rank })
+	slices.SortStableFunc(m.folders, func(a, b partition) int { return cmp.Compare(a.rank, b.rank) })
 	return m
 }
 

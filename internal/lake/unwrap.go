@@ -67,7 +67,7 @@ func promise(value []byte) int {
 // only one field that only access logs have, such as a path, it may be a wrapper. If the format is known, a line that has not all
 // of its fields may be one too, because the fields in the wrapper were counted by their names and not by their variables.
 func (r *lineReader) unwrap(object []byte) bool {
-	if r.wraps == maxWraps || r.isWhole() || r.own == 0 && r.seen.telling > 1 {
+	if r.wraps == maxWraps || r.isWhole() || r.own == 0 && r.seen.count.telling() > 1 {
 		return false
 	}
 	before, isLog, outer := r.mark(), r.isLog(), r.outer
