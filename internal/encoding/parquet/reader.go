@@ -12,6 +12,8 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/stagelog/stagelog/internal/encoding/jsonscan"
 )
 
 // Magic is the byte sequence at the start and the end of each Parquet file.
@@ -226,8 +228,9 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 
 func appendText(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, b := range text {
+	plain := jsonscan.PlainEnd(text, 0) // nearly always all of it
+	dst = append(append(dst, '"'), text[:plain]...)
+	for _, b := range text[plain:] {
 		switch {
 		case b == '"' || b == '\\':
 			dst = append(dst, '\\', b)
