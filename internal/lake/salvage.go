@@ -13,7 +13,7 @@ const repairWork = 4
 
 // salvage reads a line with damaged objects, repairs those that it can, and rejects the others.
 func (r *lineReader) salvage(b []byte) {
-	work := repairWork * len(b)
+	work, next := repairWork*len(b), 0
 	for i := between(b, 0); i < len(b); i = between(b, i) {
 		before := r.mark()
 		r.begin()
@@ -27,7 +27,14 @@ func (r *lineReader) salvage(b []byte) {
 			continue
 		}
 		end, repaired := 0, false
-		for _, end = range resume(b, i, at) {
+		if from := max(i+1, at-len(joint)); next < from {
+			if next = len(b); from < len(b) {
+				if k := bytes.Index(b[from:], []byte(joint)); k >= 0 {
+					next = from + k
+				}
+			}
+		}
+		for _, end = range resume(b, i, at, next) {
 			if work -= end - i; work >= 0 && r.repaired(b[i:end]) {
 				repaired = true
 				break
@@ -53,10 +60,13 @@ func (r *lineReader) repaired(damaged []byte) bool {
 	return true
 }
 
+// joint is where one object follows another without a delimiter, as Firehose writes them. This sequence of bytes cannot be elsewhere in valid
+// objects, except where a string ends, and there no object begins.
+const joint = `}{"`
+
 // resume returns the indexes at which the first object after the one at i may begin, which is damaged at index at: the most likely
-// one first. Objects follow each other without a separator, as Firehose writes them: this sequence of bytes cannot be elsewhere in
-// valid objects, except where a string ends, and there no object begins.
-func resume(b []byte, i, at int) (all []int) {
+// one first. next is the index of the next joint.
+func resume(b []byte, i, at, next int) (all []int) {
 	const object = `{"`
 	if b[i] != '{' {
 		all = append(all, len(b))
@@ -65,10 +75,7 @@ func resume(b []byte, i, at int) (all []int) {
 		}
 		return all
 	}
-	end := len(b)
-	if k := bytes.Index(b[max(i+1, at-3):], []byte("}"+object)); k >= 0 {
-		end = max(i+1, at-3) + k + 1
-	}
+	end := min(next+1, len(b))
 	all = append(all, end)
 	for k := max(i+1, at-2); k <= at+1 && k < end; k++ { // a cut object, whose last string may have swallowed the beginning of the next
 		if bytes.HasPrefix(b[k:], []byte(object)) {

@@ -206,7 +206,7 @@ func (r *repairer) bare() bool {
 // text copies the string that begins with a quote of n bytes.
 func (r *repairer) text(n int) bool {
 	r.between()
-	in, begin := r.in, r.i+n
+	in, begin, isValue := r.in, r.i+n, r.prev == ':' || r.prev == '['
 	r.prev = 'v'
 	if n == 1 && in[r.i] == '"' && begin < len(in) {
 		switch in[begin] {
@@ -234,6 +234,8 @@ func (r *repairer) text(n int) bool {
 			r.out = append(r.out, '"')
 			r.i = i + n
 			return true
+		case in[i] == '"' && !isValue:
+			return false // the name of a field has no quotes
 		case in[i] == '"':
 			if in[r.i] == '"' {
 				r.fault(CauseQuote)
