@@ -245,7 +245,7 @@ func (r *lineReader) set(f use, name, path, value []byte) {
 			r.keep(name, value)
 			return
 		}
-		if f.rank > 0 || r.row[c] != nil {
+		if f.kind != kindTime && (f.rank > 0 || r.row[c] != nil) {
 			r.rank(f, path, value, stored)
 		}
 		r.row[c], r.ranks[c] = stored, f.rank
@@ -255,15 +255,14 @@ func (r *lineReader) set(f use, name, path, value []byte) {
 // rank notes that a field of a lower rank may still replace this one, which may replace another one. A field that was replaced
 // is kept in extra under its path, as the object that it was in may have ended.
 func (r *lineReader) rank(f use, path, value, stored []byte) {
-	if c := f.column; f.kind != kindTime {
-		if r.row[c] != nil && !bytes.Equal(r.row[c], stored) {
-			r.replaced = append(r.replaced, r.ranked[c])
-		}
-		if r.depth > 0 {
-			path = bytes.Clone(path) // its bytes are those of the next one
-		}
-		r.ranked[c] = pathValue{path, value}
+	c := f.column
+	if r.row[c] != nil && !bytes.Equal(r.row[c], stored) {
+		r.replaced = append(r.replaced, r.ranked[c])
 	}
+	if r.depth > 0 {
+		path = bytes.Clone(path) // its bytes are those of the next one
+	}
+	r.ranked[c] = pathValue{path, value}
 }
 
 // nested reads the fields in an object or a list. What remains of it is kept in extra.
