@@ -301,10 +301,12 @@ var migrations = map[int]string{
 	// Version 1 compared only ids to find duplicates.
 	1: `UPDATE request_rows SET duplicate = false WHERE duplicate AND ` + RequestKey + ` IS NULL;
 		DELETE FROM unchecked; INSERT INTO unchecked SELECT id FROM objects; UPDATE lake SET version = 2`,
-	// Version 2 took every JSON object for a request, and repaired and unwrapped fewer lines.
+	// Version 2 took every JSON object for a request, read no nested fields and no partition columns, and repaired and unwrapped fewer lines.
 	2: `ALTER TABLE objects ADD COLUMN other BIGINT DEFAULT 0; ALTER TABLE objects ADD COLUMN repaired BIGINT DEFAULT 0; ALTER TABLE objects ADD COLUMN repair VARCHAR;
-		UPDATE objects SET etag = '' WHERE bad > 0 OR id IN (SELECT object FROM request_rows
-			WHERE coalesce(api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path) IS NULL AND status IS NULL AND latency IS NULL);
+		CREATE TABLE mappings (bucket VARCHAR NOT NULL, mapping VARCHAR NOT NULL);
+		UPDATE objects SET etag = '' WHERE bad > 0 OR key LIKE '%=%/%' OR id IN (SELECT object FROM request_rows
+			WHERE coalesce(api_id, stage, key_id, customer, usage_plan, usage_plan_id, method, route, path) IS NULL AND status IS NULL AND latency IS NULL
+			OR extra::VARCHAR LIKE '%:{%' OR extra::VARCHAR LIKE '%:[%');
 		UPDATE lake SET version = 3`,
 }
 

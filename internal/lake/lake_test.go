@@ -376,7 +376,7 @@ func TestOldLakeIsCheckedAgain(t *testing.T) {
 }
 
 // dropNewColumns makes the tables those of versions 1 and 2.
-const dropNewColumns = "ALTER TABLE objects DROP COLUMN other; ALTER TABLE objects DROP COLUMN repaired; ALTER TABLE objects DROP COLUMN repair;"
+const dropNewColumns = "DROP TABLE mappings; ALTER TABLE objects DROP COLUMN other; ALTER TABLE objects DROP COLUMN repaired; ALTER TABLE objects DROP COLUMN repair;"
 
 // A lake of version 2 took every JSON object for a request, and read fewer lines. The next import reads such objects again,
 // and keeps the rows of those that are no longer in the bucket.
@@ -386,6 +386,7 @@ func TestOldLakeReadsDoubtfulObjectsAgain(t *testing.T) {
 		"bad":     []byte(`{"request_id":"r1","status":"200"}` + "\nnot JSON"),
 		"expired": []byte(`{"request_id":"r2","ip":"1.1.1.1"}`),
 		"good":    []byte(`{"request_id":"r3","status":"200"}`),
+		"nested":  []byte(`{"request_id":"r5","status":"200","identity":{"unknown":"x"}}`),
 		"other":   []byte(`{"request_id":"r4","ip":"1.1.1.1"}`),
 	}}
 	l, err := lake.Open(t.Context(), path, lake.Options{})
@@ -403,11 +404,11 @@ func TestOldLakeReadsDoubtfulObjectsAgain(t *testing.T) {
 	delete(b.bodies, "expired")
 	b.bodies["other"] = []byte(`{"requestID":"r4","userAgent":"x","eventName":"GetRestApis","eventSource":"apigateway.amazonaws.com","awsRegion":"eu-central-1"}`)
 	l = open(t, path)
-	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Imported != 2 || sum.Other != 1 || sum.Bad != 1 {
+	if sum := importAll(t, l, b, lake.ImportOptions{}); sum.Imported != 3 || sum.Other != 1 || sum.Bad != 1 {
 		t.Errorf("%+v", sum)
 	}
-	want(t, "requests", ask(t, l, "SELECT request_id FROM requests ORDER BY 1"), "r1", "r2", "r3")
-	want(t, "objects", ask(t, l, "SELECT key, lines, bad, other, repaired FROM objects ORDER BY 1"), "bad|1|1|0|0", "expired|1|0|0|0", "good|1|0|0|0", "other|0|0|1|0")
+	want(t, "requests", ask(t, l, "SELECT request_id FROM requests ORDER BY 1"), "r1", "r2", "r3", "r5")
+	want(t, "objects", ask(t, l, "SELECT key, lines, bad, other, repaired FROM objects ORDER BY 1"), "bad|1|1|0|0", "expired|1|0|0|0", "good|1|0|0|0", "nested|1|0|0|0", "other|0|0|1|0")
 }
 
 // counting counts calls to a bucket.

@@ -17,9 +17,6 @@ import (
 // returns the number of objects that were imported until then, up to the id last. Their rows stay as they are: usually the
 // stage's format has changed, and they were written in the old one.
 func (m Mapping) remember(ctx context.Context, tx *sql.Tx, bucket string, last int32) (earlier int, err error) {
-	if _, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS mappings (bucket VARCHAR NOT NULL, mapping VARCHAR NOT NULL)"); err != nil {
-		return 0, err
-	}
 	var before string
 	now := m.fingerprint()
 	err = tx.QueryRowContext(ctx, "SELECT mapping FROM mappings WHERE bucket = ?", bucket).Scan(&before)

@@ -60,3 +60,9 @@ CREATE TABLE bad_lines (
     reason        VARCHAR NOT NULL,
     content       VARCHAR NOT NULL     -- its first 200 bytes
 );
+
+-- The mapping of fields to columns with which the objects of a bucket were imported last.
+CREATE TABLE mappings (
+    bucket        VARCHAR NOT NULL,
+    mapping       VARCHAR NOT NULL     -- its fingerprint
+);
