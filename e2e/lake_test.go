@@ -207,7 +207,7 @@ func TestReportOfForeignBucket(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "Customer 1,k1,Gold") || !strings.Contains(stdout, "total,,,,,3,1") {
 		t.Errorf("report = %d:\n%s%s", code, stdout, stderr)
 	}
-	for _, want := range []string{"1 of them were duplicates", "3 lines are not log lines", "photo.png: the object has no access log lines"} {
+	for _, want := range []string{"1 duplicate counted once", "3 lines that could not be read", "photo.png: the object has no access log lines"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr does not contain %q:\n%s", want, stderr)
 		}

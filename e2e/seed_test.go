@@ -196,7 +196,7 @@ func TestReportsOfSeedBucket(t *testing.T) {
 	if reported.Undated != 0 {
 		t.Errorf("%d requests have no time", reported.Undated)
 	}
-	for _, want := range []string{"imported 540 requests", "40 of them were duplicates", "processing-failed/", "stagelog replay"} {
+	for _, want := range []string{"imported 540 requests", "40 duplicates counted once", "processing-failed/", "stagelog replay"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr does not contain %q:\n%s", want, stderr)
 		}

@@ -383,21 +383,24 @@ func (f *lakeFlags) fill(ctx context.Context, e *env, at *logs, fill func(progre
 // report prints the anomalies of an import.
 func (f *lakeFlags) report(e *env, at *logs, sum lake.Summary) {
 	for _, note := range []struct {
-		n    int64
-		text string
+		n           int64
+		thing, text string
 	}{
-		{sum.Duplicates, "of them were duplicates and count once"},
-		{sum.Bad, "lines are not log lines: SELECT * FROM bad_lines shows them"},
-		{sum.Other, "JSON objects are not access logs: SELECT key, other FROM objects WHERE other > 0 shows where"},
-		{sum.Misfit, "values do not fit their column and are kept in extra"},
-		{sum.Zoneless, "times have no zone and are taken as UTC"},
+		{sum.Duplicates, "duplicate", "counted once"},
+		{sum.Bad, "line", "that could not be read: SELECT * FROM bad_lines shows why"},
+		{sum.Other, "JSON object", "left out, not from an access log: SELECT key, other FROM objects WHERE other > 0 shows where"},
+		{sum.Misfit, "value", "kept in extra, not fitting a column"},
+		{sum.Zoneless, "time", "without a zone, taken as UTC"},
 	} {
 		if note.n > 0 {
-			fmt.Fprintf(e.stderr, "  %s %s\n", table.Thousands(note.n), note.text)
+			fmt.Fprintf(e.stderr, "  %s %s\n", table.Plural(note.n, note.thing), note.text)
 		}
 	}
 	for _, repair := range sum.Repairs {
-		fmt.Fprintf(e.stderr, "  %s repaired (%s); `stagelog format lint` finds faults of a format\n", table.Plural(repair.Lines, "line"), repair.Cause)
+		fmt.Fprintf(e.stderr, "  %s repaired: %s\n", table.Plural(repair.Lines, "line"), repair.Cause)
+	}
+	if len(sum.Repairs) > 0 {
+		fmt.Fprintln(e.stderr, "  `stagelog format lint` finds the faults of a format")
 	}
 	if sum.Forgotten > 0 {
 		fmt.Fprintf(e.stderr, "dropped %s no longer in the bucket\n", table.Plural(int64(sum.Forgotten), "object"))

@@ -208,24 +208,8 @@ func (r *repairer) text(n int) bool {
 	r.between()
 	in, begin, isValue := r.in, r.i+n, r.prev == ':' || r.prev == '['
 	r.prev = 'v'
-	if n == 1 && in[r.i] == '"' && begin < len(in) {
-		switch in[begin] {
-		case '"':
-			if end := doubled(in, begin+1); end > 0 {
-				r.fault(CauseMessageString)
-				r.content(in[begin+1:end], false)
-				r.i = end + 2
-				return true
-			}
-		case '{', '[':
-			end, bad := ValueEnd(in, begin, 1)
-			if bad == nil && end < len(in) && in[end] == '"' && endsHere(in, end+1) && bytes.IndexByte(in[begin:end], '"') >= 0 {
-				r.fault(CauseText)
-				r.content(in[begin:end], true)
-				r.i = end + 1
-				return true
-			}
-		}
+	if n == 1 && in[r.i] == '"' && (r.doubled(begin) || r.json(begin)) {
+		return true
 	}
 	r.out = append(r.out, '"')
 	for i := begin; i < len(in); {
@@ -247,6 +231,36 @@ func (r *repairer) text(n int) bool {
 		}
 	}
 	return false
+}
+
+// doubled copies the string whose content begins at i, if it has two quotes on each side.
+func (r *repairer) doubled(i int) bool {
+	if i >= len(r.in) || r.in[i] != '"' {
+		return false
+	}
+	end := doubledEnd(r.in, i+1)
+	if end == 0 {
+		return false
+	}
+	r.fault(CauseMessageString)
+	r.content(r.in[i+1:end], false)
+	r.i = end + 2
+	return true
+}
+
+// json copies the string whose content begins at i, if that is JSON with quotes that are not escaped.
+func (r *repairer) json(i int) bool {
+	if i >= len(r.in) || r.in[i] != '{' && r.in[i] != '[' {
+		return false
+	}
+	end, bad := ValueEnd(r.in, i, 1)
+	if bad != nil || end >= len(r.in) || r.in[end] != '"' || !endsHere(r.in, end+1) || bytes.IndexByte(r.in[i:end], '"') < 0 {
+		return false
+	}
+	r.fault(CauseText)
+	r.content(r.in[i:end], true)
+	r.i = end + 1
+	return true
 }
 
 // content copies text as a string. If it is literal, quotes and backslashes in it belong to the value.
@@ -327,8 +341,8 @@ func (r *repairer) octets(octets []byte) {
 	}
 }
 
-// doubled returns the index of the two quotes that end the text at i, which two quotes precede, or 0 if there are none.
-func doubled(b []byte, i int) int {
+// doubledEnd returns the index of the two quotes that end the text at i, which two quotes precede, or 0 if there are none.
+func doubledEnd(b []byte, i int) int {
 	if endsHere(b, i) || nameFollows(b, i) {
 		return 0
 	}
