@@ -262,7 +262,9 @@ func storeError(err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode {
-		case codeAccountFull, codeServerFull, codeStorageFull, codeStreamFull:
+		case codeStorageFull: // a stream reserves its limit when it is made or opened
+			return fmt.Errorf("%w: each shard reserves --buffer-size, and a NATS server has less left; lower it, or raise the server's max_file_store: %w", record.ErrFull, err)
+		case codeAccountFull, codeServerFull, codeStreamFull:
 			return fmt.Errorf("%w: %w", record.ErrFull, err)
 		case codeWrongRevision, codeWrongReplica:
 			return fmt.Errorf("%w: %w", record.ErrConflict, err)
