@@ -135,7 +135,7 @@ func TestClusterKillsExactlyOnce(t *testing.T) {
 	var nodes [2]*node
 	for i := range nodes {
 		nodes[i] = &node{dir: t.TempDir(), env: store.clientEnv("stagelog"),
-			args: []string{"--nats", c.url(), "--shards", "2", "--s3-endpoint", store.Endpoints.AWS}}
+			args: []string{"--nats", c.url(), "--buffer-size", "1GiB", "--shards", "2", "--s3-endpoint", store.Endpoints.AWS}}
 		write(t, nodes[i].dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\ndeliver: {interval: 1s, size: 1MiB}\n")
 	}
 	var both sync.WaitGroup // concurrently: each finds no stream and creates it

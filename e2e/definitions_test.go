@@ -35,7 +35,7 @@ func TestClusterSharesDefinitions(t *testing.T) {
 	var nodes [2]*node
 	var both sync.WaitGroup
 	for i := range nodes {
-		nodes[i] = &node{dir: t.TempDir(), env: store.clientEnv("stagelog"), args: []string{"--nats", c.url(), "--s3-endpoint", store.Endpoints.AWS}}
+		nodes[i] = &node{dir: t.TempDir(), env: store.clientEnv("stagelog"), args: []string{"--nats", c.url(), "--buffer-size", "1GiB", "--s3-endpoint", store.Endpoints.AWS}}
 		write(t, nodes[i].dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\ndeliver: {interval: 1s, size: 1MiB}\n")
 		both.Go(func() { nodes[i].start(t) })
 	}

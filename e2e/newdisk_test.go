@@ -37,7 +37,7 @@ func replaceDisk(t *testing.T, replicas int) {
 		c.start(i)
 	}
 	n := &node{dir: t.TempDir(), env: store.clientEnv("stagelog"), args: []string{
-		"--nats", c.url(), "--nats-replicas", strconv.Itoa(replicas), "--s3-endpoint", store.Endpoints.AWS}}
+		"--nats", c.url(), "--buffer-size", "1GiB", "--nats-replicas", strconv.Itoa(replicas), "--s3-endpoint", store.Endpoints.AWS}}
 	write(t, n.dir, "stagelog.yaml", "name: hand\nbucket: hand-api-logs\ndeliver: {interval: 2s, size: 64MiB}\n")
 	n.start(t)
 	_, s3 := clients(t, store)

@@ -36,7 +36,6 @@ func run(args []string) error {
 	}
 	opts := &server.Options{
 		ServerName: args[0], Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: args[3], SyncAlways: true, NoSigs: true,
-		JetStreamMaxStore: 1 << 40, // streams reserve their limits; by default a server has three quarters of the free disk space
 		Cluster:           server.ClusterOpts{Name: "e2e", Host: "127.0.0.1", Port: clusterPort, PoolSize: -1},
 	}
 	for _, route := range args[4:] {
