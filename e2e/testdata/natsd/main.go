@@ -36,7 +36,7 @@ func run(args []string) error {
 	}
 	opts := &server.Options{
 		ServerName: args[0], Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: args[3], SyncAlways: true, NoSigs: true,
-		Cluster:           server.ClusterOpts{Name: "e2e", Host: "127.0.0.1", Port: clusterPort, PoolSize: -1},
+		Cluster: server.ClusterOpts{Name: "e2e", Host: "127.0.0.1", Port: clusterPort, PoolSize: -1},
 	}
 	for _, route := range args[4:] {
 		u, err := url.Parse(route)
