@@ -63,7 +63,7 @@ var errNone = errors.New("the process that had the lake open has stopped; run th
 // maxSocketPath is the shortest limit of a supported system for the path of a socket.
 const maxSocketPath = 103
 
-// socket returns the path of the socket for a lake's file, absolute or relative to the working directory.
+// socket returns the path of the socket for a lake's file, absolute unless that is too long.
 func socket(path string) (string, error) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
 		return "", errors.New("not supported on this operating system")
@@ -73,15 +73,18 @@ func socket(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if wd, err := os.Getwd(); err == nil {
-		if short, err := filepath.Rel(wd, full); err == nil && len(short) < len(full) {
-			full = short
-		}
+	if len(full) <= maxSocketPath {
+		return full, nil
 	}
-	if len(full) > maxSocketPath {
-		return "", fmt.Errorf("the path of the lake %s is too long for a socket beside it", path)
+	// The embedded S3 server changes the working directory once, so a relative path is only for when there is no other way.
+	wd, err := os.Getwd()
+	if err != nil {
+		return "", err
 	}
-	return full, nil
+	if short, err := filepath.Rel(wd, full); err == nil && len(short) <= maxSocketPath {
+		return short, nil
+	}
+	return "", fmt.Errorf("the path of the lake %s is too long for a socket beside it", path)
 }
 
 // dial connects to the process that lends a lake.
