@@ -161,8 +161,8 @@ func MappingOf(format *accesslog.Format, usagePlan, customer, usagePlanID string
 	return m
 }
 
-// add adds a field by its path, and by the lower-case path: in Parquet files, some of the names are in lower case. A field that the format has twice is
-// secret if one of the two is.
+// add adds a field by its path, and by the path in lower case, because some of the names are in lower case in Parquet files. A
+// field that the format has twice is secret if one of the two is.
 func (m Mapping) add(path string, f field) {
 	if m.fields[path].kind != kindSecret {
 		m.fields[path] = f

@@ -208,8 +208,9 @@ func (l *Lake) configure(ctx context.Context, opts Options) error {
 // the compatible one and no more space.
 const storageVersion = "v1.5.0"
 
-// blockSize is half of DuckDB's default, for new lakes. Most columns fill only a part of a block in each row group, so a million rows take 28
-// bytes each instead of 30.5, and 400,000 take 29 to 30 instead of 31 to 44. Queries that read few columns take up to half as long again. With a quarter it is 30.
+// blockSize is half of DuckDB's default, for new lakes. Most columns fill only a part of a block in each row group, so a million
+// rows take 28 bytes each instead of 30.5, and 400,000 take 29 to 30 instead of 31 to 44. With a quarter it is 30. Queries that
+// read few columns take up to half as long again.
 const blockSize = "131072"
 
 func mode(readOnly bool) string {
@@ -301,7 +302,8 @@ var migrations = map[int]string{
 	// Version 1 compared only ids to find duplicates.
 	1: `UPDATE request_rows SET duplicate = false WHERE duplicate AND ` + RequestKey + ` IS NULL;
 		DELETE FROM unchecked; INSERT INTO unchecked SELECT id FROM objects; UPDATE lake SET version = 2`,
-	// Version 2 took every JSON object for a request, read no nested fields and no partition columns, and repaired and unwrapped fewer lines.
+	// Version 2 took every JSON object for a request, read no nested fields and no partition columns, and repaired and unwrapped
+	// fewer lines.
 	2: `ALTER TABLE objects ADD COLUMN other BIGINT DEFAULT 0; ALTER TABLE objects ADD COLUMN repaired BIGINT DEFAULT 0; ALTER TABLE objects ADD COLUMN repair VARCHAR;
 		CREATE TABLE mappings (bucket VARCHAR NOT NULL, mapping VARCHAR NOT NULL);
 		UPDATE objects SET etag = '' WHERE bad > 0 OR key LIKE '%=%/%' OR id IN (SELECT object FROM request_rows
