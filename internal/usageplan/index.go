@@ -43,9 +43,16 @@ type Config struct {
 	Store  SnapshotStore // optional: shares the snapshot with other processes
 	Logger *slog.Logger  // optional
 
-	Every        time.Duration // between refreshes, default 60 s; longer if listings are slow
+	Every        time.Duration // between refreshes, default 60 s (DefaultEvery); longer if listings are slow
 	UnknownEvery time.Duration // minimum time between refreshes for unknown keys, default 30 s
 }
+
+// DefaultEvery is the default of Config.Every.
+const DefaultEvery = time.Minute
+
+// WritesEvery is how often the shared snapshot is written while nothing changes, with refreshes every DefaultEvery: at the
+// first refresh after writesAfter intervals.
+const WritesEvery = 4 * DefaultEvery
 
 const (
 	maxPending = 1_000           // unknown keys waiting for a refresh
@@ -95,6 +102,7 @@ type Index struct {
 	nextPoked  time.Time // earliest listing after a poke
 	nextSingle time.Time // earliest lookup of unknown keys
 	poked      bool      // since the last listing
+	shared     sharedCopy
 }
 
 // New returns an index. It is empty until the first refresh.
@@ -102,7 +110,7 @@ func New(cfg Config) (*Index, error) {
 	if cfg.Source == nil {
 		return nil, errors.New("usage plan index requires a source")
 	}
-	cfg.Every = cmp.Or(cfg.Every, time.Minute)
+	cfg.Every = cmp.Or(cfg.Every, DefaultEvery)
 	cfg.UnknownEvery = cmp.Or(cfg.UnknownEvery, 30*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -50,12 +50,18 @@ func NewS3Store(cfg S3Config) (*S3Store, error) {
 	return &S3Store{client: c, url: &u}, nil
 }
 
-// Get reads the object, or returns no bytes and no ETag if it does not exist. To callers that may not
-// list the bucket, S3 returns 403 instead of 404 for a missing object, so a 403 counts as missing;
+// Get reads the object unless it still has the known ETag, or returns no bytes and no ETag if it does not exist. To callers
+// that may not list the bucket, S3 returns 403 instead of 404 for a missing object, so a 403 counts as missing;
 // a real lack of permission then fails in Put.
-func (s *S3Store) Get(ctx context.Context) (data []byte, etag string, err error) {
-	a, err := s.client.do(ctx, http.MethodGet, s.url, nil, nil)
-	if isStatus(err, http.StatusNotFound, http.StatusForbidden) {
+func (s *S3Store) Get(ctx context.Context, known string) (data []byte, etag string, err error) {
+	header := http.Header{}
+	if known != "" {
+		header.Set("If-None-Match", known)
+	}
+	a, err := s.client.do(ctx, http.MethodGet, s.url, header, nil)
+	if isStatus(err, http.StatusNotModified) {
+		return nil, known, nil
+	} else if isStatus(err, http.StatusNotFound, http.StatusForbidden) {
 		return nil, "", nil
 	} else if err != nil {
 		return nil, "", err

@@ -164,6 +164,24 @@ func (s *Snapshot) remember(prev *Snapshot, index map[string]uint32) {
 	s.gone = len(all)
 }
 
+// sameContent reports whether two snapshots have the same plans and keys. Their times may differ.
+func (s *Snapshot) sameContent(o *Snapshot) bool {
+	if s.whole != o.whole || len(s.plans) != len(o.plans) {
+		return false
+	}
+	others := o.planIndex()
+	for _, p := range s.plans {
+		i, ok := others[p.ID]
+		if !ok || p.Name != o.plans[i].Name || !slices.Equal(p.Stages, o.plans[i].Stages) {
+			return false
+		}
+	}
+	return maps.EqualFunc(s.keys, o.keys, func(a, b entry) bool {
+		return a.name == b.name && a.gone == b.gone &&
+			slices.EqualFunc(a.plans, b.plans, func(i, k uint32) bool { return s.plans[i].ID == o.plans[k].ID })
+	})
+}
+
 // At returns the time of the listing.
 func (s *Snapshot) At() time.Time { return s.at }
 

@@ -13,8 +13,9 @@ var ErrChanged = errors.New("shared snapshot has changed")
 // SnapshotStore keeps one snapshot, as bytes, for many processes. They may use it in parallel, because
 // each Put names the version that it replaces.
 type SnapshotStore interface {
-	// Get returns the bytes and their ETag, or no bytes and no ETag if there are none yet.
-	Get(ctx context.Context) (data []byte, etag string, err error)
+	// Get returns the bytes and their ETag, or no bytes and no ETag if there are none yet. If the ETag is known, Get may
+	// return it without the bytes.
+	Get(ctx context.Context, known string) (data []byte, etag string, err error)
 	// Put replaces the bytes with the ETag ifMatch, or creates them if ifMatch is "", and returns the
 	// new ETag. The error wraps ErrChanged if the bytes have another ETag.
 	Put(ctx context.Context, data []byte, ifMatch string) (etag string, err error)
@@ -24,56 +25,102 @@ type SnapshotStore interface {
 // An overrun is harmless: if two processes renew it, the second Put fails.
 const leaseFor = time.Minute
 
-// lease names the process that renews the shared snapshot. It is part of the stored bytes, so acquiring
-// it is one conditional Put: of many processes that find the snapshot too old, one succeeds, and
+// keepFor is for how many refresh intervals other processes rely on the process that wrote the shared snapshot last, its
+// keeper, and writesAfter how old the keeper lets it become. The keeper lists the plans and keys at every refresh, but writes
+// the snapshot only if they have changed or it is this old: a small API's puts to S3 would otherwise cost more than the
+// rest of its pipeline. When Lambda stops the keeper, another process notices after keepFor intervals.
+const (
+	keepFor     = 5
+	writesAfter = 3.5
+)
+
+// lease names the process that wrote the shared snapshot, or until then renews it. It is part of the stored bytes, so
+// acquiring it is one conditional Put: of many processes that find the snapshot too old, one succeeds, and
 // the others keep their snapshot.
 type lease struct {
-	holder string
-	until  time.Time
+	holder string    // "" if the snapshot was written by a version without keepers
+	until  time.Time // when a renewal is considered to have failed; zero if none is running
 }
 
-// loadShared adopts the shared snapshot if it is newer, and renews it if it is too old and no other
-// process is renewing it.
+// sharedCopy is the shared snapshot as this process last read or wrote it.
+type sharedCopy struct {
+	snap *Snapshot
+	held lease
+	etag string
+}
+
+// loadShared adopts the shared snapshot if it is newer, and renews it if this process is its keeper, or if it is too old and
+// no other process is renewing it.
 func (x *Index) loadShared(ctx context.Context) (next time.Time, err error) {
-	data, etag, err := x.cfg.Store.Get(ctx)
-	if err != nil {
+	if err := x.readShared(ctx); err != nil {
 		return x.loadAlone(ctx, err)
 	}
-	shared, held := &Snapshot{}, lease{}
-	if len(data) > 0 {
-		if shared, held, err = decode(data); errors.Is(err, errVersion) {
-			return x.loadAlone(ctx, err) // written by a newer version; not replaced
-		} else if err != nil {
-			x.log.Warn("shared snapshot is unreadable; replacing it", "error", err)
-			shared, held = &Snapshot{}, lease{}
-		}
-	}
+	shared, held := x.shared.snap, x.shared.held
 	x.adopt(shared)
 
 	now := time.Now()
-	if !x.poked && now.Sub(shared.at) < x.cfg.Every {
-		return shared.at.Add(jitter(x.cfg.Every)), nil
-	}
-	if held.holder != x.holder && now.Before(held.until) {
+	age, keeper := now.Sub(shared.at), held.holder == x.holder
+	switch {
+	case !keeper && now.Before(held.until):
 		return now.Add(min(held.until.Sub(now), x.untilOthersAreDone())), nil
-	}
-	etag, err = x.cfg.Store.Put(ctx, encode(shared, lease{x.holder, now.Add(leaseFor)}), etag)
-	if errors.Is(err, ErrChanged) {
+	case x.poked:
+	case age < x.cfg.Every:
+		return shared.at.Add(jitter(x.cfg.Every)), nil
+	case !keeper && held.holder != "" && shared.whole && age < keepFor*x.cfg.Every:
 		return now.Add(x.untilOthersAreDone()), nil
-	} else if err != nil {
-		return x.loadAlone(ctx, err)
+	}
+	if !keeper {
+		if err := x.writeShared(ctx, shared, lease{x.holder, now.Add(leaseFor)}); errors.Is(err, ErrChanged) {
+			return now.Add(x.untilOthersAreDone()), nil
+		} else if err != nil {
+			return x.loadAlone(ctx, err)
+		}
 	}
 	if err := x.list(ctx); err != nil {
 		return next, err
 	}
-	if _, err := x.cfg.Store.Put(ctx, encode(x.snap.Load(), lease{}), etag); err != nil && !errors.Is(err, ErrChanged) {
-		x.failures.Add(1)
-		x.log.Warn("writing the shared snapshot failed", "error", err)
+	renewing := !x.shared.held.until.IsZero()
+	if listed := x.snap.Load(); renewing || float64(age) >= writesAfter*float64(x.cfg.Every) || !listed.sameContent(shared) {
+		if err := x.writeShared(ctx, listed, lease{holder: x.holder}); err != nil && !errors.Is(err, ErrChanged) {
+			x.failures.Add(1)
+			x.log.Warn("writing the shared snapshot failed", "error", err)
+		}
 	}
 	return time.Now().Add(jitter(x.cfg.Every)), nil
 }
 
-// untilOthersAreDone returns the wait before the next reading while another process renews the shared snapshot.
+// readShared reads the shared snapshot into x.shared.
+func (x *Index) readShared(ctx context.Context) error {
+	data, etag, err := x.cfg.Store.Get(ctx, x.shared.etag)
+	if err != nil {
+		return err
+	}
+	if etag != "" && etag == x.shared.etag {
+		return nil
+	}
+	read := sharedCopy{snap: &Snapshot{}, etag: etag}
+	if len(data) > 0 {
+		if read.snap, read.held, err = decode(data); errors.Is(err, errVersion) {
+			return err // written by a newer version; not replaced
+		} else if err != nil {
+			x.log.Warn("shared snapshot is unreadable; replacing it", "error", err)
+			read.snap, read.held = &Snapshot{}, lease{}
+		}
+	}
+	x.shared = read
+	return nil
+}
+
+// writeShared replaces the shared snapshot that x.shared holds.
+func (x *Index) writeShared(ctx context.Context, s *Snapshot, l lease) error {
+	etag, err := x.cfg.Store.Put(ctx, encode(s, l), x.shared.etag)
+	if err == nil {
+		x.shared = sharedCopy{s, l, etag}
+	}
+	return err
+}
+
+// untilOthersAreDone returns the wait before the next reading while another process keeps or renews the shared snapshot.
 func (x *Index) untilOthersAreDone() time.Duration {
 	if x.Ready() {
 		return jitter(x.cfg.Every / 4)

@@ -25,6 +25,7 @@ type object struct {
 	data []byte
 	rev  int
 	puts int
+	gets int
 	err  error // returned by Get and Put, if set
 	path string
 	race func() // called once after a Get
@@ -37,12 +38,15 @@ func (o *object) etag() string {
 	return fmt.Sprintf("%q", fmt.Sprint("rev", o.rev))
 }
 
-func (o *object) Get(context.Context) ([]byte, string, error) {
+func (o *object) Get(_ context.Context, known string) ([]byte, string, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if race := o.race; race != nil {
 		o.race = nil
 		defer race()
+	}
+	if o.gets++; known != "" && known == o.etag() {
+		return nil, known, o.err
 	}
 	return bytes.Clone(o.data), o.etag(), o.err
 }
@@ -70,12 +74,17 @@ func (o *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet:
-		data, etag, _ := o.Get(r.Context())
+		known := r.Header.Get("If-None-Match")
+		data, etag, _ := o.Get(r.Context(), known)
 		if etag == "" {
 			http.Error(w, "<Error><Code>NoSuchKey</Code></Error>", http.StatusNotFound)
 			return
 		}
 		w.Header().Set("ETag", etag)
+		if etag == known {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
 		_, _ = w.Write(data)
 	case http.MethodPut:
 		if (r.Header.Get("If-Match") == "") == (r.Header.Get("If-None-Match") != "*") {
@@ -197,7 +206,7 @@ func TestLeaseLoserWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
-		pass(2 * time.Minute)
+		pass(6 * time.Minute)
 		g.count()
 		store.race = func() { store.rev++ } // another process was faster
 		d := newIndex(t, newSource(t, g, nil), withStore(store))
@@ -247,12 +256,101 @@ func TestUnknownKeyBypassesSharedSnapshot(t *testing.T) {
 	})
 }
 
+// A month has 43,200 minutes: two puts in each would cost $0.43, more than the rest of a small pipeline.
+func TestUnchangedSnapshotIsRarelyWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		d := newIndex(t, newSource(t, g, nil), withStore(store))
+		for began := time.Now(); time.Since(began) < time.Hour; pass(10 * time.Second) {
+			refresh(t, d)
+			if age := d.Stats().Age; age > 80*time.Second {
+				t.Fatalf("the snapshot is %v old after a refresh, want up to a refresh interval", age)
+			}
+		}
+		if n := g.count() / 3; n < 50 || n > 66 {
+			t.Errorf("%d listings in an hour, want about one per minute", n)
+		}
+		if store.puts < 12 || store.puts > 2+3600/int(usageplan.WritesEvery.Seconds()) {
+			t.Errorf("%d puts in an hour, want two for the first snapshot and one every %v", store.puts, usageplan.WritesEvery)
+		}
+		if store.gets > 66 {
+			t.Errorf("%d gets in an hour, want one per refresh", store.gets)
+		}
+	})
+}
+
+func TestChangeIsWrittenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		keeper, other := newIndex(t, newSource(t, g, nil), withStore(store)), newIndex(t, newSource(t, g, nil), withStore(store))
+		refresh(t, keeper)
+		refresh(t, other)
+		g.key("k9", "New Inc", "p1")
+		g.deleteKey("k1")
+		for range 9 {
+			pass(10 * time.Second)
+			refresh(t, keeper)
+			refresh(t, other)
+		}
+		wantWho(t, other, "k9", "prod", "Gold/New Inc")
+		if n := g.count(); n != 6 {
+			t.Errorf("two processes made %d calls for two listings, want 6", n)
+		}
+		if store.puts != 3 {
+			t.Errorf("%d puts, want two for the first snapshot and one for the change", store.puts)
+		}
+	})
+}
+
+func TestStoppedKeeperIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store))) // then Lambda stops it
+		other := newIndex(t, newSource(t, g, nil), withStore(store))
+		refresh(t, other)
+		g.key("k9", "New Inc", "p1")
+		g.key("k8", "Newer Inc", "p1")
+		wantWho(t, other, "k9", "prod", "unknown")
+		refresh(t, other) // a new key needs no keeper
+		wantWho(t, other, "k9", "prod", "Gold/New Inc")
+		for range 30 {
+			pass(10 * time.Second)
+			refresh(t, other)
+		}
+		pass(15 * time.Second)
+		refresh(t, other)
+		wantWho(t, other, "k8", "prod", "Gold/Newer Inc")
+		if age := other.Stats().Age; age > time.Minute {
+			t.Errorf("the snapshot is %v old after five minutes without a keeper, want a new one", age)
+		}
+	})
+}
+
+// Functions of earlier versions release the lease without a name and renew the snapshot at every interval.
+func TestSnapshotWithoutKeeperIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, store := smallGateway(), &object{}
+		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
+		s, err := usageplan.Decode(store.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.data, store.rev = s.Encode(), store.rev+1
+		g.count()
+		pass(70 * time.Second)
+		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
+		if n := g.count(); n != 3 {
+			t.Errorf("%d calls after a minute, want 3 for a listing", n)
+		}
+	})
+}
+
 func TestDeletedKeysAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, store := smallGateway(), &object{}
 		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
 		g.deleteKey("k1")
-		pass(2 * time.Minute)
+		pass(6 * time.Minute)
 		refresh(t, newIndex(t, newSource(t, g, nil), withStore(store)))
 		d := newIndex(t, newSource(t, g, nil), withStore(store))
 		refresh(t, d)
@@ -300,7 +398,7 @@ func TestS3Store(t *testing.T) {
 	if err != nil {
 		t.Fatalf("NewS3Store: %v", err)
 	}
-	if data, etag, err := store.Get(t.Context()); len(data) != 0 || etag != "" || err != nil {
+	if data, etag, err := store.Get(t.Context(), ""); len(data) != 0 || etag != "" || err != nil {
 		t.Errorf("Get of a missing object = %q, %q, %v, want nothing", data, etag, err)
 	}
 	if _, err := store.Put(t.Context(), []byte("x"), `"rev1"`); !errors.Is(err, usageplan.ErrChanged) {
@@ -320,8 +418,11 @@ func TestS3Store(t *testing.T) {
 	if _, err := store.Put(t.Context(), []byte("x"), first); !errors.Is(err, usageplan.ErrChanged) {
 		t.Errorf("Put with an old ETag: %v, want ErrChanged", err)
 	}
-	if data, etag, err := store.Get(t.Context()); string(data) != "two" || etag != second || err != nil {
+	if data, etag, err := store.Get(t.Context(), first); string(data) != "two" || etag != second || err != nil {
 		t.Errorf("Get = %q, %q, %v, want two, %q", data, etag, err, second)
+	}
+	if data, etag, err := store.Get(t.Context(), second); len(data) != 0 || etag != second || err != nil {
+		t.Errorf("Get with the current ETag = %q, %q, %v, want no bytes and %q", data, etag, err, second)
 	}
 }
 
@@ -340,13 +441,13 @@ func TestS3StoreWithoutListPermission(t *testing.T) {
 	if err != nil {
 		t.Fatalf("NewS3Store: %v", err)
 	}
-	if data, etag, err := store.Get(t.Context()); len(data) != 0 || etag != "" || err != nil {
+	if data, etag, err := store.Get(t.Context(), ""); len(data) != 0 || etag != "" || err != nil {
 		t.Errorf("Get of a missing object = %q, %q, %v, want nothing", data, etag, err)
 	}
 	if _, err := store.Put(t.Context(), []byte("one"), ""); err != nil {
 		t.Errorf("first Put: %v", err)
 	}
-	if data, _, err := store.Get(t.Context()); string(data) != "one" || err != nil {
+	if data, _, err := store.Get(t.Context(), ""); string(data) != "one" || err != nil {
 		t.Errorf("Get = %q, %v, want one", data, err)
 	}
 }
@@ -364,7 +465,7 @@ func TestS3StoreInAWS(t *testing.T) {
 		if err != nil {
 			t.Fatalf("NewS3Store: %v", err)
 		}
-		if _, _, err := store.Get(t.Context()); err != nil || got != want {
+		if _, _, err := store.Get(t.Context(), ""); err != nil || got != want {
 			t.Errorf("Get in bucket %s called %s (%v), want %s", bucket, got, err, want)
 		}
 	}
