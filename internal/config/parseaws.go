@@ -16,12 +16,13 @@ type AWS struct {
 	ExpireDays   int    // days after which delivered objects are deleted; 0 keeps them
 	ErrorDays    int    // the same for error objects
 	LogDays      int    // retention of the CloudWatch log groups, one of CloudWatch's steps
+	Organisation
 }
 
 const maxExpireDays = 36500
 
 func readAWS(p *Pipeline, v yamlfile.Value) {
-	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days")
+	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days", "tags")
 	a := &p.AWS
 	a.Architecture = m["architecture"].OneOf("arm64", "x86_64")
 	a.Memory = cmp.Or(int(m["memory"].Whole(record.MinFunctionMemoryMiB, record.MaxFunctionMemoryMiB)), a.Memory)
@@ -34,4 +35,5 @@ func readAWS(p *Pipeline, v yamlfile.Value) {
 			c.Problemf("write "+strconv.Itoa(steps[min(i, len(steps)-1)]), "expected a retention that CloudWatch Logs accepts: 1, 3, 5, 7, 14, 30, 60, 90, 120 ... days, found %s", c.Shown())
 		}
 	}
+	readTags(a, m["tags"])
 }

@@ -55,7 +55,7 @@ func (r *Bucket) Read(ctx context.Context) (State, error) {
 			return state, err
 		}
 	}
-	absent := State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}}, Notes: r.notes("")}
+	absent := State{Fields: append([]Field{{Name: fieldTag, Want: r.s.Owner()}}, tagFields(nil, r.s.Tags())...), Notes: r.notes("")}
 	for _, set := range r.settings() {
 		absent.Fields = append(absent.Fields, Field{Name: set.name, Want: set.want})
 	}
@@ -73,6 +73,7 @@ func (r *Bucket) read(ctx context.Context) (State, error) {
 	if err := r.owned(ctx, tags, &state); err != nil {
 		return State{}, err
 	}
+	state.Fields = append(state.Fields, tagFields(bucketTags(tags), r.s.Tags())...)
 	var lacking []string
 	for _, set := range r.settings() {
 		have, err := set.have(ctx)
@@ -102,7 +103,7 @@ func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) 
 		}
 	}
 	// Tag first: if interrupted afterwards, the next run needs no flag.
-	if found.Differs(fieldTag) {
+	if found.tagsDiffer() {
 		if err := r.settled(ctx, progress, r.tag); err != nil {
 			return fmt.Errorf("tag it: %w", err)
 		}
@@ -158,7 +159,7 @@ func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 		config.LocationConstraint = types.BucketLocationConstraint(r.s.Region)
 	}
 	if tagged {
-		config.Tags = []types.Tag{r.ownerTag()}
+		config.Tags = s3Tags(r.s.Tags())
 	}
 	in := &s3.CreateBucketInput{Bucket: aws.String(r.Name()), ObjectOwnership: r.want.Ownership}
 	if config.LocationConstraint != "" || tagged {

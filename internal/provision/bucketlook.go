@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -129,28 +130,34 @@ func (r *Bucket) tags(ctx context.Context) ([]types.Tag, error) {
 	return out.TagSet, nil
 }
 
-func ownerOf(tags []types.Tag) string {
-	for _, t := range tags {
-		if aws.ToString(t.Key) == desired.OwnerTag {
-			return aws.ToString(t.Value)
-		}
+func bucketTags(all []types.Tag) map[string]string {
+	tags := map[string]string{}
+	for _, t := range all {
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	return ""
+	return tags
 }
 
-func (r *Bucket) ownerTag() types.Tag {
-	return types.Tag{Key: aws.String(desired.OwnerTag), Value: aws.String(r.s.Owner())}
+func s3Tags(tags map[string]string) (all []types.Tag) {
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		all = append(all, types.Tag{Key: &key, Value: aws.String(tags[key])})
+	}
+	return all
 }
 
-// tag adds the owner tag. The API replaces all tags at once, so the others are sent unchanged.
+// tag sets the pipeline's tags and removes those that it no longer has. The API replaces all tags at once, so the others are sent unchanged.
 func (r *Bucket) tag(ctx context.Context) error {
 	tags, err := r.tags(ctx)
 	if err != nil {
 		return err
 	}
-	tags = slices.DeleteFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == desired.OwnerTag })
+	remove, set := tagChanges(bucketTags(tags), r.s.Tags())
+	tags = slices.DeleteFunc(tags, func(t types.Tag) bool {
+		_, replaced := set[aws.ToString(t.Key)]
+		return replaced || slices.Contains(remove, aws.ToString(t.Key))
+	})
 	_, err = r.c.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
-		Bucket: aws.String(r.Name()), Tagging: &types.Tagging{TagSet: append(tags, r.ownerTag())},
+		Bucket: aws.String(r.Name()), Tagging: &types.Tagging{TagSet: append(tags, s3Tags(set)...)},
 	})
 	return err
 }
@@ -158,7 +165,7 @@ func (r *Bucket) tag(ctx context.Context) error {
 // owned sets the required flag in state if the bucket is not the pipeline's. A bare bucket needs
 // no flag: an interrupted deploy may have left it, and it holds nothing to lose.
 func (r *Bucket) owned(ctx context.Context, tags []types.Tag, state *State) error {
-	state.ownedBy(ownerOf(tags), r.s.Owner())
+	state.ownedBy(bucketTags(tags)[desired.OwnerTag], r.s.Owner())
 	if len(tags) > 0 {
 		return nil
 	}

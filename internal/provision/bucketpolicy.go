@@ -86,7 +86,7 @@ func (r *bucketPolicy) owned(ctx context.Context, state *State) error {
 	if err != nil {
 		return err
 	}
-	state.adopt(ownerOf(tags), r.s.Owner(), "it has stagelog statements, but its bucket belongs to no pipeline", "its bucket belongs to the pipeline ")
+	state.adopt(bucketTags(tags)[desired.OwnerTag], r.s.Owner(), "it has stagelog statements, but its bucket belongs to no pipeline", "its bucket belongs to the pipeline ")
 	return nil
 }
 

@@ -59,11 +59,12 @@ func (r *function) Read(ctx context.Context) (State, error) {
 			return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a function with that name exists as a container image, which Lambda cannot convert to a zip: choose another name: in stagelog.yaml, or delete it with `aws lambda delete-function --function-name %s --region %s`", r.Name(), r.s.Region)}
 		}
 		state.ownedBy(now.Tags[desired.OwnerTag], r.s.Owner())
+		state.Fields = append(state.Fields, tagFields(now.Tags, r.s.Tags())...)
 		if have.LastUpdateStatus == types.LastUpdateStatusFailed {
 			state.Notes = []string{fmt.Sprintf("its last update failed and the earlier version still runs: %s (%s)", aws.ToString(have.LastUpdateStatusReason), have.LastUpdateStatusReasonCode)}
 		}
 	} else {
-		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
+		state.Fields = append([]Field{{Name: fieldTag, Want: r.s.Owner()}}, tagFields(nil, r.s.Tags())...)
 		if r.want.Salted {
 			state.Notes = append(state.Notes, "a new secret for key hashes is created: hashes will differ from those that an earlier function delivered")
 		}
@@ -120,10 +121,9 @@ func (r *function) environment(have map[string]string) map[string]string {
 
 // Apply creates the function or changes what differs, and waits until it can be invoked.
 func (r *function) Apply(ctx context.Context, found State, progress func(string)) error {
-	if found.Exists && found.Differs(fieldTag) {
-		_, err := r.c.TagResource(ctx, &lambda.TagResourceInput{Resource: aws.String(r.s.FunctionARN()), Tags: r.tags()})
-		if err != nil {
-			return fmt.Errorf("tag it: %w", err)
+	if found.Exists && found.tagsDiffer() {
+		if err := setTags(ctx, r, r.s.Tags()); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -182,7 +182,7 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 		Runtime: r.want.Runtime, Handler: &r.want.Handler, Architectures: []types.Architecture{types.Architecture(r.want.Architecture)},
 		MemorySize: &r.want.Memory, Timeout: &r.want.Timeout,
 		Role: &r.want.Role, Code: &types.FunctionCode{ZipFile: r.want.Zip},
-		Environment: &types.Environment{Variables: r.environment(env)}, Tags: r.tags(),
+		Environment: &types.Environment{Variables: r.environment(env)}, Tags: r.s.Tags(),
 	}
 	err := untilReady(ctx, progress, func() error {
 		_, err := r.c.CreateFunction(ctx, in)
@@ -256,7 +256,26 @@ func variables(c *types.FunctionConfiguration) map[string]string {
 	return c.Environment.Variables
 }
 
-func (r *function) tags() map[string]string { return map[string]string{desired.OwnerTag: r.s.Owner()} }
+func (r *function) tags(ctx context.Context) (map[string]string, error) {
+	now, err := r.get(ctx)
+	if err == nil && now == nil {
+		err = errDeletedByOther
+	}
+	if err != nil {
+		return nil, err
+	}
+	return now.Tags, nil
+}
+
+func (r *function) tag(ctx context.Context, tags map[string]string) error {
+	_, err := r.c.TagResource(ctx, &lambda.TagResourceInput{Resource: aws.String(r.s.FunctionARN()), Tags: tags})
+	return err
+}
+
+func (r *function) untag(ctx context.Context, keys []string) error {
+	_, err := r.c.UntagResource(ctx, &lambda.UntagResourceInput{Resource: aws.String(r.s.FunctionARN()), TagKeys: keys})
+	return err
+}
 
 func (r *function) codeSHA256() string {
 	sum := sha256.Sum256(r.want.Zip)

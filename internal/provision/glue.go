@@ -16,7 +16,8 @@ import (
 )
 
 // database is the pipeline's Glue database. It holds the table whose columns Firehose uses to convert records. The owner is a
-// parameter of both: tables have no tags, and CloudFormation cannot tag databases.
+// parameter of both: tables have no tags, and CloudFormation cannot tag databases. Only the tags of stagelog.yaml are tags of
+// the database.
 type database struct {
 	s    *desired.Spec
 	want *types.DatabaseInput
@@ -36,11 +37,48 @@ func (r *database) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if have == nil {
-		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}}}, nil
+		return State{Fields: append([]Field{{Name: fieldTag, Want: r.s.Owner()}}, tagFields(nil, r.wantTags())...)}, nil
 	}
 	state := State{Exists: true}
 	state.ownedBy(have.Parameters[desired.OwnerTag], r.s.Owner())
+	tags, err := r.tags(ctx)
+	want := r.wantTags()
+	switch {
+	case awserr.Unsupported(err), awserr.Denied(err) && want == nil:
+		return state, nil // stagelog.yaml has no tags, or the endpoint does not support them
+	case err != nil:
+		return State{}, err
+	}
+	state.Fields = append(state.Fields, tagFields(tags, want)...)
 	return state, nil
+}
+
+// wantTags returns the tags of stagelog.yaml, nil without any.
+func (r *database) wantTags() map[string]string {
+	if len(r.s.Pipeline.AWS.Tags) == 0 {
+		return nil
+	}
+	return r.s.Tags()
+}
+
+func (r *database) arn() *string { return aws.String(r.s.DatabaseARN()) }
+
+func (r *database) tags(ctx context.Context) (map[string]string, error) {
+	out, err := r.c.GetTags(ctx, &glue.GetTagsInput{ResourceArn: r.arn()})
+	if err != nil {
+		return nil, fmt.Errorf("read its tags: %w", err)
+	}
+	return out.Tags, nil
+}
+
+func (r *database) tag(ctx context.Context, tags map[string]string) error {
+	_, err := r.c.TagResource(ctx, &glue.TagResourceInput{ResourceArn: r.arn(), TagsToAdd: tags})
+	return err
+}
+
+func (r *database) untag(ctx context.Context, keys []string) error {
+	_, err := r.c.UntagResource(ctx, &glue.UntagResourceInput{ResourceArn: r.arn(), TagsToRemove: keys})
+	return err
 }
 
 // describe returns the database, or nil if it does not exist.
@@ -56,13 +94,23 @@ func (r *database) describe(ctx context.Context) (*types.Database, error) {
 }
 
 func (r *database) Apply(ctx context.Context, found State, _ func(string)) error {
-	if found.Exists && !found.Differs(fieldTag) {
-		return nil
-	}
 	if !found.Exists {
-		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: r.want})
+		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: r.want, Tags: r.wantTags()})
 		return ignoreOwnDuplicate(ctx, r, err)
 	}
+	if found.Differs(fieldTag) {
+		if err := r.adopt(ctx); err != nil {
+			return err
+		}
+	}
+	if found.Differs(fieldTags) {
+		return setTags(ctx, r, r.wantTags())
+	}
+	return nil
+}
+
+// adopt adds the owner to the parameters of an existing database.
+func (r *database) adopt(ctx context.Context) error {
 	have, err := r.describe(ctx)
 	if err != nil {
 		return err

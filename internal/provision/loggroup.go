@@ -45,13 +45,14 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 	retention := Field{Name: fieldRetention, Want: daysText(r.days)}
 	stream := Field{Name: fieldLogStream, Want: r.stream}
 	if group == nil {
-		state.Fields = []Field{{Name: fieldTag, Want: r.s.Owner()}}
+		state.Fields = append([]Field{{Name: fieldTag, Want: r.s.Owner()}}, tagFields(nil, r.s.Tags())...)
 	} else {
-		owner, err := r.owner(ctx)
+		tags, err := r.tags(ctx)
 		if err != nil {
 			return State{}, err
 		}
-		state.ownedBy(owner, r.s.Owner())
+		state.ownedBy(tags[desired.OwnerTag], r.s.Owner())
+		state.Fields = append(state.Fields, tagFields(tags, r.s.Tags())...)
 		retention.Have = daysText(aws.ToInt32(group.RetentionInDays))
 		if stream.Have, err = r.findStream(ctx); err != nil {
 			return State{}, err
@@ -70,9 +71,9 @@ func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)
 		if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
 			return err
 		}
-	} else if found.Differs(fieldTag) {
-		if err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return r.tag(ctx) }); err != nil {
-			return fmt.Errorf("tag it: %w", err)
+	} else if found.tagsDiffer() {
+		if err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return setTags(ctx, r, r.s.Tags()) }); err != nil {
+			return err
 		}
 	}
 	for _, fix := range []struct {
@@ -91,12 +92,17 @@ func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)
 }
 
 func (r *logGroup) create(ctx context.Context) error {
-	_, err := r.c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.group, Tags: r.tags()})
+	_, err := r.c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.group, Tags: r.s.Tags()})
 	return err
 }
 
-func (r *logGroup) tag(ctx context.Context) error {
-	_, err := r.c.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group)), Tags: r.tags()})
+func (r *logGroup) tag(ctx context.Context, tags map[string]string) error {
+	_, err := r.c.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group)), Tags: tags})
+	return err
+}
+
+func (r *logGroup) untag(ctx context.Context, keys []string) error {
+	_, err := r.c.UntagResource(ctx, &cloudwatchlogs.UntagResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group)), TagKeys: keys})
 	return err
 }
 
@@ -123,8 +129,6 @@ func (r *logGroup) Destroy(ctx context.Context, found State, _ func(string)) (st
 	return deleted(err)
 }
 
-func (r *logGroup) tags() map[string]string { return map[string]string{desired.OwnerTag: r.s.Owner()} }
-
 // describe returns the group, or nil if it does not exist. Groups are sorted by name, so an exact
 // match precedes longer names and is on the first page.
 func (r *logGroup) describe(ctx context.Context) (*types.LogGroup, error) {
@@ -139,12 +143,12 @@ func (r *logGroup) describe(ctx context.Context) (*types.LogGroup, error) {
 	return &out.LogGroups[i], nil
 }
 
-func (r *logGroup) owner(ctx context.Context) (string, error) {
+func (r *logGroup) tags(ctx context.Context) (map[string]string, error) {
 	out, err := r.c.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: aws.String(r.s.LogGroupARN(r.group))})
 	if err != nil {
-		return "", fmt.Errorf("read its tags: %w", err)
+		return nil, fmt.Errorf("read its tags: %w", err)
 	}
-	return out.Tags[desired.OwnerTag], nil
+	return out.Tags, nil
 }
 
 // findStream returns the name of the log stream, "" if it is missing.

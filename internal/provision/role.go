@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,13 +43,16 @@ func (r *role) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if now == nil {
-		return State{Fields: []Field{{Name: fieldTag, Want: r.s.Owner()}, trust, permissions}}, nil
+		fields := append([]Field{{Name: fieldTag, Want: r.s.Owner()}}, tagFields(nil, r.s.Tags())...)
+		return State{Fields: append(fields, trust, permissions)}, nil
 	}
 	if path := aws.ToString(now.Path); path != "" && path != "/" {
 		return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a role with that name exists with path %s, and IAM cannot change a role's path: choose another name: in stagelog.yaml, or delete that role", path)}
 	}
 	state := State{Exists: true}
-	state.ownedBy(roleOwner(now.Tags), r.s.Owner())
+	tags := roleTags(now.Tags)
+	state.ownedBy(tags[desired.OwnerTag], r.s.Owner())
+	state.Fields = append(state.Fields, tagFields(tags, r.s.Tags())...)
 	trust.Have = r.want.Trust.ShowOther(aws.ToString(now.AssumeRolePolicyDocument))
 	if permissions.Have, err = r.inline(ctx); err != nil {
 		return State{}, err
@@ -72,15 +76,15 @@ func (r *role) Read(ctx context.Context) (State, error) {
 func (r *role) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
 		_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
-			RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: r.tags(),
+			RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: iamTags(r.s.Tags()),
 		})
 		if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
 			return err
 		}
 	}
-	if found.Exists && found.Differs(fieldTag) {
-		if _, err := r.c.TagRole(ctx, &iam.TagRoleInput{RoleName: &r.want.Name, Tags: r.tags()}); err != nil {
-			return fmt.Errorf("tag it: %w", err)
+	if found.Exists && found.tagsDiffer() {
+		if err := setTags(ctx, r, r.s.Tags()); err != nil {
+			return err
 		}
 	}
 	if found.Exists && found.Differs(fieldTrust) {
@@ -190,14 +194,39 @@ func (r *role) others(ctx context.Context) (all []types.AttachedPolicy, err erro
 	return all, nil
 }
 
-func (r *role) tags() []types.Tag {
-	return []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String(r.s.Owner())}}
+// tags returns the role's tags.
+func (r *role) tags(ctx context.Context) (map[string]string, error) {
+	now, err := r.get(ctx)
+	if err == nil && now == nil {
+		err = errDeletedByOther
+	}
+	if err != nil {
+		return nil, err
+	}
+	return roleTags(now.Tags), nil
 }
 
-func roleOwner(tags []types.Tag) string {
-	i := slices.IndexFunc(tags, func(t types.Tag) bool { return aws.ToString(t.Key) == desired.OwnerTag })
-	if i < 0 {
-		return ""
+func (r *role) tag(ctx context.Context, tags map[string]string) error {
+	_, err := r.c.TagRole(ctx, &iam.TagRoleInput{RoleName: &r.want.Name, Tags: iamTags(tags)})
+	return err
+}
+
+func (r *role) untag(ctx context.Context, keys []string) error {
+	_, err := r.c.UntagRole(ctx, &iam.UntagRoleInput{RoleName: &r.want.Name, TagKeys: keys})
+	return err
+}
+
+func iamTags(tags map[string]string) (all []types.Tag) {
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		all = append(all, types.Tag{Key: &key, Value: aws.String(tags[key])})
 	}
-	return aws.ToString(tags[i].Value)
+	return all
+}
+
+func roleTags(all []types.Tag) map[string]string {
+	tags := map[string]string{}
+	for _, t := range all {
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return tags
 }

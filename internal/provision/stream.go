@@ -3,6 +3,8 @@ package provision
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,7 +55,8 @@ func (r *Stream) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if d == nil {
-		return State{Fields: append(r.compare(nil), Field{Name: fieldTag, Want: r.s.Owner()})}, nil
+		fields := append(r.compare(nil), Field{Name: fieldTag, Want: r.s.Owner()})
+		return State{Fields: append(fields, tagFields(nil, r.s.Tags())...)}, nil
 	}
 	state := State{Exists: true}
 	if d.DeliveryStreamStatus == types.DeliveryStreamStatusDeleting {
@@ -64,12 +67,13 @@ func (r *Stream) Read(ctx context.Context) (State, error) {
 	if err := r.changeable(d); err != nil {
 		return State{}, err
 	}
-	owner, err := r.owner(ctx)
+	tags, err := r.tags(ctx)
 	if err != nil {
 		return State{}, err
 	}
 	state.Fields = r.compare(d)
-	state.ownedBy(owner, r.s.Owner())
+	state.ownedBy(tags[desired.OwnerTag], r.s.Owner())
+	state.Fields = append(state.Fields, tagFields(tags, r.s.Tags())...)
 	state.Notes = r.notes(d)
 	return state, nil
 }
@@ -91,7 +95,7 @@ func (r *Stream) Apply(ctx context.Context, _ State, progress func(string)) erro
 		return r.create(ctx, progress)
 	}
 	// Tag first: if interrupted afterwards, the next run needs no flag.
-	if err := r.tag(ctx); err != nil {
+	if err := setTags(ctx, r, r.s.Tags()); err != nil {
 		return err
 	}
 	return r.updateDestination(ctx, progress)
@@ -192,7 +196,7 @@ func (r *Stream) create(ctx context.Context, progress func(string)) error {
 		DeliveryStreamName:                 aws.String(r.Name()),
 		DeliveryStreamType:                 types.DeliveryStreamTypeDirectPut,
 		ExtendedS3DestinationConfiguration: r.want,
-		Tags:                               r.tags(),
+		Tags:                               firehoseTags(r.s.Tags()),
 	}
 	err := repeatWhile(ctx, awserr.RoleNotReady, progress, func() error {
 		_, err := r.c.CreateDeliveryStream(ctx, in)
@@ -270,30 +274,39 @@ func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription,
 	return err
 }
 
-func (r *Stream) tags() []types.Tag {
-	return []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String(r.s.Owner())}}
+func firehoseTags(tags map[string]string) (all []types.Tag) {
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		all = append(all, types.Tag{Key: &key, Value: aws.String(tags[key])})
+	}
+	return all
 }
 
-func (r *Stream) tag(ctx context.Context) error {
-	owner, err := r.owner(ctx)
-	if err != nil || owner == r.s.Owner() {
-		return err
-	}
-	_, err = r.c.TagDeliveryStream(ctx, &firehose.TagDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Tags: r.tags()})
+func (r *Stream) tag(ctx context.Context, tags map[string]string) error {
+	_, err := r.c.TagDeliveryStream(ctx, &firehose.TagDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Tags: firehoseTags(tags)})
+	return err
+}
+
+func (r *Stream) untag(ctx context.Context, keys []string) error {
+	_, err := r.c.UntagDeliveryStream(ctx, &firehose.UntagDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), TagKeys: keys})
 	return err
 }
 
 // owner returns the value of desired.OwnerTag, "" if it is not set.
 func (r *Stream) owner(ctx context.Context) (string, error) {
+	tags, err := r.tags(ctx)
+	return tags[desired.OwnerTag], err
+}
+
+// tags returns the stream's tags.
+func (r *Stream) tags(ctx context.Context) (map[string]string, error) {
 	in := &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Limit: aws.Int32(50)} // the maximum per stream
 	out, err := r.c.ListTagsForDeliveryStream(ctx, in)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	tags := map[string]string{}
 	for _, t := range out.Tags {
-		if aws.ToString(t.Key) == desired.OwnerTag {
-			return aws.ToString(t.Value), nil
-		}
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	return "", nil
+	return tags, nil
 }

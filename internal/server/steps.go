@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/localaws/s3server"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/desired"
@@ -104,7 +105,7 @@ func (c *Server) ensureBucket(ctx context.Context, d *desired.Resources, resourc
 // spec returns the pipeline's specification for this machine, with its local stages.
 func (c *Server) spec() *desired.Spec {
 	p := *c.cfg.Pipeline
-	p.Stages = nil
+	p.Stages, p.AWS.Organisation = nil, config.Organisation{}
 	if p.Local != nil {
 		p.Stages = p.LocalStages()
 	}

@@ -230,6 +230,22 @@ func (v Value) List() []Value {
 	return all
 }
 
+// Entries returns the keys of a mapping that may have any keys, in the order of the file, and the values by key.
+func (v Value) Entries() (names []string, values map[string]Value) {
+	if v.Exists() && !v.IsMapping() {
+		v.Problemf("", "expected a mapping, found %s", kind(v.node))
+		return nil, nil
+	}
+	if v.IsMapping() {
+		for i := 0; i+1 < len(v.node.Content); i += 2 {
+			if key := v.node.Content[i]; key.Kind == yaml.ScalarNode && !isMerge(key) && !slices.Contains(names, key.Value) {
+				names = append(names, key.Value)
+			}
+		}
+	}
+	return names, v.Mapping(names...)
+}
+
 // Len returns the number of items in a list.
 func (v Value) Len() int {
 	if v.node == nil || v.node.Kind != yaml.SequenceNode {

@@ -90,6 +90,9 @@ func (s *Spec) RoleARN(role string) string {
 // LogGroupARN returns the ARN of a log group, without the ":*" for its log streams.
 func (s *Spec) LogGroupARN(group string) string { return s.arn("logs", "log-group:"+group) }
 
+// DatabaseARN returns the ARN of the database in the Glue Data Catalog.
+func (s *Spec) DatabaseARN() string { return s.arn("glue", "database/"+s.Pipeline.Database()) }
+
 func (s *Spec) arn(service, resource string) string {
 	return "arn:" + s.Partition + ":" + service + ":" + s.Region + ":" + s.Account + ":" + resource
 }

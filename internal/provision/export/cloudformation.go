@@ -122,7 +122,12 @@ func resource(kind string, properties *yaml.Node) *yaml.Node {
 func ref(name string) *yaml.Node { return scalar("!Ref", name) }
 
 func (t *template) tags() *yaml.Node {
-	return list(object("Key", desired.OwnerTag, "Value", t.Owner()))
+	all := list()
+	tags := t.Tags()
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		all.Content = append(all.Content, object("Key", key, "Value", tags[key]))
+	}
+	return all
 }
 
 func (t *template) bucket() *yaml.Node {

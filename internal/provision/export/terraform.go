@@ -97,7 +97,7 @@ func (c *configuration) required() {
 		c.top.line()
 	}
 	l := c.top.block("locals")
-	l.set("tags", object(desired.OwnerTag, c.Owner()))
+	l.set("tags", texts(c.Tags()))
 	l.line()
 	l.set("zip", zipFile, "zip_sha256", c.zipBase64())
 	l.line()
