@@ -9,6 +9,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/durable/atomicfile"
+	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/discover"
 )
 
@@ -43,6 +44,11 @@ func initAWS(ctx context.Context, e *env, f *initFlags, s *awsSession, ask *prom
 		question := fmt.Sprintf("The delivery stream %s delivers these logs to s3://%s/%s. Adopt it? With no, deploy creates a new one.", stream.Name, stream.Bucket, stream.Deliver.Prefix)
 		if f.adopt, err = ask.choose(question); err != nil {
 			return err
+		}
+	}
+	if stream := discover.CommonStream(stages); f.adopt && stream != nil {
+		if stream.Fields, err = discover.Sample(ctx, s.Clients, stream); err != nil {
+			found.Notes = append(found.Notes, fmt.Sprintf("cannot read an object that %s delivered, so names: has the usual names and not those that readers may know: %v", stream.Name, provision.Explain(err)))
 		}
 	}
 	described, err := discover.Describe(stages, discover.Options{

@@ -33,6 +33,11 @@ func adopt(p *config.Pipeline, stages []Stage, o Options) (notes []string, err e
 		}
 	}
 	notes = append(notes, adoptFormat(p, first)...)
+	if function := functionName(stream.Function); function != "" && function != p.Function() {
+		var named []string
+		p.Names, named = addedNames(p.Names, accesslog.Parse(p.Format), function, stream.Fields)
+		notes = append(notes, named...)
+	}
 	notes = append(notes, adoptReaders(p, stream)...)
 	invalid, err := replaceInvalid(p, o)
 	if notes = append(notes, invalid...); err != nil {
@@ -162,8 +167,7 @@ func replaceInvalid(p *config.Pipeline, o Options) (notes []string, err error) {
 }
 
 func functionNotes(p *config.Pipeline, stream *Stream) []string {
-	_, function, _ := strings.Cut(stream.Function, ":function:")
-	function, _, _ = strings.Cut(function, ":")
+	function := functionName(stream.Function)
 	switch function {
 	case p.Function():
 		return nil
@@ -171,6 +175,13 @@ func functionNotes(p *config.Pipeline, stream *Stream) []string {
 		return []string{fmt.Sprintf("the delivery stream has no function: deploy adds %s, which sets usage plan and customer", p.Function())}
 	}
 	return []string{fmt.Sprintf("the delivery stream's function is %s: deploy replaces it with %s and does not delete it", function, p.Function())}
+}
+
+// functionName returns the name in a function's ARN, "" for "".
+func functionName(arn string) string {
+	_, name, _ := strings.Cut(arn, ":function:")
+	name, _, _ = strings.Cut(name, ":")
+	return name
 }
 
 // Options hold the values of a described pipeline that do not follow from its stages.

@@ -95,3 +95,31 @@ func TestAdoptErrors(t *testing.T) {
 		}
 	}
 }
+
+// Readers find plan and customer under the names that the stream's own function gave them.
+func TestAdoptedNamesAreThoseOfRecords(t *testing.T) {
+	usual := config.Bare().Names
+	for _, tt := range []struct {
+		fields []string // beside those of the format
+		want   config.OutputNames
+		note   string
+	}{
+		{nil, usual, ""},
+		{[]string{"plan_id", "subscription_id"}, config.OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"}, "records that enrich has enriched have the fields plan_id and subscription_id"},
+		{[]string{"customer", "usage_plan", "usage_plan_id"}, usual, "have the fields usage_plan and customer"},
+		{[]string{"client", "tier"}, usual, "also have the fields client, tier: set names:"},
+		{[]string{"customer_name", "team"}, usual, "also have the fields customer_name, team: set names:"},
+	} {
+		stream := Stream{Name: "amazon-apigateway-theirs", Bucket: "their-logs", Function: "arn:aws:lambda:eu-west-1:123456789012:function:enrich:$LATEST", Deliver: config.Bare().Deliver,
+			Fields: append(accesslog.Parse(accesslog.Usage).Names(), tt.fields...)}
+		o := options()
+		o.Adopt = true
+		got, err := Describe([]Stage{{API: API{ID: "a1b2c3d4e5", Name: "shop"}, Name: "prod", Format: accesslog.Usage, Stream: &stream}}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := strings.Join(got.Notes, "\n"); got.Pipeline.Names != tt.want || !strings.Contains(notes, tt.note) || tt.note == "" && strings.Contains(notes, "enriched") {
+			t.Errorf("%v: names %+v, want %+v, and %q in\n%s", tt.fields, got.Pipeline.Names, tt.want, tt.note, notes)
+		}
+	}
+}

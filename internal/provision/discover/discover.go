@@ -71,6 +71,7 @@ type Stream struct {
 	ORC      bool           // records are converted to ORC, which pipelines do not support
 	Function string         // ARN of the function that transforms the records; "" if there is none
 	Readers  []string       // other accounts that the bucket policy allows to get objects, without a condition
+	Fields   []string       // of a record that it delivered, from Sample; Find leaves them empty
 }
 
 // Find reads the account. Anything it is not allowed to read becomes a note. It fails only if the REST APIs cannot be

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/objectkey"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
@@ -72,7 +73,8 @@ func (r *run) checkDelivery(ctx context.Context, s *stream) {
 	if text := fmt.Sprintf("an object every %s or %d MiB", seconds(hints.Interval), hints.SizeMiB); hints.Interval > usual.Interval {
 		r.out.problem(Warning, linkStream, "buffering", finding{
 			found: text, cause: "the interval is long",
-			consequence: "requests appear in the bucket that much later", fix: r.repair(s, s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": int(usual.Interval.Seconds()), "SizeInMBs": hints.SizeMiB}})),
+			consequence: "requests appear in the bucket that much later",
+			fix:         r.setting(s, r.deliver().Interval == hints.Interval, fmt.Sprintf("set interval: %ds under deliver:", int(usual.Interval.Seconds())), s.updateDestination(map[string]any{"BufferingHints": map[string]int{"IntervalInSeconds": int(usual.Interval.Seconds()), "SizeInMBs": hints.SizeMiB}})),
 		})
 	} else {
 		r.out.ok(linkStream, "buffering", "%s", text)
@@ -88,7 +90,8 @@ func (r *run) checkCompression(s *stream) {
 	if s.converts() {
 		return
 	}
-	f := finding{fix: r.repair(s, s.updateDestination(map[string]any{"CompressionFormat": "GZIP"}))}
+	f := finding{fix: r.setting(s, r.deliver().CompressionFormat() == cmp.Or(string(s.to.CompressionFormat), config.Uncompressed), "set compression: gzip under deliver:",
+		s.updateDestination(map[string]any{"CompressionFormat": "GZIP"}))}
 	switch c := s.to.CompressionFormat; c {
 	case "", types.CompressionFormatUncompressed:
 		f.found, f.cause = "objects are not compressed", "that is Firehose's default"
@@ -108,7 +111,7 @@ func (r *run) checkPrefix(s *stream) {
 	prefix, partitioned := s.prefix(), s.to.DynamicPartitioningConfiguration != nil && aws.ToBool(s.to.DynamicPartitioningConfiguration.Enabled)
 	f := finding{found: fmt.Sprintf("prefix %q, error output prefix %q", prefix, s.errorPrefix())}
 	if err := objectkey.Validate(prefix, s.errorPrefix(), partitioned); err != nil {
-		f.cause, f.consequence, f.fix = err.Error(), "Firehose cannot name objects", r.repair(s, s.updateDestination(map[string]any{"Prefix": "logs/", "ErrorOutputPrefix": errorPrefixAdvice}))
+		f.cause, f.consequence, f.fix = err.Error(), "Firehose cannot name objects", r.repair(s, s.updateDestination(map[string]any{"Prefix": config.DefaultPrefix, "ErrorOutputPrefix": config.DefaultErrorPrefix}))
 		r.out.problem(Failed, linkStream, "prefix expression", f)
 		return
 	}
@@ -121,14 +124,22 @@ func (r *run) checkPrefix(s *stream) {
 	}
 	if len(warnings) > 0 {
 		f.cause, f.consequence = strings.Join(warnings, "; "), "objects are stored under unexpected names, and queries by date miss them"
-		f.fix = r.repair(s, s.updateDestination(map[string]any{"Prefix": correctedPrefix(prefix), "ErrorOutputPrefix": correctedPrefix(s.errorPrefix())}))
+		f.fix = r.setting(s, r.deliver().Prefix == prefix && r.deliver().ErrorPrefix == s.errorPrefix(),
+			fmt.Sprintf("set prefix: %q and error_prefix: %q under deliver:", correctedPrefix(prefix), correctedPrefix(s.errorPrefix())),
+			s.updateDestination(map[string]any{"Prefix": correctedPrefix(prefix), "ErrorOutputPrefix": correctedPrefix(s.errorPrefix())}))
 		r.out.problem(Warning, linkStream, "prefix expression", f)
 		return
 	}
 	r.out.ok(linkStream, "prefix expression", "objects are stored below s3://%s/%s", s.bucket, prefix)
 }
 
-const errorPrefixAdvice = "errors/!{firehose:error-output-type}/"
+// errorPrefixSetting returns what to set so that error objects are apart from the delivered ones below a prefix.
+func errorPrefixSetting(prefix string) string {
+	if literal(prefix) == "" { // every error prefix would be below it
+		return fmt.Sprintf("set prefix: %q and error_prefix: %q under deliver:", config.DefaultPrefix, config.DefaultErrorPrefix)
+	}
+	return fmt.Sprintf("set error_prefix: %q under deliver:", config.DefaultErrorPrefix)
+}
 
 // correctedPrefix returns a prefix with the week year and the day of the year replaced by the calendar
 // year and the day of the month, and with a slash before the date that Firehose appends.
@@ -155,7 +166,7 @@ func (r *run) checkErrorPrefix(s *stream) {
 		r.out.ok(linkStream, "error prefix", "failed records are stored below %s", errs)
 		return
 	}
-	f.fix = r.repair(s, s.updateDestination(map[string]any{"ErrorOutputPrefix": errorPrefixAdvice}))
+	f.fix = r.setting(s, r.deliver().ErrorPrefix == errs, errorPrefixSetting(prefix), s.updateDestination(map[string]any{"ErrorOutputPrefix": config.DefaultErrorPrefix}))
 	r.out.problem(Warning, linkStream, "error prefix", f)
 }
 

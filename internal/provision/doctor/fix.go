@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 )
 
@@ -22,6 +23,23 @@ func (r *run) repair(s *stream, command string) string {
 	default:
 		return command + "\nor let stagelog manage the chain: stagelog deploy --adopt"
 	}
+}
+
+// setting returns the fix for a setting of stagelog.yaml. If the pipeline asks for what is there, a deploy changes nothing, so
+// the fix is to change the file as advice says; else it is that of repair.
+func (r *run) setting(s *stream, asked bool, advice, command string) string {
+	if r.ours(s) && s.owned && asked {
+		return advice + " in stagelog.yaml, then stagelog deploy"
+	}
+	return r.repair(s, command)
+}
+
+// deliver returns the pipeline's settings of delivery, the zero value without a pipeline.
+func (r *run) deliver() config.Deliver {
+	if r.t.Spec == nil {
+		return config.Deliver{}
+	}
+	return r.t.Spec.Pipeline.Deliver
 }
 
 // ours reports whether s is the pipeline's own stream.

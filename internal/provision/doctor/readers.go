@@ -182,7 +182,12 @@ func (v view) checkRight(x right) {
 		Sid: "Reader" + strings.ToUpper(x.name[:1]) + x.name[1:] + accountOf(v.principal), Effect: "Allow",
 		Principal: policy.Principal{AWS: []string{v.principal}}, Actions: []string{x.action}, Resources: []string{x.grant},
 	})
-	f.fix = v.r.repair(v.s, putBucketPolicy(v.s, doc))
+	account := accountOf(v.principal)
+	advice := fmt.Sprintf("list %q under readers:", account)
+	if literal(v.s.prefix()) == "" { // a pipeline has no readers then
+		advice = errorPrefixSetting("") + ", and " + advice
+	}
+	f.fix = v.r.setting(v.s, v.r.ours(v.s) && !slices.Contains(v.r.t.Spec.Pipeline.Readers, account), advice, putBucketPolicy(v.s, doc))
 	if decision == policy.Deny {
 		f.fix = v.r.repair(v.s, "exempt the reader from that statement: "+command("s3api", "get-bucket-policy", "--bucket", v.s.bucket))
 	}
