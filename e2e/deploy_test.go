@@ -168,13 +168,13 @@ func drifts(m *account, api string) []drift {
 			must(m.logs.DeleteRetentionPolicy(t.Context(), &cloudwatchlogs.DeleteRetentionPolicyInput{LogGroupName: aws.String("/aws/lambda/stagelog-acme")}))(t, "delete retention")
 		}, []string{"change CloudWatch log group /aws/lambda/stagelog-acme: retention"}},
 		{"role may do everything", func(t *testing.T) {
-			must(m.iam.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("stagelog-acme-function"), PolicyName: aws.String("stagelog"),
+			must(m.iam.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("stagelog-acme-function.eu-west-1"), PolicyName: aws.String("stagelog"),
 				PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)}))(t, "put role policy")
-		}, []string{"change IAM role stagelog-acme-function: policy stagelog"}},
+		}, []string{"change IAM role stagelog-acme-function.eu-west-1: policy stagelog"}},
 		{"trust policy too wide", func(t *testing.T) {
-			must(m.iam.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String("stagelog-acme-firehose"),
+			must(m.iam.UpdateAssumeRolePolicy(t.Context(), &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String("stagelog-acme-firehose.eu-west-1"),
 				PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"firehose.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)}))(t, "update trust")
-		}, []string{"change IAM role stagelog-acme-firehose: trust policy"}},
+		}, []string{"change IAM role stagelog-acme-firehose.eu-west-1: trust policy"}},
 		{"function has less memory", func(t *testing.T) {
 			must(m.lambda.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String("stagelog-acme"), MemorySize: aws.Int32(128)}))(t, "update function")
 		}, []string{"change Lambda function stagelog-acme: memory"}},

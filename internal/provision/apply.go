@@ -124,6 +124,10 @@ type Removal struct {
 // FindRemovals returns the resources that exist, in the order in which they can be removed: the
 // last one created first.
 func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, error) {
+	s, err := KeepRoles(ctx, s, c)
+	if err != nil {
+		return nil, err
+	}
 	d, err := desired.New(s)
 	if err != nil {
 		return nil, err

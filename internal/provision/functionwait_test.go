@@ -272,7 +272,7 @@ func TestFunctionDestroyWhenGone(t *testing.T) {
 
 // moto ignores a change of the architecture, so the test checks the request.
 func TestFunctionChangesArchitecture(t *testing.T) {
-	configured := `"State":"Active","Runtime":"provided.al2023","Handler":"bootstrap","MemorySize":256,"Timeout":60,"Role":"arn:aws:iam::123456789012:role/stagelog-acme-function"`
+	configured := `"State":"Active","Runtime":"provided.al2023","Handler":"bootstrap","MemorySize":256,"Timeout":60,"Role":"arn:aws:iam::123456789012:role/stagelog-acme-function.eu-west-1"`
 	s := &script{answers: map[string][]string{}}
 	r := s.function(t)
 	env, err := json.Marshal(r.want.Environment)

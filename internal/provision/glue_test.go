@@ -169,7 +169,7 @@ func TestStreamToParquetAndBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "to Parquet, GZIP\ncolumns of stagelog_acme.lines, version LATEST, in eu-west-1, as arn:aws:iam::123456789012:role/stagelog-acme-firehose"
+	const want = "to Parquet, GZIP\ncolumns of stagelog_acme.lines, version LATEST, in eu-west-1, as arn:aws:iam::123456789012:role/stagelog-acme-firehose.eu-west-1"
 	if got := conversionText(destinationOf(d).DataFormatConversionConfiguration, moto.Region, ""); got != want {
 		t.Errorf("the stream converts %q, want %q", got, want)
 	}

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,13 +75,14 @@ const maxReads = 4
 // MakePlan reads and compares every resource of a pipeline. It changes nothing. The error joins
 // the failures of all resources, not only the first.
 func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*Plan, error) {
+	s, unknownRoles := KeepRoles(ctx, s, c)
 	d, err := desired.New(s)
 	if err != nil {
 		return nil, err
 	}
 	resources := Resources(d, c)
 	found, err := readAll(ctx, resources, func(error) bool { return false })
-	if err != nil {
+	if err = cmp.Or(err, unknownRoles); err != nil {
 		return nil, err
 	}
 	plan := &Plan{}

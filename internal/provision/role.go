@@ -23,6 +23,38 @@ type role struct {
 	c    *iam.Client
 }
 
+// KeepRoles returns s with the roles that an earlier version of stagelog made for the pipeline, without the Region in their
+// names. They are kept, because a change of roles can fail records: Firehose uses an updated destination within a few minutes
+// (API reference of UpdateDestination) and cannot tell when, and it sends records to the error output while the permission
+// to call the function has not reached every part of IAM. With an error the result has no old roles.
+func KeepRoles(ctx context.Context, s *desired.Spec, c *Clients) (*desired.Spec, error) {
+	kept := *s
+	for _, name := range s.OldRoles() {
+		now, err := newRole(s, desired.Role{Name: name}, c).get(ctx)
+		if err != nil {
+			return s, fmt.Errorf("IAM role %s, the name that earlier versions of stagelog used: %w", name, Explain(err))
+		}
+		if now != nil && roleTags(now.Tags)[desired.OwnerTag] == s.Owner() {
+			kept.KeptRoles = append(kept.KeptRoles, name)
+		}
+	}
+	return &kept, nil
+}
+
+// DropOldRoles deletes the roles that KeepRoles would keep. The pipeline must not use them any more.
+func DropOldRoles(ctx context.Context, s *desired.Spec, c *Clients) error {
+	kept, err := KeepRoles(ctx, s, c)
+	if err != nil {
+		return err
+	}
+	for _, name := range kept.KeptRoles {
+		if _, err := newRole(s, desired.Role{Name: name}, c).Destroy(ctx, State{Exists: true}, quietly); err != nil {
+			return fmt.Errorf("IAM role %s: %w", name, Explain(err))
+		}
+	}
+	return nil
+}
+
 func newRole(s *desired.Spec, want desired.Role, c *Clients) *role { return &role{s, want, c.IAM} }
 
 const (

@@ -64,7 +64,7 @@ func (c *Server) apply(ctx context.Context) error {
 			c.cfg.Progress(Step{Number: i + 1, Name: s.name, Detail: s.detail})
 		}
 	}
-	return nil
+	return provision.DropOldRoles(ctx, d.Spec, c.clients())
 }
 
 // ensure creates or updates resources. On this machine, all of them belong to the pipeline.

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,5 +110,37 @@ func TestBucketExpiry(t *testing.T) {
 				t.Errorf("Bucket.Notes = %q, want %q", notes, tt.note)
 			}
 		})
+	}
+}
+
+// Names of roles are unique in an account: they depend on the Region, and no name is cut off without a hash.
+func TestRoleNamesAreUniqueInAccount(t *testing.T) {
+	seen := map[string]string{}
+	long := strings.Repeat("a", 45)
+	for _, region := range []string{"eu-west-1", "us-east-1", "ap-southeast-1"} {
+		for _, name := range []string{"acme", "acme-function", "acme-eu-west-1", "eu-west-1-acme", long + "b", long + "c"} {
+			s := spec(t, "")
+			s.Region, s.Pipeline.Name = region, name
+			for _, role := range append(s.OldRoles(), s.FunctionRole(), s.FirehoseRole()) {
+				owner, old := s.Owner(), slices.Contains(s.OldRoles(), role)
+				if old {
+					owner = name
+				}
+				if other := seen[role]; other != "" && other != owner {
+					t.Errorf("%s is a role of %s and of %s", role, other, owner)
+				}
+				seen[role] = owner
+				if len(role) > maxRoleName || !old && !strings.HasSuffix(role, "."+region) {
+					t.Errorf("role %s (%d characters), want one with the Region of at most %d", role, len(role), maxRoleName)
+				}
+			}
+			s.KeptRoles = s.OldRoles()[:1]
+			if role := s.FunctionRole(); role != "stagelog-"+name+"-function" {
+				t.Errorf("a kept role is named %s", role)
+			}
+			if role := s.FirehoseRole(); !strings.HasSuffix(role, "."+region) {
+				t.Errorf("beside a kept role, the other is named %s", role)
+			}
+		}
 	}
 }

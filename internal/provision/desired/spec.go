@@ -1,6 +1,9 @@
 package desired
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stagelog/stagelog/internal/config"
@@ -21,6 +24,9 @@ type Spec struct {
 	// "arm64" or "x86_64". Without a zip, a plan does not compare the code.
 	Zip          []byte
 	Architecture string
+
+	// KeptRoles lists those of OldRoles that the pipeline has, and keeps.
+	KeptRoles []string
 
 	// Builtin means that the process behind the endpoint provides the function: it has no zip and is not created.
 	Builtin bool
@@ -71,7 +77,7 @@ func (s *Spec) FunctionARN() string { return s.arn("lambda", "function:"+s.Funct
 func (s *Spec) FunctionLogGroup() string { return "/aws/lambda/" + s.Function() }
 
 // FunctionRole returns the name of the role that the function runs with.
-func (s *Spec) FunctionRole() string { return s.Pipeline.Function() + "-function" }
+func (s *Spec) FunctionRole() string { return s.roleName(functionSuffix) }
 
 // FunctionInterval returns how long the stream buffers records for one call of the function: at most as long as for an object,
 // so that the object does not wait for the function's buffer.
@@ -80,7 +86,36 @@ func (s *Spec) FunctionInterval() time.Duration {
 }
 
 // FirehoseRole returns the name of the delivery stream's role.
-func (s *Spec) FirehoseRole() string { return s.Pipeline.Function() + "-firehose" }
+func (s *Spec) FirehoseRole() string { return s.roleName(firehoseSuffix) }
+
+const (
+	functionSuffix = "-function"
+	firehoseSuffix = "-firehose"
+
+	// maxRoleName is IAM's limit: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+	maxRoleName = 64
+)
+
+// roleName returns the name of a role, like stagelog-acme-function.eu-west-1. It includes the Region because IAM roles are
+// global. No pipeline's name contains a dot, so a name with a Region or a hash is never that of another pipeline's role. The
+// hash stands for what is cut off from a name that is too long.
+func (s *Spec) roleName(suffix string) string {
+	if old := s.Pipeline.Function() + suffix; slices.Contains(s.KeptRoles, old) {
+		return old
+	}
+	name, suffix := s.Pipeline.Function(), suffix+"."+s.Region
+	if len(name)+len(suffix) > maxRoleName {
+		sum := sha256.Sum256([]byte(name))
+		suffix = fmt.Sprintf(".%x%s", sum[:4], suffix)
+		name = name[:maxRoleName-len(suffix)]
+	}
+	return name + suffix
+}
+
+// OldRoles returns the names that earlier versions of stagelog gave to the pipeline's roles, without the Region.
+func (s *Spec) OldRoles() []string {
+	return []string{s.Pipeline.Function() + functionSuffix, s.Pipeline.Function() + firehoseSuffix}
+}
 
 // RoleARN returns the ARN of one of the pipeline's roles.
 func (s *Spec) RoleARN(role string) string {
