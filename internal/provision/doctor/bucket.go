@@ -215,7 +215,7 @@ func (r *run) checkBucketPolicy(s *stream) {
 		if !strings.HasPrefix(c.action, "s3:") {
 			continue
 		}
-		req := policy.Request{Principal: s.role.arn, Action: c.action, Resource: c.resource, Context: c.context}
+		req := policy.Request{Principal: s.role.ARN, Action: c.action, Resource: c.resource, Context: c.context}
 		if decision, by := policy.Evaluate(b.documents(), req); decision == policy.Deny {
 			r.out.problem(Failed, linkBucket, name, r.denyFinding(s, c, by))
 			return
@@ -234,7 +234,7 @@ func (r *run) checkBucketPolicy(s *stream) {
 func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 	keys := conditionKeys(by)
 	f := finding{
-		found:       fmt.Sprintf("%s of the policy of %s denies %s to the stream's role %s", statementName(*s.policy.document, by), s.bucket, c.action, s.role.name),
+		found:       fmt.Sprintf("%s of the policy of %s denies %s to the stream's role %s", statementName(*s.policy.document, by), s.bucket, c.action, s.role.Name),
 		consequence: "nothing can be delivered, and no error is reported: the stream stays ACTIVE and accepts records, which are lost after 24 hours",
 		fix:         r.exemptCommand(s, by),
 	}
@@ -268,12 +268,12 @@ func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 func (r *run) foreignBucketFinding(s *stream, c call) finding {
 	doc := docOf(s)
 	doc.Statements = append(slices.Clone(doc.Statements), policy.Statement{
-		Sid: "Firehose" + s.account, Effect: "Allow", Principal: policy.Principal{AWS: []string{s.role.arn}},
+		Sid: "Firehose" + s.account, Effect: "Allow", Principal: policy.Principal{AWS: []string{s.role.ARN}},
 		Actions:   []string{"s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:PutObject", "s3:PutObjectAcl"},
 		Resources: []string{s.bucketARN(), s.bucketARN() + "/*"},
 	})
 	return finding{
-		found:       fmt.Sprintf("the bucket %s belongs to another account, and its policy does not allow %s to the stream's role %s", s.bucket, c.action, s.role.arn),
+		found:       fmt.Sprintf("the bucket %s belongs to another account, and its policy does not allow %s to the stream's role %s", s.bucket, c.action, s.role.ARN),
 		cause:       "across accounts, both the role's policies and the bucket policy must allow a call",
 		consequence: "nothing can be delivered (S3.AccessDenied); Firehose retries for 24 hours, then the records are lost",
 		fix:         "with credentials of the bucket's account: " + putBucketPolicy(s, doc),
@@ -290,7 +290,7 @@ func (r *run) exemptCommand(s *stream, by *policy.Statement) string {
 		}
 		conditions := policy.Conditions{}
 		maps.Copy(conditions, by.Conditions)
-		merged := map[string]policy.Values{"aws:PrincipalArn": {s.role.arn}}
+		merged := map[string]policy.Values{"aws:PrincipalArn": {s.role.ARN}}
 		for key, values := range conditions["ArnNotLike"] {
 			merged[key] = append(merged[key], values...)
 		}

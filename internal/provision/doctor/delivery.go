@@ -203,7 +203,7 @@ func (s *stream) converts() bool { return provision.Converts(s.to.DataFormatConv
 // tableCalls returns the calls that Firehose makes with the stream's role to read the columns for the conversion.
 func (s *stream) tableCalls() (calls []call) {
 	c := s.to.DataFormatConversionConfiguration
-	if !s.converts() || c.SchemaConfiguration == nil || cmp.Or(aws.ToString(c.SchemaConfiguration.RoleARN), s.role.arn) != s.role.arn {
+	if !s.converts() || c.SchemaConfiguration == nil || cmp.Or(aws.ToString(c.SchemaConfiguration.RoleARN), s.role.ARN) != s.role.ARN {
 		return nil
 	}
 	at := c.SchemaConfiguration

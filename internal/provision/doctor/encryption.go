@@ -101,28 +101,28 @@ func (r *run) checkKeyUse(s *stream) {
 	var missing []call
 	for _, action := range []string{"kms:GenerateDataKey", "kms:Decrypt"} {
 		c := call{action: action, resource: k.arn, context: s.keyUse(s.account, s.bucketKey), required: true}
-		own := s.role.verdict(c)
+		own := verdict(s.role, c)
 		if k.err != nil {
 			if own != policy.Allow {
 				missing = append(missing, c)
 			}
 			continue
 		}
-		decision, delegated := k.allows(s.role.arn, action, c.context)
+		decision, delegated := k.allows(s.role.ARN, action, c.context)
 		if own == policy.Deny || decision != policy.Allow || delegated && own != policy.Allow {
 			missing = append(missing, c)
 		}
 	}
 	switch {
-	case s.role.err != nil || s.role.partly != nil && len(missing) > 0:
-		r.unknown(linkBucket, name, "whether Firehose may use the key "+k.arn, s.role.need, cmp.Or(s.role.err, s.role.partly))
+	case s.role.Err != nil || s.role.Partly != nil && len(missing) > 0:
+		r.unknown(linkBucket, name, "whether Firehose may use the key "+k.arn, lacking(s.role), cmp.Or(s.role.Err, s.role.Partly))
 	case k.err != nil && len(missing) == 0:
 		r.unknown(linkBucket, name, "whether the policy of the key "+k.arn+" allows Firehose to use it", k.need, k.err)
 	case len(missing) == 0:
 		r.out.ok(linkBucket, name, "SSE-KMS with %s, which Firehose may use", k.arn)
 	default:
-		f := r.keyFinding(s, fmt.Sprintf("objects are encrypted with the key %s, and the role %s lacks %s", k.arn, s.role.name, callText(missing)), "the key policy and the role's policies together do not allow it")
-		f.fix = addToRole(s.role.name, statementsFor(missing)) + "\nand allow the same to account " + s.account + " in the key policy: " + command("kms", "get-key-policy", "--region", s.region, "--key-id", k.arn, "--policy-name", "default")
+		f := r.keyFinding(s, fmt.Sprintf("objects are encrypted with the key %s, and the role %s lacks %s", k.arn, s.role.Name, callText(missing)), "the key policy and the role's policies together do not allow it")
+		f.fix = addToRole(s.role.Name, statementsFor(missing)) + "\nand allow the same to account " + s.account + " in the key policy: " + command("kms", "get-key-policy", "--region", s.region, "--key-id", k.arn, "--policy-name", "default")
 		status := Failed
 		if k.err != nil {
 			status = Warning // the key policy, which is unknown, may name the role

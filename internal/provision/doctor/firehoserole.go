@@ -16,14 +16,14 @@ import (
 // checkFirehoseRole examines the role with which the stream writes to the bucket, and the one
 // with which it calls the function, which is usually the same.
 func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
-	if s.role.missing {
-		s.blocked = "the role " + s.role.arn + " does not exist"
+	if s.role.Missing {
+		s.blocked = "the role " + s.role.ARN + " does not exist"
 	}
 	external := map[string][]string{"sts:ExternalId": {r.t.Account}}
 	r.checkTrust(s, linkStream, firehoseService, s.role, external)
 	r.checkFirehoseScope(s)
 	delivers := actor{linkStream, "Firehose", s.role, s.policy.allowing()}
-	if s.function == "" || s.functionRole == s.role.arn {
+	if s.function == "" || s.functionRole == s.role.ARN {
 		r.checkPermissions(s, delivers, append(s.bucketCalls(), s.functionCalls()...))
 		return
 	}
@@ -36,15 +36,15 @@ func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 // checkFirehoseScope checks for a common mistake: the resource bucket* instead of bucket/*
 // matches every bucket whose name starts the same.
 func (r *run) checkFirehoseScope(s *stream) {
-	req := policy.Request{Principal: s.role.arn, Action: "s3:PutObject", Resource: s.bucketARN() + "-elsewhere/" + sampleName, Context: s.putContext()}
-	decision, by := policy.Evaluate(s.role.policies, req)
-	if s.role.missing || decision != policy.Allow {
+	req := policy.Request{Principal: s.role.ARN, Action: "s3:PutObject", Resource: s.bucketARN() + "-elsewhere/" + sampleName, Context: s.putContext()}
+	decision, by := policy.Evaluate(s.role.Policies, req)
+	if s.role.Missing || decision != policy.Allow {
 		return
 	}
 	r.out.problem(Warning, linkStream, "role scope", finding{
-		found: fmt.Sprintf("the role %s can put objects into other buckets (%s)", s.role.name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or does not name a bucket",
+		found: fmt.Sprintf("the role %s can put objects into other buckets (%s)", s.role.Name, listed(by.Resources)), cause: "the resource ends in * without a / before it, or does not name a bucket",
 		consequence: "anyone who can change the stream can write to those buckets",
-		fix:         r.repair(s, addToRole(s.role.name, statementsFor(slices.Concat(s.bucketCalls(), s.functionCalls())))+"\nthen remove that statement from the role's policies"),
+		fix:         r.repair(s, addToRole(s.role.Name, statementsFor(slices.Concat(s.bucketCalls(), s.functionCalls())))+"\nthen remove that statement from the role's policies"),
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/stagelog/stagelog/internal/delivery/enrich"
 	"github.com/stagelog/stagelog/internal/delivery/function"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
+	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -274,7 +275,7 @@ func exposed(own, stage *accesslog.Format) string {
 // may read the usage plans and keys of the chain's stages.
 func (r *run) checkFunctionRole(ctx context.Context, s *stream, roleARN string, env map[string]string) {
 	ro := r.readRole(ctx, roleARN)
-	if !r.checkTrust(s, linkFunction, lambdaService, ro, nil) && ro.missing {
+	if !r.checkTrust(s, linkFunction, lambdaService, ro, nil) && ro.Missing {
 		return
 	}
 	plans, err := r.plansOf(ctx, s)
@@ -310,22 +311,22 @@ func (r *run) usagePlanCalls(s *stream, plans []plan, env map[string]string) []c
 
 // checkScope checks that the role cannot read the usage plans of other Regions, which include
 // key values and which the function never needs.
-func (r *run) checkScope(s *stream, ro *role) {
-	if ro.err != nil || ro.missing {
+func (r *run) checkScope(s *stream, ro *provision.RolePolicies) {
+	if ro.Err != nil || ro.Missing {
 		return
 	}
 	elsewhere := "xx-elsewhere-1"
-	req := policy.Request{Principal: ro.arn, Action: "apigateway:GET", Resource: "arn:" + r.t.Partition + ":apigateway:" + elsewhere + "::/usageplans/a/keys"}
-	decision, by := policy.Evaluate(ro.policies, req)
+	req := policy.Request{Principal: ro.ARN, Action: "apigateway:GET", Resource: "arn:" + r.t.Partition + ":apigateway:" + elsewhere + "::/usageplans/a/keys"}
+	decision, by := policy.Evaluate(ro.Policies, req)
 	if decision != policy.Allow {
 		r.out.ok(linkFunction, "role scope", "it can only read keys in this Region")
 		return
 	}
 	r.out.problem(Warning, linkFunction, "role scope", finding{
-		found:       fmt.Sprintf("the role %s can read API keys in every Region (%s)", ro.name, listed(by.Resources)),
+		found:       fmt.Sprintf("the role %s can read API keys in every Region (%s)", ro.Name, listed(by.Resources)),
 		cause:       "the Region in the statement's resource is *",
 		consequence: "the function can read the key values of all APIs in the account, not only of this chain",
-		fix: r.repair(s, addToRole(ro.name, []statement{{Effect: "Allow", Action: []string{"apigateway:GET"},
+		fix: r.repair(s, addToRole(ro.Name, []statement{{Effect: "Allow", Action: []string{"apigateway:GET"},
 			Resource: []string{r.apiARN("/usageplans"), r.apiARN("/usageplans/*/keys")}}})+"\nthen remove the other statement"),
 	})
 }

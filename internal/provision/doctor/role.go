@@ -6,132 +6,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-
-	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// role holds the trust and permissions of an IAM role.
-type role struct {
-	arn, name string
-	missing   bool
-	err       error // reading the role failed
-	need      need  // the permission that was missing if err or partly is set
-
-	trust    policy.Document
-	policies []policy.Document
-	boundary []policy.Document // nil without a permissions boundary
-	partly   error             // reading some of its policies failed
-}
-
 // readRole reads a role with all its policies.
-func (r *run) readRole(ctx context.Context, roleARN string) *role {
-	ro := &role{arn: roleARN, name: roleARN[strings.LastIndexByte(roleARN, '/')+1:]}
-	out, err := r.c.IAM.GetRole(ctx, &iam.GetRoleInput{RoleName: &ro.name})
-	if awserr.NotFound(err) {
-		ro.missing = true
-		return ro
-	}
-	if err != nil {
-		ro.err, ro.need = err, need{"iam:GetRole", roleARN}
-		return ro
-	}
-	if at := aws.ToString(out.Role.Arn); at != roleARN && sameAccount(at, roleARN) {
-		ro.missing = true // a role with this name exists, but with another path
-		return ro
-	}
-	ro.trust, err = policy.Parse(aws.ToString(out.Role.AssumeRolePolicyDocument))
-	if err != nil {
-		ro.err = fmt.Errorf("read the trust policy of %s: %w", ro.name, err)
-		return ro
-	}
-	if b := out.Role.PermissionsBoundary; b != nil {
-		if doc, ok := r.readManaged(ctx, ro, aws.ToString(b.PermissionsBoundaryArn)); ok {
-			ro.boundary = []policy.Document{doc}
-		}
-	}
-	r.readInline(ctx, ro)
-	r.readAttached(ctx, ro)
-	return ro
+func (r *run) readRole(ctx context.Context, roleARN string) *provision.RolePolicies {
+	return provision.ReadRole(ctx, r.c, roleARN)
 }
 
-func sameAccount(a, b string) bool {
-	x, err1 := arn.Parse(a)
-	y, err2 := arn.Parse(b)
-	return err1 == nil && err2 == nil && x.AccountID == y.AccountID
-}
-
-func (ro *role) lacks(err error, action, resource string) {
-	if ro.partly == nil {
-		ro.partly, ro.need = err, need{action, resource}
-	}
-}
-
-func (r *run) readInline(ctx context.Context, ro *role) {
-	for page, err := range provision.Pages(ctx, iam.NewListRolePoliciesPaginator(r.c.IAM, &iam.ListRolePoliciesInput{RoleName: &ro.name})) {
-		if err != nil {
-			ro.lacks(err, "iam:ListRolePolicies", ro.arn)
-			return
-		}
-		for _, name := range page.PolicyNames {
-			out, err := r.c.IAM.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &ro.name, PolicyName: &name})
-			if err != nil {
-				ro.lacks(err, "iam:GetRolePolicy", ro.arn)
-				continue
-			}
-			ro.add(aws.ToString(out.PolicyDocument))
-		}
-	}
-}
-
-func (r *run) readAttached(ctx context.Context, ro *role) {
-	for page, err := range provision.Pages(ctx, iam.NewListAttachedRolePoliciesPaginator(r.c.IAM, &iam.ListAttachedRolePoliciesInput{RoleName: &ro.name})) {
-		if awserr.Unsupported(err) {
-			return // the endpoint does not support managed policies
-		}
-		if err != nil {
-			ro.lacks(err, "iam:ListAttachedRolePolicies", ro.arn)
-			return
-		}
-		for _, p := range page.AttachedPolicies {
-			if doc, ok := r.readManaged(ctx, ro, aws.ToString(p.PolicyArn)); ok {
-				ro.policies = append(ro.policies, doc)
-			}
-		}
-	}
-}
-
-// readManaged returns the default version of a managed policy.
-func (r *run) readManaged(ctx context.Context, ro *role, policyARN string) (policy.Document, bool) {
-	out, err := r.c.IAM.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &policyARN})
-	if err != nil {
-		ro.lacks(err, "iam:GetPolicy", policyARN)
-		return policy.Document{}, false
-	}
-	version, err := r.c.IAM.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: &policyARN, VersionId: out.Policy.DefaultVersionId})
-	if err != nil {
-		ro.lacks(err, "iam:GetPolicyVersion", policyARN)
-		return policy.Document{}, false
-	}
-	doc, err := policy.Parse(aws.ToString(version.PolicyVersion.Document))
-	if err != nil {
-		ro.lacks(err, "iam:GetPolicyVersion", policyARN)
-	}
-	return doc, err == nil
-}
-
-func (ro *role) add(text string) {
-	doc, err := policy.Parse(text)
-	if err != nil {
-		ro.lacks(fmt.Errorf("read a policy of %s: %w", ro.name, err), "iam:GetRolePolicy", ro.arn)
-		return
-	}
-	ro.policies = append(ro.policies, doc)
-}
+// lacking returns the permission that was missing to read a role or one of its policies.
+func lacking(ro *provision.RolePolicies) need { return need{ro.LacksAction, ro.LacksResource} }
 
 // call is an API call that a role must be allowed to make.
 type call struct {
@@ -143,29 +28,14 @@ type call struct {
 
 // verdict evaluates a role's own policies for a call. others are resource policies that can also
 // allow it.
-func (ro *role) verdict(c call, others ...policy.Document) policy.Decision {
-	req := policy.Request{Principal: ro.arn, Action: c.action, Resource: c.resource, Context: c.context}
-	own, _ := policy.Evaluate(ro.policies, req)
-	if own == policy.Deny {
-		return policy.Deny
-	}
-	if len(ro.boundary) > 0 {
-		if limit, _ := policy.Evaluate(ro.boundary, req); limit != policy.Allow {
-			return limit
-		}
-	}
-	if own == policy.NoMatch {
-		if given, _ := policy.Evaluate(others, req); given == policy.Allow {
-			return policy.Allow
-		}
-	}
-	return own
+func verdict(ro *provision.RolePolicies, c call, others ...policy.Document) policy.Decision {
+	return ro.Decide(policy.Request{Action: c.action, Resource: c.resource, Context: c.context}, others...)
 }
 
 // actor is a part of the chain that makes calls with a role.
 type actor struct {
 	link, who string
-	role      *role
+	role      *provision.RolePolicies
 	others    []policy.Document // resource policies that can also allow the role
 }
 
@@ -175,16 +45,16 @@ const checkedPermissions = "role permissions"
 func (r *run) checkPermissions(s *stream, a actor, calls []call) {
 	link, name, ro := a.link, checkedPermissions, a.role
 	switch {
-	case ro.missing:
+	case ro.Missing:
 		return // reported by checkTrust
-	case ro.err != nil:
-		r.unknown(link, name, "the permissions of the role "+ro.name, ro.need, ro.err)
+	case ro.Err != nil:
+		r.unknown(link, name, "the permissions of the role "+ro.Name, lacking(ro), ro.Err)
 		return
 	}
 	var required, documented []call
 	denied := false
 	for _, c := range calls {
-		switch decision := ro.verdict(c, a.others...); {
+		switch decision := verdict(ro, c, a.others...); {
 		case decision == policy.Allow:
 		case decision == policy.Deny:
 			denied = true
@@ -197,9 +67,9 @@ func (r *run) checkPermissions(s *stream, a actor, calls []call) {
 	}
 	switch {
 	case len(required)+len(documented) == 0:
-		r.out.ok(link, name, "%s has all %d permissions it needs, from the role %s", a.who, len(calls), ro.name)
-	case ro.partly != nil && !denied: // a policy that could not be read may allow it
-		r.unknown(link, name, fmt.Sprintf("whether %s has %s, because not all of its policies can be read", ro.name, callText(append(required, documented...))), ro.need, ro.partly)
+		r.out.ok(link, name, "%s has all %d permissions it needs, from the role %s", a.who, len(calls), ro.Name)
+	case ro.Partly != nil && !denied: // a policy that could not be read may allow it
+		r.unknown(link, name, fmt.Sprintf("whether %s has %s, because not all of its policies can be read", ro.Name, callText(append(required, documented...))), lacking(ro), ro.Partly)
 	default:
 		r.reportDenied(s, a, Failed, required, denied)
 		r.reportDenied(s, a, Warning, documented, false)
@@ -213,9 +83,9 @@ func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, deni
 	}
 	ro := a.role
 	f := finding{
-		found: fmt.Sprintf("the role %s lacks %s", ro.name, callText(calls)),
+		found: fmt.Sprintf("the role %s lacks %s", ro.Name, callText(calls)),
 		cause: "no statement of its policies allows it",
-		fix:   r.repair(s, addToRole(ro.name, statementsFor(calls))),
+		fix:   r.repair(s, addToRole(ro.Name, statementsFor(calls))),
 	}
 	var consequences []string
 	for _, c := range calls {
@@ -227,8 +97,8 @@ func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, deni
 	switch {
 	case denied:
 		f.cause = "a statement of its policies denies it, which overrides any Allow"
-		f.fix = r.repair(s, "remove the Deny from its policies: "+command("iam", "list-role-policies", "--role-name", ro.name))
-	case len(ro.boundary) > 0:
+		f.fix = r.repair(s, "remove the Deny from its policies: "+command("iam", "list-role-policies", "--role-name", ro.Name))
+	case len(ro.Boundary) > 0:
 		f.cause = "no statement of its policies allows it, or its permissions boundary does not"
 	}
 	r.out.problem(status, a.link, checkedPermissions, f)
@@ -276,53 +146,53 @@ func (c call) grant() string {
 }
 
 // checkTrust checks that a service can assume a role, and reports whether the trust allows it.
-func (r *run) checkTrust(s *stream, link, service string, ro *role, given map[string][]string) bool {
+func (r *run) checkTrust(s *stream, link, service string, ro *provision.RolePolicies, given map[string][]string) bool {
 	const name = "role trust"
 	switch {
-	case ro.missing:
+	case ro.Missing:
 		r.out.problem(Failed, link, name, finding{
-			found: "the role " + ro.arn + " does not exist", cause: "it was deleted, or created again with another path",
-			consequence: service + " cannot assume it, so records get no further", fix: r.repair(s, command("iam", "create-role", "--role-name", ro.name, "--assume-role-policy-document", r.trustText(service))),
+			found: "the role " + ro.ARN + " does not exist", cause: "it was deleted, or created again with another path",
+			consequence: service + " cannot assume it, so records get no further", fix: r.repair(s, command("iam", "create-role", "--role-name", ro.Name, "--assume-role-policy-document", r.trustText(service))),
 		})
 		return false
-	case ro.err != nil:
-		r.unknown(link, name, "the role "+ro.name, ro.need, ro.err)
+	case ro.Err != nil:
+		r.unknown(link, name, "the role "+ro.Name, lacking(ro), ro.Err)
 		return false
 	}
 	ask := func(context map[string][]string) policy.Decision {
-		d, _ := policy.Evaluate([]policy.Document{ro.trust}, policy.Request{Principal: service, Action: "sts:AssumeRole", Resource: ro.arn, Context: context})
+		d, _ := policy.Evaluate([]policy.Document{ro.Trust}, policy.Request{Principal: service, Action: "sts:AssumeRole", Resource: ro.ARN, Context: context})
 		return d
 	}
-	fix := r.repair(s, command("iam", "update-assume-role-policy", "--role-name", ro.name, "--policy-document", r.trustText(service)))
+	fix := r.repair(s, command("iam", "update-assume-role-policy", "--role-name", ro.Name, "--policy-document", r.trustText(service)))
 	account := map[string][]string{"sts:ExternalId": {r.t.Account}, "aws:SourceAccount": {r.t.Account}, "aws:SourceArn": {s.arn}}
 	switch {
 	case ask(given) == policy.Allow:
 		if len(given) > 0 && ask(nil) == policy.Allow {
 			r.out.problem(Warning, link, name, finding{
-				found: fmt.Sprintf("the role %s trusts %s on behalf of every account", ro.name, service), cause: "its trust policy has no condition on sts:ExternalId, which Firehose sets to the account of the stream",
+				found: fmt.Sprintf("the role %s trusts %s on behalf of every account", ro.Name, service), cause: "its trust policy has no condition on sts:ExternalId, which Firehose sets to the account of the stream",
 				consequence: "anyone who can pass the role could make Firehose use it for a stream of another account (confused deputy)", fix: fix,
 			})
 			return true
 		}
-		r.out.ok(link, name, "%s can assume %s", service, ro.name)
+		r.out.ok(link, name, "%s can assume %s", service, ro.Name)
 		return true
 	case ask(account) == policy.Allow:
 		r.out.problem(Warning, link, name, finding{
-			found: fmt.Sprintf("the role %s trusts %s with a condition on aws:SourceAccount or aws:SourceArn", ro.name, service), cause: "Firehose documents only sts:ExternalId, and may not send them",
+			found: fmt.Sprintf("the role %s trusts %s with a condition on aws:SourceAccount or aws:SourceArn", ro.Name, service), cause: "Firehose documents only sts:ExternalId, and may not send them",
 			consequence: "if it does not send them, it cannot assume the role, and nothing is delivered", fix: fix,
 		})
 		return true
 	}
 	r.out.problem(Failed, link, name, finding{
-		found: fmt.Sprintf("%s cannot assume the role %s", service, ro.name), cause: r.trustCause(service, ro),
+		found: fmt.Sprintf("%s cannot assume the role %s", service, ro.Name), cause: r.trustCause(service, ro),
 		consequence: "it cannot deliver or call anything; the failure appears only in its error log, if that is enabled", fix: fix,
 	})
 	return false
 }
 
-func (r *run) trustCause(service string, ro *role) string {
+func (r *run) trustCause(service string, ro *provision.RolePolicies) string {
 	var trusted []string
-	for _, st := range ro.trust.Statements {
+	for _, st := range ro.Trust.Statements {
 		if slices.Contains(st.Principal.Service, service) {
 			return "its trust policy names " + service + ", with a condition that is not met: the account of the stream is " + r.t.Account
 		}

@@ -32,7 +32,7 @@ type stream struct {
 	to             *types.ExtendedS3DestinationDescription // nil if it does not deliver to S3
 	destinationID  string
 	bucket         string                  // name
-	role           *role                   // of the destination
+	role           *provision.RolePolicies // of the destination
 	function       string                  // ARN in the processor; "" without one
 	functionRole   string                  // ARN of the role that calls the function
 	functionHints  provision.FunctionHints // buffering hints of the function
