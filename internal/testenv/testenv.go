@@ -16,7 +16,7 @@ import (
 // Levels of slow tests. Each is a target of the Makefile.
 const (
 	E2E     = "e2e"     // the real binary
-	Interop = "interop" // with the AWS CLI, boto3, moto, cfn-lint and Terraform
+	Interop = "interop" // with the AWS CLI, boto3, moto, cfn-lint, Terraform and npm
 	Browser = "browser" // the console in Chromium
 	Cluster = "cluster" // several processes on a NATS cluster
 	Kill    = "kill"    // long runs of kills
