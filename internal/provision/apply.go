@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
-	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
@@ -79,36 +77,16 @@ func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func
 
 // ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own resource: the SDK may have
 // retried a request whose response was lost.
-func ignoreOwnDuplicate(ctx context.Context, r Resource, err error) error {
+func ignoreOwnDuplicate(ctx context.Context, r Resource, progress func(string), err error) error {
 	if !awserr.Exists(err) {
 		return err
 	}
-	found, err := r.Read(ctx)
+	found, err := untilFound(ctx, r, progress)
 	if err == nil && (!found.Exists || found.RequiredFlag != NoFlag) {
 		err = errCreatedByOther
 	}
 	return err
 }
-
-// settleTime limits the wait for a change to take effect: IAM and S3 need seconds, rarely a minute.
-const settleTime = 2 * time.Minute
-
-// repeatWhile retries a call for up to settleTime while it fails with a temporary error.
-func repeatWhile(ctx context.Context, temporary func(error) bool, progress func(string), call func() error) error {
-	return retry.Policy{
-		First: time.Second, Max: 8 * time.Second, Limit: settleTime, Again: temporary,
-		Failed: func(err error, _ time.Duration) {
-			if awserr.RoleNotReady(err) {
-				progress("waiting until the new role can be used")
-			} else {
-				progress("waiting until an earlier change is finished")
-			}
-		},
-	}.Do(ctx, call)
-}
-
-// notSettled reports whether an earlier change is in progress or a new resource is not visible everywhere yet.
-func notSettled(err error) bool { return awserr.Conflict(err) || awserr.NotFound(err) }
 
 // Removal is one existing resource that destroy considers.
 type Removal struct {

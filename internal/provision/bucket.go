@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
-	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
@@ -36,11 +34,6 @@ func (r *Bucket) Kind() string { return "S3 bucket" }
 
 // Name returns the bucket's name.
 func (r *Bucket) Name() string { return r.s.Bucket() }
-
-const (
-	bucketPoll = time.Second
-	bucketWait = 2 * time.Minute // new buckets and settings are visible everywhere within seconds
-)
 
 // Read compares the bucket. It returns ErrElsewhere if the name belongs to another account or
 // to a bucket in another Region.
@@ -134,23 +127,16 @@ func (r *Bucket) create(ctx context.Context, progress func(string)) (State, erro
 	case err != nil && !awserr.Is(err, "BucketAlreadyOwnedByYou"):
 		return State{}, err
 	}
-	for left := bucketWait; ; left -= bucketPoll {
-		found, err := r.Read(ctx)
-		switch {
-		case err != nil:
-			return State{}, err
-		case found.Exists && found.RequiredFlag != NoFlag:
-			return State{}, fmt.Errorf("%s: %w", found.Reason, ErrChanged)
-		case found.Exists:
-			return found, nil
-		case left <= 0:
-			return State{}, fmt.Errorf("created, but S3 still reports it missing after %s", bucketWait)
-		}
-		progress("waiting until the new bucket is visible everywhere")
-		if err := retry.Sleep(ctx, bucketPoll); err != nil {
-			return State{}, err
-		}
+	found, err := untilFound(ctx, r, progress)
+	switch {
+	case err != nil:
+		return State{}, err
+	case found.RequiredFlag != NoFlag:
+		return State{}, fmt.Errorf("%s: %w", found.Reason, ErrChanged)
+	case !found.Exists:
+		return State{}, fmt.Errorf("created, but S3 still reports it missing after %s", settleTime)
 	}
+	return found, nil
 }
 
 func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
@@ -171,7 +157,7 @@ func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 
 // settled repeats a call until S3 has finished earlier changes of the bucket.
 func (r *Bucket) settled(ctx context.Context, progress func(string), call func(context.Context) error) error {
-	return repeatWhile(ctx, notSettled, progress, func() error { return call(ctx) })
+	return repeat(ctx, progress, func() error { return call(ctx) })
 }
 
 // Destroy deletes stagelog's own objects and keeps the bucket, or deletes the bucket with all

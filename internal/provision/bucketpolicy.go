@@ -150,7 +150,7 @@ func (r *bucketPolicy) put(ctx context.Context, d policy.Document, progress func
 		return fmt.Errorf("policy with the pipeline's statements is too large: %d bytes, S3 allows %d; remove readers from stagelog.yaml or other statements from the policy", len(text), maxPolicy)
 	}
 	var answer answerBody
-	err := repeatWhile(ctx, notSettled, progress, func() error {
+	err := repeat(ctx, progress, func() error {
 		_, err := r.c.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: aws.String(r.Name()), Policy: &text}, answer.keep)
 		return err
 	})

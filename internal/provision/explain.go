@@ -83,6 +83,12 @@ func explainResponse(err error) string {
 		return explainDenied(err)
 	}
 	plain := plainAnswer(err)
+	switch {
+	case awserr.LakeFormation(err):
+		return "Lake Formation does not allow this access to the Glue Data Catalog, and IAM policies cannot: ask a Lake Formation administrator for a grant\nAWS error: " + plain
+	case awserr.RoleNotReady(err):
+		return "the service cannot use the role: check its trust policy and its permissions, with `stagelog plan` and `stagelog doctor`, then its permissions boundary and the organization's service control policies\nAWS error: " + plain
+	}
 	if region := awserr.BucketRegion(err); region != "" && awserr.OtherRegion(err) {
 		return fmt.Sprintf("the bucket is in %s: pass --region %s\nAWS error: %s", region, region, plain)
 	}

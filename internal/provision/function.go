@@ -27,10 +27,11 @@ type function struct {
 	s    *desired.Spec
 	want desired.Function
 	c    *lambda.Client
+	role *role // that it runs with; nil if deploy does not manage it
 }
 
 func newFunction(d *desired.Resources, c *Clients) *function {
-	return &function{d.Spec, d.Function, c.Lambda}
+	return &function{s: d.Spec, want: d.Function, c: c.Lambda}
 }
 
 func (r *function) Kind() string { return "Lambda function" }
@@ -136,11 +137,11 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 		if err := r.updateCode(ctx, progress); err != nil {
 			return err
 		}
-		if err := r.ready(ctx, progress); err != nil {
+		if err := r.ready(ctx, false, progress); err != nil {
 			return err
 		}
 	}
-	now, err := r.settled(ctx, progress)
+	now, err := r.settled(ctx, false, progress)
 	if err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (r *function) Apply(ctx context.Context, found State, progress func(string)
 	if err := r.updateConfiguration(ctx, now, progress); err != nil {
 		return err
 	}
-	return r.ready(ctx, progress)
+	return r.ready(ctx, false, progress)
 }
 
 // recreate deletes and creates the function. It keeps the variables, so that key hashes stay the same.
@@ -184,21 +185,21 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 		Role: &r.want.Role, Code: &types.FunctionCode{ZipFile: r.want.Zip},
 		Environment: &types.Environment{Variables: r.environment(env)}, Tags: r.s.Tags(),
 	}
-	err := untilReady(ctx, progress, func() error {
+	err := repeatWithRole(ctx, r.role, progress, func() error {
 		_, err := r.c.CreateFunction(ctx, in)
 		return err
 	})
-	if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
+	if err := ignoreOwnDuplicate(ctx, r, progress, err); err != nil {
 		return err
 	}
-	return r.ready(ctx, progress)
+	return r.ready(ctx, true, progress)
 }
 
 func (r *function) updateCode(ctx context.Context, progress func(string)) error {
 	if r.want.Zip == nil {
 		return ErrNoZip // another architecture needs other code
 	}
-	return untilReady(ctx, progress, func() error {
+	return repeatWithRole(ctx, r.role, progress, func() error {
 		_, err := r.c.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
 			FunctionName: aws.String(r.Name()), ZipFile: r.want.Zip, Architectures: []types.Architecture{types.Architecture(r.want.Architecture)},
 		})
@@ -212,7 +213,7 @@ func (r *function) updateConfiguration(ctx context.Context, now *types.FunctionC
 		MemorySize: &r.want.Memory, Timeout: &r.want.Timeout,
 		Role: &r.want.Role, Environment: &types.Environment{Variables: r.environment(variables(now))},
 	}
-	return untilReady(ctx, progress, func() error {
+	return repeatWithRole(ctx, r.role, progress, func() error {
 		_, err := r.c.UpdateFunctionConfiguration(ctx, in)
 		return err
 	})
@@ -319,14 +320,9 @@ const (
 	functionWait = 5 * time.Minute // their limit
 )
 
-// untilReady repeats a call while a new role is not usable yet or an earlier change is in progress.
-func untilReady(ctx context.Context, progress func(string), call func() error) error {
-	return repeatWhile(ctx, func(err error) bool { return awserr.RoleNotReady(err) || awserr.Conflict(err) }, progress, call)
-}
-
-// ready waits until a change is finished and returns its failure, if any.
-func (r *function) ready(ctx context.Context, progress func(string)) error {
-	c, err := r.settled(ctx, progress)
+// ready waits until a change is finished and returns its failure, if any. created means that the change was the creation.
+func (r *function) ready(ctx context.Context, created bool, progress func(string)) error {
+	c, err := r.settled(ctx, created, progress)
 	switch {
 	case err != nil:
 		return err
@@ -338,24 +334,27 @@ func (r *function) ready(ctx context.Context, progress func(string)) error {
 	return nil
 }
 
-// settled waits until no change of the function is in progress.
-func (r *function) settled(ctx context.Context, progress func(string)) (*types.FunctionConfiguration, error) {
+// settled waits until no change of the function is in progress. A function that was just created may not be found at first.
+func (r *function) settled(ctx context.Context, created bool, progress func(string)) (*types.FunctionConfiguration, error) {
 	for left := functionWait; ; left -= functionPoll {
 		now, err := r.get(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if now == nil {
-			return nil, errDeletedByOther
-		}
-		c := now.Configuration
 		switch {
-		case c.State != types.StatePending && c.LastUpdateStatus != types.LastUpdateStatusInProgress:
-			return c, nil
-		case left <= 0:
-			return nil, fmt.Errorf("timed out after %s: state %s, last update %s", functionWait, c.State, c.LastUpdateStatus)
+		case err != nil:
+			return nil, err
+		case now == nil && (!created || functionWait-left >= settleTime):
+			return nil, errDeletedByOther
+		case now == nil:
+			progress(waitingVisible(r))
+		default:
+			c := now.Configuration
+			if c.State != types.StatePending && c.LastUpdateStatus != types.LastUpdateStatusInProgress {
+				return c, nil
+			}
+			if left <= 0 {
+				return nil, fmt.Errorf("timed out after %s: state %s, last update %s", functionWait, c.State, c.LastUpdateStatus)
+			}
+			progress("waiting until it is Active")
 		}
-		progress("waiting until it is Active")
 		if err := retry.Sleep(ctx, functionPoll); err != nil {
 			return nil, err
 		}

@@ -85,7 +85,11 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 func (s *script) function(t *testing.T) *function {
 	t.Helper()
 	m := moto.Server{URL: "http://127.0.0.1:1"} // never called
-	return newFunction(wantOf(functionSpec(t, nil)), NewClients(m.Config(s)))
+	c := NewClients(m.Config(s))
+	r := newFunction(wantOf(functionSpec(t, nil)), c)
+	r.role = newFunctionRole(r.s, c)
+	r.role.created = true
+	return r
 }
 
 // as returns a response of GetFunction with the given members in the configuration.
@@ -129,6 +133,8 @@ func TestFunctionWaitsForLambda(t *testing.T) {
 			calls: []string{callCreate, callCreate}, reads: 1, waiting: "new role"},
 		{name: "slow creation", answers: map[string][]string{"GET": {isPending, isPending, isActive}},
 			calls: []string{callCreate}, reads: 3, waiting: "until it is Active"},
+		{name: "not visible at once", answers: map[string][]string{"GET": {notFound, isPending, notFound, isActive}},
+			calls: []string{callCreate}, reads: 4, waiting: "until the new Lambda function is visible"},
 		{name: "failed creation", answers: map[string][]string{"GET": {isPending, isFailed}},
 			calls: []string{callCreate}, reads: 2, wantErr: "no capacity (InternalError)"},
 		{name: "other invalid parameter", answers: map[string][]string{callCreate: {`InvalidParameterValueException: Unzipped size must be smaller`}},
@@ -180,6 +186,7 @@ func TestFunctionWaitTimesOut(t *testing.T) {
 		{"settleTime for the role", map[string][]string{callCreate: {roleIsNew}}, false, settleTime - 8*time.Second, settleTime, awserr.RoleNotReady},
 		{"functionWait for the function", map[string][]string{"GET": {isPending}}, false, functionWait, functionWait,
 			func(err error) bool { return err != nil && strings.Contains(err.Error(), "state Pending") }},
+		{"settleTime for a function that is not found", map[string][]string{"GET": {notFound}}, false, settleTime, settleTime, func(err error) bool { return errors.Is(err, ErrChanged) }},
 		{"cancelled while waiting for the role", map[string][]string{callCreate: {roleIsNew}}, true, 0, 0, cancelled},
 		{"cancelled while waiting for the function", map[string][]string{"GET": {isPending}}, true, 0, 0, cancelled},
 	} {

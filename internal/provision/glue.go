@@ -22,16 +22,18 @@ type database struct {
 	s    *desired.Spec
 	want *types.DatabaseInput
 	c    *glue.Client
+	all  *Clients
 }
 
 func newDatabase(d *desired.Resources, c *Clients) *database {
-	return &database{d.Spec, d.Database, c.Glue}
+	return &database{d.Spec, d.Database, c.Glue, c}
 }
 
 func (r *database) Kind() string { return "Glue database" }
 func (r *database) Name() string { return r.s.Pipeline.Database() }
 
-func (r *database) Read(ctx context.Context) (State, error) {
+func (r *database) Read(ctx context.Context) (_ State, err error) {
+	defer func() { err = explainCatalog(ctx, r.s, r.all, err) }()
 	have, err := r.describe(ctx)
 	if err != nil {
 		return State{}, err
@@ -93,13 +95,17 @@ func (r *database) describe(ctx context.Context) (*types.Database, error) {
 	return out.Database, nil
 }
 
-func (r *database) Apply(ctx context.Context, found State, _ func(string)) error {
+func (r *database) Apply(ctx context.Context, found State, progress func(string)) (err error) {
+	defer func() { err = explainCatalog(ctx, r.s, r.all, err) }()
 	if !found.Exists {
-		_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: r.want, Tags: r.wantTags()})
-		return ignoreOwnDuplicate(ctx, r, err)
+		err := repeat(ctx, progress, func() error {
+			_, err := r.c.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: r.want, Tags: r.wantTags()})
+			return err
+		})
+		return ignoreOwnDuplicate(ctx, r, progress, err)
 	}
 	if found.Differs(fieldTag) {
-		if err := r.adopt(ctx); err != nil {
+		if err := r.adopt(ctx, progress); err != nil {
 			return err
 		}
 	}
@@ -110,7 +116,7 @@ func (r *database) Apply(ctx context.Context, found State, _ func(string)) error
 }
 
 // adopt adds the owner to the parameters of an existing database.
-func (r *database) adopt(ctx context.Context) error {
+func (r *database) adopt(ctx context.Context, progress func(string)) error {
 	have, err := r.describe(ctx)
 	if err != nil {
 		return err
@@ -121,15 +127,18 @@ func (r *database) adopt(ctx context.Context) error {
 	parameters := map[string]string{}
 	maps.Copy(parameters, have.Parameters)
 	parameters[desired.OwnerTag] = r.s.Owner()
-	_, err = r.c.UpdateDatabase(ctx, &glue.UpdateDatabaseInput{Name: have.Name, DatabaseInput: &types.DatabaseInput{
-		Name: have.Name, Description: have.Description, LocationUri: have.LocationUri, Parameters: parameters,
-		CreateTableDefaultPermissions: have.CreateTableDefaultPermissions, TargetDatabase: have.TargetDatabase, FederatedDatabase: have.FederatedDatabase,
-	}})
-	return err
+	return repeat(ctx, progress, func() error {
+		_, err := r.c.UpdateDatabase(ctx, &glue.UpdateDatabaseInput{Name: have.Name, DatabaseInput: &types.DatabaseInput{
+			Name: have.Name, Description: have.Description, LocationUri: have.LocationUri, Parameters: parameters,
+			CreateTableDefaultPermissions: have.CreateTableDefaultPermissions, TargetDatabase: have.TargetDatabase, FederatedDatabase: have.FederatedDatabase,
+		}})
+		return err
+	})
 }
 
 // Destroy deletes the database unless it holds other tables, which would be deleted with it.
-func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
+func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (_ string, err error) {
+	defer func() { err = explainCatalog(ctx, r.s, r.all, err) }()
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
@@ -141,7 +150,7 @@ func (r *database) Destroy(ctx context.Context, found State, _ func(string)) (st
 			return fmt.Sprintf("kept because it still holds table %s", aws.ToString(page.TableList[0].Name)), nil
 		}
 	}
-	_, err := r.c.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: aws.String(r.Name())})
+	_, err = r.c.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: aws.String(r.Name())})
 	return deleted(err)
 }
 
@@ -150,14 +159,18 @@ type table struct {
 	s    *desired.Spec
 	want *types.TableInput
 	c    *glue.Client
+	all  *Clients
 }
 
-func newTable(d *desired.Resources, c *Clients) *table { return &table{d.Spec, d.Table, c.Glue} }
+func newTable(d *desired.Resources, c *Clients) *table {
+	return &table{d.Spec, d.Table, c.Glue, c}
+}
 
 func (r *table) Kind() string { return "Glue table" }
 func (r *table) Name() string { return r.s.Pipeline.Database() + "." + config.LinesTable }
 
-func (r *table) Read(ctx context.Context) (State, error) {
+func (r *table) Read(ctx context.Context) (_ State, err error) {
+	defer func() { err = explainCatalog(ctx, r.s, r.all, err) }()
 	want := r.want
 	var state State
 	if len(want.PartitionKeys) == 0 {
@@ -220,23 +233,30 @@ func partitionsText(keys []types.Column, parameters map[string]string) string {
 	return strings.TrimPrefix(text, "\n")
 }
 
-func (r *table) Apply(ctx context.Context, found State, _ func(string)) error {
+func (r *table) Apply(ctx context.Context, found State, progress func(string)) (err error) {
+	defer func() { err = explainCatalog(ctx, r.s, r.all, err) }()
 	want, in := r.want, aws.String(r.s.Pipeline.Database())
 	if !found.Exists {
-		_, err := r.c.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: in, TableInput: want})
-		return ignoreOwnDuplicate(ctx, r, err)
+		err := repeat(ctx, progress, func() error {
+			_, err := r.c.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: in, TableInput: want})
+			return err
+		})
+		return ignoreOwnDuplicate(ctx, r, progress, err)
 	}
 	if len(found.Changed()) == 0 {
 		return nil
 	}
-	_, err := r.c.UpdateTable(ctx, &glue.UpdateTableInput{DatabaseName: in, TableInput: want})
-	return err
+	return repeat(ctx, progress, func() error {
+		_, err := r.c.UpdateTable(ctx, &glue.UpdateTableInput{DatabaseName: in, TableInput: want})
+		return err
+	})
 }
 
-func (r *table) Destroy(ctx context.Context, found State, _ func(string)) (string, error) {
+func (r *table) Destroy(ctx context.Context, found State, _ func(string)) (_ string, err error) {
+	defer func() { err = explainCatalog(ctx, r.s, r.all, err) }()
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
-	_, err := r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(config.LinesTable)})
+	_, err = r.c.DeleteTable(ctx, &glue.DeleteTableInput{DatabaseName: aws.String(r.s.Pipeline.Database()), Name: aws.String(config.LinesTable)})
 	return deleted(err)
 }

@@ -67,12 +67,12 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 
 func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)) error {
 	if !found.Exists {
-		err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return r.create(ctx) })
-		if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
+		err := repeat(ctx, progress, func() error { return r.create(ctx) })
+		if err := ignoreOwnDuplicate(ctx, r, progress, err); err != nil {
 			return err
 		}
 	} else if found.tagsDiffer() {
-		if err := repeatWhile(ctx, awserr.Conflict, progress, func() error { return setTags(ctx, r, r.s.Tags()) }); err != nil {
+		if err := repeat(ctx, progress, func() error { return setTags(ctx, r, r.s.Tags()) }); err != nil {
 			return err
 		}
 	}
@@ -83,8 +83,7 @@ func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)
 		if !found.Differs(fix.field) {
 			continue
 		}
-		// A new group is not visible everywhere at once.
-		if err := repeatWhile(ctx, notSettled, progress, func() error { return fix.call(ctx) }); err != nil {
+		if err := repeat(ctx, progress, func() error { return fix.call(ctx) }); err != nil {
 			return fmt.Errorf("set its %s: %w", fix.field, err)
 		}
 	}

@@ -36,7 +36,7 @@ const maxPrevious = 1 << 20
 
 // remember stores a stage's settings before they are changed. It keeps an existing record if the
 // stage has no settings, or those of the pipeline or of its predecessor: the record is older.
-func (r *Stage) remember(ctx context.Context, now settings) error {
+func (r *Stage) remember(ctx context.Context, now settings, progress func(string)) error {
 	later := r.ours(now) || now.DestinationARN == ""
 	if !later {
 		var err error
@@ -57,9 +57,12 @@ func (r *Stage) remember(ctx context.Context, now settings) error {
 	if err := enc.Encode(previousLogging{API: r.ref.API, Stage: r.ref.Stage, settings: now, ReplacedAt: time.Now().UTC().Truncate(time.Second)}); err != nil {
 		return err
 	}
-	_, err := r.c.S3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: aws.String(r.s.Bucket()), Key: aws.String(desired.PreviousLoggingKey(r.ref)),
-		Body: bytes.NewReader(body.Bytes()), ContentType: aws.String("application/json"),
+	err := repeat(ctx, progress, func() error {
+		_, err := r.c.S3.PutObject(ctx, &s3.PutObjectInput{
+			Bucket: aws.String(r.s.Bucket()), Key: aws.String(desired.PreviousLoggingKey(r.ref)),
+			Body: bytes.NewReader(body.Bytes()), ContentType: aws.String("application/json"),
+		})
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("save the stage's previous access log settings: %w", err)
@@ -252,7 +255,7 @@ func previousKeys(ctx context.Context, c *Clients, bucket string) (keys []string
 // the pipeline's. Records in the new bucket take precedence. It ignores an old bucket that no longer
 // exists or belongs to another account, but fails for one of this account without read permission:
 // its records would be lost.
-func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string) error {
+func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string, progress func(string)) error {
 	if old == "" || old == s.Bucket() {
 		return nil
 	}
@@ -265,22 +268,17 @@ func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string) 
 		return fmt.Errorf("list previous access log settings in %s: %w", old, err)
 	}
 	for _, key := range keys {
-		if err := moveOne(ctx, s, c, old, key); err != nil {
+		body, err := readState(ctx, c, old, key)
+		if err == nil {
+			err = repeat(ctx, progress, func() error {
+				_, err := c.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(s.Bucket()), Key: &key, Body: bytes.NewReader(body),
+					ContentType: aws.String("application/json"), IfNoneMatch: aws.String("*")})
+				return err
+			})
+		}
+		if err != nil && !awserr.Is(err, "PreconditionFailed") {
 			return fmt.Errorf("copy s3://%s/%s to %s: %w", old, key, s.Bucket(), err)
 		}
 	}
 	return nil
-}
-
-func moveOne(ctx context.Context, s *desired.Spec, c *Clients, old, key string) error {
-	body, err := readState(ctx, c, old, key)
-	if err != nil {
-		return err
-	}
-	_, err = c.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(s.Bucket()), Key: &key, Body: bytes.NewReader(body),
-		ContentType: aws.String("application/json"), IfNoneMatch: aws.String("*")})
-	if awserr.Is(err, "PreconditionFailed") {
-		return nil
-	}
-	return err
 }

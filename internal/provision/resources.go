@@ -33,19 +33,21 @@ type Parts struct {
 
 // PartsOf returns the resources of a pipeline. They do not include a function built into the endpoint's process.
 func PartsOf(d *desired.Resources, c *Clients) Parts {
+	function, stream := newFunction(d, c), newStream(d, c)
+	function.role, stream.role = newRole(d.Spec, d.FunctionRole, c), newRole(d.Spec, d.FirehoseRole, c)
 	p := Parts{
 		Bucket:   []Resource{newBucket(d, c), newBucketPolicy(d, c)},
-		Function: []Resource{newLogGroup(d.Spec, d.FunctionLog, c), newRole(d.Spec, d.FunctionRole, c)},
+		Function: []Resource{newLogGroup(d.Spec, d.FunctionLog, c), function.role},
 		Stream:   []Resource{newLogGroup(d.Spec, d.StreamLog, c)},
 	}
 	if !d.Function.Builtin {
-		p.Function = append(p.Function, newFunction(d, c))
+		p.Function = append(p.Function, function)
 	}
 	if d.Table != nil {
 		p.Stream = append(p.Stream, newDatabase(d, c), newTable(d, c))
 	}
-	p.Stream = append(p.Stream, newRole(d.Spec, d.FirehoseRole, c), newStream(d, c))
-	owner := &streamOwner{stream: newStream(d, c)}
+	p.Stream = append(p.Stream, stream.role, stream)
+	owner := &streamOwner{stream: stream}
 	for _, st := range d.Spec.Pipeline.Stages {
 		p.Stages = append(p.Stages, &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: owner})
 	}

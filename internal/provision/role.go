@@ -21,6 +21,8 @@ type role struct {
 	s    *desired.Spec
 	want desired.Role
 	c    *iam.Client
+
+	created, updated bool // by Apply
 }
 
 // KeepRoles returns s with the roles that an earlier version of stagelog made for the pipeline, without the Region in their
@@ -55,7 +57,9 @@ func DropOldRoles(ctx context.Context, s *desired.Spec, c *Clients) error {
 	return nil
 }
 
-func newRole(s *desired.Spec, want desired.Role, c *Clients) *role { return &role{s, want, c.IAM} }
+func newRole(s *desired.Spec, want desired.Role, c *Clients) *role {
+	return &role{s: s, want: want, c: c.IAM}
+}
 
 const (
 	fieldTrust       = "trust policy"
@@ -106,21 +110,28 @@ func (r *role) Read(ctx context.Context) (State, error) {
 // Apply creates the role or changes what differs. It tags first: if interrupted afterwards, the next
 // run needs no flag.
 func (r *role) Apply(ctx context.Context, found State, progress func(string)) error {
+	r.created, r.updated = !found.Exists, found.Differs(fieldTrust) || found.Differs(fieldPermissions)
 	if !found.Exists {
-		_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
-			RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: iamTags(r.s.Tags()),
+		err := repeat(ctx, progress, func() error {
+			_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
+				RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: iamTags(r.s.Tags()),
+			})
+			return err
 		})
-		if err := ignoreOwnDuplicate(ctx, r, err); err != nil {
+		if err := ignoreOwnDuplicate(ctx, r, progress, err); err != nil {
 			return err
 		}
 	}
 	if found.Exists && found.tagsDiffer() {
-		if err := setTags(ctx, r, r.s.Tags()); err != nil {
+		if err := repeat(ctx, progress, func() error { return setTags(ctx, r, r.s.Tags()) }); err != nil {
 			return err
 		}
 	}
 	if found.Exists && found.Differs(fieldTrust) {
-		_, err := r.c.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: &r.want.Name, PolicyDocument: aws.String(r.want.Trust.JSON())})
+		err := repeat(ctx, progress, func() error {
+			_, err := r.c.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: &r.want.Name, PolicyDocument: aws.String(r.want.Trust.JSON())})
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("set its trust policy: %w", err)
 		}
@@ -128,8 +139,7 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 	if !found.Differs(fieldPermissions) {
 		return nil
 	}
-	// A new role is not visible everywhere at once.
-	err := repeatWhile(ctx, notSettled, progress, func() error {
+	err := repeat(ctx, progress, func() error {
 		_, err := r.c.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &r.want.Name, PolicyName: aws.String(desired.RolePolicy), PolicyDocument: aws.String(r.want.Permissions.JSON())})
 		return err
 	})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
@@ -18,7 +17,6 @@ import (
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
-	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
@@ -122,7 +120,7 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 }
 
 // Apply stores the current settings and then replaces them.
-func (r *Stage) Apply(ctx context.Context, _ State, _ func(string)) error {
+func (r *Stage) Apply(ctx context.Context, _ State, progress func(string)) error {
 	now, err := r.settings(ctx)
 	if err != nil {
 		return err
@@ -137,16 +135,16 @@ func (r *Stage) Apply(ctx context.Context, _ State, _ func(string)) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	if err := r.remember(ctx, now); err != nil {
+	if err := r.remember(ctx, now, progress); err != nil {
 		return err
 	}
-	return r.patch(ctx, ops...)
+	return r.patch(ctx, progress, ops...)
 }
 
 // Destroy restores the previous logging and deletes its record. It does not change settings that are
 // no longer the pipeline's, but also deletes their record, unless another pipeline with the same
 // bucket needs it.
-func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, error) {
+func (r *Stage) Destroy(ctx context.Context, _ State, progress func(string)) (string, error) {
 	now, err := r.settings(ctx)
 	if errors.Is(err, ErrNoParent) {
 		return "the stage no longer exists", r.forget(ctx)
@@ -157,7 +155,7 @@ func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, e
 	var did string
 	switch {
 	case r.ours(now):
-		did, err = r.restore(ctx)
+		did, err = r.restore(ctx, progress)
 	case now.DestinationARN == "":
 		did = "not changed: access logs were disabled after the deploy"
 	default:
@@ -173,7 +171,7 @@ func (r *Stage) Destroy(ctx context.Context, _ State, _ func(string)) (string, e
 }
 
 // restore restores the previous logging of a stage that logs to the pipeline's stream.
-func (r *Stage) restore(ctx context.Context) (string, error) {
+func (r *Stage) restore(ctx context.Context, progress func(string)) (string, error) {
 	was, err := r.recall(ctx)
 	if err != nil {
 		return "", err
@@ -195,24 +193,24 @@ func (r *Stage) restore(ctx context.Context) (string, error) {
 			did = fmt.Sprintf("access logs disabled: their previous destination, %s, no longer exists", destinationText(was.DestinationARN))
 			break
 		}
-		if err := r.putBack(ctx, was.settings); err != nil {
+		if err := r.putBack(ctx, was.settings, progress); err != nil {
 			return "", fmt.Errorf("restore the previous access log settings from s3://%s/%s: %w", was.bucket, desired.PreviousLoggingKey(r.ref), err)
 		}
 		return "previous access logs restored, to " + destinationText(was.DestinationARN), nil
 	}
-	return did, r.patch(ctx, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)})
+	return did, r.patch(ctx, progress, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)})
 }
 
 // putBack sets destination and format in one call. AWS removes them only together, so restoring
 // settings without a format needs a second call.
-func (r *Stage) putBack(ctx context.Context, was settings) error {
+func (r *Stage) putBack(ctx context.Context, was settings, progress func(string)) error {
 	if was.Format != "" {
-		return r.patch(ctx, replace(pathDestination, was.DestinationARN), replace(pathFormat, was.Format))
+		return r.patch(ctx, progress, replace(pathDestination, was.DestinationARN), replace(pathFormat, was.Format))
 	}
-	if err := r.patch(ctx, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)}); err != nil {
+	if err := r.patch(ctx, progress, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)}); err != nil {
 		return err
 	}
-	return r.patch(ctx, replace(pathDestination, was.DestinationARN))
+	return r.patch(ctx, progress, replace(pathDestination, was.DestinationARN))
 }
 
 // settings returns the stage's current settings.
@@ -227,16 +225,14 @@ func (r *Stage) settings(ctx context.Context) (settings, error) {
 	return settings{aws.ToString(out.AccessLogSettings.DestinationArn), aws.ToString(out.AccessLogSettings.Format)}, nil
 }
 
-// patch changes the stage. It retries conflicts with concurrent changes of the same API.
-func (r *Stage) patch(ctx context.Context, ops ...types.PatchOperation) error {
+// patch changes the stage.
+func (r *Stage) patch(ctx context.Context, progress func(string), ops ...types.PatchOperation) error {
 	in := &apigateway.UpdateStageInput{RestApiId: &r.ref.API, StageName: &r.ref.Stage, PatchOperations: ops}
-	return retry.Policy{First: time.Second, Max: 2 * time.Second, Tries: maxPatches, Again: awserr.Conflict}.Do(ctx, func() error {
+	return repeat(ctx, progress, func() error {
 		_, err := r.c.APIGateway.UpdateStage(ctx, in)
 		return err
 	})
 }
-
-const maxPatches = 5
 
 func replace(path, value string) types.PatchOperation {
 	return types.PatchOperation{Op: types.OpReplace, Path: aws.String(path), Value: aws.String(value)}

@@ -28,6 +28,7 @@ type Stream struct {
 	want *types.ExtendedS3DestinationConfiguration
 	c    *firehose.Client
 	all  *Clients
+	role *role // of its destination; nil if deploy does not manage it
 }
 
 func newStream(d *desired.Resources, c *Clients) *Stream {
@@ -198,12 +199,12 @@ func (r *Stream) create(ctx context.Context, progress func(string)) error {
 		ExtendedS3DestinationConfiguration: r.want,
 		Tags:                               firehoseTags(r.s.Tags()),
 	}
-	err := repeatWhile(ctx, awserr.RoleNotReady, progress, func() error {
+	err := repeatWithRole(ctx, r.role, progress, func() error {
 		_, err := r.c.CreateDeliveryStream(ctx, in)
 		return err
 	})
 	if err != nil {
-		return err
+		return r.explainGrant(err)
 	}
 	d, err := r.described(ctx, progress, "waiting until it is ACTIVE", func(d *types.DeliveryStreamDescription) bool {
 		return d != nil && d.DeliveryStreamStatus != types.DeliveryStreamStatusCreating
@@ -234,11 +235,11 @@ func (r *Stream) updateDestination(ctx context.Context, progress func(string)) e
 			return nil
 		}
 		if update.BucketARN != nil {
-			if err := movePrevious(ctx, r.s, r.all, bucketOf(destinationOf(d))); err != nil {
+			if err := movePrevious(ctx, r.s, r.all, bucketOf(destinationOf(d)), progress); err != nil {
 				return err
 			}
 		}
-		err = repeatWhile(ctx, awserr.RoleNotReady, progress, func() error {
+		err = repeatWithRole(ctx, r.role, progress, func() error {
 			_, err := r.c.UpdateDestination(ctx, &firehose.UpdateDestinationInput{
 				DeliveryStreamName:             aws.String(r.Name()),
 				CurrentDeliveryStreamVersionId: d.VersionId,
@@ -248,10 +249,16 @@ func (r *Stream) updateDestination(ctx context.Context, progress func(string)) e
 			return err
 		})
 		if !awserr.Is(err, "ConcurrentModificationException") {
-			return err
+			return r.explainGrant(err)
 		}
 	}
 	return err
+}
+
+// explainGrant explains that the stream's role may not read the columns that Firehose converts records to.
+func (r *Stream) explainGrant(err error) error {
+	role := aws.ToString(r.want.RoleARN)
+	return explainGrant(r.s, err, "the role "+role, role)
 }
 
 func (r *Stream) delete(ctx context.Context, d *types.DeliveryStreamDescription, progress func(string)) error {

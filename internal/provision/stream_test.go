@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -174,28 +173,6 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 func jsonAnswer(r *http.Request, status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
-}
-
-// A new role is not usable at once: Apply repeats the call and reports the wait.
-func TestStreamWaitsForRole(t *testing.T) {
-	m := moto.Start(t)
-	refused := 0
-	c := NewClients(m.Config(roundTrip(func(req *http.Request) (*http.Response, error) {
-		if strings.HasSuffix(req.Header.Get("X-Amz-Target"), ".CreateDeliveryStream") && refused == 0 {
-			refused++
-			return jsonAnswer(req, http.StatusBadRequest, `{"__type":"InvalidArgumentException","message":"Firehose is unable to assume role arn:aws:iam::123456789012:role/r. Please check the role provided."}`), nil
-		}
-		return http.DefaultTransport.RoundTrip(req)
-	})))
-	r := newStream(wantOf(streamSpec(t)), c)
-	var progress []string
-	began := time.Now()
-	if err := r.Apply(t.Context(), State{}, func(s string) { progress = append(progress, s) }); err != nil {
-		t.Fatalf("Apply after %v: %v", time.Since(began), err)
-	}
-	if refused != 1 || !strings.Contains(fmt.Sprint(progress), "new role") {
-		t.Errorf("the call was rejected %d times, progress %q", refused, progress)
-	}
 }
 
 // A stream in CREATING_FAILED is deleted and recreated.

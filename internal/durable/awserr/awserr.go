@@ -62,9 +62,9 @@ func Answered(err error) bool {
 }
 
 // Denied reports whether the caller lacks a permission. A response to HEAD has no body and therefore no code; the
-// SDK sets "Forbidden" or "UnknownError".
+// SDK sets "Forbidden" or "UnknownError". It does not cover LakeFormation.
 func Denied(err error) bool {
-	return Is(err, "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden") ||
+	return !LakeFormation(err) && Is(err, "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden") ||
 		Status(err) == http.StatusForbidden && slices.Contains([]string{"", "UnknownError"}, Code(err))
 }
 
@@ -123,18 +123,37 @@ func Throttled(err error) bool {
 		"TooManyRequestsException", "RequestLimitExceeded", "SlowDown") || Status(err) == http.StatusTooManyRequests && Code(err) == ""
 }
 
-// RoleNotReady reports whether a service cannot use a role yet: a new role or policy can take IAM a minute to
-// propagate. Only the message distinguishes these errors from other invalid arguments.
+// RoleNotReady reports whether a service cannot use a role, or the role may not do what the service needs. A new role or
+// policy can take IAM a minute to propagate, so the call may succeed later; a denial that remains has the same error.
+// Only the message distinguishes these errors from other invalid arguments. The messages are those that Terraform's AWS provider
+// waits for too: retryDeliveryStreamOp for Firehose, retryFunctionOp for Lambda.
 func RoleNotReady(err error) bool {
 	text := strings.ToLower(Message(err))
 	contains := func(part string) bool { return strings.Contains(text, part) }
 	switch Code(err) {
 	case "InvalidArgumentException": // Firehose
-		return contains("unable to assume role") || contains("verify that the iam role has access")
-	case "InvalidParameterValueException": // Lambda; the second message is from the KMS key of the variables
-		return contains("cannot be assumed by lambda") || contains("arn does not refer to a valid principal")
+		return !LakeFormation(err) && slices.ContainsFunc([]string{
+			"unable to assume role",
+			"verify that the iam role has access",
+			"is not authorized to",
+			"access was denied", // by Glue, for the table of the format conversion
+		}, contains)
+	case "InvalidParameterValueException": // Lambda
+		return slices.ContainsFunc([]string{
+			"cannot be assumed by lambda",
+			"execution role does not have permissions",
+			"arn does not refer to a valid principal", // for the key of the variables
+			"kms key is invalid for creategrant",
+		}, contains)
 	}
 	return false
+}
+
+// LakeFormation reports whether Lake Formation does not allow an access to the Glue Data Catalog. IAM policies do not help
+// then, and neither does waiting: a grant in Lake Formation is missing. Glue returns the message with AccessDeniedException, and
+// Firehose quotes it in an InvalidArgumentException (seen in hashicorp/terraform-provider-aws#17254).
+func LakeFormation(err error) bool {
+	return strings.Contains(strings.ToLower(Message(err)), "lake formation permission")
 }
 
 // Unsupported reports whether the endpoint does not support the operation, as some emulators.

@@ -31,6 +31,7 @@ func answer(status int, code, message string) error {
 var classes = map[string]func(error) bool{
 	"denied": awserr.Denied, "bad credentials": awserr.BadCredentials, "not found": awserr.NotFound, "exists": awserr.Exists,
 	"conflict": awserr.Conflict, "throttled": awserr.Throttled, "role not ready": awserr.RoleNotReady, "unsupported": awserr.Unsupported, "other Region": awserr.OtherRegion,
+	"Lake Formation": awserr.LakeFormation,
 }
 
 func TestEachErrorHasOneClass(t *testing.T) {
@@ -67,9 +68,16 @@ func TestEachErrorHasOneClass(t *testing.T) {
 		{answer(429, "", ""), "throttled"},
 		{answer(429, "LimitExceededException", ""), ""},
 		{answer(400, "InvalidArgumentException", "Firehose is unable to assume role arn:aws:iam::123456789012:role/r. Please check the role provided."), "role not ready"},
+		{answer(400, "InvalidArgumentException", "Verify that the IAM role has access to the KMS key"), "role not ready"},
+		{answer(400, "InvalidArgumentException", "Role arn:aws:iam::123456789012:role/r is not authorized to perform: glue:GetTableVersions on resource: arn"), "role not ready"},
+		{answer(400, "InvalidArgumentException", "Access was denied when calling Glue. Please ensure that the role specified in the data format conversion configuration has the necessary permissions."), "role not ready"},
+		{answer(400, "InvalidArgumentException", "Access was denied when calling Glue. Please ensure that the role specified in the data format conversion configuration has the necessary permissions. Insufficient Lake Formation permission(s) on lines (Service: AWSGlue; Status Code: 400; Error Code: AccessDeniedException; Request ID: 1; Proxy: null)"), "Lake Formation"},
+		{answer(400, "AccessDeniedException", "Insufficient Lake Formation permission(s): Required Describe on lines"), "Lake Formation"},
+		{answer(400, "AccessDeniedException", "User: arn is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/r"), "denied"},
 		{answer(400, "InvalidArgumentException", "Prefix is not valid"), ""},
 		{&lambda.InvalidParameterValueException{Message: text("The role defined for the function cannot be assumed by Lambda.")}, "role not ready"},
 		{&lambda.InvalidParameterValueException{Message: text("KMS Message: ARN does not refer to a valid principal: arn:aws:sts::1:assumed-role/r/f")}, "role not ready"},
+		{&lambda.InvalidParameterValueException{Message: text("The provided execution role does not have permissions to call CreateNetworkInterface on EC2")}, "role not ready"},
 		{&lambda.InvalidParameterValueException{Message: text("Unzipped size must be smaller")}, ""},
 		{answer(404, "UnknownOperationException", ""), "unsupported"},
 		{answer(301, "PermanentRedirect", ""), "other Region"},
