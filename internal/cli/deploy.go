@@ -22,7 +22,8 @@ active. After a failure, run it again: it continues from the current state.
 
 deploy does not change resources that stagelog did not create, unless --adopt lets it manage existing
 resources with the same names, or --replace-logging lets it replace a stage's access log settings.
-destroy restores those settings.`,
+destroy restores those settings. Neither takes resources from another pipeline while its delivery stream
+exists: that needs --take-from REGION/NAME, and the other pipeline may stop delivering.`,
 		Example: `  stagelog deploy
   stagelog deploy --yes                                   in a script
   stagelog deploy --adopt --replace-logging               adopt a pipeline that was built by hand

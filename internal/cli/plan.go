@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ import (
 type planFlags struct {
 	aws      awsFlags
 	adopt    bool
+	takeFrom []string
 	replace  bool
 	zip      string
 	requests int64
@@ -29,7 +31,8 @@ type planFlags struct {
 
 func (f *planFlags) bind(cmd *cobra.Command) {
 	f.aws.bind(cmd)
-	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "manage existing resources with the same names that stagelog did not create")
+	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "manage existing resources with the same names that stagelog did not create, or whose pipeline is gone")
+	cmd.Flags().StringArrayVar(&f.takeFrom, "take-from", nil, "take resources from another pipeline that exists, named REGION/NAME as in plan")
 	cmd.Flags().BoolVar(&f.replace, "replace-logging", false, "replace a stage's previous access log settings; destroy restores them")
 	cmd.Flags().StringVar(&f.zip, "function-zip", "", "zip file of the enrichment function (default: from the release, or built with Go)")
 	cmd.Flags().Int64Var(&f.requests, "requests", 1_000_000, "requests per month, for the cost estimate")
@@ -39,6 +42,9 @@ func (f *planFlags) flags() []provision.Flag {
 	var given []provision.Flag
 	if f.adopt {
 		given = append(given, provision.AdoptFlag)
+	}
+	for _, owner := range f.takeFrom {
+		given = append(given, provision.TakeFrom(owner))
 	}
 	if f.replace {
 		given = append(given, provision.ReplaceFlag)
@@ -100,6 +106,11 @@ type prepared struct {
 func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prepared, error) {
 	if flags.requests < 0 {
 		return nil, usageError{fmt.Errorf("--requests %d: expected 0 or more", flags.requests)}
+	}
+	for _, owner := range flags.takeFrom {
+		if !strings.Contains(owner, "/") {
+			return nil, usageError{fmt.Errorf("--take-from %s: expected a Region and a pipeline's name, like eu-west-1/acme", owner)}
+		}
 	}
 	p, err := loadForAWS(e)
 	if err != nil {
@@ -190,6 +201,9 @@ func (f *planFlags) deploy(e *env) string {
 	if f.adopt {
 		command += " --adopt"
 	}
+	for _, owner := range f.takeFrom {
+		command += " --take-from " + shellWord(owner)
+	}
 	if f.replace {
 		command += " --replace-logging"
 	}
@@ -201,10 +215,14 @@ func (f *planFlags) deploy(e *env) string {
 
 // refusal returns an error that lists the blocked resources with the flags that they require.
 func (f *planFlags) refusal(e *env, refused []provision.Step) error {
-	var lines []string
+	var lines, effects []string
 	for _, s := range refused {
 		lines = append(lines, fmt.Sprintf("  %s %s: %s (%s)", s.Kind, s.Name, s.Reason, s.RequiredFlag))
+		if owner, ok := s.RequiredFlag.From(); ok {
+			effects = append(effects, fmt.Sprintf("%s changes them for this pipeline only: %s may stop delivering, and its own deploy and destroy no longer change them.\n", s.RequiredFlag, owner))
+		}
 	}
-	return fmt.Errorf("deploy must not change these resources without a flag:\n%s\n"+
-		"Run `%s` with the flag in parentheses, or choose another name in %s", strings.Join(lines, "\n"), f.deploy(e), e.file)
+	return fmt.Errorf("deploy must not change these resources without a flag:\n%s\n%s"+
+		"Run `%s` with the flag in parentheses, or choose another name: or bucket: in %s",
+		strings.Join(lines, "\n"), strings.Join(slices.Compact(effects), ""), f.deploy(e), e.file)
 }

@@ -69,7 +69,8 @@ func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func
 	if err != nil {
 		return err
 	}
-	if found.RequiredFlag != NoFlag && !slices.Contains(given, found.RequiredFlag) {
+	s.others.judge(ctx, &found)
+	if !found.RequiredFlag.in(given) {
 		return fmt.Errorf("%s: %w", found.Reason, ErrChanged)
 	}
 	return s.resource.Apply(ctx, found, waiting)

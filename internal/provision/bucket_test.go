@@ -259,16 +259,16 @@ func TestBucketAdoption(t *testing.T) {
 		}, AdoptFlag},
 		{"versions", func() { a.ok(a.version(types.BucketVersioningStatusSuspended)) }, AdoptFlag},
 		{"another tag", func() { a.tags("team", "theirs") }, AdoptFlag},
-		{"another pipeline", func() { a.tags("stagelog", "eu-west-1/other", "team", "theirs") }, AdoptFlag},
+		{"another pipeline", func() { a.tags("stagelog", "eu-west-1/other", "team", "theirs") }, TakeFrom("eu-west-1/other")},
 	} {
 		a.Reset()
 		a.create()
 		tt.by()
 		found := a.read()
-		if found.RequiredFlag != tt.want || (found.Reason != "") != (tt.want == AdoptFlag) {
+		if found.RequiredFlag != tt.want || (found.Reason != "") != (tt.want != NoFlag) {
 			t.Errorf("Read of a bucket with %s requires %q (%s), want %q", tt.name, found.RequiredFlag, found.Reason, tt.want)
 		}
-		if tt.want == AdoptFlag {
+		if tt.want != NoFlag {
 			r := a.resource(nil)
 			r.DeleteObjects = true
 			if did, err := r.Destroy(ctx, found, quiet); did != "" || err != nil {

@@ -175,7 +175,7 @@ func TestBucketPolicyAdoption(t *testing.T) {
 	a := newBucketAccount(t)
 	a.deploy()
 	applyTo(t, a.policyResource(nil))
-	for _, owner := range []string{"", "eu-west-1/other"} {
+	for owner, want := range map[string]Flag{"": AdoptFlag, "eu-west-1/other": TakeFrom("eu-west-1/other")} {
 		_, err := a.c.DeleteBucketTagging(t.Context(), &s3.DeleteBucketTaggingInput{Bucket: a.name})
 		a.ok(err)
 		if owner != "" {
@@ -183,8 +183,8 @@ func TestBucketPolicyAdoption(t *testing.T) {
 		}
 		r := a.policyResource(nil)
 		found := readOf(t, r)
-		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, owner) {
-			t.Errorf("in a bucket of %q Read = %+v, want AdoptFlag", owner, found)
+		if found.RequiredFlag != want || !strings.Contains(found.Reason, owner) {
+			t.Errorf("in a bucket of %q Read = %+v, want the flag %s", owner, found, want)
 		}
 		if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil || len(a.statements()) == 0 {
 			t.Errorf("Destroy in a bucket of %q = %q, %v", owner, did, err)

@@ -107,12 +107,13 @@ func TestCatalogAdoption(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		r   Resource
-		why string
-	}{{d, "not created by stagelog"}, {r, "the pipeline eu-west-1/other"}} {
+		r    Resource
+		flag Flag
+		why  string
+	}{{d, AdoptFlag, "not created by stagelog"}, {r, TakeFrom("eu-west-1/other"), "the pipeline eu-west-1/other"}} {
 		found := readOf(t, tt.r)
-		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
-			t.Errorf("%s requires %q because %q, want --adopt because %q", tt.r.Kind(), found.RequiredFlag, found.Reason, tt.why)
+		if found.RequiredFlag != tt.flag || !strings.Contains(found.Reason, tt.why) {
+			t.Errorf("%s requires %q because %q, want %s because %q", tt.r.Kind(), found.RequiredFlag, found.Reason, tt.flag, tt.why)
 		}
 		if did, err := tt.r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
 			t.Errorf("Destroy of the %s = %q, %v, want nothing done", tt.r.Kind(), did, err)

@@ -106,18 +106,19 @@ func TestLogGroupAdoption(t *testing.T) {
 	r := newLogGroup(s, wantOf(s).FunctionLog, c)
 	for _, tt := range []struct {
 		tags map[string]string
+		flag Flag
 		why  string
 	}{
-		{nil, "not created by stagelog"},
-		{map[string]string{desired.OwnerTag: "eu-west-1/other"}, "the pipeline eu-west-1/other"},
+		{nil, AdoptFlag, "not created by stagelog"},
+		{map[string]string{desired.OwnerTag: "eu-west-1/other"}, TakeFrom("eu-west-1/other"), "the pipeline eu-west-1/other"},
 	} {
 		m.Reset()
 		if _, err := c.Logs.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String(r.Name()), Tags: tt.tags}); err != nil {
 			t.Fatal(err)
 		}
 		found := readOf(t, r)
-		if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
-			t.Errorf("Read of a group with the tags %v requires %q because %q, want --adopt because %q", tt.tags, found.RequiredFlag, found.Reason, tt.why)
+		if found.RequiredFlag != tt.flag || !strings.Contains(found.Reason, tt.why) {
+			t.Errorf("Read of a group with the tags %v requires %q because %q, want %s because %q", tt.tags, found.RequiredFlag, found.Reason, tt.flag, tt.why)
 		}
 		if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil {
 			t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)

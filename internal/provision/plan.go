@@ -19,7 +19,7 @@ type Action string
 const (
 	Create  Action = "create"
 	Change  Action = "change"
-	Adopt   Action = "adopt"   // change a resource that is not the pipeline's, with AdoptFlag
+	Adopt   Action = "adopt"   // change a resource that is not the pipeline's, with AdoptFlag or TakeFrom
 	Replace Action = "replace" // replace access log settings, with ReplaceFlag; saved for destroy
 	NoOp    Action = "no-op"   // nothing differs
 	Blocked Action = "blocked" // not the pipeline's, and the required flag was not given
@@ -37,6 +37,7 @@ type Step struct {
 	Notes        []string `json:"notes,omitempty"`
 
 	resource Resource
+	others   *otherPipelines
 }
 
 // OfStage reports whether the step changes the access logs of a stage. Stages themselves are never
@@ -85,9 +86,12 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	if err = cmp.Or(err, unknownRoles); err != nil {
 		return nil, err
 	}
-	plan := &Plan{}
+	plan, others := &Plan{}, &otherPipelines{c: c}
 	for i, r := range resources {
-		plan.Steps = append(plan.Steps, makeStep(r, found[i], given))
+		others.judge(ctx, &found[i])
+		step := makeStep(r, found[i], given)
+		step.others = others
+		plan.Steps = append(plan.Steps, step)
 	}
 	left, err := LeftStages(ctx, s, c)
 	if err != nil {
@@ -126,11 +130,11 @@ func readAll(ctx context.Context, resources []Resource, ignore func(error) bool)
 func makeStep(r Resource, found State, given []Flag) Step {
 	s := Step{Kind: r.Kind(), Name: r.Name(), Notes: found.Notes, Reason: found.Reason, Changes: found.Changed(), resource: r}
 	switch {
-	case found.RequiredFlag != NoFlag && !slices.Contains(given, found.RequiredFlag):
+	case !found.RequiredFlag.in(given):
 		s.Action, s.RequiredFlag = Blocked, found.RequiredFlag
 	case found.RequiredFlag == ReplaceFlag:
 		s.Action = Replace
-	case found.RequiredFlag == AdoptFlag:
+	case found.RequiredFlag != NoFlag:
 		s.Action = Adopt
 	case !found.Exists:
 		s.Action = Create

@@ -24,12 +24,13 @@ type placed struct {
 	t *testing.T
 }
 
-func place(t *testing.T, m *moto.Server, region string) *placed {
+// place returns the pipeline with additional settings in YAML.
+func place(t *testing.T, m *moto.Server, region, more string) *placed {
 	t.Helper()
 	cfg := m.Config(nil)
 	cfg.Region = region
 	a := &placed{&stageAccount{TB: t, Clients: NewClients(cfg)}, t}
-	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-logs-"+region+"\nstages: ["+a.api("shop", "prod")+"/prod]\n"), func(string) string { return "" })
+	p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-logs-"+region+"\nstages: ["+a.api("shop", "prod")+"/prod]\n"+more), func(string) string { return "" })
 	a.ok(err)
 	a.ref = p.Stages[0]
 	a.s = &desired.Spec{Pipeline: p, Partition: "aws", Region: region, Account: moto.Account, Architecture: "arm64", Zip: someZip(t, "one")}
@@ -127,7 +128,7 @@ func TestTwoRegionsOneName(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := moto.Start(t)
-			first, second := place(t, m, "eu-west-1"), place(t, m, "us-east-1")
+			first, second := place(t, m, "eu-west-1", ""), place(t, m, "us-east-1", "")
 			tt.first(first)
 			if _, todo := first.plan(); todo != nil {
 				t.Errorf("after the first deploy the plan has %q", todo)
@@ -157,7 +158,7 @@ func TestTwoRegionsOneName(t *testing.T) {
 
 // A pipeline whose old roles were given to another Region gets roles of its own, without a flag.
 func TestOldRolesOfAnotherRegion(t *testing.T) {
-	a := place(t, moto.Start(t), "eu-west-1")
+	a := place(t, moto.Start(t), "eu-west-1", "")
 	a.deployOld()
 	for _, name := range a.s.OldRoles() {
 		a.tagRole(name, "us-east-1/acme")
@@ -180,7 +181,7 @@ func TestOldRolesOfAnotherRegion(t *testing.T) {
 
 // An old version was killed after it had made one role: the new one keeps it, and completes the pipeline.
 func TestOldRolesAfterKill(t *testing.T) {
-	a := place(t, moto.Start(t), "eu-west-1")
+	a := place(t, moto.Start(t), "eu-west-1", "")
 	old := *a.s
 	old.KeptRoles = a.s.OldRoles()
 	a.ok(Ensure(t.Context(), PartsOf(wantOf(&old), a.Clients).Function))
@@ -202,7 +203,7 @@ func TestOldRolesAfterKill(t *testing.T) {
 // Without permission to read the old roles, a plan must not create others.
 func TestOldRolesUnknown(t *testing.T) {
 	m := moto.Start(t)
-	a := place(t, m, "eu-west-1")
+	a := place(t, m, "eu-west-1", "")
 	a.deployOld()
 	a.Clients = NewClients(m.Config(roundTrip(func(r *http.Request) (*http.Response, error) {
 		var body []byte

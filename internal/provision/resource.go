@@ -9,6 +9,10 @@ package provision
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stagelog/stagelog/internal/provision/desired"
 )
 
 // ErrNoParent means that the parent of a resource does not exist, such as the API of a stage.
@@ -46,7 +50,8 @@ type Flag string
 
 const (
 	NoFlag Flag = ""
-	// AdoptFlag permits changes to a resource without an OwnerTag or with another pipeline's.
+	// AdoptFlag permits changes to a resource without an OwnerTag, or with that of a pipeline that no longer exists.
+	// TakeFrom returns the flag for the resources of other pipelines.
 	AdoptFlag Flag = "--adopt"
 	// ReplaceFlag permits replacing a stage's access log settings that stagelog did not set.
 	ReplaceFlag Flag = "--replace-logging"
@@ -113,14 +118,17 @@ func (s *State) ownedBy(owner, want string) {
 	s.Fields = append(s.Fields, Field{Name: fieldTag, Have: owner, Want: want})
 }
 
-// adopt requires AdoptFlag unless owner is the wanted one. The reason is without if there is no owner, else other and the owner.
+// adopt requires a flag unless owner is the wanted one: AdoptFlag if there is no owner, TakeFrom for another pipeline. The reason is
+// without if there is no owner, else other and the owner.
 func (s *State) adopt(owner, want, without, other string) {
-	switch owner {
-	case want:
-	case "":
+	switch {
+	case owner == want:
+	case owner == "":
 		s.RequiredFlag, s.Reason = AdoptFlag, without
+	case !strings.Contains(owner, "/"):
+		s.RequiredFlag, s.Reason = AdoptFlag, fmt.Sprintf("%s, although its tag %s has the value %s", without, desired.OwnerTag, owner)
 	default:
-		s.RequiredFlag, s.Reason = AdoptFlag, other+owner
+		s.RequiredFlag, s.Reason = TakeFrom(owner), other+owner
 	}
 }
 

@@ -95,18 +95,20 @@ func TestRoleAdoption(t *testing.T) {
 	tests := []struct {
 		name string
 		tags []types.Tag
+		flag Flag
 		why  string
 	}{
-		{"no tag", nil, "not created by stagelog"},
-		{"another tag", []types.Tag{{Key: aws.String("team"), Value: aws.String("theirs")}}, "not created by stagelog"},
-		{"the same name in another Region", []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String("us-east-1/acme")}}, "us-east-1/acme"},
+		{"no tag", nil, AdoptFlag, "not created by stagelog"},
+		{"another tag", []types.Tag{{Key: aws.String("team"), Value: aws.String("theirs")}}, AdoptFlag, "not created by stagelog"},
+		{"a tag that names no pipeline", []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String("yes")}}, AdoptFlag, "its tag stagelog has the value yes"},
+		{"the same name in another Region", []types.Tag{{Key: aws.String(desired.OwnerTag), Value: aws.String("us-east-1/acme")}}, TakeFrom("us-east-1/acme"), "us-east-1/acme"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			given(iam.CreateRoleInput{Tags: tt.tags})
 			found := mustRead(t, r)
-			if found.RequiredFlag != AdoptFlag || !strings.Contains(found.Reason, tt.why) {
-				t.Errorf("Read = %+v, want AdoptFlag because of %q", found, tt.why)
+			if found.RequiredFlag != tt.flag || !strings.Contains(found.Reason, tt.why) {
+				t.Errorf("Read = %+v, want the flag %s because of %q", found, tt.flag, tt.why)
 			}
 			if did, err := r.Destroy(t.Context(), found, quiet); did != "" || err != nil || !mustRead(t, r).Exists {
 				t.Errorf("Destroy of it = %q, %v, want nothing done", did, err)

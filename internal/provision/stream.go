@@ -306,14 +306,21 @@ func (r *Stream) owner(ctx context.Context) (string, error) {
 
 // tags returns the stream's tags.
 func (r *Stream) tags(ctx context.Context) (map[string]string, error) {
-	in := &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Limit: aws.Int32(50)} // the maximum per stream
+	in := &firehose.ListTagsForDeliveryStreamInput{DeliveryStreamName: aws.String(r.Name()), Limit: aws.Int32(maxStreamTags)}
 	out, err := r.c.ListTagsForDeliveryStream(ctx, in)
 	if err != nil {
 		return nil, err
 	}
+	return tagsOf(out.Tags), nil
+}
+
+// maxStreamTags is Firehose's limit.
+const maxStreamTags = 50
+
+func tagsOf(all []types.Tag) map[string]string {
 	tags := map[string]string{}
-	for _, t := range out.Tags {
+	for _, t := range all {
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	return tags, nil
+	return tags
 }

@@ -70,7 +70,7 @@ func (c *Server) apply(ctx context.Context) error {
 // ensure creates or updates resources. On this machine, all of them belong to the pipeline.
 func ensure(resources []provision.Resource) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return provision.Ensure(ctx, resources, provision.AdoptFlag, provision.ReplaceFlag)
+		return provision.Ensure(ctx, resources, provision.AdoptFlag, provision.TakeFromAll, provision.ReplaceFlag)
 	}
 }
 
