@@ -12,6 +12,7 @@ import (
 	"github.com/stagelog/stagelog/internal/lake/lend"
 	"github.com/stagelog/stagelog/internal/lake/table"
 	"github.com/stagelog/stagelog/internal/provision"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
 )
 
@@ -157,7 +158,7 @@ func runReattribute(ctx context.Context, e *env, flags *lakeFlags) error {
 
 // customers returns what API Gateway and the snapshot of the pipeline's functions know of keys.
 func customers(ctx context.Context, at *logs) (coverage.History, error) {
-	known, err := provision.Customers(ctx, at.clients, at.bucket.Bucket())
+	known, err := provision.Customers(ctx, at.clients, at.bucket.Bucket(), desired.SnapshotKey(at.pipeline))
 	if err != nil {
 		return nil, provision.Explain(err)
 	}

@@ -42,11 +42,17 @@ func printPlan(w io.Writer, p *provision.Plan, colour paint) {
 		if s.Action != provision.Blocked {
 			printFields(w, s, colour)
 		}
+		for _, n := range s.Warnings {
+			fmt.Fprintln(w, colour.it(yellow, "      warning: "+indented(n)))
+		}
 		for _, n := range s.Notes {
-			fmt.Fprintln(w, colour.it(faint, "      note: "+n))
+			fmt.Fprintln(w, colour.it(faint, "      note: "+indented(n)))
 		}
 	}
 }
+
+// indented indents the lines after the first, such as those of a policy.
+func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n        ") }
 
 func printFields(w io.Writer, s provision.Step, colour paint) {
 	wide := 0

@@ -52,7 +52,7 @@ api_key: hash
 region: eu-west-1
 account: "012345678901"
 deliver: {interval: 90s, size: 64MiB, compression: none, prefix: "logs/", error_prefix: "errors/!{firehose:error-output-type}/"}
-aws: {architecture: x86_64, memory: 512, expire_days: 400, error_days: 30, log_days: 14}
+aws: {architecture: x86_64, memory: 512, expire_days: 400, error_days: 30, log_days: 14, encryption: "kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd", versioning: keep}
 local:
   apis:
     - {id: shop, upstream: env:UPSTREAM, stages: [prod, test]}
@@ -76,7 +76,8 @@ local:
 		Format: accesslog.Classic, FormatName: "classic", APIKey: "hash",
 		Names:   OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"},
 		Deliver: Deliver{Interval: 90 * time.Second, Size: 64 << 20, Compression: "UNCOMPRESSED", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
-		AWS:     AWS{Architecture: "x86_64", Memory: 512, ExpireDays: 400, ErrorDays: 30, LogDays: 14},
+		AWS: AWS{Architecture: "x86_64", Memory: 512, ExpireDays: 400, ErrorDays: 30, LogDays: 14,
+			BucketSettings: BucketSettings{KMSKey: "arn:aws:kms:eu-west-1:111122223333:key/1234abcd", KeepVersioning: true}},
 		Local: &Local{
 			APIs: []API{
 				{ID: "shop", Name: "shop", Upstream: "http://127.0.0.1:9000", Stages: []string{"prod", "test"}, APIKeyRequired: true},
@@ -96,6 +97,21 @@ local:
 	}
 	if got.Stream() != "amazon-apigateway-acme" || got.Function() != "stagelog-acme" {
 		t.Errorf("Stream and Function are %s and %s", got.Stream(), got.Function())
+	}
+}
+
+// placed gives a minimal file an account and a Region.
+const placed = "account: \"444455556666\"\nregion: eu-west-1\n"
+
+func TestBucketSettings(t *testing.T) {
+	for text, want := range map[string]BucketSettings{
+		"encryption: s3, versioning: off":                  {},
+		"encryption: keep, versioning: keep":               {KeepEncryption: true, KeepVersioning: true},
+		"bucket_account: \"012345678901\", expire_days: 0": {BucketAccount: "012345678901"},
+	} {
+		if got := mustParse(t, minimal+placed+"aws: {"+text+"}\n").AWS.BucketSettings; got != want {
+			t.Errorf("aws: {%s} is %+v, want %+v", text, got, want)
+		}
 	}
 }
 

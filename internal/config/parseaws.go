@@ -17,17 +17,21 @@ type AWS struct {
 	ErrorDays    int    // the same for error objects
 	LogDays      int    // retention of the CloudWatch log groups, one of CloudWatch's steps
 	Organisation
+	BucketSettings
 }
 
 const maxExpireDays = 36500
 
 func readAWS(p *Pipeline, v yamlfile.Value) {
-	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days", "tags")
+	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days",
+		"encryption", "versioning", "bucket_account",
+		"tags")
 	a := &p.AWS
 	a.Architecture = m["architecture"].OneOf("arm64", "x86_64")
 	a.Memory = cmp.Or(int(m["memory"].Whole(record.MinFunctionMemoryMiB, record.MaxFunctionMemoryMiB)), a.Memory)
 	a.ExpireDays = int(m["expire_days"].Whole(0, maxExpireDays))
 	a.ErrorDays = int(m["error_days"].Whole(0, maxExpireDays))
+	readBucketSettings(p, m)
 	if c := m["log_days"]; c.Exists() {
 		a.LogDays = int(c.Whole(1, 3653))
 		steps := record.LogRetentionDays()

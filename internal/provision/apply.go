@@ -66,6 +66,9 @@ func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func
 		}
 		return err
 	}
+	if err == nil {
+		err = found.Refusal
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,11 +23,13 @@ type Bucket struct {
 
 	s    *desired.Spec
 	want desired.Bucket
+	d    *desired.Resources
 	c    *s3.Client
+	all  *Clients
 }
 
 func newBucket(d *desired.Resources, c *Clients) *Bucket {
-	return &Bucket{s: d.Spec, want: d.Bucket, c: c.S3}
+	return &Bucket{s: d.Spec, want: d.Bucket, d: d, c: c.S3, all: c}
 }
 
 // Kind returns "S3 bucket".
@@ -48,10 +51,15 @@ func (r *Bucket) Read(ctx context.Context) (State, error) {
 			return state, err
 		}
 	}
+	if r.want.Others {
+		return State{}, r.othersMissing()
+	}
 	absent := State{Fields: append([]Field{{Name: fieldTag, Want: r.s.Owner()}}, tagFields(nil, r.s.Tags())...), Notes: r.notes("")}
 	for _, set := range r.settings() {
 		absent.Fields = append(absent.Fields, Field{Name: set.name, Want: set.want})
 	}
+	absent.Refusal = r.wrongNamespace()
+	r.judgeKey(ctx, types.ServerSideEncryptionByDefault{SSEAlgorithm: r.want.Encryption, KMSMasterKeyID: &r.want.Key}, false, &absent)
 	return absent, nil
 }
 
@@ -59,6 +67,9 @@ const fieldTag = "tag " + desired.OwnerTag
 
 func (r *Bucket) read(ctx context.Context) (State, error) {
 	state := State{Exists: true}
+	if r.want.Others {
+		return r.readOthers(ctx)
+	}
 	tags, err := r.tags(ctx)
 	if err != nil {
 		return State{}, err
@@ -84,7 +95,7 @@ func (r *Bucket) read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	state.Notes = append(r.notes(versioning), lacking...)
-	return state, nil
+	return state, r.judge(ctx, versioning, &state)
 }
 
 // Apply creates the bucket, or changes the settings that differ.
@@ -95,14 +106,27 @@ func (r *Bucket) Apply(ctx context.Context, found State, progress func(string)) 
 			return err
 		}
 	}
-	// Tag first: if interrupted afterwards, the next run needs no flag.
+	if found.Refusal != nil {
+		return found.Refusal
+	}
+	// First what S3 may refuse, so that nothing is changed in a bucket that cannot become as wanted.
+	if err := r.set(ctx, found, true, progress); err != nil {
+		return err
+	}
+	// Then the tags: if interrupted afterwards, the next run needs no flag.
 	if found.tagsDiffer() {
 		if err := r.settled(ctx, progress, r.tag); err != nil {
 			return fmt.Errorf("tag it: %w", err)
 		}
 	}
-	for _, set := range r.settings() {
-		if !found.Differs(set.name) {
+	return r.set(ctx, found, false, progress)
+}
+
+// set changes the settings that differ: those that S3 may refuse, or the others. It begins with the last, versioning, whose refusal
+// Read may not foresee.
+func (r *Bucket) set(ctx context.Context, found State, refusable bool, progress func(string)) error {
+	for _, set := range slices.Backward(r.settings()) {
+		if set.refusable != refusable || !found.Differs(set.name) {
 			continue
 		}
 		if err := r.settled(ctx, progress, set.put); err != nil {
@@ -148,6 +172,9 @@ func (r *Bucket) createCall(ctx context.Context, tagged bool) error {
 		config.Tags = s3Tags(r.s.Tags())
 	}
 	in := &s3.CreateBucketInput{Bucket: aws.String(r.Name()), ObjectOwnership: r.want.Ownership}
+	if r.want.AccountRegional {
+		in.BucketNamespace = types.BucketNamespaceAccountRegional
+	}
 	if config.LocationConstraint != "" || tagged {
 		in.CreateBucketConfiguration = config
 	}
@@ -166,13 +193,17 @@ func (r *Bucket) Destroy(ctx context.Context, found State, progress func(string)
 	if !found.Exists || found.RequiredFlag != NoFlag {
 		return "", nil
 	}
+	if r.want.Others {
+		_, err := r.c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(r.Name()), Key: aws.String(desired.SnapshotKey(r.s.Pipeline))})
+		return "kept: it belongs to account " + r.want.Account, err
+	}
 	if r.DeleteObjects && found.have(fieldTag) != r.s.Owner() { // bare: left by an interrupted deploy, or created by hand
 		return "kept, but emptied: it has no stagelog tag", nil
 	}
 	if r.DeleteObjects {
 		return r.delete(ctx, progress)
 	}
-	if _, err := r.empty(ctx, desired.StatePrefix, r.own, quietly); err != nil && !isMissing(err) {
+	if _, err := r.empty(ctx, r.s.StatePrefix(), r.own, quietly); err != nil && !isMissing(err) {
 		return "", err
 	}
 	objects, bytes, err := r.Contents(ctx)
@@ -202,7 +233,7 @@ func (r *Bucket) Contents(ctx context.Context) (objects, bytes int64, err error)
 
 // own reports whether key is an object that a deleted pipeline no longer needs. Previous logging
 // settings are kept: restoring a stage deletes them, and a stage that was not restored needs them.
-func (r *Bucket) own(key string) bool { return key == desired.SnapshotKey }
+func (r *Bucket) own(key string) bool { return key == desired.SnapshotKey(r.s.Pipeline) }
 
 func anyKey(string) bool { return true }
 
@@ -277,9 +308,12 @@ func (r *Bucket) deleteBatch(ctx context.Context, batch []types.ObjectIdentifier
 		return fmt.Errorf("delete objects: %w", err)
 	}
 	if len(out.Errors) > 0 {
-		first := out.Errors[0]
-		return fmt.Errorf("delete objects: %s of %s failed; first failure, %s: %s (%s)", grouped(int64(len(out.Errors))), objectsText(int64(len(batch))),
-			aws.ToString(first.Key), aws.ToString(first.Message), aws.ToString(first.Code))
+		first, hint := out.Errors[0], ""
+		if aws.ToString(first.Code) == "AccessDenied" {
+			hint = "; a retention period or legal hold of Object Lock also denies it"
+		}
+		return fmt.Errorf("delete objects: %s of %s failed; first failure, %s: %s (%s)%s", grouped(int64(len(out.Errors))), objectsText(int64(len(batch))),
+			aws.ToString(first.Key), aws.ToString(first.Message), aws.ToString(first.Code), hint)
 	}
 	return nil
 }

@@ -200,8 +200,9 @@ func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.until > 0 && len(c.writes) == c.until {
 		return nil, errCut
 	}
+	name := writing(r)
 	res, err := c.next.RoundTrip(r)
-	if name := writing(r); name != "" {
+	if name != "" {
 		c.writes = append(c.writes, name)
 	}
 	return res, err
@@ -217,6 +218,13 @@ func writing(r *http.Request) string {
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return ""
+	}
+	if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" { // IAM
+		name, err := writeName(r)
+		if err != nil {
+			return err.Error()
+		}
+		return name
 	}
 	return r.Method + " " + r.URL.Path + "?" + r.URL.RawQuery
 }
@@ -417,7 +425,7 @@ func expirationOf(rule types.LifecycleRule) types.LifecycleExpiration {
 
 func TestBucketKeptOrDeleted(t *testing.T) {
 	a := newBucketAccount(t)
-	own := []string{desired.SnapshotKey}
+	own := []string{desired.SnapshotKey(a.s.Pipeline)}
 	theirs := []string{"logs/1", "logs/2", desired.StatePrefix + "former/abc/prod.json", desired.StatePrefix + "notes.txt"}
 	for _, status := range []types.BucketVersioningStatus{"", types.BucketVersioningStatusEnabled} {
 		a.Reset()

@@ -34,9 +34,9 @@ func (r *Bucket) mine(ctx context.Context) (bool, error) {
 
 // lookAt returns a Bucket for reading only.
 func lookAt(s *desired.Spec, c *Clients) *Bucket {
-	b := &Bucket{s: s, c: c.S3}
+	b := &Bucket{s: s, c: c.S3, all: c}
 	if !s.ForeignBucket {
-		b.want.Account = s.Account
+		b.want.Account, b.want.Others = s.BucketAccount(), s.OthersBucket()
 	}
 	return b
 }
@@ -58,6 +58,8 @@ func (r *Bucket) look(ctx context.Context) (bool, error) {
 		return true, nil
 	case errors.Is(err, ErrElsewhere), status == 0:
 		return false, err
+	case r.want.Others && status == http.StatusForbidden:
+		return false, r.othersDenied()
 	}
 	// A HEAD response has no body to explain a 403; ListBuckets lists the account's own buckets
 	// only, so it separates another account's bucket from one without permission. The S3 server of
@@ -143,6 +145,12 @@ func s3Tags(tags map[string]string) (all []types.Tag) {
 		all = append(all, types.Tag{Key: &key, Value: aws.String(tags[key])})
 	}
 	return all
+}
+
+// abac reports whether the bucket uses tags for access control. It returns false if that cannot be read.
+func (r *Bucket) abac(ctx context.Context) bool {
+	out, err := r.c.GetBucketAbac(ctx, &s3.GetBucketAbacInput{Bucket: aws.String(r.Name())})
+	return err == nil && out.AbacStatus != nil && out.AbacStatus.Status == types.BucketAbacStatusEnabled
 }
 
 // tag sets the pipeline's tags and removes those that it no longer has. The API replaces all tags at once, so the others are sent unchanged.

@@ -19,20 +19,31 @@ import (
 // bucketSetting is one setting of the bucket: the actual and the wanted value in the same normal
 // form, and the call that sets it.
 type bucketSetting struct {
-	name string
-	want string
-	have func(context.Context) (string, error)
-	put  func(context.Context) error
+	name      string
+	want      string
+	have      func(context.Context) (string, error)
+	put       func(context.Context) error
+	refusable bool // S3 may refuse it because of another setting of the bucket
 }
 
+const (
+	fieldOwnership  = "object ownership"
+	fieldEncryption = "encryption"
+	fieldVersioning = "versioning"
+)
+
 func (r *Bucket) settings() []bucketSetting {
-	return []bucketSetting{
-		{"public access block", publicAccessText(&r.want.PublicAccess), r.publicAccess, r.putPublicAccess},
-		{"object ownership", string(r.want.Ownership), r.ownership, r.putOwnership},
-		{"encryption", string(r.want.Encryption), r.encryption, r.putEncryption},
-		{"versioning", "off", r.versioningField, r.suspendVersioning},
-		{"lifecycle", rulesText(r.want.Rules), r.lifecycleField, r.putLifecycle},
+	all := []bucketSetting{
+		{"public access block", publicAccessText(&r.want.PublicAccess), r.publicAccess, r.putPublicAccess, false},
+		{fieldOwnership, string(r.want.Ownership), r.ownership, r.putOwnership, true},
 	}
+	if r.want.Encryption != "" {
+		all = append(all, bucketSetting{fieldEncryption, encryptedText(r.wantEncryption()), r.encryption, r.putEncryption, false})
+	}
+	if !r.want.KeepVersioning {
+		all = append(all, bucketSetting{fieldVersioning, "off", r.versioningField, r.suspendVersioning, true})
+	}
+	return append(all, bucketSetting{"lifecycle", rulesText(r.want.Rules), r.lifecycleField, r.putLifecycle, false})
 }
 
 // publicAccessText lists the blocks that are on.
@@ -92,9 +103,13 @@ func (r *Bucket) putOwnership(ctx context.Context) error {
 		},
 	})
 	if awserr.Is(err, "InvalidBucketAclWithObjectOwnership") {
-		return &explained{fmt.Sprintf("the bucket's ACL grants access to others, which BucketOwnerEnforced does not allow: check it with `aws s3api get-bucket-acl --bucket %s`, then remove the grants with `aws s3api put-bucket-acl --bucket %s --acl private`", r.Name(), r.Name()), err}
+		return &explained{r.aclText(), err}
 	}
 	return err
+}
+
+func (r *Bucket) aclText() string {
+	return fmt.Sprintf("the bucket's ACL grants access to others, which BucketOwnerEnforced does not allow: check it with `aws s3api get-bucket-acl --bucket %s`, then remove the grants with `aws s3api put-bucket-acl --bucket %s --acl private`", r.Name(), r.Name())
 }
 
 // encryptionRule returns the default encryption, or nil if none is set.
@@ -114,7 +129,10 @@ func (r *Bucket) encryption(ctx context.Context) (string, error) {
 	if err != nil || rule == nil || rule.ApplyServerSideEncryptionByDefault == nil {
 		return "", err
 	}
-	by := rule.ApplyServerSideEncryptionByDefault
+	return encryptedText(*rule.ApplyServerSideEncryptionByDefault), nil
+}
+
+func encryptedText(by types.ServerSideEncryptionByDefault) string {
 	text := string(by.SSEAlgorithm)
 	if by.SSEAlgorithm != types.ServerSideEncryptionAes256 {
 		key := aws.ToString(by.KMSMasterKeyID)
@@ -123,13 +141,24 @@ func (r *Bucket) encryption(ctx context.Context) (string, error) {
 		}
 		text += ", key " + key
 	}
-	return text, nil
+	return text
 }
 
-// putEncryption sets the default encryption and keeps the list of blocked encryption types.
+func (r *Bucket) wantEncryption() types.ServerSideEncryptionByDefault {
+	by := types.ServerSideEncryptionByDefault{SSEAlgorithm: r.want.Encryption}
+	if r.want.Key != "" {
+		by.KMSMasterKeyID = aws.String(r.want.Key)
+	}
+	return by
+}
+
+// putEncryption sets the default encryption and keeps the list of blocked encryption types. A bucket key saves most of the requests
+// to KMS.
 func (r *Bucket) putEncryption(ctx context.Context) error {
-	rule := types.ServerSideEncryptionRule{
-		ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: r.want.Encryption},
+	by := r.wantEncryption()
+	rule := types.ServerSideEncryptionRule{ApplyServerSideEncryptionByDefault: &by}
+	if r.want.Key != "" {
+		rule.BucketKeyEnabled = aws.Bool(true)
 	}
 	now, err := r.encryptionRule(ctx)
 	if err != nil {
@@ -169,9 +198,22 @@ func (r *Bucket) suspendVersioning(ctx context.Context) error {
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusSuspended},
 	})
 	if awserr.Is(err, "InvalidBucketState") {
-		return &explained{"the bucket has Object Lock, so its versioning cannot be suspended: choose another bucket: in stagelog.yaml", err}
+		return &explained{stateText(awserr.Message(err)), err}
 	}
 	return err
+}
+
+const keepVersioning = ": set versioning: keep under aws: in stagelog.yaml, or choose another bucket:"
+
+// stateText explains why S3 does not suspend versioning. Both reasons have the code InvalidBucketState; only the message differs.
+func stateText(message string) string {
+	switch message = strings.ToLower(message); {
+	case strings.Contains(message, "replication"):
+		return "the bucket is replicated, so its versioning cannot be suspended" + keepVersioning
+	case strings.Contains(message, "object lock"):
+		return "the bucket has Object Lock, so its versioning cannot be suspended" + keepVersioning
+	}
+	return "S3 does not suspend the bucket's versioning in its present state, usually because of Object Lock or replication" + keepVersioning
 }
 
 func (r *Bucket) notes(versioning types.BucketVersioningStatus) []string {

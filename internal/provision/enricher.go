@@ -27,7 +27,7 @@ func Enricher(ctx context.Context, c *Clients, p *config.Pipeline, delivered, lo
 	if cfg.APIKey == enrich.Hash && delivered {
 		cfg.APIKey = enrich.Keep // already hashed
 	}
-	index, err := Customers(ctx, c, p.Bucket)
+	index, err := Customers(ctx, c, p.Bucket, desired.SnapshotKey(p))
 	if err == nil && cfg.APIKey == enrich.Hash {
 		cfg.HashSalt, err = hashSalt(ctx, c, p, local)
 	}
@@ -53,9 +53,9 @@ func hashSalt(ctx context.Context, c *Clients, p *config.Pipeline, local bool) (
 	return []byte(f.Environment.Variables[desired.SaltVariable]), nil
 }
 
-// Customers returns the current usage plans of API Gateway, and the deleted keys that are in the snapshot of the pipeline's
+// Customers returns the current usage plans of API Gateway, and the deleted keys that are in the object key, the snapshot of the pipeline's
 // functions, if there is one.
-func Customers(ctx context.Context, c *Clients, name string) (*usageplan.Snapshot, error) {
+func Customers(ctx context.Context, c *Clients, name, key string) (*usageplan.Snapshot, error) {
 	o := c.APIGateway.Options()
 	source, err := usageplan.NewAPISource(usageplan.APIConfig{Region: o.Region, Endpoint: aws.ToString(o.BaseEndpoint), Credentials: o.Credentials})
 	if err != nil {
@@ -66,7 +66,7 @@ func Customers(ctx context.Context, c *Clients, name string) (*usageplan.Snapsho
 		return nil, fmt.Errorf("list the usage plans: %w", err)
 	}
 	var remembered *usageplan.Snapshot
-	body, err := bucket.Of(c.S3).Bucket(name).Get(ctx, desired.SnapshotKey)
+	body, err := bucket.Of(c.S3).Bucket(name).Get(ctx, key)
 	switch {
 	case err == nil:
 		defer body.Close()
@@ -75,7 +75,7 @@ func Customers(ctx context.Context, c *Clients, name string) (*usageplan.Snapsho
 			remembered, err = usageplan.Decode(data)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read object %s/%s: %w", name, desired.SnapshotKey, err)
+			return nil, fmt.Errorf("read object %s/%s: %w", name, key, err)
 		}
 	case !errors.Is(err, record.ErrNotFound):
 		return nil, err

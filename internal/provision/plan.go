@@ -34,6 +34,7 @@ type Step struct {
 	Changes      []Field  `json:"changes,omitempty"`
 	RequiredFlag Flag     `json:"required_flag,omitempty"` // the flag that unblocks it
 	Reason       string   `json:"reason,omitempty"`        // why a flag is or was required
+	Warnings     []string `json:"warnings,omitempty"`      // what will not work, or is lost
 	Notes        []string `json:"notes,omitempty"`
 
 	resource Resource
@@ -83,6 +84,9 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	}
 	resources := Resources(d, c)
 	found, err := readAll(ctx, resources, func(error) bool { return false })
+	if err == nil {
+		err = refused(resources, found)
+	}
 	if err = cmp.Or(err, unknownRoles); err != nil {
 		return nil, err
 	}
@@ -127,8 +131,19 @@ func readAll(ctx context.Context, resources []Resource, ignore func(error) bool)
 	return found, errors.Join(distinct(failed)...)
 }
 
+// refused joins the refusals of all resources.
+func refused(resources []Resource, found []State) error {
+	var all []error
+	for i, r := range resources {
+		if err := found[i].Refusal; err != nil {
+			all = append(all, fmt.Errorf("%s %s: %w", r.Kind(), r.Name(), err))
+		}
+	}
+	return errors.Join(all...)
+}
+
 func makeStep(r Resource, found State, given []Flag) Step {
-	s := Step{Kind: r.Kind(), Name: r.Name(), Notes: found.Notes, Reason: found.Reason, Changes: found.Changed(), resource: r}
+	s := Step{Kind: r.Kind(), Name: r.Name(), Warnings: found.Warnings, Notes: found.Notes, Reason: found.Reason, Changes: found.Changed(), resource: r}
 	switch {
 	case !found.RequiredFlag.in(given):
 		s.Action, s.RequiredFlag = Blocked, found.RequiredFlag

@@ -59,7 +59,7 @@ func (r *Stage) remember(ctx context.Context, now settings, progress func(string
 	}
 	err := repeat(ctx, progress, func() error {
 		_, err := r.c.S3.PutObject(ctx, &s3.PutObjectInput{
-			Bucket: aws.String(r.s.Bucket()), Key: aws.String(desired.PreviousLoggingKey(r.ref)),
+			Bucket: aws.String(r.s.Bucket()), Key: aws.String(r.s.PreviousLoggingKey(r.ref)),
 			Body: bytes.NewReader(body.Bytes()), ContentType: aws.String("application/json"),
 		})
 		return err
@@ -145,7 +145,7 @@ func (r *Stage) recall(ctx context.Context) (*previousLogging, error) {
 }
 
 func (r *Stage) recallFrom(ctx context.Context, bucket string) (*previousLogging, error) {
-	key := desired.PreviousLoggingKey(r.ref)
+	key := r.s.WithBucket(bucket).PreviousLoggingKey(r.ref)
 	body, err := readState(ctx, r.c, bucket, key)
 	if isMissing(err) {
 		return nil, nil
@@ -175,7 +175,7 @@ func (r *Stage) forget(ctx context.Context) error {
 	buckets, err := stateBuckets(ctx, r.s, r.c)
 	for _, bucket := range buckets {
 		if err == nil {
-			_, err = r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(desired.PreviousLoggingKey(r.ref))})
+			_, err = r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(r.s.WithBucket(bucket).PreviousLoggingKey(r.ref))})
 		}
 		if isMissing(err) {
 			err = nil
@@ -220,12 +220,13 @@ func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.Stag
 	}
 	var left []record.StageRef
 	for _, bucket := range buckets {
-		keys, err := previousKeys(ctx, c, bucket)
+		of := s.WithBucket(bucket)
+		keys, err := previousKeys(ctx, of, c)
 		if err != nil {
 			return nil, fmt.Errorf("find stages removed from the pipeline: %w", err)
 		}
 		for _, key := range keys {
-			name := strings.TrimSuffix(strings.TrimPrefix(key, desired.PreviousLoggingPrefix), ".json")
+			name := strings.TrimSuffix(strings.TrimPrefix(key, of.PreviousLoggingPrefix()), ".json")
 			api, stage, ok := strings.Cut(name, "/")
 			if ref := (record.StageRef{API: api, Stage: stage}); ok && !in[ref] {
 				in[ref], left = true, append(left, ref)
@@ -235,9 +236,9 @@ func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.Stag
 	return left, nil
 }
 
-// previousKeys returns the objects with the stages' previous logging in a bucket.
-func previousKeys(ctx context.Context, c *Clients, bucket string) (keys []string, err error) {
-	for page, err := range Pages(ctx, s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String(desired.PreviousLoggingPrefix)})) {
+// previousKeys returns the objects with the stages' previous logging in the bucket.
+func previousKeys(ctx context.Context, s *desired.Spec, c *Clients) (keys []string, err error) {
+	for page, err := range Pages(ctx, s3.NewListObjectsV2Paginator(c.S3, &s3.ListObjectsV2Input{Bucket: aws.String(s.Bucket()), Prefix: aws.String(s.PreviousLoggingPrefix())})) {
 		if isMissing(err) {
 			return nil, nil
 		}
@@ -259,19 +260,21 @@ func movePrevious(ctx context.Context, s *desired.Spec, c *Clients, old string, 
 	if old == "" || old == s.Bucket() {
 		return nil
 	}
-	mine, err := lookAt(s.WithBucket(old), c).mine(ctx)
+	from := s.WithBucket(old)
+	mine, err := lookAt(from, c).mine(ctx)
 	if err != nil || !mine {
 		return err
 	}
-	keys, err := previousKeys(ctx, c, old)
+	keys, err := previousKeys(ctx, from, c)
 	if err != nil {
 		return fmt.Errorf("list previous access log settings in %s: %w", old, err)
 	}
 	for _, key := range keys {
 		body, err := readState(ctx, c, old, key)
+		to := s.PreviousLoggingPrefix() + strings.TrimPrefix(key, from.PreviousLoggingPrefix())
 		if err == nil {
 			err = repeat(ctx, progress, func() error {
-				_, err := c.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(s.Bucket()), Key: &key, Body: bytes.NewReader(body),
+				_, err := c.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(s.Bucket()), Key: &to, Body: bytes.NewReader(body),
 					ContentType: aws.String("application/json"), IfNoneMatch: aws.String("*")})
 				return err
 			})

@@ -66,6 +66,10 @@ type State struct {
 	// Fields lists every property that the pipeline manages, in display order. Have is empty if
 	// the resource does not exist.
 	Fields []Field
+	// Refusal is set if the resource cannot become as wanted. Plan and deploy fail with it before any change; destroy ignores it.
+	Refusal error
+	// Warnings describe what will not work, or what is lost, unless someone changes it outside of stagelog.
+	Warnings []string
 	// Notes are for information only.
 	Notes []string
 }

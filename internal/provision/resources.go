@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -36,9 +37,12 @@ func PartsOf(d *desired.Resources, c *Clients) Parts {
 	function, stream := newFunction(d, c), newStream(d, c)
 	function.role, stream.role = newRole(d.Spec, d.FunctionRole, c), newRole(d.Spec, d.FirehoseRole, c)
 	p := Parts{
-		Bucket:   []Resource{newBucket(d, c), newBucketPolicy(d, c)},
+		Bucket:   []Resource{newBucket(d, c)},
 		Function: []Resource{newLogGroup(d.Spec, d.FunctionLog, c), function.role},
 		Stream:   []Resource{newLogGroup(d.Spec, d.StreamLog, c)},
+	}
+	if !d.Bucket.Others { // only the owner can read and change the policy
+		p.Bucket = append(p.Bucket, newBucketPolicy(d, c))
 	}
 	if !d.Function.Builtin {
 		p.Function = append(p.Function, function)
@@ -64,6 +68,9 @@ func Resources(d *desired.Resources, c *Clients) []Resource {
 // resource that requires a flag that was not given.
 func Ensure(ctx context.Context, resources []Resource, given ...Flag) error {
 	found, err := readAll(ctx, resources, func(error) bool { return false })
+	if err == nil {
+		err = refused(resources, found)
+	}
 	if err != nil {
 		return err
 	}
@@ -94,6 +101,7 @@ type Clients struct {
 	STS          *sts.Client
 	CloudWatch   *cloudwatch.Client // metrics
 	Glue         *glue.Client       // the Data Catalog
+	KMS          *kms.Client        // keys of buckets
 }
 
 // NewClients creates the clients from one configuration. With a custom endpoint (BaseEndpoint)
@@ -112,6 +120,7 @@ func NewClients(cfg aws.Config) *Clients {
 		APIGatewayV2: apigatewayv2.NewFromConfig(cfg),
 		STS:          sts.NewFromConfig(cfg),
 		Glue:         glue.NewFromConfig(cfg),
+		KMS:          kms.NewFromConfig(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			// Of the three protocols that AWS accepts, other endpoints understand this one.
 			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)

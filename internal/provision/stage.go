@@ -194,7 +194,7 @@ func (r *Stage) restore(ctx context.Context, progress func(string)) (string, err
 			break
 		}
 		if err := r.putBack(ctx, was.settings, progress); err != nil {
-			return "", fmt.Errorf("restore the previous access log settings from s3://%s/%s: %w", was.bucket, desired.PreviousLoggingKey(r.ref), err)
+			return "", fmt.Errorf("restore the previous access log settings from s3://%s/%s: %w", was.bucket, r.s.WithBucket(was.bucket).PreviousLoggingKey(r.ref), err)
 		}
 		return "previous access logs restored, to " + destinationText(was.DestinationARN), nil
 	}

@@ -183,7 +183,7 @@ func TestStageRestoresPreviousLogging(t *testing.T) {
 func TestStageDamagedPreviousLogging(t *testing.T) {
 	a := newStageAccount(t, moto.Start(t))
 	a.apply()
-	key := desired.PreviousLoggingKey(a.ref)
+	key := a.s.PreviousLoggingKey(a.ref)
 	_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(a.s.Bucket()), Key: &key, Body: strings.NewReader("{")})
 	a.ok(err)
 	if _, err := a.resource().Destroy(t.Context(), a.read(), quiet); err == nil || !strings.Contains(err.Error(), key) {
@@ -410,7 +410,7 @@ func TestPreviousLoggingAccessDenied(t *testing.T) {
 			a.apply()
 			old := a.s.Bucket()
 			if !tt.owned {
-				_, err := a.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &old, Key: aws.String(desired.PreviousLoggingKey(a.ref))})
+				_, err := a.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &old, Key: aws.String(a.s.PreviousLoggingKey(a.ref))})
 				a.ok(err)
 				_, err = a.S3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: &old})
 				a.ok(err)

@@ -37,33 +37,40 @@ func (r *Stream) fields() ([]destinationField, *destination) {
 	if conversion == nil {
 		conversion = &types.DataFormatConversionConfiguration{Enabled: aws.Bool(false)}
 	}
-	return []destinationField{
-			{"role", func(d *destination) string { return aws.ToString(d.RoleARN) }, func(u *update) { u.RoleARN = want.RoleARN }},
-			{"bucket", func(d *destination) string { return aws.ToString(d.BucketARN) }, func(u *update) { u.BucketARN = want.BucketARN }},
-			{"prefix", func(d *destination) string { return aws.ToString(d.Prefix) }, func(u *update) { u.Prefix = want.Prefix }},
-			{"error prefix", func(d *destination) string { return aws.ToString(d.ErrorOutputPrefix) }, func(u *update) { u.ErrorOutputPrefix = want.ErrorOutputPrefix }},
-			{"buffering", bufferingText, func(u *update) { u.BufferingHints = want.BufferingHints }},
-			{"compression", func(d *destination) string { return compressionText(d.CompressionFormat) }, func(u *update) { u.CompressionFormat = want.CompressionFormat }},
-			{"error log", func(d *destination) string { return loggingText(d.CloudWatchLoggingOptions) },
-				func(u *update) { u.CloudWatchLoggingOptions = want.CloudWatchLoggingOptions }},
-			{"processing", func(d *destination) string { return processingText(d.ProcessingConfiguration, aws.ToString(d.RoleARN)) },
-				func(u *update) { u.ProcessingConfiguration = want.ProcessingConfiguration }},
+	encryption := want.EncryptionConfiguration
+	if encryption == nil {
+		encryption = &types.EncryptionConfiguration{NoEncryptionConfig: types.NoEncryptionConfigNoEncryption}
+	}
+	fields := []destinationField{
+		{"role", func(d *destination) string { return aws.ToString(d.RoleARN) }, func(u *update) { u.RoleARN = want.RoleARN }},
+		{"bucket", func(d *destination) string { return aws.ToString(d.BucketARN) }, func(u *update) { u.BucketARN = want.BucketARN }},
+		{"prefix", func(d *destination) string { return aws.ToString(d.Prefix) }, func(u *update) { u.Prefix = want.Prefix }},
+		{"error prefix", func(d *destination) string { return aws.ToString(d.ErrorOutputPrefix) }, func(u *update) { u.ErrorOutputPrefix = want.ErrorOutputPrefix }},
+		{"buffering", bufferingText, func(u *update) { u.BufferingHints = want.BufferingHints }},
+		{"compression", func(d *destination) string { return compressionText(d.CompressionFormat) }, func(u *update) { u.CompressionFormat = want.CompressionFormat }},
+		{"error log", func(d *destination) string { return loggingText(d.CloudWatchLoggingOptions) },
+			func(u *update) { u.CloudWatchLoggingOptions = want.CloudWatchLoggingOptions }},
+		{"processing", func(d *destination) string { return processingText(d.ProcessingConfiguration, aws.ToString(d.RoleARN)) },
+			func(u *update) { u.ProcessingConfiguration = want.ProcessingConfiguration }},
 
-			// Settings that an adopted stream may have but the pipeline does not support.
-			{"encryption", func(d *destination) string { return encryptionText(d.EncryptionConfiguration) }, func(u *update) {
-				u.EncryptionConfiguration = &types.EncryptionConfiguration{NoEncryptionConfig: types.NoEncryptionConfigNoEncryption}
-			}},
-			{"file extension", func(d *destination) string { return aws.ToString(d.FileExtension) }, func(u *update) { u.FileExtension = aws.String("") }},
-			{"time zone", func(d *destination) string { return strings.TrimPrefix(aws.ToString(d.CustomTimeZone), "UTC") },
-				func(u *update) { u.CustomTimeZone = aws.String("UTC") }},
-			{"format conversion", func(d *destination) string {
-				return conversionText(d.DataFormatConversionConfiguration, r.s.Region, aws.ToString(d.RoleARN))
-			}, func(u *update) { u.DataFormatConversionConfiguration = conversion }},
-		}, &destination{
-			RoleARN: want.RoleARN, BucketARN: want.BucketARN, Prefix: want.Prefix, ErrorOutputPrefix: want.ErrorOutputPrefix,
-			BufferingHints: want.BufferingHints, CompressionFormat: want.CompressionFormat, CloudWatchLoggingOptions: want.CloudWatchLoggingOptions,
-			ProcessingConfiguration: want.ProcessingConfiguration, DataFormatConversionConfiguration: conversion,
-		}
+		{"encryption", func(d *destination) string { return encryptionText(d.EncryptionConfiguration) }, func(u *update) { u.EncryptionConfiguration = encryption }},
+
+		// Settings that an adopted stream may have but the pipeline does not support.
+		{"file extension", func(d *destination) string { return aws.ToString(d.FileExtension) }, func(u *update) { u.FileExtension = aws.String("") }},
+		{"time zone", func(d *destination) string { return strings.TrimPrefix(aws.ToString(d.CustomTimeZone), "UTC") },
+			func(u *update) { u.CustomTimeZone = aws.String("UTC") }},
+		{"format conversion", func(d *destination) string {
+			return conversionText(d.DataFormatConversionConfiguration, r.s.Region, aws.ToString(d.RoleARN))
+		}, func(u *update) { u.DataFormatConversionConfiguration = conversion }},
+	}
+	if r.s.Pipeline.AWS.KeepEncryption {
+		fields = slices.DeleteFunc(fields, func(f destinationField) bool { return f.name == "encryption" })
+	}
+	return fields, &destination{
+		RoleARN: want.RoleARN, BucketARN: want.BucketARN, Prefix: want.Prefix, ErrorOutputPrefix: want.ErrorOutputPrefix,
+		BufferingHints: want.BufferingHints, CompressionFormat: want.CompressionFormat, CloudWatchLoggingOptions: want.CloudWatchLoggingOptions,
+		ProcessingConfiguration: want.ProcessingConfiguration, DataFormatConversionConfiguration: conversion, EncryptionConfiguration: want.EncryptionConfiguration,
+	}
 }
 
 // compare returns every field. A nil d means that the stream does not exist.

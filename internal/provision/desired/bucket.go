@@ -2,6 +2,7 @@ package desired
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -9,16 +10,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Bucket holds the settings of the bucket that receives the objects. Versioning is off.
+// Bucket holds the settings of the bucket that receives the objects.
 type Bucket struct {
 	Account      string // that must own the bucket; "" if unknown
+	Others       bool   // the bucket belongs to another account: no setting can be changed
 	PublicAccess types.PublicAccessBlockConfiguration
 	Ownership    types.ObjectOwnership
-	// Encryption is the default encryption. With SSE-KMS, readers in other accounts would be denied: always with the key aws/s3,
-	// and with another key until its policy names them.
-	Encryption types.ServerSideEncryption
-	Rules      []types.LifecycleRule // only the pipeline's own rules
-	Notes      []string              // cases where one rule also applies to the objects of another
+	// Encryption is the default encryption; "" keeps what the bucket has. With SSE-KMS, readers in other accounts are denied:
+	// always with the key aws/s3, and with another key until its policy names them.
+	Encryption     types.ServerSideEncryption
+	Key            string // ARN of the KMS key of Encryption; "" for none
+	KeepVersioning bool   // otherwise versioning is off
+	// AccountRegional means that the name is in the account's own namespace in the Region, where no other account can take it.
+	AccountRegional bool
+	Rules           []types.LifecycleRule // only the pipeline's own rules
+	Notes           []string              // cases where one rule also applies to the objects of another
 }
 
 // Lifecycle rules with these IDs belong to the pipeline. All others are left unchanged, even if their
@@ -27,11 +33,12 @@ const (
 	abortRule        = "stagelog-abort-uploads"
 	expireRule       = "stagelog-expire"
 	expireErrorsRule = "stagelog-expire-errors"
+	snapshotRule     = "stagelog-expire-snapshots"
 )
 
 // IsOwnRule reports whether a lifecycle rule was created by stagelog.
 func IsOwnRule(rule types.LifecycleRule) bool {
-	return slices.Contains([]string{abortRule, expireRule, expireErrorsRule}, aws.ToString(rule.ID))
+	return slices.Contains([]string{abortRule, expireRule, expireErrorsRule, snapshotRule}, aws.ToString(rule.ID))
 }
 
 // AbortDays is the age at which the parts of an incomplete upload are deleted: they cost as much
@@ -39,19 +46,43 @@ func IsOwnRule(rule types.LifecycleRule) bool {
 const AbortDays = 7
 
 func (s *Spec) bucket() Bucket {
-	on := aws.Bool(true)
+	on, settings := aws.Bool(true), s.Pipeline.AWS.BucketSettings
 	b := Bucket{
-		Account:      s.Account,
+		Account:      s.BucketAccount(),
+		Others:       s.OthersBucket(),
 		PublicAccess: types.PublicAccessBlockConfiguration{BlockPublicAcls: on, IgnorePublicAcls: on, BlockPublicPolicy: on, RestrictPublicBuckets: on},
 		Ownership:    types.ObjectOwnershipBucketOwnerEnforced,
 		Encryption:   types.ServerSideEncryptionAes256,
 		Rules:        lifecycleRules(s),
 		Notes:        lifecycleNotes(s),
+
+		KeepVersioning:  settings.KeepVersioning,
+		AccountRegional: strings.HasSuffix(s.Bucket(), "-"+s.Account+"-"+s.Region+accountRegionalSuffix),
+	}
+	switch {
+	case settings.KeepEncryption:
+		b.Encryption = ""
+	case settings.KMSKey != "":
+		b.Encryption, b.Key = types.ServerSideEncryptionAwsKms, settings.KMSKey
 	}
 	if s.ForeignBucket {
 		b.Account = ""
 	}
 	return b
+}
+
+// accountRegionalSuffix ends the names of buckets in an account's own namespace, like logs-111122223333-eu-west-1-an.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html#account-regional-naming-rules
+const accountRegionalSuffix = "-an"
+
+var accountRegionalName = regexp.MustCompile(`-([0-9]{12})-([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2})` + accountRegionalSuffix + `$`)
+
+// NamespaceOf returns the account and the Region in whose namespace a bucket's name is; "" for a name in the global namespace.
+func NamespaceOf(bucket string) (account, region string) {
+	if m := accountRegionalName.FindStringSubmatch(bucket); m != nil {
+		return m[1], m[2]
+	}
+	return "", ""
 }
 
 // expiry describes objects that are deleted after some time, by their prefix.
@@ -84,9 +115,9 @@ func (e expiry) fixed() string {
 // bucket.
 func checkExpiries(s *Spec) error {
 	for _, e := range expiries(s) {
-		if e.days > 0 && strings.HasPrefix(StatePrefix, e.fixed()) {
+		if e.days > 0 && strings.HasPrefix(s.StatePrefix(), e.fixed()) {
 			return fmt.Errorf("aws: %s would delete all objects whose keys start with %q, including stagelog's own objects below %s: change the prefix %q, for example to logs/, or remove %s",
-				e.option, e.fixed(), StatePrefix, e.prefix, e.option)
+				e.option, e.fixed(), s.StatePrefix(), e.prefix, e.option)
 		}
 	}
 	return nil
@@ -105,6 +136,11 @@ func lifecycleRules(s *Spec) []types.LifecycleRule {
 			expire.Expiration = &types.LifecycleExpiration{Days: aws.Int32(int32(e.days))}
 			rules = append(rules, expire)
 		}
+	}
+	if s.Pipeline.AWS.KeepVersioning { // the snapshot is the one object that is replaced
+		old := rule(snapshotRule, SnapshotKey(s.Pipeline))
+		old.NoncurrentVersionExpiration = &types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(1)}
+		rules = append(rules, old)
 	}
 	return rules
 }

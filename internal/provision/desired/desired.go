@@ -18,7 +18,8 @@ import (
 type Resources struct {
 	Spec         *Spec
 	Bucket       Bucket
-	BucketPolicy policy.Document // the pipeline's statements
+	BucketPolicy policy.Document // the pipeline's statements; those that the owner must add if the bucket is another account's
+	KeyPolicy    policy.Document // statements that the policy of a KMS key of the bucket must have; its owner adds them
 	StreamLog    LogGroup
 	FunctionLog  LogGroup
 	FunctionRole Role
@@ -54,7 +55,7 @@ const RolePolicy = "stagelog"
 func New(s *Spec) (*Resources, error) {
 	p := s.Pipeline
 	d := &Resources{
-		Spec: s, Bucket: s.bucket(), BucketPolicy: s.bucketPolicy(),
+		Spec: s, Bucket: s.bucket(), BucketPolicy: s.bucketPolicy(), KeyPolicy: s.keyPolicy(),
 		StreamLog:    LogGroup{s.StreamLogGroup(), DeliveryLogStream, int32(p.AWS.LogDays)},
 		FunctionLog:  LogGroup{s.FunctionLogGroup(), "", int32(p.AWS.LogDays)},
 		FunctionRole: s.functionRole(), Function: s.function(),
@@ -74,10 +75,30 @@ func New(s *Spec) (*Resources, error) {
 }
 
 func (s *Spec) bucketPolicy() policy.Document {
-	return policy.Bucket(policy.BucketPermissions{
+	p := policy.BucketPermissions{
 		Partition: s.Partition, Bucket: s.Bucket(), Prefix: s.Pipeline.Deliver.Prefix,
 		Private: []string{s.Pipeline.Deliver.ErrorPrefix, StatePrefix}, Readers: s.Pipeline.Readers,
+	}
+	if s.OthersBucket() {
+		p.Writer = policy.Writer{Account: s.Account, Firehose: s.RoleARN(s.FirehoseRole()), Function: s.RoleARN(s.FunctionRole()), State: s.StatePrefix(), Errors: s.Pipeline.Deliver.ErrorPrefix}
+	}
+	return policy.Bucket(p)
+}
+
+// keyPolicy returns what the policy of a KMS key must allow: the roles to encrypt, and the readers to decrypt.
+func (s *Spec) keyPolicy() policy.Document {
+	return policy.Key(policy.KeyPermissions{
+		Partition: s.Partition, Region: s.Region, Account: s.Account,
+		Roles: []string{s.RoleARN(s.FirehoseRole()), s.RoleARN(s.FunctionRole())}, Readers: s.Pipeline.Readers,
 	})
+}
+
+// keyPattern returns the KMS keys that the bucket may be encrypted with; "" for none.
+func (s *Spec) keyPattern() string {
+	if s.Pipeline.AWS.KeepEncryption { // the bucket's owner may change the key at any time
+		return "arn:" + s.Partition + ":kms:" + s.Region + ":*:key/*"
+	}
+	return s.Pipeline.AWS.KMSKey
 }
 
 func (s *Spec) functionRole() Role {
@@ -87,7 +108,7 @@ func (s *Spec) functionRole() Role {
 		Trust:       policy.FunctionTrust(),
 		Permissions: policy.Function(policy.FunctionPermissions{
 			Partition: s.Partition, Region: s.Region, Account: s.Account,
-			LogGroup: s.FunctionLogGroup(), Bucket: s.Bucket(), SnapshotKey: SnapshotKey,
+			LogGroup: s.FunctionLogGroup(), Bucket: s.Bucket(), BucketAccount: s.BucketAccount(), SnapshotKey: SnapshotKey(s.Pipeline), Key: s.keyPattern(),
 		}),
 	}
 }
@@ -95,7 +116,7 @@ func (s *Spec) functionRole() Role {
 func (s *Spec) firehoseRole() Role {
 	permissions := policy.FirehosePermissions{
 		Partition: s.Partition, Region: s.Region, Account: s.Account,
-		Bucket: s.Bucket(), Function: s.Function(), LogGroup: s.StreamLogGroup(),
+		Bucket: s.Bucket(), BucketAccount: s.BucketAccount(), Key: s.keyPattern(), Function: s.Function(), LogGroup: s.StreamLogGroup(),
 	}
 	if s.Pipeline.Deliver.Parquet {
 		permissions.Database, permissions.Table = s.Pipeline.Database(), config.LinesTable

@@ -64,7 +64,7 @@ func (s *Spec) environment() map[string]string {
 		"STAGELOG_CUSTOMER":      orDash(p.Names.Customer),
 		"STAGELOG_USAGE_PLAN_ID": orDash(p.Names.UsagePlanID),
 		"STAGELOG_API_KEY":       p.APIKey,
-		"STAGELOG_SNAPSHOT":      "s3://" + s.Bucket() + "/" + SnapshotKey,
+		"STAGELOG_SNAPSHOT":      "s3://" + s.Bucket() + "/" + SnapshotKey(s.Pipeline),
 	}
 	if _, known := accesslog.Preset(p.FormatName); !known {
 		env["STAGELOG_FORMAT"] = enrich.Essential(accesslog.Parse(p.Format))

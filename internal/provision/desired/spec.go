@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -41,12 +42,21 @@ func (s *Spec) Owner() string { return s.Region + "/" + s.Pipeline.Name }
 // Bucket returns the name of the bucket.
 func (s *Spec) Bucket() string { return s.Pipeline.Bucket }
 
-// WithBucket returns the same pipeline with another bucket.
+// WithBucket returns the same pipeline with another bucket, which belongs to the pipeline's account unless it is the same one.
 func (s *Spec) WithBucket(name string) *Spec {
 	with, p := *s, *s.Pipeline
+	if name != p.Bucket {
+		p.AWS.BucketAccount = ""
+	}
 	p.Bucket, with.Pipeline = name, &p
 	return &with
 }
+
+// BucketAccount returns the account that owns the bucket.
+func (s *Spec) BucketAccount() string { return cmp.Or(s.Pipeline.AWS.BucketAccount, s.Account) }
+
+// OthersBucket reports whether the bucket belongs to another account, which alone can change its settings.
+func (s *Spec) OthersBucket() bool { return s.Pipeline.OthersBucket() }
 
 // BucketARN returns the bucket's ARN; S3's ARNs have neither Region nor account.
 func (s *Spec) BucketARN() string { return "arn:" + s.Partition + ":s3:::" + s.Bucket() }
@@ -132,17 +142,38 @@ func (s *Spec) arn(service, resource string) string {
 	return "arn:" + s.Partition + ":" + service + ":" + s.Region + ":" + s.Account + ":" + resource
 }
 
-// SnapshotKey is the object with usage plans and customers, without key values, that all instances of the function share. Readers
-// cannot get it.
-const SnapshotKey = StatePrefix + "directory.json"
+// StatePrefix begins the keys of stagelog's own objects. They exist in users' buckets, so their names must not change.
+const StatePrefix = "stagelog/"
 
-// PreviousLoggingKey returns the object that keeps a stage's previous access log settings, so that destroy can restore them.
-func PreviousLoggingKey(st record.StageRef) string {
-	return PreviousLoggingPrefix + st.API + "/" + st.Stage + ".json"
+// statePrefix returns the prefix of a pipeline's own objects. Several accounts may share the bucket of another one. A nil p is any
+// pipeline with a bucket of its own.
+func statePrefix(p *config.Pipeline) string {
+	if p != nil && p.OthersBucket() {
+		return StatePrefix + p.Account + "/" + p.Region + "/" + p.Name + "/"
+	}
+	return StatePrefix
 }
 
-// Prefixes of stagelog's own objects. They exist in users' buckets, so they must not change.
-const (
-	StatePrefix           = "stagelog/"
-	PreviousLoggingPrefix = StatePrefix + "former/"
-)
+// SnapshotKey returns the object with usage plans and customers, without key values, that all instances of a pipeline's function
+// share. Readers cannot get it.
+func SnapshotKey(p *config.Pipeline) string { return statePrefix(p) + "directory.json" }
+
+// StatePrefix returns the prefix of the pipeline's own objects.
+func (s *Spec) StatePrefix() string { return statePrefix(s.Pipeline) }
+
+// Prefixes returns the prefixes below which the pipeline has objects: delivered ones, error output, and its own.
+func (s *Spec) Prefixes() []string {
+	var all []string
+	for _, e := range expiries(s) {
+		all = append(all, e.fixed())
+	}
+	return append(all, s.StatePrefix())
+}
+
+// PreviousLoggingPrefix returns the prefix of the objects that keep previous access log settings.
+func (s *Spec) PreviousLoggingPrefix() string { return s.StatePrefix() + "former/" }
+
+// PreviousLoggingKey returns the object that keeps a stage's previous access log settings, so that destroy can restore them.
+func (s *Spec) PreviousLoggingKey(st record.StageRef) string {
+	return s.PreviousLoggingPrefix() + st.API + "/" + st.Stage + ".json"
+}

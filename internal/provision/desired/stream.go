@@ -29,7 +29,17 @@ func (s *Spec) destination() *types.ExtendedS3DestinationConfiguration {
 		ProcessingConfiguration:           s.processing(),
 		DataFormatConversionConfiguration: s.conversion(),
 		S3BackupMode:                      types.S3BackupModeDisabled,
+		EncryptionConfiguration:           s.encryption(),
 	}
+}
+
+// encryption returns the encryption that Firehose requests for each object: a key given in stagelog.yaml, as some bucket policies
+// require the header and another account's bucket may have another default; nil for the bucket's default.
+func (s *Spec) encryption() *types.EncryptionConfiguration {
+	if key := s.Pipeline.AWS.KMSKey; key != "" {
+		return &types.EncryptionConfiguration{KMSEncryptionConfig: &types.KMSEncryptionConfig{AWSKMSKeyARN: aws.String(key)}}
+	}
+	return nil
 }
 
 // processing returns the processor that calls the enrichment function.

@@ -246,8 +246,8 @@ func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
 		f.cause = "it requires an ACL (s3:x-amz-acl), and Firehose sends none to a bucket in its own account"
 	case has("s3:x-amz-server-side-encryption"), has("s3:x-amz-server-side-encryption-aws-kms-key-id"):
 		f.cause = "it requires an encryption header (s3:x-amz-server-side-encryption), which Firehose sends only when the stream itself has a KMS key; the bucket's default encryption does not count here"
-		if s.key != nil && !s.key.managed {
-			f.fix += "\nor have the stream send it: " + s.updateDestination(map[string]any{"EncryptionConfiguration": map[string]any{"KMSEncryptionConfig": map[string]string{"AWSKMSKeyARN": s.key.arn}}})
+		if s.key != nil && !s.key.Managed {
+			f.fix += "\nor have the stream send it: " + s.updateDestination(map[string]any{"EncryptionConfiguration": map[string]any{"KMSEncryptionConfig": map[string]string{"AWSKMSKeyARN": s.key.ARN}}})
 		}
 	case has("aws:SourceIp"), has("aws:VpcSourceIp"):
 		f.cause = "it allows only certain IP addresses (aws:SourceIp), and Firehose connects from AWS's own addresses"

@@ -17,7 +17,7 @@ import (
 
 // checkReaders checks that the bucket policy allows readers to list and get below the prefix, and
 // nothing else. The policies in the readers' own accounts are not visible.
-func (r *run) checkReaders(_ context.Context, s *stream) {
+func (r *run) checkReaders(ctx context.Context, s *stream) {
 	if s.to == nil || s.policy == nil {
 		return
 	}
@@ -36,7 +36,7 @@ func (r *run) checkReaders(_ context.Context, s *stream) {
 		v.checkRights()
 		v.checkPrivate()
 		v.checkWrite()
-		v.checkKey()
+		v.checkKey(ctx)
 	}
 }
 
@@ -241,30 +241,30 @@ func (v view) checkWrite() {
 }
 
 // checkKey checks that the reader can decrypt objects; otherwise it gets AccessDenied despite the bucket policy.
-func (v view) checkKey() {
+func (v view) checkKey(ctx context.Context) {
 	const name = "key"
 	k := v.s.key
 	f := finding{consequence: "it gets 403 AccessDenied for each object, although the bucket policy allows it"}
 	switch {
-	case k == nil, awserr.Is(k.err, "NotFoundException"): // reported by the check of the bucket
+	case k == nil, awserr.Is(k.Err, "NotFoundException"): // reported by the check of the bucket
 		return
-	case k.managed:
+	case k.Managed:
 		f.found = "objects are encrypted with the AWS managed key " + awsKey
 		f.cause = "only the bucket's account can use that key, and its policy cannot be edited"
 		f.fix = v.r.repair(v.s, command("s3api", "put-bucket-encryption", "--bucket", v.s.bucket, "--server-side-encryption-configuration", `{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}`)+
 			"\nor use a key of your own, whose policy allows the reader kms:Decrypt")
-	case k.err != nil:
-		v.r.unknown(linkReaders, name, fmt.Sprintf("whether %s can use the key %s", v.principal, k.arn), k.need, k.err)
+	case k.Err != nil:
+		v.r.unknown(linkReaders, name, fmt.Sprintf("whether %s can use the key %s", v.principal, k.ARN), need{k.Lacks, k.ARN}, k.Err)
 		return
 	default:
-		if decision, _ := k.allows(v.principal, "kms:Decrypt", v.s.keyUse(accountOf(v.principal), v.s.bucketKey)); decision == policy.Allow {
-			v.r.out.ok(linkReaders, name, "the policy of %s allows %s to decrypt; its own account must allow that too", k.arn, v.principal)
+		if decision, _ := k.Allows(v.principal, "kms:Decrypt", v.s.keyUse(ctx, accountOf(v.principal), v.s.bucketKey)); decision == policy.Allow {
+			v.r.out.ok(linkReaders, name, "the policy of %s allows %s to decrypt; its own account must allow that too", k.ARN, v.principal)
 			return
 		}
-		f.found = fmt.Sprintf("objects are encrypted with %s, and %s lacks kms:Decrypt on it", k.arn, v.principal)
+		f.found = fmt.Sprintf("objects are encrypted with %s, and %s lacks kms:Decrypt on it", k.ARN, v.principal)
 		f.cause = "the key policy does not name the reader"
 		f.fix = "add to the key policy " + oneLine(provision.CompactJSON(statement{Effect: "Allow", Principal: map[string]string{"AWS": v.principal}, Action: []string{"kms:Decrypt"}, Resource: []string{"*"}})) +
-			": " + command("kms", "put-key-policy", "--region", v.s.region, "--key-id", k.arn, "--policy-name", "default", "--policy", "file://key-policy.json")
+			": " + command("kms", "put-key-policy", "--region", v.s.region, "--key-id", k.ARN, "--policy-name", "default", "--policy", "file://key-policy.json")
 	}
 	v.r.out.problem(Failed, linkReaders, name, f)
 }

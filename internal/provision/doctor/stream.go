@@ -40,7 +40,7 @@ type stream struct {
 	functionExists bool
 	ownFunction    bool // the function is stagelog's own
 	policy         *bucketPolicy
-	key            *kmsKey // encrypts the objects; nil without one
+	key            *provision.KMSKey // encrypts the objects; nil without one
 	bucketKey      bool
 	blocked        string // why no record can be delivered; "" if one might
 }

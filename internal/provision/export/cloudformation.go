@@ -70,6 +70,7 @@ func (t *template) header() string {
 			" --output text --query \"Stacks[0].Outputs[?OutputKey=='AccessLogPatch'].OutputValue\"")...)
 		lines = append(lines, "")
 	}
+	lines = append(lines, t.ownersStatements()...)
 	return comment(append(lines,
 		"Only stages of REST APIs can log to Firehose. The stack does not adopt existing resources with its names.",
 		"Deleting the stack keeps the bucket.")...)
@@ -89,13 +90,17 @@ func (t *template) tree() *yaml.Node {
 	if t.want.Table != nil {
 		database, table = t.database(), t.table()
 	}
+	var bucket, policy any // nil if another account owns the bucket
+	if !t.want.Bucket.Others {
+		bucket, policy = t.bucket(), resource("AWS::S3::BucketPolicy", object("Bucket", ref("Bucket"), "PolicyDocument", t.want.BucketPolicy))
+	}
 	return object(
 		"AWSTemplateFormatVersion", "2010-09-09",
 		"Description", "stagelog: API Gateway access logs with usage plan and customer in bucket "+t.Bucket(),
 		"Parameters", parameters,
 		"Resources", object(
-			"Bucket", t.bucket(),
-			"BucketPolicy", resource("AWS::S3::BucketPolicy", object("Bucket", ref("Bucket"), "PolicyDocument", t.want.BucketPolicy)),
+			"Bucket", bucket,
+			"BucketPolicy", policy,
 			"FirehoseLogGroup", t.logGroup(t.StreamLogGroup()),
 			"FirehoseLogStream", resource("AWS::Logs::LogStream", object(
 				"LogGroupName", ref("FirehoseLogGroup"), "LogStreamName", desired.DeliveryLogStream)),
@@ -144,6 +149,9 @@ func (t *template) bucket() *yaml.Node {
 		if e := rule.Expiration; e != nil {
 			add("ExpirationInDays", aws.ToInt32(e.Days))
 		}
+		if e := rule.NoncurrentVersionExpiration; e != nil {
+			add("NoncurrentVersionExpiration", object("NoncurrentDays", aws.ToInt32(e.NoncurrentDays)))
+		}
 		rules.Content = append(rules.Content, n)
 	}
 	return object("Type", "AWS::S3::Bucket", "DeletionPolicy", "Retain", "UpdateReplacePolicy", "Retain", "Properties", object(
@@ -151,11 +159,25 @@ func (t *template) bucket() *yaml.Node {
 		"PublicAccessBlockConfiguration", object(
 			"BlockPublicAcls", true, "IgnorePublicAcls", true, "BlockPublicPolicy", true, "RestrictPublicBuckets", true),
 		"OwnershipControls", object("Rules", list(object("ObjectOwnership", "BucketOwnerEnforced"))),
-		"BucketEncryption", object("ServerSideEncryptionConfiguration", list(object(
-			"ServerSideEncryptionByDefault", object("SSEAlgorithm", "AES256")))),
+		"BucketEncryption", t.encryption(),
 		"LifecycleConfiguration", object("Rules", rules),
 		"Tags", t.tags(),
 	))
+}
+
+// encryption returns the default encryption, nil to keep S3's.
+func (t *template) encryption() any {
+	want := t.want.Bucket
+	if want.Encryption == "" {
+		return nil
+	}
+	by, rule := object("SSEAlgorithm", string(want.Encryption)), object()
+	if want.Key != "" {
+		by.Content = append(by.Content, value("KMSMasterKeyID"), value(want.Key))
+		rule = object("BucketKeyEnabled", true)
+	}
+	rule.Content = append(rule.Content, value("ServerSideEncryptionByDefault"), by)
+	return object("ServerSideEncryptionConfiguration", list(rule))
 }
 
 func (t *template) logGroup(name string) *yaml.Node {
@@ -223,6 +245,10 @@ func (t *template) stream() *yaml.Node {
 		"ProcessingConfiguration", object("Enabled", aws.ToBool(to.ProcessingConfiguration.Enabled), "Processors", processors),
 		"S3BackupMode", string(to.S3BackupMode),
 	)
+	if e := to.EncryptionConfiguration; e != nil {
+		destination.Content = append(destination.Content, value("EncryptionConfiguration"),
+			object("KMSEncryptionConfig", object("AWSKMSKeyARN", aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN))))
+	}
 	if t.want.Table != nil {
 		destination.Content = append(destination.Content, value("DataFormatConversionConfiguration"), t.formatConversion())
 	}
@@ -248,12 +274,16 @@ func (t *template) reference(n *yaml.Node) *yaml.Node {
 // text returns s as !Sub, or as !Ref or !GetAtt if s is a single reference. It
 // escapes "${" of the original text.
 func (t *template) text(s string) *yaml.Node {
+	bucket := "${Bucket.Arn}"
+	if t.want.Bucket.Others {
+		bucket = "arn:${AWS::Partition}:s3:::" + t.Bucket()
+	}
 	s = strings.NewReplacer(
 		"${", "${!",
 		t.RoleARN(t.FunctionRole()), "${FunctionRole.Arn}",
 		t.RoleARN(t.FirehoseRole()), "${FirehoseRole.Arn}",
 		t.FunctionARN(), "${Function.Arn}",
-		t.BucketARN(), "${Bucket.Arn}",
+		t.BucketARN(), bucket,
 		t.StreamARN(), "${Stream.Arn}",
 		partition, "${AWS::Partition}",
 		region, "${AWS::Region}",

@@ -20,6 +20,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // zipFile is the file name of the function's deployment package in the exported texts.
@@ -30,6 +31,8 @@ type settings struct {
 	*desired.Spec
 	want *desired.Resources
 	zip  [sha256.Size]byte
+
+	ownersPolicy string // statements that the owner of another account's bucket must add to its policy, as JSON; "" for an own bucket
 }
 
 func newSettings(s *desired.Spec) (*settings, error) {
@@ -44,7 +47,17 @@ func newSettings(s *desired.Spec) (*settings, error) {
 	if !known(want.AccessLogFormat + s.Pipeline.Deliver.Prefix + s.Pipeline.Deliver.ErrorPrefix) {
 		return nil, errors.New("the format or a prefix contains characters of Unicode's private use area; remove them")
 	}
-	return &settings{spec, want, sha256.Sum256(s.Zip)}, nil
+	set := &settings{Spec: spec, want: want, zip: sha256.Sum256(s.Zip)}
+	if want.Bucket.Others {
+		placed := *s
+		placed.Region, placed.Account, placed.Partition = s.Pipeline.Region, s.Pipeline.Account, record.Partition(s.Pipeline.Region)
+		owned, err := desired.New(&placed)
+		if err != nil {
+			return nil, err
+		}
+		set.ownersPolicy = owned.BucketPolicy.StatementsJSON()
+	}
+	return set, nil
 }
 
 func (s *settings) zipHex() string    { return hex.EncodeToString(s.zip[:]) }
@@ -175,4 +188,16 @@ func plain(n *yaml.Node) {
 	for _, c := range n.Content {
 		plain(c)
 	}
+}
+
+// ownersStatements returns lines that ask the owner of another account's bucket to add statements to its policy, or nothing.
+func (s *settings) ownersStatements() []string {
+	if s.ownersPolicy == "" {
+		return nil
+	}
+	lines := []string{"The bucket belongs to account " + s.BucketAccount() + ". Its policy must have these statements:", ""}
+	for line := range strings.Lines(s.ownersPolicy) {
+		lines = append(lines, "  "+strings.TrimSuffix(line, "\n"))
+	}
+	return append(lines, "")
 }

@@ -66,6 +66,7 @@ func (c *configuration) header() string {
 		lines = append(lines, c.stageCommands(c.home, "terraform output -raw access_log_patch")...)
 		lines = append(lines, "")
 	}
+	lines = append(lines, c.ownersStatements()...)
 	return comment(append(lines,
 		"Only stages of REST APIs can log to Firehose. Use `terraform import` to adopt existing resources with",
 		"these names. The bucket can be destroyed only when it is empty.")...)
@@ -116,6 +117,9 @@ func (c *configuration) resource(kind, name string) *body {
 }
 
 func (c *configuration) bucket() {
+	if c.want.Bucket.Others {
+		return
+	}
 	b := c.resource("aws_s3_bucket", "logs")
 	b.set("bucket", c.Bucket(), "tags", hcl("local.tags"))
 
@@ -131,9 +135,20 @@ func (c *configuration) bucket() {
 	ownership := of("aws_s3_bucket_ownership_controls")
 	ownership.line()
 	ownership.block("rule").set("object_ownership", "BucketOwnerEnforced")
-	encryption := of("aws_s3_bucket_server_side_encryption_configuration")
-	encryption.line()
-	encryption.block("rule").block("apply_server_side_encryption_by_default").set("sse_algorithm", "AES256")
+	if want := c.want.Bucket; want.Encryption != "" {
+		encryption := of("aws_s3_bucket_server_side_encryption_configuration")
+		encryption.line()
+		rule := encryption.block("rule")
+		if want.Key != "" {
+			rule.set("bucket_key_enabled", true)
+			rule.line()
+		}
+		by := rule.block("apply_server_side_encryption_by_default")
+		by.set("sse_algorithm", string(want.Encryption))
+		if want.Key != "" {
+			by.set("kms_master_key_id", want.Key)
+		}
+	}
 	lifecycle := of("aws_s3_bucket_lifecycle_configuration")
 	for _, rule := range c.want.Bucket.Rules {
 		lifecycle.line()
@@ -148,6 +163,10 @@ func (c *configuration) bucket() {
 		if e := rule.Expiration; e != nil {
 			r.line()
 			r.block("expiration").set("days", aws.ToInt32(e.Days))
+		}
+		if e := rule.NoncurrentVersionExpiration; e != nil {
+			r.line()
+			r.block("noncurrent_version_expiration").set("noncurrent_days", aws.ToInt32(e.NoncurrentDays))
 		}
 	}
 	p := of("aws_s3_bucket_policy")
@@ -215,6 +234,9 @@ func (c *configuration) stream() {
 		"buffering_size", aws.ToInt32(to.BufferingHints.SizeInMBs),
 		"compression_format", string(to.CompressionFormat), "s3_backup_mode", string(to.S3BackupMode),
 	)
+	if e := to.EncryptionConfiguration; e != nil {
+		s3.set("kms_key_arn", aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN))
+	}
 	s3.line()
 	logging := s3.block("cloudwatch_logging_options")
 	logging.set("enabled", aws.ToBool(to.CloudWatchLoggingOptions.Enabled))
@@ -304,6 +326,9 @@ func (c *configuration) reference(text string) string {
 		{region, "data.aws_region.current.region"},
 		{account, "data.aws_caller_identity.current.account_id"},
 	} {
+		if r.reference == bucket && c.want.Bucket.Others {
+			continue
+		}
 		pairs = append(pairs, `"`+r.value+`"`, r.reference, r.value, "${"+r.reference+"}")
 	}
 	return strings.NewReplacer(pairs...).Replace(text)

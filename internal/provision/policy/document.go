@@ -64,6 +64,18 @@ const (
 	sidNotRaw   = "StagelogReaderNothingRaw"
 )
 
+// The Sids of the statements that the owners of another account's bucket and of a KMS key add.
+const (
+	sidWriterBucket   = "StagelogFirehoseBucket"
+	sidWriterObjects  = "StagelogFirehoseObjects"
+	sidWriterSnapshot = "StagelogFunctionSnapshot"
+	sidWriterState    = "StagelogState"
+	sidWriterLogs     = "StagelogLogs"
+	sidWriterLook     = "StagelogSettings"
+	sidKeyRoles       = "StagelogKeyRoles"
+	sidKeyReaders     = "StagelogKeyReaders"
+)
+
 func isOwn(s Statement) bool {
 	return slices.Contains([]string{SidTLS, sidList, sidLocation, sidGet, sidNotRaw}, s.Sid)
 }
@@ -104,6 +116,12 @@ func (d Document) JSON() string {
 		panic("BUG: a policy of strings cannot be written: " + err.Error())
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// StatementsJSON returns the statements as JSON text to paste into another document.
+func (d Document) StatementsJSON() string {
+	_, text, _ := strings.Cut(d.JSON(), "\"Statement\": ")
+	return strings.ReplaceAll(strings.TrimSuffix(text, "\n}"), "\n  ", "\n")
 }
 
 type plainPrincipal Principal // without the methods
