@@ -17,7 +17,7 @@ type BucketSettings struct {
 	BucketAccount  string // account that owns the bucket, 12 digits; "" for the pipeline's own
 }
 
-// A key's ARN, not an alias: Firehose accepts no alias, and whoever may change an alias could exchange the key.
+// The ARN of a key, not of an alias: Firehose accepts no alias.
 var keyPattern = regexp.MustCompile(`^arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+$`)
 
 // OthersBucket reports whether the bucket belongs to another account than the pipeline, which cannot change its settings.

@@ -73,7 +73,7 @@ func useKey(key, region, bucket string) Statement {
 	return s
 }
 
-// viaS3 is a pattern of the condition key kms:ViaService. Its end depends on the partition.
+// viaS3 returns a pattern of the condition key kms:ViaService, whose end depends on the partition.
 func viaS3(region string) string { return "s3." + region + ".*" }
 
 // KeyPermissions names who uses a KMS key.
