@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"regexp"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -137,7 +135,7 @@ func (a *awsFlags) command(e *env, name string) string {
 		{"--file", e.file, "stagelog.yaml"}, {"--profile", a.profile, ""}, {"--region", a.region, ""}, {"--endpoint-url", a.endpoint, ""},
 	} {
 		if flag.value != flag.usual {
-			line += " " + flag.name + " " + shellWord(flag.value)
+			line += " " + flag.name + " " + provision.ShellWord(flag.value)
 		}
 	}
 	return line
@@ -151,14 +149,4 @@ func (s *awsSession) withLocalStages(p *config.Pipeline) *config.Pipeline {
 	here := *p
 	here.Stages = p.LocalStages()
 	return &here
-}
-
-var safeInShell = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
-
-// shellWord quotes a text for a shell if necessary.
-func shellWord(s string) string {
-	if safeInShell.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

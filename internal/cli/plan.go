@@ -202,13 +202,13 @@ func (f *planFlags) deploy(e *env) string {
 		command += " --adopt"
 	}
 	for _, owner := range f.takeFrom {
-		command += " --take-from " + shellWord(owner)
+		command += " --take-from " + provision.ShellWord(owner)
 	}
 	if f.replace {
 		command += " --replace-logging"
 	}
 	if f.zip != "" {
-		command += " --function-zip " + shellWord(f.zip)
+		command += " --function-zip " + provision.ShellWord(f.zip)
 	}
 	return command
 }

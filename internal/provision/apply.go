@@ -43,10 +43,10 @@ func (p *Plan) Execute(ctx context.Context, given []Flag, report func(Event)) er
 			begin.Doing = "enable access logs"
 		}
 		report(begin)
-		if err := s.apply(ctx, given, event, report); err != nil {
+		var err error
+		if event.Done, err = s.apply(ctx, given, event, report); err != nil {
 			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, Explain(err))
 		}
-		event.Done = "done"
 		report(event)
 	}
 	return nil
@@ -54,29 +54,32 @@ func (p *Plan) Execute(ctx context.Context, given []Flag, report func(Event)) er
 
 // apply reads the resource again before changing it: the plan may be minutes old, and earlier
 // steps may have changed it.
-func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func(Event)) error {
+func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func(Event)) (done string, err error) {
 	waiting := func(waiting string) {
 		event.Waiting = waiting
 		report(event)
 	}
 	found, err := s.resource.Read(ctx)
 	if s.Action == Restore {
-		if err == nil || errors.Is(err, ErrNoParent) {
-			_, err = s.resource.Destroy(ctx, found, waiting)
+		switch {
+		case err != nil && !errors.Is(err, ErrNoParent):
+			return "", err
+		case found.RequiredFlag != NoFlag && found.RequiredFlag != ReplaceFlag:
+			return "not changed: " + found.Reason, nil
 		}
-		return err
+		return s.resource.Destroy(ctx, found, waiting)
 	}
 	if err == nil {
 		err = found.Refusal
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	s.others.judge(ctx, &found)
 	if !found.RequiredFlag.in(given) {
-		return fmt.Errorf("%s: %w", found.Reason, ErrChanged)
+		return "", fmt.Errorf("%s: %w", found.Reason, ErrChanged)
 	}
-	return s.resource.Apply(ctx, found, waiting)
+	return "done", s.resource.Apply(ctx, found, waiting)
 }
 
 // ignoreOwnDuplicate ignores an AlreadyExists error for the pipeline's own resource: the SDK may have

@@ -81,7 +81,7 @@ func TestRefusedBucketUnchanged(t *testing.T) {
 			t.Errorf("%s: Apply: %v, want %q", tt.name, err, tt.want)
 		}
 		step := makeStep(r, found, []Flag{AdoptFlag})
-		if err := step.apply(t.Context(), []Flag{AdoptFlag}, Event{}, func(Event) {}); err == nil {
+		if _, err := step.apply(t.Context(), []Flag{AdoptFlag}, Event{}, func(Event) {}); err == nil {
 			t.Errorf("%s: a step was executed", tt.name)
 		}
 		if len(counted.writes) > 0 {

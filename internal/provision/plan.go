@@ -103,7 +103,15 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	}
 	for _, st := range left {
 		r := newStage(d, c, st)
-		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Restore, Reason: "it is no longer in the pipeline", resource: r})
+		will, err := r.ending(ctx)
+		if will.keep {
+			continue
+		}
+		note := "result: " + will.text
+		if err != nil {
+			note = "deploy cannot restore it: " + reasonOf(err)
+		}
+		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Restore, Reason: "it is no longer in the pipeline", Notes: []string{note}, resource: r})
 	}
 	return plan, nil
 }

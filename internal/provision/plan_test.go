@@ -79,7 +79,7 @@ func TestExecuteStopsAtFirstError(t *testing.T) {
 	if diff := cmp.Diff([]string{"destroy b", "apply c"}, did); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"1/3 b restore", "1/3 b done", "2/3 c create", "2/3 c waiting for c"}, events); diff != "" {
+	if diff := cmp.Diff([]string{"1/3 b restore", "1/3 b deleted", "2/3 c create", "2/3 c waiting for c"}, events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -90,6 +90,16 @@ func TestExecuteRefusesNewlyRequiredFlag(t *testing.T) {
 	plan := Plan{Steps: []Step{{Action: Create, resource: &fake{did: &did, found: State{Exists: true, RequiredFlag: AdoptFlag, Reason: "it exists"}}}}}
 	if err := plan.Execute(t.Context(), nil, func(Event) {}); !errors.Is(err, ErrChanged) || did != nil {
 		t.Errorf("Execute made the calls %v and returned %v, want no calls and ErrChanged", did, err)
+	}
+}
+
+// A stage that left the pipeline logs to a stream of that name that another pipeline has now.
+func TestRestoreOnlyOurs(t *testing.T) {
+	var did []string
+	done := ""
+	plan := Plan{Steps: []Step{{Action: Restore, resource: &fake{did: &did, found: State{Exists: true, RequiredFlag: TakeFrom("eu-west-1/other"), Reason: "its stream belongs to another"}}}}}
+	if err := plan.Execute(t.Context(), nil, func(e Event) { done = e.Done }); err != nil || did != nil || done != "not changed: its stream belongs to another" {
+		t.Errorf("Execute made the calls %v, reported %q and returned %v, want no calls", did, done, err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
@@ -154,11 +155,18 @@ func (r *Stage) recallFrom(ctx context.Context, bucket string) (*previousLogging
 		return nil, fmt.Errorf("read the stage's previous access log settings: %w", err)
 	}
 	f := previousLogging{bucket: bucket}
-	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("parse the stage's previous access log settings in s3://%s/%s: %w; repair the object, or delete it to disable access logs instead", bucket, key, err)
+	err = json.Unmarshal(body, &f)
+	if err == nil && (f.API != r.ref.API || f.Stage != r.ref.Stage) {
+		err = fmt.Errorf("it is about the stage %q", f.API+"/"+f.Stage)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the stage's previous access log settings, in s3://%s/%s, %w: %w; repair the object, or delete it to disable access logs instead", bucket, key, errDamaged, err)
 	}
 	return &f, nil
 }
+
+// errDamaged means that the record of a stage's previous logging cannot be used.
+var errDamaged = errors.New("are damaged")
 
 // readState reads one of stagelog's own objects.
 func readState(ctx context.Context, c *Clients, bucket, key string) ([]byte, error) {
@@ -190,22 +198,105 @@ func (r *Stage) forget(ctx context.Context) error {
 // isMissing compares codes: the SDK does not return its NoSuchBucket type from every call.
 func isMissing(err error) bool { return awserr.Is(err, "NoSuchKey", "NoSuchBucket") }
 
-// gone reports whether a previous destination no longer exists. It returns false if that cannot be
-// checked; API Gateway then decides.
-func (r *Stage) gone(ctx context.Context, destination string) (bool, error) {
+// ending is what happens to a stage that leaves the pipeline.
+type ending struct {
+	text    string    // the result, in words
+	set     *settings // to restore, from bucket; nil to restore nothing
+	bucket  string
+	disable bool // disable access logs
+	keep    bool // keep the record: another pipeline needs it
+}
+
+// ending finds out what Destroy will do, without a change.
+func (r *Stage) ending(ctx context.Context) (ending, error) {
+	now, err := r.settings(ctx)
+	if errors.Is(err, ErrNoParent) {
+		return ending{text: "the stage no longer exists"}, nil
+	}
+	if err != nil {
+		return ending{}, err
+	}
+	was, err := r.recall(ctx)
+	if err != nil && (r.ours(now) || !errors.Is(err, errDamaged)) {
+		return ending{}, err
+	}
+	if !r.ours(now) {
+		return r.endingElsewhere(ctx, now, was)
+	}
+	switch {
+	case was == nil:
+		return ending{text: fmt.Sprintf("access logs disabled: what they were before the deploy is not recorded (no object s3://%s/%s)", r.s.Bucket(), r.s.PreviousLoggingKey(r.ref)), disable: true}, nil
+	case was.DestinationARN == "":
+		return ending{text: "access logs disabled, as before", disable: true}, nil
+	case r.ours(was.settings):
+		return ending{text: "access logs disabled: their previous destination was the same stream", disable: true}, nil
+	}
+	to := destinationText(was.DestinationARN)
+	gone, unknown, err := r.gone(ctx, was.DestinationARN)
+	switch {
+	case err != nil:
+		return ending{}, err
+	case gone:
+		return ending{text: fmt.Sprintf("access logs disabled: their previous destination, %s, no longer exists%s", to, r.restoreLater(was.settings)), disable: true}, nil
+	case unknown != "":
+		return ending{text: fmt.Sprintf("previous access logs restored, to %s; it is unknown whether that still exists: %s", to, unknown), set: &was.settings, bucket: was.bucket}, nil
+	}
+	return ending{text: "previous access logs restored, to " + to, set: &was.settings, bucket: was.bucket}, nil
+}
+
+// endingElsewhere returns the ending of a stage that does not log to the pipeline's stream: its settings are not changed, except to
+// finish what an interrupted putBack began.
+func (r *Stage) endingElsewhere(ctx context.Context, now settings, was *previousLogging) (ending, error) {
+	to := destinationText(now.DestinationARN)
+	switch {
+	case was != nil && now == was.settings && now.DestinationARN != "":
+		return ending{text: "previous access logs restored already, to " + to}, nil
+	case was != nil && now.DestinationARN == "" && was.DestinationARN != "" && was.Format == "":
+		return ending{text: "previous access logs restored, to " + destinationText(was.DestinationARN), set: &was.settings, bucket: was.bucket}, nil
+	case now.DestinationARN == "":
+		return ending{text: "not changed: access logs were disabled after the deploy"}, nil
+	}
+	needed, err := r.predecessor(ctx, now.DestinationARN)
+	return ending{text: "not changed: access logs were redirected after the deploy, to " + to, keep: needed}, err
+}
+
+// restoreLater returns how to set settings that cannot be restored now. Their record is deleted.
+func (r *Stage) restoreLater(was settings) string {
+	return "; once that is corrected, this command restores them: " + SetLoggingCommand(r.s.Region, r.ref, was.DestinationARN, was.Format)
+}
+
+// gone reports whether a previous destination no longer exists. API Gateway does not check that for a log group: it accepts one
+// that does not exist, and the stage's logs are lost (recorded from AWS by LocalStack's tests, pull request 13849). So a destination that
+// is gone is not set. unknown is the reason why it could not be checked, if so.
+func (r *Stage) gone(ctx context.Context, destination string) (gone bool, unknown string, err error) {
 	at, err := arn.Parse(destination)
-	if err != nil || at.Region != r.s.Region {
-		return false, nil
+	switch {
+	case err != nil:
+		return false, "its ARN cannot be read", nil
+	case at.Region != r.s.Region || at.AccountID != r.s.Account:
+		return false, fmt.Sprintf("it is in %s of account %s", at.Region, at.AccountID), nil
 	}
 	if group, ok := strings.CutPrefix(at.Resource, "log-group:"); ok {
 		found, err := (&logGroup{c: r.c.Logs, group: strings.TrimSuffix(group, ":*")}).describe(ctx)
-		return err == nil && found == nil, ctx.Err()
+		return err == nil && found == nil, reasonOf(err), ctx.Err()
 	}
 	if stream, ok := strings.CutPrefix(at.Resource, "deliverystream/"); ok {
-		_, err := r.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &stream})
-		return awserr.NotFound(err), ctx.Err()
+		out, err := r.c.Firehose.DescribeDeliveryStream(ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &stream})
+		if awserr.NotFound(err) {
+			return true, "", ctx.Err()
+		}
+		return err == nil && out.DeliveryStreamDescription.DeliveryStreamStatus == types.DeliveryStreamStatusDeleting, reasonOf(err), ctx.Err()
 	}
-	return false, nil
+	return false, "it is neither a log group nor a delivery stream", nil
+}
+
+// reasonOf returns the first line of an error's explanation, "" without an error.
+func reasonOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	reason, _, _ := strings.Cut(Explain(err).Error(), "\n")
+	return reason
 }
 
 // LeftStages returns the stages that were deployed earlier but are no longer in the pipeline.

@@ -1,7 +1,6 @@
 package provision
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"slices"
@@ -206,15 +205,7 @@ func TestOldRolesUnknown(t *testing.T) {
 	a := place(t, m, "eu-west-1", "")
 	a.deployOld()
 	a.Clients = NewClients(m.Config(roundTrip(func(r *http.Request) (*http.Response, error) {
-		var body []byte
-		if r.Body != nil {
-			var err error
-			if body, err = io.ReadAll(r.Body); err != nil {
-				return nil, err
-			}
-			r.Body = io.NopCloser(bytes.NewReader(body))
-		}
-		if !strings.Contains(string(body), "Action=GetRole&RoleName=stagelog-acme-function&") {
+		if !bodyContains(r, "Action=GetRole&RoleName=stagelog-acme-function&") {
 			return http.DefaultTransport.RoundTrip(r)
 		}
 		return &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{}, Request: r,

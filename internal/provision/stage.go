@@ -145,64 +145,32 @@ func (r *Stage) Apply(ctx context.Context, _ State, progress func(string)) error
 // no longer the pipeline's, but also deletes their record, unless another pipeline with the same
 // bucket needs it.
 func (r *Stage) Destroy(ctx context.Context, _ State, progress func(string)) (string, error) {
-	now, err := r.settings(ctx)
-	if errors.Is(err, ErrNoParent) {
-		return "the stage no longer exists", r.forget(ctx)
-	}
+	will, err := r.ending(ctx)
 	if err != nil {
 		return "", err
 	}
-	var did string
-	switch {
-	case r.ours(now):
-		did, err = r.restore(ctx, progress)
-	case now.DestinationARN == "":
-		did = "not changed: access logs were disabled after the deploy"
-	default:
-		did = "not changed: access logs were redirected after the deploy, to " + destinationText(now.DestinationARN)
-		if before, err := r.predecessor(ctx, now.DestinationARN); err != nil || before {
-			return did, err // the pipeline that it logs to needs the record
+	if will.set != nil {
+		if err := r.putBack(ctx, *will.set, progress); err != nil {
+			if !awserr.Is(err, "BadRequestException") {
+				return "", fmt.Errorf("restore the previous access log settings from s3://%s/%s: %w", will.bucket, r.s.WithBucket(will.bucket).PreviousLoggingKey(r.ref), err)
+			}
+			will.disable = true
+			will.text = fmt.Sprintf("access logs disabled: API Gateway refuses to send them to %s again: %s%s", destinationText(will.set.DestinationARN), awserr.Message(err), r.restoreLater(*will.set))
 		}
 	}
-	if err != nil {
-		return "", err
-	}
-	return did, r.forget(ctx)
-}
-
-// restore restores the previous logging of a stage that logs to the pipeline's stream.
-func (r *Stage) restore(ctx context.Context, progress func(string)) (string, error) {
-	was, err := r.recall(ctx)
-	if err != nil {
-		return "", err
-	}
-	did := ""
-	switch {
-	case was == nil:
-		did = "access logs disabled; their previous destination is not recorded"
-	case was.DestinationARN == "":
-		did = "access logs disabled, as before"
-	case r.ours(was.settings):
-		did = "access logs disabled: their previous destination was the same stream"
-	default:
-		gone, err := r.gone(ctx, was.DestinationARN)
-		if err != nil {
+	if will.disable {
+		if err := r.patch(ctx, progress, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)}); err != nil {
 			return "", err
 		}
-		if gone {
-			did = fmt.Sprintf("access logs disabled: their previous destination, %s, no longer exists", destinationText(was.DestinationARN))
-			break
-		}
-		if err := r.putBack(ctx, was.settings, progress); err != nil {
-			return "", fmt.Errorf("restore the previous access log settings from s3://%s/%s: %w", was.bucket, r.s.WithBucket(was.bucket).PreviousLoggingKey(r.ref), err)
-		}
-		return "previous access logs restored, to " + destinationText(was.DestinationARN), nil
 	}
-	return did, r.patch(ctx, progress, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)})
+	if will.keep {
+		return will.text, nil
+	}
+	return will.text, r.forget(ctx)
 }
 
 // putBack sets destination and format in one call. AWS removes them only together, so restoring
-// settings without a format needs a second call.
+// settings without a format needs a second call; ending continues from there after an interruption.
 func (r *Stage) putBack(ctx context.Context, was settings, progress func(string)) error {
 	if was.Format != "" {
 		return r.patch(ctx, progress, replace(pathDestination, was.DestinationARN), replace(pathFormat, was.Format))

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -75,9 +76,25 @@ func (a *stageAccount) api(name, stage string) string {
 
 func (a *stageAccount) set(destination, format string) {
 	a.Helper()
-	_, err := a.APIGateway.UpdateStage(a.Context(), &apigateway.UpdateStageInput{RestApiId: &a.ref.API, StageName: &a.ref.Stage,
-		PatchOperations: []types.PatchOperation{replace(pathDestination, destination), replace(pathFormat, format)}})
+	ops := []types.PatchOperation{replace(pathDestination, destination)}
+	if format != "" {
+		ops = append(ops, replace(pathFormat, format))
+	}
+	a.ok(a.resource().patch(a.Context(), quiet, ops...))
+}
+
+func (a *stageAccount) disable() {
+	a.Helper()
+	a.ok(a.resource().patch(a.Context(), quiet, types.PatchOperation{Op: types.OpRemove, Path: aws.String(pathSettings)}))
+}
+
+// theirStream creates a delivery stream that is not the pipeline's.
+func (a *stageAccount) theirStream() (arn string) {
+	a.Helper()
+	out, err := a.Firehose.CreateDeliveryStream(a.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: aws.String("amazon-apigateway-theirs"),
+		ExtendedS3DestinationConfiguration: &firehosetypes.ExtendedS3DestinationConfiguration{RoleARN: aws.String("arn:aws:iam::123456789012:role/theirs"), BucketARN: aws.String("arn:aws:s3:::theirs")}})
 	a.ok(err)
+	return aws.ToString(out.DeliveryStreamARN)
 }
 
 func (a *stageAccount) logGroup(name string) (arn string) {
@@ -120,6 +137,7 @@ func TestStageRestoresPreviousLogging(t *testing.T) {
 		name  string
 		given func(a *stageAccount) settings // before deploy
 		then  func(a *stageAccount)          // between deploy and destroy
+		fault func(*http.Request) *http.Response
 		want  func(was settings) settings
 		did   string
 	}{
@@ -131,6 +149,61 @@ func TestStageRestoresPreviousLogging(t *testing.T) {
 			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
 			then: func(a *stageAccount) {
 				_, err := a.Logs.DeleteLogGroup(a.Context(), &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("theirs")})
+				a.ok(err)
+			}},
+		{name: "a delivery stream", did: "restored, to the delivery stream amazon-apigateway-theirs",
+			given: func(a *stageAccount) settings { return settings{a.theirStream(), "$context.requestId theirs"} },
+			want:  func(was settings) settings { return was }},
+		{name: "a delivery stream deleted since", did: "no longer exists; once that is corrected, this command restores them: aws apigateway update-stage --region eu-west-1",
+			given: func(a *stageAccount) settings { return settings{a.theirStream(), "$context.requestId theirs"} },
+			then: func(a *stageAccount) {
+				_, err := a.Firehose.DeleteDeliveryStream(a.Context(), &firehose.DeleteDeliveryStreamInput{DeliveryStreamName: aws.String("amazon-apigateway-theirs")})
+				a.ok(err)
+			}},
+		{name: "a log group that cannot be looked up", did: "restored, to the CloudWatch log group theirs; it is unknown whether that still exists: access denied",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			fault: func(r *http.Request) *http.Response {
+				if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".DescribeLogGroups") {
+					return nil
+				}
+				return jsonAnswer(r, http.StatusBadRequest, `{"__type":"AccessDeniedException"}`)
+			},
+			want: func(was settings) settings { return was }},
+		{name: "a log group of another account", did: "it is unknown whether that still exists: it is in eu-west-1 of account 999999999999",
+			given: func(*stageAccount) settings {
+				return settings{"arn:aws:logs:eu-west-1:999999999999:log-group:theirs", "$context.requestId theirs"}
+			},
+			want: func(was settings) settings { return was }},
+		{name: "refused by API Gateway", did: "refuses to send them to the CloudWatch log group theirs again: CloudWatch Logs role ARN must be set in account settings to enable logging",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			fault: func(r *http.Request) *http.Response {
+				if r.Method != http.MethodPatch || !bodyContains(r, "log-group") {
+					return nil
+				}
+				res := jsonAnswer(r, http.StatusBadRequest, `{"message":"CloudWatch Logs role ARN must be set in account settings to enable logging"}`)
+				res.Header.Set("X-Amzn-Errortype", "BadRequestException")
+				return res
+			}},
+		{name: "settings without a format", did: "restored, to the CloudWatch log group theirs",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), ""} },
+			want:  func(was settings) settings { return was }},
+		{name: "disabled since", did: "not changed: access logs were disabled after the deploy",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			then:  func(a *stageAccount) { a.disable() }},
+		{name: "sent to another delivery stream since", did: "not changed: access logs were redirected after the deploy, to the delivery stream amazon-apigateway-theirs",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			then:  func(a *stageAccount) { a.set(a.theirStream(), "$context.requestId later") },
+			want:  func(settings) settings { return settings{"amazon-apigateway-theirs", "$context.requestId later"} }},
+		{name: "restored by hand since", did: "restored already, to the CloudWatch log group theirs",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			then: func(a *stageAccount) {
+				a.set(a.s.LogGroupARN("theirs"), "$context.requestId theirs")
+			},
+			want: func(was settings) settings { return was }},
+		{name: "without its record", did: "is not recorded (no object s3://acme-api-logs/stagelog/former/",
+			given: func(a *stageAccount) settings { return settings{a.logGroup("theirs"), "$context.requestId theirs"} },
+			then: func(a *stageAccount) {
+				_, err := a.S3.DeleteObject(a.Context(), &s3.DeleteObjectInput{Bucket: aws.String(a.s.Bucket()), Key: aws.String(a.s.PreviousLoggingKey(a.ref))})
 				a.ok(err)
 			}},
 		{name: "our format changed since", did: "as before",
@@ -161,6 +234,14 @@ func TestStageRestoresPreviousLogging(t *testing.T) {
 			if tt.then != nil {
 				tt.then(a)
 			}
+			if tt.fault != nil {
+				a.Clients = NewClients(m.Config(roundTrip(func(r *http.Request) (*http.Response, error) {
+					if res := tt.fault(r); res != nil {
+						return res, nil
+					}
+					return http.DefaultTransport.RoundTrip(r)
+				})))
+			}
 			did, now := a.destroy()
 			if !strings.Contains(did, tt.did) {
 				t.Errorf("Destroy = %q, want %q", did, tt.did)
@@ -179,18 +260,109 @@ func TestStageRestoresPreviousLogging(t *testing.T) {
 	}
 }
 
-// Destroy fails for a damaged record, with its key, and does not change the stage.
+// bodyContains reports whether a request's body contains text. The body can still be read afterwards.
+func bodyContains(r *http.Request, text string) bool {
+	if r.Body == nil {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && bytes.Contains(body, []byte(text))
+}
+
+// Destroy fails for a damaged record, with its key, and does not change the stage. A stage that no longer logs to the pipeline does not
+// need the record.
 func TestStageDamagedPreviousLogging(t *testing.T) {
 	a := newStageAccount(t, moto.Start(t))
 	a.apply()
 	key := a.s.PreviousLoggingKey(a.ref)
-	_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(a.s.Bucket()), Key: &key, Body: strings.NewReader("{")})
-	a.ok(err)
-	if _, err := a.resource().Destroy(t.Context(), a.read(), quiet); err == nil || !strings.Contains(err.Error(), key) {
-		t.Errorf("Destroy: %v, want an error that names %s", err, key)
+	for _, body := range []string{"", "{", "{}", "null", `{"api":"another","stage":"prod","destinationArn":"","format":""}`} {
+		_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(a.s.Bucket()), Key: &key, Body: strings.NewReader(body)})
+		a.ok(err)
+		if _, err := a.resource().Destroy(t.Context(), a.read(), quiet); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "delete it") {
+			t.Errorf("Destroy with the record %q: %v, want an error that names %s and what to do", body, err, key)
+		}
+		if s := a.read(); s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
+			t.Errorf("with the record %q the stage was changed: %+v", body, s)
+		}
 	}
-	if s := a.read(); s.RequiredFlag != NoFlag || len(s.Changed()) > 0 {
-		t.Errorf("the stage was changed: %+v", s)
+	a.disable()
+	if did, now := a.destroy(); !strings.Contains(did, "not changed") || now != (settings{}) {
+		t.Errorf("Destroy = %q and the stage has %+v, want no change", did, now)
+	}
+}
+
+// A stage has its previous logging after a Destroy that was killed after any call and then repeated.
+func TestStageRestoringResumesAfterKill(t *testing.T) {
+	m := moto.Start(t)
+	for _, format := range []string{"$context.requestId theirs", ""} {
+		for n, calls := 0, 1; n < calls; n++ {
+			a := newStageAccount(t, m)
+			was := settings{a.logGroup("theirs"), format}
+			a.set(was.DestinationARN, was.Format)
+			a.apply()
+			w := &wire{cut: n}
+			cfg := m.Config(w)
+			cfg.RetryMaxAttempts = 1
+			_, err := newStage(wantOf(a.s), NewClients(cfg), a.ref).Destroy(t.Context(), State{}, quiet)
+			if n == 0 { // the whole
+				calls = len(w.writes)
+				a.ok(err)
+			} else if !errors.Is(err, errCut) {
+				t.Fatalf("killed after %v: %v, want errCut", w.writes, err)
+			}
+			if did, now := a.destroy(); now != was {
+				t.Errorf("killed after %v and repeated: %q, the stage has %+v, want %+v", w.writes, did, now, was)
+			}
+			if f, err := a.resource().recall(t.Context()); f != nil || err != nil {
+				t.Errorf("killed after %v and repeated: the record %+v still exists (%v)", w.writes, f, err)
+			}
+		}
+	}
+}
+
+// A plan says what becomes of a stage that left the pipeline, and deploy does it and says so. Afterwards there is nothing to do.
+func TestPlanOfLeftStage(t *testing.T) {
+	m := moto.Start(t)
+	for _, tt := range []struct {
+		name string
+		then func(a *placed)
+		want string
+	}{
+		{"restored", func(*placed) {}, "previous access logs restored, to the CloudWatch log group theirs"},
+		{"its log group is gone", func(a *placed) {
+			_, err := a.Logs.DeleteLogGroup(a.Context(), &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("theirs")})
+			a.ok(err)
+		}, "access logs disabled: their previous destination, the CloudWatch log group theirs, no longer exists"},
+		{"changed by others", func(a *placed) { a.set(a.s.LogGroupARN("later"), "$context.requestId later") }, "not changed: access logs were redirected after the deploy, to the CloudWatch log group later"},
+		{"the API is gone", func(a *placed) {
+			_, err := a.APIGateway.DeleteRestApi(a.Context(), &apigateway.DeleteRestApiInput{RestApiId: &a.ref.API})
+			a.ok(err)
+		}, "the stage no longer exists"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m.Reset()
+			a := place(t, m, moto.Region, "")
+			a.set(a.logGroup("theirs"), "$context.requestId theirs")
+			a.ok(Ensure(t.Context(), Resources(wantOf(a.s), a.Clients), ReplaceFlag))
+			tt.then(a)
+			a.s.Pipeline.Stages = nil
+			p, todo := a.plan()
+			if diff := cmp.Diff([]string{"restore API stage " + a.ref.String()}, todo); diff != "" {
+				t.Fatalf("plan (-want +got):\n%s", diff)
+			}
+			if notes := strings.Join(p.Steps[len(p.Steps)-1].Notes, "\n"); !strings.HasPrefix(notes, "result: "+tt.want) {
+				t.Errorf("notes %q, want %q", notes, tt.want)
+			}
+			var did string
+			a.ok(p.Execute(t.Context(), nil, func(e Event) { did = e.Done }))
+			if !strings.HasPrefix(did, tt.want) {
+				t.Errorf("Execute did %q, want %q", did, tt.want)
+			}
+			if _, todo := a.plan(); todo != nil {
+				t.Errorf("after the deploy the plan has %q", todo)
+			}
+		})
 	}
 }
 

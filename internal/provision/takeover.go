@@ -79,8 +79,7 @@ func (o *otherPipelines) look(ctx context.Context, owner string) existence {
 	case awserr.NotFound(err):
 		return existence{"whose delivery stream no longer exists", true}
 	case err != nil:
-		reason, _, _ := strings.Cut(Explain(err).Error(), "\n")
-		return existence{"and it is unknown whether that still exists: its delivery stream " + stream + " in " + region + " could not be read: " + reason, false}
+		return existence{"and it is unknown whether that still exists: its delivery stream " + stream + " in " + region + " could not be read: " + reasonOf(err), false}
 	case tagsOf(out.Tags)[desired.OwnerTag] != owner:
 		return existence{"whose delivery stream has another owner now", true}
 	}

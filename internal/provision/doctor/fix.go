@@ -47,24 +47,8 @@ func (r *run) ours(s *stream) bool {
 	return s != nil && r.t.Spec != nil && s.arn == r.t.Spec.StreamARN()
 }
 
-// command returns an AWS CLI command line, with arguments quoted for the shell.
-func command(args ...string) string {
-	quoted := make([]string, len(args))
-	for i, a := range args {
-		quoted[i] = shellQuote(a)
-	}
-	return "aws " + strings.Join(quoted, " ")
-}
-
-func shellQuote(s string) string {
-	safe := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./:=,@+", c)
-	}
-	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !safe(c) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
+// command returns a command of the AWS CLI, with its arguments quoted for a shell.
+func command(args ...string) string { return provision.AWSCommand(args...) }
 
 // statement is a policy statement with its fields in the usual order.
 type statement struct {
@@ -101,12 +85,7 @@ func (s *stream) updateDestination(change any) string {
 	version := "$(" + command("firehose", "describe-delivery-stream", "--region", s.region, "--delivery-stream-name", s.name,
 		"--query", "DeliveryStreamDescription.VersionId", "--output", "text") + ")"
 	return command("firehose", "update-destination", "--region", s.region, "--delivery-stream-name", s.name, "--destination-id", s.destinationID) +
-		` --current-delivery-stream-version-id "` + version + `" --extended-s3-destination-update ` + shellQuote(provision.CompactJSON(change))
-}
-
-// patchStage returns the command that sets access log settings; an empty one is left unchanged.
-func patchStage(st *stage, region, destination, format string) string {
-	return command("apigateway", "update-stage", "--region", region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage, "--patch-operations", provision.AccessLogPatch(destination, format))
+		` --current-delivery-stream-version-id "` + version + `" --extended-s3-destination-update ` + provision.ShellWord(provision.CompactJSON(change))
 }
 
 // listed joins names with commas, and abbreviates a long list.

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
+	"github.com/stagelog/stagelog/internal/provision"
 )
 
 // checkFormat examines the access log format. Each kind of finding is a separate check, such as
@@ -17,7 +18,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 			found:       st.ref.String() + " has a destination but no format",
 			cause:       "AWS sets the two independently",
 			consequence: "API Gateway logs nothing",
-			fix:         r.repair(s, patchStage(st, r.t.Region, "", accesslog.Usage)),
+			fix:         r.repair(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", accesslog.Usage)),
 		})
 		return
 	}
@@ -38,7 +39,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 			found:       "the format has plan_id from an authorizer, but no field subscription_id",
 			cause:       "an import of this layout discards every record without this field, even if its value would be -",
 			consequence: "every record is delivered, but none is counted",
-			fix:         r.repair(s, patchStage(st, r.t.Region, "", accesslog.Apiable)),
+			fix:         r.repair(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", accesslog.Apiable)),
 		})
 	}
 	if r.t.Spec != nil && strings.TrimSpace(st.format) != strings.TrimSpace(r.t.Spec.Pipeline.Format) {
@@ -95,7 +96,7 @@ func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
 	}
 	switch {
 	case r.t.Spec == nil:
-		p.fix = f.Fix + ": " + r.repair(s, patchStage(st, r.t.Region, "", fixedFormat(st.format)))
+		p.fix = f.Fix + ": " + r.repair(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", fixedFormat(st.format)))
 	case strings.TrimSpace(r.t.Spec.Pipeline.Format) != strings.TrimSpace(st.format):
 		p.fix = f.Fix + ": stagelog deploy"
 	default:

@@ -122,7 +122,7 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 	at, err := arn.Parse(st.destination)
 	wrong := finding{found: st.ref.String() + " logs to " + st.destination, consequence: "API Gateway drops the records silently"}
 	wrong.fix = r.repair(nil, command("firehose", "list-delivery-streams", "--region", r.t.Region, "--query", "DeliveryStreamNames[?starts_with(@, `"+streamPrefix+"`)]")+
-		"\nthen "+patchStage(st, r.t.Region, r.streamARN(streamPrefix+"NAME"), ""))
+		"\nthen "+provision.SetLoggingCommand(r.t.Region, st.ref, r.streamARN(streamPrefix+"NAME"), ""))
 	switch {
 	case err == nil && at.Service == "logs":
 		wrong.cause = "the destination is a CloudWatch Logs log group, and a stage has only one destination"
