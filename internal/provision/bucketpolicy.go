@@ -70,7 +70,7 @@ func (r *bucketPolicy) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	field.Have = r.wanted().ShowOther(now.Own().JSON())
-	state := State{Exists: field.Have != "" || field.Want == "", Notes: r.notes(now.Others())}
+	state := State{Exists: field.Have != "" || field.Want == "", Notes: r.notes(now.Others()), Warnings: denials(r.s, now.Others())}
 	if field.Have != "" {
 		if err := r.owned(ctx, &state); err != nil {
 			return State{}, err

@@ -232,33 +232,14 @@ func (r *run) checkBucketPolicy(s *stream) {
 }
 
 func (r *run) denyFinding(s *stream, c call, by *policy.Statement) finding {
-	keys := conditionKeys(by)
 	f := finding{
 		found:       fmt.Sprintf("%s of the policy of %s denies %s to the stream's role %s", statementName(*s.policy.document, by), s.bucket, c.action, s.role.Name),
 		consequence: "nothing can be delivered, and no error is reported: the stream stays ACTIVE and accepts records, which are lost after 24 hours",
+		cause:       provision.DenyCause(by),
 		fix:         r.exemptCommand(s, by),
 	}
-	has := func(key string) bool {
-		return slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
-	}
-	switch {
-	case has("s3:x-amz-acl"):
-		f.cause = "it requires an ACL (s3:x-amz-acl), and Firehose sends none to a bucket in its own account"
-	case has("s3:x-amz-server-side-encryption"), has("s3:x-amz-server-side-encryption-aws-kms-key-id"):
-		f.cause = "it requires an encryption header (s3:x-amz-server-side-encryption), which Firehose sends only when the stream itself has a KMS key; the bucket's default encryption does not count here"
-		if s.key != nil && !s.key.Managed {
-			f.fix += "\nor have the stream send it: " + s.updateDestination(map[string]any{"EncryptionConfiguration": map[string]any{"KMSEncryptionConfig": map[string]string{"AWSKMSKeyARN": s.key.ARN}}})
-		}
-	case has("aws:SourceIp"), has("aws:VpcSourceIp"):
-		f.cause = "it allows only certain IP addresses (aws:SourceIp), and Firehose connects from AWS's own addresses"
-	case has("aws:SourceVpce"), has("aws:SourceVpc"):
-		f.cause = "it allows only one VPC or VPC endpoint (" + strings.Join(keys, ", ") + "), and Firehose uses none"
-	case has("aws:SecureTransport"):
-		f.cause = "its condition on aws:SecureTransport is inverted: it denies requests over TLS"
-	case len(keys) > 0:
-		f.cause = "its condition (" + strings.Join(keys, ", ") + ") matches Firehose's calls"
-	default:
-		f.cause = "it has no condition, and its principal covers the role"
+	if encrypts := by.HasCondition("s3:x-amz-server-side-encryption") || by.HasCondition("s3:x-amz-server-side-encryption-aws-kms-key-id"); encrypts && s.key != nil && !s.key.Managed {
+		f.fix += "\nor have the stream send it: " + s.updateDestination(map[string]any{"EncryptionConfiguration": map[string]any{"KMSEncryptionConfig": map[string]string{"AWSKMSKeyARN": s.key.ARN}}})
 	}
 	return f
 }
@@ -302,17 +283,6 @@ func (r *run) exemptCommand(s *stream, by *policy.Statement) string {
 
 func putBucketPolicy(s *stream, doc policy.Document) string {
 	return command("s3api", "put-bucket-policy", "--bucket", s.bucket, "--policy", oneLine(doc.JSON()))
-}
-
-// conditionKeys returns the keys that a statement's conditions test, sorted.
-func conditionKeys(st *policy.Statement) (keys []string) {
-	for _, of := range st.Conditions {
-		for key := range of {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
 }
 
 // statementName identifies a statement by its Sid, or by its number.

@@ -3,13 +3,13 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
@@ -36,7 +36,7 @@ func (r *run) checkFirehoseRole(ctx context.Context, s *stream) {
 // checkFirehoseScope checks for a common mistake: the resource bucket* instead of bucket/*
 // matches every bucket whose name starts the same.
 func (r *run) checkFirehoseScope(s *stream) {
-	req := policy.Request{Principal: s.role.ARN, Action: "s3:PutObject", Resource: s.bucketARN() + "-elsewhere/" + sampleName, Context: s.putContext()}
+	req := policy.Request{Principal: s.role.ARN, Action: "s3:PutObject", Resource: s.bucketARN() + "-elsewhere/" + sampleName, Context: s.callsTo().PutContext()}
 	decision, by := policy.Evaluate(s.role.Policies, req)
 	if s.role.Missing || decision != policy.Allow {
 		return
@@ -56,18 +56,18 @@ func (s *stream) bucketCalls() []call {
 	multipart := s.wait() < time.Minute // with such short intervals objects are put in parts
 	bucket := s.bucketARN()
 	calls := []call{
-		{"s3:PutObject", s.objectARN(), s.putContext(), true, undelivered},
-		{"s3:AbortMultipartUpload", s.objectARN(), s.s3Context(), multipart, documented},
-		{"s3:GetObject", s.objectARN(), s.s3Context(), false, documented},
-		{"s3:GetBucketLocation", bucket, s.s3Context(), false, documented},
-		{"s3:ListBucket", bucket, s.s3Context(), false, documented},
-		{"s3:ListBucketMultipartUploads", bucket, s.s3Context(), multipart, documented},
+		{"s3:PutObject", s.objectARN(), s.callsTo().PutContext(), true, undelivered},
+		{"s3:AbortMultipartUpload", s.objectARN(), s.callsTo().Context(), multipart, documented},
+		{"s3:GetObject", s.objectARN(), s.callsTo().Context(), false, documented},
+		{"s3:GetBucketLocation", bucket, s.callsTo().Context(), false, documented},
+		{"s3:ListBucket", bucket, s.callsTo().Context(), false, documented},
+		{"s3:ListBucketMultipartUploads", bucket, s.callsTo().Context(), multipart, documented},
 	}
 	if s.policy.foreign {
-		calls = append(calls, call{"s3:PutObjectAcl", s.objectARN(), s.putContext(), true, undelivered})
+		calls = append(calls, call{"s3:PutObjectAcl", s.objectARN(), s.callsTo().PutContext(), true, undelivered})
 	}
 	if e := s.errorPrefix(); literal(e) != literal(s.prefix()) {
-		calls = append(calls, call{"s3:PutObject", bucket + "/" + literal(e) + sampleName, s.putContext(), true, "failed records cannot be put into the error output, and are lost"})
+		calls = append(calls, call{"s3:PutObject", bucket + "/" + literal(e) + sampleName, s.callsTo().PutContext(), true, "failed records cannot be put into the error output, and are lost"})
 	}
 	if log := s.to.CloudWatchLoggingOptions; log != nil && aws.ToBool(log.Enabled) {
 		calls = append(calls, call{"logs:PutLogEvents", s.logARN(aws.ToString(log.LogGroupName)) + ":log-stream:" + aws.ToString(log.LogStreamName), nil, false, "its errors are not logged"})
@@ -106,35 +106,13 @@ func partition(arn string) string {
 	return parts[1]
 }
 
-// s3Context returns the condition keys that every call of an AWS service to the bucket has. The
-// owner of the bucket is only included if it is this account.
-func (s *stream) s3Context() map[string][]string {
-	keys := map[string][]string{"aws:SecureTransport": {"true"}}
-	if s.policy == nil || !s.policy.foreign {
-		keys["aws:ResourceAccount"], keys["s3:ResourceAccount"] = []string{s.account}, []string{s.account}
-	}
-	return keys
-}
-
-// putContext returns the condition keys of Firehose's PutObject. Keys that Firehose is not known
-// to send are left out, so that a policy that requires one counts as denying.
-func (s *stream) putContext() map[string][]string {
-	keys := s.s3Context()
-	maps.Copy(keys, map[string][]string{
-		"aws:ViaAWSService":         {"false"},
-		"aws:PrincipalIsAWSService": {"false"},
-		"aws:PrincipalArn":          {aws.ToString(s.to.RoleARN)},
-		"aws:PrincipalAccount":      {s.account},
-		"aws:PrincipalType":         {"AssumedRole"},
-	})
-	if s.policy != nil && s.policy.foreign {
-		keys["s3:x-amz-acl"] = []string{"bucket-owner-full-control"} // only sent to buckets of other accounts
-	}
+// callsTo returns what the condition keys of the stream's calls to the bucket depend on.
+func (s *stream) callsTo() provision.BucketCalls {
+	c := provision.BucketCalls{Role: aws.ToString(s.to.RoleARN), Account: s.account, Others: s.policy != nil && s.policy.foreign}
 	if e := s.to.EncryptionConfiguration; e != nil && e.KMSEncryptionConfig != nil {
-		keys["s3:x-amz-server-side-encryption"] = []string{"aws:kms"}
-		keys["s3:x-amz-server-side-encryption-aws-kms-key-id"] = []string{aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN)}
+		c.Key = aws.ToString(e.KMSEncryptionConfig.AWSKMSKeyARN)
 	}
-	return keys
+	return c
 }
 
 // allowing returns the policies that can allow what the role's own policies do not. A bucket

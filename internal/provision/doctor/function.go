@@ -302,7 +302,7 @@ func (r *run) usagePlanCalls(s *stream, plans []plan, env map[string]string) []c
 	if bucket, key, ok := strings.Cut(strings.TrimPrefix(env["STAGELOG_SNAPSHOT"], "s3://"), "/"); ok && s.ownFunction {
 		object := "arn:" + r.t.Partition + ":s3:::" + bucket + "/" + key
 		const cold = "every new container of the function reads all usage plans again, which uses up API Gateway's limit of ten calls per second"
-		calls = append(calls, call{"s3:GetObject", object, s.s3Context(), false, cold}, call{"s3:PutObject", object, s.s3Context(), false, cold})
+		calls = append(calls, call{"s3:GetObject", object, s.callsTo().Context(), false, cold}, call{"s3:PutObject", object, s.callsTo().Context(), false, cold})
 	}
 	group := s.logARN("/aws/lambda/"+strings.Split(functionName(s.function), ":")[0]) + ":log-stream:stagelog"
 	const silent = "it writes no log, so the cause of a failure is unknown"

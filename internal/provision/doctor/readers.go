@@ -167,7 +167,7 @@ func (v view) checkRight(x right) {
 	switch {
 	case decision == policy.Deny:
 		f.cause = fmt.Sprintf("%s of the bucket policy denies it", statementName(docOf(v.s), by))
-		if keys := conditionKeys(by); len(keys) > 0 {
+		if keys := by.ConditionKeys(); len(keys) > 0 {
 			f.cause += ", by its condition on " + strings.Join(keys, ", ")
 		}
 	case otherDecision == policy.Allow:

@@ -54,6 +54,22 @@ func (p Principal) IsZero() bool {
 	return !p.Any && len(p.AWS)+len(p.Service)+len(p.Federated)+len(p.CanonicalUser) == 0
 }
 
+// ConditionKeys returns the keys that the statement's conditions test, sorted.
+func (s *Statement) ConditionKeys() (keys []string) {
+	for _, of := range s.Conditions {
+		for key := range of {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// HasCondition reports whether a condition of the statement tests the key.
+func (s *Statement) HasCondition(key string) bool {
+	return slices.ContainsFunc(s.ConditionKeys(), func(k string) bool { return strings.EqualFold(k, key) })
+}
+
 // The Sids of the statements that stagelog adds to a bucket policy. All others are foreign, even
 // if they start the same.
 const (
