@@ -118,6 +118,15 @@ func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, 
 		return nil, err
 	}
 	resources := append(leftCatalog(ctx, s, c), Resources(d, c)...)
+	for _, own := range []desired.Role{d.FunctionRole, d.FirehoseRole} {
+		if own.Given { // an earlier deploy may have created one
+			resources = append([]Resource{newRole(s, own, c)}, resources...)
+		}
+	}
+	resources = slices.DeleteFunc(resources, func(r Resource) bool {
+		_, given := r.(*givenRole)
+		return given
+	})
 	left, err := LeftStages(ctx, s, c)
 	if err != nil {
 		return nil, Explain(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/durable/retry"
 	"github.com/stagelog/stagelog/internal/provision/desired"
@@ -92,6 +93,9 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 		{"role", aws.ToString(have.Role), r.want.Role},
 		{"environment", environmentText(env), environmentText(r.environment(env))},
 	}
+	if r.want.Key != "" {
+		fields = append(fields, Field{fieldKey, aws.ToString(have.KMSKeyArn), aws.ToString(r.key())})
+	}
 	// The next call activates an Inactive function. Apply waits for a Pending one and recreates a
 	// Failed one.
 	switch have.State {
@@ -101,6 +105,17 @@ func (r *function) compare(have *types.FunctionConfiguration) []Field {
 		fields = append(fields, Field{fieldState, fmt.Sprintf("%s (%s)", have.State, aws.ToString(have.StateReason)), string(types.StateActive)})
 	}
 	return fields
+}
+
+// key returns the key of the environment for a call: "" removes it, nil leaves it unchanged.
+func (r *function) key() *string {
+	switch r.want.Key {
+	case "":
+		return nil
+	case config.None:
+		return aws.String("")
+	}
+	return &r.want.Key
 }
 
 // environment returns the wanted variables and keeps those set by others. It also keeps the salt,
@@ -183,7 +198,7 @@ func (r *function) create(ctx context.Context, env map[string]string, progress f
 		Runtime: r.want.Runtime, Handler: &r.want.Handler, Architectures: []types.Architecture{types.Architecture(r.want.Architecture)},
 		MemorySize: &r.want.Memory, Timeout: &r.want.Timeout,
 		Role: &r.want.Role, Code: &types.FunctionCode{ZipFile: r.want.Zip},
-		Environment: &types.Environment{Variables: r.environment(env)}, Tags: r.s.Tags(),
+		Environment: &types.Environment{Variables: r.environment(env)}, KMSKeyArn: r.key(), Tags: r.s.Tags(),
 	}
 	err := repeatWithRole(ctx, r.role, progress, func() error {
 		_, err := r.c.CreateFunction(ctx, in)
@@ -211,7 +226,7 @@ func (r *function) updateConfiguration(ctx context.Context, now *types.FunctionC
 	in := &lambda.UpdateFunctionConfigurationInput{
 		FunctionName: aws.String(r.Name()), Runtime: r.want.Runtime, Handler: &r.want.Handler,
 		MemorySize: &r.want.Memory, Timeout: &r.want.Timeout,
-		Role: &r.want.Role, Environment: &types.Environment{Variables: r.environment(variables(now))},
+		Role: &r.want.Role, Environment: &types.Environment{Variables: r.environment(variables(now))}, KMSKeyArn: r.key(),
 	}
 	return repeatWithRole(ctx, r.role, progress, func() error {
 		_, err := r.c.UpdateFunctionConfiguration(ctx, in)

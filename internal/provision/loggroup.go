@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
@@ -21,11 +22,12 @@ type logGroup struct {
 	c      *cloudwatchlogs.Client
 	group  string
 	stream string // required log stream; "" for none
-	days   int32  // retention
+	days   int32  // retention; 0 leaves it unchanged
+	key    string // ARN of the KMS key; "" leaves it unchanged, config.None removes it
 }
 
 func newLogGroup(s *desired.Spec, want desired.LogGroup, c *Clients) *logGroup {
-	return &logGroup{s: s, c: c.Logs, group: want.Name, stream: want.Stream, days: want.Days}
+	return &logGroup{s: s, c: c.Logs, group: want.Name, stream: want.Stream, days: want.Days, key: want.Key}
 }
 
 func (r *logGroup) Kind() string { return "CloudWatch log group" }
@@ -34,6 +36,7 @@ func (r *logGroup) Name() string { return r.group }
 const (
 	fieldRetention = "retention"
 	fieldLogStream = "log stream"
+	fieldKey       = "KMS key"
 )
 
 func (r *logGroup) Read(ctx context.Context) (State, error) {
@@ -51,14 +54,30 @@ func (r *logGroup) Read(ctx context.Context) (State, error) {
 		if err != nil {
 			return State{}, err
 		}
-		state.ownedBy(tags[desired.OwnerTag], r.s.Owner())
+		owner := tags[desired.OwnerTag]
+		state.ownedBy(owner, r.s.Owner())
 		state.Fields = append(state.Fields, tagFields(tags, r.s.Tags())...)
 		retention.Have = daysText(aws.ToInt32(group.RetentionInDays))
+		if r.days != 0 && retention.Differs() && owner == r.s.Owner() {
+			state.Notes = append(state.Notes, "if an account-level policy sets the retention, deploy cannot change it: write log_days: keep")
+		}
 		if stream.Have, err = r.findStream(ctx); err != nil {
 			return State{}, err
 		}
 	}
-	state.Fields = append(state.Fields, retention)
+	if r.days != 0 {
+		state.Fields = append(state.Fields, retention)
+	}
+	if r.key != "" {
+		key := Field{Name: fieldKey}
+		if group != nil {
+			key.Have = aws.ToString(group.KmsKeyId)
+		}
+		if r.key != config.None {
+			key.Want = r.key
+		}
+		state.Fields = append(state.Fields, key)
+	}
 	if r.stream != "" {
 		state.Fields = append(state.Fields, stream)
 	}
@@ -79,8 +98,8 @@ func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)
 	for _, fix := range []struct {
 		field string
 		call  func(context.Context) error
-	}{{fieldRetention, r.retain}, {fieldLogStream, r.createStream}} {
-		if !found.Differs(fix.field) {
+	}{{fieldRetention, r.retain}, {fieldKey, r.encrypt}, {fieldLogStream, r.createStream}} {
+		if !found.Differs(fix.field) || fix.field == fieldKey && !found.Exists {
 			continue
 		}
 		if err := repeat(ctx, progress, func() error { return fix.call(ctx) }); err != nil {
@@ -91,7 +110,21 @@ func (r *logGroup) Apply(ctx context.Context, found State, progress func(string)
 }
 
 func (r *logGroup) create(ctx context.Context) error {
-	_, err := r.c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.group, Tags: r.s.Tags()})
+	in := &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.group, Tags: r.s.Tags()}
+	if r.key != "" && r.key != config.None {
+		in.KmsKeyId = &r.key
+	}
+	_, err := r.c.CreateLogGroup(ctx, in)
+	return err
+}
+
+// encrypt sets or removes the key of an existing group.
+func (r *logGroup) encrypt(ctx context.Context) error {
+	if r.key == config.None {
+		_, err := r.c.DisassociateKmsKey(ctx, &cloudwatchlogs.DisassociateKmsKeyInput{LogGroupName: &r.group})
+		return err
+	}
+	_, err := r.c.AssociateKmsKey(ctx, &cloudwatchlogs.AssociateKmsKeyInput{LogGroupName: &r.group, KmsKeyId: &r.key})
 	return err
 }
 

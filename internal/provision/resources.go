@@ -35,10 +35,12 @@ type Parts struct {
 // PartsOf returns the resources of a pipeline. They do not include a function built into the endpoint's process.
 func PartsOf(d *desired.Resources, c *Clients) Parts {
 	function, stream := newFunction(d, c), newStream(d, c)
-	function.role, stream.role = newRole(d.Spec, d.FunctionRole, c), newRole(d.Spec, d.FirehoseRole, c)
+	functionRole, firehoseRole := roleResource(d, d.FunctionRole, lambdaService, c), roleResource(d, d.FirehoseRole, firehoseService, c)
+	function.role, _ = functionRole.(*role) // nil for an existing role
+	stream.role, _ = firehoseRole.(*role)
 	p := Parts{
 		Bucket:   []Resource{newBucket(d, c)},
-		Function: []Resource{newLogGroup(d.Spec, d.FunctionLog, c), function.role},
+		Function: []Resource{newLogGroup(d.Spec, d.FunctionLog, c), functionRole},
 		Stream:   []Resource{newLogGroup(d.Spec, d.StreamLog, c)},
 	}
 	if !d.Bucket.Others { // only the owner can read and change the policy
@@ -50,7 +52,7 @@ func PartsOf(d *desired.Resources, c *Clients) Parts {
 	if d.Table != nil {
 		p.Stream = append(p.Stream, newDatabase(d, c), newTable(d, c))
 	}
-	p.Stream = append(p.Stream, stream.role, stream)
+	p.Stream = append(p.Stream, firehoseRole, stream)
 	owner := &streamOwner{stream: stream}
 	for _, st := range d.Spec.Pipeline.Stages {
 		p.Stages = append(p.Stages, &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: owner})

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 )
@@ -64,6 +66,7 @@ func newRole(s *desired.Spec, want desired.Role, c *Clients) *role {
 const (
 	fieldTrust       = "trust policy"
 	fieldPermissions = "policy " + desired.RolePolicy
+	fieldBoundary    = "permissions boundary"
 )
 
 func (r *role) Kind() string { return "IAM role" }
@@ -80,20 +83,20 @@ func (r *role) Read(ctx context.Context) (State, error) {
 	}
 	if now == nil {
 		fields := append([]Field{{Name: fieldTag, Want: r.s.Owner()}}, tagFields(nil, r.s.Tags())...)
-		return State{Fields: append(fields, trust, permissions)}, nil
+		return State{Fields: append(append(fields, trust, permissions), r.boundary(nil)...)}, nil
 	}
-	if path := aws.ToString(now.Path); path != "" && path != "/" {
-		return State{}, &refusal{ErrOtherKind, fmt.Sprintf("a role with that name exists with path %s, and IAM cannot change a role's path: choose another name: in stagelog.yaml, or delete that role", path)}
+	tags := roleTags(now.Tags)
+	if err := r.checkPath(aws.ToString(now.Path), tags[desired.OwnerTag]); err != nil {
+		return State{}, err
 	}
 	state := State{Exists: true}
-	tags := roleTags(now.Tags)
 	state.ownedBy(tags[desired.OwnerTag], r.s.Owner())
 	state.Fields = append(state.Fields, tagFields(tags, r.s.Tags())...)
 	trust.Have = r.want.Trust.ShowOther(aws.ToString(now.AssumeRolePolicyDocument))
 	if permissions.Have, err = r.inline(ctx); err != nil {
 		return State{}, err
 	}
-	state.Fields = append(state.Fields, trust, permissions)
+	state.Fields = append(append(state.Fields, trust, permissions), r.boundary(now.PermissionsBoundary)...)
 	others, err := r.others(ctx)
 	if err != nil {
 		return State{}, err
@@ -101,10 +104,54 @@ func (r *role) Read(ctx context.Context) (State, error) {
 	if len(others) > 0 {
 		state.Notes = append(state.Notes, "it also has policies not managed by stagelog: "+strings.Join(policyNames(others), ", "))
 	}
-	if b := now.PermissionsBoundary; b != nil {
+	if b := now.PermissionsBoundary; b != nil && r.want.Boundary == "" {
 		state.Notes = append(state.Notes, "its permissions boundary "+aws.ToString(b.PermissionsBoundaryArn)+" may limit what its policy allows")
 	}
 	return state, nil
+}
+
+// checkPath returns an error if a role has another path than the wanted one: IAM cannot change it.
+func (r *role) checkPath(path, owner string) error {
+	path = cmp.Or(path, "/")
+	switch want := cmp.Or(r.want.Path, "/"); {
+	case path == want:
+		return nil
+	case owner == r.s.Owner():
+		return fmt.Errorf("it has the path %s, and IAM cannot change a role's path: set role_path: %s in stagelog.yaml, or run `stagelog destroy` with that path before you deploy with %s", path, path, want)
+	default:
+		return &refusal{ErrOtherKind, fmt.Sprintf("a role with that name exists with path %s, and IAM cannot change a role's path: choose another name: in stagelog.yaml, or delete that role", path)}
+	}
+}
+
+// boundary compares the permissions boundary if stagelog.yaml sets or removes one.
+func (r *role) boundary(have *types.AttachedPermissionsBoundary) []Field {
+	f := Field{Name: fieldBoundary}
+	if have != nil {
+		f.Have = aws.ToString(have.PermissionsBoundaryArn)
+	}
+	if r.want.Boundary == "" {
+		return nil
+	}
+	if r.want.Boundary != config.None {
+		f.Want = r.want.Boundary
+	}
+	return []Field{f}
+}
+
+// putBoundary sets or removes the permissions boundary.
+func (r *role) putBoundary(ctx context.Context) error {
+	if r.want.Boundary == config.None {
+		_, err := r.c.DeleteRolePermissionsBoundary(ctx, &iam.DeleteRolePermissionsBoundaryInput{RoleName: &r.want.Name})
+		if err != nil {
+			return fmt.Errorf("remove its permissions boundary: %w", err)
+		}
+		return nil
+	}
+	_, err := r.c.PutRolePermissionsBoundary(ctx, &iam.PutRolePermissionsBoundaryInput{RoleName: &r.want.Name, PermissionsBoundary: &r.want.Boundary})
+	if err != nil {
+		return fmt.Errorf("set its permissions boundary: %w", err)
+	}
+	return nil
 }
 
 // Apply creates the role or changes what differs. It tags first: if interrupted afterwards, the next
@@ -112,10 +159,14 @@ func (r *role) Read(ctx context.Context) (State, error) {
 func (r *role) Apply(ctx context.Context, found State, progress func(string)) error {
 	r.created, r.updated = !found.Exists, found.Differs(fieldTrust) || found.Differs(fieldPermissions)
 	if !found.Exists {
+		in := &iam.CreateRoleInput{
+			RoleName: &r.want.Name, Path: &r.want.Path, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: iamTags(r.s.Tags()),
+		}
+		if b := r.want.Boundary; b != "" && b != config.None {
+			in.PermissionsBoundary = &b
+		}
 		err := repeat(ctx, progress, func() error {
-			_, err := r.c.CreateRole(ctx, &iam.CreateRoleInput{
-				RoleName: &r.want.Name, Description: &r.want.Description, AssumeRolePolicyDocument: aws.String(r.want.Trust.JSON()), Tags: iamTags(r.s.Tags()),
-			})
+			_, err := r.c.CreateRole(ctx, in)
 			return err
 		})
 		if err := ignoreOwnDuplicate(ctx, r, progress, err); err != nil {
@@ -124,6 +175,11 @@ func (r *role) Apply(ctx context.Context, found State, progress func(string)) er
 	}
 	if found.Exists && found.tagsDiffer() {
 		if err := repeat(ctx, progress, func() error { return setTags(ctx, r, r.s.Tags()) }); err != nil {
+			return err
+		}
+	}
+	if found.Exists && found.Differs(fieldBoundary) {
+		if err := repeat(ctx, progress, func() error { return r.putBoundary(ctx) }); err != nil {
 			return err
 		}
 	}

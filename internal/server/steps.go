@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -105,7 +106,7 @@ func (c *Server) ensureBucket(ctx context.Context, d *desired.Resources, resourc
 // spec returns the pipeline's specification for this machine, with its local stages.
 func (c *Server) spec() *desired.Spec {
 	p := *c.cfg.Pipeline
-	p.Stages, p.AWS.Organisation = nil, config.Organisation{}
+	p.Stages, p.AWS.Organisation, p.AWS.LogDays = nil, config.Organisation{}, cmp.Or(p.AWS.LogDays, config.DefaultLogDays)
 	if p.Local != nil {
 		p.Stages = p.LocalStages()
 	}

@@ -37,12 +37,17 @@ type Resources struct {
 type LogGroup struct {
 	Name   string
 	Stream string // a log stream that must exist in it; "" for none
-	Days   int32  // of retention
+	Days   int32  // of retention; 0 leaves it unchanged
+	Key    string // ARN of its KMS key; "" leaves it unchanged, config.None removes it
 }
 
 // Role is an IAM role with one inline policy, called RolePolicy.
 type Role struct {
 	Name        string
+	ARN         string
+	Given       bool   // an existing role, which is not created, changed or deleted
+	Path        string // with a / at both ends
+	Boundary    string // ARN of the permissions boundary; "" leaves it unchanged, config.None removes it
 	Description string
 	Trust       policy.Document
 	Permissions policy.Document
@@ -56,8 +61,8 @@ func New(s *Spec) (*Resources, error) {
 	p := s.Pipeline
 	d := &Resources{
 		Spec: s, Bucket: s.bucket(), BucketPolicy: s.bucketPolicy(), KeyPolicy: s.keyPolicy(),
-		StreamLog:    LogGroup{s.StreamLogGroup(), DeliveryLogStream, int32(p.AWS.LogDays)},
-		FunctionLog:  LogGroup{s.FunctionLogGroup(), "", int32(p.AWS.LogDays)},
+		StreamLog:    LogGroup{s.StreamLogGroup(), DeliveryLogStream, int32(p.AWS.LogDays), p.AWS.LogKey},
+		FunctionLog:  LogGroup{s.FunctionLogGroup(), "", int32(p.AWS.LogDays), p.AWS.LogKey},
 		FunctionRole: s.functionRole(), Function: s.function(),
 		FirehoseRole: s.firehoseRole(), Destination: s.destination(),
 		AccessLogFormat: OneLine(p.Format) + "\n",
@@ -103,7 +108,8 @@ func (s *Spec) keyPattern() string {
 
 func (s *Spec) functionRole() Role {
 	return Role{
-		Name:        s.FunctionRole(),
+		Name: s.FunctionRole(), ARN: s.FunctionRoleARN(), Given: s.Pipeline.AWS.FunctionRole != "",
+		Path: s.RolePath(), Boundary: s.Pipeline.AWS.PermissionsBoundary,
 		Description: "Permissions of the enrichment function " + s.Function() + " in " + s.Region,
 		Trust:       policy.FunctionTrust(),
 		Permissions: policy.Function(policy.FunctionPermissions{
@@ -122,7 +128,8 @@ func (s *Spec) firehoseRole() Role {
 		permissions.Database, permissions.Table = s.Pipeline.Database(), config.LinesTable
 	}
 	return Role{
-		Name:        s.FirehoseRole(),
+		Name: s.FirehoseRole(), ARN: s.FirehoseRoleARN(), Given: s.Pipeline.AWS.FirehoseRole != "",
+		Path: s.RolePath(), Boundary: s.Pipeline.AWS.PermissionsBoundary,
 		Description: "Permissions of the delivery stream " + s.Stream() + " in " + s.Region,
 		Trust:       policy.FirehoseTrust(s.Account),
 		Permissions: policy.Firehose(permissions),

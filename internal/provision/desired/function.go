@@ -21,6 +21,7 @@ type Function struct {
 	// Timeout is in seconds: the longest that Firehose waits with its default buffering of 60 s. A batch takes milliseconds.
 	Timeout     int32
 	Environment map[string]string // without the secret in SaltVariable
+	Key         string            // ARN of the KMS key of the environment; "" leaves it unchanged, config.None removes it
 
 	Zip     []byte // its code; nil if unknown
 	Builtin bool   // provided by the process behind the endpoint, so it is not created
@@ -30,8 +31,8 @@ type Function struct {
 func (s *Spec) function() Function {
 	return Function{
 		Name: s.Function(), Description: "Adds the usage plan and the customer to API Gateway's access logs",
-		Role: s.RoleARN(s.FunctionRole()), Runtime: types.RuntimeProvidedal2023, Handler: "bootstrap",
-		Architecture: s.Architecture, Memory: int32(s.Pipeline.AWS.Memory), Timeout: 60, Environment: s.environment(),
+		Role: s.FunctionRoleARN(), Runtime: types.RuntimeProvidedal2023, Handler: "bootstrap",
+		Architecture: s.Architecture, Memory: int32(s.Pipeline.AWS.Memory), Timeout: 60, Environment: s.environment(), Key: s.Pipeline.AWS.LogKey,
 		Zip: s.Zip, Builtin: s.Builtin, Salted: s.Pipeline.APIKey == "hash" && !s.Builtin,
 	}
 }

@@ -127,9 +127,22 @@ func (s *Spec) OldRoles() []string {
 	return []string{s.Pipeline.Function() + functionSuffix, s.Pipeline.Function() + firehoseSuffix}
 }
 
-// RoleARN returns the ARN of one of the pipeline's roles.
+// RoleARN returns the ARN of one of the roles that deploy creates.
 func (s *Spec) RoleARN(role string) string {
-	return "arn:" + s.Partition + ":iam::" + s.Account + ":role/" + role
+	return "arn:" + s.Partition + ":iam::" + s.Account + ":role" + s.RolePath() + role
+}
+
+// RolePath returns the path of the roles that deploy creates.
+func (s *Spec) RolePath() string { return cmp.Or(s.Pipeline.AWS.RolePath, "/") }
+
+// FunctionRoleARN returns the ARN of the role that the function runs with.
+func (s *Spec) FunctionRoleARN() string {
+	return cmp.Or(s.Pipeline.AWS.FunctionRole, s.RoleARN(s.FunctionRole()))
+}
+
+// FirehoseRoleARN returns the ARN of the delivery stream's role.
+func (s *Spec) FirehoseRoleARN() string {
+	return cmp.Or(s.Pipeline.AWS.FirehoseRole, s.RoleARN(s.FirehoseRole()))
 }
 
 // LogGroupARN returns the ARN of a log group, without the ":*" for its log streams.

@@ -15,7 +15,7 @@ import (
 func (s *Spec) destination() *types.ExtendedS3DestinationConfiguration {
 	deliver := s.Pipeline.Deliver
 	return &types.ExtendedS3DestinationConfiguration{
-		RoleARN:           aws.String(s.RoleARN(s.FirehoseRole())),
+		RoleARN:           aws.String(s.FirehoseRoleARN()),
 		BucketARN:         aws.String(s.BucketARN()),
 		Prefix:            aws.String(deliver.Prefix),
 		ErrorOutputPrefix: aws.String(deliver.ErrorPrefix),
@@ -52,7 +52,7 @@ func (s *Spec) processing() *types.ProcessingConfiguration {
 		Processors: []types.Processor{{Type: types.ProcessorTypeLambda, Parameters: []types.ProcessorParameter{
 			param(types.ProcessorParameterNameLambdaArn, s.FunctionARN()+LatestQualifier),
 			param(types.ProcessorParameterNameLambdaNumberOfRetries, strconv.Itoa(record.DefaultFunctionRetries)),
-			param(types.ProcessorParameterNameRoleArn, s.RoleARN(s.FirehoseRole())),
+			param(types.ProcessorParameterNameRoleArn, s.FirehoseRoleARN()),
 			param(types.ProcessorParameterNameBufferSizeInMb, strconv.Itoa(record.DefaultFunctionSizeMiB)),
 			param(types.ProcessorParameterNameBufferIntervalInSeconds, strconv.Itoa(int(s.FunctionInterval().Seconds()))),
 		}}},
@@ -71,7 +71,7 @@ func (s *Spec) conversion() *types.DataFormatConversionConfiguration {
 	return &types.DataFormatConversionConfiguration{
 		Enabled: aws.Bool(true),
 		SchemaConfiguration: &types.SchemaConfiguration{
-			RoleARN: aws.String(s.RoleARN(s.FirehoseRole())), DatabaseName: aws.String(p.Database()), TableName: aws.String(config.LinesTable),
+			RoleARN: aws.String(s.FirehoseRoleARN()), DatabaseName: aws.String(p.Database()), TableName: aws.String(config.LinesTable),
 			Region: aws.String(s.Region), VersionId: aws.String(NewestVersion),
 		},
 		InputFormatConfiguration: &types.InputFormatConfiguration{Deserializer: &types.Deserializer{OpenXJsonSerDe: &types.OpenXJsonSerDe{}}},

@@ -42,6 +42,14 @@ func (r *run) deliver() config.Deliver {
 	return r.t.Spec.Pipeline.Deliver
 }
 
+// repairRole returns the fix for a role: command if stagelog.yaml names it as an existing role, which deploy does not change.
+func (r *run) repairRole(s *stream, ro *provision.RolePolicies, command string) string {
+	if r.t.Spec != nil && (ro.ARN == r.t.Spec.Pipeline.AWS.FunctionRole || ro.ARN == r.t.Spec.Pipeline.AWS.FirehoseRole) {
+		return command + "\nor ask the owner of the role: stagelog.yaml names it, so deploy does not change it"
+	}
+	return r.repair(s, command)
+}
+
 // ours reports whether s is the pipeline's own stream.
 func (r *run) ours(s *stream) bool {
 	return s != nil && r.t.Spec != nil && s.arn == r.t.Spec.StreamARN()

@@ -85,7 +85,7 @@ func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, deni
 	f := finding{
 		found: fmt.Sprintf("the role %s lacks %s", ro.Name, callText(calls)),
 		cause: "no statement of its policies allows it",
-		fix:   r.repair(s, addToRole(ro.Name, statementsFor(calls))),
+		fix:   r.repairRole(s, ro, addToRole(ro.Name, statementsFor(calls))),
 	}
 	var consequences []string
 	for _, c := range calls {
@@ -97,7 +97,7 @@ func (r *run) reportDenied(s *stream, a actor, status Status, calls []call, deni
 	switch {
 	case denied:
 		f.cause = "a statement of its policies denies it, which overrides any Allow"
-		f.fix = r.repair(s, "remove the Deny from its policies: "+command("iam", "list-role-policies", "--role-name", ro.Name))
+		f.fix = r.repairRole(s, ro, "remove the Deny from its policies: "+command("iam", "list-role-policies", "--role-name", ro.Name))
 	case len(ro.Boundary) > 0:
 		f.cause = "no statement of its policies allows it, or its permissions boundary does not"
 	}
@@ -152,7 +152,7 @@ func (r *run) checkTrust(s *stream, link, service string, ro *provision.RolePoli
 	case ro.Missing:
 		r.out.problem(Failed, link, name, finding{
 			found: "the role " + ro.ARN + " does not exist", cause: "it was deleted, or created again with another path",
-			consequence: service + " cannot assume it, so records get no further", fix: r.repair(s, command("iam", "create-role", "--role-name", ro.Name, "--assume-role-policy-document", r.trustText(service))),
+			consequence: service + " cannot assume it, so records get no further", fix: r.repairRole(s, ro, command("iam", "create-role", "--role-name", ro.Name, "--assume-role-policy-document", r.trustText(service))),
 		})
 		return false
 	case ro.Err != nil:
@@ -163,7 +163,7 @@ func (r *run) checkTrust(s *stream, link, service string, ro *provision.RolePoli
 		d, _ := policy.Evaluate([]policy.Document{ro.Trust}, policy.Request{Principal: service, Action: "sts:AssumeRole", Resource: ro.ARN, Context: context})
 		return d
 	}
-	fix := r.repair(s, command("iam", "update-assume-role-policy", "--role-name", ro.Name, "--policy-document", r.trustText(service)))
+	fix := r.repairRole(s, ro, command("iam", "update-assume-role-policy", "--role-name", ro.Name, "--policy-document", r.trustText(service)))
 	account := map[string][]string{"sts:ExternalId": {r.t.Account}, "aws:SourceAccount": {r.t.Account}, "aws:SourceArn": {s.arn}}
 	switch {
 	case ask(given) == policy.Allow:

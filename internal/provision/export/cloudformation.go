@@ -101,10 +101,10 @@ func (t *template) tree() *yaml.Node {
 		"Resources", object(
 			"Bucket", bucket,
 			"BucketPolicy", policy,
-			"FirehoseLogGroup", t.logGroup(t.StreamLogGroup()),
+			"FirehoseLogGroup", t.logGroup(t.want.StreamLog),
 			"FirehoseLogStream", resource("AWS::Logs::LogStream", object(
 				"LogGroupName", ref("FirehoseLogGroup"), "LogStreamName", desired.DeliveryLogStream)),
-			"FunctionLogGroup", t.logGroup(t.FunctionLogGroup()),
+			"FunctionLogGroup", t.logGroup(t.want.FunctionLog),
 			"FunctionRole", t.role(t.want.FunctionRole),
 			"Function", t.function(),
 			"Database", database,
@@ -180,14 +180,20 @@ func (t *template) encryption() any {
 	return object("ServerSideEncryptionConfiguration", list(rule))
 }
 
-func (t *template) logGroup(name string) *yaml.Node {
+func (t *template) logGroup(g desired.LogGroup) *yaml.Node {
 	return resource("AWS::Logs::LogGroup", object(
-		"LogGroupName", name, "RetentionInDays", t.Pipeline.AWS.LogDays, "Tags", t.tags()))
+		"LogGroupName", g.Name, "RetentionInDays", days(g), "KmsKeyId", given(g.Key), "Tags", t.tags()))
 }
 
-func (t *template) role(r desired.Role) *yaml.Node {
+// role returns nil for an existing role.
+func (t *template) role(r desired.Role) any {
+	if r.Given {
+		return nil
+	}
 	return resource("AWS::IAM::Role", object(
 		"RoleName", r.Name,
+		"Path", path(r),
+		"PermissionsBoundary", given(r.Boundary),
 		"Description", r.Description,
 		"AssumeRolePolicyDocument", r.Trust,
 		"Policies", list(object("PolicyName", desired.RolePolicy, "PolicyDocument", r.Permissions)),
@@ -211,7 +217,8 @@ func (t *template) function() *yaml.Node {
 			"Architectures", list(t.Architecture),
 			"MemorySize", t.Pipeline.AWS.Memory,
 			"Timeout", t.want.Function.Timeout,
-			"Role", t.RoleARN(t.FunctionRole()),
+			"Role", t.FunctionRoleARN(),
+			"KmsKeyArn", given(t.want.Function.Key),
 			"Code", object("S3Bucket", ref("CodeBucket"), "S3Key", ref("CodeKey")),
 			"Environment", object("Variables", env),
 			"Tags", t.tags(),

@@ -34,7 +34,18 @@ aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_
 readers: ["111122223333"]
 deliver: {interval: 15s, size: 1MiB}
 `,
-	"Parquet":     top + "deliver: {format: parquet, compression: gzip}\n",
+	"Parquet": top + "deliver: {format: parquet, compression: gzip}\n",
+	"organisation": top + `aws:
+  tags: {cost-center: "42", team: platform}
+  permissions_boundary: arn:aws:iam::123456789012:policy/boundary
+  role_path: /delivery/
+  kms_key: arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab
+`,
+	"existing roles": top + `aws:
+  function_role: arn:aws:iam::123456789012:role/shared/function
+  firehose_role: arn:aws:iam::123456789012:role/firehose
+  log_days: keep
+`,
 	"hashed keys": top + "format: classic\napi_key: hash\n",
 	"custom format": top + `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","odd":"it''s ${x} %{y} \\ #{z} é < > &"}'
 names: {customer: who, usage_plan: "", usage_plan_id: ""}

@@ -20,9 +20,12 @@ type part struct {
 	text  string // literal text
 }
 
-// set adds arguments, given as alternating names and values.
+// set adds arguments, given as alternating names and values. It omits names with a nil value.
 func (b *body) set(pairs ...any) {
 	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] == nil {
+			continue
+		}
 		b.parts = append(b.parts, part{name: pairs[i].(string), value: hclValue(pairs[i+1])})
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
@@ -140,6 +141,30 @@ func optional(text *string) any {
 		return nil
 	}
 	return *text
+}
+
+// given returns nil for a setting that is left unchanged or removed.
+func given(text string) any {
+	if text == "" || text == config.None {
+		return nil
+	}
+	return text
+}
+
+// path returns nil for the default path of a role.
+func path(r desired.Role) any {
+	if r.Path == "/" {
+		return nil
+	}
+	return r.Path
+}
+
+// days returns nil if the retention is left to the account.
+func days(g desired.LogGroup) any {
+	if g.Days == 0 {
+		return nil
+	}
+	return g.Days
 }
 
 func list(values ...any) *yaml.Node {

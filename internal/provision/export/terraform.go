@@ -177,17 +177,23 @@ func (c *configuration) bucket() {
 func jsonencode(n *yaml.Node) *yaml.Node { return hcl("jsonencode(" + hclValue(n) + ")") }
 
 func (c *configuration) logGroups() {
-	for _, g := range []struct{ label, name string }{{"firehose", c.StreamLogGroup()}, {"function", c.FunctionLogGroup()}} {
+	for _, g := range []struct {
+		label string
+		want  desired.LogGroup
+	}{{"firehose", c.want.StreamLog}, {"function", c.want.FunctionLog}} {
 		b := c.resource("aws_cloudwatch_log_group", g.label)
-		b.set("name", g.name, "retention_in_days", c.Pipeline.AWS.LogDays, "tags", hcl("local.tags"))
+		b.set("name", g.want.Name, "retention_in_days", days(g.want), "kms_key_id", given(g.want.Key), "tags", hcl("local.tags"))
 	}
 	b := c.resource("aws_cloudwatch_log_stream", "firehose")
 	b.set("name", desired.DeliveryLogStream, "log_group_name", hcl("aws_cloudwatch_log_group.firehose.name"))
 }
 
 func (c *configuration) role(label string, r desired.Role) {
+	if r.Given {
+		return
+	}
 	b := c.resource("aws_iam_role", label)
-	b.set("name", r.Name, "description", r.Description, "tags", hcl("local.tags"))
+	b.set("name", r.Name, "path", path(r), "permissions_boundary", given(r.Boundary), "description", r.Description, "tags", hcl("local.tags"))
 	b.line()
 	b.set("assume_role_policy", jsonencode(document(r.Trust)))
 
@@ -205,7 +211,7 @@ func (c *configuration) function() {
 	b := c.resource("aws_lambda_function", "enricher")
 	b.set(
 		"function_name", c.Function(), "description", c.want.Function.Description,
-		"role", c.RoleARN(c.FunctionRole()), "runtime", string(c.want.Function.Runtime),
+		"role", c.FunctionRoleARN(), "kms_key_arn", given(c.want.Function.Key), "runtime", string(c.want.Function.Runtime),
 		"handler", c.want.Function.Handler, "architectures", list(c.Architecture),
 		"memory_size", c.Pipeline.AWS.Memory, "timeout", c.want.Function.Timeout, "filename", hcl("local.zip"),
 		"source_code_hash", hcl("local.zip_sha256"), "tags", hcl("local.tags"),
@@ -218,7 +224,11 @@ func (c *configuration) function() {
 	check.set("error_message", zipFile+" differs from the zip at the time of the export; write it with `stagelog export zip --arch "+c.Architecture+"` or export again.")
 	b.line()
 	b.comment("Otherwise Lambda creates a log group without retention.")
-	b.set("depends_on", list(hcl("aws_cloudwatch_log_group.function"), hcl("aws_iam_role_policy.function")))
+	after := list(hcl("aws_cloudwatch_log_group.function"))
+	if !c.want.FunctionRole.Given {
+		after.Content = append(after.Content, hcl("aws_iam_role_policy.function"))
+	}
+	b.set("depends_on", after)
 }
 
 func (c *configuration) stream() {
@@ -256,6 +266,9 @@ func (c *configuration) stream() {
 		}
 	}
 	c.formatConversion(s3)
+	if c.want.FirehoseRole.Given {
+		return
+	}
 	b.line()
 	b.comment("Firehose checks the permissions of its role when the stream is created.")
 	b.set("depends_on", list(hcl("aws_iam_role_policy.firehose")))

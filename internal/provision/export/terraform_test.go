@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +38,6 @@ var references = map[string]string{
 	"data.aws_region.current.region":                    "eu-west-1",
 	"aws_s3_bucket.logs.arn":                            "arn:aws:s3:::acme-api-logs",
 	"aws_lambda_function.enricher.arn":                  "arn:aws:lambda:eu-west-1:123456789012:function:stagelog-acme_eu",
-	"aws_iam_role.function.arn":                         "arn:aws:iam::123456789012:role/stagelog-acme_eu-function",
-	"aws_iam_role.firehose.arn":                         "arn:aws:iam::123456789012:role/stagelog-acme_eu-firehose",
 	"aws_kinesis_firehose_delivery_stream.stagelog.arn": "arn:aws:firehose:eu-west-1:123456789012:deliverystream/amazon-apigateway-acme_eu",
 	"aws_cloudwatch_log_group.firehose.name":            "/aws/kinesisfirehose/amazon-apigateway-acme_eu",
 	"aws_cloudwatch_log_stream.firehose.name":           "S3Delivery",
@@ -136,7 +135,7 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := evaluated(t, exported(t, Terraform, s))
+			got := evaluated(t, strings.NewReplacer("aws_iam_role.function.arn", strconv.Quote(s.FunctionRoleARN()), "aws_iam_role.firehose.arn", strconv.Quote(s.FirehoseRoleARN())).Replace(exported(t, Terraform, s)))
 			for argument, doc := range map[string]policy.Document{
 				"aws_s3_bucket_policy.logs.policy":         want.BucketPolicy,
 				"aws_iam_role.function.assume_role_policy": want.FunctionRole.Trust,
@@ -144,6 +143,12 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 				"aws_iam_role.firehose.assume_role_policy": want.FirehoseRole.Trust,
 				"aws_iam_role_policy.firehose.policy":      want.FirehoseRole.Permissions,
 			} {
+				if want.FunctionRole.Given && strings.Contains(argument, "iam_role") {
+					if got[argument] != nil {
+						t.Errorf("%s is exported, although stagelog.yaml names existing roles", argument)
+					}
+					continue
+				}
 				text, _ := got[argument].(string)
 				parsed, err := policy.Parse(text)
 				if err != nil {
@@ -160,7 +165,7 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 			if s.Pipeline.APIKey == "hash" {
 				env["STAGELOG_HASH_SALT"] = "salt"
 			}
-			tags := map[string]any{"stagelog": s.Owner()}
+			tags := anyMap(s.Tags())
 			stream, to := "aws_kinesis_firehose_delivery_stream.stagelog.", want.Destination
 			parameters := []any{"LambdaArn", s.FunctionARN() + ":$LATEST"}
 			if s.Pipeline.Deliver.Interval < time.Minute {
@@ -206,7 +211,7 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 				"aws_iam_role.function.tags":                    tags,
 				"aws_iam_role.firehose.name":                    s.FirehoseRole(),
 				"aws_lambda_function.enricher.function_name":    s.Function(),
-				"aws_lambda_function.enricher.role":             s.RoleARN(s.FunctionRole()),
+				"aws_lambda_function.enricher.role":             s.FunctionRoleARN(),
 				"aws_lambda_function.enricher.variables":        env,
 				"aws_lambda_function.enricher.memory_size":      float64(s.Pipeline.AWS.Memory),
 				"aws_lambda_function.enricher.architectures":    []any{s.Architecture},
@@ -222,6 +227,18 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 				stream + "log_group_name":                       s.StreamLogGroup(),
 				stream + "log_stream_name":                      "S3Delivery",
 				"access_log_format.value":                       want.AccessLogFormat,
+			}
+			if want.FunctionRole.Given {
+				for _, argument := range []string{"function.name", "function.tags", "firehose.name"} {
+					delete(wants, "aws_iam_role."+argument)
+				}
+			}
+			if b := want.FunctionRole.Boundary; b != "" {
+				for _, label := range []string{"function", "firehose"} {
+					wants["aws_iam_role."+label+".permissions_boundary"], wants["aws_iam_role."+label+".path"] = b, "/delivery/"
+					wants["aws_cloudwatch_log_group."+label+".kms_key_id"] = want.StreamLog.Key
+				}
+				wants["aws_lambda_function.enricher.kms_key_arn"] = want.StreamLog.Key
 			}
 			if table := want.Table; table != nil {
 				const glue = "aws_glue_catalog_table.lines."
