@@ -15,6 +15,7 @@ import (
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // placed is the pipeline acme in one Region, with a bucket of its own and one stage.
@@ -116,42 +117,60 @@ func (a *placed) tagRole(name, owner string) {
 	a.ok(err)
 }
 
+// The first Region has the roles of an earlier version, which had the same name in every Region.
 func TestTwoRegionsOneName(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		first func(*placed)
-		roles []string // of the first Region
-	}{
-		{"new", (*placed).deploy, []string{"stagelog-acme-firehose.eu-west-1", "stagelog-acme-function.eu-west-1"}},
-		{"the first with old roles", (*placed).deployOld, []string{"stagelog-acme-firehose", "stagelog-acme-function"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			m := moto.Start(t)
-			first, second := place(t, m, "eu-west-1", ""), place(t, m, "us-east-1", "")
-			tt.first(first)
-			if _, todo := first.plan(); todo != nil {
-				t.Errorf("after the first deploy the plan has %q", todo)
-			}
-			before := first.states()
-			second.deploy()
-			if diff := cmp.Diff(before, first.states()); diff != "" {
-				t.Errorf("the second deploy changed the first Region (-before +after):\n%s", diff)
-			}
-			if _, todo := first.plan(); todo != nil {
-				t.Errorf("after the second deploy the plan of the first Region has %q", todo)
-			}
-			second.destroy()
-			if diff := cmp.Diff(before, first.states()); diff != "" {
-				t.Errorf("the destroy of the second Region changed the first (-before +after):\n%s", diff)
-			}
-			if diff := cmp.Diff(tt.roles, first.roles()); diff != "" {
-				t.Errorf("roles (-want +got):\n%s", diff)
-			}
-			first.destroy()
-			if roles := first.roles(); roles != nil {
-				t.Errorf("after both were destroyed there are roles: %v", roles)
-			}
-		})
+	twoRegions(t, (*placed).deployOld, []string{"stagelog-acme-firehose", "stagelog-acme-function"})
+}
+
+func TestTwoRegionsOneNewName(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
+	twoRegions(t, (*placed).deploy, []string{"stagelog-acme-firehose.eu-west-1", "stagelog-acme-function.eu-west-1"})
+}
+
+// twoRegions deploys a pipeline in two Regions without a flag and destroys the second. The first must stay as it is, with its roles.
+func twoRegions(t *testing.T, deployFirst func(*placed), roles []string) {
+	t.Helper()
+	m := moto.Start(t)
+	first, second := place(t, m, "eu-west-1", ""), place(t, m, "us-east-1", "")
+	deployFirst(first)
+	before := first.states()
+	second.deploy()
+	if _, todo := first.plan(); todo != nil {
+		t.Errorf("after the second deploy the plan of the first Region has %q", todo)
+	}
+	second.destroy()
+	if diff := cmp.Diff(before, first.states()); diff != "" {
+		t.Errorf("the second Region changed the first (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(roles, first.roles()); diff != "" {
+		t.Errorf("roles (-want +got):\n%s", diff)
+	}
+	first.destroy()
+	if roles := first.roles(); roles != nil {
+		t.Errorf("after both were destroyed there are roles: %v", roles)
+	}
+}
+
+// A deploy of an earlier version that was killed after any call is completed without a flag, and both are destroyed as a whole.
+func TestOldDeployResumesAfterKill(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
+	m := moto.Start(t)
+	for n := 1; ; n++ {
+		m.Reset()
+		a := place(t, m, "eu-west-1", "")
+		old := *a.s
+		old.KeptRoles = a.s.OldRoles()
+		w := &wire{cut: n}
+		cfg := m.Config(w)
+		cfg.RetryMaxAttempts = 1
+		if err := Ensure(t.Context(), Resources(wantOf(&old), NewClients(cfg))); err == nil {
+			return
+		}
+		a.deploy()
+		a.destroy()
+		if roles := a.roles(); roles != nil {
+			t.Errorf("killed after %v, completed and destroyed, there are roles: %v", w.writes, roles)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // stageAccount is an account with the pipeline's bucket and one API with the stage prod.
@@ -294,6 +295,7 @@ func TestStageDamagedPreviousLogging(t *testing.T) {
 
 // A stage has its previous logging after a Destroy that was killed after any call and then repeated.
 func TestStageRestoringResumesAfterKill(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := moto.Start(t)
 	for _, format := range []string{"$context.requestId theirs", ""} {
 		for n, calls := 0, 1; n < calls; n++ {
@@ -323,29 +325,31 @@ func TestStageRestoringResumesAfterKill(t *testing.T) {
 
 // A plan says what becomes of a stage that left the pipeline, and deploy does it and says so. Afterwards there is nothing to do.
 func TestPlanOfLeftStage(t *testing.T) {
-	m := moto.Start(t)
+	a := place(t, moto.Start(t), moto.Region, "")
+	a.ok(Ensure(t.Context(), Resources(wantOf(a.s), a.Clients)))
+	a.logGroup("theirs")
+	stages := a.s.Pipeline.Stages
 	for _, tt := range []struct {
 		name string
-		then func(a *placed)
+		then func()
 		want string
 	}{
-		{"restored", func(*placed) {}, "previous access logs restored, to the CloudWatch log group theirs"},
-		{"its log group is gone", func(a *placed) {
+		{"restored", func() {}, "previous access logs restored, to the CloudWatch log group theirs"},
+		{"its log group is gone", func() {
 			_, err := a.Logs.DeleteLogGroup(a.Context(), &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("theirs")})
 			a.ok(err)
 		}, "access logs disabled: their previous destination, the CloudWatch log group theirs, no longer exists"},
-		{"changed by others", func(a *placed) { a.set(a.s.LogGroupARN("later"), "$context.requestId later") }, "not changed: access logs were redirected after the deploy, to the CloudWatch log group later"},
-		{"the API is gone", func(a *placed) {
+		{"changed by others", func() { a.set(a.s.LogGroupARN("later"), "$context.requestId later") }, "not changed: access logs were redirected after the deploy, to the CloudWatch log group later"},
+		{"the API is gone", func() {
 			_, err := a.APIGateway.DeleteRestApi(a.Context(), &apigateway.DeleteRestApiInput{RestApiId: &a.ref.API})
 			a.ok(err)
 		}, "the stage no longer exists"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m.Reset()
-			a := place(t, m, moto.Region, "")
-			a.set(a.logGroup("theirs"), "$context.requestId theirs")
-			a.ok(Ensure(t.Context(), Resources(wantOf(a.s), a.Clients), ReplaceFlag))
-			tt.then(a)
+			a.s.Pipeline.Stages = stages
+			a.set(a.s.LogGroupARN("theirs"), "$context.requestId theirs")
+			a.apply()
+			tt.then()
 			a.s.Pipeline.Stages = nil
 			p, todo := a.plan()
 			if diff := cmp.Diff([]string{"restore API stage " + a.ref.String()}, todo); diff != "" {
