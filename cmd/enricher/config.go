@@ -46,7 +46,7 @@ func newEnricher(env environ, logger *slog.Logger) (*enricher, error) {
 		return nil, fmt.Errorf("configure enrichment: %w", err)
 	}
 	limitMemory(env)
-	return &enricher{dir: dir, records: records, handler: function.NewHandler(records), log: logger}, nil
+	return &enricher{dir: dir, records: records, handler: function.NewHandler(records), log: logger, name: env("AWS_LAMBDA_FUNCTION_NAME")}, nil
 }
 
 // recordConfig returns the input and output fields of records.

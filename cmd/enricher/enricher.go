@@ -39,6 +39,7 @@ type enricher struct {
 	records *enrich.Enricher
 	handler *function.Handler
 	log     *slog.Logger
+	name    string // of the function in Lambda, for its metrics; "" elsewhere
 }
 
 // warmUp loads the index before the first event. After a failure the first invocation retries.
@@ -66,7 +67,11 @@ func (e *enricher) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	unknown := e.records.Unknown()
 	defer func() {
 		for reason, n := range e.handler.Failures() {
-			e.log.Warn("records failed", "reason", reason, "records", n)
+			failed := []slog.Attr{slog.String("reason", reason), slog.Int("records", n)}
+			if e.name != "" {
+				failed = append(failed, function.FailedRecords(e.name, n, time.Now())...)
+			}
+			e.log.LogAttrs(ctx, slog.LevelWarn, "records failed", failed...)
 		}
 	}()
 	out, err := e.handler.Append(out, event)

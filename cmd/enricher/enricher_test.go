@@ -215,7 +215,7 @@ func TestOutputNames(t *testing.T) {
 func TestWrappedLinesAreEnriched(t *testing.T) {
 	f := newFakeAWS(t, 1, 2)
 	var logs bytes.Buffer
-	e, err := newEnricher(lookup(f.environment()), slog.New(slog.NewTextHandler(&logs, nil)))
+	e, err := newEnricher(lookup(f.environment("AWS_LAMBDA_FUNCTION_NAME", "stagelog-acme")), slog.New(slog.NewTextHandler(&logs, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestWrappedLinesAreEnriched(t *testing.T) {
 		t.Errorf("Invoke (-want +got):\n%s", diff)
 	}
 	for _, reason := range []string{
-		`reason="the record wraps text that is not an access log line, in which an API key cannot be hidden" records=1`,
+		`reason="the record wraps text that is not an access log line, in which an API key cannot be hidden" records=1 FunctionName=stagelog-acme FailedRecords=1 _aws=`,
 		`reason="the record is too large when it is decompressed" records=1`,
 	} {
 		if !strings.Contains(logs.String(), `msg="records failed" `+reason) {

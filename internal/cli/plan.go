@@ -137,6 +137,9 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 	if out.plan, err = provision.MakePlan(ctx, out.spec, session.Clients, flags.flags()); err != nil {
 		return nil, err
 	}
+	if kinds := out.plan.Unsupported; len(kinds) > 0 {
+		out.notes = append(out.notes, "left out, because this endpoint has no CloudWatch: "+strings.Join(kinds, ", "))
+	}
 	out.cost = price.New(p, session.Region, out.spec.Architecture, flags.requests)
 	return out, nil
 }

@@ -16,6 +16,7 @@ var marks = map[provision.Action]struct{ sign, colour, word, counted string }{
 	provision.Adopt:   {"~", yellow, "adopt", "to adopt"},
 	provision.Replace: {"~", yellow, "replace the previous logging, which destroy restores", "to replace"},
 	provision.Restore: {"-", red, "restore the previous logging", "to restore"},
+	provision.Delete:  {"-", red, "delete", "to delete"},
 	provision.NoOp:    {"=", faint, "", "unchanged"},
 	provision.Blocked: {"!", red, "blocked", "blocked"},
 }
@@ -91,7 +92,7 @@ func printLines(w io.Writer, f provision.Field, colour paint) {
 func planSummary(p *provision.Plan) string {
 	counts := p.Counts()
 	var parts []string
-	for _, action := range []provision.Action{provision.Create, provision.Change, provision.Adopt, provision.Replace, provision.Restore, provision.Blocked, provision.NoOp} {
+	for _, action := range []provision.Action{provision.Create, provision.Change, provision.Adopt, provision.Replace, provision.Restore, provision.Delete, provision.Blocked, provision.NoOp} {
 		if n := counts[action]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, marks[action].counted))
 		}

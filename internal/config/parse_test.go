@@ -52,7 +52,7 @@ api_key: hash
 region: eu-west-1
 account: "012345678901"
 deliver: {interval: 90s, size: 64MiB, compression: none, prefix: "logs/", error_prefix: "errors/!{firehose:error-output-type}/"}
-aws: {architecture: x86_64, memory: 512, expire_days: 400, error_days: 30, log_days: 14, encryption: "kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd", versioning: keep}
+aws: {architecture: x86_64, memory: 512, expire_days: 400, error_days: 30, log_days: 14, encryption: "kms:arn:aws:kms:eu-west-1:111122223333:key/1234abcd", versioning: keep, alarms: false, alarm_topic: "arn:aws:sns:eu-west-1:012345678901:on-call", dashboard: true}
 local:
   apis:
     - {id: shop, upstream: env:UPSTREAM, stages: [prod, test]}
@@ -77,7 +77,8 @@ local:
 		Names:   OutputNames{UsagePlan: "plan_id", Customer: "subscription_id"},
 		Deliver: Deliver{Interval: 90 * time.Second, Size: 64 << 20, Compression: "UNCOMPRESSED", Prefix: "logs/", ErrorPrefix: "errors/!{firehose:error-output-type}/"},
 		AWS: AWS{Architecture: "x86_64", Memory: 512, ExpireDays: 400, ErrorDays: 30, LogDays: 14,
-			BucketSettings: BucketSettings{KMSKey: "arn:aws:kms:eu-west-1:111122223333:key/1234abcd", KeepVersioning: true}},
+			BucketSettings: BucketSettings{KMSKey: "arn:aws:kms:eu-west-1:111122223333:key/1234abcd", KeepVersioning: true},
+			Monitoring:     Monitoring{AlarmTopic: "arn:aws:sns:eu-west-1:012345678901:on-call", Dashboard: true}},
 		Local: &Local{
 			APIs: []API{
 				{ID: "shop", Name: "shop", Upstream: "http://127.0.0.1:9000", Stages: []string{"prod", "test"}, APIKeyRequired: true},

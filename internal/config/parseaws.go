@@ -18,6 +18,7 @@ type AWS struct {
 	LogDays      int    // retention of the CloudWatch log groups, one of CloudWatch's steps; 0 leaves it to the account
 	Organisation
 	BucketSettings
+	Monitoring
 }
 
 const maxExpireDays = 36500
@@ -25,7 +26,8 @@ const maxExpireDays = 36500
 func readAWS(p *Pipeline, v yamlfile.Value) {
 	m := v.Mapping("architecture", "memory", "expire_days", "error_days", "log_days",
 		"encryption", "versioning", "bucket_account",
-		"tags", "permissions_boundary", "role_path", "function_role", "firehose_role", "kms_key")
+		"tags", "permissions_boundary", "role_path", "function_role", "firehose_role", "kms_key",
+		"alarms", "alarm_topic", "dashboard")
 	a := &p.AWS
 	a.Architecture = m["architecture"].OneOf("arm64", "x86_64")
 	a.Memory = cmp.Or(int(m["memory"].Whole(record.MinFunctionMemoryMiB, record.MaxFunctionMemoryMiB)), a.Memory)
@@ -36,6 +38,7 @@ func readAWS(p *Pipeline, v yamlfile.Value) {
 		a.LogDays = readLogDays(c)
 	}
 	readOrganisation(p, m)
+	readMonitoring(p, m)
 }
 
 // readLogDays returns 0 for keep.

@@ -167,7 +167,7 @@ func defaults() *Pipeline {
 		Format: format, FormatName: DefaultFormat, APIKey: "mask",
 		Names:   OutputNames{UsagePlan: "usage_plan", Customer: "customer", UsagePlanID: "usage_plan_id"},
 		Deliver: Deliver{Interval: DefaultInterval, Size: DefaultSize, Compression: GZIP, Prefix: DefaultPrefix, ErrorPrefix: DefaultErrorPrefix},
-		AWS:     AWS{Memory: DefaultMemory, LogDays: DefaultLogDays},
+		AWS:     AWS{Memory: DefaultMemory, LogDays: DefaultLogDays, Monitoring: Monitoring{Alarms: true}},
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *Step) apply(ctx context.Context, given []Flag, event Event, report func
 		report(event)
 	}
 	found, err := s.resource.Read(ctx)
-	if s.Action == Restore {
+	if s.Action == Restore || s.Action == Delete {
 		switch {
 		case err != nil && !errors.Is(err, ErrNoParent):
 			return "", err
@@ -127,6 +127,7 @@ func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, 
 		_, given := r.(*givenRole)
 		return given
 	})
+	resources = append(resources, leftMonitoring(ctx, d, c)...)
 	left, err := LeftStages(ctx, s, c)
 	if err != nil {
 		return nil, Explain(err)
@@ -134,7 +135,7 @@ func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, 
 	for _, st := range left {
 		resources = append(resources, newStage(d, c, st))
 	}
-	found, err := readAll(ctx, resources, cannotBeOurs)
+	found, err := readAll(ctx, resources, func(_ int, err error) bool { return cannotBeOurs(err) })
 	if err != nil {
 		return nil, err
 	}
@@ -181,9 +182,9 @@ func doing(r Resource) string {
 }
 
 // cannotBeOurs reports whether err means that a resource cannot be the pipeline's: an API that no
-// longer exists, a bucket of another account, a stream of another kind.
+// longer exists, a bucket of another account, a stream of another kind, an alarm at an endpoint without CloudWatch.
 func cannotBeOurs(err error) bool {
-	return errors.Is(err, ErrNoParent) || errors.Is(err, ErrElsewhere) || errors.Is(err, ErrOtherKind)
+	return errors.Is(err, ErrNoParent) || errors.Is(err, ErrElsewhere) || errors.Is(err, ErrOtherKind) || errors.Is(err, ErrNoMonitoring)
 }
 
 func ignoreNotFound(err error) error {

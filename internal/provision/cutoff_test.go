@@ -63,7 +63,7 @@ func writeName(r *http.Request) (string, error) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(text))
 		form, err := url.ParseQuery(string(text))
-		if action := form.Get("Action"); !strings.HasPrefix(action, "Get") && !strings.HasPrefix(action, "List") {
+		if action := form.Get("Action"); !strings.HasPrefix(action, "Get") && !strings.HasPrefix(action, "List") && !strings.HasPrefix(action, "Describe") {
 			return action, err
 		}
 		return "", err

@@ -173,16 +173,22 @@ func explainDenied(err error) string {
 		return text + "\nThe resource's owner must add this statement to its policy, with a Principal:\n" + allowStatement(action, resource)
 	}
 	text += "\nAdd this statement to a policy of that user or role, or use other credentials (--profile):\n" + allowStatement(action, resource)
-	if why == "" && denialHints[action] != "" {
+	if why == "" && strings.HasPrefix(action, "s3:") && denialHints[action] != "" {
 		text += "\nIf the bucket belongs to another account, the bucket policy must allow it as well."
 	}
 	return strings.TrimRight(text+"\n"+denialHints[action], "\n")
 }
 
+const withoutAlarms = "A pipeline without alarms (alarms: false below aws: in stagelog.yaml) does not need this."
+
 // denialHints are further causes of a denial, by action.
 var denialHints = map[string]string{
-	"s3:ListBucket": "If the policy allows listing only below a prefix, request that prefix.",
-	"s3:GetObject":  "A statement on the bucket's ARN without /* does not cover its objects.",
+	"cloudwatch:DescribeAlarms":      withoutAlarms,
+	"cloudwatch:ListTagsForResource": withoutAlarms,
+	"cloudwatch:PutMetricAlarm":      withoutAlarms,
+	"cloudwatch:GetDashboard":        "A pipeline without a dashboard (dashboard: false below aws: in stagelog.yaml) does not need this.",
+	"s3:ListBucket":                  "If the policy allows listing only below a prefix, request that prefix.",
+	"s3:GetObject":                   "A statement on the bucket's ARN without /* does not cover its objects.",
 }
 
 func allowStatement(action, resource string) string {

@@ -24,6 +24,7 @@ const (
 	NoOp    Action = "no-op"   // nothing differs
 	Blocked Action = "blocked" // not the pipeline's, and the required flag was not given
 	Restore Action = "restore" // restore the previous logging of a stage that left the pipeline
+	Delete  Action = "delete"  // delete an alarm or a dashboard that stagelog.yaml no longer has
 )
 
 // Step describes the change to one resource.
@@ -51,6 +52,8 @@ func (s Step) OfStage() bool {
 // Plan holds the steps from the actual to the desired state, in the order of execution.
 type Plan struct {
 	Steps []Step
+	// Unsupported lists the kinds of resources that the endpoint does not have.
+	Unsupported []string
 }
 
 // ToDo returns the number of steps that change something, or would with the required flag.
@@ -83,7 +86,11 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 		return nil, err
 	}
 	resources := Resources(d, c)
-	found, err := readAll(ctx, resources, func(error) bool { return false })
+	unsupported := make([]bool, len(resources))
+	found, err := readAll(ctx, resources, func(i int, err error) bool {
+		unsupported[i] = errors.Is(err, ErrNoMonitoring)
+		return unsupported[i]
+	})
 	if err == nil {
 		err = refused(resources, found)
 	}
@@ -92,10 +99,19 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	}
 	plan, others := &Plan{}, &otherPipelines{c: c}
 	for i, r := range resources {
+		if unsupported[i] {
+			if !slices.Contains(plan.Unsupported, r.Kind()) {
+				plan.Unsupported = append(plan.Unsupported, r.Kind())
+			}
+			continue
+		}
 		others.judge(ctx, &found[i])
 		step := makeStep(r, found[i], given)
 		step.others = others
 		plan.Steps = append(plan.Steps, step)
+	}
+	for _, r := range leftMonitoring(ctx, d, c) {
+		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Delete, Reason: "the pipeline no longer has it", resource: r})
 	}
 	left, err := LeftStages(ctx, s, c)
 	if err != nil {
@@ -116,9 +132,9 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	return plan, nil
 }
 
-// readAll reads resources concurrently. It treats a resource whose error ignore accepts as one that
-// does not exist.
-func readAll(ctx context.Context, resources []Resource, ignore func(error) bool) ([]State, error) {
+// readAll reads resources concurrently. It treats a resource whose error ignore accepts, given its index, as
+// one that does not exist.
+func readAll(ctx context.Context, resources []Resource, ignore func(int, error) bool) ([]State, error) {
 	found := make([]State, len(resources))
 	failed := make([]error, len(resources))
 	var group errgroup.Group
@@ -126,7 +142,7 @@ func readAll(ctx context.Context, resources []Resource, ignore func(error) bool)
 	for i, r := range resources {
 		group.Go(func() error {
 			state, err := r.Read(ctx)
-			if err != nil && !ignore(err) {
+			if err != nil && !ignore(i, err) {
 				failed[i] = fmt.Errorf("%s %s: %w", r.Kind(), r.Name(), Explain(err))
 			}
 			if err == nil {

@@ -30,6 +30,8 @@ type Parts struct {
 	Function []Resource
 	Stream   []Resource
 	Stages   []Resource
+	// Monitoring has the alarms and the dashboard, which `up` does not create.
+	Monitoring []Resource
 }
 
 // PartsOf returns the resources of a pipeline. They do not include a function built into the endpoint's process.
@@ -57,19 +59,20 @@ func PartsOf(d *desired.Resources, c *Clients) Parts {
 	for _, st := range d.Spec.Pipeline.Stages {
 		p.Stages = append(p.Stages, &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: owner})
 	}
+	p.Monitoring = monitoring(d, c)
 	return p
 }
 
 // Resources returns a pipeline's resources in order of creation. They are destroyed in reverse order.
 func Resources(d *desired.Resources, c *Clients) []Resource {
 	p := PartsOf(d, c)
-	return slices.Concat(p.Bucket, p.Function, p.Stream, p.Stages)
+	return slices.Concat(p.Bucket, p.Function, p.Stream, p.Monitoring, p.Stages)
 }
 
 // Ensure reads resources concurrently, then creates or changes those that differ, in order. It fails without a change to a
 // resource that requires a flag that was not given.
 func Ensure(ctx context.Context, resources []Resource, given ...Flag) error {
-	found, err := readAll(ctx, resources, func(error) bool { return false })
+	found, err := readAll(ctx, resources, func(int, error) bool { return false })
 	if err == nil {
 		err = refused(resources, found)
 	}

@@ -66,8 +66,8 @@ func TestTagsOnEveryResource(t *testing.T) {
 		return all
 	}
 	first := deploy(map[string]string{"cost-center": "42", "team": "logs"})
-	if len(first) != 8 {
-		t.Fatalf("tags of %v, want those of 8 resources", slices.Sorted(maps.Keys(first)))
+	if len(first) != 16 {
+		t.Fatalf("tags of %v, want those of 16 resources", slices.Sorted(maps.Keys(first)))
 	}
 	for name, tags := range first {
 		if tags["cost-center"] != "42" || tags["team"] != "logs" || tags["stagelog-tags"] == "" {

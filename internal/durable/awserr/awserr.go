@@ -85,10 +85,11 @@ func BadCredentials(err error) bool {
 // which have a different code for each call.
 func NotFound(err error) bool {
 	return Is(err,
-		"ResourceNotFoundException",                 // Firehose, Lambda, CloudWatch Logs
-		"NotFoundException",                         // API Gateway, KMS
-		"NoSuchEntity",                              // IAM
-		"EntityNotFoundException",                   // Glue
+		"ResourceNotFoundException",                  // Firehose, Lambda, CloudWatch Logs
+		"NotFoundException",                          // API Gateway, KMS
+		"NoSuchEntity",                               // IAM
+		"EntityNotFoundException",                    // Glue
+		"ResourceNotFound", "DashboardNotFoundError", // CloudWatch
 		"NoSuchBucket", "NoSuchKey", "NoSuchUpload", // S3
 		"NotFound") // S3, HEAD
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/policy"
 )
 
-// Resources are the AWS resources that should exist for a pipeline. Each has the OwnerTag.
+// Resources are the AWS resources that should exist for a pipeline. Each has the OwnerTag, but the dashboard.
 type Resources struct {
 	Spec         *Spec
 	Bucket       Bucket
@@ -28,6 +28,8 @@ type Resources struct {
 	Database     *gluetypes.DatabaseInput // nil unless objects are Parquet
 	Table        *gluetypes.TableInput    // defines the columns of the conversion; nil unless objects are Parquet
 	Destination  *types.ExtendedS3DestinationConfiguration
+	Alarms       []Alarm
+	Dashboard    *Dashboard // nil without one
 	// AccessLogFormat is the format for each stage in Spec.Pipeline.Stages. It ends in a newline, so that there is one record
 	// per line even if no function adds the newline.
 	AccessLogFormat string
@@ -76,6 +78,7 @@ func New(s *Spec) (*Resources, error) {
 	if p.Deliver.Parquet {
 		d.addTable()
 	}
+	d.addMonitoring()
 	return d, nil
 }
 

@@ -151,6 +151,9 @@ func (s *Spec) LogGroupARN(group string) string { return s.arn("logs", "log-grou
 // DatabaseARN returns the ARN of the database in the Glue Data Catalog.
 func (s *Spec) DatabaseARN() string { return s.arn("glue", "database/"+s.Pipeline.Database()) }
 
+// AlarmARN returns the ARN of a CloudWatch alarm.
+func (s *Spec) AlarmARN(name string) string { return s.arn("cloudwatch", "alarm:"+name) }
+
 func (s *Spec) arn(service, resource string) string {
 	return "arn:" + s.Partition + ":" + service + ":" + s.Region + ":" + s.Account + ":" + resource
 }

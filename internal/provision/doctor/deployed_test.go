@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/firehose/types"
@@ -153,4 +155,54 @@ func TestStageLoggingToAnotherStreamFails(t *testing.T) {
 	b.build(t, provision.NewClients(s.Config(nil)))
 	f := examine(t, b.c, b.own(), doctor.Options{})
 	f.expect(t, "stage: destination", doctor.Failed, "stagelog.yaml's stream is amazon-apigateway-acme", "--replace-logging")
+}
+
+func TestAlarmStatesAreReported(t *testing.T) {
+	s := moto.Start(t)
+	c, target := deployed(t, s, "")
+	set := func(name string, state cwtypes.StateValue) {
+		t.Helper()
+		must(c.CloudWatch.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: aws.String("stagelog-acme-" + name), StateValue: state,
+			StateReason: aws.String("3 datapoints were greater than the threshold")}))(t)
+	}
+	all := must(c.CloudWatch.DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{}))(t)
+	for _, a := range all.MetricAlarms {
+		set(strings.TrimPrefix(*a.AlarmName, "stagelog-acme-"), cwtypes.StateValueOk)
+	}
+	f := examine(t, c, target, doctor.Options{})
+	f.expect(t, "alarms: states", doctor.OK, "7 not raised")
+
+	set("late-delivery", cwtypes.StateValueAlarm)
+	set("function-errors", cwtypes.StateValueInsufficientData)
+	must(c.CloudWatch.DeleteAlarms(t.Context(), &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{"stagelog-acme-throttled-records"}}))(t)
+	f = examine(t, c, target, doctor.Options{})
+	f.expect(t, "alarms: late-delivery", doctor.Failed, "is raised", "DeliveryToS3.DataFreshness: 3 datapoints", "not in the bucket yet", "describe-alarm-history")
+	f.expect(t, "alarms: exist", doctor.Warning, "stagelog-acme-throttled-records", "stagelog deploy", "alarms: false")
+	f.expect(t, "alarms: states", doctor.OK, "5 not raised, 1 of them without data yet")
+}
+
+// monitoringRefused answers every call to CloudWatch with an error code.
+type monitoringRefused string
+
+func (code monitoringRefused) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.Contains(r.Header.Get("Authorization"), "/monitoring/aws4_request") {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	res := response(http.StatusBadRequest, "<ErrorResponse><Error><Code>"+string(code)+"</Code><Message>no</Message></Error></ErrorResponse>")
+	res.Header = http.Header{"Content-Type": {"text/xml"}}
+	return res, nil
+}
+
+func TestUnreadableAlarmsAreUnknown(t *testing.T) {
+	s := moto.Start(t)
+	_, target := deployed(t, s, "aws: {alarms: false}\n")
+	f := examine(t, provision.NewClients(s.Config(monitoringRefused("AccessDenied"))), target, doctor.Options{})
+	if len(f["alarms: states"]) != 0 {
+		t.Errorf("a pipeline without alarms has the check %s", text(f["alarms: states"]))
+	}
+	target.Spec.Pipeline.AWS.Alarms = true
+	f = examine(t, provision.NewClients(s.Config(monitoringRefused("AccessDenied"))), target, doctor.Options{})
+	f.expect(t, "alarms: states", doctor.Skipped, "cloudwatch:DescribeAlarms")
+	f = examine(t, provision.NewClients(s.Config(monitoringRefused("InvalidAction"))), target, doctor.Options{})
+	f.expect(t, "alarms: states", doctor.Skipped, "no CloudWatch alarms")
 }

@@ -110,7 +110,7 @@ func (r *run) chains(ctx context.Context) error {
 
 // chain examines a stream and everything downstream of it.
 func (r *run) chain(ctx context.Context, s *stream) error {
-	links := []func(context.Context, *stream){r.checkStream, r.checkFunction, r.checkBucket, r.checkReaders, r.checkRecord}
+	links := []func(context.Context, *stream){r.checkStream, r.checkFunction, r.checkBucket, r.checkReaders, r.checkAlarms, r.checkRecord}
 	for _, check := range links {
 		check(ctx, s)
 		if r.fatal != nil {
@@ -159,6 +159,7 @@ const (
 	linkFunction = "function"
 	linkBucket   = "bucket"
 	linkReaders  = "readers"
+	linkAlarms   = "alarms"
 	linkRecord   = "record"
 )
 

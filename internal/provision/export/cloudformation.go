@@ -94,24 +94,26 @@ func (t *template) tree() *yaml.Node {
 	if !t.want.Bucket.Others {
 		bucket, policy = t.bucket(), resource("AWS::S3::BucketPolicy", object("Bucket", ref("Bucket"), "PolicyDocument", t.want.BucketPolicy))
 	}
+	resources := object(
+		"Bucket", bucket,
+		"BucketPolicy", policy,
+		"FirehoseLogGroup", t.logGroup(t.want.StreamLog),
+		"FirehoseLogStream", resource("AWS::Logs::LogStream", object(
+			"LogGroupName", ref("FirehoseLogGroup"), "LogStreamName", desired.DeliveryLogStream)),
+		"FunctionLogGroup", t.logGroup(t.want.FunctionLog),
+		"FunctionRole", t.role(t.want.FunctionRole),
+		"Function", t.function(),
+		"Database", database,
+		"Table", table,
+		"FirehoseRole", t.role(t.want.FirehoseRole),
+		"Stream", t.stream(),
+	)
+	resources.Content = append(resources.Content, t.monitoring()...)
 	return object(
 		"AWSTemplateFormatVersion", "2010-09-09",
 		"Description", "stagelog: API Gateway access logs with usage plan and customer in bucket "+t.Bucket(),
 		"Parameters", parameters,
-		"Resources", object(
-			"Bucket", bucket,
-			"BucketPolicy", policy,
-			"FirehoseLogGroup", t.logGroup(t.want.StreamLog),
-			"FirehoseLogStream", resource("AWS::Logs::LogStream", object(
-				"LogGroupName", ref("FirehoseLogGroup"), "LogStreamName", desired.DeliveryLogStream)),
-			"FunctionLogGroup", t.logGroup(t.want.FunctionLog),
-			"FunctionRole", t.role(t.want.FunctionRole),
-			"Function", t.function(),
-			"Database", database,
-			"Table", table,
-			"FirehoseRole", t.role(t.want.FirehoseRole),
-			"Stream", t.stream(),
-		),
+		"Resources", resources,
 		"Outputs", object(
 			"AccessLogDestinationArn", object("Description", "destinationArn of a stage's access log settings", "Value", t.StreamARN()),
 			"AccessLogFormat", object("Description", "format of a stage's access log settings", "Value", t.want.AccessLogFormat),

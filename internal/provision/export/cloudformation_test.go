@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	gatewaytypes "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
@@ -238,6 +239,7 @@ func (a *motoAccount) createRest(st *stack) {
 	st.properties(&stream, "Stream", "Properties")
 	_, err = a.Firehose.CreateDeliveryStream(ctx, &stream)
 	a.ok(err)
+	a.createMonitoring(st)
 	var destination, format, patch string
 	st.properties(&destination, "AccessLogDestinationArn", "Value")
 	st.properties(&format, "AccessLogFormat", "Value")
@@ -249,6 +251,25 @@ func (a *motoAccount) createRest(st *stack) {
 	a.ok(json.Unmarshal([]byte(patch), &update.PatchOperations))
 	_, err = a.APIGateway.UpdateStage(ctx, &update)
 	a.ok(err)
+}
+
+func (a *motoAccount) createMonitoring(st *stack) {
+	a.Helper()
+	for name, part := range st.parts {
+		of, _ := part.(map[string]any)
+		switch of["Type"] {
+		case "AWS::CloudWatch::Alarm":
+			var alarm cloudwatch.PutMetricAlarmInput
+			st.properties(&alarm, name, "Properties")
+			_, err := a.CloudWatch.PutMetricAlarm(a.Context(), &alarm)
+			a.ok(err)
+		case "AWS::CloudWatch::Dashboard":
+			var board cloudwatch.PutDashboardInput
+			st.properties(&board, name, "Properties")
+			_, err := a.CloudWatch.PutDashboard(a.Context(), &board)
+			a.ok(err)
+		}
+	}
 }
 
 // tagFunction adds the function's tags, which moto's CloudFormation ignores. It also checks the
@@ -367,9 +388,9 @@ func TestPlanAfterStackIsEmpty(t *testing.T) {
 
 			plan, err := provision.MakePlan(t.Context(), s, a.Clients, nil)
 			a.ok(err)
-			steps := 9
-			if s.Pipeline.Deliver.Parquet {
-				steps = 11
+			steps := map[string]int{"all": 9 + 7 + 1, "Parquet": 11 + 8, "hashed keys": 9}[name]
+			if steps == 0 {
+				steps = 9 + 7
 			}
 			if len(plan.Steps) != steps {
 				t.Errorf("the plan has %d steps, want %d", len(plan.Steps), steps)

@@ -28,7 +28,7 @@ var pipelines = map[string]string{
 stages: [{api: a1b2c3d4e5, stage: prod}, {api: f6g7h8i9j0, stage: beta}]
 format: full
 deliver: {interval: 300s, size: 64MiB, compression: none, prefix: "logs/!{timestamp:yyyy/MM/dd}/", error_prefix: "errors/!{firehose:error-output-type}/"}
-aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_days: 60}
+aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_days: 60, alarm_topic: "arn:aws:sns:eu-west-1:111122223333:on-call", dashboard: true}
 `,
 	"apiable with short interval": top + `preset: apiable
 readers: ["111122223333"]
@@ -46,7 +46,7 @@ deliver: {interval: 15s, size: 1MiB}
   firehose_role: arn:aws:iam::123456789012:role/firehose
   log_days: keep
 `,
-	"hashed keys": top + "format: classic\napi_key: hash\n",
+	"hashed keys": top + "format: classic\napi_key: hash\naws: {alarms: false}\n",
 	"custom format": top + `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","odd":"it''s ${x} %{y} \\ #{z} é < > &"}'
 names: {customer: who, usage_plan: "", usage_plan_id: ""}
 `,

@@ -192,16 +192,16 @@ func value(v any) *yaml.Node {
 	case int32:
 		return scalar("!!int", strconv.Itoa(int(v)))
 	case policy.Document:
-		return document(v)
+		return jsonTree(v.JSON())
 	}
 	panic(fmt.Sprintf("BUG: unsupported value of type %T", v))
 }
 
-// document returns a policy as a tree.
-func document(d policy.Document) *yaml.Node {
+// jsonTree returns a JSON document as a tree.
+func jsonTree(text string) *yaml.Node {
 	var n yaml.Node
-	if err := yaml.Unmarshal([]byte(d.JSON()), &n); err != nil {
-		panic("BUG: the JSON of a policy is not YAML: " + err.Error())
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+		panic("BUG: a JSON document is not YAML: " + err.Error())
 	}
 	plain(&n)
 	return n.Content[0]

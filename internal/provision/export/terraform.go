@@ -81,6 +81,7 @@ func (c *configuration) body() *body {
 	c.table()
 	c.role("firehose", c.want.FirehoseRole)
 	c.stream()
+	c.monitoring()
 	c.outputs()
 	return &c.top
 }
@@ -170,7 +171,7 @@ func (c *configuration) bucket() {
 		}
 	}
 	p := of("aws_s3_bucket_policy")
-	p.set("policy", jsonencode(document(c.want.BucketPolicy)))
+	p.set("policy", jsonencode(jsonTree(c.want.BucketPolicy.JSON())))
 }
 
 // jsonencode returns a call of Terraform's function jsonencode.
@@ -195,12 +196,12 @@ func (c *configuration) role(label string, r desired.Role) {
 	b := c.resource("aws_iam_role", label)
 	b.set("name", r.Name, "path", path(r), "permissions_boundary", given(r.Boundary), "description", r.Description, "tags", hcl("local.tags"))
 	b.line()
-	b.set("assume_role_policy", jsonencode(document(r.Trust)))
+	b.set("assume_role_policy", jsonencode(jsonTree(r.Trust.JSON())))
 
 	b = c.resource("aws_iam_role_policy", label)
 	b.set("name", desired.RolePolicy, "role", hcl("aws_iam_role."+label+".id"))
 	b.line()
-	b.set("policy", jsonencode(document(r.Permissions)))
+	b.set("policy", jsonencode(jsonTree(r.Permissions.JSON())))
 }
 
 func (c *configuration) function() {

@@ -49,7 +49,7 @@ var references = map[string]string{
 
 var (
 	localsBlock = regexp.MustCompile(`(?ms)^locals \{\n.*?^\}\n`)
-	topBlock    = regexp.MustCompile(`(?ms)^(?:resource|output) "([a-z_0-9]+)"(?: "([a-z]+)")? \{\n(.*?)^\}\n`)
+	topBlock    = regexp.MustCompile(`(?ms)^(?:resource|output) "([a-z_0-9]+)"(?: "([a-z_]+)")? \{\n(.*?)^\}\n`)
 	argument    = regexp.MustCompile(`(?m)^( +)([a-z_0-9]+) += (.*)$`)
 	idReference = regexp.MustCompile(`\.id\b`)
 )
@@ -254,6 +254,28 @@ func TestTerraformMatchesDeploy(t *testing.T) {
 					columns, types = append(columns, aws.ToString(c.Name)), append(types, aws.ToString(c.Type))
 				}
 				wants[glue+"name"], wants[glue+"type"] = append([]any{"lines"}, columns...), types
+			}
+			for _, a := range want.Alarms {
+				resource := "aws_cloudwatch_metric_alarm." + strings.ReplaceAll(strings.TrimPrefix(a.Name, s.Function()+"-"), "-", "_")
+				for argument, v := range map[string]any{"alarm_name": a.Name, "metric_name": a.Metric, "namespace": a.Namespace, "threshold": a.Threshold,
+					"datapoints_to_alarm": float64(a.Breaching), "evaluation_periods": float64(a.Periods), "period": 300.0, "treat_missing_data": "notBreaching",
+					"dimensions": map[string]any{a.Dimension: a.Of}, "tags": tags} {
+					wants[resource+"."+argument] = v
+				}
+				if a.Topic != "" {
+					wants[resource+".alarm_actions"], wants[resource+".ok_actions"] = []any{a.Topic}, []any{a.Topic}
+				}
+			}
+			if d := want.Dashboard; d != nil {
+				body, _ := got["aws_cloudwatch_dashboard.stagelog.dashboard_body"].(string)
+				var have, board any
+				if err := errors.Join(json.Unmarshal([]byte(body), &have), json.Unmarshal([]byte(d.Body), &board)); err != nil {
+					t.Fatalf("dashboard %s: %v", body, err)
+				}
+				if d := cmp.Diff(board, have); d != "" {
+					t.Errorf("dashboard (-deploy +terraform):\n%s", d)
+				}
+				wants["aws_cloudwatch_dashboard.stagelog.dashboard_name"] = d.Name
 			}
 			for argument, v := range wants {
 				if d := cmp.Diff(v, got[argument]); d != "" {
