@@ -64,6 +64,7 @@ type up struct {
 	args      []string // in addition to those of every start
 	stderr    *lockedBuffer
 	Endpoints struct{ AWS, Stages, Console string }
+	next      []string // commands that it suggests
 	once      sync.Once
 	waited    chan struct{}
 	waitErr   error
@@ -97,6 +98,7 @@ func tryUp(t *testing.T, binary, dir string, env []string, args ...string) (*up,
 	}
 	var ready struct {
 		Endpoints struct{ AWS, Stages, Console string }
+		Next      []string
 	}
 	err = json.NewDecoder(stdout).Decode(&ready) // before Wait, which closes the pipe
 	go func() { u.waitErr = u.cmd.Wait(); close(u.waited) }()
@@ -109,7 +111,7 @@ func tryUp(t *testing.T, binary, dir string, env []string, args ...string) (*up,
 	if err != nil {
 		return u, fmt.Errorf("stagelog up did not become ready: %w (%v)", err, u.stop(syscall.SIGKILL))
 	}
-	u.Endpoints = ready.Endpoints
+	u.Endpoints, u.next = ready.Endpoints, ready.Next
 	return u, nil
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -171,4 +172,39 @@ func (m *account) createBucket(name string) {
 
 func putText(bucket, key string) *s3.PutObjectInput {
 	return &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("text")}
+}
+
+// cli runs the AWS CLI and returns its output.
+func (m *account) cli(region string, args ...string) string {
+	m.t.Helper()
+	cmd := exec.Command("aws", append(args, "--region", region)...)
+	cmd.Env = m.env()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("aws %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// checkNothingLeft fails if there is a resource in a Region, or a global one, or a stage that logs.
+func (m *account) checkNothingLeft(region string) {
+	m.t.Helper()
+	for what, args := range map[string][]string{
+		"buckets":    {"s3api", "list-buckets", "--query", "Buckets[].Name"},
+		"log groups": {"logs", "describe-log-groups", "--query", "logGroups[].logGroupName"},
+		"roles":      {"iam", "list-roles", "--query", "Roles[].RoleName"},
+		"functions":  {"lambda", "list-functions", "--query", "Functions[].FunctionName"},
+		"streams":    {"firehose", "list-delivery-streams", "--query", "DeliveryStreamNames"},
+		"alarms":     {"cloudwatch", "describe-alarms", "--query", "MetricAlarms[].AlarmName"},
+		"dashboards": {"cloudwatch", "list-dashboards", "--query", "DashboardEntries[].DashboardName"},
+	} {
+		if left := m.cli(region, append(args, "--output", "text")...); left != "" && left != "None" {
+			m.t.Errorf("%s has %s: %s", region, what, left)
+		}
+	}
+	for _, api := range strings.Fields(m.cli(region, "apigateway", "get-rest-apis", "--query", "items[].id", "--output", "text")) {
+		if left := m.cli(region, "apigateway", "get-stages", "--rest-api-id", api, "--query", "item[?accessLogSettings.destinationArn].stageName", "--output", "text"); left != "" && left != "None" {
+			m.t.Errorf("%s: the stages of %s still log: %s", region, api, left)
+		}
+	}
 }

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -42,7 +44,8 @@ type awsSession struct {
 // load finds credentials and asks AWS for their account. If p is not nil, its Region and account must agree with the
 // flags and the credentials.
 func (a *awsFlags) load(ctx context.Context, e *env, p *config.Pipeline) (*awsSession, error) {
-	cfg, err := a.config(ctx, p)
+	// A file that names an account describes a pipeline in AWS, even if it ran here as well.
+	cfg, err := a.config(ctx, e, p, p != nil && !p.AccountGiven)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,18 @@ func (a *awsFlags) load(ctx context.Context, e *env, p *config.Pipeline) (*awsSe
 	return s, nil
 }
 
-func (a *awsFlags) config(ctx context.Context, p *config.Pipeline) (aws.Config, error) {
+// localState is where `stagelog up` keeps its state by default.
+const localState = ".stagelog"
+
+// config returns the usual AWS configuration. With local it is that of the `stagelog up` in this folder, if there is one
+// with the profile and neither a flag nor the environment selects another account or endpoint.
+func (a *awsFlags) config(ctx context.Context, e *env, p *config.Pipeline, local bool) (aws.Config, error) {
+	if local && a.region+a.endpoint+e.getenv("AWS_PROFILE")+e.getenv("AWS_ACCESS_KEY_ID")+e.getenv("AWS_ENDPOINT_URL") == "" {
+		cfg, err := localConfig(ctx, cmp.Or(a.profile, "stagelog"))
+		if unknown := (awsconfig.SharedConfigProfileNotExistError{}); err == nil || !errors.As(err, &unknown) {
+			return cfg, err
+		}
+	}
 	region := a.region
 	if p != nil && p.RegionGiven {
 		if region != "" && region != p.Region {
@@ -83,8 +97,30 @@ func (a *awsFlags) config(ctx context.Context, p *config.Pipeline) (aws.Config, 
 	if a.endpoint != "" {
 		cfg.BaseEndpoint = aws.String(a.endpoint)
 	}
-	if cfg.Region == "" {
+	switch {
+	case cfg.Region == "" && local && p != nil && p.Local != nil:
+		return aws.Config{}, fmt.Errorf("no pipeline runs in this folder, and no AWS Region is set; start it with `stagelog up`, or select an account in AWS with --profile and --region")
+	case cfg.Region == "":
 		return aws.Config{}, fmt.Errorf("no AWS Region; set --region, AWS_REGION, region: in stagelog.yaml, or run `aws configure set region eu-west-1`")
+	}
+	return cfg, nil
+}
+
+// localConfig returns the configuration for a profile of the `stagelog up` in this folder.
+func localConfig(ctx context.Context, profile string) (aws.Config, error) {
+	configs, keys := []string{filepath.Join(localState, "config")}, []string{filepath.Join(localState, "credentials")}
+	s, err := awsconfig.LoadSharedConfigProfile(ctx, profile, func(o *awsconfig.LoadSharedConfigOptions) { o.ConfigFiles, o.CredentialsFiles = configs, keys })
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the credentials of `stagelog up` in %s: %w", localState, err)
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithSharedConfigProfile(profile), awsconfig.WithAppID("stagelog"),
+		awsconfig.WithSharedConfigFiles(configs), awsconfig.WithSharedCredentialsFiles(keys))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the credentials of `stagelog up` in %s: %w", localState, err)
+	}
+	cfg.RetryMaxAttempts = 2
+	if s.BaseEndpoint != "" { // NewClients then addresses buckets by path
+		cfg.BaseEndpoint = aws.String(s.BaseEndpoint)
 	}
 	return cfg, nil
 }

@@ -123,7 +123,7 @@ func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *
 	if f.readerProfile != "" {
 		as := f.aws
 		as.profile = f.readerProfile
-		cfg, err := as.config(ctx, p)
+		cfg, err := as.config(ctx, e, p, p != nil && !p.AccountGiven)
 		if err != nil {
 			return doctor.Report{}, err
 		}

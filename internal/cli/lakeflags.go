@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/config"
@@ -96,7 +95,7 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	}
 	at := &logs{pipeline: p, ImportOptions: lake.OptionsOf(p)}
 	at.Prefix, at.Forget = prefix, f.forget
-	cfg, err := f.config(ctx, e, p)
+	cfg, err := f.aws.config(ctx, e, p, f.bucket == "")
 	if err != nil {
 		return nil, err
 	}
@@ -108,33 +107,6 @@ func (f *lakeFlags) find(ctx context.Context, e *env) (*logs, error) {
 	at.clients = provision.NewClients(cfg)
 	at.bucket = bucket.Of(at.clients.S3).Bucket(name)
 	return at, nil
-}
-
-// localState is where `stagelog up` keeps its state by default.
-const localState = ".stagelog"
-
-// config returns the usual AWS configuration, or that of the `stagelog up` in this folder.
-func (f *lakeFlags) config(ctx context.Context, e *env, p *config.Pipeline) (aws.Config, error) {
-	_, err := os.Stat(filepath.Join(localState, "credentials"))
-	elsewhere := f.aws.profile + f.aws.endpoint + e.getenv("AWS_PROFILE") + e.getenv("AWS_ACCESS_KEY_ID") + f.bucket
-	if err != nil || elsewhere != "" {
-		return f.aws.config(ctx, p)
-	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithSharedConfigProfile("stagelog"),
-		awsconfig.WithSharedConfigFiles([]string{filepath.Join(localState, "config")}), awsconfig.WithSharedCredentialsFiles([]string{filepath.Join(localState, "credentials")}))
-	if err != nil {
-		return aws.Config{}, fmt.Errorf("read the credentials of `stagelog up` in %s: %w", localState, err)
-	}
-	cfg.RetryMaxAttempts = 2
-	cfg.AppID = "stagelog"
-	// Set the profile's endpoint, so that NewClients addresses buckets by path.
-	s, err := awsconfig.LoadSharedConfigProfile(ctx, "stagelog", func(o *awsconfig.LoadSharedConfigOptions) {
-		o.ConfigFiles, o.CredentialsFiles = []string{filepath.Join(localState, "config")}, []string{filepath.Join(localState, "credentials")}
-	})
-	if err == nil && s.BaseEndpoint != "" {
-		cfg.BaseEndpoint = aws.String(s.BaseEndpoint)
-	}
-	return cfg, nil
 }
 
 // maxNames limits the object names in a message.

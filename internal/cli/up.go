@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/buffer"
+	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/server"
 )
 
@@ -56,7 +58,7 @@ With --json, up prints one JSON document with the endpoints when everything is r
 		RunE: func(cmd *cobra.Command, _ []string) error { return runUp(cmd.Context(), e, opts) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.dir, "dir", ".stagelog", "directory for state and credentials")
+	f.StringVar(&opts.dir, "dir", localState, "directory for state and credentials")
 	f.BoolVar(&opts.bare, "bare", false, "run without a stagelog.yaml")
 	f.BoolVar(&opts.apisOnly, "apis-only", false, "create only the APIs and usage plans; stagelog deploy --endpoint-url creates the rest")
 	f.StringVar(&opts.listen.AWS, "listen-aws", opts.listen.AWS, "address of the AWS endpoint")
@@ -110,7 +112,7 @@ func runUp(ctx context.Context, e *env, opts upOptions) error {
 		Shards: opts.shards, BufferBytes: int64(opts.bufferSize), ConsolePassword: password, ConsoleHosts: hosts, APIsOnly: opts.apisOnly, Logger: log,
 		Progress: func(s server.Step) { log.Info("ready: "+s.Name, "detail", s.Detail) },
 	}, func(ctx context.Context, c *server.Server) error {
-		if err := announce(e, c, dir, p.Bucket, opts.apisOnly); err != nil {
+		if err := announce(e, c, opts, dir, p); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -144,10 +146,10 @@ func loadPipeline(e *env, bare bool) (*config.Pipeline, error) {
 }
 
 // announce prints the endpoints, and commands that use them.
-func announce(e *env, c *server.Server, dir, bucket string, apisOnly bool) error {
+func announce(e *env, c *server.Server, opts upOptions, dir string, p *config.Pipeline) error {
 	at := c.Endpoints()
 	if e.json {
-		return printJSON(e.stdout, map[string]any{"endpoints": at, "dir": dir, "profiles": c.Profiles()})
+		return printJSON(e.stdout, map[string]any{"endpoints": at, "dir": dir, "profiles": c.Profiles(), "next": nextCommands(c, opts, dir, p)})
 	}
 	w := tabwriter.NewWriter(e.stderr, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "\nConsole\t%s\trequests, customers, live tail, delivery, SQL\n", at.Console)
@@ -157,21 +159,55 @@ func announce(e *env, c *server.Server, dir, bucket string, apisOnly bool) error
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stderr, "\n  export AWS_CONFIG_FILE=%s AWS_SHARED_CREDENTIALS_FILE=%s\n", filepath.Join(dir, "config"), filepath.Join(dir, "credentials"))
-	if len(c.Profiles()) > 0 && apisOnly {
-		fmt.Fprintf(e.stderr, "  stagelog deploy --profile %s --endpoint-url %s\n\n", c.Profiles()[0], at.AWS)
-		return nil
+	fmt.Fprintf(e.stderr, "\n  %s\n\n", strings.Join(nextCommands(c, opts, dir, p), "\n  "))
+	if p.Bucket != "" && !opts.apisOnly {
+		fmt.Fprintf(e.stderr, "The console shows a request at once; the bucket has it after %s (interval: under deliver: in %s).\n\n", p.Deliver.Interval, e.file)
 	}
-	if len(c.Profiles()) > 0 && bucket != "" {
-		fmt.Fprintf(e.stderr, "  stagelog doctor --profile %s\n", c.Profiles()[0])
-	}
-	for i, profile := range c.Profiles() {
-		command := "firehose list-delivery-streams"
-		if i > 0 { // a reader may list only this bucket
-			command = fmt.Sprintf("s3 ls s3://%s/ --recursive", bucket)
-		}
-		fmt.Fprintf(e.stderr, "  aws --profile %s %s\n", profile, command)
-	}
-	fmt.Fprintln(e.stderr)
 	return nil
+}
+
+// nextCommands returns commands to try with a pipeline.
+func nextCommands(c *server.Server, opts upOptions, dir string, p *config.Pipeline) []string {
+	var next []string
+	if request := sampleRequest(p, c.Endpoints().Stages); request != "" {
+		next = append(next, request)
+	}
+	profiles := c.Profiles()
+	environment := `eval "$(stagelog env`
+	if opts.dir != localState {
+		environment += " --dir " + provision.ShellWord(dir)
+	}
+	next = append(next, environment+`)"`)
+	switch {
+	case opts.apisOnly:
+		next = append(next, "stagelog deploy")
+	case p.Bucket == "":
+		next = append(next, "aws firehose list-delivery-streams")
+	default:
+		next = append(next, fmt.Sprintf("aws s3 ls s3://%s/%s --recursive", p.Bucket, p.Deliver.Logs()), "stagelog doctor")
+		if len(profiles) > 1 {
+			next = append(next, fmt.Sprintf("aws --profile %s s3 ls s3://%s/%s --recursive", profiles[1], p.Bucket, p.Deliver.Logs()))
+		}
+	}
+	return next
+}
+
+// sampleRequest returns a command that sends a request as the first customer of a local stage, "" without one. It has the key
+// only if that is an example's: other keys are secret.
+func sampleRequest(p *config.Pipeline, stages string) string {
+	if p.Local == nil {
+		return ""
+	}
+	for _, plan := range p.Local.UsagePlans {
+		for _, customer := range plan.Customers {
+			if len(plan.Stages) > 0 {
+				key := string(customer.Key)
+				if !strings.HasPrefix(key, "example-key-") {
+					key = "KEY"
+				}
+				return fmt.Sprintf("curl -H 'x-api-key: %s' %s/%s/orders/7", key, stages, plan.Stages[0])
+			}
+		}
+	}
+	return ""
 }

@@ -30,11 +30,14 @@ func (l *Local) Stages() []record.StageRef {
 	return all
 }
 
+// Mock as an upstream means that the API answers its requests itself, with status 200: a MOCK integration in AWS's terms.
+const Mock = "mock"
+
 // API represents a REST API that proxies its paths to one upstream.
 type API struct {
 	ID             string
 	Name           string // default: the id
-	Upstream       string // http or https URL
+	Upstream       string // http or https URL, or Mock
 	Stages         []string
 	APIKeyRequired bool              // applies to methods without security in Document; default: true
 	Document       *openapi.Document // restricts the API to its paths and methods; nil: all are allowed

@@ -179,7 +179,7 @@ func TestProblemMessages(t *testing.T) {
 		{"name of an object of the format", minimal + "format: '{\"customer\":{\"id\":\"$context.authorizer.id\"},\"requestId\":\"$context.requestId\"}'\n", "stagelog.yaml:3:9: format: the format already has a field customer, with other fields in it; choose another name in names"},
 		{"default name that the format has", minimal + "format: '{\"customer\":\"$context.status\",\"requestId\":\"$context.requestId\"}'\n", "stagelog.yaml:3:9: format: the format already has a field customer, with $context.status; choose another name in names"},
 		{"invalid name", minimal + "names: {customer: \"a b\"}\n", "stagelog.yaml:3:19: names.customer: expected a field name of letters, digits, _, - and ., found \"a b\""},
-		{"upstream without a scheme", minimal + "local: {apis: [{id: a, upstream: localhost, stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: localhost: expected a URL like http://127.0.0.1:9000"},
+		{"upstream without a scheme", minimal + "local: {apis: [{id: a, upstream: localhost, stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: localhost: expected a URL like http://127.0.0.1:9000, or mock"},
 		{"upstream with a password", minimal + "local: {apis: [{id: a, upstream: \"http://u:" + secret + "@b\", stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: expected a URL without user and password"},
 		{"upstream with a query", minimal + "local: {apis: [{id: a, upstream: \"http://b?c\", stages: [p]}]}\n", "stagelog.yaml:3:34: local.apis[0].upstream: \"http://b?c\": expected a URL without ? and #"},
 		{"API twice", minimal + "local: {apis: [&a {id: a, upstream: \"http://b\", stages: [p]}, *a]}\n", "stagelog.yaml:3:63: local.apis[1].id: duplicate API id"},

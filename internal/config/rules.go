@@ -72,8 +72,10 @@ func checkBucket(name string) string {
 func checkUpstream(text string) string {
 	u, err := url.Parse(text)
 	switch {
+	case text == Mock:
+		return ""
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "expected a URL like http://127.0.0.1:9000"
+		return "expected a URL like http://127.0.0.1:9000, or mock"
 	case u.RawQuery != "" || u.Fragment != "":
 		return "expected a URL without ? and #"
 	}

@@ -19,11 +19,14 @@ type Local struct {
 	Plans []LocalPlan
 }
 
+// MockUpstream stands for MOCK integrations that answer every request with status 200.
+const MockUpstream = "mock"
+
 // LocalAPI is an API that forwards its requests to one upstream.
 type LocalAPI struct {
 	ID             string // used unchanged: shop
 	Name           string // default: the id
-	Upstream       string // http or https; its path precedes the request's
+	Upstream       string // http or https; its path precedes the request's. MockUpstream: the API answers itself
 	Stages         []string
 	APIKeyRequired bool              // for methods without security in Document
 	Document       *openapi.Document // its paths and methods are served; nil: all paths and methods are

@@ -72,7 +72,7 @@ func (s *Service) localAPI(want LocalAPI) (*restAPI, error) {
 	if strings.ContainsAny(want.Upstream, "?#{}$") {
 		return nil, errors.New("upstream must be an address without a query, a fragment or variables")
 	}
-	if !validEndpoint(want.Upstream) {
+	if want.Upstream != MockUpstream && !validEndpoint(want.Upstream) {
 		return nil, badRequest(badEndpoint)
 	}
 	return api, api.addPaths(want.paths())
@@ -100,9 +100,19 @@ func (want LocalAPI) paths() []openapi.Path {
 	return out
 }
 
+// mockIntegration is that of each method of an API with MockUpstream.
+var mockIntegration = &openapi.Integration{
+	Type:             string(Mock),
+	RequestTemplates: map[string]string{"application/json": `{"statusCode": 200}`},
+	Responses:        map[string]openapi.IntegrationResponse{"default": {StatusCode: "200", ResponseTemplates: map[string]string{"application/json": `{"message": "OK"}` + "\n"}}},
+}
+
 // integration returns a method's integration with the upstream, and the parameters of the path, which it
 // forwards.
 func (want LocalAPI) integration(path, httpMethod string) (params map[string]bool, in *openapi.Integration) {
+	if want.Upstream == MockUpstream {
+		return nil, mockIntegration
+	}
 	in = &openapi.Integration{Type: string(HTTPProxy), HTTPMethod: httpMethod}
 	in.URI = strings.TrimSuffix(want.Upstream, "/") + strings.ReplaceAll(path, "+}", "}")
 	for _, segment := range segmentsOf(path) {
