@@ -94,7 +94,7 @@ Every flag can also be set as an environment variable STAGELOG_<FLAG>: STAGELOG_
 	root.PersistentFlags().BoolVar(&e.json, "json", false, "print the result as one JSON document")
 	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "log at debug level")
 	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "path to the pipeline file")
-	root.AddCommand(newDemo(e), newInit(e), newUp(e), newEnv(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newReplay(e), newReport(e), newQuery(e), newTail(e), newConsole(e), newExport(e), newFormat(e), newBench(e))
+	root.AddCommand(newDemo(e), newInit(e), newUp(e), newEnv(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newPermissions(e), newReplay(e), newReport(e), newQuery(e), newTail(e), newConsole(e), newExport(e), newFormat(e), newBench(e))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(e, cmd) }
 	group(root)
 	wrapUsage(root)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/desired"
+	"github.com/stagelog/stagelog/internal/provision/rights"
 )
 
 // Event reports progress of a deploy or a destroy.
@@ -45,11 +46,19 @@ func (p *Plan) Execute(ctx context.Context, given []Flag, report func(Event)) er
 		report(begin)
 		var err error
 		if event.Done, err = s.apply(ctx, given, event, report); err != nil {
-			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, Explain(err))
+			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, withRights(Explain(err), "deploy", rights.Deploy, stepsOf(todo[i:])))
 		}
 		report(event)
 	}
 	return nil
+}
+
+// stepsOf returns what rights.Writes needs to know of steps.
+func stepsOf(steps []Step) (all []rights.Step) {
+	for _, s := range steps {
+		all = append(all, rights.Step{Kind: s.Kind, Creates: s.Action == Create})
+	}
+	return all
 }
 
 // apply reads the resource again before changing it: the plan may be minutes old, and earlier
@@ -223,7 +232,12 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 			})
 		}
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", r.Kind, r.Name, Explain(err))
+			var left []rights.Step
+			for _, r := range ours[i:] {
+				b, ok := r.Resource.(*Bucket)
+				left = append(left, rights.Step{Kind: r.Kind, Empties: ok && b.DeleteObjects})
+			}
+			return fmt.Errorf("%s %s: %w", r.Kind, r.Name, withRights(Explain(err), "destroy", rights.Destroy, left))
 		}
 		switch {
 		case event.Done != "":

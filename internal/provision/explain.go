@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
+	"github.com/stagelog/stagelog/internal/provision/rights"
 )
 
 // explained is an error whose text names the cause and the next step.
@@ -200,42 +201,24 @@ func allowStatement(action, resource string) string {
 }
 
 // deniedAction returns the IAM action of the failed call, "" if it is not known. Not every
-// response names it.
+// response names it. API Gateway's actions are HTTP methods, which say little without the path.
 func deniedAction(err error) string {
 	op, ok := errors.AsType[*smithy.OperationError](err)
-	if !ok {
+	if !ok || op.ServiceID == "API Gateway" {
 		return ""
 	}
-	if action, ok := otherActions[op.ServiceID+" "+op.OperationName]; ok {
-		return action
-	}
-	prefix, ok := actionPrefixes[op.ServiceID]
-	if !ok {
-		return ""
-	}
-	return prefix + ":" + op.OperationName
+	return rights.Action(op.ServiceID + " " + op.OperationName)
 }
 
-// actionPrefixes lists the services whose actions are named like their operations. API Gateway's
-// actions are HTTP methods, and its responses always name them.
-var actionPrefixes = map[string]string{
-	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
-}
-
-// otherActions lists the actions not named like their operation, from the pages of the S3 API
-// reference.
-var otherActions = map[string]string{
-	"S3 HeadBucket":                      "s3:ListBucket",
-	"S3 ListObjectsV2":                   "s3:ListBucket",
-	"S3 ListObjectVersions":              "s3:ListBucketVersions",
-	"S3 ListMultipartUploads":            "s3:ListBucketMultipartUploads",
-	"S3 HeadObject":                      "s3:GetObject",
-	"S3 DeleteObjects":                   "s3:DeleteObject",
-	"S3 GetPublicAccessBlock":            "s3:GetBucketPublicAccessBlock",
-	"S3 PutPublicAccessBlock":            "s3:PutBucketPublicAccessBlock",
-	"S3 GetBucketEncryption":             "s3:GetEncryptionConfiguration",
-	"S3 PutBucketEncryption":             "s3:PutEncryptionConfiguration",
-	"S3 GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
-	"S3 PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
-	"S3 DeleteBucketLifecycle":           "s3:PutLifecycleConfiguration",
+// withRights adds to the error of a denied change the actions that the steps still to be made need, so that all can be
+// granted at once. It does not if a policy denies the call explicitly: then grants do not help.
+func withRights(err error, command string, by rights.Command, steps []rights.Step) error {
+	if !awserr.Denied(err) || strings.Contains(awserr.Message(err), "explicit deny") {
+		return err
+	}
+	text := err.Error()
+	if actions := rights.Writes(by, steps); len(actions) > 0 {
+		text += "\nThe rest of this run needs these actions too: " + strings.Join(actions, ", ")
+	}
+	return &explained{text + "\n`stagelog permissions " + command + "` prints a policy with all that it needs.", err}
 }

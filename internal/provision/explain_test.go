@@ -91,3 +91,45 @@ func (e resourceError) Unwrap() error    { return e.error }
 func (e resourceError) Resource() string { return e.resource }
 
 func about(resource string, err error) error { return resourceError{err, resource} }
+
+// A denied change names the actions that the rest of the run needs, so that one grant is enough.
+func TestDeniedChangeNamesFurtherRights(t *testing.T) {
+	denied := func(message string) error {
+		return &smithy.OperationError{ServiceID: "IAM", OperationName: "CreateRole", Err: &smithy.GenericAPIError{Code: "AccessDenied", Message: message}}
+	}
+	const user = "User: arn:aws:iam::123456789012:user/eva is not authorized to perform: iam:CreateRole on resource: arn:aws:iam::123456789012:role/r "
+	missing := user + "because no identity-based policy allows the iam:CreateRole action"
+	tests := []struct {
+		name      string
+		err       error
+		want, not []string
+	}{
+		{"missing right", denied(missing), []string{"eva may not iam:CreateRole on", "The rest of this run needs these actions too: ", "iam:PutRolePolicy, ", "firehose:CreateDeliveryStream, ", "iam:PassRole", "`stagelog permissions deploy` prints"},
+			[]string{"glue:", "s3:CreateBucket", "iam:UpdateAssumeRolePolicy"}},
+		{"explicit deny", denied(user + "with an explicit deny in a service control policy"), []string{"explicit deny"}, []string{"firehose:", "stagelog permissions"}},
+		{"another error", &smithy.OperationError{ServiceID: "IAM", OperationName: "CreateRole", Err: &smithy.GenericAPIError{Code: "LimitExceeded"}}, []string{"LimitExceeded"}, []string{"firehose:", "stagelog permissions"}},
+	}
+	for _, tt := range tests {
+		var did []string
+		plan := &Plan{Steps: []Step{
+			{Kind: "S3 bucket", Action: Create, resource: &fake{did: &did}},
+			{Kind: "IAM role", Action: Create, resource: &fake{did: &did, err: tt.err}},
+			{Kind: "Glue table", Action: NoOp},
+			{Kind: "Firehose delivery stream", Action: Create},
+		}}
+		err := plan.Execute(t.Context(), nil, func(Event) {})
+		if !errors.Is(err, tt.err) {
+			t.Fatalf("%s: Execute = %v, want it to wrap the SDK's error", tt.name, err)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: the error does not contain %q:\n%v", tt.name, want, err)
+			}
+		}
+		for _, not := range tt.not {
+			if strings.Contains(err.Error(), not) {
+				t.Errorf("%s: the error contains %q:\n%v", tt.name, not, err)
+			}
+		}
+	}
+}

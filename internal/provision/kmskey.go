@@ -42,7 +42,7 @@ func ReadKMSKey(ctx context.Context, c *Clients, region, id string) *KMSKey {
 	if k.Managed {
 		return k
 	}
-	has, err := c.KMS.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &k.ARN}, at)
+	has, err := c.KMS.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &k.ARN, PolicyName: aws.String("default")}, at)
 	if err != nil {
 		k.Err, k.Lacks = err, "kms:GetKeyPolicy"
 		return k

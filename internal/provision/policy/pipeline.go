@@ -68,13 +68,13 @@ func Firehose(p FirehosePermissions) Document {
 func useKey(key, region, bucket string) Statement {
 	s := allow("Key", []string{"kms:Decrypt", "kms:GenerateDataKey"}, key)
 	s.Conditions = Conditions{"StringLike": {
-		"kms:EncryptionContext:aws:s3:arn": {bucket, bucket + "/*"}, "kms:ViaService": {viaS3(region)},
+		"kms:EncryptionContext:aws:s3:arn": {bucket, bucket + "/*"}, "kms:ViaService": {ViaS3(region)},
 	}}
 	return s
 }
 
-// viaS3 returns a pattern of the condition key kms:ViaService, whose end depends on the partition.
-func viaS3(region string) string { return "s3." + region + ".*" }
+// ViaS3 returns a pattern of the condition key kms:ViaService, whose end depends on the partition.
+func ViaS3(region string) string { return "s3." + region + ".*" }
 
 // KeyPermissions names who uses a KMS key.
 type KeyPermissions struct {
@@ -86,7 +86,7 @@ type KeyPermissions struct {
 // Key returns the statements that the policy of a bucket's KMS key needs. The roles are named by a condition on their account's
 // root, because KMS rejects principals that do not exist yet, and a role that was created again is another principal.
 func Key(p KeyPermissions) Document {
-	via := Conditions{"StringLike": {"kms:ViaService": {viaS3(p.Region)}}}
+	via := Conditions{"StringLike": {"kms:ViaService": {ViaS3(p.Region)}}}
 	roles := allow(sidKeyRoles, []string{"kms:Decrypt", "kms:GenerateDataKey"}, "*")
 	roles.Principal, roles.Conditions = Principal{AWS: roots(p.Partition, p.Account)}, Conditions{"ArnEquals": {"aws:PrincipalArn": p.Roles}, "StringLike": via["StringLike"]}
 	d := document(roles)

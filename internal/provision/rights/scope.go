@@ -1,0 +1,190 @@
+package rights
+
+import (
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision/desired"
+	"github.com/stagelog/stagelog/internal/provision/policy"
+	"github.com/stagelog/stagelog/internal/record"
+)
+
+// scope is a set of resources in a policy.
+type scope struct {
+	sid       string
+	kind      string                  // of the provision.Resource that the resources belong to; "" if they are no such one's
+	resources func(pipeline) []string // none if the pipeline has no such resources
+	when      func(pipeline) policy.Conditions
+}
+
+// pipeline is what the resources are derived from.
+type pipeline struct {
+	*desired.Resources
+	deleteBucket bool
+	manyStages   bool // names APIs instead of their stages
+}
+
+func one(resource func(pipeline) string) func(pipeline) []string {
+	return func(p pipeline) []string { return []string{resource(p)} }
+}
+
+func unless(without func(pipeline) bool, resource func(pipeline) string) func(pipeline) []string {
+	return func(p pipeline) []string {
+		if without(p) {
+			return nil
+		}
+		return []string{resource(p)}
+	}
+}
+
+func othersBucket(p pipeline) bool { return p.Spec.OthersBucket() }
+func keptBucket(p pipeline) bool   { return !p.deleteBucket || othersBucket(p) }
+func noKey(p pipeline) bool        { return p.Spec.Pipeline.AWS.KMSKey == "" }
+
+// The kinds of resources, as Kind of the resources in package provision returns them.
+const (
+	kindBucket       = "S3 bucket"
+	kindEmptied      = "emptied S3 bucket" // not a kind of package provision
+	kindBucketPolicy = "S3 bucket policy"
+	kindLogGroup     = "CloudWatch log group"
+	kindRole         = "IAM role"
+	kindFunction     = "Lambda function"
+	kindDatabase     = "Glue database"
+	kindTable        = "Glue table"
+	kindStream       = "Firehose delivery stream"
+	kindStage        = "API stage"
+)
+
+var (
+	account   = &scope{sid: "Account", resources: one(func(pipeline) string { return "*" })}
+	bucket    = &scope{sid: "Bucket", kind: kindBucket, resources: one(bucketARN)}
+	anyBucket = &scope{sid: "Buckets", resources: one(func(p pipeline) string { return "arn:" + p.Spec.Partition + ":s3:::*" })}
+	// ownBucket is a bucket whose settings deploy manages: one of the pipeline's account.
+	ownBucket     = &scope{sid: "Bucket", kind: kindBucket, resources: unless(othersBucket, bucketARN)}
+	bucketPolicy  = &scope{sid: "Bucket", kind: kindBucketPolicy, resources: unless(othersBucket, bucketARN)}
+	emptiedBucket = &scope{sid: "Bucket", kind: kindEmptied, resources: unless(keptBucket, bucketARN)}
+	allObjects    = &scope{sid: "Objects", kind: kindEmptied, resources: unless(keptBucket, func(p pipeline) string { return bucketARN(p) + "/*" })}
+	snapshot      = &scope{sid: "Snapshot", kind: kindBucket, resources: one(func(p pipeline) string { return bucketARN(p) + "/" + desired.SnapshotKey(p.Spec.Pipeline) })}
+	previous      = &scope{sid: "PreviousLogging", kind: kindStage, resources: one(func(p pipeline) string { return bucketARN(p) + "/" + p.Spec.PreviousLoggingPrefix() + "*" })}
+	logs          = &scope{sid: "Logs", resources: one(func(p pipeline) string { return bucketARN(p) + "/" + p.Spec.Pipeline.Deliver.Logs() + "*" })}
+	delivered     = &scope{sid: "DeliveredObjects", resources: func(p pipeline) []string {
+		d := p.Spec.Pipeline.Deliver
+		return []string{bucketARN(p) + "/" + d.Logs() + "*", bucketARN(p) + "/" + d.ErrorOutput() + "*"}
+	}}
+
+	// key encrypts the objects. keyThroughS3 limits its use to S3's encryption of the bucket's objects.
+	key          = &scope{sid: "Key", resources: unless(noKey, func(p pipeline) string { return p.Spec.Pipeline.AWS.KMSKey })}
+	keyThroughS3 = &scope{sid: "KeyThroughS3", resources: key.resources, when: func(p pipeline) policy.Conditions {
+		return policy.Conditions{"StringLike": {"kms:ViaService": {policy.ViaS3(p.Spec.Region)}}}
+	}}
+
+	anyLogGroup = &scope{sid: "LogGroups", resources: one(func(p pipeline) string { return p.Spec.LogGroupARN("*") })}
+	// logGroups has two forms of each group: actions on tags take the ARN, others the ARN with ":*".
+	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
+	logGroups = &scope{sid: "LogGroup", kind: kindLogGroup, resources: func(p pipeline) (all []string) {
+		for _, g := range []string{p.StreamLog.Name, p.FunctionLog.Name} {
+			all = append(all, p.Spec.LogGroupARN(g), p.Spec.LogGroupARN(g)+":*")
+		}
+		return all
+	}}
+
+	// The names that an earlier version gave to roles are included: a pipeline that has such roles keeps them.
+	roles = &scope{sid: "Roles", kind: kindRole, resources: func(p pipeline) []string {
+		return append(functionRoles(p), firehoseRoles(p)...)
+	}}
+	functionRole = &scope{sid: "PassFunctionRole", kind: kindFunction, resources: functionRoles, when: passedTo("lambda.amazonaws.com")}
+	firehoseRole = &scope{sid: "PassFirehoseRole", kind: kindStream, resources: firehoseRoles, when: passedTo("firehose.amazonaws.com")}
+	// policies may be attached to the roles, or their boundary.
+	policies = &scope{sid: "AttachedPolicies", resources: func(p pipeline) []string {
+		return []string{"arn:" + p.Spec.Partition + ":iam::" + p.Spec.Account + ":policy/*", "arn:" + p.Spec.Partition + ":iam::aws:policy/*"}
+	}}
+	// https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html
+	serviceLinkedRole = &scope{sid: "ServiceLinkedRole", kind: kindStage,
+		resources: one(func(p pipeline) string {
+			return p.Spec.RoleARN("aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway")
+		}),
+		when: func(pipeline) policy.Conditions {
+			return policy.Conditions{"StringEquals": {"iam:AWSServiceName": {"ops.apigateway.amazonaws.com"}}}
+		}}
+
+	function = &scope{sid: "Function", kind: kindFunction, resources: one(func(p pipeline) string { return p.Spec.FunctionARN() })}
+
+	// An action on a table or a database is authorized for everything above it as well, and the deletion of a database for
+	// everything in it. https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
+	database = &scope{sid: "Catalog", kind: kindDatabase, resources: parquetTable}
+	table    = &scope{sid: "Catalog", kind: kindTable, resources: parquetTable}
+	catalog  = &scope{sid: "WholeCatalog", kind: kindTable, resources: func(p pipeline) []string {
+		name := p.Spec.Pipeline.Database()
+		return []string{regional(p, "glue", "catalog"), regional(p, "glue", "database/"+name), regional(p, "glue", "table/"+name+"/*"), regional(p, "glue", "userDefinedFunction/"+name+"/*")}
+	}}
+
+	stream    = &scope{sid: "Stream", kind: kindStream, resources: one(func(p pipeline) string { return p.Spec.StreamARN() })}
+	anyStream = &scope{sid: "Streams", resources: one(func(p pipeline) string {
+		return regional(p, "firehose", "deliverystream/"+(&config.Pipeline{}).Stream()+"*")
+	})}
+
+	stages = &scope{sid: "Stages", kind: kindStage, resources: func(p pipeline) []string {
+		return ofStages(p, func(st record.StageRef) string {
+			if p.manyStages {
+				return "/restapis/" + st.API + "/stages/*"
+			}
+			return "/restapis/" + st.API + "/stages/" + st.Stage
+		})
+	}}
+	stageLists = &scope{sid: "ApiGateway", resources: func(p pipeline) []string {
+		return ofStages(p, func(st record.StageRef) string { return "/restapis/" + st.API + "/stages" })
+	}}
+	methods = &scope{sid: "ApiGateway", resources: func(p pipeline) []string {
+		return ofStages(p, func(st record.StageRef) string { return "/restapis/" + st.API + "/resources" })
+	}}
+	apis          = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/restapis") })}
+	allStages     = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/restapis/*/stages") })}
+	usagePlans    = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/usageplans") })}
+	usagePlanKeys = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/usageplans/*/keys") })}
+	otherAPIs     = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/apis") })}
+)
+
+func functionRoles(p pipeline) []string {
+	return []string{p.Function.Role, p.Spec.RoleARN(p.Spec.OldRoles()[0])}
+}
+
+func firehoseRoles(p pipeline) []string {
+	return []string{aws.ToString(p.Destination.RoleARN), p.Spec.RoleARN(p.Spec.OldRoles()[1])}
+}
+
+func bucketARN(p pipeline) string { return p.Spec.BucketARN() }
+
+func regional(p pipeline, service, resource string) string {
+	return "arn:" + p.Spec.Partition + ":" + service + ":" + p.Spec.Region + ":" + p.Spec.Account + ":" + resource
+}
+
+// api returns the ARN of a path of API Gateway, which names no account.
+func api(p pipeline, path string) string {
+	return "arn:" + p.Spec.Partition + ":apigateway:" + p.Spec.Region + "::" + path
+}
+
+// ofStages returns the distinct ARNs of a path for each stage.
+func ofStages(p pipeline, path func(record.StageRef) string) (all []string) {
+	for _, st := range p.Spec.Pipeline.Stages {
+		if arn := api(p, path(st)); !slices.Contains(all, arn) {
+			all = append(all, arn)
+		}
+	}
+	return all
+}
+
+func parquetTable(p pipeline) []string {
+	if p.Table == nil {
+		return nil
+	}
+	name := p.Spec.Pipeline.Database()
+	return []string{regional(p, "glue", "catalog"), regional(p, "glue", "database/"+name), regional(p, "glue", "table/"+name+"/"+config.LinesTable)}
+}
+
+func passedTo(service string) func(pipeline) policy.Conditions {
+	return func(pipeline) policy.Conditions {
+		return policy.Conditions{"StringEquals": {"iam:PassedToService": {service}}}
+	}
+}
