@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/delivery/function"
 )
 
@@ -103,6 +104,14 @@ func (s *Spec) alarms() []Alarm {
 		all[i].Topic = s.Pipeline.AWS.AlarmTopic
 	}
 	return all
+}
+
+// AlarmCount returns the number of alarms of a pipeline.
+func AlarmCount(p *config.Pipeline) int {
+	if !p.AWS.Alarms {
+		return 0
+	}
+	return len((&Spec{Pipeline: p}).alarms())
 }
 
 // lateAfter returns the age of a record at which its delivery is late: twice as long as the stream buffers records, but at

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/config"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/record"
+	"github.com/stagelog/stagelog/internal/usageplan"
 )
 
 const (
@@ -25,6 +28,10 @@ const (
 	callSeconds  = 0.020 // of an invocation with up to lambdaBuffer bytes of records
 	callLogBytes = 400   // of Lambda's three log lines per invocation
 	lambdaBuffer = record.DefaultFunctionSizeMiB * megabyte
+
+	// multipartBelow is the buffering interval below which Firehose puts objects as multipart uploads:
+	// https://docs.aws.amazon.com/firehose/latest/dev/buffering-hints.html
+	multipartBelow = time.Minute
 )
 
 // ratio is the compression ratio of access logs.
@@ -42,6 +49,7 @@ type Estimate struct {
 	PerMillion  float64     `json:"usd_per_million_requests"`
 	RecordBytes int         `json:"assumed_record_bytes"`
 	Assumptions []string    `json:"assumptions"`
+	Unsure      []string    `json:"unsure"` // not included, because it depends on what is not known
 }
 
 // Component is one item of AWS's bill.
@@ -80,7 +88,13 @@ func New(p *config.Pipeline, region, architecture string, requests int64) Estima
 
 	out := n * float64(e.RecordBytes+addedBytes)
 	objects := deliveries(n, out/float64(p.Deliver.Size), p.Deliver.Interval.Seconds())
-	e.add("S3 writes", objects*of.s3Put, "%.0f objects, one per %.0f s or %d MiB", objects, p.Deliver.Interval.Seconds(), p.Deliver.Size/megabyte)
+	puts, parts := objects, ""
+	if p.Deliver.Interval < multipartBelow {
+		puts, parts = 3*objects, ", as multipart uploads of three requests"
+	}
+	e.add("S3 writes", puts*of.s3Put, "%.0f objects, one per %.0f s or %d MiB%s", objects, p.Deliver.Interval.Seconds(), p.Deliver.Size/megabyte, parts)
+	writes, reads := math.Min(calls, month/usageplan.WritesEvery.Seconds()), math.Min(calls, month/usageplan.DefaultEvery.Seconds())
+	e.add("S3 usage plans", writes*of.s3Put+reads*of.s3Get, "the function's copy of the usage plans and customers: %.0f writes and %.0f reads", writes, reads)
 	months, kept := 1.0, "after the first month; each further month adds the same"
 	if p.AWS.ExpireDays > 0 {
 		months, kept = float64(p.AWS.ExpireDays)/30, fmt.Sprintf("kept for %d days", p.AWS.ExpireDays)
@@ -94,10 +108,42 @@ func New(p *config.Pipeline, region, architecture string, requests int64) Estima
 	}
 	logs := calls * callLogBytes / gigabyte
 	e.add("CloudWatch Logs", logs*of.cloudWatchGB, "%.3f GB of function logs", logs)
+	e.addMonitoring(p, of)
+	if p.AWS.KMSKey != "" {
+		requests := puts + writes + reads + objects*float64(len(p.Readers))
+		e.add("KMS", requests*of.kmsRequest, "at most %.0f requests to encrypt and decrypt objects; far fewer with the S3 Bucket Key that deploy turns on", requests)
+	}
+	e.Unsure = unsure(p)
 	if requests > 0 {
 		e.PerMillion = e.Total / n * 1e6
 	}
 	return e
+}
+
+// addMonitoring adds the alarms and the dashboard. Firehose's and Lambda's own metrics are free.
+func (e *Estimate) addMonitoring(p *config.Pipeline, of prices) {
+	if n := desired.AlarmCount(p); n > 0 {
+		e.add("Alarms", float64(n)*of.alarmMonth, "%d CloudWatch alarms; alarms: false below aws: in stagelog.yaml saves this. The metrics are free", n)
+	}
+	if p.AWS.Dashboard {
+		e.add("Dashboard", of.dashboard, "one CloudWatch dashboard; dashboard: false saves this")
+	}
+}
+
+// unsure names the costs that the estimate does not include.
+func unsure(p *config.Pipeline) []string {
+	all := []string{
+		"API Gateway bills each started 10 MB of a streamed response as one request, so its bill can have more requests than there are records", // https://aws.amazon.com/api-gateway/pricing/
+		"each further instance of the function that runs at the same time reads the usage plans once per minute",
+		"the function's metric of failed records costs up to $0.30 per month, for the hours in which records fail",
+	}
+	if len(p.Readers) > 0 {
+		all = append(all, "readers may list the bucket and get objects more often, and transfer to other Regions is billed")
+	}
+	if p.AWS.KMSKey != "" {
+		all = append(all, "the KMS key itself costs $1 per month unless it is used for other things already")
+	}
+	return all
 }
 
 func (e *Estimate) add(name string, usd float64, how string, args ...any) {
@@ -142,6 +188,7 @@ func (e Estimate) Text() string {
 		fmt.Fprintf(&b, "  %-16s $%8.4f  %s\n", c.Name, c.USD, c.How)
 	}
 	fmt.Fprintf(&b, "  Assumptions: %s.\n", strings.Join(e.Assumptions, "; "))
+	fmt.Fprintf(&b, "  Unsure and not included:\n    %s.\n", strings.Join(e.Unsure, ";\n    "))
 	fmt.Fprintf(&b, "  List prices of %s, without free tiers", e.PricesOf)
 	if _, known := listed[e.Region]; !known {
 		fmt.Fprintf(&b, "; those of %s are not known and may be higher", e.Region)

@@ -38,6 +38,9 @@ func TestEstimate(t *testing.T) {
 			// A month of 30 days has 43,200 minutes: as many invocations of 0.25 GB for 0.02 s.
 			"Lambda":    0.0115200144, // 43,200 × 0.0000002 = 0.00864, and 216 GB-seconds × 0.0000133334 = 0.0028800144
 			"S3 writes": 0.216,        // 43,200 × 0.000005
+			// A write every 4 minutes, 10,800 × 0.000005 = 0.054, and 43,200 reads × 0.0000004 = 0.01728.
+			"S3 usage plans": 0.07128,
+			"Alarms":         0.70, // 7 × 0.10
 			// 43,200 × 400 B = 0.016093254 GB × 0.50
 			"CloudWatch Logs": 0.008046627044,
 			"S3 storage":      1e6 * (record + 80) / 8 / 1073741824 * 0.023,
@@ -58,10 +61,20 @@ func TestEstimate(t *testing.T) {
 			"S3 writes": math.Ceil(1e9*(record+80)/1048576) * 0.000005,
 			"Lambda":    math.Ceil(1e9*record/1048576) * (0.0000002 + 0.25*0.02*0.0000133334),
 		}},
+		{"intervals of ten seconds", "deliver: {interval: 10s}\naws: {dashboard: true, alarms: false}\n", "us-east-1", "arm64", 1e6, map[string]float64{
+			"S3 writes":      3.888,   // 259,200 objects × 3 requests × 0.000005
+			"S3 usage plans": 0.07128, // as with longer intervals
+			"Dashboard":      3,
+		}},
+		{"a few requests", "", "us-east-1", "arm64", 100, map[string]float64{"S3 usage plans": 0.00054}}, // 100 × 0.000005 and 100 × 0.0000004
+		{"KMS with a reader", "region: us-east-1\nreaders: [\"111122223333\"]\ndeliver: {interval: 60s}\naws: {encryption: \"kms:arn:aws:kms:us-east-1:444455556666:key/1234abcd\"}\n", "us-east-1", "arm64", 1e6, map[string]float64{
+			"KMS": 0.4212, // 43,200 objects, 10,800 writes, 43,200 reads and 43,200 objects for the reader: 140,400 × 0.000003
+		}},
 		{"a million as Parquet", "deliver: {format: parquet, interval: 60s}\naws: {expire_days: 30}\n", "us-east-1", "arm64", 1e6, map[string]float64{
 			"Firehose":          0.1382827758789, // as without conversion
 			"Format conversion": 0.0858306884766, // 4.76837158203 GB × 0.018
 			"S3 writes":         0.216,
+			"Alarms":            0.80,                                         // one more, on the conversion
 			"S3 storage":        1e6 * (record + 80) / 4 / 1073741824 * 0.023, // compression ratio of Snappy
 		}},
 		{"ten requests, at most ten objects", "", "us-east-1", "arm64", 10, map[string]float64{"S3 writes": 0.00005}},
@@ -115,7 +128,7 @@ func TestRecordBytes(t *testing.T) {
 
 func TestTextNamesAssumptions(t *testing.T) {
 	text := New(load(t, "deliver: {compression: snappy}\n"), "ap-southeast-2", "arm64", 1234567).Text()
-	for _, want := range []string{"1,234,567 requests", "Firehose", "billed as 5 KB", "us-east-1, " + Date, "ap-southeast-2 are not known", "per million", "compressed 4:1 with Snappy", "evenly distributed"} {
+	for _, want := range []string{"1,234,567 requests", "Firehose", "billed as 5 KB", "us-east-1, " + Date, "ap-southeast-2 are not known", "per million", "compressed 4:1 with Snappy", "evenly distributed", "Unsure and not included", "10 MB of a streamed response"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, text)
 		}

@@ -15,6 +15,9 @@ type prices struct {
 	s3Get        float64
 	s3GBMonth    float64
 	cloudWatchGB float64 // ingestion: https://aws.amazon.com/cloudwatch/pricing/
+	alarmMonth   float64 // on one metric, in standard resolution
+	dashboard    float64 // per month
+	kmsRequest   float64 // https://aws.amazon.com/kms/pricing/
 }
 
 // listed has the known prices by Region. Other Regions use those of fallback.
@@ -23,13 +26,13 @@ var listed = map[string]prices{
 		firehoseGB: 0.029, conversionGB: 0.018,
 		lambdaCall: 0.20 / 1e6, lambdaArm: 0.0000133334, lambdaX86: 0.0000166667,
 		s3Put: 0.005 / 1e3, s3Get: 0.0004 / 1e3, s3GBMonth: 0.023,
-		cloudWatchGB: 0.50,
+		cloudWatchGB: 0.50, alarmMonth: 0.10, dashboard: 3, kmsRequest: 0.03 / 1e4,
 	},
 	"eu-west-1": {
 		firehoseGB: 0.031, conversionGB: 0.018, // conversion: the price of us-east-1, because no other is known
 		lambdaCall: 0.20 / 1e6, lambdaArm: 0.0000133334, lambdaX86: 0.0000166667,
 		s3Put: 0.005 / 1e3, s3Get: 0.0004 / 1e3, s3GBMonth: 0.023,
-		cloudWatchGB: 0.57,
+		cloudWatchGB: 0.57, alarmMonth: 0.10, dashboard: 3, kmsRequest: 0.03 / 1e4,
 	},
 }
 
