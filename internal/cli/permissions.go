@@ -90,7 +90,7 @@ func runPermissions(ctx context.Context, e *env, flags *permissionsFlags, args [
 
 // spec places the pipeline in an account and a Region. It asks AWS for the account only if neither the file nor a flag names it.
 func (f *permissionsFlags) spec(ctx context.Context, e *env, p *config.Pipeline) (*desired.Spec, error) {
-	cfg, err := f.aws.config(ctx, p)
+	cfg, err := f.aws.config(ctx, e, p, false)
 	if err != nil {
 		return nil, err
 	}
