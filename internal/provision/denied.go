@@ -69,8 +69,8 @@ func conditionCause(by *policy.Statement, whose string) string {
 // denials describes the statements that deny the pipeline's roles what they need in the bucket. The effect is silent: the stream
 // stays ACTIVE and accepts records, which are lost after 24 hours.
 func denials(s *desired.Spec, others policy.Document) (warnings []string) {
-	firehose := BucketCalls{Role: s.RoleARN(s.FirehoseRole()), Account: s.Account, Key: s.Pipeline.AWS.KMSKey}
-	function := BucketCalls{Role: s.RoleARN(s.FunctionRole()), Account: s.Account}
+	firehose := BucketCalls{Role: s.FirehoseRoleARN(), Account: s.Account, Key: s.Pipeline.AWS.KMSKey}
+	function := BucketCalls{Role: s.FunctionRoleARN(), Account: s.Account}
 	own, bucket := s.Prefixes(), s.BucketARN()
 	type pair struct {
 		by   *policy.Statement
@@ -83,11 +83,11 @@ func denials(s *desired.Spec, others policy.Document) (warnings []string) {
 		actions      []string
 		resource     string
 	}{
-		{"the delivery stream's role " + s.FirehoseRole(), "nothing is delivered, and the records are lost after 24 hours", firehose, []string{"s3:PutObject"}, bucket + "/" + own[0] + "object"},
-		{"the delivery stream's role " + s.FirehoseRole(), "records that fail are lost", firehose, []string{"s3:PutObject"}, bucket + "/" + own[1] + "object"},
-		{"the delivery stream's role " + s.FirehoseRole(), "delivery may fail", firehose, []string{"s3:AbortMultipartUpload", "s3:GetObject"}, bucket + "/" + own[0] + "object"},
-		{"the delivery stream's role " + s.FirehoseRole(), "delivery may fail", firehose, []string{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}, bucket},
-		{"the function's role " + s.FunctionRole(), "the function's instances cannot share what they know of keys", function, []string{"s3:GetObject", "s3:PutObject"}, bucket + "/" + desired.SnapshotKey(s.Pipeline)},
+		{"the delivery stream's role " + roleName(firehose.Role), "nothing is delivered, and the records are lost after 24 hours", firehose, []string{"s3:PutObject"}, bucket + "/" + own[0] + "object"},
+		{"the delivery stream's role " + roleName(firehose.Role), "records that fail are lost", firehose, []string{"s3:PutObject"}, bucket + "/" + own[1] + "object"},
+		{"the delivery stream's role " + roleName(firehose.Role), "delivery may fail", firehose, []string{"s3:AbortMultipartUpload", "s3:GetObject"}, bucket + "/" + own[0] + "object"},
+		{"the delivery stream's role " + roleName(firehose.Role), "delivery may fail", firehose, []string{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}, bucket},
+		{"the function's role " + roleName(function.Role), "the function's instances cannot share what they know of keys", function, []string{"s3:GetObject", "s3:PutObject"}, bucket + "/" + desired.SnapshotKey(s.Pipeline)},
 	} {
 		var by *policy.Statement
 		var denied []string

@@ -233,4 +233,8 @@ func TestOldRolesUnknown(t *testing.T) {
 	if _, err := MakePlan(t.Context(), a.s, a.Clients, nil); err == nil || !strings.Contains(err.Error(), "may not iam:GetRole") {
 		t.Errorf("MakePlan: %v, want an error about iam:GetRole", err)
 	}
+	a.s.Pipeline.AWS.FunctionRole = "arn:aws:iam::123456789012:role/given"
+	if kept, err := KeepRoles(t.Context(), a.s, a.Clients); err != nil || !slices.Equal(kept.KeptRoles, []string{"stagelog-acme-firehose"}) {
+		t.Errorf("KeepRoles with a given role: %v, %v, want no need to read the old one", kept.KeptRoles, err)
+	}
 }

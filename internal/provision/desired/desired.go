@@ -88,7 +88,7 @@ func (s *Spec) bucketPolicy() policy.Document {
 		Private: []string{s.Pipeline.Deliver.ErrorPrefix, StatePrefix}, Readers: s.Pipeline.Readers,
 	}
 	if s.OthersBucket() {
-		p.Writer = policy.Writer{Account: s.Account, Firehose: s.RoleARN(s.FirehoseRole()), Function: s.RoleARN(s.FunctionRole()), State: s.StatePrefix(), Errors: s.Pipeline.Deliver.ErrorPrefix}
+		p.Writer = policy.Writer{Account: s.Account, Firehose: s.FirehoseRoleARN(), Function: s.FunctionRoleARN(), State: s.StatePrefix(), Errors: s.Pipeline.Deliver.ErrorPrefix}
 	}
 	return policy.Bucket(p)
 }
@@ -97,7 +97,7 @@ func (s *Spec) bucketPolicy() policy.Document {
 func (s *Spec) keyPolicy() policy.Document {
 	return policy.Key(policy.KeyPermissions{
 		Partition: s.Partition, Region: s.Region, Account: s.Account,
-		Roles: []string{s.RoleARN(s.FirehoseRole()), s.RoleARN(s.FunctionRole())}, Readers: s.Pipeline.Readers,
+		Roles: []string{s.FirehoseRoleARN(), s.FunctionRoleARN()}, Readers: s.Pipeline.Readers,
 	})
 }
 

@@ -117,7 +117,7 @@ func TestBucketExpiry(t *testing.T) {
 func TestRoleNamesAreUniqueInAccount(t *testing.T) {
 	seen := map[string]string{}
 	long := strings.Repeat("a", 45)
-	for _, region := range []string{"eu-west-1", "us-east-1", "ap-southeast-1"} {
+	for _, region := range []string{"eu-west-1", "us-east-1", "us-isof-south-1"} {
 		for _, name := range []string{"acme", "acme-function", "acme-eu-west-1", "eu-west-1-acme", long + "b", long + "c"} {
 			s := spec(t, "")
 			s.Region, s.Pipeline.Name = region, name
@@ -134,12 +134,46 @@ func TestRoleNamesAreUniqueInAccount(t *testing.T) {
 					t.Errorf("role %s (%d characters), want one with the Region of at most %d", role, len(role), maxRoleName)
 				}
 			}
+			const unknown = "\uE002" // as in an export, which does not know the Region
+			elsewhere := *s
+			elsewhere.Region = unknown
+			if role := strings.Replace(elsewhere.FirehoseRole(), unknown, region, 1); role != s.FirehoseRole() {
+				t.Errorf("without its Region %s is named %s", s.FirehoseRole(), role)
+			}
 			s.KeptRoles = s.OldRoles()[:1]
 			if role := s.FunctionRole(); role != "stagelog-"+name+"-function" {
 				t.Errorf("a kept role is named %s", role)
 			}
 			if role := s.FirehoseRole(); !strings.HasSuffix(role, "."+region) {
 				t.Errorf("beside a kept role, the other is named %s", role)
+			}
+		}
+	}
+}
+
+// The statements for the owners of a bucket and of a key name the roles that the pipeline uses: given ones, or those of an earlier version.
+func TestOwnersStatementsNameRolesInUse(t *testing.T) {
+	const more = "region: eu-west-1\naccount: \"123456789012\"\naws: {bucket_account: \"111122223333\", encryption: kms:arn:aws:kms:eu-west-1:111122223333:key/1"
+	given := spec(t, more+", function_role: arn:aws:iam::123456789012:role/x/f, firehose_role: arn:aws:iam::123456789012:role/x/h}\n")
+	kept := spec(t, more+"}\n")
+	kept.KeptRoles = kept.OldRoles()
+	for _, tt := range []struct {
+		s    *Spec
+		want []string
+	}{
+		{spec(t, more+"}\n"), []string{"role/stagelog-acme-function.eu-west-1", "role/stagelog-acme-firehose.eu-west-1"}},
+		{given, []string{"role/x/f", "role/x/h"}},
+		{kept, []string{"role/stagelog-acme-function", "role/stagelog-acme-firehose"}},
+	} {
+		d, err := New(tt.s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{d.BucketPolicy.JSON(), d.KeyPolicy.JSON()} {
+			for _, role := range tt.want {
+				if !strings.Contains(text, role+`"`) {
+					t.Errorf("no statement names %s:\n%s", role, text)
+				}
 			}
 		}
 	}

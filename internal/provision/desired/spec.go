@@ -104,6 +104,9 @@ const (
 
 	// maxRoleName is IAM's limit: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 	maxRoleName = 64
+	// maxRegion is more than the longest Region's name has. A name is cut off by it and not by the Region, so that an export that
+	// does not know the Region has the same name.
+	maxRegion = 16
 )
 
 // roleName returns the name of a role, like stagelog-acme-function.eu-west-1. It includes the Region because IAM roles are
@@ -113,13 +116,13 @@ func (s *Spec) roleName(suffix string) string {
 	if old := s.Pipeline.Function() + suffix; slices.Contains(s.KeptRoles, old) {
 		return old
 	}
-	name, suffix := s.Pipeline.Function(), suffix+"."+s.Region
-	if len(name)+len(suffix) > maxRoleName {
+	name, suffix := s.Pipeline.Function(), suffix+"."
+	if len(name)+len(suffix)+maxRegion > maxRoleName {
 		sum := sha256.Sum256([]byte(name))
 		suffix = fmt.Sprintf(".%x%s", sum[:4], suffix)
-		name = name[:maxRoleName-len(suffix)]
+		name = name[:maxRoleName-maxRegion-len(suffix)]
 	}
-	return name + suffix
+	return name + suffix + s.Region
 }
 
 // OldRoles returns the names that earlier versions of stagelog gave to the pipeline's roles, without the Region.
