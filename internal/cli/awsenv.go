@@ -53,6 +53,9 @@ func (a *awsFlags) load(ctx context.Context, e *env, p *config.Pipeline) (*awsSe
 		return nil, a.noCredentials(ctx, err)
 	}
 	s := &awsSession{Clients: provision.NewClients(cfg), Region: cfg.Region, Endpoint: aws.ToString(cfg.BaseEndpoint)}
+	s.Clients.ReportCalls(func(calls int64) {
+		fmt.Fprintf(e.stderr, "%d calls to API Gateway made; AWS allows only a few per second\n", calls)
+	})
 	who, err := s.Clients.STS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return nil, provision.Explain(fmt.Errorf("get the account of the credentials: %w", err))

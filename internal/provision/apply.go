@@ -141,8 +141,8 @@ func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, 
 	if err != nil {
 		return nil, Explain(err)
 	}
-	for _, st := range left {
-		resources = append(resources, newStage(d, c, st))
+	for _, r := range newStages(d, c, left) {
+		resources = append(resources, r)
 	}
 	found, err := readAll(ctx, resources, func(_ int, err error) bool { return cannotBeOurs(err) })
 	if err != nil {

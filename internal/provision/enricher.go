@@ -57,7 +57,7 @@ func hashSalt(ctx context.Context, c *Clients, p *config.Pipeline, local bool) (
 // functions, if there is one.
 func Customers(ctx context.Context, c *Clients, name, key string) (*usageplan.Snapshot, error) {
 	o := c.APIGateway.Options()
-	source, err := usageplan.NewAPISource(usageplan.APIConfig{Region: o.Region, Endpoint: aws.ToString(o.BaseEndpoint), Credentials: o.Credentials})
+	source, err := usageplan.NewAPISource(usageplan.APIConfig{Region: o.Region, Endpoint: aws.ToString(o.BaseEndpoint), Credentials: o.Credentials, HTTPClient: o.HTTPClient})
 	if err != nil {
 		return nil, err
 	}

@@ -73,8 +73,7 @@ func (p *Plan) Counts() map[Action]int {
 	return counts
 }
 
-// maxReads limits how many resources are read at once: API Gateway allows 10 control plane calls
-// per second.
+// maxReads limits how many resources are read at once.
 const maxReads = 4
 
 // MakePlan reads and compares every resource of a pipeline. It changes nothing. The error joins
@@ -117,8 +116,8 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	if err != nil {
 		return nil, Explain(err)
 	}
-	for _, st := range left {
-		r := newStage(d, c, st)
+	leaving := newStages(d, c, left)
+	for _, r := range leaving {
 		will, err := r.ending(ctx)
 		if will.keep {
 			continue
@@ -129,12 +128,16 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 		}
 		plan.Steps = append(plan.Steps, Step{Kind: r.Kind(), Name: r.Name(), Action: Restore, Reason: "it is no longer in the pipeline", Notes: []string{note}, resource: r})
 	}
+	if len(leaving) > 0 {
+		leaving[0].stream.forget() // deploy may change the bucket before it restores them
+	}
 	return plan, nil
 }
 
 // readAll reads resources concurrently. It treats a resource whose error ignore accepts, given its index, as
 // one that does not exist.
 func readAll(ctx context.Context, resources []Resource, ignore func(int, error) bool) ([]State, error) {
+	listStages(ctx, resources)
 	found := make([]State, len(resources))
 	failed := make([]error, len(resources))
 	var group errgroup.Group

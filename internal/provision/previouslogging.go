@@ -133,7 +133,7 @@ func (r *Stage) predecessor(ctx context.Context, destination string) (bool, erro
 
 // recall returns the stage's stored previous logging, or nil.
 func (r *Stage) recall(ctx context.Context) (*previousLogging, error) {
-	buckets, err := stateBuckets(ctx, r.s, r.c)
+	buckets, err := r.stream.stateBuckets(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the stage's previous access log settings: %w", err)
 	}
@@ -180,7 +180,7 @@ func readState(ctx context.Context, c *Clients, bucket, key string) ([]byte, err
 
 // forget deletes the stage's stored previous logging.
 func (r *Stage) forget(ctx context.Context) error {
-	buckets, err := stateBuckets(ctx, r.s, r.c)
+	buckets, err := r.stream.stateBuckets(ctx)
 	for _, bucket := range buckets {
 		if err == nil {
 			_, err = r.c.S3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(r.s.WithBucket(bucket).PreviousLoggingKey(r.ref))})

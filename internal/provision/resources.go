@@ -55,9 +55,8 @@ func PartsOf(d *desired.Resources, c *Clients) Parts {
 		p.Stream = append(p.Stream, newDatabase(d, c), newTable(d, c))
 	}
 	p.Stream = append(p.Stream, firehoseRole, stream)
-	owner := &streamOwner{stream: stream}
-	for _, st := range d.Spec.Pipeline.Stages {
-		p.Stages = append(p.Stages, &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: owner})
+	for _, st := range newStages(d, c, d.Spec.Pipeline.Stages) {
+		p.Stages = append(p.Stages, st)
 	}
 	p.Monitoring = monitoring(d, c)
 	return p
@@ -107,25 +106,33 @@ type Clients struct {
 	CloudWatch   *cloudwatch.Client // metrics
 	Glue         *glue.Client       // the Data Catalog
 	KMS          *kms.Client        // keys of buckets
+
+	pace *pace // of APIGateway and APIGatewayV2
 }
 
 // NewClients creates the clients from one configuration. With a custom endpoint (BaseEndpoint)
 // buckets are addressed by path, as host names below it may not resolve.
 func NewClients(cfg aws.Config) *Clients {
+	pace := newPace()
 	return &Clients{
+		pace: pace,
 		S3: s3.NewFromConfig(cfg, func(o *s3.Options) {
 			o.UsePathStyle = cfg.BaseEndpoint != nil
 			o.DisableLogOutputChecksumValidationSkipped = true // other S3 servers send no checksums
 		}),
-		IAM:          iam.NewFromConfig(cfg),
-		Logs:         cloudwatchlogs.NewFromConfig(cfg),
-		Lambda:       lambda.NewFromConfig(cfg),
-		Firehose:     firehose.NewFromConfig(cfg),
-		APIGateway:   apigateway.NewFromConfig(cfg),
-		APIGatewayV2: apigatewayv2.NewFromConfig(cfg),
-		STS:          sts.NewFromConfig(cfg),
-		Glue:         glue.NewFromConfig(cfg),
-		KMS:          kms.NewFromConfig(cfg),
+		IAM:      iam.NewFromConfig(cfg),
+		Logs:     cloudwatchlogs.NewFromConfig(cfg),
+		Lambda:   lambda.NewFromConfig(cfg),
+		Firehose: firehose.NewFromConfig(cfg),
+		APIGateway: apigateway.NewFromConfig(cfg, func(o *apigateway.Options) {
+			o.HTTPClient, o.Retryer = &pacedClient{o.HTTPClient, pace}, patient(cfg, o.Retryer)
+		}),
+		APIGatewayV2: apigatewayv2.NewFromConfig(cfg, func(o *apigatewayv2.Options) {
+			o.HTTPClient, o.Retryer = &pacedClient{o.HTTPClient, pace}, patient(cfg, o.Retryer)
+		}),
+		STS:  sts.NewFromConfig(cfg),
+		Glue: glue.NewFromConfig(cfg),
+		KMS:  kms.NewFromConfig(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			// Of the three protocols that AWS accepts, other endpoints understand this one.
 			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)

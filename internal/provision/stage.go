@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
 	"github.com/stagelog/stagelog/internal/accesslog/nearest"
@@ -29,20 +31,78 @@ type Stage struct {
 	c      *Clients
 	ref    record.StageRef
 	stream *streamOwner
+
+	listed *types.Stage // by listStages, for the next Read
+	seen   *types.Stage // by Read, for the next Apply or Destroy
 }
 
-func newStage(d *desired.Resources, c *Clients, st record.StageRef) *Stage {
-	return &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: st, stream: &streamOwner{stream: newStream(d, c)}}
+func newStages(d *desired.Resources, c *Clients, refs []record.StageRef) (all []*Stage) {
+	owner := &streamOwner{stream: newStream(d, c)}
+	for _, ref := range refs {
+		all = append(all, &Stage{s: d.Spec, format: d.AccessLogFormat, c: c, ref: ref, stream: owner})
+	}
+	return all
 }
 
-// streamOwner caches the owner of the pipeline's stream. A pipeline's stages share one, as Firehose
-// allows 5 control plane calls per second and account.
+// listStages reads the stages among resources for their next Read, all stages of an API with one call. If that fails, Read
+// reads its stage alone: the credentials may be allowed to read some stages only.
+func listStages(ctx context.Context, resources []Resource) {
+	byAPI := map[string][]*Stage{}
+	for _, r := range resources {
+		if st, ok := r.(*Stage); ok {
+			byAPI[st.ref.API] = append(byAPI[st.ref.API], st)
+		}
+	}
+	var group errgroup.Group
+	group.SetLimit(maxReads)
+	for api, stages := range byAPI {
+		if len(stages) == 1 {
+			continue
+		}
+		group.Go(func() error {
+			out, err := stages[0].c.APIGateway.GetStages(ctx, &apigateway.GetStagesInput{RestApiId: &api})
+			if err != nil {
+				return nil
+			}
+			for _, st := range stages {
+				if i := slices.IndexFunc(out.Item, func(s types.Stage) bool { return aws.ToString(s.StageName) == st.ref.Stage }); i >= 0 {
+					st.listed = &out.Item[i]
+				}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return no error
+}
+
+// streamOwner caches what a pipeline's stages share: the owner of its stream, and the buckets with their previous logging.
+// Firehose allows 5 control plane calls per second and account.
 type streamOwner struct {
 	stream *Stream
 
-	mu    sync.Mutex // guards owner, known
-	owner string     // the OwnerTag's value
-	known bool
+	mu      sync.Mutex // guards the rest
+	owner   string     // the OwnerTag's value
+	known   bool       // whether owner is set
+	buckets []string
+}
+
+// stateBuckets returns the buckets with the stages' previous logging. They do not change while stages are changed.
+func (o *streamOwner) stateBuckets(ctx context.Context) ([]string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.buckets) > 0 {
+		return o.buckets, nil
+	}
+	var err error
+	o.buckets, err = stateBuckets(ctx, o.stream.s, o.stream.all)
+	return o.buckets, err
+}
+
+// forget makes the next stateBuckets read the buckets again.
+func (o *streamOwner) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buckets = nil
 }
 
 // state sets the required flag of a stage that logs to the stream, from the stream's owner. A stream
@@ -91,10 +151,13 @@ type settings struct {
 // Read compares the settings. It returns ErrNoParent if the API or stage does not exist or is not
 // of a REST API.
 func (r *Stage) Read(ctx context.Context) (State, error) {
-	now, err := r.settings(ctx)
+	r.seen = nil
+	st, err := r.describe(ctx)
 	if err != nil {
 		return State{}, err
 	}
+	r.seen = st
+	now := settingsOf(st)
 	state := State{
 		Exists: now.DestinationARN != "",
 		Fields: []Field{
@@ -181,16 +244,39 @@ func (r *Stage) putBack(ctx context.Context, was settings, progress func(string)
 	return r.patch(ctx, progress, replace(pathDestination, was.DestinationARN))
 }
 
-// settings returns the stage's current settings.
+// settings returns the stage's settings as Read has seen them just before, or as they are now.
 func (r *Stage) settings(ctx context.Context) (settings, error) {
+	st := r.seen
+	if r.seen = nil; st == nil {
+		var err error
+		if st, err = r.describe(ctx); err != nil {
+			return settings{}, err
+		}
+	}
+	return settingsOf(st), nil
+}
+
+func settingsOf(st *types.Stage) settings {
+	if st.AccessLogSettings == nil {
+		return settings{}
+	}
+	return settings{aws.ToString(st.AccessLogSettings.DestinationArn), aws.ToString(st.AccessLogSettings.Format)}
+}
+
+// describe returns the stage as listStages has read it, once, or as it is now.
+func (r *Stage) describe(ctx context.Context) (*types.Stage, error) {
+	if st := r.listed; st != nil {
+		r.listed = nil
+		return st, nil
+	}
 	out, err := r.c.APIGateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &r.ref.API, StageName: &r.ref.Stage})
 	if awserr.NotFound(err) {
-		return settings{}, r.missing(ctx, err)
+		return nil, r.missing(ctx, err)
 	}
-	if err != nil || out.AccessLogSettings == nil {
-		return settings{}, err
+	if err != nil {
+		return nil, err
 	}
-	return settings{aws.ToString(out.AccessLogSettings.DestinationArn), aws.ToString(out.AccessLogSettings.Format)}, nil
+	return &types.Stage{StageName: out.StageName, AccessLogSettings: out.AccessLogSettings, Tags: out.Tags}, nil
 }
 
 // patch changes the stage.

@@ -1,11 +1,8 @@
 package provision
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,11 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/google/go-cmp/cmp"
 
@@ -26,76 +20,6 @@ import (
 	"github.com/stagelog/stagelog/internal/provision/moto"
 	"github.com/stagelog/stagelog/internal/record"
 )
-
-// outside is a transport for a test with a fake clock. It makes its requests, one at a time, in a goroutine outside the
-// test's bubble: an open connection inside would stop the clock.
-type outside struct {
-	mu       sync.Mutex
-	requests chan *http.Request
-	answers  chan outsideAnswer
-}
-
-type outsideAnswer struct {
-	response *http.Response
-	err      error
-}
-
-// newOutside must be called outside the bubble.
-func newOutside(t *testing.T) *outside {
-	o := &outside{requests: make(chan *http.Request), answers: make(chan outsideAnswer)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for r := range o.requests {
-			response, err := http.DefaultTransport.RoundTrip(r)
-			if err == nil {
-				var body []byte
-				body, err = io.ReadAll(response.Body)
-				err = errors.Join(err, response.Body.Close())
-				response.Body = io.NopCloser(bytes.NewReader(body))
-			}
-			o.answers <- outsideAnswer{response, err}
-		}
-	}()
-	t.Cleanup(func() { close(o.requests); <-done })
-	return o
-}
-
-func (o *outside) RoundTrip(r *http.Request) (*http.Response, error) {
-	var body []byte
-	if r.Body != nil {
-		var err error
-		if body, err = io.ReadAll(r.Body); err != nil {
-			return nil, err
-		}
-	}
-	sent, err := http.NewRequest(r.Method, r.URL.String(), bytes.NewReader(body)) // without the bubble's context
-	if err != nil {
-		return nil, err
-	}
-	sent.Header, sent.Host = r.Header.Clone(), r.Host
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.requests <- sent
-	answer := <-o.answers
-	return answer.response, answer.err
-}
-
-// tap is a middleware of SDK clients that sees each call by its name, "Firehose CreateDeliveryStream", and can answer it.
-type tap func(call string) (answer any, err error)
-
-func (f tap) on(cfg aws.Config) aws.Config {
-	cfg.APIOptions = append(cfg.APIOptions, func(s *middleware.Stack) error {
-		return s.Initialize.Add(middleware.InitializeMiddlewareFunc("tap", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-			answer, err := f(awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx))
-			if answer != nil || err != nil {
-				return middleware.InitializeOutput{Result: answer}, middleware.Metadata{}, err
-			}
-			return next.HandleInitialize(ctx, in)
-		}), middleware.Before)
-	})
-	return cfg
-}
 
 // eventual answers the first call of each operation after the creation of a resource as if the resource did not exist.
 type eventual struct {
@@ -144,7 +68,7 @@ func (e *eventual) answer(call string) (any, error) {
 // For a while after its creation, calls may not find a resource. Deploy waits for that, for every resource.
 func TestDeployWithEventualReads(t *testing.T) {
 	m := moto.Start(t)
-	transport := newOutside(t)
+	transport := moto.Outside(t)
 	api := (&stageAccount{TB: t, Clients: NewClients(m.Config(nil))}).api("shop", "prod")
 	synctest.Test(t, func(t *testing.T) {
 		s := parquetSpec(t, "")
@@ -152,7 +76,7 @@ func TestDeployWithEventualReads(t *testing.T) {
 		s.Pipeline.Stages = []record.StageRef{{API: api, Stage: "prod"}}
 		s.Pipeline.Readers = []string{"111122223333"}
 		e := &eventual{pending: map[string]bool{}}
-		c := NewClients(tap(e.answer).on(m.Config(transport)))
+		c := NewClients(moto.Tap(e.answer).On(m.Config(transport)))
 		plan, err := MakePlan(t.Context(), s, c, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -298,13 +222,13 @@ func TestCatalogErrorNamesGrant(t *testing.T) {
 		{"Glue GetTable", "Insufficient Lake Formation permission(s): Required Describe on lines", `--permissions DESCRIBE --resource '{"Table":{"DatabaseName":"stagelog_acme","Name":"lines"}}'`, func(c *Clients) Resource { return newTable(wantOf(s), c) }},
 	} {
 		calls := 0
-		c := NewClients(tap(func(call string) (any, error) {
+		c := NewClients(moto.Tap(func(call string) (any, error) {
 			if call != tt.call {
 				return nil, nil
 			}
 			calls++
 			return nil, &smithy.OperationError{ServiceID: "Glue", OperationName: strings.TrimPrefix(call, "Glue "), Err: &smithy.GenericAPIError{Code: "AccessDeniedException", Message: tt.message}}
-		}).on(m.Config(nil)))
+		}).On(m.Config(nil)))
 		r := tt.resource(c)
 		found, err := r.Read(t.Context())
 		if err == nil {

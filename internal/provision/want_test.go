@@ -1,6 +1,9 @@
 package provision
 
-import "github.com/stagelog/stagelog/internal/provision/desired"
+import (
+	"github.com/stagelog/stagelog/internal/provision/desired"
+	"github.com/stagelog/stagelog/internal/record"
+)
 
 // wantOf returns the resources of a valid pipeline.
 func wantOf(s *desired.Spec) *desired.Resources {
@@ -17,4 +20,8 @@ func newFunctionRole(s *desired.Spec, c *Clients) *role {
 
 func newFirehoseRole(s *desired.Spec, c *Clients) *role {
 	return newRole(s, wantOf(s).FirehoseRole, c)
+}
+
+func newStage(d *desired.Resources, c *Clients, ref record.StageRef) *Stage {
+	return newStages(d, c, []record.StageRef{ref})[0]
 }

@@ -22,7 +22,7 @@ type APIConfig struct {
 	Region      string // default us-east-1
 	Endpoint    string // URL that replaces AWS's endpoint; called without a proxy
 	Credentials aws.CredentialsProvider
-	HTTPClient  *http.Client // default: a client that ignores AWS_* settings
+	HTTPClient  aws.HTTPClient // default: a client that ignores AWS_* settings
 
 	PageSize       int     // default 500, API Gateway's maximum
 	Parallel       int     // plans read in parallel, default 4

@@ -39,7 +39,7 @@ type clientConfig struct {
 	endpoint    string // "" means AWS
 	host        string // AWS host, default service.region
 	credentials aws.CredentialsProvider
-	http        *http.Client
+	http        aws.HTTPClient
 	tries       int
 	pace        *rate.Limiter // optional
 }

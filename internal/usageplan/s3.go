@@ -18,7 +18,7 @@ type S3Config struct {
 	Region      string // default us-east-1
 	Endpoint    string // URL that replaces AWS's endpoint; called without a proxy
 	Credentials aws.CredentialsProvider
-	HTTPClient  *http.Client // default: a client that ignores AWS_* settings
+	HTTPClient  aws.HTTPClient // default: a client that ignores AWS_* settings
 }
 
 // S3Store is a SnapshotStore in one S3 object that uses conditional puts (If-Match and If-None-Match).

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/durable/awserr"
@@ -22,10 +21,7 @@ import (
 )
 
 const (
-	// API Gateway allows 10 management calls per second and account, with a burst. Some are left for other clients.
-	callsPerSecond = 5
-	burst          = 10
-	inParallel     = 4
+	inParallel = 4
 
 	// maxAPIs limits the duration of Find: each API takes one call.
 	maxAPIs = 500
@@ -77,7 +73,7 @@ type Stream struct {
 // Find reads the account. Anything it is not allowed to read becomes a note. It fails only if the REST APIs cannot be
 // listed, or ctx ends.
 func Find(ctx context.Context, c *provision.Clients) (Found, error) {
-	l := finder{c: c, pace: rate.NewLimiter(callsPerSecond, burst)}
+	l := finder{c: c}
 	apis, err := l.restAPIs(ctx)
 	if err != nil {
 		return Found{}, provision.Explain(fmt.Errorf("list the REST APIs: %w", err))
@@ -95,7 +91,6 @@ func Find(ctx context.Context, c *provision.Clients) (Found, error) {
 // finder holds the state of one Find.
 type finder struct {
 	c     *provision.Clients
-	pace  *rate.Limiter
 	found Found // owned by the goroutine that called Find
 }
 
@@ -113,9 +108,6 @@ func (l *finder) restAPIs(ctx context.Context) ([]API, error) {
 	var all []API
 	pages := apigateway.NewGetRestApisPaginator(l.c.APIGateway, &apigateway.GetRestApisInput{Limit: aws.Int32(pageSize)})
 	for pages.HasMorePages() {
-		if err := l.pace.Wait(ctx); err != nil {
-			return nil, err
-		}
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, err
@@ -167,9 +159,6 @@ func inGroup(n int, do func(i int)) {
 }
 
 func (l *finder) stagesOf(ctx context.Context, api API) ([]Stage, error) {
-	if err := l.pace.Wait(ctx); err != nil {
-		return nil, err
-	}
 	out, err := l.c.APIGateway.GetStages(ctx, &apigateway.GetStagesInput{RestApiId: &api.ID})
 	if err != nil {
 		return nil, err
@@ -191,9 +180,6 @@ func (l *finder) plans(ctx context.Context) error {
 	of := map[record.StageRef][]string{}
 	pages := apigateway.NewGetUsagePlansPaginator(l.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(pageSize)})
 	for pages.HasMorePages() {
-		if err := l.pace.Wait(ctx); err != nil {
-			return err
-		}
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
@@ -217,9 +203,6 @@ func (l *finder) plans(ctx context.Context) error {
 func (l *finder) otherAPIs(ctx context.Context) error {
 	in := &apigatewayv2.GetApisInput{MaxResults: aws.String(fmt.Sprint(pageSize))}
 	for len(l.found.Other) < maxAPIs {
-		if err := l.pace.Wait(ctx); err != nil {
-			return err
-		}
 		out, err := l.c.APIGatewayV2.GetApis(ctx, in)
 		if awserr.Unsupported(err) {
 			return nil // an endpoint other than AWS may not have such APIs

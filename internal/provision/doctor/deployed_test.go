@@ -39,18 +39,24 @@ stages: [{api: `+b.ref.API+`, stage: prod}]
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec := &desired.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: emptyZip(t), Architecture: "arm64"}
+	plan := must(provision.MakePlan(t.Context(), spec, b.c, nil))(t)
+	if err := plan.Execute(t.Context(), nil, func(provision.Event) {}); err != nil {
+		t.Fatal(err)
+	}
+	return b.c, doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Spec: spec, Stages: p.Stages, Readers: p.Readers}
+}
+
+// emptyZip returns a zip for a function that is never called.
+func emptyZip(t *testing.T) []byte {
+	t.Helper()
 	var code bytes.Buffer
 	z := zip.NewWriter(&code)
 	must(z.Create("bootstrap"))(t)
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	spec := &desired.Spec{Pipeline: p, Partition: "aws", Region: moto.Region, Account: moto.Account, Zip: code.Bytes(), Architecture: "arm64"}
-	plan := must(provision.MakePlan(t.Context(), spec, b.c, nil))(t)
-	if err := plan.Execute(t.Context(), nil, func(provision.Event) {}); err != nil {
-		t.Fatal(err)
-	}
-	return b.c, doctor.Target{Region: moto.Region, Account: moto.Account, Partition: "aws", Spec: spec, Stages: p.Stages, Readers: p.Readers}
+	return code.Bytes()
 }
 
 func TestDeployedPipelineHasNoFaults(t *testing.T) {

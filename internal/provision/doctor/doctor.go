@@ -53,7 +53,7 @@ type Options struct {
 // check to report as it completes. A broken chain is not an error: an error means that AWS
 // could not be reached, and the report then holds the checks made until then.
 func Run(ctx context.Context, c *provision.Clients, t Target, o Options, report func(Check)) (Report, error) {
-	r := &run{c: c, t: t, o: o, out: recorder{report: report}}
+	r := &run{c: c, t: t, o: o, out: recorder{report: report}, gateway: gateway{c: c.APIGateway, apis: map[string]*api{}}}
 	err := r.chains(ctx)
 	return r.out.Report, err
 }
@@ -64,6 +64,8 @@ type run struct {
 	t   Target
 	o   Options
 	out recorder
+
+	gateway gateway
 
 	fatal error // AWS could not be reached; further checks are pointless
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	v2 "github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
@@ -31,12 +30,13 @@ type stage struct {
 // readStage reads a stage's access log settings.
 func (r *run) readStage(ctx context.Context, ref record.StageRef) *stage {
 	st := &stage{ref: ref}
-	out, err := r.c.APIGateway.GetStage(ctx, &apigateway.GetStageInput{RestApiId: &ref.API, StageName: &ref.Stage})
+	others := slices.ContainsFunc(r.t.Stages, func(other record.StageRef) bool { return other.API == ref.API && other != ref })
+	log, err := r.gateway.stage(ctx, ref, others)
 	if err != nil {
 		st.err = err
 		return st
 	}
-	if log := out.AccessLogSettings; log != nil {
+	if log != nil {
 		st.destination, st.format = aws.ToString(log.DestinationArn), aws.ToString(log.Format)
 	}
 	if at, err := arn.Parse(st.destination); err == nil && at.Service == "firehose" && strings.HasPrefix(at.Resource, streamResource) {
@@ -173,17 +173,13 @@ type plan struct{ id, name string }
 
 // plansOf returns the usage plans of a stream's stages.
 func (r *run) plansOf(ctx context.Context, s *stream) (all []plan, err error) {
-	for page, err := range provision.Pages(ctx, apigateway.NewGetUsagePlansPaginator(r.c.APIGateway, &apigateway.GetUsagePlansInput{Limit: aws.Int32(500)})) {
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range page.Items {
-			if slices.ContainsFunc(p.ApiStages, s.hasStage) {
-				all = append(all, plan{aws.ToString(p.Id), aws.ToString(p.Name)})
-			}
+	plans, err := r.gateway.usagePlans(ctx)
+	for _, p := range plans {
+		if slices.ContainsFunc(p.ApiStages, s.hasStage) {
+			all = append(all, plan{aws.ToString(p.Id), aws.ToString(p.Name)})
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 func (s *stream) hasStage(in types.ApiStage) bool {
@@ -197,27 +193,17 @@ func (r *run) checkKeys(ctx context.Context, st *stage, s *stream) {
 	if s.function == "" && len(customerFields(st.format)) > 1 {
 		return // customers are identified by an authorizer
 	}
-	methods, with := 0, 0
-	in := &apigateway.GetResourcesInput{RestApiId: &st.ref.API, Embed: []string{"methods"}, Limit: aws.Int32(500)}
-	for page, err := range provision.Pages(ctx, apigateway.NewGetResourcesPaginator(r.c.APIGateway, in)) {
-		if err != nil {
-			r.unknown(linkStage, name, "which methods of "+st.ref.API+" require API keys", need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/resources")}, err)
-			return
-		}
-		for _, resource := range page.Items {
-			for _, m := range resource.ResourceMethods {
-				if methods++; aws.ToBool(m.ApiKeyRequired) {
-					with++
-				}
-			}
-		}
+	methods := r.gateway.methods(ctx, st.ref.API)
+	if methods.err != nil {
+		r.unknown(linkStage, name, "which methods of "+st.ref.API+" require API keys", need{"apigateway:GET", r.apiARN("/restapis/" + st.ref.API + "/resources")}, methods.err)
+		return
 	}
-	if methods == 0 || with > 0 {
-		r.out.ok(linkStage, name, "%d of %d methods require an API key", with, methods)
+	if methods.all == 0 || methods.withKey > 0 {
+		r.out.ok(linkStage, name, "%d of %d methods require an API key", methods.withKey, methods.all)
 		return
 	}
 	r.out.problem(Warning, linkStage, name, finding{
-		found: fmt.Sprintf("none of the %d methods of %s requires an API key", methods, st.ref.API), cause: "apiKeyRequired is false for all of them, and API Gateway then ignores keys",
+		found: fmt.Sprintf("none of the %d methods of %s requires an API key", methods.all, st.ref.API), cause: "apiKeyRequired is false for all of them, and API Gateway then ignores keys",
 		consequence: "no request has a key id, so usage plan and customer cannot be looked up: they are - in every record",
 		fix: command("apigateway", "update-method", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--resource-id", "RESOURCE_ID", "--http-method", "METHOD", "--patch-operations", "op=replace,path=/apiKeyRequired,value=true") +
 			"\nfor each method, then " + command("apigateway", "create-deployment", "--region", r.t.Region, "--rest-api-id", st.ref.API, "--stage-name", st.ref.Stage),
