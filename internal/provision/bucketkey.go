@@ -28,7 +28,7 @@ func (r *Bucket) judgeKey(ctx context.Context, by types.ServerSideEncryptionByDe
 	}
 	k, problem := ReadKMSKey(ctx, r.all, r.s.Region, id), ""
 	switch {
-	case awserr.Is(k.Err, "NotFoundException"):
+	case k.Lacks == "kms:DescribeKey" && awserr.Is(k.Err, "NotFoundException"):
 		problem = fmt.Sprintf("the KMS key %s does not exist in %s, so no object could be put", id, r.s.Region)
 	case !k.Enabled():
 		problem = fmt.Sprintf("the KMS key %s is %s, so no object could be put", id, k.State)
