@@ -129,6 +129,11 @@ type Dashboard struct {
 // DashboardName returns the name of the dashboard. It has the Region, because dashboards are global.
 func (s *Spec) DashboardName() string { return s.Function() + "-" + s.Region }
 
+// DashboardARN returns the ARN of the dashboard.
+func (s *Spec) DashboardARN() string {
+	return "arn:" + s.Partition + ":cloudwatch::" + s.Account + ":dashboard/" + s.DashboardName()
+}
+
 // DashboardOwner returns the text in the pipeline's dashboard that marks it as the pipeline's. Dashboards can have tags since
 // 2026, but not those that CloudFormation creates.
 func (s *Spec) DashboardOwner() string { return "stagelog: " + s.Owner() }

@@ -244,12 +244,32 @@ func (r *request) query() Call {
 	}
 	call := Call{Operation: queryServices[form.Get("Version")] + " " + form.Get("Action"), Resources: []string{"*"}}
 	switch {
+	case form.Get("Version") == "2010-08-01":
+		call.Resources = r.cloudWatch(form)
 	case form.Get("RoleName") != "":
 		call.Resources[0] = "arn:aws:iam::" + Account + ":role/" + form.Get("RoleName")
 	case form.Get("PolicyArn") != "":
 		call.Resources[0] = form.Get("PolicyArn")
 	}
 	return call
+}
+
+// cloudWatch returns the alarms or dashboards of a call.
+func (r *request) cloudWatch(form url.Values) (all []string) {
+	for name, values := range form {
+		switch member, _, _ := strings.Cut(name, "."); member {
+		case "AlarmName", "AlarmNames":
+			all = append(all, r.arn("cloudwatch", "alarm:"+values[0]))
+		case "DashboardName", "DashboardNames":
+			all = append(all, "arn:aws:cloudwatch::"+Account+":dashboard/"+values[0])
+		case "ResourceARN":
+			all = append(all, values[0])
+		}
+	}
+	if len(all) == 0 {
+		return []string{"*"}
+	}
+	return all
 }
 
 // jsonServices name the services of AWS's JSON protocols by the prefix of their operations.

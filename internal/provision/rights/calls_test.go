@@ -190,7 +190,7 @@ func TestPoliciesMatchCalls(t *testing.T) {
 		p.run(rights.Deploy, 0, append([]string{"deploy", "--yes", "--function-zip", "function.zip"}, more...)...)
 	}
 	p.writeZip("one")
-	p.write("", "prod", "dev")
+	p.write("aws: {dashboard: true}\n", "prod", "dev")
 	p.run(rights.Plan, 2, "plan", "--function-zip", "function.zip")
 	deploy("--replace-logging")
 	p.run(rights.Plan, 0, "plan", "--function-zip", "function.zip")
@@ -217,7 +217,7 @@ func TestPoliciesMatchCalls(t *testing.T) {
 	p.addStatement()
 	p.run(rights.Destroy, 0, "destroy", "--yes", "--no-drain")
 	p.ok(p.c.S3.DeleteBucketPolicy(t.Context(), &s3.DeleteBucketPolicyInput{Bucket: aws.String(testBucket)}))
-	encryption := "aws: {encryption: \"kms:" + p.key() + "\"}\n"
+	encryption := "aws: {dashboard: true, encryption: \"kms:" + p.key() + "\"}\n"
 	p.write(encryption, "prod")
 	p.run(rights.Plan, 2, "plan", "--function-zip", "function.zip")
 	deploy()

@@ -86,7 +86,24 @@ func document(p pipeline, by Command) policy.Document {
 		},
 			func(other *policy.Statement) { other.Resources = union(other.Resources, s.Resources) })
 	}
+	for i := 0; i < len(all); i++ {
+		if others := slices.Delete(slices.Clone(all), i, i+1); covered(all[i], others) {
+			all = others
+			i--
+		}
+	}
 	return policy.Document{Version: policy.Version, Statements: all}
+}
+
+// covered reports whether others allow all that a statement allows.
+func covered(s policy.Statement, others []policy.Statement) bool {
+	d := policy.Document{Version: policy.Version, Statements: others}
+	for _, action := range s.Actions {
+		if slices.ContainsFunc(s.Resources, func(resource string) bool { return !allows(d, action, resource) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func (on *scope) statement(p pipeline, actions []string) policy.Statement {

@@ -23,7 +23,7 @@ type scope struct {
 type pipeline struct {
 	*desired.Resources
 	deleteBucket bool
-	manyStages   bool // names APIs instead of their stages
+	manyStages   bool // names APIs instead of their stages, and no API for reading methods
 }
 
 func one(resource func(pipeline) string) func(pipeline) []string {
@@ -55,6 +55,8 @@ const (
 	kindTable        = "Glue table"
 	kindStream       = "Firehose delivery stream"
 	kindStage        = "API stage"
+	kindAlarm        = "CloudWatch alarm"
+	kindDashboard    = "CloudWatch dashboard"
 )
 
 var (
@@ -89,6 +91,13 @@ var (
 		}
 		return all
 	}}
+
+	// DescribeAlarms is authorized for all alarms, whichever it names.
+	anyAlarm      = &scope{sid: "AllAlarms", resources: one(func(p pipeline) string { return p.Spec.AlarmARN("*") })}
+	alarms        = &scope{sid: "Alarms", kind: kindAlarm, resources: unless(func(p pipeline) bool { return len(p.Alarms) == 0 }, alarmARNs)}
+	leftAlarms    = &scope{sid: "Alarms", resources: one(alarmARNs)}
+	dashboard     = &scope{sid: "Dashboard", kind: kindDashboard, resources: unless(func(p pipeline) bool { return p.Dashboard == nil }, dashboardARN)}
+	leftDashboard = &scope{sid: "Dashboard", resources: one(dashboardARN)}
 
 	// The names that an earlier version gave to roles are included: a pipeline that has such roles keeps them.
 	roles = &scope{sid: "Roles", kind: kindRole, resources: func(p pipeline) []string {
@@ -137,7 +146,12 @@ var (
 		return ofStages(p, func(st record.StageRef) string { return "/restapis/" + st.API + "/stages" })
 	}}
 	methods = &scope{sid: "ApiGateway", resources: func(p pipeline) []string {
-		return ofStages(p, func(st record.StageRef) string { return "/restapis/" + st.API + "/resources" })
+		return ofStages(p, func(st record.StageRef) string {
+			if p.manyStages {
+				return "/restapis/*/resources"
+			}
+			return "/restapis/" + st.API + "/resources"
+		})
 	}}
 	apis          = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/restapis") })}
 	allStages     = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/restapis/*/stages") })}
@@ -153,6 +167,10 @@ func functionRoles(p pipeline) []string {
 func firehoseRoles(p pipeline) []string {
 	return []string{aws.ToString(p.Destination.RoleARN), p.Spec.RoleARN(p.Spec.OldRoles()[1])}
 }
+
+func alarmARNs(p pipeline) string { return p.Spec.AlarmARN(p.Spec.Function() + "-*") }
+
+func dashboardARN(p pipeline) string { return p.Spec.DashboardARN() }
 
 func bucketARN(p pipeline) string { return p.Spec.BucketARN() }
 

@@ -28,6 +28,8 @@ type use struct {
 
 const attached = "to examine policies that others attached to the roles, and permissions boundaries"
 
+const leftover = "to delete alarms and a dashboard that stagelog.yaml no longer has"
+
 const others = "to examine a bucket that others set up"
 
 // uses lists every operation that commands call. The first line of an operation has its own action, further ones the other
@@ -89,6 +91,22 @@ var uses = []use{
 	{"CloudWatch Logs DeleteLogGroup", Destroy, logGroups, "logs:DeleteLogGroup", ""},
 	{"CloudWatch Logs GetLogEvents", Doctor, logGroups, "logs:GetLogEvents", ""},
 	{"CloudWatch Logs FilterLogEvents", Doctor, logGroups, "logs:FilterLogEvents", ""},
+
+	{"CloudWatch DescribeAlarms", compare | Doctor, anyAlarm, "cloudwatch:DescribeAlarms", ""},
+	{"CloudWatch ListTagsForResource", compare, alarms, "cloudwatch:ListTagsForResource", ""},
+	{"CloudWatch PutMetricAlarm", Deploy, alarms, "cloudwatch:PutMetricAlarm cloudwatch:TagResource", ""},
+	{"CloudWatch TagResource", Deploy, alarms, "cloudwatch:TagResource", ""},
+	{"CloudWatch UntagResource", Deploy, alarms, "cloudwatch:UntagResource", ""},
+	{"CloudWatch DeleteAlarms", Destroy, alarms, "cloudwatch:DeleteAlarms", ""},
+	{"CloudWatch GetDashboard", compare, dashboard, "cloudwatch:GetDashboard", ""},
+	{"CloudWatch PutDashboard", Deploy, dashboard, "cloudwatch:PutDashboard cloudwatch:TagResource", ""},
+	{"CloudWatch DeleteDashboards", Destroy, dashboard, "cloudwatch:DeleteDashboards", ""},
+	{"CloudWatch DescribeAlarms", compare, anyAlarm, "cloudwatch:DescribeAlarms", leftover},
+	{"CloudWatch ListTagsForResource", compare, leftAlarms, "cloudwatch:ListTagsForResource", leftover},
+	{"CloudWatch DeleteAlarms", Deploy | Destroy, leftAlarms, "cloudwatch:DeleteAlarms", leftover},
+	{"CloudWatch GetDashboard", compare, leftDashboard, "cloudwatch:GetDashboard", leftover},
+	{"CloudWatch DeleteDashboards", Deploy | Destroy, leftDashboard, "cloudwatch:DeleteDashboards", leftover},
+	{"CloudWatch GetMetricData", Plan | Deploy, account, "cloudwatch:GetMetricData", "to compare the traffic of the stages with the quota of the delivery stream"},
 
 	{"IAM GetRole", compare | Doctor, roles, "iam:GetRole", ""},
 	{"IAM GetRolePolicy", compare | Doctor, roles, "iam:GetRolePolicy", ""},
