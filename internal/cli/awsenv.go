@@ -34,7 +34,7 @@ func (a *awsFlags) bind(cmd *cobra.Command) {
 // awsSession holds the clients for one account and Region.
 type awsSession struct {
 	Clients   *provision.Clients
-	Partition string // aws, aws-cn, aws-us-gov
+	Partition string // record.Partition lists them
 	Region    string
 	Account   string // 12 digits
 	Caller    string // ARN of the credentials' owner

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // Local is the endpoint of the bucket that `stagelog up` embeds, whose port may be another one in each run.
@@ -30,7 +32,7 @@ func FileName(bucket, prefix, endpoint string) string {
 		}
 		return '-'
 	}, strings.TrimSuffix(host, "/"))
-	if host == "" || strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".amazonaws.com.cn") {
+	if host == "" || record.OnAWS(host) {
 		return bucket + ".duckdb"
 	}
 	return bucket + "@" + host + ".duckdb"

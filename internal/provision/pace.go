@@ -43,7 +43,7 @@ func newPace() *pace { return &pace{limiter: rate.NewLimiter(callsPerSecond, cal
 // reportEach is the number of calls that take ten seconds.
 const reportEach = 10 * callsPerSecond
 
-// ReportCalls sets a function that is told now and then how many calls were made to API Gateway in AWS, as progress of long reads.
+// ReportCalls sets a function that is called now and then with the number of calls to API Gateway in AWS, as progress of long reads.
 func (c *Clients) ReportCalls(report func(calls int64)) { c.pace.report = report }
 
 // Do implements aws.HTTPClient.
@@ -68,8 +68,8 @@ const (
 	throttledWait  = 10 * time.Second // the longest between two of them
 )
 
-// patient returns a retryer for calls that share a quota with other clients, or usual if the configuration chooses one.
-func patient(cfg aws.Config, usual aws.Retryer) aws.Retryer {
+// retryerFor returns a retryer for calls that share a quota with other clients, or usual if the configuration chooses one.
+func retryerFor(cfg aws.Config, usual aws.Retryer) aws.Retryer {
 	if cfg.Retryer != nil || cfg.RetryMaxAttempts != 0 || cfg.RetryMode == aws.RetryModeAdaptive {
 		return usual
 	}

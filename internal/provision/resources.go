@@ -125,10 +125,10 @@ func NewClients(cfg aws.Config) *Clients {
 		Lambda:   lambda.NewFromConfig(cfg),
 		Firehose: firehose.NewFromConfig(cfg),
 		APIGateway: apigateway.NewFromConfig(cfg, func(o *apigateway.Options) {
-			o.HTTPClient, o.Retryer = &pacedClient{o.HTTPClient, pace}, patient(cfg, o.Retryer)
+			o.HTTPClient, o.Retryer = &pacedClient{o.HTTPClient, pace}, retryerFor(cfg, o.Retryer)
 		}),
 		APIGatewayV2: apigatewayv2.NewFromConfig(cfg, func(o *apigatewayv2.Options) {
-			o.HTTPClient, o.Retryer = &pacedClient{o.HTTPClient, pace}, patient(cfg, o.Retryer)
+			o.HTTPClient, o.Retryer = &pacedClient{o.HTTPClient, pace}, retryerFor(cfg, o.Retryer)
 		}),
 		STS:  sts.NewFromConfig(cfg),
 		Glue: glue.NewFromConfig(cfg),

@@ -111,9 +111,11 @@ func TestListSkipsWaitBeyondDeadline(t *testing.T) {
 
 func TestEndpoints(t *testing.T) {
 	for region, want := range map[string]string{
-		"eu-west-1":     "https://apigateway.eu-west-1.amazonaws.com/usageplans?limit=500",
-		"us-gov-west-1": "https://apigateway.us-gov-west-1.amazonaws.com/usageplans?limit=500",
-		"cn-north-1":    "https://apigateway.cn-north-1.amazonaws.com.cn/usageplans?limit=500",
+		"eu-west-1":      "https://apigateway.eu-west-1.amazonaws.com/usageplans?limit=500",
+		"us-gov-west-1":  "https://apigateway.us-gov-west-1.amazonaws.com/usageplans?limit=500",
+		"eusc-de-east-1": "https://apigateway.eusc-de-east-1.amazonaws.eu/usageplans?limit=500",
+		"us-iso-east-1":  "https://apigateway.us-iso-east-1.c2s.ic.gov/usageplans?limit=500",
+		"cn-north-1":     "https://apigateway.cn-north-1.amazonaws.com.cn/usageplans?limit=500",
 	} {
 		var got, auth string
 		source, err := usageplan.NewAPISource(usageplan.APIConfig{

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/stagelog/stagelog/internal/durable/retry"
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 const (
@@ -58,7 +59,7 @@ func newClient(cfg clientConfig) (*client, error) {
 	cfg.region, cfg.tries = cmp.Or(cfg.region, "us-east-1"), cmp.Or(cfg.tries, 6)
 	local := cfg.endpoint != ""
 	if !local {
-		cfg.endpoint = "https://" + cmp.Or(cfg.host, cfg.service+"."+cfg.region+"."+domain(cfg.region))
+		cfg.endpoint = "https://" + cmp.Or(cfg.host, cfg.service+"."+cfg.region+"."+record.DNSSuffix(cfg.region))
 	}
 	base, err := url.Parse(cfg.endpoint)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
@@ -69,13 +70,6 @@ func newClient(cfg clientConfig) (*client, error) {
 	}
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = cfg.service == "s3" })
 	return &client{cfg: cfg, base: base, signer: signer}, nil
-}
-
-func domain(region string) string {
-	if strings.HasPrefix(region, "cn-") {
-		return "amazonaws.com.cn"
-	}
-	return "amazonaws.com"
 }
 
 // newHTTPClient returns a client that ignores the environment, except for the proxy settings on

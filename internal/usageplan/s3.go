@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/stagelog/stagelog/internal/record"
 )
 
 // S3Config selects the object of the shared snapshot. It must not be below a prefix that readers may
@@ -33,7 +35,7 @@ func NewS3Store(cfg S3Config) (*S3Store, error) {
 		return nil, errors.New("shared snapshot requires a bucket and a key")
 	}
 	region := cmp.Or(cfg.Region, "us-east-1")
-	host, path := "s3."+region+"."+domain(region), "/"+cfg.Bucket+"/"+cfg.Key
+	host, path := "s3."+region+"."+record.DNSSuffix(region), "/"+cfg.Bucket+"/"+cfg.Key
 	if cfg.Endpoint == "" && !strings.Contains(cfg.Bucket, ".") { // the certificate's wildcard does not cover dots
 		host, path = cfg.Bucket+"."+host, "/"+cfg.Key
 	}

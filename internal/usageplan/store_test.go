@@ -453,20 +453,21 @@ func TestS3StoreWithoutListPermission(t *testing.T) {
 }
 
 func TestS3StoreInAWS(t *testing.T) {
-	for bucket, want := range map[string]string{
-		"logs":    "https://logs.s3.eu-west-1.amazonaws.com/state",
-		"my.logs": "https://s3.eu-west-1.amazonaws.com/my.logs/state",
+	for _, tt := range []struct{ bucket, region, want string }{
+		{"logs", "eu-west-1", "https://logs.s3.eu-west-1.amazonaws.com/state"},
+		{"my.logs", "eu-west-1", "https://s3.eu-west-1.amazonaws.com/my.logs/state"},
+		{"logs", "eusc-de-east-1", "https://logs.s3.eusc-de-east-1.amazonaws.eu/state"},
 	} {
 		var got string
 		store, err := usageplan.NewS3Store(usageplan.S3Config{
-			Bucket: bucket, Key: "state", Region: "eu-west-1", Credentials: credentials,
+			Bucket: tt.bucket, Key: "state", Region: tt.region, Credentials: credentials,
 			HTTPClient: handlerClient(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.String() })),
 		})
 		if err != nil {
 			t.Fatalf("NewS3Store: %v", err)
 		}
-		if _, _, err := store.Get(t.Context(), ""); err != nil || got != want {
-			t.Errorf("Get in bucket %s called %s (%v), want %s", bucket, got, err, want)
+		if _, _, err := store.Get(t.Context(), ""); err != nil || got != tt.want {
+			t.Errorf("Get in bucket %s called %s (%v), want %s", tt.bucket, got, err, tt.want)
 		}
 	}
 }

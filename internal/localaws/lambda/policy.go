@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/stagelog/stagelog/internal/localaws/wire"
-	"github.com/stagelog/stagelog/internal/record"
 )
 
 // statement is one AddPermission. It is stored and returned, but not enforced: all callers are the account itself.
@@ -99,7 +98,7 @@ func (s *Service) policyStatement(name string, st statement) map[string]any {
 	case strings.HasSuffix(st.Principal, ".amazonaws.com"):
 		principal = map[string]string{"Service": st.Principal}
 	case accountExpression.MatchString(st.Principal):
-		principal = map[string]string{"AWS": "arn:" + record.Partition(s.cfg.Region) + ":iam::" + st.Principal + ":root"}
+		principal = map[string]string{"AWS": "arn:aws:iam::" + st.Principal + ":root"}
 	case st.Principal != "*":
 		principal = map[string]string{"AWS": st.Principal}
 	}

@@ -311,5 +311,5 @@ func (s *Service) settle(fn func()) bool {
 
 // arn returns the ARN of a function of this service.
 func (s *Service) arn(name string) string {
-	return "arn:" + record.Partition(s.cfg.Region) + ":lambda:" + s.cfg.Region + ":" + s.cfg.Account + ":function:" + name
+	return "arn:aws:lambda:" + s.cfg.Region + ":" + s.cfg.Account + ":function:" + name
 }

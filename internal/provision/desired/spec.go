@@ -17,7 +17,7 @@ const OwnerTag = "stagelog"
 // Spec is a pipeline placed in one account and Region. Its methods name the resources.
 type Spec struct {
 	Pipeline  *config.Pipeline
-	Partition string // aws, aws-cn, aws-us-gov
+	Partition string // record.Partition lists them
 	Region    string
 	Account   string // 12 digits
 
