@@ -296,7 +296,7 @@ func TestConsoleHosts(t *testing.T) {
 
 func TestRegionsOfAllPartitions(t *testing.T) {
 	for _, region := range []string{"eu-west-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-isob-east-1", "eu-isoe-west-1"} {
-		p, err := config.Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-logs\nregion: "+region+"\n"), func(string) string { return "" })
+		p, err := Parse("stagelog.yaml", []byte("name: acme\nbucket: acme-logs\nregion: "+region+"\n"), func(string) string { return "" })
 		if err != nil || p.Region != region {
 			t.Errorf("region: %s: %v", region, err)
 		}
