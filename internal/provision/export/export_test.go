@@ -28,13 +28,13 @@ var pipelines = map[string]string{
 stages: [{api: a1b2c3d4e5, stage: prod}, {api: f6g7h8i9j0, stage: beta}]
 format: full
 deliver: {interval: 300s, size: 64MiB, compression: none, prefix: "logs/!{timestamp:yyyy/MM/dd}/", error_prefix: "errors/!{firehose:error-output-type}/"}
-aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_days: 60, alarm_topic: "arn:aws:sns:eu-west-1:111122223333:on-call", dashboard: true}
+aws: {architecture: x86_64, memory: 1024, expire_days: 400, error_days: 14, log_days: 60, dashboard: true}
 `,
 	"apiable with short interval": top + `preset: apiable
 readers: ["111122223333"]
 deliver: {interval: 15s, size: 1MiB}
 `,
-	"Parquet": top + "deliver: {format: parquet, compression: gzip}\n",
+	"Parquet": top + "deliver: {format: parquet, compression: gzip}\naws: {alarm_topic: \"arn:aws:sns:eu-west-1:111122223333:on-call\"}\n",
 	"organisation": top + `aws:
   tags: {cost-center: "42", team: platform}
   permissions_boundary: arn:aws:iam::123456789012:policy/boundary
