@@ -197,6 +197,8 @@ func (c *configuration) role(label string, r desired.Role) {
 	b.set("name", r.Name, "path", path(r), "permissions_boundary", given(r.Boundary), "description", r.Description, "tags", hcl("local.tags"))
 	b.line()
 	b.set("assume_role_policy", jsonencode(jsonTree(r.Trust.JSON())))
+	b.line()
+	b.block("lifecycle").set("create_before_destroy", true) // the pipeline needs a role while its name or path changes
 
 	b = c.resource("aws_iam_role_policy", label)
 	b.set("name", desired.RolePolicy, "role", hcl("aws_iam_role."+label+".id"))
