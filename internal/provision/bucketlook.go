@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3control"
+	s3controltypes "github.com/aws/aws-sdk-go-v2/service/s3control/types"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
 	"github.com/stagelog/stagelog/internal/provision/desired"
@@ -160,6 +162,9 @@ func (r *Bucket) tag(ctx context.Context) error {
 		return err
 	}
 	remove, set := tagChanges(bucketTags(tags), r.s.Tags())
+	if r.abac(ctx) {
+		return r.tagResource(ctx, remove, set)
+	}
 	tags = slices.DeleteFunc(tags, func(t types.Tag) bool {
 		_, replaced := set[aws.ToString(t.Key)]
 		return replaced || slices.Contains(remove, aws.ToString(t.Key))
@@ -167,6 +172,26 @@ func (r *Bucket) tag(ctx context.Context) error {
 	_, err = r.c.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
 		Bucket: aws.String(r.Name()), Tagging: &types.Tagging{TagSet: append(tags, s3Tags(set)...)},
 	})
+	return err
+}
+
+// tagResource sets and removes tags of a bucket that uses them for access control: S3 then refuses PutBucketTagging.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/buckets-tagging-enable-abac.html
+func (r *Bucket) tagResource(ctx context.Context, remove []string, set map[string]string) error {
+	account, bucket := aws.String(r.want.Account), aws.String(r.s.BucketARN())
+	var tags []s3controltypes.Tag
+	for _, t := range s3Tags(set) {
+		tags = append(tags, s3controltypes.Tag{Key: t.Key, Value: t.Value})
+	}
+	if len(tags) > 0 {
+		if _, err := r.all.S3Control.TagResource(ctx, &s3control.TagResourceInput{AccountId: account, ResourceArn: bucket, Tags: tags}); err != nil {
+			return err
+		}
+	}
+	if len(remove) == 0 {
+		return nil
+	}
+	_, err := r.all.S3Control.UntagResource(ctx, &s3control.UntagResourceInput{AccountId: account, ResourceArn: bucket, TagKeys: remove})
 	return err
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3control"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
@@ -106,6 +107,7 @@ type Clients struct {
 	CloudWatch   *cloudwatch.Client // metrics
 	Glue         *glue.Client       // the Data Catalog
 	KMS          *kms.Client        // keys of buckets
+	S3Control    *s3control.Client  // tags of buckets that use them for access control
 
 	pace *pace // of APIGateway and APIGatewayV2
 }
@@ -130,9 +132,10 @@ func NewClients(cfg aws.Config) *Clients {
 		APIGatewayV2: apigatewayv2.NewFromConfig(cfg, func(o *apigatewayv2.Options) {
 			o.HTTPClient, o.Retryer = &pacedClient{o.HTTPClient, pace}, retryerFor(cfg, o.Retryer)
 		}),
-		STS:  sts.NewFromConfig(cfg),
-		Glue: glue.NewFromConfig(cfg),
-		KMS:  kms.NewFromConfig(cfg),
+		STS:       sts.NewFromConfig(cfg),
+		Glue:      glue.NewFromConfig(cfg),
+		KMS:       kms.NewFromConfig(cfg),
+		S3Control: s3control.NewFromConfig(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			// Of the three protocols that AWS accepts, other endpoints understand this one.
 			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)

@@ -32,6 +32,8 @@ const leftover = "to delete alarms and a dashboard that stagelog.yaml no longer 
 
 const others = "to examine a bucket that others set up"
 
+const abac = "to tag a bucket that uses tags for access control"
+
 // uses lists every operation that commands call. The first line of an operation has its own action, further ones the other
 // actions that AWS authorizes with it, or other resources. The IAM actions and resources are those of the Service Authorization
 // Reference, https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html; what S3 requires for each call is
@@ -59,6 +61,8 @@ var uses = []use{
 	// S3 requires PutBucketOwnershipControls for the header x-amz-object-ownership, and TagResource for tags in CreateBucket.
 	{"S3 CreateBucket", Deploy, ownBucket, "s3:CreateBucket s3:PutBucketOwnershipControls s3:TagResource", ""},
 	{"S3 PutBucketTagging", Deploy, ownBucket, "s3:PutBucketTagging", ""},
+	{"S3 Control TagResource", Deploy, ownBucket, "s3:TagResource", abac},
+	{"S3 Control UntagResource", Deploy, ownBucket, "s3:UntagResource", abac},
 	{"S3 PutPublicAccessBlock", Deploy, ownBucket, "s3:PutBucketPublicAccessBlock", ""},
 	{"S3 PutBucketOwnershipControls", Deploy, ownBucket, "s3:PutBucketOwnershipControls", ""},
 	{"S3 PutBucketEncryption", Deploy, ownBucket, "s3:PutEncryptionConfiguration", ""},
@@ -193,5 +197,5 @@ var otherActions = map[string]string{
 // prefixes lists the services whose actions are named like their operations. API Gateway's actions are HTTP methods, and its
 // responses always name them.
 var prefixes = map[string]string{
-	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "KMS": "kms", "S3": "s3", "STS": "sts",
+	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "KMS": "kms", "S3": "s3", "S3 Control": "s3", "STS": "sts",
 }
