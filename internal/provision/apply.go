@@ -46,7 +46,7 @@ func (p *Plan) Execute(ctx context.Context, given []Flag, report func(Event)) er
 		report(begin)
 		var err error
 		if event.Done, err = s.apply(ctx, given, event, report); err != nil {
-			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, withRights(Explain(err), "deploy", rights.Deploy, stepsOf(todo[i:])))
+			return fmt.Errorf("%s %s: %w", s.Kind, s.Name, withRights(Explain(err), "deploy", p.want, rights.Deploy, stepsOf(todo[i:])))
 		}
 		report(event)
 	}
@@ -237,7 +237,7 @@ func Remove(ctx context.Context, removals []Removal, report func(Event)) error {
 				b, ok := r.Resource.(*Bucket)
 				left = append(left, rights.Step{Kind: r.Kind, Empties: ok && b.DeleteObjects})
 			}
-			return fmt.Errorf("%s %s: %w", r.Kind, r.Name, withRights(Explain(err), "destroy", rights.Destroy, left))
+			return fmt.Errorf("%s %s: %w", r.Kind, r.Name, withRights(Explain(err), "destroy", nil, rights.Destroy, left))
 		}
 		switch {
 		case event.Done != "":

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/stagelog/stagelog/internal/durable/awserr"
+	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/rights"
 )
 
@@ -212,12 +213,12 @@ func deniedAction(err error) string {
 
 // withRights adds to the error of a denied change the actions that the steps still to be made need, so that all can be
 // granted at once. It does not if a policy denies the call explicitly: then grants do not help.
-func withRights(err error, command string, by rights.Command, steps []rights.Step) error {
+func withRights(err error, command string, d *desired.Resources, by rights.Command, steps []rights.Step) error {
 	if !awserr.Denied(err) || strings.Contains(awserr.Message(err), "explicit deny") {
 		return err
 	}
 	text := err.Error()
-	if actions := rights.Writes(by, steps); len(actions) > 0 {
+	if actions := rights.Writes(d, by, steps); len(actions) > 0 {
 		text += "\nThe rest of this run needs these actions too: " + strings.Join(actions, ", ")
 	}
 	return &explained{text + "\n`stagelog permissions " + command + "` prints a policy with all that it needs.", err}

@@ -54,6 +54,8 @@ type Plan struct {
 	Steps []Step
 	// Unsupported lists the kinds of resources that the endpoint does not have.
 	Unsupported []string
+
+	want *desired.Resources
 }
 
 // ToDo returns the number of steps that change something, or would with the required flag.
@@ -96,7 +98,7 @@ func MakePlan(ctx context.Context, s *desired.Spec, c *Clients, given []Flag) (*
 	if err = cmp.Or(err, unknownRoles); err != nil {
 		return nil, err
 	}
-	plan, others := &Plan{}, &otherPipelines{c: c}
+	plan, others := &Plan{want: d}, &otherPipelines{c: c}
 	for i, r := range resources {
 		if unsupported[i] {
 			if !slices.Contains(plan.Unsupported, r.Kind()) {

@@ -2,6 +2,7 @@ package moto
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,8 +29,9 @@ type Call struct {
 type Recorder struct {
 	Next http.RoundTripper // nil means http.DefaultTransport
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards the fields below
 	calls []Call
+	paths map[string]string // of the created roles, by name
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -44,14 +46,32 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	call := decode(req, body)
-	r.mu.Lock()
-	r.calls = append(r.calls, call)
-	r.mu.Unlock()
+	r.record(decode(req, body))
 	if r.Next == nil {
 		return http.DefaultTransport.RoundTrip(req)
 	}
 	return r.Next.RoundTrip(req)
+}
+
+// record adds the path of a role to the call: only the creation of a role has it.
+func (r *Recorder) record(call Call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.paths == nil {
+		r.paths = map[string]string{}
+	}
+	for i, arn := range call.Resources {
+		account, role, isRole := strings.Cut(arn, ":role/")
+		name := role[strings.LastIndexByte(role, '/')+1:]
+		switch {
+		case !isRole:
+		case call.Operation == "IAM CreateRole":
+			r.paths[name] = strings.TrimSuffix(role, name)
+		default:
+			call.Resources[i] = account + ":role/" + r.paths[name] + name
+		}
+	}
+	r.calls = append(r.calls, call)
 }
 
 // Take returns the calls since the last Take.
@@ -247,7 +267,8 @@ func (r *request) query() Call {
 	case form.Get("Version") == "2010-08-01":
 		call.Resources = r.cloudWatch(form)
 	case form.Get("RoleName") != "":
-		call.Resources[0] = "arn:aws:iam::" + Account + ":role/" + form.Get("RoleName")
+		path := form.Get("Path") // of a role to create
+		call.Resources[0] = "arn:aws:iam::" + Account + ":role" + cmp.Or(path, "/") + form.Get("RoleName")
 	case form.Get("PolicyArn") != "":
 		call.Resources[0] = form.Get("PolicyArn")
 	}

@@ -43,7 +43,7 @@ func Of(d *desired.Resources, by Command, o Options) Needed {
 		}
 	}
 	if used := size(n.Policy); used > maxManaged {
-		n.Notes = append(n.Notes, fmt.Sprintf("it has %d characters without white space, more than the %d of a managed policy: make it an inline policy of a role, which may have 10240, or two policies", used, maxManaged))
+		n.Notes = append(n.Notes, fmt.Sprintf("it has %d characters without white space, and a managed policy may have %d: make it an inline policy of a role, which may have 10240, or two policies", used, maxManaged))
 	}
 	n.Notes = append(n.Notes, omitted(p, by, n.Policy)...)
 	return n
@@ -185,10 +185,11 @@ type Step struct {
 }
 
 // Writes returns the actions that a command needs for changes, sorted. It leaves out those that only create for a resource that
-// exists, and those that only update for one that does not.
-func Writes(by Command, steps []Step) (actions []string) {
+// exists, and those that only update for one that does not. d may be nil.
+func Writes(d *desired.Resources, by Command, steps []Step) (actions []string) {
+	p := pipeline{d, true, false}
 	for _, u := range uses {
-		if u.by&by != 0 && u.purpose == "" && !reads(u.operation) && slices.ContainsFunc(steps, func(s Step) bool { return s.takes(u) }) {
+		if u.by&by != 0 && (d == nil || len(u.on.resources(p)) > 0) && u.purpose == "" && !reads(u.operation) && slices.ContainsFunc(steps, func(s Step) bool { return s.takes(u) }) {
 			actions = append(actions, strings.Fields(u.actions)...)
 		}
 	}
@@ -196,14 +197,18 @@ func Writes(by Command, steps []Step) (actions []string) {
 	return slices.Compact(actions)
 }
 
+func (on *scope) covers(kind string) bool {
+	return on.kind == kind || on.kind == kindCatalog && strings.HasPrefix(kind, kindCatalog)
+}
+
 func (s Step) takes(u use) bool {
 	if u.on.kind == kindEmptied {
 		return s.Empties
 	}
 	_, name := cutName(u.operation)
-	creates, updates := strings.HasPrefix(name, "Create"), regexp.MustCompile("^(Update|Tag|Untag)").MatchString(name)
+	creates, updates := strings.HasPrefix(name, "Create"), regexp.MustCompile("^(Update|Tag|Untag|Delete)").MatchString(name)
 	switch {
-	case u.on.kind != s.Kind || creates && !s.Creates:
+	case !u.on.covers(s.Kind) || creates && !s.Creates:
 		return false
 	case s.Kind == kindStage: // stages are never created
 		return true

@@ -91,6 +91,7 @@ func TestPoliciesFitIAM(t *testing.T) {
 }
 
 func TestWritesOfRemainingSteps(t *testing.T) {
+	d := resourcesOf(t, "stages: [{api: a1b2c3d4e5, stage: prod}]\n")
 	for _, tt := range []struct {
 		name string
 		by   rights.Command
@@ -105,7 +106,7 @@ func TestWritesOfRemainingSteps(t *testing.T) {
 		{"kept bucket", rights.Destroy, []rights.Step{{Kind: "S3 bucket"}}, "s3:DeleteObject s3:DeleteObjectVersion"},
 		{"deleted bucket", rights.Destroy, []rights.Step{{Kind: "S3 bucket", Empties: true}}, "s3:AbortMultipartUpload s3:DeleteBucket s3:DeleteObject s3:DeleteObjectVersion"},
 	} {
-		if got := strings.Join(rights.Writes(tt.by, tt.left), " "); got != tt.want {
+		if got := strings.Join(rights.Writes(d, tt.by, tt.left), " "); got != tt.want {
 			t.Errorf("%s: %s\nwant %s", tt.name, got, tt.want)
 		}
 	}

@@ -3,8 +3,6 @@ package rights
 import (
 	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/stagelog/stagelog/internal/config"
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/policy"
@@ -51,8 +49,7 @@ const (
 	kindLogGroup     = "CloudWatch log group"
 	kindRole         = "IAM role"
 	kindFunction     = "Lambda function"
-	kindDatabase     = "Glue database"
-	kindTable        = "Glue table"
+	kindCatalog      = "Glue" // begins the kinds of the database and the table
 	kindStream       = "Firehose delivery stream"
 	kindStage        = "API stage"
 	kindAlarm        = "CloudWatch alarm"
@@ -76,9 +73,16 @@ var (
 		return []string{bucketARN(p) + "/" + d.Logs() + "*", bucketARN(p) + "/" + d.ErrorOutput() + "*"}
 	}}
 
+	// keptKey stands for the key of a bucket whose encryption is kept, which stagelog.yaml does not name.
+	keptKey = &scope{sid: "KeptKey", resources: func(p pipeline) []string {
+		if !p.Spec.Pipeline.AWS.KeepEncryption {
+			return nil
+		}
+		return []string{regional(p, "kms", "key/*")}
+	}}
 	// key encrypts the objects. keyThroughS3 limits its use to S3's encryption of the bucket's objects.
 	key          = &scope{sid: "Key", resources: unless(noKey, func(p pipeline) string { return p.Spec.Pipeline.AWS.KMSKey })}
-	keyThroughS3 = &scope{sid: "KeyThroughS3", resources: key.resources, when: func(p pipeline) policy.Conditions {
+	keyThroughS3 = &scope{sid: "KeyThroughS3", kind: kindStage, resources: key.resources, when: func(p pipeline) policy.Conditions {
 		return policy.Conditions{"StringLike": {"kms:ViaService": {policy.ViaS3(p.Spec.Region)}}}
 	}}
 
@@ -99,12 +103,38 @@ var (
 	dashboard     = &scope{sid: "Dashboard", kind: kindDashboard, resources: unless(func(p pipeline) bool { return p.Dashboard == nil }, dashboardARN)}
 	leftDashboard = &scope{sid: "Dashboard", resources: one(dashboardARN)}
 
-	// The names that an earlier version gave to roles are included: a pipeline that has such roles keeps them.
-	roles = &scope{sid: "Roles", kind: kindRole, resources: func(p pipeline) []string {
-		return append(functionRoles(p), firehoseRoles(p)...)
+	// roles are those that a command reads. IAM does not know the path of a role that does not exist.
+	roles = &scope{sid: "Roles", resources: func(p pipeline) []string {
+		all := append(ownRoles(p, false), p.FunctionRole.ARN, p.FirehoseRole.ARN)
+		if p.Spec.RolePath() != "/" {
+			all = append(all, roleWithoutPath(p, p.FunctionRole.Name), roleWithoutPath(p, p.FirehoseRole.Name))
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
 	}}
-	functionRole = &scope{sid: "PassFunctionRole", kind: kindFunction, resources: functionRoles, when: passedTo("lambda.amazonaws.com")}
-	firehoseRole = &scope{sid: "PassFirehoseRole", kind: kindStream, resources: firehoseRoles, when: passedTo("firehose.amazonaws.com")}
+	// changedRoles are those that deploy makes, removedRoles also those that it made before stagelog.yaml named existing ones.
+	changedRoles = &scope{sid: "ChangedRoles", kind: kindRole, resources: func(p pipeline) []string { return ownRoles(p, true) }}
+	removedRoles = &scope{sid: "RemovedRoles", kind: kindRole, resources: func(p pipeline) []string { return ownRoles(p, false) }}
+	boundedRoles = &scope{sid: "BoundedRoles", kind: kindRole, resources: func(p pipeline) []string {
+		if b := p.Spec.Pipeline.AWS.PermissionsBoundary; b == "" || b == config.None {
+			return nil
+		}
+		return ownRoles(p, true)
+	}}
+	unboundedRoles = &scope{sid: "UnboundedRoles", kind: kindRole, resources: func(p pipeline) []string {
+		if p.Spec.Pipeline.AWS.PermissionsBoundary != config.None {
+			return nil
+		}
+		return ownRoles(p, true)
+	}}
+	boundary = &scope{sid: "Boundary", resources: func(p pipeline) []string {
+		if len(boundedRoles.resources(p)) == 0 {
+			return nil
+		}
+		return []string{p.Spec.Pipeline.AWS.PermissionsBoundary}
+	}}
+	functionRole = &scope{sid: "PassFunctionRole", kind: kindFunction, resources: func(p pipeline) []string { return passed(p, p.FunctionRole, 0) }, when: passedTo("lambda.amazonaws.com")}
+	firehoseRole = &scope{sid: "PassFirehoseRole", kind: kindStream, resources: func(p pipeline) []string { return passed(p, p.FirehoseRole, 1) }, when: passedTo("firehose.amazonaws.com")}
 	// policies may be attached to the roles, or their boundary.
 	policies = &scope{sid: "AttachedPolicies", resources: func(p pipeline) []string {
 		return []string{"arn:" + p.Spec.Partition + ":iam::" + p.Spec.Account + ":policy/*", "arn:" + p.Spec.Partition + ":iam::aws:policy/*"}
@@ -112,21 +142,45 @@ var (
 	// https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html
 	serviceLinkedRole = &scope{sid: "ServiceLinkedRole", kind: kindStage,
 		resources: one(func(p pipeline) string {
-			return p.Spec.RoleARN("aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway")
+			return roleWithoutPath(p, "aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway")
 		}),
 		when: func(pipeline) policy.Conditions {
 			return policy.Conditions{"StringEquals": {"iam:AWSServiceName": {"ops.apigateway.amazonaws.com"}}}
 		}}
 
+	keyedLogGroups = &scope{sid: "KeyedLogGroups", kind: kindLogGroup, resources: func(p pipeline) []string {
+		if len(logKey.resources(p)) == 0 {
+			return nil
+		}
+		return logGroups.resources(p)
+	}}
+	unkeyedLogGroups = &scope{sid: "UnkeyedLogGroups", kind: kindLogGroup, resources: func(p pipeline) []string {
+		if p.Spec.Pipeline.AWS.LogKey != config.None {
+			return nil
+		}
+		return logGroups.resources(p)
+	}}
+	// logKey encrypts the log groups and the function's environment.
+	logKey = &scope{sid: "LogKey", kind: kindFunction, resources: func(p pipeline) []string {
+		if k := p.Spec.Pipeline.AWS.LogKey; k != "" && k != config.None {
+			return []string{k}
+		}
+		return nil
+	}}
+
 	function = &scope{sid: "Function", kind: kindFunction, resources: one(func(p pipeline) string { return p.Spec.FunctionARN() })}
 
 	// An action on a table or a database is authorized for everything above it as well, and the deletion of a database for
 	// everything in it. https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
-	database = &scope{sid: "Catalog", kind: kindDatabase, resources: parquetTable}
-	table    = &scope{sid: "Catalog", kind: kindTable, resources: parquetTable}
-	catalog  = &scope{sid: "WholeCatalog", kind: kindTable, resources: func(p pipeline) []string {
+	catalog = &scope{sid: "Catalog", kind: kindCatalog, resources: func(p pipeline) []string {
 		name := p.Spec.Pipeline.Database()
 		return []string{regional(p, "glue", "catalog"), regional(p, "glue", "database/"+name), regional(p, "glue", "table/"+name+"/*"), regional(p, "glue", "userDefinedFunction/"+name+"/*")}
+	}}
+	wantedCatalog = &scope{sid: "Catalog", kind: kindCatalog, resources: func(p pipeline) []string {
+		if p.Table == nil {
+			return nil
+		}
+		return catalog.resources(p)
 	}}
 
 	stream    = &scope{sid: "Stream", kind: kindStream, resources: one(func(p pipeline) string { return p.Spec.StreamARN() })}
@@ -160,17 +214,29 @@ var (
 	otherAPIs     = &scope{sid: "ApiGateway", resources: one(func(p pipeline) string { return api(p, "/apis") })}
 )
 
-func functionRoles(p pipeline) []string {
-	return []string{p.Function.Role, p.Spec.RoleARN(p.Spec.OldRoles()[0])}
+// ownRoles returns the roles that deploy makes, and those with the names that an earlier version gave to them: a pipeline that has
+// such roles keeps them. With made, it leaves out roles instead of which stagelog.yaml names existing ones.
+func ownRoles(p pipeline, made bool) (all []string) {
+	for i, role := range []desired.Role{p.FunctionRole, p.FirehoseRole} {
+		if !made || !role.Given {
+			all = append(all, p.Spec.RoleARN(role.Name), roleWithoutPath(p, p.Spec.OldRoles()[i]))
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
-func firehoseRoles(p pipeline) []string {
-	return []string{aws.ToString(p.Destination.RoleARN), p.Spec.RoleARN(p.Spec.OldRoles()[1])}
+// passed returns the role that is passed to a service, and the one with its old name.
+func passed(p pipeline, role desired.Role, i int) []string {
+	if role.Given {
+		return []string{role.ARN}
+	}
+	return []string{role.ARN, roleWithoutPath(p, p.Spec.OldRoles()[i])}
 }
 
-func alarmARNs(p pipeline) string { return p.Spec.AlarmARN(p.Spec.Function() + "-*") }
-
-func dashboardARN(p pipeline) string { return p.Spec.DashboardARN() }
+func roleWithoutPath(p pipeline, name string) string {
+	return "arn:" + p.Spec.Partition + ":iam::" + p.Spec.Account + ":role/" + name
+}
 
 func bucketARN(p pipeline) string { return p.Spec.BucketARN() }
 
@@ -193,16 +259,12 @@ func ofStages(p pipeline, path func(record.StageRef) string) (all []string) {
 	return all
 }
 
-func parquetTable(p pipeline) []string {
-	if p.Table == nil {
-		return nil
-	}
-	name := p.Spec.Pipeline.Database()
-	return []string{regional(p, "glue", "catalog"), regional(p, "glue", "database/"+name), regional(p, "glue", "table/"+name+"/"+config.LinesTable)}
-}
-
 func passedTo(service string) func(pipeline) policy.Conditions {
 	return func(pipeline) policy.Conditions {
 		return policy.Conditions{"StringEquals": {"iam:PassedToService": {service}}}
 	}
 }
+
+func alarmARNs(p pipeline) string { return p.Spec.AlarmARN(p.Spec.Function() + "-*") }
+
+func dashboardARN(p pipeline) string { return p.Spec.DashboardARN() }
