@@ -40,8 +40,8 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit with %d", int(e)) }
 
-// exitCode prints err and returns the exit code for it.
-func exitCode(err error, stderr io.Writer) int {
+// exitCode prints the error of a command and returns the exit code for it.
+func exitCode(err error, command string, stderr io.Writer) int {
 	var problems config.Problems
 	var usage usageError
 	var code exitError
@@ -57,7 +57,7 @@ func exitCode(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, err)
 		return exitConfig
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "stagelog: %v\nTry: stagelog --help\n", err)
+		fmt.Fprintf(stderr, "stagelog: %v\nTry: %s --help\n", err, command)
 		return exitUsage
 	default:
 		fmt.Fprintf(stderr, "stagelog: %s\n", printable(err))

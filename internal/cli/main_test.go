@@ -51,11 +51,21 @@ func TestUsageErrorExitCode(t *testing.T) {
 		{"value out of range", nil, []string{"bench", "--clients", "0"}, "--clients 0"},
 		{"wrong value in the environment", map[string]string{"STAGELOG_FOR": "soon"}, []string{"bench"}, "STAGELOG_FOR=soon"},
 		{"unknown format", nil, []string{"format", "print", "clasic"}, "clasic"},
+		{"not a number", nil, []string{"up", "--shards", "x"}, "--shards x: expected a whole number\nTry: stagelog up --help"},
+		{"not a duration", nil, []string{"bench", "--for", "soon"}, "--for soon: expected a duration like 30s, 5m or 1h30m\nTry: stagelog bench --help"},
+		{"no class of statuses", nil, []string{"tail", "--status", "9xx"}, "a class like 5xx"},
+		{"negative number of rows", nil, []string{"report", "--top", "-1"}, "--top -1: expected 0 for all rows, or how many\nTry: stagelog report --help"},
+		{"two forms", nil, []string{"report", "--csv", "--json"}, "--csv and --json exclude each other"},
+		{"two forms of a query", nil, []string{"query", "--csv", "--json", "SELECT 1"}, "--csv and --json exclude each other"},
+		{"help about an unknown command", nil, []string{"help", "foo"}, `unknown command "foo"`},
+		{"help about an unknown subcommand", nil, []string{"help", "report", "foo"}, `unknown command "report foo"`},
+		{"completion for an unknown shell", nil, []string{"completion", "foo"}, `completion: unknown command "foo"`},
+		{"unknown subcommand", nil, []string{"export", "athen"}, "export: unknown command \"athen\", did you mean athena?\nTry: stagelog export --help"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, stderr, code := call(t, tt.env, "", tt.args...)
-			if code != exitUsage || !strings.Contains(stderr, tt.text) || !strings.Contains(stderr, "stagelog --help") {
+			if code != exitUsage || !strings.Contains(stderr, tt.text) || !strings.Contains(stderr, "\nTry: stagelog ") {
 				t.Errorf("code %d, stderr %q; want %d and %q", code, stderr, exitUsage, tt.text)
 			}
 		})

@@ -110,7 +110,7 @@ func (f *queryFlags) limited(ctx context.Context, e *env, fn func(context.Contex
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	stopped := fmt.Errorf("statement stopped after %v, the limit set by --timeout", f.timeout)
-	defer time.AfterFunc(f.timeout+stopWait, func() { os.Exit(exitCode(stopped, e.stderr)) }).Stop()
+	defer time.AfterFunc(f.timeout+stopWait, func() { os.Exit(exitCode(stopped, "stagelog query", e.stderr)) }).Stop()
 	err := fn(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return stopped

@@ -87,6 +87,9 @@ func (f *reportFlags) query() (q query.Query, err error) {
 		}
 		q.By = append(q.By, d)
 	}
+	if f.top < 0 {
+		return q, usageError{fmt.Errorf("--top %d: expected 0 for all rows, or how many", f.top)}
+	}
 	if q.Filter, err = query.ParseFilter(f.where...); err != nil {
 		return q, usageError{fmt.Errorf("--where: %w", err)}
 	}

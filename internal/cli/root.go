@@ -3,11 +3,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -42,7 +44,7 @@ func Run(ctx context.Context, p Process) int {
 		return sandbox.Child(ctx, p.Stdin, p.Stdout)
 	}
 	if err := fixTempDir(); err != nil {
-		return exitCode(err, p.Stderr)
+		return exitCode(err, "stagelog", p.Stderr)
 	}
 	e := &env{getenv: p.Getenv, stdin: p.Stdin, stdout: p.Stdout, stderr: p.Stderr}
 	root := newRoot(e)
@@ -50,7 +52,8 @@ func Run(ctx context.Context, p Process) int {
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	return exitCode(root.ExecuteContext(ctx), p.Stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	return exitCode(err, cmd.CommandPath(), p.Stderr)
 }
 
 // fixTempDir makes the directory of temporary files absolute, because the embedded S3 server changes the working directory.
@@ -90,13 +93,28 @@ Every flag can also be set as an environment variable STAGELOG_<FLAG>: STAGELOG_
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.PersistentFlags().BoolVar(&e.json, "json", false, "print the result as one JSON document")
 	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "log at debug level")
 	root.PersistentFlags().StringVarP(&e.file, "file", "f", "stagelog.yaml", "path to the pipeline file")
-	root.AddCommand(newDemo(e), newInit(e), newUp(e), newEnv(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newPermissions(e), newReplay(e), newReport(e), newQuery(e), newTail(e), newConsole(e), newExport(e), newFormat(e), newBench(e))
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return flagsFromEnv(e, cmd) }
+	root.AddCommand(newDemo(e), newInit(e), newUp(e), newEnv(e), newPlan(e), newDeploy(e), newDoctor(e), newDestroy(e), newPermissions(e), newReplay(e), newReport(e), newQuery(e), newTail(e), newConsole(e), newExport(e), newFormat(e), newBench(e), newVersion(e))
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := flagsFromEnv(e, cmd); err != nil {
+			return err
+		}
+		if csv := cmd.Flags().Lookup("csv"); csv != nil && csv.Value.String() == "true" && e.json {
+			return usageError{errors.New("--csv and --json exclude each other: both are the form of the result")}
+		}
+		return nil
+	}
 	group(root)
+	root.SetHelpCommand(newHelp())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			group(c)
+		}
+	}
 	wrapUsage(root)
 	return root
 }
@@ -110,13 +128,52 @@ func group(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		err := fmt.Errorf("%s: unknown command %q", cmd.CommandPath(), args[0])
+		err := fmt.Errorf("unknown command %q", args[0])
+		if cmd.HasParent() {
+			err = fmt.Errorf("%s: %w", cmd.Name(), err)
+		}
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 			err = fmt.Errorf("%w, did you mean %s?", err, strings.Join(near, " or "))
 		}
 		return err
 	}
 	return cmd
+}
+
+// newHelp is cobra's help command, but an unknown command is an error.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [command]",
+		Short:   "Help about any command",
+		Example: "  stagelog help report invoice",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = fmt.Errorf("unknown command %q", strings.Join(args, " "))
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			of.InitDefaultHelpFlag()
+			return of.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+}
+
+// flagError returns the error for a flag. Go's parsers describe a wrong value in terms of Go.
+func flagError(err error) error {
+	wrong := (*pflag.InvalidValueError)(nil)
+	if !errors.As(err, &wrong) {
+		return usageError{err}
+	}
+	expected, known := map[string]string{
+		"int": "a whole number", "int64": "a whole number", "bool": "true or false", "duration": "a duration like 30s, 5m or 1h30m", "float64": "a number",
+	}[wrong.GetFlag().Value.Type()]
+	if !known {
+		return usageError{fmt.Errorf("--%s %s: %w", wrong.GetFlag().Name, wrong.GetValue(), wrong.Unwrap())}
+	}
+	return usageError{fmt.Errorf("--%s %s: expected %s", wrong.GetFlag().Name, wrong.GetValue(), expected)}
 }
 
 // flagsFromEnv sets each flag that was not given from STAGELOG_<FLAG>, so that a service manager can configure a run.
@@ -129,7 +186,7 @@ func flagsFromEnv(e *env, cmd *cobra.Command) error {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil && first == nil {
-			first = usageError{fmt.Errorf("%s=%s: %w", name, value, err)}
+			first = usageError{fmt.Errorf("%s=%s: %w", name, value, flagError(err))}
 		}
 	})
 	return first
@@ -163,6 +220,42 @@ func (e *env) logFrom(level slog.Level) *slog.Logger {
 		level = slog.LevelDebug
 	}
 	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func newVersion(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  stagelog version --json",
+		RunE: func(*cobra.Command, []string) error {
+			v := struct {
+				Version string `json:"version"`
+				Commit  string `json:"commit,omitempty"` // "" if it was not built from a repository
+				Date    string `json:"date,omitempty"`   // of the commit, RFC 3339
+				Go      string `json:"go"`
+			}{Version: version(), Go: runtime.Version()}
+			if info, ok := debug.ReadBuildInfo(); ok {
+				for _, s := range info.Settings {
+					switch s.Key {
+					case "vcs.revision":
+						v.Commit = s.Value
+					case "vcs.time":
+						v.Date = s.Value
+					}
+				}
+			}
+			if e.json {
+				return printJSON(e.stdout, v)
+			}
+			fmt.Fprintf(e.stdout, "stagelog %s\n", v.Version)
+			for _, line := range [][2]string{{"commit", v.Commit}, {"date", v.Date}, {"go", v.Go}} {
+				if line[1] != "" {
+					fmt.Fprintf(e.stdout, "%-7s %s\n", line[0], line[1])
+				}
+			}
+			return nil
+		},
+	}
 }
 
 func version() string {

@@ -87,7 +87,8 @@ func (c Condition) check() error {
 	}
 	switch c.Dimension {
 	case Status:
-		if _, ok := statusesOf(c.Pattern); !ok {
+		_, ok := statusesOf(c.Pattern)
+		if class, isClass := classOf(c.Pattern); !ok || isClass && class.low > 500 { // HTTP has no other classes
 			return fmt.Errorf("filter %s: expected a status like 404, a class like 5xx, a range like 400-499, errors, - or a pattern with *", table.Printable(c.String()))
 		}
 	case Class:
