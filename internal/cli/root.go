@@ -140,7 +140,7 @@ func group(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// newHelp is cobra's help command, but an unknown command is an error.
+// newHelp returns a help command that, unlike cobra's, fails for an unknown command.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [command]",
