@@ -53,7 +53,7 @@ func TestKeyJudgedByPlan(t *testing.T) {
 		{name: "all may use it", key: keyring{policy: statements}},
 		{name: "readers may not", key: keyring{policy: document(accountUsesKey)},
 			warns: "the policy of the key " + testKey + " does not allow the reader 111122223333 to use it; its owner must add these statements, or remove the ones that deny it:\n[\n  {\n    \"Sid\": \"StagelogKeyRoles\","},
-		{name: "nobody may", key: keyring{policy: document()}, warns: "does not allow the role " + a.s.FirehoseRole() + ", the role " + a.s.FunctionRole() + ", the reader 111122223333 to use it"},
+		{name: "no principal may", key: keyring{policy: document()}, warns: "does not allow the role " + a.s.FirehoseRole() + ", the role " + a.s.FunctionRole() + ", the reader 111122223333 to use it"},
 		{name: "denied", key: keyring{policy: document(accountUsesKey, `{"Effect":"Deny","Principal":"*","Action":"kms:GenerateDataKey","Resource":"*"}`)}, warns: "does not allow the role " + a.s.FirehoseRole()},
 		{name: "disabled", key: keyring{state: "Disabled"}, refused: "the KMS key " + testKey + " is Disabled, so no object could be put: change encryption: in stagelog.yaml, or enable the key"},
 		{name: "deleted", key: keyring{code: "NotFoundException"}, refused: "the KMS key " + testKey + " does not exist in eu-west-1, so no object could be put: change encryption: in stagelog.yaml"},
