@@ -99,6 +99,7 @@ type prepared struct {
 	spec    *desired.Spec
 	plan    *provision.Plan
 	cost    price.Estimate
+	rate    price.Rate
 	notes   []string // about the plan as a whole
 }
 
@@ -141,6 +142,7 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 		out.notes = append(out.notes, "left out, because this endpoint has no CloudWatch: "+strings.Join(kinds, ", "))
 	}
 	out.cost = price.New(p, session.Region, out.spec.Architecture, flags.requests)
+	out.rate = trafficOf(ctx, session, out.spec.Pipeline.Stages, out.cost.RecordBytes)
 	return out, nil
 }
 
@@ -179,7 +181,7 @@ func (p *prepared) print(w io.Writer, colour paint) {
 	for _, n := range p.notes {
 		fmt.Fprintln(w, colour.it(yellow, "note: "+n))
 	}
-	fmt.Fprintf(w, "\n%s", p.cost.Text())
+	fmt.Fprintf(w, "\n%s\n%s", p.rate.Text(), p.cost.Text())
 }
 
 // printHeader names the pipeline and where it is.
@@ -194,7 +196,7 @@ func printHeader(w io.Writer, s *awsSession, spec *desired.Spec, colour paint) {
 func (p *prepared) document() map[string]any {
 	return map[string]any{
 		"pipeline": p.spec.Pipeline.Name, "region": p.session.Region, "account": p.session.Account,
-		"steps": p.plan.Steps, "to_do": p.plan.ToDo(), "notes": p.notes, "cost": p.cost,
+		"steps": p.plan.Steps, "to_do": p.plan.ToDo(), "notes": p.notes, "cost": p.cost, "traffic": p.rate,
 	}
 }
 

@@ -78,22 +78,53 @@ func metricName(name, id string) string {
 func (c CloudWatch) Sums(ctx context.Context, metrics []Metric, first, last time.Time, fn func(Metric, time.Time, int64) error) error {
 	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
+	days := window{first, last.AddDate(0, 0, 1), 24 * time.Hour}
 	for some := range slices.Chunk(metrics, metricLimit) {
-		if err := c.sums(ctx, some, first, last, fn); err != nil {
+		if err := c.sums(ctx, some, days, fn); err != nil {
 			return c.inALine(fmt.Errorf("read CloudWatch's counts: %w", err))
 		}
 	}
 	return nil
 }
 
-func (c CloudWatch) sums(ctx context.Context, metrics []Metric, first, last time.Time, fn func(Metric, time.Time, int64) error) error {
-	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(first), EndTime: aws.Time(last.AddDate(0, 0, 1))}
+// BusiestMinute returns the minute since from in which all metrics together counted most requests, and their number. It is 0
+// without requests. CloudWatch keeps counts per minute for 15 days.
+func (c CloudWatch) BusiestMinute(ctx context.Context, metrics []Metric, from time.Time) (at time.Time, requests int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	minutes := map[time.Time]int64{}
+	for some := range slices.Chunk(metrics, metricLimit) {
+		err := c.sums(ctx, some, window{from, time.Now(), time.Minute}, func(_ Metric, minute time.Time, n int64) error {
+			minute = minute.UTC()
+			minutes[minute] += n
+			return nil
+		})
+		if err != nil {
+			return at, 0, c.inALine(fmt.Errorf("read CloudWatch's counts: %w", err))
+		}
+	}
+	for minute, n := range minutes {
+		if n > requests || n == requests && n > 0 && minute.After(at) {
+			at, requests = minute, n
+		}
+	}
+	return at, requests, nil
+}
+
+// window is a time range and the length of the periods that are counted in it.
+type window struct {
+	from, to time.Time
+	period   time.Duration
+}
+
+func (c CloudWatch) sums(ctx context.Context, metrics []Metric, over window, fn func(Metric, time.Time, int64) error) error {
+	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(over.from), EndTime: aws.Time(over.to)}
 	of := map[string]Metric{}
 	for i, m := range metrics {
 		id := fmt.Sprintf("m%d", i)
 		of[id] = m
 		in.MetricDataQueries = append(in.MetricDataQueries, types.MetricDataQuery{Id: &id, MetricStat: &types.MetricStat{
-			Metric: countOf(m), Period: aws.Int32(24 * 60 * 60), Stat: aws.String("Sum"),
+			Metric: countOf(m), Period: aws.Int32(int32(over.period.Seconds())), Stat: aws.String("Sum"),
 		}})
 	}
 	// A page may have a part of a metric; a later page completes it.
