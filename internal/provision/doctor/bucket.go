@@ -126,6 +126,8 @@ func (r *run) checkVersioning(ctx context.Context, s *stream) {
 	switch {
 	case err != nil:
 		r.unknown(linkBucket, name, "versioning of "+s.bucket, need{"s3:GetBucketVersioning", s.bucketARN()}, err)
+	case out.Status == types.BucketVersioningStatusEnabled && r.t.Spec != nil && r.ours(s) && r.t.Spec.Pipeline.AWS.KeepVersioning:
+		r.out.ok(linkBucket, name, "on, and kept as set in stagelog.yaml")
 	case out.Status == types.BucketVersioningStatusEnabled:
 		r.out.problem(Warning, linkBucket, name, finding{
 			found: "versioning is on", cause: "it was enabled on the bucket; delivered objects are never overwritten, so it has no benefit",
@@ -158,7 +160,23 @@ func (r *run) checkLifecycle(ctx context.Context, s *stream) {
 		r.unknown(linkBucket, name, "the lifecycle of "+s.bucket, need{"s3:GetLifecycleConfiguration", s.bucketARN()}, err)
 		return
 	}
+	if found := r.stateRules(s, out.Rules); len(found) > 0 {
+		r.out.problem(Warning, linkBucket, name, finding{
+			found: strings.Join(found, "; "), cause: "others set a rule that covers more than their own objects",
+			consequence: "without stagelog's own objects, destroy cannot restore a stage's previous logging, and deleted keys lose their names",
+			fix:         "limit the rule to the prefix of their objects: " + command("s3api", "get-bucket-lifecycle-configuration", "--bucket", s.bucket),
+		})
+		return
+	}
 	r.out.ok(linkBucket, name, "%d rules", len(out.Rules))
+}
+
+// stateRules describes the lifecycle rules of others that delete or move stagelog's own objects.
+func (r *run) stateRules(s *stream, rules []types.LifecycleRule) []string {
+	if !r.ours(s) {
+		return nil
+	}
+	return provision.RuleWarnings(rules, []string{r.t.Spec.StatePrefix()})
 }
 
 // bucketPolicy holds the present policy of a bucket.
@@ -207,6 +225,13 @@ func (r *run) isForeign(ctx context.Context, bucket string) bool {
 func (r *run) checkBucketPolicy(s *stream) {
 	const name = "policy"
 	b := s.policy
+	if b.err != nil && b.foreign {
+		r.out.problem(Skipped, linkBucket, name, finding{
+			found: "not checked: the policy of the bucket " + s.bucket, cause: "it belongs to another account, and S3 shows a bucket policy only to its owner",
+			consequence: "its state is unknown", fix: "`stagelog plan` prints the statements that its owner must add",
+		})
+		return
+	}
 	if b.err != nil {
 		r.unknown(linkBucket, name, "the policy of the bucket "+s.bucket, need{"s3:GetBucketPolicy", s.bucketARN()}, b.err)
 		return
