@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/lakeformation"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3control"
@@ -109,6 +110,8 @@ type Clients struct {
 	KMS          *kms.Client        // keys of buckets
 	S3Control    *s3control.Client  // tags of buckets that use them for access control
 
+	LakeFormation *lakeformation.Client // permissions on the Data Catalog
+
 	pace *pace // of APIGateway and APIGatewayV2
 }
 
@@ -136,6 +139,8 @@ func NewClients(cfg aws.Config) *Clients {
 		Glue:      glue.NewFromConfig(cfg),
 		KMS:       kms.NewFromConfig(cfg),
 		S3Control: s3control.NewFromConfig(cfg),
+
+		LakeFormation: lakeformation.NewFromConfig(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			// Of the three protocols that AWS accepts, other endpoints understand this one.
 			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)

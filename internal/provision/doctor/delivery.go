@@ -249,6 +249,7 @@ func (r *run) checkConversion(ctx context.Context, s *stream) {
 		r.unknown(linkStream, checkedConversion, "the table "+database+"."+name, need{"glue:GetTable", resource}, err)
 		return
 	}
+	r.checkGrants(ctx, s, region, database, name)
 	var others []string
 	columns := 0
 	if d := out.Table.StorageDescriptor; d != nil {

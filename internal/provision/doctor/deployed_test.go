@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lakeformation"
+	lftypes "github.com/aws/aws-sdk-go-v2/service/lakeformation/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/config"
@@ -75,6 +77,18 @@ func TestConversionTableIsExamined(t *testing.T) {
 	s := moto.Start(t)
 	c, target := deployed(t, s, "deliver: {format: parquet}\n")
 	f := examine(t, c, target, doctor.Options{})
+	f.expect(t, "stream: Lake Formation", doctor.Skipped, "do not see all grants")
+	permit := func(principal string, p lftypes.Permission) {
+		t.Helper()
+		must(c.LakeFormation.GrantPermissions(t.Context(), &lakeformation.GrantPermissionsInput{Permissions: []lftypes.Permission{p}, Principal: &lftypes.DataLakePrincipal{DataLakePrincipalIdentifier: &principal},
+			Resource: &lftypes.Resource{Table: &lftypes.TableResource{DatabaseName: aws.String("stagelog_acme"), Name: aws.String("lines")}}}))(t)
+	}
+	permit("arn:aws:iam::123456789012:role/analyst", lftypes.PermissionSelect)
+	f = examine(t, c, target, doctor.Options{})
+	f.expect(t, "stream: Lake Formation", doctor.Failed, "aws lakeformation grant-permissions --region eu-west-1 --principal DataLakePrincipalIdentifier="+target.Spec.RoleARN(target.Spec.FirehoseRole())+" --permissions DESCRIBE")
+	permit(target.Spec.RoleARN(target.Spec.FirehoseRole()), lftypes.PermissionDescribe)
+	f = examine(t, c, target, doctor.Options{})
+	f.expect(t, "stream: Lake Formation", doctor.OK, "lets the stream's role read")
 	f.expect(t, "stream: format conversion", doctor.OK, "columns of stagelog_acme.lines")
 	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
 		for _, check := range f.withStatus(status) {

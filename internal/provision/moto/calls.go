@@ -114,6 +114,8 @@ func decode(r *http.Request, body []byte) Call {
 		return q.apigateway()
 	case "lambda":
 		return q.lambda()
+	case "lakeformation":
+		return Call{Operation: "LakeFormation " + strings.TrimPrefix(r.URL.Path, "/"), Resources: []string{"*"}}
 	case "iam", "sts", "monitoring":
 		return q.query()
 	}

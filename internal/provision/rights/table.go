@@ -155,6 +155,8 @@ var uses = []use{
 	{"Lambda DeleteFunction", Destroy, function, "lambda:DeleteFunction", ""},
 	{"Lambda DeleteFunction", Deploy, function, "lambda:DeleteFunction", "to replace a function whose creation failed"},
 
+	{"LakeFormation ListPermissions", Doctor, account, "lakeformation:ListPermissions", "to check the grants on the table of a pipeline that delivers Parquet"},
+
 	// destroy also removes the catalog of a pipeline that no longer delivers Parquet.
 	{"Glue GetDatabase", Plan | Deploy, wantedCatalog, "glue:GetDatabase", ""},
 	{"Glue GetTags", Plan | Deploy, wantedCatalog, "glue:GetTags", ""},
@@ -192,7 +194,7 @@ var uses = []use{
 	{"API Gateway UpdateStage", Deploy | Destroy, stages, "apigateway:PATCH", ""},
 	{"API Gateway UpdateStage", Deploy, serviceLinkedRole, "iam:CreateServiceLinkedRole", ""},
 	{"API Gateway GetStages", Init, allStages, "apigateway:GET", ""},
-	{"API Gateway GetStages", compare | Doctor, stageLists, "apigateway:GET", "to name the stages of an API if one in stagelog.yaml does not exist"},
+	{"API Gateway GetStages", compare | Doctor, stageLists, "apigateway:GET", "to read the stages of an API with one call, and to name them if one in stagelog.yaml does not exist"},
 	{"API Gateway GetRestApis", Init, apis, "apigateway:GET", ""},
 	{"API Gateway GetRestApis", compare | Doctor, apis, "apigateway:GET", "to name a similar API if one in stagelog.yaml does not exist"},
 	{"API Gateway GetResources", Doctor, methods, "apigateway:GET", ""},
@@ -211,5 +213,5 @@ var otherActions = map[string]string{
 // prefixes lists the services whose actions are named like their operations. API Gateway's actions are HTTP methods, and its
 // responses always name them.
 var prefixes = map[string]string{
-	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "KMS": "kms", "S3": "s3", "S3 Control": "s3", "STS": "sts",
+	"CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "Firehose": "firehose", "Glue": "glue", "IAM": "iam", "Lambda": "lambda", "LakeFormation": "lakeformation", "KMS": "kms", "S3": "s3", "S3 Control": "s3", "STS": "sts",
 }
