@@ -158,6 +158,16 @@ func (s *awsSession) spec(p *config.Pipeline) *desired.Spec {
 	return &desired.Spec{Pipeline: s.withLocalStages(p), Partition: s.Partition, Region: s.Region, Account: s.Account, Architecture: arch}
 }
 
+// findStagesElsewhere sets spec.StagesElsewhere as in the last deploy.
+func (s *awsSession) findStagesElsewhere(ctx context.Context, spec *desired.Spec) error {
+	elsewhere, err := provision.StagesElsewhere(ctx, spec, s.Clients)
+	if err != nil {
+		return provision.Explain(fmt.Errorf("read the delivery stream: %w", err))
+	}
+	spec.StagesElsewhere = elsewhere
+	return nil
+}
+
 func onThisMachine(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil {

@@ -51,6 +51,9 @@ func runDestroy(ctx context.Context, e *env, flags *destroyFlags) error {
 		return err
 	}
 	spec := session.spec(p)
+	if err := session.findStagesElsewhere(ctx, spec); err != nil {
+		return err
+	}
 	removals, err := provision.FindRemovals(ctx, spec, session.Clients)
 	if err != nil {
 		return err

@@ -107,6 +107,7 @@ func (f *doctorFlags) chain(ctx context.Context, e *env, p *config.Pipeline, s *
 	target := doctor.Target{Region: s.Region, Account: s.Account, Partition: s.Partition}
 	if p != nil {
 		target.Spec = s.spec(p)
+		_ = s.findStagesElsewhere(ctx, target.Spec) // the checks of the stream report why it cannot be read
 		target.Stages, target.Readers = target.Spec.Pipeline.Stages, p.Readers
 	}
 	if len(f.stages) > 0 {

@@ -27,6 +27,9 @@ type planFlags struct {
 	replace  bool
 	zip      string
 	requests int64
+
+	elsewhere bool
+	given     func(name string) bool // reports whether a flag was given
 }
 
 func (f *planFlags) bind(cmd *cobra.Command) {
@@ -34,9 +37,15 @@ func (f *planFlags) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.adopt, "adopt", false, "manage existing resources with the same names that stagelog did not create, or whose pipeline is gone")
 	cmd.Flags().StringArrayVar(&f.takeFrom, "take-from", nil, "take resources from another pipeline that exists, named REGION/NAME as in plan")
 	cmd.Flags().BoolVar(&f.replace, "replace-logging", false, "replace a stage's previous access log settings; destroy restores them")
+	cmd.Flags().BoolVar(&f.elsewhere, stagesElsewhere, false, "leave the access logs of the stages to the tools that manage them (default: as in the last deploy)")
+	f.given = cmd.Flags().Changed
 	cmd.Flags().StringVar(&f.zip, "function-zip", "", "zip file of the enrichment function (default: from the release, or built with Go)")
 	cmd.Flags().Int64Var(&f.requests, "requests", 1_000_000, "requests per month, for the cost estimate")
 }
+
+const stagesElsewhere = "stages-elsewhere"
+
+func (f *planFlags) elsewhereGiven() bool { return f.given != nil && f.given(stagesElsewhere) }
 
 func (f *planFlags) flags() []provision.Flag {
 	var given []provision.Flag
@@ -122,6 +131,12 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 		return nil, err
 	}
 	out := &prepared{session: session, spec: session.spec(p)}
+	out.spec.StagesElsewhere = flags.elsewhere
+	if !flags.elsewhereGiven() {
+		if err := session.findStagesElsewhere(ctx, out.spec); err != nil {
+			return nil, err
+		}
+	}
 	for _, w := range p.Warnings() {
 		out.notes = append(out.notes, w.String())
 	}
@@ -141,6 +156,11 @@ func prepare(ctx context.Context, e *env, flags *planFlags, mustZip bool) (*prep
 	if kinds := out.plan.Unsupported; len(kinds) > 0 {
 		out.notes = append(out.notes, "left out, because this endpoint has no CloudWatch: "+strings.Join(kinds, ", "))
 	}
+	owners, err := out.plan.OwnerNotes(out.spec)
+	if err != nil {
+		return nil, err
+	}
+	out.notes = append(out.notes, owners...)
 	out.cost = price.New(p, session.Region, out.spec.Architecture, flags.requests)
 	out.rate = trafficOf(ctx, session, out.spec.Pipeline.Stages, out.cost.RecordBytes)
 	return out, nil
@@ -179,7 +199,7 @@ func (p *prepared) print(w io.Writer, colour paint) {
 	printPlan(w, p.plan, colour)
 	fmt.Fprintf(w, "\n%s\n", planSummary(p.plan))
 	for _, n := range p.notes {
-		fmt.Fprintln(w, colour.it(yellow, "note: "+n))
+		fmt.Fprintln(w, colour.it(yellow, "note: "+strings.ReplaceAll(n, "\n", "\n  ")))
 	}
 	fmt.Fprintf(w, "\n%s\n%s", p.rate.Text(), p.cost.Text())
 }
@@ -211,6 +231,9 @@ func (f *planFlags) deploy(e *env) string {
 	}
 	if f.replace {
 		command += " --replace-logging"
+	}
+	if f.elsewhereGiven() {
+		command += fmt.Sprintf(" --%s=%t", stagesElsewhere, f.elsewhere)
 	}
 	if f.zip != "" {
 		command += " --function-zip " + provision.ShellWord(f.zip)

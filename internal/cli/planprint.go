@@ -40,6 +40,9 @@ func printPlan(w io.Writer, p *provision.Plan, colour paint) {
 		if s.Reason != "" {
 			fmt.Fprintln(w, "      "+s.Reason)
 		}
+		if s.Elsewhere != "" {
+			fmt.Fprintln(w, colour.it(yellow, "      "+s.Elsewhere))
+		}
 		if s.Action != provision.Blocked {
 			printFields(w, s, colour)
 		}

@@ -151,7 +151,7 @@ func FindRemovals(ctx context.Context, s *desired.Spec, c *Clients) ([]Removal, 
 	var all []Removal
 	for i, r := range slices.Backward(resources) {
 		if s := found[i]; s.Exists {
-			all = append(all, Removal{Kind: r.Kind(), Name: r.Name(), Ours: s.RequiredFlag == NoFlag, Reason: s.Reason, Notes: s.Notes, Resource: r})
+			all = append(all, Removal{Kind: r.Kind(), Name: r.Name(), Ours: s.RequiredFlag == NoFlag && !leftToOwner(r), Reason: s.Reason, Notes: s.Notes, Resource: r})
 		}
 	}
 	return all, nil

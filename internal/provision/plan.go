@@ -38,6 +38,9 @@ type Step struct {
 	Warnings     []string `json:"warnings,omitempty"`      // what will not work, or is lost
 	Notes        []string `json:"notes,omitempty"`
 
+	ManagedBy *ManagedBy `json:"managed_by,omitempty"` // the tool that manages a stage; nil if unknown
+	Elsewhere string     `json:"elsewhere,omitempty"`  // with --stages-elsewhere, what a stage's owner has still to set
+
 	resource Resource
 	others   *otherPipelines
 }
@@ -173,6 +176,7 @@ func refused(resources []Resource, found []State) error {
 
 func makeStep(r Resource, found State, given []Flag) Step {
 	s := Step{Kind: r.Kind(), Name: r.Name(), Warnings: found.Warnings, Notes: found.Notes, Reason: found.Reason, Changes: found.Changed(), resource: r}
+	s.ManagedBy, s.Elsewhere = found.ManagedBy, found.Elsewhere
 	switch {
 	case !found.RequiredFlag.in(given):
 		s.Action, s.RequiredFlag = Blocked, found.RequiredFlag

@@ -301,6 +301,9 @@ func reasonOf(err error) string {
 
 // LeftStages returns the stages that were deployed earlier but are no longer in the pipeline.
 func LeftStages(ctx context.Context, s *desired.Spec, c *Clients) ([]record.StageRef, error) {
+	if s.StagesElsewhere {
+		return nil, nil
+	}
 	buckets, err := stateBuckets(ctx, s, c)
 	if err != nil {
 		return nil, fmt.Errorf("find stages removed from the pipeline: %w", err)

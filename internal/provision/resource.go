@@ -69,7 +69,9 @@ type State struct {
 	// Refusal is set if the resource cannot become as wanted. Plan and deploy fail with it before any change; destroy ignores it.
 	Refusal error
 	// Warnings describe what will not work, or what is lost, unless someone changes it outside of stagelog.
-	Warnings []string
+	Warnings  []string
+	ManagedBy *ManagedBy // of a stage, nil if unknown
+	Elsewhere string     // what the owner of a stage has still to set; "" if nothing
 	// Notes are for information only.
 	Notes []string
 }

@@ -80,6 +80,8 @@ func listStages(ctx context.Context, resources []Resource) {
 type streamOwner struct {
 	stream *Stream
 
+	apis apiTags
+
 	mu      sync.Mutex // guards the rest
 	owner   string     // the OwnerTag's value
 	known   bool       // whether owner is set
@@ -157,9 +159,13 @@ func (r *Stage) Read(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	r.seen = st
-	now := settingsOf(st)
+	now, by := settingsOf(st), r.manager(ctx, st.Tags)
+	if r.s.StagesElsewhere {
+		return State{Exists: true, Reason: elsewhereReason, ManagedBy: by, Elsewhere: r.elsewhere(now)}, nil
+	}
 	state := State{
-		Exists: now.DestinationARN != "",
+		ManagedBy: by,
+		Exists:    now.DestinationARN != "",
 		Fields: []Field{
 			{Name: fieldDestination, Have: now.DestinationARN, Want: r.s.StreamARN()},
 			{Name: fieldFormat, Have: desired.OneLine(now.Format), Want: desired.OneLine(r.format)},

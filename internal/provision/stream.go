@@ -57,7 +57,7 @@ func (r *Stream) Read(ctx context.Context) (State, error) {
 	}
 	if d == nil {
 		fields := append(r.compare(nil), Field{Name: fieldTag, Want: r.s.Owner()})
-		return State{Fields: append(fields, tagFields(nil, r.s.Tags())...)}, nil
+		return State{Fields: append(fields, tagFields(nil, r.s.StreamTags())...)}, nil
 	}
 	state := State{Exists: true}
 	if d.DeliveryStreamStatus == types.DeliveryStreamStatusDeleting {
@@ -74,7 +74,7 @@ func (r *Stream) Read(ctx context.Context) (State, error) {
 	}
 	state.Fields = r.compare(d)
 	state.ownedBy(tags[desired.OwnerTag], r.s.Owner())
-	state.Fields = append(state.Fields, tagFields(tags, r.s.Tags())...)
+	state.Fields = append(state.Fields, tagFields(tags, r.s.StreamTags())...)
 	state.Notes = r.notes(d)
 	return state, nil
 }
@@ -96,7 +96,7 @@ func (r *Stream) Apply(ctx context.Context, _ State, progress func(string)) erro
 		return r.create(ctx, progress)
 	}
 	// Tag first: if interrupted afterwards, the next run needs no flag.
-	if err := setTags(ctx, r, r.s.Tags()); err != nil {
+	if err := setTags(ctx, r, r.s.StreamTags()); err != nil {
 		return err
 	}
 	return r.updateDestination(ctx, progress)
@@ -197,7 +197,7 @@ func (r *Stream) create(ctx context.Context, progress func(string)) error {
 		DeliveryStreamName:                 aws.String(r.Name()),
 		DeliveryStreamType:                 types.DeliveryStreamTypeDirectPut,
 		ExtendedS3DestinationConfiguration: r.want,
-		Tags:                               firehoseTags(r.s.Tags()),
+		Tags:                               firehoseTags(r.s.StreamTags()),
 	}
 	err := repeatWithRole(ctx, r.role, progress, func() error {
 		_, err := r.c.CreateDeliveryStream(ctx, in)

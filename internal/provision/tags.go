@@ -27,7 +27,7 @@ func ownTags(have, want map[string]string) map[string]string {
 	own := maps.Clone(have)
 	maps.DeleteFunc(own, func(key, _ string) bool {
 		_, wanted := want[key]
-		return !wanted && key != desired.SetTag && !desired.WasSet(key, have[desired.SetTag])
+		return !wanted && key != desired.SetTag && key != desired.StagesTag && !desired.WasSet(key, have[desired.SetTag])
 	})
 	return own
 }

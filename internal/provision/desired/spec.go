@@ -29,6 +29,9 @@ type Spec struct {
 	// KeptRoles lists those of OldRoles that the pipeline has, and keeps.
 	KeptRoles []string
 
+	// StagesElsewhere means that the stages' owners set their access logs: deploy and destroy do not change stages.
+	StagesElsewhere bool
+
 	// Builtin means that the process behind the endpoint provides the function: it has no zip and is not created.
 	Builtin bool
 	// ForeignBucket means that the bucket is at another endpoint than the other resources, so its account is unknown.

@@ -12,6 +12,19 @@ import (
 // that stagelog.yaml no longer has, and no others. It is set only if there are such tags.
 const SetTag = "stagelog-tags"
 
+// StagesTag is the key of a tag of the delivery stream. It is set if the stages' owners set their access logs, so that later runs of
+// deploy, doctor and destroy know it.
+const StagesTag = "stagelog-stages"
+
+// StreamTags returns the tags of the delivery stream.
+func (s *Spec) StreamTags() map[string]string {
+	tags := s.Tags()
+	if s.StagesElsewhere {
+		tags[StagesTag] = "elsewhere"
+	}
+	return tags
+}
+
 // Tags returns the tags of every resource: OwnerTag, those of stagelog.yaml, and SetTag.
 func (s *Spec) Tags() map[string]string {
 	tags := map[string]string{}

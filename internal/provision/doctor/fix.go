@@ -42,6 +42,19 @@ func (r *run) deliver() config.Deliver {
 	return r.t.Spec.Pipeline.Deliver
 }
 
+// stageFix returns the fix for a stage's access log settings: deploy, unless the stage's owner sets them.
+func (r *run) stageFix(deploy string) string {
+	if r.t.Spec != nil && r.t.Spec.StagesElsewhere {
+		return provision.StageSettings(r.t.Spec)
+	}
+	return deploy
+}
+
+// repairStage returns the fix for a stage that logs to s.
+func (r *run) repairStage(s *stream, command string) string {
+	return r.stageFix(r.repair(s, command))
+}
+
 // repairRole returns the fix for a role: command if stagelog.yaml names it as an existing role, which deploy does not change.
 func (r *run) repairRole(s *stream, ro *provision.RolePolicies, command string) string {
 	if r.t.Spec != nil && (ro.ARN == r.t.Spec.Pipeline.AWS.FunctionRole || ro.ARN == r.t.Spec.Pipeline.AWS.FirehoseRole) {

@@ -18,7 +18,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 			found:       st.ref.String() + " has a destination but no format",
 			cause:       "AWS sets the two independently",
 			consequence: "API Gateway logs nothing",
-			fix:         r.repair(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", accesslog.Usage)),
+			fix:         r.repairStage(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", accesslog.Usage)),
 		})
 		return
 	}
@@ -39,7 +39,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 			found:       "the format has plan_id from an authorizer, but no field subscription_id",
 			cause:       "an import of this layout discards every record without this field, even if its value would be -",
 			consequence: "every record is delivered, but none is counted",
-			fix:         r.repair(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", accesslog.Apiable)),
+			fix:         r.repairStage(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", accesslog.Apiable)),
 		})
 	}
 	if r.t.Spec != nil && strings.TrimSpace(st.format) != strings.TrimSpace(r.t.Spec.Pipeline.Format) {
@@ -48,7 +48,7 @@ func (r *run) checkFormat(st *stage, s *stream) {
 			found:       "the format of " + st.ref.String() + " differs from the one in stagelog.yaml",
 			cause:       "one of them was changed since the last deploy",
 			consequence: "records do not have the fields that the pipeline's function and reports expect",
-			fix:         "stagelog deploy",
+			fix:         r.stageFix("stagelog deploy"),
 		})
 	}
 	if problems == 0 {
@@ -96,11 +96,11 @@ func (r *run) formatFinding(f accesslog.Finding, st *stage, s *stream) finding {
 	}
 	switch {
 	case r.t.Spec == nil:
-		p.fix = f.Fix + ": " + r.repair(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", fixedFormat(st.format)))
+		p.fix = f.Fix + ": " + r.repairStage(s, provision.SetLoggingCommand(r.t.Region, st.ref, "", fixedFormat(st.format)))
 	case strings.TrimSpace(r.t.Spec.Pipeline.Format) != strings.TrimSpace(st.format):
-		p.fix = f.Fix + ": stagelog deploy"
+		p.fix = f.Fix + ": " + r.stageFix("stagelog deploy")
 	default:
-		p.fix = f.Fix + ": change format: in stagelog.yaml (for example to usage), then stagelog deploy"
+		p.fix = f.Fix + ": change format: in stagelog.yaml (for example to usage), then " + r.stageFix("stagelog deploy")
 	}
 	return p
 }

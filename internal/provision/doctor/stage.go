@@ -107,7 +107,7 @@ func otherAPI(ref record.StageRef, name string, protocol v2.ProtocolType) findin
 func (r *run) checkUnlogged(st *stage) {
 	fix := "stagelog init --aws, then stagelog deploy"
 	if r.t.Spec != nil {
-		fix = "stagelog deploy"
+		fix = r.stageFix("stagelog deploy")
 	}
 	r.out.problem(Failed, linkStage, "access logging", finding{
 		found:       st.ref.String() + " has no access logging",
@@ -141,7 +141,7 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 	default:
 		if r.t.Spec != nil && !r.ours(s) {
 			wrong.cause = "stagelog.yaml's stream is " + r.t.Spec.Stream()
-			wrong.fix = "stagelog deploy --replace-logging"
+			wrong.fix = r.stageFix("stagelog deploy --replace-logging")
 			wrong.consequence = "this stage's logs do not go through the pipeline; these checks examine the chain that they go through"
 			r.out.problem(Failed, linkStage, "destination", wrong)
 			return true
@@ -150,9 +150,9 @@ func (r *run) checkDestination(st *stage, s *stream) bool {
 		return true
 	}
 	if r.t.Spec != nil {
-		wrong.fix = "stagelog deploy --replace-logging"
+		wrong.fix = r.stageFix("stagelog deploy --replace-logging")
 		if s != nil && s.missing && r.ours(s) {
-			wrong.fix = "stagelog deploy"
+			wrong.fix = "stagelog deploy" // recreates the stream
 		}
 	}
 	r.out.problem(Failed, linkStage, "destination", wrong)

@@ -182,7 +182,7 @@ func (r *request) s3() Call {
 // gatewayPaths name API Gateway's operations by method and path.
 var gatewayPaths = []struct{ path, operation string }{
 	{`GET /restapis/[^/]+/stages/[^/]+`, "API Gateway GetStage"}, {`PATCH /restapis/[^/]+/stages/[^/]+`, "API Gateway UpdateStage"},
-	{`GET /restapis/[^/]+/stages`, "API Gateway GetStages"}, {`GET /restapis/[^/]+/resources`, "API Gateway GetResources"}, {`GET /restapis`, "API Gateway GetRestApis"},
+	{`GET /restapis/[^/]+/stages`, "API Gateway GetStages"}, {`GET /restapis/[^/]+/resources`, "API Gateway GetResources"}, {`GET /restapis/[^/]+`, "API Gateway GetRestApi"}, {`GET /restapis`, "API Gateway GetRestApis"},
 	{`GET /usageplans/[^/]+/keys`, "API Gateway GetUsagePlanKeys"}, {`GET /usageplans`, "API Gateway GetUsagePlans"},
 	{`GET /v2/apis/[^/]+`, "ApiGatewayV2 GetApi"}, {`GET /v2/apis`, "ApiGatewayV2 GetApis"},
 }

@@ -196,6 +196,9 @@ var (
 			return "/restapis/" + st.API + "/stages/" + st.Stage
 		})
 	}}
+	restAPIs = &scope{sid: "ApiGateway", resources: func(p pipeline) []string {
+		return ofStages(p, func(st record.StageRef) string { return "/restapis/" + st.API })
+	}}
 	stageLists = &scope{sid: "ApiGateway", resources: func(p pipeline) []string {
 		return ofStages(p, func(st record.StageRef) string { return "/restapis/" + st.API + "/stages" })
 	}}

@@ -189,6 +189,7 @@ var uses = []use{
 	{"Firehose DeleteDeliveryStream", Deploy, stream, "firehose:DeleteDeliveryStream", "to replace a delivery stream whose creation failed"},
 	{"Firehose PutRecord", Doctor, stream, "firehose:PutRecord", ""},
 
+	{"API Gateway GetRestApi", compare, restAPIs, "apigateway:GET", "to tell which tool manages a stage whose own tags do not show it"},
 	{"API Gateway GetStage", compare | Doctor, stages, "apigateway:GET", ""},
 	// API Gateway creates the service-linked role with the caller's rights when a stage first logs to Firehose.
 	{"API Gateway UpdateStage", Deploy | Destroy, stages, "apigateway:PATCH", ""},
