@@ -53,10 +53,7 @@ func (r *Bucket) judgeKey(ctx context.Context, by types.ServerSideEncryptionByDe
 
 // judgeManagedKey warns that accounts other than the bucket's cannot use the key aws/s3.
 func (r *Bucket) judgeManagedKey(state *State) {
-	var others []string
-	for _, id := range r.s.Pipeline.Readers {
-		others = append(others, id)
-	}
+	others := slices.Clone(r.s.Pipeline.Readers)
 	if r.want.Others {
 		others = append(others, "the pipeline's account "+r.s.Account)
 	}

@@ -165,60 +165,73 @@ func leftToOwner(r Resource) bool {
 // elsewhereReason says why deploy and destroy leave a stage alone.
 const elsewhereReason = "its owner sets its access logs (--stages-elsewhere)"
 
+// ownedStages holds the stages that one tool or stack manages, or those of which no tool is known.
+type ownedStages struct {
+	by     ManagedBy
+	stages []string
+	due    bool // something remains to be set
+}
+
 // OwnerNotes describes which tools manage stages of the plan, and what to add there.
 func (p *Plan) OwnerNotes(s *desired.Spec) ([]string, error) {
 	d, err := desired.New(s)
 	if err != nil {
 		return nil, err
 	}
-	type group struct {
-		by     ManagedBy
-		stages []string
-		due    bool // something remains to be set
-	}
-	var groups []*group
-	unknown := false
-	for _, step := range p.Steps {
-		if !step.OfStage() || step.Action == Restore {
-			continue
-		}
-		due := step.Action != NoOp || step.Elsewhere != ""
-		if step.ManagedBy == nil {
-			unknown = unknown || due
-			if !s.StagesElsewhere || !due {
-				continue
-			}
-		}
-		by := ManagedBy{}
-		if step.ManagedBy != nil {
-			by = *step.ManagedBy
-		}
-		i := slices.IndexFunc(groups, func(g *group) bool { return g.by == by })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &group{by: by})
-		}
-		groups[i].stages, groups[i].due = append(groups[i].stages, step.Name), groups[i].due || due
-	}
+	groups, unknown := p.byOwner(s.StagesElsewhere)
 	var notes []string
 	for _, g := range groups {
-		stages, snippet := Listed(g.stages), g.by.Snippet
-		switch {
-		case g.by.Tool == "":
-			notes = append(notes, fmt.Sprintf("set the access logs of %s where the stages are managed, to\n%s\nwith the format\n%s", stages, s.StreamARN(), desired.OneLine(d.AccessLogFormat)))
-		case s.StagesElsewhere && g.due:
-			notes = append(notes, fmt.Sprintf("set the access logs of %s in %s:\n%s", stages, g.by.String(), snippet))
-		case s.StagesElsewhere:
-		case g.due:
-			notes = append(notes, fmt.Sprintf("%s manages %s, and its next deployment may remove or replace the access logs; set them there, too, or leave them to it with --stages-elsewhere:\n%s", g.by.String(), stages, snippet))
-		default:
-			notes = append(notes, fmt.Sprintf("%s manages %s; keep the access logs in what it deploys", g.by.String(), stages))
+		if note := g.note(d); note != "" {
+			notes = append(notes, note)
 		}
 	}
 	if unknown && !s.StagesElsewhere {
 		notes = append(notes, "if Terraform manages a stage, its next apply removes access logs that its configuration does not have: `stagelog export terraform` shows the block to add; Terraform sets no tags by which plan could tell")
 	}
 	return notes, nil
+}
+
+// byOwner groups the plan's stages by the tool that manages them. unknown reports whether something remains to be set on a stage
+// of which no tool is known. Such a stage is in a group only if stages are left to their owners.
+func (p *Plan) byOwner(elsewhere bool) (groups []*ownedStages, unknown bool) {
+	for _, step := range p.Steps {
+		if !step.OfStage() || step.Action == Restore {
+			continue
+		}
+		due, by := step.Action != NoOp || step.Elsewhere != "", ManagedBy{}
+		if step.ManagedBy != nil {
+			by = *step.ManagedBy
+		} else {
+			unknown = unknown || due
+			if !elsewhere || !due {
+				continue
+			}
+		}
+		i := slices.IndexFunc(groups, func(g *ownedStages) bool { return g.by == by })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, &ownedStages{by: by})
+		}
+		groups[i].stages, groups[i].due = append(groups[i].stages, step.Name), groups[i].due || due
+	}
+	return groups, unknown
+}
+
+// note says what to do where the stages are managed, "" for nothing.
+func (g *ownedStages) note(d *desired.Resources) string {
+	stages, left := Listed(g.stages), d.Spec.StagesElsewhere
+	switch {
+	case g.by.Tool == "":
+		return fmt.Sprintf("set the access logs of %s where the stages are managed, to\n%s\nwith the format\n%s", stages, d.Spec.StreamARN(), desired.OneLine(d.AccessLogFormat))
+	case left && g.due:
+		return fmt.Sprintf("set the access logs of %s in %s:\n%s", stages, g.by.String(), g.by.Snippet)
+	case left:
+		return ""
+	case g.due:
+		return fmt.Sprintf("%s manages %s, and its next deployment may remove or replace the access logs; set them there, too, or leave them to it with --stages-elsewhere:\n%s", g.by.String(), stages, g.by.Snippet)
+	default:
+		return fmt.Sprintf("%s manages %s; keep the access logs in what it deploys", g.by.String(), stages)
+	}
 }
 
 // StageSettings describes the access log settings that a stage's owner must set.

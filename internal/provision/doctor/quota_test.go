@@ -149,11 +149,11 @@ func TestCallsForManyStages(t *testing.T) {
 	}
 	costs := commands(t, apis, stages, 6)
 	for name, want := range map[string]map[string]int{
-		"plan":        {"GetStages": apis},
-		"deploy":      {"GetStages": apis, "GetStage": apis * stages, "UpdateStage": apis * stages},
-		"second plan": {"GetStages": apis},
+		"plan":        {"GetStages": apis, "GetRestApi": apis},
+		"deploy":      {"GetStages": apis, "GetRestApi": apis, "GetStage": apis * stages, "UpdateStage": apis * stages},
+		"second plan": {"GetStages": apis, "GetRestApi": apis},
 		"doctor":      {"GetStages": apis, "GetResources": apis, "GetUsagePlans": 1},
-		"destroy":     {"GetStages": apis, "GetStage": apis * stages, "UpdateStage": apis * stages},
+		"destroy":     {"GetStages": apis, "GetRestApi": apis, "GetStage": apis * stages, "UpdateStage": apis * stages},
 	} {
 		got := map[string]int{}
 		for call, n := range costs[name].calls {
