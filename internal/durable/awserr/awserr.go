@@ -62,9 +62,9 @@ func Answered(err error) bool {
 }
 
 // Denied reports whether the caller lacks a permission. A response to HEAD has no body and therefore no code; the
-// SDK sets "Forbidden" or "UnknownError". It does not cover LakeFormation.
+// SDK sets "Forbidden" or "UnknownError". It does not cover LakeFormation and TagPolicy.
 func Denied(err error) bool {
-	return !LakeFormation(err) && Is(err, "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden") ||
+	return !LakeFormation(err) && !TagPolicy(err) && Is(err, "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Forbidden") ||
 		Status(err) == http.StatusForbidden && slices.Contains([]string{"", "UnknownError"}, Code(err))
 }
 
@@ -155,6 +155,13 @@ func RoleNotReady(err error) bool {
 // Firehose quotes it in an InvalidArgumentException (seen in hashicorp/terraform-provider-aws#17254).
 func LakeFormation(err error) bool {
 	return strings.Contains(strings.ToLower(Message(err)), "lake formation permission")
+}
+
+// TagPolicy reports whether a tag policy of the AWS organisation does not allow a tag. The message is the same in all services,
+// the code is not: TagPolicyException in S3, others return TagPolicyViolation or ValidationException.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+func TagPolicy(err error) bool {
+	return strings.HasPrefix(Code(err), "TagPolicy") || strings.Contains(strings.ToLower(Message(err)), "tag policy does not allow")
 }
 
 // Unsupported reports whether the endpoint does not support the operation, as some emulators.

@@ -31,7 +31,7 @@ func answer(status int, code, message string) error {
 var classes = map[string]func(error) bool{
 	"denied": awserr.Denied, "bad credentials": awserr.BadCredentials, "not found": awserr.NotFound, "exists": awserr.Exists,
 	"conflict": awserr.Conflict, "throttled": awserr.Throttled, "role not ready": awserr.RoleNotReady, "unsupported": awserr.Unsupported, "other Region": awserr.OtherRegion,
-	"Lake Formation": awserr.LakeFormation,
+	"Lake Formation": awserr.LakeFormation, "tag policy": awserr.TagPolicy,
 }
 
 func TestEachErrorHasOneClass(t *testing.T) {
@@ -74,6 +74,8 @@ func TestEachErrorHasOneClass(t *testing.T) {
 		{answer(400, "InvalidArgumentException", "Access was denied when calling Glue. Please ensure that the role specified in the data format conversion configuration has the necessary permissions. Insufficient Lake Formation permission(s) on lines (Service: AWSGlue; Status Code: 400; Error Code: AccessDeniedException; Request ID: 1; Proxy: null)"), "Lake Formation"},
 		{answer(400, "AccessDeniedException", "Insufficient Lake Formation permission(s): Required Describe on lines"), "Lake Formation"},
 		{answer(400, "AccessDeniedException", "User: arn is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/r"), "denied"},
+		{answer(400, "TagPolicyException", "The tag policy does not allow the specified value for the following tag key: 'team'."), "tag policy"},
+		{answer(400, "AccessDeniedException", "The tag policy does not allow the specified value for the following tag key: 'team'."), "tag policy"},
 		{answer(400, "InvalidArgumentException", "Prefix is not valid"), ""},
 		{&lambda.InvalidParameterValueException{Message: text("The role defined for the function cannot be assumed by Lambda.")}, "role not ready"},
 		{&lambda.InvalidParameterValueException{Message: text("KMS Message: ARN does not refer to a valid principal: arn:aws:sts::1:assumed-role/r/f")}, "role not ready"},
