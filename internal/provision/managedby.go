@@ -217,7 +217,7 @@ func (p *Plan) byOwner(elsewhere bool) (groups []*ownedStages, unknown bool) {
 	return groups, unknown
 }
 
-// note says what to do where the stages are managed, "" for nothing.
+// note describes what to do where the stages are managed, "" for nothing.
 func (g *ownedStages) note(d *desired.Resources) string {
 	stages, left := Listed(g.stages), d.Spec.StagesElsewhere
 	switch {
