@@ -17,7 +17,8 @@ const writeOne = "; run `stagelog export zip` to write a valid one"
 const maxProgram = 250 << 20
 
 // Check returns an error if data is not a deployment package that Lambda can run on the architecture: a zip whose file bootstrap
-// is executable, and a script or a program for that architecture.
+// is executable, and a script or a program for that architecture. The error's text is the fault and, after a semicolon, how to
+// write a zip without it.
 func Check(data []byte, arch string) error {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {

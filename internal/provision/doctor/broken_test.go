@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"debug/elf"
 	"strings"
 	"testing"
 
@@ -18,7 +19,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/accesslog"
-	"github.com/stagelog/stagelog/internal/provision"
 	"github.com/stagelog/stagelog/internal/provision/doctor"
 	"github.com/stagelog/stagelog/internal/provision/moto"
 )
@@ -191,7 +191,7 @@ func (b *built) logError(t *testing.T, message string) {
 
 func TestEachFaultIsReportedAlone(t *testing.T) {
 	s := moto.Start(t)
-	c := provision.NewClients(s.Config(nil))
+	c := withCode(t, s, programFor(t, elf.EM_AARCH64))
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			s.Reset()

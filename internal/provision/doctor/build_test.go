@@ -82,7 +82,8 @@ func good() *built {
 		functionPolicy: policy.Function(policy.FunctionPermissions{Partition: "aws", Region: moto.Region, Account: moto.Account,
 			LogGroup: "/aws/lambda/stagelog-acme", Bucket: testBucket, SnapshotKey: "stagelog/directory.json"}).JSON(),
 		function: &lambda.CreateFunctionInput{FunctionName: aws.String("stagelog-acme"), Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-			Timeout: aws.Int32(60), MemorySize: aws.Int32(256), Environment: &lambdatypes.Environment{Variables: map[string]string{"STAGELOG_FORMAT": "usage", "STAGELOG_SNAPSHOT": "s3://" + testBucket + "/stagelog/directory.json"}}},
+			Architectures: []lambdatypes.Architecture{lambdatypes.ArchitectureArm64},
+			Timeout:       aws.Int32(60), MemorySize: aws.Int32(256), Environment: &lambdatypes.Environment{Variables: map[string]string{"STAGELOG_FORMAT": "usage", "STAGELOG_SNAPSHOT": "s3://" + testBucket + "/stagelog/directory.json"}}},
 		to: types.ExtendedS3DestinationConfiguration{
 			Prefix: aws.String("logs/"), ErrorOutputPrefix: aws.String("errors/!{firehose:error-output-type}/"),
 			BufferingHints:           &types.BufferingHints{IntervalInSeconds: aws.Int32(60), SizeInMBs: aws.Int32(5)},

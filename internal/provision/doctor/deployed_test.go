@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"archive/zip"
 	"bytes"
+	"debug/elf"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,8 +64,8 @@ func emptyZip(t *testing.T) []byte {
 
 func TestDeployedPipelineHasNoFaults(t *testing.T) {
 	s := moto.Start(t)
-	c, target := deployed(t, s, "")
-	f := examine(t, c, target, doctor.Options{})
+	_, target := deployed(t, s, "")
+	f := examine(t, withCode(t, s, programFor(t, elf.EM_AARCH64)), target, doctor.Options{})
 	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
 		for _, check := range f.withStatus(status) {
 			t.Errorf("%s: %s", status, text(f[check]))
@@ -87,7 +88,7 @@ func TestConversionTableIsExamined(t *testing.T) {
 	f = examine(t, c, target, doctor.Options{})
 	f.expect(t, "stream: Lake Formation", doctor.Failed, "aws lakeformation grant-permissions --region eu-west-1 --principal DataLakePrincipalIdentifier="+target.Spec.RoleARN(target.Spec.FirehoseRole())+" --permissions DESCRIBE")
 	permit(target.Spec.RoleARN(target.Spec.FirehoseRole()), lftypes.PermissionDescribe)
-	f = examine(t, c, target, doctor.Options{})
+	f = examine(t, withCode(t, s, programFor(t, elf.EM_AARCH64)), target, doctor.Options{})
 	f.expect(t, "stream: Lake Formation", doctor.OK, "lets the stream's role read")
 	f.expect(t, "stream: format conversion", doctor.OK, "columns of stagelog_acme.lines")
 	for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"debug/elf"
 	"slices"
 	"testing"
 
@@ -25,7 +26,7 @@ func TestValidChainHasNoFaults(t *testing.T) {
 	s := moto.Start(t)
 	b := good().build(t, provision.NewClients(s.Config(nil)))
 	for name, target := range map[string]doctor.Target{"own": b.own(), "foreign": b.target()} {
-		f := examine(t, b.c, target, doctor.Options{})
+		f := examine(t, withCode(t, s, programFor(t, elf.EM_AARCH64)), target, doctor.Options{})
 		for _, status := range []doctor.Status{doctor.Failed, doctor.Warning, doctor.Skipped} {
 			for _, check := range f.withStatus(status) {
 				t.Errorf("%s: %s: %s", name, status, text(f[check]))

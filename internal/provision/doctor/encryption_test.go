@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"debug/elf"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -88,7 +89,9 @@ func TestKeyPermissions(t *testing.T) {
 			if tc.key.manager == "" {
 				tc.key.manager = "CUSTOMER"
 			}
-			f := examine(t, provision.NewClients(s.Config(tc.key)), b.own(), doctor.Options{})
+			c := provision.NewClients(s.Config(tc.key))
+			c.Lambda = withCode(t, s, programFor(t, elf.EM_AARCH64)).Lambda
+			f := examine(t, c, b.own(), doctor.Options{})
 			for status, want := range map[doctor.Status][]string{doctor.Failed: tc.failed, doctor.Warning: tc.warned, doctor.Skipped: tc.skipped} {
 				if diff := cmp.Diff(want, f.withStatus(status)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", status, diff)

@@ -73,6 +73,7 @@ func (r *run) checkFunction(ctx context.Context, s *stream) {
 	for name := range env {
 		s.ownFunction = s.ownFunction || strings.HasPrefix(name, "STAGELOG_")
 	}
+	r.checkArchitecture(ctx, s, f, &lambda.GetFunctionInput{FunctionName: in.FunctionName, Qualifier: in.Qualifier})
 	r.checkFunctionFormat(s, env)
 	r.checkFunctionRole(ctx, s, aws.ToString(f.Role), env)
 	group := "/aws/lambda/" + aws.ToString(f.FunctionName)

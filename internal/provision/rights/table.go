@@ -138,6 +138,7 @@ var uses = []use{
 
 	// Without ListTags, GetFunction answers without the tags, which name the owner.
 	{"Lambda GetFunction", compare, function, "lambda:GetFunction lambda:ListTags", ""},
+	{"Lambda GetFunction", Doctor, function, "lambda:GetFunction", ""},
 	{"Lambda GetFunctionConfiguration", Doctor, function, "lambda:GetFunctionConfiguration", ""},
 	{"Lambda GetFunctionConcurrency", Doctor, function, "lambda:GetFunctionConcurrency", ""},
 	{"Lambda CreateFunction", Deploy, function, "lambda:CreateFunction lambda:TagResource", ""},
