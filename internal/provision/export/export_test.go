@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,27 @@ deliver: {interval: 15s, size: 1MiB}
 	"custom format": top + `format: '{"k":"$context.identity.apiKeyId","a":"$context.apiId","s":"$context.stage","id":"$context.requestId","odd":"it''s ${x} %{y} \\ #{z} é < > &"}'
 names: {customer: who, usage_plan: "", usage_plan_id: ""}
 `,
+}
+
+// bucketPipelines have buckets that others own or set up. They are checked by the tools of the languages and by
+// TestBucketsOfOthersInExports.
+var bucketPipelines = map[string]string{
+	"KMS key": top + `readers: ["111122223333"]
+aws: {encryption: "kms:arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab", expire_days: 30}
+`,
+	"settings kept": top + "aws: {encryption: keep, versioning: keep, expire_days: 30}\n",
+	"bucket of another account": top + `account: "123456789012"
+region: eu-west-1
+readers: ["111122223333"]
+aws: {bucket_account: "999988887777"}
+`,
+}
+
+// everyPipeline returns pipelines and bucketPipelines.
+func everyPipeline() map[string]string {
+	all := maps.Clone(pipelines)
+	maps.Copy(all, bucketPipelines)
+	return all
 }
 
 func load(t *testing.T, yaml string) *desired.Spec {
@@ -124,6 +146,33 @@ func TestHashSaltIsParameter(t *testing.T) {
 			}
 			if strings.Contains(without, want) {
 				t.Errorf("%s without hashed keys contains %q", language, want)
+			}
+		}
+	}
+}
+
+func TestBucketsOfOthersInExports(t *testing.T) {
+	const key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	for _, tt := range []struct {
+		pipeline, language string
+		want, lacks        []string
+	}{
+		{"KMS key", "terraform", []string{`sse_algorithm     = "aws:kms"`, `kms_master_key_id = "` + key + `"`, `kms_key_arn         = "` + key + `"`, `"kms:GenerateDataKey",`}, nil},
+		{"KMS key", "cloudformation", []string{"SSEAlgorithm: aws:kms", "KMSMasterKeyID: " + key, "AWSKMSKeyARN: " + key, "- kms:GenerateDataKey"}, nil},
+		{"settings kept", "terraform", []string{"noncurrent_version_expiration {"}, []string{"sse_algorithm", "aws_s3_bucket_versioning"}},
+		{"settings kept", "cloudformation", []string{"NoncurrentVersionExpiration:"}, []string{"SSEAlgorithm", "VersioningConfiguration"}},
+		{"bucket of another account", "terraform", []string{`#       "Resource": "arn:aws:s3:::acme-api-logs",`, "stagelog/123456789012/eu-west-1/acme_eu/directory.json"}, []string{`resource "aws_s3_`}},
+		{"bucket of another account", "cloudformation", []string{`#       "Resource": "arn:aws:s3:::acme-api-logs",`, "stagelog/123456789012/eu-west-1/acme_eu/directory.json"}, []string{"Type: AWS::S3::"}},
+	} {
+		text := exported(t, languages[tt.language], load(t, bucketPipelines[tt.pipeline]))
+		for _, want := range tt.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s, %s: the export does not contain %s:\n%s", tt.pipeline, tt.language, want, text)
+			}
+		}
+		for _, other := range tt.lacks {
+			if strings.Contains(text, other) {
+				t.Errorf("%s, %s: the export contains %s", tt.pipeline, tt.language, other)
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func TestTerraformFollowsProviderSchema(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	sources := providerSources(t)
 	checked := 0
-	for name, yaml := range pipelines {
+	for name, yaml := range everyPipeline() {
 		set, err := newSettings(load(t, yaml))
 		if err != nil {
 			t.Fatal(err)
