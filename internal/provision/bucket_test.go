@@ -16,6 +16,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // bucketAccount is an account that may have the bucket of a pipeline.
@@ -486,6 +487,7 @@ func TestBareBucketNotDeleted(t *testing.T) {
 
 // A bucket with more than one page of objects is deleted in one run, or after an interruption in the next.
 func TestBucketDeleteManyObjects(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	a := newBucketAccount(t)
 	a.deploy()
 	for i := range 1203 {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // locked creates a bucket with Object Lock, and with a default retention of days unless 0.
@@ -52,6 +53,7 @@ func (a *bucketAccount) replicated() {
 
 // A bucket that cannot become as wanted is refused by plan and by Apply, and neither changes anything.
 func TestRefusedBucketUnchanged(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	a := newBucketAccount(t)
 	for _, tt := range []struct {
 		name string

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stagelog/stagelog/internal/provision/desired"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 // planOf returns the plan for the bucket, its policy and the log groups only.
@@ -37,6 +38,7 @@ func actions(p *Plan) (lines []string) {
 }
 
 func TestStorageResumesAfterKill(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	a := newBucketAccount(t)
 	clients := func(through http.RoundTripper) *Clients {
 		cfg := a.Config(through)

@@ -199,6 +199,7 @@ func TestOldRolesOfAnotherRegion(t *testing.T) {
 
 // An old version was killed after it had made one role: the new one keeps it, and completes the pipeline.
 func TestOldRolesAfterKill(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	a := place(t, moto.Start(t), "eu-west-1", "")
 	old := *a.s
 	old.KeptRoles = a.s.OldRoles()

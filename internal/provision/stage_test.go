@@ -133,6 +133,7 @@ func (a *stageAccount) destroy() (did string, now settings) {
 }
 
 func TestStageRestoresPreviousLogging(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := moto.Start(t)
 	tests := []struct {
 		name  string
@@ -325,6 +326,7 @@ func TestStageRestoringResumesAfterKill(t *testing.T) {
 
 // A plan says what becomes of a stage that left the pipeline, and deploy does it and says so. Afterwards there is nothing to do.
 func TestPlanOfLeftStage(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	a := place(t, moto.Start(t), moto.Region, "")
 	a.ok(Ensure(t.Context(), Resources(wantOf(a.s), a.Clients)))
 	a.logGroup("theirs")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stagelog/stagelog/internal/provision/desired"
 	"github.com/stagelog/stagelog/internal/provision/moto"
+	"github.com/stagelog/stagelog/internal/testenv"
 )
 
 func TestTagChangesRemovesOnlyOwn(t *testing.T) {
@@ -33,6 +34,7 @@ func TestTagChangesRemovesOnlyOwn(t *testing.T) {
 
 // Each resource gets the tags of stagelog.yaml, loses those that stagelog.yaml no longer has, and keeps the tags of others.
 func TestTagsOnEveryResource(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := moto.Start(t)
 	c, s := NewClients(m.Config(nil)), parquetSpec(t, "")
 	s.Zip = someZip(t, "one")

@@ -87,6 +87,7 @@ func (a *placed) giveTo(owner string) {
 
 // No resource of another pipeline that exists is changed without the flag that names that pipeline.
 func TestResourcesOfAnotherPipeline(t *testing.T) {
+	testenv.Need(t, testenv.Interop)
 	m := moto.Start(t)
 	a, other := place(t, m, "eu-west-1", "readers: [\"111122223333\"]\ndeliver: {format: parquet}\n"), place(t, m, "us-east-1", "")
 	a.deploy()
