@@ -28,7 +28,7 @@ func TestErrorsNameNextStep(t *testing.T) {
 		want  []string
 	}{
 		{"no stagelog.yaml", nil, []string{"up"}, 1, []string{"stagelog.yaml", "stagelog init", "--bare"}},
-		{"unknown flag", nil, []string{"up", "--colour"}, 3, []string{"--colour", "stagelog --help"}},
+		{"unknown flag", nil, []string{"up", "--colour"}, 3, []string{"--colour", "stagelog up --help"}},
 		{"unknown command", nil, []string{"upp"}, 3, []string{"upp", "did you mean up?"}},
 		{"wrong environment", nil, []string{"demo", "--for", "soon"}, 3, []string{"soon"}},
 		{"port taken", nil, []string{"up", "--bare", "--listen-aws", taken.Addr().String()}, 1, []string{taken.Addr().String(), "in use", "--listen-aws"}},

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,14 +28,18 @@ import (
 
 // wire is a transport that records the calls to IAM, Lambda and Glue that change something.
 type wire struct {
+	cut  int // number of writes after which all calls fail; 0 for no limit
+	lose int // number of the write whose response is lost, from 1
+
+	mu     sync.Mutex // held during a call, because plan reads resources in parallel
 	writes []string
-	cut    int // number of writes after which all calls fail; 0 for no limit
-	lose   int // number of the write whose response is lost, from 1
 }
 
 var errLost = errors.New("the response was lost")
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.cut > 0 && len(w.writes) == w.cut {
 		return nil, errCut
 	}
@@ -68,7 +73,10 @@ func writeName(r *http.Request) (string, error) {
 		}
 		return "", err
 	}
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return "", nil
+	}
+	if _, action, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); strings.HasPrefix(action, "Describe") || strings.HasPrefix(action, "List") {
 		return "", nil
 	}
 	if _, action, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "AWSGlue."); ok {

@@ -29,7 +29,7 @@ type schema struct {
 func TestTerraformFollowsProviderSchema(t *testing.T) {
 	testenv.Need(t, testenv.Interop)
 	sources := providerSources(t)
-	checked := 0
+	checked, schemas := 0, map[string]map[string]schema{}
 	for name, yaml := range everyPipeline() {
 		set, err := newSettings(load(t, yaml))
 		if err != nil {
@@ -44,7 +44,11 @@ func TestTerraformFollowsProviderSchema(t *testing.T) {
 			if words[0] == "data" {
 				file = "data-aws-" + file
 			}
-			all := schemasOf(sources[file])
+			all := schemas[file]
+			if all == nil {
+				all = schemasOf(sources[file])
+				schemas[file] = all
+			}
 			if all[""].arguments == nil {
 				t.Errorf("%s: the provider has no %s", name, p.name)
 				continue
