@@ -26,7 +26,7 @@ type awsFlags struct{ profile, region, endpoint string }
 
 func (a *awsFlags) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&a.profile, "profile", "", "profile in the AWS configuration files (default AWS_PROFILE)")
+	f.StringVar(&a.profile, "profile", "", "profile in the AWS configuration files (default AWS_PROFILE, or the pipeline of stagelog up in this folder)")
 	f.StringVar(&a.region, "region", "", "AWS Region (default: from stagelog.yaml, AWS_REGION or the profile)")
 	f.StringVar(&a.endpoint, "endpoint-url", "", "endpoint to use instead of AWS, like http://127.0.0.1:4580 for stagelog up")
 }

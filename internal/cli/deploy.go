@@ -17,8 +17,8 @@ func newDeploy(e *env) *cobra.Command {
 		Use:   "deploy",
 		Short: "Create or update the pipeline in AWS",
 		Long: `Shows the plan, asks for confirmation and carries it out: the S3 bucket and its readers, the enrichment
-function, the Firehose delivery stream, and access logging on each stage. Waits until all resources are
-active. After a failure, run it again: it continues from the current state.
+function, the Firehose delivery stream, CloudWatch alarms, and access logging on each stage. Waits until
+all resources are active. After a failure, run it again: it continues from the current state.
 
 deploy does not change resources that stagelog did not create, unless --adopt lets it manage existing
 resources with the same names, or --replace-logging lets it replace a stage's access log settings.
